@@ -1,0 +1,329 @@
+//! The functions of the plugin API.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::ffi::{c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use falco_plugin_api::{
+    ss_plugin_event, ss_plugin_event_input, ss_plugin_init_input, ss_plugin_rc_SS_PLUGIN_EOF as EOF,
+    ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS,
+    ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
+};
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event::{Event, HEADER_LEN, decode};
+use falco_plugin_engine::plugin::Plugin;
+
+use crate::log::{Log, Severity};
+use crate::state::{InstanceState, PluginState};
+use crate::table::{StartReply, Table};
+use crate::texts::{Texts, from_host, to_c_string};
+
+/// The functions in the form in which the library in front calls them.
+pub static TABLE: Table = Table {
+    destroy,
+    get_last_error,
+    open,
+    close,
+    next_batch,
+    get_progress,
+    list_open_params,
+    event_to_string,
+};
+
+/// `plugin_init`: makes a plugin from the host's configuration text and log. Where that fails, the state only holds
+/// the reason.
+///
+/// # Safety
+/// `input` is the host's init input, valid during the call, its owner and log function until `destroy`.
+pub unsafe fn init(
+    input: *const c_void,
+    make: impl FnOnce(&str, Log) -> Result<Box<dyn Plugin>, Error>,
+) -> StartReply {
+    let input = input.cast::<ss_plugin_init_input>();
+    // SAFETY: the caller's promise.
+    let log = unsafe { Log::new(input) };
+    let errors = Texts::default();
+    let plugin = guard(|| {
+        // SAFETY: the host's configuration is NULL or a NUL-terminated string, valid during init.
+        let config = unsafe { from_host((*input).config) };
+        make(&config, log.clone())
+    });
+    let rc = if plugin.is_ok() { SUCCESS } else { FAILURE };
+    let plugin = plugin
+        .map_err(|error| errors.set(&error.to_string()))
+        .ok();
+    let state = Box::new(PluginState {
+        plugin,
+        log,
+        errors,
+        texts: Texts::default(),
+    });
+    StartReply {
+        table: &raw const TABLE,
+        state: Box::into_raw(state).cast(),
+        rc,
+    }
+}
+
+unsafe extern "C" fn destroy(state: *mut c_void) {
+    if state.is_null() {
+        return;
+    }
+    // SAFETY: a state of `init`, which the host destroys once and does not use afterwards.
+    let state = unsafe { Box::from_raw(state.cast::<PluginState>()) };
+    let destroyed = guard(|| {
+        if let Some(plugin) = &state.plugin {
+            plugin.destroy();
+        }
+        Ok(())
+    });
+    if let Err(error) = destroyed {
+        state.log.log(Severity::Error, &format!("destroy: {error}"));
+    }
+    state.log.clear();
+    let _ = guard(|| {
+        drop(state);
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn get_last_error(state: *mut c_void) -> *const c_char {
+    // SAFETY: NULL, or a state of `init` that was not destroyed.
+    match unsafe { state.cast::<PluginState>().as_ref() } {
+        Some(state) => state.errors.get(),
+        None => c"the plugin state is NULL".as_ptr(),
+    }
+}
+
+unsafe extern "C" fn open(
+    state: *mut c_void,
+    params: *const c_char,
+    rc: *mut i32,
+) -> *mut c_void {
+    // SAFETY: `rc` is NULL or the host's to be written; it arrives uninitialised.
+    unsafe { put(rc, FAILURE) };
+    // SAFETY: NULL, or a state of `init` that was not destroyed.
+    let Some(state) = (unsafe { state.cast::<PluginState>().as_ref() }) else {
+        return ptr::null_mut();
+    };
+    let opened = guard(|| {
+        // SAFETY: NULL or a NUL-terminated string, valid during the call.
+        let params = unsafe { from_host(params) };
+        plugin(state)?.open(&params)
+    });
+    match opened {
+        Ok(instance) => {
+            // SAFETY: as above.
+            unsafe { put(rc, SUCCESS) };
+            Box::into_raw(Box::new(InstanceState {
+                instance,
+                pointers: Vec::new(),
+                progress: c"".into(),
+            }))
+            .cast()
+        }
+        Err(error) => {
+            state.errors.set(&error.to_string());
+            ptr::null_mut()
+        }
+    }
+}
+
+unsafe extern "C" fn close(state: *mut c_void, instance: *mut c_void) {
+    if instance.is_null() {
+        return;
+    }
+    // SAFETY: an instance of `open`, which the host closes once and does not use afterwards.
+    let mut instance = unsafe { Box::from_raw(instance.cast::<InstanceState>()) };
+    let closed = guard(|| {
+        instance.instance.close();
+        drop(instance);
+        Ok(())
+    });
+    // SAFETY: NULL, or a state of `init` that was not destroyed.
+    if let (Err(error), Some(state)) = (closed, unsafe { state.cast::<PluginState>().as_ref() }) {
+        state.log.log(Severity::Error, &format!("close: {error}"));
+    }
+}
+
+unsafe extern "C" fn next_batch(
+    state: *mut c_void,
+    instance: *mut c_void,
+    nevts: *mut u32,
+    evts: *mut *mut *mut c_void,
+) -> i32 {
+    // SAFETY: both are NULL or the host's to be written; they arrive uninitialised.
+    unsafe {
+        put(nevts, 0);
+        put(evts, ptr::null_mut());
+    }
+    // SAFETY: NULL, or handles of `init` and `open` that were not destroyed or closed; the host calls one instance
+    // from one thread at a time.
+    let (state, instance) = unsafe {
+        (
+            state.cast::<PluginState>().as_ref(),
+            instance.cast::<InstanceState>().as_mut(),
+        )
+    };
+    let Some(state) = state else { return FAILURE };
+    let Some(instance) = instance else {
+        state.errors.set("next_batch was called without an open instance");
+        return FAILURE;
+    };
+    match guard(|| instance.instance.next_batch()) {
+        Ok(()) => {}
+        Err(Error::Timeout) => return TIMEOUT,
+        Err(Error::Eof) => return EOF,
+        Err(error) => {
+            state.errors.set(&error.to_string());
+            return FAILURE;
+        }
+    }
+    let InstanceState {
+        instance, pointers, ..
+    } = instance;
+    let (memory, starts) = instance.events().parts_mut();
+    if starts.is_empty() {
+        return TIMEOUT;
+    }
+    pointers.clear();
+    let base = memory.as_mut_ptr();
+    pointers.extend(starts.iter().map(|&start| {
+        debug_assert!(start + HEADER_LEN <= memory.len());
+        base.wrapping_add(start).cast::<ss_plugin_event>()
+    }));
+    // SAFETY: as above. The pointers and the events they point to stay untouched until the next call on the instance.
+    unsafe {
+        put(nevts, pointers.len() as u32);
+        put(evts, pointers.as_mut_ptr().cast());
+    }
+    SUCCESS
+}
+
+unsafe extern "C" fn get_progress(
+    _state: *mut c_void,
+    instance: *mut c_void,
+    progress_pct: *mut u32,
+) -> *const c_char {
+    // SAFETY: NULL or the host's to be written; it arrives uninitialised.
+    unsafe { put(progress_pct, 0) };
+    // SAFETY: NULL, or an instance of `open` that was not closed, used by one thread at a time.
+    let Some(instance) = (unsafe { instance.cast::<InstanceState>().as_mut() }) else {
+        return c"".as_ptr();
+    };
+    let (fraction, text) =
+        guard(|| Ok(instance.instance.progress())).unwrap_or((0.0, String::new()));
+    // SAFETY: as above. `as` saturates and turns NaN into 0.
+    unsafe { put(progress_pct, (fraction.clamp(0.0, 1.0) * 10_000.0).round() as u32) };
+    instance.progress = to_c_string(&text);
+    instance.progress.as_ptr()
+}
+
+unsafe extern "C" fn list_open_params(state: *mut c_void, rc: *mut i32) -> *const c_char {
+    // SAFETY: NULL or the host's to be written; it arrives uninitialised.
+    unsafe { put(rc, FAILURE) };
+    // SAFETY: NULL, or a state of `init` that was not destroyed.
+    let Some(state) = (unsafe { state.cast::<PluginState>().as_ref() }) else {
+        return ptr::null();
+    };
+    match guard(|| plugin(state)?.list_open_params()) {
+        Ok(params) => {
+            let params: Vec<_> = params
+                .into_iter()
+                .map(|param| {
+                    serde_json::json!({
+                        "value": param.value, "desc": param.desc, "separator": param.separator,
+                    })
+                })
+                .collect();
+            // SAFETY: as above.
+            unsafe { put(rc, SUCCESS) };
+            state.texts.set(&serde_json::Value::Array(params).to_string())
+        }
+        Err(error) => {
+            state.errors.set(&error.to_string());
+            ptr::null()
+        }
+    }
+}
+
+unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -> *const c_char {
+    // SAFETY: NULL, or a state of `init` that was not destroyed, and the host's event input.
+    let (state, input) = unsafe {
+        (
+            state.cast::<PluginState>().as_ref(),
+            event.cast::<ss_plugin_event_input>().as_ref(),
+        )
+    };
+    let (Some(state), Some(input)) = (state, input) else {
+        return ptr::null();
+    };
+    if input.evt.is_null() {
+        state.errors.set("event_to_string was called without an event");
+        return ptr::null();
+    }
+    let text = guard(|| {
+        // SAFETY: the host's event is as long as its length field says, and its source a string or NULL; both are
+        // valid during the call.
+        let (bytes, source): (&[u8], Cow<'_, str>) = unsafe {
+            (
+                std::slice::from_raw_parts(
+                    input.evt.cast::<u8>(),
+                    ptr::read_unaligned(&raw const (*input.evt).len) as usize,
+                ),
+                from_host(input.evtsrc),
+            )
+        };
+        let (timestamp, data) =
+            decode(bytes).ok_or_else(|| Error::text("the event is no plugin event"))?;
+        plugin(state)?.event_to_string(&Event {
+            number: input.evtnum,
+            timestamp,
+            source: &source,
+            data,
+        })
+    });
+    match text {
+        Ok(text) => state.texts.set(&text),
+        Err(error) => {
+            state.errors.set(&error.to_string());
+            ptr::null()
+        }
+    }
+}
+
+fn plugin(state: &PluginState) -> Result<&dyn Plugin, Error> {
+    state
+        .plugin
+        .as_deref()
+        .ok_or_else(|| Error::text("the plugin was not initialised"))
+}
+
+/// Runs code that must not unwind into the host.
+fn guard<T>(code: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|panic| {
+        Err(Error::text(format!(
+            "panic in the plugin SDK, please report it: {}",
+            panic_text(&*panic)
+        )))
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// # Safety
+/// `place` is NULL or valid for a write.
+unsafe fn put<T>(place: *mut T, value: T) {
+    if !place.is_null() {
+        // SAFETY: not NULL, so valid by the caller's promise.
+        unsafe { place.write(value) };
+    }
+}

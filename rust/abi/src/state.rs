@@ -1,0 +1,26 @@
+//! What stands behind the host's opaque handles.
+
+use std::ffi::CString;
+
+use falco_plugin_api::ss_plugin_event;
+use falco_plugin_engine::plugin::{Instance, Plugin};
+
+use crate::log::Log;
+use crate::texts::Texts;
+
+/// `ss_plugin_t`. Shared between the host's threads.
+pub(crate) struct PluginState {
+    /// `None` where init failed: the state then only carries the reason.
+    pub(crate) plugin: Option<Box<dyn Plugin>>,
+    pub(crate) log: Log,
+    pub(crate) errors: Texts,
+    pub(crate) texts: Texts,
+}
+
+/// `ss_instance_t`. Used by one of the host's threads at a time.
+pub(crate) struct InstanceState {
+    pub(crate) instance: Box<dyn Instance>,
+    /// Where each event of the current batch begins.
+    pub(crate) pointers: Vec<*mut ss_plugin_event>,
+    pub(crate) progress: CString,
+}

@@ -1,0 +1,361 @@
+//! The memory of one batch: encoded events, packed one after the other.
+
+use crate::error::Error;
+use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, decode, header};
+
+/// Events in a batch, unless an instance says otherwise.
+pub const DEFAULT_BATCH_SIZE: u32 = 128;
+/// A batch takes no further event once it holds this many bytes: a larger one leaves the cache.
+pub const SOFT_BYTES: usize = 1 << 20;
+/// Memory beyond this is given back when the batch is cleared.
+const KEPT_BYTES: usize = 2 * SOFT_BYTES;
+
+/// A batch of events (`sdk.EventWriters` of the Go SDK).
+///
+/// Bounded by count and, softly, by bytes: the event that crosses the byte bound is the last. Both are limits, not
+/// allocations; memory follows use and a burst is given back.
+#[derive(Debug)]
+pub struct EventBatch {
+    /// Finished events, then the event that is being written, if one is.
+    memory: Vec<u8>,
+    /// Where each finished event begins.
+    starts: Vec<usize>,
+    /// Where the finished events end.
+    end: usize,
+    batch_size: u32,
+    event_size: u32,
+}
+
+impl Default for EventBatch {
+    /// A batch with no room, to stand in for one that is elsewhere.
+    fn default() -> Self {
+        Self {
+            memory: Vec::new(),
+            starts: Vec::new(),
+            end: 0,
+            batch_size: 0,
+            event_size: 0,
+        }
+    }
+}
+
+impl EventBatch {
+    /// `batch_size` events at most, each with a payload of `event_size` bytes at most.
+    pub fn new(batch_size: u32, event_size: u32) -> Result<Self, Error> {
+        if batch_size == 0 {
+            return Err(Error::InvalidOption(
+                "batch_size must be at least 1, not 0".into(),
+            ));
+        }
+        check_event_size(event_size)?;
+        Ok(Self {
+            batch_size,
+            event_size,
+            ..Self::default()
+        })
+    }
+
+    pub fn with_defaults() -> Self {
+        Self {
+            batch_size: DEFAULT_BATCH_SIZE,
+            event_size: DEFAULT_EVENT_SIZE,
+            ..Self::default()
+        }
+    }
+
+    pub fn batch_size(&self) -> u32 {
+        self.batch_size
+    }
+
+    pub fn event_size(&self) -> u32 {
+        self.event_size
+    }
+
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Bytes of the finished events, headers included.
+    pub fn bytes(&self) -> usize {
+        self.end
+    }
+
+    /// Whether no further event is taken.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.starts.len() >= self.batch_size as usize || self.end >= SOFT_BYTES
+    }
+
+    /// The error that a full batch answers with.
+    pub fn full_error(&self) -> Error {
+        Error::BatchFull {
+            events: self.len(),
+            bytes: self.bytes(),
+        }
+    }
+
+    /// Whether an event with this payload can be added without crossing the byte bound, or goes alone.
+    pub fn fits(&self, payload_len: usize) -> bool {
+        !self.is_full()
+            && (self.is_empty() || self.end + HEADER_LEN + payload_len <= SOFT_BYTES)
+    }
+
+    /// Adds a whole event. `timestamp` is in ns since the epoch, [`NO_TIMESTAMP`] for none.
+    #[inline]
+    pub fn append(&mut self, payload: &[u8], timestamp: u64) -> Result<(), Error> {
+        if self.is_full() {
+            return Err(self.full_error());
+        }
+        if payload.len() > self.event_size as usize {
+            return Err(self.too_large(payload.len()));
+        }
+        self.memory.truncate(self.end);
+        self.memory
+            .extend_from_slice(&header(timestamp, payload.len() as u32));
+        self.memory.extend_from_slice(payload);
+        self.finish();
+        Ok(())
+    }
+
+    /// Removes all events and gives back what a burst took.
+    pub fn clear(&mut self) {
+        self.memory.clear();
+        self.starts.clear();
+        self.end = 0;
+        if self.memory.capacity() > KEPT_BYTES {
+            self.memory.shrink_to(SOFT_BYTES);
+        }
+    }
+
+    /// Timestamp and payload of event `index`.
+    pub fn get(&self, index: usize) -> Option<(u64, &[u8])> {
+        decode(&self.memory[*self.starts.get(index)?..self.end])
+    }
+
+    /// The finished events as one block and where each begins. The host writes into the block.
+    pub fn parts_mut(&mut self) -> (&mut [u8], &[usize]) {
+        (&mut self.memory[..self.end], &self.starts)
+    }
+
+    /// Begins an event at the end of the finished ones, dropping one that was not finished.
+    #[inline]
+    fn begin(&mut self) {
+        self.memory.truncate(self.end);
+        self.memory.extend_from_slice(&header(NO_TIMESTAMP, 0));
+    }
+
+    #[inline]
+    fn finish(&mut self) {
+        self.starts.push(self.end);
+        self.end = self.memory.len();
+    }
+
+    fn too_large(&self, size: usize) -> Error {
+        Error::EventTooLarge {
+            size,
+            event_size: self.event_size,
+        }
+    }
+}
+
+/// Checks an event size against what the format can carry.
+pub fn check_event_size(event_size: u32) -> Result<(), Error> {
+    if event_size == 0 || event_size > MAX_EVENT_SIZE {
+        return Err(Error::InvalidOption(format!(
+            "event_size must be 1 to {MAX_EVENT_SIZE} bytes, not {event_size}"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes one event at the end of a batch, in as many writes as wanted (`sdk.EventWriter` of the Go SDK).
+///
+/// It owns the batch while it writes, so that it can be lent to where a borrow cannot go; `finish` and `discard`
+/// give the batch back.
+#[derive(Debug, Default)]
+pub struct EventWriter {
+    batch: EventBatch,
+    timestamp: Option<u64>,
+    refused: bool,
+}
+
+impl EventWriter {
+    /// Begins an event; the batch must not be full.
+    #[inline]
+    pub fn begin(mut batch: EventBatch) -> Self {
+        batch.begin();
+        Self {
+            batch,
+            timestamp: None,
+            refused: false,
+        }
+    }
+
+    /// Adds to the payload. Where the event becomes too large, nothing of it is kept.
+    #[inline]
+    pub fn write(&mut self, data: &[u8]) -> Result<usize, Error> {
+        self.check(data.len())?;
+        self.batch.memory.extend_from_slice(data);
+        self.refused = false;
+        Ok(data.len())
+    }
+
+    /// Whether `len` more bytes can be written; where not, what was written so far is dropped.
+    pub fn check(&mut self, len: usize) -> Result<(), Error> {
+        let size = self.len() + len;
+        if size > self.batch.event_size as usize {
+            self.batch.memory.truncate(self.batch.end + HEADER_LEN);
+            self.refused = true;
+            return Err(self.batch.too_large(size));
+        }
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.batch.memory.len().saturating_sub(self.batch.end + HEADER_LEN)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn timestamp(&self) -> Option<u64> {
+        self.timestamp
+    }
+
+    pub fn set_timestamp(&mut self, timestamp: Option<u64>) {
+        self.timestamp = timestamp;
+    }
+
+    /// Adds the event to the batch. An event that was refused as too large and not written anew is dropped.
+    #[inline]
+    pub fn finish(mut self) -> (EventBatch, Written) {
+        if self.refused {
+            return (self.discard(), Written::Nothing);
+        }
+        let len = self.len();
+        let start = self.batch.end;
+        self.batch.memory[start..start + HEADER_LEN].copy_from_slice(&header(
+            self.timestamp.unwrap_or(NO_TIMESTAMP),
+            len as u32,
+        ));
+        self.batch.finish();
+        let written = if len == 0 {
+            Written::Empty
+        } else {
+            Written::Event
+        };
+        (self.batch, written)
+    }
+
+    /// Drops the event.
+    pub fn discard(mut self) -> EventBatch {
+        self.batch.memory.truncate(self.batch.end);
+        self.batch
+    }
+}
+
+/// What `EventWriter::finish` added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    Event,
+    /// An event without payload.
+    Empty,
+    /// The event was refused as too large.
+    Nothing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_batch_gives_back_what_was_appended_in_order(
+            events in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..300), any::<u64>()), 0..64),
+            batch_size in 1u32..40, event_size in 1u32..280,
+        ) {
+            let mut batch = EventBatch::new(batch_size, event_size).unwrap();
+            let mut model: Vec<(u64, Vec<u8>)> = Vec::new();
+            for (payload, timestamp) in events {
+                match batch.append(&payload, timestamp) {
+                    Ok(()) => model.push((timestamp, payload)),
+                    Err(Error::BatchFull { events, .. }) => prop_assert_eq!(events, batch_size as usize),
+                    Err(Error::EventTooLarge { size, .. }) => prop_assert!(size > event_size as usize),
+                    Err(other) => prop_assert!(false, "{other}"),
+                }
+            }
+            prop_assert_eq!(batch.len(), model.len());
+            for (index, (timestamp, payload)) in model.iter().enumerate() {
+                prop_assert_eq!(batch.get(index), Some((*timestamp, &payload[..])));
+            }
+            prop_assert!(batch.get(model.len()).is_none());
+        }
+
+        #[test]
+        fn writes_of_one_event_are_joined(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..8)) {
+            let mut writer = EventWriter::begin(EventBatch::new(2, 1000).unwrap());
+            for part in &parts {
+                prop_assert_eq!(writer.write(part).unwrap(), part.len());
+            }
+            let (batch, _) = writer.finish();
+            prop_assert_eq!(batch.get(0).unwrap().1, &parts.concat()[..]);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_too_large_event_is_kept() {
+        let mut batch = EventBatch::new(4, 10).unwrap();
+        batch.append(b"before", 1).unwrap();
+        let mut writer = EventWriter::begin(batch);
+        writer.write(b"12345678").unwrap();
+        assert!(matches!(
+            writer.write(b"90A"),
+            Err(Error::EventTooLarge { size: 11, event_size: 10 })
+        ));
+        let (batch, written) = writer.finish();
+        assert_eq!((batch.len(), written), (1, Written::Nothing));
+        let mut writer = EventWriter::begin(batch);
+        writer.write(&[0; 11]).unwrap_err();
+        writer.write(b"short").unwrap();
+        let (batch, written) = writer.finish();
+        assert_eq!(written, Written::Event);
+        assert_eq!(batch.get(0), Some((1, &b"before"[..])));
+        assert_eq!(batch.get(1), Some((NO_TIMESTAMP, &b"short"[..])));
+    }
+
+    #[test]
+    fn an_event_that_crosses_the_byte_bound_is_the_last() {
+        let mut batch = EventBatch::new(128, 8 << 20).unwrap();
+        assert!(batch.fits(4 << 20));
+        batch.append(&[0; 100], 0).unwrap();
+        assert!(!batch.fits(4 << 20));
+        batch.append(&vec![0; 4 << 20], 0).unwrap();
+        assert!(batch.is_full());
+        assert!(matches!(batch.append(b"", 0), Err(Error::BatchFull { .. })));
+    }
+
+    #[test]
+    fn a_burst_is_given_back() {
+        let mut batch = EventBatch::new(128, 64 << 20).unwrap();
+        batch.append(&vec![0; 32 << 20], 0).unwrap();
+        batch.clear();
+        assert!(batch.memory.capacity() <= KEPT_BYTES);
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_refused_by_name() {
+        for (batch_size, event_size, name) in
+            [(0, 1, "batch_size"), (1, 0, "event_size"), (1, u32::MAX, "event_size")]
+        {
+            let message = EventBatch::new(batch_size, event_size).unwrap_err().to_string();
+            assert!(message.contains(name), "{message}");
+        }
+    }
+}

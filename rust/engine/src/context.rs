@@ -1,0 +1,211 @@
+//! Cancellation, passed from parent to child (`context.Context` of the Go SDK).
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+type Callback = Box<dyn FnOnce() + Send>;
+
+/// A handle on one cancellable context. Clones are the same context.
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    cancelled: AtomicBool,
+    /// Never carries a message; it is disconnected by `cancel`, which wakes every waiter at once.
+    done: Receiver<Infallible>,
+    live: Mutex<Option<Live>>,
+}
+
+/// What a context holds until it is cancelled.
+struct Live {
+    _keeps_done_connected: Sender<Infallible>,
+    children: Vec<Weak<Inner>>,
+    callbacks: Vec<Callback>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("cancelled", &self.is_cancelled())
+            .finish()
+    }
+}
+
+impl Context {
+    pub fn new() -> Self {
+        let (sender, done) = bounded(0);
+        Self(Arc::new(Inner {
+            cancelled: AtomicBool::new(false),
+            done,
+            live: Mutex::new(Some(Live {
+                _keeps_done_connected: sender,
+                children: Vec::new(),
+                callbacks: Vec::new(),
+            })),
+        }))
+    }
+
+    /// A context that is cancelled with this one, and can be cancelled alone.
+    pub fn child(&self) -> Self {
+        let child = Self::new();
+        self.adopt(&child);
+        child
+    }
+
+    /// Makes an existing context a child of this one as well.
+    pub fn adopt(&self, child: &Self) {
+        if Arc::ptr_eq(&self.0, &child.0) {
+            return;
+        }
+        match &mut *self.0.lock() {
+            Some(live) => {
+                live.children.retain(|known| known.strong_count() > 0);
+                live.children.push(Arc::downgrade(&child.0));
+                return;
+            }
+            None => {}
+        }
+        child.cancel();
+    }
+
+    /// Cancels this context and its children: waiters wake, then callbacks run, on this thread and with no lock held.
+    /// Only the first call does anything.
+    pub fn cancel(&self) {
+        let mut callbacks = Vec::new();
+        let mut pending = vec![Arc::clone(&self.0)];
+        while let Some(inner) = pending.pop() {
+            inner.cancelled.store(true, Ordering::Release);
+            if let Some(live) = inner.lock().take() {
+                pending.extend(live.children.iter().filter_map(Weak::upgrade));
+                callbacks.extend(live.callbacks);
+            }
+        }
+        for callback in callbacks {
+            callback();
+        }
+    }
+
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Runs `callback` once, when the context is cancelled; at once, on this thread, where it already is.
+    pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
+        if let Some(live) = &mut *self.0.lock() {
+            live.callbacks.push(Box::new(callback));
+            return;
+        }
+        callback();
+    }
+
+    /// Waits until the context is cancelled, or the deadline; `None` waits without one. Returns whether it is cancelled.
+    pub fn wait(&self, deadline: Option<Instant>) -> bool {
+        let error = match deadline {
+            Some(deadline) => self.0.done.recv_deadline(deadline).unwrap_err(),
+            None => {
+                let _ = self.0.done.recv();
+                RecvTimeoutError::Disconnected
+            }
+        };
+        error == RecvTimeoutError::Disconnected
+    }
+
+    /// A receiver that is disconnected by `cancel`, to wait on beside other channels.
+    pub fn done(&self) -> &Receiver<Infallible> {
+        &self.0.done
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+        // Every change of the state is a single push or take, so it is whole even after a panic.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn cancelling_a_parent_cancels_its_children_and_not_the_other_way() {
+        let parent = Context::new();
+        let (one, two) = (parent.child(), parent.child());
+        let grandchild = one.child();
+        two.cancel();
+        assert!(two.is_cancelled() && !parent.is_cancelled() && !one.is_cancelled());
+        parent.cancel();
+        assert!(one.is_cancelled() && grandchild.is_cancelled());
+        assert!(parent.child().is_cancelled(), "a child of a cancelled context is cancelled");
+    }
+
+    #[test]
+    fn callbacks_run_once_and_at_once_after_the_fact() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let context = Context::new();
+        let add = |count: &Arc<AtomicUsize>| {
+            let count = Arc::clone(count);
+            move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        context.on_cancel(add(&count));
+        context.cancel();
+        context.cancel();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        context.on_cancel(add(&count));
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_callback_may_use_its_context() {
+        let context = Context::new();
+        let inner = context.clone();
+        context.on_cancel(move || {
+            inner.cancel();
+            inner.on_cancel(|| {});
+            assert!(inner.wait(None));
+        });
+        context.cancel();
+    }
+
+    #[test]
+    fn waiters_wake_at_once() {
+        let context = Context::new();
+        let waiters: Vec<_> = (0..4)
+            .map(|_| {
+                let context = context.child();
+                thread::spawn(move || context.wait(Instant::now().checked_add(Duration::from_secs(60))))
+            })
+            .collect();
+        assert!(!context.wait(Some(Instant::now() + Duration::from_millis(5))));
+        context.cancel();
+        for waiter in waiters {
+            assert!(waiter.join().unwrap());
+        }
+    }
+
+    #[test]
+    fn dead_children_are_forgotten() {
+        let parent = Context::new();
+        for _ in 0..1000 {
+            parent.child();
+        }
+        assert!(parent.0.lock().as_ref().unwrap().children.len() <= 1);
+    }
+}

@@ -1,0 +1,39 @@
+//! "Never both": a call that has events succeeds, and what ended the source is the answer of the next call.
+
+use crate::error::Error;
+
+/// Whether a source has ended, and what its next call still has to say.
+#[derive(Debug, Default)]
+pub struct Ending {
+    ended: bool,
+    unsaid: Option<Error>,
+}
+
+impl Ending {
+    /// The answer of a call on a source that has ended; `Ok` while it runs.
+    pub fn check(&mut self) -> Result<(), Error> {
+        match (self.unsaid.take(), self.ended) {
+            (Some(error), _) => Err(error),
+            (None, true) => Err(Error::Eof),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// The answer of a call that added `added` events and was stopped by `stop`, if by anything. A timeout does not
+    /// end the source.
+    pub fn answer(&mut self, added: usize, stop: Option<Error>) -> Result<usize, Error> {
+        match stop {
+            None => Ok(added),
+            Some(Error::Timeout) if added > 0 => Ok(added),
+            Some(Error::Timeout) => Err(Error::Timeout),
+            Some(error) => {
+                self.ended = true;
+                if added == 0 {
+                    return Err(error);
+                }
+                self.unsaid = Some(error);
+                Ok(added)
+            }
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The push loop: events that producers send through a channel (`NewPushInstance` of the Go SDK).
+
+use std::time::Duration;
+
+use crossbeam_channel::TryRecvError;
+
+use crate::batch::EventBatch;
+use crate::channel::{Message, Payload, Receiver, Wake};
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::ending::Ending;
+use crate::error::Error;
+
+/// The error for a batch that could not take each event of a channel.
+pub fn event_size_mismatch(batch: u32, channel: u32) -> Error {
+    Error::InvalidOption(format!(
+        "the batch has an event size of {batch} bytes, its channel one of {channel} bytes: \
+         give the channel an event_size of at most {batch}, or the batch one of at least {channel}"
+    ))
+}
+
+/// An event source that waits on a channel, the clock and the context at once.
+pub struct PushInstance<P: Payload> {
+    receiver: Receiver<P>,
+    context: Context,
+    timeout: Duration,
+    ending: Ending,
+    /// Taken from the channel, but too large for what was left of the batch.
+    held: Option<(P, u64)>,
+    copied: Vec<P>,
+    /// Called once, when the source ends with events that were not delivered.
+    on_dropped: Box<dyn Fn(usize) + Send>,
+}
+
+impl<P: Payload> PushInstance<P> {
+    pub fn new(
+        receiver: Receiver<P>,
+        context: Context,
+        timeout: Duration,
+        on_dropped: impl Fn(usize) + Send + 'static,
+    ) -> Self {
+        Self {
+            receiver,
+            context,
+            timeout,
+            ending: Ending::default(),
+            held: None,
+            copied: Vec::new(),
+            on_dropped: Box::new(on_dropped),
+        }
+    }
+
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
+    pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
+        self.ending.check()?;
+        if batch.event_size() < self.receiver.event_size() {
+            return Err(event_size_mismatch(batch.event_size(), self.receiver.event_size()));
+        }
+        if batch.is_full() {
+            return Err(batch.full_error());
+        }
+        let before = batch.len();
+        let before_bytes = batch.bytes();
+        let mut errors = 0;
+        let stop = self.fill(batch, &mut errors).err();
+        let added = batch.len() - before;
+        let payload_bytes = batch.bytes() - before_bytes - added * crate::event::HEADER_LEN;
+        self.receiver.settle(&mut self.copied, payload_bytes, errors);
+        if !matches!(stop, None | Some(Error::Timeout)) {
+            self.drop_rest();
+        }
+        if added == 0 && stop.is_none() {
+            // The first event does not fit beside what another instance has put there.
+            return Err(batch.full_error());
+        }
+        self.ending.answer(added, stop)
+    }
+
+    /// Ends the source: what is still queued is dropped and counted, senders are refused from here on.
+    pub fn close(&mut self) {
+        self.context.cancel();
+        self.drop_rest();
+    }
+
+    fn fill(&mut self, batch: &mut EventBatch, errors: &mut usize) -> Result<(), Error> {
+        let clock = Clock::start(self.timeout);
+        loop {
+            if self.context.is_cancelled() {
+                return Err(Error::Eof);
+            }
+            let message = match self.held.take() {
+                Some((payload, timestamp)) => Ok(Message::Event { payload, timestamp }),
+                None => self.receiver.try_recv(),
+            };
+            match message {
+                Ok(Message::Event { payload, timestamp }) => {
+                    if !batch.fits(payload.bytes().len()) {
+                        self.held = Some((payload, timestamp));
+                        return Ok(());
+                    }
+                    batch.append(payload.bytes(), timestamp)?;
+                    self.copied.push(payload);
+                    if batch.is_full() {
+                        return Ok(());
+                    }
+                }
+                Ok(Message::Error(error)) => {
+                    *errors += 1;
+                    return Err(error);
+                }
+                Err(TryRecvError::Disconnected) => return Err(Error::Eof),
+                Err(TryRecvError::Empty) => {
+                    if self.timeout.is_zero()
+                        || self.receiver.wait(&self.context, clock.deadline()) == Wake::Timeout
+                    {
+                        return Err(Error::Timeout);
+                    }
+                }
+            }
+        }
+    }
+
+    fn drop_rest(&mut self) {
+        let mut dropped = self.receiver.discard();
+        if let Some((payload, _)) = self.held.take() {
+            dropped += 1;
+            let bytes = payload.bytes().len();
+            self.receiver.settle(&mut vec![payload], bytes, 0);
+        }
+        if dropped > 0 {
+            (self.on_dropped)(dropped);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{Refused, Sender, channel};
+    use crate::event::{HEADER_LEN, NO_TIMESTAMP};
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+    use std::time::Instant;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn event(data: &[u8]) -> Message<Vec<u8>> {
+        Message::Event {
+            payload: data.to_vec(),
+            timestamp: NO_TIMESTAMP,
+        }
+    }
+
+    fn send(sender: &Sender<Vec<u8>>, message: Message<Vec<u8>>) -> Result<usize, Refused> {
+        sender.try_send(&mut vec![message])
+    }
+
+    fn instance(timeout: Duration) -> (Sender<Vec<u8>>, PushInstance<Vec<u8>>, Context) {
+        let (sender, receiver) = channel(1024, 64 << 20, 1 << 22).unwrap();
+        let context = Context::new();
+        (sender, PushInstance::new(receiver, context.child(), timeout, |_| {}), context)
+    }
+
+    fn batch(batch_size: u32) -> EventBatch {
+        EventBatch::new(batch_size, 1 << 22).unwrap()
+    }
+
+    #[test]
+    fn events_come_in_order_with_their_timestamps_then_the_closed_channel_is_eof() {
+        let (sender, mut instance, _) = instance(LONG);
+        send(&sender, Message::Event { payload: b"a".to_vec(), timestamp: 5 }).unwrap();
+        send(&sender, event(b"b")).unwrap();
+        drop(sender.clone());
+        drop(sender);
+        let mut batch = batch(4);
+        assert_eq!(instance.next_batch(&mut batch).unwrap(), 2);
+        assert_eq!(batch.get(0), Some((5, &b"a"[..])));
+        assert_eq!(batch.get(1), Some((NO_TIMESTAMP, &b"b"[..])));
+        assert!(matches!(instance.next_batch(&mut batch), Err(Error::Eof)));
+    }
+
+    #[test]
+    fn a_timeout_message_ends_the_batch_and_an_error_the_source() {
+        let (sender, mut instance, _) = instance(LONG);
+        send(&sender, event(b"a")).unwrap();
+        send(&sender, Message::Error(Error::Timeout)).unwrap();
+        send(&sender, event(b"b")).unwrap();
+        send(&sender, Message::Error(Error::text("boom"))).unwrap();
+        send(&sender, event(b"lost")).unwrap();
+        assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
+        assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
+        assert_eq!(instance.next_batch(&mut batch(9)).unwrap_err().to_string(), "boom");
+        assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
+        assert_eq!(send(&sender, event(b"c")), Err(Refused::Closed));
+    }
+
+    #[test]
+    fn an_empty_channel_is_a_timeout_and_a_timeout_of_zero_does_not_wait() {
+        for timeout in [Duration::from_millis(20), Duration::ZERO] {
+            let (sender, mut instance, _) = instance(timeout);
+            let started = Instant::now();
+            assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Timeout)));
+            assert!(started.elapsed() + Duration::from_millis(11) >= timeout);
+            send(&sender, event(b"a")).unwrap();
+            assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
+        }
+    }
+
+    #[test]
+    fn the_context_goes_before_the_channel_and_the_rest_is_counted() {
+        let (sender, receiver) = channel(16, 1024, 64).unwrap();
+        let context = Context::new();
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&dropped);
+        let mut instance = PushInstance::new(receiver, context.clone(), LONG, move |dropped| {
+            count.fetch_add(dropped, Ordering::Relaxed);
+        });
+        for _ in 0..3 {
+            send(&sender, event(b"x")).unwrap();
+        }
+        context.cancel();
+        assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
+        assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn cancelling_wakes_a_waiting_call_at_once() {
+        let (_sender, mut instance, context) = instance(LONG);
+        let waiting = thread::spawn(move || instance.next_batch(&mut batch(9)).map_err(|error| error.to_string()));
+        thread::sleep(Duration::from_millis(20));
+        let cancelled = Instant::now();
+        context.cancel();
+        assert_eq!(waiting.join().unwrap(), Err(Error::Eof.to_string()));
+        assert!(cancelled.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_large_event_goes_alone() {
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        for len in [10, 2 << 20, 10] {
+            send(&sender, event(&vec![1; len])).unwrap();
+        }
+        let sizes: Vec<_> = (0..3)
+            .map(|_| {
+                let mut batch = batch(9);
+                instance.next_batch(&mut batch).unwrap();
+                batch.bytes() - HEADER_LEN
+            })
+            .collect();
+        assert_eq!(sizes, [10, 2 << 20, 10]);
+    }
+
+    #[test]
+    fn the_channel_is_bounded_by_count_and_by_bytes_until_payloads_are_released() {
+        static RELEASED: AtomicUsize = AtomicUsize::new(0);
+        struct Counted(Vec<u8>);
+        impl Payload for Counted {
+            fn bytes(&self) -> &[u8] {
+                &self.0
+            }
+            fn release(payloads: Vec<Self>) {
+                RELEASED.fetch_add(payloads.len(), Ordering::Relaxed);
+            }
+        }
+        let message = |len| vec![Message::Event { payload: Counted(vec![0; len]), timestamp: 0 }];
+        let (sender, receiver) = channel(3, 100, 1000).unwrap();
+        let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_| {});
+        assert_eq!(sender.try_send(&mut message(500)), Ok(1), "a larger one passes alone");
+        assert_eq!(sender.try_send(&mut message(0)), Err(Refused::Full));
+        instance.next_batch(&mut batch(9)).unwrap();
+        assert_eq!(RELEASED.load(Ordering::Relaxed), 0, "the host's thread drops nothing");
+        for _ in 0..3 {
+            assert_eq!(sender.try_send(&mut message(10)), Ok(1));
+        }
+        assert_eq!(RELEASED.load(Ordering::Relaxed), 1);
+        assert_eq!(sender.try_send(&mut message(10)), Err(Refused::Full));
+        assert!(!sender.wait_for_room(10, Some(Instant::now()), || false));
+    }
+
+    #[test]
+    fn a_batch_smaller_than_its_channel_is_refused_with_both_sizes_and_loses_nothing() {
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        send(&sender, event(b"a")).unwrap();
+        let mut small = EventBatch::new(1, 7).unwrap();
+        let message = instance.next_batch(&mut small).unwrap_err().to_string();
+        assert!(message.contains('7') && message.contains("4194304"), "{message}");
+        assert_eq!(instance.next_batch(&mut batch(1)).unwrap(), 1);
+    }
+
+    #[test]
+    fn close_wakes_blocked_senders_and_refuses_later_ones() {
+        let (sender, receiver) = channel(1, 100, 100).unwrap();
+        let closer = receiver.closer();
+        send(&sender, event(b"a")).unwrap();
+        let blocked = sender.clone();
+        let waiting = thread::spawn(move || {
+            assert!(blocked.wait_for_room(1, None, || false));
+            send(&blocked, event(b"b"))
+        });
+        thread::sleep(Duration::from_millis(20));
+        closer.close();
+        assert_eq!(waiting.join().unwrap(), Err(Refused::Closed));
+        drop(sender);
+        assert!(closer.wait_for_senders(Instant::now()));
+        drop(receiver);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Action {
+        Send(Vec<u8>, u64),
+        Timeout,
+        Pause,
+    }
+
+    fn actions() -> impl Strategy<Value = Vec<Action>> {
+        prop::collection::vec(
+            prop_oneof![
+                8 => (prop::collection::vec(any::<u8>(), 0..200), any::<u64>()).prop_map(|(data, ts)| Action::Send(data, ts)),
+                1 => Just(Action::Timeout),
+                1 => Just(Action::Pause),
+            ],
+            0..60,
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_event_of_every_producer_arrives_once_and_in_its_order(
+            producers in prop::collection::vec(actions(), 1..4),
+            batch_size in 1u32..9, capacity in 1usize..6, max_bytes in 1usize..500, fails: bool,
+        ) {
+            let (sender, receiver) = channel(capacity, max_bytes, 256).unwrap();
+            let mut instance = PushInstance::new(receiver, Context::new(), Duration::from_millis(2), |_| {});
+            let order = Arc::new(Mutex::new(()));
+            let threads: Vec<_> = producers.iter().cloned().enumerate().map(|(number, actions)| {
+                let (sender, order) = (sender.clone(), Arc::clone(&order));
+                thread::spawn(move || {
+                    for action in actions {
+                        let mut messages = match action {
+                            Action::Send(mut payload, timestamp) => {
+                                payload.insert(0, number as u8);
+                                vec![Message::Event { payload, timestamp }]
+                            }
+                            Action::Timeout => vec![Message::Error(Error::Timeout)],
+                            Action::Pause => {
+                                thread::sleep(Duration::from_micros(300));
+                                continue;
+                            }
+                        };
+                        let _turn = order.lock().unwrap();
+                        while sender.try_send(&mut messages) == Err(Refused::Full) {
+                            sender.wait_for_room(1, Some(Instant::now() + Duration::from_millis(1)), || false);
+                        }
+                    }
+                })
+            }).collect();
+            let waiter = thread::spawn(move || {
+                for thread in threads { thread.join().unwrap(); }
+                if fails { sender.fail(Error::text("boom")); }
+            });
+            let mut seen: Vec<Vec<(u64, Vec<u8>)>> = vec![Vec::new(); producers.len()];
+            let end = loop {
+                let mut batch = EventBatch::new(batch_size, 256).unwrap();
+                match instance.next_batch(&mut batch) {
+                    Ok(added) => prop_assert_eq!(added, batch.len()),
+                    Err(Error::Timeout) => prop_assert!(batch.is_empty()),
+                    Err(error) => break error.to_string(),
+                }
+                for index in 0..batch.len() {
+                    let (timestamp, data) = batch.get(index).unwrap();
+                    seen[data[0] as usize].push((timestamp, data[1..].to_vec()));
+                }
+            };
+            waiter.join().unwrap();
+            prop_assert_eq!(end, if fails { "boom".to_owned() } else { Error::Eof.to_string() });
+            for (actions, seen) in producers.iter().zip(&seen) {
+                let sent: Vec<_> = actions.iter().filter_map(|action| match action {
+                    Action::Send(data, timestamp) => Some((*timestamp, data.clone())),
+                    _ => None,
+                }).collect();
+                prop_assert_eq!(&sent, seen);
+            }
+        }
+    }
+}
