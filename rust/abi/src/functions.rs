@@ -7,17 +7,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use falco_plugin_api::{
-    ss_plugin_event, ss_plugin_event_input, ss_plugin_init_input, ss_plugin_rc_SS_PLUGIN_EOF as EOF,
-    ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS,
-    ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
+    ss_plugin_event, ss_plugin_event_input, ss_plugin_init_input,
+    ss_plugin_rc_SS_PLUGIN_EOF as EOF, ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE,
+    ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
 };
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN, decode};
 use falco_plugin_engine::plugin::Plugin;
 
 use crate::log::{Log, Severity};
+use crate::request::Request;
 use crate::state::{InstanceState, PluginState};
-use crate::table::{StartReply, Table};
+use crate::table::{StartReply, StartRequest, Table};
 use crate::texts::{Texts, from_host, to_c_string};
 
 /// The functions in the form in which the library in front calls them.
@@ -32,28 +33,44 @@ pub static TABLE: Table = Table {
     event_to_string,
 };
 
-/// `plugin_init`: makes a plugin from the host's configuration text and log. Where that fails, the state only holds
-/// the reason.
+/// Exports the entry of the library in front, [`crate::table::START_SYMBOL`], over a function
+/// `fn(&Request, &str, Log) -> Result<Box<dyn Plugin>, Error>`.
+#[macro_export]
+macro_rules! export_start {
+    ($make:path) => {
+        /// # Safety
+        /// Called by the library in front only: request and reply are valid during the call.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn falco_plugin_sdk_start_1(
+            request: *const $crate::table::StartRequest,
+            reply: *mut $crate::table::StartReply,
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe { reply.write($crate::functions::init(&*request, $make)) }
+        }
+    };
+}
+
+/// `plugin_init`: makes a plugin from a request, the host's configuration text and its log. Where that fails, the state
+/// only holds the reason.
 ///
 /// # Safety
-/// `input` is the host's init input, valid during the call, its owner and log function until `destroy`.
+/// All of the request is valid during the call; the host's owner and log function until `destroy`.
 pub unsafe fn init(
-    input: *const c_void,
-    make: impl FnOnce(&str, Log) -> Result<Box<dyn Plugin>, Error>,
+    request: &StartRequest,
+    make: impl FnOnce(&Request, &str, Log) -> Result<Box<dyn Plugin>, Error>,
 ) -> StartReply {
-    let input = input.cast::<ss_plugin_init_input>();
+    let input = request.input.cast::<ss_plugin_init_input>();
     // SAFETY: the caller's promise.
     let log = unsafe { Log::new(input) };
     let errors = Texts::default();
     let plugin = guard(|| {
-        // SAFETY: the host's configuration is NULL or a NUL-terminated string, valid during init.
-        let config = unsafe { from_host((*input).config) };
-        make(&config, log.clone())
+        // SAFETY: the request is valid, and the host's configuration NULL or a NUL-terminated string.
+        let (request, config) = unsafe { (Request::read(request), from_host((*input).config)) };
+        make(&request, &config, log.clone())
     });
     let rc = if plugin.is_ok() { SUCCESS } else { FAILURE };
-    let plugin = plugin
-        .map_err(|error| errors.set(&error.to_string()))
-        .ok();
+    let plugin = plugin.map_err(|error| errors.set(&error.to_string())).ok();
     let state = Box::new(PluginState {
         plugin,
         log,
@@ -97,11 +114,7 @@ unsafe extern "C" fn get_last_error(state: *mut c_void) -> *const c_char {
     }
 }
 
-unsafe extern "C" fn open(
-    state: *mut c_void,
-    params: *const c_char,
-    rc: *mut i32,
-) -> *mut c_void {
+unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, rc: *mut i32) -> *mut c_void {
     // SAFETY: `rc` is NULL or the host's to be written; it arrives uninitialised.
     unsafe { put(rc, FAILURE) };
     // SAFETY: NULL, or a state of `init` that was not destroyed.
@@ -169,7 +182,9 @@ unsafe extern "C" fn next_batch(
     };
     let Some(state) = state else { return FAILURE };
     let Some(instance) = instance else {
-        state.errors.set("next_batch was called without an open instance");
+        state
+            .errors
+            .set("next_batch was called without an open instance");
         return FAILURE;
     };
     match guard(|| instance.instance.next_batch()) {
@@ -216,7 +231,12 @@ unsafe extern "C" fn get_progress(
     let (fraction, text) =
         guard(|| Ok(instance.instance.progress())).unwrap_or((0.0, String::new()));
     // SAFETY: as above. `as` saturates and turns NaN into 0.
-    unsafe { put(progress_pct, (fraction.clamp(0.0, 1.0) * 10_000.0).round() as u32) };
+    unsafe {
+        put(
+            progress_pct,
+            (fraction.clamp(0.0, 1.0) * 10_000.0).round() as u32,
+        )
+    };
     instance.progress = to_c_string(&text);
     instance.progress.as_ptr()
 }
@@ -240,7 +260,9 @@ unsafe extern "C" fn list_open_params(state: *mut c_void, rc: *mut i32) -> *cons
                 .collect();
             // SAFETY: as above.
             unsafe { put(rc, SUCCESS) };
-            state.texts.set(&serde_json::Value::Array(params).to_string())
+            state
+                .texts
+                .set(&serde_json::Value::Array(params).to_string())
         }
         Err(error) => {
             state.errors.set(&error.to_string());
@@ -261,7 +283,9 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
         return ptr::null();
     };
     if input.evt.is_null() {
-        state.errors.set("event_to_string was called without an event");
+        state
+            .errors
+            .set("event_to_string was called without an event");
         return ptr::null();
     }
     let text = guard(|| {

@@ -5,9 +5,10 @@
 
 pub mod functions;
 pub mod log;
+mod request;
 mod state;
 pub mod table;
 mod texts;
 
-pub use functions::{TABLE, init};
 pub use log::{Log, Severity};
+pub use request::Request;

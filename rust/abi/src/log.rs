@@ -66,7 +66,14 @@ impl Log {
                 let text = to_c_string(text);
                 // SAFETY: the slot is still filled, so the host has not been told to take its log function back; it
                 // accepts NULL as component for the plugin's own name.
-                unsafe { function(*owner, ptr::null::<c_char>(), text.as_ptr(), severity as u32) };
+                unsafe {
+                    function(
+                        *owner,
+                        ptr::null::<c_char>(),
+                        text.as_ptr(),
+                        severity as u32,
+                    )
+                };
             }
             _ => eprintln!("{text}"),
         }
@@ -82,9 +89,6 @@ impl Log {
 
     /// Takes the host's log function away; a call that is under way ends first.
     pub(crate) fn clear(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

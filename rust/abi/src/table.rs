@@ -2,15 +2,13 @@
 
 use core::ffi::{c_char, c_void};
 
-/// Changes with every change of this file.
-pub const TABLE_VERSION: u32 = 1;
-/// The one symbol that the SDK's extension module offers to the library in front, a [`Start`].
-pub const START_SYMBOL: &[u8] = b"falco_plugin_sdk_start\0";
+/// The one symbol that the SDK's extension module offers to the library in front, a [`Start`]. Its number changes with
+/// every change of this file: where it is missing, library and SDK are of different versions.
+pub const START_SYMBOL: &[u8] = b"falco_plugin_sdk_start_1\0";
 
 /// What the library in front knows when the host initialises it. All of it stays valid until the state is destroyed.
 #[repr(C)]
 pub struct StartRequest {
-    pub table_version: u32,
     /// The library's own file, absolute.
     pub library: *const c_char,
     /// The extension module that was opened, absolute.
@@ -59,8 +57,7 @@ pub struct Table {
         instance: *mut c_void,
         progress_pct: *mut u32,
     ) -> *const c_char,
-    pub list_open_params:
-        unsafe extern "C" fn(state: *mut c_void, rc: *mut i32) -> *const c_char,
+    pub list_open_params: unsafe extern "C" fn(state: *mut c_void, rc: *mut i32) -> *const c_char,
     pub event_to_string:
         unsafe extern "C" fn(state: *mut c_void, event: *const c_void) -> *const c_char,
 }

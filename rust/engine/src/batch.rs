@@ -100,8 +100,7 @@ impl EventBatch {
 
     /// Whether an event with this payload can be added without crossing the byte bound, or goes alone.
     pub fn fits(&self, payload_len: usize) -> bool {
-        !self.is_full()
-            && (self.is_empty() || self.end + HEADER_LEN + payload_len <= SOFT_BYTES)
+        !self.is_full() && (self.is_empty() || self.end + HEADER_LEN + payload_len <= SOFT_BYTES)
     }
 
     /// Adds a whole event. `timestamp` is in ns since the epoch, [`NO_TIMESTAMP`] for none.
@@ -217,7 +216,10 @@ impl EventWriter {
 
     /// Bytes written so far.
     pub fn len(&self) -> usize {
-        self.batch.memory.len().saturating_sub(self.batch.end + HEADER_LEN)
+        self.batch
+            .memory
+            .len()
+            .saturating_sub(self.batch.end + HEADER_LEN)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -240,10 +242,8 @@ impl EventWriter {
         }
         let len = self.len();
         let start = self.batch.end;
-        self.batch.memory[start..start + HEADER_LEN].copy_from_slice(&header(
-            self.timestamp.unwrap_or(NO_TIMESTAMP),
-            len as u32,
-        ));
+        self.batch.memory[start..start + HEADER_LEN]
+            .copy_from_slice(&header(self.timestamp.unwrap_or(NO_TIMESTAMP), len as u32));
         self.batch.finish();
         let written = if len == 0 {
             Written::Empty
@@ -317,7 +317,10 @@ mod tests {
         writer.write(b"12345678").unwrap();
         assert!(matches!(
             writer.write(b"90A"),
-            Err(Error::EventTooLarge { size: 11, event_size: 10 })
+            Err(Error::EventTooLarge {
+                size: 11,
+                event_size: 10
+            })
         ));
         let (batch, written) = writer.finish();
         assert_eq!((batch.len(), written), (1, Written::Nothing));
@@ -351,10 +354,14 @@ mod tests {
 
     #[test]
     fn sizes_out_of_range_are_refused_by_name() {
-        for (batch_size, event_size, name) in
-            [(0, 1, "batch_size"), (1, 0, "event_size"), (1, u32::MAX, "event_size")]
-        {
-            let message = EventBatch::new(batch_size, event_size).unwrap_err().to_string();
+        for (batch_size, event_size, name) in [
+            (0, 1, "batch_size"),
+            (1, 0, "event_size"),
+            (1, u32::MAX, "event_size"),
+        ] {
+            let message = EventBatch::new(batch_size, event_size)
+                .unwrap_err()
+                .to_string();
             assert!(message.contains(name), "{message}");
         }
     }

@@ -257,7 +257,11 @@ impl<P: Payload> Sender<P> {
         {
             let now = Instant::now();
             state = match deadline {
-                None => self.gate.room.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .gate
+                    .room
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) if deadline <= now => {
                     in_time = false;
                     state
@@ -368,7 +372,9 @@ impl<P: Payload> Receiver<P> {
         state.copied.append(copied);
         state.copied_bytes += copied_bytes;
         let release = state.copied_bytes >= RELEASE_BYTES;
-        self.gate.unreleased.store(!state.copied.is_empty(), Ordering::Release);
+        self.gate
+            .unreleased
+            .store(!state.copied.is_empty(), Ordering::Release);
         self.gate.wake(&state);
         drop(state);
         if release {

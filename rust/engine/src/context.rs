@@ -151,7 +151,10 @@ mod tests {
         assert!(two.is_cancelled() && !parent.is_cancelled() && !one.is_cancelled());
         parent.cancel();
         assert!(one.is_cancelled() && grandchild.is_cancelled());
-        assert!(parent.child().is_cancelled(), "a child of a cancelled context is cancelled");
+        assert!(
+            parent.child().is_cancelled(),
+            "a child of a cancelled context is cancelled"
+        );
     }
 
     #[test]
@@ -190,7 +193,9 @@ mod tests {
         let waiters: Vec<_> = (0..4)
             .map(|_| {
                 let context = context.child();
-                thread::spawn(move || context.wait(Instant::now().checked_add(Duration::from_secs(60))))
+                thread::spawn(move || {
+                    context.wait(Instant::now().checked_add(Duration::from_secs(60)))
+                })
             })
             .collect();
         assert!(!context.wait(Some(Instant::now() + Duration::from_millis(5))));

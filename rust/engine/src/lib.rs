@@ -9,7 +9,7 @@ pub mod batch;
 pub mod channel;
 pub mod clock;
 pub mod context;
-mod ending;
+pub mod ending;
 pub mod error;
 pub mod event;
 pub mod plugin;

@@ -49,8 +49,8 @@ impl<F: PullFunction> PullInstance<F> {
         }
     }
 
-    pub fn context(&self) -> &Context {
-        &self.context
+    pub fn function_mut(&mut self) -> &mut F {
+        &mut self.function
     }
 
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
@@ -175,7 +175,10 @@ mod tests {
 
     #[test]
     fn a_slow_function_yields_one_event_a_call_and_so_does_a_timeout_of_zero() {
-        for (timeout, pause) in [(Duration::from_millis(1), Duration::from_millis(15)), (Duration::ZERO, Duration::ZERO)] {
+        for (timeout, pause) in [
+            (Duration::from_millis(1), Duration::from_millis(15)),
+            (Duration::ZERO, Duration::ZERO),
+        ] {
             let function = move |_: &Context, writer: &mut EventWriter| {
                 thread::sleep(pause);
                 writer.write(b"event").map(drop)
@@ -190,8 +193,7 @@ mod tests {
     #[test]
     fn cancelling_the_parent_or_the_instance_ends_the_source() {
         let parent = Context::new();
-        let mut instance =
-            PullInstance::new(counting(100, || Error::Eof), parent.child(), LONG);
+        let mut instance = PullInstance::new(counting(100, || Error::Eof), parent.child(), LONG);
         assert_eq!(instance.next_batch(&mut batch()).unwrap(), 4);
         parent.cancel();
         assert!(matches!(instance.next_batch(&mut batch()), Err(Error::Eof)));

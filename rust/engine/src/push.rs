@@ -50,15 +50,14 @@ impl<P: Payload> PushInstance<P> {
         }
     }
 
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
-
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
         self.ending.check()?;
         if batch.event_size() < self.receiver.event_size() {
-            return Err(event_size_mismatch(batch.event_size(), self.receiver.event_size()));
+            return Err(event_size_mismatch(
+                batch.event_size(),
+                self.receiver.event_size(),
+            ));
         }
         if batch.is_full() {
             return Err(batch.full_error());
@@ -69,7 +68,8 @@ impl<P: Payload> PushInstance<P> {
         let stop = self.fill(batch, &mut errors).err();
         let added = batch.len() - before;
         let payload_bytes = batch.bytes() - before_bytes - added * crate::event::HEADER_LEN;
-        self.receiver.settle(&mut self.copied, payload_bytes, errors);
+        self.receiver
+            .settle(&mut self.copied, payload_bytes, errors);
         if !matches!(stop, None | Some(Error::Timeout)) {
             self.drop_rest();
         }
@@ -164,7 +164,11 @@ mod tests {
     fn instance(timeout: Duration) -> (Sender<Vec<u8>>, PushInstance<Vec<u8>>, Context) {
         let (sender, receiver) = channel(1024, 64 << 20, 1 << 22).unwrap();
         let context = Context::new();
-        (sender, PushInstance::new(receiver, context.child(), timeout, |_| {}), context)
+        (
+            sender,
+            PushInstance::new(receiver, context.child(), timeout, |_| {}),
+            context,
+        )
     }
 
     fn batch(batch_size: u32) -> EventBatch {
@@ -174,7 +178,14 @@ mod tests {
     #[test]
     fn events_come_in_order_with_their_timestamps_then_the_closed_channel_is_eof() {
         let (sender, mut instance, _) = instance(LONG);
-        send(&sender, Message::Event { payload: b"a".to_vec(), timestamp: 5 }).unwrap();
+        send(
+            &sender,
+            Message::Event {
+                payload: b"a".to_vec(),
+                timestamp: 5,
+            },
+        )
+        .unwrap();
         send(&sender, event(b"b")).unwrap();
         drop(sender.clone());
         drop(sender);
@@ -195,8 +206,14 @@ mod tests {
         send(&sender, event(b"lost")).unwrap();
         assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
         assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
-        assert_eq!(instance.next_batch(&mut batch(9)).unwrap_err().to_string(), "boom");
-        assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
+        assert_eq!(
+            instance.next_batch(&mut batch(9)).unwrap_err().to_string(),
+            "boom"
+        );
+        assert!(matches!(
+            instance.next_batch(&mut batch(9)),
+            Err(Error::Eof)
+        ));
         assert_eq!(send(&sender, event(b"c")), Err(Refused::Closed));
     }
 
@@ -205,7 +222,10 @@ mod tests {
         for timeout in [Duration::from_millis(20), Duration::ZERO] {
             let (sender, mut instance, _) = instance(timeout);
             let started = Instant::now();
-            assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Timeout)));
+            assert!(matches!(
+                instance.next_batch(&mut batch(9)),
+                Err(Error::Timeout)
+            ));
             assert!(started.elapsed() + Duration::from_millis(11) >= timeout);
             send(&sender, event(b"a")).unwrap();
             assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
@@ -225,14 +245,21 @@ mod tests {
             send(&sender, event(b"x")).unwrap();
         }
         context.cancel();
-        assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
+        assert!(matches!(
+            instance.next_batch(&mut batch(9)),
+            Err(Error::Eof)
+        ));
         assert_eq!(dropped.load(Ordering::Relaxed), 3);
     }
 
     #[test]
     fn cancelling_wakes_a_waiting_call_at_once() {
         let (_sender, mut instance, context) = instance(LONG);
-        let waiting = thread::spawn(move || instance.next_batch(&mut batch(9)).map_err(|error| error.to_string()));
+        let waiting = thread::spawn(move || {
+            instance
+                .next_batch(&mut batch(9))
+                .map_err(|error| error.to_string())
+        });
         thread::sleep(Duration::from_millis(20));
         let cancelled = Instant::now();
         context.cancel();
@@ -268,13 +295,26 @@ mod tests {
                 RELEASED.fetch_add(payloads.len(), Ordering::Relaxed);
             }
         }
-        let message = |len| vec![Message::Event { payload: Counted(vec![0; len]), timestamp: 0 }];
+        let message = |len| {
+            vec![Message::Event {
+                payload: Counted(vec![0; len]),
+                timestamp: 0,
+            }]
+        };
         let (sender, receiver) = channel(3, 100, 1000).unwrap();
         let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_| {});
-        assert_eq!(sender.try_send(&mut message(500)), Ok(1), "a larger one passes alone");
+        assert_eq!(
+            sender.try_send(&mut message(500)),
+            Ok(1),
+            "a larger one passes alone"
+        );
         assert_eq!(sender.try_send(&mut message(0)), Err(Refused::Full));
         instance.next_batch(&mut batch(9)).unwrap();
-        assert_eq!(RELEASED.load(Ordering::Relaxed), 0, "the host's thread drops nothing");
+        assert_eq!(
+            RELEASED.load(Ordering::Relaxed),
+            0,
+            "the host's thread drops nothing"
+        );
         for _ in 0..3 {
             assert_eq!(sender.try_send(&mut message(10)), Ok(1));
         }
@@ -289,7 +329,10 @@ mod tests {
         send(&sender, event(b"a")).unwrap();
         let mut small = EventBatch::new(1, 7).unwrap();
         let message = instance.next_batch(&mut small).unwrap_err().to_string();
-        assert!(message.contains('7') && message.contains("4194304"), "{message}");
+        assert!(
+            message.contains('7') && message.contains("4194304"),
+            "{message}"
+        );
         assert_eq!(instance.next_batch(&mut batch(1)).unwrap(), 1);
     }
 

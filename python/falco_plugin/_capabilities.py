@@ -1,0 +1,128 @@
+"""What a plugin object can do, and whether its attributes are what Falco accepts."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from falco_plugin.errors import PluginError
+
+if TYPE_CHECKING:
+    from falco_plugin import source
+
+_NAME = re.compile(r"[a-z]+[a-z0-9_-]*")
+_EVENT_SOURCE = re.compile(r"[a-z]+[a-z0-9_]*")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_RESERVED_SOURCES = ("syscall", "internal", "plugins")
+_MAX_ID = 2**31 - 1
+_ATTRIBUTES: dict[str, type] = {
+    "name": str,
+    "version": str,
+    "id": int,
+    "event_source": str,
+    "description": str,
+    "contact": str,
+}
+_METHODS = ("open", "init", "destroy", "list_open_params", "event_to_string")
+
+_registered_classes: weakref.WeakSet[type] = weakref.WeakSet()
+_registered_objects: dict[int, object] = {}
+
+
+def register(plugin: source.Plugin) -> None:
+    """Registers the event sourcing capability for a plugin (``source.Register`` of the Go SDK).
+
+    For any object with ``open`` and the attributes of :class:`falco_plugin.source.Plugin`; a factory function calls it
+    before it returns the object. A subclass of :class:`falco_plugin.Plugin` that defines ``open`` is registered
+    already. Idempotent.
+
+    Raises:
+        TypeError: the plugin lacks something, which is named.
+    """
+    missing = [name for name in (*_ATTRIBUTES, "open") if getattr(plugin, name, None) is None]
+    if missing:
+        raise TypeError(f"{_called(plugin)} is no event source: it lacks {', '.join(missing)}")
+    for problem in _problems(plugin):
+        raise TypeError(problem)
+    _registered_objects[id(plugin)] = plugin
+
+
+def unregister(plugin: object) -> None:
+    """Forgets a plugin object when it is destroyed."""
+    _registered_objects.pop(id(plugin), None)
+
+
+def register_class(cls: type) -> None:
+    """Registers a subclass of ``Plugin`` that defines ``open``."""
+    if getattr(cls, "open", None) is not None:
+        _registered_classes.add(cls)
+
+
+def is_source(plugin: object) -> bool:
+    """Whether the plugin has the event sourcing capability."""
+    return id(plugin) in _registered_objects or type(plugin) in _registered_classes
+
+
+def check(plugin: object) -> None:
+    """Raises ``PluginError`` where Falco, or this SDK, would refuse the plugin."""
+    for problem in _problems(plugin):
+        raise PluginError(problem)
+    if not is_source(plugin):
+        raise PluginError(f"{_called(plugin)} has no capability: define open(self, params) to make it an event source")
+
+
+def _problems(plugin: object) -> Iterator[str]:
+    """What is wrong with the attributes, one line each."""
+    who = _called(plugin)
+    for name, kind in _ATTRIBUTES.items():
+        value = getattr(plugin, name, None)
+        if value is None:
+            yield f"{who} has no {name}: set it, such as name = 'lines'"
+        elif callable(value) or isinstance(inspect.getattr_static(plugin, name, None), property):
+            yield (
+                f"{who}: the method {name!r} hides the plugin attribute {name!r} ({kind.__name__}): "
+                f"give the method another name"
+            )
+        elif not isinstance(value, kind) or isinstance(value, bool):
+            yield f"{who}: {name} must be {kind.__name__}, not {type(value).__name__}"
+        elif isinstance(value, str) and "\0" in value:
+            yield f"{who}: {name} must not contain NUL"
+    for name in _METHODS:
+        value = getattr(plugin, name, None)
+        if value is not None and not callable(value):
+            yield (
+                f"{who}: the attribute {name!r} ({type(value).__name__}) hides the plugin method {name!r}: "
+                f"give the attribute another name"
+            )
+    for name in ("config", "log"):
+        hidden = inspect.getattr_static(type(plugin), name, None)
+        if inspect.isfunction(hidden):
+            yield f"{who}: the method {name!r} hides the plugin attribute {name!r}: give the method another name"
+    yield from _refused_values(plugin, who)
+
+
+def _refused_values(plugin: Any, who: str) -> Iterator[str]:
+    if not _NAME.fullmatch(plugin.name):
+        yield (
+            f"{who}: the name {plugin.name!r} is not accepted by Falco: lower-case letters, digits, '-' and '_', "
+            "beginning with a letter"
+        )
+    if not _EVENT_SOURCE.fullmatch(plugin.event_source):
+        yield (
+            f"{who}: the event_source {plugin.event_source!r} is not accepted by Falco: lower-case letters, digits and "
+            "'_', beginning with a letter"
+        )
+    if plugin.event_source in _RESERVED_SOURCES:
+        yield f"{who}: the event_source {plugin.event_source!r} is Falco's own: choose another"
+    if not 1 <= plugin.id <= _MAX_ID:
+        yield f"{who}: id must be 1 to {_MAX_ID} (999 for development), not {plugin.id}"
+    if not _VERSION.fullmatch(plugin.version):
+        yield f"{who}: the version {plugin.version!r} must be three numbers, such as 0.1.0"
+
+
+def _called(plugin: object) -> str:
+    cls = plugin if isinstance(plugin, type) else type(plugin)
+    return cls.__qualname__

@@ -1,0 +1,59 @@
+"""Where the parts of a Python environment are that a plugin library needs. Runs without the package installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+
+
+def python_version() -> str:
+    """Major and minor version, such as "3.11"."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def libpython() -> str:
+    """The path of Python's shared library.
+
+    Raises:
+        FileNotFoundError: there is none; the text says which package has it.
+    """
+    names = dict.fromkeys(
+        name
+        for name in (sysconfig.get_config_var("INSTSONAME"), sysconfig.get_config_var("LDLIBRARY"))
+        if name and ".so" in name
+    ) or {f"libpython{python_version()}.so.1.0": None}
+    library_folder = sysconfig.get_config_var("LIBDIR") or ""
+    folders = [
+        library_folder,
+        os.path.join(library_folder, sysconfig.get_config_var("MULTIARCH") or ""),
+        os.path.join(sys.base_prefix, "lib"),
+        os.path.join(sys.base_prefix, "lib64"),
+    ]
+    for folder in folders:
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                return os.path.realpath(path)
+    version = python_version()
+    raise FileNotFoundError(
+        f"{sys.executable} has no shared library ({', '.join(names)}), which Falco needs to run a plugin: install it "
+        f"(Debian, Ubuntu: libpython{version}; Fedora: python{version}-libs; pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared "
+        f"pyenv install {version}), or choose another Python with PYTHON=python3.x"
+    )
+
+
+def print_location() -> None:
+    """Library, extension module and executable, a line each: what a plugin library asks of FALCO_PLUGIN_PYTHON."""
+    from falco_plugin import _core
+
+    print(libpython(), os.path.realpath(_core.__file__), sys.executable, sep="\n")
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed, {sys.executable} is {python_version()}")
+    try:
+        libpython()
+    except FileNotFoundError as problem:
+        sys.exit(str(problem))

@@ -1,0 +1,53 @@
+"""How an exception of the author's code is told: a short text for the host, the traceback for the log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import sysconfig
+import traceback
+
+from falco_plugin import _loader
+
+_OWN_FOLDER = os.path.dirname(__file__)
+_log = logging.getLogger("falco_plugin")
+
+
+def report(doing: str, error: BaseException) -> str:
+    """Logs the traceback, and returns the cause with its place in the author's code."""
+    text = describe(error)
+    _log.error("%s failed: %s\n%s", doing, text, "".join(traceback.format_exception(error)).rstrip())
+    return text
+
+
+def describe(error: BaseException) -> str:
+    """Cause first: the host cuts long texts at their end."""
+    kind = type(error).__name__
+    message = " ".join(str(error).split())
+    text = f"{kind}: {message}" if message else kind
+    if isinstance(error, SyntaxError):
+        return text
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        text += f": install it into {sys.prefix}, or pack it by building the folder that it is in"
+    place = _place(error)
+    return f"{text} ({place})" if place else text
+
+
+def warn(text: str) -> None:
+    """A warning of the SDK itself."""
+    _log.warning("%s", text)
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of the plugin's own modules, else the innermost outside of this package."""
+    own = outside = ""
+    standard = sysconfig.get_path("stdlib")
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        place = f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"
+        if isinstance(frame.f_globals.get("__loader__"), _loader.ArchiveLoader):
+            own = place
+        elif not code.co_filename.startswith((_OWN_FOLDER, standard, "<frozen")):
+            outside = place
+    return own or outside

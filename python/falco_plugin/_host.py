@@ -1,0 +1,42 @@
+"""The native host: a program with no Python of its own that loads a plugin library as Falco does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from falco_plugin import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def executable() -> Iterator[Path]:
+    """The host as a file, for as long as the context lasts."""
+    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
+        path = Path(folder, "falco-plugin-host")
+        path.write_bytes(_core.host())
+        path.chmod(0o700)
+        yield path
+
+
+def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
+    """Runs the host on this process's own streams, and returns its exit status; negative for a signal.
+
+    Ctrl-C is the host's: it closes the source and prints its totals.
+    """
+    with executable() as host:
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return subprocess.Popen(
+                [host, *arguments], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+            ).wait()
+        finally:
+            signal.signal(signal.SIGINT, previous)

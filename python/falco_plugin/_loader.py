@@ -1,0 +1,150 @@
+"""A plugin's own modules, imported from memory under a name of their own.
+
+Each init gets a fresh copy below a private package, so that two plugins with modules of one name, two inits of one
+plugin, and an old and a new version do not meet. An absolute import of one of the plugin's own modules is led there.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import io
+import itertools
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from types import CodeType, ModuleType
+from typing import Any
+
+_counter = itertools.count(1)
+
+
+class Modules:
+    """The modules of one archive, entered in ``sys.modules`` until they are unloaded."""
+
+    def __init__(self, archive: bytes, library: str) -> None:
+        self.package = f"falco_plugin_modules_{next(_counter)}"
+        self._library = library
+        with zipfile.ZipFile(io.BytesIO(archive)) as files:
+            self._files = {name: files.read(name) for name in files.namelist()}
+        _finder.add(self)
+
+    def load(self, name: str) -> ModuleType:
+        """Imports one of the plugin's own modules."""
+        return importlib.import_module(f"{self.package}.{name}")
+
+    def unload(self) -> None:
+        """Removes all of them. What still runs keeps what it holds."""
+        _finder.remove(self)
+        prefix = f"{self.package}."
+        for name in [name for name in list(sys.modules) if name == self.package or name.startswith(prefix)]:
+            sys.modules.pop(name, None)
+
+    def has(self, name: str) -> bool:
+        """Whether the top-level module `name` is the plugin's own."""
+        return f"{name}.py" in self._files or f"{name}/__init__.py" in self._files or any(
+            file.startswith(f"{name}/") and file.endswith(".py") for file in self._files
+        )
+
+    def spec(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
+        """How to import a module below the private package."""
+        if fullname == self.package:
+            return importlib.machinery.ModuleSpec(fullname, ArchiveLoader(self, None), is_package=True)
+        path = fullname.removeprefix(f"{self.package}.").replace(".", "/")
+        for file, is_package in ((f"{path}.py", False), (f"{path}/__init__.py", True)):
+            if file in self._files:
+                spec = importlib.machinery.ModuleSpec(
+                    fullname, ArchiveLoader(self, file), origin=f"{self._library}/{file}", is_package=is_package
+                )
+                spec.has_location = True
+                return spec
+        if any(file.startswith(f"{path}/") for file in self._files):
+            return importlib.machinery.ModuleSpec(fullname, ArchiveLoader(self, None), is_package=True)
+        return None
+
+    def source(self, file: str) -> bytes:
+        """The source of a file of the archive."""
+        return self._files[file]
+
+    def data(self, path: str) -> bytes:
+        """A data file beside the modules, by the path that ``pkgutil.get_data`` builds from ``__file__``."""
+        return self._files[path.removeprefix(f"{self._library}/")]
+
+    def namespace_builtins(self) -> dict[str, Any]:
+        """The builtins of the plugin's modules, whose ``import`` prefers the plugin's own."""
+        names = dict(vars(builtins))
+        names["__import__"] = self._import
+        return names
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        top = name.partition(".")[0]
+        if level or not self.has(top):
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        module = builtins.__import__(f"{self.package}.{name}", None, None, fromlist or ("",), 0)
+        return module if fromlist else sys.modules[f"{self.package}.{top}"]
+
+
+class ArchiveLoader(importlib.abc.InspectLoader):
+    """Runs one file of an archive as a module; no file: a package of nothing but modules."""
+
+    def __init__(self, modules: Modules, file: str | None) -> None:
+        self._modules = modules
+        self._file = file
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = self._modules.namespace_builtins()
+        code = self.get_code(module.__name__)
+        if code is not None:
+            exec(code, module.__dict__)  # noqa: S102 - this is what an importer does
+
+    def get_source(self, fullname: str) -> str | None:
+        if self._file is None:
+            return None
+        return importlib.util.decode_source(self._modules.source(self._file))
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        if self._file is None:
+            return None
+        spec = self._modules.spec(fullname)
+        origin = spec.origin if spec and spec.origin else self._file
+        return compile(self._modules.source(self._file), origin, "exec", dont_inherit=True)
+
+    def get_data(self, path: str) -> bytes:
+        """For ``pkgutil.get_data``."""
+        try:
+            return self._modules.data(path)
+        except KeyError:
+            raise FileNotFoundError(f"{path}: not packed into the plugin library") from None
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules of all archives that are loaded."""
+
+    def __init__(self) -> None:
+        self._archives: dict[str, Modules] = {}
+
+    def add(self, modules: Modules) -> None:
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+        self._archives[modules.package] = modules
+
+    def remove(self, modules: Modules) -> None:
+        self._archives.pop(modules.package, None)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        modules = self._archives.get(fullname.partition(".")[0])
+        return modules.spec(fullname) if modules else None
+
+
+_finder = _Finder()

@@ -1,0 +1,122 @@
+"""One initialised plugin, as the native side holds it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from typing import Any
+
+from falco_plugin import _capabilities, _core, _log
+from falco_plugin._loader import Modules
+from falco_plugin.errors import PluginError
+from falco_plugin.plugin import OpenParam, Plugin
+
+SWITCH_INTERVAL = 0.0005
+"""How long a thread that computes keeps the GIL, in seconds, where the interpreter is the SDK's own: the host's threads
+wait for it that long at most, not Python's usual 5 ms."""
+
+
+class Runtime:
+    """Loads the plugin's modules and its object, and makes the calls on it."""
+
+    def __init__(
+        self, archive: bytes, library: str, entry: str, config: str, log: _core.HostLog, core: str, ours: bool
+    ) -> None:
+        if not os.path.samefile(core, _core.__file__):
+            raise PluginError(
+                f"this process already runs the SDK of {_core.__file__}, and {library} was built with that of {core}: "
+                "build all plugins of one Falco with one environment"
+            )
+        if ours:
+            sys.setswitchinterval(SWITCH_INTERVAL)
+            _log.take_over()
+        self._log = log
+        self._plugin: Any = None
+        self._modules = Modules(archive, library)
+        _log.attach((self._modules.package,), log)
+        try:
+            self._plugin = make(self._modules, entry)
+            _log.attach((self._plugin.name,), log)
+            self._plugin.config = config
+            if callable(init := getattr(self._plugin, "init", None)):
+                init()
+        except BaseException:
+            # The log stays: the reason is still to be said.
+            self._modules.unload()
+            _capabilities.unregister(self._plugin)
+            raise
+        self._open = self._plugin.open
+        self._open_takes_context = takes_context(self._open)
+        own = getattr(type(self._plugin), "event_to_string", None)
+        self.defines_event_to_string = own is not None and own is not Plugin.event_to_string
+
+    def open(self, params: str, context: _core.Context) -> object:
+        """Opens the event source and checks what came back."""
+        instance = self._open(params, context) if self._open_takes_context else self._open(params)
+        missing = [name for name in ("events", "next_batch") if not hasattr(instance, name)]
+        if missing:
+            hint = ": call super().__init__() in its __init__" if callable(getattr(instance, "next_batch", None)) else ""
+            raise TypeError(
+                f"open returned {type(instance).__name__}, which lacks {' and '.join(missing)}{hint or _INSTANCES}"
+            )
+        events: object = instance.events
+        if not isinstance(events, _core.EventBatch):
+            raise TypeError(f"the instance's events must be an EventBatch, not {type(events).__name__}")
+        return instance
+
+    def event_to_string(self, event: _core.Event) -> str:
+        """The author's text of an event."""
+        text = self._plugin.event_to_string(event)
+        if not isinstance(text, str):
+            raise TypeError(f"event_to_string must return str, not {type(text).__name__}")
+        return text.encode("utf-8", "replace").decode()
+
+    def list_open_params(self) -> list[tuple[str, str, str]]:
+        """The author's suggestions as plain values."""
+        params = []
+        for param in self._plugin.list_open_params():
+            if isinstance(param, str):
+                param = OpenParam(param)
+            if not isinstance(param, OpenParam):
+                raise TypeError(f"list_open_params must return OpenParam or str, not {type(param).__name__}")
+            params.append((param.value, param.desc, param.separator))
+        return params
+
+    def destroy(self) -> None:
+        """The last call: the plugin's modules are gone afterwards."""
+        try:
+            if callable(destroy := getattr(self._plugin, "destroy", None)):
+                destroy()
+        finally:
+            _capabilities.unregister(self._plugin)
+            self._modules.unload()
+            self._plugin = self._open = None
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+_INSTANCES = (
+    ": it must return a PullInstance, a PushInstance, a BaseInstance of your own, or another object with events and "
+    "next_batch"
+)
+
+
+def make(modules: Modules, entry: str) -> Any:
+    """The plugin object behind an entry point ``module:name``, checked."""
+    module, _, name = entry.partition(":")
+    factory = getattr(modules.load(module), name)
+    plugin = factory()
+    _capabilities.check(plugin)
+    return plugin
+
+
+def takes_context(function: Any) -> bool:
+    """Whether ``open`` has a second parameter."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    kinds = [parameter.kind for parameter in parameters]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(kind in positional for kind in kinds) > 1 or inspect.Parameter.VAR_POSITIONAL in kinds

@@ -1,0 +1,187 @@
+"""From what a user names on the command line to a plugin library."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from falco_plugin import _core, _environment, _library
+from falco_plugin._failure import describe
+from falco_plugin._loader import Modules
+from falco_plugin._runtime import make
+from falco_plugin.errors import PluginError
+from falco_plugin.plugin import Plugin
+
+_LEFT_OUT_FOLDERS = frozenset({"__pycache__", "tests", "test", "build", "dist", "node_modules", "venv"})
+_LEFT_OUT_FILES = frozenset({"setup.py", "conftest.py"})
+_DATA_SUFFIXES = frozenset({".json", ".yaml", ".yml", ".toml", ".txt", ".csv", ".pem", ".crt"})
+
+
+class TargetError(Exception):
+    """What is wrong with a target, in one line. ``__cause__`` is the author's exception, if there is one."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A Python target, packed and inspected."""
+
+    plugin: Any
+    entry: str
+    archive: bytes
+
+    @property
+    def library_name(self) -> str:
+        """The file name that Falco's users expect."""
+        return f"lib{self.plugin.name}.so"
+
+    def manifest(self) -> dict[str, str]:
+        """What the library answers without Python, and where it finds its environment."""
+        try:
+            libpython = _environment.libpython()
+        except FileNotFoundError as problem:
+            raise TargetError(str(problem)) from None
+        plugin = self.plugin
+        return {
+            "name": plugin.name,
+            "version": plugin.version,
+            "description": plugin.description,
+            "contact": plugin.contact,
+            "id": str(plugin.id),
+            "event_source": plugin.event_source,
+            "entry": self.entry,
+            "sdk_version": _core.SDK_VERSION,
+            "python_version": _environment.python_version(),
+            "libpython": libpython,
+            "core": os.path.realpath(_core.__file__),
+            "python": sys.executable,
+            "packages": sysconfig.get_path("purelib"),
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes the plugin library."""
+        own = getattr(type(self.plugin), "list_open_params", None)
+        lists = own is not None and own is not Plugin.list_open_params
+        hidden = frozenset() if lists else frozenset({"plugin_list_open_params"})
+        try:
+            _library.write(path, self.manifest(), self.archive, hidden=hidden)
+        except OSError as problem:
+            raise TargetError(f"cannot write {path}: {problem.strerror}") from problem
+
+
+def is_library(target: str) -> bool:
+    """Whether the target is a plugin library rather than Python code."""
+    return not Path(target).is_dir() and not target.partition(":")[0].endswith(".py")
+
+
+def load(target: str) -> Target:
+    """Packs ``path.py[:Name]`` or a folder, imports it as the library would, and finds its plugin.
+
+    Raises:
+        TargetError: what is wrong with it.
+    """
+    location, _, name = target.partition(":")
+    path = Path(location)
+    if not path.exists():
+        raise TargetError(f"{location}: no such file or folder")
+    files = dict(_folder_files(path)) if path.is_dir() else {path.name: path}
+    candidates = [path.name] if path.is_file() else [file for file in files if _is_top(file)]
+    archive = _pack(files)
+    modules = Modules(archive, str(path.resolve() if path.is_dir() else path.resolve().parent))
+    try:
+        entry = _entry(modules, path, candidates, name)
+        try:
+            plugin = make(modules, entry)
+        except PluginError as problem:
+            raise TargetError(f"{location}: {problem}") from None
+        except BaseException as error:
+            raise TargetError(f"{location}: {entry} fails: {describe(error)}") from error
+        return Target(plugin, entry, archive)
+    finally:
+        modules.unload()
+
+
+def _folder_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    prefix = f"{folder.resolve().name}/" if (folder / "__init__.py").exists() else ""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in _LEFT_OUT_FOLDERS
+            and not name.startswith(".")
+            and not (Path(parent, name) / "pyvenv.cfg").exists()
+        )
+        for name in sorted(names):
+            file = Path(parent, name)
+            code = file.suffix == ".py" and name not in _LEFT_OUT_FILES and not name.startswith("test_")
+            if (code or file.suffix in _DATA_SUFFIXES) and not name.startswith("."):
+                yield f"{prefix}{file.relative_to(folder).as_posix()}", file
+
+
+def _is_top(file: str) -> bool:
+    return file.endswith(".py") and (file.count("/") == 0 or (file.count("/") == 1 and file.endswith("/__init__.py")))
+
+
+def _pack(files: dict[str, Path]) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, path in files.items():
+            try:
+                # A fixed time: the same files make the same library.
+                packed.writestr(zipfile.ZipInfo(name), path.read_bytes())
+            except OSError as problem:
+                raise TargetError(f"cannot read {path}: {problem.strerror}") from problem
+    return archive.getvalue()
+
+
+def _entry(modules: Modules, path: Path, candidates: list[str], name: str) -> str:
+    """The entry point ``module:name`` of the one plugin in the candidates."""
+    found: dict[str, None] = {}
+    for file in candidates:
+        module_name = file.removesuffix(".py").removesuffix("/__init__")
+        module = _import(modules, path, module_name)
+        if name:
+            if callable(getattr(module, name, None)):
+                return f"{module_name}:{name}"
+            continue
+        found.update(dict.fromkeys(f"{module_name}:{plugin}" for plugin in _plugins(module)))
+    if name:
+        raise TargetError(f"{path} has no class or factory function {name!r}")
+    if not found:
+        raise TargetError(
+            f"{path} has no plugin: define a subclass of falco_plugin.Plugin, or name a factory function as "
+            f"{path}:NAME"
+        )
+    if len(found) > 1:
+        names = ", ".join(entry.partition(":")[2] for entry in found)
+        raise TargetError(f"{path} has {len(found)} plugins ({names}): name one, as {path}:NAME")
+    return next(iter(found))
+
+
+def _plugins(module: ModuleType) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == module.__name__:
+            if not name.startswith("_"):
+                yield name
+
+
+def _import(modules: Modules, path: Path, name: str) -> ModuleType:
+    try:
+        return modules.load(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if path.is_file() and ((path.parent / f"{missing}.py").exists() or (path.parent / missing).is_dir()):
+            raise TargetError(
+                f"{path.name} imports {missing}, which lies beside it but is not packed with a single file: build the "
+                f"folder instead ({path.parent})"
+            ) from error
+        raise TargetError(f"{path} cannot be imported: {describe(error)}") from error
+    except BaseException as error:
+        raise TargetError(f"{path} cannot be imported: {describe(error)}") from error

@@ -1,0 +1,143 @@
+"""``falco-plugin``: build a plugin library, look at one, run one. The command only formats; the native host loads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from falco_plugin import __version__, _host, _target
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="falco-plugin")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """Falco plugins in Python."""
+    context.obj = debug
+
+
+@main.command()
+@click.argument("target")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The library; default lib<name>.so here.")
+@click.option("--python", metavar="PATH", help="Build for this Python, which must have falco-plugin-sdk too.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
+@click.pass_context
+def build(context: click.Context, target: str, output: Path | None, python: str | None, debug: bool) -> None:
+    """Build TARGET, path.py[:Name] or a folder, into one library that Falco loads."""
+    debug = debug or context.obj
+    if python is not None:
+        _build_with(python, target, output, debug)
+    if _target.is_library(target) and Path(target).exists():
+        _fail(f"{target} is not Python code: build takes path.py[:Name] or a folder")
+    with _told(debug):
+        built = _target.load(target)
+        path = output if output is not None else Path(built.library_name)
+        if path.is_dir():
+            path = path / built.library_name
+        built.write(path)
+    plugin = built.plugin
+    click.echo(f"{path}: plugin {plugin.name} {plugin.version}, event source {plugin.event_source}\n")
+    click.echo("In falco.yaml:\n")
+    click.echo(
+        f"plugins:\n  - name: {plugin.name}\n    library_path: {path.resolve()}\n"
+        f'    init_config: ""\n    open_params: ""\nload_plugins: [{plugin.name}]\n'
+    )
+    click.echo(f"Rules on its events need:\n\n  source: {plugin.event_source}")
+
+
+def _build_with(python: str, target: str, output: Path | None, debug: bool) -> NoReturn:
+    """The other Python builds: its library, its packages, its SDK."""
+    found = shutil.which(python)
+    if found is None:
+        _fail(f"--python {python}: no such program")
+    options = ["--debug"] if debug else []
+    if output is not None:
+        options += ["-o", str(output)]
+    check = [found, "-c", "import falco_plugin.cli.main"]
+    if subprocess.run(check, capture_output=True, check=False).returncode != 0:
+        _fail(f"--python {python} has no falco-plugin-sdk: install it there ({found} -m pip install falco-plugin-sdk)")
+    arguments = [found, "-m", "falco_plugin", "build", target, *options]
+    sys.stdout.flush()
+    os.execv(found, arguments)
+
+
+@main.command()
+@click.argument("target")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
+@click.pass_context
+def info(context: click.Context, target: str, as_json: bool, debug: bool) -> None:
+    """Show what TARGET says of itself, as Falco reads it: without starting Python."""
+    with _library(target, debug or context.obj) as library:
+        _exit(_host.run(["info", library, *(["--json"] if as_json else [])]))
+
+
+@main.command()
+@click.argument("target")
+@click.option("--config", default="", help="The plugin's init_config.")
+@click.option("--params", default="", help="The plugin's open_params.")
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many events.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line: kind event, log, end.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
+@click.pass_context
+def run(
+    context: click.Context, target: str, config: str, params: str, limit: int | None, as_json: bool, debug: bool
+) -> None:
+    """Run TARGET's event source in the native host, and show its events."""
+    options = ["--config", config, "--params", params]
+    if limit is not None:
+        options += ["--limit", str(limit)]
+    if as_json:
+        options.append("--json")
+    with _library(target, debug or context.obj) as library:
+        _exit(_host.run(["run", library, *options]))
+
+
+@contextmanager
+def _library(target: str, debug: bool) -> Iterator[Path]:
+    """The library of a target: itself, or one built for the occasion."""
+    if _target.is_library(target):
+        yield Path(target)
+        return
+    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
+        with _told(debug):
+            built = _target.load(target)
+            path = Path(folder, built.library_name)
+            built.write(path)
+        yield path
+
+
+@contextmanager
+def _told(debug: bool) -> Iterator[None]:
+    """What is wrong with a target, in one line; the traceback only where it was asked for."""
+    try:
+        yield
+    except _target.TargetError as problem:
+        if debug:
+            raise
+        _fail(str(problem))
+
+
+def _exit(status: int) -> NoReturn:
+    if status < 0:
+        name = signal.Signals(-status).name if -status in iter(signal.Signals) else "a signal"
+        _fail(f"the plugin crashed the host with {name} (signal {-status})")
+    sys.exit(status)
+
+
+def _fail(text: str) -> NoReturn:
+    click.echo(f"falco-plugin: {' '.join(text.split())}", err=True)
+    sys.exit(1)
+
+

@@ -1,0 +1,78 @@
+"""The base class of plugins."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from falco_plugin._capabilities import register_class
+from falco_plugin._core import Event
+
+__all__ = ["OpenParam", "Plugin"]
+
+
+@dataclass(frozen=True)
+class OpenParam:
+    """A suggestion for the open params of a plugin (``sdk.OpenParam`` of the Go SDK)."""
+
+    value: str
+    """What to give as open params."""
+    desc: str = ""
+    """What it means."""
+    separator: str = ""
+    """What stands between several of them, where several can be given."""
+
+
+class Plugin:
+    """A Falco plugin (``plugins.Plugin`` of the Go SDK). A subclass that defines ``open`` is an event source.
+
+    ``open(self, params)`` or ``open(self, params, context)`` returns a :class:`falco_plugin.source.Instance`. The
+    context is made before ``open``, is the parent of the instance's, and is cancelled when the source is closed.
+    """
+
+    name: ClassVar[str]
+    """Lower-case letters, digits, ``-`` and ``_``, beginning with a letter. Must be set."""
+    version: ClassVar[str] = "0.1.0"
+    """Three numbers, as in semantic versioning."""
+    id: ClassVar[int] = 999
+    """The plugin's registered id; 999 is for development."""
+    event_source: ClassVar[str] = "test"
+    """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``."""
+    description: ClassVar[str] = ""
+    """One line; the docstring's first line, if not set."""
+    contact: ClassVar[str] = ""
+    """Where its author can be reached."""
+
+    config: str
+    """The plugin's ``init_config`` of falco.yaml as text; set before :meth:`init`."""
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "description" not in cls.__dict__ and (doc := cls.__dict__.get("__doc__")):
+            cls.description = inspect.cleandoc(doc).partition("\n")[0]
+        register_class(cls)
+
+    @property
+    def log(self) -> logging.Logger:
+        """The plugin's logger. It ends in Falco's log, with its severity, as all of Python's logging does."""
+        return logging.getLogger(self.name)
+
+    def init(self) -> None:
+        """Called once, after ``config`` is set. What it raises is the host's init error."""
+
+    def destroy(self) -> None:
+        """The last call on the plugin."""
+
+    def list_open_params(self) -> Sequence[OpenParam | str]:
+        """Suggestions for the open params (``sdk.OpenParams`` of the Go SDK)."""
+        return ()
+
+    def event_to_string(self, event: Event) -> str:
+        """The text of an event, ``%evt.plugininfo`` in rules (``sdk.Stringer`` of the Go SDK).
+
+        Where it is not defined: the payload as text, bad UTF-8 replaced, cut at 1 KiB.
+        """
+        return event.text

@@ -1,0 +1,135 @@
+"""Event sources (package ``source`` of Falco's Go SDK).
+
+An *item* is any buffer, a tuple ``(buffer, timestamp)`` or a :class:`PushEvent`. Durations are seconds or a
+``timedelta``; timestamps are nanoseconds since the epoch or an aware ``datetime``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from falco_plugin._capabilities import register
+from falco_plugin._core import (
+    Context,
+    EventBatch,
+    EventWriter,
+    PullInstance,
+    PushEvent,
+    PushInstance,
+    Receiver,
+    Sender,
+    channel,
+)
+from falco_plugin.errors import (
+    EOF,
+    BatchFullError,
+    ChannelClosedError,
+    ChannelFullError,
+    EventTooLargeError,
+    PluginError,
+    Timeout,
+)
+
+__all__ = [
+    "EOF",
+    "BaseInstance",
+    "BatchFullError",
+    "ChannelClosedError",
+    "ChannelFullError",
+    "Context",
+    "EventBatch",
+    "EventTooLargeError",
+    "EventWriter",
+    "Instance",
+    "Plugin",
+    "PluginError",
+    "PullFunc",
+    "PullInstance",
+    "PushEvent",
+    "PushInstance",
+    "Receiver",
+    "Sender",
+    "Timeout",
+    "channel",
+    "register",
+]
+
+PullFunc: TypeAlias = Callable[[Context, EventWriter], object]
+"""Writes one event, or raises ``EOF``, ``Timeout`` or anything else (``source.PullFunc`` of the Go SDK)."""
+
+
+@runtime_checkable
+class Instance(Protocol):
+    """One open event source (``source.Instance`` of the Go SDK).
+
+    It may also have ``close()`` and ``progress() -> (fraction 0 to 1, text)``.
+    """
+
+    @property
+    def events(self) -> EventBatch:
+        """The batch that the host reads. Outside of ``next_batch`` it belongs to the host."""
+
+    def next_batch(self, batch: EventBatch, /) -> int:
+        """Appends at least one event to the batch and returns how many; with none, raises ``Timeout``, ``EOF`` or the
+        source's error."""
+
+
+class _Described(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def event_source(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def contact(self) -> str: ...
+
+
+class Plugin(_Described, Protocol):
+    """What :func:`register` asks of a plugin (``source.Plugin`` of the Go SDK).
+
+    ``open`` may also take a second parameter, the context that is cancelled when the source is closed.
+    """
+
+    @property
+    def open(self) -> Callable[[str], Instance] | Callable[[str, Context], Instance]:
+        """Opens the event source."""
+
+
+class BaseInstance:
+    """Base of an instance of one's own: define ``next_batch`` (``source.BaseInstance`` of the Go SDK).
+
+    Args:
+        context: parent of the instance's context; cancelling it ends the source.
+        batch_size: events in a batch, at least 1.
+        event_size: largest payload of one event in bytes, 1 to 2**32 - 39.
+
+    Raises:
+        ValueError: a size is out of range.
+    """
+
+    context: Context
+    events: EventBatch
+
+    def __init__(
+        self, *, context: Context | None = None, batch_size: int = 128, event_size: int = 262_144
+    ) -> None:
+        self.context = Context(context)
+        self.events = EventBatch(batch_size, event_size)
+
+    def next_batch(self, batch: EventBatch, /) -> int:
+        """Appends at least one event to the batch and returns how many; with none, raises ``Timeout``, ``EOF`` or the
+        source's error. Where it appends and then raises, the events are delivered first."""
+        raise PluginError(f"{type(self).__name__} must define next_batch(self, batch)")
+
+    def progress(self) -> tuple[float, str]:
+        """How much of the source has been read, 0 to 1, and the same as a text (``sdk.Progresser``)."""
+        return 0.0, ""
+
+    def close(self) -> None:
+        """Called once when the source is closed, after the context was cancelled (``sdk.Closer``)."""

@@ -1,0 +1,174 @@
+//! The loop over `next_batch`, to the rules of libscap.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::console;
+use crate::error::Error;
+use crate::library::{Code, Source};
+use crate::log::Log;
+use crate::output::Output;
+use crate::signals;
+use crate::timestamp;
+
+const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Eof,
+    Limit,
+    Interrupted,
+    /// Nobody reads standard output any more.
+    Unread,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Totals {
+    pub events: u64,
+    /// Of payload.
+    pub bytes: u64,
+    /// Calls that gave events.
+    pub batches: u64,
+    /// Calls that returned TIMEOUT.
+    pub timeouts: u64,
+    pub time: Duration,
+}
+
+impl Totals {
+    pub fn rate(&self) -> f64 {
+        let seconds = self.time.as_secs_f64();
+        if seconds > 0.0 {
+            self.events as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+pub struct Capture<'a> {
+    pub output: &'a Mutex<Output>,
+    pub log: &'a Log,
+    pub source_name: &'a str,
+    pub limit: Option<u64>,
+}
+
+impl Capture<'_> {
+    /// Runs until the source ends, in one way or another.
+    pub fn run(&self, source: &mut Source<'_>) -> (Result<Ending, Error>, Totals) {
+        let start = Instant::now();
+        let mut totals = Totals::default();
+        let mut live = console::is_terminal().then(|| Live::new(start));
+        let result = loop {
+            if signals::interrupted() {
+                break Ok(Ending::Interrupted);
+            }
+            match self.batch(source, &mut totals) {
+                Ok(None) => {}
+                Ok(Some(ending)) => break Ok(ending),
+                Err(error) => break Err(error),
+            }
+            if let Some(live) = &mut live {
+                live.update(source, &totals);
+            }
+        };
+        totals.time = start.elapsed();
+        if live.is_some() {
+            console::clear();
+        }
+        (result, totals)
+    }
+
+    fn batch(&self, source: &mut Source<'_>, totals: &mut Totals) -> Result<Option<Ending>, Error> {
+        let mut batch = source.next_batch()?;
+        let mut output = lock(self.output);
+        write_log(&mut output, self.log);
+        totals.batches += u64::from(!batch.is_empty());
+        totals.timeouts += u64::from(batch.timed_out());
+        // Events of one batch that have no time of their own came at the same time, and the clock is not free.
+        let mut now = None;
+        let mut limit_reached = false;
+        for index in 0..batch.len() {
+            let number = totals.events + 1;
+            let event = batch
+                .event(index, || *now.get_or_insert_with(timestamp::now))
+                .map_err(|fault| Error::Event { number, fault })?;
+            let text = batch.event_to_string(&event, number);
+            output.event(number, self.source_name, &event, text);
+            totals.events = number;
+            totals.bytes += event.payload().len() as u64;
+            if Some(number) == self.limit {
+                limit_reached = true;
+                break;
+            }
+        }
+        if batch.timed_out() {
+            output.flush();
+        }
+        if output
+            .error()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            return Ok(Some(Ending::Unread));
+        }
+        if let Some(error) = output.take_error() {
+            return Err(Error::Output(error));
+        }
+        if limit_reached {
+            return Ok(Some(Ending::Limit));
+        }
+        let empty = batch.is_empty();
+        match batch.into_result()? {
+            Code::Success if empty => Err(Error::NoEvent),
+            Code::Success | Code::Timeout => Ok(None),
+            Code::Eof => Ok(Some(Ending::Eof)),
+        }
+    }
+}
+
+pub fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
+    output.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes the log lines that wait.
+pub fn write_log(output: &mut Output, log: &Log) {
+    for record in log.drain() {
+        output.log(&record);
+    }
+}
+
+/// The live line on a terminal.
+struct Live {
+    start: Instant,
+    next: Instant,
+    shown_events: u64,
+    shown_at: Instant,
+}
+
+impl Live {
+    fn new(start: Instant) -> Self {
+        Self {
+            start,
+            next: start + LIVE_INTERVAL,
+            shown_events: 0,
+            shown_at: start,
+        }
+    }
+
+    fn update(&mut self, source: &mut Source<'_>, totals: &Totals) {
+        let now = Instant::now();
+        if now < self.next {
+            return;
+        }
+        let rate = (totals.events - self.shown_events) as f64 / (now - self.shown_at).as_secs_f64();
+        let seconds = (now - self.start).as_secs_f64();
+        let mut line = format!("{} events, {rate:.0}/s, {seconds:.0} s", totals.events);
+        match source.progress() {
+            (_, Some(words)) => line += &format!(", {words}"),
+            (Some(fraction), None) => line += &format!(", {:.1} %", fraction * 100.0),
+            (None, None) => {}
+        }
+        console::live(&line);
+        (self.shown_events, self.shown_at, self.next) = (totals.events, now, now + LIVE_INTERVAL);
+    }
+}

@@ -1,0 +1,241 @@
+//! What a plugin says of itself before it is initialised, checked by the rules of the host.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::capabilities::{self, Capability};
+use crate::error::Error;
+use crate::library::Library;
+
+/// The plugin API of the host that this one stands for.
+pub const HOST_API: ApiVersion = ApiVersion {
+    major: 3,
+    minor: 12,
+    patch: 0,
+};
+
+const RESERVED_SOURCES: [&str; 3] = ["syscall", "internal", "plugins"];
+const FIELD_TYPES: [&str; 7] = [
+    "uint64", "string", "reltime", "abstime", "bool", "ipaddr", "ipnet",
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiVersion {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+impl ApiVersion {
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split('.').map(|number| number.parse().ok());
+        let version = Self {
+            major: numbers.next()??,
+            minor: numbers.next()??,
+            patch: numbers.next()??,
+        };
+        numbers.next().is_none().then_some(version)
+    }
+
+    /// Whether a host of this version takes a plugin that needs `required`.
+    fn accepts(self, required: Self) -> bool {
+        self.major == required.major && self.minor >= required.minor
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Description {
+    pub name: String,
+    pub version: String,
+    pub description: String,
+    pub contact: String,
+    pub required_api_version: String,
+    pub capabilities: Vec<Capability>,
+    pub id: Option<u32>,
+    pub event_source: Option<String>,
+    pub extract_event_sources: Vec<String>,
+    pub fields: Vec<Value>,
+    pub schema: Option<Value>,
+}
+
+impl Description {
+    /// Reads and checks it. The API version goes first: another API may mean something else by the rest.
+    pub fn read(library: &Library) -> Result<Self, Error> {
+        let required_api_version = library.required_api_version()?;
+        let Some(theirs) = ApiVersion::parse(&required_api_version) else {
+            return refuse(format!(
+                "the plugin needs plugin API {required_api_version:?}, which is no version"
+            ));
+        };
+        if !HOST_API.accepts(theirs) {
+            return Err(Error::ApiVersion {
+                theirs,
+                ours: HOST_API,
+            });
+        }
+        let name = library.name()?;
+        if !is_identifier(&name, b"_-") {
+            return refuse(format!(
+                "the plugin's name {name:?} is not lower-case letters, then letters, digits, _ and -"
+            ));
+        }
+        let version = library.version()?;
+        if ApiVersion::parse(&version).is_none() {
+            return refuse(format!(
+                "the plugin's version {version:?} is not three numbers"
+            ));
+        }
+        let capabilities = capabilities::resolve(|symbol| library.has(symbol))?;
+        let (id, event_source) = match capabilities.contains(&Capability::Sourcing) {
+            true => source(library)?,
+            false => (None, None),
+        };
+        let (extract_event_sources, fields) = match capabilities.contains(&Capability::Extraction) {
+            true => (extract_event_sources(library)?, fields(library)?),
+            false => (Vec::new(), Vec::new()),
+        };
+        let schema = library
+            .schema()?
+            .map(|schema| parse("config schema", &schema))
+            .transpose()?;
+        Ok(Self {
+            description: library.description()?,
+            contact: library.contact()?,
+            name,
+            version,
+            required_api_version,
+            capabilities,
+            id,
+            event_source,
+            extract_event_sources,
+            fields,
+            schema,
+        })
+    }
+}
+
+fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
+    match (
+        library.id(),
+        library.event_source().filter(|source| !source.is_empty()),
+    ) {
+        (0, None) => Ok((None, None)),
+        (0, Some(source)) => refuse(format!(
+            "the plugin has the event source {source:?}, but no id"
+        )),
+        (id, None) => refuse(format!("the plugin has the id {id}, but no event source")),
+        (_, Some(source)) if RESERVED_SOURCES.contains(&source.as_str()) => {
+            refuse(format!("the event source {source:?} is reserved"))
+        }
+        (_, Some(source)) if !is_identifier(&source, b"_") => refuse(format!(
+            "the event source {source:?} is not lower-case letters, then letters, digits and _"
+        )),
+        (id, Some(source)) => Ok((Some(id), Some(source))),
+    }
+}
+
+fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
+    library
+        .extract_event_sources()
+        .map_or(Ok(Vec::new()), |sources| {
+            parse("list of extract event sources", &sources)
+        })
+}
+
+/// One field, as far as the host asks for it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub type_: String,
+    #[serde(default)]
+    pub is_list: bool,
+    #[serde(default)]
+    pub arg: Option<Argument>,
+    pub desc: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+pub struct Argument {
+    pub is_required: bool,
+    pub is_index: bool,
+    pub is_key: bool,
+}
+
+fn fields(library: &Library) -> Result<Vec<Value>, Error> {
+    let values: Vec<Value> = parse("list of fields", &library.fields().unwrap_or_default())?;
+    if values.is_empty() {
+        return refuse("the plugin extracts, but its list of fields is empty".into());
+    }
+    for (index, value) in values.iter().enumerate() {
+        let field = match Field::deserialize(value) {
+            Ok(field) => field,
+            Err(error) => return refuse(format!("field {index} of the plugin: {error}")),
+        };
+        if !FIELD_TYPES.contains(&field.type_.as_str()) {
+            return refuse(format!(
+                "the field {} has the type {:?}, which does not exist",
+                field.name, field.type_
+            ));
+        }
+        if field.arg.is_some_and(|arg| !arg.is_index && !arg.is_key) {
+            return refuse(format!(
+                "the field {} has an argument that is neither index nor key",
+                field.name
+            ));
+        }
+    }
+    Ok(values)
+}
+
+fn parse<'t, T: Deserialize<'t>>(what: &str, text: &'t str) -> Result<T, Error> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::Refused(format!("the plugin's {what} is wrong: {error}")))
+}
+
+fn refuse<T>(reason: String) -> Result<T, Error> {
+    Err(Error::Refused(reason))
+}
+
+/// Whether `text` is lower-case letters, digits and `others`, and begins with a letter.
+fn is_identifier(text: &str, others: &[u8]) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || others.contains(&byte)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_takes_its_own_major_and_no_later_minor() {
+        let accepts = |text| HOST_API.accepts(ApiVersion::parse(text).unwrap());
+        assert!(accepts("3.12.0") && accepts("3.0.0") && accepts("3.12.7"));
+        assert!(!accepts("3.13.0") && !accepts("2.12.0") && !accepts("4.0.0"));
+        for wrong in ["", "3", "3.1", "3.1.x", "3.1.0.0", "-3.1.0"] {
+            assert_eq!(ApiVersion::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_begin_with_a_letter() {
+        assert!(is_identifier("k8s_audit", b"_") && is_identifier("a-b", b"_-"));
+        assert!(
+            !is_identifier("a-b", b"_") && !is_identifier("8s", b"_") && !is_identifier("", b"_")
+        );
+        assert!(!is_identifier("Test", b"_") && !is_identifier("é", b"_"));
+    }
+}

@@ -1,0 +1,71 @@
+//! Everything that can go wrong, one line each.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::description::ApiVersion;
+use crate::event::Fault;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot open {}: {source}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("{} is no shared library", .0.display())]
+    NotALibrary(PathBuf),
+    #[error("{} was built for {theirs}, this is {ours}", path.display())]
+    Architecture {
+        path: PathBuf,
+        theirs: String,
+        ours: &'static str,
+    },
+    #[error("cannot load {0}")]
+    Load(String),
+    #[error("{} is no Falco plugin: it lacks {}", path.display(), missing.join(", "))]
+    NotAPlugin {
+        path: PathBuf,
+        missing: Vec<&'static str>,
+    },
+    #[error("the plugin defines {}, but not {}", has.join(", "), lacks.join(", "))]
+    Partial {
+        has: Vec<&'static str>,
+        lacks: Vec<&'static str>,
+    },
+    #[error("the plugin needs plugin API {theirs}, but this host has {ours}")]
+    ApiVersion {
+        theirs: ApiVersion,
+        ours: ApiVersion,
+    },
+    /// What the plugin says of itself breaks a rule of the host.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the plugin {0} has no event source to run")]
+    NoSource(String),
+    #[error("--config is not JSON, which the plugin's schema asks for: {0}")]
+    Config(serde_json::Error),
+    #[error("{function} failed: {message}")]
+    Failed {
+        function: &'static str,
+        message: String,
+    },
+    #[error("{0} failed without a message")]
+    FailedSilently(&'static str),
+    #[error("{function} left {what} unset")]
+    Unset {
+        function: &'static str,
+        what: &'static str,
+    },
+    #[error("next_batch returned success with no event")]
+    NoEvent,
+    #[error("next_batch returned the unknown code {0}")]
+    UnknownCode(i32),
+    #[error("next_batch says it has {count} events, more than the {most} this host takes")]
+    TooManyEvents { count: u32, most: u32 },
+    #[error("next_batch says it has {0} events, but gave a NULL array")]
+    NoArray(u32),
+    #[error("event {number}: {fault}")]
+    Event { number: u64, fault: Fault },
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}

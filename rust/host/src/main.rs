@@ -1,0 +1,131 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use falco_plugin_host::console;
+use falco_plugin_host::description::Description;
+use falco_plugin_host::error::Error;
+use falco_plugin_host::info;
+use falco_plugin_host::library::Library;
+use falco_plugin_host::output::Format;
+use falco_plugin_host::run::{self, Options};
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+const HELP: &str = "\
+Loads any Falco plugin library and drives it as Falco does.
+
+Usage:
+  falco-plugin-host info LIB [--json]
+      Show what the plugin says of itself. It is not initialised.
+  falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--json]
+      Initialise the plugin, open its event source and write its events, one a line, to standard output.
+
+Options:
+  --config TEXT   The plugin's init configuration
+  --params TEXT   The open parameters
+  --limit N       Stop after N events
+  --json          Write JSON, one object a line
+  -h, --help      Show this
+  -V, --version   Show the version
+
+The exit status is 0 if the source ended, the limit was reached or SIGINT or SIGTERM came, 1 otherwise. A second signal
+ends the process at once.
+";
+
+enum Command {
+    Print(String),
+    Info { library: PathBuf, format: Format },
+    Run(Options),
+}
+
+fn main() -> ExitCode {
+    let result = parse().and_then(|command| match command {
+        Command::Print(text) => print(text.as_bytes()),
+        Command::Info { library, format } => show(&library, format),
+        Command::Run(options) => run::run(&options),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::message(&format!("falco-plugin-host: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse() -> Result<Command, Error> {
+    parse_arguments().map_err(|error| Error::Usage(format!("{error} (see --help)")))
+}
+
+fn parse_arguments() -> Result<Command, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut words: Vec<OsString> = Vec::new();
+    let (mut config, mut params, mut limit, mut format) = (None, None, None, Format::Text);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Print(HELP.into())),
+            Short('V') | Long("version") => {
+                return Ok(Command::Print(
+                    concat!("falco-plugin-host ", env!("CARGO_PKG_VERSION"), "\n").into(),
+                ));
+            }
+            Long("json") => format = Format::Json,
+            Long("config") => config = Some(parser.value()?),
+            Long("params") => params = Some(parser.value()?),
+            Long("limit") => {
+                let number: u64 = parser.value()?.parse()?;
+                if number == 0 {
+                    return Err("--limit must be 1 or more".into());
+                }
+                limit = Some(number);
+            }
+            Value(word) if words.len() < 2 => words.push(word),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let mut words = words.into_iter();
+    let command = words.next().ok_or("no command")?;
+    let library = |words: &mut dyn Iterator<Item = OsString>| {
+        words.next().map(PathBuf::from).ok_or("no library")
+    };
+    match command.to_str() {
+        Some("info") if config.is_some() || params.is_some() || limit.is_some() => {
+            Err("info takes no option but --json".into())
+        }
+        Some("info") => Ok(Command::Info {
+            library: library(&mut words)?,
+            format,
+        }),
+        Some("run") => Ok(Command::Run(Options {
+            library: library(&mut words)?,
+            config: config.unwrap_or_default(),
+            params: params.unwrap_or_default(),
+            limit,
+            format,
+        })),
+        _ => Err(format!("unknown command {:?}", command.display().to_string()).into()),
+    }
+}
+
+fn show(library: &Path, format: Format) -> Result<(), Error> {
+    let library = Library::load(library)?;
+    let description = Description::read(&library)?;
+    let mut text = Vec::new();
+    match format {
+        Format::Text => info::write_text(&mut text, &description),
+        Format::Json => info::write_json(&mut text, &description),
+    }
+    .map_err(Error::Output)?;
+    print(&text)
+}
+
+fn print(text: &[u8]) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        _ => Ok(()),
+    }
+}

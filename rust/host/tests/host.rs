@@ -1,0 +1,813 @@
+//! The real program, driven with small plugins written in C.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+const TIMESTAMP: u64 = 1_700_000_000_123_456_789;
+
+/// The library of `plugin.c` with these flags, compiled once.
+fn plugin(flags: &[&str]) -> PathBuf {
+    static BUILT: LazyLock<Mutex<HashMap<Vec<String>, PathBuf>>> = LazyLock::new(Mutex::default);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let key: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    if let Some(path) = built.get(&key) {
+        return path.clone();
+    }
+    let path = temporary(&format!("plugin-{}.so", built.len()));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugin.c");
+    let status = Command::new("cc")
+        .args(["-w", "-shared", "-fPIC", "-o"])
+        .arg(&path)
+        .arg(source)
+        .args(flags.iter().map(|flag| format!("-D{flag}")))
+        .arg("-pthread")
+        .status();
+    assert!(status.expect("tests need a C compiler named cc").success());
+    built.insert(key, path.clone());
+    path
+}
+
+/// A path in a folder of this process. The folders of processes that are gone are removed.
+fn temporary(name: &str) -> PathBuf {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("host");
+        for old in fs::read_dir(&parent).into_iter().flatten().flatten() {
+            if !Path::new("/proc").join(old.file_name()).exists() {
+                let _ = fs::remove_dir_all(old.path());
+            }
+        }
+        let folder = parent.join(std::process::id().to_string());
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    });
+    FOLDER.join(name)
+}
+
+fn host(command: &str, library: &Path) -> Command {
+    let mut host = Command::new(env!("CARGO_BIN_EXE_falco-plugin-host"));
+    host.arg(command).arg(library).stdin(Stdio::null());
+    host
+}
+
+fn run(params: &str) -> Output {
+    host("run", &plugin(&[]))
+        .args(["--params", params])
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The lines of a run with `--json`, and how the process ended.
+fn run_json(flags: &[&str], arguments: &[&str]) -> (Vec<Value>, Output) {
+    let output = host("run", &plugin(flags))
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .unwrap();
+    let lines = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    (lines, output)
+}
+
+fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["kind"] == kind).collect()
+}
+
+/// Runs steps that end in an error; returns it, and the number of events before it.
+fn failure(params: &str) -> (String, u64) {
+    let (lines, output) = run_json(&[], &["--params", params]);
+    let end = lines.last().unwrap();
+    assert_eq!(end["kind"], "end");
+    assert_eq!(end["result"], "failure");
+    let error = end["error"].as_str().unwrap();
+    assert_eq!(stderr(&output), format!("falco-plugin-host: {error}\n"));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(of_kind(&lines, "event").len() as u64, end["events"]);
+    (error.to_owned(), end["events"].as_u64().unwrap())
+}
+
+mod events {
+    use super::*;
+
+    #[test]
+    fn are_written_one_a_line() {
+        let output = run("s2 t1:lines e1:bytes");
+        let time = "2023-11-14T22:13:20.123456789Z";
+        assert_eq!(
+            stdout(&output),
+            format!(
+                "{time} hello\n{time} hello\n{time} a\\n\"b\"\\\\r\tc\\x00d\\x1b[m\n{time} ab\u{fffd}\u{fffd}\\x00c\n"
+            )
+        );
+        let totals = stderr(&output);
+        assert!(
+            totals.starts_with("4 events, 30 bytes, ") && totals.ends_with(": the source ended\n"),
+            "{totals}"
+        );
+        assert_eq!(output.status.code(), Some(0));
+    }
+
+    #[test]
+    fn are_valid_json_whatever_they_hold() {
+        let (lines, output) = run_json(&[], &["--params", "s1:lines s1:bytes t1:empty e1:big"]);
+        let text = "a\n\"b\"\\\r\tc\0d\u{1b}[m";
+        let event = |number: u64, text: &str| json!({"kind": "event", "number": number, "timestamp": TIMESTAMP, "source": "test", "text": text, "data": text});
+        assert_eq!(lines[0], event(1, text));
+        assert_eq!(
+            lines[1],
+            json!({"kind": "event", "number": 2, "timestamp": TIMESTAMP, "source": "test",
+                   "text": "ab\u{fffd}\u{fffd}\0c", "data_base64": "YWL//gBj"})
+        );
+        assert_eq!(lines[2], event(3, ""));
+        assert_eq!(lines[3]["data"].as_str().unwrap().len(), 300);
+        let mut end = lines[4].clone();
+        assert!(end["seconds"].take().as_f64().unwrap() < 10.0);
+        assert_eq!(
+            end,
+            json!({"kind": "end", "result": "eof", "error": null, "events": 4, "bytes": 320, "batches": 4,
+                   "timeouts": 1, "seconds": null})
+        );
+        assert_eq!(
+            (stderr(&output).as_str(), output.status.code()),
+            ("", Some(0))
+        );
+    }
+
+    #[test]
+    fn without_a_timestamp_get_the_current_time() {
+        let now = || {
+            u64::try_from(
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap()
+                    .as_nanos(),
+            )
+            .unwrap()
+        };
+        let before = now();
+        let (lines, _) = run_json(&[], &["--params", "s1:now"]);
+        assert!((before..=now()).contains(&lines[0]["timestamp"].as_u64().unwrap()));
+    }
+
+    #[test]
+    fn may_carry_the_plugins_own_id() {
+        assert_eq!(run("s1:own").status.code(), Some(0));
+    }
+
+    #[test]
+    fn are_described_by_the_plugin_after_the_host_has_filled_them_in() {
+        let (lines, _) = run_json(&["TO_STRING"], &["--params", "s2"]);
+        let events = of_kind(&lines, "event");
+        assert_eq!(events[0]["text"], "1 of test, tid -1, id 999");
+        assert_eq!(events[1]["text"], "2 of test, tid -1, id 999");
+        assert_eq!(events[1]["data"], "hello");
+        assert_eq!(
+            of_kind(&lines, "log").len(),
+            2,
+            "a log line from within event_to_string"
+        );
+    }
+
+    #[test]
+    fn that_are_malformed_end_the_run_with_their_numbers() {
+        for (fault, message) in [
+            ("null", "its pointer is NULL"),
+            ("type", "type 5, but a plugin's events have type 322"),
+            ("count", "3 parameters, but a plugin's events have 2"),
+            ("short", "length 30, but its parameters need 34"),
+            ("length", "length 50, but its parameters need 60"),
+            ("first", "parameter 1 has 5 bytes, but the plugin id has 4"),
+            ("id", "plugin id 7, but the plugin's own is 999"),
+        ] {
+            assert_eq!(
+                failure(&format!("s4 s3:{fault}")),
+                (format!("event 7: {message}"), 6)
+            );
+        }
+    }
+}
+
+mod next_batch {
+    use super::*;
+
+    #[test]
+    fn may_time_out_with_and_without_events() {
+        let (lines, _) = run_json(&[], &["--params", "t0 t2 s1 t0 e0"]);
+        let end = lines.last().unwrap();
+        assert_eq!(
+            (&end["events"], &end["timeouts"], &end["batches"]),
+            (&json!(3), &json!(3), &json!(2))
+        );
+        assert_eq!(end["result"], "eof");
+    }
+
+    #[test]
+    fn may_end_with_events() {
+        let (lines, output) = run_json(&[], &["--params", "e3 s1"]);
+        assert_eq!(of_kind(&lines, "event").len(), 3);
+        assert_eq!(output.status.code(), Some(0));
+    }
+
+    #[test]
+    fn is_acted_on_after_its_events() {
+        assert_eq!(failure("s1 f2"), ("next_batch failed: it broke".into(), 3));
+        assert_eq!(failure("f0"), ("next_batch failed: it broke".into(), 0));
+        assert_eq!(
+            failure("f0:silent"),
+            ("next_batch failed without a message".into(), 0)
+        );
+        assert_eq!(
+            failure("x1"),
+            ("next_batch returned the unknown code 7".into(), 1)
+        );
+    }
+
+    #[test]
+    fn must_not_succeed_with_nothing() {
+        assert_eq!(
+            failure("s2 s0"),
+            ("next_batch returned success with no event".into(), 2)
+        );
+    }
+
+    #[test]
+    fn must_set_what_it_returns() {
+        assert_eq!(failure("s1:nevts").0, "next_batch left nevts unset");
+        assert_eq!(failure("t0:nevts").0, "next_batch left nevts unset");
+        assert_eq!(failure("f0:nevts").0, "next_batch failed: it broke");
+        assert_eq!(failure("s1:evts").0, "next_batch left evts unset");
+        assert_eq!(
+            failure("s3:noarray").0,
+            "next_batch says it has 3 events, but gave a NULL array"
+        );
+        assert_eq!(
+            failure("s1048577").0,
+            "next_batch says it has 1048577 events, more than the 1048576 this host takes"
+        );
+    }
+}
+
+mod init_and_open {
+    use super::*;
+
+    fn error(config: &str, params: &str) -> String {
+        let (lines, output) = run_json(&[], &["--config", config, "--params", params]);
+        assert_eq!(output.status.code(), Some(1));
+        let end = lines.last().unwrap();
+        assert_eq!(
+            (&end["result"], &end["events"]),
+            (&json!("failure"), &json!(0))
+        );
+        end["error"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn tell_why_they_failed() {
+        assert_eq!(error("fail", ""), "init failed: no such thing\nat all");
+        assert_eq!(error("null", ""), "init failed without a message");
+        assert_eq!(error("silent", ""), "init failed without a message");
+        assert_eq!(error("unset", ""), "init left rc unset");
+        assert_eq!(error("", "fail"), "open failed: cannot open that");
+        assert_eq!(error("", "unset"), "open left rc unset");
+    }
+
+    #[test]
+    fn cut_long_messages_where_the_host_does() {
+        assert_eq!(
+            error("long", ""),
+            format!("init failed: {}", "x".repeat(1023))
+        );
+        assert_eq!(
+            error("", "long"),
+            format!("open failed: {}", "x".repeat(255))
+        );
+    }
+
+    #[test]
+    fn show_one_line_on_standard_error() {
+        let output = host("run", &plugin(&[]))
+            .args(["--config", "fail"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            stderr(&output),
+            "falco-plugin-host: init failed: no such thing\\nat all\n"
+        );
+        assert_eq!(
+            (stdout(&output).as_str(), output.status.code()),
+            ("", Some(1))
+        );
+    }
+
+    #[test]
+    fn are_undone_in_order() {
+        let calls = |name: &str, arguments: &[&str]| {
+            let trace = temporary(name);
+            let _ = host("run", &plugin(&[]))
+                .args(arguments)
+                .env("TRACE", &trace)
+                .output()
+                .unwrap();
+            fs::read_to_string(trace)
+                .unwrap()
+                .lines()
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        assert_eq!(
+            calls("trace-eof", &["--params", "s1"]),
+            "init, open, next_batch elsewhere, close, destroy"
+        );
+        assert_eq!(
+            calls("trace-failure", &["--params", "f0"]),
+            "init, open, next_batch elsewhere, close, destroy"
+        );
+        assert_eq!(
+            calls("trace-open", &["--params", "fail"]),
+            "init, open, close, destroy"
+        );
+        assert_eq!(calls("trace-init", &["--config", "fail"]), "init, destroy");
+        assert_eq!(calls("trace-null", &["--config", "null"]), "init");
+    }
+
+    #[test]
+    fn get_trimmed_parameters() {
+        assert_eq!(run(" \ts1\n").status.code(), Some(0));
+    }
+
+    #[test]
+    fn get_an_empty_object_where_the_configuration_is_json() {
+        let flags = [r#"SCHEMA="{\"type\":\"object\"}""#];
+        // The sample takes its steps from the configuration, and `{` is no step it knows.
+        let (lines, _) = run_json(&flags, &["--params", "config"]);
+        assert_eq!(
+            lines.last().unwrap()["error"],
+            "next_batch returned the unknown code 7"
+        );
+        let (lines, output) = run_json(&flags, &["--config", "no: json"]);
+        assert!(lines.is_empty());
+        assert!(
+            stderr(&output).starts_with("falco-plugin-host: --config is not JSON, "),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+mod log {
+    use super::*;
+
+    #[test]
+    fn goes_to_standard_error_as_text() {
+        let output = host("run", &plugin(&[]))
+            .args(["--config", "log", "--params", "s1:log"])
+            .output()
+            .unwrap();
+        let lines = stderr(&output);
+        let start =
+            "[warning] first \"line\"\\nsecond\n[info] hello\n[error] from next_batch\n1 events, ";
+        assert!(lines.starts_with(start), "{lines}");
+    }
+
+    #[test]
+    fn goes_between_the_events_as_json() {
+        let (lines, output) = run_json(&[], &["--config", "log", "--params", "s1 s1:log"]);
+        let log = of_kind(&lines, "log");
+        assert_eq!(
+            *log[0],
+            json!({"kind": "log", "severity": "warning", "text": "first \"line\"\nsecond"})
+        );
+        assert_eq!(
+            *log[1],
+            json!({"kind": "log", "severity": "info", "text": "hello"})
+        );
+        assert_eq!(
+            *log[2],
+            json!({"kind": "log", "severity": "error", "text": "from next_batch"})
+        );
+        let position = |kind: &str, text: &str| {
+            lines
+                .iter()
+                .rposition(|l| l["kind"] == kind && l["text"] == text)
+        };
+        assert!(
+            position("log", "from next_batch") < position("event", "hello"),
+            "it came before its event"
+        );
+        assert_eq!(stderr(&output), "");
+    }
+
+    #[test]
+    fn of_a_failed_init_is_heard() {
+        let (lines, _) = run_json(&[], &["--config", "log", "--params", "fail"]);
+        assert_eq!(of_kind(&lines, "log").len(), 2);
+    }
+}
+
+mod ending {
+    use super::*;
+
+    fn start(params: &str) -> (Child, BufReader<impl Read>) {
+        let mut child = host("run", &plugin(&[]))
+            .args(["--params", params, "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        (child, stdout)
+    }
+
+    fn line(stdout: &mut BufReader<impl Read>) -> Value {
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).expect(&line)
+    }
+
+    fn kill(child: &Child, signal: &str) {
+        assert!(
+            Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    #[test]
+    fn by_the_limit_is_exact() {
+        for limit in [1u64, 99, 100, 101] {
+            let (lines, output) =
+                run_json(&[], &["--params", "s100*", "--limit", &limit.to_string()]);
+            assert_eq!(of_kind(&lines, "event").len() as u64, limit);
+            let end = lines.last().unwrap();
+            assert_eq!(
+                (&end["result"], &end["events"]),
+                (&json!("limit"), &json!(limit))
+            );
+            assert_eq!(output.status.code(), Some(0));
+        }
+    }
+
+    #[test]
+    fn by_the_limit_goes_before_the_end_of_the_source() {
+        let (lines, _) = run_json(&[], &["--params", "e2", "--limit", "2"]);
+        assert_eq!(lines.last().unwrap()["result"], "limit");
+    }
+
+    #[test]
+    fn by_a_signal_is_orderly() {
+        for signal in ["-INT", "-TERM"] {
+            let (mut child, mut stdout) = start("s1 t0:sleep5*");
+            assert_eq!(line(&mut stdout)["kind"], "event");
+            kill(&child, signal);
+            let end = line(&mut stdout);
+            assert_eq!(
+                (&end["result"], &end["events"]),
+                (&json!("interrupted"), &json!(1))
+            );
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+        }
+    }
+
+    #[test]
+    fn by_a_second_signal_is_immediate() {
+        let (mut child, mut stdout) = start("s1 t0:sleep20000");
+        assert_eq!(line(&mut stdout)["kind"], "event");
+        kill(&child, "-INT");
+        // The same signal twice at once may come as one.
+        while child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+            kill(&child, "-INT");
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+
+    #[test]
+    fn because_nobody_reads_is_quiet() {
+        for params in ["s1000*", "t1:sleep1*"] {
+            let (mut child, mut stdout) = start(params);
+            assert_eq!(line(&mut stdout)["kind"], "event");
+            drop(stdout);
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+            let mut stderr = String::new();
+            child
+                .stderr
+                .take()
+                .unwrap()
+                .read_to_string(&mut stderr)
+                .unwrap();
+            assert_eq!(stderr, "");
+        }
+    }
+
+    #[test]
+    fn because_the_disk_is_full_is_an_error() {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let output = host("run", &plugin(&[]))
+            .args(["--params", "s1"])
+            .stdout(full)
+            .output()
+            .unwrap();
+        assert!(
+            stderr(&output).contains("cannot write to standard output: No space left"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+
+    #[test]
+    fn is_not_needed_for_events_to_be_seen() {
+        // The plugin returned success and now waits without returning.
+        let (mut child, mut stdout) = start("s2 t0:sleep20000");
+        assert_eq!(line(&mut stdout)["number"], 1);
+        assert_eq!(line(&mut stdout)["number"], 2);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+mod info {
+    use super::*;
+
+    const FIELDS: &str = r#"FIELDS="[{\"name\":\"a.b\",\"type\":\"string\",\"isList\":true,\"arg\":{\"isKey\":true,\"isRequired\":true},\"desc\":\"One\"},{\"name\":\"a.long\",\"type\":\"uint64\",\"desc\":\"Two\"}]""#;
+
+    #[test]
+    fn is_read_without_init() {
+        let trace = temporary("trace-info");
+        let output = host("info", &plugin(&[]))
+            .env("TRACE", &trace)
+            .output()
+            .unwrap();
+        assert_eq!(
+            stdout(&output),
+            "name:                  sample\nversion:               1.2.3\n\
+             description:           Does what it is told\ncontact:               nobody\n\
+             required API version:  3.0.0\ncapabilities:          sourcing\n\
+             id:                    999\nevent source:          test\n"
+        );
+        assert!(!trace.exists());
+    }
+
+    #[test]
+    fn has_fields_and_schema() {
+        let library = plugin(&[FIELDS, r#"SCHEMA="{\"type\":\"object\"}""#]);
+        let text = stdout(&host("info", &library).output().unwrap());
+        let table = "\nfields:\n  name    type      arg            desc\n  a.b     string[]  key, required  One\n  \
+                     a.long  uint64                   Two\n";
+        assert!(text.contains(table), "{text}");
+        assert!(
+            text.ends_with("\nconfig schema:\n{\n  \"type\": \"object\"\n}\n"),
+            "{text}"
+        );
+        let output = host("info", &library).arg("--json").output().unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&stdout(&output)).unwrap(),
+            json!({
+                "name": "sample", "version": "1.2.3", "description": "Does what it is told", "contact": "nobody",
+                "required_api_version": "3.0.0", "capabilities": ["sourcing", "extraction"], "id": 999,
+                "event_source": "test", "extract_event_sources": ["test", "other"],
+                "fields": [
+                    {"name": "a.b", "type": "string", "isList": true, "arg": {"isKey": true, "isRequired": true},
+                     "desc": "One"},
+                    {"name": "a.long", "type": "uint64", "desc": "Two"}
+                ],
+                "schema": {"type": "object"}
+            })
+        );
+    }
+
+    #[test]
+    fn of_a_plugin_that_only_extracts_has_no_source() {
+        let library = plugin(&[FIELDS, "NO_SOURCE"]);
+        let output = host("info", &library).arg("--json").output().unwrap();
+        let info: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(
+            (&info["id"], &info["event_source"]),
+            (&Value::Null, &Value::Null)
+        );
+        let output = host("run", &library).output().unwrap();
+        assert_eq!(
+            stderr(&output),
+            "falco-plugin-host: the plugin sample has no event source to run\n"
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+
+    #[test]
+    fn that_breaks_a_rule_is_refused() {
+        for (flag, message) in [
+            (
+                r#"API="3.13.0""#,
+                "the plugin needs plugin API 3.13.0, but this host has 3.12.0",
+            ),
+            (
+                r#"API="4.0.0""#,
+                "the plugin needs plugin API 4.0.0, but this host has 3.12.0",
+            ),
+            (
+                r#"API="new""#,
+                "the plugin needs plugin API \"new\", which is no version",
+            ),
+            (
+                r#"NAME="My Plugin""#,
+                "the plugin's name \"My Plugin\" is not lower-case",
+            ),
+            (
+                r#"SOURCE="my-source""#,
+                "the event source \"my-source\" is not lower-case",
+            ),
+            (
+                r#"SOURCE="syscall""#,
+                "the event source \"syscall\" is reserved",
+            ),
+            (
+                r#"SOURCE="""#,
+                "the plugin has the id 999, but no event source",
+            ),
+            (
+                "ID=0",
+                "the plugin has the event source \"test\", but no id",
+            ),
+            (
+                "NO_CLOSE",
+                "the plugin defines plugin_open, plugin_next_batch, but not plugin_close",
+            ),
+            ("NO_SOURCE", "the plugin has no capability"),
+            (
+                r#"FIELDS="[]""#,
+                "the plugin extracts, but its list of fields is empty",
+            ),
+            (
+                r#"FIELDS="[{\"name\":\"a\",\"type\":\"int\",\"desc\":\"\"}]""#,
+                "the field a has the type \"int\"",
+            ),
+            (r#"SCHEMA="{""#, "the plugin's config schema is wrong: EOF"),
+        ] {
+            for command in ["info", "run"] {
+                let output = host(command, &plugin(&[flag])).output().unwrap();
+                let error = stderr(&output);
+                assert!(
+                    error.starts_with(&format!("falco-plugin-host: {message}")),
+                    "{flag}: {error}"
+                );
+                assert_eq!(
+                    (stdout(&output).as_str(), output.status.code()),
+                    ("", Some(1))
+                );
+            }
+        }
+    }
+}
+
+mod bad_files {
+    use super::*;
+
+    fn error(library: &Path) -> String {
+        let run = host("run", library).output().unwrap();
+        let info = host("info", library).output().unwrap();
+        assert_eq!((run.status.code(), info.status.code()), (Some(1), Some(1)));
+        assert_eq!(stderr(&run), stderr(&info));
+        stderr(&run)
+    }
+
+    #[test]
+    fn that_are_missing() {
+        let path = temporary("missing.so");
+        let start = format!(
+            "falco-plugin-host: cannot open {}: No such file",
+            path.display()
+        );
+        assert!(error(&path).starts_with(&start));
+        assert!(error(path.parent().unwrap()).contains("is a directory"));
+    }
+
+    #[test]
+    fn that_are_no_shared_libraries() {
+        for (name, bytes) in [
+            ("empty.so", &b""[..]),
+            ("text.so", b"#!/bin/sh\necho hello, this is no library\n"),
+        ] {
+            let path = temporary(name);
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(
+                error(&path),
+                format!(
+                    "falco-plugin-host: {} is no shared library\n",
+                    path.display()
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn that_are_for_another_machine() {
+        let mut bytes = fs::read(plugin(&[])).unwrap();
+        let (theirs, name) = if cfg!(target_arch = "aarch64") {
+            (62, "x86_64")
+        } else {
+            (183, "aarch64")
+        };
+        bytes[18] = theirs;
+        let path = temporary("other.so");
+        fs::write(&path, bytes).unwrap();
+        let ours = std::env::consts::ARCH;
+        let message = format!(
+            "falco-plugin-host: {} was built for {name}, this is {ours}\n",
+            path.display()
+        );
+        assert_eq!(error(&path), message);
+    }
+
+    #[test]
+    fn that_are_cut_off() {
+        let bytes = fs::read(plugin(&[])).unwrap();
+        let path = temporary("cut.so");
+        fs::write(&path, &bytes[..100]).unwrap();
+        assert!(error(&path).starts_with(&format!(
+            "falco-plugin-host: cannot load {}",
+            path.display()
+        )));
+    }
+
+    #[test]
+    fn that_are_no_plugins() {
+        let path = plugin(&["NO_NAME"]);
+        let message = format!(
+            "falco-plugin-host: {} is no Falco plugin: it lacks plugin_get_name\n",
+            path.display()
+        );
+        assert_eq!(error(&path), message);
+    }
+}
+
+mod command_line {
+    use super::*;
+
+    fn call(arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_falco-plugin-host"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    #[test]
+    fn has_help() {
+        let output = call(&["--help"]);
+        assert!(stdout(&output).contains("falco-plugin-host run LIB"));
+        assert_eq!(output.status.code(), Some(0));
+    }
+
+    #[test]
+    fn that_is_wrong_is_refused() {
+        for arguments in [
+            &[][..],
+            &["walk", "x"],
+            &["run"],
+            &["run", "x", "--limit", "0"],
+            &["info", "x", "--limit", "1"],
+        ] {
+            let output = call(arguments);
+            assert!(
+                stderr(&output).ends_with("(see --help)\n"),
+                "{arguments:?}: {}",
+                stderr(&output)
+            );
+            assert_eq!(output.status.code(), Some(1));
+        }
+    }
+
+    #[test]
+    fn takes_a_library_without_a_slash() {
+        let library = plugin(&[]);
+        let output = Command::new(env!("CARGO_BIN_EXE_falco-plugin-host"))
+            .arg0("host")
+            .current_dir(library.parent().unwrap())
+            .arg("info")
+            .arg(library.file_name().unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0));
+    }
+}

@@ -1,0 +1,239 @@
+// A plugin that does what its open parameters say, and by -D flags what a real one must not.
+//
+// The parameters are steps, one call of next_batch each: a letter for the return code (s success, t timeout, e end of
+// file, f failure, x an unknown code), a number of events, and after a colon a fault of the last event or a payload.
+// The last step comes again for ever if a * follows it; otherwise the end of the file follows.
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef NAME
+#define NAME "sample"
+#endif
+#ifndef API
+#define API "3.0.0"
+#endif
+#ifndef ID
+#define ID 999
+#endif
+#ifndef SOURCE
+#define SOURCE "test"
+#endif
+
+typedef struct {
+	const char* config;
+	void* owner;
+	const char* (*get_owner_last_error)(void*);
+	const void* tables;
+	void (*log)(void* owner, const char* component, const char* message, int severity);
+} input;
+
+typedef struct {
+	input in;
+	char error[2048];
+} plugin;
+
+typedef struct {
+	char* steps;
+	char* at;
+	unsigned char* memory;
+	unsigned char* events[1000];
+} instance;
+
+// Writes what is called, and on which thread, to the file that TRACE names.
+static void trace(const char* what) {
+	static pthread_t first;
+	static bool known;
+	if(!known) {
+		first = pthread_self();
+		known = true;
+	}
+	const char* path = getenv("TRACE");
+	if(path == NULL) return;
+	FILE* file = fopen(path, "a");
+	fprintf(file, "%s%s\n", what, pthread_equal(first, pthread_self()) ? "" : " elsewhere");
+	fclose(file);
+}
+
+const char* plugin_get_required_api_version() { return API; }
+const char* plugin_get_description() { return "Does what it is told"; }
+const char* plugin_get_contact() { return "nobody"; }
+const char* plugin_get_version() { return "1.2.3"; }
+#ifndef NO_NAME
+const char* plugin_get_name() { return NAME; }
+#endif
+
+void* plugin_init(const input* in, int32_t* rc) {
+	trace("init");
+	if(strcmp(in->config, "unset") == 0) return NULL;
+	*rc = 1;
+	if(strcmp(in->config, "null") == 0) return NULL;
+	plugin* p = calloc(1, sizeof(plugin));
+	p->in = *in;
+	if(strcmp(in->config, "fail") == 0) {
+		strcpy(p->error, "no such thing\nat all");
+	} else if(strcmp(in->config, "long") == 0) {
+		memset(p->error, 'x', 2000);
+	} else if(strcmp(in->config, "silent") != 0) {
+		*rc = 0;
+	}
+	if(strcmp(in->config, "log") == 0) {
+		in->log(in->owner, NULL, "first \"line\"\nsecond", 4);
+		in->log(in->owner, "component", "hello", 6);
+	}
+	if(in->tables != NULL || in->get_owner_last_error(in->owner) != NULL) abort();
+	return p;
+}
+
+void plugin_destroy(plugin* p) {
+	trace("destroy");
+	free(p);
+}
+
+const char* plugin_get_last_error(plugin* p) { return p->error; }
+
+#ifdef SCHEMA
+const char* plugin_get_init_schema(uint32_t* type) {
+	*type = 1;
+	return SCHEMA;
+}
+#endif
+
+#ifdef FIELDS
+const char* plugin_get_fields() { return FIELDS; }
+const char* plugin_get_extract_event_sources() { return "[\"test\", \"other\"]"; }
+int32_t plugin_extract_fields(void* p, const void* event, void* in) { return 1; }
+#endif
+
+#ifndef NO_SOURCE
+uint32_t plugin_get_id() { return ID; }
+const char* plugin_get_event_source() { return SOURCE; }
+
+void* plugin_open(plugin* p, const char* params, int32_t* rc) {
+	trace("open");
+	if(strcmp(params, "unset") == 0) return NULL;
+	*rc = 1;
+	if(strcmp(params, "fail") == 0) {
+		strcpy(p->error, "cannot open that");
+		return NULL;
+	}
+	if(strcmp(params, "long") == 0) {
+		memset(p->error, 'x', 2000);
+		return NULL;
+	}
+	*rc = 0;
+	instance* i = calloc(1, sizeof(instance));
+	i->at = i->steps = strcmp(params, "config") == 0 ? strdup(p->in.config) : strdup(params);
+	i->memory = malloc(1000 * 512);
+	return i;
+}
+
+#ifndef NO_CLOSE
+void plugin_close(plugin* p, instance* i) {
+	trace("close");
+	if(i == NULL) return;
+	free(i->steps);
+	free(i->memory);
+	free(i);
+}
+#endif
+
+static void put(unsigned char* at, const void* value, size_t size) { memcpy(at, value, size); }
+
+static void write_event(unsigned char* at, const char* how) {
+	bool is = how != NULL;
+#define HOW(text) (is && strncmp(how, text, strlen(text)) == 0)
+	static char big[300];
+	char payload[300] = "hello";
+	uint32_t size = 5;
+	if(HOW("lines")) {
+		size = 14;
+		memcpy(payload, "a\n\"b\"\\\r\tc\0d\x1b[m", size);
+	} else if(HOW("bytes")) {
+		size = 6;
+		memcpy(payload, "ab\xff\xfe\0c", size);
+	} else if(HOW("empty")) {
+		size = 0;
+	} else if(HOW("big")) {
+		size = sizeof(big);
+		for(uint32_t i = 0; i < size && big[size - 1] == 0; i++) big[i] = i % 20 == 10 ? '"' : 'a' + i % 26;
+		memcpy(payload, big, size);
+	}
+	uint64_t absent = UINT64_MAX, ts = HOW("now") ? absent : 1700000000123456789u, tid = 42;
+	uint16_t type = HOW("type") ? 5 : 322;
+	uint32_t count = HOW("count") ? 3 : 2;
+	uint32_t first = HOW("first") ? 5 : 4;
+	uint32_t id = HOW("id") ? 7 : HOW("own") ? ID : 0;
+	uint32_t length = 38 + size;
+	if(HOW("short")) length = 30;
+	if(HOW("length")) {
+		length = 50;
+		size = 22;
+	}
+	if(HOW("first")) length += 1;
+	put(at, &ts, 8);
+	put(at + 8, &tid, 8);
+	put(at + 16, &length, 4);
+	put(at + 20, &type, 2);
+	put(at + 22, &count, 4);
+	put(at + 26, &first, 4);
+	put(at + 30, &size, 4);
+	put(at + 34, &id, 4);
+	memcpy(at + 38, payload, size);
+}
+
+int32_t plugin_next_batch(plugin* p, instance* i, uint32_t* count, unsigned char*** events) {
+	static int calls;
+	if(calls++ == 0) trace("next_batch");
+	if(*i->at == '\0') {
+		*count = 0;
+		return 2;
+	}
+	char* step = i->at;
+	char* end = strchr(step, ' ');
+	bool again = strchr(step, '*') != NULL && strchr(step, '*') < (end ? end : step + strlen(step));
+	if(!again) i->at = end ? end + 1 : step + strlen(step);
+	char code = *step++;
+	char* how = NULL;
+	uint32_t number = strtoul(step, &how, 10);
+	how = *how == ':' ? how + 1 : NULL;
+	bool is = how != NULL;
+	if(HOW("sleep")) usleep(1000 * strtoul(how + 5, NULL, 10));
+	if(HOW("log")) p->in.log(p->in.owner, NULL, "from next_batch", 3);
+	for(uint32_t n = 0; n < number && n < 1000; n++) {
+		bool fault = is && (HOW("type") || HOW("count") || HOW("first") || HOW("id") || HOW("short") || HOW("length"));
+		i->events[n] = i->memory + n * 512;
+		write_event(i->events[n], fault && n + 1 < number ? NULL : how);
+	}
+	if(HOW("null")) i->events[number - 1] = NULL;
+	if(!HOW("nevts")) *count = number;
+	if(!HOW("evts")) *events = HOW("noarray") ? NULL : i->events;
+	if(code == 'f') strcpy(p->error, HOW("silent") ? "" : "it broke");
+	if(HOW("kill")) kill(getpid(), atoi(how + 4));
+	return code == 's' ? 0 : code == 't' ? -1 : code == 'e' ? 2 : code == 'f' ? 1 : 7;
+}
+
+#ifdef TO_STRING
+typedef struct {
+	unsigned char* event;
+	uint64_t number;
+	const char* source;
+} event_input;
+
+const char* plugin_event_to_string(plugin* p, const event_input* in) {
+	static char text[200];
+	uint64_t tid;
+	uint32_t id;
+	memcpy(&tid, in->event + 8, 8);
+	memcpy(&id, in->event + 34, 4);
+	p->in.log(p->in.owner, NULL, "from event_to_string", 7);
+	sprintf(text, "%d of %s, tid %d, id %u", (int)in->number, in->source, (int)tid, id);
+	return text;
+}
+#endif
+#endif

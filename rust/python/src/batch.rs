@@ -1,0 +1,469 @@
+//! `EventBatch` and `EventWriter`.
+
+use falco_plugin_engine::batch as engine;
+use falco_plugin_engine::event::{MAX_EVENT_SIZE, NO_TIMESTAMP};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
+
+use crate::buffers::{with_bytes, with_reserved};
+use crate::channel::PushEvent;
+use crate::errors::{plugin_error, to_python, with_taken};
+use crate::{options, threads};
+
+pub(crate) fn batch_size(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    options::integer("batch_size", value, 1, u64::from(u32::MAX)).map(|size| size as u32)
+}
+
+pub(crate) fn event_size(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    options::integer("event_size", value, 1, u64::from(MAX_EVENT_SIZE)).map(|size| size as u32)
+}
+
+/// An `EventBatch` from two optional sizes.
+pub(crate) fn sized(
+    batch: Option<&Bound<'_, PyAny>>,
+    event: Option<&Bound<'_, PyAny>>,
+) -> PyResult<engine::EventBatch> {
+    let batch = batch.map_or(Ok(engine::DEFAULT_BATCH_SIZE), batch_size)?;
+    let event = event.map_or(
+        Ok(falco_plugin_engine::event::DEFAULT_EVENT_SIZE),
+        event_size,
+    )?;
+    Ok(engine::EventBatch::new(batch, event).expect("both sizes were checked"))
+}
+
+/// The memory is in one place at a time: here, in an open writer, or with the host. That is what keeps it from being
+/// touched while the host reads it.
+#[pyclass(module = "falco_plugin.source")]
+pub(crate) struct EventBatch {
+    memory: Option<engine::EventBatch>,
+    writer: Option<Py<EventWriter>>,
+    batch_size: u32,
+    event_size: u32,
+}
+
+impl EventBatch {
+    pub(crate) fn holding(memory: engine::EventBatch) -> Self {
+        Self {
+            batch_size: memory.batch_size(),
+            event_size: memory.event_size(),
+            memory: Some(memory),
+            writer: None,
+        }
+    }
+
+    /// Takes the memory away, from an open writer too, whose event is dropped.
+    pub(crate) fn take(&mut self, py: Python<'_>) -> PyResult<engine::EventBatch> {
+        if let Some(writer) = self.writer.take() {
+            let writer = writer.bind(py).borrow_mut().return_lent();
+            return writer
+                .map(engine::EventWriter::discard)
+                .ok_or_else(|| plugin_error(py, "the batch's writer was taken away"));
+        }
+        self.memory.take().ok_or_else(|| self.elsewhere(py))
+    }
+
+    pub(crate) fn put(&mut self, memory: engine::EventBatch) {
+        self.memory = Some(memory);
+    }
+
+    pub(crate) fn sizes(&self) -> (u32, u32) {
+        (self.batch_size, self.event_size)
+    }
+
+    fn memory(&mut self, py: Python<'_>) -> PyResult<&mut engine::EventBatch> {
+        if self.memory.is_none() {
+            return Err(self.elsewhere(py));
+        }
+        Ok(self.memory.as_mut().expect("just checked"))
+    }
+
+    fn elsewhere(&self, py: Python<'_>) -> PyErr {
+        plugin_error(
+            py,
+            if self.writer.is_some() {
+                "a writer of this batch is open: leave its 'with' block first"
+            } else {
+                "this batch is in use elsewhere: outside of next_batch it belongs to the host"
+            },
+        )
+    }
+}
+
+#[pymethods]
+impl EventBatch {
+    #[new]
+    #[pyo3(signature = (batch_size = None, event_size = None))]
+    fn new(
+        batch_size: Option<&Bound<'_, PyAny>>,
+        event_size: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        Ok(Self::holding(sized(batch_size, event_size)?))
+    }
+
+    #[getter]
+    fn batch_size(&self) -> u32 {
+        self.batch_size
+    }
+
+    #[getter]
+    fn event_size(&self) -> u32 {
+        self.event_size
+    }
+
+    #[getter]
+    fn full(&mut self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.memory(py)?.is_full())
+    }
+
+    #[pyo3(signature = (item, timestamp = None))]
+    fn append(
+        slf: &Bound<'_, Self>,
+        item: &Bound<'_, PyAny>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        append(slf, item, timestamp)
+    }
+
+    fn extend(slf: &Bound<'_, Self>, items: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let py = slf.py();
+        let mut taken = 0;
+        let result = (|| {
+            let is_full = || Ok::<_, PyErr>(slf.borrow_mut().memory(py)?.is_full());
+            if let Ok(list) = items.cast_exact::<PyList>() {
+                while taken < list.len() && !is_full()? {
+                    append(slf, &list.get_item(taken)?, None)?;
+                    taken += 1;
+                }
+                return Ok(());
+            }
+            let mut items = items.try_iter()?;
+            while !is_full()? {
+                let Some(item) = items.next() else { break };
+                append(slf, &item?, None)?;
+                taken += 1;
+            }
+            Ok(())
+        })();
+        result
+            .map(|()| taken)
+            .map_err(|error| with_taken(py, error, taken))
+    }
+
+    fn writer(slf: &Bound<'_, Self>) -> PyResult<BatchWriter> {
+        if slf.borrow_mut().memory(slf.py())?.is_full() {
+            let error = slf.borrow_mut().memory(slf.py())?.full_error();
+            return Err(to_python(slf.py(), error));
+        }
+        Ok(BatchWriter {
+            batch: slf.clone().unbind(),
+            writer: None,
+        })
+    }
+
+    fn clear(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.memory(py)?.clear();
+        Ok(())
+    }
+
+    fn __len__(&mut self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.memory(py)?.len())
+    }
+
+    fn __getitem__<'py>(
+        &mut self,
+        py: Python<'py>,
+        index: &Bound<'py, PyAny>,
+    ) -> PyResult<PushEvent> {
+        if index.is_instance_of::<PySlice>() {
+            return Err(PyTypeError::new_err(
+                "a batch has no slices: give one index",
+            ));
+        }
+        let memory = self.memory(py)?;
+        let index = index.extract::<isize>()?;
+        let place = if index < 0 {
+            index + memory.len() as isize
+        } else {
+            index
+        };
+        let (timestamp, data) = usize::try_from(place)
+            .ok()
+            .and_then(|place| memory.get(place))
+            .ok_or_else(|| PyIndexError::new_err("batch index out of range"))?;
+        Ok(PushEvent::event(
+            PyBytes::new(py, data),
+            (timestamp != NO_TIMESTAMP).then_some(timestamp),
+        ))
+    }
+
+    fn __repr__(&self) -> String {
+        let len = self.memory.as_ref().map(engine::EventBatch::len);
+        format!(
+            "EventBatch(batch_size={}, event_size={}, {})",
+            self.batch_size,
+            self.event_size,
+            len.map_or_else(
+                || "in use elsewhere".to_owned(),
+                |len| format!("events={len}")
+            ),
+        )
+    }
+}
+
+#[inline]
+fn append(
+    batch: &Bound<'_, EventBatch>,
+    item: &Bound<'_, PyAny>,
+    timestamp: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let py = batch.py();
+    let item = Item::new(item, timestamp)?;
+    let appended = with_bytes(&item.data, |data| {
+        let mut batch = batch.try_borrow_mut()?;
+        let memory = batch.memory(py)?;
+        memory
+            .append(data, item.timestamp.unwrap_or(NO_TIMESTAMP))
+            .map_err(|error| to_python(py, error))
+    });
+    appended?
+}
+
+/// A buffer, `(buffer, timestamp)` or a `PushEvent` with data, taken apart.
+pub(crate) struct Item<'py> {
+    pub(crate) data: Bound<'py, PyAny>,
+    pub(crate) timestamp: Option<u64>,
+}
+
+impl<'py> Item<'py> {
+    #[inline]
+    pub(crate) fn new(
+        item: &Bound<'py, PyAny>,
+        timestamp: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        if item.is_exact_instance_of::<PyBytes>() {
+            return Ok(Self {
+                data: item.clone(),
+                timestamp: options::timestamp(timestamp)?,
+            });
+        }
+        let twice = |what: &str| {
+            PyTypeError::new_err(format!(
+                "the timestamp is given twice: in {what} and as an argument"
+            ))
+        };
+        if let Ok(event) = item.cast_exact::<PushEvent>() {
+            let event = event.get();
+            if timestamp.is_some_and(|timestamp| !timestamp.is_none()) {
+                return Err(twice("the PushEvent"));
+            }
+            let Some(data) = &event.data else {
+                return Err(PyTypeError::new_err(
+                    "a batch holds events only: raise the error of a PushEvent instead",
+                ));
+            };
+            return Ok(Self {
+                data: data.bind(item.py()).clone().into_any(),
+                timestamp: event.timestamp,
+            });
+        }
+        if let Ok(pair) = item.cast::<PyTuple>() {
+            if pair.len() != 2 {
+                return Err(PyTypeError::new_err(format!(
+                    "an item that is a tuple must be (data, timestamp), not one of {} elements",
+                    pair.len()
+                )));
+            }
+            if timestamp.is_some_and(|timestamp| !timestamp.is_none()) {
+                return Err(twice("the tuple"));
+            }
+            return Ok(Self {
+                data: pair.get_item(0)?,
+                timestamp: options::timestamp(Some(&pair.get_item(1)?))?,
+            });
+        }
+        Ok(Self {
+            data: item.clone(),
+            timestamp: options::timestamp(timestamp)?,
+        })
+    }
+}
+
+/// Lent for one call, on one thread; outside of it every use raises.
+#[pyclass(module = "falco_plugin.source")]
+pub(crate) struct EventWriter {
+    lent: Option<engine::EventWriter>,
+    thread: usize,
+    /// Reused from event to event, unless a view of it is still held.
+    reserved: Option<Py<PyByteArray>>,
+    reserved_len: Option<usize>,
+}
+
+impl EventWriter {
+    pub(crate) fn idle() -> Self {
+        Self {
+            lent: None,
+            thread: 0,
+            reserved: None,
+            reserved_len: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lend(&mut self, writer: engine::EventWriter) {
+        self.lent = Some(writer);
+        self.thread = threads::current();
+        self.reserved_len = None;
+    }
+
+    #[inline]
+    pub(crate) fn return_lent(&mut self) -> Option<engine::EventWriter> {
+        self.lent.take()
+    }
+
+    #[inline]
+    fn active(&mut self, py: Python<'_>) -> PyResult<&mut engine::EventWriter> {
+        let thread = self.thread;
+        match &mut self.lent {
+            Some(writer) if thread == threads::current() => Ok(writer),
+            Some(_) => Err(plugin_error(
+                py,
+                "an EventWriter works only on the thread that it was given to; to send from other threads use \
+                 source.channel()",
+            )),
+            None => Err(plugin_error(
+                py,
+                "an EventWriter works only during the call that it was given to; do not keep it",
+            )),
+        }
+    }
+}
+
+#[pymethods]
+impl EventWriter {
+    #[pyo3(signature = (data, /))]
+    fn write(&mut self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let py = data.py();
+        let writer = self.active(py)?;
+        with_bytes(data, |data| writer.write(data))?.map_err(|error| to_python(py, error))
+    }
+
+    #[pyo3(signature = (size, /))]
+    fn reserve<'py>(&mut self, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = size.py();
+        let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
+        let writer = self.active(py)?;
+        writer.check(size).map_err(|error| to_python(py, error))?;
+        let memory = match &self.reserved {
+            // A bytearray refuses to be resized while a view of it is held: then the view keeps it.
+            Some(memory)
+                if memory.bind(py).len() >= size
+                    && memory.bind(py).resize(memory.bind(py).len() + 1).is_ok() =>
+            {
+                memory.bind(py).clone()
+            }
+            _ => {
+                let memory = PyByteArray::new_with(py, size, |_| Ok(()))?;
+                self.reserved = Some(memory.clone().unbind());
+                memory
+            }
+        };
+        self.reserved_len = Some(size);
+        PyMemoryView::from(memory.as_any())?.get_item(PySlice::new(py, 0, size as isize, 1))
+    }
+
+    #[pyo3(signature = (size, /))]
+    fn commit(&mut self, size: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let py = size.py();
+        self.active(py)?;
+        let (Some(reserved), Some(memory)) = (self.reserved_len, &self.reserved) else {
+            return Err(plugin_error(
+                py,
+                "commit without reserve: call reserve first",
+            ));
+        };
+        let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
+        if size > reserved {
+            return Err(PyValueError::new_err(format!(
+                "cannot commit {size} bytes: only {reserved} were reserved"
+            )));
+        }
+        let memory = memory.clone_ref(py);
+        self.reserved_len = None;
+        let writer = self.active(py)?;
+        with_reserved(memory.bind(py), size, |data| writer.write(data))
+            .map_err(|error| to_python(py, error))
+    }
+
+    #[getter]
+    fn timestamp(&mut self, py: Python<'_>) -> PyResult<Option<u64>> {
+        Ok(self.active(py)?.timestamp())
+    }
+
+    #[setter]
+    fn set_timestamp(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.active(value.py())?;
+        let timestamp = options::timestamp(Some(value))?;
+        self.active(value.py())?.set_timestamp(timestamp);
+        Ok(())
+    }
+
+    fn __len__(&mut self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.active(py)?.len())
+    }
+
+    fn __bool__(&self) -> bool {
+        true
+    }
+}
+
+/// `with batch.writer() as writer`: the event counts on a clean exit.
+#[pyclass(module = "falco_plugin.source")]
+pub(crate) struct BatchWriter {
+    batch: Py<EventBatch>,
+    writer: Option<Py<EventWriter>>,
+}
+
+#[pymethods]
+impl BatchWriter {
+    fn __enter__(&mut self, py: Python<'_>) -> PyResult<Py<EventWriter>> {
+        let mut batch = self.batch.bind(py).borrow_mut();
+        let memory = batch.memory(py)?;
+        if memory.is_full() {
+            return Err(to_python(py, memory.full_error()));
+        }
+        let mut writer = EventWriter::idle();
+        writer.lend(engine::EventWriter::begin(batch.take(py)?));
+        let writer = Py::new(py, writer)?;
+        batch.writer = Some(writer.clone_ref(py));
+        self.writer = Some(writer.clone_ref(py));
+        Ok(writer)
+    }
+
+    fn __exit__(
+        &mut self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let writer = self
+            .writer
+            .take()
+            .map(|writer| writer.bind(py).borrow_mut().return_lent());
+        let Some(Some(writer)) = writer else {
+            return Err(plugin_error(
+                py,
+                "the batch was handed to the host while its writer was open; the event was dropped",
+            ));
+        };
+        let mut batch = self.batch.bind(py).borrow_mut();
+        batch.writer = None;
+        if kind.is_none() {
+            batch.put(writer.finish().0);
+        } else {
+            batch.put(writer.discard());
+        }
+        Ok(())
+    }
+}

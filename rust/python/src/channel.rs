@@ -1,0 +1,437 @@
+//! `channel`, `Sender`, `Receiver` and `PushEvent`.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use falco_plugin_engine::channel::{self as engine, Message, Payload, Refused};
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event::NO_TIMESTAMP;
+use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
+
+use crate::batch::{self, Item};
+use crate::buffers::{BytesPayload, to_bytes};
+use crate::errors::{
+    channel_closed, channel_full, from_python, plugin_error, to_python, with_taken,
+};
+use crate::{context, options, threads};
+
+/// Items of a list that go through the gate together.
+const CHUNK: usize = 128;
+/// What every refused send but the first costs a producer that ignores the refusal, so that it cannot spin inside Falco.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+
+#[pyclass(frozen, module = "falco_plugin.source")]
+pub(crate) struct PushEvent {
+    pub(crate) data: Option<Py<PyBytes>>,
+    pub(crate) timestamp: Option<u64>,
+    pub(crate) error: Option<Py<PyBaseException>>,
+}
+
+impl PushEvent {
+    pub(crate) fn event(data: Bound<'_, PyBytes>, timestamp: Option<u64>) -> Self {
+        Self {
+            data: Some(data.unbind()),
+            timestamp,
+            error: None,
+        }
+    }
+}
+
+#[pymethods]
+impl PushEvent {
+    #[new]
+    #[pyo3(signature = (data = None, timestamp = None, *, error = None))]
+    fn new(
+        data: Option<&Bound<'_, PyAny>>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+        error: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let timestamp = options::timestamp(timestamp)?;
+        match (data, error) {
+            (Some(data), None) => Ok(Self::event(to_bytes(data)?, timestamp)),
+            (None, Some(error)) if timestamp.is_none() => Ok(Self {
+                data: None,
+                timestamp: None,
+                error: Some(exception(error)?),
+            }),
+            (None, Some(_)) => Err(PyValueError::new_err(
+                "a PushEvent with an error has no timestamp",
+            )),
+            _ => Err(PyValueError::new_err(
+                "a PushEvent has either data or an error: give exactly one of them",
+            )),
+        }
+    }
+
+    #[getter]
+    fn data<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.data.as_ref().map(|data| data.bind(py).clone())
+    }
+
+    #[getter]
+    fn timestamp(&self) -> Option<u64> {
+        self.timestamp
+    }
+
+    #[getter]
+    fn error<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBaseException>> {
+        self.error.as_ref().map(|error| error.bind(py).clone())
+    }
+
+    fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Ok(other) = other.cast_exact::<Self>() else {
+            return Ok(false);
+        };
+        let other = other.get();
+        Ok(self.timestamp == other.timestamp
+            && self.data(py).map(|data| data.as_bytes().to_vec())
+                == other.data(py).map(|data| data.as_bytes().to_vec())
+            && match (&self.error, &other.error) {
+                (None, None) => true,
+                (Some(one), Some(two)) => one.is(two),
+                _ => false,
+            })
+    }
+
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        PyTuple::new(
+            py,
+            [
+                self.data(py).into_pyobject(py)?.into_any(),
+                self.timestamp.into_pyobject(py)?.into_any(),
+            ],
+        )?
+        .hash()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(match (&self.data, &self.error, self.timestamp) {
+            (Some(data), _, None) => format!("PushEvent({})", data.bind(py).repr()?),
+            (Some(data), _, Some(timestamp)) => {
+                format!("PushEvent({}, {timestamp})", data.bind(py).repr()?)
+            }
+            (None, Some(error), _) => format!("PushEvent(error={})", error.bind(py).repr()?),
+            (None, None, _) => "PushEvent()".to_owned(),
+        })
+    }
+}
+
+/// An exception instance, or an error that says so.
+fn exception(error: &Bound<'_, PyAny>) -> PyResult<Py<PyBaseException>> {
+    if let Ok(class) = error.cast::<PyType>()
+        && class.is_subclass_of::<PyBaseException>()?
+    {
+        return Ok(class.call0()?.cast_into::<PyBaseException>()?.unbind());
+    }
+    match error.cast::<PyBaseException>() {
+        Ok(error) => Ok(error.clone().unbind()),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "error must be an exception, not {}",
+            error.get_type().name()?
+        ))),
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (capacity = None, *, max_bytes = None, event_size = None))]
+pub(crate) fn channel(
+    py: Python<'_>,
+    capacity: Option<&Bound<'_, PyAny>>,
+    max_bytes: Option<&Bound<'_, PyAny>>,
+    event_size: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(Sender, Receiver)> {
+    let size = |name, value: Option<&Bound<'_, PyAny>>, default: usize| {
+        value.map_or(Ok(default), |value| {
+            options::integer(name, value, 1, isize::MAX as u64).map(|size| size as usize)
+        })
+    };
+    let capacity = size("capacity", capacity, engine::DEFAULT_CAPACITY)?;
+    let max_bytes = size("max_bytes", max_bytes, engine::DEFAULT_MAX_BYTES)?;
+    let event_size = event_size.map_or(
+        Ok(falco_plugin_engine::event::DEFAULT_EVENT_SIZE),
+        batch::event_size,
+    )?;
+    let (sender, receiver) =
+        engine::channel(capacity, max_bytes, event_size).map_err(|error| to_python(py, error))?;
+    Ok((
+        Sender::new(sender),
+        Receiver {
+            engine: Mutex::new(Some(receiver)),
+            event_size,
+        },
+    ))
+}
+
+#[pyclass(frozen, module = "falco_plugin.source")]
+pub(crate) struct Receiver {
+    engine: Mutex<Option<engine::Receiver<BytesPayload>>>,
+    event_size: u32,
+}
+
+impl Receiver {
+    /// Hands the receiving end to the one instance that reads from it.
+    pub(crate) fn take(&self, py: Python<'_>) -> PyResult<engine::Receiver<BytesPayload>> {
+        lock(&self.engine).take().ok_or_else(|| {
+            plugin_error(
+                py,
+                "this receiver is read by another PushInstance: make a channel for each",
+            )
+        })
+    }
+}
+
+#[pymethods]
+impl Receiver {
+    #[getter]
+    fn event_size(&self) -> u32 {
+        self.event_size
+    }
+}
+
+type EngineSender = engine::Sender<BytesPayload>;
+
+#[pyclass(frozen, weakref, module = "falco_plugin.source")]
+pub(crate) struct Sender {
+    engine: Mutex<Option<Arc<EngineSender>>>,
+    /// Tells a send that waits on this very object, on another thread, that it was closed.
+    closed: AtomicBool,
+    refused: AtomicU32,
+}
+
+impl Sender {
+    fn new(engine: EngineSender) -> Self {
+        Self {
+            engine: Mutex::new(Some(Arc::new(engine))),
+            closed: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
+        }
+    }
+
+    /// Sends all messages, waiting for room until the deadline. `sent` counts along.
+    fn send_all(
+        &self,
+        py: Python<'_>,
+        messages: &mut Vec<Message<BytesPayload>>,
+        deadline: Deadline,
+        sent: &mut usize,
+    ) -> PyResult<()> {
+        while let Some(first) = messages.first() {
+            let len = match first {
+                Message::Event { payload, .. } => payload.bytes().len(),
+                Message::Error(_) => 0,
+            };
+            // The lock is not held while waiting, and never while Python code runs.
+            let (result, sender) = {
+                let sender = lock(&self.engine);
+                let Some(sender) = &*sender else {
+                    return Err(channel_closed(py));
+                };
+                let result = sender.try_send(messages);
+                let waits = result == Err(Refused::Full) || !messages.is_empty();
+                (result, waits.then(|| Arc::clone(sender)))
+            };
+            match result {
+                Ok(count) => *sent += count,
+                Err(Refused::Closed) => return Err(self.refuse(py)),
+                Err(Refused::Full) => {}
+            }
+            let Some(sender) = sender else { break };
+            let until = match deadline {
+                Deadline::Never => None,
+                Deadline::At(at) => Some(at),
+            };
+            let room = context::wait_with_signals(py, until, |slice| {
+                sender
+                    .wait_for_room(len, slice, || self.closed.load(Ordering::Acquire))
+                    .then_some(())
+            })?;
+            if self.closed.load(Ordering::Acquire) {
+                return Err(channel_closed(py));
+            }
+            if room.is_none() {
+                return Err(channel_full(py));
+            }
+        }
+        threads::step_aside(py);
+        Ok(())
+    }
+
+    fn refuse(&self, py: Python<'_>) -> PyErr {
+        if self.refused.fetch_add(1, Ordering::Relaxed) > 0 {
+            let end = Instant::now() + REFUSED_PAUSE;
+            let paused = context::wait_with_signals(py, Some(end), |slice| {
+                thread::sleep(slice?.saturating_duration_since(Instant::now()));
+                None::<()>
+            });
+            if let Err(signal) = paused {
+                return signal;
+            }
+        }
+        channel_closed(py)
+    }
+
+    fn message(
+        &self,
+        item: &Bound<'_, PyAny>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Message<BytesPayload>> {
+        let py = item.py();
+        if let Ok(event) = item.cast_exact::<PushEvent>()
+            && let Some(error) = &event.get().error
+        {
+            return Ok(Message::Error(from_python(
+                py,
+                PyErr::from_value(error.bind(py).clone().into_any()),
+            )));
+        }
+        let item = Item::new(item, timestamp)?;
+        let data = to_bytes(&item.data)?;
+        match &*lock(&self.engine) {
+            Some(sender) => sender
+                .check(data.as_bytes().len())
+                .map_err(|error| to_python(py, error))?,
+            None => return Err(channel_closed(py)),
+        }
+        Ok(Message::Event {
+            payload: data.into(),
+            timestamp: item.timestamp.unwrap_or(NO_TIMESTAMP),
+        })
+    }
+
+    fn close_with(&self, error: Option<Error>) {
+        let Some(sender) = lock(&self.engine).take() else {
+            return;
+        };
+        if let Some(error) = error {
+            sender.fail(error);
+        }
+        self.closed.store(true, Ordering::Release);
+        sender.wake_all();
+    }
+}
+
+/// When a send gives up.
+#[derive(Clone, Copy)]
+enum Deadline {
+    Never,
+    At(Instant),
+}
+
+impl Deadline {
+    fn new(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        Ok(options::deadline(timeout)?.map_or(Self::Never, Self::At))
+    }
+}
+
+#[pymethods]
+impl Sender {
+    #[getter]
+    fn event_size(&self, py: Python<'_>) -> PyResult<u32> {
+        lock(&self.engine)
+            .as_ref()
+            .map(|sender| sender.event_size())
+            .ok_or_else(|| channel_closed(py))
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        lock(&self.engine)
+            .as_ref()
+            .is_none_or(|sender| sender.is_closed())
+    }
+
+    #[pyo3(signature = (item, timestamp = None, *, timeout = None))]
+    fn send(
+        &self,
+        item: &Bound<'_, PyAny>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let deadline = Deadline::new(timeout)?;
+        let mut message = vec![self.message(item, timestamp)?];
+        self.send_all(item.py(), &mut message, deadline, &mut 0)
+    }
+
+    #[pyo3(signature = (items, *, timeout = None))]
+    fn send_many(
+        &self,
+        items: &Bound<'_, PyAny>,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let py = items.py();
+        let deadline = Deadline::new(timeout)?;
+        // Of an iterator no item is consumed before the one in front of it was sent.
+        let chunk =
+            if items.is_exact_instance_of::<PyList>() || items.is_exact_instance_of::<PyTuple>() {
+                CHUNK
+            } else {
+                1
+            };
+        let mut sent = 0;
+        let mut messages = Vec::with_capacity(chunk);
+        let mut run = || {
+            for item in items.try_iter()? {
+                match item.and_then(|item| self.message(&item, None)) {
+                    Ok(message) => messages.push(message),
+                    Err(error) => {
+                        self.send_all(py, &mut messages, deadline, &mut sent)?;
+                        return Err(error);
+                    }
+                }
+                if messages.len() == chunk {
+                    self.send_all(py, &mut messages, deadline, &mut sent)?;
+                }
+            }
+            self.send_all(py, &mut messages, deadline, &mut sent)
+        };
+        match run() {
+            Ok(()) => Ok(sent),
+            Err(error) => Err(with_taken(py, error, sent)),
+        }
+    }
+
+    #[pyo3(name = "clone")]
+    fn clone_sender(&self, py: Python<'_>) -> PyResult<Self> {
+        lock(&self.engine)
+            .as_ref()
+            .map(|sender| Self::new(EngineSender::clone(sender)))
+            .ok_or_else(|| channel_closed(py))
+    }
+
+    #[pyo3(signature = (error = None))]
+    fn close(&self, py: Python<'_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let error = error
+            .map(|error| {
+                exception(error).map(|error| {
+                    from_python(py, PyErr::from_value(error.into_bound(py).into_any()))
+                })
+            })
+            .transpose()?;
+        self.close_with(error);
+        Ok(())
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) {
+        let error = (!value.is_none()).then(|| from_python(py, PyErr::from_value(value.clone())));
+        self.close_with(error);
+    }
+}
+
+/// None of these locks is held while Python code runs, and none while the GIL is waited for.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

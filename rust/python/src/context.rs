@@ -1,0 +1,108 @@
+//! `Context`.
+
+use std::time::{Duration, Instant};
+
+use falco_plugin_engine::context::Context as Engine;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::options;
+
+/// How often a wait looks for signals, such as Ctrl-C on Python's main thread.
+const SIGNAL_CHECK: Duration = Duration::from_millis(50);
+
+#[pyclass(frozen, weakref, module = "falco_plugin")]
+pub(crate) struct Context {
+    pub(crate) engine: Engine,
+}
+
+impl Context {
+    /// A context for an instance, below the given one where there is one.
+    pub(crate) fn for_instance(py: Python<'_>, parent: Option<&Py<Self>>) -> PyResult<Py<Self>> {
+        let engine = parent.map_or_else(Engine::new, |parent| parent.get().engine.child());
+        Py::new(py, Self { engine })
+    }
+}
+
+#[pymethods]
+impl Context {
+    #[new]
+    #[pyo3(signature = (parent = None))]
+    fn new(parent: Option<&Bound<'_, Self>>) -> Self {
+        Self {
+            engine: parent.map_or_else(Engine::new, |parent| parent.get().engine.child()),
+        }
+    }
+
+    fn cancel(&self, py: Python<'_>) {
+        py.detach(|| self.engine.cancel());
+    }
+
+    #[getter]
+    fn cancelled(&self) -> bool {
+        self.engine.is_cancelled()
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let deadline = options::deadline(timeout)?;
+        wait_with_signals(py, deadline, |slice| self.engine.wait(slice).then_some(()))
+            .map(|cancelled| cancelled.is_some())
+    }
+
+    fn on_cancel(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
+        if !callback.bind(py).is_callable() {
+            return Err(PyTypeError::new_err(
+                "callback must be callable without arguments",
+            ));
+        }
+        py.detach(|| {
+            self.engine.on_cancel(move || {
+                Python::attach(|py| {
+                    if let Err(error) = callback.call0(py) {
+                        crate::errors::describe(py, "a callback of Context.on_cancel", error);
+                    }
+                });
+            });
+        });
+        Ok(())
+    }
+
+    /// Makes `child` a child of this context as well.
+    fn _adopt(&self, py: Python<'_>, child: &Bound<'_, Self>) {
+        let child = child.get();
+        py.detach(|| self.engine.adopt(&child.engine));
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "Context(cancelled={})",
+            if self.engine.is_cancelled() {
+                "True"
+            } else {
+                "False"
+            }
+        )
+    }
+}
+
+/// Waits without the GIL, in slices, so that a signal is noticed on Python's main thread. `wait` gets the end of a
+/// slice; `None` from it means that nothing came.
+pub(crate) fn wait_with_signals<T: Send>(
+    py: Python<'_>,
+    deadline: Option<Instant>,
+    wait: impl Fn(Option<Instant>) -> Option<T> + Sync,
+) -> PyResult<Option<T>> {
+    loop {
+        let slice = Instant::now() + SIGNAL_CHECK;
+        let last = deadline.is_some_and(|deadline| deadline <= slice);
+        let until = if last { deadline } else { Some(slice) };
+        if let Some(found) = py.detach(|| wait(until)) {
+            return Ok(Some(found));
+        }
+        if last {
+            return Ok(None);
+        }
+        py.check_signals()?;
+    }
+}

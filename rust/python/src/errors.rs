@@ -1,0 +1,146 @@
+//! Errors between the engine and Python: the one place where one becomes the other.
+
+use falco_plugin_engine::error::Error;
+use pyo3::exceptions::{PyStopIteration, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+/// The Python classes of `falco_plugin.errors`.
+struct Classes {
+    plugin_error: Py<PyType>,
+    eof: Py<PyType>,
+    timeout: Py<PyType>,
+    event_too_large: Py<PyType>,
+    batch_full: Py<PyType>,
+    channel_closed: Py<PyType>,
+    channel_full: Py<PyType>,
+}
+
+fn classes(py: Python<'_>) -> PyResult<&Classes> {
+    static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+    CLASSES.get_or_try_init(py, || {
+        let module = py.import("falco_plugin.errors")?;
+        let class =
+            |name: &str| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
+        Ok(Classes {
+            plugin_error: class("PluginError")?,
+            eof: class("EOF")?,
+            timeout: class("Timeout")?,
+            event_too_large: class("EventTooLargeError")?,
+            batch_full: class("BatchFullError")?,
+            channel_closed: class("ChannelClosedError")?,
+            channel_full: class("ChannelFullError")?,
+        })
+    })
+}
+
+fn raise<A>(py: Python<'_>, class: impl FnOnce(&Classes) -> &Py<PyType>, args: A) -> PyErr
+where
+    A: pyo3::PyErrArguments + Send + Sync + 'static,
+{
+    match classes(py) {
+        Ok(classes) => PyErr::from_type(class(classes).bind(py).clone(), args),
+        Err(error) => error,
+    }
+}
+
+/// A `PluginError` with a text.
+pub(crate) fn plugin_error(py: Python<'_>, text: impl Into<String>) -> PyErr {
+    raise(py, |classes| &classes.plugin_error, text.into())
+}
+
+pub(crate) fn channel_closed(py: Python<'_>) -> PyErr {
+    raise(
+        py,
+        |classes| &classes.channel_closed,
+        "the channel is closed: the sender was closed, or the source has ended; stop sending",
+    )
+}
+
+pub(crate) fn channel_full(py: Python<'_>) -> PyErr {
+    raise(
+        py,
+        |classes| &classes.channel_full,
+        "the channel is still full after the timeout; the event was not sent",
+    )
+}
+
+/// The engine's error as an exception. What came from Python goes back unchanged.
+pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
+    let text = error.to_string();
+    match error {
+        Error::Eof => raise(py, |classes| &classes.eof, text),
+        Error::Timeout => raise(py, |classes| &classes.timeout, text),
+        Error::EventTooLarge { size, event_size } => {
+            raise(py, |classes| &classes.event_too_large, (size, event_size))
+        }
+        Error::BatchFull { .. } => raise(py, |classes| &classes.batch_full, text),
+        Error::InvalidOption(_) => PyValueError::new_err(text),
+        Error::Source(source) => match source.downcast::<PyErr>() {
+            Ok(error) => *error,
+            Err(_) => plugin_error(py, text),
+        },
+    }
+}
+
+/// An exception of the author's code as the engine's error. Only `EOF` and `Timeout` steer a source; an exception that
+/// looks as if one of them was meant says so.
+pub(crate) fn from_python(py: Python<'_>, error: PyErr) -> Error {
+    match signal(py, error) {
+        Ok(signal) => signal,
+        Err(error) => Error::Source(Box::new(error)),
+    }
+}
+
+fn signal(py: Python<'_>, error: PyErr) -> Result<Error, PyErr> {
+    let classes = classes(py)?;
+    if error.is_instance(py, classes.eof.bind(py)) {
+        return Ok(Error::Eof);
+    }
+    if error.is_instance(py, classes.timeout.bind(py)) {
+        return Ok(Error::Timeout);
+    }
+    let meant = if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py)
+        || error.is_instance_of::<PyStopIteration>(py)
+    {
+        "to end the source, raise falco_plugin.EOF"
+    } else if error.is_instance_of::<pyo3::exceptions::PyTimeoutError>(py) {
+        "to say that there is no event for now, raise falco_plugin.Timeout"
+    } else {
+        return Err(error);
+    };
+    let name = error.get_type(py).name()?.to_string();
+    let text = error.value(py).str()?.to_string();
+    let separator = if text.is_empty() { "" } else { ": " };
+    let wrapped = plugin_error(py, format!("{name}{separator}{text} ({meant})"));
+    wrapped.set_traceback(py, error.traceback(py));
+    wrapped.set_cause(py, Some(error));
+    Err(wrapped)
+}
+
+/// Adds to an exception how many items went before it.
+pub(crate) fn with_taken(py: Python<'_>, error: PyErr, taken: usize) -> PyErr {
+    let _ = error.value(py).setattr("taken", taken);
+    error
+}
+
+/// The text of an exception for the host: cause first, then the place in the author's code. Its traceback is logged.
+pub(crate) fn describe(py: Python<'_>, doing: &str, error: PyErr) -> String {
+    let fallback = error.to_string();
+    py.import("falco_plugin._failure")
+        .and_then(|module| module.call_method1("report", (doing, error.into_value(py))))
+        .and_then(|text| text.extract())
+        .unwrap_or(fallback)
+}
+
+/// An error on its way to the host, as text where it came from Python.
+pub(crate) fn for_host(py: Python<'_>, doing: &str, error: Error) -> Error {
+    match error {
+        Error::Source(source) => match source.downcast::<PyErr>() {
+            Ok(error) => Error::text(describe(py, doing, *error)),
+            Err(source) => Error::Source(source),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,275 @@
+//! Python objects as the engine's `Instance`: what the host drives.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use falco_plugin_engine::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::ending::Ending;
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::plugin::Instance;
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::batch::EventBatch;
+use crate::context::Context;
+use crate::errors::{describe, for_host, from_python};
+use crate::pull::PullInstance;
+use crate::push::PushInstance;
+use crate::{log, threads};
+
+/// What all closes of the process together may wait for producers to stop.
+static WAIT_LEFT_NS: AtomicU64 = AtomicU64::new(1_000_000_000);
+
+/// The author's callbacks of a ready-made instance.
+pub(crate) struct Callbacks {
+    close: Mutex<Option<Py<PyAny>>>,
+    progress: Mutex<Option<Py<PyAny>>>,
+}
+
+impl Callbacks {
+    pub(crate) fn new(close: Option<Py<PyAny>>, progress: Option<Py<PyAny>>) -> Self {
+        Self {
+            close: Mutex::new(close),
+            progress: Mutex::new(progress),
+        }
+    }
+
+    /// Calls the close callback, once.
+    pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let callback = lock(&self.close).take();
+        callback.map_or(Ok(()), |callback| callback.call0(py).map(drop))
+    }
+
+    pub(crate) fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
+        let callback = lock(&self.progress)
+            .as_ref()
+            .map(|callback| callback.clone_ref(py));
+        match callback {
+            None => Ok((0.0, String::new())),
+            Some(callback) => callback.call0(py)?.bind(py).extract(),
+        }
+    }
+
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for callback in [&self.close, &self.progress] {
+            if let Ok(callback) = callback.try_lock() {
+                visit.call(&*callback)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn clear(&self) {
+        for callback in [&self.close, &self.progress] {
+            let taken = lock(callback).take();
+            drop(taken);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `None` or a callable.
+pub(crate) fn optional_callable(
+    name: &str,
+    value: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Py<PyAny>>> {
+    match value {
+        None => Ok(None),
+        Some(value) if value.is_none() => Ok(None),
+        Some(value) if value.is_callable() => Ok(Some(value.clone().unbind())),
+        Some(value) => Err(PyTypeError::new_err(format!(
+            "{name} must be callable without arguments, not {}",
+            value.get_type().name()?
+        ))),
+    }
+}
+
+/// An instance that `open` returned, with the batch memory that the host reads.
+pub(crate) struct PythonInstance {
+    object: Py<PyAny>,
+    source: Source,
+    /// The context that was made for `open`.
+    context: Py<Context>,
+    memory: EngineBatch,
+}
+
+enum Source {
+    Pull(Py<PullInstance>),
+    Push(Py<PushInstance>),
+    /// An instance of the author's own, and the batch object that it is lent.
+    Own {
+        events: Py<EventBatch>,
+        context: Option<Py<Context>>,
+        ending: Ending,
+        warned: bool,
+    },
+}
+
+impl PythonInstance {
+    pub(crate) fn new(object: &Bound<'_, PyAny>, context: Py<Context>) -> PyResult<Self> {
+        let py = object.py();
+        let own_context = object
+            .getattr("context")
+            .ok()
+            .and_then(|own| own.cast_into::<Context>().ok());
+        let (events, source) = if let Ok(pull) = object.cast_exact::<PullInstance>() {
+            (
+                pull.get().events_object(py),
+                Source::Pull(pull.clone().unbind()),
+            )
+        } else if let Ok(push) = object.cast_exact::<PushInstance>() {
+            (
+                push.get().events_object(py),
+                Source::Push(push.clone().unbind()),
+            )
+        } else {
+            let events = object
+                .getattr("events")?
+                .cast_into::<EventBatch>()?
+                .unbind();
+            let source = Source::Own {
+                events: events.clone_ref(py),
+                context: own_context.as_ref().map(|own| own.clone().unbind()),
+                ending: Ending::default(),
+                warned: false,
+            };
+            (events, source)
+        };
+        if let Some(own) = &own_context {
+            context.get().engine.adopt(&own.get().engine);
+        }
+        let mut memory = events.bind(py).borrow_mut().take(py)?;
+        memory.clear();
+        Ok(Self {
+            object: object.clone().unbind(),
+            source,
+            context,
+            memory,
+        })
+    }
+}
+
+impl Instance for PythonInstance {
+    fn next_batch(&mut self) -> Result<(), Error> {
+        self.memory.clear();
+        let result = match &mut self.source {
+            Source::Push(push) => push.get().fill(&mut self.memory),
+            Source::Pull(pull) => threads::enter(|_| pull.get().fill(&mut self.memory)),
+            Source::Own {
+                events,
+                context,
+                ending,
+                warned,
+            } => threads::enter(|py| {
+                ending.check()?;
+                let cancelled = context
+                    .as_ref()
+                    .is_some_and(|context| context.get().engine.is_cancelled());
+                let (added, stop) = if cancelled {
+                    (0, Some(Error::Eof))
+                } else {
+                    next_batch_of(
+                        self.object.bind(py),
+                        events.bind(py),
+                        &mut self.memory,
+                        warned,
+                    )
+                };
+                ending.answer(added, stop)
+            }),
+        };
+        match result {
+            Ok(_) => Ok(()),
+            Err(error @ (Error::Eof | Error::Timeout)) => Err(error),
+            Err(error) => threads::enter(|py| Err(for_host(py, "next_batch", error))),
+        }
+    }
+
+    fn events(&mut self) -> &mut EngineBatch {
+        &mut self.memory
+    }
+
+    fn progress(&mut self) -> (f64, String) {
+        threads::enter(|py| {
+            let object = self.object.bind(py);
+            let progress = match object.hasattr("progress") {
+                Ok(true) => object
+                    .call_method0("progress")
+                    .and_then(|value| value.extract()),
+                _ => Ok((0.0, String::new())),
+            };
+            progress.unwrap_or_else(|error| {
+                describe(py, "progress", error);
+                (0.0, String::new())
+            })
+        })
+    }
+
+    fn close(&mut self) {
+        threads::enter(|py| {
+            py.detach(|| self.context.get().engine.cancel());
+            if let Source::Own {
+                context: Some(context),
+                ..
+            } = &self.source
+            {
+                py.detach(|| context.get().engine.cancel());
+            }
+            let object = self.object.bind(py);
+            let closed = match object.hasattr("close") {
+                Ok(true) => object.call_method0("close").map(drop),
+                other => other.map(drop),
+            };
+            if let Err(error) = closed {
+                describe(py, "close", error);
+            }
+            if let Source::Push(push) = &self.source {
+                let push = push.get();
+                py.detach(|| {
+                    let started = Instant::now();
+                    let left = Duration::from_nanos(WAIT_LEFT_NS.load(Ordering::Relaxed));
+                    push.wait_for_senders(started + left);
+                    let waited = started.elapsed().min(left);
+                    WAIT_LEFT_NS.fetch_sub(waited.as_nanos() as u64, Ordering::Relaxed);
+                });
+            }
+        });
+    }
+}
+
+/// One call of an author's own `next_batch`: what it added, and what stopped it.
+fn next_batch_of(
+    object: &Bound<'_, PyAny>,
+    events: &Bound<'_, EventBatch>,
+    memory: &mut EngineBatch,
+    warned: &mut bool,
+) -> (usize, Option<Error>) {
+    let py = object.py();
+    events.borrow_mut().put(std::mem::take(memory));
+    let result = object.call_method1("next_batch", (events,));
+    match events.borrow_mut().take(py) {
+        Ok(taken) => *memory = taken,
+        Err(error) => return (0, Some(from_python(py, error))),
+    }
+    let added = memory.len();
+    match result {
+        Ok(_) if added > 0 => (added, None),
+        Ok(_) => {
+            if !*warned {
+                *warned = true;
+                log::warn(
+                    py,
+                    "next_batch returned without an event, which is taken as a timeout: raise falco_plugin.Timeout when \
+                     there is none for now, or falco_plugin.EOF at the end",
+                );
+            }
+            (0, Some(Error::Timeout))
+        }
+        Err(error) => (added, Some(from_python(py, error))),
+    }
+}

@@ -1,0 +1,58 @@
+//! `falco_plugin._core`: the engine's types as Python classes, and Python objects as plugins.
+
+mod batch;
+mod buffers;
+mod channel;
+mod context;
+mod errors;
+mod event;
+mod instance;
+mod log;
+mod options;
+mod plugin;
+mod pull;
+mod push;
+mod start;
+mod threads;
+
+/// The library in front and the native host, as built with this module.
+mod embedded {
+    pub(crate) const STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub.so"));
+    pub(crate) const HOST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/falco-plugin-host"));
+}
+
+#[pyo3::pymodule(gil_used = true)]
+mod _core {
+    use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
+
+    #[pymodule_export]
+    use crate::batch::{EventBatch, EventWriter};
+    #[pymodule_export]
+    use crate::channel::{PushEvent, Receiver, Sender, channel};
+    #[pymodule_export]
+    use crate::context::Context;
+    #[pymodule_export]
+    use crate::event::Event;
+    #[pymodule_export]
+    use crate::log::HostLog;
+    #[pymodule_export]
+    use crate::pull::PullInstance;
+    #[pymodule_export]
+    use crate::push::PushInstance;
+
+    #[pymodule_export]
+    const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// The library in front, before a plugin was put into it.
+    #[pyfunction]
+    fn stub(py: Python<'_>) -> Bound<'_, PyBytes> {
+        PyBytes::new(py, crate::embedded::STUB)
+    }
+
+    /// The native host, a program.
+    #[pyfunction]
+    fn host(py: Python<'_>) -> Bound<'_, PyBytes> {
+        PyBytes::new(py, crate::embedded::HOST)
+    }
+}

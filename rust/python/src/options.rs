@@ -1,0 +1,145 @@
+//! Options and values that several classes take: sizes, durations, timestamps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use falco_plugin_engine::event::NO_TIMESTAMP;
+use pyo3::exceptions::{PyRuntimeWarning, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyDateTime, PyDelta, PyDeltaAccess, PyFloat, PyInt, PyTzInfo, PyTzInfoAccess,
+};
+
+const YEAR: u64 = 365 * 24 * 3600;
+
+/// A whole number in a range, or an error that names the option and the range.
+pub(crate) fn integer(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    least: u64,
+    most: u64,
+) -> PyResult<u64> {
+    if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
+        return Err(PyTypeError::new_err(format!(
+            "{name} must be an int, not {}",
+            value.get_type().name()?
+        )));
+    }
+    match value.extract::<u64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(PyValueError::new_err(format!(
+            "{name} must be {least} to {most}, not {value}"
+        ))),
+    }
+}
+
+/// Seconds (int or float) or a timedelta, not negative.
+pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
+    let refused = || {
+        Err(PyValueError::new_err(format!(
+            "{name} must be 0 seconds or more, not {value}"
+        )))
+    };
+    if let Ok(delta) = value.cast::<PyDelta>() {
+        return match u64::try_from(delta.get_days()) {
+            Ok(days) => Ok(Duration::new(
+                days * 24 * 3600 + delta.get_seconds() as u64,
+                delta.get_microseconds() as u32 * 1000,
+            )),
+            Err(_) => refused(),
+        };
+    }
+    if value.is_instance_of::<PyBool>()
+        || !(value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>())
+    {
+        return Err(PyTypeError::new_err(format!(
+            "{name} must be seconds (int or float) or a timedelta, not {}",
+            value.get_type().name()?
+        )));
+    }
+    let seconds = value.extract::<f64>().unwrap_or(f64::NAN);
+    if seconds.is_nan() || seconds < 0.0 {
+        return refused();
+    }
+    Ok(Duration::try_from_secs_f64(seconds)
+        .unwrap_or(Duration::MAX)
+        .min(Duration::from_secs(100 * YEAR)))
+}
+
+/// The moment at which an optional timeout runs out.
+pub(crate) fn deadline(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Instant>> {
+    match timeout {
+        None => Ok(None),
+        Some(value) => Ok(Instant::now().checked_add(duration("timeout", value)?)),
+    }
+}
+
+/// Nanoseconds since the epoch from an int or an aware datetime; `None` stays none.
+#[inline]
+pub(crate) fn timestamp(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64>> {
+    match value {
+        None => Ok(None),
+        Some(value) if value.is_none() => Ok(None),
+        Some(value) => nanoseconds(value).map(Some),
+    }
+}
+
+fn nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let py = value.py();
+    if let Ok(moment) = value.cast::<PyDateTime>() {
+        if moment.get_tzinfo().is_none() || moment.call_method0("utcoffset")?.is_none() {
+            return Err(PyValueError::new_err(
+                "a timestamp must not be a naive datetime, whose time zone is unknown: give an aware one, such as \
+                 datetime.now(timezone.utc)",
+            ));
+        }
+        let utc = PyTzInfo::utc(py)?;
+        let epoch = PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&utc.to_owned()))?;
+        let delta = moment.sub(epoch)?.cast_into::<PyDelta>()?;
+        let seconds = i128::from(delta.get_days()) * 86_400 + i128::from(delta.get_seconds());
+        let total = (seconds * 1_000_000 + i128::from(delta.get_microseconds())) * 1_000;
+        return u64::try_from(total).map_err(|_| {
+            PyValueError::new_err(format!("a timestamp must not be before 1970, not {value}"))
+        });
+    }
+    if value.is_instance_of::<PyBool>() || !value.is_instance_of::<PyInt>() {
+        let hint = if value.is_instance_of::<PyFloat>() {
+            ": for seconds as float give int(seconds * 1_000_000_000)"
+        } else {
+            ""
+        };
+        return Err(PyTypeError::new_err(format!(
+            "a timestamp must be ns since the epoch as int, or an aware datetime, not {}{hint}",
+            value.get_type().name()?
+        )));
+    }
+    let nanoseconds = match value.extract::<u64>() {
+        Ok(nanoseconds) if nanoseconds != NO_TIMESTAMP => nanoseconds,
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "a timestamp must be 0 to 2**64 - 2 ns since the epoch, not {value}; leave it out for the host's time"
+            )));
+        }
+    };
+    warn_of_other_unit(py, nanoseconds)?;
+    Ok(nanoseconds)
+}
+
+/// One warning in a process for a timestamp that would lie in 1970, but in another unit in our time.
+fn warn_of_other_unit(py: Python<'_>, nanoseconds: u64) -> PyResult<()> {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    let (unit, factor) = match nanoseconds {
+        100_000_000..100_000_000_000 => ("seconds", "1_000_000_000"),
+        100_000_000_000..100_000_000_000_000 => ("milliseconds", "1_000_000"),
+        100_000_000_000_000..100_000_000_000_000_000 => ("microseconds", "1_000"),
+        _ => return Ok(()),
+    };
+    if WARNED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    let text = format!(
+        "the timestamp {nanoseconds} looks like {unit} since the epoch, and is taken as ns: give it times {factor}"
+    );
+    let text = std::ffi::CString::new(text).unwrap_or_default();
+    PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 2)
+}

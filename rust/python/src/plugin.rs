@@ -1,0 +1,122 @@
+//! A Python plugin object as the engine's `Plugin`.
+
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event as engine;
+use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
+use pyo3::prelude::*;
+
+use crate::context::Context;
+use crate::errors::{describe, for_host, from_python};
+use crate::event::Event;
+use crate::instance::PythonInstance;
+use crate::threads;
+
+/// How much of a payload `event_to_string` shows where the plugin does not define it.
+const DEFAULT_TEXT_BYTES: usize = 1024;
+
+/// The `Runtime` of `falco_plugin._runtime`, which holds the author's plugin.
+pub(crate) struct PythonPlugin {
+    runtime: Py<PyAny>,
+    /// Whether the author defines `event_to_string`.
+    own_text: bool,
+}
+
+impl PythonPlugin {
+    pub(crate) fn new(runtime: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self {
+            own_text: runtime.getattr("defines_event_to_string")?.extract()?,
+            runtime: runtime.clone().unbind(),
+        })
+    }
+
+    /// Runs a call into the author's code; what it raises becomes a text for the host.
+    fn call<T>(
+        &self,
+        doing: &str,
+        code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> Result<T, Error> {
+        threads::enter(|py| {
+            code(self.runtime.bind(py)).map_err(|error| {
+                match for_host(py, doing, from_python(py, error)) {
+                    Error::Eof => Error::text(format!(
+                        "EOF cannot be raised from {doing}, only from next_batch"
+                    )),
+                    Error::Timeout => Error::text(format!(
+                        "Timeout cannot be raised from {doing}, only from next_batch"
+                    )),
+                    other => other,
+                }
+            })
+        })
+    }
+}
+
+impl Plugin for PythonPlugin {
+    fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error> {
+        self.call("open", |runtime| {
+            let context = Context::for_instance(runtime.py(), None)?;
+            let opened = runtime
+                .call_method1("open", (params, context.bind(runtime.py())))
+                .and_then(|instance| {
+                    PythonInstance::new(&instance, context.clone_ref(runtime.py()))
+                });
+            match opened {
+                Ok(instance) => Ok(Box::new(instance) as Box<dyn Instance>),
+                Err(error) => {
+                    // What a half-open source has started ends with its context.
+                    runtime.py().detach(|| context.get().engine.cancel());
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    fn event_to_string(&self, event: &engine::Event<'_>) -> Result<String, Error> {
+        if !self.own_text {
+            return Ok(default_text(event.data));
+        }
+        self.call("event_to_string", |runtime| {
+            let event = Py::new(runtime.py(), Event::copy(runtime.py(), event))?;
+            runtime.call_method1("event_to_string", (event,))?.extract()
+        })
+    }
+
+    fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {
+        self.call("list_open_params", |runtime| {
+            let params: Vec<(String, String, String)> =
+                runtime.call_method0("list_open_params")?.extract()?;
+            Ok(params
+                .into_iter()
+                .map(|(value, desc, separator)| OpenParam {
+                    value,
+                    desc,
+                    separator,
+                })
+                .collect())
+        })
+    }
+
+    fn destroy(&self) {
+        threads::enter(|py| {
+            if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
+                describe(py, "destroy", error);
+            }
+        });
+    }
+}
+
+/// The payload as text, bad UTF-8 replaced, cut at 1 KiB.
+fn default_text(data: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&data[..data.len().min(DEFAULT_TEXT_BYTES)]).into_owned();
+    if data.len() <= DEFAULT_TEXT_BYTES {
+        return text;
+    }
+    // The cut may have gone through a character, which then shows as one replacement at the very end.
+    let whole = std::str::from_utf8(&data[..DEFAULT_TEXT_BYTES]);
+    match whole {
+        Err(error) if error.error_len().is_none() => {
+            String::from_utf8_lossy(&data[..error.valid_up_to()]).into_owned()
+        }
+        _ => text,
+    }
+}

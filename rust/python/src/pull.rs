@@ -1,0 +1,236 @@
+//! `PullInstance`.
+
+use std::mem;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use falco_plugin_engine::batch as engine_batch;
+use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::context::Context as EngineContext;
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::pull as engine;
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+
+use crate::batch::{self, EventBatch, EventWriter};
+use crate::context::Context;
+use crate::errors::{from_python, to_python};
+use crate::instance::{Callbacks, optional_callable};
+use crate::options;
+
+#[pyclass(frozen, weakref, module = "falco_plugin.source")]
+pub(crate) struct PullInstance {
+    engine: Mutex<engine::PullInstance<Function>>,
+    pub(crate) context: Py<Context>,
+    events: Mutex<Py<EventBatch>>,
+    pub(crate) callbacks: Callbacks,
+    closed: AtomicBool,
+}
+
+/// A Python function and the one writer that it is lent.
+struct Function {
+    function: Option<Py<PyAny>>,
+    context: Py<Context>,
+    writer: Py<EventWriter>,
+}
+
+impl engine::PullFunction for Function {
+    #[inline]
+    fn pull(
+        &mut self,
+        _: &EngineContext,
+        writer: &mut engine_batch::EventWriter,
+    ) -> Result<(), Error> {
+        Python::attach(|py| {
+            let Some(function) = &self.function else {
+                return Err(Error::Eof);
+            };
+            self.writer.bind(py).borrow_mut().lend(mem::take(writer));
+            let result = function
+                .bind(py)
+                .call1((self.context.bind(py), self.writer.bind(py)));
+            *writer = self
+                .writer
+                .bind(py)
+                .borrow_mut()
+                .return_lent()
+                .expect("only this function takes back what it lent");
+            match result {
+                Ok(value) if value.is_none() => Ok(()),
+                Ok(value) => check_result(&value).map_err(|error| from_python(py, error)),
+                Err(error) => Err(from_python(py, error)),
+            }
+        })
+    }
+
+    fn warn_of_empty_events(&mut self, count: u32) {
+        Python::attach(|py| {
+            let text = format!(
+                "the pull function returned {count} times in a row without writing anything, which makes empty events; \
+                 to say that there is none for now, raise falco_plugin.Timeout"
+            );
+            crate::log::warn(py, &text);
+        });
+    }
+}
+
+/// Anything may be returned but what looks like an event that was meant to be written.
+fn check_result(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyMemoryView>()
+    {
+        return Err(PyTypeError::new_err(format!(
+            "the pull function returned {}: write the event with writer.write(data) instead",
+            value.get_type().name()?
+        )));
+    }
+    Ok(())
+}
+
+impl PullInstance {
+    /// One batch; the GIL is held, or taken for each event.
+    pub(crate) fn fill(&self, memory: &mut engine_batch::EventBatch) -> Result<usize, Error> {
+        match self.engine.try_lock() {
+            Ok(mut engine) => engine.next_batch(memory),
+            Err(_) => Err(already_running()),
+        }
+    }
+
+    pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
+        self.events
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone_ref(py)
+    }
+}
+
+pub(crate) fn already_running() -> Error {
+    Error::text(
+        "next_batch of this instance is already running: a pull function must not call its own instance, nor two \
+         threads the same one",
+    )
+}
+
+/// Runs `fill` on the memory of a Python batch and puts it back whatever happens.
+pub(crate) fn fill_batch(
+    batch: &Bound<'_, EventBatch>,
+    fill: impl FnOnce(&mut engine_batch::EventBatch) -> Result<usize, Error>,
+) -> PyResult<usize> {
+    let py = batch.py();
+    let mut memory = batch.borrow_mut().take(py)?;
+    let result = fill(&mut memory);
+    batch.borrow_mut().put(memory);
+    result.map_err(|error| to_python(py, error))
+}
+
+#[pymethods]
+impl PullInstance {
+    #[new]
+    #[pyo3(signature = (function, /, *, context = None, timeout = None, close = None, batch_size = None, event_size = None, progress = None))]
+    fn new(
+        function: &Bound<'_, PyAny>,
+        context: Option<Py<Context>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        close: Option<&Bound<'_, PyAny>>,
+        batch_size: Option<&Bound<'_, PyAny>>,
+        event_size: Option<&Bound<'_, PyAny>>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = function.py();
+        if !function.is_callable() {
+            return Err(PyTypeError::new_err(format!(
+                "function must be callable with (context, writer), not {}",
+                function.get_type().name()?
+            )));
+        }
+        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| {
+            options::duration("timeout", value)
+        })?;
+        let events = Py::new(
+            py,
+            EventBatch::holding(batch::sized(batch_size, event_size)?),
+        )?;
+        let callbacks = Callbacks::new(
+            optional_callable("close", close)?,
+            optional_callable("progress", progress)?,
+        );
+        let context = Context::for_instance(py, context.as_ref())?;
+        let function = Function {
+            function: Some(function.clone().unbind()),
+            context: context.clone_ref(py),
+            writer: Py::new(py, EventWriter::idle())?,
+        };
+        Ok(Self {
+            engine: Mutex::new(engine::PullInstance::new(
+                function,
+                context.get().engine.clone(),
+                timeout,
+            )),
+            context,
+            events: Mutex::new(events),
+            callbacks,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    #[getter]
+    fn context(&self, py: Python<'_>) -> Py<Context> {
+        self.context.clone_ref(py)
+    }
+
+    #[getter]
+    fn events(&self, py: Python<'_>) -> Py<EventBatch> {
+        self.events_object(py)
+    }
+
+    #[setter]
+    fn set_events(&self, events: Py<EventBatch>) {
+        let mut held = self
+            .events
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let old = mem::replace(&mut *held, events);
+        drop(held);
+        drop(old);
+    }
+
+    #[pyo3(signature = (batch, /))]
+    fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
+        fill_batch(batch, |memory| self.fill(memory))
+    }
+
+    fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
+        self.callbacks.progress(py)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        py.detach(|| self.context.get().engine.cancel());
+        self.callbacks.close(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.context)?;
+        self.callbacks.traverse(&visit)?;
+        if let Ok(mut engine) = self.engine.try_lock() {
+            visit.call(&engine.function_mut().function)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let function = self
+            .engine
+            .try_lock()
+            .ok()
+            .and_then(|mut engine| engine.function_mut().function.take());
+        drop(function);
+        self.callbacks.clear();
+    }
+}

@@ -1,0 +1,184 @@
+//! `PushInstance`.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use falco_plugin_engine::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::channel::Closer;
+use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::push as engine;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+use crate::batch::{self, EventBatch};
+use crate::buffers::BytesPayload;
+use crate::channel::Receiver;
+use crate::context::Context;
+use crate::errors::to_python;
+use crate::instance::{Callbacks, optional_callable};
+use crate::pull::{already_running, fill_batch};
+use crate::{log, options};
+
+#[pyclass(frozen, weakref, module = "falco_plugin.source")]
+pub(crate) struct PushInstance {
+    engine: Mutex<engine::PushInstance<BytesPayload>>,
+    closer: Closer<BytesPayload>,
+    event_size: u32,
+    pub(crate) context: Py<Context>,
+    events: Mutex<Py<EventBatch>>,
+    pub(crate) callbacks: Callbacks,
+    closed: AtomicBool,
+}
+
+impl PushInstance {
+    /// One batch, without the GIL.
+    pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Result<usize, Error> {
+        match self.engine.try_lock() {
+            Ok(mut engine) => engine.next_batch(memory),
+            Err(_) => Err(already_running()),
+        }
+    }
+
+    pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_ref(py)
+    }
+
+    /// Waits for the producers to let go of their senders; logs those that do not.
+    pub(crate) fn wait_for_senders(&self, deadline: Instant) {
+        if !self.closer.wait_for_senders(deadline) {
+            let senders = self.closer.senders();
+            Python::attach(|py| {
+                log::warn(
+                    py,
+                    &format!(
+                        "{senders} sender(s) of the closed source are still open: a producer did not stop in time and \
+                         is left behind"
+                    ),
+                );
+            });
+        }
+    }
+}
+
+#[pymethods]
+impl PushInstance {
+    #[new]
+    #[pyo3(signature = (receiver, /, *, context = None, timeout = None, close = None, batch_size = None, progress = None))]
+    fn new(
+        receiver: &Bound<'_, Receiver>,
+        context: Option<Py<Context>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        close: Option<&Bound<'_, PyAny>>,
+        batch_size: Option<&Bound<'_, PyAny>>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = receiver.py();
+        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| {
+            options::duration("timeout", value)
+        })?;
+        let callbacks = Callbacks::new(
+            optional_callable("close", close)?,
+            optional_callable("progress", progress)?,
+        );
+        let batch_size = batch_size.map_or(
+            Ok(falco_plugin_engine::batch::DEFAULT_BATCH_SIZE),
+            batch::batch_size,
+        )?;
+        let context = Context::for_instance(py, context.as_ref())?;
+        let receiver = receiver.get().take(py)?;
+        let event_size = receiver.event_size();
+        let memory =
+            EngineBatch::new(batch_size, event_size).map_err(|error| to_python(py, error))?;
+        let closer = receiver.closer();
+        let engine = engine::PushInstance::new(
+            receiver,
+            context.get().engine.clone(),
+            timeout,
+            |dropped| {
+                Python::attach(|py| {
+                    log::warn(
+                        py,
+                        &format!(
+                            "{dropped} event(s) were still in the channel when the source ended; they are dropped"
+                        ),
+                    );
+                });
+            },
+        );
+        Ok(Self {
+            engine: Mutex::new(engine),
+            closer,
+            event_size,
+            context,
+            events: Mutex::new(Py::new(py, EventBatch::holding(memory))?),
+            callbacks,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    #[getter]
+    fn context(&self, py: Python<'_>) -> Py<Context> {
+        self.context.clone_ref(py)
+    }
+
+    #[getter]
+    fn events(&self, py: Python<'_>) -> Py<EventBatch> {
+        self.events_object(py)
+    }
+
+    #[setter]
+    fn set_events(&self, py: Python<'_>, events: Py<EventBatch>) -> PyResult<()> {
+        let (_, event_size) = events.bind(py).borrow().sizes();
+        if event_size < self.event_size {
+            return Err(to_python(
+                py,
+                engine::event_size_mismatch(event_size, self.event_size),
+            ));
+        }
+        let mut held = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = mem::replace(&mut *held, events);
+        drop(held);
+        drop(old);
+        Ok(())
+    }
+
+    #[pyo3(signature = (batch, /))]
+    fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
+        let py = batch.py();
+        fill_batch(batch, |memory| py.detach(|| self.fill(memory)))
+    }
+
+    fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
+        self.callbacks.progress(py)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        py.detach(|| {
+            self.context.get().engine.cancel();
+            self.closer.close();
+            // Where next_batch runs on another thread, it sees the cancelled context and does this itself.
+            if let Ok(mut engine) = self.engine.try_lock() {
+                engine.close();
+            }
+        });
+        self.callbacks.close(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.context)?;
+        self.callbacks.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.callbacks.clear();
+    }
+}

@@ -1,0 +1,194 @@
+//! Interpreter, thread states and the GIL. One of the two modules with `unsafe`.
+//!
+//! Where the host is a native program, Python is initialised once, on a thread of its own that then parks for ever and
+//! is Python's main thread. It is never finalised. A thread of the host keeps its Python thread state from its first
+//! call on, and clears it when the thread ends.
+
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// Threads of the host that wait for the GIL.
+static HOST_WAITS: AtomicUsize = AtomicUsize::new(0);
+/// Whether the interpreter was started here, and so is never finalised.
+static OURS: AtomicBool = AtomicBool::new(false);
+/// How long a producer steps aside at most.
+const STEP_ASIDE: Duration = Duration::from_millis(5);
+
+/// What tells threads apart: the address of something that each has one of.
+#[inline]
+pub(crate) fn current() -> usize {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.with(|mark| std::ptr::from_ref(mark) as usize)
+}
+
+/// Runs code of a host's thread with the GIL. Producers make room for it, see [`step_aside`].
+pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
+    if OURS.load(Ordering::Relaxed) {
+        KeptState::keep();
+    }
+    HOST_WAITS.fetch_add(1, Ordering::Relaxed);
+    Python::attach(|py| {
+        HOST_WAITS.fetch_sub(1, Ordering::Relaxed);
+        code(py)
+    })
+}
+
+/// Called by producers between two events: where a thread of the host waits for the GIL, it gets it first.
+#[inline]
+pub(crate) fn step_aside(py: Python<'_>) {
+    if HOST_WAITS.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    py.detach(|| {
+        let started = Instant::now();
+        while HOST_WAITS.load(Ordering::Relaxed) > 0 && started.elapsed() < STEP_ASIDE {
+            thread::yield_now();
+        }
+    });
+}
+
+/// The Python thread state of a thread of the host.
+struct KeptState {
+    gil: ffi::PyGILState_STATE,
+    state: *mut ffi::PyThreadState,
+}
+
+impl KeptState {
+    /// Makes this thread's state, unless it has one. A thread without one pays some 8 us for each entry.
+    fn keep() {
+        thread_local!(static KEPT: RefCell<Option<KeptState>> = const { RefCell::new(None) });
+        KEPT.with(|kept| {
+            let Ok(mut kept) = kept.try_borrow_mut() else {
+                return;
+            };
+            // SAFETY: the interpreter is initialised, and never finalised because it is ours. A thread that has a
+            // state already (one of Python's own) is left alone. Ensure is paired with the Release in `drop`.
+            unsafe {
+                if kept.is_none() && ffi::PyGILState_GetThisThreadState().is_null() {
+                    HOST_WAITS.fetch_add(1, Ordering::Relaxed);
+                    let gil = ffi::PyGILState_Ensure();
+                    HOST_WAITS.fetch_sub(1, Ordering::Relaxed);
+                    *kept = Some(KeptState {
+                        gil,
+                        state: ffi::PyEval_SaveThread(),
+                    });
+                }
+            }
+        });
+    }
+}
+
+impl Drop for KeptState {
+    fn drop(&mut self) {
+        // SAFETY: runs on the thread that made the state, at its end, when nothing of it is entered; the interpreter
+        // is never finalised. Release frees the state, since this was its first Ensure.
+        unsafe {
+            ffi::PyEval_RestoreThread(self.state);
+            ffi::PyGILState_Release(self.gil);
+        }
+    }
+}
+
+/// Makes sure that there is an interpreter: the process's own, or one that is started for the environment of `python`.
+/// Returns whether it was started now.
+pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
+    // Held until initialisation is complete: Py_IsInitialized is true before the interpreter can be used.
+    static LOCK: Mutex<()> = Mutex::new(());
+    let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: may be called at any time.
+    if unsafe { ffi::Py_IsInitialized() } != 0 {
+        return Ok(false);
+    }
+    let python = python.to_owned();
+    let (sender, started) = mpsc::channel();
+    thread::Builder::new()
+        .name("python-main".into())
+        .spawn(move || {
+            block_signals();
+            let result = initialise(&python);
+            let parks = result.is_ok();
+            let _ = sender.send(result);
+            while parks {
+                thread::park();
+            }
+        })
+        .map_err(|error| format!("cannot start a thread for Python: {error}"))?;
+    started
+        .recv()
+        .unwrap_or_else(|_| Err("Python's start panicked".into()))?;
+    OURS.store(true, Ordering::Release);
+    Ok(true)
+}
+
+/// Leaves all signals to the host's own threads.
+fn block_signals() {
+    // SAFETY: `set` is filled before it is used, and the mask of this thread alone is changed.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Starts an isolated interpreter on this thread and lets go of the GIL.
+fn initialise(python: &CStr) -> Result<(), String> {
+    // SAFETY: no interpreter exists, and the lock of `ensure_interpreter` keeps other threads away. Both structs are
+    // filled by their Init function before they are used, `config` is cleared once.
+    unsafe {
+        let mut preconfig = std::mem::zeroed::<ffi::PyPreConfig>();
+        ffi::PyPreConfig_InitIsolatedConfig(&mut preconfig);
+        preconfig.utf8_mode = 1;
+        check(ffi::Py_PreInitialize(&preconfig))?;
+
+        let mut config = std::mem::zeroed::<ffi::PyConfig>();
+        ffi::PyConfig_InitIsolatedConfig(&mut config);
+        config.install_signal_handlers = 0;
+        config.write_bytecode = 0;
+        let started = (|| {
+            for field in [&raw mut config.program_name, &raw mut config.executable] {
+                check(ffi::PyConfig_SetBytesString(
+                    &mut config,
+                    field,
+                    python.as_ptr(),
+                ))?;
+            }
+            check(ffi::Py_InitializeFromConfig(&config))
+        })();
+        ffi::PyConfig_Clear(&mut config);
+        started?;
+        ffi::PyEval_SaveThread();
+    }
+    Ok(())
+}
+
+fn check(status: ffi::PyStatus) -> Result<(), String> {
+    // SAFETY: reads the status; its messages are static strings.
+    unsafe {
+        if ffi::PyStatus_Exception(status) == 0 {
+            return Ok(());
+        }
+        let message = if status.err_msg.is_null() {
+            c"unknown error"
+        } else {
+            CStr::from_ptr(status.err_msg)
+        };
+        Err(format!(
+            "Python cannot be started: {}",
+            message.to_string_lossy()
+        ))
+    }
+}
+
+/// The version of the interpreter's library, such as "3.11".
+pub(crate) fn python_version() -> String {
+    // SAFETY: may be called at any time; the string is static.
+    let version = unsafe { CStr::from_ptr(ffi::Py_GetVersion()) }.to_string_lossy();
+    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
+}

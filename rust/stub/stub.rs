@@ -1,0 +1,606 @@
+//! The library in front: what Falco loads.
+//!
+//! It carries a manifest and the plugin's modules behind its own end, answers static questions from the manifest, and
+//! on init opens Python's library and the SDK's extension module, to which it forwards everything else. It holds no
+//! thread, and nothing calls back into it, so it may be unloaded. `falco-plugin build` fills in `APPENDED` and hides
+//! the symbols of capabilities that the plugin lacks.
+//!
+//! No standard library: it is compiled by one call of rustc, needs only libc, and takes a few KB.
+
+#![no_std]
+
+mod libc;
+mod security;
+#[path = "../abi/src/table.rs"]
+#[allow(dead_code)]
+mod table;
+mod text;
+
+use core::ffi::{CStr, c_char, c_void};
+use core::panic::PanicInfo;
+use core::ptr;
+
+use table::{START_SYMBOL, Start, StartReply, StartRequest, Table};
+use text::Text;
+
+/// The lowest plugin API version that carries each struct field that is read: `log_fn` of the init input came with
+/// Falco 0.38.
+const REQUIRED_API_VERSION: &CStr = c"3.5.0";
+
+const FAILURE: i32 = 1;
+
+/// Where the appended parts lie in the file, written by `falco-plugin build` after the marker.
+#[repr(C)]
+struct Appended {
+    marker: [u8; 16],
+    offset: u64,
+    manifest_len: u64,
+    archive_len: u64,
+    crc32: u64,
+}
+
+#[used]
+#[unsafe(link_section = ".data")]
+static mut APPENDED: Appended = Appended {
+    marker: *b"\x7ffalco.appended!",
+    offset: 0,
+    manifest_len: 0,
+    archive_len: 0,
+    crc32: 0,
+};
+
+/// What was read from the library's own file while it was being loaded; only read afterwards.
+struct Library {
+    path: *mut c_char,
+    parts: *mut u8,
+    manifest_len: usize,
+    archive_len: usize,
+    /// Why there are no parts.
+    problem: Text,
+}
+
+static mut LIBRARY: Library = Library {
+    path: ptr::null_mut(),
+    parts: ptr::null_mut(),
+    manifest_len: 0,
+    archive_len: 0,
+    problem: Text::new(),
+};
+
+/// `ss_plugin_t`: the SDK's state, or why there is none.
+pub struct State {
+    table: *const Table,
+    inner: *mut c_void,
+    problem: Text,
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static ON_LOAD: unsafe extern "C" fn() = load;
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static ON_UNLOAD: unsafe extern "C" fn() = unload;
+
+/// Runs inside dlopen: the working directory is still the one that a relative path was meant for.
+unsafe extern "C" fn load() {
+    // SAFETY: dlopen runs this once, before anyone can look up a symbol; nothing else touches the statics meanwhile.
+    unsafe {
+        let library = &mut *(&raw mut LIBRARY);
+        if let Err(problem) = read_parts(library) {
+            library.problem.push("this plugin library ");
+            library.problem.push(problem);
+            library.problem.push(": build it again with 'falco-plugin build'");
+        }
+    }
+}
+
+unsafe extern "C" fn unload() {
+    // SAFETY: dlclose runs this once, when nobody uses the library any more; both are from malloc or NULL.
+    unsafe {
+        libc::free(LIBRARY.path.cast());
+        libc::free(LIBRARY.parts.cast());
+    }
+}
+
+/// # Safety
+/// Called once, by `load`.
+unsafe fn read_parts(library: &mut Library) -> Result<(), &'static str> {
+    // SAFETY: plain libc calls on values made here; APPENDED is only ever written in the file, hence the volatile read.
+    unsafe {
+        let appended = (&raw const APPENDED).read_volatile();
+        if appended.offset == 0 {
+            return Err("has no plugin in it");
+        }
+        let mut info = libc::DlInfo::default();
+        if libc::dladdr((&raw const APPENDED).cast(), &mut info) == 0 {
+            return Err("does not find its own file");
+        }
+        library.path = libc::realpath(info.file_name, ptr::null_mut());
+        let file = libc::open(info.file_name, libc::O_RDONLY | libc::O_CLOEXEC);
+        if library.path.is_null() || file < 0 {
+            return Err("cannot read its own file");
+        }
+        let len = (appended.manifest_len + appended.archive_len) as usize;
+        let parts = libc::malloc(len + 1).cast::<u8>();
+        let mut done = 0;
+        while !parts.is_null() && done < len {
+            let count = libc::pread(
+                file,
+                parts.add(done).cast(),
+                len - done,
+                (appended.offset as usize + done) as i64,
+            );
+            if count <= 0 {
+                break;
+            }
+            done += count as usize;
+        }
+        libc::close(file);
+        if parts.is_null() || done < len || crc32(parts, len) != appended.crc32 as u32 {
+            libc::free(parts.cast());
+            return Err("was cut, stripped or changed after it was built");
+        }
+        parts.add(len).write(0);
+        library.parts = parts;
+        library.manifest_len = appended.manifest_len as usize;
+        library.archive_len = appended.archive_len as usize;
+        Ok(())
+    }
+}
+
+const CRC_TABLE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let mut value = index as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            value = if value & 1 == 1 { 0xedb8_8320 ^ (value >> 1) } else { value >> 1 };
+            bit += 1;
+        }
+        table[index] = value;
+        index += 1;
+    }
+    table
+};
+
+/// # Safety
+/// `bytes` is valid for `len` reads.
+unsafe fn crc32(bytes: *const u8, len: usize) -> u32 {
+    let mut crc = u32::MAX;
+    let mut index = 0;
+    while index < len {
+        // SAFETY: within `len`.
+        let byte = unsafe { bytes.add(index).read() };
+        crc = CRC_TABLE[((crc ^ u32::from(byte)) & 0xff) as usize] ^ (crc >> 8);
+        index += 1;
+    }
+    !crc
+}
+
+/// A value of the manifest, which is made of pairs of NUL-terminated names and values; "" where there is none.
+fn manifest(name: &CStr) -> &'static CStr {
+    // SAFETY: the parts stay as they are until the library is unloaded, and end with a NUL.
+    unsafe {
+        let library = &*(&raw const LIBRARY);
+        if library.parts.is_null() {
+            return c"";
+        }
+        let mut place = 0;
+        while place < library.manifest_len {
+            let key = CStr::from_ptr(library.parts.add(place).cast());
+            place += key.count_bytes() + 1;
+            let value = CStr::from_ptr(library.parts.add(place).cast());
+            place += value.count_bytes() + 1;
+            if key == name {
+                return value;
+            }
+        }
+    }
+    c""
+}
+
+/// Python's library, the SDK's extension module and the Python executable of an environment.
+struct Environment {
+    libpython: *const c_char,
+    core: *const c_char,
+    python: *const c_char,
+}
+
+/// The environment that built the library, or the one that `FALCO_PLUGIN_PYTHON` names. `place` holds the answer of the
+/// latter.
+fn environment(place: &mut [u8; 8192], problem: &mut Text) -> Option<Environment> {
+    let built = Environment {
+        libpython: manifest(c"libpython").as_ptr(),
+        core: manifest(c"core").as_ptr(),
+        python: manifest(c"python").as_ptr(),
+    };
+    // SAFETY: NULL or a NUL-terminated string, copied before anything else runs.
+    let other = unsafe { libc::getenv(c"FALCO_PLUGIN_PYTHON".as_ptr()) };
+    // SAFETY: as above.
+    if other.is_null() || unsafe { *other } == 0 {
+        return security::check_all(
+            &[built.libpython, built.core, built.python, manifest(c"packages").as_ptr()],
+            problem,
+        )
+        .then_some(built);
+    }
+    if !security::check_all(&[other], problem) {
+        return None;
+    }
+    // SAFETY: `other` is a NUL-terminated string.
+    unsafe {
+        if !ask(other, place) {
+            problem.push("FALCO_PLUGIN_PYTHON names ");
+            problem.push_c(other);
+            problem.push(", which is no Python with falco-plugin-sdk: install it there, or name another");
+            return None;
+        }
+    }
+    // The answer: three lines, turned into three strings.
+    let mut starts = [0; 3];
+    let mut line = 0;
+    for index in 0..place.len() {
+        if place[index] == b'\n' {
+            place[index] = 0;
+            line += 1;
+            if line < 3 {
+                starts[line] = index + 1;
+            }
+        }
+    }
+    let at = |line: usize| place[starts[line]..].as_ptr().cast::<c_char>();
+    let other = Environment { libpython: at(0), core: at(1), python: at(2) };
+    security::check_all(&[other.libpython, other.core, other.python], problem).then_some(other)
+}
+
+/// Runs a Python and reads where its parts are. Only done where the variable asks for it.
+///
+/// # Safety
+/// `python` is a NUL-terminated string.
+unsafe fn ask(python: *const c_char, place: &mut [u8; 8192]) -> bool {
+    let arguments = [
+        python,
+        c"-I".as_ptr(),
+        c"-c".as_ptr(),
+        c"from falco_plugin import _environment; _environment.print_location()".as_ptr(),
+        ptr::null(),
+    ];
+    // SAFETY: plain libc calls on values made here; the child gets the pipe's writing end as stdout and nothing else.
+    unsafe {
+        let mut pipe = [0; 2];
+        if libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
+            return false;
+        }
+        let mut actions = libc::SpawnActions::default();
+        libc::posix_spawn_file_actions_init(&mut actions);
+        libc::posix_spawn_file_actions_adddup2(&mut actions, pipe[1], 1);
+        let mut child = 0;
+        let nothing: [*const c_char; 1] = [ptr::null()];
+        let spawned = libc::posix_spawn(
+            &mut child,
+            python,
+            &actions,
+            ptr::null(),
+            arguments.as_ptr(),
+            nothing.as_ptr(),
+        );
+        libc::posix_spawn_file_actions_destroy(&mut actions);
+        libc::close(pipe[1]);
+        let mut len = 0;
+        while spawned == 0 && len < place.len() - 1 {
+            let count = libc::read(pipe[0], place.as_mut_ptr().add(len).cast(), place.len() - 1 - len);
+            if count <= 0 {
+                break;
+            }
+            len += count as usize;
+        }
+        libc::close(pipe[0]);
+        place[len] = 0;
+        let mut status = 0;
+        if spawned == 0 {
+            libc::waitpid(child, &mut status, 0);
+        }
+        spawned == 0 && status == 0 && place[..len].iter().filter(|&&byte| byte == b'\n').count() == 3
+    }
+}
+
+/// Finds the SDK's entry, opening Python and the SDK where the process has them not yet.
+fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
+    // SAFETY: all strings are NUL-terminated; the entry has the type that its numbered name stands for.
+    unsafe {
+        let version = manifest(c"python_version");
+        let present = libc::dlsym(libc::RTLD_DEFAULT, c"Py_GetVersion".as_ptr());
+        if present.is_null() {
+            // Global: extension modules find Python's symbols through it. Never closed.
+            if libc::dlopen(environment.libpython, libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+                cannot_load(problem, "Python ", version, environment.libpython);
+                return None;
+            }
+        } else {
+            let found: unsafe extern "C" fn() -> *const c_char = core::mem::transmute(present);
+            let found = CStr::from_ptr(found());
+            let rest = found.to_bytes().strip_prefix(version.to_bytes());
+            if !rest.is_some_and(|rest| rest.first() == Some(&b'.')) {
+                problem.push("this library was built for Python ");
+                problem.push_c(version.as_ptr());
+                problem.push(", but the process already runs Python ");
+                problem.push_c(found.as_ptr());
+                problem.push(": build all plugins of one Falco with one Python");
+                return None;
+            }
+        }
+        let core = libc::dlopen(environment.core, libc::RTLD_NOW | libc::RTLD_LOCAL);
+        if core.is_null() {
+            cannot_load(problem, "falco-plugin-sdk ", manifest(c"sdk_version"), environment.core);
+            return None;
+        }
+        let entry = libc::dlsym(core, START_SYMBOL.as_ptr().cast());
+        if entry.is_null() {
+            problem.push("this library was built by falco-plugin-sdk ");
+            problem.push_c(manifest(c"sdk_version").as_ptr());
+            problem.push(", but another version is installed at ");
+            problem.push_c(environment.core);
+            problem.push(": build it again");
+            return None;
+        }
+        Some(core::mem::transmute::<*mut c_void, Start>(entry))
+    }
+}
+
+fn cannot_load(problem: &mut Text, what: &str, version: &CStr, path: *const c_char) {
+    problem.push("cannot load ");
+    problem.push(what);
+    problem.push_c(version.as_ptr());
+    problem.push(" from ");
+    problem.push_c(path);
+    problem.push(": install it there, build the library again, or set FALCO_PLUGIN_PYTHON (");
+    // SAFETY: NULL or a NUL-terminated string.
+    problem.push_c(unsafe { libc::dlerror() });
+    problem.push(")");
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_required_api_version() -> *const c_char {
+    REQUIRED_API_VERSION.as_ptr()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_name() -> *const c_char {
+    manifest(c"name").as_ptr()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_description() -> *const c_char {
+    // SAFETY: written by `load` only.
+    let problem = unsafe { &(*(&raw const LIBRARY)).problem };
+    if problem.is_empty() {
+        manifest(c"description").as_ptr()
+    } else {
+        problem.as_ptr()
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_contact() -> *const c_char {
+    manifest(c"contact").as_ptr()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_version() -> *const c_char {
+    manifest(c"version").as_ptr()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_event_source() -> *const c_char {
+    manifest(c"event_source").as_ptr()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_id() -> u32 {
+    let digits = manifest(c"id").to_bytes().iter();
+    digits.fold(0, |id: u32, digit| id.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0'))))
+}
+
+/// # Safety
+/// As the plugin API says: the input is valid during the call, its owner and log function until destroy.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut State {
+    // SAFETY: `rc` is the host's to be written, or NULL; what is read of the library does not change any more.
+    unsafe {
+        put(rc, FAILURE);
+        let state = libc::calloc(1, size_of::<State>()).cast::<State>();
+        if state.is_null() {
+            return state;
+        }
+        let problem = &mut (*state).problem;
+        let library = &*(&raw const LIBRARY);
+        if !library.problem.is_empty() {
+            problem.push_c(library.problem.as_ptr());
+            return state;
+        }
+        if !security::check_all(&[library.path], problem) {
+            return state;
+        }
+        let mut place = [0; 8192];
+        let Some(environment) = environment(&mut place, problem) else {
+            return state;
+        };
+        let Some(start) = start(&environment, problem) else {
+            return state;
+        };
+        let request = StartRequest {
+            library: library.path,
+            core: environment.core,
+            python: environment.python,
+            manifest: library.parts,
+            manifest_len: library.manifest_len,
+            archive: library.parts.add(library.manifest_len),
+            archive_len: library.archive_len,
+            input,
+        };
+        let mut reply = StartReply { table: ptr::null(), state: ptr::null_mut(), rc: FAILURE };
+        start(&request, &mut reply);
+        (*state).table = reply.table;
+        (*state).inner = reply.state;
+        put(rc, reply.rc);
+        state
+    }
+}
+
+/// # Safety
+/// As the plugin API says: a state of `plugin_init`, destroyed once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_destroy(state: *mut State) {
+    // SAFETY: NULL, or a state of `plugin_init`.
+    unsafe {
+        if let Some((table, inner)) = behind(state) {
+            (table.destroy)(inner);
+        }
+        libc::free(state.cast());
+    }
+}
+
+/// # Safety
+/// As the plugin API says: NULL, or a state of `plugin_init`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_get_last_error(state: *mut State) -> *const c_char {
+    // SAFETY: NULL, or a state of `plugin_init`.
+    unsafe {
+        match behind(state) {
+            Some((table, inner)) => (table.get_last_error)(inner),
+            None if state.is_null() => c"the plugin state is NULL".as_ptr(),
+            None => (*state).problem.as_ptr(),
+        }
+    }
+}
+
+/// # Safety
+/// As the plugin API says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_open(
+    state: *mut State,
+    params: *const c_char,
+    rc: *mut i32,
+) -> *mut c_void {
+    // SAFETY: handles and pointers are passed on as they came; `rc` is the host's to be written, or NULL.
+    unsafe {
+        put(rc, FAILURE);
+        match behind(state) {
+            Some((table, inner)) => (table.open)(inner, params, rc),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+/// # Safety
+/// As the plugin API says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_close(state: *mut State, instance: *mut c_void) {
+    // SAFETY: handles are passed on as they came.
+    unsafe {
+        if let Some((table, inner)) = behind(state) {
+            (table.close)(inner, instance);
+        }
+    }
+}
+
+/// # Safety
+/// As the plugin API says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_next_batch(
+    state: *mut State,
+    instance: *mut c_void,
+    nevts: *mut u32,
+    evts: *mut *mut *mut c_void,
+) -> i32 {
+    // SAFETY: handles and pointers are passed on as they came; `nevts` is the host's to be written, or NULL.
+    unsafe {
+        put(nevts, 0);
+        match behind(state) {
+            Some((table, inner)) => (table.next_batch)(inner, instance, nevts, evts),
+            None => FAILURE,
+        }
+    }
+}
+
+/// # Safety
+/// As the plugin API says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_get_progress(
+    state: *mut State,
+    instance: *mut c_void,
+    progress_pct: *mut u32,
+) -> *const c_char {
+    // SAFETY: handles and pointers are passed on as they came; `progress_pct` is the host's to be written, or NULL.
+    unsafe {
+        put(progress_pct, 0);
+        match behind(state) {
+            Some((table, inner)) => (table.get_progress)(inner, instance, progress_pct),
+            None => c"".as_ptr(),
+        }
+    }
+}
+
+/// # Safety
+/// As the plugin API says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_list_open_params(state: *mut State, rc: *mut i32) -> *const c_char {
+    // SAFETY: handles and pointers are passed on as they came; `rc` is the host's to be written, or NULL.
+    unsafe {
+        put(rc, FAILURE);
+        match behind(state) {
+            Some((table, inner)) => (table.list_open_params)(inner, rc),
+            None => ptr::null(),
+        }
+    }
+}
+
+/// # Safety
+/// As the plugin API says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_event_to_string(
+    state: *mut State,
+    event: *const c_void,
+) -> *const c_char {
+    // SAFETY: handles and pointers are passed on as they came.
+    unsafe {
+        match behind(state) {
+            Some((table, inner)) => (table.event_to_string)(inner, event),
+            None => ptr::null(),
+        }
+    }
+}
+
+/// The SDK's table and state behind a state of this library, where init got that far.
+///
+/// # Safety
+/// NULL, or a state of `plugin_init`.
+unsafe fn behind(state: *mut State) -> Option<(&'static Table, *mut c_void)> {
+    // SAFETY: the caller's promise; a table is static in the extension module, which stays loaded.
+    unsafe {
+        let state = state.as_ref()?;
+        Some((state.table.as_ref()?, state.inner))
+    }
+}
+
+/// # Safety
+/// NULL, or valid for a write.
+unsafe fn put<T>(place: *mut T, value: T) {
+    if !place.is_null() {
+        // SAFETY: not NULL, so valid by the caller's promise.
+        unsafe { place.write(value) };
+    }
+}
+
+// The precompiled core library names this in its unwind tables; nothing here unwinds, so it is never called.
+core::arch::global_asm!(".globl rust_eh_personality", ".hidden rust_eh_personality", "rust_eh_personality:");
+
+/// Cannot be reached by design; if it is, the process must not go on with half a state.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: does not return.
+    unsafe { libc::abort() }
+}
+

@@ -1,0 +1,46 @@
+//! A text of bounded length, built without an allocator.
+
+use core::ffi::{CStr, c_char};
+
+/// Always NUL-terminated; all zeros is the empty text. What does not fit is left out: the cause stands first.
+pub struct Text {
+    bytes: [u8; 1024],
+    len: usize,
+}
+
+impl Text {
+    pub const fn new() -> Self {
+        Self { bytes: [0; 1024], len: 0 }
+    }
+
+    pub fn push(&mut self, text: &str) {
+        for &byte in text.as_bytes() {
+            if self.len + 1 < self.bytes.len() {
+                self.bytes[self.len] = byte;
+                self.len += 1;
+            }
+        }
+    }
+
+    /// `text` is NULL or a NUL-terminated string.
+    pub fn push_c(&mut self, text: *const c_char) {
+        if text.is_null() {
+            return;
+        }
+        // SAFETY: every caller passes a string of its own or of libc.
+        for &byte in unsafe { CStr::from_ptr(text) }.to_bytes() {
+            if self.len + 1 < self.bytes.len() {
+                self.bytes[self.len] = byte;
+                self.len += 1;
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
+    }
+}
