@@ -16,56 +16,54 @@ class HostHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.logs: list[tuple[tuple[str, ...], HostLog]] = []
+        self.logs: list[tuple[str, HostLog]] = []
+        self.to_stderr = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            name, log = self._choose(record.name)
             text = self.format(record)
-            names, log = self._choose(record.name)
-            if record.name not in names:
+            if record.name != name:
                 text = f"{record.name}: {text}"
-            if log is None:
-                sys.stderr.write(f"{text}\n")
-            else:
+            if log is not None:
                 log.log(record.levelno, text)
+            elif self.to_stderr:
+                sys.stderr.write(f"{text}\n")
         except Exception:
             self.handleError(record)
 
-    def _choose(self, name: str) -> tuple[tuple[str, ...], HostLog | None]:
-        for names, log in reversed(self.logs):
-            if log.open and any(name == known or name.startswith(f"{known}.") for known in names):
-                return names, log
-        for names, log in reversed(self.logs):
-            if log.open:
-                return names, log
-        return (), None
+    def _choose(self, logger: str) -> tuple[str, HostLog | None]:
+        newest: tuple[str, HostLog | None] = ("", None)
+        for name, log in reversed(self.logs):
+            if not log.open:
+                continue
+            if logger == name or logger.startswith(f"{name}."):
+                return name, log
+            if newest[1] is None:
+                newest = ("", log)
+        return newest
 
 
 _handler = HostHandler()
 
 
-def attach(names: tuple[str, ...], log: HostLog) -> None:
-    """Sends the records of these loggers, and of all that belong to no other plugin, to the host."""
-    _handler.logs.append((names, log))
+def attach(name: str, log: HostLog) -> None:
+    """Sends the records of this logger, and of all that belong to no other plugin, to the host until its log closes."""
+    _handler.logs = [entry for entry in _handler.logs if entry[1].open] + [(name, log)]
     root = logging.getLogger()
     if _handler not in root.handlers:
         root.addHandler(_handler)
     # The host decides which severities it shows.
-    for name in (*names, "falco_plugin"):
-        logging.getLogger(name).setLevel(logging.DEBUG)
-
-
-def detach(log: HostLog, *, ours: bool) -> None:
-    """Ends what `attach` began. Where the interpreter is the SDK's own the handler stays, and writes to stderr."""
-    _handler.logs = [entry for entry in _handler.logs if entry[1] is not log]
-    if not _handler.logs and not ours:
-        logging.getLogger().removeHandler(_handler)
+    for own in (name, "falco_plugin"):
+        logging.getLogger(own).setLevel(logging.DEBUG)
 
 
 def take_over() -> None:
     """Where the interpreter is the SDK's own: all of Python's logging, warnings and unhandled exceptions go to the
-    host, and what is printed goes to stderr, because under systemd stdout leads nowhere."""
+    host, and what is printed goes to stderr, because under systemd stdout leads nowhere.
+    """
     sys.stdout = sys.stderr
+    _handler.to_stderr = True
     root = logging.getLogger()
     root.addHandler(_handler)
     root.setLevel(logging.DEBUG)

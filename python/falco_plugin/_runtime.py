@@ -12,7 +12,7 @@ from falco_plugin._loader import Modules
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
 
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0002
 """How long a thread that computes keeps the GIL, in seconds, where the interpreter is the SDK's own: the host's threads
 wait for it that long at most, not Python's usual 5 ms."""
 
@@ -31,13 +31,12 @@ class Runtime:
         if ours:
             sys.setswitchinterval(SWITCH_INTERVAL)
             _log.take_over()
-        self._log = log
         self._plugin: Any = None
         self._modules = Modules(archive, library)
-        _log.attach((self._modules.package,), log)
+        _log.attach(self._modules.package, log)
         try:
             self._plugin = make(self._modules, entry)
-            _log.attach((self._plugin.name,), log)
+            _log.attach(self._plugin.name, log)
             self._plugin.config = config
             if callable(init := getattr(self._plugin, "init", None)):
                 init()
@@ -46,7 +45,7 @@ class Runtime:
             self._modules.unload()
             _capabilities.unregister(self._plugin)
             raise
-        self._open = self._plugin.open
+        self._open: Any = self._plugin.open
         self._open_takes_context = takes_context(self._open)
         own = getattr(type(self._plugin), "event_to_string", None)
         self.defines_event_to_string = own is not None and own is not Plugin.event_to_string
@@ -56,7 +55,9 @@ class Runtime:
         instance = self._open(params, context) if self._open_takes_context else self._open(params)
         missing = [name for name in ("events", "next_batch") if not hasattr(instance, name)]
         if missing:
-            hint = ": call super().__init__() in its __init__" if callable(getattr(instance, "next_batch", None)) else ""
+            hint = (
+                ": call super().__init__() in its __init__" if callable(getattr(instance, "next_batch", None)) else ""
+            )
             raise TypeError(
                 f"open returned {type(instance).__name__}, which lacks {' and '.join(missing)}{hint or _INSTANCES}"
             )

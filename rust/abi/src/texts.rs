@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char};
-use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -58,7 +57,7 @@ pub(crate) fn to_c_string(text: &str) -> CString {
 /// # Safety
 /// `text` is NULL or points to a NUL-terminated string that lives as long as `'a`.
 pub(crate) unsafe fn from_host<'a>(text: *const c_char) -> std::borrow::Cow<'a, str> {
-    if text == ptr::null() {
+    if text.is_null() {
         return "".into();
     }
     // SAFETY: not NULL, so by the caller's promise a NUL-terminated string.

@@ -68,13 +68,10 @@ impl Context {
         if Arc::ptr_eq(&self.0, &child.0) {
             return;
         }
-        match &mut *self.0.lock() {
-            Some(live) => {
-                live.children.retain(|known| known.strong_count() > 0);
-                live.children.push(Arc::downgrade(&child.0));
-                return;
-            }
-            None => {}
+        if let Some(live) = &mut *self.0.lock() {
+            live.children.retain(|known| known.strong_count() > 0);
+            live.children.push(Arc::downgrade(&child.0));
+            return;
         }
         child.cancel();
     }

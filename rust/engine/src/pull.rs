@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::ending::Ending;
 use crate::error::Error;
 
-/// Empty events in a row after which `PullFunction::idle` is called.
+/// Empty events in a row after which `PullFunction::warn_of_empty_events` is called, once.
 pub const EMPTY_EVENTS_BEFORE_WARNING: u32 = 1000;
 
 /// Writes one event into the writer. `Timeout` ends the batch, any other error the source.
@@ -94,10 +94,9 @@ impl<F: PullFunction> PullInstance<F> {
             self.empty_in_a_row = 0;
             return;
         }
-        self.empty_in_a_row += 1;
+        self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         if self.empty_in_a_row == EMPTY_EVENTS_BEFORE_WARNING {
-            self.function.warn_of_empty_events(self.empty_in_a_row);
-            self.empty_in_a_row = 0;
+            self.function.warn_of_empty_events(EMPTY_EVENTS_BEFORE_WARNING);
         }
     }
 }

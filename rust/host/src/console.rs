@@ -23,6 +23,16 @@ pub fn message(text: &str) {
     write(line.as_bytes(), false);
 }
 
+/// Writes a text of several lines, such as a traceback, a line each.
+pub fn lines(text: &str) {
+    let mut lines = String::with_capacity(text.len() + 1);
+    for line in text.lines() {
+        escape::line(&mut lines, line);
+        lines.push('\n');
+    }
+    write(lines.as_bytes(), false);
+}
+
 /// Replaces the live line.
 pub fn live(text: &str) {
     let mut line = String::new();

@@ -71,7 +71,7 @@ impl Log {
 
     fn add(&self, severity: &'static str, text: String) {
         let Some(waiting) = &self.waiting else {
-            return console::message(&format!("[{severity}] {text}"));
+            return console::lines(&format!("[{severity}] {text}"));
         };
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MOST_WAITING {

@@ -6,7 +6,7 @@ use falco_plugin_engine::context::Context as Engine;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::options;
+use crate::{options, threads};
 
 /// How often a wait looks for signals, such as Ctrl-C on Python's main thread.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -86,13 +86,16 @@ impl Context {
     }
 }
 
-/// Waits without the GIL, in slices, so that a signal is noticed on Python's main thread. `wait` gets the end of a
-/// slice; `None` from it means that nothing came.
+/// Waits without the GIL; in slices where Python may have signals to look at, which is nowhere but in a process of
+/// Python's own. `wait` gets the end of a slice; `None` from it means that nothing came.
 pub(crate) fn wait_with_signals<T: Send>(
     py: Python<'_>,
     deadline: Option<Instant>,
     wait: impl Fn(Option<Instant>) -> Option<T> + Sync,
 ) -> PyResult<Option<T>> {
+    if threads::interpreter_is_ours() {
+        return Ok(py.detach(|| wait(deadline)));
+    }
     loop {
         let slice = Instant::now() + SIGNAL_CHECK;
         let last = deadline.is_some_and(|deadline| deadline <= slice);

@@ -96,6 +96,7 @@ pub(crate) struct PythonInstance {
     /// The context that was made for `open`.
     context: Py<Context>,
     memory: EngineBatch,
+    _release: threads::Release,
 }
 
 enum Source {
@@ -150,6 +151,7 @@ impl PythonInstance {
             source,
             context,
             memory,
+            _release: threads::Release,
         })
     }
 }

@@ -19,6 +19,7 @@ pub(crate) struct PythonPlugin {
     runtime: Py<PyAny>,
     /// Whether the author defines `event_to_string`.
     own_text: bool,
+    _release: threads::Release,
 }
 
 impl PythonPlugin {
@@ -26,6 +27,7 @@ impl PythonPlugin {
         Ok(Self {
             own_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
+            _release: threads::Release,
         })
     }
 

@@ -28,9 +28,24 @@ pub(crate) fn current() -> usize {
     MARK.with(|mark| std::ptr::from_ref(mark) as usize)
 }
 
+/// Whether the interpreter was started here: then no signal is Python's, and it is never finalised.
+pub(crate) fn interpreter_is_ours() -> bool {
+    OURS.load(Ordering::Relaxed)
+}
+
+/// The last field of what the host drops without the GIL: by then the fields before it wait to be released, which this
+/// does at once.
+pub(crate) struct Release;
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        enter(|_| ());
+    }
+}
+
 /// Runs code of a host's thread with the GIL. Producers make room for it, see [`step_aside`].
 pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
-    if OURS.load(Ordering::Relaxed) {
+    if interpreter_is_ours() {
         KeptState::keep();
     }
     HOST_WAITS.fetch_add(1, Ordering::Relaxed);
@@ -113,9 +128,12 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
         .spawn(move || {
             block_signals();
             let result = initialise(&python);
-            let parks = result.is_ok();
+            let failed = result.is_err();
             let _ = sender.send(result);
-            while parks {
+            if failed {
+                return;
+            }
+            loop {
                 thread::park();
             }
         })

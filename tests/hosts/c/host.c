@@ -29,7 +29,7 @@ static const char usage[] =
 	" triple LIB PARAMS | threadend LIB PARAMS | replace LIB NEWLIB PARAMS |"
 	" relative LIB PARAMS | initfail LIB CONFIG | log LIB CONFIG PARAMS | nulls LIB |"
 	" symbols LIB | idle LIB PARAMS SECONDS | parallel LIB PARAMS N"
-	" (environment: HOST_CONFIG, HOST_TIMEOUTS, HOST_LOG)";
+	" (environment: HOST_CONFIG, HOST_TIMEOUTS, HOST_LOG, HOST_PAUSE_US)";
 
 /* ---- Failure of the program ---- */
 
@@ -1125,6 +1125,8 @@ static void do_idle(char **a)
 {
 	char *rest;
 	double seconds = strtod(a[2], &rest), start, cpu, *times = NULL;
+	const char *pause = getenv("HOST_PAUSE_US");
+	long pause_us = pause ? number(pause) : 0;
 	size_t n = 0, room = 0;
 	struct lib lib;
 	struct run run;
@@ -1150,7 +1152,10 @@ static void do_idle(char **a)
 			room = room ? room * 2 : 4096;
 			times = need(realloc(times, room * sizeof *times));
 		}
-		times[n++] = (now(CLOCK_MONOTONIC) - before) * 1e6;
+		before = now(CLOCK_MONOTONIC) - before;
+		times[n++] = before * 1e6;
+		if (pause_us)
+			nanosleep(&(struct timespec){ .tv_nsec = pause_us * 1000 }, NULL);
 	}
 	cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	run_close(&run);

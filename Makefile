@@ -1,0 +1,74 @@
+# Everything a developer does, one command each. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
+STAMPS := .make
+SOURCES := $(shell find rust python/falco_plugin/errors.py Cargo.toml Cargo.lock pyproject.toml -type f \
+	-not -path '*/target/*' -not -path '*/tests/*')
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-rust test-python lint fmt latency gigabyte clean
+.SHELLFLAGS := -eu -c
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMPS)/installed ## make .venv with the package and all tools (PYTHON=python3.12 chooses another Python)
+
+demo: setup ## build the example plugin, load it with the native host, show its events
+	$(BIN)/falco-plugin build examples/tail -o build/libtail.so
+	$(BIN)/falco-plugin info build/libtail.so
+	$(BIN)/falco-plugin run build/libtail.so --params examples/tail/sample.jsonl
+
+test: setup test-python test-rust ## run all tests, Python and Rust
+
+test-python: setup
+	$(BIN)/python -m pytest
+
+test-rust: setup
+	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
+
+lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
+	cargo fmt --check
+	rustfmt --check --edition 2024 --config max_width=120 rust/stub/stub.rs
+	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/pyright --verifytypes falco_plugin --ignoreexternal
+	$(BIN)/stubtest falco_plugin._core
+
+fmt: setup ## format all code
+	cargo fmt
+	rustfmt --edition 2024 --config max_width=120 rust/stub/stub.rs
+	$(BIN)/ruff check --fix --quiet || true
+	$(BIN)/ruff format
+
+latency: setup ## how long the host waits for Python beside a thread that computes
+	$(BIN)/python bench/latency.py
+
+gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the memory
+	$(BIN)/python bench/gigabyte.py
+
+clean: ## remove what the commands made
+	rm -rf $(VENV) $(STAMPS) build target tests/hosts/runner/target
+
+# A venv of another Python is made anew.
+$(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)
+	CARGO_TARGET_DIR=target/python-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
+		$(BIN)/maturin develop --release --quiet --extras dev 2>$(STAMPS)/install.log \
+		|| { cat $(STAMPS)/install.log; exit 1; }
+	@touch $@
+
+WANTED := $(shell $(PYTHON) -c 'import os, sys; print(sys.version, os.path.realpath(sys.executable))' 2>&1)
+$(shell mkdir -p $(STAMPS) build && { echo '$(WANTED)' | cmp -s - $(STAMPS)/wanted || echo '$(WANTED)' >$(STAMPS)/wanted; })
+
+$(STAMPS)/venv: $(STAMPS)/wanted
+	@$(PYTHON) python/falco_plugin/_environment.py
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.16,<2'
+	@touch $@

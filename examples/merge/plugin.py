@@ -1,0 +1,76 @@
+"""Two log files as one event source, in the order of their timestamps."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from falco_plugin import EOF, OpenParam, Plugin, source
+
+
+class Merge(Plugin):
+    """Two files of JSON lines, merged by their "time"."""
+
+    name = "merge"
+    id = 999
+    event_source = "merge"
+
+    def open(self, params: str) -> MergedFiles:
+        first, separator, second = params.partition(";")
+        if not separator:
+            raise ValueError("open_params must name two files, as first.jsonl;second.jsonl")
+        return MergedFiles(Path(first), Path(second))
+
+    def list_open_params(self) -> list[OpenParam]:
+        return [OpenParam("first.jsonl;second.jsonl", "two files of JSON lines, each in order of time", ";")]
+
+
+class MergedFiles(source.BaseInstance):
+    """An instance of one's own: it fills the batch itself, and so decides which input is next."""
+
+    def __init__(self, *paths: Path) -> None:
+        super().__init__()
+        self._inputs = [TimedLines(path) for path in paths]
+
+    def next_batch(self, batch: source.EventBatch, /) -> int:
+        before = len(batch)
+        while not batch.full:
+            waiting = [lines for lines in self._inputs if lines.head is not None]
+            if not waiting:
+                break
+            batch.append(min(waiting, key=TimedLines.order).take())
+        if len(batch) == before:
+            raise EOF
+        return len(batch) - before
+
+    def close(self) -> None:
+        for lines in self._inputs:
+            lines.close()
+
+
+class TimedLines:
+    """One input, one line ahead."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("rb")
+        self.head: tuple[bytes, datetime] | None = None
+        self._advance()
+
+    def order(self) -> datetime:
+        assert self.head is not None
+        return self.head[1]
+
+    def take(self) -> tuple[bytes, datetime]:
+        assert self.head is not None
+        head = self.head
+        self._advance()
+        return head
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _advance(self) -> None:
+        line = self._file.readline().rstrip(b"\r\n")
+        self.head = (line, datetime.fromisoformat(json.loads(line)["time"])) if line else None
