@@ -38,8 +38,9 @@ def libpython() -> str:
     version = python_version()
     raise FileNotFoundError(
         f"{sys.executable} has no shared library ({', '.join(names)}), which Falco needs to run a plugin: install it "
-        f"(Debian, Ubuntu: libpython{version}; Fedora: python{version}-libs; pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared "
-        f"pyenv install {version}), or choose another Python with PYTHON=python3.x"
+        f"(Debian, Ubuntu: libpython{version}; Fedora: python{version}-libs; pyenv: "
+        f"PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {version}), or choose another Python with "
+        "PYTHON=python3.x"
     )
 
 
@@ -51,7 +52,7 @@ def print_location() -> None:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - runs before anything is installed
         sys.exit(f"Python 3.11 or newer is needed, {sys.executable} is {python_version()}")
     try:
         libpython()

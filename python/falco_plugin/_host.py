@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from falco_plugin import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 @contextmanager
-def executable() -> Iterator[Path]:
+def executable() -> Generator[Path]:
     """The host as a file, for as long as the context lasts."""
     with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
         path = Path(folder, "falco-plugin-host")
@@ -36,7 +36,8 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             return subprocess.Popen(
-                [host, *arguments], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+                [host, *arguments],
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread here
             ).wait()
         finally:
             signal.signal(signal.SIGINT, previous)

@@ -44,8 +44,10 @@ class Modules:
 
     def has(self, name: str) -> bool:
         """Whether the top-level module `name` is the plugin's own."""
-        return f"{name}.py" in self._files or f"{name}/__init__.py" in self._files or any(
-            file.startswith(f"{name}/") and file.endswith(".py") for file in self._files
+        return (
+            f"{name}.py" in self._files
+            or f"{name}/__init__.py" in self._files
+            or any(file.startswith(f"{name}/") and file.endswith(".py") for file in self._files)
         )
 
     def spec(self, fullname: str) -> importlib.machinery.ModuleSpec | None:

@@ -156,8 +156,7 @@ def _entry(modules: Modules, path: Path, candidates: list[str], name: str) -> st
         raise TargetError(f"{path} has no class or factory function {name!r}")
     if not found:
         raise TargetError(
-            f"{path} has no plugin: define a subclass of falco_plugin.Plugin, or name a factory function as "
-            f"{path}:NAME"
+            f"{path} has no plugin: define a subclass of falco_plugin.Plugin, or name a factory function as {path}:NAME"
         )
     if len(found) > 1:
         names = ", ".join(entry.partition(":")[2] for entry in found)
@@ -167,9 +166,9 @@ def _entry(modules: Modules, path: Path, candidates: list[str], name: str) -> st
 
 def _plugins(module: ModuleType) -> Iterator[str]:
     for name, value in vars(module).items():
-        if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == module.__name__:
-            if not name.startswith("_"):
-                yield name
+        is_plugin = isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == module.__name__
+        if is_plugin and not name.startswith("_"):
+            yield name
 
 
 def _import(modules: Modules, path: Path, name: str) -> ModuleType:

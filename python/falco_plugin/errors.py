@@ -24,9 +24,10 @@ class EOF(PluginError, EOFError):
     """The source has ended. Raise it from a pull function or ``next_batch`` (``sdk.ErrEOF`` of the Go SDK)."""
 
 
-class Timeout(PluginError, TimeoutError):  # noqa: N818 - a signal, named as in the plugin API
+class Timeout(PluginError, TimeoutError):
     """There is no event for now, the source goes on. Raise it from a pull function or ``next_batch``
-    (``sdk.ErrTimeout`` of the Go SDK)."""
+    (``sdk.ErrTimeout`` of the Go SDK).
+    """
 
 
 class EventTooLargeError(PluginError, ValueError):

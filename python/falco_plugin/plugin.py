@@ -6,10 +6,23 @@ import inspect
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from falco_plugin._capabilities import register_class
 from falco_plugin._core import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from falco_plugin.source import Context, Instance
+
+    # What a subclass may define as `open`. mypy compares with the bound method, pyright with the function.
+    _Open: TypeAlias = (
+        Callable[[str], Instance]
+        | Callable[[str, Context], Instance]
+        | Callable[[Any, str], Instance]
+        | Callable[[Any, str, Context], Instance]
+    )
 
 __all__ = ["OpenParam", "Plugin"]
 
@@ -33,21 +46,24 @@ class Plugin:
     context is made before ``open``, is the parent of the instance's, and is cancelled when the source is closed.
     """
 
-    name: ClassVar[str]
+    name: str
     """Lower-case letters, digits, ``-`` and ``_``, beginning with a letter. Must be set."""
-    version: ClassVar[str] = "0.1.0"
+    version: str = "0.1.0"
     """Three numbers, as in semantic versioning."""
-    id: ClassVar[int] = 999
+    id: int = 999
     """The plugin's registered id; 999 is for development."""
-    event_source: ClassVar[str] = "test"
+    event_source: str = "test"
     """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``."""
-    description: ClassVar[str] = ""
+    description: str = ""
     """One line; the docstring's first line, if not set."""
-    contact: ClassVar[str] = ""
+    contact: str = ""
     """Where its author can be reached."""
 
     config: str
     """The plugin's ``init_config`` of falco.yaml as text; set before :meth:`init`."""
+
+    if TYPE_CHECKING:
+        open: _Open  # declared for subclasses; the base has none
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

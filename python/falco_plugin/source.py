@@ -69,10 +69,13 @@ class Instance(Protocol):
     @property
     def events(self) -> EventBatch:
         """The batch that the host reads. Outside of ``next_batch`` it belongs to the host."""
+        ...
 
     def next_batch(self, batch: EventBatch, /) -> int:
         """Appends at least one event to the batch and returns how many; with none, raises ``Timeout``, ``EOF`` or the
-        source's error."""
+        source's error.
+        """
+        ...
 
 
 class _Described(Protocol):
@@ -99,6 +102,7 @@ class Plugin(_Described, Protocol):
     @property
     def open(self) -> Callable[[str], Instance] | Callable[[str, Context], Instance]:
         """Opens the event source."""
+        ...
 
 
 class BaseInstance:
@@ -116,15 +120,14 @@ class BaseInstance:
     context: Context
     events: EventBatch
 
-    def __init__(
-        self, *, context: Context | None = None, batch_size: int = 128, event_size: int = 262_144
-    ) -> None:
+    def __init__(self, *, context: Context | None = None, batch_size: int = 128, event_size: int = 262_144) -> None:
         self.context = Context(context)
         self.events = EventBatch(batch_size, event_size)
 
     def next_batch(self, batch: EventBatch, /) -> int:
         """Appends at least one event to the batch and returns how many; with none, raises ``Timeout``, ``EOF`` or the
-        source's error. Where it appends and then raises, the events are delivered first."""
+        source's error. Where it appends and then raises, the events are delivered first.
+        """
         raise PluginError(f"{type(self).__name__} must define next_batch(self, batch)")
 
     def progress(self) -> tuple[float, str]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -105,7 +105,7 @@ def run(
 
 
 @contextmanager
-def _library(target: str, debug: bool) -> Iterator[Path]:
+def _library(target: str, debug: bool) -> Generator[Path]:
     """The library of a target: itself, or one built for the occasion."""
     if _target.is_library(target):
         yield Path(target)
@@ -119,7 +119,7 @@ def _library(target: str, debug: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def _told(debug: bool) -> Iterator[None]:
+def _told(debug: bool) -> Generator[None]:
     """What is wrong with a target, in one line; the traceback only where it was asked for."""
     try:
         yield
@@ -131,7 +131,7 @@ def _told(debug: bool) -> Iterator[None]:
 
 def _exit(status: int) -> NoReturn:
     if status < 0:
-        name = signal.Signals(-status).name if -status in iter(signal.Signals) else "a signal"
+        name = signal.Signals(-status).name if -status in list(signal.Signals) else "a signal"
         _fail(f"the plugin crashed the host with {name} (signal {-status})")
     sys.exit(status)
 
@@ -139,5 +139,3 @@ def _exit(status: int) -> NoReturn:
 def _fail(text: str) -> NoReturn:
     click.echo(f"falco-plugin: {' '.join(text.split())}", err=True)
     sys.exit(1)
-
-
