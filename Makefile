@@ -36,8 +36,8 @@ lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes falco_plugin --ignoreexternal
+	PATH="$(abspath $(BIN)):$$PATH" pyright
+	PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes falco_plugin --ignoreexternal
 	$(BIN)/stubtest falco_plugin._core
 
 fmt: setup ## format all code

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
@@ -24,8 +25,27 @@ struct Inner {
 /// What a context holds until it is cancelled.
 struct Live {
     _keeps_done_connected: Sender<Infallible>,
+    /// Held, so that a cancel passes through a context that nobody else holds any more.
+    parents: Vec<Arc<Inner>>,
     children: Vec<Weak<Inner>>,
     callbacks: Vec<Callback>,
+}
+
+impl Drop for Inner {
+    /// One after the other: a long line of parents must not be dropped by recursion.
+    fn drop(&mut self) {
+        let mut pending = parents_of(&mut self.live);
+        while let Some(parent) = pending.pop() {
+            if let Some(mut last) = Arc::into_inner(parent) {
+                pending.append(&mut parents_of(&mut last.live));
+            }
+        }
+    }
+}
+
+fn parents_of(live: &mut Mutex<Option<Live>>) -> Vec<Arc<Inner>> {
+    let live = live.get_mut().unwrap_or_else(PoisonError::into_inner);
+    live.as_mut().map_or_else(Vec::new, |live| mem::take(&mut live.parents))
 }
 
 impl Default for Context {
@@ -50,6 +70,7 @@ impl Context {
             done,
             live: Mutex::new(Some(Live {
                 _keeps_done_connected: sender,
+                parents: Vec::new(),
                 children: Vec::new(),
                 callbacks: Vec::new(),
             })),
@@ -67,6 +88,10 @@ impl Context {
     pub fn adopt(&self, child: &Self) {
         if Arc::ptr_eq(&self.0, &child.0) {
             return;
+        }
+        match &mut *child.0.lock() {
+            Some(live) => live.parents.push(Arc::clone(&self.0)),
+            None => return,
         }
         if let Some(live) = &mut *self.0.lock() {
             live.children.retain(|known| known.strong_count() > 0);
@@ -199,6 +224,29 @@ mod tests {
         context.cancel();
         for waiter in waiters {
             assert!(waiter.join().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_cancel_passes_through_a_context_that_nobody_holds() {
+        let grandparent = Context::new();
+        let child = grandparent.child().child();
+        grandparent.cancel();
+        assert!(child.is_cancelled());
+    }
+
+    #[test]
+    fn a_long_line_of_contexts_is_dropped_and_cancelled_without_recursion() {
+        let first = Context::new();
+        let mut last = first.clone();
+        for _ in 0..200_000 {
+            last = last.child();
+        }
+        first.cancel();
+        assert!(last.is_cancelled());
+        let mut last = Context::new();
+        for _ in 0..200_000 {
+            last = last.child();
         }
     }
 

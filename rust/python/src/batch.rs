@@ -32,8 +32,21 @@ pub(crate) fn sized(
     Ok(engine::EventBatch::new(batch, event).expect("both sizes were checked"))
 }
 
-/// The memory is in one place at a time: here, in an open writer, or with the host. That is what keeps it from being
-/// touched while the host reads it.
+// The memory is in one place at a time: here, in an open writer, or with the host. That is what keeps it from being
+// touched while the host reads it.
+/// Events on their way to the host (``sdk.EventWriters`` of the Go SDK).
+///
+/// Bounded by count and, softly, by bytes: with 1 MiB it is full, and a larger event goes alone. Both are limits:
+/// memory follows use. The batch of an instance belongs to the host outside of ``next_batch``; its use then raises
+/// ``PluginError``.
+///
+/// Args:
+///     batch_size: events that it takes, 1 to 2**32 - 1.
+///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+///
+/// Raises:
+///     TypeError: a size is no ``int``.
+///     ValueError: a size is out of range.
 #[pyclass(module = "falco_plugin.source")]
 pub(crate) struct EventBatch {
     memory: Option<engine::EventBatch>,
@@ -93,7 +106,7 @@ impl EventBatch {
 #[pymethods]
 impl EventBatch {
     #[new]
-    #[pyo3(signature = (batch_size = None, event_size = None))]
+    #[pyo3(signature = (batch_size = None, event_size = None), text_signature = "(batch_size=128, event_size=262144)")]
     fn new(
         batch_size: Option<&Bound<'_, PyAny>>,
         event_size: Option<&Bound<'_, PyAny>>,
@@ -101,21 +114,35 @@ impl EventBatch {
         Ok(Self::holding(sized(batch_size, event_size)?))
     }
 
+    /// Events that it takes.
     #[getter]
     fn batch_size(&self) -> u32 {
         self.batch_size
     }
 
+    /// Bytes of the largest payload of one event.
     #[getter]
     fn event_size(&self) -> u32 {
         self.event_size
     }
 
+    /// Whether it takes no further event. Look before adding one.
     #[getter]
     fn full(&mut self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.memory(py)?.is_full())
     }
 
+    /// Adds one event. Its bytes are copied.
+    ///
+    /// Args:
+    ///     item: any buffer, ``(buffer, timestamp)`` or a ``PushEvent`` with data.
+    ///     timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
+    ///
+    /// Raises:
+    ///     BatchFullError: the batch is full.
+    ///     EventTooLargeError: the payload is larger than the event size; the batch is as before.
+    ///     TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+    ///     ValueError: the timestamp is out of range, or a naive ``datetime``.
     #[pyo3(signature = (item, timestamp = None))]
     fn append(
         slf: &Bound<'_, Self>,
@@ -125,6 +152,13 @@ impl EventBatch {
         append(slf, item, timestamp)
     }
 
+    /// Adds events until the batch is full. No item is consumed that is not taken.
+    ///
+    /// Returns:
+    ///     How many were taken.
+    ///
+    /// Raises:
+    ///     Exception: as of :meth:`append`, or the iterable's own; its ``taken`` says how many went before it.
     fn extend(slf: &Bound<'_, Self>, items: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = slf.py();
         let mut taken = 0;
@@ -150,6 +184,10 @@ impl EventBatch {
             .map_err(|error| with_taken(py, error, taken))
     }
 
+    /// A writer for one more event, for a ``with`` block. The event counts on a clean exit only.
+    ///
+    /// Raises:
+    ///     BatchFullError: the batch is full.
     fn writer(slf: &Bound<'_, Self>) -> PyResult<BatchWriter> {
         if slf.borrow_mut().memory(slf.py())?.is_full() {
             let error = slf.borrow_mut().memory(slf.py())?.full_error();
@@ -161,6 +199,7 @@ impl EventBatch {
         })
     }
 
+    /// Removes all events.
     fn clear(&mut self, py: Python<'_>) -> PyResult<()> {
         self.memory(py)?.clear();
         Ok(())
@@ -289,7 +328,11 @@ impl<'py> Item<'py> {
     }
 }
 
-/// Lent for one call, on one thread; outside of it every use raises.
+// Lent for one call, on one thread; outside of it every use raises.
+/// Writes the payload of one event (``sdk.EventWriter`` of the Go SDK).
+///
+/// Works only during the call that it was given to, and on its thread; elsewhere every use raises ``PluginError``.
+/// ``len()`` is the bytes written so far.
 #[pyclass(module = "falco_plugin.source")]
 pub(crate) struct EventWriter {
     lent: Option<engine::EventWriter>,
@@ -341,6 +384,14 @@ impl EventWriter {
 
 #[pymethods]
 impl EventWriter {
+    /// Adds bytes to the payload; several calls make one event.
+    ///
+    /// Returns:
+    ///     How many bytes were written: all.
+    ///
+    /// Raises:
+    ///     EventTooLargeError: the payload would be larger than the event size; nothing of this call is kept.
+    ///     TypeError: the data is no buffer.
     #[pyo3(signature = (data, /))]
     fn write(&mut self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = data.py();
@@ -348,6 +399,16 @@ impl EventWriter {
         with_bytes(data, |data| writer.write(data))?.map_err(|error| to_python(py, error))
     }
 
+    /// Memory to fill in place, such as with ``readinto``; :meth:`commit` then adds it to the payload.
+    ///
+    /// It is Python's own: a view that is kept can never touch what the host reads.
+    ///
+    /// Args:
+    ///     size: bytes.
+    ///
+    /// Raises:
+    ///     EventTooLargeError: the payload would be larger than the event size.
+    ///     ValueError: the size is negative or too large.
     #[pyo3(signature = (size, /))]
     fn reserve<'py>(&mut self, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = size.py();
@@ -372,6 +433,17 @@ impl EventWriter {
         PyMemoryView::from(memory.as_any())?.get_item(PySlice::new(py, 0, size as isize, 1))
     }
 
+    /// Adds the first bytes of what was reserved to the payload.
+    ///
+    /// Args:
+    ///     size: bytes, at most what was reserved.
+    ///
+    /// Returns:
+    ///     How many bytes were written: all.
+    ///
+    /// Raises:
+    ///     PluginError: nothing is reserved.
+    ///     ValueError: the size is negative, or more than was reserved.
     #[pyo3(signature = (size, /))]
     fn commit(&mut self, size: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = size.py();
@@ -395,6 +467,7 @@ impl EventWriter {
             .map_err(|error| to_python(py, error))
     }
 
+    /// Nanoseconds since the epoch; ``None``: the host fills in its time. An aware ``datetime`` may be set too.
     #[getter]
     fn timestamp(&mut self, py: Python<'_>) -> PyResult<Option<u64>> {
         Ok(self.active(py)?.timestamp())
@@ -417,7 +490,7 @@ impl EventWriter {
     }
 }
 
-/// `with batch.writer() as writer`: the event counts on a clean exit.
+/// ``with batch.writer() as writer``: the event counts on a clean exit.
 #[pyclass(module = "falco_plugin.source")]
 pub(crate) struct BatchWriter {
     batch: Py<EventBatch>,

@@ -24,6 +24,16 @@ const CHUNK: usize = 128;
 /// What every refused send but the first costs a producer that ignores the refusal, so that it cannot spin inside Falco.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
+/// An event, or the error that takes its place (``source.PushEvent`` of the Go SDK). Immutable.
+///
+/// Args:
+///     data: the payload, any buffer; ``bytes`` are kept by reference, others are copied.
+///     timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
+///     error: ``Timeout`` says that there is no event for now; ``EOF`` and any other error end the source.
+///
+/// Raises:
+///     TypeError: the data is no buffer, the error no exception, or the timestamp of a wrong type.
+///     ValueError: both data and an error are given, or neither; or the timestamp is out of range.
 #[pyclass(frozen, module = "falco_plugin.source")]
 pub(crate) struct PushEvent {
     pub(crate) data: Option<Py<PyBytes>>,
@@ -67,16 +77,19 @@ impl PushEvent {
         }
     }
 
+    /// The payload; ``None`` where there is an error.
     #[getter]
     fn data<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         self.data.as_ref().map(|data| data.bind(py).clone())
     }
 
+    /// Nanoseconds since the epoch; ``None``: the host fills in its time.
     #[getter]
     fn timestamp(&self) -> Option<u64> {
         self.timestamp
     }
 
+    /// The error; ``None`` where there is data.
     #[getter]
     fn error<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBaseException>> {
         self.error.as_ref().map(|error| error.bind(py).clone())
@@ -136,8 +149,21 @@ fn exception(error: &Bound<'_, PyAny>) -> PyResult<Py<PyBaseException>> {
     }
 }
 
+/// A channel from producer threads to a ``PushInstance`` (``chan source.PushEvent`` of the Go SDK).
+///
+/// Args:
+///     capacity: events that wait in it at most.
+///     max_bytes: bytes that wait in it at most; a larger event passes alone.
+///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+///
+/// Raises:
+///     TypeError: an option is no ``int``.
+///     ValueError: an option is out of range.
 #[pyfunction]
-#[pyo3(signature = (capacity = None, *, max_bytes = None, event_size = None))]
+#[pyo3(
+    signature = (capacity = None, *, max_bytes = None, event_size = None),
+    text_signature = "(capacity=1024, *, max_bytes=67108864, event_size=262144)"
+)]
 pub(crate) fn channel(
     py: Python<'_>,
     capacity: Option<&Bound<'_, PyAny>>,
@@ -166,6 +192,7 @@ pub(crate) fn channel(
     ))
 }
 
+/// The end of a channel that one ``PushInstance`` reads from.
 #[pyclass(frozen, module = "falco_plugin.source")]
 pub(crate) struct Receiver {
     engine: Mutex<Option<engine::Receiver<BytesPayload>>>,
@@ -186,6 +213,7 @@ impl Receiver {
 
 #[pymethods]
 impl Receiver {
+    /// Bytes of the largest payload of one event.
     #[getter]
     fn event_size(&self) -> u32 {
         self.event_size
@@ -194,6 +222,10 @@ impl Receiver {
 
 type EngineSender = engine::Sender<BytesPayload>;
 
+/// The producers' end of a channel. Safe to use from any thread.
+///
+/// The source ends when the last clone is closed or gone. As a context manager it closes itself; an exception that
+/// leaves the block is the source's error.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct Sender {
     engine: Mutex<Option<Arc<EngineSender>>>,
@@ -329,6 +361,10 @@ impl Deadline {
 
 #[pymethods]
 impl Sender {
+    /// Bytes of the largest payload of one event.
+    ///
+    /// Raises:
+    ///     ChannelClosedError: this sender was closed.
     #[getter]
     fn event_size(&self, py: Python<'_>) -> PyResult<u32> {
         lock(&self.engine)
@@ -337,6 +373,7 @@ impl Sender {
             .ok_or_else(|| channel_closed(py))
     }
 
+    /// Whether this sender was closed, or the source has ended.
     #[getter]
     fn closed(&self) -> bool {
         lock(&self.engine)
@@ -344,6 +381,19 @@ impl Sender {
             .is_none_or(|sender| sender.is_closed())
     }
 
+    /// Sends one event, or the error of a ``PushEvent``; waits while the channel is full, with the GIL free.
+    ///
+    /// Args:
+    ///     item: any buffer, ``(buffer, timestamp)`` or a ``PushEvent``; ``bytes`` go by reference.
+    ///     timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
+    ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
+    ///
+    /// Raises:
+    ///     ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
+    ///     ChannelFullError: the channel was full until the timeout; the event is still the caller's.
+    ///     EventTooLargeError: the payload is larger than the event size.
+    ///     TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+    ///     ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
     #[pyo3(signature = (item, timestamp = None, *, timeout = None))]
     fn send(
         &self,
@@ -356,6 +406,17 @@ impl Sender {
         self.send_all(item.py(), &mut message, deadline, &mut 0)
     }
 
+    /// Sends events, faster than one by one. Of an iterator no item is consumed before the one in front was sent.
+    ///
+    /// Args:
+    ///     items: each as in :meth:`send`.
+    ///     timeout: seconds or a ``timedelta`` for all of them; ``None`` waits without limit.
+    ///
+    /// Returns:
+    ///     How many were sent: all.
+    ///
+    /// Raises:
+    ///     Exception: as of :meth:`send`, or the iterable's own; its ``taken`` says how many went before it.
     #[pyo3(signature = (items, *, timeout = None))]
     fn send_many(
         &self,
@@ -394,6 +455,10 @@ impl Sender {
         }
     }
 
+    /// A sender for another producer, closed on its own.
+    ///
+    /// Raises:
+    ///     ChannelClosedError: this sender was closed.
     #[pyo3(name = "clone")]
     fn clone_sender(&self, py: Python<'_>) -> PyResult<Self> {
         lock(&self.engine)
@@ -402,6 +467,13 @@ impl Sender {
             .ok_or_else(|| channel_closed(py))
     }
 
+    /// Closes this sender; the source ends with the last one. Idempotent.
+    ///
+    /// Args:
+    ///     error: ends the source with this error, after the events that were sent before.
+    ///
+    /// Raises:
+    ///     TypeError: the error is no exception.
     #[pyo3(signature = (error = None))]
     fn close(&self, py: Python<'_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let error = error

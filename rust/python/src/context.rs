@@ -11,6 +11,10 @@ use crate::{options, threads};
 /// How often a wait looks for signals, such as Ctrl-C on Python's main thread.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
+/// Cancellation, passed from parent to child (``context.Context`` of the Go SDK). Safe to use from any thread.
+///
+/// Args:
+///     parent: cancels this context too when it is cancelled; it is not cancelled by this one.
 #[pyclass(frozen, weakref, module = "falco_plugin")]
 pub(crate) struct Context {
     pub(crate) engine: Engine,
@@ -34,15 +38,28 @@ impl Context {
         }
     }
 
+    /// Cancels this context and its children: waiters wake, callbacks run on this thread. Idempotent.
     fn cancel(&self, py: Python<'_>) {
         py.detach(|| self.engine.cancel());
     }
 
+    /// Whether this context, or a parent of it, was cancelled.
     #[getter]
     fn cancelled(&self) -> bool {
         self.engine.is_cancelled()
     }
 
+    /// Waits until the context is cancelled. The GIL is free meanwhile, and Ctrl-C is noticed.
+    ///
+    /// Args:
+    ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit.
+    ///
+    /// Returns:
+    ///     Whether the context was cancelled in time.
+    ///
+    /// Raises:
+    ///     TypeError: the timeout is no duration.
+    ///     ValueError: the timeout is negative.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let deadline = options::deadline(timeout)?;
@@ -50,6 +67,12 @@ impl Context {
             .map(|cancelled| cancelled.is_some())
     }
 
+    /// Calls the callback once when the context is cancelled, at once where it was already.
+    ///
+    /// It runs on the thread that cancels. What it raises is logged.
+    ///
+    /// Raises:
+    ///     TypeError: the callback is not callable.
     fn on_cancel(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
         if !callback.bind(py).is_callable() {
             return Err(PyTypeError::new_err(
@@ -66,12 +89,6 @@ impl Context {
             });
         });
         Ok(())
-    }
-
-    /// Makes `child` a child of this context as well.
-    fn _adopt(&self, py: Python<'_>, child: &Bound<'_, Self>) {
-        let child = child.get();
-        py.detach(|| self.engine.adopt(&child.engine));
     }
 
     fn __repr__(&self) -> String {

@@ -44,13 +44,13 @@ mod _core {
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-    /// The library in front, before a plugin was put into it.
+    /// The library in front, before a plugin was put into it. Not public.
     #[pyfunction]
     fn stub(py: Python<'_>) -> Bound<'_, PyBytes> {
         PyBytes::new(py, crate::embedded::STUB)
     }
 
-    /// The native host, a program.
+    /// The native host, a program. Not public.
     #[pyfunction]
     fn host(py: Python<'_>) -> Bound<'_, PyBytes> {
         PyBytes::new(py, crate::embedded::HOST)

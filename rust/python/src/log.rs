@@ -3,13 +3,14 @@
 use falco_plugin_abi::{Log, Severity};
 use pyo3::prelude::*;
 
-/// The log of one initialised plugin. Python's logging goes through it, see `falco_plugin._log`.
+// Python's logging goes through it, see `falco_plugin._log`.
+/// The log of one initialised plugin, as the host takes it. Not public.
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct HostLog(pub(crate) Log);
 
 #[pymethods]
 impl HostLog {
-    /// Logs with a severity as Python's `logging` counts it.
+    /// Logs with a severity as Python's ``logging`` counts it.
     fn log(&self, py: Python<'_>, level: i32, text: &str) {
         py.detach(|| self.0.log(severity(level), text));
     }

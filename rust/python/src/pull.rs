@@ -20,6 +20,22 @@ use crate::errors::{from_python, to_python};
 use crate::instance::{Callbacks, optional_callable};
 use crate::options;
 
+/// An event source that a function fills, event by event (``source.NewPullInstance`` of the Go SDK).
+///
+/// Args:
+///     function: is called with the instance's context and a writer and writes one event; or it raises ``Timeout`` for
+///         none for now, ``EOF`` for the end, or anything else, which ends the source with that error.
+///     context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
+///     timeout: seconds or a ``timedelta`` after which a batch is delivered as it is (``WithInstanceTimeout``); 0 takes
+///         what is there.
+///     close: is called once when the source is closed, after the context was cancelled (``WithInstanceClose``).
+///     batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
+///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
+///     progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+///
+/// Raises:
+///     TypeError: the function or a callback is not callable, or an option is of a wrong type.
+///     ValueError: an option is out of range.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct PullInstance {
     engine: Mutex<engine::PullInstance<Function>>,
@@ -130,7 +146,10 @@ pub(crate) fn fill_batch(
 #[pymethods]
 impl PullInstance {
     #[new]
-    #[pyo3(signature = (function, /, *, context = None, timeout = None, close = None, batch_size = None, event_size = None, progress = None))]
+    #[pyo3(
+        signature = (function, /, *, context = None, timeout = None, close = None, batch_size = None, event_size = None, progress = None),
+        text_signature = "(function, /, *, context=None, timeout=0.03, close=None, batch_size=128, event_size=262144, progress=None)"
+    )]
     fn new(
         function: &Bound<'_, PyAny>,
         context: Option<Py<Context>>,
@@ -177,11 +196,13 @@ impl PullInstance {
         })
     }
 
+    /// The instance's context, cancelled when it is closed.
     #[getter]
     fn context(&self, py: Python<'_>) -> Py<Context> {
         self.context.clone_ref(py)
     }
 
+    /// The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``).
     #[getter]
     fn events(&self, py: Python<'_>) -> Py<EventBatch> {
         self.events_object(py)
@@ -198,15 +219,28 @@ impl PullInstance {
         drop(old);
     }
 
+    /// Appends events to the batch until it is full or the timeout is over (``sdk.NextBatcher``).
+    ///
+    /// Returns:
+    ///     How many were appended, at least 1.
+    ///
+    /// Raises:
+    ///     Timeout: there is no event for now.
+    ///     EOF: the source has ended.
+    ///     BatchFullError: the batch was full already.
+    ///     Exception: what the function raised, once; ``EOF`` from then on. What stops a call that has events is
+    ///         raised by the next.
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         fill_batch(batch, |memory| self.fill(memory))
     }
 
+    /// How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback.
     fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
         self.callbacks.progress(py)
     }
 
+    /// Cancels the context, then calls the close callback. Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());

@@ -22,6 +22,23 @@ use crate::instance::{Callbacks, optional_callable};
 use crate::pull::{already_running, fill_batch};
 use crate::{log, options};
 
+/// An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
+///
+/// The event size is the channel's.
+///
+/// Args:
+///     receiver: the receiving end of a channel; one instance reads from it.
+///     context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
+///     timeout: seconds or a ``timedelta`` after which a batch is delivered as it is (``WithInstanceTimeout``); 0 takes
+///         what is there.
+///     close: is called once when the source is closed, after context and channel (``WithInstanceClose``).
+///     batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
+///     progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+///
+/// Raises:
+///     PluginError: another instance reads from the receiver.
+///     TypeError: a callback is not callable, or an option is of a wrong type.
+///     ValueError: an option is out of range.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct PushInstance {
     engine: Mutex<engine::PushInstance<BytesPayload>>,
@@ -69,7 +86,10 @@ impl PushInstance {
 #[pymethods]
 impl PushInstance {
     #[new]
-    #[pyo3(signature = (receiver, /, *, context = None, timeout = None, close = None, batch_size = None, progress = None))]
+    #[pyo3(
+        signature = (receiver, /, *, context = None, timeout = None, close = None, batch_size = None, progress = None),
+        text_signature = "(receiver, /, *, context=None, timeout=0.03, close=None, batch_size=128, progress=None)"
+    )]
     fn new(
         receiver: &Bound<'_, Receiver>,
         context: Option<Py<Context>>,
@@ -122,11 +142,16 @@ impl PushInstance {
         })
     }
 
+    /// The instance's context, cancelled when it is closed.
     #[getter]
     fn context(&self, py: Python<'_>) -> Py<Context> {
         self.context.clone_ref(py)
     }
 
+    /// The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``).
+    ///
+    /// Raises:
+    ///     ValueError: the batch's event size is smaller than the channel's.
     #[getter]
     fn events(&self, py: Python<'_>) -> Py<EventBatch> {
         self.events_object(py)
@@ -148,16 +173,31 @@ impl PushInstance {
         Ok(())
     }
 
+    /// Appends events to the batch until it is full or the timeout is over (``sdk.NextBatcher``).
+    ///
+    /// Returns:
+    ///     How many were appended, at least 1.
+    ///
+    /// Raises:
+    ///     Timeout: there is no event for now.
+    ///     EOF: the source has ended.
+    ///     BatchFullError: the batch was full already.
+    ///     Exception: what a producer sent as the source's error, once; ``EOF`` from then on. What stops a call that
+    ///         has events is raised by the next.
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         let py = batch.py();
         fill_batch(batch, |memory| py.detach(|| self.fill(memory)))
     }
 
+    /// How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback.
     fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
         self.callbacks.progress(py)
     }
 
+    /// Cancels the context, closes the channel, which wakes its senders, then calls the close callback.
+    ///
+    /// Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());

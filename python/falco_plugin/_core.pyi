@@ -1,0 +1,508 @@
+"""The native core. Its public names are imported from ``falco_plugin`` and ``falco_plugin.source``."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Final, Never, Self, TypeAlias, final, overload
+
+from _typeshed import ReadableBuffer
+
+__all__ = [
+    "SDK_VERSION",
+    "Context",
+    "Event",
+    "EventBatch",
+    "EventWriter",
+    "HostLog",
+    "PullInstance",
+    "PushEvent",
+    "PushInstance",
+    "Receiver",
+    "Sender",
+    "channel",
+    "host",
+    "stub",
+]
+
+_Timestamp: TypeAlias = int | datetime
+"""Nanoseconds since the epoch, 0 to 2**64 - 2, or an aware ``datetime``."""
+_Seconds: TypeAlias = float | timedelta
+"""A duration, 0 seconds or more."""
+_Item: TypeAlias = ReadableBuffer | tuple[ReadableBuffer, _Timestamp | None] | PushEvent
+"""An event: its payload, its payload with a timestamp, or a ``PushEvent``."""
+_Error: TypeAlias = BaseException | type[BaseException]
+
+SDK_VERSION: Final[str]
+"""The version of this package."""
+
+@final
+class Context:
+    """Cancellation, passed from parent to child (``context.Context`` of the Go SDK). Safe to use from any thread.
+
+    Args:
+        parent: cancels this context too when it is cancelled; it is not cancelled by this one.
+    """
+
+    def __new__(cls, parent: Context | None = None) -> Self: ...
+    @property
+    def cancelled(self) -> bool:
+        """Whether this context, or a parent of it, was cancelled."""
+
+    def cancel(self) -> None:
+        """Cancels this context and its children: waiters wake, callbacks run on this thread. Idempotent."""
+
+    def wait(self, timeout: _Seconds | None = None) -> bool:
+        """Waits until the context is cancelled. The GIL is free meanwhile, and Ctrl-C is noticed.
+
+        Args:
+            timeout: seconds or a ``timedelta``; ``None`` waits without limit.
+
+        Returns:
+            Whether the context was cancelled in time.
+
+        Raises:
+            TypeError: the timeout is no duration.
+            ValueError: the timeout is negative.
+        """
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Calls the callback once when the context is cancelled, at once where it was already.
+
+        It runs on the thread that cancels. What it raises is logged.
+
+        Raises:
+            TypeError: the callback is not callable.
+        """
+
+@final
+class Event:
+    """One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). A copy: it can be kept.
+
+    Args:
+        data: the payload, any buffer.
+        number: the event's number in the host's stream.
+        timestamp: nanoseconds since the epoch.
+        source: the name of its event source.
+    """
+
+    def __new__(cls, data: ReadableBuffer, /, *, number: int = 1, timestamp: int = 0, source: str = "") -> Self: ...
+    @property
+    def number(self) -> int:
+        """The event's number in the host's stream, from 1 on (``evt.num`` in rules)."""
+
+    @property
+    def timestamp(self) -> int:
+        """Nanoseconds since the epoch (``evt.time`` in rules)."""
+
+    @property
+    def source(self) -> str:
+        """The name of its event source (``evt.source`` in rules)."""
+
+    @property
+    def data(self) -> bytes:
+        """The payload."""
+
+    @property
+    def text(self) -> str:
+        """The payload as text; what is not UTF-8 is replaced."""
+
+@final
+class EventBatch:
+    """Events on their way to the host (``sdk.EventWriters`` of the Go SDK).
+
+    Bounded by count and, softly, by bytes: with 1 MiB it is full, and a larger event goes alone. Both are limits:
+    memory follows use. The batch of an instance belongs to the host outside of ``next_batch``; its use then raises
+    ``PluginError``.
+
+    Args:
+        batch_size: events that it takes, 1 to 2**32 - 1.
+        event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+
+    Raises:
+        TypeError: a size is no ``int``.
+        ValueError: a size is out of range.
+    """
+
+    def __new__(cls, batch_size: int = 128, event_size: int = 262144) -> Self: ...
+    @property
+    def batch_size(self) -> int:
+        """Events that it takes."""
+
+    @property
+    def event_size(self) -> int:
+        """Bytes of the largest payload of one event."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes no further event. Look before adding one."""
+
+    def append(self, item: _Item, timestamp: _Timestamp | None = None) -> None:
+        """Adds one event. Its bytes are copied.
+
+        Args:
+            item: any buffer, ``(buffer, timestamp)`` or a ``PushEvent`` with data.
+            timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
+
+        Raises:
+            BatchFullError: the batch is full.
+            EventTooLargeError: the payload is larger than the event size; the batch is as before.
+            TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+            ValueError: the timestamp is out of range, or a naive ``datetime``.
+        """
+
+    def extend(self, items: Iterable[_Item]) -> int:
+        """Adds events until the batch is full. No item is consumed that is not taken.
+
+        Returns:
+            How many were taken.
+
+        Raises:
+            Exception: as of :meth:`append`, or the iterable's own; its ``taken`` says how many went before it.
+        """
+
+    def writer(self) -> AbstractContextManager[EventWriter, None]:
+        """A writer for one more event, for a ``with`` block. The event counts on a clean exit only.
+
+        Raises:
+            BatchFullError: the batch is full.
+        """
+
+    def clear(self) -> None:
+        """Removes all events."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> PushEvent: ...
+
+@final
+class EventWriter:
+    """Writes the payload of one event (``sdk.EventWriter`` of the Go SDK).
+
+    Works only during the call that it was given to, and on its thread; elsewhere every use raises ``PluginError``.
+    ``len()`` is the bytes written so far.
+    """
+
+    def __new__(cls, given_to_pull_function: Never, /) -> Self: ...
+    @property
+    def timestamp(self) -> int | None:
+        """Nanoseconds since the epoch; ``None``: the host fills in its time. An aware ``datetime`` may be set too."""
+
+    @timestamp.setter
+    def timestamp(self, value: _Timestamp | None) -> None: ...
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Adds bytes to the payload; several calls make one event.
+
+        Returns:
+            How many bytes were written: all.
+
+        Raises:
+            EventTooLargeError: the payload would be larger than the event size; nothing of this call is kept.
+            TypeError: the data is no buffer.
+        """
+
+    def reserve(self, size: int, /) -> memoryview:
+        """Memory to fill in place, such as with ``readinto``; :meth:`commit` then adds it to the payload.
+
+        It is Python's own: a view that is kept can never touch what the host reads.
+
+        Args:
+            size: bytes.
+
+        Raises:
+            EventTooLargeError: the payload would be larger than the event size.
+            ValueError: the size is negative or too large.
+        """
+
+    def commit(self, size: int, /) -> int:
+        """Adds the first bytes of what was reserved to the payload.
+
+        Args:
+            size: bytes, at most what was reserved.
+
+        Returns:
+            How many bytes were written: all.
+
+        Raises:
+            PluginError: nothing is reserved.
+            ValueError: the size is negative, or more than was reserved.
+        """
+
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+
+@final
+class PushEvent:
+    """An event, or the error that takes its place (``source.PushEvent`` of the Go SDK). Immutable.
+
+    Args:
+        data: the payload, any buffer; ``bytes`` are kept by reference, others are copied.
+        timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
+        error: ``Timeout`` says that there is no event for now; ``EOF`` and any other error end the source.
+
+    Raises:
+        TypeError: the data is no buffer, the error no exception, or the timestamp of a wrong type.
+        ValueError: both data and an error are given, or neither; or the timestamp is out of range.
+    """
+
+    @overload
+    def __new__(cls, data: ReadableBuffer, timestamp: _Timestamp | None = None, *, error: None = None) -> Self: ...
+    @overload
+    def __new__(cls, data: None = None, timestamp: None = None, *, error: _Error) -> Self: ...
+    @property
+    def data(self) -> bytes | None:
+        """The payload; ``None`` where there is an error."""
+
+    @property
+    def timestamp(self) -> int | None:
+        """Nanoseconds since the epoch; ``None``: the host fills in its time."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error; ``None`` where there is data."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+def channel(capacity: int = 1024, *, max_bytes: int = 67108864, event_size: int = 262144) -> tuple[Sender, Receiver]:
+    """A channel from producer threads to a ``PushInstance`` (``chan source.PushEvent`` of the Go SDK).
+
+    Args:
+        capacity: events that wait in it at most.
+        max_bytes: bytes that wait in it at most; a larger event passes alone.
+        event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+
+    Raises:
+        TypeError: an option is no ``int``.
+        ValueError: an option is out of range.
+    """
+
+@final
+class Receiver:
+    """The end of a channel that one ``PushInstance`` reads from."""
+
+    def __new__(cls, made_by_channel: Never, /) -> Self: ...
+    @property
+    def event_size(self) -> int:
+        """Bytes of the largest payload of one event."""
+
+@final
+class Sender:
+    """The producers' end of a channel. Safe to use from any thread.
+
+    The source ends when the last clone is closed or gone. As a context manager it closes itself; an exception that
+    leaves the block is the source's error.
+    """
+
+    def __new__(cls, made_by_channel: Never, /) -> Self: ...
+    @property
+    def event_size(self) -> int:
+        """Bytes of the largest payload of one event.
+
+        Raises:
+            ChannelClosedError: this sender was closed.
+        """
+
+    @property
+    def closed(self) -> bool:
+        """Whether this sender was closed, or the source has ended."""
+
+    def send(self, item: _Item, timestamp: _Timestamp | None = None, *, timeout: _Seconds | None = None) -> None:
+        """Sends one event, or the error of a ``PushEvent``; waits while the channel is full, with the GIL free.
+
+        Args:
+            item: any buffer, ``(buffer, timestamp)`` or a ``PushEvent``; ``bytes`` go by reference.
+            timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
+            timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
+
+        Raises:
+            ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
+            ChannelFullError: the channel was full until the timeout; the event is still the caller's.
+            EventTooLargeError: the payload is larger than the event size.
+            TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+            ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
+        """
+
+    def send_many(self, items: Iterable[_Item], *, timeout: _Seconds | None = None) -> int:
+        """Sends events, faster than one by one. Of an iterator no item is consumed before the one in front was sent.
+
+        Args:
+            items: each as in :meth:`send`.
+            timeout: seconds or a ``timedelta`` for all of them; ``None`` waits without limit.
+
+        Returns:
+            How many were sent: all.
+
+        Raises:
+            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` says how many went before it.
+        """
+
+    def clone(self) -> Sender:
+        """A sender for another producer, closed on its own.
+
+        Raises:
+            ChannelClosedError: this sender was closed.
+        """
+
+    def close(self, error: _Error | None = None) -> None:
+        """Closes this sender; the source ends with the last one. Idempotent.
+
+        Args:
+            error: ends the source with this error, after the events that were sent before.
+
+        Raises:
+            TypeError: the error is no exception.
+        """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+@final
+class PullInstance:
+    """An event source that a function fills, event by event (``source.NewPullInstance`` of the Go SDK).
+
+    Args:
+        function: is called with the instance's context and a writer and writes one event; or it raises ``Timeout`` for
+            none for now, ``EOF`` for the end, or anything else, which ends the source with that error.
+        context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` after which a batch is delivered as it is (``WithInstanceTimeout``); 0 takes
+            what is there.
+        close: is called once when the source is closed, after the context was cancelled (``WithInstanceClose``).
+        batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
+        event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
+        progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+
+    Raises:
+        TypeError: the function or a callback is not callable, or an option is of a wrong type.
+        ValueError: an option is out of range.
+    """
+
+    def __new__(
+        cls,
+        function: Callable[[Context, EventWriter], object],
+        /,
+        *,
+        context: Context | None = None,
+        timeout: _Seconds = 0.03,
+        close: Callable[[], object] | None = None,
+        batch_size: int = 128,
+        event_size: int = 262144,
+        progress: Callable[[], tuple[float, str]] | None = None,
+    ) -> Self: ...
+    @property
+    def context(self) -> Context:
+        """The instance's context, cancelled when it is closed."""
+
+    @property
+    def events(self) -> EventBatch:
+        """The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``)."""
+
+    @events.setter
+    def events(self, events: EventBatch) -> None: ...
+    def next_batch(self, batch: EventBatch, /) -> int:
+        """Appends events to the batch until it is full or the timeout is over (``sdk.NextBatcher``).
+
+        Returns:
+            How many were appended, at least 1.
+
+        Raises:
+            Timeout: there is no event for now.
+            EOF: the source has ended.
+            BatchFullError: the batch was full already.
+            Exception: what the function raised, once; ``EOF`` from then on. What stops a call that has events is
+                raised by the next.
+        """
+
+    def progress(self) -> tuple[float, str]:
+        """How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback."""
+
+    def close(self) -> None:
+        """Cancels the context, then calls the close callback. Idempotent."""
+
+@final
+class PushInstance:
+    """An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
+
+    The event size is the channel's.
+
+    Args:
+        receiver: the receiving end of a channel; one instance reads from it.
+        context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` after which a batch is delivered as it is (``WithInstanceTimeout``); 0 takes
+            what is there.
+        close: is called once when the source is closed, after context and channel (``WithInstanceClose``).
+        batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
+        progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+
+    Raises:
+        PluginError: another instance reads from the receiver.
+        TypeError: a callback is not callable, or an option is of a wrong type.
+        ValueError: an option is out of range.
+    """
+
+    def __new__(
+        cls,
+        receiver: Receiver,
+        /,
+        *,
+        context: Context | None = None,
+        timeout: _Seconds = 0.03,
+        close: Callable[[], object] | None = None,
+        batch_size: int = 128,
+        progress: Callable[[], tuple[float, str]] | None = None,
+    ) -> Self: ...
+    @property
+    def context(self) -> Context:
+        """The instance's context, cancelled when it is closed."""
+
+    @property
+    def events(self) -> EventBatch:
+        """The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``).
+
+        Raises:
+            ValueError: the batch's event size is smaller than the channel's.
+        """
+
+    @events.setter
+    def events(self, events: EventBatch) -> None: ...
+    def next_batch(self, batch: EventBatch, /) -> int:
+        """Appends events to the batch until it is full or the timeout is over (``sdk.NextBatcher``).
+
+        Returns:
+            How many were appended, at least 1.
+
+        Raises:
+            Timeout: there is no event for now.
+            EOF: the source has ended.
+            BatchFullError: the batch was full already.
+            Exception: what a producer sent as the source's error, once; ``EOF`` from then on. What stops a call that
+                has events is raised by the next.
+        """
+
+    def progress(self) -> tuple[float, str]:
+        """How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback."""
+
+    def close(self) -> None:
+        """Cancels the context, closes the channel, which wakes its senders, then calls the close callback.
+
+        Idempotent.
+        """
+
+@final
+class HostLog:
+    """The log of one initialised plugin, as the host takes it. Not public."""
+
+    def __new__(cls, made_by_init: Never, /) -> Self: ...
+    @property
+    def open(self) -> bool:
+        """Whether the host still takes lines: until destroy."""
+
+    def log(self, level: int, text: str) -> None:
+        """Logs with a severity as Python's ``logging`` counts it."""
+
+def stub() -> bytes:
+    """The library in front, before a plugin was put into it. Not public."""
+
+def host() -> bytes:
+    """The native host, a program. Not public."""

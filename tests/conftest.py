@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Machines differ: no example may fail for having been slow. HYPOTHESIS_PROFILE=slow looks harder.
+_common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("fast", max_examples=50, **_common)
+settings.register_profile("slow", max_examples=2000, **_common)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+class Running:
+    """A function on a thread of its own."""
+
+    def __init__(self, function):
+        self._function = function
+        self._outcome = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            self._outcome = (self._function(), None)
+        except BaseException as error:
+            self._outcome = (None, error)
+
+    @property
+    def ended(self):
+        return not self._thread.is_alive()
+
+    def join(self):
+        self._thread.join(10)
+        assert self.ended, f"{self._function} hangs"
+
+    def result(self):
+        """What the function returned or raised."""
+        self.join()
+        value, error = self._outcome
+        if error is not None:
+            raise error
+        return value
+
+
+@pytest.fixture
+def in_thread():
+    """Runs a function on a thread of its own; none may be left when the test is over."""
+    started = []
+
+    def start(function):
+        started.append(Running(function))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.join()

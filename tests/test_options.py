@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falco_plugin.source import BaseInstance, EventBatch, PullInstance, PushEvent, PushInstance, channel
+
+LARGEST_EVENT = 2**32 - 1 - 38
+LATEST = 2**64 - 2
+
+# The warning comes once a process; which test meets it depends on the order.
+pytestmark = pytest.mark.filterwarnings("ignore:the timestamp .* looks like:RuntimeWarning")
+
+
+def pull(**options):
+    return PullInstance(lambda context, writer: None, **options)
+
+
+def push(**options):
+    return PushInstance(channel()[1], **options)
+
+
+WITH_BATCH_SIZE = [EventBatch, BaseInstance, pull, push]
+WITH_EVENT_SIZE = [EventBatch, BaseInstance, pull, channel]
+WITH_TIMEOUT = [pull, push]
+
+
+def table(makers, option, values):
+    return [
+        pytest.param(make, option, value, id=f"{make.__name__}-{option}={value}") for make in makers for value in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "value"),
+    [
+        *table(WITH_BATCH_SIZE, "batch_size", [0, -1, 2**32, 2**70]),
+        *table(WITH_EVENT_SIZE, "event_size", [0, -1, LARGEST_EVENT + 1, 2**32, 2**70]),
+        *table(WITH_TIMEOUT, "timeout", [-1, -0.001, math.nan, -math.inf, timedelta(microseconds=-1)]),
+        *table([channel], "capacity", [0, -1, 2**70]),
+        *table([channel], "max_bytes", [0, -1, 2**70]),
+    ],
+)
+def test_a_value_out_of_range_is_refused_naming_option_and_range(make, option, value):
+    with pytest.raises(ValueError, match=rf"^{option} must be ") as caught:
+        make(**{option: value})
+    text = str(caught.value)
+    assert str(value) in text
+    assert ("0 seconds or more" if option == "timeout" else "1 to ") in text
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "value"),
+    [
+        *table(WITH_BATCH_SIZE, "batch_size", [1.0, "1", True]),
+        *table(WITH_EVENT_SIZE, "event_size", [1.0, "1", True]),
+        *table(WITH_TIMEOUT, "timeout", ["1", True, b"1"]),
+        *table([channel], "capacity", [1.0, "1", True]),
+        *table([channel], "max_bytes", [1.0, "1", True]),
+        *table([pull, push], "close", [1, "close"]),
+        *table([pull, push], "progress", [1, "progress"]),
+        *table([pull, push, BaseInstance], "context", ["context"]),
+    ],
+)
+def test_a_value_of_another_type_is_refused_naming_the_option(make, option, value):
+    with pytest.raises(TypeError, match="parent" if make is BaseInstance and option == "context" else option):
+        make(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "value"),
+    [
+        *table(WITH_BATCH_SIZE, "batch_size", [1, 2**32 - 1]),
+        *table(WITH_EVENT_SIZE, "event_size", [1, LARGEST_EVENT]),
+        *table(WITH_TIMEOUT, "timeout", [0, 0.5, 1, math.inf, 1e300, timedelta(0), timedelta.max]),
+        *table([channel], "capacity", [1, 2**40]),
+        *table([channel], "max_bytes", [1, 2**40]),
+    ],
+)
+def test_both_ends_of_a_range_are_taken_without_allocating_that_much(make, option, value):
+    made = make(**{option: value})
+    holder = getattr(made, "events", made)
+    if option == "batch_size":
+        assert holder.batch_size == value
+    elif option == "event_size":
+        assert (holder[0] if isinstance(holder, tuple) else holder).event_size == value
+
+
+def test_the_defaults_of_an_instance_are_those_of_a_batch():
+    for make in (BaseInstance, pull, push):
+        assert (make().events.batch_size, make().events.event_size) == (128, 262_144)
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, timedelta(days=-1)])
+def test_send_refuses_a_bad_timeout(timeout):
+    sender, _receiver = channel()
+    for send in (lambda: sender.send(b"a", timeout=timeout), lambda: sender.send_many([b"a"], timeout=timeout)):
+        with pytest.raises(ValueError, match="timeout must be 0 seconds or more"):
+            send()
+
+
+@pytest.mark.parametrize("timeout", [math.inf, timedelta.max, 10**30])
+def test_a_timeout_beyond_all_clocks_waits(timeout):
+    sender, _receiver = channel()
+    sender.send(b"a", timeout=timeout)
+    instance = PullInstance(lambda context, writer: writer.write(b"a"), timeout=timeout, batch_size=3)
+    assert instance.next_batch(instance.events) == 3
+
+
+class Nowhere(tzinfo):
+    def utcoffset(self, moment):
+        return None
+
+
+def in_batch(timestamp):
+    batch = EventBatch()
+    batch.append(b"", timestamp)
+    return batch[0].timestamp
+
+
+def in_pair(timestamp):
+    batch = EventBatch()
+    batch.append((b"", timestamp))
+    return batch[0].timestamp
+
+
+def in_event(timestamp):
+    return PushEvent(b"", timestamp).timestamp
+
+
+def in_writer(timestamp):
+    batch = EventBatch()
+    with batch.writer() as writer:
+        writer.timestamp = timestamp
+        assert writer.timestamp == timestamp or not isinstance(timestamp, int)
+    return batch[0].timestamp
+
+
+def in_channel(timestamp):
+    sender, receiver = channel()
+    sender.send(b"", timestamp)
+    batch = EventBatch()
+    PushInstance(receiver, timeout=0).next_batch(batch)
+    return batch[0].timestamp
+
+
+TIMESTAMP_PLACES = [in_batch, in_pair, in_event, in_writer, in_channel]
+
+
+@pytest.mark.parametrize("place", TIMESTAMP_PLACES)
+class TestTimestamp:
+    @pytest.mark.parametrize(
+        ("value", "error", "text"),
+        [
+            (-1, ValueError, r"0 to 2\*\*64 - 2"),
+            (2**64 - 1, ValueError, r"0 to 2\*\*64 - 2"),
+            (2**64, ValueError, r"0 to 2\*\*64 - 2"),
+            (10**40, ValueError, r"0 to 2\*\*64 - 2"),
+            (1.7e18, TypeError, r"int\(seconds \* 1_000_000_000\)"),
+            (math.nan, TypeError, "int"),
+            ("2024-01-01", TypeError, "aware datetime, not str"),
+            (True, TypeError, "not bool"),
+            (timedelta(1), TypeError, "not timedelta"),
+            (datetime(2024, 1, 1), ValueError, "naive datetime"),
+            (datetime(2024, 1, 1, tzinfo=Nowhere()), ValueError, "naive datetime"),
+            (datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), ValueError, "before 1970"),
+            # 1970-01-01 in local time, but before the epoch.
+            (datetime(1970, 1, 1, tzinfo=timezone(timedelta(hours=1))), ValueError, "before 1970"),
+        ],
+    )
+    def test_a_bad_one_is_refused_with_what_to_write_instead(self, place, value, error, text):
+        with pytest.raises(error, match=text):
+            place(value)
+
+    def test_a_datetime_after_2554_is_refused_as_too_late(self, place):
+        # 2**64 ns after the epoch is in the year 2554.
+        with pytest.raises(ValueError, match="timestamp must") as caught:
+            place(datetime(2600, 1, 1, tzinfo=UTC))
+        assert "before 1970" not in str(caught.value)
+
+    @pytest.mark.parametrize("value", [None, 0, 1, 1_700_000_000_123_456_789, LATEST])
+    def test_a_good_one_arrives_as_it_is(self, place, value):
+        assert place(value) == value
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            (datetime(1970, 1, 1, tzinfo=UTC), 0),
+            (datetime(2024, 2, 29, 12, 0, 0, 1, tzinfo=UTC), 1_709_208_000_000_001_000),
+            (datetime(2024, 2, 29, 12, 0, 0, 999_999, tzinfo=timezone(timedelta(hours=2))), 1_709_200_800_999_999_000),
+            (datetime(2500, 1, 1, tzinfo=UTC), 16_725_225_600_000_000_000),
+        ],
+    )
+    def test_an_aware_datetime_is_exact_to_the_microsecond(self, place, value, expected):
+        assert place(value) == expected
+
+
+@given(
+    moment=st.datetimes(datetime(1970, 1, 2), datetime(2554, 1, 1)),
+    offset=st.timedeltas(timedelta(hours=-23), timedelta(hours=23)),
+)
+def test_any_aware_datetime_is_exact(moment, offset):
+    moment = moment.replace(tzinfo=timezone(offset))
+    elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    assert in_event(moment) == elapsed // timedelta(microseconds=1) * 1000
+
+
+@given(st.integers(0, LATEST))
+def test_any_int_of_the_range_is_kept(timestamp):
+    assert in_batch(timestamp) == timestamp
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "unit"),
+    [(1_700_000_000, "seconds"), (1_700_000_000_000, "milliseconds"), (1_700_000_000_000_000, "microseconds")],
+)
+def test_a_timestamp_that_looks_like_another_unit_warns_once_in_a_process(timestamp, unit):
+    code = (
+        "import warnings\n"
+        "from falco_plugin.source import EventBatch\n"
+        "batch = EventBatch()\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    batch.append(b'', 1_700_000_000_000_000_000)\n"
+        "    assert not caught, caught\n"
+        f"    for _ in range(3): batch.append(b'', {timestamp})\n"
+        "print(len(caught), caught[0].category.__name__, caught[0].message)\n"
+        "print(batch[1].timestamp)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    warning, kept = done.stdout.splitlines()
+    assert warning.startswith("1 RuntimeWarning ")
+    assert f"looks like {unit} " in warning
+    assert kept == str(timestamp)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: EventBatch().append("text"),
+        lambda: EventBatch().extend(["text"]),
+        lambda: PushEvent("text"),
+        lambda: channel()[0].send("text"),
+        lambda: channel()[0].send_many(["text"]),
+        lambda: channel()[0].send(("text", 1)),
+    ],
+)
+def test_text_is_refused_everywhere_with_what_to_write(use):
+    with pytest.raises(TypeError, match=r"must be bytes, not str: give text\.encode\(\)"):
+        use()

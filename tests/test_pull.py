@@ -1,0 +1,542 @@
+from __future__ import annotations
+
+import gc
+import logging
+import time
+import traceback
+import weakref
+
+import pytest
+
+from falco_plugin.source import (
+    EOF,
+    BaseInstance,
+    BatchFullError,
+    Context,
+    EventBatch,
+    EventTooLargeError,
+    Instance,
+    PluginError,
+    PullInstance,
+    PushEvent,
+    Timeout,
+)
+
+NOW = 1_700_000_000_000_000_000
+LONG = 60
+
+
+def contents(batch):
+    return [(batch[index].data, batch[index].timestamp) for index in range(len(batch))]
+
+
+def data(batch):
+    return [payload for payload, _ in contents(batch)]
+
+
+class Script:
+    """A pull function that goes through steps: bytes are written, exceptions raised, functions called."""
+
+    def __init__(self, *steps, last=EOF):
+        self.steps = list(steps)
+        self.last = last
+        self.calls = 0
+
+    def __call__(self, context, writer):
+        self.calls += 1
+        step = self.steps.pop(0) if self.steps else self.last
+        if isinstance(step, bytes):
+            writer.write(step)
+        elif isinstance(step, type | BaseException):
+            raise step
+        else:
+            step(context, writer)
+
+
+class TestResults:
+    """Each row of "next_batch, common to pull and push" and of "Pull"."""
+
+    def test_a_full_batch_returns_at_once_and_does_not_ask_for_more(self):
+        function = Script(b"a", b"b", b"c")
+        instance = PullInstance(function, timeout=LONG, batch_size=2)
+        started = time.monotonic()
+        assert instance.next_batch(instance.events) == 2
+        assert time.monotonic() - started < LONG / 2
+        assert data(instance.events) == [b"a", b"b"]
+        assert function.calls == 2
+
+    def test_a_timeout_of_the_function_returns_what_there_is_and_the_source_goes_on(self):
+        function = Script(b"a", Timeout, Timeout, b"b", last=Timeout)
+        instance = PullInstance(function, timeout=LONG)
+        batch = EventBatch()
+        assert instance.next_batch(batch) == 1
+        with pytest.raises(Timeout):
+            instance.next_batch(batch)
+        assert instance.next_batch(batch) == 1
+        assert data(batch) == [b"a", b"b"]
+        with pytest.raises(Timeout):
+            instance.next_batch(batch)
+
+    def test_an_end_of_the_function_ends_the_source_for_good(self):
+        function = Script(EOF, b"never")
+        instance = PullInstance(function, timeout=LONG)
+        for _ in range(3):
+            with pytest.raises(EOF):
+                instance.next_batch(instance.events)
+        assert function.calls == 1
+        assert len(instance.events) == 0
+
+    def test_any_other_error_ends_the_source_and_is_raised_once(self):
+        error = OSError("disk gone")
+        function = Script(error, b"never")
+        instance = PullInstance(function, timeout=LONG)
+        with pytest.raises(OSError, match="disk gone") as caught:
+            instance.next_batch(instance.events)
+        assert caught.value is error
+        for _ in range(2):
+            with pytest.raises(EOF):
+                instance.next_batch(instance.events)
+        assert function.calls == 1
+
+    @pytest.mark.parametrize("end", [EOF(), ValueError("x"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
+    def test_never_both_events_and_an_end(self, end):
+        function = Script(b"a", b"b", end, b"never")
+        instance = PullInstance(function, timeout=LONG)
+        batch = EventBatch()
+        assert instance.next_batch(batch) == 2
+        with pytest.raises(type(end)):
+            instance.next_batch(batch)
+        with pytest.raises(EOF):
+            instance.next_batch(batch)
+        assert data(batch) == [b"a", b"b"]
+        # The author's code is not called again once it has said that it ends.
+        assert function.calls == 3
+
+    @pytest.mark.parametrize("failure", [Timeout, EOF, ValueError("x")], ids=repr)
+    def test_the_event_of_a_failing_call_is_not_part_of_the_batch(self, failure):
+        def half(context, writer):
+            writer.write(b"half an ev")
+            raise failure
+
+        instance = PullInstance(Script(b"whole", half), timeout=LONG)
+        batch = EventBatch()
+        assert instance.next_batch(batch) == 1
+        with pytest.raises((Timeout, EOF, ValueError)):
+            instance.next_batch(batch)
+        assert data(batch) == [b"whole"]
+
+    def test_a_function_slower_than_the_clock_yields_one_event_a_call(self):
+        def slow(context, writer):
+            time.sleep(0.03)
+            writer.write(b"slow")
+
+        instance = PullInstance(slow, timeout=0.001)
+        for _ in range(3):
+            batch = EventBatch()
+            assert instance.next_batch(batch) == 1
+            assert data(batch) == [b"slow"]
+
+    def test_a_timeout_of_0_makes_one_attempt(self):
+        function = Script(b"a", Timeout, b"b", b"c")
+        instance = PullInstance(function, timeout=0)
+        batch = EventBatch()
+        assert instance.next_batch(batch) == 1
+        with pytest.raises(Timeout):
+            instance.next_batch(batch)
+        assert function.calls == 2
+        assert instance.next_batch(batch) == 1
+        assert instance.next_batch(batch) == 1
+        assert data(batch) == [b"a", b"b", b"c"]
+
+    def test_the_clock_starts_again_at_each_call(self):
+        # Were it not so, the second call would find it run out after its first event.
+        pauses = [0.04] * 60
+        instance = PullInstance(lambda context, writer: time.sleep(pauses.pop()), timeout=1, batch_size=128)
+        assert 2 <= instance.next_batch(instance.events) < 60
+        fresh = EventBatch(2)
+        assert instance.next_batch(fresh) == 2
+
+    @pytest.mark.parametrize("which", ["own", "users"])
+    def test_a_cancelled_context_ends_the_source_without_asking(self, which):
+        parent = Context()
+        function = Script(last=lambda context, writer: None)
+        instance = PullInstance(function, context=parent, timeout=0)
+        assert instance.next_batch(instance.events) == 1
+        (instance.context if which == "own" else parent).cancel()
+        batch = EventBatch()
+        for _ in range(2):
+            with pytest.raises(EOF):
+                instance.next_batch(batch)
+        assert (function.calls, len(batch)) == (1, 0)
+        assert parent.cancelled is (which == "users")
+
+    def test_a_cancel_in_between_returns_what_there_is_and_then_the_end(self):
+        def cancels(context, writer):
+            context.cancel()
+            writer.write(b"the last")
+
+        function = Script(b"a", cancels, b"never")
+        instance = PullInstance(function, timeout=LONG)
+        batch = EventBatch()
+        assert instance.next_batch(batch) == 2
+        with pytest.raises(EOF):
+            instance.next_batch(batch)
+        assert data(batch) == [b"a", b"the last"]
+        assert function.calls == 2
+
+    def test_the_context_goes_before_the_function_and_the_clock(self):
+        function = Script(b"never")
+        instance = PullInstance(function, timeout=0)
+        instance.context.cancel()
+        with pytest.raises(EOF):
+            instance.next_batch(instance.events)
+        assert function.calls == 0
+
+    def test_an_event_without_a_timestamp_never_has_that_of_the_event_before(self):
+        def step(timestamp):
+            def write(context, writer):
+                assert writer.timestamp is None
+                writer.timestamp = timestamp
+
+            return write
+
+        function = Script(step(NOW), step(None), step(NOW + 1), step(None))
+        instance = PullInstance(function, timeout=LONG, batch_size=2)
+        batch = instance.events
+        assert instance.next_batch(batch) == 2
+        assert contents(batch) == [(b"", NOW), (b"", None)]
+        batch.clear()
+        assert instance.next_batch(batch) == 2
+        assert contents(batch) == [(b"", NOW + 1), (b"", None)]
+
+    def test_a_function_that_writes_nothing_makes_an_empty_event(self):
+        instance = PullInstance(lambda context, writer: None, timeout=LONG, batch_size=3)
+        assert instance.next_batch(instance.events) == 3
+        assert contents(instance.events) == [(b"", None)] * 3
+
+    def test_a_thousand_empty_events_in_a_row_are_warned_of(self, caplog):
+        instance = PullInstance(lambda context, writer: None, timeout=LONG, batch_size=999)
+        with caplog.at_level(logging.WARNING, "falco_plugin"):
+            instance.next_batch(instance.events)
+            assert caplog.text == ""
+            instance.next_batch(EventBatch(1))
+        assert "1000 times in a row" in caplog.text
+        assert "falco_plugin.Timeout" in caplog.text
+
+    def test_a_full_batch_is_refused_before_the_function_is_called(self):
+        function = Script(b"a")
+        instance = PullInstance(function, timeout=LONG)
+        batch = EventBatch(1)
+        batch.append(b"old")
+        with pytest.raises(BatchFullError):
+            instance.next_batch(batch)
+        assert function.calls == 0
+        assert data(batch) == [b"old"]
+        batch.clear()
+        assert instance.next_batch(batch) == 1
+
+
+class TestFunction:
+    def test_gets_the_instances_context_and_a_writer(self):
+        seen = []
+        parent = Context()
+        instance = PullInstance(lambda *arguments: seen.append(arguments), context=parent, batch_size=1)
+        instance.next_batch(instance.events)
+        ((context, _writer),) = seen
+        assert context is instance.context
+        assert context is not parent
+
+    @pytest.mark.parametrize("function", [None, 5, b"bytes", "text"])
+    def test_must_be_callable(self, function):
+        with pytest.raises(TypeError, match="function must be callable with"):
+            PullInstance(function)
+
+    @pytest.mark.parametrize("value", [b"event", "event", bytearray(b"event"), memoryview(b"event")])
+    def test_that_returns_an_event_is_told_to_write_it(self, value):
+        instance = PullInstance(lambda context, writer: value)
+        with pytest.raises(TypeError, match=r"writer\.write\(data\)"):
+            instance.next_batch(instance.events)
+        with pytest.raises(EOF):
+            instance.next_batch(instance.events)
+        assert len(instance.events) == 0
+
+    def test_may_return_what_write_returns(self):
+        instance = PullInstance(lambda context, writer: writer.write(b"abc"), batch_size=1)
+        assert instance.next_batch(instance.events) == 1
+
+    @pytest.mark.parametrize(
+        ("stray", "meant"), [(EOFError("x"), "EOF"), (StopIteration("x"), "EOF"), (TimeoutError("x"), "Timeout")]
+    )
+    def test_that_raises_what_looks_like_a_signal_is_told_which_was_meant(self, stray, meant):
+        instance = PullInstance(Script(stray))
+        with pytest.raises(PluginError, match=rf"{type(stray).__name__}: x \(.*falco_plugin\.{meant}\)") as caught:
+            instance.next_batch(instance.events)
+        assert type(caught.value) is PluginError
+        assert caught.value.__cause__ is stray
+        with pytest.raises(EOF):
+            instance.next_batch(instance.events)
+
+    def test_that_raises_shows_its_own_place(self):
+        def author(context, writer):
+            raise ValueError("own error")
+
+        instance = PullInstance(author)
+        with pytest.raises(ValueError, match="own error") as caught:
+            instance.next_batch(instance.events)
+        assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "author"
+
+    def test_that_writes_too_much_ends_the_source_unless_it_catches_that(self):
+        def catches(context, writer):
+            writer.write(b"12")
+            with pytest.raises(EventTooLargeError):
+                writer.write(b"345")
+
+        def does_not_catch(context, writer):
+            writer.write(b"12345")
+
+        function = Script(b"a", catches, b"b", does_not_catch, b"never")
+        instance = PullInstance(function, timeout=LONG, event_size=4)
+        batch = EventBatch(16, 4)
+        assert instance.next_batch(batch) == 2
+        with pytest.raises(EventTooLargeError) as caught:
+            instance.next_batch(batch)
+        assert (caught.value.size, caught.value.event_size) == (5, 4)
+        with pytest.raises(EOF):
+            instance.next_batch(batch)
+        assert data(batch) == [b"a", b"b"]
+
+    @pytest.mark.parametrize("own_batch", [True, False])
+    def test_cannot_call_its_own_instance(self, own_batch):
+        errors = []
+
+        def again(context, writer):
+            with pytest.raises(PluginError) as caught:
+                instance.next_batch(instance.events if own_batch else EventBatch())
+            errors.append(str(caught.value))
+            writer.write(b"went on")
+
+        instance = PullInstance(again, batch_size=1)
+        assert instance.next_batch(instance.events) == 1
+        assert data(instance.events) == [b"went on"]
+        assert ("in use elsewhere" if own_batch else "must not call its own instance") in errors[0]
+
+    def test_a_second_thread_cannot_call_the_instance_meanwhile(self, in_thread):
+        def meanwhile(context, writer):
+            with pytest.raises(PluginError, match="two threads"):
+                in_thread(lambda: instance.next_batch(EventBatch())).result()
+
+        instance = PullInstance(meanwhile, batch_size=1)
+        assert instance.next_batch(instance.events) == 1
+
+    def test_the_batch_belongs_to_the_call_while_it_runs(self):
+        def looks(context, writer):
+            for use in (lambda: batch.append(b"x"), batch.clear, lambda: len(batch), lambda: batch[0]):
+                with pytest.raises(PluginError, match="in use elsewhere"):
+                    use()
+            writer.write(b"a")
+
+        batch = EventBatch(1)
+        instance = PullInstance(looks)
+        assert instance.next_batch(batch) == 1
+        assert data(batch) == [b"a"]
+
+
+class TestWriter:
+    def test_a_writer_that_is_kept_raises_after_its_call(self):
+        kept = []
+
+        def keeps(context, writer):
+            kept.append(writer)
+            writer.write(b"a")
+
+        instance = PullInstance(keeps, batch_size=1)
+        assert instance.next_batch(instance.events) == 1
+        (writer,) = kept
+        for use in (lambda: writer.write(b"late"), lambda: writer.reserve(1), lambda: writer.timestamp):
+            with pytest.raises(PluginError, match="only during the call"):
+                use()
+        assert data(instance.events) == [b"a"]
+
+    def test_a_writer_raises_on_another_thread(self, in_thread):
+        def passes_on(context, writer):
+            with pytest.raises(PluginError, match=r"source\.channel\(\)"):
+                in_thread(lambda: writer.write(b"foreign")).result()
+            writer.write(b"own")
+
+        instance = PullInstance(passes_on, batch_size=1)
+        assert instance.next_batch(instance.events) == 1
+        assert data(instance.events) == [b"own"]
+
+    def test_a_view_that_is_kept_changes_no_event(self):
+        views = []
+
+        def reserves(context, writer):
+            view = writer.reserve(4)
+            view[:] = b"good"
+            views.append(view)
+            writer.commit(4)
+            for each in views:
+                each[:] = b"evil"
+
+        instance = PullInstance(reserves, timeout=LONG, batch_size=4)
+        assert instance.next_batch(instance.events) == 4
+        assert data(instance.events) == [b"good"] * 4
+
+
+class TestClose:
+    def test_cancels_the_instances_context_and_then_calls_the_callback_once(self):
+        seen = []
+        parent = Context()
+        instance = PullInstance(Script(b"a"), context=parent, close=lambda: seen.append(instance.context.cancelled))
+        instance.close()
+        instance.close()
+        assert seen == [True]
+        assert parent.cancelled is False
+
+    def test_the_source_has_ended_after_it(self):
+        function = Script(b"a")
+        instance = PullInstance(function)
+        instance.close()
+        for _ in range(2):
+            with pytest.raises(EOF):
+                instance.next_batch(instance.events)
+        assert function.calls == 0
+
+    def test_the_callback_may_use_the_instance(self):
+        seen = []
+
+        def close():
+            with pytest.raises(EOF):
+                instance.next_batch(instance.events)
+            instance.close()
+            seen.append(instance.progress())
+
+        instance = PullInstance(Script(b"a"), close=close)
+        instance.close()
+        assert seen == [(0.0, "")]
+
+    def test_wakes_a_function_that_waits_on_its_context(self, in_thread):
+        instance = PullInstance(lambda context, writer: context.wait(LONG), timeout=LONG)
+        running = in_thread(lambda: instance.next_batch(instance.events))
+        time.sleep(0.02)
+        instance.close()
+        assert running.result() == 1
+        with pytest.raises(EOF):
+            instance.next_batch(EventBatch())
+
+
+class TestProgress:
+    def test_is_nothing_where_no_callback_is_given(self):
+        assert PullInstance(Script()).progress() == (0.0, "")
+        assert BaseInstance().progress() == (0.0, "")
+
+    def test_is_what_the_callback_says(self):
+        assert PullInstance(Script(), progress=lambda: (0.25, "1 of 4")).progress() == (0.25, "1 of 4")
+
+    def test_passes_on_what_the_callback_raises(self):
+        with pytest.raises(ZeroDivisionError):
+            PullInstance(Script(), progress=lambda: 1 / 0).progress()
+
+
+class TestEvents:
+    def test_has_the_sizes_that_were_asked_for(self):
+        instance = PullInstance(Script(), batch_size=5, event_size=77)
+        assert (instance.events.batch_size, instance.events.event_size) == (5, 77)
+        assert isinstance(instance, Instance)
+
+    def test_can_be_another_batch_but_nothing_else(self):
+        instance = PullInstance(Script(b"a"))
+        batch = EventBatch(1, 8)
+        instance.events = batch
+        assert instance.events is batch
+        with pytest.raises(TypeError):
+            instance.events = [b"a"]
+        assert instance.events is batch
+
+    def test_next_batch_takes_nothing_else(self):
+        with pytest.raises(TypeError):
+            PullInstance(Script(b"a")).next_batch([])
+
+
+class Merged(BaseInstance):
+    """An instance of one's own that is built on two others."""
+
+    def __init__(self, *parts, **options):
+        super().__init__(**options)
+        self.parts = parts
+
+    def next_batch(self, batch):
+        return sum(part.next_batch(batch) for part in self.parts)
+
+
+class TestBuiltOnAnother:
+    def test_events_of_both_are_in_the_batch_in_the_order_of_the_calls(self):
+        one = PullInstance(Script(b"a", b"b", Timeout, b"c"), timeout=LONG)
+        two = PullInstance(Script(b"1", Timeout, b"2", b"3"), timeout=LONG)
+        merged = Merged(one, two, batch_size=8)
+        batch = merged.events
+        assert merged.next_batch(batch) == 3
+        assert data(batch) == [b"a", b"b", b"1"]
+        # It appends and never clears.
+        assert merged.next_batch(batch) == 3
+        assert data(batch) == [b"a", b"b", b"1", b"c", b"2", b"3"]
+        with pytest.raises(EOF):
+            merged.next_batch(batch)
+
+    def test_the_second_is_refused_where_the_first_has_filled_the_batch(self):
+        two = Script(b"1")
+        merged = Merged(
+            PullInstance(Script(b"a", b"b"), timeout=LONG), PullInstance(two, timeout=LONG), batch_size=2
+        )
+        with pytest.raises(BatchFullError):
+            merged.next_batch(merged.events)
+        assert data(merged.events) == [b"a", b"b"]
+        assert two.calls == 0
+
+    def test_an_instance_may_read_another_from_its_function(self):
+        inner = PullInstance(Script(b"one", b"two"), timeout=LONG)
+
+        def outer(context, writer):
+            batch = EventBatch(1)
+            inner.next_batch(batch)
+            writer.write(batch[0].data.upper())
+
+        instance = PullInstance(outer, timeout=LONG)
+        assert instance.next_batch(instance.events) == 2
+        assert data(instance.events) == [b"ONE", b"TWO"]
+        with pytest.raises(EOF):
+            instance.next_batch(instance.events)
+
+    def test_items_of_a_batch_can_go_into_another(self):
+        instance = PullInstance(Script(b"a", b"b"), timeout=LONG)
+        batch, other = EventBatch(), EventBatch()
+        instance.next_batch(batch)
+        assert other.extend(batch[index] for index in range(len(batch))) == 2
+        assert other[0] == PushEvent(b"a")
+
+    def test_base_instance_asks_for_next_batch(self):
+        with pytest.raises(PluginError, match="BaseInstance must define next_batch"):
+            BaseInstance().next_batch(EventBatch())
+
+    def test_the_context_of_a_base_instance_is_below_the_users(self):
+        parent = Context()
+        instance = BaseInstance(context=parent)
+        assert instance.context is not parent
+        parent.cancel()
+        assert instance.context.cancelled is True
+
+
+def test_an_instance_in_a_cycle_with_its_function_is_collected():
+    class Reader:
+        def __init__(self):
+            self.instance = PullInstance(self.pull, close=self.close)
+
+        def pull(self, context, writer):
+            raise EOF
+
+        def close(self):
+            pass
+
+    reader = weakref.ref(Reader())
+    gc.collect()
+    assert reader() is None

@@ -1,0 +1,184 @@
+"""Wrong uses. mypy and pyright must both refuse each of them: an ignore that is not needed is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from falco_plugin import Context, Event, OpenParam, Plugin, source
+
+
+class OpenReturnsInt(Plugin):
+    name = "wrong"
+
+    def open(self, params: str) -> int:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        return 1
+
+
+class OpenReturnsNone(Plugin):
+    name = "wrong"
+
+    def open(self, params: str, context: Context) -> None: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class OpenTakesInt(Plugin):
+    name = "wrong"
+
+    def open(self, params: int) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        return source.PullInstance(good_pull)
+
+
+class OpenTakesNothing(Plugin):
+    name = "wrong"
+
+    def open(self) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        return source.PullInstance(good_pull)
+
+
+class OpenTakesThree(Plugin):
+    name = "wrong"
+
+    def open(self, params: str, context: Context, more: int) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        return source.PullInstance(good_pull)
+
+
+class OpenIsAsync(Plugin):
+    name = "wrong"
+
+    async def open(self, params: str) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        return source.PullInstance(good_pull)
+
+
+class Attributes(Plugin):
+    name = 1  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    id = "999"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    event_source = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
+class Methods(Plugin):
+    name = "wrong"
+
+    def event_to_string(self, event: Event) -> bytes:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return event.data
+
+    def list_open_params(self) -> Sequence[OpenParam | int]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return [1]
+
+
+class NextBatchReturnsNone(source.BaseInstance):
+    def next_batch(self, batch: source.EventBatch, /) -> None: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+class NextBatchTakesState(source.BaseInstance):
+    def next_batch(self, state: Plugin, batch: source.EventBatch, /) -> int:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 1
+
+
+class ProgressReturnsFraction(source.BaseInstance):
+    def progress(self) -> float:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 0.5
+
+
+class NoEvents:
+    def next_batch(self, batch: source.EventBatch, /) -> int:
+        return 1
+
+
+class NoInstance:
+    name = "wrong"
+    version = "0.1.0"
+    id = 999
+    event_source = "wrong"
+    description = ""
+    contact = ""
+
+    def open(self, params: str) -> int:
+        return 1
+
+
+def good_pull(context: Context, writer: source.EventWriter) -> None:
+    writer.write(b"good")
+
+
+def pull_without_context(writer: source.EventWriter) -> None:
+    writer.write(b"wrong")
+
+
+def pull_in_wrong_order(writer: source.EventWriter, context: Context) -> None:
+    writer.write(b"wrong")
+
+
+def pull_text(context: Context, writer: source.EventWriter) -> None:
+    writer.write("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    writer.timestamp = 1.5  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    writer.timestamp = "now"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    writer.commit("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def instances(receiver: source.Receiver, sender: source.Sender) -> None:
+    source.PullInstance(pull_without_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(pull_in_wrong_order)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance("pull")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(good_pull, 0.03)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
+    source.PullInstance(good_pull, batch_size="128")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(good_pull, event_size=0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(good_pull, timeout="30ms")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(good_pull, close=good_pull)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(good_pull, progress=lambda: 0.5)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(good_pull, context=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(good_pull).events = [b"event"]  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    source.PullInstance(good_pull).context = Context()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    source.PullInstance(good_pull).next_batch([])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PushInstance(sender)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PushInstance(receiver, event_size=1024)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    source.BaseInstance(128)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
+    source.BaseInstance(batch_size="128")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def events(batch: source.EventBatch, sender: source.Sender) -> None:
+    source.EventBatch("128")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.append("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.append(("text", 1))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.append(b"event", 1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.append((b"event", 1.5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.append((b"event", 1, 2))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.append(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.extend("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batch.extend(["text"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    batch.full = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    batch[0:1]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+    batch.writer().write(b"outside of with")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    sender.send("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sender.send(b"event", timeout="1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sender.send(b"event", 1, 2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sender.send_many([1, 2])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    sender.send_many(b"bytes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    sender.close("error")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.channel("1024")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.channel(1024, 1 << 20)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    source.PushEvent()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    source.PushEvent("text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    source.PushEvent(b"event", error=ValueError())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    source.PushEvent(error="error")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    source.PushEvent(b"event").data = b"other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def made_by_the_sdk() -> None:
+    source.Sender()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    source.Receiver()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    source.EventWriter()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+class Subclass(source.EventBatch): ...  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def the_rest(context: Context) -> None:
+    Context(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    context.wait("1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    context.on_cancel(good_pull)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.register(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.register(NoInstance())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.Instance()  # type: ignore[misc]  # pyright: ignore[reportAbstractUsage]
+    OpenParam(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Event("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    no_events: source.Instance = NoEvents()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(no_events)
