@@ -37,9 +37,11 @@ def test_the_check_of_the_makefile_is_silent_where_all_is_well() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_location_is_three_lines_for_the_library_in_front(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_location_is_a_line_for_each_part_for_the_library_in_front(capsys: pytest.CaptureFixture[str]) -> None:
     _environment.print_location()
-    libpython, core, python = capsys.readouterr().out.splitlines()
+    libpython, core, python, packages, stdlib = capsys.readouterr().out.splitlines()
     assert libpython == _environment.libpython()
     assert os.path.samefile(core, _core.__file__)
     assert python == sys.executable
+    assert os.path.isdir(packages)
+    assert os.path.isdir(stdlib)

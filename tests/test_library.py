@@ -354,7 +354,7 @@ def test_a_changed_byte_behind_the_end_is_noticed(same: Path, tmp_path: Path, pl
 def test_a_damaged_library_still_loads_and_tells_the_command(same: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed.so"
     changed.write_bytes(same.read_bytes()[:-1])
-    ran = command("info", changed)
+    ran = command("run", changed)
     assert ran.status == 1
     assert "was cut, stripped or changed" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1

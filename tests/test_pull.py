@@ -485,9 +485,7 @@ class TestBuiltOnAnother:
 
     def test_the_second_is_refused_where_the_first_has_filled_the_batch(self):
         two = Script(b"1")
-        merged = Merged(
-            PullInstance(Script(b"a", b"b"), timeout=LONG), PullInstance(two, timeout=LONG), batch_size=2
-        )
+        merged = Merged(PullInstance(Script(b"a", b"b"), timeout=LONG), PullInstance(two, timeout=LONG), batch_size=2)
         with pytest.raises(BatchFullError):
             merged.next_batch(merged.events)
         assert data(merged.events) == [b"a", b"b"]

@@ -196,7 +196,7 @@ class EventWriter:
             How many bytes were written: all.
 
         Raises:
-            EventTooLargeError: the payload would be larger than the event size; nothing of this call is kept.
+            EventTooLargeError: the payload would be larger than the event size; nothing of the event is kept.
             TypeError: the data is no buffer.
         """
 

@@ -45,10 +45,15 @@ def libpython() -> str:
 
 
 def print_location() -> None:
-    """Library, extension module and executable, a line each: what a plugin library asks of FALCO_PLUGIN_PYTHON."""
+    """Where all parts are, a line each: what a plugin library asks of FALCO_PLUGIN_PYTHON."""
     from falco_plugin import _core
 
-    print(libpython(), os.path.realpath(_core.__file__), sys.executable, sep="\n")
+    print(libpython(), os.path.realpath(_core.__file__), sys.executable, *folders(), sep="\n")
+
+
+def folders() -> tuple[str, str]:
+    """The folders that code is imported from: site-packages and the standard library."""
+    return sysconfig.get_path("purelib"), sysconfig.get_path("stdlib")
 
 
 if __name__ == "__main__":

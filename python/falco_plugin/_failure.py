@@ -9,6 +9,7 @@ import sysconfig
 import traceback
 
 from falco_plugin import _loader
+from falco_plugin.errors import EOF, Timeout
 
 _OWN_FOLDER = os.path.dirname(__file__)
 _log = logging.getLogger("falco_plugin")
@@ -16,22 +17,32 @@ _log = logging.getLogger("falco_plugin")
 
 def report(doing: str, error: BaseException) -> str:
     """Logs the traceback, and returns the cause with its place in the author's code."""
-    text = describe(error)
+    text = describe(error, doing)
     _log.error("%s failed: %s\n%s", doing, text, "".join(traceback.format_exception(error)).rstrip())
     return text
 
 
-def describe(error: BaseException) -> str:
+def describe(error: BaseException, doing: str = "") -> str:
     """Cause first: the host cuts long texts at their end."""
     kind = type(error).__name__
-    message = " ".join(str(error).split())
-    text = f"{kind}: {message}" if message else kind
+    if isinstance(error, EOF | Timeout) and doing:
+        text = f"{kind} cannot be raised from {doing}, only from next_batch"
+    else:
+        message = _message(error)
+        text = f"{kind}: {message}" if message else kind
     if isinstance(error, SyntaxError):
         return text
     if isinstance(error, ModuleNotFoundError) and error.name:
         text += f": install it into {sys.prefix}, or pack it by building the folder that it is in"
     place = _place(error)
     return f"{text} ({place})" if place else text
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception as second:
+        return f"no text, its __str__ raises {type(second).__name__}"
 
 
 def warn(text: str) -> None:

@@ -25,6 +25,8 @@ class HostHandler(logging.Handler):
             text = self.format(record)
             if record.name != name:
                 text = f"{record.name}: {text}"
+            # File names that are not UTF-8 come as lone surrogates.
+            text = text.encode("utf-8", "backslashreplace").decode()
             if log is not None:
                 log.log(record.levelno, text)
             elif self.to_stderr:
@@ -56,6 +58,13 @@ def attach(name: str, log: HostLog) -> None:
     # The host decides which severities it shows.
     for own in (name, "falco_plugin"):
         logging.getLogger(own).setLevel(logging.DEBUG)
+
+
+def detach(log: HostLog) -> None:
+    """Ends what `attach` began. In a process of Python's own the handler goes with the last plugin."""
+    _handler.logs = [entry for entry in _handler.logs if entry[1] is not log]
+    if not _handler.logs and not _handler.to_stderr:
+        logging.getLogger().removeHandler(_handler)
 
 
 def take_over() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import sys
 from typing import Any
 
-from falco_plugin import _capabilities, _core, _log
+from falco_plugin import _capabilities, _core, _failure, _log
 from falco_plugin._loader import Modules
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
@@ -31,6 +32,7 @@ class Runtime:
         if ours:
             sys.setswitchinterval(SWITCH_INTERVAL)
             _log.take_over()
+        self._log = log
         self._plugin: Any = None
         self._modules = Modules(archive, library)
         _log.attach(self._modules.package, log)
@@ -40,13 +42,13 @@ class Runtime:
             self._plugin.config = config
             if callable(init := getattr(self._plugin, "init", None)):
                 init()
+            self._open: Any = self._plugin.open
+            self._open_takes_context = takes_context(self._open)
         except BaseException:
             # The log stays: the reason is still to be said.
             self._modules.unload()
             _capabilities.unregister(self._plugin)
             raise
-        self._open: Any = self._plugin.open
-        self._open_takes_context = takes_context(self._open)
         own = getattr(type(self._plugin), "event_to_string", None)
         self.defines_event_to_string = own is not None and own is not Plugin.event_to_string
 
@@ -89,12 +91,18 @@ class Runtime:
         try:
             if callable(destroy := getattr(self._plugin, "destroy", None)):
                 destroy()
+        except BaseException as error:
+            # Nobody can be told but the log, which is open until the call returns.
+            _failure.report("destroy", error)
         finally:
             _capabilities.unregister(self._plugin)
             self._modules.unload()
             self._plugin = self._open = None
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _log.detach(self._log)
+            for stream in (sys.stdout, sys.stderr):
+                # A host may have closed the descriptors.
+                with contextlib.suppress(AttributeError, OSError, ValueError):
+                    stream.flush()
 
 
 _INSTANCES = (

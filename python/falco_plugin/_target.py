@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import sysconfig
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +48,7 @@ class Target:
         except FileNotFoundError as problem:
             raise TargetError(str(problem)) from None
         plugin = self.plugin
+        packages, stdlib = _environment.folders()
         return {
             "name": plugin.name,
             "version": plugin.version,
@@ -62,7 +62,8 @@ class Target:
             "libpython": libpython,
             "core": os.path.realpath(_core.__file__),
             "python": sys.executable,
-            "packages": sysconfig.get_path("purelib"),
+            "packages": packages,
+            "stdlib": stdlib,
         }
 
     def write(self, path: Path) -> None:

@@ -11,6 +11,8 @@ pub const RTLD_GLOBAL: c_int = 0x100;
 pub const RTLD_DEFAULT: *mut c_void = ptr::null_mut();
 pub const S_IFMT: u32 = 0o170000;
 pub const S_IFDIR: u32 = 0o040000;
+pub const S_IFLNK: u32 = 0o120000;
+pub const EINTR: c_int = 4;
 pub const S_ISVTX: u32 = 0o1000;
 pub const S_IWGRP: u32 = 0o020;
 pub const S_IWOTH: u32 = 0o002;
@@ -25,7 +27,12 @@ pub struct DlInfo {
 
 impl Default for DlInfo {
     fn default() -> Self {
-        Self { file_name: ptr::null(), base: ptr::null_mut(), symbol_name: ptr::null(), symbol: ptr::null_mut() }
+        Self {
+            file_name: ptr::null(),
+            base: ptr::null_mut(),
+            symbol_name: ptr::null(),
+            symbol: ptr::null_mut(),
+        }
     }
 }
 
@@ -58,6 +65,13 @@ pub struct Stat {
     rest: [u64; 12],
 }
 
+/// `struct dirent`: the name stands behind 19 bytes.
+#[repr(C)]
+pub struct DirEntry {
+    before: [u8; 19],
+    pub name: [u8; 256],
+}
+
 /// `posix_spawn_file_actions_t`: 80 bytes in glibc, filled by its init function.
 #[repr(C)]
 #[derive(Default)]
@@ -67,7 +81,10 @@ pub struct SpawnActions([u64; 16]);
 unsafe extern "C" {
     pub fn abort() -> !;
     pub fn calloc(count: usize, size: usize) -> *mut c_void;
+    #[link_name = "__errno_location"]
+    pub fn errno() -> *mut c_int;
     pub fn close(file: c_int) -> c_int;
+    pub fn closedir(folder: *mut c_void) -> c_int;
     pub fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
     pub fn dlerror() -> *const c_char;
     pub fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
@@ -76,7 +93,9 @@ unsafe extern "C" {
     #[link_name = "secure_getenv"]
     pub fn getenv(name: *const c_char) -> *const c_char;
     pub fn geteuid() -> u32;
+    pub fn lstat(path: *const c_char, stat: *mut Stat) -> c_int;
     pub fn malloc(size: usize) -> *mut c_void;
+    pub fn opendir(path: *const c_char) -> *mut c_void;
     pub fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     pub fn pipe2(pipe: *mut c_int, flags: c_int) -> c_int;
     pub fn posix_spawn(
@@ -87,12 +106,17 @@ unsafe extern "C" {
         arguments: *const *const c_char,
         environment: *const *const c_char,
     ) -> c_int;
-    pub fn posix_spawn_file_actions_adddup2(actions: *mut SpawnActions, from: c_int, to: c_int) -> c_int;
+    pub fn posix_spawn_file_actions_adddup2(
+        actions: *mut SpawnActions,
+        from: c_int,
+        to: c_int,
+    ) -> c_int;
     pub fn posix_spawn_file_actions_destroy(actions: *mut SpawnActions) -> c_int;
     pub fn posix_spawn_file_actions_init(actions: *mut SpawnActions) -> c_int;
     pub fn pread(file: c_int, memory: *mut c_void, size: usize, offset: i64) -> isize;
     pub fn read(file: c_int, memory: *mut c_void, size: usize) -> isize;
     pub fn realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char;
-    pub fn stat(path: *const c_char, stat: *mut Stat) -> c_int;
+    pub fn readdir(folder: *mut c_void) -> *const DirEntry;
+    pub fn readlink(path: *const c_char, target: *mut c_char, size: usize) -> isize;
     pub fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
 }

@@ -90,7 +90,9 @@ unsafe extern "C" fn load() {
         if let Err(problem) = read_parts(library) {
             library.problem.push("this plugin library ");
             library.problem.push(problem);
-            library.problem.push(": build it again with 'falco-plugin build'");
+            library
+                .problem
+                .push(": build it again with 'falco-plugin build'");
         }
     }
 }
@@ -156,7 +158,11 @@ const CRC_TABLE: [u32; 256] = {
         let mut value = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 == 1 { 0xedb8_8320 ^ (value >> 1) } else { value >> 1 };
+            value = if value & 1 == 1 {
+                0xedb8_8320 ^ (value >> 1)
+            } else {
+                value >> 1
+            };
             bit += 1;
         }
         table[index] = value;
@@ -208,6 +214,25 @@ struct Environment {
     python: *const c_char,
 }
 
+impl Environment {
+    /// Whether nobody but root can change what would be run: the files, `pyvenv.cfg`, and the folders that code is
+    /// imported from with what lies in them.
+    fn is_safe(&self, folders: &[*const c_char; 2], problem: &mut Text) -> bool {
+        let mut config = Text::new();
+        config.push_folder(self.python);
+        config.push("/../pyvenv.cfg");
+        let mut sdk = Text::new();
+        sdk.push_folder(self.core);
+        security::check_all(
+            &[self.libpython, self.core, self.python, config.as_ptr()],
+            problem,
+        ) && security::check_folders(&[folders[0], folders[1], sdk.as_ptr()], problem)
+    }
+}
+
+/// Lines of `_environment.print_location`.
+const ANSWERS: usize = 5;
+
 /// The environment that built the library, or the one that `FALCO_PLUGIN_PYTHON` names. `place` holds the answer of the
 /// latter.
 fn environment(place: &mut [u8; 8192], problem: &mut Text) -> Option<Environment> {
@@ -220,11 +245,8 @@ fn environment(place: &mut [u8; 8192], problem: &mut Text) -> Option<Environment
     let other = unsafe { libc::getenv(c"FALCO_PLUGIN_PYTHON".as_ptr()) };
     // SAFETY: as above.
     if other.is_null() || unsafe { *other } == 0 {
-        return security::check_all(
-            &[built.libpython, built.core, built.python, manifest(c"packages").as_ptr()],
-            problem,
-        )
-        .then_some(built);
+        let folders = [manifest(c"packages").as_ptr(), manifest(c"stdlib").as_ptr()];
+        return built.is_safe(&folders, problem).then_some(built);
     }
     if !security::check_all(&[other], problem) {
         return None;
@@ -234,25 +256,31 @@ fn environment(place: &mut [u8; 8192], problem: &mut Text) -> Option<Environment
         if !ask(other, place) {
             problem.push("FALCO_PLUGIN_PYTHON names ");
             problem.push_c(other);
-            problem.push(", which is no Python with falco-plugin-sdk: install it there, or name another");
+            problem.push(
+                ", which is no Python with falco-plugin-sdk: install it there, or name another",
+            );
             return None;
         }
     }
-    // The answer: three lines, turned into three strings.
-    let mut starts = [0; 3];
+    // The answer: a line each, turned into strings.
+    let mut starts = [0; ANSWERS];
     let mut line = 0;
     for index in 0..place.len() {
         if place[index] == b'\n' {
             place[index] = 0;
             line += 1;
-            if line < 3 {
+            if line < ANSWERS {
                 starts[line] = index + 1;
             }
         }
     }
     let at = |line: usize| place[starts[line]..].as_ptr().cast::<c_char>();
-    let other = Environment { libpython: at(0), core: at(1), python: at(2) };
-    security::check_all(&[other.libpython, other.core, other.python], problem).then_some(other)
+    let other = Environment {
+        libpython: at(0),
+        core: at(1),
+        python: at(2),
+    };
+    other.is_safe(&[at(3), at(4)], problem).then_some(other)
 }
 
 /// Runs a Python and reads where its parts are. Only done where the variable asks for it.
@@ -290,7 +318,14 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; 8192]) -> bool {
         libc::close(pipe[1]);
         let mut len = 0;
         while spawned == 0 && len < place.len() - 1 {
-            let count = libc::read(pipe[0], place.as_mut_ptr().add(len).cast(), place.len() - 1 - len);
+            let count = libc::read(
+                pipe[0],
+                place.as_mut_ptr().add(len).cast(),
+                place.len() - 1 - len,
+            );
+            if count < 0 && *libc::errno() == libc::EINTR {
+                continue;
+            }
             if count <= 0 {
                 break;
             }
@@ -300,9 +335,11 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; 8192]) -> bool {
         place[len] = 0;
         let mut status = 0;
         if spawned == 0 {
-            libc::waitpid(child, &mut status, 0);
+            while libc::waitpid(child, &mut status, 0) < 0 && *libc::errno() == libc::EINTR {}
         }
-        spawned == 0 && status == 0 && place[..len].iter().filter(|&&byte| byte == b'\n').count() == 3
+        spawned == 0
+            && status == 0
+            && place[..len].iter().filter(|&&byte| byte == b'\n').count() == ANSWERS
     }
 }
 
@@ -333,7 +370,12 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
         }
         let core = libc::dlopen(environment.core, libc::RTLD_NOW | libc::RTLD_LOCAL);
         if core.is_null() {
-            cannot_load(problem, "falco-plugin-sdk ", manifest(c"sdk_version"), environment.core);
+            cannot_load(
+                problem,
+                "falco-plugin-sdk ",
+                manifest(c"sdk_version"),
+                environment.core,
+            );
             return None;
         }
         let entry = libc::dlsym(core, START_SYMBOL.as_ptr().cast());
@@ -361,6 +403,14 @@ fn cannot_load(problem: &mut Text, what: &str, version: &CStr, path: *const c_ch
     problem.push(")");
 }
 
+/// A value of the manifest. Where that cannot be read, something that hosts accept: they go on to init, which says what
+/// is wrong.
+fn told(name: &CStr, unreadable: &'static CStr) -> *const c_char {
+    // SAFETY: written by `load` only.
+    let readable = unsafe { (*(&raw const LIBRARY)).problem.is_empty() };
+    if readable { manifest(name) } else { unreadable }.as_ptr()
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_required_api_version() -> *const c_char {
     REQUIRED_API_VERSION.as_ptr()
@@ -368,7 +418,7 @@ pub extern "C" fn plugin_get_required_api_version() -> *const c_char {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_name() -> *const c_char {
-    manifest(c"name").as_ptr()
+    told(c"name", c"unreadable")
 }
 
 #[unsafe(no_mangle)]
@@ -389,18 +439,24 @@ pub extern "C" fn plugin_get_contact() -> *const c_char {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_version() -> *const c_char {
-    manifest(c"version").as_ptr()
+    told(c"version", c"0.0.0")
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_event_source() -> *const c_char {
-    manifest(c"event_source").as_ptr()
+    told(c"event_source", c"unreadable")
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_id() -> u32 {
-    let digits = manifest(c"id").to_bytes().iter();
-    digits.fold(0, |id: u32, digit| id.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0'))))
+    // SAFETY: `told` answers with a NUL-terminated string that stays.
+    let digits = unsafe { CStr::from_ptr(told(c"id", c"999")) }
+        .to_bytes()
+        .iter();
+    digits.fold(0, |id: u32, digit| {
+        id.wrapping_mul(10)
+            .wrapping_add(u32::from(digit.wrapping_sub(b'0')))
+    })
 }
 
 /// # Safety
@@ -440,7 +496,11 @@ pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut
             archive_len: library.archive_len,
             input,
         };
-        let mut reply = StartReply { table: ptr::null(), state: ptr::null_mut(), rc: FAILURE };
+        let mut reply = StartReply {
+            table: ptr::null(),
+            state: ptr::null_mut(),
+            rc: FAILURE,
+        };
         start(&request, &mut reply);
         (*state).table = reply.table;
         (*state).inner = reply.state;
@@ -595,7 +655,11 @@ unsafe fn put<T>(place: *mut T, value: T) {
 }
 
 // The precompiled core library names this in its unwind tables; nothing here unwinds, so it is never called.
-core::arch::global_asm!(".globl rust_eh_personality", ".hidden rust_eh_personality", "rust_eh_personality:");
+core::arch::global_asm!(
+    ".globl rust_eh_personality",
+    ".hidden rust_eh_personality",
+    "rust_eh_personality:"
+);
 
 /// Cannot be reached by design; if it is, the process must not go on with half a state.
 #[panic_handler]
@@ -603,4 +667,3 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     // SAFETY: does not return.
     unsafe { libc::abort() }
 }
-

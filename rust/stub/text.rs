@@ -10,7 +10,10 @@ pub struct Text {
 
 impl Text {
     pub const fn new() -> Self {
-        Self { bytes: [0; 1024], len: 0 }
+        Self {
+            bytes: [0; 1024],
+            len: 0,
+        }
     }
 
     pub fn push(&mut self, text: &str) {
@@ -34,6 +37,16 @@ impl Text {
                 self.len += 1;
             }
         }
+    }
+
+    /// What stands before the last part of a path.
+    pub fn push_folder(&mut self, path: *const c_char) {
+        let start = self.len;
+        self.push_c(path);
+        while self.len > start && self.bytes[self.len] != b'/' {
+            self.len -= 1;
+        }
+        self.bytes[self.len..].fill(0);
     }
 
     pub fn is_empty(&self) -> bool {

@@ -64,10 +64,10 @@ def _build_with(python: str, target: str, output: Path | None, debug: bool) -> N
     options = ["--debug"] if debug else []
     if output is not None:
         options += ["-o", str(output)]
-    check = [found, "-c", "import falco_plugin.cli.main"]
+    check = [found, "-P", "-c", "import falco_plugin.cli.main"]
     if subprocess.run(check, capture_output=True, check=False).returncode != 0:
         _fail(f"--python {python} has no falco-plugin-sdk: install it there ({found} -m pip install falco-plugin-sdk)")
-    arguments = [found, "-m", "falco_plugin", "build", target, *options]
+    arguments = [found, "-P", "-m", "falco_plugin", "build", target, *options]
     sys.stdout.flush()
     os.execv(found, arguments)
 

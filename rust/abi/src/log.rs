@@ -1,9 +1,12 @@
 //! The host's log function, for as long as the host lends it.
 
+use std::cell::Cell;
 use std::ffi::c_char;
 use std::fmt;
+use std::io::{self, Write};
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_api::{ss_plugin_init_input, ss_plugin_log_fn_t, ss_plugin_owner_t};
 
@@ -25,7 +28,12 @@ pub enum Severity {
 
 /// Where one plugin state logs to: the host until destroy, stderr afterwards.
 #[derive(Clone)]
-pub struct Log(Arc<Mutex<Option<Slot>>>);
+pub struct Log(Arc<Shared>);
+
+struct Shared {
+    open: AtomicBool,
+    slot: Mutex<Option<Slot>>,
+}
 
 struct Slot {
     owner: *mut ss_plugin_owner_t,
@@ -53,11 +61,22 @@ impl Log {
                 function: (*input).log_fn,
             }
         };
-        Self(Arc::new(Mutex::new(Some(slot))))
+        Self(Arc::new(Shared {
+            open: AtomicBool::new(true),
+            slot: Mutex::new(Some(slot)),
+        }))
     }
 
+    /// Logs one text. From within the host's own log function it goes to stderr: a host in Python may log there.
     pub fn log(&self, severity: Severity, text: &str) {
-        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
+        if INSIDE
+            .try_with(|inside| inside.replace(true))
+            .unwrap_or(false)
+        {
+            return to_stderr(text);
+        }
+        let slot = self.lock();
         match &*slot {
             Some(Slot {
                 owner,
@@ -75,20 +94,30 @@ impl Log {
                     )
                 };
             }
-            _ => eprintln!("{text}"),
+            _ => to_stderr(text),
         }
+        drop(slot);
+        let _ = INSIDE.try_with(|inside| inside.set(false));
     }
 
-    /// Whether the host still takes log lines.
+    /// Whether the host still takes log lines. Waits for nothing.
     pub fn is_open(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
+        self.0.open.load(Ordering::Acquire)
     }
 
     /// Takes the host's log function away; a call that is under way ends first.
     pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.open.store(false, Ordering::Release);
+        self.lock().take();
     }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Slot>> {
+        // The slot is only ever emptied as a whole.
+        self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where stderr is gone too, there is nowhere left to say so.
+fn to_stderr(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

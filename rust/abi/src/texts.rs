@@ -5,14 +5,21 @@ use std::ffi::{CStr, CString, c_char};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// The last string of each thread: valid until the same thread asks for the next one, whatever other threads do.
+/// The strings of each thread: valid until the same thread asks for the next one, whatever other threads do.
 #[derive(Debug, Default)]
 pub(crate) struct Texts(Mutex<Held>);
 
 #[derive(Debug, Default)]
 struct Held {
-    by_thread: HashMap<ThreadId, CString>,
+    by_thread: HashMap<ThreadId, Text>,
     latest: CString,
+}
+
+#[derive(Debug, Default)]
+struct Text {
+    text: CString,
+    /// Whether the thread has asked for it already.
+    read: bool,
 }
 
 impl Texts {
@@ -21,17 +28,20 @@ impl Texts {
         let text = to_c_string(text);
         let mut held = self.lock();
         held.latest.clone_from(&text);
-        keep(&mut held, text)
+        keep(&mut held, text, false)
     }
 
-    /// The last text of this thread, else the last of any.
+    /// The text that this thread has not asked for yet, else the latest of any thread.
     pub(crate) fn get(&self) -> *const c_char {
         let mut held = self.lock();
-        if let Some(text) = held.by_thread.get(&thread::current().id()) {
-            return text.as_ptr();
+        if let Some(own) = held.by_thread.get_mut(&thread::current().id())
+            && !own.read
+        {
+            own.read = true;
+            return own.text.as_ptr();
         }
-        let text = held.latest.clone();
-        keep(&mut held, text)
+        let latest = held.latest.clone();
+        keep(&mut held, latest, true)
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -40,10 +50,10 @@ impl Texts {
     }
 }
 
-fn keep(held: &mut Held, text: CString) -> *const c_char {
+fn keep(held: &mut Held, text: CString, read: bool) -> *const c_char {
     let entry = held.by_thread.entry(thread::current().id()).or_default();
-    *entry = text;
-    entry.as_ptr()
+    *entry = Text { text, read };
+    entry.text.as_ptr()
 }
 
 pub(crate) fn to_c_string(text: &str) -> CString {

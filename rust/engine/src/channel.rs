@@ -382,11 +382,12 @@ impl<P: Payload> Receiver<P> {
         }
     }
 
-    /// Closes the channel and drops what is queued; says how many events that were.
-    pub(crate) fn discard(&self) -> usize {
+    /// Closes the channel and drops what is queued; says how many events that were, and which errors.
+    pub(crate) fn discard(&self) -> (usize, Vec<Error>) {
         self.gate.close();
         let mut dropped = Vec::new();
         let mut bytes = 0;
+        let mut errors = Vec::new();
         let mut others = 0;
         while let Ok(message) = self.queue.try_recv() {
             match message {
@@ -394,13 +395,18 @@ impl<P: Payload> Receiver<P> {
                     bytes += payload.bytes().len();
                     dropped.push(payload);
                 }
-                Message::Error(_) => others += 1,
+                Message::Error(error) => {
+                    others += 1;
+                    if !matches!(error, Error::Eof | Error::Timeout) {
+                        errors.push(error);
+                    }
+                }
             }
         }
         let count = dropped.len();
         self.settle(&mut dropped, bytes, others);
         self.gate.release();
-        count
+        (count, errors)
     }
 }
 

@@ -45,7 +45,8 @@ impl Drop for Inner {
 
 fn parents_of(live: &mut Mutex<Option<Live>>) -> Vec<Arc<Inner>> {
     let live = live.get_mut().unwrap_or_else(PoisonError::into_inner);
-    live.as_mut().map_or_else(Vec::new, |live| mem::take(&mut live.parents))
+    live.as_mut()
+        .map_or_else(Vec::new, |live| mem::take(&mut live.parents))
 }
 
 impl Default for Context {

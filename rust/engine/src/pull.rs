@@ -53,6 +53,11 @@ impl<F: PullFunction> PullInstance<F> {
         &mut self.function
     }
 
+    /// The error that the next call would tell, where there is one.
+    pub fn unsaid(&mut self) -> Option<Error> {
+        self.ending.unsaid()
+    }
+
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
         self.ending.check()?;
@@ -96,7 +101,8 @@ impl<F: PullFunction> PullInstance<F> {
         }
         self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         if self.empty_in_a_row == EMPTY_EVENTS_BEFORE_WARNING {
-            self.function.warn_of_empty_events(EMPTY_EVENTS_BEFORE_WARNING);
+            self.function
+                .warn_of_empty_events(EMPTY_EVENTS_BEFORE_WARNING);
         }
     }
 }

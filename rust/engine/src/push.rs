@@ -1,5 +1,6 @@
 //! The push loop: events that producers send through a channel (`NewPushInstance` of the Go SDK).
 
+use std::mem;
 use std::time::Duration;
 
 use crossbeam_channel::TryRecvError;
@@ -27,9 +28,12 @@ pub struct PushInstance<P: Payload> {
     ending: Ending,
     /// Taken from the channel, but too large for what was left of the batch.
     held: Option<(P, u64)>,
+    /// Copied into the batch, and not yet given back to the channel.
     copied: Vec<P>,
-    /// Called once, when the source ends with events that were not delivered.
-    on_dropped: Box<dyn Fn(usize) + Send>,
+    copied_bytes: usize,
+    errors: usize,
+    /// Called once, when the source ends with events or errors that were not delivered.
+    on_dropped: Box<dyn Fn(usize, Vec<Error>) + Send>,
 }
 
 impl<P: Payload> PushInstance<P> {
@@ -37,7 +41,7 @@ impl<P: Payload> PushInstance<P> {
         receiver: Receiver<P>,
         context: Context,
         timeout: Duration,
-        on_dropped: impl Fn(usize) + Send + 'static,
+        on_dropped: impl Fn(usize, Vec<Error>) + Send + 'static,
     ) -> Self {
         Self {
             receiver,
@@ -46,8 +50,15 @@ impl<P: Payload> PushInstance<P> {
             ending: Ending::default(),
             held: None,
             copied: Vec::new(),
+            copied_bytes: 0,
+            errors: 0,
             on_dropped: Box::new(on_dropped),
         }
+    }
+
+    /// The error that the next call would tell, where there is one.
+    pub fn unsaid(&mut self) -> Option<Error> {
+        self.ending.unsaid()
     }
 
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
@@ -63,13 +74,9 @@ impl<P: Payload> PushInstance<P> {
             return Err(batch.full_error());
         }
         let before = batch.len();
-        let before_bytes = batch.bytes();
-        let mut errors = 0;
-        let stop = self.fill(batch, &mut errors).err();
+        let stop = self.fill(batch).err();
         let added = batch.len() - before;
-        let payload_bytes = batch.bytes() - before_bytes - added * crate::event::HEADER_LEN;
-        self.receiver
-            .settle(&mut self.copied, payload_bytes, errors);
+        self.settle();
         if !matches!(stop, None | Some(Error::Timeout)) {
             self.drop_rest();
         }
@@ -86,7 +93,7 @@ impl<P: Payload> PushInstance<P> {
         self.drop_rest();
     }
 
-    fn fill(&mut self, batch: &mut EventBatch, errors: &mut usize) -> Result<(), Error> {
+    fn fill(&mut self, batch: &mut EventBatch) -> Result<(), Error> {
         let clock = Clock::start(self.timeout);
         loop {
             if self.context.is_cancelled() {
@@ -103,17 +110,20 @@ impl<P: Payload> PushInstance<P> {
                         return Ok(());
                     }
                     batch.append(payload.bytes(), timestamp)?;
+                    self.copied_bytes += payload.bytes().len();
                     self.copied.push(payload);
                     if batch.is_full() {
                         return Ok(());
                     }
                 }
                 Ok(Message::Error(error)) => {
-                    *errors += 1;
+                    self.errors += 1;
                     return Err(error);
                 }
                 Err(TryRecvError::Disconnected) => return Err(Error::Eof),
                 Err(TryRecvError::Empty) => {
+                    // A channel smaller than the batch has room again, before its senders are waited for.
+                    self.settle();
                     if self.timeout.is_zero()
                         || self.receiver.wait(&self.context, clock.deadline()) == Wake::Timeout
                     {
@@ -124,15 +134,24 @@ impl<P: Payload> PushInstance<P> {
         }
     }
 
+    /// Gives back what was taken from the channel since the last time.
+    fn settle(&mut self) {
+        let (bytes, errors) = (
+            mem::take(&mut self.copied_bytes),
+            mem::take(&mut self.errors),
+        );
+        self.receiver.settle(&mut self.copied, bytes, errors);
+    }
+
     fn drop_rest(&mut self) {
-        let mut dropped = self.receiver.discard();
+        let (mut dropped, errors) = self.receiver.discard();
         if let Some((payload, _)) = self.held.take() {
             dropped += 1;
             let bytes = payload.bytes().len();
             self.receiver.settle(&mut vec![payload], bytes, 0);
         }
-        if dropped > 0 {
-            (self.on_dropped)(dropped);
+        if dropped > 0 || !errors.is_empty() {
+            (self.on_dropped)(dropped, errors);
         }
     }
 }
@@ -166,7 +185,7 @@ mod tests {
         let context = Context::new();
         (
             sender,
-            PushInstance::new(receiver, context.child(), timeout, |_| {}),
+            PushInstance::new(receiver, context.child(), timeout, |_, _| {}),
             context,
         )
     }
@@ -238,7 +257,7 @@ mod tests {
         let context = Context::new();
         let dropped = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&dropped);
-        let mut instance = PushInstance::new(receiver, context.clone(), LONG, move |dropped| {
+        let mut instance = PushInstance::new(receiver, context.clone(), LONG, move |dropped, _| {
             count.fetch_add(dropped, Ordering::Relaxed);
         });
         for _ in 0..3 {
@@ -302,7 +321,7 @@ mod tests {
             }]
         };
         let (sender, receiver) = channel(3, 100, 1000).unwrap();
-        let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_| {});
+        let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_, _| {});
         assert_eq!(
             sender.try_send(&mut message(500)),
             Ok(1),
@@ -380,7 +399,7 @@ mod tests {
             batch_size in 1u32..9, capacity in 1usize..6, max_bytes in 1usize..500, fails: bool,
         ) {
             let (sender, receiver) = channel(capacity, max_bytes, 256).unwrap();
-            let mut instance = PushInstance::new(receiver, Context::new(), Duration::from_millis(2), |_| {});
+            let mut instance = PushInstance::new(receiver, Context::new(), Duration::from_millis(2), |_, _| {});
             let order = Arc::new(Mutex::new(()));
             let threads: Vec<_> = producers.iter().cloned().enumerate().map(|(number, actions)| {
                 let (sender, order) = (sender.clone(), Arc::clone(&order));

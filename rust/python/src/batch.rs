@@ -209,18 +209,16 @@ impl EventBatch {
         Ok(self.memory(py)?.len())
     }
 
-    fn __getitem__<'py>(
-        &mut self,
-        py: Python<'py>,
-        index: &Bound<'py, PyAny>,
-    ) -> PyResult<PushEvent> {
+    fn __getitem__<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> PyResult<PushEvent> {
+        let py = slf.py();
         if index.is_instance_of::<PySlice>() {
             return Err(PyTypeError::new_err(
                 "a batch has no slices: give one index",
             ));
         }
-        let memory = self.memory(py)?;
         let index = index.extract::<isize>()?;
+        let mut this = slf.try_borrow_mut()?;
+        let memory = this.memory(py)?;
         let place = if index < 0 {
             index + memory.len() as isize
         } else {
@@ -390,7 +388,7 @@ impl EventWriter {
     ///     How many bytes were written: all.
     ///
     /// Raises:
-    ///     EventTooLargeError: the payload would be larger than the event size; nothing of this call is kept.
+    ///     EventTooLargeError: the payload would be larger than the event size; nothing of the event is kept.
     ///     TypeError: the data is no buffer.
     #[pyo3(signature = (data, /))]
     fn write(&mut self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -410,26 +408,27 @@ impl EventWriter {
     ///     EventTooLargeError: the payload would be larger than the event size.
     ///     ValueError: the size is negative or too large.
     #[pyo3(signature = (size, /))]
-    fn reserve<'py>(&mut self, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn reserve<'py>(
+        slf: &Bound<'py, Self>,
+        size: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = size.py();
         let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
-        let writer = self.active(py)?;
-        writer.check(size).map_err(|error| to_python(py, error))?;
-        let memory = match &self.reserved {
-            // A bytearray refuses to be resized while a view of it is held: then the view keeps it.
-            Some(memory)
-                if memory.bind(py).len() >= size
-                    && memory.bind(py).resize(memory.bind(py).len() + 1).is_ok() =>
-            {
+        let mut this = slf.try_borrow_mut()?;
+        this.active(py)?
+            .check(size)
+            .map_err(|error| to_python(py, error))?;
+        let memory = match &this.reserved {
+            Some(memory) if memory.bind(py).len() >= size && !is_viewed(memory.bind(py)) => {
                 memory.bind(py).clone()
             }
             _ => {
                 let memory = PyByteArray::new_with(py, size, |_| Ok(()))?;
-                self.reserved = Some(memory.clone().unbind());
+                this.reserved = Some(memory.clone().unbind());
                 memory
             }
         };
-        self.reserved_len = Some(size);
+        this.reserved_len = Some(size);
         PyMemoryView::from(memory.as_any())?.get_item(PySlice::new(py, 0, size as isize, 1))
     }
 
@@ -445,25 +444,26 @@ impl EventWriter {
     ///     PluginError: nothing is reserved.
     ///     ValueError: the size is negative, or more than was reserved.
     #[pyo3(signature = (size, /))]
-    fn commit(&mut self, size: &Bound<'_, PyAny>) -> PyResult<usize> {
+    fn commit(slf: &Bound<'_, Self>, size: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = size.py();
-        self.active(py)?;
-        let (Some(reserved), Some(memory)) = (self.reserved_len, &self.reserved) else {
+        let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
+        let mut this = slf.try_borrow_mut()?;
+        this.active(py)?;
+        let (Some(reserved), Some(memory)) = (this.reserved_len, &this.reserved) else {
             return Err(plugin_error(
                 py,
                 "commit without reserve: call reserve first",
             ));
         };
-        let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
         if size > reserved {
             return Err(PyValueError::new_err(format!(
                 "cannot commit {size} bytes: only {reserved} were reserved"
             )));
         }
-        let memory = memory.clone_ref(py);
-        self.reserved_len = None;
-        let writer = self.active(py)?;
-        with_reserved(memory.bind(py), size, |data| writer.write(data))
+        let memory = memory.bind(py).clone();
+        this.reserved_len = None;
+        let writer = this.active(py)?;
+        with_reserved(&memory, size, |data| writer.write(data))
             .map_err(|error| to_python(py, error))
     }
 
@@ -474,10 +474,11 @@ impl EventWriter {
     }
 
     #[setter]
-    fn set_timestamp(&mut self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.active(value.py())?;
+    fn set_timestamp(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let timestamp = options::timestamp(Some(value))?;
-        self.active(value.py())?.set_timestamp(timestamp);
+        slf.try_borrow_mut()?
+            .active(value.py())?
+            .set_timestamp(timestamp);
         Ok(())
     }
 
@@ -488,6 +489,12 @@ impl EventWriter {
     fn __bool__(&self) -> bool {
         true
     }
+}
+
+/// Whether a view of the memory is still held: a bytearray refuses to be resized then.
+fn is_viewed(memory: &Bound<'_, PyByteArray>) -> bool {
+    let len = memory.len();
+    memory.resize(len + 1).is_err() || memory.resize(len).is_err()
 }
 
 /// ``with batch.writer() as writer``: the event counts on a clean exit.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use falco_plugin_engine::channel::{self as engine, Message, Payload, Refused};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::NO_TIMESTAMP;
-use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
 
@@ -260,7 +260,8 @@ impl Sender {
             let (result, sender) = {
                 let sender = lock(&self.engine);
                 let Some(sender) = &*sender else {
-                    return Err(channel_closed(py));
+                    drop(sender);
+                    return Err(self.refuse(py));
                 };
                 let result = sender.try_send(messages);
                 let waits = result == Err(Refused::Full) || !messages.is_empty();
@@ -322,11 +323,10 @@ impl Sender {
         }
         let item = Item::new(item, timestamp)?;
         let data = to_bytes(&item.data)?;
-        match &*lock(&self.engine) {
-            Some(sender) => sender
+        if let Some(sender) = &*lock(&self.engine) {
+            sender
                 .check(data.as_bytes().len())
-                .map_err(|error| to_python(py, error))?,
-            None => return Err(channel_closed(py)),
+                .map_err(|error| to_python(py, error))?;
         }
         Ok(Message::Event {
             payload: data.into(),
@@ -497,9 +497,12 @@ impl Sender {
         _kind: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
-    ) {
-        let error = (!value.is_none()).then(|| from_python(py, PyErr::from_value(value.clone())));
+    ) -> PyResult<()> {
+        let good = value.is_none()
+            || (value.is_instance_of::<PySystemExit>() && !value.getattr("code")?.is_truthy()?);
+        let error = (!good).then(|| from_python(py, PyErr::from_value(value.clone())));
         self.close_with(error);
+        Ok(())
     }
 }
 

@@ -131,7 +131,10 @@ pub(crate) fn describe(py: Python<'_>, doing: &str, error: PyErr) -> String {
     py.import("falco_plugin._failure")
         .and_then(|module| module.call_method1("report", (doing, error.into_value(py))))
         .and_then(|text| text.extract())
-        .unwrap_or(fallback)
+        .unwrap_or_else(|_| {
+            crate::log::warn(py, &format!("{doing} failed: {fallback}"));
+            fallback
+        })
 }
 
 /// An error on its way to the host, as text where it came from Python.

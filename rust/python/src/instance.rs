@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 
 use crate::batch::EventBatch;
 use crate::context::Context;
-use crate::errors::{describe, for_host, from_python};
+use crate::errors::{describe, for_host, from_python, to_python};
 use crate::pull::PullInstance;
 use crate::push::PushInstance;
 use crate::{log, threads};
@@ -93,6 +93,8 @@ pub(crate) fn optional_callable(
 pub(crate) struct PythonInstance {
     object: Py<PyAny>,
     source: Source,
+    /// The batch object that the memory is from, and goes back to.
+    events: Py<EventBatch>,
     /// The context that was made for `open`.
     context: Py<Context>,
     memory: EngineBatch,
@@ -102,9 +104,8 @@ pub(crate) struct PythonInstance {
 enum Source {
     Pull(Py<PullInstance>),
     Push(Py<PushInstance>),
-    /// An instance of the author's own, and the batch object that it is lent.
+    /// An instance of the author's own.
     Own {
-        events: Py<EventBatch>,
         context: Option<Py<Context>>,
         ending: Ending,
         warned: bool,
@@ -112,7 +113,16 @@ enum Source {
 }
 
 impl PythonInstance {
+    /// Takes over what `open` returned; closes it where it cannot be driven.
     pub(crate) fn new(object: &Bound<'_, PyAny>, context: Py<Context>) -> PyResult<Self> {
+        Self::take_over(object, context).inspect_err(|_| {
+            if let Err(error) = close_object(object) {
+                describe(object.py(), "close", error);
+            }
+        })
+    }
+
+    fn take_over(object: &Bound<'_, PyAny>, context: Py<Context>) -> PyResult<Self> {
         let py = object.py();
         let own_context = object
             .getattr("context")
@@ -134,7 +144,6 @@ impl PythonInstance {
                 .cast_into::<EventBatch>()?
                 .unbind();
             let source = Source::Own {
-                events: events.clone_ref(py),
                 context: own_context.as_ref().map(|own| own.clone().unbind()),
                 ending: Ending::default(),
                 warned: false,
@@ -149,6 +158,7 @@ impl PythonInstance {
         Ok(Self {
             object: object.clone().unbind(),
             source,
+            events,
             context,
             memory,
             _release: threads::Release,
@@ -160,10 +170,17 @@ impl Instance for PythonInstance {
     fn next_batch(&mut self) -> Result<(), Error> {
         self.memory.clear();
         let result = match &mut self.source {
-            Source::Push(push) => push.get().fill(&mut self.memory),
-            Source::Pull(pull) => threads::enter(|_| pull.get().fill(&mut self.memory)),
+            Source::Push(push) => {
+                let push = push.get();
+                push.fill(&mut self.memory)
+                    .unwrap_or_else(|| Err(busy(&push.context)))
+            }
+            Source::Pull(pull) => threads::enter(|_| {
+                let pull = pull.get();
+                pull.fill(&mut self.memory)
+                    .unwrap_or_else(|| Err(busy(&pull.context)))
+            }),
             Source::Own {
-                events,
                 context,
                 ending,
                 warned,
@@ -177,7 +194,7 @@ impl Instance for PythonInstance {
                 } else {
                     next_batch_of(
                         self.object.bind(py),
-                        events.bind(py),
+                        self.events.bind(py),
                         &mut self.memory,
                         warned,
                     )
@@ -223,13 +240,21 @@ impl Instance for PythonInstance {
                 py.detach(|| context.get().engine.cancel());
             }
             let object = self.object.bind(py);
-            let closed = match object.hasattr("close") {
-                Ok(true) => object.call_method0("close").map(drop),
-                other => other.map(drop),
-            };
-            if let Err(error) = closed {
+            if let Err(error) = close_object(object) {
                 describe(py, "close", error);
             }
+            let unsaid = match &mut self.source {
+                Source::Pull(pull) => pull.get().unsaid(),
+                Source::Push(push) => push.get().unsaid(),
+                Source::Own { ending, .. } => ending.unsaid(),
+            };
+            if let Some(error) = unsaid {
+                // It would have been the answer of the next call, which the host did not make.
+                describe(py, "the source", to_python(py, error));
+            }
+            let mut memory = std::mem::take(&mut self.memory);
+            memory.clear();
+            self.events.bind(py).borrow_mut().put(memory);
             if let Source::Push(push) = &self.source {
                 let push = push.get();
                 py.detach(|| {
@@ -237,10 +262,31 @@ impl Instance for PythonInstance {
                     let left = Duration::from_nanos(WAIT_LEFT_NS.load(Ordering::Relaxed));
                     push.wait_for_senders(started + left);
                     let waited = started.elapsed().min(left);
-                    WAIT_LEFT_NS.fetch_sub(waited.as_nanos() as u64, Ordering::Relaxed);
+                    let waited = waited.as_nanos() as u64;
+                    let _ =
+                        WAIT_LEFT_NS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                            Some(left.saturating_sub(waited))
+                        });
                 });
             }
         });
+    }
+}
+
+/// Calls the instance's `close`, where it has one.
+fn close_object(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    if object.hasattr("close")? {
+        object.call_method0("close")?;
+    }
+    Ok(())
+}
+
+/// The answer while the author's own code is at the instance: the host comes again.
+fn busy(context: &Py<Context>) -> Error {
+    if context.get().engine.is_cancelled() {
+        Error::Eof
+    } else {
+        Error::Timeout
     }
 }
 
@@ -256,7 +302,7 @@ fn next_batch_of(
     let result = object.call_method1("next_batch", (events,));
     match events.borrow_mut().take(py) {
         Ok(taken) => *memory = taken,
-        Err(error) => return (0, Some(from_python(py, error))),
+        Err(error) => return (0, Some(from_python(py, result.err().unwrap_or(error)))),
     }
     let added = memory.len();
     match result {

@@ -1,5 +1,7 @@
 //! The host's log, as seen from Python.
 
+use std::io::{self, Write};
+
 use falco_plugin_abi::{Log, Severity};
 use pyo3::prelude::*;
 
@@ -40,6 +42,7 @@ pub(crate) fn warn(py: Python<'_>, text: &str) {
         .import("falco_plugin._failure")
         .and_then(|module| module.call_method1("warn", (text,)));
     if logged.is_err() {
-        eprintln!("{text}");
+        // Where stderr is gone too, there is nowhere left to say so.
+        let _ = writeln!(io::stderr(), "{text}");
     }
 }

@@ -99,7 +99,11 @@ fn nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<u64> {
         let seconds = i128::from(delta.get_days()) * 86_400 + i128::from(delta.get_seconds());
         let total = (seconds * 1_000_000 + i128::from(delta.get_microseconds())) * 1_000;
         return u64::try_from(total).map_err(|_| {
-            let bound = if total < 0 { "before 1970" } else { "after 2554" };
+            let bound = if total < 0 {
+                "before 1970"
+            } else {
+                "after 2554"
+            };
             PyValueError::new_err(format!("a timestamp must not be {bound}, not {value}"))
         });
     }

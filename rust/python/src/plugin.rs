@@ -6,7 +6,7 @@ use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
 use pyo3::prelude::*;
 
 use crate::context::Context;
-use crate::errors::{describe, for_host, from_python};
+use crate::errors::describe;
 use crate::event::Event;
 use crate::instance::PythonInstance;
 use crate::threads;
@@ -38,17 +38,7 @@ impl PythonPlugin {
         code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>,
     ) -> Result<T, Error> {
         threads::enter(|py| {
-            code(self.runtime.bind(py)).map_err(|error| {
-                match for_host(py, doing, from_python(py, error)) {
-                    Error::Eof => Error::text(format!(
-                        "EOF cannot be raised from {doing}, only from next_batch"
-                    )),
-                    Error::Timeout => Error::text(format!(
-                        "Timeout cannot be raised from {doing}, only from next_batch"
-                    )),
-                    other => other,
-                }
-            })
+            code(self.runtime.bind(py)).map_err(|error| Error::text(describe(py, doing, error)))
         })
     }
 }

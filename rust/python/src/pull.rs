@@ -1,8 +1,8 @@
 //! `PullInstance`.
 
 use std::mem;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use falco_plugin_engine::batch as engine_batch;
 use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
@@ -108,12 +108,18 @@ fn check_result(value: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 impl PullInstance {
-    /// One batch; the GIL is held, or taken for each event.
-    pub(crate) fn fill(&self, memory: &mut engine_batch::EventBatch) -> Result<usize, Error> {
-        match self.engine.try_lock() {
-            Ok(mut engine) => engine.next_batch(memory),
-            Err(_) => Err(already_running()),
-        }
+    /// One batch; the GIL is held, or taken for each event. `None` where another thread, or a pull function further up,
+    /// is at it.
+    pub(crate) fn fill(
+        &self,
+        memory: &mut engine_batch::EventBatch,
+    ) -> Option<Result<usize, Error>> {
+        try_lock(&self.engine).map(|mut engine| engine.next_batch(memory))
+    }
+
+    /// The error that the next call would have told.
+    pub(crate) fn unsaid(&self) -> Option<Error> {
+        try_lock(&self.engine)?.unsaid()
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
@@ -124,7 +130,20 @@ impl PullInstance {
     }
 }
 
-pub(crate) fn already_running() -> Error {
+/// A lock that is never waited for: whoever holds it may be waiting for the GIL.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+/// The error for a call while another one is under way; one that is closing the instance is its end.
+pub(crate) fn already_running(context: &Py<Context>) -> Error {
+    if context.get().engine.is_cancelled() {
+        return Error::Eof;
+    }
     Error::text(
         "next_batch of this instance is already running: a pull function must not call its own instance, nor two \
          threads the same one",
@@ -232,7 +251,10 @@ impl PullInstance {
     ///         raised by the next.
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
-        fill_batch(batch, |memory| self.fill(memory))
+        fill_batch(batch, |memory| {
+            self.fill(memory)
+                .unwrap_or_else(|| Err(already_running(&self.context)))
+        })
     }
 
     /// How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback.

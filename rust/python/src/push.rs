@@ -17,9 +17,9 @@ use crate::batch::{self, EventBatch};
 use crate::buffers::BytesPayload;
 use crate::channel::Receiver;
 use crate::context::Context;
-use crate::errors::to_python;
+use crate::errors::{describe, to_python};
 use crate::instance::{Callbacks, optional_callable};
-use crate::pull::{already_running, fill_batch};
+use crate::pull::{already_running, fill_batch, try_lock};
 use crate::{log, options};
 
 /// An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
@@ -51,12 +51,21 @@ pub(crate) struct PushInstance {
 }
 
 impl PushInstance {
-    /// One batch, without the GIL.
-    pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Result<usize, Error> {
-        match self.engine.try_lock() {
-            Ok(mut engine) => engine.next_batch(memory),
-            Err(_) => Err(already_running()),
-        }
+    /// One batch, without the GIL. `None` where another thread is at it.
+    pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Option<Result<usize, Error>> {
+        try_lock(&self.engine).map(|mut engine| {
+            let result = engine.next_batch(memory);
+            if self.closed.load(Ordering::Acquire) {
+                // Closed meanwhile: nobody may come again to count what is left.
+                engine.close();
+            }
+            result
+        })
+    }
+
+    /// The error that the next call would have told.
+    pub(crate) fn unsaid(&self) -> Option<Error> {
+        try_lock(&self.engine)?.unsaid()
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
@@ -81,6 +90,21 @@ impl PushInstance {
             });
         }
     }
+}
+
+/// Says what was still in the channel when the source ended.
+fn log_dropped(events: usize, errors: Vec<Error>) {
+    Python::attach(|py| {
+        if events > 0 {
+            let text = format!(
+                "{events} event(s) were still in the channel when the source ended; they are dropped"
+            );
+            log::warn(py, &text);
+        }
+        for error in errors {
+            describe(py, "a producer", to_python(py, error));
+        }
+    });
 }
 
 #[pymethods]
@@ -116,21 +140,8 @@ impl PushInstance {
         let memory =
             EngineBatch::new(batch_size, event_size).map_err(|error| to_python(py, error))?;
         let closer = receiver.closer();
-        let engine = engine::PushInstance::new(
-            receiver,
-            context.get().engine.clone(),
-            timeout,
-            |dropped| {
-                Python::attach(|py| {
-                    log::warn(
-                        py,
-                        &format!(
-                            "{dropped} event(s) were still in the channel when the source ended; they are dropped"
-                        ),
-                    );
-                });
-            },
-        );
+        let engine =
+            engine::PushInstance::new(receiver, context.get().engine.clone(), timeout, log_dropped);
         Ok(Self {
             engine: Mutex::new(engine),
             closer,
@@ -187,7 +198,12 @@ impl PushInstance {
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         let py = batch.py();
-        fill_batch(batch, |memory| py.detach(|| self.fill(memory)))
+        fill_batch(batch, |memory| {
+            py.detach(|| {
+                self.fill(memory)
+                    .unwrap_or_else(|| Err(already_running(&self.context)))
+            })
+        })
     }
 
     /// How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback.
@@ -206,7 +222,7 @@ impl PushInstance {
             self.context.get().engine.cancel();
             self.closer.close();
             // Where next_batch runs on another thread, it sees the cancelled context and does this itself.
-            if let Ok(mut engine) = self.engine.try_lock() {
+            if let Some(mut engine) = try_lock(&self.engine) {
                 engine.close();
             }
         });

@@ -6,7 +6,7 @@ use falco_plugin_engine::plugin::Plugin;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::errors::{for_host, from_python};
+use crate::errors::describe;
 use crate::log::HostLog;
 use crate::plugin::PythonPlugin;
 use crate::threads;
@@ -34,12 +34,7 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
             .and_then(|runtime| PythonPlugin::new(&runtime));
         match runtime {
             Ok(plugin) => Ok(Box::new(plugin) as Box<dyn Plugin>),
-            Err(error) => Err(match for_host(py, "init", from_python(py, error)) {
-                Error::Eof | Error::Timeout => {
-                    Error::text("EOF and Timeout cannot be raised from init, only from next_batch")
-                }
-                other => other,
-            }),
+            Err(error) => Err(Error::text(describe(py, "init", error))),
         }
     })
 }

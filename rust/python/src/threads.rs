@@ -48,9 +48,9 @@ pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
     if interpreter_is_ours() {
         KeptState::keep();
     }
-    HOST_WAITS.fetch_add(1, Ordering::Relaxed);
+    let waiting = Waiting::new();
     Python::attach(|py| {
-        HOST_WAITS.fetch_sub(1, Ordering::Relaxed);
+        drop(waiting);
         code(py)
     })
 }
@@ -69,6 +69,22 @@ pub(crate) fn step_aside(py: Python<'_>) {
     });
 }
 
+/// Counts a thread of the host among those that wait.
+struct Waiting;
+
+impl Waiting {
+    fn new() -> Self {
+        HOST_WAITS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        HOST_WAITS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The Python thread state of a thread of the host.
 struct KeptState {
     gil: ffi::PyGILState_STATE,
@@ -79,7 +95,8 @@ impl KeptState {
     /// Makes this thread's state, unless it has one. A thread without one pays some 8 us for each entry.
     fn keep() {
         thread_local!(static KEPT: RefCell<Option<KeptState>> = const { RefCell::new(None) });
-        KEPT.with(|kept| {
+        // Late in a thread's life there is no place for it any more; then each entry makes a state of its own.
+        let _ = KEPT.try_with(|kept| {
             let Ok(mut kept) = kept.try_borrow_mut() else {
                 return;
             };
@@ -87,9 +104,9 @@ impl KeptState {
             // state already (one of Python's own) is left alone. Ensure is paired with the Release in `drop`.
             unsafe {
                 if kept.is_none() && ffi::PyGILState_GetThisThreadState().is_null() {
-                    HOST_WAITS.fetch_add(1, Ordering::Relaxed);
+                    let waiting = Waiting::new();
                     let gil = ffi::PyGILState_Ensure();
-                    HOST_WAITS.fetch_sub(1, Ordering::Relaxed);
+                    drop(waiting);
                     *kept = Some(KeptState {
                         gil,
                         state: ffi::PyEval_SaveThread(),
