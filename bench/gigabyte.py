@@ -33,9 +33,10 @@ def main() -> None:
             sizes += [resident_kib(child) for child in children(process.pid)]
         end = json.loads(tail.communicate()[0])
         sizes = [size for size in sizes if size]
-        print(f"{lines.stat().st_size} bytes, {wanted} lines; the host saw {end['events']} events in {end['seconds']:.1f} s")
+        print(f"{lines.stat().st_size} bytes, {wanted} lines")
+        print(f"the host saw {end['events']} events in {end['seconds']:.1f} s")
         third = len(sizes) // 3
-        print(f"resident memory of the host: {max(sizes[:third])} KiB at most in the first third, {max(sizes)} KiB in all")
+        print(f"its resident memory: {max(sizes[:third])} KiB at most in the first third, {max(sizes)} KiB in all")
         if end["events"] != wanted or end["result"] != "eof":
             sys.exit(f"the count is wrong: {end}")
 

@@ -6,6 +6,6 @@ if not sys.flags.safe_path:
     # "-m" puts the working directory in front, where a plugin's modules could be found that are not packed.
     del sys.path[0]
 
-from falco_plugin.cli.main import main  # noqa: E402 - only what is installed may be found
+from falco_plugin.cli.main import main
 
 main(prog_name="falco-plugin")
