@@ -31,7 +31,7 @@ test-rust: setup
 
 lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
 	cargo fmt --check
-	rustfmt --check --edition 2024 rust/stub/stub.rs
+	rustfmt --check rust/stub/stub.rs
 	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -42,7 +42,7 @@ lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
 
 fmt: setup ## format all code
 	cargo fmt
-	rustfmt --edition 2024 rust/stub/stub.rs
+	rustfmt rust/stub/stub.rs
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 

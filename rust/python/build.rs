@@ -18,10 +18,7 @@ fn main() {
 fn build_stub(rust: &Path, out: &Path) {
     let stub = rust.join("stub");
     println!("cargo::rerun-if-changed={}", stub.display());
-    println!(
-        "cargo::rerun-if-changed={}",
-        rust.join("abi/src/table.rs").display()
-    );
+    println!("cargo::rerun-if-changed={}", rust.join("abi/src/table.rs").display());
     run(Command::new(variable("RUSTC"))
         .args([
             "--edition=2024",
@@ -52,9 +49,7 @@ fn build_host(rust: &Path, out: &Path) {
     // Of the build that is under way nothing must leak into this one: it is a program of its own.
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
-        if name_text.starts_with("CARGO_")
-            && name_text != "CARGO_HOME"
-            && !name_text.starts_with("CARGO_HTTP")
+        if name_text.starts_with("CARGO_") && name_text != "CARGO_HOME" && !name_text.starts_with("CARGO_HTTP")
             || name_text == "RUSTFLAGS"
         {
             cargo.env_remove(&name);
@@ -76,9 +71,7 @@ fn build_host(rust: &Path, out: &Path) {
         .arg("--target")
         .arg(variable("TARGET"))
         .env("CARGO_PROFILE_RELEASE_STRIP", "symbols"));
-    let program = target
-        .join(variable("TARGET"))
-        .join("release/falco-plugin-host");
+    let program = target.join(variable("TARGET")).join("release/falco-plugin-host");
     std::fs::copy(program, out.join("falco-plugin-host")).expect("cargo has built the host");
 }
 

@@ -106,11 +106,7 @@ unsafe extern "C" {
         arguments: *const *const c_char,
         environment: *const *const c_char,
     ) -> c_int;
-    pub fn posix_spawn_file_actions_adddup2(
-        actions: *mut SpawnActions,
-        from: c_int,
-        to: c_int,
-    ) -> c_int;
+    pub fn posix_spawn_file_actions_adddup2(actions: *mut SpawnActions, from: c_int, to: c_int) -> c_int;
     pub fn posix_spawn_file_actions_destroy(actions: *mut SpawnActions) -> c_int;
     pub fn posix_spawn_file_actions_init(actions: *mut SpawnActions) -> c_int;
     pub fn pread(file: c_int, memory: *mut c_void, size: usize, offset: i64) -> isize;

@@ -138,11 +138,7 @@ impl Path {
 
     /// What stands before the last part.
     fn folder(&self) -> &[u8] {
-        let end = self
-            .bytes()
-            .iter()
-            .rposition(|&byte| byte == b'/')
-            .unwrap_or(0);
+        let end = self.bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
         &self.bytes[..end]
     }
 

@@ -90,9 +90,7 @@ unsafe extern "C" fn load() {
         if let Err(problem) = read_parts(library) {
             library.problem.push("this plugin library ");
             library.problem.push(problem);
-            library
-                .problem
-                .push(": build it again with 'falco-plugin build'");
+            library.problem.push(": build it again with 'falco-plugin build'");
         }
     }
 }
@@ -223,10 +221,8 @@ impl Environment {
         config.push("/../pyvenv.cfg");
         let mut sdk = Text::new();
         sdk.push_folder(self.core);
-        security::check_all(
-            &[self.libpython, self.core, self.python, config.as_ptr()],
-            problem,
-        ) && security::check_folders(&[folders[0], folders[1], sdk.as_ptr()], problem)
+        security::check_all(&[self.libpython, self.core, self.python, config.as_ptr()], problem)
+            && security::check_folders(&[folders[0], folders[1], sdk.as_ptr()], problem)
     }
 }
 
@@ -256,9 +252,7 @@ fn environment(place: &mut [u8; 8192], problem: &mut Text) -> Option<Environment
         if !ask(other, place) {
             problem.push("FALCO_PLUGIN_PYTHON names ");
             problem.push_c(other);
-            problem.push(
-                ", which is no Python with falco-plugin-sdk: install it there, or name another",
-            );
+            problem.push(", which is no Python with falco-plugin-sdk: install it there, or name another");
             return None;
         }
     }
@@ -318,11 +312,7 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; 8192]) -> bool {
         libc::close(pipe[1]);
         let mut len = 0;
         while spawned == 0 && len < place.len() - 1 {
-            let count = libc::read(
-                pipe[0],
-                place.as_mut_ptr().add(len).cast(),
-                place.len() - 1 - len,
-            );
+            let count = libc::read(pipe[0], place.as_mut_ptr().add(len).cast(), place.len() - 1 - len);
             if count < 0 && *libc::errno() == libc::EINTR {
                 continue;
             }
@@ -337,9 +327,7 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; 8192]) -> bool {
         if spawned == 0 {
             while libc::waitpid(child, &mut status, 0) < 0 && *libc::errno() == libc::EINTR {}
         }
-        spawned == 0
-            && status == 0
-            && place[..len].iter().filter(|&&byte| byte == b'\n').count() == ANSWERS
+        spawned == 0 && status == 0 && place[..len].iter().filter(|&&byte| byte == b'\n').count() == ANSWERS
     }
 }
 
@@ -370,12 +358,7 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
         }
         let core = libc::dlopen(environment.core, libc::RTLD_NOW | libc::RTLD_LOCAL);
         if core.is_null() {
-            cannot_load(
-                problem,
-                "falco-plugin-sdk ",
-                manifest(c"sdk_version"),
-                environment.core,
-            );
+            cannot_load(problem, "falco-plugin-sdk ", manifest(c"sdk_version"), environment.core);
             return None;
         }
         let entry = libc::dlsym(core, START_SYMBOL.as_ptr().cast());
@@ -450,12 +433,9 @@ pub extern "C" fn plugin_get_event_source() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_id() -> u32 {
     // SAFETY: `told` answers with a NUL-terminated string that stays.
-    let digits = unsafe { CStr::from_ptr(told(c"id", c"999")) }
-        .to_bytes()
-        .iter();
+    let digits = unsafe { CStr::from_ptr(told(c"id", c"999")) }.to_bytes().iter();
     digits.fold(0, |id: u32, digit| {
-        id.wrapping_mul(10)
-            .wrapping_add(u32::from(digit.wrapping_sub(b'0')))
+        id.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0')))
     })
 }
 
@@ -539,11 +519,7 @@ pub unsafe extern "C" fn plugin_get_last_error(state: *mut State) -> *const c_ch
 /// # Safety
 /// As the plugin API says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn plugin_open(
-    state: *mut State,
-    params: *const c_char,
-    rc: *mut i32,
-) -> *mut c_void {
+pub unsafe extern "C" fn plugin_open(state: *mut State, params: *const c_char, rc: *mut i32) -> *mut c_void {
     // SAFETY: handles and pointers are passed on as they came; `rc` is the host's to be written, or NULL.
     unsafe {
         put(rc, FAILURE);
@@ -620,10 +596,7 @@ pub unsafe extern "C" fn plugin_list_open_params(state: *mut State, rc: *mut i32
 /// # Safety
 /// As the plugin API says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn plugin_event_to_string(
-    state: *mut State,
-    event: *const c_void,
-) -> *const c_char {
+pub unsafe extern "C" fn plugin_event_to_string(state: *mut State, event: *const c_void) -> *const c_char {
     // SAFETY: handles and pointers are passed on as they came.
     unsafe {
         match behind(state) {

@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use falco_plugin_api::{
-    ss_plugin_event, ss_plugin_event_input, ss_plugin_init_input,
-    ss_plugin_rc_SS_PLUGIN_EOF as EOF, ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE,
-    ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
+    ss_plugin_event, ss_plugin_event_input, ss_plugin_init_input, ss_plugin_rc_SS_PLUGIN_EOF as EOF,
+    ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS,
+    ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
 };
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN, decode};
@@ -182,9 +182,7 @@ unsafe extern "C" fn next_batch(
     };
     let Some(state) = state else { return FAILURE };
     let Some(instance) = instance else {
-        state
-            .errors
-            .set("next_batch was called without an open instance");
+        state.errors.set("next_batch was called without an open instance");
         return FAILURE;
     };
     match guard(|| instance.instance.next_batch()) {
@@ -196,9 +194,7 @@ unsafe extern "C" fn next_batch(
             return FAILURE;
         }
     }
-    let InstanceState {
-        instance, pointers, ..
-    } = instance;
+    let InstanceState { instance, pointers, .. } = instance;
     let (memory, starts) = instance.events().parts_mut();
     if starts.is_empty() {
         return TIMEOUT;
@@ -217,26 +213,16 @@ unsafe extern "C" fn next_batch(
     SUCCESS
 }
 
-unsafe extern "C" fn get_progress(
-    _state: *mut c_void,
-    instance: *mut c_void,
-    progress_pct: *mut u32,
-) -> *const c_char {
+unsafe extern "C" fn get_progress(_state: *mut c_void, instance: *mut c_void, progress_pct: *mut u32) -> *const c_char {
     // SAFETY: NULL or the host's to be written; it arrives uninitialised.
     unsafe { put(progress_pct, 0) };
     // SAFETY: NULL, or an instance of `open` that was not closed, used by one thread at a time.
     let Some(instance) = (unsafe { instance.cast::<InstanceState>().as_mut() }) else {
         return c"".as_ptr();
     };
-    let (fraction, text) =
-        guard(|| Ok(instance.instance.progress())).unwrap_or((0.0, String::new()));
+    let (fraction, text) = guard(|| Ok(instance.instance.progress())).unwrap_or((0.0, String::new()));
     // SAFETY: as above. `as` saturates and turns NaN into 0.
-    unsafe {
-        put(
-            progress_pct,
-            (fraction.clamp(0.0, 1.0) * 10_000.0).round() as u32,
-        )
-    };
+    unsafe { put(progress_pct, (fraction.clamp(0.0, 1.0) * 10_000.0).round() as u32) };
     instance.progress = to_c_string(&text);
     instance.progress.as_ptr()
 }
@@ -260,9 +246,7 @@ unsafe extern "C" fn list_open_params(state: *mut c_void, rc: *mut i32) -> *cons
                 .collect();
             // SAFETY: as above.
             unsafe { put(rc, SUCCESS) };
-            state
-                .texts
-                .set(&serde_json::Value::Array(params).to_string())
+            state.texts.set(&serde_json::Value::Array(params).to_string())
         }
         Err(error) => {
             state.errors.set(&error.to_string());
@@ -283,9 +267,7 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
         return ptr::null();
     };
     if input.evt.is_null() {
-        state
-            .errors
-            .set("event_to_string was called without an event");
+        state.errors.set("event_to_string was called without an event");
         return ptr::null();
     }
     let text = guard(|| {
@@ -300,8 +282,7 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
                 from_host(input.evtsrc),
             )
         };
-        let (timestamp, data) =
-            decode(bytes).ok_or_else(|| Error::text("the event is no plugin event"))?;
+        let (timestamp, data) = decode(bytes).ok_or_else(|| Error::text("the event is no plugin event"))?;
         plugin(state)?.event_to_string(&Event {
             number: input.evtnum,
             timestamp,

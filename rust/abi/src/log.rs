@@ -70,10 +70,7 @@ impl Log {
     /// Logs one text. From within the host's own log function it goes to stderr: a host in Python may log there.
     pub fn log(&self, severity: Severity, text: &str) {
         thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
-        if INSIDE
-            .try_with(|inside| inside.replace(true))
-            .unwrap_or(false)
-        {
+        if INSIDE.try_with(|inside| inside.replace(true)).unwrap_or(false) {
             return to_stderr(text);
         }
         let slot = self.lock();
@@ -85,14 +82,7 @@ impl Log {
                 let text = to_c_string(text);
                 // SAFETY: the slot is still filled, so the host has not been told to take its log function back; it
                 // accepts NULL as component for the plugin's own name.
-                unsafe {
-                    function(
-                        *owner,
-                        ptr::null::<c_char>(),
-                        text.as_ptr(),
-                        severity as u32,
-                    )
-                };
+                unsafe { function(*owner, ptr::null::<c_char>(), text.as_ptr(), severity as u32) };
             }
             _ => to_stderr(text),
         }

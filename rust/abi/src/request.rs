@@ -25,10 +25,7 @@ impl Request {
                 core: text(request.core),
                 python: CStr::from_ptr(request.python).to_owned(),
                 archive: std::slice::from_raw_parts(request.archive, request.archive_len).to_vec(),
-                manifest: pairs(std::slice::from_raw_parts(
-                    request.manifest,
-                    request.manifest_len,
-                )),
+                manifest: pairs(std::slice::from_raw_parts(request.manifest, request.manifest_len)),
             }
         }
     }
@@ -46,9 +43,7 @@ impl Request {
 /// `text` points to a NUL-terminated string.
 unsafe fn text(text: *const std::ffi::c_char) -> String {
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 fn pairs(manifest: &[u8]) -> Vec<(String, String)> {
@@ -69,10 +64,7 @@ mod tests {
         let pairs = super::pairs(b"name\0lines\0contact\0\0");
         assert_eq!(
             pairs,
-            [
-                ("name".into(), "lines".into()),
-                ("contact".into(), String::new())
-            ]
+            [("name".into(), "lines".into()), ("contact".into(), String::new())]
         );
         assert_eq!(super::pairs(b""), []);
     }

@@ -40,11 +40,7 @@ pub type Start = unsafe extern "C" fn(*const StartRequest, *mut StartReply);
 pub struct Table {
     pub destroy: unsafe extern "C" fn(state: *mut c_void),
     pub get_last_error: unsafe extern "C" fn(state: *mut c_void) -> *const c_char,
-    pub open: unsafe extern "C" fn(
-        state: *mut c_void,
-        params: *const c_char,
-        rc: *mut i32,
-    ) -> *mut c_void,
+    pub open: unsafe extern "C" fn(state: *mut c_void, params: *const c_char, rc: *mut i32) -> *mut c_void,
     pub close: unsafe extern "C" fn(state: *mut c_void, instance: *mut c_void),
     pub next_batch: unsafe extern "C" fn(
         state: *mut c_void,
@@ -52,12 +48,8 @@ pub struct Table {
         nevts: *mut u32,
         evts: *mut *mut *mut c_void,
     ) -> i32,
-    pub get_progress: unsafe extern "C" fn(
-        state: *mut c_void,
-        instance: *mut c_void,
-        progress_pct: *mut u32,
-    ) -> *const c_char,
+    pub get_progress:
+        unsafe extern "C" fn(state: *mut c_void, instance: *mut c_void, progress_pct: *mut u32) -> *const c_char,
     pub list_open_params: unsafe extern "C" fn(state: *mut c_void, rc: *mut i32) -> *const c_char,
-    pub event_to_string:
-        unsafe extern "C" fn(state: *mut c_void, event: *const c_void) -> *const c_char,
+    pub event_to_string: unsafe extern "C" fn(state: *mut c_void, event: *const c_void) -> *const c_char,
 }

@@ -57,9 +57,7 @@ fn keep(held: &mut Held, text: CString, read: bool) -> *const c_char {
 }
 
 pub(crate) fn to_c_string(text: &str) -> CString {
-    CString::new(text).unwrap_or_else(|_| {
-        CString::new(text.replace('\0', "\u{fffd}")).expect("every NUL was replaced")
-    })
+    CString::new(text).unwrap_or_else(|_| CString::new(text.replace('\0', "\u{fffd}")).expect("every NUL was replaced"))
 }
 
 /// The text at a pointer from the host; empty for NULL.

@@ -43,9 +43,7 @@ impl EventBatch {
     /// `batch_size` events at most, each with a payload of `event_size` bytes at most.
     pub fn new(batch_size: u32, event_size: u32) -> Result<Self, Error> {
         if batch_size == 0 {
-            return Err(Error::InvalidOption(
-                "batch_size must be at least 1, not 0".into(),
-            ));
+            return Err(Error::InvalidOption("batch_size must be at least 1, not 0".into()));
         }
         check_event_size(event_size)?;
         Ok(Self {
@@ -113,8 +111,7 @@ impl EventBatch {
             return Err(self.too_large(payload.len()));
         }
         self.memory.truncate(self.end);
-        self.memory
-            .extend_from_slice(&header(timestamp, payload.len() as u32));
+        self.memory.extend_from_slice(&header(timestamp, payload.len() as u32));
         self.memory.extend_from_slice(payload);
         self.finish();
         Ok(())
@@ -216,10 +213,7 @@ impl EventWriter {
 
     /// Bytes written so far.
     pub fn len(&self) -> usize {
-        self.batch
-            .memory
-            .len()
-            .saturating_sub(self.batch.end + HEADER_LEN)
+        self.batch.memory.len().saturating_sub(self.batch.end + HEADER_LEN)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -245,11 +239,7 @@ impl EventWriter {
         self.batch.memory[start..start + HEADER_LEN]
             .copy_from_slice(&header(self.timestamp.unwrap_or(NO_TIMESTAMP), len as u32));
         self.batch.finish();
-        let written = if len == 0 {
-            Written::Empty
-        } else {
-            Written::Event
-        };
+        let written = if len == 0 { Written::Empty } else { Written::Event };
         (self.batch, written)
     }
 
@@ -354,14 +344,9 @@ mod tests {
 
     #[test]
     fn sizes_out_of_range_are_refused_by_name() {
-        for (batch_size, event_size, name) in [
-            (0, 1, "batch_size"),
-            (1, 0, "event_size"),
-            (1, u32::MAX, "event_size"),
-        ] {
-            let message = EventBatch::new(batch_size, event_size)
-                .unwrap_err()
-                .to_string();
+        for (batch_size, event_size, name) in [(0, 1, "batch_size"), (1, 0, "event_size"), (1, u32::MAX, "event_size")]
+        {
+            let message = EventBatch::new(batch_size, event_size).unwrap_err().to_string();
             assert!(message.contains(name), "{message}");
         }
     }

@@ -74,9 +74,7 @@ pub fn channel<P: Payload>(
 ) -> Result<(Sender<P>, Receiver<P>), Error> {
     for (name, value) in [("capacity", capacity), ("max_bytes", max_bytes)] {
         if value == 0 {
-            return Err(Error::InvalidOption(format!(
-                "{name} must be at least 1, not 0"
-            )));
+            return Err(Error::InvalidOption(format!("{name} must be at least 1, not 0")));
         }
     }
     check_event_size(event_size)?;
@@ -97,10 +95,7 @@ pub fn channel<P: Payload>(
             queue: sender,
             gate: Arc::clone(&gate),
         },
-        Receiver {
-            queue: receiver,
-            gate,
-        },
+        Receiver { queue: receiver, gate },
     ))
 }
 
@@ -240,12 +235,7 @@ impl<P: Payload> Sender<P> {
 
     /// Waits until a message may have room, the channel is closed or `interrupted` says so (see [`Self::wake_all`]).
     /// Returns false when the deadline has passed.
-    pub fn wait_for_room(
-        &self,
-        len: usize,
-        deadline: Option<Instant>,
-        interrupted: impl Fn() -> bool,
-    ) -> bool {
+    pub fn wait_for_room(&self, len: usize, deadline: Option<Instant>, interrupted: impl Fn() -> bool) -> bool {
         let mut state = self.gate.lock();
         state.blocked += 1;
         let mut in_time = true;
@@ -257,11 +247,7 @@ impl<P: Payload> Sender<P> {
         {
             let now = Instant::now();
             state = match deadline {
-                None => self
-                    .gate
-                    .room
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => self.gate.room.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) if deadline <= now => {
                     in_time = false;
                     state
@@ -372,9 +358,7 @@ impl<P: Payload> Receiver<P> {
         state.copied.append(copied);
         state.copied_bytes += copied_bytes;
         let release = state.copied_bytes >= RELEASE_BYTES;
-        self.gate
-            .unreleased
-            .store(!state.copied.is_empty(), Ordering::Release);
+        self.gate.unreleased.store(!state.copied.is_empty(), Ordering::Release);
         self.gate.wake(&state);
         drop(state);
         if release {

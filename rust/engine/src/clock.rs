@@ -33,9 +33,7 @@ impl Clock {
 
     /// The exact moment at which the timeout runs out; `None` where it lies beyond what the system can count.
     pub fn deadline(&self) -> Option<Instant> {
-        let left = self
-            .timeout
-            .saturating_sub(coarse_now().saturating_sub(self.started));
+        let left = self.timeout.saturating_sub(coarse_now().saturating_sub(self.started));
         Instant::now().checked_add(left)
     }
 }

@@ -45,8 +45,7 @@ impl Drop for Inner {
 
 fn parents_of(live: &mut Mutex<Option<Live>>) -> Vec<Arc<Inner>> {
     let live = live.get_mut().unwrap_or_else(PoisonError::into_inner);
-    live.as_mut()
-        .map_or_else(Vec::new, |live| mem::take(&mut live.parents))
+    live.as_mut().map_or_else(Vec::new, |live| mem::take(&mut live.parents))
 }
 
 impl Default for Context {
@@ -216,9 +215,7 @@ mod tests {
         let waiters: Vec<_> = (0..4)
             .map(|_| {
                 let context = context.child();
-                thread::spawn(move || {
-                    context.wait(Instant::now().checked_add(Duration::from_secs(60)))
-                })
+                thread::spawn(move || context.wait(Instant::now().checked_add(Duration::from_secs(60))))
             })
             .collect();
         assert!(!context.wait(Some(Instant::now() + Duration::from_millis(5))));

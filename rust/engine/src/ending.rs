@@ -21,9 +21,7 @@ impl Ending {
 
     /// Takes the error that the next call would have told; an end in good order is none.
     pub fn unsaid(&mut self) -> Option<Error> {
-        self.unsaid
-            .take()
-            .filter(|error| !matches!(error, Error::Eof))
+        self.unsaid.take().filter(|error| !matches!(error, Error::Eof))
     }
 
     /// The answer of a call that added `added` events and was stopped by `stop`, if by anything. A timeout does not

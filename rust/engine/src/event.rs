@@ -61,10 +61,7 @@ pub fn decode(event: &[u8]) -> Option<(u64, &[u8])> {
     if kind != PLUGIN_EVENT_TYPE || id_len != PLUGIN_ID_LEN {
         return None;
     }
-    Some((
-        timestamp,
-        event.get(HEADER_LEN..HEADER_LEN.checked_add(payload_len)?)?,
-    ))
+    Some((timestamp, event.get(HEADER_LEN..HEADER_LEN.checked_add(payload_len)?)?))
 }
 
 #[cfg(test)]

@@ -101,8 +101,7 @@ impl<F: PullFunction> PullInstance<F> {
         }
         self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         if self.empty_in_a_row == EMPTY_EVENTS_BEFORE_WARNING {
-            self.function
-                .warn_of_empty_events(EMPTY_EVENTS_BEFORE_WARNING);
+            self.function.warn_of_empty_events(EMPTY_EVENTS_BEFORE_WARNING);
         }
     }
 }
@@ -151,8 +150,7 @@ mod tests {
 
     #[test]
     fn an_error_is_said_once_after_the_events_then_eof() {
-        let mut instance =
-            PullInstance::new(counting(2, || Error::text("boom")), Context::new(), LONG);
+        let mut instance = PullInstance::new(counting(2, || Error::text("boom")), Context::new(), LONG);
         assert_eq!(instance.next_batch(&mut batch()).unwrap(), 2);
         let error = instance.next_batch(&mut batch()).unwrap_err();
         assert_eq!(error.to_string(), "boom");

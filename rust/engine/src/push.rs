@@ -65,10 +65,7 @@ impl<P: Payload> PushInstance<P> {
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
         self.ending.check()?;
         if batch.event_size() < self.receiver.event_size() {
-            return Err(event_size_mismatch(
-                batch.event_size(),
-                self.receiver.event_size(),
-            ));
+            return Err(event_size_mismatch(batch.event_size(), self.receiver.event_size()));
         }
         if batch.is_full() {
             return Err(batch.full_error());
@@ -124,9 +121,7 @@ impl<P: Payload> PushInstance<P> {
                 Err(TryRecvError::Empty) => {
                     // A channel smaller than the batch has room again, before its senders are waited for.
                     self.settle();
-                    if self.timeout.is_zero()
-                        || self.receiver.wait(&self.context, clock.deadline()) == Wake::Timeout
-                    {
+                    if self.timeout.is_zero() || self.receiver.wait(&self.context, clock.deadline()) == Wake::Timeout {
                         return Err(Error::Timeout);
                     }
                 }
@@ -136,10 +131,7 @@ impl<P: Payload> PushInstance<P> {
 
     /// Gives back what was taken from the channel since the last time.
     fn settle(&mut self) {
-        let (bytes, errors) = (
-            mem::take(&mut self.copied_bytes),
-            mem::take(&mut self.errors),
-        );
+        let (bytes, errors) = (mem::take(&mut self.copied_bytes), mem::take(&mut self.errors));
         self.receiver.settle(&mut self.copied, bytes, errors);
     }
 
@@ -225,14 +217,8 @@ mod tests {
         send(&sender, event(b"lost")).unwrap();
         assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
         assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
-        assert_eq!(
-            instance.next_batch(&mut batch(9)).unwrap_err().to_string(),
-            "boom"
-        );
-        assert!(matches!(
-            instance.next_batch(&mut batch(9)),
-            Err(Error::Eof)
-        ));
+        assert_eq!(instance.next_batch(&mut batch(9)).unwrap_err().to_string(), "boom");
+        assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
         assert_eq!(send(&sender, event(b"c")), Err(Refused::Closed));
     }
 
@@ -241,10 +227,7 @@ mod tests {
         for timeout in [Duration::from_millis(20), Duration::ZERO] {
             let (sender, mut instance, _) = instance(timeout);
             let started = Instant::now();
-            assert!(matches!(
-                instance.next_batch(&mut batch(9)),
-                Err(Error::Timeout)
-            ));
+            assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Timeout)));
             assert!(started.elapsed() + Duration::from_millis(11) >= timeout);
             send(&sender, event(b"a")).unwrap();
             assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
@@ -264,21 +247,14 @@ mod tests {
             send(&sender, event(b"x")).unwrap();
         }
         context.cancel();
-        assert!(matches!(
-            instance.next_batch(&mut batch(9)),
-            Err(Error::Eof)
-        ));
+        assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
         assert_eq!(dropped.load(Ordering::Relaxed), 3);
     }
 
     #[test]
     fn cancelling_wakes_a_waiting_call_at_once() {
         let (_sender, mut instance, context) = instance(LONG);
-        let waiting = thread::spawn(move || {
-            instance
-                .next_batch(&mut batch(9))
-                .map_err(|error| error.to_string())
-        });
+        let waiting = thread::spawn(move || instance.next_batch(&mut batch(9)).map_err(|error| error.to_string()));
         thread::sleep(Duration::from_millis(20));
         let cancelled = Instant::now();
         context.cancel();
@@ -322,18 +298,10 @@ mod tests {
         };
         let (sender, receiver) = channel(3, 100, 1000).unwrap();
         let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_, _| {});
-        assert_eq!(
-            sender.try_send(&mut message(500)),
-            Ok(1),
-            "a larger one passes alone"
-        );
+        assert_eq!(sender.try_send(&mut message(500)), Ok(1), "a larger one passes alone");
         assert_eq!(sender.try_send(&mut message(0)), Err(Refused::Full));
         instance.next_batch(&mut batch(9)).unwrap();
-        assert_eq!(
-            RELEASED.load(Ordering::Relaxed),
-            0,
-            "the host's thread drops nothing"
-        );
+        assert_eq!(RELEASED.load(Ordering::Relaxed), 0, "the host's thread drops nothing");
         for _ in 0..3 {
             assert_eq!(sender.try_send(&mut message(10)), Ok(1));
         }
@@ -348,10 +316,7 @@ mod tests {
         send(&sender, event(b"a")).unwrap();
         let mut small = EventBatch::new(1, 7).unwrap();
         let message = instance.next_batch(&mut small).unwrap_err().to_string();
-        assert!(
-            message.contains('7') && message.contains("4194304"),
-            "{message}"
-        );
+        assert!(message.contains('7') && message.contains("4194304"), "{message}");
         assert_eq!(instance.next_batch(&mut batch(1)).unwrap(), 1);
     }
 

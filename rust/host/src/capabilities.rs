@@ -46,8 +46,7 @@ pub fn resolve(has: impl Fn(&str) -> bool) -> Result<Vec<Capability>, Error> {
     use Capability::{AsyncEvents, Extraction, Listening, Parsing, Sourcing};
     let mut capabilities = Vec::new();
     for capability in [Sourcing, Extraction, Parsing, AsyncEvents, Listening] {
-        let (present, lacking): (Vec<_>, Vec<_>) =
-            capability.symbols().iter().partition(|symbol| has(symbol));
+        let (present, lacking): (Vec<_>, Vec<_>) = capability.symbols().iter().partition(|symbol| has(symbol));
         match (present.is_empty(), lacking.is_empty()) {
             (true, _) => {}
             (false, true) => capabilities.push(capability),

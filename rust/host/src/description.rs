@@ -17,9 +17,7 @@ pub const HOST_API: ApiVersion = ApiVersion {
 };
 
 const RESERVED_SOURCES: [&str; 3] = ["syscall", "internal", "plugins"];
-const FIELD_TYPES: [&str; 7] = [
-    "uint64", "string", "reltime", "abstime", "bool", "ipaddr", "ipnet",
-];
+const FIELD_TYPES: [&str; 7] = ["uint64", "string", "reltime", "abstime", "bool", "ipaddr", "ipnet"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiVersion {
@@ -76,10 +74,7 @@ impl Description {
             ));
         };
         if !HOST_API.accepts(theirs) {
-            return Err(Error::ApiVersion {
-                theirs,
-                ours: HOST_API,
-            });
+            return Err(Error::ApiVersion { theirs, ours: HOST_API });
         }
         let name = library.name()?;
         if !is_identifier(&name, b"_-") {
@@ -89,9 +84,7 @@ impl Description {
         }
         let version = library.version()?;
         if ApiVersion::parse(&version).is_none() {
-            return refuse(format!(
-                "the plugin's version {version:?} is not three numbers"
-            ));
+            return refuse(format!("the plugin's version {version:?} is not three numbers"));
         }
         let capabilities = capabilities::resolve(|symbol| library.has(symbol))?;
         let (id, event_source) = match capabilities.contains(&Capability::Sourcing) {
@@ -123,14 +116,9 @@ impl Description {
 }
 
 fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
-    match (
-        library.id(),
-        library.event_source().filter(|source| !source.is_empty()),
-    ) {
+    match (library.id(), library.event_source().filter(|source| !source.is_empty())) {
         (0, None) => Ok((None, None)),
-        (0, Some(source)) => refuse(format!(
-            "the plugin has the event source {source:?}, but no id"
-        )),
+        (0, Some(source)) => refuse(format!("the plugin has the event source {source:?}, but no id")),
         (id, None) => refuse(format!("the plugin has the id {id}, but no event source")),
         (_, Some(source)) if RESERVED_SOURCES.contains(&source.as_str()) => {
             refuse(format!("the event source {source:?} is reserved"))
@@ -143,11 +131,9 @@ fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
 }
 
 fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
-    library
-        .extract_event_sources()
-        .map_or(Ok(Vec::new()), |sources| {
-            parse("list of extract event sources", &sources)
-        })
+    library.extract_event_sources().map_or(Ok(Vec::new()), |sources| {
+        parse("list of extract event sources", &sources)
+    })
 }
 
 /// One field, as far as the host asks for it.
@@ -200,8 +186,7 @@ fn fields(library: &Library) -> Result<Vec<Value>, Error> {
 }
 
 fn parse<'t, T: Deserialize<'t>>(what: &str, text: &'t str) -> Result<T, Error> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::Refused(format!("the plugin's {what} is wrong: {error}")))
+    serde_json::from_str(text).map_err(|error| Error::Refused(format!("the plugin's {what} is wrong: {error}")))
 }
 
 fn refuse<T>(reason: String) -> Result<T, Error> {
@@ -211,9 +196,9 @@ fn refuse<T>(reason: String) -> Result<T, Error> {
 /// Whether `text` is lower-case letters, digits and `others`, and begins with a letter.
 fn is_identifier(text: &str, others: &[u8]) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || others.contains(&byte)
-        })
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || others.contains(&byte))
 }
 
 #[cfg(test)]
@@ -233,9 +218,7 @@ mod tests {
     #[test]
     fn names_begin_with_a_letter() {
         assert!(is_identifier("k8s_audit", b"_") && is_identifier("a-b", b"_-"));
-        assert!(
-            !is_identifier("a-b", b"_") && !is_identifier("8s", b"_") && !is_identifier("", b"_")
-        );
+        assert!(!is_identifier("a-b", b"_") && !is_identifier("8s", b"_") && !is_identifier("", b"_"));
         assert!(!is_identifier("Test", b"_") && !is_identifier("é", b"_"));
     }
 }

@@ -33,9 +33,7 @@ pub fn check(path: &Path) -> Result<(), Error> {
         return Err(fail(io::ErrorKind::IsADirectory.into()));
     }
     let mut header = Vec::with_capacity(PREFIX);
-    file.take(PREFIX as u64)
-        .read_to_end(&mut header)
-        .map_err(fail)?;
+    file.take(PREFIX as u64).read_to_end(&mut header).map_err(fail)?;
     // Elsewhere libraries have other formats, and the dynamic linker's own words must do.
     if cfg!(target_os = "linux") {
         check_header(path, &header)
@@ -60,10 +58,7 @@ fn check_header(path: &Path, header: &[u8]) -> Result<(), Error> {
     let theirs = MACHINES.iter().find(|(number, _)| *number == machine);
     let ours = std::env::consts::ARCH;
     if theirs.is_none_or(|(_, name)| *name != ours) {
-        let theirs = theirs.map_or_else(
-            || format!("machine {machine}"),
-            |(_, name)| (*name).to_owned(),
-        );
+        let theirs = theirs.map_or_else(|| format!("machine {machine}"), |(_, name)| (*name).to_owned());
         return Err(Error::Architecture {
             path: path.to_owned(),
             theirs,

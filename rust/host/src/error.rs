@@ -23,20 +23,14 @@ pub enum Error {
     #[error("cannot load {0}")]
     Load(String),
     #[error("{} is no Falco plugin: it lacks {}", path.display(), missing.join(", "))]
-    NotAPlugin {
-        path: PathBuf,
-        missing: Vec<&'static str>,
-    },
+    NotAPlugin { path: PathBuf, missing: Vec<&'static str> },
     #[error("the plugin defines {}, but not {}", has.join(", "), lacks.join(", "))]
     Partial {
         has: Vec<&'static str>,
         lacks: Vec<&'static str>,
     },
     #[error("the plugin needs plugin API {theirs}, but this host has {ours}")]
-    ApiVersion {
-        theirs: ApiVersion,
-        ours: ApiVersion,
-    },
+    ApiVersion { theirs: ApiVersion, ours: ApiVersion },
     /// What the plugin says of itself breaks a rule of the host.
     #[error("{0}")]
     Refused(String),
@@ -45,17 +39,11 @@ pub enum Error {
     #[error("--config is not JSON, which the plugin's schema asks for: {0}")]
     Config(serde_json::Error),
     #[error("{function} failed: {message}")]
-    Failed {
-        function: &'static str,
-        message: String,
-    },
+    Failed { function: &'static str, message: String },
     #[error("{0} failed without a message")]
     FailedSilently(&'static str),
     #[error("{function} left {what} unset")]
-    Unset {
-        function: &'static str,
-        what: &'static str,
-    },
+    Unset { function: &'static str, what: &'static str },
     #[error("next_batch returned success with no event")]
     NoEvent,
     #[error("next_batch returned the unknown code {0}")]

@@ -51,12 +51,7 @@ fn find_json(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// The first byte at or after `from` that `needs` escaping; words that are not `suspicious` are passed over.
-fn find(
-    bytes: &[u8],
-    from: usize,
-    suspicious: impl Fn(u64) -> u64,
-    needs: impl Fn(u8) -> bool,
-) -> Option<usize> {
+fn find(bytes: &[u8], from: usize, suspicious: impl Fn(u64) -> u64, needs: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, rest) = bytes[from..].as_chunks::<8>();
     let mut at = from;
     for word in words {
@@ -67,9 +62,7 @@ fn find(
         }
         at += 8;
     }
-    rest.iter()
-        .position(|byte| needs(*byte))
-        .map(|offset| at + offset)
+    rest.iter().position(|byte| needs(*byte)).map(|offset| at + offset)
 }
 
 /// Appends `text` so that it stays on one line and cannot steer a terminal: control characters, line and paragraph
@@ -77,8 +70,7 @@ fn find(
 pub fn line(out: &mut String, text: &str) {
     let mut from = 0;
     // The plain ASCII between 0x20 and 0x7e is passed over by words; what is not ASCII is looked at by character.
-    let suspicious =
-        |word: u64| (word.wrapping_sub(ONES * 0x20) | word.wrapping_add(ONES) | word) & HIGHS;
+    let suspicious = |word: u64| (word.wrapping_sub(ONES * 0x20) | word.wrapping_add(ONES) | word) & HIGHS;
     let unusual = |byte: u8| !(0x20..0x7f).contains(&byte);
     while let Some(at) = find(text.as_bytes(), from, suspicious, unusual) {
         out.push_str(&text[from..at]);
@@ -146,10 +138,7 @@ mod tests {
             for before in 0..9 {
                 let text = format!("{}{code}{}", "x".repeat(before), "plain text");
                 let out = escaped(&text);
-                assert!(
-                    !out.chars().any(|c| c.is_control() && c != '\t'),
-                    "{text:?}"
-                );
+                assert!(!out.chars().any(|c| c.is_control() && c != '\t'), "{text:?}");
                 assert_eq!(code.is_control() && code != '\t', out != text, "{text:?}");
             }
         }

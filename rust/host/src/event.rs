@@ -49,11 +49,7 @@ impl<'b> Event<'b> {
     /// # Safety
     /// `start` is NULL, or points to memory of the length that the event gives, writable, which nobody else touches and
     /// which stays for `'b`.
-    pub unsafe fn check(
-        start: *mut ss_plugin_event,
-        own_id: u32,
-        now: impl FnOnce() -> u64,
-    ) -> Result<Self, Fault> {
+    pub unsafe fn check(start: *mut ss_plugin_event, own_id: u32, now: impl FnOnce() -> u64) -> Result<Self, Fault> {
         if start.is_null() {
             return Err(Fault::Null);
         }
@@ -155,14 +151,7 @@ pub const UNSET: *mut *mut ss_plugin_event = {
 mod tests {
     use super::*;
 
-    fn bytes(
-        length: u32,
-        type_: u16,
-        parameters: u32,
-        lengths: [u32; 2],
-        id: u32,
-        payload: &[u8],
-    ) -> Vec<u8> {
+    fn bytes(length: u32, type_: u16, parameters: u32, lengths: [u32; 2], id: u32, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend(u64::MAX.to_ne_bytes());
         out.extend(7u64.to_ne_bytes());
@@ -206,14 +195,8 @@ mod tests {
             fault(43, 322, 3, [4, 5], 0),
             "3 parameters, but a plugin's events have 2"
         );
-        assert_eq!(
-            fault(50, 322, 2, [4, 22], 0),
-            "length 50, but its parameters need 60"
-        );
-        assert_eq!(
-            fault(20, 322, 2, [4, 5], 0),
-            "length 20, but its parameters need 34"
-        );
+        assert_eq!(fault(50, 322, 2, [4, 22], 0), "length 50, but its parameters need 60");
+        assert_eq!(fault(20, 322, 2, [4, 5], 0), "length 20, but its parameters need 34");
         assert_eq!(
             fault(4, 322, 2, [u32::MAX, u32::MAX], 0),
             "length 4, but its parameters need 34"
@@ -222,9 +205,6 @@ mod tests {
             fault(43, 322, 2, [5, 4], 0),
             "parameter 1 has 5 bytes, but the plugin id has 4"
         );
-        assert_eq!(
-            fault(43, 322, 2, [4, 5], 5),
-            "plugin id 5, but the plugin's own is 999"
-        );
+        assert_eq!(fault(43, 322, 2, [4, 5], 5), "plugin id 5, but the plugin's own is 999");
     }
 }

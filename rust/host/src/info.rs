@@ -25,10 +25,7 @@ pub fn write_text(out: &mut impl Write, description: &Description) -> io::Result
         ("version", Some(&description.version)),
         ("description", Some(&description.description)),
         ("contact", Some(&description.contact)),
-        (
-            "required API version",
-            Some(&description.required_api_version),
-        ),
+        ("required API version", Some(&description.required_api_version)),
         ("capabilities", Some(&capabilities.join(", "))),
         ("id", id.as_deref()),
         ("event source", description.event_source.as_deref()),
@@ -37,20 +34,10 @@ pub fn write_text(out: &mut impl Write, description: &Description) -> io::Result
             Some(sources.as_str()).filter(|sources| !sources.is_empty()),
         ),
     ];
-    let width = lines
-        .iter()
-        .map(|(label, _)| label.len())
-        .max()
-        .unwrap_or(0);
+    let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     for (label, value) in lines {
         if let Some(value) = value {
-            writeln!(
-                out,
-                "{:<1$}{2}",
-                format!("{label}:"),
-                width + 2,
-                one_line(value)
-            )?;
+            writeln!(out, "{:<1$}{2}", format!("{label}:"), width + 2, one_line(value))?;
         }
     }
     write_fields(out, description)?;

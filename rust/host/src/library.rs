@@ -12,9 +12,9 @@ use std::ptr::{self, NonNull};
 use falco_plugin_api::{
     ss_instance_t, ss_plugin_event, ss_plugin_event_input, ss_plugin_init_input, ss_plugin_rc,
     ss_plugin_rc_SS_PLUGIN_EOF as EOF, ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE,
-    ss_plugin_rc_SS_PLUGIN_NOT_SUPPORTED as NOT_SUPPORTED,
-    ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
-    ss_plugin_schema_type, ss_plugin_schema_type_SS_PLUGIN_SCHEMA_JSON as SCHEMA_JSON, ss_plugin_t,
+    ss_plugin_rc_SS_PLUGIN_NOT_SUPPORTED as NOT_SUPPORTED, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS,
+    ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT, ss_plugin_schema_type,
+    ss_plugin_schema_type_SS_PLUGIN_SCHEMA_JSON as SCHEMA_JSON, ss_plugin_t,
 };
 
 use crate::elf;
@@ -34,15 +34,10 @@ const MESSAGE: usize = 1023;
 type GetText = unsafe extern "C-unwind" fn() -> *const c_char;
 type GetNumber = unsafe extern "C-unwind" fn() -> u32;
 type GetSchema = unsafe extern "C-unwind" fn(*mut ss_plugin_schema_type) -> *const c_char;
-type Init =
-    unsafe extern "C-unwind" fn(*const ss_plugin_init_input, *mut ss_plugin_rc) -> *mut ss_plugin_t;
+type Init = unsafe extern "C-unwind" fn(*const ss_plugin_init_input, *mut ss_plugin_rc) -> *mut ss_plugin_t;
 type Destroy = unsafe extern "C-unwind" fn(*mut ss_plugin_t);
 type GetLastError = unsafe extern "C-unwind" fn(*mut ss_plugin_t) -> *const c_char;
-type Open = unsafe extern "C-unwind" fn(
-    *mut ss_plugin_t,
-    *const c_char,
-    *mut ss_plugin_rc,
-) -> *mut ss_instance_t;
+type Open = unsafe extern "C-unwind" fn(*mut ss_plugin_t, *const c_char, *mut ss_plugin_rc) -> *mut ss_instance_t;
 type Close = unsafe extern "C-unwind" fn(*mut ss_plugin_t, *mut ss_instance_t);
 type NextBatch = unsafe extern "C-unwind" fn(
     *mut ss_plugin_t,
@@ -50,10 +45,8 @@ type NextBatch = unsafe extern "C-unwind" fn(
     *mut u32,
     *mut *mut *mut ss_plugin_event,
 ) -> ss_plugin_rc;
-type GetProgress =
-    unsafe extern "C-unwind" fn(*mut ss_plugin_t, *mut ss_instance_t, *mut u32) -> *const c_char;
-type EventToString =
-    unsafe extern "C-unwind" fn(*mut ss_plugin_t, *const ss_plugin_event_input) -> *const c_char;
+type GetProgress = unsafe extern "C-unwind" fn(*mut ss_plugin_t, *mut ss_instance_t, *mut u32) -> *const c_char;
+type EventToString = unsafe extern "C-unwind" fn(*mut ss_plugin_t, *const ss_plugin_event_input) -> *const c_char;
 
 /// The symbols that every plugin has.
 struct Required {
@@ -166,8 +159,7 @@ impl Library {
     /// The JSON schema of the configuration, if the plugin has one.
     pub fn schema(&self) -> Result<Option<String>, Error> {
         // SAFETY: the plugin API gives the symbol of this name this type.
-        let Some(get) = (unsafe { self.handle.symbol::<GetSchema>("plugin_get_init_schema") })
-        else {
+        let Some(get) = (unsafe { self.handle.symbol::<GetSchema>("plugin_get_init_schema") }) else {
             return Ok(None);
         };
         let mut kind = UNSET_NUMBER;
@@ -321,12 +313,7 @@ pub struct Source<'p> {
 unsafe impl Send for Source<'_> {}
 
 impl<'p> Source<'p> {
-    pub fn open(
-        plugin: &'p mut Plugin<'_>,
-        params: &OsStr,
-        id: u32,
-        name: &str,
-    ) -> Result<Self, Error> {
+    pub fn open(plugin: &'p mut Plugin<'_>, params: &OsStr, id: u32, name: &str) -> Result<Self, Error> {
         let handle = &plugin.library.handle;
         // SAFETY: the plugin API gives the symbols of these names these types.
         let (open, close, next_batch, get_progress, event_to_string) = unsafe {
@@ -373,14 +360,7 @@ impl<'p> Source<'p> {
         let mut events = event::UNSET;
         // SAFETY: state and instance are open, and the plugin is not called from elsewhere (`&mut self`); both
         // out-parameters are writable.
-        let code = unsafe {
-            (self.next_batch)(
-                self.plugin.state,
-                self.instance,
-                &raw mut count,
-                &raw mut events,
-            )
-        };
+        let code = unsafe { (self.next_batch)(self.plugin.state, self.instance, &raw mut count, &raw mut events) };
         let result = match code {
             SUCCESS => Ok(Code::Success),
             TIMEOUT => Ok(Code::Timeout),
@@ -474,11 +454,7 @@ impl<'b> Batch<'b> {
     /// # Panics
     /// If there is no such event.
     pub fn event(&mut self, index: usize, now: impl FnOnce() -> u64) -> Result<Event<'b>, Fault> {
-        assert!(
-            index < self.count,
-            "no event {index} in a batch of {}",
-            self.count
-        );
+        assert!(index < self.count, "no event {index} in a batch of {}", self.count);
         // SAFETY: the plugin says that it has `count` pointers there, and the index is below it.
         let event = unsafe { self.events.add(index).read() };
         // SAFETY: the plugin leaves the event to the host until the next call of next_batch or close, and neither can
@@ -501,8 +477,7 @@ impl<'b> Batch<'b> {
 }
 
 fn c_string(text: &OsStr) -> Result<CString, Error> {
-    CString::new(text.as_bytes())
-        .map_err(|_| Error::Usage(format!("{} contains a NUL", text.display())))
+    CString::new(text.as_bytes()).map_err(|_| Error::Usage(format!("{} contains a NUL", text.display())))
 }
 
 /// # Safety

@@ -98,9 +98,7 @@ pub unsafe extern "C-unwind" fn log(
     // SAFETY: not NULL, so it came from a `&'static Log`, and a Log may be shared between threads.
     let log = unsafe { &*owner.cast::<Log>().cast_const() };
     // SAFETY: not NULL, and NUL-terminated as the plugin API asks; it is copied within the call.
-    let text = unsafe { CStr::from_ptr(message) }
-        .to_string_lossy()
-        .into_owned();
+    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
     let severity = usize::try_from(severity)
         .ok()
         .and_then(|number| SEVERITIES.get(number.wrapping_sub(1)));
@@ -111,8 +109,6 @@ pub unsafe extern "C-unwind" fn log(
 ///
 /// # Safety
 /// None is needed.
-pub unsafe extern "C-unwind" fn get_owner_last_error(
-    _owner: *mut ss_plugin_owner_t,
-) -> *const c_char {
+pub unsafe extern "C-unwind" fn get_owner_last_error(_owner: *mut ss_plugin_owner_t) -> *const c_char {
     std::ptr::null()
 }

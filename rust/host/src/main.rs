@@ -88,9 +88,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     }
     let mut words = words.into_iter();
     let command = words.next().ok_or("no command")?;
-    let library = |words: &mut dyn Iterator<Item = OsString>| {
-        words.next().map(PathBuf::from).ok_or("no library")
-    };
+    let library = |words: &mut dyn Iterator<Item = OsString>| words.next().map(PathBuf::from).ok_or("no library");
     match command.to_str() {
         Some("info") if config.is_some() || params.is_some() || limit.is_some() => {
             Err("info takes no option but --json".into())

@@ -172,13 +172,7 @@ impl Output {
         Ok(())
     }
 
-    fn event_json(
-        &mut self,
-        number: u64,
-        source: &str,
-        event: &Event<'_>,
-        text: Option<&[u8]>,
-    ) -> io::Result<()> {
+    fn event_json(&mut self, number: u64, source: &str, event: &Event<'_>, text: Option<&[u8]>) -> io::Result<()> {
         write!(
             self.writer,
             r#"{{"kind":"event","number":{number},"timestamp":{},"source":"{source}","text":""#,

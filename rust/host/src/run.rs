@@ -65,9 +65,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
             let capture = &capture;
             let source = &mut source;
             let thread = scope.spawn(move || capture.run(source));
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         (result, Some(totals))
     });

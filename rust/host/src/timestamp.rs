@@ -51,8 +51,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -77,18 +76,9 @@ mod tests {
     #[test]
     fn dates_are_those_of_the_calendar() {
         assert_eq!(format(0), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(
-            format(951_782_400_000_000_001),
-            "2000-02-29T00:00:00.000000001Z"
-        );
-        assert_eq!(
-            format(1_735_689_599_999_999_999),
-            "2024-12-31T23:59:59.999999999Z"
-        );
-        assert_eq!(
-            format(4_107_542_400_000_000_000),
-            "2100-03-01T00:00:00.000000000Z"
-        );
+        assert_eq!(format(951_782_400_000_000_001), "2000-02-29T00:00:00.000000001Z");
+        assert_eq!(format(1_735_689_599_999_999_999), "2024-12-31T23:59:59.999999999Z");
+        assert_eq!(format(4_107_542_400_000_000_000), "2100-03-01T00:00:00.000000000Z");
         assert_eq!(format(u64::MAX), "2554-07-21T23:34:33.709551615Z");
     }
 }

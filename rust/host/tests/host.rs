@@ -58,10 +58,7 @@ fn host(command: &str, library: &Path) -> Command {
 }
 
 fn run(params: &str) -> Output {
-    host("run", &plugin(&[]))
-        .args(["--params", params])
-        .output()
-        .unwrap()
+    host("run", &plugin(&[])).args(["--params", params]).output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -144,23 +141,12 @@ mod events {
             json!({"kind": "end", "result": "eof", "error": null, "events": 4, "bytes": 320, "batches": 4,
                    "timeouts": 1, "seconds": null})
         );
-        assert_eq!(
-            (stderr(&output).as_str(), output.status.code()),
-            ("", Some(0))
-        );
+        assert_eq!((stderr(&output).as_str(), output.status.code()), ("", Some(0)));
     }
 
     #[test]
     fn without_a_timestamp_get_the_current_time() {
-        let now = || {
-            u64::try_from(
-                SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap()
-                    .as_nanos(),
-            )
-            .unwrap()
-        };
+        let now = || u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
         let before = now();
         let (lines, _) = run_json(&[], &["--params", "s1:now"]);
         assert!((before..=now()).contains(&lines[0]["timestamp"].as_u64().unwrap()));
@@ -196,10 +182,7 @@ mod events {
             ("first", "parameter 1 has 5 bytes, but the plugin id has 4"),
             ("id", "plugin id 7, but the plugin's own is 999"),
         ] {
-            assert_eq!(
-                failure(&format!("s4 s3:{fault}")),
-                (format!("event 7: {message}"), 6)
-            );
+            assert_eq!(failure(&format!("s4 s3:{fault}")), (format!("event 7: {message}"), 6));
         }
     }
 }
@@ -229,14 +212,8 @@ mod next_batch {
     fn is_acted_on_after_its_events() {
         assert_eq!(failure("s1 f2"), ("next_batch failed: it broke".into(), 3));
         assert_eq!(failure("f0"), ("next_batch failed: it broke".into(), 0));
-        assert_eq!(
-            failure("f0:silent"),
-            ("next_batch failed without a message".into(), 0)
-        );
-        assert_eq!(
-            failure("x1"),
-            ("next_batch returned the unknown code 7".into(), 1)
-        );
+        assert_eq!(failure("f0:silent"), ("next_batch failed without a message".into(), 0));
+        assert_eq!(failure("x1"), ("next_batch returned the unknown code 7".into(), 1));
     }
 
     #[test]
@@ -271,10 +248,7 @@ mod init_and_open {
         let (lines, output) = run_json(&[], &["--config", config, "--params", params]);
         assert_eq!(output.status.code(), Some(1));
         let end = lines.last().unwrap();
-        assert_eq!(
-            (&end["result"], &end["events"]),
-            (&json!("failure"), &json!(0))
-        );
+        assert_eq!((&end["result"], &end["events"]), (&json!("failure"), &json!(0)));
         end["error"].as_str().unwrap().to_owned()
     }
 
@@ -290,30 +264,18 @@ mod init_and_open {
 
     #[test]
     fn cut_long_messages_where_the_host_does() {
-        assert_eq!(
-            error("long", ""),
-            format!("init failed: {}", "x".repeat(1023))
-        );
-        assert_eq!(
-            error("", "long"),
-            format!("open failed: {}", "x".repeat(255))
-        );
+        assert_eq!(error("long", ""), format!("init failed: {}", "x".repeat(1023)));
+        assert_eq!(error("", "long"), format!("open failed: {}", "x".repeat(255)));
     }
 
     #[test]
     fn show_one_line_on_standard_error() {
-        let output = host("run", &plugin(&[]))
-            .args(["--config", "fail"])
-            .output()
-            .unwrap();
+        let output = host("run", &plugin(&[])).args(["--config", "fail"]).output().unwrap();
         assert_eq!(
             stderr(&output),
             "falco-plugin-host: init failed: no such thing\\nat all\n"
         );
-        assert_eq!(
-            (stdout(&output).as_str(), output.status.code()),
-            ("", Some(1))
-        );
+        assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
     }
 
     #[test]
@@ -339,10 +301,7 @@ mod init_and_open {
             calls("trace-failure", &["--params", "f0"]),
             "init, open, next_batch elsewhere, close, destroy"
         );
-        assert_eq!(
-            calls("trace-open", &["--params", "fail"]),
-            "init, open, close, destroy"
-        );
+        assert_eq!(calls("trace-open", &["--params", "fail"]), "init, open, close, destroy");
         assert_eq!(calls("trace-init", &["--config", "fail"]), "init, destroy");
         assert_eq!(calls("trace-null", &["--config", "null"]), "init");
     }
@@ -357,10 +316,7 @@ mod init_and_open {
         let flags = [r#"SCHEMA="{\"type\":\"object\"}""#];
         // The sample takes its steps from the configuration, and `{` is no step it knows.
         let (lines, _) = run_json(&flags, &["--params", "config"]);
-        assert_eq!(
-            lines.last().unwrap()["error"],
-            "next_batch returned the unknown code 7"
-        );
+        assert_eq!(lines.last().unwrap()["error"], "next_batch returned the unknown code 7");
         let (lines, output) = run_json(&flags, &["--config", "no: json"]);
         assert!(lines.is_empty());
         assert!(
@@ -381,8 +337,7 @@ mod log {
             .output()
             .unwrap();
         let lines = stderr(&output);
-        let start =
-            "[warning] first \"line\"\\nsecond\n[info] hello\n[error] from next_batch\n1 events, ";
+        let start = "[warning] first \"line\"\\nsecond\n[info] hello\n[error] from next_batch\n1 events, ";
         assert!(lines.starts_with(start), "{lines}");
     }
 
@@ -394,19 +349,12 @@ mod log {
             *log[0],
             json!({"kind": "log", "severity": "warning", "text": "first \"line\"\nsecond"})
         );
-        assert_eq!(
-            *log[1],
-            json!({"kind": "log", "severity": "info", "text": "hello"})
-        );
+        assert_eq!(*log[1], json!({"kind": "log", "severity": "info", "text": "hello"}));
         assert_eq!(
             *log[2],
             json!({"kind": "log", "severity": "error", "text": "from next_batch"})
         );
-        let position = |kind: &str, text: &str| {
-            lines
-                .iter()
-                .rposition(|l| l["kind"] == kind && l["text"] == text)
-        };
+        let position = |kind: &str, text: &str| lines.iter().rposition(|l| l["kind"] == kind && l["text"] == text);
         assert!(
             position("log", "from next_batch") < position("event", "hello"),
             "it came before its event"
@@ -454,14 +402,10 @@ mod ending {
     #[test]
     fn by_the_limit_is_exact() {
         for limit in [1u64, 99, 100, 101] {
-            let (lines, output) =
-                run_json(&[], &["--params", "s100*", "--limit", &limit.to_string()]);
+            let (lines, output) = run_json(&[], &["--params", "s100*", "--limit", &limit.to_string()]);
             assert_eq!(of_kind(&lines, "event").len() as u64, limit);
             let end = lines.last().unwrap();
-            assert_eq!(
-                (&end["result"], &end["events"]),
-                (&json!("limit"), &json!(limit))
-            );
+            assert_eq!((&end["result"], &end["events"]), (&json!("limit"), &json!(limit)));
             assert_eq!(output.status.code(), Some(0));
         }
     }
@@ -479,10 +423,7 @@ mod ending {
             assert_eq!(line(&mut stdout)["kind"], "event");
             kill(&child, signal);
             let end = line(&mut stdout);
-            assert_eq!(
-                (&end["result"], &end["events"]),
-                (&json!("interrupted"), &json!(1))
-            );
+            assert_eq!((&end["result"], &end["events"]), (&json!("interrupted"), &json!(1)));
             assert_eq!(child.wait().unwrap().code(), Some(0));
         }
     }
@@ -508,22 +449,14 @@ mod ending {
             drop(stdout);
             assert_eq!(child.wait().unwrap().code(), Some(0));
             let mut stderr = String::new();
-            child
-                .stderr
-                .take()
-                .unwrap()
-                .read_to_string(&mut stderr)
-                .unwrap();
+            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
             assert_eq!(stderr, "");
         }
     }
 
     #[test]
     fn because_the_disk_is_full_is_an_error() {
-        let full = fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let output = host("run", &plugin(&[]))
             .args(["--params", "s1"])
             .stdout(full)
@@ -556,10 +489,7 @@ mod info {
     #[test]
     fn is_read_without_init() {
         let trace = temporary("trace-info");
-        let output = host("info", &plugin(&[]))
-            .env("TRACE", &trace)
-            .output()
-            .unwrap();
+        let output = host("info", &plugin(&[])).env("TRACE", &trace).output().unwrap();
         assert_eq!(
             stdout(&output),
             "name:                  sample\nversion:               1.2.3\n\
@@ -603,10 +533,7 @@ mod info {
         let library = plugin(&[FIELDS, "NO_SOURCE"]);
         let output = host("info", &library).arg("--json").output().unwrap();
         let info: Value = serde_json::from_str(&stdout(&output)).unwrap();
-        assert_eq!(
-            (&info["id"], &info["event_source"]),
-            (&Value::Null, &Value::Null)
-        );
+        assert_eq!((&info["id"], &info["event_source"]), (&Value::Null, &Value::Null));
         let output = host("run", &library).output().unwrap();
         assert_eq!(
             stderr(&output),
@@ -638,27 +565,15 @@ mod info {
                 r#"SOURCE="my-source""#,
                 "the event source \"my-source\" is not lower-case",
             ),
-            (
-                r#"SOURCE="syscall""#,
-                "the event source \"syscall\" is reserved",
-            ),
-            (
-                r#"SOURCE="""#,
-                "the plugin has the id 999, but no event source",
-            ),
-            (
-                "ID=0",
-                "the plugin has the event source \"test\", but no id",
-            ),
+            (r#"SOURCE="syscall""#, "the event source \"syscall\" is reserved"),
+            (r#"SOURCE="""#, "the plugin has the id 999, but no event source"),
+            ("ID=0", "the plugin has the event source \"test\", but no id"),
             (
                 "NO_CLOSE",
                 "the plugin defines plugin_open, plugin_next_batch, but not plugin_close",
             ),
             ("NO_SOURCE", "the plugin has no capability"),
-            (
-                r#"FIELDS="[]""#,
-                "the plugin extracts, but its list of fields is empty",
-            ),
+            (r#"FIELDS="[]""#, "the plugin extracts, but its list of fields is empty"),
             (
                 r#"FIELDS="[{\"name\":\"a\",\"type\":\"int\",\"desc\":\"\"}]""#,
                 "the field a has the type \"int\"",
@@ -672,10 +587,7 @@ mod info {
                     error.starts_with(&format!("falco-plugin-host: {message}")),
                     "{flag}: {error}"
                 );
-                assert_eq!(
-                    (stdout(&output).as_str(), output.status.code()),
-                    ("", Some(1))
-                );
+                assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
             }
         }
     }
@@ -695,10 +607,7 @@ mod bad_files {
     #[test]
     fn that_are_missing() {
         let path = temporary("missing.so");
-        let start = format!(
-            "falco-plugin-host: cannot open {}: No such file",
-            path.display()
-        );
+        let start = format!("falco-plugin-host: cannot open {}: No such file", path.display());
         assert!(error(&path).starts_with(&start));
         assert!(error(path.parent().unwrap()).contains("is a directory"));
     }
@@ -713,10 +622,7 @@ mod bad_files {
             fs::write(&path, bytes).unwrap();
             assert_eq!(
                 error(&path),
-                format!(
-                    "falco-plugin-host: {} is no shared library\n",
-                    path.display()
-                )
+                format!("falco-plugin-host: {} is no shared library\n", path.display())
             );
         }
     }
@@ -745,10 +651,7 @@ mod bad_files {
         let bytes = fs::read(plugin(&[])).unwrap();
         let path = temporary("cut.so");
         fs::write(&path, &bytes[..100]).unwrap();
-        assert!(error(&path).starts_with(&format!(
-            "falco-plugin-host: cannot load {}",
-            path.display()
-        )));
+        assert!(error(&path).starts_with(&format!("falco-plugin-host: cannot load {}", path.display())));
     }
 
     #[test]

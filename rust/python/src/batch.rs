@@ -25,10 +25,7 @@ pub(crate) fn sized(
     event: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<engine::EventBatch> {
     let batch = batch.map_or(Ok(engine::DEFAULT_BATCH_SIZE), batch_size)?;
-    let event = event.map_or(
-        Ok(falco_plugin_engine::event::DEFAULT_EVENT_SIZE),
-        event_size,
-    )?;
+    let event = event.map_or(Ok(falco_plugin_engine::event::DEFAULT_EVENT_SIZE), event_size)?;
     Ok(engine::EventBatch::new(batch, event).expect("both sizes were checked"))
 }
 
@@ -107,10 +104,7 @@ impl EventBatch {
 impl EventBatch {
     #[new]
     #[pyo3(signature = (batch_size = None, event_size = None), text_signature = "(batch_size=128, event_size=262144)")]
-    fn new(
-        batch_size: Option<&Bound<'_, PyAny>>,
-        event_size: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Self> {
+    fn new(batch_size: Option<&Bound<'_, PyAny>>, event_size: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         Ok(Self::holding(sized(batch_size, event_size)?))
     }
 
@@ -144,11 +138,7 @@ impl EventBatch {
     ///     TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
     ///     ValueError: the timestamp is out of range, or a naive ``datetime``.
     #[pyo3(signature = (item, timestamp = None))]
-    fn append(
-        slf: &Bound<'_, Self>,
-        item: &Bound<'_, PyAny>,
-        timestamp: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
+    fn append(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         append(slf, item, timestamp)
     }
 
@@ -179,9 +169,7 @@ impl EventBatch {
             }
             Ok(())
         })();
-        result
-            .map(|()| taken)
-            .map_err(|error| with_taken(py, error, taken))
+        result.map(|()| taken).map_err(|error| with_taken(py, error, taken))
     }
 
     /// A writer for one more event, for a ``with`` block. The event counts on a clean exit only.
@@ -212,9 +200,7 @@ impl EventBatch {
     fn __getitem__<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> PyResult<PushEvent> {
         let py = slf.py();
         if index.is_instance_of::<PySlice>() {
-            return Err(PyTypeError::new_err(
-                "a batch has no slices: give one index",
-            ));
+            return Err(PyTypeError::new_err("a batch has no slices: give one index"));
         }
         let index = index.extract::<isize>()?;
         let mut this = slf.try_borrow_mut()?;
@@ -240,10 +226,7 @@ impl EventBatch {
             "EventBatch(batch_size={}, event_size={}, {})",
             self.batch_size,
             self.event_size,
-            len.map_or_else(
-                || "in use elsewhere".to_owned(),
-                |len| format!("events={len}")
-            ),
+            len.map_or_else(|| "in use elsewhere".to_owned(), |len| format!("events={len}")),
         )
     }
 }
@@ -274,21 +257,15 @@ pub(crate) struct Item<'py> {
 
 impl<'py> Item<'py> {
     #[inline]
-    pub(crate) fn new(
-        item: &Bound<'py, PyAny>,
-        timestamp: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Self> {
+    pub(crate) fn new(item: &Bound<'py, PyAny>, timestamp: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
         if item.is_exact_instance_of::<PyBytes>() {
             return Ok(Self {
                 data: item.clone(),
                 timestamp: options::timestamp(timestamp)?,
             });
         }
-        let twice = |what: &str| {
-            PyTypeError::new_err(format!(
-                "the timestamp is given twice: in {what} and as an argument"
-            ))
-        };
+        let twice =
+            |what: &str| PyTypeError::new_err(format!("the timestamp is given twice: in {what} and as an argument"));
         if let Ok(event) = item.cast_exact::<PushEvent>() {
             let event = event.get();
             if timestamp.is_some_and(|timestamp| !timestamp.is_none()) {
@@ -408,20 +385,13 @@ impl EventWriter {
     ///     EventTooLargeError: the payload would be larger than the event size.
     ///     ValueError: the size is negative or too large.
     #[pyo3(signature = (size, /))]
-    fn reserve<'py>(
-        slf: &Bound<'py, Self>,
-        size: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn reserve<'py>(slf: &Bound<'py, Self>, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = size.py();
         let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
         let mut this = slf.try_borrow_mut()?;
-        this.active(py)?
-            .check(size)
-            .map_err(|error| to_python(py, error))?;
+        this.active(py)?.check(size).map_err(|error| to_python(py, error))?;
         let memory = match &this.reserved {
-            Some(memory) if memory.bind(py).len() >= size && !is_viewed(memory.bind(py)) => {
-                memory.bind(py).clone()
-            }
+            Some(memory) if memory.bind(py).len() >= size && !is_viewed(memory.bind(py)) => memory.bind(py).clone(),
             _ => {
                 let memory = PyByteArray::new_with(py, size, |_| Ok(()))?;
                 this.reserved = Some(memory.clone().unbind());
@@ -450,10 +420,7 @@ impl EventWriter {
         let mut this = slf.try_borrow_mut()?;
         this.active(py)?;
         let (Some(reserved), Some(memory)) = (this.reserved_len, &this.reserved) else {
-            return Err(plugin_error(
-                py,
-                "commit without reserve: call reserve first",
-            ));
+            return Err(plugin_error(py, "commit without reserve: call reserve first"));
         };
         if size > reserved {
             return Err(PyValueError::new_err(format!(
@@ -463,8 +430,7 @@ impl EventWriter {
         let memory = memory.bind(py).clone();
         this.reserved_len = None;
         let writer = this.active(py)?;
-        with_reserved(&memory, size, |data| writer.write(data))
-            .map_err(|error| to_python(py, error))
+        with_reserved(&memory, size, |data| writer.write(data)).map_err(|error| to_python(py, error))
     }
 
     /// Nanoseconds since the epoch; ``None``: the host fills in its time. An aware ``datetime`` may be set too.
@@ -476,9 +442,7 @@ impl EventWriter {
     #[setter]
     fn set_timestamp(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let timestamp = options::timestamp(Some(value))?;
-        slf.try_borrow_mut()?
-            .active(value.py())?
-            .set_timestamp(timestamp);
+        slf.try_borrow_mut()?.active(value.py())?.set_timestamp(timestamp);
         Ok(())
     }
 

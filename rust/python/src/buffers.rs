@@ -44,13 +44,9 @@ fn no_buffer(data: &Bound<'_, PyAny>) -> PyErr {
         .name()
         .map_or_else(|_| "object".to_owned(), |name| name.to_string());
     if data.is_instance_of::<PyString>() {
-        return PyTypeError::new_err(
-            "an event's data must be bytes, not str: give text.encode(), or write b\"...\"",
-        );
+        return PyTypeError::new_err("an event's data must be bytes, not str: give text.encode(), or write b\"...\"");
     }
-    PyTypeError::new_err(format!(
-        "an event's data must be bytes or another buffer, not {kind}"
-    ))
+    PyTypeError::new_err(format!("an event's data must be bytes or another buffer, not {kind}"))
 }
 
 struct Contiguous(ffi::Py_buffer);
@@ -86,11 +82,7 @@ impl Drop for Contiguous {
 }
 
 /// Copies the first `len` bytes of a bytearray of the SDK's own.
-pub(crate) fn with_reserved<R>(
-    memory: &Bound<'_, PyByteArray>,
-    len: usize,
-    copy: impl FnOnce(&[u8]) -> R,
-) -> R {
+pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy: impl FnOnce(&[u8]) -> R) -> R {
     // SAFETY: the GIL is held and `copy` runs no Python code, so the bytearray is neither written nor resized.
     let bytes = unsafe { memory.as_bytes() };
     copy(&bytes[..len.min(bytes.len())])

@@ -14,9 +14,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
 
 use crate::batch::{self, Item};
 use crate::buffers::{BytesPayload, to_bytes};
-use crate::errors::{
-    channel_closed, channel_full, from_python, plugin_error, to_python, with_taken,
-};
+use crate::errors::{channel_closed, channel_full, from_python, plugin_error, to_python, with_taken};
 use crate::{context, options, threads};
 
 /// Items of a list that go through the gate together.
@@ -68,9 +66,7 @@ impl PushEvent {
                 timestamp: None,
                 error: Some(exception(error)?),
             }),
-            (None, Some(_)) => Err(PyValueError::new_err(
-                "a PushEvent with an error has no timestamp",
-            )),
+            (None, Some(_)) => Err(PyValueError::new_err("a PushEvent with an error has no timestamp")),
             _ => Err(PyValueError::new_err(
                 "a PushEvent has either data or an error: give exactly one of them",
             )),
@@ -177,12 +173,8 @@ pub(crate) fn channel(
     };
     let capacity = size("capacity", capacity, engine::DEFAULT_CAPACITY)?;
     let max_bytes = size("max_bytes", max_bytes, engine::DEFAULT_MAX_BYTES)?;
-    let event_size = event_size.map_or(
-        Ok(falco_plugin_engine::event::DEFAULT_EVENT_SIZE),
-        batch::event_size,
-    )?;
-    let (sender, receiver) =
-        engine::channel(capacity, max_bytes, event_size).map_err(|error| to_python(py, error))?;
+    let event_size = event_size.map_or(Ok(falco_plugin_engine::event::DEFAULT_EVENT_SIZE), batch::event_size)?;
+    let (sender, receiver) = engine::channel(capacity, max_bytes, event_size).map_err(|error| to_python(py, error))?;
     Ok((
         Sender::new(sender),
         Receiver {
@@ -376,9 +368,7 @@ impl Sender {
     /// Whether this sender was closed, or the source has ended.
     #[getter]
     fn closed(&self) -> bool {
-        lock(&self.engine)
-            .as_ref()
-            .is_none_or(|sender| sender.is_closed())
+        lock(&self.engine).as_ref().is_none_or(|sender| sender.is_closed())
     }
 
     /// Sends one event, or the error of a ``PushEvent``; waits while the channel is full, with the GIL free.
@@ -418,20 +408,15 @@ impl Sender {
     /// Raises:
     ///     Exception: as of :meth:`send`, or the iterable's own; its ``taken`` says how many went before it.
     #[pyo3(signature = (items, *, timeout = None))]
-    fn send_many(
-        &self,
-        items: &Bound<'_, PyAny>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<usize> {
+    fn send_many(&self, items: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         let py = items.py();
         let deadline = Deadline::new(timeout)?;
         // Of an iterator no item is consumed before the one in front of it was sent.
-        let chunk =
-            if items.is_exact_instance_of::<PyList>() || items.is_exact_instance_of::<PyTuple>() {
-                CHUNK
-            } else {
-                1
-            };
+        let chunk = if items.is_exact_instance_of::<PyList>() || items.is_exact_instance_of::<PyTuple>() {
+            CHUNK
+        } else {
+            1
+        };
         let mut sent = 0;
         let mut messages = Vec::with_capacity(chunk);
         let mut run = || {
@@ -478,9 +463,7 @@ impl Sender {
     fn close(&self, py: Python<'_>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let error = error
             .map(|error| {
-                exception(error).map(|error| {
-                    from_python(py, PyErr::from_value(error.into_bound(py).into_any()))
-                })
+                exception(error).map(|error| from_python(py, PyErr::from_value(error.into_bound(py).into_any())))
             })
             .transpose()?;
         self.close_with(error);
@@ -498,8 +481,8 @@ impl Sender {
         value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let good = value.is_none()
-            || (value.is_instance_of::<PySystemExit>() && !value.getattr("code")?.is_truthy()?);
+        let good =
+            value.is_none() || (value.is_instance_of::<PySystemExit>() && !value.getattr("code")?.is_truthy()?);
         let error = (!good).then(|| from_python(py, PyErr::from_value(value.clone())));
         self.close_with(error);
         Ok(())

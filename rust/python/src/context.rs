@@ -75,9 +75,7 @@ impl Context {
     ///     TypeError: the callback is not callable.
     fn on_cancel(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
         if !callback.bind(py).is_callable() {
-            return Err(PyTypeError::new_err(
-                "callback must be callable without arguments",
-            ));
+            return Err(PyTypeError::new_err("callback must be callable without arguments"));
         }
         py.detach(|| {
             self.engine.on_cancel(move || {
@@ -94,11 +92,7 @@ impl Context {
     fn __repr__(&self) -> String {
         format!(
             "Context(cancelled={})",
-            if self.engine.is_cancelled() {
-                "True"
-            } else {
-                "False"
-            }
+            if self.engine.is_cancelled() { "True" } else { "False" }
         )
     }
 }

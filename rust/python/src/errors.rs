@@ -21,8 +21,7 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
     static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
     CLASSES.get_or_try_init(py, || {
         let module = py.import("falco_plugin.errors")?;
-        let class =
-            |name: &str| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
+        let class = |name: &str| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
         Ok(Classes {
             plugin_error: class("PluginError")?,
             eof: class("EOF")?,
@@ -72,9 +71,7 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
     match error {
         Error::Eof => raise(py, |classes| &classes.eof, text),
         Error::Timeout => raise(py, |classes| &classes.timeout, text),
-        Error::EventTooLarge { size, event_size } => {
-            raise(py, |classes| &classes.event_too_large, (size, event_size))
-        }
+        Error::EventTooLarge { size, event_size } => raise(py, |classes| &classes.event_too_large, (size, event_size)),
         Error::BatchFull { .. } => raise(py, |classes| &classes.batch_full, text),
         Error::InvalidOption(_) => PyValueError::new_err(text),
         Error::Source(source) => match source.downcast::<PyErr>() {
@@ -101,15 +98,14 @@ fn signal(py: Python<'_>, error: PyErr) -> Result<Error, PyErr> {
     if error.is_instance(py, classes.timeout.bind(py)) {
         return Ok(Error::Timeout);
     }
-    let meant = if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py)
-        || error.is_instance_of::<PyStopIteration>(py)
-    {
-        "to end the source, raise falco_plugin.EOF"
-    } else if error.is_instance_of::<pyo3::exceptions::PyTimeoutError>(py) {
-        "to say that there is no event for now, raise falco_plugin.Timeout"
-    } else {
-        return Err(error);
-    };
+    let meant =
+        if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py) || error.is_instance_of::<PyStopIteration>(py) {
+            "to end the source, raise falco_plugin.EOF"
+        } else if error.is_instance_of::<pyo3::exceptions::PyTimeoutError>(py) {
+            "to say that there is no event for now, raise falco_plugin.Timeout"
+        } else {
+            return Err(error);
+        };
     let name = error.get_type(py).name()?.to_string();
     let text = error.value(py).str()?.to_string();
     let separator = if text.is_empty() { "" } else { ": " };

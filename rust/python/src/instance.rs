@@ -43,9 +43,7 @@ impl Callbacks {
     }
 
     pub(crate) fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
-        let callback = lock(&self.progress)
-            .as_ref()
-            .map(|callback| callback.clone_ref(py));
+        let callback = lock(&self.progress).as_ref().map(|callback| callback.clone_ref(py));
         match callback {
             None => Ok((0.0, String::new())),
             Some(callback) => callback.call0(py)?.bind(py).extract(),
@@ -74,10 +72,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// `None` or a callable.
-pub(crate) fn optional_callable(
-    name: &str,
-    value: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Option<Py<PyAny>>> {
+pub(crate) fn optional_callable(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Py<PyAny>>> {
     match value {
         None => Ok(None),
         Some(value) if value.is_none() => Ok(None),
@@ -129,20 +124,11 @@ impl PythonInstance {
             .ok()
             .and_then(|own| own.cast_into::<Context>().ok());
         let (events, source) = if let Ok(pull) = object.cast_exact::<PullInstance>() {
-            (
-                pull.get().events_object(py),
-                Source::Pull(pull.clone().unbind()),
-            )
+            (pull.get().events_object(py), Source::Pull(pull.clone().unbind()))
         } else if let Ok(push) = object.cast_exact::<PushInstance>() {
-            (
-                push.get().events_object(py),
-                Source::Push(push.clone().unbind()),
-            )
+            (push.get().events_object(py), Source::Push(push.clone().unbind()))
         } else {
-            let events = object
-                .getattr("events")?
-                .cast_into::<EventBatch>()?
-                .unbind();
+            let events = object.getattr("events")?.cast_into::<EventBatch>()?.unbind();
             let source = Source::Own {
                 context: own_context.as_ref().map(|own| own.clone().unbind()),
                 ending: Ending::default(),
@@ -172,13 +158,11 @@ impl Instance for PythonInstance {
         let result = match &mut self.source {
             Source::Push(push) => {
                 let push = push.get();
-                push.fill(&mut self.memory)
-                    .unwrap_or_else(|| Err(busy(&push.context)))
+                push.fill(&mut self.memory).unwrap_or_else(|| Err(busy(&push.context)))
             }
             Source::Pull(pull) => threads::enter(|_| {
                 let pull = pull.get();
-                pull.fill(&mut self.memory)
-                    .unwrap_or_else(|| Err(busy(&pull.context)))
+                pull.fill(&mut self.memory).unwrap_or_else(|| Err(busy(&pull.context)))
             }),
             Source::Own {
                 context,
@@ -192,12 +176,7 @@ impl Instance for PythonInstance {
                 let (added, stop) = if cancelled {
                     (0, Some(Error::Eof))
                 } else {
-                    next_batch_of(
-                        self.object.bind(py),
-                        self.events.bind(py),
-                        &mut self.memory,
-                        warned,
-                    )
+                    next_batch_of(self.object.bind(py), self.events.bind(py), &mut self.memory, warned)
                 };
                 ending.answer(added, stop)
             }),
@@ -217,9 +196,7 @@ impl Instance for PythonInstance {
         threads::enter(|py| {
             let object = self.object.bind(py);
             let progress = match object.hasattr("progress") {
-                Ok(true) => object
-                    .call_method0("progress")
-                    .and_then(|value| value.extract()),
+                Ok(true) => object.call_method0("progress").and_then(|value| value.extract()),
                 _ => Ok((0.0, String::new())),
             };
             progress.unwrap_or_else(|error| {
@@ -233,8 +210,7 @@ impl Instance for PythonInstance {
         threads::enter(|py| {
             py.detach(|| self.context.get().engine.cancel());
             if let Source::Own {
-                context: Some(context),
-                ..
+                context: Some(context), ..
             } = &self.source
             {
                 py.detach(|| context.get().engine.cancel());
@@ -263,10 +239,9 @@ impl Instance for PythonInstance {
                     push.wait_for_senders(started + left);
                     let waited = started.elapsed().min(left);
                     let waited = waited.as_nanos() as u64;
-                    let _ =
-                        WAIT_LEFT_NS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                            Some(left.saturating_sub(waited))
-                        });
+                    let _ = WAIT_LEFT_NS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                        Some(left.saturating_sub(waited))
+                    });
                 });
             }
         });

@@ -6,19 +6,12 @@ use std::time::{Duration, Instant};
 use falco_plugin_engine::event::NO_TIMESTAMP;
 use pyo3::exceptions::{PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyBool, PyDateTime, PyDelta, PyDeltaAccess, PyFloat, PyInt, PyTzInfo, PyTzInfoAccess,
-};
+use pyo3::types::{PyBool, PyDateTime, PyDelta, PyDeltaAccess, PyFloat, PyInt, PyTzInfo, PyTzInfoAccess};
 
 const YEAR: u64 = 365 * 24 * 3600;
 
 /// A whole number in a range, or an error that names the option and the range.
-pub(crate) fn integer(
-    name: &str,
-    value: &Bound<'_, PyAny>,
-    least: u64,
-    most: u64,
-) -> PyResult<u64> {
+pub(crate) fn integer(name: &str, value: &Bound<'_, PyAny>, least: u64, most: u64) -> PyResult<u64> {
     if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
         return Err(PyTypeError::new_err(format!(
             "{name} must be an int, not {}",
@@ -49,9 +42,7 @@ pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duratio
             Err(_) => refused(),
         };
     }
-    if value.is_instance_of::<PyBool>()
-        || !(value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>())
-    {
+    if value.is_instance_of::<PyBool>() || !(value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>()) {
         return Err(PyTypeError::new_err(format!(
             "{name} must be seconds (int or float) or a timedelta, not {}",
             value.get_type().name()?
@@ -99,11 +90,7 @@ fn nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<u64> {
         let seconds = i128::from(delta.get_days()) * 86_400 + i128::from(delta.get_seconds());
         let total = (seconds * 1_000_000 + i128::from(delta.get_microseconds())) * 1_000;
         return u64::try_from(total).map_err(|_| {
-            let bound = if total < 0 {
-                "before 1970"
-            } else {
-                "after 2554"
-            };
+            let bound = if total < 0 { "before 1970" } else { "after 2554" };
             PyValueError::new_err(format!("a timestamp must not be {bound}, not {value}"))
         });
     }

@@ -32,14 +32,8 @@ impl PythonPlugin {
     }
 
     /// Runs a call into the author's code; what it raises becomes a text for the host.
-    fn call<T>(
-        &self,
-        doing: &str,
-        code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>,
-    ) -> Result<T, Error> {
-        threads::enter(|py| {
-            code(self.runtime.bind(py)).map_err(|error| Error::text(describe(py, doing, error)))
-        })
+    fn call<T>(&self, doing: &str, code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, Error> {
+        threads::enter(|py| code(self.runtime.bind(py)).map_err(|error| Error::text(describe(py, doing, error))))
     }
 }
 
@@ -49,9 +43,7 @@ impl Plugin for PythonPlugin {
             let context = Context::for_instance(runtime.py(), None)?;
             let opened = runtime
                 .call_method1("open", (params, context.bind(runtime.py())))
-                .and_then(|instance| {
-                    PythonInstance::new(&instance, context.clone_ref(runtime.py()))
-                });
+                .and_then(|instance| PythonInstance::new(&instance, context.clone_ref(runtime.py())));
             match opened {
                 Ok(instance) => Ok(Box::new(instance) as Box<dyn Instance>),
                 Err(error) => {
@@ -75,15 +67,10 @@ impl Plugin for PythonPlugin {
 
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {
         self.call("list_open_params", |runtime| {
-            let params: Vec<(String, String, String)> =
-                runtime.call_method0("list_open_params")?.extract()?;
+            let params: Vec<(String, String, String)> = runtime.call_method0("list_open_params")?.extract()?;
             Ok(params
                 .into_iter()
-                .map(|(value, desc, separator)| OpenParam {
-                    value,
-                    desc,
-                    separator,
-                })
+                .map(|(value, desc, separator)| OpenParam { value, desc, separator })
                 .collect())
         })
     }
@@ -106,9 +93,7 @@ fn default_text(data: &[u8]) -> String {
     // The cut may have gone through a character, which then shows as one replacement at the very end.
     let whole = std::str::from_utf8(&data[..DEFAULT_TEXT_BYTES]);
     match whole {
-        Err(error) if error.error_len().is_none() => {
-            String::from_utf8_lossy(&data[..error.valid_up_to()]).into_owned()
-        }
+        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&data[..error.valid_up_to()]).into_owned(),
         _ => text,
     }
 }

@@ -54,19 +54,13 @@ struct Function {
 
 impl engine::PullFunction for Function {
     #[inline]
-    fn pull(
-        &mut self,
-        _: &EngineContext,
-        writer: &mut engine_batch::EventWriter,
-    ) -> Result<(), Error> {
+    fn pull(&mut self, _: &EngineContext, writer: &mut engine_batch::EventWriter) -> Result<(), Error> {
         Python::attach(|py| {
             let Some(function) = &self.function else {
                 return Err(Error::Eof);
             };
             self.writer.bind(py).borrow_mut().lend(mem::take(writer));
-            let result = function
-                .bind(py)
-                .call1((self.context.bind(py), self.writer.bind(py)));
+            let result = function.bind(py).call1((self.context.bind(py), self.writer.bind(py)));
             *writer = self
                 .writer
                 .bind(py)
@@ -110,10 +104,7 @@ fn check_result(value: &Bound<'_, PyAny>) -> PyResult<()> {
 impl PullInstance {
     /// One batch; the GIL is held, or taken for each event. `None` where another thread, or a pull function further up,
     /// is at it.
-    pub(crate) fn fill(
-        &self,
-        memory: &mut engine_batch::EventBatch,
-    ) -> Option<Result<usize, Error>> {
+    pub(crate) fn fill(&self, memory: &mut engine_batch::EventBatch) -> Option<Result<usize, Error>> {
         try_lock(&self.engine).map(|mut engine| engine.next_batch(memory))
     }
 
@@ -185,13 +176,8 @@ impl PullInstance {
                 function.get_type().name()?
             )));
         }
-        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| {
-            options::duration("timeout", value)
-        })?;
-        let events = Py::new(
-            py,
-            EventBatch::holding(batch::sized(batch_size, event_size)?),
-        )?;
+        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| options::duration("timeout", value))?;
+        let events = Py::new(py, EventBatch::holding(batch::sized(batch_size, event_size)?))?;
         let callbacks = Callbacks::new(
             optional_callable("close", close)?,
             optional_callable("progress", progress)?,
@@ -229,10 +215,7 @@ impl PullInstance {
 
     #[setter]
     fn set_events(&self, events: Py<EventBatch>) {
-        let mut held = self
-            .events
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let old = mem::replace(&mut *held, events);
         drop(held);
         drop(old);
@@ -252,8 +235,7 @@ impl PullInstance {
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         fill_batch(batch, |memory| {
-            self.fill(memory)
-                .unwrap_or_else(|| Err(already_running(&self.context)))
+            self.fill(memory).unwrap_or_else(|| Err(already_running(&self.context)))
         })
     }
 

@@ -69,10 +69,7 @@ impl PushInstance {
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_ref(py)
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone_ref(py)
     }
 
     /// Waits for the producers to let go of their senders; logs those that do not.
@@ -96,9 +93,7 @@ impl PushInstance {
 fn log_dropped(events: usize, errors: Vec<Error>) {
     Python::attach(|py| {
         if events > 0 {
-            let text = format!(
-                "{events} event(s) were still in the channel when the source ended; they are dropped"
-            );
+            let text = format!("{events} event(s) were still in the channel when the source ended; they are dropped");
             log::warn(py, &text);
         }
         for error in errors {
@@ -123,25 +118,18 @@ impl PushInstance {
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = receiver.py();
-        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| {
-            options::duration("timeout", value)
-        })?;
+        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| options::duration("timeout", value))?;
         let callbacks = Callbacks::new(
             optional_callable("close", close)?,
             optional_callable("progress", progress)?,
         );
-        let batch_size = batch_size.map_or(
-            Ok(falco_plugin_engine::batch::DEFAULT_BATCH_SIZE),
-            batch::batch_size,
-        )?;
+        let batch_size = batch_size.map_or(Ok(falco_plugin_engine::batch::DEFAULT_BATCH_SIZE), batch::batch_size)?;
         let context = Context::for_instance(py, context.as_ref())?;
         let receiver = receiver.get().take(py)?;
         let event_size = receiver.event_size();
-        let memory =
-            EngineBatch::new(batch_size, event_size).map_err(|error| to_python(py, error))?;
+        let memory = EngineBatch::new(batch_size, event_size).map_err(|error| to_python(py, error))?;
         let closer = receiver.closer();
-        let engine =
-            engine::PushInstance::new(receiver, context.get().engine.clone(), timeout, log_dropped);
+        let engine = engine::PushInstance::new(receiver, context.get().engine.clone(), timeout, log_dropped);
         Ok(Self {
             engine: Mutex::new(engine),
             closer,
@@ -172,10 +160,7 @@ impl PushInstance {
     fn set_events(&self, py: Python<'_>, events: Py<EventBatch>) -> PyResult<()> {
         let (_, event_size) = events.bind(py).borrow().sizes();
         if event_size < self.event_size {
-            return Err(to_python(
-                py,
-                engine::event_size_mismatch(event_size, self.event_size),
-            ));
+            return Err(to_python(py, engine::event_size_mismatch(event_size, self.event_size)));
         }
         let mut held = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let old = mem::replace(&mut *held, events);
@@ -199,10 +184,7 @@ impl PushInstance {
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         let py = batch.py();
         fill_batch(batch, |memory| {
-            py.detach(|| {
-                self.fill(memory)
-                    .unwrap_or_else(|| Err(already_running(&self.context)))
-            })
+            py.detach(|| self.fill(memory).unwrap_or_else(|| Err(already_running(&self.context))))
         })
     }
 

@@ -188,11 +188,7 @@ fn initialise(python: &CStr) -> Result<(), String> {
         config.write_bytecode = 0;
         let started = (|| {
             for field in [&raw mut config.program_name, &raw mut config.executable] {
-                check(ffi::PyConfig_SetBytesString(
-                    &mut config,
-                    field,
-                    python.as_ptr(),
-                ))?;
+                check(ffi::PyConfig_SetBytesString(&mut config, field, python.as_ptr()))?;
             }
             check(ffi::Py_InitializeFromConfig(&config))
         })();
@@ -214,10 +210,7 @@ fn check(status: ffi::PyStatus) -> Result<(), String> {
         } else {
             CStr::from_ptr(status.err_msg)
         };
-        Err(format!(
-            "Python cannot be started: {}",
-            message.to_string_lossy()
-        ))
+        Err(format!("Python cannot be started: {}", message.to_string_lossy()))
     }
 }
 
