@@ -28,9 +28,8 @@ struct Options {
 
 fn options() -> Result<Options, Failure> {
     const USAGE: &str = "usage: runner LIB [--config TEXT] [--limit N]";
-    let text = |value: Option<String>| {
-        CString::new(value.ok_or(USAGE)?).map_err(|_| "an argument contains a NUL".to_string())
-    };
+    let text =
+        |value: Option<String>| CString::new(value.ok_or(USAGE)?).map_err(|_| "an argument contains a NUL".to_string());
     let mut library = None;
     let mut config = CString::default();
     let mut limit = None;
@@ -40,11 +39,7 @@ fn options() -> Result<Options, Failure> {
             "--config" => config = text(args.next())?,
             "--limit" => {
                 let value = args.next().ok_or(USAGE)?;
-                limit = Some(
-                    value
-                        .parse()
-                        .map_err(|_| format!("not a number: {value}"))?,
-                );
+                limit = Some(value.parse().map_err(|_| format!("not a number: {value}"))?);
             }
             _ if library.is_none() && !arg.starts_with("--") => library = Some(text(Some(arg))?),
             _ => return Err(USAGE.into()),
@@ -65,9 +60,7 @@ fn load(path: &CStr) -> Result<&'static plugin_api, Failure> {
         if why.is_null() {
             return Err("dlopen failed".into());
         }
-        return Err(unsafe { CStr::from_ptr(why) }
-            .to_string_lossy()
-            .into_owned());
+        return Err(unsafe { CStr::from_ptr(why) }.to_string_lossy().into_owned());
     }
     // Every member is an optional function pointer, for which all zeroes is "none".
     let api: &'static mut plugin_api = Box::leak(Box::new(unsafe { std::mem::zeroed() }));
@@ -133,9 +126,7 @@ fn read_event(event: &Event) -> Result<(&[u8], u64), Failure> {
     let header = unsafe { event.buf.read_unaligned() };
     let (ts, len, kind, params) = (header.ts, header.len as usize, header.type_, header.nparams);
     if kind != PLUGIN_EVENT || params != 2 || len < PAYLOAD_AT {
-        return Err(format!(
-            "a bad event: type {kind}, {params} parameters, length {len}"
-        ));
+        return Err(format!("a bad event: type {kind}, {params} parameters, length {len}"));
     }
     let whole = unsafe { std::slice::from_raw_parts(event.buf.cast::<u8>(), len) };
     let word = |at: usize| u32::from_ne_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
@@ -171,10 +162,7 @@ fn describe(capture: &mut CapturingPluginRunner, event: &Event) -> Result<Value,
 }
 
 /// Prints events until the capture ends by itself, by the limit, or by silence.
-fn capture(
-    capture: &mut CapturingPluginRunner,
-    limit: Option<u64>,
-) -> Result<&'static str, Failure> {
+fn capture(capture: &mut CapturingPluginRunner, limit: Option<u64>) -> Result<&'static str, Failure> {
     let mut seen = 0;
     let mut last_event = Instant::now();
     while limit.is_none_or(|limit| seen < limit) {
@@ -202,9 +190,7 @@ fn run() -> Result<(), Failure> {
     let api = load(&options.library)?;
     let config = effective_config(api, options.config);
     let mut runner = PluginRunner::new();
-    runner
-        .register_plugin(api, &config)
-        .map_err(|e| format!("{e:#}"))?;
+    runner.register_plugin(api, &config).map_err(|e| format!("{e:#}"))?;
     let mut running = runner.start_capture().map_err(|e| format!("{e:#}"))?;
     let ended = capture(&mut running, options.limit);
     let stopped = running.stop_capture().map_err(|e| format!("{e:#}"));
