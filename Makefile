@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
 STAMPS := .make
-SOURCES := $(shell find rust python/falco_plugin/errors.py Cargo.toml Cargo.lock pyproject.toml -type f \
+SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*')
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-rust test-python lint fmt latency gigabyte clean
