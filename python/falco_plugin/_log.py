@@ -60,6 +60,13 @@ def attach(name: str, log: HostLog) -> None:
         logging.getLogger(own).setLevel(logging.DEBUG)
 
 
+def forget(package: str) -> None:
+    """Drops the loggers of modules that are gone: each init has names of its own, which nobody asks for again."""
+    loggers = logging.Logger.manager.loggerDict
+    for name in [name for name in list(loggers) if name == package or name.startswith(f"{package}.")]:
+        loggers.pop(name, None)
+
+
 def detach(log: HostLog) -> None:
     """Ends what `attach` began. In a process of Python's own the handler goes with the last plugin."""
     _handler.logs = [entry for entry in _handler.logs if entry[1] is not log]

@@ -99,6 +99,7 @@ class Runtime:
             self._modules.unload()
             self._plugin = self._open = None
             _log.detach(self._log)
+            _log.forget(self._modules.package)
             for stream in (sys.stdout, sys.stderr):
                 # A host may have closed the descriptors.
                 with contextlib.suppress(AttributeError, OSError, ValueError):
