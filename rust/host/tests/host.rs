@@ -337,7 +337,7 @@ mod log {
             .output()
             .unwrap();
         let lines = stderr(&output);
-        let start = "[warning] first \"line\"\\nsecond\n[info] hello\n[error] from next_batch\n1 events, ";
+        let start = "[warning] first \"line\"\nsecond\n[info] hello\n[error] from next_batch\n1 events, ";
         assert!(lines.starts_with(start), "{lines}");
     }
 
