@@ -21,7 +21,7 @@ demo: setup ## build the example plugin, load it with the native host, show its 
 	$(BIN)/falco-plugin info build/libtail.so
 	$(BIN)/falco-plugin run build/libtail.so --params examples/tail/sample.jsonl
 
-test: setup test-python test-rust ## run all tests, Python and Rust
+test: setup test-rust test-python ## run all tests, Rust and Python
 
 test-python: setup
 	$(BIN)/python -m pytest
