@@ -336,18 +336,19 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
     // SAFETY: all strings are NUL-terminated; the entry has the type that its numbered name stands for.
     unsafe {
         let version = manifest(c"python_version");
-        let present = libc::dlsym(libc::RTLD_DEFAULT, c"Py_GetVersion".as_ptr());
-        if present.is_null() {
-            // Global: extension modules find Python's symbols through it. Never closed.
-            if libc::dlopen(environment.libpython, libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
-                cannot_load(problem, "Python ", version, environment.libpython);
-                return None;
+        // Not Py_GetVersion: its buffer is being filled while another thread may read it. Python before 3.11 has only that.
+        let present = libc::dlsym(libc::RTLD_DEFAULT, c"Py_Version".as_ptr());
+        if !libc::dlsym(libc::RTLD_DEFAULT, c"Py_GetVersion".as_ptr()).is_null() {
+            let mut found = Text::new();
+            if present.is_null() {
+                found.push("older than 3.11");
+            } else {
+                let number = *present.cast::<core::ffi::c_ulong>();
+                found.push_number((number >> 24) as u8);
+                found.push(".");
+                found.push_number((number >> 16) as u8);
             }
-        } else {
-            let found: unsafe extern "C" fn() -> *const c_char = core::mem::transmute(present);
-            let found = CStr::from_ptr(found());
-            let rest = found.to_bytes().strip_prefix(version.to_bytes());
-            if !rest.is_some_and(|rest| rest.first() == Some(&b'.')) {
+            if CStr::from_ptr(found.as_ptr()) != version {
                 problem.push("this library was built for Python ");
                 problem.push_c(version.as_ptr());
                 problem.push(", but the process already runs Python ");
@@ -355,6 +356,10 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
                 problem.push(": build all plugins of one Falco with one Python");
                 return None;
             }
+        } else if libc::dlopen(environment.libpython, libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+            // Global: extension modules find Python's symbols through it. Never closed.
+            cannot_load(problem, "Python ", version, environment.libpython);
+            return None;
         }
         let core = libc::dlopen(environment.core, libc::RTLD_NOW | libc::RTLD_LOCAL);
         if core.is_null() {

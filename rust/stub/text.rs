@@ -49,6 +49,17 @@ impl Text {
         self.bytes[self.len..].fill(0);
     }
 
+    pub fn push_number(&mut self, number: u8) {
+        let mut divisor = 100;
+        while divisor > 0 {
+            if number >= divisor || divisor == 1 {
+                let digit = [b'0' + number / divisor % 10, 0];
+                self.push_c(digit.as_ptr().cast());
+            }
+            divisor /= 10;
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -216,7 +216,7 @@ fn check(status: ffi::PyStatus) -> Result<(), String> {
 
 /// The version of the interpreter's library, such as "3.11".
 pub(crate) fn python_version() -> String {
-    // SAFETY: may be called at any time; the string is static.
-    let version = unsafe { CStr::from_ptr(ffi::Py_GetVersion()) }.to_string_lossy();
-    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
+    // SAFETY: a constant of the library. Py_GetVersion fills a buffer that another thread may be reading.
+    let version = unsafe { ffi::Py_Version };
+    format!("{}.{}", version >> 24 & 0xff, version >> 16 & 0xff)
 }
