@@ -496,7 +496,7 @@ def test_another_python_in_the_process_is_refused_naming_both(tmp_path: Path) ->
     error = library.last_error()
     library.destroy()
     assert "built for Python 3.99" in error
-    assert f"already runs Python {sys.version.split()[0]}" in error
+    assert f"already runs Python {sys.version_info.major}.{sys.version_info.minor}:" in error
 
 
 def test_another_environment_is_chosen_by_the_variable(orphan: Path) -> None:
