@@ -336,9 +336,10 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
     // SAFETY: all strings are NUL-terminated; the entry has the type that its numbered name stands for.
     unsafe {
         let version = manifest(c"python_version");
-        // Not Py_GetVersion: its buffer is being filled while another thread may read it. Python before 3.11 has only that.
-        let present = libc::dlsym(libc::RTLD_DEFAULT, c"Py_Version".as_ptr());
         if !libc::dlsym(libc::RTLD_DEFAULT, c"Py_GetVersion".as_ptr()).is_null() {
+            // Not called: its buffer may be being filled by another thread. The constant came with Python 3.11; it is
+            // looked up second, because another thread may be opening the library just now.
+            let present = libc::dlsym(libc::RTLD_DEFAULT, c"Py_Version".as_ptr());
             let mut found = Text::new();
             if present.is_null() {
                 found.push("older than 3.11");
