@@ -985,14 +985,17 @@ def test_a_thread_that_is_left_behind_does_not_reach_the_host_after_destroy(buil
                 """
         def init(self):
             import threading, time
+            said = threading.Event()
 
             def chat():
                 while True:
                     self.log.info("still here")
                     print("printed")
+                    said.set()
                     time.sleep(0.005)
 
             threading.Thread(target=chat, daemon=True).start()
+            said.wait(10)
     """,
             )
         )
