@@ -461,18 +461,17 @@ def opened(build: Build, body: str, more: str = "") -> Ran:
     )
 
 
-@pytest.mark.parametrize("result", ["None", "b'bytes'", "42", "'text'", "Opens"])
-def test_open_must_return_an_instance(build: Build, result: str) -> None:
+@pytest.mark.parametrize("result", ["None", "b'bytes'", "42", "'text'", "{'a': 1}", "Opens", "source.BaseInstance"])
+def test_open_must_return_an_event_source(build: Build, result: str) -> None:
     ran = opened(build, f"return {result}")
     assert ending(ran)["stage"] == "open"
-    assert ending(ran)["error"].startswith("TypeError: open returned ")
-    assert "events and next_batch" in ending(ran)["error"]
+    assert ending(ran)["error"].startswith("TypeError: open returned no event source: ")
     assert "PullInstance" in ending(ran)["error"]
 
 
-def test_open_of_a_plain_list_says_what_to_return(build: Build) -> None:
-    ran = opened(build, "return [b'event']")
-    assert ending(ran)["error"].startswith("TypeError: open returned list, which lacks events and next_batch")
+def test_open_may_return_an_iterable(build: Build) -> None:
+    ran = opened(build, "return [b'one', (b'two', 2)]")
+    assert (data_of(ran), ending(ran)["end"]) == ([b"one", b"two"], "eof")
 
 
 OWN = """

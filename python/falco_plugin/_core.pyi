@@ -1,27 +1,33 @@
 """The native core. Its public names are imported from ``falco_plugin`` and ``falco_plugin.source``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final, Never, Self, TypeAlias, final, overload
+from typing import Any, Final, Never, Self, TypeAlias, final, overload
 
 from _typeshed import ReadableBuffer
+from typing_extensions import disjoint_base
 
 __all__ = [
     "SDK_VERSION",
+    "AsyncSender",
     "Context",
     "Event",
     "EventBatch",
     "EventWriter",
     "HostLog",
+    "IterInstance",
     "PullInstance",
     "PushEvent",
     "PushInstance",
     "Receiver",
     "Sender",
     "channel",
+    "fail",
     "host",
+    "position",
+    "send_each",
     "stub",
 ]
 
@@ -32,6 +38,8 @@ _Seconds: TypeAlias = float | timedelta
 _Item: TypeAlias = ReadableBuffer | tuple[ReadableBuffer, _Timestamp | None] | PushEvent
 """An event: its payload, its payload with a timestamp, or a ``PushEvent``."""
 _Error: TypeAlias = BaseException | type[BaseException]
+_Items: TypeAlias = Iterable[_Item | None] | AsyncIterable[_Item | None]
+"""Events one after the other; ``None`` is a barrier."""
 
 SDK_VERSION: Final[str]
 """The version of this package."""
@@ -336,6 +344,21 @@ class Sender:
             Exception: as of :meth:`send`, or the iterable's own; its ``taken`` says how many went before it.
         """
 
+    def flush(self, timeout: _Seconds | None = None) -> bool:
+        """Waits until the host is done with all that was sent through the channel before: it took it, and came back for
+        more. The GIL is free meanwhile.
+
+        Args:
+            timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
+
+        Returns:
+            Whether the host was done in time.
+
+        Raises:
+            ChannelClosedError: the sender was closed, or the source ended before; what was not taken is dropped.
+            ValueError: the timeout is negative.
+        """
+
     def clone(self) -> Sender:
         """A sender for another producer, closed on its own.
 
@@ -420,7 +443,7 @@ class PullInstance:
     def close(self) -> None:
         """Cancels the context, then calls the close callback. Idempotent."""
 
-@final
+@disjoint_base
 class PushInstance:
     """An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
 
@@ -488,6 +511,96 @@ class PushInstance:
 
         Idempotent.
         """
+
+@final
+class IterInstance(PushInstance):
+    """An event source that an iterable makes, on a thread of its own; what ``open`` makes of one.
+
+    Each item is an event, as in :meth:`Sender.send`, and is delivered at once; where the host is slower, the iterable
+    waits. ``None`` is a barrier: the iterable goes on when the host has taken all items before it, and came back for
+    more. An item that is refused, such as one that is too large, raises at its ``yield``. The source ends with the
+    iterable, and an exception that leaves it is the source's error.
+
+    Closing cancels the context. A generator is closed at its next step, on its own thread; the task of an async
+    generator is cancelled; any other iterable is closed where it has a ``close``.
+
+    Args:
+        items: an iterable, an async iterable, or a callable that takes the context and returns one of them.
+        retry: seconds or a ``timedelta``: after an exception the callable is called again, after this time, twice as
+            much the next time, up to 5 minutes; an attempt that made an event starts anew. Without it an exception
+            ends the source.
+        context: parent of the instance's context; cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most.
+        close: is called once when the source is closed, after context and channel.
+        batch_size: events in a batch, 1 to 2**32 - 1.
+        event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+        progress: returns how much has been read, 0 to 1, and a text.
+
+    Raises:
+        TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
+        ValueError: an option is out of range.
+    """
+
+    @overload
+    def __new__(
+        cls,
+        items: Callable[[Context], _Items],
+        /,
+        *,
+        retry: _Seconds | None = None,
+        context: Context | None = None,
+        timeout: _Seconds = 0.03,
+        close: Callable[[], object] | None = None,
+        batch_size: int = 128,
+        event_size: int = 262144,
+        progress: Callable[[], tuple[float, str]] | None = None,
+    ) -> Self: ...
+    @overload
+    def __new__(
+        cls,
+        items: _Items,
+        /,
+        *,
+        retry: None = None,
+        context: Context | None = None,
+        timeout: _Seconds = 0.03,
+        close: Callable[[], object] | None = None,
+        batch_size: int = 128,
+        event_size: int = 262144,
+        progress: Callable[[], tuple[float, str]] | None = None,
+    ) -> Self: ...
+
+@final
+class AsyncSender:
+    """A sender for an event loop: nothing here waits. Where something is not possible yet, ``fileno()`` becomes
+    readable when it is worth another attempt. Not public.
+    """
+
+    def __new__(cls, sender: Sender) -> Self: ...
+    def fileno(self) -> int: ...
+    def clear(self) -> None:
+        """Makes ``fileno()`` unreadable again."""
+
+    def try_send(self, item: _Item) -> bool:
+        """Whether the item was sent; not where the channel is full."""
+
+    def is_taken(self, position: int) -> bool:
+        """Whether the host is done with all that was sent before the position."""
+
+def send_each(sender: Sender, items: Iterable[Any]) -> bool | Exception:
+    """Sends an iterator's items, each as soon as it is there.
+
+    Returns:
+        ``False`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
+    """
+
+def position(sender: Sender) -> int:
+    """How many items were sent through the channel so far. Not public."""
+
+def fail(sender: Sender, error: BaseException) -> None:
+    """Closes a sender with the source's error; one that comes before the first event is told as one of ``open``. Not
+    public.
+    """
 
 @final
 class HostLog:

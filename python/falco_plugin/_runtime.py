@@ -54,19 +54,21 @@ class Runtime:
 
     def open(self, params: str, context: _core.Context) -> object:
         """Opens the event source and checks what came back."""
-        instance = self._open(params, context) if self._open_takes_context else self._open(params)
-        missing = [name for name in ("events", "next_batch") if not hasattr(instance, name)]
-        if missing:
-            hint = (
-                ": call super().__init__() in its __init__" if callable(getattr(instance, "next_batch", None)) else ""
-            )
-            raise TypeError(
-                f"open returned {type(instance).__name__}, which lacks {' and '.join(missing)}{hint or _INSTANCES}"
-            )
+        opened = self._open(params, context) if self._open_takes_context else self._open(params)
+        is_instance = hasattr(opened, "next_batch") and not isinstance(opened, type)
+        instance = opened if is_instance else self._iterate(opened, context)
+        if not hasattr(instance, "events"):
+            raise TypeError(f"open returned {type(instance).__name__}, which lacks events{_NO_EVENTS}")
         events: object = instance.events
         if not isinstance(events, _core.EventBatch):
             raise TypeError(f"the instance's events must be an EventBatch, not {type(events).__name__}")
         return instance
+
+    def _iterate(self, items: Any, context: _core.Context) -> Any:
+        try:
+            return _core.IterInstance(items, context=context)
+        except TypeError as problem:
+            raise TypeError(f"open returned no event source: {problem}{_INSTANCES}") from None
 
     def event_to_string(self, event: _core.Event) -> str:
         """The author's text of an event."""
@@ -106,10 +108,8 @@ class Runtime:
                     stream.flush()
 
 
-_INSTANCES = (
-    ": it must return a PullInstance, a PushInstance, a BaseInstance of your own, or another object with events and "
-    "next_batch"
-)
+_NO_EVENTS = ": call super().__init__() in its __init__"
+_INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"
 
 
 def make(modules: Modules, entry: str) -> Any:

@@ -14,14 +14,14 @@ from falco_plugin._core import Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from falco_plugin.source import Context, Instance
+    from falco_plugin.source import Context, Opened
 
     # What a subclass may define as `open`. mypy compares with the bound method, pyright with the function.
     _Open: TypeAlias = (
-        Callable[[str], Instance]
-        | Callable[[str, Context], Instance]
-        | Callable[[Any, str], Instance]
-        | Callable[[Any, str, Context], Instance]
+        Callable[[str], Opened]
+        | Callable[[str, Context], Opened]
+        | Callable[[Any, str], Opened]
+        | Callable[[Any, str, Context], Opened]
     )
 
 __all__ = ["OpenParam", "Plugin"]
@@ -42,8 +42,10 @@ class OpenParam:
 class Plugin:
     """A Falco plugin (``plugins.Plugin`` of the Go SDK). A subclass that defines ``open`` is an event source.
 
-    ``open(self, params)`` or ``open(self, params, context)`` returns a :class:`falco_plugin.source.Instance`. The
-    context is made before ``open``, is the parent of the instance's, and is cancelled when the source is closed.
+    ``open(self, params)`` or ``open(self, params, context)`` returns a :class:`falco_plugin.source.Instance`, or an
+    iterable of events, an async iterable, or a callable that takes a context and returns one of these, which becomes a
+    :class:`falco_plugin.source.IterInstance`. The context is made before ``open``, is the parent of the instance's, and
+    is cancelled when the source is closed.
     """
 
     name: str

@@ -7,13 +7,14 @@ An *item* is any buffer, a tuple ``(buffer, timestamp)`` or a :class:`PushEvent`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from falco_plugin._capabilities import register
 from falco_plugin._core import (
     Context,
     EventBatch,
     EventWriter,
+    IterInstance,
     PullInstance,
     PushEvent,
     PushInstance,
@@ -31,6 +32,9 @@ from falco_plugin.errors import (
     Timeout,
 )
 
+if TYPE_CHECKING:
+    from falco_plugin._core import _Items
+
 __all__ = [
     "EOF",
     "BaseInstance",
@@ -42,6 +46,8 @@ __all__ = [
     "EventTooLargeError",
     "EventWriter",
     "Instance",
+    "IterInstance",
+    "Opened",
     "Plugin",
     "PluginError",
     "PullFunc",
@@ -78,6 +84,10 @@ class Instance(Protocol):
         ...
 
 
+Opened: TypeAlias = "Instance | _Items | Callable[[Context], _Items]"
+"""What a plugin's ``open`` returns: an instance, or what becomes an :class:`IterInstance`."""
+
+
 class _Described(Protocol):
     @property
     def name(self) -> str: ...
@@ -96,11 +106,12 @@ class _Described(Protocol):
 class Plugin(_Described, Protocol):
     """What :func:`register` asks of a plugin (``source.Plugin`` of the Go SDK).
 
-    ``open`` may also take a second parameter, the context that is cancelled when the source is closed.
+    ``open`` may also take a second parameter, the context that is cancelled when the source is closed. What it returns
+    is an instance, or whatever :class:`IterInstance` takes.
     """
 
     @property
-    def open(self) -> Callable[[str], Instance] | Callable[[str, Context], Instance]:
+    def open(self) -> Callable[[str], Opened] | Callable[[str, Context], Opened]:
         """Opens the event source."""
         ...
 

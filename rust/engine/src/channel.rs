@@ -2,11 +2,13 @@
 //!
 //! The queue itself is crossbeam's. Around it stands the gate, which counts what is in the channel: queued messages,
 //! and payloads that the host has copied but nobody has released yet (a payload may need a lock to be dropped that
-//! the host's thread must not wait for; a producer releases it with its next send).
+//! the host's thread must not wait for; a producer releases it with its next send). It also counts how far the host has
+//! come, for producers that must know what was taken.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Instant;
 
 use crossbeam_channel::{Select, TryRecvError, unbounded};
@@ -81,7 +83,7 @@ pub fn channel<P: Payload>(
     let (sender, receiver) = unbounded();
     let gate = Arc::new(Gate {
         state: Mutex::default(),
-        room: Condvar::new(),
+        changed: Condvar::new(),
         unreleased: AtomicBool::new(false),
         closed: AtomicBool::new(false),
         senders: AtomicUsize::new(1),
@@ -102,7 +104,7 @@ pub fn channel<P: Payload>(
 struct Gate<P> {
     state: Mutex<GateState<P>>,
     /// Notified when a blocked sender should look again.
-    room: Condvar,
+    changed: Condvar,
     /// A hint that `state.copied` is not empty, read without the lock.
     unreleased: AtomicBool,
     closed: AtomicBool,
@@ -119,7 +121,13 @@ struct GateState<P> {
     bytes: usize,
     copied: Vec<P>,
     copied_bytes: usize,
+    /// Messages that were ever sent, that were ever handed to the host, and of these the ones that it is done with.
+    sent: u64,
+    delivered: u64,
+    taken: u64,
+    /// Threads that wait on `changed`, and tasks that wait without a thread.
     blocked: usize,
+    wakers: Vec<Waker>,
 }
 
 impl<P> Default for GateState<P> {
@@ -129,7 +137,11 @@ impl<P> Default for GateState<P> {
             bytes: 0,
             copied: Vec::new(),
             copied_bytes: 0,
+            sent: 0,
+            delivered: 0,
+            taken: 0,
             blocked: 0,
+            wakers: Vec::new(),
         }
     }
 }
@@ -147,9 +159,9 @@ impl<P: Payload> Gate<P> {
 
     fn close(&self) {
         // Under the lock, so that a sender that is about to block cannot miss it.
-        let _state = self.lock();
+        let mut state = self.lock();
         self.closed.store(true, Ordering::Release);
-        self.room.notify_all();
+        self.wake(&mut state);
     }
 
     /// Drops what the host has copied, and makes its room free again.
@@ -167,12 +179,15 @@ impl<P: Payload> Gate<P> {
         let mut state = self.lock();
         state.count -= count;
         state.bytes -= bytes;
-        self.wake(&state);
+        self.wake(&mut state);
     }
 
-    fn wake(&self, state: &GateState<P>) {
+    fn wake(&self, state: &mut GateState<P>) {
         if state.blocked > 0 {
-            self.room.notify_all();
+            self.changed.notify_all();
+        }
+        for waker in state.wakers.drain(..) {
+            waker.wake();
         }
     }
 }
@@ -220,6 +235,7 @@ impl<P: Payload> Sender<P> {
             }
             state.count += 1;
             state.bytes += len;
+            state.sent += 1;
             taken += 1;
         }
         // Queued before the gate is unlocked: what was admitted before a close is in the queue when it is counted.
@@ -236,25 +252,66 @@ impl<P: Payload> Sender<P> {
     /// Waits until a message may have room, the channel is closed or `interrupted` says so (see [`Self::wake_all`]).
     /// Returns false when the deadline has passed.
     pub fn wait_for_room(&self, len: usize, deadline: Option<Instant>, interrupted: impl Fn() -> bool) -> bool {
+        self.wait_until(deadline, |state| {
+            interrupted() || self.gate.admits(state, len) || !state.copied.is_empty()
+        })
+    }
+
+    /// How many messages were sent through the channel so far: a place for [`Self::is_taken`].
+    pub fn position(&self) -> u64 {
+        self.gate.lock().sent
+    }
+
+    /// Whether the host is done with all messages before `position`: it took them, and came back for more.
+    pub fn is_taken(&self, position: u64) -> Result<bool, Refused> {
+        self.taken_by(&self.gate.lock(), position)
+    }
+
+    /// Waits until [`Self::is_taken`], the deadline, or until `interrupted` says so (see [`Self::wake_all`]).
+    pub fn wait_until_taken(
+        &self,
+        position: u64,
+        deadline: Option<Instant>,
+        interrupted: impl Fn() -> bool,
+    ) -> Result<bool, Refused> {
+        self.wait_until(deadline, |state| interrupted() || state.taken >= position);
+        self.is_taken(position)
+    }
+
+    /// Wakes the task once, when room, what was taken or the end may have changed. Register first, then look.
+    pub fn register(&self, waker: &Waker) {
+        let mut state = self.gate.lock();
+        if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+            state.wakers.push(waker.clone());
+        }
+    }
+
+    fn taken_by(&self, state: &GateState<P>, position: u64) -> Result<bool, Refused> {
+        if state.taken >= position {
+            return Ok(true);
+        }
+        if self.gate.closed.load(Ordering::Acquire) {
+            return Err(Refused::Closed);
+        }
+        Ok(false)
+    }
+
+    /// Waits until `ready`, the end of the channel, or the deadline; false for the last.
+    fn wait_until(&self, deadline: Option<Instant>, ready: impl Fn(&GateState<P>) -> bool) -> bool {
         let mut state = self.gate.lock();
         state.blocked += 1;
         let mut in_time = true;
-        while in_time
-            && !self.gate.closed.load(Ordering::Acquire)
-            && !interrupted()
-            && !self.gate.admits(&state, len)
-            && state.copied.is_empty()
-        {
+        while in_time && !self.gate.closed.load(Ordering::Acquire) && !ready(&state) {
             let now = Instant::now();
             state = match deadline {
-                None => self.gate.room.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.gate.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) if deadline <= now => {
                     in_time = false;
                     state
                 }
                 Some(deadline) => {
                     self.gate
-                        .room
+                        .changed
                         .wait_timeout(state, deadline - now)
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
@@ -267,8 +324,7 @@ impl<P: Payload> Sender<P> {
 
     /// Makes every blocked sender of the channel look again.
     pub fn wake_all(&self) {
-        let _state = self.gate.lock();
-        self.gate.room.notify_all();
+        self.gate.wake(&mut self.gate.lock());
     }
 
     /// Sends an error whatever the room: the last word of a producer is not refused.
@@ -278,6 +334,7 @@ impl<P: Payload> Sender<P> {
             return;
         }
         state.count += 1;
+        state.sent += 1;
         let _ = self.queue.send(Message::Error(error));
     }
 }
@@ -347,6 +404,15 @@ impl<P: Payload> Receiver<P> {
         }
     }
 
+    /// The host is done with what it was handed: it came back for more.
+    pub(crate) fn acknowledge(&self) {
+        let mut state = self.gate.lock();
+        if state.taken != state.delivered {
+            state.taken = state.delivered;
+            self.gate.wake(&mut state);
+        }
+    }
+
     /// Gives back what one batch took from the channel: the room of `others` messages that carried no payload, and
     /// the copied payloads, which keep theirs until they are released.
     pub(crate) fn settle(&self, copied: &mut Vec<P>, copied_bytes: usize, others: usize) {
@@ -354,23 +420,16 @@ impl<P: Payload> Receiver<P> {
             return;
         }
         let mut state = self.gate.lock();
-        state.count -= others;
-        state.copied.append(copied);
-        state.copied_bytes += copied_bytes;
-        let release = state.copied_bytes >= RELEASE_BYTES;
-        self.gate.unreleased.store(!state.copied.is_empty(), Ordering::Release);
-        self.gate.wake(&state);
-        drop(state);
-        if release {
-            self.gate.release();
-        }
+        state.delivered += (copied.len() + others) as u64;
+        self.give_back(state, copied, copied_bytes, others);
     }
 
-    /// Closes the channel and drops what is queued; says how many events that were, and which errors.
-    pub(crate) fn discard(&self) -> (usize, Vec<Error>) {
+    /// Closes the channel and drops what is queued, and what was `held` back; says how many events that were, and which
+    /// errors.
+    pub(crate) fn discard(&self, held: Option<P>) -> (usize, Vec<Error>) {
         self.gate.close();
-        let mut dropped = Vec::new();
-        let mut bytes = 0;
+        let mut bytes = held.as_ref().map_or(0, |payload| payload.bytes().len());
+        let mut dropped: Vec<P> = held.into_iter().collect();
         let mut errors = Vec::new();
         let mut others = 0;
         while let Ok(message) = self.queue.try_recv() {
@@ -388,15 +447,28 @@ impl<P: Payload> Receiver<P> {
             }
         }
         let count = dropped.len();
-        self.settle(&mut dropped, bytes, others);
+        self.give_back(self.gate.lock(), &mut dropped, bytes, others);
         self.gate.release();
         (count, errors)
+    }
+
+    fn give_back(&self, mut state: MutexGuard<'_, GateState<P>>, payloads: &mut Vec<P>, bytes: usize, others: usize) {
+        state.count -= others;
+        state.copied.append(payloads);
+        state.copied_bytes += bytes;
+        let release = state.copied_bytes >= RELEASE_BYTES;
+        self.gate.unreleased.store(!state.copied.is_empty(), Ordering::Release);
+        self.gate.wake(&mut state);
+        drop(state);
+        if release {
+            self.gate.release();
+        }
     }
 }
 
 impl<P: Payload> Drop for Receiver<P> {
     fn drop(&mut self) {
-        self.discard();
+        self.discard(None);
     }
 }
 

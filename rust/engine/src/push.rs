@@ -25,6 +25,7 @@ pub struct PushInstance<P: Payload> {
     receiver: Receiver<P>,
     context: Context,
     timeout: Duration,
+    prompt: bool,
     ending: Ending,
     /// Taken from the channel, but too large for what was left of the batch.
     held: Option<(P, u64)>,
@@ -47,6 +48,7 @@ impl<P: Payload> PushInstance<P> {
             receiver,
             context,
             timeout,
+            prompt: false,
             ending: Ending::default(),
             held: None,
             copied: Vec::new(),
@@ -56,6 +58,11 @@ impl<P: Payload> PushInstance<P> {
         }
     }
 
+    /// Hands over what there is as soon as the channel is empty, instead of waiting for a full batch or the clock.
+    pub fn promptly(self) -> Self {
+        Self { prompt: true, ..self }
+    }
+
     /// The error that the next call would tell, where there is one.
     pub fn unsaid(&mut self) -> Option<Error> {
         self.ending.unsaid()
@@ -63,6 +70,7 @@ impl<P: Payload> PushInstance<P> {
 
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
+        self.receiver.acknowledge();
         self.ending.check()?;
         if batch.event_size() < self.receiver.event_size() {
             return Err(event_size_mismatch(batch.event_size(), self.receiver.event_size()));
@@ -91,6 +99,7 @@ impl<P: Payload> PushInstance<P> {
     }
 
     fn fill(&mut self, batch: &mut EventBatch) -> Result<(), Error> {
+        let before = batch.len();
         let clock = Clock::start(self.timeout);
         loop {
             if self.context.is_cancelled() {
@@ -121,6 +130,9 @@ impl<P: Payload> PushInstance<P> {
                 Err(TryRecvError::Empty) => {
                     // A channel smaller than the batch has room again, before its senders are waited for.
                     self.settle();
+                    if self.prompt && batch.len() > before {
+                        return Ok(());
+                    }
                     if self.timeout.is_zero() || self.receiver.wait(&self.context, clock.deadline()) == Wake::Timeout {
                         return Err(Error::Timeout);
                     }
@@ -136,12 +148,8 @@ impl<P: Payload> PushInstance<P> {
     }
 
     fn drop_rest(&mut self) {
-        let (mut dropped, errors) = self.receiver.discard();
-        if let Some((payload, _)) = self.held.take() {
-            dropped += 1;
-            let bytes = payload.bytes().len();
-            self.receiver.settle(&mut vec![payload], bytes, 0);
-        }
+        let held = self.held.take().map(|(payload, _)| payload);
+        let (dropped, errors) = self.receiver.discard(held);
         if dropped > 0 || !errors.is_empty() {
             (self.on_dropped)(dropped, errors);
         }

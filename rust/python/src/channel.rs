@@ -227,7 +227,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    fn new(engine: EngineSender) -> Self {
+    pub(crate) fn new(engine: EngineSender) -> Self {
         Self {
             engine: Mutex::new(Some(Arc::new(engine))),
             closed: AtomicBool::new(false),
@@ -235,8 +235,13 @@ impl Sender {
         }
     }
 
+    /// The engine's sender, unless this one was closed.
+    pub(crate) fn engine(&self) -> Option<Arc<EngineSender>> {
+        lock(&self.engine).clone()
+    }
+
     /// Sends all messages, waiting for room until the deadline. `sent` counts along.
-    fn send_all(
+    pub(crate) fn send_all(
         &self,
         py: Python<'_>,
         messages: &mut Vec<Message<BytesPayload>>,
@@ -265,11 +270,7 @@ impl Sender {
                 Err(Refused::Full) => {}
             }
             let Some(sender) = sender else { break };
-            let until = match deadline {
-                Deadline::Never => None,
-                Deadline::At(at) => Some(at),
-            };
-            let room = context::wait_with_signals(py, until, |slice| {
+            let room = context::wait_with_signals(py, deadline.moment(), |slice| {
                 sender
                     .wait_for_room(len, slice, || self.closed.load(Ordering::Acquire))
                     .then_some(())
@@ -299,7 +300,7 @@ impl Sender {
         channel_closed(py)
     }
 
-    fn message(
+    pub(crate) fn message(
         &self,
         item: &Bound<'_, PyAny>,
         timestamp: Option<&Bound<'_, PyAny>>,
@@ -326,7 +327,7 @@ impl Sender {
         })
     }
 
-    fn close_with(&self, error: Option<Error>) {
+    pub(crate) fn close_with(&self, error: Option<Error>) {
         let Some(sender) = lock(&self.engine).take() else {
             return;
         };
@@ -338,9 +339,9 @@ impl Sender {
     }
 }
 
-/// When a send gives up.
+/// When a wait gives up.
 #[derive(Clone, Copy)]
-enum Deadline {
+pub(crate) enum Deadline {
     Never,
     At(Instant),
 }
@@ -348,6 +349,13 @@ enum Deadline {
 impl Deadline {
     fn new(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         Ok(options::deadline(timeout)?.map_or(Self::Never, Self::At))
+    }
+
+    fn moment(self) -> Option<Instant> {
+        match self {
+            Self::Never => None,
+            Self::At(at) => Some(at),
+        }
     }
 }
 
@@ -438,6 +446,34 @@ impl Sender {
             Ok(()) => Ok(sent),
             Err(error) => Err(with_taken(py, error, sent)),
         }
+    }
+
+    /// Waits until the host is done with all that was sent through the channel before: it took it, and came back for
+    /// more. The GIL is free meanwhile.
+    ///
+    /// Args:
+    ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
+    ///
+    /// Returns:
+    ///     Whether the host was done in time.
+    ///
+    /// Raises:
+    ///     ChannelClosedError: the sender was closed, or the source ended before; what was not taken is dropped.
+    ///     ValueError: the timeout is negative.
+    #[pyo3(signature = (timeout = None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let deadline = Deadline::new(timeout)?;
+        let sender = self.engine().ok_or_else(|| channel_closed(py))?;
+        let position = sender.position();
+        let closed = || self.closed.load(Ordering::Acquire);
+        let taken = context::wait_with_signals(py, deadline.moment(), |slice| {
+            match sender.wait_until_taken(position, slice, closed) {
+                Ok(false) if closed() => Some(Err(Refused::Closed)),
+                Ok(false) => None,
+                decided => Some(decided),
+            }
+        })?;
+        taken.unwrap_or(Ok(false)).map_err(|_| channel_closed(py))
     }
 
     /// A sender for another producer, closed on its own.

@@ -1,5 +1,7 @@
 //! Errors between the engine and Python: the one place where one becomes the other.
 
+use std::fmt;
+
 use falco_plugin_engine::error::Error;
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::prelude::*;
@@ -74,11 +76,47 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::EventTooLarge { size, event_size } => raise(py, |classes| &classes.event_too_large, (size, event_size)),
         Error::BatchFull { .. } => raise(py, |classes| &classes.batch_full, text),
         Error::InvalidOption(_) => PyValueError::new_err(text),
-        Error::Source(source) => match source.downcast::<PyErr>() {
-            Ok(error) => *error,
+        Error::Source(source) => match raised(source) {
+            Ok(Raised { error, .. }) => error,
             Err(_) => plugin_error(py, text),
         },
     }
+}
+
+/// An exception that a source raised before its first event: the host is told that it could not be opened.
+#[derive(Debug)]
+pub(crate) struct Opening(pub(crate) PyErr);
+
+impl fmt::Display for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Opening {}
+
+/// An exception on its way through the engine.
+struct Raised {
+    error: PyErr,
+    opening: bool,
+}
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+fn raised(source: Source) -> Result<Raised, Source> {
+    let source = match source.downcast::<Opening>() {
+        Ok(opening) => {
+            return Ok(Raised {
+                error: opening.0,
+                opening: true,
+            });
+        }
+        Err(source) => source,
+    };
+    source.downcast::<PyErr>().map(|error| Raised {
+        error: *error,
+        opening: false,
+    })
 }
 
 /// An exception of the author's code as the engine's error. Only `EOF` and `Timeout` steer a source; an exception that
@@ -136,8 +174,9 @@ pub(crate) fn describe(py: Python<'_>, doing: &str, error: PyErr) -> String {
 /// An error on its way to the host, as text where it came from Python.
 pub(crate) fn for_host(py: Python<'_>, doing: &str, error: Error) -> Error {
     match error {
-        Error::Source(source) => match source.downcast::<PyErr>() {
-            Ok(error) => Error::text(describe(py, doing, *error)),
+        Error::Source(source) => match raised(source) {
+            Ok(Raised { error, opening: true }) => Error::text(format!("open: {}", describe(py, "open", error))),
+            Ok(Raised { error, .. }) => Error::text(describe(py, doing, error)),
             Err(source) => Error::Source(source),
         },
         other => other,

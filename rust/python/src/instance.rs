@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use crate::batch::EventBatch;
 use crate::context::Context;
 use crate::errors::{describe, for_host, from_python, to_python};
+use crate::iter::IterInstance;
 use crate::pull::PullInstance;
 use crate::push::PushInstance;
 use crate::{log, threads};
@@ -125,7 +126,7 @@ impl PythonInstance {
             .and_then(|own| own.cast_into::<Context>().ok());
         let (events, source) = if let Ok(pull) = object.cast_exact::<PullInstance>() {
             (pull.get().events_object(py), Source::Pull(pull.clone().unbind()))
-        } else if let Ok(push) = object.cast_exact::<PushInstance>() {
+        } else if let Some(push) = push_instance(object) {
             (push.get().events_object(py), Source::Push(push.clone().unbind()))
         } else {
             let events = object.getattr("events")?.cast_into::<EventBatch>()?.unbind();
@@ -246,6 +247,14 @@ impl Instance for PythonInstance {
             }
         });
     }
+}
+
+/// A ready-made push instance; not a class of the author's own, which may have its own `next_batch`.
+fn push_instance<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, PushInstance>> {
+    if object.is_exact_instance_of::<PushInstance>() || object.is_exact_instance_of::<IterInstance>() {
+        return object.cast::<PushInstance>().ok();
+    }
+    None
 }
 
 /// Calls the instance's `close`, where it has one.

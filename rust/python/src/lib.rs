@@ -7,6 +7,7 @@ mod context;
 mod errors;
 mod event;
 mod instance;
+mod iter;
 mod log;
 mod options;
 mod plugin;
@@ -34,6 +35,8 @@ mod _core {
     use crate::context::Context;
     #[pymodule_export]
     use crate::event::Event;
+    #[pymodule_export]
+    use crate::iter::{AsyncSender, IterInstance, fail, position, send_each};
     #[pymodule_export]
     use crate::log::HostLog;
     #[pymodule_export]

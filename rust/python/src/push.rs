@@ -3,10 +3,10 @@
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use falco_plugin_engine::batch::EventBatch as EngineBatch;
-use falco_plugin_engine::channel::Closer;
+use falco_plugin_engine::channel::{Closer, Receiver as EngineReceiver};
 use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::push as engine;
@@ -39,7 +39,7 @@ use crate::{log, options};
 ///     PluginError: another instance reads from the receiver.
 ///     TypeError: a callback is not callable, or an option is of a wrong type.
 ///     ValueError: an option is out of range.
-#[pyclass(frozen, weakref, module = "falco_plugin.source")]
+#[pyclass(frozen, weakref, subclass, module = "falco_plugin.source")]
 pub(crate) struct PushInstance {
     engine: Mutex<engine::PushInstance<BytesPayload>>,
     closer: Closer<BytesPayload>,
@@ -51,6 +51,33 @@ pub(crate) struct PushInstance {
 }
 
 impl PushInstance {
+    /// `prompt`: what there is is handed over as soon as the channel is empty.
+    pub(crate) fn build(
+        py: Python<'_>,
+        receiver: EngineReceiver<BytesPayload>,
+        context: Py<Context>,
+        timeout: Duration,
+        callbacks: Callbacks,
+        memory: EngineBatch,
+        prompt: bool,
+    ) -> PyResult<Self> {
+        let closer = receiver.closer();
+        let event_size = receiver.event_size();
+        let mut engine = engine::PushInstance::new(receiver, context.get().engine.clone(), timeout, log_dropped);
+        if prompt {
+            engine = engine.promptly();
+        }
+        Ok(Self {
+            engine: Mutex::new(engine),
+            closer,
+            event_size,
+            context,
+            events: Mutex::new(Py::new(py, EventBatch::holding(memory))?),
+            callbacks,
+            closed: AtomicBool::new(false),
+        })
+    }
+
     /// One batch, without the GIL. `None` where another thread is at it.
     pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Option<Result<usize, Error>> {
         try_lock(&self.engine).map(|mut engine| {
@@ -126,19 +153,8 @@ impl PushInstance {
         let batch_size = batch_size.map_or(Ok(falco_plugin_engine::batch::DEFAULT_BATCH_SIZE), batch::batch_size)?;
         let context = Context::for_instance(py, context.as_ref())?;
         let receiver = receiver.get().take(py)?;
-        let event_size = receiver.event_size();
-        let memory = EngineBatch::new(batch_size, event_size).map_err(|error| to_python(py, error))?;
-        let closer = receiver.closer();
-        let engine = engine::PushInstance::new(receiver, context.get().engine.clone(), timeout, log_dropped);
-        Ok(Self {
-            engine: Mutex::new(engine),
-            closer,
-            event_size,
-            context,
-            events: Mutex::new(Py::new(py, EventBatch::holding(memory))?),
-            callbacks,
-            closed: AtomicBool::new(false),
-        })
+        let memory = EngineBatch::new(batch_size, receiver.event_size()).map_err(|error| to_python(py, error))?;
+        Self::build(py, receiver, context, timeout, callbacks, memory, false)
     }
 
     /// The instance's context, cancelled when it is closed.

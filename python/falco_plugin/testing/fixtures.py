@@ -1,0 +1,50 @@
+"""What pytest gets from this package, by an entry point: a fixture, and the plugin's log where a test fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Protocol
+
+import pytest
+
+from falco_plugin.testing.running import Config, RunningPlugin, TestedPlugin
+
+
+class StartPlugin(Protocol):
+    """The type of the fixture ``start_plugin``."""
+
+    def __call__(self, plugin: TestedPlugin, params: str = "", *, config: Config = None) -> RunningPlugin:
+        """Starts a plugin."""
+        ...
+
+
+_started = pytest.StashKey[list[RunningPlugin]]()
+
+
+@pytest.fixture
+def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
+    """Starts plugins that run beside the test: ``start_plugin(plugin, params="", *, config=None)`` returns a
+    :class:`falco_plugin.testing.RunningPlugin`. What still runs at the end of the test is killed.
+    """
+    running: list[RunningPlugin] = request.node.stash.setdefault(_started, [])
+
+    def start(plugin: TestedPlugin, params: str = "", *, config: Config = None) -> RunningPlugin:
+        running.append(RunningPlugin(plugin, params, config=config))
+        return running[-1]
+
+    yield start
+    for plugin in running:
+        plugin.kill()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows the log of a failed test's plugins."""
+    if call.excinfo is not None:
+        for plugin in item.stash.get(_started, []):
+            log = "\n".join(f"[{line.severity}] {line.text}" for line in plugin.log)
+            if log:
+                item.add_report_section(call.when, "log of the plugin", log)
+    return (yield)

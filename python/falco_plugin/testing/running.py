@@ -1,0 +1,331 @@
+"""A plugin in the native host, and what the host says of it in its own JSON."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from falco_plugin import _host, _target
+from falco_plugin._core import Event
+from falco_plugin.errors import PluginError
+from falco_plugin.plugin import Plugin
+
+_STOPS_WITHIN = 10.0
+
+TestedPlugin: TypeAlias = str | os.PathLike[str] | type[Plugin] | Callable[[], object]
+"""``path.py[:Name]``, a folder, a library, a plugin class, or a factory function."""
+
+Config: TypeAlias = str | Mapping[str, Any] | None
+"""The ``init_config``: text, or a mapping, which arrives as JSON text as one of ``falco.yaml`` does."""
+
+
+class RunError(PluginError):
+    """The source failed, or neither ended nor gave enough events in time. Its text has the plugin's log."""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of the plugin's log."""
+
+    severity: str
+    """``fatal``, ``critical``, ``error``, ``warning``, ``notice``, ``info``, ``debug`` or ``trace``."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the host saw of a source."""
+
+    events: list[Event] = field(repr=False)
+    """All events, in order."""
+    texts: list[str] = field(repr=False)
+    """The text of each event, as ``event_to_string`` gives it."""
+    log: list[LogLine]
+    """The plugin's log."""
+    result: str
+    """``eof``, ``limit``, ``failure``, ``interrupted`` (it was stopped), ``timeout`` or ``killed``."""
+    error: str | None
+    """The source's error, or why there is no result."""
+
+    def __str__(self) -> str:
+        log = "".join(f"[{line.severity}] {line.text}\n" for line in self.log)
+        return f"{self.result} after {len(self.events)} events: {self.error}\n\nThe plugin's log:\n{log}"
+
+
+def collect(
+    plugin: TestedPlugin, params: str = "", *, config: Config = None, limit: int | None = None, timeout: float = 5
+) -> list[Event]:
+    """Runs a plugin's event source to its end, or to a number of events.
+
+    Args:
+        plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
+        params: the open params.
+        config: the ``init_config``: text, or a mapping that becomes JSON text.
+        limit: stop after this many events; without it the source must end.
+        timeout: seconds that this may take.
+
+    Returns:
+        The events.
+
+    Raises:
+        RunError: the source failed, or the timeout ran out; with the plugin's log, and the traceback in it.
+        PluginError: the plugin cannot be built.
+    """
+    ran = run(plugin, params, config=config, limit=limit, timeout=timeout)
+    if ran.result not in ("eof", "limit"):
+        raise RunError(str(ran))
+    if limit is not None and len(ran.events) < limit:
+        raise RunError(f"the source ended before {limit} events: {ran}")
+    return ran.events
+
+
+def run(
+    plugin: TestedPlugin, params: str = "", *, config: Config = None, limit: int | None = None, timeout: float = 5
+) -> Run:
+    """Runs a plugin's event source as :func:`collect` does, and tells all that came of it.
+
+    A source that fails is a result, no exception.
+
+    Args:
+        plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
+        params: the open params.
+        config: the ``init_config``: text, or a mapping that becomes JSON text.
+        limit: stop after this many events.
+        timeout: seconds that this may take; the result is then ``timeout``.
+
+    Raises:
+        PluginError: the plugin cannot be built.
+    """
+    with RunningPlugin(plugin, params, config=config, limit=limit) as running:
+        return running.wait(timeout)
+
+
+class RunningPlugin:
+    """A plugin in a host that goes on until it is stopped. Leaving its ``with`` block kills it.
+
+    Args:
+        plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
+        params: the open params.
+        config: the ``init_config``: text, or a mapping that becomes JSON text.
+        limit: stop after this many events.
+
+    Raises:
+        PluginError: the plugin cannot be built.
+    """
+
+    def __init__(
+        self, plugin: TestedPlugin, params: str = "", *, config: Config = None, limit: int | None = None
+    ) -> None:
+        self._events: list[Event] = []
+        self._texts: list[str] = []
+        self._log: list[LogLine] = []
+        self._end: dict[str, Any] | None = None
+        self._killed = False
+        self._read = 0
+        self._changed = threading.Condition()
+        self._resources = ExitStack()
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falco-plugin-")))
+            host = stack.enter_context(_host.executable())
+            options = ["--config", _config_text(config), "--params", params]
+            if limit is not None:
+                options += ["--limit", str(limit)]
+            self._stderr = stack.enter_context(tempfile.TemporaryFile())
+            self._process = subprocess.Popen(
+                [host, "run", _library(plugin, folder), "--json", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                # A checkout need not belong to root, which a Falco that runs as root asks for.
+                env={**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"},
+            )
+            self._resources = stack.pop_all()
+        self._reader = threading.Thread(target=self._take, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """The host's process id."""
+        return self._process.pid
+
+    @property
+    def log(self) -> list[LogLine]:
+        """The plugin's log so far."""
+        with self._changed:
+            return list(self._log)
+
+    def next_event(self, timeout: float = 5) -> Event:
+        """Waits for the next event.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            RunError: none came in time, or the source ended.
+        """
+        self._until(lambda: len(self._events) > self._read, timeout, f"event {self._read + 1}")
+        self._read += 1
+        return self._events[self._read - 1]
+
+    def wait_for_log(self, text: str, timeout: float = 5) -> LogLine:
+        """Waits for a log line that contains the text; the first one counts, whenever it came.
+
+        Args:
+            text: what the line contains.
+            timeout: seconds.
+
+        Raises:
+            RunError: none came in time, or the source ended.
+        """
+
+        def found() -> LogLine | None:
+            return next((line for line in self._log if text in line.text), None)
+
+        self._until(found, timeout, f"a log line with {text!r}")
+        line = found()
+        assert line is not None
+        return line
+
+    def wait(self, timeout: float = 5) -> Run:
+        """Waits until the source ends; where it does not, stops it, and the result is ``timeout``.
+
+        Args:
+            timeout: seconds.
+        """
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            ran = self.stop()
+            error = f"the source did not end within {timeout:g} s: give a limit, or a longer timeout"
+            return Run(ran.events, ran.texts, ran.log, "timeout", error)
+        return self._result()
+
+    def stop(self) -> Run:
+        """Ends the source as Falco does (SIGINT), with a clean close.
+
+        Raises:
+            RunError: the source was not closed within ten seconds.
+        """
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(_STOPS_WITHIN)
+        except subprocess.TimeoutExpired:
+            raise RunError(f"the source is not closed after {_STOPS_WITHIN:g} s: {self.kill()}") from None
+        return self._result()
+
+    def kill(self) -> Run:
+        """Ends the host as a crash does (SIGKILL), where it still runs."""
+        if self._process.poll() is None:
+            self._killed = True
+            self._process.kill()
+            self._process.wait()
+        return self._result()
+
+    def _result(self) -> Run:
+        self._reader.join()
+        self._resources.close()
+        result, error = self._ending()
+        return Run(self._events, self._texts, self._log, result, error)
+
+    def _ending(self) -> tuple[str, str | None]:
+        if self._end is not None:
+            return self._end["result"], self._end["error"]
+        if self._killed:
+            return "killed", None
+        status = self._process.returncode
+        how = f"crashed with {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return "failure", f"the host {how}: {self._errors}"
+
+    def _until(self, ready: Callable[[], object], timeout: float, what: str) -> None:
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while not ready():
+                left = deadline - time.monotonic()
+                if left > 0 and self._reader.is_alive():
+                    # A reader that ends does not say so.
+                    self._changed.wait(min(left, 0.1))
+                elif not ready():
+                    result, error = ("running", f"after {timeout:g} s") if left <= 0 else self._ended()
+                    raise RunError(f"{what} did not come: {Run(self._events, self._texts, self._log, result, error)}")
+
+    def _ended(self) -> tuple[str, str | None]:
+        self._process.wait()
+        return self._ending()
+
+    def _take(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                # The host was killed in the middle of a line.
+                break
+            with self._changed:
+                self._keep(said)
+                self._changed.notify_all()
+        self._process.stdout.close()
+        self._stderr.seek(0)
+        self._errors = self._stderr.read().decode(errors="replace").strip()
+
+    def _keep(self, said: dict[str, Any]) -> None:
+        if said["kind"] == "event":
+            data = said["data"].encode() if "data" in said else base64.b64decode(said["data_base64"])
+            event = Event(data, number=said["number"], timestamp=said["timestamp"], source=said["source"])
+            self._events.append(event)
+            self._texts.append(said["text"])
+        elif said["kind"] == "log":
+            self._log.append(LogLine(said["severity"], said["text"]))
+        else:
+            self._end = said
+
+
+def _config_text(config: Config) -> str:
+    if config is None or isinstance(config, str):
+        return config or ""
+    return json.dumps(dict(config))
+
+
+def _library(plugin: TestedPlugin, folder: Path) -> Path:
+    target = _target_of(plugin)
+    if _target.is_library(target):
+        return Path(target)
+    try:
+        built = _target.load(target)
+        path = folder / built.library_name
+        built.write(path)
+    except _target.TargetError as problem:
+        raise PluginError(str(problem)) from problem.__cause__
+    return path
+
+
+def _target_of(plugin: TestedPlugin) -> str:
+    if isinstance(plugin, str | os.PathLike):
+        return os.fspath(plugin)
+    name = plugin.__qualname__ if isinstance(plugin, type) else getattr(plugin, "__qualname__", "")
+    file = inspect.getsourcefile(plugin) if name else None
+    if file is None or "." in name:
+        raise PluginError(
+            f"{plugin!r} cannot be built: give a class or function at the top level of a module, or a file's path"
+        )
+    return f"{file}:{name}"

@@ -1,0 +1,236 @@
+//! `IterInstance`, and what its producer needs of the channel. The producer itself is `falco_plugin._producer`.
+
+use std::cell::RefCell;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use falco_plugin_engine::channel::{self as engine, Refused};
+use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::context::Context as EngineContext;
+use falco_plugin_engine::error::Error;
+use pyo3::exceptions::{PyBaseException, PyOSError};
+use pyo3::prelude::*;
+use pyo3::types::PyBool;
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::batch;
+use crate::buffers::BytesPayload;
+use crate::channel::{Deadline, Sender};
+use crate::context::Context;
+use crate::errors::{Opening, channel_closed, to_python};
+use crate::instance::{Callbacks, optional_callable};
+use crate::push::PushInstance;
+use crate::{options, threads};
+
+/// An event source that an iterable makes, on a thread of its own; what ``open`` makes of one.
+///
+/// Each item is an event, as in :meth:`Sender.send`, and is delivered at once; where the host is slower, the iterable
+/// waits. ``None`` is a barrier: the iterable goes on when the host has taken all items before it, and came back for
+/// more. An item that is refused, such as one that is too large, raises at its ``yield``. The source ends with the
+/// iterable, and an exception that leaves it is the source's error.
+///
+/// Closing cancels the context. A generator is closed at its next step, on its own thread; the task of an async
+/// generator is cancelled; any other iterable is closed where it has a ``close``.
+///
+/// Args:
+///     items: an iterable, an async iterable, or a callable that takes the context and returns one of them.
+///     retry: seconds or a ``timedelta``: after an exception the callable is called again, after this time, twice as
+///         much the next time, up to 5 minutes; an attempt that made an event starts anew. Without it an exception
+///         ends the source.
+///     context: parent of the instance's context; cancelling it ends the source.
+///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most.
+///     close: is called once when the source is closed, after context and channel.
+///     batch_size: events in a batch, 1 to 2**32 - 1.
+///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+///     progress: returns how much has been read, 0 to 1, and a text.
+///
+/// Raises:
+///     TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
+///     ValueError: an option is out of range.
+#[pyclass(frozen, weakref, extends = PushInstance, module = "falco_plugin.source")]
+pub(crate) struct IterInstance {
+    context: EngineContext,
+}
+
+#[pymethods]
+impl IterInstance {
+    #[new]
+    #[pyo3(
+        signature = (
+            items, /, *, retry = None, context = None, timeout = None, close = None, batch_size = None,
+            event_size = None, progress = None
+        ),
+        text_signature = "(items, /, *, retry=None, context=None, timeout=0.03, close=None, batch_size=128, \
+                          event_size=262144, progress=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "keyword options of Python")]
+    fn new(
+        items: &Bound<'_, PyAny>,
+        retry: Option<&Bound<'_, PyAny>>,
+        context: Option<Py<Context>>,
+        timeout: Option<&Bound<'_, PyAny>>,
+        close: Option<&Bound<'_, PyAny>>,
+        batch_size: Option<&Bound<'_, PyAny>>,
+        event_size: Option<&Bound<'_, PyAny>>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let py = items.py();
+        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| options::duration("timeout", value))?;
+        let retry = retry.map(|value| options::duration("retry", value)).transpose()?;
+        let callbacks = Callbacks::new(
+            optional_callable("close", close)?,
+            optional_callable("progress", progress)?,
+        );
+        let memory = batch::sized(batch_size, event_size)?;
+        let context = Context::for_instance(py, context.as_ref())?;
+        let (sender, receiver) =
+            engine::channel(engine::DEFAULT_CAPACITY, engine::DEFAULT_MAX_BYTES, memory.event_size())
+                .map_err(|error| to_python(py, error))?;
+        let sender = Sender::new(sender);
+        py.import("falco_plugin._producer")?.call_method1(
+            "start",
+            (
+                items,
+                retry.map(|retry| retry.as_secs_f64()),
+                sender,
+                context.clone_ref(py),
+            ),
+        )?;
+        let engine = context.get().engine.clone();
+        let push = PushInstance::build(py, receiver, context, timeout, callbacks, memory, true)?;
+        Ok(PyClassInitializer::from(push).add_subclass(Self { context: engine }))
+    }
+}
+
+impl Drop for IterInstance {
+    /// A producer that waits for something else than the channel hears of it through the context.
+    fn drop(&mut self) {
+        self.context.cancel();
+    }
+}
+
+/// Sends an iterator's items, each as soon as it is there.
+///
+/// Returns:
+///     ``False`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
+#[pyfunction]
+pub(crate) fn send_each<'py>(sender: &Bound<'py, Sender>, items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = sender.py();
+    let sender = sender.get();
+    let mut message = Vec::with_capacity(1);
+    for item in items.try_iter()? {
+        let item = item?;
+        if item.is_none() {
+            return Ok(PyBool::new(py, true).to_owned().into_any());
+        }
+        match sender.message(&item, None) {
+            Ok(ready) => message.push(ready),
+            Err(refused) => return Ok(refused.into_value(py).into_bound(py).into_any()),
+        }
+        sender.send_all(py, &mut message, Deadline::Never, &mut 0)?;
+    }
+    Ok(PyBool::new(py, false).to_owned().into_any())
+}
+
+/// How many items were sent through the channel so far. Not public.
+#[pyfunction]
+pub(crate) fn position(sender: &Bound<'_, Sender>) -> PyResult<u64> {
+    let engine = sender.get().engine().ok_or_else(|| channel_closed(sender.py()))?;
+    Ok(engine.position())
+}
+
+/// Closes a sender with the source's error; one that comes before the first event is told as one of ``open``. Not public.
+#[pyfunction]
+pub(crate) fn fail(sender: &Bound<'_, Sender>, error: &Bound<'_, PyBaseException>) {
+    let sender = sender.get();
+    let raised = PyErr::from_value(error.clone().into_any());
+    let first = sender.engine().is_none_or(|engine| engine.position() == 0);
+    sender.close_with(Some(if first {
+        Error::Source(Box::new(Opening(raised)))
+    } else {
+        Error::Source(Box::new(raised))
+    }));
+}
+
+/// A sender for an event loop: nothing here waits. Where something is not possible yet, ``fileno()`` becomes
+/// readable when it is worth another attempt. Not public.
+#[pyclass(frozen, module = "falco_plugin._core")]
+pub(crate) struct AsyncSender {
+    sender: Py<Sender>,
+    changed: Arc<Changed>,
+    waker: Waker,
+}
+
+/// Tells an event loop to look again, from any thread and without the GIL.
+struct Changed(OwnedFd);
+
+impl Wake for Changed {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // It fails only where the counter is full, which the loop has not overlooked either.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+impl AsyncSender {
+    fn attempt(
+        &self,
+        py: Python<'_>,
+        attempt: impl Fn(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
+    ) -> PyResult<bool> {
+        let engine = self.sender.get().engine().ok_or_else(|| channel_closed(py))?;
+        let mut done = attempt(&engine);
+        if done == Ok(false) {
+            engine.register(&self.waker);
+            // What changed in between woke nobody.
+            done = attempt(&engine);
+        }
+        done.map_err(|_| channel_closed(py))
+    }
+}
+
+#[pymethods]
+impl AsyncSender {
+    #[new]
+    fn new(sender: Py<Sender>) -> PyResult<Self> {
+        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))?;
+        let changed = Arc::new(Changed(descriptor));
+        Ok(Self {
+            sender,
+            waker: Waker::from(Arc::clone(&changed)),
+            changed,
+        })
+    }
+
+    fn fileno(&self) -> i32 {
+        self.changed.0.as_raw_fd()
+    }
+
+    /// Makes ``fileno()`` unreadable again.
+    fn clear(&self) {
+        let _ = rustix::io::read(&self.changed.0, &mut [0_u8; 8]);
+    }
+
+    /// Whether the item was sent; not where the channel is full.
+    fn try_send(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = item.py();
+        let message = RefCell::new(vec![self.sender.get().message(item, None)?]);
+        let sent = self.attempt(py, |engine| match engine.try_send(&mut message.borrow_mut()) {
+            Ok(_) => Ok(true),
+            Err(Refused::Full) => Ok(false),
+            Err(Refused::Closed) => Err(Refused::Closed),
+        });
+        threads::step_aside(py);
+        sent
+    }
+
+    /// Whether the host is done with all that was sent before the position.
+    fn is_taken(&self, py: Python<'_>, position: u64) -> PyResult<bool> {
+        self.attempt(py, |engine| engine.is_taken(position))
+    }
+}
