@@ -8,7 +8,7 @@ STAMPS := .make
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python lint fmt latency gigabyte clean
+.PHONY: help setup demo test test-rust test-python lint fmt latency gigabyte docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -19,7 +19,7 @@ setup: $(STAMPS)/installed ## make .venv with the package and all tools (PYTHON=
 demo: setup ## build the example plugin, load it with the native host, show its events
 	$(BIN)/falco-plugin build examples/tail -o build/libtail.so
 	$(BIN)/falco-plugin info build/libtail.so
-	$(BIN)/falco-plugin run build/libtail.so --params examples/tail/sample.jsonl
+	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params examples/tail/sample.jsonl
 
 test: setup test-rust test-python ## run all tests, Rust and Python
 
@@ -51,6 +51,9 @@ latency: setup ## how long the host waits for Python beside a thread that comput
 
 gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the memory
 	$(BIN)/python bench/gigabyte.py
+
+docs: setup ## build the documentation into build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove what the commands made
 	rm -rf $(VENV) $(STAMPS) build target tests/hosts/runner/target

@@ -9,6 +9,7 @@ import platform
 import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -477,3 +478,31 @@ def test_info_shows_what_the_plugin_says_of_itself(runs: Path, tmp_path: Path) -
     text = command("info", runs)
     assert text.status == 0
     assert "run_source" in text.stdout
+
+
+def test_sigterm_to_the_command_ends_the_source_in_good_order(tmp_path: Path) -> None:
+    write_sources(
+        tmp_path,
+        {
+            "waits.py": """
+            from falco_plugin import Plugin
+
+            class Waits(Plugin):
+                name = "waits"
+
+                def open(self, params, context):
+                    yield b"event"
+                    context.wait()
+            """
+        },
+    )
+    script = Path(sysconfig.get_path("scripts"), "falco-plugin")
+    with subprocess.Popen(
+        [script, "run", "--json", tmp_path / "waits.py"], env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["data"] == "event"
+        process.terminate()
+        *_, end = map(json.loads, process.stdout)
+        assert (end["kind"], end["result"]) == ("end", "interrupted")
+        assert process.wait(20) == 0

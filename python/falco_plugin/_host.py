@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +31,23 @@ def executable() -> Generator[Path]:
 def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
     """Runs the host on this process's own streams, and returns its exit status; negative for a signal.
 
-    Ctrl-C is the host's: it closes the source and prints its totals.
+    Ctrl-C is the host's: it closes the source and prints its totals. SIGTERM is passed on to it, to the same end.
     """
     with executable() as host:
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        stopped = threading.Event()
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # Before there is a host that it could be passed on to, SIGTERM is kept for it.
+        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [host, *arguments],
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread here
-            ).wait()
+            )
+            signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            if stopped.is_set():
+                process.terminate()
+            return process.wait()
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)

@@ -126,7 +126,7 @@ class _Producer:
                 return
             if self._context.wait(wait):
                 return
-            wait = min(2 * wait, MAX_WAIT)
+            wait = max(wait, min(2 * wait, MAX_WAIT))
 
     def _send(self, items: Any) -> None:
         if isinstance(items, AsyncIterable):

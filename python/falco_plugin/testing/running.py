@@ -254,6 +254,9 @@ class RunningPlugin:
         if self._killed:
             return "killed", None
         status = self._process.returncode
+        if status == -signal.SIGINT:
+            # It was stopped before it was ready to be.
+            return "interrupted", None
         how = f"crashed with {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         return "failure", f"the host {how}: {self._errors}"
 

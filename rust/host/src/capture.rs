@@ -102,9 +102,8 @@ impl Capture<'_> {
                 break;
             }
         }
-        if batch.timed_out() {
-            output.flush();
-        }
+        // To ask for more is to say that these events are dealt with: a source may remember that.
+        output.flush();
         if output
             .error()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

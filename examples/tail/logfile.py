@@ -1,0 +1,202 @@
+"""One log file, read line by line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+
+from .positions import Position
+from .reports import Reports
+
+Identity = tuple[int, int]
+"""Device and inode: a file, under whatever name."""
+
+_BLOCK = 256 * 1024
+_SAMPLE = 256
+_LONGEST_LINE_END = len(b"\r\n")
+
+
+def identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
+
+
+def printable(path: str) -> str:
+    """A path as UTF-8 can have it, in which any other name is only shown."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+class LogFile:
+    """A file and how far it was read. It may be closed and opened again in between.
+
+    The offset is behind a whole line: one that is still being written is read again when it has grown, so that nothing
+    but the offset is kept in between. That the file was not written anew since is known by its first bytes, and by
+    those in front of the offset, which are read in one go with what comes after them.
+    """
+
+    def __init__(self, path: str, event_size: int, reports: Reports) -> None:
+        """Opens the file, at its beginning.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self.path = path
+        self.offset = 0
+        self.is_gone = False
+        """Whether no path that is followed leads to it; it is then read while it is open."""
+        self.has_failed = False
+        """Whether it could not be read when it was last tried."""
+        self.left_at: float | None = None
+        """When it left its path, if it may still have to give its last line."""
+        self.predecessor: LogFile | None = None
+        """What was at its path before, and comes first."""
+        self._event_size = event_size
+        self._reports = reports
+        self._block = max(_BLOCK, event_size + _LONGEST_LINE_END)
+        self._in_cut_line = False
+        self._head = self._tail = b""
+        self._descriptor, status = _open(path)
+        self.identity = identity(status)
+        self.size = status.st_size
+        self.changed_at = time.monotonic()
+        self._state = _state(status)
+        self._state_read: tuple[int, int] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._descriptor >= 0
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of it was read that there was when it was last looked at."""
+        return self._state == self._state_read
+
+    @property
+    def is_unlinked(self) -> bool:
+        return self.is_open and os.fstat(self._descriptor).st_nlink == 0
+
+    def reopen(self) -> None:
+        """Opens the file again.
+
+        Raises:
+            OSError: it cannot be opened, or is no longer at its path.
+        """
+        descriptor, status = _open(self.path)
+        if identity(status) != self.identity:
+            os.close(descriptor)
+            raise FileNotFoundError(f"{self.path} is another file now")
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def look(self, status: os.stat_result | None = None) -> None:
+        """Looks whether it changed, where it is open or its status is given."""
+        status = status or os.fstat(self._descriptor)
+        if _state(status) != self._state:
+            self.changed_at = time.monotonic()
+        self.size, self._state = status.st_size, _state(status)
+
+    def skip_to_end(self) -> None:
+        """Leaves out all whole lines that are there."""
+        begin = max(0, self.size - self._event_size)
+        last = os.pread(self._descriptor, self.size - begin, begin)
+        end = last.rfind(b"\n") + 1
+        # The end of a line that is that long already is all that could still be had of it.
+        self._in_cut_line = begin > 0 and end == 0
+        self._go_to(self.size if self._in_cut_line else begin + end)
+
+    def resume(self, position: Position) -> bool:
+        """Goes on from a position, if it is one of this file."""
+        self._go_to(position.offset)
+        if self._fingerprint() == position.fingerprint:
+            self._in_cut_line = position.in_cut_line
+            return True
+        self._go_to(0)
+        return False
+
+    def position(self) -> Position:
+        return Position(
+            path=printable(self.path),
+            device=self.identity[0],
+            inode=self.identity[1],
+            offset=self.offset,
+            fingerprint=self._fingerprint(),
+            in_cut_line=self._in_cut_line,
+            seen=int(time.time()),
+        )
+
+    def read(self, *, to_end: bool = False) -> list[bytes]:
+        """The next lines, at most a block of them. What stands behind the last line's end is one `to_end`.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        data = self._next_block()
+        begin = 0
+        if self._in_cut_line:
+            begin = data.find(b"\n") + 1
+            self._in_cut_line = begin == 0
+        if self._in_cut_line:
+            used, lines = len(data), []
+        else:
+            used = data.rfind(b"\n") + 1
+            lines = [self._event(line) for line in data[begin:used].split(b"\n")[:-1]]
+            rest = data[used:]
+            is_too_long = len(rest) >= self._event_size + _LONGEST_LINE_END
+            if is_too_long or (to_end and rest and len(data) < self._block):
+                self._in_cut_line = is_too_long
+                lines.append(self._event(rest))
+                used = len(data)
+        if used == 0 or self.offset + len(data) >= self.size:
+            self._state_read = self._state
+        self._advance(data[:used])
+        return lines
+
+    def _next_block(self) -> bytes:
+        head = os.pread(self._descriptor, len(self._head), 0)
+        block = os.pread(self._descriptor, len(self._tail) + self._block, self.offset - len(self._tail))
+        if head == self._head and block.startswith(self._tail):
+            return block[len(self._tail) :]
+        self._reports.log.info("%s: was truncated after byte %d; reading from its beginning", self.path, self.offset)
+        self._go_to(0)
+        return os.pread(self._descriptor, self._block, 0)
+
+    def _event(self, line: bytes) -> bytes:
+        line = line.removesuffix(b"\r")
+        if len(line) > self._event_size:
+            self._reports.cut(self.path, self._event_size)
+        return line[: self._event_size]
+
+    def _advance(self, data: bytes) -> None:
+        self.offset += len(data)
+        self._head += data[: _SAMPLE - len(self._head)]
+        self._tail = (self._tail + data[-_SAMPLE:])[-_SAMPLE:]
+
+    def _go_to(self, offset: int) -> None:
+        begin = max(0, offset - _SAMPLE)
+        self._head = os.pread(self._descriptor, min(offset, _SAMPLE), 0)
+        self._tail = os.pread(self._descriptor, offset - begin, begin)
+        self.offset = offset
+        if offset == 0:
+            self._in_cut_line = False
+
+    def _fingerprint(self) -> str:
+        return hashlib.blake2b(self._head + self._tail, digest_size=16).hexdigest()
+
+
+def _open(path: str) -> tuple[int, os.stat_result]:
+    # Where a pipe took the place of the file meanwhile, opening it must not wait.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(f"{path} is no regular file any more")
+    return descriptor, status
+
+
+def _state(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns

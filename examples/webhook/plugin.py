@@ -1,0 +1,45 @@
+"""An HTTP or HTTPS endpoint whose requests are events."""
+
+from __future__ import annotations
+
+from falco_plugin import Context, Event, OpenParam, Plugin, source
+
+from .endpoint import Endpoint
+from .refusals import Refusals
+from .server import Server
+from .settings import Address, Settings
+
+_TIMEOUT = 0.01
+"""Seconds that the host waits for more events of a batch. Each request waits as long for its answer."""
+
+
+class Webhook(Plugin):
+    """Requests of webhooks, received over HTTP or HTTPS"""
+
+    name = "webhook"
+    id = 999
+    event_source = "webhook"
+
+    def init(self) -> None:
+        self._settings = Settings.read(self.config)
+
+    def open(self, params: str, context: Context) -> source.PushInstance:
+        """Params: the URL to listen on."""
+        config, tls = self._settings.config, self._settings.tls
+        address = Address.parse(params, with_tls=tls is not None)
+        sender, receiver = source.channel(config.capacity, event_size=config.event_size)
+        refusals = Refusals(self.log)
+        endpoint = Endpoint(address.path, self._settings, sender, refusals)
+        server = Server(address, endpoint, config, tls, sender, refusals)
+        self.log.info("listening on %s", server.open())
+        return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
+
+    def list_open_params(self) -> list[OpenParam]:
+        return [
+            OpenParam("https://0.0.0.0:8443/hook", "the URL to listen on, with TLS"),
+            OpenParam("http://127.0.0.1:8080/hook", "without TLS, such as behind a proxy on the same machine"),
+        ]
+
+    def event_to_string(self, event: Event) -> str:
+        """The body in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        return event.text

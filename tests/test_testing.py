@@ -1,0 +1,161 @@
+"""What plugin authors test with: `collect`, `run`, running plugins and the pytest fixture."""
+
+from __future__ import annotations
+
+import os
+import signal
+import textwrap
+from pathlib import Path
+
+import pytest
+import tested_plugins
+from hosts_support import build_plugin, simple, write_sources
+from tested_plugins import Endless, Numbers
+
+from falco_plugin import Plugin, PluginError
+from falco_plugin.testing import LogLine, RunError, RunningPlugin, collect, run
+
+pytest_plugins = ["pytester"]
+
+
+def test_collect_gives_events_with_all_that_the_host_knows_of_them():
+    events = collect(Numbers, "3")
+    assert [event.data for event in events] == [b"0", b"1", b"2"]
+    assert [event.number for event in events] == [1, 2, 3]
+    assert [event.timestamp for event in events] == [1, 2, 3]
+    assert {event.source for event in events} == {"numbers"}
+
+
+@pytest.mark.parametrize("kind", ["class", "function", "file", "path", "named", "folder", "library"])
+def test_a_plugin_is_named_in_any_way_that_the_command_takes(kind, tmp_path):
+    folder = write_sources(tmp_path / "folder", {"plugin.py": simple("named")})
+    targets = {
+        "class": (Numbers, "2"),
+        "function": (tested_plugins.make, "2"),
+        "named": (f"{tested_plugins.__file__}:Numbers", "2"),
+        "file": (str(folder / "plugin.py"), ""),
+        "path": (folder / "plugin.py", ""),
+        "folder": (folder, ""),
+    }
+    plugin, params = targets[kind] if kind in targets else (build_plugin(tmp_path, simple("built")), "")
+    assert len(collect(plugin, params)) == 2
+
+
+def test_data_that_is_no_text_comes_as_it_is(tmp_path):
+    (tmp_path / "plugin.py").write_text(simple("raw", events="[bytes(range(256))]"))
+    assert collect(tmp_path / "plugin.py")[0].data == bytes(range(256))
+
+
+@pytest.mark.parametrize(("config", "seen"), [(None, ""), ("text", "text"), ({"a": ["b"]}, '{"a": ["b"]}'), ({}, "{}")])
+def test_the_configuration_is_text_or_a_mapping(config, seen):
+    assert run(Numbers, "0", config=config).log[0] == LogLine("info", f"config {seen}")
+
+
+def test_a_limit_ends_a_source_that_goes_on():
+    assert [event.data for event in collect(Endless, limit=1)] == [b"first"]
+
+
+def test_run_tells_what_came_of_a_source():
+    ran = run(Numbers, "2")
+    assert (ran.result, ran.error) == ("eof", None)
+    assert ran.texts == ["number 0", "number 1"]
+    assert LogLine("warning", "the end is near") in ran.log
+    failed = run(Numbers, "1", config="fail")
+    assert failed.result == "failure"
+    assert "ValueError: the source is broken" in failed.error
+    assert len(failed.events) == 1
+
+
+def test_a_failure_shows_the_traceback_of_the_plugin():
+    with pytest.raises(RunError) as failed:
+        collect(Numbers, "1", config="fail")
+    for text in ("failure after 1 events", "Traceback (most recent call last)", 'raise ValueError("the source is'):
+        assert text in str(failed.value)
+
+
+def test_a_source_that_goes_on_is_told_apart_and_closed():
+    ran = run(Endless, timeout=1)
+    assert ran.result == "timeout"
+    assert "give a limit, or a longer timeout" in ran.error
+    assert ran.log[-1].text == "closed"
+    with pytest.raises(RunError, match="timeout after 1 events"):
+        collect(Endless, timeout=1)
+
+
+def test_a_source_that_ends_before_its_limit_is_an_error():
+    with pytest.raises(RunError, match="ended before 3 events"):
+        collect(Numbers, "2", limit=3)
+
+
+def test_what_cannot_be_built_says_why(tmp_path):
+    class Local(Plugin):
+        name = "local"
+
+        def open(self, params):
+            return [b"x"]
+
+    with pytest.raises(PluginError, match="at the top level of a module"):
+        collect(Local)
+    (tmp_path / "bad.py").write_text("1 / 0\n")
+    with pytest.raises(PluginError, match="division by zero") as failed:
+        collect(tmp_path / "bad.py")
+    assert isinstance(failed.value.__cause__, ZeroDivisionError)
+    with pytest.raises(PluginError, match="no such file or folder"):
+        collect(tmp_path / "none.py")
+
+
+class TestRunning:
+    def test_events_and_log_lines_are_waited_for(self, start_plugin):
+        running = start_plugin(Endless)
+        assert running.next_event().data == b"first"
+        assert running.wait_for_log("open") == LogLine("info", "opened")
+        with pytest.raises(RunError, match="event 2 did not come: running"):
+            running.next_event(timeout=0.05)
+        ran = running.stop()
+        assert ran.result == "interrupted"
+        assert [line.text for line in ran.log] == ["opened", "closed"]
+        with pytest.raises(RunError, match="did not come: interrupted"):
+            running.next_event()
+
+    def test_a_kill_lets_nothing_be_closed(self, start_plugin):
+        running = start_plugin(Endless)
+        running.next_event()
+        ran = running.kill()
+        assert ran.result == "killed"
+        assert "closed" not in [line.text for line in ran.log]
+
+    def test_a_host_that_crashes_is_told(self):
+        with RunningPlugin(Endless) as running:
+            running.next_event()
+            os.kill(running.pid, signal.SIGABRT)
+            ran = running.wait()
+        assert (ran.result, ran.error[:29]) == ("failure", "the host crashed with SIGABRT")
+
+    def test_no_host_and_no_folder_is_left(self, start_plugin, tmp_path, monkeypatch):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        with RunningPlugin(Endless) as running:
+            running.next_event()
+            pid = running.pid
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_the_fixture_shows_the_log_of_a_test_that_fails(pytester):
+    pytester.makepyfile(
+        plugin=textwrap.dedent(simple("shown", "def init(self):\n    self.log.warning('look here')")),
+        test_it="""
+            def test_it(start_plugin):
+                plugin = start_plugin("plugin.py")
+                assert plugin.next_event().data == b"one"
+                plugin.wait()
+                assert False
+
+            def test_well(start_plugin):
+                assert start_plugin("plugin.py").wait().result == "eof"
+        """,
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*log of the plugin*", "*warning*look here*"])
+    assert Path(pytester.path, "plugin.py").exists()
