@@ -8,7 +8,7 @@ STAMPS := .make
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python lint fmt latency gigabyte docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt latency gigabyte docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -28,6 +28,14 @@ test-python: setup
 
 test-rust: setup
 	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
+
+test-kafka: setup target/kafka ## the example kafka against a real broker (Java 17 or newer, and Maven)
+	$(BIN)/python -m pytest -m kafka examples/kafka
+
+target/kafka: examples/kafka/pom.xml
+	rm -rf $@
+	mvn -B -q -f $< dependency:copy-dependencies
+	@touch $@
 
 lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
 	cargo fmt --check
