@@ -1,7 +1,8 @@
-"""How long a next_batch that calls Python takes beside a Python thread that computes without pause.
+"""How long a call of the host that needs Python takes beside Python code that computes without pause.
 
 Compares Python's usual switch interval of 5 ms ("before") with the SDK's ("after"), in one run, through the C plugin
-API and a C host that does something else for 50 us after each call. A next_batch here makes one event.
+API and a C host that does something else for 50 us after each call. The call is a next_batch that makes one event; in
+the row "is the generator" it is the event_to_string of a plugin whose source is a generator that computes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Latency(Plugin):
         if interval != "sdk":
             sys.setswitchinterval(float(interval))
         sender, receiver = source.channel()
+        if producer == "generates":
+            return self.generates(context)
         self.other = source.PushInstance(receiver, context=context, timeout=0)
         threading.Thread(target=getattr(self, producer), args=(context, sender), daemon=True).start()
         return source.PullInstance(lambda context, writer: writer.write(b"event"), timeout=0)
@@ -39,6 +42,14 @@ class Latency(Plugin):
     def computes(self, context, sender):
         while not context.cancelled:
             sum(i * i for i in range(1000))
+
+    def generates(self, context):
+        while not context.cancelled:
+            sum(i * i for i in range(1000))
+            yield b"event"
+
+    def event_to_string(self, event):
+        return event.text
 
     def sends(self, context, sender):
         batch = source.EventBatch()
@@ -59,15 +70,17 @@ def main() -> None:
         subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
         columns = f"{'calls/s':>10}{'p50 us':>10}{'p99 us':>10}{'max us':>10}"
         print(f"{'beside a thread that':<22}{'switch interval':<20}{columns}")
-        for producer in ("idle", "computes", "sends"):
+        shown = {"idle": "waits", "generates": "is the generator"}
+        for producer in ("idle", "computes", "sends", "generates"):
+            env = {**PAUSES, "HOST_TEXT": "1"} if producer == "generates" else PAUSES
             for interval in ("0.005", "0.001", "0.0005", "0.0001", "sdk"):
                 run = [host, "idle", library, f"{interval} {producer}", SECONDS]
-                answer = subprocess.run(run, check=True, capture_output=True, text=True, env=PAUSES).stdout
+                answer = subprocess.run(run, check=True, capture_output=True, text=True, env=env).stdout
                 times = json.loads(answer.splitlines()[-1])
                 label = {"sdk": "after (the SDK's)", "0.005": "before (5 ms)"}.get(interval, f"{interval} s")
                 rate = times["calls"] / float(SECONDS)
                 print(
-                    f"{producer if producer != 'idle' else 'waits':<22}{label:<20}{rate:>10.0f}"
+                    f"{shown.get(producer, producer):<22}{label:<20}{rate:>10.0f}"
                     f"{times['p50']:>10.1f}{times['p99']:>10.1f}{times['max']:>10.0f}"
                 )
 

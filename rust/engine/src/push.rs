@@ -1,7 +1,7 @@
 //! The push loop: events that producers send through a channel (`NewPushInstance` of the Go SDK).
 
 use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::TryRecvError;
 
@@ -11,6 +11,11 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::ending::Ending;
 use crate::error::Error;
+
+/// A prompt source whose next event comes within this time is a fast one: handing its events over one by one would hold
+/// it up, because both threads would wait for each other at every event. It is given a moment to gather more.
+const QUICK: Duration = Duration::from_micros(100);
+const GATHER: Duration = Duration::from_micros(50);
 
 /// The error for a batch that could not take each event of a channel.
 pub fn event_size_mismatch(batch: u32, channel: u32) -> Error {
@@ -133,12 +138,25 @@ impl<P: Payload> PushInstance<P> {
                     if self.prompt && batch.len() > before {
                         return Ok(());
                     }
-                    if self.timeout.is_zero() || self.receiver.wait(&self.context, clock.deadline()) == Wake::Timeout {
+                    if self.timeout.is_zero() || self.wait(clock.deadline()) == Wake::Timeout {
                         return Err(Error::Timeout);
                     }
                 }
             }
         }
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Wake {
+        if !self.prompt {
+            return self.receiver.wait(&self.context, deadline);
+        }
+        let started = Instant::now();
+        let wake = self.receiver.wait(&self.context, deadline);
+        let now = Instant::now();
+        if wake == Wake::Ready && now - started < QUICK {
+            self.context.wait(Some(now + GATHER));
+        }
+        wake
     }
 
     /// Gives back what was taken from the channel since the last time.
@@ -165,7 +183,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
     use std::thread;
-    use std::time::Instant;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -268,6 +285,78 @@ mod tests {
         context.cancel();
         assert_eq!(waiting.join().unwrap(), Err(Error::Eof.to_string()));
         assert!(cancelled.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_prompt_source_hands_over_what_there_is() {
+        let (sender, instance, _) = instance(LONG);
+        let mut instance = instance.promptly();
+        for round in 1..4 {
+            for _ in 0..round {
+                send(&sender, event(b"x")).unwrap();
+            }
+            assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), round);
+        }
+    }
+
+    #[test]
+    fn a_message_is_taken_when_the_host_comes_back_after_it() {
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        assert_eq!(sender.is_taken(sender.position()), Ok(true));
+        send(&sender, event(b"a")).unwrap();
+        let first = sender.position();
+        send(&sender, event(b"b")).unwrap();
+        let second = sender.position();
+        assert_eq!(instance.next_batch(&mut batch(1)).unwrap(), 1);
+        assert_eq!(sender.is_taken(first), Ok(false));
+        assert_eq!(instance.next_batch(&mut batch(1)).unwrap(), 1);
+        assert_eq!((sender.is_taken(first), sender.is_taken(second)), (Ok(true), Ok(false)));
+        instance.close();
+        assert_eq!(
+            (sender.is_taken(first), sender.is_taken(second)),
+            (Ok(true), Err(Refused::Closed))
+        );
+    }
+
+    #[test]
+    fn what_is_dropped_is_never_taken() {
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        // The second is held back, because it is too large for what is left of the batch.
+        send(&sender, event(b"a")).unwrap();
+        send(&sender, event(&vec![0; 2 << 20])).unwrap();
+        send(&sender, event(b"b")).unwrap();
+        assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
+        instance.close();
+        assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
+        assert_eq!(sender.is_taken(1), Ok(true));
+        assert_eq!(sender.is_taken(2), Err(Refused::Closed));
+        assert_eq!(sender.is_taken(3), Err(Refused::Closed));
+    }
+
+    #[test]
+    fn a_registered_task_is_woken_once_by_whatever_changes() {
+        struct Woken(AtomicUsize);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = std::task::Waker::from(Arc::clone(&woken));
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        send(&sender, event(b"a")).unwrap();
+        let mut times = 0;
+        let mut is_woken_by = |change: &mut dyn FnMut()| {
+            sender.register(&waker);
+            sender.register(&waker);
+            change();
+            change();
+            times += 1;
+            assert_eq!(woken.0.load(Ordering::Relaxed), times);
+        };
+        is_woken_by(&mut || drop(instance.next_batch(&mut batch(9))));
+        is_woken_by(&mut || sender.wake_all());
+        is_woken_by(&mut || instance.close());
     }
 
     #[test]

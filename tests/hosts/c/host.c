@@ -282,6 +282,7 @@ struct run {
 	const char *config, *params;
 	void *state, *instance;
 	uint64_t events, bytes, calls;
+	const struct event *last; /* valid until the next call */
 	int empty;          /* timeouts without an event, one after the other */
 	bool keep;          /* keep the payloads */
 	bool print;         /* print every event */
@@ -417,6 +418,7 @@ static const char *take_event(struct run *run, const struct event *evt)
 		n = evt->len - sizeof *evt;
 	}
 	run->events++;
+	run->last = evt;
 	run->bytes += n;
 	if (run->keep) {
 		if (run->payloads.len)
@@ -439,6 +441,7 @@ static bool run_step(struct run *run)
 		return false;
 	rc = run->lib->api.next_batch(run->state, run->instance, &n, &events);
 	run->calls++;
+	run->last = NULL;
 	if (n == GARBAGE_N) {
 		run_failed(run, "next_batch", "nevts was not set");
 		return false;
@@ -1127,6 +1130,7 @@ static void do_idle(char **a)
 	double seconds = strtod(a[2], &rest), start, cpu, *times = NULL;
 	const char *pause = getenv("HOST_PAUSE_US");
 	long pause_us = pause ? number(pause) : 0;
+	bool text = getenv("HOST_TEXT") != NULL;
 	size_t n = 0, room = 0;
 	struct lib lib;
 	struct run run;
@@ -1148,6 +1152,14 @@ static void do_idle(char **a)
 			break;
 		}
 		run_step(&run);
+		if (text) {
+			struct event_input in = { run.last, run.events, lib.source };
+
+			if (!run.last)
+				continue;
+			before = now(CLOCK_MONOTONIC);
+			lib.api.event_to_string(run.state, &in);
+		}
 		if (n == room) {
 			room = room ? room * 2 : 4096;
 			times = need(realloc(times, room * sizeof *times));
