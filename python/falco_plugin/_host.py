@@ -34,17 +34,17 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
     Ctrl-C is the host's: it closes the source and prints its totals. SIGTERM is passed on to it, to the same end.
     """
     with executable() as host:
+        # Before there is a host that it could be passed on to, SIGTERM is kept for it.
         stopped = threading.Event()
         previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # Before there is a host that it could be passed on to, SIGTERM is kept for it.
-        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             process = subprocess.Popen(
                 [host, *arguments],
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread here
             )
-            signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            signal.signal(signal.SIGTERM, lambda _number, _frame: process.terminate())
             if stopped.is_set():
                 process.terminate()
             return process.wait()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import mmap
 import threading
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import assert_type
 
 import falco_plugin
 from falco_plugin import EOF, Context, Event, OpenParam, Plugin, PluginError, Timeout, source
+from falco_plugin.testing import Run, collect, run
+from falco_plugin.testing.fixtures import StartPlugin
 
 
 class Lines(Plugin):
@@ -84,6 +87,60 @@ class Chosen(Plugin):
         return source.PullInstance(pull_one) if path else Merged([])
 
 
+class Generated(Plugin):
+    """An `open` that is a generator."""
+
+    name = "generated"
+
+    def open(self, params: str, context: Context) -> Iterator[bytes | tuple[bytes, datetime] | None]:
+        while not context.wait(1):
+            yield b"one"
+            yield b"two", datetime.now(UTC)
+            yield None
+
+
+class GeneratedLater(Plugin):
+    """An `open` that is an async generator."""
+
+    name = "generated"
+
+    async def open(self, params: str) -> AsyncIterator[bytes]:
+        yield b"one"
+
+
+class Listed(Plugin):
+    """An `open` that returns an iterable."""
+
+    name = "listed"
+
+    def open(self, params: str) -> Iterable[bytes]:
+        return Path(params).read_bytes().splitlines()
+
+
+class Repeated(Plugin):
+    """A generator that is called again after an error."""
+
+    name = "repeated"
+
+    def open(self, params: str, context: Context) -> source.IterInstance:
+        return source.IterInstance(self.items, retry=timedelta(seconds=1), context=context, event_size=1 << 20)
+
+    def items(self, context: Context) -> Iterator[bytes | None]:
+        yield b"one"
+        yield None
+
+
+class Either(Plugin):
+    """An `open` that returns whatever it likes."""
+
+    name = "either"
+
+    def open(self, params: str) -> source.Opened:
+        if params == "callable":
+            return lambda context: [b"one"]
+        return source.PullInstance(pull_one) if params else [b"one"]
+
+
 class Late(Lines):
     """A plugin made of another one."""
 
@@ -148,6 +205,9 @@ def make_plugin() -> NoBasePlugin:
     source.register(Lines())
     source.register(Beats())
     source.register(Chosen())
+    source.register(Generated())
+    source.register(GeneratedLater())
+    source.register(Either())
     return plugin
 
 
@@ -239,6 +299,8 @@ def channels() -> None:
         assert_type(error.event_size, int)
     except (source.ChannelClosedError, source.BatchFullError, PluginError):
         raise
+    assert_type(sender.flush(), bool)
+    assert_type(sender.flush(timeout=timedelta(seconds=1)), bool)
     assert_type(sender.closed, bool)
     assert_type(sender.event_size, int)
     with sender.clone() as other:
@@ -255,6 +317,36 @@ def push_events() -> None:
     assert_type(event.error, BaseException | None)
     assert_type({event: 1}, dict[source.PushEvent, int])
     assert_type(event == source.PushEvent(bytearray(b"data"), datetime.now(UTC)), bool)
+
+
+async def later(context: Context) -> AsyncIterator[bytes | source.PushEvent]:
+    yield b"one"
+    yield source.PushEvent(b"two")
+
+
+def iterables() -> None:
+    assert_type(source.IterInstance([b"one", bytearray(b"two"), (b"three", 3), None]), source.IterInstance)
+    assert_type(source.IterInstance(numbers()), source.IterInstance)
+    source.IterInstance(later, retry=0.5)
+    source.IterInstance(later(Context()), timeout=1, close=lambda: None, progress=lambda: (0.5, "half"))
+    source.IterInstance(open("log", "rb"), batch_size=16)  # noqa: SIM115 - the instance closes it
+    source.IterInstance(lambda context: numbers(), retry=timedelta(seconds=1))
+    instance = source.IterInstance([b"one"])
+    assert_type(instance.context, Context)
+    assert_type(instance.next_batch(instance.events), int)
+    instance.close()
+
+
+def tests(start_plugin: StartPlugin) -> None:
+    assert_type(collect(Generated, "params", config={"a": 1}, limit=2, timeout=0.5), list[Event])
+    ran = run(Path("plugin.py"), config="text")
+    assert_type(ran.result, str)
+    assert_type(ran.error, str | None)
+    assert_type([line.severity for line in ran.log], list[str])
+    plugin = start_plugin(make_plugin, "params", config=None)
+    assert_type(plugin.next_event().data, bytes)
+    assert_type(plugin.wait_for_log("text", timeout=1).text, str)
+    assert_type(plugin.stop(), Run)
 
 
 def contexts(callback: Callable[[], object]) -> None:

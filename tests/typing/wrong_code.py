@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from falco_plugin import Context, Event, OpenParam, Plugin, source
 
@@ -182,3 +182,17 @@ def the_rest(context: Context) -> None:
     Event("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     no_events: source.Instance = NoEvents()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(no_events)
+
+
+def iterables() -> None:
+    source.IterInstance([b"one"], retry=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    source.IterInstance(["text"])  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    source.IterInstance(lambda: [b"one"])  # type: ignore[arg-type, misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    source.IterInstance(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+class YieldsText(Plugin):
+    name = "wrong"
+
+    def open(self, params: str) -> Iterator[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        yield "text"
