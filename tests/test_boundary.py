@@ -871,6 +871,8 @@ def test_log_lines_have_their_severity_and_no_prefix_of_their_own(build: Build) 
             self.log.log(5, "is trace")
             logging.getLogger("logs.part").info("of a part")
             logging.getLogger("somebody.else").warning("of another")
+            logging.getLogger("somebody.else").debug("with its token")
+            logging.getLogger(__name__).debug("of the module")
             logging.info("of the root")
             self.log.info("with %s and %d", "ärgs", 7)
     """,
@@ -883,6 +885,8 @@ def test_log_lines_have_their_severity_and_no_prefix_of_their_own(build: Build) 
     assert found["logs.part: of a part"] == 6
     assert found["somebody.else: of another"] == 4
     assert found["root: of the root"] == 6
+    assert "somebody.else: with its token" not in found
+    assert [severity for text, severity in found.items() if text.endswith("of the module")] == [7]
     assert found["with ärgs and 7"] == 6
     assert [log["component"] for log in ran.values("log")] == [None] * len(found)
 

@@ -82,7 +82,8 @@ def take_over() -> None:
     _handler.to_stderr = True
     root = logging.getLogger()
     root.addHandler(_handler)
-    root.setLevel(logging.DEBUG)
+    # Of libraries: what they say for debugging costs time on every request, and may show headers and tokens.
+    root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     threading.excepthook = _unhandled
 
