@@ -1,4 +1,7 @@
-"""``falco-plugin``: build a plugin library, look at one, run one. The command only formats; the native host loads."""
+"""``falco-plugin``: build a plugin library, look at one, run one; make a new plugin's folder.
+
+The command only formats; the native host loads.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from typing import NoReturn
 
 import click
 
-from falco_plugin import __version__, _host, _target
+from falco_plugin import __version__, _host, _target, _template
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,6 +105,27 @@ def run(
         options.append("--json")
     with _library(target, debug or context.obj) as library:
         _exit(_host.run(["run", library, *options]))
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--template",
+    type=click.Choice(_template.TEMPLATES),
+    default="generator",
+    show_default=True,
+    help="Events that a generator yields, or that a thread pushes.",
+)
+def new(name: str, template: str) -> None:
+    """Make a folder NAME with a plugin to start from, its test, rules and falco.yaml."""
+    try:
+        files = _template.create(Path(name), name, template)
+    except _template.TemplateError as problem:
+        _fail(str(problem))
+    for path in files:
+        click.echo(path)
+    click.echo(f"\nNext, as {name}/README.md says:\n")
+    click.echo(f"  cd {name}\n  pip install '.[test]'\n  pytest\n  falco-plugin build .")
 
 
 @contextmanager
