@@ -593,6 +593,21 @@ def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, m
     assert again_after(caplog)[:5] == [0.001, 0.002, 0.003, 0.003, 0.003]
 
 
+def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):
+    monkeypatch.setattr("falco_plugin._producer.MAX_WAIT", 1.0)
+    attempts = iter([0, 0, 1.1, 0])
+
+    def items(context):
+        context.wait(next(attempts))
+        raise Broken
+
+    with no_thread_left():
+        instance = IterInstance(items, retry=0.001)
+        until(lambda: len(again_after(caplog)) > 3)
+        instance.close()
+    assert again_after(caplog)[:4] == [0.001, 0.002, 0.001, 0.002]
+
+
 def test_a_callable_that_raises_is_called_again():
     tries = iter([OSError("down"), [b"up"]])
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import itertools
 import threading
+import time
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, aclosing, closing, nullcontext
 from typing import Any
@@ -14,7 +15,7 @@ from falco_plugin import _core, _failure
 from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
 MAX_WAIT = 300.0
-"""Seconds between two attempts, at most."""
+"""Seconds between two attempts, at most. An attempt that lasted as long was a good one."""
 
 
 def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.Context) -> None:
@@ -109,7 +110,7 @@ class _Producer:
         """Asks for the items, and again after an exception, where that is wanted."""
         wait = self._retry
         while True:
-            before = _core.position(self._sender)
+            before, started = _core.position(self._sender), time.monotonic()
             try:
                 items = make(self._context)
                 check(items)
@@ -119,7 +120,8 @@ class _Producer:
             except Exception as error:
                 if wait is None or self._retry is None or self._closed or isinstance(error, Timeout):
                     raise
-                if _core.position(self._sender) > before:
+                # A source may be well and quiet.
+                if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
                 _failure.report(f"the source, called again in {wait:g} seconds,", error)
             else:

@@ -36,8 +36,8 @@ use crate::{options, threads};
 /// Args:
 ///     items: an iterable, an async iterable, or a callable that takes the context and returns one of them.
 ///     retry: seconds or a ``timedelta``: after an exception the callable is called again, after this time, twice as
-///         much the next time, up to 5 minutes; an attempt that made an event starts anew. Without it an exception
-///         ends the source.
+///         much the next time, up to 5 minutes; an attempt that made an event, or lasted 5 minutes, starts anew.
+///         Without it an exception ends the source.
 ///     context: parent of the instance's context; cancelling it ends the source.
 ///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most.
 ///     close: is called once when the source is closed, after context and channel.

@@ -1,0 +1,130 @@
+"""How far the API was read, kept in a file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+_START = "{start}"
+
+
+class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page is asked for next, and which of its records are known.
+
+    An API may end its pages in either of two ways. Okta's last page has a link to a next one, which is empty until
+    there are new records. GitHub's has none: the page itself grows, and has to be asked for again.
+    """
+
+    url: str
+    seen: frozenset[str] = frozenset()
+    """Ids of the page's records that were delivered."""
+
+    def after(self, ids: Iterable[str], next_url: str | None) -> Cursor:
+        """The cursor once a page's records are delivered."""
+        if next_url is None or next_url == self.url:
+            return Cursor(self.url, frozenset(ids))
+        return Cursor(next_url)
+
+
+class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    open_params: str
+    cursor: Cursor
+    version: Literal[1] = 1
+
+
+_decoder = msgspec.json.Decoder(_Saved)
+
+
+def first_url(params: str, start: datetime | None) -> str:
+    """The URL to begin with where there is no cursor.
+
+    Raises:
+        ValueError: there is a start, but the URL has no place for it.
+    """
+    if start is not None and _START not in params:
+        raise ValueError(f"init_config has a start: write {_START} into open_params where the API takes it")
+    text = (start or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+    return params.replace(_START, quote(f"{text}Z"))
+
+
+class CursorFile:
+    """The state file, or nothing where its path is ``None``."""
+
+    def __init__(self, path: str | None, params: str, log: logging.Logger) -> None:
+        self._path = None if path is None else os.path.realpath(path)
+        self._params = params
+        self._log = log
+        self._failed = False
+
+    def load(self, url: str) -> Cursor:
+        """Returns the cursor of the last run, or one that begins at the URL.
+
+        It is written at once, so that the first start counts where a restart comes before the first record.
+
+        Raises:
+            OSError: the file cannot be read or written.
+            ValueError: it is damaged, or belongs to another URL.
+        """
+        if self._path is None:
+            return Cursor(url)
+        try:
+            cursor = self._read(self._path) or Cursor(url)
+            self._write(self._path, cursor)
+        except OSError as error:
+            raise OSError(error.errno, f"state_file cannot be used: {error.strerror}", self._path) from None
+        return cursor
+
+    def save(self, cursor: Cursor) -> None:
+        """Writes the cursor. Where this fails, polling goes on, and the next page's cursor is written."""
+        if self._path is None:
+            return
+        try:
+            self._write(self._path, cursor)
+        except OSError as error:
+            if not self._failed:
+                self._log.error("state_file %s cannot be written: %s; trying again", self._path, error.strerror)
+            self._failed = True
+        else:
+            if self._failed:
+                self._log.info("state_file %s is written again", self._path)
+            self._failed = False
+
+    def _read(self, path: str) -> Cursor | None:
+        try:
+            with open(path, "rb") as file:
+                saved = _decoder.decode(file.read())
+        except FileNotFoundError:
+            return None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"state_file {path} is damaged ({error}): put back a good copy, or remove it to begin as start says"
+            ) from None
+        if saved.open_params != self._params:
+            raise ValueError(
+                f"state_file {path} belongs to other open_params: name another, or remove it to begin as start says"
+            )
+        return saved.cursor
+
+    def _write(self, path: str, cursor: Cursor) -> None:
+        """Whoever reads the file sees all of it, old or new, after a power failure too."""
+        folder, name = os.path.split(path)
+        temporary = os.path.join(folder, f".{name}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(msgspec.json.encode(_Saved(self._params, cursor)))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # The new name must be as durable as what it names.
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
