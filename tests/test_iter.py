@@ -251,14 +251,15 @@ def test_the_host_sees_what_was_yielded_and_a_barrier_waits_for_it(attempts, ret
 
 @given(
     script=steps,
+    more=st.sampled_from([[Event(b"more", None, 0), BARRIER], [Event(b"more", None, 0)], [BARRIER]]),
     kind=st.sampled_from(list(KINDS)),
     wait=waits,
     how=st.sampled_from(["cancel", "close", "parent", "drop"]),
 )
 @pytest.mark.filterwarnings("ignore:the timestamp .* looks like:RuntimeWarning")
-def test_an_end_at_any_moment_leaves_a_prefix_and_no_thread(script, kind, wait, how):
+def test_an_end_at_any_moment_leaves_a_prefix_and_no_thread(script, more, kind, wait, how):
     # It goes on for ever, unless it is stopped.
-    more = [Event(b"more", None, 0), BARRIER] * 20_000
+    more = more * 20_000
     script = Script([[*script, *more]], None)
     parent = Context()
     with no_thread_left():
@@ -552,13 +553,109 @@ def test_an_error_while_closing_is_logged(caplog):
     assert "the cursor is not saved" in caplog.text
 
 
+def test_an_async_source_of_nothing_but_barriers_ends():
+    async def items(context):
+        while True:
+            yield None
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.close()
+
+
+def test_a_barrier_does_not_begin_an_iterator_anew():
+    class Anew:
+        def __iter__(self):
+            self.left = [b"a", None, b"b"]
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+    assert host(Anew()).data == [b"a", b"b"]
+
+
+def test_an_iterator_need_not_be_iterable():
+    class OnlyNext:
+        def __init__(self):
+            self.left = [b"a", None, b"b"]
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+    class Items:
+        def __iter__(self):
+            return OnlyNext()
+
+    assert host(Items()).data == [b"a", b"b"]
+
+
+def test_a_cancellation_that_comes_while_a_yield_waits_is_raised_at_it():
+    told = []
+
+    async def items(context):
+        yield b"first"
+        try:
+            async with asyncio.timeout(0.01):
+                yield None
+        except TimeoutError as error:
+            told.append(type(error))
+        yield b"second"
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        until(lambda: told)
+        seen = Host(instance).take_all()
+        instance.close()
+    assert seen.data == [b"first", b"second"]
+    assert told == [TimeoutError]
+
+
+def test_a_dropped_instance_does_not_swallow_an_exception():
+    def dropped():
+        def items(context):
+            context.on_cancel(lambda: None)
+            yield b"x"
+            context.wait()
+
+        return len(IterInstance(items))
+
+    with no_thread_left(), pytest.raises(TypeError, match="has no len"):
+        dropped()
+
+
+def test_a_task_that_is_cancelled_may_still_wait_to_clean_up():
+    finished = []
+
+    async def items(context):
+        try:
+            yield b"x"
+            await asyncio.sleep(3600)
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            finished.append(True)
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.context.cancel()
+        instance.close()
+    assert finished == [True]
+
+
 # Retry
 
 
 def again_after(caplog):
     """The waits between attempts, in seconds."""
-    told = [record.getMessage() for record in caplog.records if "called again in" in record.getMessage()]
-    return [float(text.partition("called again in ")[2].partition(" ")[0]) for text in told]
+    told = [record.getMessage() for record in caplog.records if "is called again in" in record.getMessage()]
+    return [float(text.split()[-2]) for text in told]
 
 
 @kinds
@@ -591,6 +688,36 @@ def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, m
         until(lambda: len(again_after(caplog)) > 4)
         instance.close()
     assert again_after(caplog)[:5] == [0.001, 0.002, 0.003, 0.003, 0.003]
+
+
+def test_what_an_attempt_leaves_on_its_context_goes_with_it():
+    left, attempts = [], iter(range(3))
+
+    def items(context):
+        attempt = next(attempts)
+        context.on_cancel(lambda: left.append(attempt))
+        assert len(left) == attempt
+        if attempt < 2:
+            raise Broken
+        yield b"x"
+
+    assert host(items, retry=0.001).data == [b"x"]
+    until(lambda: left == [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (None, "items returned NoneType: yield the events in it"),
+        (lambda: [], "items returned function: yield the events in it"),
+        (b"data", "for a single event give"),
+    ],
+)
+def test_a_callable_that_returns_no_iterable_is_not_called_again(made, told):
+    def items(context):
+        return made
+
+    assert told in str(host(items, retry=0.001).end)
 
 
 def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):

@@ -51,6 +51,10 @@ def test_the_configuration_is_text_or_a_mapping(config, seen):
     assert run(Numbers, "0", config=config).log[0] == LogLine("info", f"config {seen}")
 
 
+def test_what_a_plugin_writes_to_standard_output_is_no_event():
+    assert [event.data for event in collect(tested_plugins.Loud)] == [b"event"]
+
+
 def test_a_limit_ends_a_source_that_goes_on():
     assert [event.data for event in collect(Endless, limit=1)] == [b"first"]
 

@@ -1,5 +1,8 @@
 """Plugins that are given to `falco_plugin.testing` as classes; they import nothing that Falco's Python has not."""
 
+import os
+import subprocess
+
 from falco_plugin import Plugin
 
 
@@ -32,3 +35,14 @@ class Endless(Plugin):
         yield b"first"
         context.wait()
         self.log.info("closed")
+
+
+class Loud(Plugin):
+    """What it prints, past Python too, and a program that it leaves behind"""
+
+    name = "loud"
+
+    def open(self, params):
+        os.write(1, b'{"kind": "nonsense"}\n5\n')
+        subprocess.Popen(["sleep", "60"])
+        yield b"event"

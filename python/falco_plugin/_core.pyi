@@ -1,6 +1,6 @@
 """The native core. Its public names are imported from ``falco_plugin`` and ``falco_plugin.source``."""
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -77,7 +77,8 @@ class Context:
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Calls the callback once when the context is cancelled, at once where it was already.
 
-        It runs on the thread that cancels. What it raises is logged.
+        It runs on the thread that cancels, and must not wait for the source, which gets no further by then. What it
+        raises is logged.
 
         Raises:
             TypeError: the callback is not callable.
@@ -356,6 +357,7 @@ class Sender:
 
         Raises:
             ChannelClosedError: the sender was closed, or the source ended before; what was not taken is dropped.
+            TypeError: the timeout is no duration.
             ValueError: the timeout is negative.
         """
 
@@ -522,13 +524,14 @@ class IterInstance(PushInstance):
     iterable, and an exception that leaves it is the source's error.
 
     Closing cancels the context. A generator is closed at its next step, on its own thread; the task of an async
-    generator is cancelled; any other iterable is closed where it has a ``close``.
+    generator is cancelled; any other iterable is closed where it has a ``close``, or an ``aclose`` where it is async.
 
     Args:
-        items: an iterable, an async iterable, or a callable that takes the context and returns one of them.
+        items: an iterable, an async iterable, or a callable that takes a context and returns one of them. The context
+            is cancelled with the instance's, and when the items have ended.
         retry: seconds or a ``timedelta``: after an exception the callable is called again, after this time, twice as
             much the next time, up to 5 minutes; an attempt that made an event, or lasted 5 minutes, starts anew.
-            Without it an exception ends the source.
+            Without it an exception ends the source. What was sent after the last barrier comes again.
         context: parent of the instance's context; cancelling it ends the source.
         timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most.
         close: is called once when the source is closed, after context and channel.
@@ -573,10 +576,10 @@ class IterInstance(PushInstance):
 @final
 class AsyncSender:
     """A sender for an event loop: nothing here waits. Where something is not possible yet, ``fileno()`` becomes
-    readable when it is worth another attempt. Not public.
+    readable when it is worth another attempt, and when the context is cancelled. Not public.
     """
 
-    def __new__(cls, sender: Sender) -> Self: ...
+    def __new__(cls, sender: Sender, context: Context) -> Self: ...
     def fileno(self) -> int: ...
     def clear(self) -> None:
         """Makes ``fileno()`` unreadable again."""
@@ -587,11 +590,11 @@ class AsyncSender:
     def is_taken(self, position: int) -> bool:
         """Whether the host is done with all that was sent before the position."""
 
-def send_each(sender: Sender, items: Iterable[Any]) -> bool | Exception:
+def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
     """Sends an iterator's items, each as soon as it is there.
 
     Returns:
-        ``False`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
+        ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
     """
 
 def position(sender: Sender) -> int:

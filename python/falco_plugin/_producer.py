@@ -15,7 +15,7 @@ from falco_plugin import _core, _failure
 from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
 MAX_WAIT = 300.0
-"""Seconds between two attempts, at most. An attempt that lasted as long was a good one."""
+"""Seconds up to which the wait between two attempts grows. An attempt that lasted as long was a good one."""
 
 
 def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.Context) -> None:
@@ -27,7 +27,7 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
     """
     check(items)
     if retry is not None:
-        if not callable(items) or isinstance(items, Iterable | AsyncIterable):
+        if _is_iterable(items):
             raise TypeError(
                 f"retry needs a callable that makes the items anew, not {type(items).__name__}: give the function "
                 "itself, without calling it"
@@ -35,24 +35,16 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
         if not retry:
             raise ValueError("retry must be more than 0 seconds, not 0")
     producer = _Producer(items, retry, sender, context)
-    context.on_cancel(producer.interrupt)
     threading.Thread(target=producer.run, name="falco-source", daemon=True).start()
 
 
 def check(items: object) -> None:
     """Raises ``TypeError`` for what makes no events."""
-    kind = type(items).__name__
-    if isinstance(items, str | bytes | bytearray | memoryview | Mapping):
-        raise TypeError(f"{kind} is no iterable of events: for a single event give [data]")
-    if inspect.iscoroutine(items):
-        items.close()
-        raise TypeError(
-            f"the coroutine {items.__qualname__} makes no events: yield them in it, or define it without async"
-        )
-    if isinstance(items, Iterable | AsyncIterable):
+    if _is_iterable(items):
         return
+    _refuse(items)
     if not callable(items):
-        raise TypeError(f"{kind} is no iterable, no async iterable, and no callable that returns one")
+        raise TypeError(f"{type(items).__name__} is no iterable, no async iterable, and no callable that returns one")
     try:
         signature = inspect.signature(items)
     except ValueError:
@@ -60,8 +52,25 @@ def check(items: object) -> None:
     try:
         signature.bind(None)
     except TypeError:
-        name = getattr(items, "__qualname__", kind)
+        name = getattr(items, "__qualname__", type(items).__name__)
         raise TypeError(f"{name}{signature} does not take the context as its one argument") from None
+
+
+def _is_iterable(items: object) -> bool:
+    """Whether it can be iterated over, event by event."""
+    one = isinstance(items, str | bytes | bytearray | memoryview | Mapping)
+    return isinstance(items, Iterable | AsyncIterable) and not one
+
+
+def _refuse(items: object) -> None:
+    """Raises ``TypeError``, with the remedy, for what is often given by mistake."""
+    if isinstance(items, str | bytes | bytearray | memoryview | Mapping):
+        raise TypeError(f"{type(items).__name__} is no iterable of events: for a single event give [data]")
+    if inspect.iscoroutine(items):
+        items.close()
+        raise TypeError(
+            f"the coroutine {items.__qualname__} makes no events: yield them in it, or define it without async"
+        )
 
 
 class _Producer:
@@ -72,27 +81,18 @@ class _Producer:
         self._retry = retry
         self._sender = sender
         self._context = context
-        self._lock = threading.Lock()
-        self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
 
     def run(self) -> None:
         """What the thread does."""
         try:
-            if isinstance(self._items, Iterable | AsyncIterable):
-                self._send(self._items)
+            if _is_iterable(self._items):
+                self._send(self._items, self._context)
             else:
                 self._call(self._items)
         except BaseException as error:
             self._end_with(error)
         finally:
             self._sender.close()
-
-    def interrupt(self) -> None:
-        """Cancels the task of an async iterable."""
-        with self._lock:
-            if self._task is not None:
-                loop, task = self._task
-                loop.call_soon_threadsafe(task.cancel)
 
     @property
     def _closed(self) -> bool:
@@ -102,7 +102,7 @@ class _Producer:
         if isinstance(error, EOF) or (isinstance(error, SystemExit) and not error.code):
             return
         if not self._closed:
-            _core.fail(self._sender, _told(error))
+            _core.fail(self._sender, _with_remedy(error))
         elif not isinstance(error, ChannelClosedError | asyncio.CancelledError):
             _failure.report("a source that was closed", error)
 
@@ -111,29 +111,40 @@ class _Producer:
         wait = self._retry
         while True:
             before, started = _core.position(self._sender), time.monotonic()
+            # What an attempt leaves on its context goes with it.
+            attempt = _core.Context(self._context)
             try:
-                items = make(self._context)
-                check(items)
-                self._send(items)
+                items = make(attempt)
+                if _is_iterable(items):
+                    self._send(items, attempt)
             except EOF:
                 return
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 if wait is None or self._retry is None or self._closed or isinstance(error, Timeout):
                     raise
                 # A source may be well and quiet.
                 if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
-                _failure.report(f"the source, called again in {wait:g} seconds,", error)
+                _failure.report("the source", error)
+                _failure.warn(f"the source is called again in {wait:g} s")
             else:
+                if not _is_iterable(items):
+                    _refuse(items)
+                    name = getattr(make, "__qualname__", type(make).__name__)
+                    raise TypeError(
+                        f"{name} returned {type(items).__name__}: yield the events in it, or return an iterable of them"
+                    )
                 return
+            finally:
+                attempt.cancel()
             if self._context.wait(wait):
                 return
             wait = max(wait, min(2 * wait, MAX_WAIT))
 
-    def _send(self, items: Any) -> None:
+    def _send(self, items: Any, context: _core.Context) -> None:
         if isinstance(items, AsyncIterable):
             with asyncio.Runner() as runner:
-                runner.run(self._send_async(items))
+                runner.run(self._send_async(items, context))
         else:
             self._send_all(items)
 
@@ -141,66 +152,60 @@ class _Producer:
         with _closing(items):
             iterator = iter(items)
             with _closing(iterator) if iterator is not items else nullcontext():
-                rest: Iterable[Any] = iterator
-                while stop := _core.send_each(self._sender, rest):
-                    rest = iterator
-                    if stop is True:
-                        self._sender.flush()
-                    else:
-                        rest = _refuse(iterator, stop)
+                rest: Iterator[Any] | None = iterator
+                while rest is not None:
+                    rest = self._go_on(iterator, _core.send_each(self._sender, rest))
 
-    async def _send_async(self, items: AsyncIterable[Any]) -> None:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        assert task is not None
-        with self._lock:
-            self._task = loop, task
+    def _go_on(self, iterator: Iterator[Any], stop: bool | Exception | None) -> Iterator[Any] | None:
+        """What is to be sent after ``send_each`` has stopped; ``None`` at the end."""
+        if stop is None or self._closed:
+            return None
+        if isinstance(stop, Exception):
+            return _throw(iterator, stop)
+        self._sender.flush()
+        return iterator
+
+    async def _send_async(self, items: AsyncIterable[Any], context: _core.Context) -> None:
+        sender = _AsyncSender(self._sender, context)
         try:
-            if self._context.cancelled:
-                return
-            sender = _AsyncSender(self._sender, loop)
-            try:
-                async with _aclosing(items):
-                    iterator = aiter(items)
-                    async with _aclosing(iterator) if iterator is not items else nullcontext():
-                        await _send_each(sender, iterator)
-            finally:
-                sender.close()
+            async with _aclosing(items):
+                iterator = aiter(items)
+                async with _aclosing(iterator) if iterator is not items else nullcontext():
+                    await _send_each(sender, iterator)
         finally:
-            with self._lock:
-                self._task = None
+            sender.close()
 
 
 async def _send_each(sender: _AsyncSender, items: Any) -> None:
-    refused: Exception | None = None
+    stop: BaseException | None = None
     while True:
         try:
-            item = await (anext(items) if refused is None else items.athrow(refused))
+            item = await (anext(items) if stop is None else items.athrow(stop))
         except StopAsyncIteration:
             return
-        refused = None
-        if item is None:
-            await sender.flush()
-            continue
+        stop = None
         try:
-            await sender.send(item)
+            await (sender.flush() if item is None else sender.send(item))
         except ChannelClosedError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            # A cancellation too: to the generator, its `yield` is what waits.
             if not hasattr(items, "athrow"):
                 raise
-            refused = error
+            stop = error
 
 
 class _AsyncSender:
-    """Waits on a channel without blocking the event loop."""
+    """Waits on a channel without blocking the event loop; the task that makes it is cancelled with the context."""
 
-    def __init__(self, sender: _core.Sender, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, sender: _core.Sender, context: _core.Context) -> None:
         self._sender = sender
-        self._core = _core.AsyncSender(sender)
-        self._loop = loop
+        self._context = context
+        self._core = _core.AsyncSender(sender, context)
         self._changed = asyncio.Event()
-        loop.add_reader(self._core.fileno(), self._wake)
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._loop.add_reader(self._core.fileno(), self._wake)
 
     def close(self) -> None:
         self._loop.remove_reader(self._core.fileno())
@@ -210,6 +215,8 @@ class _AsyncSender:
             await self._change()
 
     async def flush(self) -> None:
+        if self._context.cancelled or self._sender.closed:
+            raise ChannelClosedError("the source was closed")
         position = _core.position(self._sender)
         while not self._core.is_taken(position):
             await self._change()
@@ -221,9 +228,13 @@ class _AsyncSender:
     def _wake(self) -> None:
         self._core.clear()
         self._changed.set()
+        if self._context.cancelled and self._task is not None:
+            # Once: what the task does to clean up may wait.
+            self._task.cancel()
+            self._task = None
 
 
-def _refuse(items: Iterator[Any], error: BaseException) -> Iterable[Any]:
+def _throw(items: Iterator[Any], error: Exception) -> Iterator[Any] | None:
     """Raises the error where the item was made, and returns what is to be sent next."""
     throw = getattr(items, "throw", None)
     if throw is None:
@@ -231,11 +242,11 @@ def _refuse(items: Iterator[Any], error: BaseException) -> Iterable[Any]:
     try:
         item = throw(error)
     except StopIteration:
-        return ()
+        return None
     return itertools.chain((item,), items)
 
 
-def _told(error: BaseException) -> BaseException:
+def _with_remedy(error: BaseException) -> BaseException:
     if not isinstance(error, Timeout):
         return error
     told = PluginError(

@@ -108,6 +108,7 @@ def run(
 
     Raises:
         PluginError: the plugin cannot be built.
+        RunError: the source was not closed within ten seconds after the timeout.
     """
     with RunningPlugin(plugin, params, config=config, limit=limit) as running:
         return running.wait(timeout)
@@ -134,6 +135,7 @@ class RunningPlugin:
         self._log: list[LogLine] = []
         self._end: dict[str, Any] | None = None
         self._killed = False
+        self._errors = ""
         self._read = 0
         self._changed = threading.Condition()
         self._resources = ExitStack()
@@ -243,7 +245,8 @@ class RunningPlugin:
         return self._result()
 
     def _result(self) -> Run:
-        self._reader.join()
+        # A process that the plugin has left behind may still hold the pipe.
+        self._reader.join(_STOPS_WITHIN)
         self._resources.close()
         result, error = self._ending()
         return Run(self._events, self._texts, self._log, result, error)

@@ -27,7 +27,8 @@ pub enum Format {
     Json,
 }
 
-/// Standard output without the line buffer of the standard library.
+/// Standard output without the line buffer of the standard library, and for the host alone: what a plugin, or a program
+/// that it starts, writes there goes to standard error.
 struct Stdout {
     file: File,
     /// Whether the live line is on the same screen, and has to give way.
@@ -39,10 +40,10 @@ impl Stdout {
         let stdout = io::stdout();
         let file = File::from(stdout.as_fd().try_clone_to_owned()?);
         enlarge_pipe(&file);
-        Ok(Self {
-            file,
-            shares_terminal: stdout.is_terminal() && console::is_terminal(),
-        })
+        let shares_terminal = stdout.is_terminal() && console::is_terminal();
+        // SAFETY: takes two numbers and touches no memory. Where standard error is closed it fails, and nothing changes.
+        unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
+        Ok(Self { file, shares_terminal })
     }
 }
 

@@ -33,13 +33,13 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<(), Error> {
     signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
+    let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
     let library = Library::load(&options.library)?;
     let description = Description::read(&library)?;
     let (Some(id), Some(source)) = (description.id, &description.event_source) else {
         return Err(Error::NoSource(description.name));
     };
     let config = config(options, &description)?;
-    let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
     // Never freed: a thread that the plugin leaves behind may log after destroy.
     let log: &'static Log = Box::leak(Box::new(match options.format {
         Format::Text => Log::to_stderr(),

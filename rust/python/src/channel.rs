@@ -459,6 +459,7 @@ impl Sender {
     ///
     /// Raises:
     ///     ChannelClosedError: the sender was closed, or the source ended before; what was not taken is dropped.
+    ///     TypeError: the timeout is no duration.
     ///     ValueError: the timeout is negative.
     #[pyo3(signature = (timeout = None))]
     fn flush(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {

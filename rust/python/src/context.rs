@@ -69,7 +69,8 @@ impl Context {
 
     /// Calls the callback once when the context is cancelled, at once where it was already.
     ///
-    /// It runs on the thread that cancels. What it raises is logged.
+    /// It runs on the thread that cancels, and must not wait for the source, which gets no further by then. What it
+    /// raises is logged.
     ///
     /// Raises:
     ///     TypeError: the callback is not callable.

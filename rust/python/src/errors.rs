@@ -76,55 +76,35 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::EventTooLarge { size, event_size } => raise(py, |classes| &classes.event_too_large, (size, event_size)),
         Error::BatchFull { .. } => raise(py, |classes| &classes.batch_full, text),
         Error::InvalidOption(_) => PyValueError::new_err(text),
-        Error::Source(source) => match raised(source) {
-            Ok(Raised { error, .. }) => error,
+        Error::Source(source) => match source.downcast::<Raised>() {
+            Ok(raised) => raised.error,
             Err(_) => plugin_error(py, text),
         },
     }
 }
 
-/// An exception that a source raised before its first event: the host is told that it could not be opened.
+/// An exception of the author's code on its way through the engine.
 #[derive(Debug)]
-pub(crate) struct Opening(pub(crate) PyErr);
+pub(crate) struct Raised {
+    pub(crate) error: PyErr,
+    /// It came before the source's first event: the host is told that the source could not be opened.
+    pub(crate) opening: bool,
+}
 
-impl fmt::Display for Opening {
+impl fmt::Display for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.error.fmt(f)
     }
 }
 
-impl std::error::Error for Opening {}
-
-/// An exception on its way through the engine.
-struct Raised {
-    error: PyErr,
-    opening: bool,
-}
-
-type Source = Box<dyn std::error::Error + Send + Sync>;
-
-fn raised(source: Source) -> Result<Raised, Source> {
-    let source = match source.downcast::<Opening>() {
-        Ok(opening) => {
-            return Ok(Raised {
-                error: opening.0,
-                opening: true,
-            });
-        }
-        Err(source) => source,
-    };
-    source.downcast::<PyErr>().map(|error| Raised {
-        error: *error,
-        opening: false,
-    })
-}
+impl std::error::Error for Raised {}
 
 /// An exception of the author's code as the engine's error. Only `EOF` and `Timeout` steer a source; an exception that
 /// looks as if one of them was meant says so.
 pub(crate) fn from_python(py: Python<'_>, error: PyErr) -> Error {
     match signal(py, error) {
         Ok(signal) => signal,
-        Err(error) => Error::Source(Box::new(error)),
+        Err(error) => Error::Source(Box::new(Raised { error, opening: false })),
     }
 }
 
@@ -174,9 +154,9 @@ pub(crate) fn describe(py: Python<'_>, doing: &str, error: PyErr) -> String {
 /// An error on its way to the host, as text where it came from Python.
 pub(crate) fn for_host(py: Python<'_>, doing: &str, error: Error) -> Error {
     match error {
-        Error::Source(source) => match raised(source) {
-            Ok(Raised { error, opening: true }) => Error::text(format!("open: {}", describe(py, "open", error))),
-            Ok(Raised { error, .. }) => Error::text(describe(py, doing, error)),
+        Error::Source(source) => match source.downcast::<Raised>() {
+            Ok(raised) if raised.opening => Error::text(format!("open: {}", describe(py, "open", raised.error))),
+            Ok(raised) => Error::text(describe(py, doing, raised.error)),
             Err(source) => Error::Source(source),
         },
         other => other,

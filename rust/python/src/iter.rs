@@ -1,6 +1,5 @@
 //! `IterInstance`, and what its producer needs of the channel. The producer itself is `falco_plugin._producer`.
 
-use std::cell::RefCell;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -11,14 +10,14 @@ use falco_plugin_engine::context::Context as EngineContext;
 use falco_plugin_engine::error::Error;
 use pyo3::exceptions::{PyBaseException, PyOSError};
 use pyo3::prelude::*;
-use pyo3::types::PyBool;
+use pyo3::types::{PyBool, PyIterator};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::batch;
 use crate::buffers::BytesPayload;
 use crate::channel::{Deadline, Sender};
 use crate::context::Context;
-use crate::errors::{Opening, channel_closed, to_python};
+use crate::errors::{Raised, channel_closed, to_python};
 use crate::instance::{Callbacks, optional_callable};
 use crate::push::PushInstance;
 use crate::{options, threads};
@@ -31,13 +30,14 @@ use crate::{options, threads};
 /// iterable, and an exception that leaves it is the source's error.
 ///
 /// Closing cancels the context. A generator is closed at its next step, on its own thread; the task of an async
-/// generator is cancelled; any other iterable is closed where it has a ``close``.
+/// generator is cancelled; any other iterable is closed where it has a ``close``, or an ``aclose`` where it is async.
 ///
 /// Args:
-///     items: an iterable, an async iterable, or a callable that takes the context and returns one of them.
+///     items: an iterable, an async iterable, or a callable that takes a context and returns one of them. The context
+///         is cancelled with the instance's, and when the items have ended.
 ///     retry: seconds or a ``timedelta``: after an exception the callable is called again, after this time, twice as
 ///         much the next time, up to 5 minutes; an attempt that made an event, or lasted 5 minutes, starts anew.
-///         Without it an exception ends the source.
+///         Without it an exception ends the source. What was sent after the last barrier comes again.
 ///     context: parent of the instance's context; cancelling it ends the source.
 ///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most.
 ///     close: is called once when the source is closed, after context and channel.
@@ -106,20 +106,28 @@ impl IterInstance {
 impl Drop for IterInstance {
     /// A producer that waits for something else than the channel hears of it through the context.
     fn drop(&mut self) {
-        self.context.cancel();
+        Python::attach(|py| {
+            // Python may be on its way to an `except` when it drops an object, and cancelling runs callbacks.
+            let raised = PyErr::take(py);
+            py.detach(|| self.context.cancel());
+            if let Some(raised) = raised {
+                raised.restore(py);
+            }
+        });
     }
 }
 
 /// Sends an iterator's items, each as soon as it is there.
 ///
 /// Returns:
-///     ``False`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
+///     ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
 #[pyfunction]
 pub(crate) fn send_each<'py>(sender: &Bound<'py, Sender>, items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = sender.py();
     let sender = sender.get();
     let mut message = Vec::with_capacity(1);
-    for item in items.try_iter()? {
+    // Not asked for its iterator: that may begin anew.
+    for item in items.cast::<PyIterator>()? {
         let item = item?;
         if item.is_none() {
             return Ok(PyBool::new(py, true).to_owned().into_any());
@@ -130,7 +138,7 @@ pub(crate) fn send_each<'py>(sender: &Bound<'py, Sender>, items: &Bound<'py, PyA
         }
         sender.send_all(py, &mut message, Deadline::Never, &mut 0)?;
     }
-    Ok(PyBool::new(py, false).to_owned().into_any())
+    Ok(py.None().into_bound(py))
 }
 
 /// How many items were sent through the channel so far. Not public.
@@ -146,15 +154,14 @@ pub(crate) fn fail(sender: &Bound<'_, Sender>, error: &Bound<'_, PyBaseException
     let sender = sender.get();
     let raised = PyErr::from_value(error.clone().into_any());
     let first = sender.engine().is_none_or(|engine| engine.position() == 0);
-    sender.close_with(Some(if first {
-        Error::Source(Box::new(Opening(raised)))
-    } else {
-        Error::Source(Box::new(raised))
-    }));
+    sender.close_with(Some(Error::Source(Box::new(Raised {
+        error: raised,
+        opening: first,
+    }))));
 }
 
 /// A sender for an event loop: nothing here waits. Where something is not possible yet, ``fileno()`` becomes
-/// readable when it is worth another attempt. Not public.
+/// readable when it is worth another attempt, and when the context is cancelled. Not public.
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct AsyncSender {
     sender: Py<Sender>,
@@ -180,7 +187,7 @@ impl AsyncSender {
     fn attempt(
         &self,
         py: Python<'_>,
-        attempt: impl Fn(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
+        mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
     ) -> PyResult<bool> {
         let engine = self.sender.get().engine().ok_or_else(|| channel_closed(py))?;
         let mut done = attempt(&engine);
@@ -196,15 +203,15 @@ impl AsyncSender {
 #[pymethods]
 impl AsyncSender {
     #[new]
-    fn new(sender: Py<Sender>) -> PyResult<Self> {
+    fn new(py: Python<'_>, sender: Py<Sender>, context: &Bound<'_, Context>) -> PyResult<Self> {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))?;
         let changed = Arc::new(Changed(descriptor));
-        Ok(Self {
-            sender,
-            waker: Waker::from(Arc::clone(&changed)),
-            changed,
-        })
+        let waker = Waker::from(Arc::clone(&changed));
+        let cancelled = waker.clone();
+        let context = &context.get().engine;
+        py.detach(|| context.on_cancel(move || cancelled.wake()));
+        Ok(Self { sender, changed, waker })
     }
 
     fn fileno(&self) -> i32 {
@@ -219,8 +226,8 @@ impl AsyncSender {
     /// Whether the item was sent; not where the channel is full.
     fn try_send(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = item.py();
-        let message = RefCell::new(vec![self.sender.get().message(item, None)?]);
-        let sent = self.attempt(py, |engine| match engine.try_send(&mut message.borrow_mut()) {
+        let mut message = vec![self.sender.get().message(item, None)?];
+        let sent = self.attempt(py, |engine| match engine.try_send(&mut message) {
             Ok(_) => Ok(true),
             Err(Refused::Full) => Ok(false),
             Err(Refused::Closed) => Err(Refused::Closed),
