@@ -685,9 +685,11 @@ def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, m
 
     with no_thread_left():
         instance = IterInstance(items, retry=0.001)
-        until(lambda: len(again_after(caplog)) > 4)
+        until(lambda: again_after(caplog)[-2:] == [0.003, 0.003])
         instance.close()
-    assert again_after(caplog)[:5] == [0.001, 0.002, 0.003, 0.003, 0.003]
+    waits = again_after(caplog)
+    # An attempt that a slow machine holds up as long as the longest wait starts anew.
+    assert all(wait in (0.001, min(2 * before, 0.003)) for before, wait in zip(waits, waits[1:], strict=False))
 
 
 def test_what_an_attempt_leaves_on_its_context_goes_with_it():
@@ -985,7 +987,8 @@ def test_a_hundred_opens_and_closes_leave_nothing_behind(tmp_path, kind):
         before, memory = measure(), resident()
         for _ in range(100):
             opened_and_closed()
-        until(lambda: measure() == before)
+        # Fewer where something of an earlier test has ended meanwhile.
+        until(lambda: all(now <= then for now, then in zip(measure(), before, strict=True)))
         # A source that stayed would keep a thread's stack and a batch: 100 of them several times this.
         assert resident() - memory < 6 << 20
 
