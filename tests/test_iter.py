@@ -707,6 +707,24 @@ def test_what_an_attempt_leaves_on_its_context_goes_with_it():
     until(lambda: left == [0, 1, 2])
 
 
+@kinds
+def test_attempts_that_fail_leave_no_descriptor(kind):
+    descriptors = []
+
+    def items(context):
+        descriptors.append(len(os.listdir("/proc/self/fd")))
+        yield b"x"
+        if len(descriptors) < 40:
+            raise Broken
+
+    gc.disable()
+    try:
+        host(kind(items), retry=0.0001, timeout=0.001)
+    finally:
+        gc.enable()
+    assert max(descriptors) < descriptors[0] + 10
+
+
 @pytest.mark.parametrize(
     ("made", "told"),
     [

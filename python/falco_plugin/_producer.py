@@ -209,6 +209,8 @@ class _AsyncSender:
 
     def close(self) -> None:
         self._loop.remove_reader(self._core.fileno())
+        # Its descriptor must not wait for the garbage collector: an exception that is on its way holds this object.
+        del self._core
 
     async def send(self, item: Any) -> None:
         while not self._core.try_send(item):
