@@ -17,6 +17,9 @@ from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 MAX_WAIT = 300.0
 """Seconds up to which the wait between two attempts grows. An attempt that lasted as long was a good one."""
 
+_ONE_EVENT = (str, bytes, bytearray, memoryview, Mapping)
+"""What can be iterated over, but was meant to be one event, or its parts."""
+
 
 def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.Context) -> None:
     """Checks what it is given, then starts the thread.
@@ -25,7 +28,7 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
         TypeError: the items are none of what an ``IterInstance`` takes, or cannot be asked for again.
         ValueError: retry is 0.
     """
-    check(items)
+    _check(items)
     if retry is not None:
         if _is_iterable(items):
             raise TypeError(
@@ -38,7 +41,7 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
     threading.Thread(target=producer.run, name="falco-source", daemon=True).start()
 
 
-def check(items: object) -> None:
+def _check(items: object) -> None:
     """Raises ``TypeError`` for what makes no events."""
     if _is_iterable(items):
         return
@@ -58,13 +61,12 @@ def check(items: object) -> None:
 
 def _is_iterable(items: object) -> bool:
     """Whether it can be iterated over, event by event."""
-    one = isinstance(items, str | bytes | bytearray | memoryview | Mapping)
-    return isinstance(items, Iterable | AsyncIterable) and not one
+    return isinstance(items, Iterable | AsyncIterable) and not isinstance(items, _ONE_EVENT)
 
 
 def _refuse(items: object) -> None:
     """Raises ``TypeError``, with the remedy, for what is often given by mistake."""
-    if isinstance(items, str | bytes | bytearray | memoryview | Mapping):
+    if isinstance(items, _ONE_EVENT):
         raise TypeError(f"{type(items).__name__} is no iterable of events: for a single event give [data]")
     if inspect.iscoroutine(items):
         items.close()

@@ -58,7 +58,9 @@ class Runtime:
         is_instance = hasattr(opened, "next_batch") and not isinstance(opened, type)
         instance = opened if is_instance else self._iterate(opened, context)
         if not hasattr(instance, "events"):
-            raise TypeError(f"open returned {type(instance).__name__}, which lacks events{_NO_EVENTS}")
+            raise TypeError(
+                f"open returned {type(instance).__name__}, which lacks events: call super().__init__() in its __init__"
+            )
         events: object = instance.events
         if not isinstance(events, _core.EventBatch):
             raise TypeError(f"the instance's events must be an EventBatch, not {type(events).__name__}")
@@ -108,7 +110,6 @@ class Runtime:
                     stream.flush()
 
 
-_NO_EVENTS = ": call super().__init__() in its __init__"
 _INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"
 
 

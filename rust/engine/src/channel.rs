@@ -264,7 +264,13 @@ impl<P: Payload> Sender<P> {
 
     /// Whether the host is done with all messages before `position`: it took them, and came back for more.
     pub fn is_taken(&self, position: u64) -> Result<bool, Refused> {
-        self.taken_by(&self.gate.lock(), position)
+        if self.gate.lock().taken >= position {
+            return Ok(true);
+        }
+        if self.is_closed() {
+            return Err(Refused::Closed);
+        }
+        Ok(false)
     }
 
     /// Waits until [`Self::is_taken`], the deadline, or until `interrupted` says so (see [`Self::wake_all`]).
@@ -284,16 +290,6 @@ impl<P: Payload> Sender<P> {
         if !state.wakers.iter().any(|known| known.will_wake(waker)) {
             state.wakers.push(waker.clone());
         }
-    }
-
-    fn taken_by(&self, state: &GateState<P>, position: u64) -> Result<bool, Refused> {
-        if state.taken >= position {
-            return Ok(true);
-        }
-        if self.gate.closed.load(Ordering::Acquire) {
-            return Err(Refused::Closed);
-        }
-        Ok(false)
     }
 
     /// Waits until `ready`, the end of the channel, or the deadline; false for the last.
