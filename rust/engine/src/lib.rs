@@ -1,7 +1,8 @@
 //! What a Falco plugin is, with no Python, no C and no `unsafe`.
 //!
 //! The data goes one way: a [`pull`] function or a [`channel`] fills a [`batch`] of encoded [`event`]s, bounded by a
-//! [`clock`] and ended by a [`context`]. [`plugin`] holds the two traits that the C plugin API is built on.
+//! [`clock`] and ended by a [`context`]; [`extract`] makes the fields of events that come back. [`plugin`] holds the two
+//! traits that the C plugin API is built on.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod context;
 pub mod ending;
 pub mod error;
 pub mod event;
+pub mod extract;
 pub mod plugin;
 pub mod pull;
 pub mod push;

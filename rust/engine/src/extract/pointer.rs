@@ -1,0 +1,212 @@
+//! Patterns of JSON pointers: RFC 6901, with tokens that stand for each element or for a field's argument.
+
+use std::fmt;
+
+/// A pattern such as `/spec/containers/{index|*}/image`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    steps: Vec<Step>,
+}
+
+/// One step into a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A member, or an element where the token is a number.
+    Token(Token),
+    /// `*`: each element of an array.
+    Each,
+    /// `{index}`: the element that the index argument names.
+    Index,
+    /// `{index|*}`: that element, or each where there is no argument.
+    IndexOrEach,
+    /// `{key}`: the key argument as a token.
+    Key,
+    /// `{pointer}`: the key argument as the whole pointer.
+    Pointer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) index: Option<u64>,
+}
+
+impl Token {
+    pub(super) fn new(text: String) -> Self {
+        let index = array_index(&text);
+        Self { text, index }
+    }
+}
+
+/// Why a text is no pattern, as a sentence that goes on behind "the pointer …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PatternError(String);
+
+/// Whether a field takes an argument.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    #[default]
+    No,
+    Optional,
+    Required,
+}
+
+impl Pattern {
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if text == "{pointer}" {
+            return Ok(Self {
+                steps: vec![Step::Pointer],
+            });
+        }
+        let steps = split(text)?.map(step).collect::<Result<Vec<_>, _>>()?;
+        let has = |wanted: &Step| steps.contains(wanted);
+        if has(&Step::Index) && has(&Step::IndexOrEach) {
+            return Err(PatternError("has both {index} and {index|*}: use one of them".into()));
+        }
+        Ok(Self { steps })
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether it may name several values.
+    pub fn is_list(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::Each | Step::IndexOrEach))
+    }
+
+    pub fn index(&self) -> Takes {
+        self.takes(&[Step::Index], &[Step::IndexOrEach])
+    }
+
+    pub fn key(&self) -> Takes {
+        self.takes(&[Step::Key, Step::Pointer], &[])
+    }
+
+    fn takes(&self, required: &[Step], optional: &[Step]) -> Takes {
+        let has = |wanted: &[Step]| self.steps.iter().any(|step| wanted.contains(step));
+        match (has(required), has(optional)) {
+            (true, _) => Takes::Required,
+            (false, true) => Takes::Optional,
+            (false, false) => Takes::No,
+        }
+    }
+}
+
+/// The tokens of a JSON pointer, `~1` and `~0` resolved.
+pub(super) fn tokens(pointer: &str) -> Result<impl Iterator<Item = Result<String, PatternError>>, PatternError> {
+    Ok(split(pointer)?.map(unescape))
+}
+
+fn split(pointer: &str) -> Result<impl Iterator<Item = &str>, PatternError> {
+    // "" is the whole document, and has no token; "/" has one, which is empty.
+    if !pointer.is_empty() && !pointer.starts_with('/') {
+        return Err(PatternError(format!("{pointer:?} must begin with \"/\"")));
+    }
+    Ok(pointer.split('/').skip(1))
+}
+
+fn step(token: &str) -> Result<Step, PatternError> {
+    match token {
+        "*" => Ok(Step::Each),
+        "{index}" => Ok(Step::Index),
+        "{index|*}" => Ok(Step::IndexOrEach),
+        "{key}" => Ok(Step::Key),
+        "{pointer}" => Err(PatternError("has {pointer} as a part: it stands alone".into())),
+        token if token.starts_with('{') && token.ends_with('}') => Err(PatternError(format!(
+            "has {token}: it can have {{index}}, {{index|*}}, {{key}}, or be {{pointer}}"
+        ))),
+        token => unescape(token).map(Token::new).map(Step::Token),
+    }
+}
+
+fn unescape(token: &str) -> Result<String, PatternError> {
+    if !token.contains('~') {
+        return Ok(token.to_owned());
+    }
+    let mut text = String::with_capacity(token.len());
+    let mut chars = token.chars();
+    while let Some(char) = chars.next() {
+        text.push(match char {
+            '~' => match chars.next() {
+                Some('0') => '~',
+                Some('1') => '/',
+                _ => return Err(PatternError(format!("has {token:?}: write ~ as ~0, and / as ~1"))),
+            },
+            char => char,
+        });
+    }
+    Ok(text)
+}
+
+/// The number of an element, as RFC 6901 writes it: no sign, no leading zero.
+fn array_index(token: &str) -> Option<u64> {
+    let digits = token.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && (token == "0" || !token.starts_with('0')))
+        .then(|| token.parse().ok())
+        .flatten()
+}
+
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_says_what_it_takes_and_whether_it_names_a_list() {
+        for (text, list, index, key) in [
+            ("", false, Takes::No, Takes::No),
+            ("/a/b", false, Takes::No, Takes::No),
+            ("/a/*/b", true, Takes::No, Takes::No),
+            ("/a/{index}", false, Takes::Required, Takes::No),
+            ("/a/{index|*}/b", true, Takes::Optional, Takes::No),
+            ("/a/{index}/*", true, Takes::Required, Takes::No),
+            ("/a/{key}", false, Takes::No, Takes::Required),
+            ("/a/{index}/{key}", false, Takes::Required, Takes::Required),
+            ("{pointer}", false, Takes::No, Takes::Required),
+        ] {
+            let pattern = Pattern::parse(text).unwrap();
+            assert_eq!((pattern.is_list(), pattern.index(), pattern.key()), (list, index, key), "{text}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_unescaped() {
+        let parsed = Pattern::parse("/a~1b/~0/~01//x{y}").unwrap();
+        let token = |text: &str| Step::Token(Token::new(text.into()));
+        assert_eq!(parsed.steps(), [token("a/b"), token("~"), token("~1"), token(""), token("x{y}")]);
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_with_what_to_write() {
+        for (text, problem) in [
+            ("a/b", "\"a/b\" must begin with \"/\""),
+            ("/a/~2", "has \"~2\": write ~ as ~0, and / as ~1"),
+            ("/a/~", "has \"~\": write ~ as ~0, and / as ~1"),
+            ("/{pointer}", "has {pointer} as a part: it stands alone"),
+            ("/a/{name}", "has {name}: it can have {index}, {index|*}, {key}, or be {pointer}"),
+            ("/{index}/{index|*}", "has both {index} and {index|*}: use one of them"),
+        ] {
+            assert_eq!(Pattern::parse(text).unwrap_err().to_string(), problem);
+        }
+    }
+
+    #[test]
+    fn an_index_is_written_without_sign_and_leading_zero() {
+        for (token, index) in [("0", Some(0)), ("10", Some(10)), ("01", None), ("-1", None), ("", None), ("+1", None)] {
+            assert_eq!(Token::new(token.into()).index, index, "{token}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Checked steps over JSON text: where a string, a key or a whole value ends.
+//!
+//! Everything that is stepped over is checked against the grammar of RFC 8259, so that what is found later is never
+//! behind a fault. No recursion: the containers that are open are bits of one number, which is what bounds the depth.
+//! Positions are byte offsets; a position that is returned may be the end of the text.
+
+/// How deep arrays and objects may be nested.
+pub(super) const MAX_DEPTH: u32 = u128::BITS;
+
+/// Where a value ends that begins at `pos`; `None` where there is no complete one.
+pub(super) fn value(json: &[u8], mut pos: usize) -> Option<usize> {
+    let mut depth = 0;
+    // One bit a level, the innermost lowest: whether it is an object.
+    let mut objects: u128 = 0;
+    loop {
+        match *json.get(pos)? {
+            open @ (b'{' | b'[') => {
+                if depth == MAX_DEPTH {
+                    return None;
+                }
+                let object = open == b'{';
+                pos = space(json, pos + 1);
+                depth += 1;
+                objects = objects << 1 | u128::from(object);
+                let first = *json.get(pos)?;
+                if object && first != b'}' {
+                    pos = key(json, pos)?.1;
+                    continue;
+                }
+                if !object && first != b']' {
+                    continue;
+                }
+            }
+            _ => pos = scalar(json, pos)?,
+        }
+        // Behind a value: up through what ends here, and on to the next.
+        loop {
+            if depth == 0 {
+                return Some(pos);
+            }
+            pos = space(json, pos);
+            let object = objects & 1 == 1;
+            match (*json.get(pos)?, object) {
+                (b',', true) => {
+                    pos = key(json, space(json, pos + 1))?.1;
+                    break;
+                }
+                (b',', false) => {
+                    pos = space(json, pos + 1);
+                    break;
+                }
+                (b'}', true) | (b']', false) => {
+                    pos += 1;
+                    depth -= 1;
+                    objects >>= 1;
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The end of the key whose opening quote is at `pos`, quote included, and the beginning of its value.
+#[inline]
+pub(super) fn key(json: &[u8], pos: usize) -> Option<(usize, usize)> {
+    if *json.get(pos)? != b'"' {
+        return None;
+    }
+    let end = string(json, pos + 1)?;
+    let colon = space(json, end);
+    (*json.get(colon)? == b':').then(|| (end, space(json, colon + 1)))
+}
+
+/// Over white space.
+#[inline]
+pub(super) fn space(json: &[u8], mut pos: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = json.get(pos) {
+        pos += 1;
+    }
+    pos
+}
+
+#[inline]
+fn scalar(json: &[u8], pos: usize) -> Option<usize> {
+    match *json.get(pos)? {
+        b'"' => string(json, pos + 1),
+        b'-' | b'0'..=b'9' => number(json, pos),
+        b't' => word(json, pos, b"true"),
+        b'f' => word(json, pos, b"false"),
+        b'n' => word(json, pos, b"null"),
+        _ => None,
+    }
+}
+
+fn word(json: &[u8], pos: usize, word: &[u8]) -> Option<usize> {
+    let end = pos + word.len();
+    (json.get(pos..end)? == word).then_some(end)
+}
+
+/// From behind the opening quote to behind the closing one. Eight bytes at a time: most of JSON is strings.
+#[inline]
+fn string(json: &[u8], mut pos: usize) -> Option<usize> {
+    loop {
+        while let Some((word, _)) = json.get(pos..)?.split_first_chunk::<8>() {
+            let stops = stops(u64::from_le_bytes(*word));
+            if stops != 0 {
+                pos += (stops.trailing_zeros() / 8) as usize;
+                break;
+            }
+            pos += 8;
+        }
+        // At a stop, or among the last seven bytes.
+        match *json.get(pos)? {
+            b'"' => return Some(pos + 1),
+            b'\\' => pos = escape(json, pos + 1)?,
+            0..0x20 => return None,
+            _ => pos += 1,
+        }
+    }
+}
+
+/// The high bit of each byte that is a quote, a backslash or a control character. Bytes behind the first of them may be
+/// marked too, by the borrow of the subtraction.
+#[inline]
+fn stops(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let quotes = zeros(word ^ (ONES * b'"' as u64));
+    let backslashes = zeros(word ^ (ONES * b'\\' as u64));
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    (quotes | backslashes | controls) & HIGHS
+}
+
+/// From behind the backslash. Whether surrogates come in pairs is looked at where the string is decoded.
+fn escape(json: &[u8], pos: usize) -> Option<usize> {
+    match *json.get(pos)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(pos + 1),
+        b'u' => {
+            let digits = json.get(pos + 1..pos + 5)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(pos + 5)
+        }
+        _ => None,
+    }
+}
+
+fn number(json: &[u8], mut pos: usize) -> Option<usize> {
+    if json[pos] == b'-' {
+        pos += 1;
+    }
+    pos = match json.get(pos)? {
+        b'0' => pos + 1,
+        _ => digits(json, pos)?,
+    };
+    if json.get(pos) == Some(&b'.') {
+        pos = digits(json, pos + 1)?;
+    }
+    if let Some(b'e' | b'E') = json.get(pos) {
+        pos += 1;
+        if let Some(b'+' | b'-') = json.get(pos) {
+            pos += 1;
+        }
+        pos = digits(json, pos)?;
+    }
+    Some(pos)
+}
+
+/// Over one digit or more.
+fn digits(json: &[u8], from: usize) -> Option<usize> {
+    let mut pos = from;
+    while json.get(pos).is_some_and(u8::is_ascii_digit) {
+        pos += 1;
+    }
+    (pos > from).then_some(pos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What serde_json says of a text that is one value and nothing else.
+    fn is_json(text: &str) -> bool {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    }
+
+    fn is_value(text: &str) -> bool {
+        let start = space(text.as_bytes(), 0);
+        value(text.as_bytes(), start).is_some_and(|end| space(text.as_bytes(), end) == text.len())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn what_is_a_value_is_what_json_says(
+            // Pieces of JSON in any order: valid by chance, and broken in every way.
+            text in r#"([\[\]{},:]|"(a|\\\\|\\"|\\n|\\u00e9|é|\\x|.{6,20})?"|-?(0|1[0-9]{0,3})(\.5?)?([eE][+-]?2?)?|true|false|null|nul| |\n){0,12}"#,
+        ) {
+            prop_assert_eq!(is_value(&text), is_json(&text));
+        }
+
+        #[test]
+        fn a_document_that_is_cut_is_no_value(cut in 0_usize..60) {
+            let text = r#"{"a": [1, {"b": "\u00e9\\ long enough for a word"}, null]}"#;
+            prop_assume!(text.is_char_boundary(cut) && cut < text.len());
+            prop_assert_eq!(value(&text.as_bytes()[..cut], 0), None);
+        }
+    }
+
+    #[test]
+    fn the_depth_is_bounded() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(value(nested(128).as_bytes(), 0), Some(256));
+        assert_eq!(value(nested(129).as_bytes(), 0), None);
+        assert_eq!(value("[".repeat(10_000_000).as_bytes(), 0), None);
+    }
+
+    #[test]
+    fn every_byte_that_ends_a_run_is_seen_at_every_place() {
+        for place in 0..20 {
+            for byte in 0..=255_u8 {
+                let mut text = [b'a'; 21];
+                text[place] = byte;
+                text[20] = b'"';
+                let expected = match byte {
+                    b'"' => Some(place + 1),
+                    b'\\' | 0..0x20 => None,
+                    _ => Some(21),
+                };
+                assert_eq!(string(&text, 0), expected, "{byte} at {place}");
+            }
+        }
+    }
+}

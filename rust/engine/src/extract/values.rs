@@ -1,0 +1,194 @@
+//! The values of a field, in memory that is kept from one extraction to the next.
+
+use std::net::IpAddr;
+
+/// The type of a field's values (`ss_plugin_field_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldType {
+    Uint64,
+    String,
+    /// A duration in nanoseconds.
+    RelTime,
+    /// Nanoseconds since the epoch.
+    AbsTime,
+    Bool,
+    IpAddr,
+    /// The plugin API knows the address of a network, but not the length of its prefix.
+    IpNet,
+}
+
+/// One value. Text and addresses stand among the bytes of their [`Values`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    Number(u64),
+    Bool(bool),
+    /// Ends with a NUL, and has no other.
+    Text {
+        start: usize,
+    },
+    /// 4 or 16 bytes; of a network, its address and how long its prefix is.
+    Address {
+        start: usize,
+        len: u32,
+        prefix: u8,
+    },
+}
+
+/// Where in the payload a value stands; both 0 where it stands nowhere.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub start: u32,
+    pub length: u32,
+}
+
+/// The values of one field, or of several, one after the other; none means that the field is absent.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Values {
+    values: Vec<Value>,
+    places: Vec<Place>,
+    bytes: Vec<u8>,
+}
+
+/// Bytes that are kept for the next event; more is given back.
+const KEPT_BYTES: usize = 64 * 1024;
+
+impl Values {
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.places.clear();
+        self.bytes.clear();
+        self.values.shrink_to(KEPT_BYTES / size_of::<Value>());
+        self.places.shrink_to(KEPT_BYTES / size_of::<Place>());
+        self.bytes.shrink_to(KEPT_BYTES);
+    }
+
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    pub fn as_slice(&self) -> &[Value] {
+        &self.values
+    }
+
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// What texts and addresses stand in.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The text that begins at `start`, without its NUL.
+    pub fn text(&self, start: usize) -> &[u8] {
+        let text = &self.bytes[start..];
+        &text[..memchr::memchr(0, text).unwrap_or(text.len())]
+    }
+
+    pub fn push_number(&mut self, number: u64, place: Place) {
+        self.push(Value::Number(number), place);
+    }
+
+    pub fn push_bool(&mut self, value: bool, place: Place) {
+        self.push(Value::Bool(value), place);
+    }
+
+    /// A text is cut at its first NUL, where the host would end it.
+    pub fn push_text(&mut self, text: &str, place: Place) {
+        let start = self.bytes.len();
+        let text = text.as_bytes();
+        let end = memchr::memchr(0, text).unwrap_or(text.len());
+        self.bytes.extend_from_slice(&text[..end]);
+        self.bytes.push(0);
+        self.push(Value::Text { start }, place);
+    }
+
+    pub fn push_address(&mut self, address: IpAddr, place: Place) {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        self.push_network(address, bits, place);
+    }
+
+    pub fn push_network(&mut self, address: IpAddr, prefix: u8, place: Place) {
+        let start = self.bytes.len();
+        match address {
+            IpAddr::V4(address) => self.bytes.extend_from_slice(&address.octets()),
+            IpAddr::V6(address) => self.bytes.extend_from_slice(&address.octets()),
+        }
+        let len = (self.bytes.len() - start) as u32;
+        self.push(Value::Address { start, len, prefix }, place);
+    }
+
+    /// Adds what another field has.
+    pub fn append(&mut self, other: &Self) {
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.places.extend_from_slice(&other.places);
+        self.values.extend(other.values.iter().map(|&value| match value {
+            Value::Text { start } => Value::Text { start: base + start },
+            Value::Address { start, len, prefix } => Value::Address {
+                start: base + start,
+                len,
+                prefix,
+            },
+            value => value,
+        }));
+    }
+
+    fn push(&mut self, value: Value, place: Place) {
+        self.values.push(value);
+        self.places.push(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(start: u32, length: u32) -> Place {
+        Place { start, length }
+    }
+
+    #[test]
+    fn values_keep_their_order_places_and_bytes() {
+        let mut first = Values::default();
+        first.push_text("one", at(1, 3));
+        first.push_address("10.0.0.1".parse().unwrap(), at(5, 8));
+        let mut all = first.clone();
+        all.push_number(7, Place::default());
+        all.append(&first);
+
+        assert_eq!(all.len(), 5);
+        assert_eq!(all.places(), [at(1, 3), at(5, 8), at(0, 0), at(1, 3), at(5, 8)]);
+        let texts: Vec<_> = all
+            .as_slice()
+            .iter()
+            .map(|value| match *value {
+                Value::Text { start } => String::from_utf8_lossy(all.text(start)).into_owned(),
+                Value::Address { start, len, .. } => format!("{:?}", &all.bytes()[start..start + len as usize]),
+                Value::Number(number) => number.to_string(),
+                Value::Bool(value) => value.to_string(),
+            })
+            .collect();
+        assert_eq!(texts, ["one", "[10, 0, 0, 1]", "7", "one", "[10, 0, 0, 1]"]);
+    }
+
+    #[test]
+    fn a_text_ends_at_its_first_nul() {
+        let mut values = Values::default();
+        values.push_text("a\0b", Place::default());
+        values.push_text("", Place::default());
+        assert_eq!(values.bytes(), b"a\0\0");
+    }
+
+    #[test]
+    fn memory_of_a_large_value_is_given_back() {
+        let mut values = Values::default();
+        values.push_text(&"a".repeat(1 << 20), Place::default());
+        values.clear();
+        assert!(values.is_empty() && values.bytes.capacity() <= KEPT_BYTES);
+    }
+}
