@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from falco_plugin import _config, _fields
 from falco_plugin.errors import PluginError
 
 if TYPE_CHECKING:
@@ -66,12 +68,55 @@ def is_source(plugin: object) -> bool:
     return id(plugin) in _registered_objects or type(plugin) in _registered_classes
 
 
-def check(plugin: object) -> None:
+@dataclass(frozen=True)
+class Capabilities:
+    """What a plugin can do, and what the library says of it."""
+
+    is_source: bool
+    """Whether it is an event source."""
+    fields: list[_fields.Field]
+    """The fields that it extracts."""
+    extract_event_sources: Sequence[str]
+    """The event sources whose events have these fields; none where it is its own, or every one."""
+    config: type | None
+    """The class of its configuration; ``None`` for text."""
+
+
+def check(plugin: Any) -> Capabilities:
     """Raises ``PluginError`` where Falco, or this SDK, would refuse the plugin."""
     for problem in _problems(plugin):
         raise PluginError(problem)
-    if not is_source(plugin):
-        raise PluginError(f"{_called(plugin)} has no capability: define open(self, params) to make it an event source")
+    fields = _fields.of(plugin)
+    source = is_source(plugin)
+    sources = getattr(plugin, "extract_event_sources", ())
+    for problem in _source_problems(plugin, source, fields, sources):
+        raise PluginError(f"{_called(plugin)}{problem}")
+    return Capabilities(source, fields, tuple(sources), _config.declared(type(plugin)))
+
+
+def _source_problems(plugin: Any, is_source: bool, fields: list[_fields.Field], sources: object) -> Iterator[str]:
+    if not is_source and not fields:
+        yield (
+            " has no capability: define open(self, params) to make it an event source, or fields to extract from events"
+        )
+    if isinstance(sources, str) or not isinstance(sources, Sequence):
+        yield f": extract_event_sources must be a tuple of names, not {type(sources).__name__}"
+        return
+    for name in sources:
+        if not isinstance(name, str) or not _EVENT_SOURCE.fullmatch(name) or name in _RESERVED_SOURCES:
+            yield f": extract_event_sources has {name!r}, which is no event source of a plugin"
+    if sources and not fields:
+        yield " has extract_event_sources, but no fields to extract: declare some, or leave it out"
+    if not is_source and not sources and "event_source" in _own_attributes(type(plugin)):
+        yield (
+            f" has an event_source, but no open(self, params) to make its events: define it, or name the sources that "
+            f"its fields are for, as extract_event_sources = ({plugin.event_source!r},)"
+        )
+
+
+def _own_attributes(cls: type) -> set[str]:
+    """Attributes of a class and its bases that are the author's."""
+    return {name for base in cls.__mro__ if base.__module__ != "falco_plugin.plugin" for name in vars(base)}
 
 
 def _problems(plugin: object) -> Iterator[str]:

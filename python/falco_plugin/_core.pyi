@@ -18,6 +18,7 @@ __all__ = [
     "EventWriter",
     "HostLog",
     "IterInstance",
+    "JsonReader",
     "PullInstance",
     "PushEvent",
     "PushInstance",
@@ -84,7 +85,6 @@ class Context:
             TypeError: the callback is not callable.
         """
 
-@final
 class Event:
     """One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). A copy: it can be kept.
 
@@ -115,6 +115,19 @@ class Event:
     @property
     def text(self) -> str:
         """The payload as text; what is not UTF-8 is replaced."""
+
+    @property
+    def type(self) -> int:
+        """The type of plugin events, 322 (``PPME_PLUGINEVENT_E``)."""
+
+    @property
+    def json(self) -> Any:
+        """The payload as JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``. Decoded once, and the
+        same object each time: do not change it. Of duplicate keys the first counts, as for ``json_field``.
+
+        Raises:
+            ValueError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels.
+        """
 
 @final
 class EventBatch:
@@ -616,6 +629,22 @@ class HostLog:
 
     def log(self, level: int, text: str) -> None:
         """Logs with a severity as Python's ``logging`` counts it."""
+
+@final
+class JsonReader:
+    """Reads the values of a ``json_field``, without Python. Not public."""
+
+    def __new__(cls, pointer: str, kind: str, is_list: bool) -> Self: ...
+    @property
+    def index(self) -> str:
+        """``no``, ``optional`` or ``required``."""
+
+    @property
+    def key(self) -> str:
+        """``no``, ``optional`` or ``required``."""
+
+    def read(self, event: Event, index: int | None, key: str | None) -> Any:
+        """The value, or the list of values; ``None`` where there is none."""
 
 def stub() -> bytes:
     """The library in front, before a plugin was put into it. Not public."""

@@ -38,6 +38,38 @@ def describe(error: BaseException, doing: str = "") -> str:
     return f"{text} ({place})" if place else text
 
 
+class FieldFailures:
+    """Failures of fields, each told once for a cause, and its count from time to time: the host asks for every event."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._told: dict[tuple[str, str, str], int] = {}
+
+    def tell(self, field: str, error: BaseException) -> None:
+        """Counts a failure. The first of a cause is logged with its traceback; then every tenth, hundredth, …"""
+        cause = (field, type(error).__name__, _place(error))
+        count = self._counts[cause] = self._counts.get(cause, 0) + 1
+        if count == 1:
+            trace = "".join(traceback.format_exception(error)).rstrip()
+            _log.error("field %s is absent: %s\n%s", field, describe(error, f"field {field}"), trace)
+        elif count == 10 * self._told[cause]:
+            self._tell_count(cause)
+        else:
+            return
+        self._told[cause] = count
+
+    def tell_rest(self) -> None:
+        """Logs the counts that were not told yet."""
+        for cause, count in self._counts.items():
+            if count > self._told[cause]:
+                self._tell_count(cause)
+
+    def _tell_count(self, cause: tuple[str, str, str]) -> None:
+        field, kind, place = cause
+        where = f" ({place})" if place else ""
+        _log.error("field %s was absent %d times: %s%s", field, self._counts[cause], kind, where)
+
+
 def _message(error: BaseException) -> str:
     try:
         return " ".join(str(error).split())

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from falco_plugin import _capabilities, _core, _failure, _log
+from falco_plugin import _capabilities, _config, _core, _failure, _log
 from falco_plugin._loader import Modules
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
@@ -37,13 +37,20 @@ class Runtime:
         self._modules = Modules(archive, library)
         _log.attach(self._modules.package, log)
         try:
-            self._plugin = make(self._modules, entry)
+            self._plugin, capabilities = make(self._modules, entry)
             _log.attach(self._plugin.name, log)
-            self._plugin.config = config
+            declared = capabilities.config
+            self._plugin.config = config if declared is None else _config.parse(config, declared)
             if callable(init := getattr(self._plugin, "init", None)):
                 init()
-            self._open: Any = self._plugin.open
+            self._open: Any = getattr(self._plugin, "open", None)
             self._open_takes_context = takes_context(self._open)
+            self._field_failures = _failure.FieldFailures()
+            self.fields = [
+                (field.name, field.type.kind, field.type.is_list, field.index, field.key, field.source)
+                for field in capabilities.fields
+            ]
+            """As the core takes them."""
         except BaseException:
             # The log stays: the reason is still to be said.
             self._modules.unload()
@@ -90,6 +97,10 @@ class Runtime:
             params.append((param.value, param.desc, param.separator))
         return params
 
+    def field_failed(self, field: str, error: BaseException) -> None:
+        """A field's method raised, or returned what its field cannot be."""
+        self._field_failures.tell(field, error)
+
     def destroy(self) -> None:
         """The last call: the plugin's modules are gone afterwards."""
         try:
@@ -99,9 +110,11 @@ class Runtime:
             # Nobody can be told but the log, which is open until the call returns.
             _failure.report("destroy", error)
         finally:
+            self._field_failures.tell_rest()
             _capabilities.unregister(self._plugin)
             self._modules.unload()
             self._plugin = self._open = None
+            self.fields = []
             _log.detach(self._log)
             _log.forget(self._modules.package)
             for stream in (sys.stdout, sys.stderr):
@@ -113,13 +126,12 @@ class Runtime:
 _INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"
 
 
-def make(modules: Modules, entry: str) -> Any:
-    """The plugin object behind an entry point ``module:name``, checked."""
+def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]:
+    """The plugin object behind an entry point ``module:name``, checked, and what it can do."""
     module, _, name = entry.partition(":")
     factory = getattr(modules.load(module), name)
     plugin = factory()
-    _capabilities.check(plugin)
-    return plugin
+    return plugin, _capabilities.check(plugin)
 
 
 def takes_context(function: Any) -> bool:

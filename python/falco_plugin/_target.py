@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import zipfile
@@ -12,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from falco_plugin import _core, _environment, _library
+from falco_plugin import _config, _core, _environment, _fields, _library
+from falco_plugin._capabilities import Capabilities
 from falco_plugin._failure import describe
 from falco_plugin._loader import Modules
 from falco_plugin._runtime import make
@@ -28,11 +30,30 @@ class TargetError(Exception):
     """What is wrong with a target, in one line. ``__cause__`` is the author's exception, if there is one."""
 
 
+_SOURCING = (
+    "plugin_get_id",
+    "plugin_get_event_source",
+    "plugin_open",
+    "plugin_close",
+    "plugin_next_batch",
+    "plugin_get_progress",
+    "plugin_list_open_params",
+    "plugin_event_to_string",
+)
+_EXTRACTION = (
+    "plugin_get_fields",
+    "plugin_extract_fields",
+    "plugin_get_extract_event_sources",
+    "plugin_get_extract_event_types",
+)
+
+
 @dataclass(frozen=True)
 class Target:
     """A Python target, packed and inspected."""
 
     plugin: Any
+    capabilities: Capabilities
     entry: str
     archive: bytes
 
@@ -47,7 +68,7 @@ class Target:
             libpython = _environment.libpython()
         except FileNotFoundError as problem:
             raise TargetError(str(problem)) from None
-        plugin = self.plugin
+        plugin, capabilities = self.plugin, self.capabilities
         packages, stdlib = _environment.folders()
         return {
             "name": plugin.name,
@@ -56,6 +77,9 @@ class Target:
             "contact": plugin.contact,
             "id": str(plugin.id),
             "event_source": plugin.event_source,
+            "fields": _fields.as_json(capabilities.fields) if capabilities.fields else "",
+            "extract_event_sources": json.dumps(capabilities.extract_event_sources),
+            "schema": _config.schema(capabilities.config) if capabilities.config is not None else "",
             "entry": self.entry,
             "sdk_version": _core.SDK_VERSION,
             "python_version": _environment.python_version(),
@@ -68,13 +92,24 @@ class Target:
 
     def write(self, path: Path) -> None:
         """Writes the plugin library."""
-        own = getattr(type(self.plugin), "list_open_params", None)
-        lists = own is not None and own is not Plugin.list_open_params
-        hidden = frozenset() if lists else frozenset({"plugin_list_open_params"})
         try:
-            _library.write(path, self.manifest(), self.archive, hidden=hidden)
+            _library.write(path, self.manifest(), self.archive, hidden=self._hidden())
         except OSError as problem:
             raise TargetError(f"cannot write {path}: {problem.strerror}") from problem
+
+    def _hidden(self) -> frozenset[str]:
+        """Symbols of capabilities that the plugin lacks: those that exist are what a host goes by."""
+        hidden: set[str] = set()
+        own = getattr(type(self.plugin), "list_open_params", None)
+        if own is None or own is Plugin.list_open_params:
+            hidden.add("plugin_list_open_params")
+        if not self.capabilities.is_source:
+            hidden.update(_SOURCING)
+        if not self.capabilities.fields:
+            hidden.update(_EXTRACTION)
+        if self.capabilities.config is None:
+            hidden.add("plugin_get_init_schema")
+        return frozenset(hidden)
 
 
 def is_library(target: str) -> bool:
@@ -99,12 +134,12 @@ def load(target: str) -> Target:
     try:
         entry = _entry(modules, path, candidates, name)
         try:
-            plugin = make(modules, entry)
+            plugin, capabilities = make(modules, entry)
         except PluginError as problem:
             raise TargetError(f"{location}: {problem}") from None
         except BaseException as error:
             raise TargetError(f"{location}: {entry} fails: {describe(error)}") from error
-        return Target(plugin, entry, archive)
+        return Target(plugin, capabilities, entry, archive)
     finally:
         modules.unload()
 

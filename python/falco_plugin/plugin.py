@@ -40,7 +40,8 @@ class OpenParam:
 
 
 class Plugin:
-    """A Falco plugin (``plugins.Plugin`` of the Go SDK). A subclass that defines ``open`` is an event source.
+    """A Falco plugin (``plugins.Plugin`` of the Go SDK). A subclass that defines ``open`` is an event source, one that
+    declares fields, by :func:`falco_plugin.field` and :func:`falco_plugin.json_field`, extracts them.
 
     ``open(self, params)`` or ``open(self, params, context)`` returns a :class:`falco_plugin.source.Instance`, or an
     iterable of events, an async iterable, or a callable that takes a context and returns one of these, which becomes a
@@ -56,13 +57,17 @@ class Plugin:
     """The plugin's registered id; 999 is for development."""
     event_source: str = "test"
     """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``."""
+    extract_event_sources: Sequence[str] = ()
+    """The event sources whose events have the plugin's fields (``plugin_get_extract_event_sources``), where they are not
+    only its own. None, for a plugin that is no source: those of every plugin."""
     description: str = ""
     """One line; the docstring's first line, if not set."""
     contact: str = ""
     """Where its author can be reached."""
 
-    config: str
-    """The plugin's ``init_config`` of falco.yaml as text; set before :meth:`init`."""
+    config: Any
+    """The plugin's ``init_config`` of falco.yaml; set before :meth:`init`. It is text, unless the subclass annotates it
+    with a dataclass or a ``msgspec.Struct``, as in ``config: Config``: then it is an object of this class."""
 
     if TYPE_CHECKING:
         open: _Open  # declared for subclasses; the base has none

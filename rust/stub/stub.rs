@@ -26,6 +26,13 @@ use text::Text;
 /// The lowest plugin API version that carries each struct field that is read: `log_fn` of the init input came with
 /// Falco 0.38.
 const REQUIRED_API_VERSION: &CStr = c"3.5.0";
+/// The same of a library with fields: their extraction input has `value_offsets` from this version on.
+const REQUIRED_API_VERSION_OF_FIELDS: &CStr = c"3.11.0";
+
+/// The type of plugin events, and how many types there are to name.
+static EVENT_TYPES: [u16; 1] = [322];
+const SCHEMA_NONE: i32 = 0;
+const SCHEMA_JSON: i32 = 1;
 
 const FAILURE: i32 = 1;
 
@@ -402,7 +409,11 @@ fn told(name: &CStr, unreadable: &'static CStr) -> *const c_char {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_required_api_version() -> *const c_char {
-    REQUIRED_API_VERSION.as_ptr()
+    if manifest(c"fields").is_empty() {
+        REQUIRED_API_VERSION.as_ptr()
+    } else {
+        REQUIRED_API_VERSION_OF_FIELDS.as_ptr()
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -434,6 +445,37 @@ pub extern "C" fn plugin_get_version() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_event_source() -> *const c_char {
     told(c"event_source", c"unreadable")
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_fields() -> *const c_char {
+    told(c"fields", c"[{\"name\":\"unreadable.library\",\"type\":\"string\",\"desc\":\"Why init fails\"}]")
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_extract_event_sources() -> *const c_char {
+    told(c"extract_event_sources", c"[]")
+}
+
+/// Always the type of plugin events: a host that is told nothing may hand over events of the system.
+///
+/// # Safety
+/// As the plugin API says: the count is the host's to be written, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_get_extract_event_types(count: *mut u32, _state: *mut State) -> *const u16 {
+    // SAFETY: the caller's promise.
+    unsafe { put(count, EVENT_TYPES.len() as u32) };
+    EVENT_TYPES.as_ptr()
+}
+
+/// # Safety
+/// As the plugin API says: the type is the host's to be written, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_get_init_schema(kind: *mut i32) -> *const c_char {
+    let schema = manifest(c"schema");
+    // SAFETY: the caller's promise.
+    unsafe { put(kind, if schema.is_empty() { SCHEMA_NONE } else { SCHEMA_JSON }) };
+    schema.as_ptr()
 }
 
 #[unsafe(no_mangle)]
@@ -608,6 +650,19 @@ pub unsafe extern "C" fn plugin_event_to_string(state: *mut State, event: *const
         match behind(state) {
             Some((table, inner)) => (table.event_to_string)(inner, event),
             None => ptr::null(),
+        }
+    }
+}
+
+/// # Safety
+/// As the plugin API says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_extract_fields(state: *mut State, event: *const c_void, input: *const c_void) -> i32 {
+    // SAFETY: handles and pointers are passed on as they came.
+    unsafe {
+        match behind(state) {
+            Some((table, inner)) => (table.extract_fields)(inner, event, input),
+            None => FAILURE,
         }
     }
 }

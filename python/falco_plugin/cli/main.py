@@ -49,14 +49,26 @@ def build(context: click.Context, target: str, output: Path | None, python: str 
         if path.is_dir():
             path = path / built.library_name
         built.write(path)
-    plugin = built.plugin
-    click.echo(f"{path}: plugin {plugin.name} {plugin.version}, event source {plugin.event_source}\n")
+    _tell_built(built, path)
+
+
+def _tell_built(built: _target.Target, path: Path) -> None:
+    plugin, capabilities = built.plugin, built.capabilities
+    extracts = capabilities.extract_event_sources
+    sources = [plugin.event_source] if capabilities.is_source else []
+    sources += [name for name in extracts if name not in sources]
+    does = [f"event source {plugin.event_source}"] if capabilities.is_source else []
+    if count := len(capabilities.fields):
+        where = f" for {', '.join(sources)}" if extracts else "" if sources else " for every source"
+        does.append(f"{count} {'field' if count == 1 else 'fields'}{where}")
+    click.echo(f"{path}: plugin {plugin.name} {plugin.version}, {', '.join(does)}\n")
     click.echo("In falco.yaml:\n")
-    click.echo(
-        f"plugins:\n  - name: {plugin.name}\n    library_path: {path.resolve()}\n"
-        f'    init_config: ""\n    open_params: ""\nload_plugins: [{plugin.name}]\n'
-    )
-    click.echo(f"Rules on its events need:\n\n  source: {plugin.event_source}")
+    click.echo(f'plugins:\n  - name: {plugin.name}\n    library_path: {path.resolve()}\n    init_config: ""')
+    if capabilities.is_source:
+        click.echo('    open_params: ""')
+    click.echo(f"load_plugins: [{plugin.name}]\n")
+    shown = "\n  source: ".join(sources or ["the source of the events"])
+    click.echo(f"Rules on its {'events' if capabilities.is_source else 'fields'} need:\n\n  source: {shown}")
 
 
 def _build_with(python: str, target: str, output: Path | None, debug: bool) -> NoReturn:

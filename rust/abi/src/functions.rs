@@ -1,13 +1,12 @@
 //! The functions of the plugin API.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use falco_plugin_api::{
-    ss_plugin_event, ss_plugin_event_input, ss_plugin_init_input, ss_plugin_rc_SS_PLUGIN_EOF as EOF,
+    ss_plugin_event, ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_init_input, ss_plugin_rc_SS_PLUGIN_EOF as EOF,
     ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS,
     ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
 };
@@ -15,6 +14,7 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN, decode};
 use falco_plugin_engine::plugin::Plugin;
 
+use crate::extraction::{Asked, Results};
 use crate::log::{Log, Severity};
 use crate::request::Request;
 use crate::state::{InstanceState, PluginState};
@@ -31,6 +31,7 @@ pub static TABLE: Table = Table {
     get_progress,
     list_open_params,
     event_to_string,
+    extract_fields,
 };
 
 /// Exports the entry of the library in front, [`crate::table::START_SYMBOL`], over a function
@@ -41,7 +42,7 @@ macro_rules! export_start {
         /// # Safety
         /// Called by the library in front only: request and reply are valid during the call.
         #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn falco_plugin_sdk_start_1(
+        pub unsafe extern "C" fn falco_plugin_sdk_start_2(
             request: *const $crate::table::StartRequest,
             reply: *mut $crate::table::StartReply,
         ) {
@@ -76,6 +77,7 @@ pub unsafe fn init(
         log,
         errors,
         texts: Texts::default(),
+        results: Results::default(),
     });
     StartReply {
         table: &raw const TABLE,
@@ -124,7 +126,9 @@ unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, rc: *mut i3
     let opened = guard(|| {
         // SAFETY: NULL or a NUL-terminated string, valid during the call.
         let params = unsafe { from_host(params) };
-        plugin(state)?.open(&params)
+        let plugin = plugin(state)?;
+        plugin.forget();
+        plugin.open(&params)
     });
     match opened {
         Ok(instance) => {
@@ -150,13 +154,17 @@ unsafe extern "C" fn close(state: *mut c_void, instance: *mut c_void) {
     }
     // SAFETY: an instance of `open`, which the host closes once and does not use afterwards.
     let mut instance = unsafe { Box::from_raw(instance.cast::<InstanceState>()) };
+    // SAFETY: NULL, or a state of `init` that was not destroyed.
+    let state = unsafe { state.cast::<PluginState>().as_ref() };
     let closed = guard(|| {
         instance.instance.close();
         drop(instance);
+        if let Some(plugin) = state.and_then(|state| state.plugin.as_ref()) {
+            plugin.forget();
+        }
         Ok(())
     });
-    // SAFETY: NULL, or a state of `init` that was not destroyed.
-    if let (Err(error), Some(state)) = (closed, unsafe { state.cast::<PluginState>().as_ref() }) {
+    if let (Err(error), Some(state)) = (closed, state) {
         state.log.log(Severity::Error, &format!("close: {error}"));
     }
 }
@@ -266,29 +274,10 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
     let (Some(state), Some(input)) = (state, input) else {
         return ptr::null();
     };
-    if input.evt.is_null() {
-        state.errors.set("event_to_string was called without an event");
-        return ptr::null();
-    }
     let text = guard(|| {
-        // SAFETY: the host's event is as long as its length field says, and its source a string or NULL; both are
-        // valid during the call.
-        let (bytes, source): (&[u8], Cow<'_, str>) = unsafe {
-            (
-                std::slice::from_raw_parts(
-                    input.evt.cast::<u8>(),
-                    ptr::read_unaligned(&raw const (*input.evt).len) as usize,
-                ),
-                from_host(input.evtsrc),
-            )
-        };
-        let (timestamp, data) = decode(bytes).ok_or_else(|| Error::text("the event is no plugin event"))?;
-        plugin(state)?.event_to_string(&Event {
-            number: input.evtnum,
-            timestamp,
-            source: &source,
-            data,
-        })
+        // SAFETY: the host's event is valid during the call.
+        let event = unsafe { read_event(input) }?;
+        plugin(state)?.event_to_string(&event)
     });
     match text {
         Ok(text) => state.texts.set(&text),
@@ -297,6 +286,64 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
             ptr::null()
         }
     }
+}
+
+unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, input: *const c_void) -> i32 {
+    // SAFETY: NULL, or a state of `init` that was not destroyed, and the host's event and extraction inputs.
+    let (state, event, input) = unsafe {
+        (
+            state.cast::<PluginState>().as_ref(),
+            event.cast::<ss_plugin_event_input>().as_ref(),
+            input.cast::<ss_plugin_field_extract_input>().as_ref(),
+        )
+    };
+    let Some(input) = input else { return FAILURE };
+    // SAFETY: the host's input is valid during the call.
+    let mut asked = unsafe { Asked::new(input) };
+    // Until all went well no field has a value.
+    asked.set_absent();
+    let (Some(state), Some(event)) = (state, event) else {
+        return FAILURE;
+    };
+    let extracted = guard(|| {
+        let plugin = plugin(state)?;
+        // SAFETY: the host's event is valid during the call.
+        let event = unsafe { read_event(event) }?;
+        state.results.fill(plugin, &event, &mut asked)
+    });
+    match extracted {
+        Ok(()) => SUCCESS,
+        Err(error) => {
+            state.errors.set(&error.to_string());
+            FAILURE
+        }
+    }
+}
+
+/// The event that the host hands back.
+///
+/// # Safety
+/// The host's event is NULL or as long as its length field says, its source NULL or a NUL-terminated string; both live as
+/// long as `'a`.
+unsafe fn read_event(input: &ss_plugin_event_input) -> Result<Event<'_>, Error> {
+    if input.evt.is_null() {
+        return Err(Error::text("the function was called without an event"));
+    }
+    // SAFETY: the caller's promise.
+    let (bytes, source) = unsafe {
+        let len = ptr::read_unaligned(&raw const (*input.evt).len) as usize;
+        (
+            std::slice::from_raw_parts(input.evt.cast::<u8>(), len),
+            from_host(input.evtsrc),
+        )
+    };
+    let (timestamp, data) = decode(bytes).ok_or_else(|| Error::text("the event is no plugin event"))?;
+    Ok(Event {
+        number: input.evtnum,
+        timestamp,
+        source,
+        data,
+    })
 }
 
 fn plugin(state: &PluginState) -> Result<&dyn Plugin, Error> {

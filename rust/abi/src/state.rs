@@ -5,6 +5,7 @@ use std::ffi::CString;
 use falco_plugin_api::ss_plugin_event;
 use falco_plugin_engine::plugin::{Instance, Plugin};
 
+use crate::extraction::Results;
 use crate::log::Log;
 use crate::texts::Texts;
 
@@ -15,6 +16,7 @@ pub(crate) struct PluginState {
     pub(crate) log: Log,
     pub(crate) errors: Texts,
     pub(crate) texts: Texts,
+    pub(crate) results: Results,
 }
 
 /// `ss_instance_t`. Used by one of the host's threads at a time.

@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_void};
 
 /// The one symbol that the SDK's extension module offers to the library in front, a [`Start`]. Its number changes with
 /// every change of this file: where it is missing, library and SDK are of different versions.
-pub const START_SYMBOL: &[u8] = b"falco_plugin_sdk_start_1\0";
+pub const START_SYMBOL: &[u8] = b"falco_plugin_sdk_start_2\0";
 
 /// What the library in front knows when the host initialises it. All of it stays valid until the state is destroyed.
 #[repr(C)]
@@ -52,4 +52,5 @@ pub struct Table {
         unsafe extern "C" fn(state: *mut c_void, instance: *mut c_void, progress_pct: *mut u32) -> *const c_char,
     pub list_open_params: unsafe extern "C" fn(state: *mut c_void, rc: *mut i32) -> *const c_char,
     pub event_to_string: unsafe extern "C" fn(state: *mut c_void, event: *const c_void) -> *const c_char,
+    pub extract_fields: unsafe extern "C" fn(state: *mut c_void, event: *const c_void, input: *const c_void) -> i32,
 }

@@ -12,6 +12,8 @@
 //! | 34 | 4 | plugin id |
 //! | 38 | n | payload |
 
+use std::borrow::Cow;
+
 /// Bytes in front of the payload.
 pub const HEADER_LEN: usize = 38;
 /// Timestamp of an event that has none: the host fills in its own time.
@@ -43,12 +45,12 @@ pub fn header(timestamp: u64, payload_len: u32) -> [u8; HEADER_LEN] {
     header
 }
 
-/// An event as the host hands it back, for `event_to_string`.
-#[derive(Debug, Clone, Copy)]
+/// An event as the host hands it back, for its text and its fields.
+#[derive(Debug, Clone)]
 pub struct Event<'a> {
     pub number: u64,
     pub timestamp: u64,
-    pub source: &'a str,
+    pub source: Cow<'a, str>,
     pub data: &'a [u8],
 }
 

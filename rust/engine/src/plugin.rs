@@ -3,6 +3,7 @@
 use crate::batch::EventBatch;
 use crate::error::Error;
 use crate::event::Event;
+use crate::extract::{Argument, Field, Values};
 
 /// One initialised plugin (`ss_plugin_t`). The host may call it from several threads.
 pub trait Plugin: Send + Sync {
@@ -11,6 +12,16 @@ pub trait Plugin: Send + Sync {
 
     /// The text of an event of this source (`plugin_event_to_string`).
     fn event_to_string(&self, event: &Event<'_>) -> Result<String, Error>;
+
+    /// The fields that it declares; a field's id is its place among them (`plugin_get_fields`).
+    fn fields(&self) -> &[Field];
+
+    /// Adds the values of a field to `into`, none where it is absent (`plugin_extract_fields`). What goes wrong is
+    /// logged: the host does not ask why.
+    fn extract(&self, event: &Event<'_>, field: usize, argument: &Argument<'_>, into: &mut Values);
+
+    /// Forgets what it keeps of the last event: a source was opened or closed, and another event may look the same.
+    fn forget(&self);
 
     /// What `open` can be given (`plugin_list_open_params`).
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error>;

@@ -6,8 +6,10 @@ mod channel;
 mod context;
 mod errors;
 mod event;
+mod fields;
 mod instance;
 mod iter;
+mod json;
 mod log;
 mod options;
 mod plugin;
@@ -35,6 +37,8 @@ mod _core {
     use crate::context::Context;
     #[pymodule_export]
     use crate::event::Event;
+    #[pymodule_export]
+    use crate::fields::JsonReader;
     #[pymodule_export]
     use crate::iter::{AsyncSender, IterInstance, fail, position, send_each};
     #[pymodule_export]

@@ -75,24 +75,30 @@ pub(crate) fn timestamp(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64
     }
 }
 
+/// Nanoseconds since the epoch of an aware datetime.
+pub(crate) fn since_epoch(name: &str, moment: &Bound<'_, PyDateTime>) -> PyResult<u64> {
+    let py = moment.py();
+    if moment.get_tzinfo().is_none() || moment.call_method0("utcoffset")?.is_none() {
+        return Err(PyValueError::new_err(format!(
+            "{name} must not be a naive datetime, whose time zone is unknown: give an aware one, such as \
+             datetime.now(timezone.utc)",
+        )));
+    }
+    let utc = PyTzInfo::utc(py)?;
+    let epoch = PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&utc.to_owned()))?;
+    let delta = moment.sub(epoch)?.cast_into::<PyDelta>()?;
+    let seconds = i128::from(delta.get_days()) * 86_400 + i128::from(delta.get_seconds());
+    let total = (seconds * 1_000_000 + i128::from(delta.get_microseconds())) * 1_000;
+    u64::try_from(total).map_err(|_| {
+        let bound = if total < 0 { "before 1970" } else { "after 2554" };
+        PyValueError::new_err(format!("{name} must not be {bound}, not {moment}"))
+    })
+}
+
 fn nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     let py = value.py();
     if let Ok(moment) = value.cast::<PyDateTime>() {
-        if moment.get_tzinfo().is_none() || moment.call_method0("utcoffset")?.is_none() {
-            return Err(PyValueError::new_err(
-                "a timestamp must not be a naive datetime, whose time zone is unknown: give an aware one, such as \
-                 datetime.now(timezone.utc)",
-            ));
-        }
-        let utc = PyTzInfo::utc(py)?;
-        let epoch = PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&utc.to_owned()))?;
-        let delta = moment.sub(epoch)?.cast_into::<PyDelta>()?;
-        let seconds = i128::from(delta.get_days()) * 86_400 + i128::from(delta.get_seconds());
-        let total = (seconds * 1_000_000 + i128::from(delta.get_microseconds())) * 1_000;
-        return u64::try_from(total).map_err(|_| {
-            let bound = if total < 0 { "before 1970" } else { "after 2554" };
-            PyValueError::new_err(format!("a timestamp must not be {bound}, not {value}"))
-        });
+        return since_epoch("a timestamp", moment);
     }
     if value.is_instance_of::<PyBool>() || !value.is_instance_of::<PyInt>() {
         let hint = if value.is_instance_of::<PyFloat>() {

@@ -1,13 +1,17 @@
 //! A Python plugin object as the engine's `Plugin`.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event as engine;
+use falco_plugin_engine::extract::{Argument, Document, Extractor, Field, Values};
 use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
 use pyo3::prelude::*;
 
 use crate::context::Context;
 use crate::errors::describe;
 use crate::event::Event;
+use crate::fields::{self, Method};
 use crate::instance::PythonInstance;
 use crate::threads;
 
@@ -19,16 +23,54 @@ pub(crate) struct PythonPlugin {
     runtime: Py<PyAny>,
     /// Whether the author defines `event_to_string`.
     own_text: bool,
+    extractor: Extractor,
+    /// Of each field, the method that makes it; none where it is read without Python.
+    methods: Vec<Option<Method>>,
+    /// The last event, for all code that looks at it.
+    event: Mutex<Option<Py<Event>>>,
     _release: threads::Release,
 }
 
 impl PythonPlugin {
     pub(crate) fn new(runtime: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (fields, methods) = fields::from_runtime(runtime)?;
         Ok(Self {
+            extractor: Extractor::new(fields),
+            methods,
+            event: Mutex::default(),
             own_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
             _release: threads::Release,
         })
+    }
+
+    /// The object for the event of a document: one, whatever code asks for it.
+    fn event(&self, py: Python<'_>, event: &engine::Event<'_>, document: &Arc<Document>) -> PyResult<Py<Event>> {
+        let kept = self.kept_event().as_ref().map(|kept| kept.clone_ref(py));
+        if let Some(kept) = kept.filter(|kept| Arc::ptr_eq(kept.get().document(), document)) {
+            return Ok(kept);
+        }
+        // Nothing is locked while Python makes or drops an object: that may run any code.
+        let made = Py::new(py, Event::copy(py, event, document.clone()))?;
+        let before = self.kept_event().replace(made.clone_ref(py));
+        drop(before);
+        Ok(made)
+    }
+
+    fn kept_event(&self) -> MutexGuard<'_, Option<Py<Event>>> {
+        // Only whole events are put in.
+        self.event.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs why a field could not be made, unless that was said before.
+    fn tell(&self, py: Python<'_>, field: &str, error: PyErr) {
+        let told = self
+            .runtime
+            .bind(py)
+            .call_method1("field_failed", (field, error.into_value(py)));
+        if let Err(error) = told {
+            describe(py, field, error);
+        }
     }
 
     /// Runs a call into the author's code; what it raises becomes a text for the host.
@@ -60,9 +102,35 @@ impl Plugin for PythonPlugin {
             return Ok(default_text(event.data));
         }
         self.call("event_to_string", |runtime| {
-            let event = Py::new(runtime.py(), Event::copy(runtime.py(), event))?;
+            let event = self.event(runtime.py(), event, &self.extractor.document(event))?;
             runtime.call_method1("event_to_string", (event,))?.extract()
         })
+    }
+
+    fn fields(&self) -> &[Field] {
+        self.extractor.fields()
+    }
+
+    fn extract(&self, event: &engine::Event<'_>, field: usize, argument: &Argument<'_>, into: &mut Values) {
+        // A failure was told already, and the field is absent.
+        let _ = self.extractor.extract(event, field, argument, into, |document, values| {
+            let Some(method) = &self.methods[field] else {
+                return Ok(());
+            };
+            threads::enter(|py| {
+                self.event(py, event, document)
+                    .and_then(|event| method.call(py, &event, argument, values))
+                    .map_err(|error| self.tell(py, &method.name, error))
+            })
+        });
+    }
+
+    fn forget(&self) {
+        self.extractor.forget();
+        let kept = self.kept_event().take();
+        if kept.is_some() {
+            threads::enter(|_| drop(kept));
+        }
     }
 
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {

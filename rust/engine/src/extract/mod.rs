@@ -3,8 +3,8 @@
 mod document;
 mod json;
 mod pointer;
-mod scan;
-mod text;
+pub mod scan;
+pub mod text;
 mod time;
 mod values;
 
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use document::Document;
 pub use json::JsonReader;
-pub use pointer::{Pattern, PatternError, Takes};
+pub use pointer::{Pattern, PatternError, Takes, array_index};
 pub use values::{FieldType, Place, Value, Values};
 
 use crate::event::Event;

@@ -1,7 +1,5 @@
 //! Patterns of JSON pointers: RFC 6901, with tokens that stand for each element or for a field's argument.
 
-use std::fmt;
-
 /// A pattern such as `/spec/containers/{index|*}/image`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -143,21 +141,11 @@ fn unescape(token: &str) -> Result<String, PatternError> {
 }
 
 /// The number of an element, as RFC 6901 writes it: no sign, no leading zero.
-fn array_index(token: &str) -> Option<u64> {
+pub fn array_index(token: &str) -> Option<u64> {
     let digits = token.bytes().all(|byte| byte.is_ascii_digit());
     (digits && (token == "0" || !token.starts_with('0')))
         .then(|| token.parse().ok())
         .flatten()
-}
-
-impl fmt::Display for Takes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::No => "no",
-            Self::Optional => "optional",
-            Self::Required => "required",
-        })
-    }
 }
 
 #[cfg(test)]

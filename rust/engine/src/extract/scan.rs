@@ -5,10 +5,10 @@
 //! Positions are byte offsets; a position that is returned may be the end of the text.
 
 /// How deep arrays and objects may be nested.
-pub(super) const MAX_DEPTH: u32 = u128::BITS;
+pub const MAX_DEPTH: u32 = u128::BITS;
 
 /// Where a value ends that begins at `pos`; `None` where there is no complete one.
-pub(super) fn value(json: &[u8], mut pos: usize) -> Option<usize> {
+pub fn value(json: &[u8], mut pos: usize) -> Option<usize> {
     let mut depth = 0;
     // One bit a level, the innermost lowest: whether it is an object.
     let mut objects: u128 = 0;
@@ -62,7 +62,7 @@ pub(super) fn value(json: &[u8], mut pos: usize) -> Option<usize> {
 
 /// The end of the key whose opening quote is at `pos`, quote included, and the beginning of its value.
 #[inline]
-pub(super) fn key(json: &[u8], pos: usize) -> Option<(usize, usize)> {
+pub fn key(json: &[u8], pos: usize) -> Option<(usize, usize)> {
     if *json.get(pos)? != b'"' {
         return None;
     }
@@ -73,7 +73,7 @@ pub(super) fn key(json: &[u8], pos: usize) -> Option<(usize, usize)> {
 
 /// Over white space.
 #[inline]
-pub(super) fn space(json: &[u8], mut pos: usize) -> usize {
+pub fn space(json: &[u8], mut pos: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\t' | b'\r') = json.get(pos) {
         pos += 1;
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The string that a JSON string stands for; `None` where it has half of a surrogate pair. `quoted` is its text with
 /// the quotes, already checked against the grammar.
-pub(super) fn decode(quoted: &str) -> Option<Cow<'_, str>> {
+pub fn decode(quoted: &str) -> Option<Cow<'_, str>> {
     let inner = &quoted[1..quoted.len() - 1];
     if inner.contains('\\') {
         serde_json::from_str(quoted).ok().map(Cow::Owned)

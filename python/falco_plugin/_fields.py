@@ -1,0 +1,183 @@
+"""The fields that a plugin declares, checked, and what the library says of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, get_args
+
+from falco_plugin import _core, _types
+from falco_plugin.errors import PluginError
+from falco_plugin.fields import DECLARATION, Declaration, JsonField, Located
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
+_ARGUMENTS: dict[str, type] = {"index": int, "key": str}
+_PROPERTIES = ("hidden", "info", "conversation")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a plugin."""
+
+    declaration: Declaration
+    type: _types.ValueType
+    index: str
+    """``no``, ``optional`` or ``required``."""
+    key: str
+    """The same."""
+    source: _core.JsonReader | Callable[..., Any]
+    """What reads it: of a method, ``(event[, index][, key])``."""
+
+    @property
+    def name(self) -> str:
+        """As rules write it."""
+        return self.declaration.name
+
+    def described(self) -> dict[str, Any]:
+        """As ``plugin_get_fields`` says it."""
+        declaration = self.declaration
+        told: dict[str, Any] = {
+            "name": self.name,
+            "type": self.type.kind,
+            "isList": self.type.is_list,
+            "desc": declaration.desc,
+        }
+        if declaration.display is not None:
+            told["display"] = declaration.display
+        if declaration.add_output:
+            told["addOutput"] = True
+        if properties := [name for name in _PROPERTIES if getattr(declaration, name)]:
+            told["properties"] = properties
+        takes = {"isIndex": self.index != "no", "isKey": self.key != "no"}
+        if any(takes.values()):
+            told["arg"] = {"isRequired": "required" in (self.index, self.key), **takes}
+        return told
+
+
+def of(plugin: object) -> list[Field]:
+    """The fields of a plugin, base classes first, in the order in which they are declared.
+
+    Raises:
+        PluginError: a field cannot be, which is named.
+    """
+    attributes: dict[str, object] = {}
+    for cls in reversed(type(plugin).__mro__):
+        attributes.update(vars(cls))
+    fields: dict[str, Field] = {}
+    for attribute, value in attributes.items():
+        declaration = value.declaration if isinstance(value, JsonField) else getattr(value, DECLARATION, None)
+        if not isinstance(declaration, Declaration):
+            continue
+        try:
+            _check_declaration(declaration)
+            if declaration.name in fields:
+                raise PluginError("it is declared twice")
+            fields[declaration.name] = (
+                _json_field(value) if isinstance(value, JsonField) else _method(plugin, attribute, value, declaration)
+            )
+        except (PluginError, TypeError) as problem:
+            raise PluginError(f"field {declaration.name}: {problem}") from None
+    return list(fields.values())
+
+
+def as_json(fields: list[Field]) -> str:
+    """What ``plugin_get_fields`` returns."""
+    return json.dumps([field.described() for field in fields], ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_declaration(declaration: Declaration) -> None:
+    if not isinstance(declaration.name, str) or not _NAME.fullmatch(declaration.name):
+        raise PluginError(
+            "Falco does not accept this name: it is parts of letters, digits and '_' that begin with a letter, joined by "
+            "dots, such as shop.order.id"
+        )
+    if not isinstance(declaration.desc, str) or not declaration.desc.strip():
+        raise PluginError("desc must say what it means")
+    if not isinstance(declaration.display, str | None):
+        raise PluginError(f"display must be str, not {type(declaration.display).__name__}")
+    for text in (declaration.desc, declaration.display or ""):
+        if "\0" in text:
+            raise PluginError("desc and display must not contain NUL")
+
+
+def _json_field(value: JsonField[Any]) -> Field:
+    return Field(value.declaration, value.type, value.reader.index, value.reader.key, value.reader)
+
+
+def _method(plugin: object, attribute: str, function: object, declaration: Declaration) -> Field:
+    if not isinstance(function, FunctionType):
+        raise PluginError(f"@field is for methods, not for {type(function).__name__}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise PluginError(f"{attribute} must be a plain method that returns the value, not async and no generator")
+    signature = _signature(function)
+    _, *parameters = signature.parameters.values()
+    if not parameters:
+        raise PluginError(f"{attribute} must take the event: def {attribute}(self, event) -> …")
+    arguments = dict(_arguments(function, parameters[1:]))
+    if signature.return_annotation is inspect.Signature.empty:
+        raise PluginError(f"{attribute} must say what it returns, such as def {attribute}(self, event) -> str")
+    returned = _types.of_value(_resolved(function, signature.return_annotation), Located)
+    return Field(
+        declaration,
+        returned,
+        arguments.get("index", "no"),
+        arguments.get("key", "no"),
+        _called(getattr(plugin, attribute), parameters[1:]),
+    )
+
+
+def _signature(function: FunctionType) -> inspect.Signature:
+    # The annotation of the event may be known to type checkers only.
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def _arguments(function: FunctionType, parameters: list[inspect.Parameter]) -> Iterator[tuple[str, str]]:
+    for parameter in parameters:
+        kind = _ARGUMENTS.get(parameter.name)
+        if kind is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise PluginError(
+                f"its parameter {parameter.name!r} is neither index nor key: the argument in brackets comes as "
+                "index: int, or as key: str"
+            )
+        if parameter.default not in (parameter.empty, None):
+            raise PluginError(f"the default of {parameter.name} must be None, for an argument that may be left out")
+        if parameter.annotation is not parameter.empty:
+            annotation = _resolved(function, parameter.annotation)
+            if kind not in (get_args(annotation) or (annotation,)):
+                raise PluginError(
+                    f"{parameter.name} must be {kind.__name__} or {kind.__name__} | None, not {_types.name(annotation)}"
+                )
+        yield parameter.name, "required" if parameter.default is parameter.empty else "optional"
+
+
+def _resolved(function: FunctionType, annotation: Any) -> Any:
+    """One annotation, which may be a string."""
+    text = getattr(annotation, "__forward_arg__", annotation)
+    if not isinstance(text, str):
+        return annotation
+    try:
+        return eval(text, function.__globals__)  # noqa: S307 - the author's own annotation
+    except Exception as problem:
+        raise PluginError(
+            f"the annotation {text!r} cannot be read ({type(problem).__name__}: {problem}): import what it names at run "
+            "time, not only for type checkers"
+        ) from None
+
+
+def _called(method: Callable[..., Any], parameters: list[inspect.Parameter]) -> Callable[..., Any]:
+    """The method as the core calls it: all by position, index before key."""
+    names = [parameter.name for parameter in parameters]
+    if names == sorted(names) and not any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters):
+        return method
+    if len(names) == 1:
+        return lambda event, argument: method(event, **{names[0]: argument})
+    return lambda event, index, key: method(event, index=index, key=key)

@@ -1,0 +1,76 @@
+"""The types of fields: annotations of Python as types of the plugin API."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, Union, get_args, get_origin
+
+_KINDS: dict[frozenset[type], tuple[str, str]] = {
+    frozenset({str}): ("string", "str"),
+    frozenset({int}): ("uint64", "int"),
+    frozenset({bool}): ("bool", "bool"),
+    frozenset({datetime}): ("abstime", "datetime"),
+    frozenset({timedelta}): ("reltime", "timedelta"),
+    frozenset({IPv4Address, IPv6Address}): ("ipaddr", "IPv4Address | IPv6Address"),
+    frozenset({IPv4Network, IPv6Network}): ("ipnet", "IPv4Network | IPv6Network"),
+}
+WHOLE = frozenset(_KINDS)
+"""The classes of each type, where all are named."""
+_POSSIBLE = f"{', '.join(name for _, name in _KINDS.values())}, or a list of one of them"
+_HINTS = {float: " (Falco has no floats: use str or int)", bytes: " (decode it: use str)"}
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """The type of a field's values."""
+
+    kind: str
+    """As the plugin API names it."""
+    is_list: bool
+    name: str
+    """As Python writes it."""
+    classes: frozenset[type]
+    """The classes of one value."""
+
+
+def of_value(annotation: Any, wrapper: Any = None) -> ValueType:
+    """The type behind an annotation such as ``list[str] | None``. ``wrapper[T]`` counts as T.
+
+    Raises:
+        TypeError: there is none.
+    """
+    members = [member for member in _members(annotation, wrapper) if member is not types.NoneType]
+    is_list = len(members) == 1 and get_origin(members[0]) is list
+    if is_list:
+        members = _members(*get_args(members[0]), wrapper)
+    classes = frozenset(members)
+    for whole, (kind, python_name) in _KINDS.items():
+        if classes and classes <= whole:
+            return ValueType(kind, is_list, f"list[{python_name}]" if is_list else python_name, classes)
+    hint = next((hint for kind, hint in _HINTS.items() if kind in classes), "")
+    raise TypeError(f"{name(annotation)} is no type of a field{hint}; it can be {_POSSIBLE}")
+
+
+def _members(annotation: Any, wrapper: Any) -> list[Any]:
+    """The parts of a union."""
+    if annotation is None:
+        return [types.NoneType]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [member for part in get_args(annotation) for member in _members(part, wrapper)]
+    if wrapper is not None and get_origin(annotation) is wrapper:
+        return _members(*get_args(annotation), wrapper)
+    return [annotation]
+
+
+def name(annotation: Any) -> str:
+    """An annotation as somebody would write it."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " | ".join(name(part) for part in get_args(annotation))
+    if get_origin(annotation) is list:
+        return f"list[{', '.join(name(part) for part in get_args(annotation))}]"
+    return str(annotation)

@@ -1,0 +1,242 @@
+"""Fields: what Falco's rules are written on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, overload
+
+from falco_plugin import _types
+from falco_plugin._core import Event, JsonReader
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+__all__ = ["JsonField", "Located", "field", "json_field"]
+
+V_co = TypeVar("V_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Located(Generic[V_co]):
+    """A value of a field's method, and where it stands in the event (``ss_plugin_extract_value_offsets``)."""
+
+    value: V_co
+    """The value."""
+    start: int
+    """Its first byte, counted in ``event.data``."""
+    length: int
+    """Its length in bytes."""
+
+
+_Scalar: TypeAlias = str | int | datetime | timedelta | IPv4Address | IPv6Address | IPv4Network | IPv6Network
+_List: TypeAlias = (
+    list[str]
+    | list[int]
+    | list[bool]
+    | list[datetime]
+    | list[timedelta]
+    | list[IPv4Address]
+    | list[IPv6Address]
+    | list[IPv4Address | IPv6Address]
+    | list[IPv4Network]
+    | list[IPv6Network]
+    | list[IPv4Network | IPv6Network]
+)
+_LocatedList: TypeAlias = (
+    list[Located[str]]
+    | list[Located[int]]
+    | list[Located[bool]]
+    | list[Located[datetime]]
+    | list[Located[timedelta]]
+    | list[Located[IPv4Address]]
+    | list[Located[IPv6Address]]
+    | list[Located[IPv4Address | IPv6Address]]
+    | list[Located[IPv4Network]]
+    | list[Located[IPv6Network]]
+    | list[Located[IPv4Network | IPv6Network]]
+)
+_Value: TypeAlias = _Scalar | _List | Located[_Scalar] | _LocatedList | None
+
+
+class _Plain(Protocol):
+    def __call__(self, plugin: Any, event: Event, /) -> _Value: ...
+
+
+class _Index(Protocol):
+    def __call__(self, plugin: Any, event: Event, /, *, index: int) -> _Value: ...
+
+
+class _Key(Protocol):
+    def __call__(self, plugin: Any, event: Event, /, *, key: str) -> _Value: ...
+
+
+class _Both(Protocol):
+    def __call__(self, plugin: Any, event: Event, /, *, index: int | None, key: str | None) -> _Value: ...
+
+
+_Method = TypeVar("_Method", bound=_Plain | _Index | _Key | _Both)
+_T = TypeVar("_T", bound=_Scalar | _List)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a field is called and how it is shown, as ``plugin_get_fields`` tells it."""
+
+    name: str
+    desc: str
+    display: str | None
+    add_output: bool
+    hidden: bool
+    info: bool
+    conversation: bool
+
+
+DECLARATION = "__falco_field__"
+"""The attribute of a method that holds its declaration."""
+
+
+def field(
+    name: str,
+    *,
+    desc: str,
+    display: str | None = None,
+    add_output: bool = False,
+    hidden: bool = False,
+    info: bool = False,
+    conversation: bool = False,
+) -> Callable[[_Method], _Method]:
+    """Makes a method the field ``name`` of rules (``plugin_extract_fields``); it stays the method that it was.
+
+    The method is ``(self, event)``, and may have ``index: int`` and ``key: str``, the argument in
+    ``name[argument]``: without default it is required, with ``= None`` optional. With both, an argument that is a number
+    is given as both, and any other as key; so both allow ``None``.
+
+    Its annotation is the field's type: ``str``, ``int`` (0 to 2**64 - 1), ``bool``, ``datetime`` (aware), ``timedelta``
+    (0 or more), ``IPv4Address | IPv6Address``, ``IPv4Network | IPv6Network`` (rules see its address alone), or a ``list``
+    of one of them; each may be :class:`Located`. ``None`` and an empty list mean that the field is absent.
+
+    It must be pure, the same for the same event and argument: values are kept for the event, so that it is called once
+    for any number of rules, at any time, on any thread, and also where no source is open. What it raises is logged once
+    for each cause, and counted; the field is then absent.
+
+    Args:
+        name: as rules write it: parts that begin with a letter, joined by dots, such as ``"shop.order.id"``.
+        desc: what it means.
+        display: how a user interface calls it.
+        add_output: Falco adds it to the output of all rules.
+        hidden: it is not listed.
+        info: it is a short description of the whole event.
+        conversation: it is one end of a conversation.
+    """
+    declaration = Declaration(name, desc, display, add_output, hidden, info, conversation)
+
+    def declare(method: _Method) -> _Method:
+        try:
+            setattr(method, DECLARATION, declaration)
+        except AttributeError:
+            raise TypeError(f"field {name}: @field is for methods, not for {type(method).__name__}") from None
+        return method
+
+    return declare
+
+
+class JsonField(Generic[_T]):
+    """A field that :func:`json_field` made. Called with an event it gives the field's value."""
+
+    def __init__(self, declaration: Declaration, pointer: str, type: Any) -> None:
+        self.declaration = declaration
+        try:
+            self.type = _types.of_value(type)
+            if self.type.classes not in _types.WHOLE:
+                raise TypeError(f"{_types.name(type)} alone is no type of a json_field: use {self.type.name}")
+            self.reader = JsonReader(pointer, self.type.kind, self.type.is_list)
+        except (TypeError, ValueError) as problem:
+            raise type_of(problem)(f"field {declaration.name}: {problem}") from None
+
+    def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> _T | None:
+        """The value for an event and, where the pointer takes one, an argument; ``None`` where it is absent.
+
+        Raises:
+            TypeError: an argument is missing, or is one that the pointer does not take.
+        """
+        return self.reader.read(event, index, key)
+
+
+def type_of(problem: Exception) -> type[Exception]:
+    """The class of a problem, to raise it with more in its text."""
+    return TypeError if isinstance(problem, TypeError) else ValueError
+
+
+@overload
+def json_field(
+    name: str,
+    pointer: str,
+    *,
+    desc: str,
+    display: str | None = None,
+    add_output: bool = False,
+    hidden: bool = False,
+    info: bool = False,
+    conversation: bool = False,
+) -> JsonField[str]: ...
+
+
+@overload
+def json_field(
+    name: str,
+    pointer: str,
+    *,
+    type: TypeForm[_T],
+    desc: str,
+    display: str | None = None,
+    add_output: bool = False,
+    hidden: bool = False,
+    info: bool = False,
+    conversation: bool = False,
+) -> JsonField[_T]: ...
+
+
+def json_field(
+    name: str,
+    pointer: str,
+    *,
+    type: Any = str,
+    desc: str,
+    display: str | None = None,
+    add_output: bool = False,
+    hidden: bool = False,
+    info: bool = False,
+    conversation: bool = False,
+) -> JsonField[Any]:
+    """A field ``name`` that is read out of JSON payloads in Rust: no Python is called for it.
+
+    The pointer is one of RFC 6901, ``/user/name``, in which a token may be ``*`` for each element of an array,
+    ``{index}`` or ``{key}`` for the field's argument, or ``{index|*}``: the element that the argument names, or each where
+    there is none. The whole pointer may be ``{pointer}``: then the argument is the pointer. With a ``*`` the type is a
+    ``list``, and elements without a value are left out.
+
+    How JSON becomes a value: strings, numbers and booleans are ``str``, as the JSON has them, objects and arrays too, as
+    compact JSON; an integer is ``int``, a boolean ``bool``; a time of RFC 3339 or a number of seconds since the epoch is
+    ``datetime``; a number of seconds ``timedelta``; strings are addresses and networks. ``null``, and what does not fit,
+    is absent. Of duplicate keys the first counts.
+
+    Args:
+        name: as rules write it, such as ``"shop.order.id"``.
+        pointer: where the value stands.
+        type: ``str``, ``int``, ``bool``, ``datetime``, ``timedelta``, ``IPv4Address | IPv6Address``,
+            ``IPv4Network | IPv6Network``, or a ``list`` of one of them.
+        desc: what it means.
+        display: how a user interface calls it.
+        add_output: Falco adds it to the output of all rules.
+        hidden: it is not listed.
+        info: it is a short description of the whole event.
+        conversation: it is one end of a conversation.
+
+    Raises:
+        TypeError: the type is none of these.
+        ValueError: the pointer is none, or pointer and type do not fit.
+    """
+    return JsonField(Declaration(name, desc, display, add_output, hidden, info, conversation), pointer, type)

@@ -1,0 +1,233 @@
+//! What the host asks of fields, and the memory in which it reads their values.
+
+use std::ffi::{CStr, c_char};
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use falco_plugin_api::{
+    ss_plugin_byte_buffer, ss_plugin_extract_field, ss_plugin_extract_field__bindgen_ty_1 as Pointer,
+    ss_plugin_extract_value_offsets, ss_plugin_field_extract_input,
+};
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event::{Event, HEADER_LEN};
+use falco_plugin_engine::extract::{Argument, Field, Place, Takes, Value, Values, array_index};
+use falco_plugin_engine::plugin::Plugin;
+
+/// The fields of one call.
+pub(crate) struct Asked<'a> {
+    fields: &'a mut [ss_plugin_extract_field],
+    /// Where the host wants to know the places of the values too.
+    places: Option<&'a mut ss_plugin_extract_value_offsets>,
+}
+
+impl<'a> Asked<'a> {
+    /// # Safety
+    /// All of the input is valid during `'a`, and nobody else uses it. It has all members that plugin API 3.11 knows,
+    /// which a library with fields requires.
+    pub(crate) unsafe fn new(input: &'a ss_plugin_field_extract_input) -> Self {
+        let count = input.num_fields as usize;
+        // SAFETY: the caller's promise. Of several fields only the first place is used by some hosts and an array by
+        // others, so that it is read for one field only.
+        unsafe {
+            Self {
+                fields: if input.fields.is_null() {
+                    &mut []
+                } else {
+                    std::slice::from_raw_parts_mut(input.fields, count)
+                },
+                places: if count == 1 { input.value_offsets.as_mut() } else { None },
+            }
+        }
+    }
+
+    pub(crate) fn set_absent(&mut self) {
+        for field in &mut *self.fields {
+            field.res = Pointer { u64_: ptr::null_mut() };
+            field.res_len = 0;
+        }
+    }
+}
+
+/// The values of each thread's last call: valid until the same thread asks again, whatever other threads do.
+#[derive(Default)]
+pub(crate) struct Results(Mutex<Vec<(usize, Box<Memory>)>>);
+
+/// The values of one call, as the host reads them.
+#[derive(Default)]
+struct Memory {
+    values: Values,
+    /// How many of the values each field has.
+    counts: Vec<usize>,
+    numbers: Vec<u64>,
+    bools: Vec<u32>,
+    texts: Vec<*const c_char>,
+    buffers: Vec<ss_plugin_byte_buffer>,
+    starts: Vec<u32>,
+    lengths: Vec<u32>,
+}
+
+/// Values whose memory is kept for the next call; more is given back.
+const KEPT_VALUES: usize = 1024;
+
+impl Results {
+    /// Extracts what is asked, and leaves the values here.
+    pub(crate) fn fill(&self, plugin: &dyn Plugin, event: &Event<'_>, asked: &mut Asked<'_>) -> Result<(), Error> {
+        let thread = current_thread();
+        // Taken out: the plugin's code runs meanwhile, on this and on other threads.
+        let mut memory = self.take(thread);
+        memory.clear();
+        let extracted = asked.fields.iter().try_for_each(|field| {
+            let before = memory.values.len();
+            // SAFETY: the host's field, valid during the call.
+            unsafe { extract(plugin, event, field, &mut memory.values)? };
+            memory.counts.push(memory.values.len() - before);
+            Ok(())
+        });
+        if extracted.is_ok() {
+            memory.hand_over(asked);
+        }
+        self.lock().push((thread, memory));
+        extracted
+    }
+
+    fn take(&self, thread: usize) -> Box<Memory> {
+        let mut held = self.lock();
+        let found = held.iter().position(|(owner, _)| *owner == thread);
+        found.map_or_else(Box::default, |index| held.swap_remove(index).1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Box<Memory>)>> {
+        // Only whole memories are put in.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What tells threads apart: the address of something that each has one of.
+fn current_thread() -> usize {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.with(|mark| ptr::from_ref(mark).addr())
+}
+
+/// # Safety
+/// The field's argument is valid during the call.
+unsafe fn extract(
+    plugin: &dyn Plugin,
+    event: &Event<'_>,
+    asked: &ss_plugin_extract_field,
+    into: &mut Values,
+) -> Result<(), Error> {
+    let id = asked.field_id as usize;
+    let field = plugin
+        .fields()
+        .get(id)
+        .ok_or_else(|| Error::text(format!("there is no field with id {id}")))?;
+    // SAFETY: the caller's promise.
+    let key = unsafe { key(field, asked) };
+    let argument = Argument {
+        index: index(field, asked, key),
+        key,
+    };
+    plugin.extract(event, id, &argument, into);
+    Ok(())
+}
+
+/// # Safety
+/// The field's argument is NULL or a NUL-terminated string during `'a`.
+unsafe fn key<'a>(field: &Field, asked: &'a ss_plugin_extract_field) -> Option<&'a str> {
+    if field.key == Takes::No || asked.arg_present == 0 || asked.arg_key.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL, so a string by the caller's promise. Rules are UTF-8.
+    unsafe { CStr::from_ptr(asked.arg_key) }.to_str().ok()
+}
+
+/// Of a field that takes both, the index is the key where that is a number: hosts differ in what they leave in
+/// `arg_index` where it is none.
+fn index(field: &Field, asked: &ss_plugin_extract_field, key: Option<&str>) -> Option<u64> {
+    match (field.index, key) {
+        (Takes::No, _) => None,
+        (_, Some(key)) => array_index(key),
+        (_, None) => (asked.arg_present != 0).then_some(asked.arg_index),
+    }
+}
+
+impl Memory {
+    fn clear(&mut self) {
+        self.values.clear();
+        self.counts.clear();
+        self.numbers.clear();
+        self.bools.clear();
+        self.texts.clear();
+        self.buffers.clear();
+        self.starts.clear();
+        self.lengths.clear();
+        self.numbers.shrink_to(KEPT_VALUES);
+        self.bools.shrink_to(KEPT_VALUES);
+        self.texts.shrink_to(KEPT_VALUES);
+        self.buffers.shrink_to(KEPT_VALUES);
+        self.starts.shrink_to(KEPT_VALUES);
+        self.lengths.shrink_to(KEPT_VALUES);
+    }
+
+    /// Lays the values out as the host reads them and tells it where. Nothing is added to the memory afterwards, so
+    /// that pointers into it stay good until it is cleared.
+    fn hand_over(&mut self, asked: &mut Asked<'_>) {
+        let bytes = self.values.bytes().as_ptr();
+        for value in self.values.as_slice() {
+            match *value {
+                Value::Number(number) => self.numbers.push(number),
+                Value::Bool(value) => self.bools.push(value.into()),
+                Value::Text { start } => self.texts.push(bytes.wrapping_add(start).cast()),
+                Value::Address { start, len, .. } => self.buffers.push(ss_plugin_byte_buffer {
+                    len,
+                    ptr: bytes.wrapping_add(start).cast(),
+                }),
+            }
+        }
+        // A field's values are all of one type, and stand in its array behind those of the fields before it.
+        let mut numbers = self.numbers.as_mut_ptr();
+        let mut bools = self.bools.as_mut_ptr();
+        let mut texts = self.texts.as_mut_ptr();
+        let mut buffers = self.buffers.as_mut_ptr();
+        let mut values = self.values.as_slice();
+        for (field, &count) in asked.fields.iter_mut().zip(&self.counts) {
+            let (own, rest) = values.split_at(count);
+            values = rest;
+            let Some(first) = own.first() else { continue };
+            field.res_len = count as u64;
+            field.res = match first {
+                Value::Number(_) => Pointer {
+                    u64_: take(&mut numbers, count),
+                },
+                Value::Bool(_) => Pointer {
+                    boolean: take(&mut bools, count),
+                },
+                Value::Text { .. } => Pointer {
+                    str_: take(&mut texts, count),
+                },
+                Value::Address { .. } => Pointer {
+                    buf: take(&mut buffers, count),
+                },
+            };
+        }
+        if let Some(places) = asked.places.as_mut().filter(|_| !self.values.is_empty()) {
+            for &place in self.values.places() {
+                self.starts.push(if place == Place::default() {
+                    0
+                } else {
+                    place.start.saturating_add(HEADER_LEN as u32)
+                });
+                self.lengths.push(place.length);
+            }
+            places.start = self.starts.as_mut_ptr();
+            places.length = self.lengths.as_mut_ptr();
+        }
+    }
+}
+
+/// Where the next `count` of an array begin.
+fn take<T>(next: &mut *mut T, count: usize) -> *mut T {
+    let place = *next;
+    *next = next.wrapping_add(count);
+    place
+}
