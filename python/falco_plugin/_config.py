@@ -100,7 +100,7 @@ def declared(cls: type) -> type | None:
         raise PluginError(
             f"{where}: its annotation cannot be evaluated ({error}): name a class that its module has at run time"
         ) from None
-    if annotation in (str, Any):
+    if annotation is str or annotation is Any:
         return None
     if _is_config_class(annotation):
         return annotation
@@ -317,10 +317,9 @@ class _Reader:
         if not fitting:
             self._wrong(path, f"expected {_called(options)}, got {_NAMES[type(value)]}")
             return value
-        # An int is read as int where it could be float too.
-        match option := min(fitting, key=lambda option: len(_json_kinds(option))):
+        match option := min(fitting, key=_preference):
             case mi.LiteralType() | mi.EnumType():
-                if not _is_one_of(value, _allowed(option)):
+                if not any(_is_one_of(value, _allowed(other)) for other in fitting):
                     self._wrong(path, f"expected {_called(options)}")
                 return value
             case mi.StructType() if len(fitting) > 1:
@@ -356,7 +355,7 @@ class _Reader:
                 made[name] = self.read(field.type, value[name], _join(path, name))
             elif field.required:
                 self._wrong(_join(path, name), "required")
-        known = ", ".join(field.encode_name for field in fields)
+        known = ", ".join(field.encode_name for field in fields) or "none"
         for name in value:
             if name not in made:
                 self._wrong(_join(path, name), f"unknown key (known: {known})")
@@ -430,8 +429,20 @@ def _options(expected: mi.Type) -> Iterator[mi.Type]:
             yield expected
 
 
-def _allowed(option: mi.LiteralType | mi.EnumType) -> list[Any]:
-    return [*option.values] if isinstance(option, mi.LiteralType) else [member.value for member in option.cls]
+def _preference(option: mi.Type) -> int:
+    """Which of several types msgspec reads a value into."""
+    order = (mi.AnyType, mi.IntType, mi.StrType, mi.LiteralType, mi.EnumType, mi.FloatType)
+    return order.index(type(option)) if type(option) in order else len(order)
+
+
+def _allowed(option: mi.Type) -> Sequence[Any]:
+    match option:
+        case mi.LiteralType():
+            return option.values
+        case mi.EnumType():
+            return [member.value for member in option.cls]
+        case _:
+            return ()
 
 
 def _is_one_of(value: Any, allowed: Sequence[Any]) -> bool:
@@ -440,19 +451,17 @@ def _is_one_of(value: Any, allowed: Sequence[Any]) -> bool:
 
 
 def _json_kinds(option: mi.Type) -> Collection[type]:
-    if isinstance(option, mi.LiteralType | mi.EnumType):
-        return {type(value) for value in _allowed(option)}
-    return _KINDS[type(option)].json
+    kind = _KINDS.get(type(option))
+    return kind.json if kind else {type(value) for value in _allowed(option)}
 
 
 def _called(options: Sequence[mi.Type]) -> str:
     """What is expected, such as "int, str or null"."""
     names: dict[str, None] = {}
     for option in options:
-        if isinstance(option, mi.LiteralType | mi.EnumType):
-            names.update(dict.fromkeys(json.dumps(value, ensure_ascii=False) for value in _allowed(option)))
-        else:
-            names[_KINDS[type(option)].called] = None
+        kind = _KINDS.get(type(option))
+        called = [kind.called] if kind else [json.dumps(value, ensure_ascii=False) for value in _allowed(option)]
+        names.update(dict.fromkeys(called))
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 

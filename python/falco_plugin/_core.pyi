@@ -122,8 +122,10 @@ class Event:
 
     @property
     def json(self) -> Any:
-        """The payload as JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``. Decoded once, and the
-        same object each time: do not change it. Of duplicate keys the first counts, as for ``json_field``.
+        """The payload as JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
+
+        Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
+        ``json_field``.
 
         Raises:
             ValueError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels.

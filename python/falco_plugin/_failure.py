@@ -39,7 +39,7 @@ def describe(error: BaseException, doing: str = "") -> str:
 
 
 class FieldFailures:
-    """Failures of fields, each told once for a cause, and its count from time to time: the host asks for every event."""
+    """Failures of fields. The host asks for every event: each cause is told once, and its count from time to time."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str], int] = {}

@@ -93,8 +93,8 @@ def as_json(fields: list[Field]) -> str:
 def _check_declaration(declaration: Declaration) -> None:
     if not isinstance(declaration.name, str) or not _NAME.fullmatch(declaration.name):
         raise PluginError(
-            "Falco does not accept this name: it is parts of letters, digits and '_' that begin with a letter, joined by "
-            "dots, such as shop.order.id"
+            "Falco does not accept this name: it is parts of letters, digits and '_' that begin with a letter, joined "
+            "by dots, such as shop.order.id"
         )
     if not isinstance(declaration.desc, str) or not declaration.desc.strip():
         raise PluginError("desc must say what it means")
@@ -168,8 +168,8 @@ def _resolved(function: FunctionType, annotation: Any) -> Any:
         return eval(text, function.__globals__)  # noqa: S307 - the author's own annotation
     except Exception as problem:
         raise PluginError(
-            f"the annotation {text!r} cannot be read ({type(problem).__name__}: {problem}): import what it names at run "
-            "time, not only for type checkers"
+            f"the annotation {text!r} cannot be read ({type(problem).__name__}: {problem}): import what it names at "
+            "run time, not only for type checkers"
         ) from None
 
 
@@ -178,6 +178,8 @@ def _called(method: Callable[..., Any], parameters: list[inspect.Parameter]) -> 
     names = [parameter.name for parameter in parameters]
     if names == sorted(names) and not any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters):
         return method
-    if len(names) == 1:
-        return lambda event, argument: method(event, **{names[0]: argument})
-    return lambda event, index, key: method(event, index=index, key=key)
+
+    def by_name(event: _core.Event, *arguments: Any) -> Any:
+        return method(event, **dict(zip(sorted(names), arguments, strict=True)))
+
+    return by_name

@@ -45,7 +45,7 @@ def of_value(annotation: Any, wrapper: Any = None) -> ValueType:
     members = [member for member in _members(annotation, wrapper) if member is not types.NoneType]
     is_list = len(members) == 1 and get_origin(members[0]) is list
     if is_list:
-        members = _members(*get_args(members[0]), wrapper)
+        members = [member for part in get_args(members[0]) for member in _members(part, wrapper)]
     classes = frozenset(members)
     for whole, (kind, python_name) in _KINDS.items():
         if classes and classes <= whole:
@@ -55,13 +55,11 @@ def of_value(annotation: Any, wrapper: Any = None) -> ValueType:
 
 
 def _members(annotation: Any, wrapper: Any) -> list[Any]:
-    """The parts of a union."""
+    """The parts of a union, without their wrapper."""
     if annotation is None:
         return [types.NoneType]
-    if get_origin(annotation) in (Union, types.UnionType):
+    if get_origin(annotation) in (Union, types.UnionType) or (wrapper and get_origin(annotation) is wrapper):
         return [member for part in get_args(annotation) for member in _members(part, wrapper)]
-    if wrapper is not None and get_origin(annotation) is wrapper:
-        return _members(*get_args(annotation), wrapper)
     return [annotation]
 
 

@@ -110,17 +110,17 @@ def field(
 ) -> Callable[[_Method], _Method]:
     """Makes a method the field ``name`` of rules (``plugin_extract_fields``); it stays the method that it was.
 
-    The method is ``(self, event)``, and may have ``index: int`` and ``key: str``, the argument in
-    ``name[argument]``: without default it is required, with ``= None`` optional. With both, an argument that is a number
-    is given as both, and any other as key; so both allow ``None``.
+    The method is ``(self, event)``, and may have ``index: int`` and ``key: str``: the argument in ``name[argument]``,
+    required where the parameter has no default, optional with ``= None``. Of a method with both, an argument that is a
+    number comes as both, and any other as key; so both allow ``None``.
 
     Its annotation is the field's type: ``str``, ``int`` (0 to 2**64 - 1), ``bool``, ``datetime`` (aware), ``timedelta``
-    (0 or more), ``IPv4Address | IPv6Address``, ``IPv4Network | IPv6Network`` (rules see its address alone), or a ``list``
-    of one of them; each may be :class:`Located`. ``None`` and an empty list mean that the field is absent.
+    (0 or more), ``IPv4Address | IPv6Address``, ``IPv4Network | IPv6Network`` (rules see its address alone), or a
+    ``list`` of one of them; each may be :class:`Located`. ``None`` and an empty list mean that the field is absent.
 
     It must be pure, the same for the same event and argument: values are kept for the event, so that it is called once
-    for any number of rules, at any time, on any thread, and also where no source is open. What it raises is logged once
-    for each cause, and counted; the field is then absent.
+    for any number of rules, on any thread, and also where no source is open. What it raises is logged once for each
+    cause, and counted; the field is then absent.
 
     Args:
         name: as rules write it: parts that begin with a letter, joined by dots, such as ``"shop.order.id"``.
@@ -162,7 +162,8 @@ class JsonField(Generic[_T]):
         Raises:
             TypeError: an argument is missing, or is one that the pointer does not take.
         """
-        return self.reader.read(event, index, key)
+        value: _T | None = self.reader.read(event, index, key)
+        return value
 
 
 def type_of(problem: Exception) -> type[Exception]:
@@ -213,15 +214,15 @@ def json_field(
 ) -> JsonField[Any]:
     """A field ``name`` that is read out of JSON payloads in Rust: no Python is called for it.
 
-    The pointer is one of RFC 6901, ``/user/name``, in which a token may be ``*`` for each element of an array,
-    ``{index}`` or ``{key}`` for the field's argument, or ``{index|*}``: the element that the argument names, or each where
-    there is none. The whole pointer may be ``{pointer}``: then the argument is the pointer. With a ``*`` the type is a
-    ``list``, and elements without a value are left out.
+    The pointer is one of RFC 6901, such as ``/user/name``, in which a token may be ``*`` for each element of an array,
+    ``{index}`` or ``{key}`` for the field's argument, or ``{index|*}``: the element that the argument names, or each
+    where there is none. ``{pointer}`` alone: the argument is the pointer. With a ``*`` the type is a ``list``, and
+    elements without a value are left out.
 
-    How JSON becomes a value: strings, numbers and booleans are ``str``, as the JSON has them, objects and arrays too, as
-    compact JSON; an integer is ``int``, a boolean ``bool``; a time of RFC 3339 or a number of seconds since the epoch is
-    ``datetime``; a number of seconds ``timedelta``; strings are addresses and networks. ``null``, and what does not fit,
-    is absent. Of duplicate keys the first counts.
+    How JSON becomes a value: strings, numbers and booleans are ``str`` as the JSON has them, objects and arrays too, as
+    compact JSON; an integer is ``int``, a boolean ``bool``; a time of RFC 3339, or a number of seconds since the epoch,
+    is ``datetime``; a number of seconds ``timedelta``; strings are addresses and networks. ``null``, and what does not
+    fit, is absent. Of duplicate keys the first counts.
 
     Args:
         name: as rules write it, such as ``"shop.order.id"``.

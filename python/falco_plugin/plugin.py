@@ -58,8 +58,8 @@ class Plugin:
     event_source: str = "test"
     """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``."""
     extract_event_sources: Sequence[str] = ()
-    """The event sources whose events have the plugin's fields (``plugin_get_extract_event_sources``), where they are not
-    only its own. None, for a plugin that is no source: those of every plugin."""
+    """The event sources whose events have the plugin's fields (``plugin_get_extract_event_sources``), beside its own.
+    With none, a plugin that is no source extracts from the events of every plugin."""
     description: str = ""
     """One line; the docstring's first line, if not set."""
     contact: str = ""

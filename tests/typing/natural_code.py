@@ -6,12 +6,29 @@ import mmap
 import threading
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import assert_type
+from typing import Annotated, Any, assert_type
+
+import msgspec
 
 import falco_plugin
-from falco_plugin import EOF, Context, Event, OpenParam, Plugin, PluginError, Timeout, source
+from falco_plugin import (
+    EOF,
+    Context,
+    Event,
+    JsonField,
+    Located,
+    OpenParam,
+    Plugin,
+    PluginError,
+    Timeout,
+    field,
+    json_field,
+    source,
+)
 from falco_plugin.testing import Run, collect, run
 from falco_plugin.testing.fixtures import StartPlugin
 
@@ -25,6 +42,7 @@ class Lines(Plugin):
     event_source = "lines"
     contact = "me@example.org"
 
+    config: str
     left: list[bytes]
 
     def init(self) -> None:
@@ -366,3 +384,128 @@ def the_rest() -> None:
     event = Event(bytearray(b"payload"), number=2, timestamp=1, source="lines")
     assert_type(Lines().event_to_string(event), str)
     assert_type(Lines().name, str)
+
+
+class Fields(Plugin):
+    """A field of each type: by JSON, and by a method."""
+
+    name = "fields"
+    extract_event_sources = ("k8s_audit", "shop")
+
+    verb = json_field("shop.verb", "/verb", desc="The verb")
+    code = json_field("shop.code", "/status/code", type=int, desc="The code", display="Code", add_output=True)
+    done = json_field("shop.done", "/done", type=bool, desc="Done", hidden=True)
+    at = json_field("shop.at", "/at", type=datetime, desc="When", info=True)
+    took = json_field("shop.took", "/took", type=timedelta, desc="How long")
+    ip = json_field("shop.ip", "/ip", type=IPv4Address | IPv6Address, desc="From where", conversation=True)
+    net = json_field("shop.net", "/net", type=IPv4Network | IPv6Network, desc="From which network")
+    images = json_field("shop.images", "/items/{index|*}/image", type=list[str], desc="Images")
+    ips = json_field("shop.ips", "/ips/*", type=list[IPv4Address | IPv6Address], desc="From where")
+    header = json_field("shop.header", "/headers/{key}", desc="A header")
+    value = json_field("shop.value", "{pointer}", desc="Any value")
+
+    @field("shop.untagged", desc="Whether an image has no tag", display="Untagged", add_output=True, info=True)
+    def untagged(self, event: Event) -> bool:
+        return any(":" not in image for image in self.images(event) or ())
+
+    @field("shop.lines", desc="Lines", hidden=True, conversation=True)
+    def lines(self, event: Event, index: int | None = None) -> list[str] | None:
+        lines = event.text.splitlines()
+        return lines if index is None else lines[index : index + 1]
+
+    @field("shop.line", desc="A line")
+    def line(self, event: Event, index: int) -> Located[str] | None:
+        return Located(event.text, start=0, length=len(event.data)) if index == 0 else None
+
+    @field("shop.parts", desc="Parts")
+    def parts(self, event: Event) -> list[Located[str]]:
+        return [Located("a", 0, 1)]
+
+    @field("shop.number", desc="A number")
+    def number(self, event: Event, key: str) -> int | None:
+        found = event.json.get(key)
+        return found if isinstance(found, int) else None
+
+    @field("shop.both", desc="Either")
+    def both(self, event: Event, index: int | None = None, key: str | None = None) -> timedelta:
+        return timedelta(seconds=index or len(key or ""))
+
+    @field("shop.address", desc="An address")
+    def address(self, event: Event) -> IPv4Address | IPv6Address | None:
+        return self.ip(event)
+
+    @field("shop.four", desc="An address of one family")
+    def four(self, event: Event) -> IPv4Address:
+        return IPv4Address(event.text)
+
+    @field("shop.networks", desc="Networks")
+    def networks(self, event: Event) -> list[IPv4Network | IPv6Network]:
+        return [net for net in (self.net(event),) if net is not None]
+
+    @field("shop.moment", desc="When")
+    def moment(self, event: Event) -> datetime:
+        return self.at(event) or datetime.fromtimestamp(event.timestamp / 1e9, UTC)
+
+    def used(self, event: Event) -> None:
+        assert_type(self.verb, JsonField[str])
+        assert_type(self.verb(event), str | None)
+        assert_type(self.code(event), int | None)
+        assert_type(self.done(event), bool | None)
+        assert_type(self.at(event), datetime | None)
+        assert_type(self.took(event), timedelta | None)
+        assert_type(self.ip(event), IPv4Address | IPv6Address | None)
+        assert_type(self.net(event), IPv4Network | IPv6Network | None)
+        assert_type(self.images(event, 1), list[str] | None)
+        assert_type(self.ips(event), list[IPv4Address | IPv6Address] | None)
+        assert_type(self.header(event, key="host"), str | None)
+        assert_type(self.value(event, key="/a/0"), str | None)
+        assert_type(self.untagged(event), bool)
+        assert_type(self.lines(event, 2), list[str] | None)
+        assert_type(self.number(event, key="a"), int | None)
+        assert_type(self.both(event, None, "a"), timedelta)
+        assert_type(self.line(event, index=1), Located[str] | None)
+        assert_type(event.json, Any)
+        assert_type(event.type, int)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A configuration within one."""
+
+    most: Annotated[int, msgspec.Meta(ge=1, description="Events a second")] = 10
+
+
+@dataclass
+class ShopConfig:
+    """A configuration as a dataclass."""
+
+    url: str
+    limits: Limits
+
+
+class StructConfig(msgspec.Struct, frozen=True):
+    """A configuration as a struct."""
+
+    path: Annotated[str, msgspec.Meta(min_length=1)]
+    retries: int = 3
+
+
+class Configured(Plugin):
+    name = "configured"
+    config: ShopConfig
+
+    def init(self) -> None:
+        assert_type(self.config, ShopConfig)
+        assert_type(self.config.limits.most, int)
+
+    def open(self, params: str) -> Iterator[bytes]:
+        yield self.config.url.encode()
+
+
+class ConfiguredByStruct(Plugin):
+    name = "struct"
+    config: StructConfig
+
+    def open(self, params: str) -> Iterable[bytes]:
+        assert_type(self.config.retries, int)
+        return [self.config.path.encode()]

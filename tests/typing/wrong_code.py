@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from falco_plugin import Context, Event, OpenParam, Plugin, source
+from falco_plugin import Context, Event, OpenParam, Plugin, field, json_field, source
 
 
 class OpenReturnsInt(Plugin):
@@ -196,3 +196,53 @@ class YieldsText(Plugin):
 
     def open(self, params: str) -> Iterator[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         yield "text"
+
+
+class WrongFields(Plugin):
+    name = "wrong"
+
+    number = json_field("wrong.number", "/a", type=float, desc="Falco has no floats")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    raw = json_field("wrong.raw", "/a", type=bytes, desc="Bytes are no text")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    nested = json_field("wrong.nested", "/*/*", type=list[list[str]], desc="Lists are flat")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    number_pointer = json_field("wrong.pointer", 1, desc="A pointer is text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    undescribed = json_field("wrong.undescribed", "/a")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+    @field("wrong.float", desc="Falco has no floats")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    def float(self, event: Event) -> float:
+        return 1.5
+
+    @field("wrong.bytes", desc="Bytes are no text")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    def bytes(self, event: Event) -> bytes:
+        return event.data
+
+    @field("wrong.parameter", desc="Neither index nor key")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    def parameter(self, event: Event, other: int) -> str:
+        return str(other)
+
+    @field("wrong.index", desc="An index is a number")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    def index(self, event: Event, index: str) -> str:
+        return index
+
+    @field("wrong.no_event", desc="No event")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    def no_event(self) -> str:
+        return ""
+
+    @field("wrong.coroutine", desc="Not async")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    async def coroutine(self, event: Event) -> str:
+        return ""
+
+    @field("wrong.undescribed_method")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue, reportUntypedFunctionDecorator]
+    def undescribed_method(self, event: Event) -> str:
+        return ""
+
+
+class Verbs(Plugin):
+    verb = json_field("right.verb", "/verb", desc="The verb")
+
+
+def wrong_uses(plugin: Verbs, event: Event) -> None:
+    plugin.verb(event, "one")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    plugin.verb()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    plugin.verb(event.data)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    number: int | None = plugin.verb(event)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    print(number)
