@@ -102,7 +102,7 @@ class Scenario:
         return done.stdout
 
     def play_python(self, block: Block) -> None:
-        code = compile(block.text, block.place, "exec")
+        code = compile(block.text, block.place, "exec", dont_inherit=True)
         if block.title is None:
             exec(code, self.namespace)
 
