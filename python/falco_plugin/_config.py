@@ -87,8 +87,8 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*")
 def declared(cls: type) -> type | None:
     """The class that a plugin's configuration is read into, from its annotation ``config: T``; None where it is text.
 
-    The annotation nearest in the method resolution order counts, and is evaluated alone. No annotation, or ``str``,
-    means text.
+    The annotation nearest in the method resolution order counts, and is evaluated alone. No annotation, ``str`` and
+    ``Any``, which is that of :class:`falco_plugin.Plugin`, mean text.
 
     Raises:
         PluginError: T is neither ``str`` nor a dataclass nor a ``msgspec.Struct``, or cannot be evaluated.
@@ -218,9 +218,9 @@ def schema(config: type) -> str:
         PluginError: a field, which is named, cannot be described, or a class cannot be instantiated.
     """
     _describe(config)
-    written = msgspec.json.schema(config, ref_template="{name}")
-    root = written["$ref"]
-    definitions = {name: _draft_7(inner, root) for name, inner in written["$defs"].items()}
+    (reference,), written = msgspec.json.schema_components((config,), ref_template="{name}")
+    root = reference["$ref"]
+    definitions = {name: _draft_7(inner, root) for name, inner in written.items()}
     out = {"$schema": "http://json-schema.org/draft-07/schema#", **definitions.pop(root)}
     if definitions:
         out["definitions"] = definitions
@@ -355,10 +355,11 @@ class _Reader:
                 made[name] = self.read(field.type, value[name], _join(path, name))
             elif field.required:
                 self._wrong(_join(path, name), "required")
-        known = ", ".join(field.encode_name for field in fields) or "none"
+        known = f" (known: {', '.join(field.encode_name for field in fields) or 'none'})"
         for name in value:
             if name not in made:
-                self._wrong(_join(path, name), f"unknown key (known: {known})")
+                self._wrong(_join(path, name), f"unknown key{known}")
+                known = ""  # once is enough: the host cuts long texts
         if isinstance(option, mi.TypedDictType) or len(self.problems) > told:
             return made
         return self._make(option.cls, made, path)

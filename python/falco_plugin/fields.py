@@ -216,8 +216,8 @@ def json_field(
 
     The pointer is one of RFC 6901, such as ``/user/name``, in which a token may be ``*`` for each element of an array,
     ``{index}`` or ``{key}`` for the field's argument, or ``{index|*}``: the element that the argument names, or each
-    where there is none. ``{pointer}`` alone: the argument is the pointer. With a ``*`` the type is a ``list``, and
-    elements without a value are left out.
+    where there is none. ``{pointer}`` alone: the argument is the pointer, with or without its first ``/``. With a ``*``
+    the type is a ``list``, and elements without a value are left out.
 
     How JSON becomes a value: strings, numbers and booleans are ``str`` as the JSON has them, objects and arrays too, as
     compact JSON; an integer is ``int``, a boolean ``bool``; a time of RFC 3339, or a number of seconds since the epoch,

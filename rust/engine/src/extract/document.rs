@@ -269,6 +269,7 @@ impl Tree {
 
 /// The member or element that begins at `pos`. It counts where the text goes on as it must: of a number at the end of a
 /// text that was cut, digits may be missing.
+#[inline]
 fn entry(json: &[u8], object: bool, pos: usize) -> Option<Entry> {
     let (key, start) = if object {
         let (key_end, start) = scan::key(json, pos)?;
@@ -276,7 +277,8 @@ fn entry(json: &[u8], object: bool, pos: usize) -> Option<Entry> {
     } else {
         ((0, 0), pos)
     };
-    let end = scan::value(json, start)?;
+    // One container is around it at least. What is deeper was checked as a part of an entry of the outermost.
+    let end = scan::value_at(json, start, 1)?;
     let behind = scan::space(json, end);
     let rest = match (*json.get(behind)?, object) {
         (b',', _) => Some(scan::space(json, behind + 1) as u32),

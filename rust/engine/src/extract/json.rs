@@ -90,7 +90,7 @@ impl Read<'_> {
     }
 
     fn pointer(&mut self, mut spot: Spot, pointer: &str) -> Option<Spot> {
-        for token in pointer::tokens(pointer).ok()? {
+        for token in pointer::tokens(pointer) {
             spot = self.token(spot, &token.ok()?)?;
         }
         Some(spot)

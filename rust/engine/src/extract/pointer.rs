@@ -94,9 +94,10 @@ impl Pattern {
     }
 }
 
-/// The tokens of a JSON pointer, `~1` and `~0` resolved.
-pub(super) fn tokens(pointer: &str) -> Result<impl Iterator<Item = Result<String, PatternError>>, PatternError> {
-    Ok(split(pointer)?.map(unescape))
+/// The tokens of a JSON pointer that came as an argument, `~1` and `~0` resolved. Its first `/` may be missing.
+pub(super) fn tokens(pointer: &str) -> impl Iterator<Item = Result<String, PatternError>> {
+    let skipped = usize::from(pointer.is_empty() || pointer.starts_with('/'));
+    pointer.split('/').skip(skipped).map(unescape)
 }
 
 fn split(pointer: &str) -> Result<impl Iterator<Item = &str>, PatternError> {
@@ -189,6 +190,21 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text).unwrap_err().to_string(), problem);
         }
+    }
+
+    #[test]
+    fn the_first_slash_of_an_argument_may_be_missing() {
+        for (pointer, expected) in [
+            ("", vec![]),
+            ("/", vec![""]),
+            ("/a/b", vec!["a", "b"]),
+            ("a/b", vec!["a", "b"]),
+            ("a~1b", vec!["a/b"]),
+        ] {
+            let found: Result<Vec<_>, _> = tokens(pointer).collect();
+            assert_eq!(found.unwrap(), expected, "{pointer}");
+        }
+        assert!(tokens("/~").any(|token| token.is_err()));
     }
 
     #[test]

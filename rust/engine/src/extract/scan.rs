@@ -8,8 +8,21 @@
 pub const MAX_DEPTH: u32 = u128::BITS;
 
 /// Where a value ends that begins at `pos`; `None` where there is no complete one.
-pub fn value(json: &[u8], mut pos: usize) -> Option<usize> {
-    let mut depth = 0;
+pub fn value(json: &[u8], pos: usize) -> Option<usize> {
+    value_at(json, pos, 0)
+}
+
+/// The same for a value that stands in `outer` containers.
+#[inline]
+pub(super) fn value_at(json: &[u8], pos: usize, outer: u32) -> Option<usize> {
+    match *json.get(pos)? {
+        b'{' | b'[' => container(json, pos, outer),
+        _ => scalar(json, pos),
+    }
+}
+
+fn container(json: &[u8], mut pos: usize, outer: u32) -> Option<usize> {
+    let mut depth = outer;
     // One bit a level, the innermost lowest: whether it is an object.
     let mut objects: u128 = 0;
     loop {
@@ -35,7 +48,7 @@ pub fn value(json: &[u8], mut pos: usize) -> Option<usize> {
         }
         // Behind a value: up through what ends here, and on to the next.
         loop {
-            if depth == 0 {
+            if depth == outer {
                 return Some(pos);
             }
             pos = space(json, pos);
@@ -214,6 +227,8 @@ mod tests {
         assert_eq!(value(nested(128).as_bytes(), 0), Some(256));
         assert_eq!(value(nested(129).as_bytes(), 0), None);
         assert_eq!(value("[".repeat(10_000_000).as_bytes(), 0), None);
+        assert_eq!(value_at(nested(127).as_bytes(), 0, 1), Some(254));
+        assert_eq!(value_at(nested(128).as_bytes(), 0, 1), None);
     }
 
     #[test]

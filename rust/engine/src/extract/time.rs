@@ -25,10 +25,11 @@ pub(super) fn seconds(number: &str) -> Option<u64> {
         return None;
     }
     // How many zeros the digits lack to be nanoseconds, or how many of them are finer.
-    let zeros = exponent
-        .parse::<i64>()
-        .ok()?
-        .checked_add(DIGITS_OF_NANOS - fraction.len() as i64)?;
+    let zeros = match exponent.parse::<i64>() {
+        Ok(exponent) => exponent.saturating_add(DIGITS_OF_NANOS - fraction.len() as i64),
+        Err(_) if exponent.starts_with('-') => i64::MIN,
+        Err(_) => i64::MAX,
+    };
     let finer = usize::try_from(zeros.min(0).unsigned_abs()).ok()?;
     let Some(kept) = digits.len().checked_sub(finer).filter(|&kept| kept > 0) else {
         return Some(0);
@@ -57,7 +58,9 @@ mod tests {
             ("18446744073.709551616", None),
             ("1e400", None),
             ("0e99999999999999999999", Some(0)),
-            ("1e-99999999999999999999", None),
+            ("1e99999999999999999999", None),
+            ("1e-99999999999999999999", Some(0)),
+            ("1.5555555555e-9223372036854775808", Some(0)),
             ("1e-400", Some(0)),
             ("-1", None),
             ("-1e-400", None),
