@@ -28,9 +28,11 @@ impl Document {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets everything: for the next event.
+    /// Forgets everything but its memory: for the next event.
     pub(super) fn clear(&mut self) {
-        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = Tree::default();
+        let tree = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tree.kept.clear();
+        tree.containers.clear();
     }
 }
 

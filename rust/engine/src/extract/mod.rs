@@ -102,7 +102,11 @@ impl Slot {
 impl Kept {
     /// The values for an argument, where they are known.
     fn find(&self, turn: u64, argument: &Argument<'_>) -> Option<&Values> {
-        let slots = if self.turn == turn { &self.slots[..self.count] } else { &[] };
+        let slots = if self.turn == turn {
+            &self.slots[..self.count]
+        } else {
+            &[]
+        };
         slots.iter().find(|slot| slot.is_for(argument)).map(|slot| &slot.values)
     }
 

@@ -167,7 +167,11 @@ mod tests {
             ("{pointer}", false, Takes::No, Takes::Required),
         ] {
             let pattern = Pattern::parse(text).unwrap();
-            assert_eq!((pattern.is_list(), pattern.index(), pattern.key()), (list, index, key), "{text}");
+            assert_eq!(
+                (pattern.is_list(), pattern.index(), pattern.key()),
+                (list, index, key),
+                "{text}"
+            );
         }
     }
 
@@ -175,7 +179,10 @@ mod tests {
     fn tokens_are_unescaped() {
         let parsed = Pattern::parse("/a~1b/~0/~01//x{y}").unwrap();
         let token = |text: &str| Step::Token(Token::new(text.into()));
-        assert_eq!(parsed.steps(), [token("a/b"), token("~"), token("~1"), token(""), token("x{y}")]);
+        assert_eq!(
+            parsed.steps(),
+            [token("a/b"), token("~"), token("~1"), token(""), token("x{y}")]
+        );
     }
 
     #[test]
@@ -185,7 +192,10 @@ mod tests {
             ("/a/~2", "has \"~2\": write ~ as ~0, and / as ~1"),
             ("/a/~", "has \"~\": write ~ as ~0, and / as ~1"),
             ("/{pointer}", "has {pointer} as a part: it stands alone"),
-            ("/a/{name}", "has {name}: it can have {index}, {index|*}, {key}, or be {pointer}"),
+            (
+                "/a/{name}",
+                "has {name}: it can have {index}, {index|*}, {key}, or be {pointer}",
+            ),
             ("/{index}/{index|*}", "has both {index} and {index|*}: use one of them"),
         ] {
             assert_eq!(Pattern::parse(text).unwrap_err().to_string(), problem);
@@ -209,7 +219,14 @@ mod tests {
 
     #[test]
     fn an_index_is_written_without_sign_and_leading_zero() {
-        for (token, index) in [("0", Some(0)), ("10", Some(10)), ("01", None), ("-1", None), ("", None), ("+1", None)] {
+        for (token, index) in [
+            ("0", Some(0)),
+            ("10", Some(10)),
+            ("01", None),
+            ("-1", None),
+            ("", None),
+            ("+1", None),
+        ] {
             assert_eq!(Token::new(token.into()).index, index, "{token}");
         }
     }

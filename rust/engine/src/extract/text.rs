@@ -14,18 +14,23 @@ pub fn decode(quoted: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Whether the text of a key, without its quotes, stands for `key`.
+#[inline]
 pub(super) fn is_key(raw: &[u8], key: &str) -> bool {
     // An escape is longer than what it stands for.
     match raw.len().cmp(&key.len()) {
         std::cmp::Ordering::Less => false,
         std::cmp::Ordering::Equal => raw == key.as_bytes() && !raw.contains(&b'\\'),
-        std::cmp::Ordering::Greater => raw.contains(&b'\\') && is_escaped_key(raw, key),
+        std::cmp::Ordering::Greater => {
+            let first = raw.first();
+            (first == Some(&b'\\') || first == key.as_bytes().first()) && is_escaped_key(raw, key)
+        }
     }
 }
 
 #[cold]
 fn is_escaped_key(raw: &[u8], key: &str) -> bool {
-    std::str::from_utf8(raw).is_ok_and(|raw| decode(&format!("\"{raw}\"")).is_some_and(|found| found == key))
+    raw.contains(&b'\\')
+        && std::str::from_utf8(raw).is_ok_and(|raw| decode(&format!("\"{raw}\"")).is_some_and(|found| found == key))
 }
 
 /// A JSON text without the white space between its parts.

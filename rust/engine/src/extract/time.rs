@@ -35,7 +35,10 @@ pub(super) fn seconds(number: &str) -> Option<u64> {
         return Some(0);
     };
     let zeros = u32::try_from(zeros.max(0)).ok()?;
-    digits[..kept].parse::<u64>().ok()?.checked_mul(10_u64.checked_pow(zeros)?)
+    digits[..kept]
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(10_u64.checked_pow(zeros)?)
 }
 
 #[cfg(test)]
