@@ -7,15 +7,17 @@ import base64
 import ctypes
 import fcntl
 import functools
+import ipaddress
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
 import sysconfig
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,7 @@ def build_changed(folder: Path, source: str, name: str = "changed", **manifest: 
     """A library whose manifest says something else here and there, as if the environment had changed since."""
     loaded = _target.load(str(write_sources(folder, {f"{name}.py": source}) / f"{name}.py"))
     library = folder / f"{name}.so"
-    _library.write(library, {**loaded.manifest(), **manifest}, loaded.archive, hidden=frozenset())
+    _library.write(library, {**loaded.manifest(), **manifest}, loaded.archive, hidden=loaded._hidden())
     return library
 
 
@@ -233,6 +235,110 @@ def failed_init(library: Path, config: str = "", env: Mapping[str, str] | None =
     return line["error"]
 
 
+# Fields
+
+FIELD_TYPES = {"uint64": 8, "string": 9, "reltime": 20, "abstime": 21, "bool": 25, "ipaddr": 40, "ipnet": 41}
+NO_INDEX = 2**64 - 1
+
+
+def described(library: Path) -> dict[str, Any]:
+    """What a library says before it is initialised; the JSON texts are read."""
+    (line,) = c_host("static", library)
+    for name in ("fields", "extract_event_sources"):
+        line[name] = None if line[name] is None else json.loads(line[name])
+    return line
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A field and its argument, in the form in which a host asks for it."""
+
+    name: str
+    id: int
+    type: int
+    is_list: bool
+    present: bool = False
+    index: int = NO_INDEX
+    key: str | None = None
+
+    def __str__(self) -> str:
+        line = f"{self.id} {self.type} {self.is_list:d} {self.present:d} {self.index} {self.name}"
+        return line if self.key is None else f"{line} {self.key}"
+
+
+def asked(fields: Sequence[Mapping[str, Any]], text: str) -> Asked:
+    """What a host makes of ``name`` or ``name[argument]``: where a field takes index and key, a number is both, and any
+    other argument the key."""
+    name, bracket, rest = text.partition("[")
+    place, field = next((place, field) for place, field in enumerate(fields) if field["name"] == name)
+    argument = rest[:-1]
+    takes = field.get("arg", {})
+    is_number = re.fullmatch("0|[1-9][0-9]*", argument) and int(argument) < 2**64
+    return Asked(
+        name,
+        place,
+        FIELD_TYPES[field["type"]],
+        field.get("isList", False),
+        bool(bracket),
+        int(argument) if takes.get("isIndex") and is_number else NO_INDEX,
+        argument if takes.get("isKey") and bracket else None,
+    )
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What a field gave. Times are nanoseconds, addresses text."""
+
+    values: list[Any] | None
+    """None where it is absent."""
+    places: list[tuple[int, int]] | None = None
+    """Start and length of each value, counted in the event; None where the plugin told none."""
+    code: int = SUCCESS
+    error: str | None = None
+
+
+def _extracted(field: Mapping[str, Any], call: Mapping[str, Any]) -> Extracted:
+    told = field["starts"] is not None and field["lengths"] is not None
+    places = list(zip(field["starts"], field["lengths"], strict=True)) if told else None
+    return Extracted(field["values"], places, call["rc"], call["error"])
+
+
+def by_calls(line: Mapping[str, Any]) -> list[Extracted]:
+    """The fields of an event that were asked one by one."""
+    return [_extracted(*call["fields"], call) for call in line["calls"]]
+
+
+def asked_lines(library: Path, fields: Sequence[str]) -> str:
+    """Fields as the host in C takes them."""
+    known = described(library)["fields"]
+    return "\n".join(str(asked(known, field)) for field in fields)
+
+
+def joined(payloads: Sequence[bytes]) -> str:
+    """Payloads as the host in C takes them."""
+    return ",".join(payload.hex() for payload in payloads)
+
+
+def replay(
+    library: Path, fields: Sequence[str], payloads: Sequence[bytes], config: str = ""
+) -> list[dict[str, Extracted]]:
+    """The fields of each event in the host in C, which opens no source and asks for one field a call."""
+    lines = c_host("replay", library, config, asked_lines(library, fields), joined(payloads))
+    return [dict(zip(fields, by_calls(line), strict=True)) for line in lines if "event" in line]
+
+
+def together(
+    library: Path, fields: Sequence[str], payloads: Sequence[bytes], config: str = ""
+) -> list[dict[str, Extracted]]:
+    """As `replay`, but with all fields in one call."""
+    lines = c_host("together", library, config, asked_lines(library, fields), joined(payloads))
+    return [
+        dict(zip(fields, [_extracted(field, line) for field in line["fields"]], strict=True))
+        for line in lines
+        if "event" in line
+    ]
+
+
 def runner(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict]:
     """What the runner says; it has to succeed."""
     return _checked(run(runner_path(), *arguments, env=env)).lines
@@ -273,6 +379,87 @@ class _EventInput(ctypes.Structure):
     _fields_ = [("event", ctypes.c_void_p), ("number", ctypes.c_uint64), ("source", ctypes.c_char_p)]
 
 
+class _ByteBuffer(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_uint32), ("start", ctypes.c_void_p)]
+
+
+class _Field(ctypes.Structure):
+    _fields_ = [
+        ("values", ctypes.c_void_p),
+        ("count", ctypes.c_uint64),
+        ("id", ctypes.c_uint32),
+        ("name", ctypes.c_char_p),
+        ("key", ctypes.c_char_p),
+        ("index", ctypes.c_uint64),
+        ("present", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("is_list", ctypes.c_uint32),
+    ]
+
+
+class _Places(ctypes.Structure):
+    _fields_ = [("starts", ctypes.c_void_p), ("lengths", ctypes.c_void_p)]
+
+
+class _ExtractInput(ctypes.Structure):
+    _fields_ = [
+        ("owner", ctypes.c_void_p),
+        ("get_owner_last_error", ctypes.c_void_p),
+        ("count", ctypes.c_uint32),
+        ("fields", ctypes.c_void_p),
+        ("table_reader", ctypes.c_void_p * 4),
+        ("table_reader_ext", ctypes.c_void_p),
+        ("places", ctypes.c_void_p),
+    ]
+
+
+_VALUES: dict[int, Any] = {
+    8: ctypes.c_uint64,
+    9: ctypes.c_char_p,
+    20: ctypes.c_uint64,
+    21: ctypes.c_uint64,
+    25: ctypes.c_uint32,
+    40: _ByteBuffer,
+    41: _ByteBuffer,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `Library.ask` got: memory of the plugin's, which is read only by `read`."""
+
+    code: int
+    error: str
+    field: _Field
+    places: _Places
+
+    def read(self) -> Extracted:
+        """The values, as they stand in the plugin's memory now."""
+        if self.code != SUCCESS:
+            return Extracted(None, None, self.code, self.error)
+        count = self.field.count
+        if count == 0:
+            return Extracted(None)
+        values = [self._value(value) for value in (_VALUES[self.field.type] * count).from_address(self.field.values)]
+        if not self.places.starts:
+            return Extracted(values)
+        array = ctypes.c_uint32 * count
+        starts, lengths = (array.from_address(place) for place in (self.places.starts, self.places.lengths))
+        return Extracted(values, list(zip(starts, lengths, strict=True)))
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value.decode()
+        if isinstance(value, _ByteBuffer):
+            return str(ipaddress.ip_address(ctypes.string_at(value.start, value.length)))
+        return bool(value) if self.field.type == FIELD_TYPES["bool"] else value
+
+
+def held(event: bytes) -> ctypes.Array[ctypes.c_char]:
+    """An event in memory that stays where it is, and can be written over."""
+    return ctypes.create_string_buffer(event, len(event))
+
+
 class Library:
     """A plugin library driven through ctypes: the interpreter is then this process's own.
 
@@ -292,6 +479,8 @@ class Library:
             "get_progress": (text, [pointer, pointer, pointer]),
             "list_open_params": (text, [pointer, pointer]),
             "event_to_string": (text, [pointer, pointer]),
+            "get_fields": (text, []),
+            "extract_fields": (ctypes.c_int, [pointer, pointer, pointer]),
         }
         for name, (result, arguments) in types.items():
             function = getattr(self.api, f"plugin_{name}", None)
@@ -327,9 +516,50 @@ class Library:
         text = self.api.plugin_list_open_params(self.state, ctypes.byref(code))
         return code.value, None if text is None else json.loads(text.decode())
 
-    def event_to_string(self, event: bytes, number: int = 1, source: str = "test") -> str | None:
+    def ask(
+        self,
+        event: bytes | ctypes.Array[ctypes.c_char] | int | None,
+        field: str | Asked,
+        number: int = 1,
+        source: str = "test",
+    ) -> Answer:
+        """Extracts ``name`` or ``name[argument]`` from an event, or one at an address. The values are not read yet."""
+        if isinstance(field, str):
+            field = asked(json.loads(self.api.plugin_get_fields()), field)
+        memory = held(event) if isinstance(event, bytes) else event
+        address = ctypes.addressof(memory) if isinstance(memory, ctypes.Array) else memory
+        given = _EventInput(address, number, source.encode())
+        asking = _Field(
+            0xA5A5A5A5,
+            0xA5A5A5A5A5A5A5A5,
+            field.id,
+            field.name.encode(),
+            None if field.key is None else field.key.encode(),
+            field.index,
+            field.present,
+            field.type,
+            field.is_list,
+        )
+        places = _Places()
+        request = _ExtractInput(count=1, fields=ctypes.addressof(asking), places=ctypes.addressof(places))
+        code = self.api.plugin_extract_fields(self.state, ctypes.byref(given), ctypes.byref(request))
+        return Answer(code, "" if code == SUCCESS else self.last_error(), asking, places)
+
+    def extract(
+        self,
+        event: bytes | ctypes.Array[ctypes.c_char] | int | None,
+        field: str | Asked,
+        number: int = 1,
+        source: str = "test",
+    ) -> Extracted:
+        """What `ask` gets, read at once."""
+        return self.ask(event, field, number, source).read()
+
+    def event_to_string(
+        self, event: bytes | ctypes.Array[ctypes.c_char], number: int = 1, source: str = "test"
+    ) -> str | None:
         """The text of an event that the host holds."""
-        memory = ctypes.create_string_buffer(event, len(event))
+        memory = held(event) if isinstance(event, bytes) else event
         given = _EventInput(ctypes.addressof(memory), number, source.encode())
         text = self.api.plugin_event_to_string(self.state, ctypes.byref(given))
         return None if text is None else text.decode()

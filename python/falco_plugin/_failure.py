@@ -9,7 +9,7 @@ import sysconfig
 import traceback
 
 from falco_plugin import _loader
-from falco_plugin.errors import EOF, Timeout
+from falco_plugin.errors import EOF, PluginError, Timeout
 
 _OWN_FOLDER = os.path.dirname(__file__)
 _log = logging.getLogger("falco_plugin")
@@ -29,7 +29,8 @@ def describe(error: BaseException, doing: str = "") -> str:
         text = f"{kind} cannot be raised from {doing}, only from next_batch"
     else:
         message = _message(error)
-        text = f"{kind}: {message}" if message else kind
+        # One of the SDK's own says all in its text.
+        text = message if message and type(error) is PluginError else f"{kind}: {message}" if message else kind
     if isinstance(error, SyntaxError):
         return text
     if isinstance(error, ModuleNotFoundError) and error.name:

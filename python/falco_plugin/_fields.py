@@ -65,14 +65,8 @@ def of(plugin: object) -> list[Field]:
     Raises:
         PluginError: a field cannot be, which is named.
     """
-    attributes: dict[str, object] = {}
-    for cls in reversed(type(plugin).__mro__):
-        attributes.update(vars(cls))
     fields: dict[str, Field] = {}
-    for attribute, value in attributes.items():
-        declaration = value.declaration if isinstance(value, JsonField) else getattr(value, DECLARATION, None)
-        if not isinstance(declaration, Declaration):
-            continue
+    for attribute, value, declaration in _declared(type(plugin)):
         try:
             _check_declaration(declaration)
             if declaration.name in fields:
@@ -85,9 +79,35 @@ def of(plugin: object) -> list[Field]:
     return list(fields.values())
 
 
+def _declared(cls: type) -> Iterator[tuple[str, object, Declaration]]:
+    """Attributes that are fields. What overrides a field's method stays this field; None in its place takes it away."""
+    attributes: dict[str, object] = {}
+    declarations: dict[str, Declaration] = {}
+    for base in reversed(cls.__mro__):
+        attributes.update(vars(base))
+        for attribute, value in vars(base).items():
+            if (declaration := _declaration(value)) is not None:
+                declarations[attribute] = declaration
+    for attribute, declaration in declarations.items():
+        if (value := attributes[attribute]) is not None:
+            yield attribute, value, declaration
+
+
 def as_json(fields: list[Field]) -> str:
     """What ``plugin_get_fields`` returns."""
     return json.dumps([field.described() for field in fields], ensure_ascii=False, separators=(",", ":"))
+
+
+def _declaration(value: object) -> Declaration | None:
+    """That of a field; also where something was put around its method, so that this can be refused."""
+    if isinstance(value, JsonField):
+        return value.declaration
+    inner = value.fget if isinstance(value, property) else getattr(value, "__func__", None)
+    for function in (value, inner):
+        declaration = getattr(function, DECLARATION, None)
+        if isinstance(declaration, Declaration):
+            return declaration
+    return None
 
 
 def _check_declaration(declaration: Declaration) -> None:
@@ -100,6 +120,9 @@ def _check_declaration(declaration: Declaration) -> None:
         raise PluginError("desc must say what it means")
     if not isinstance(declaration.display, str | None):
         raise PluginError(f"display must be str, not {type(declaration.display).__name__}")
+    for flag in ("add_output", *_PROPERTIES):
+        if not isinstance(getattr(declaration, flag), bool):
+            raise PluginError(f"{flag} must be bool, not {type(getattr(declaration, flag)).__name__}")
     for text in (declaration.desc, declaration.display or ""):
         if "\0" in text:
             raise PluginError("desc and display must not contain NUL")

@@ -54,6 +54,8 @@ class Target:
 
     plugin: Any
     capabilities: Capabilities
+    schema: str
+    """Of its configuration; empty where that is text."""
     entry: str
     archive: bytes
 
@@ -79,7 +81,7 @@ class Target:
             "event_source": plugin.event_source,
             "fields": _fields.as_json(capabilities.fields) if capabilities.fields else "",
             "extract_event_sources": json.dumps(capabilities.extract_event_sources),
-            "schema": _config.schema(capabilities.config) if capabilities.config is not None else "",
+            "schema": self.schema,
             "entry": self.entry,
             "sdk_version": _core.SDK_VERSION,
             "python_version": _environment.python_version(),
@@ -107,7 +109,7 @@ class Target:
             hidden.update(_SOURCING)
         if not self.capabilities.fields:
             hidden.update(_EXTRACTION)
-        if self.capabilities.config is None:
+        if not self.schema:
             hidden.add("plugin_get_init_schema")
         return frozenset(hidden)
 
@@ -135,11 +137,13 @@ def load(target: str) -> Target:
         entry = _entry(modules, path, candidates, name)
         try:
             plugin, capabilities = make(modules, entry)
+            # While its modules are there: annotations may name what they have.
+            schema = _config.schema(capabilities.config) if capabilities.config is not None else ""
         except PluginError as problem:
             raise TargetError(f"{location}: {problem}") from None
         except BaseException as error:
             raise TargetError(f"{location}: {entry} fails: {describe(error)}") from error
-        return Target(plugin, capabilities, entry, archive)
+        return Target(plugin, capabilities, schema, entry, archive)
     finally:
         modules.unload()
 

@@ -65,6 +65,10 @@ def _members(annotation: Any, wrapper: Any) -> list[Any]:
 
 def name(annotation: Any) -> str:
     """An annotation as somebody would write it."""
+    if annotation is types.NoneType:
+        return "None"
+    if isinstance(annotation, str):
+        return repr(annotation)
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     if get_origin(annotation) in (Union, types.UnionType):

@@ -149,6 +149,8 @@ class JsonField(Generic[_T]):
     def __init__(self, declaration: Declaration, pointer: str, type: Any) -> None:
         self.declaration = declaration
         try:
+            if not isinstance(pointer, str):
+                raise TypeError(f"the pointer must be str, not {_types.name(pointer.__class__)}")
             self.type = _types.of_value(type)
             if self.type.classes not in _types.WHOLE:
                 raise TypeError(f"{_types.name(type)} alone is no type of a json_field: use {self.type.name}")

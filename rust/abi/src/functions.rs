@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use falco_plugin_api::{
-    ss_plugin_event, ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_init_input, ss_plugin_rc_SS_PLUGIN_EOF as EOF,
-    ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS,
-    ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
+    ss_plugin_event, ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_init_input,
+    ss_plugin_rc_SS_PLUGIN_EOF as EOF, ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE,
+    ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
 };
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN, decode};

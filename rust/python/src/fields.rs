@@ -7,7 +7,7 @@ use falco_plugin_engine::extract::{self as engine, Argument, FieldType, Place, T
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDateTime, PyDelta, PyInt, PyList, PyString, PyTuple, PyType, PyTzInfo};
+use pyo3::types::{PyBool, PyDateTime, PyDelta, PyInt, PyList, PyString, PyType, PyTzInfo};
 
 use crate::event::Event;
 use crate::options;
@@ -73,8 +73,12 @@ impl JsonReader {
             .transpose()?;
         let mut values = Values::default();
         let event = event.get();
-        self.reader
-            .read(event.document(), event.payload(py), &Argument { index, key }, &mut values);
+        self.reader.read(
+            event.document(),
+            event.payload(py),
+            &Argument { index, key },
+            &mut values,
+        );
         to_python(py, self.reader.kind(), self.is_list, &values)
     }
 }
@@ -108,7 +112,9 @@ impl Method {
     ) -> PyResult<()> {
         let required = self.index == Takes::Required || self.key == Takes::Required;
         if required && *argument == Argument::default() {
-            return Err(PyTypeError::new_err("the host gave no argument, which the field requires"));
+            return Err(PyTypeError::new_err(
+                "the host gave no argument, which the field requires",
+            ));
         }
         let function = self.function.bind(py);
         let returned = match (self.index, self.key) {
@@ -125,18 +131,55 @@ impl Method {
             return Ok(());
         }
         if !self.is_list {
-            return push(self.kind, returned, values);
+            return self.push(returned, values);
         }
-        if let Ok(list) = returned.cast::<PyList>() {
-            return list.iter().try_for_each(|value| push(self.kind, &value, values));
+        let Ok(list) = returned.cast::<PyList>() else {
+            return Err(self.wrong_type("it returned", returned)?);
+        };
+        list.iter().try_for_each(|value| self.push(&value, values))
+    }
+
+    /// Takes over one value.
+    fn push(&self, value: &Bound<'_, PyAny>, values: &mut Values) -> PyResult<()> {
+        if push(self.kind, value, Place::default(), values)? {
+            return Ok(());
         }
-        if let Ok(tuple) = returned.cast::<PyTuple>() {
-            return tuple.iter().try_for_each(|value| push(self.kind, &value, values));
+        let located = classes(value.py())?.located.bind(value.py());
+        if !value.is_instance(located)? {
+            return Err(self.wrong_value(value)?);
         }
-        Err(PyTypeError::new_err(format!(
-            "it is declared as list[{}], but returned {}",
-            python_name(self.kind),
-            returned.get_type().name()?
+        let part = |name: &str| options::integer(name, &value.getattr(name)?, 0, u32::MAX.into());
+        let place = Place {
+            start: part("start")? as u32,
+            length: part("length")? as u32,
+        };
+        let inner = value.getattr("value")?;
+        if push(self.kind, &inner, place, values)? {
+            Ok(())
+        } else {
+            Err(self.wrong_value(&inner)?)
+        }
+    }
+
+    fn wrong_value(&self, value: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+        let what = if self.is_list { "an element is" } else { "it returned" };
+        self.wrong_type(what, value)
+    }
+
+    fn wrong_type(&self, what: &str, value: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+        let found = value.get_type().name()?.to_string();
+        let hint = match &*found {
+            "float" => " (Falco has no floats: return str or int)",
+            "bytes" | "bytearray" | "memoryview" => " (decode it)",
+            "NoneType" => " (leave out what is absent)",
+            _ => "",
+        };
+        let name = match (self.is_list, python_name(self.kind)) {
+            (true, name) => format!("list[{name}]"),
+            (false, name) => name.to_owned(),
+        };
+        Ok(PyTypeError::new_err(format!(
+            "it is declared as {name}, but {what} {found}{hint}"
         )))
     }
 }
@@ -235,49 +278,15 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
                 .unbind(),
             addresses: [class("IPv4Address")?, class("IPv6Address")?],
             networks: [class("IPv4Network")?, class("IPv6Network")?],
-            epoch: PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&utc))?.into_any().unbind(),
+            epoch: PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&utc))?
+                .into_any()
+                .unbind(),
         })
     })
 }
 
-/// Takes over one value that a method returned.
-fn push(kind: FieldType, value: &Bound<'_, PyAny>, values: &mut Values) -> PyResult<()> {
-    if push_plain(kind, value, Place::default(), values)? {
-        return Ok(());
-    }
-    let located = classes(value.py())?.located.bind(value.py());
-    if !value.is_instance(located)? {
-        return Err(wrong_type(kind, value)?);
-    }
-    let part = |name: &str| options::integer(name, &value.getattr(name)?, 0, u32::MAX.into());
-    let place = Place {
-        start: part("start")? as u32,
-        length: part("length")? as u32,
-    };
-    let inner = value.getattr("value")?;
-    if push_plain(kind, &inner, place, values)? {
-        Ok(())
-    } else {
-        Err(wrong_type(kind, &inner)?)
-    }
-}
-
-fn wrong_type(kind: FieldType, value: &Bound<'_, PyAny>) -> PyResult<PyErr> {
-    let found = value.get_type().name()?;
-    let hint = match &*found.to_string_lossy() {
-        "float" => " (Falco has no floats: return str or int)",
-        "bytes" | "bytearray" | "memoryview" => " (decode it)",
-        "NoneType" => " (leave out what is absent)",
-        _ => "",
-    };
-    Ok(PyTypeError::new_err(format!(
-        "it is declared as {}, but returned {found}{hint}",
-        python_name(kind)
-    )))
-}
-
-/// Whether the value was of the type.
-fn push_plain(kind: FieldType, value: &Bound<'_, PyAny>, place: Place, values: &mut Values) -> PyResult<bool> {
+/// Takes over one value where it is of the type, and says whether it was.
+fn push(kind: FieldType, value: &Bound<'_, PyAny>, place: Place, values: &mut Values) -> PyResult<bool> {
     match kind {
         FieldType::String => match value.cast::<PyString>() {
             Ok(text) => values.push_text(text.to_str()?, place),

@@ -5,12 +5,15 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
+/// Python refuses to read longer integers, since that takes more than linear time; as a float they do no harm.
+const MOST_DIGITS: usize = 4000;
+
 /// The whole payload as one JSON value.
 pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     let start = scan::space(payload, 0);
-    let whole = std::str::from_utf8(payload).ok().filter(|_| {
-        scan::value(payload, start).is_some_and(|end| scan::space(payload, end) == payload.len())
-    });
+    let whole = std::str::from_utf8(payload)
+        .ok()
+        .filter(|_| scan::value(payload, start).is_some_and(|end| scan::space(payload, end) == payload.len()));
     let json = whole.ok_or_else(|| PyValueError::new_err("the payload is no JSON"))?;
     Ok(Builder { py, json }.value(start)?.0)
 }
@@ -91,11 +94,10 @@ impl<'py> Builder<'_, 'py> {
 }
 
 fn number<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    if text.contains(['.', 'e', 'E']) {
-        return Ok(PyFloat::new(py, text.parse().unwrap_or(f64::NAN)).into_any());
-    }
+    let is_integer = !text.contains(['.', 'e', 'E']);
     match text.parse::<i64>() {
         Ok(number) => Ok(number.into_pyobject(py)?.into_any()),
-        Err(_) => py.get_type::<PyInt>().call1((text,)),
+        Err(_) if is_integer && text.len() <= MOST_DIGITS => py.get_type::<PyInt>().call1((text,)),
+        Err(_) => Ok(PyFloat::new(py, text.parse().unwrap_or(f64::INFINITY)).into_any()),
     }
 }

@@ -113,16 +113,18 @@ impl Plugin for PythonPlugin {
 
     fn extract(&self, event: &engine::Event<'_>, field: usize, argument: &Argument<'_>, into: &mut Values) {
         // A failure was told already, and the field is absent.
-        let _ = self.extractor.extract(event, field, argument, into, |document, values| {
-            let Some(method) = &self.methods[field] else {
-                return Ok(());
-            };
-            threads::enter(|py| {
-                self.event(py, event, document)
-                    .and_then(|event| method.call(py, &event, argument, values))
-                    .map_err(|error| self.tell(py, &method.name, error))
-            })
-        });
+        let _ = self
+            .extractor
+            .extract(event, field, argument, into, |document, values| {
+                let Some(method) = &self.methods[field] else {
+                    return Ok(());
+                };
+                threads::enter(|py| {
+                    self.event(py, event, document)
+                        .and_then(|event| method.call(py, &event, argument, values))
+                        .map_err(|error| self.tell(py, &method.name, error))
+                })
+            });
     }
 
     fn forget(&self) {

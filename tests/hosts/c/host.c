@@ -5,8 +5,10 @@
 #define _GNU_SOURCE
 #include "plugin.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -28,7 +30,9 @@ static const char usage[] =
 	"usage: host cycle LIB N PARAMS | interleave LIB1 LIB2 PARAMS | race LIB1 LIB2 PARAMS |"
 	" triple LIB PARAMS | threadend LIB PARAMS | replace LIB NEWLIB PARAMS |"
 	" relative LIB PARAMS | initfail LIB CONFIG | log LIB CONFIG PARAMS | nulls LIB |"
-	" symbols LIB | idle LIB PARAMS SECONDS | parallel LIB PARAMS N"
+	" symbols LIB | idle LIB PARAMS SECONDS | parallel LIB PARAMS N | static LIB |"
+	" extract LIB CONFIG PARAMS FIELDS | replay LIB CONFIG FIELDS PAYLOADS |"
+	" together LIB CONFIG FIELDS PAYLOADS | twins LIB CONFIG FIELDS PAYLOADS ROUNDS STATES"
 	" (environment: HOST_CONFIG, HOST_TIMEOUTS, HOST_LOG, HOST_PAUSE_US)";
 
 /* ---- Failure of the program ---- */
@@ -277,6 +281,8 @@ static void lib_close(struct lib *lib)
 
 /* ---- A run: one state and one instance of a library ---- */
 
+struct asked;
+
 struct run {
 	struct lib *lib;
 	const char *config, *params;
@@ -286,6 +292,7 @@ struct run {
 	int empty;          /* timeouts without an event, one after the other */
 	bool keep;          /* keep the payloads */
 	bool print;         /* print every event */
+	const struct asked *asked; /* print these fields of every event */
 	struct text payloads;
 	const char *stage;  /* where it failed */
 	const char *end;    /* how it ended, NULL while it runs */
@@ -389,6 +396,19 @@ static void print_event(struct run *run, const struct event *evt, const unsigned
 	emit(&line);
 }
 
+static void extract_each(struct run *run, const struct event *evt, bool places, struct text *line);
+
+static void print_fields(struct run *run, const struct event *evt)
+{
+	struct text line = {0};
+
+	put(&line, "{\"event\":%llu,", (unsigned long long)run->events);
+	/* As from a host that does not know of value offsets. */
+	extract_each(run, evt, false, &line);
+	put(&line, "}");
+	emit(&line);
+}
+
 /* Checks and takes one event. Returns NULL or what is wrong with it. */
 static const char *take_event(struct run *run, const struct event *evt)
 {
@@ -427,6 +447,8 @@ static const char *take_event(struct run *run, const struct event *evt)
 	}
 	if (run->print)
 		print_event(run, evt, data, n);
+	if (run->asked)
+		print_fields(run, evt);
 	return NULL;
 }
 
@@ -1249,6 +1271,453 @@ static void do_parallel(char **a)
 	free(threads);
 }
 
+/* ---- static ---- */
+
+/* All that a host knows of a library without init. */
+static void do_static(char **a)
+{
+	struct lib lib;
+	struct text line = {0};
+
+	must_open(&lib, a[0]);
+	put(&line, "{\"required_api_version\":");
+	put_string(&line, lib.api.get_required_api_version());
+	put(&line, ",\"fields\":");
+	put_string(&line, lib.api.get_fields ? lib.api.get_fields() : NULL);
+	put(&line, ",\"extract_event_sources\":");
+	put_string(&line, lib.api.get_extract_event_sources ? lib.api.get_extract_event_sources() : NULL);
+	put(&line, ",\"schema\":");
+	if (lib.api.get_init_schema) {
+		int kind = GARBAGE_RC;
+		const char *schema = lib.api.get_init_schema(&kind);
+
+		/* JSON is the only kind that there is. */
+		put_string(&line, kind == 1 ? schema : NULL);
+	} else {
+		put(&line, "null");
+	}
+	put(&line, ",\"extract_event_types\":");
+	if (lib.api.get_extract_event_types) {
+		uint32_t n = GARBAGE_N;
+		const uint16_t *types = lib.api.get_extract_event_types(&n, NULL);
+
+		put(&line, "[");
+		for (uint32_t i = 0; i < n; i++)
+			put(&line, i ? ",%u" : "%u", types[i]);
+		put(&line, "]}");
+	} else {
+		put(&line, "null}");
+	}
+	emit(&line);
+	lib_close(&lib);
+}
+
+/* ---- Fields ---- */
+
+/* What an asked field holds before a call. */
+#define GARBAGE_LEN 0xA5A5A5A5A5A5A5A5u
+/* A flag is true where it is not 0. */
+#define TRUE_FLAG 0x100u
+
+struct request {
+	uint32_t id, type;
+	int list, present;
+	uint64_t index;
+	char name[256];
+	const char *key;
+};
+
+struct asked {
+	struct request *requests;
+	size_t count;
+};
+
+/* Reads requests, a line each: id, type, list, present, index, name, and a key, which may have spaces. */
+static struct asked read_asked(char *text)
+{
+	struct asked asked = {0};
+	char *rest = NULL;
+
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		struct request *request;
+		int end = 0;
+
+		asked.requests = need(realloc(asked.requests, (asked.count + 1) * sizeof *request));
+		request = &asked.requests[asked.count++];
+		sscanf(line, "%" SCNu32 " %" SCNu32 " %d %d %" SCNu64 " %255s%n", &request->id, &request->type,
+		       &request->list, &request->present, &request->index, request->name, &end);
+		if (!end)
+			die("a field has to be: ID TYPE LIST PRESENT INDEX NAME [KEY]");
+		request->key = line[end] ? line + end + 1 : NULL;
+	}
+	return asked;
+}
+
+static void wipe(const char *text)
+{
+	char *memory = (char *)text;
+
+	if (memory)
+		memset(memory, '#', strlen(memory));
+	free(memory);
+}
+
+static void put_value(struct text *line, const struct extract_field *field, uint64_t i)
+{
+	const struct byte_buffer *buffer = &field->res.buffer[i];
+	char text[INET6_ADDRSTRLEN];
+
+	switch (field->ftype) {
+	case FIELD_STRING:
+		if (!field->res.text[i])
+			fail("%s: a NULL string", field->field);
+		put_string(line, field->res.text[i]);
+		break;
+	case FIELD_UINT64:
+	case FIELD_ABSTIME:
+	case FIELD_RELTIME:
+		put(line, "%" PRIu64, field->res.number[i]);
+		break;
+	case FIELD_BOOL:
+		if (field->res.boolean[i] > 1)
+			fail("%s: a bool that is %" PRIu32, field->field, field->res.boolean[i]);
+		put(line, field->res.boolean[i] ? "true" : "false");
+		break;
+	case FIELD_IPADDR:
+	case FIELD_IPNET:
+		if (buffer->len != 4 && buffer->len != 16) {
+			fail("%s: an address of %" PRIu32 " bytes", field->field, buffer->len);
+			put(line, "null");
+		} else {
+			inet_ntop(buffer->len == 4 ? AF_INET : AF_INET6, buffer->ptr, text, sizeof text);
+			put_string(line, text);
+		}
+		break;
+	default:
+		die("there is no such type of fields");
+	}
+}
+
+static void put_numbers(struct text *line, const char *name, const uint32_t *numbers, uint64_t n)
+{
+	put(line, ",\"%s\":%s", name, numbers ? "[" : "null");
+	for (uint64_t i = 0; numbers && i < n; i++)
+		put(line, i ? ",%" PRIu32 : "%" PRIu32, numbers[i]);
+	if (numbers)
+		put(line, "]");
+}
+
+/* The members that tell of an extracted field, checked as far as a host relies on them. */
+static void put_field(struct text *line, const struct extract_field *field, const struct value_offsets *places)
+{
+	uint64_t n = field->res_len;
+
+	put(line, "\"field\":");
+	put_string(line, field->field);
+	if (n == GARBAGE_LEN) {
+		fail("%s: res_len was not set", field->field);
+		n = 0;
+	} else if (n && (!field->res.any || field->res.any == GARBAGE_PTR)) {
+		fail("%s: values without memory", field->field);
+		n = 0;
+	} else if (n > 1 && !field->flist) {
+		fail("%s: %" PRIu64 " values of a field that is no list", field->field, n);
+	}
+	put(line, ",\"values\":%s", n ? "[" : "null");
+	for (uint64_t i = 0; i < n; i++) {
+		if (i)
+			put(line, ",");
+		put_value(line, field, i);
+	}
+	if (n)
+		put(line, "]");
+	if (!places->start != !places->length)
+		fail("%s: only one of the two arrays of value offsets", field->field);
+	put_numbers(line, "starts", places->start, n);
+	put_numbers(line, "lengths", places->length, n);
+}
+
+/* One call for some fields of one event. The plugin may not keep what it is given. */
+static void extract(struct run *run, const struct event *evt, const struct request *requests, size_t count,
+		    bool with_places, struct text *line)
+{
+	struct extract_field *fields = need(calloc(count + 1, sizeof *fields));
+	struct extract_field *before = need(calloc(count + 1, sizeof *fields));
+	struct value_offsets places = { NULL, NULL };
+	struct event_input event = { evt, run->events, run->lib->source ? run->lib->source : "other" };
+	struct extract_input in = {
+		.owner = run,
+		.get_owner_last_error = on_owner_error,
+		.num_fields = (uint32_t)count,
+		.fields = fields,
+		.value_offsets = with_places ? &places : NULL,
+	};
+	int rc;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct request *request = &requests[i];
+
+		fields[i] = (struct extract_field){
+			.res.any = GARBAGE_PTR,
+			.res_len = GARBAGE_LEN,
+			.field_id = request->id,
+			.field = copy(request->name),
+			.arg_key = copy(request->key),
+			.arg_index = request->index,
+			.arg_present = request->present ? TRUE_FLAG : 0,
+			.ftype = request->type,
+			.flist = request->list ? TRUE_FLAG : 0,
+		};
+		memcpy(&before[i], &fields[i], sizeof *fields);
+	}
+	rc = run->lib->api.extract_fields(run->state, &event, &in);
+	put(line, "\"rc\":%d,\"error\":", rc);
+	put_string(line, rc == RC_SUCCESS ? NULL : run->lib->api.get_last_error(run->state));
+	put(line, ",\"fields\":[");
+	for (size_t i = 0; i < count; i++) {
+		wipe(fields[i].arg_key);
+		before[i].res = fields[i].res;
+		before[i].res_len = fields[i].res_len;
+		if (memcmp(&before[i], &fields[i], sizeof *fields) != 0)
+			fail("%s: the plugin changed what was asked", requests[i].name);
+		if (rc != RC_SUCCESS)
+			fields[i].res_len = 0;
+		put(line, i ? ",{" : "{");
+		put_field(line, &fields[i], &places);
+		put(line, "}");
+	}
+	put(line, "]");
+	for (size_t i = 0; i < count; i++)
+		wipe(fields[i].field);
+	free(fields);
+	free(before);
+}
+
+/* One call for each field, as the real host makes them. */
+static void extract_each(struct run *run, const struct event *evt, bool places, struct text *line)
+{
+	put(line, "\"calls\":[");
+	for (size_t i = 0; i < run->asked->count; i++) {
+		put(line, i ? ",{" : "{");
+		extract(run, evt, &run->asked->requests[i], 1, places, line);
+		put(line, "}");
+	}
+	put(line, "]");
+}
+
+/* An event around a payload in hexadecimal digits, in memory that ends where it does. */
+static struct plugin_event *make_event(const char *hex)
+{
+	size_t n = strlen(hex) / 2;
+	struct plugin_event *evt = need(calloc(1, sizeof *evt + n));
+
+	evt->header = (struct event){ 1, UINT64_MAX, (uint32_t)(sizeof *evt + n), TYPE_PLUGIN_EVENT, 2 };
+	evt->id_len = 4;
+	evt->data_len = (uint32_t)n;
+	for (size_t i = 0; i < n; i++)
+		if (sscanf(hex + 2 * i, "%2hhx", &evt->data[i]) != 1)
+			die("a payload has to be hexadecimal digits");
+	return evt;
+}
+
+struct events {
+	struct plugin_event **all;
+	size_t count;
+};
+
+/* Events around payloads that are joined by commas. */
+static struct events make_events(const char *payloads)
+{
+	struct events events = {0};
+	char *text = copy(payloads), *rest = text, *hex;
+
+	while ((hex = strsep(&rest, ","))) {
+		events.all = need(realloc(events.all, (events.count + 1) * sizeof *events.all));
+		events.all[events.count++] = make_event(hex);
+	}
+	free(text);
+	return events;
+}
+
+static void free_events(struct events *events)
+{
+	for (size_t i = 0; i < events->count; i++)
+		free(events->all[i]);
+	free(events->all);
+}
+
+/* An init that has to succeed, of a library with fields. */
+static void must_init(struct run *run, struct lib *lib, char *config, const struct asked *asked)
+{
+	run_start(run, lib, "");
+	run->config = config;
+	run->asked = asked;
+	if (!lib->api.extract_fields)
+		die("the plugin has no fields");
+	if (!run_init(run))
+		die(run->error);
+}
+
+/* ---- extract ---- */
+
+static void do_extract(char **a)
+{
+	struct asked asked = read_asked(a[3]);
+	struct lib lib;
+	struct run run;
+	struct text line = {0};
+
+	must_open(&lib, a[0]);
+	must_init(&run, &lib, a[1], &asked);
+	run.params = a[2];
+	if (run_open(&run))
+		run_drain(&run);
+	run_close(&run);
+	run_destroy(&run);
+	put(&line, "{");
+	put_run(&line, &run);
+	put(&line, "}");
+	emit(&line);
+	lib_close(&lib);
+	free(asked.requests);
+}
+
+/* ---- replay and together ---- */
+
+/* Events that no source of this process made: init, no open, and no instance. */
+static void replay(char **a, bool together)
+{
+	struct asked asked = read_asked(a[2]);
+	struct events events = make_events(a[3]);
+	struct lib lib;
+	struct run run;
+
+	must_open(&lib, a[0]);
+	atomic_store(&show_logs, true);
+	must_init(&run, &lib, a[1], &asked);
+	for (size_t i = 0; i < events.count; i++) {
+		const struct event *evt = &events.all[i]->header;
+		struct event_input in = { evt, ++run.events, lib.source };
+		struct text line = {0};
+
+		put(&line, "{\"event\":%zu,", i + 1);
+		if (together)
+			extract(&run, evt, asked.requests, asked.count, true, &line);
+		else
+			extract_each(&run, evt, true, &line);
+		put(&line, ",\"text\":");
+		put_string(&line, lib.api.event_to_string ? lib.api.event_to_string(run.state, &in) : NULL);
+		put(&line, "}");
+		emit(&line);
+	}
+	run_destroy(&run);
+	lib_close(&lib);
+	free_events(&events);
+	free(asked.requests);
+}
+
+static void do_replay(char **a)
+{
+	replay(a, false);
+}
+
+static void do_together(char **a)
+{
+	replay(a, true);
+}
+
+/* ---- twins ---- */
+
+struct twin {
+	struct run run;
+	struct events events;
+	char **expected; /* of each event */
+	long rounds, calls, wrong;
+	bool backwards;
+	pthread_barrier_t *barrier;
+};
+
+static void *twin_thread(void *argument)
+{
+	struct twin *me = argument;
+
+	pthread_barrier_wait(me->barrier);
+	for (long round = 0; round < me->rounds; round++) {
+		for (size_t i = 0; i < me->events.count; i++) {
+			size_t at = me->backwards ? me->events.count - 1 - i : i;
+			struct text line = {0};
+
+			me->run.events = at + 1;
+			extract_each(&me->run, &me->events.all[at]->header, true, &line);
+			me->calls += (long)me->run.asked->count;
+			me->wrong += strcmp(line.data, me->expected[at]) != 0;
+			free(line.data);
+		}
+	}
+	return NULL;
+}
+
+/* Two threads at once, each with events of its own, on one state or on one each. */
+static void do_twins(char **a)
+{
+	struct asked asked = read_asked(a[2]);
+	long states = number(a[5]);
+	struct lib lib;
+	struct twin twins[2] = {0};
+	pthread_t threads[2];
+	pthread_barrier_t barrier;
+
+	must_open(&lib, a[0]);
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (int i = 0; i < 2; i++) {
+		struct twin *twin = &twins[i];
+
+		if (i < states)
+			must_init(&twin->run, &lib, a[1], &asked);
+		else
+			twin->run = twins[0].run;
+		twin->events = make_events(a[3]);
+		twin->expected = need(calloc(twin->events.count, sizeof *twin->expected));
+		twin->rounds = number(a[4]);
+		twin->backwards = i == 1;
+		twin->barrier = &barrier;
+		for (size_t j = 0; j < twin->events.count; j++) {
+			struct text line = {0};
+
+			twin->run.events = j + 1;
+			extract_each(&twin->run, &twin->events.all[j]->header, true, &line);
+			twin->expected[j] = line.data;
+		}
+	}
+	for (size_t j = 0; j < twins[0].events.count; j++) {
+		struct text line = {0};
+
+		put(&line, "{\"event\":%zu,", j + 1);
+		put_bytes(&line, twins[0].expected[j], strlen(twins[0].expected[j]));
+		put(&line, "}");
+		emit(&line);
+	}
+	for (int i = 0; i < 2; i++)
+		threads[i] = spawn(twin_thread, &twins[i]);
+	for (int i = 0; i < 2; i++)
+		join(threads[i]);
+	for (int i = 0; i < 2; i++) {
+		struct text line = {0};
+
+		if (i < states)
+			run_destroy(&twins[i].run);
+		put(&line, "{\"thread\":%d,\"calls\":%ld,\"wrong\":%ld}", i + 1, twins[i].calls, twins[i].wrong);
+		emit(&line);
+		for (size_t j = 0; j < twins[i].events.count; j++)
+			free(twins[i].expected[j]);
+		free(twins[i].expected);
+		free_events(&twins[i].events);
+	}
+	pthread_barrier_destroy(&barrier);
+	lib_close(&lib);
+	free(asked.requests);
+}
+
 /* ---- The command line ---- */
 
 static const struct {
@@ -1262,7 +1731,9 @@ static const struct {
 	{ "relative", 2, do_relative }, { "initfail", 2, do_initfail },
 	{ "log", 3, do_log },           { "nulls", 1, do_nulls },
 	{ "symbols", 1, do_symbols },   { "idle", 3, do_idle },
-	{ "parallel", 3, do_parallel },
+	{ "parallel", 3, do_parallel },   { "static", 1, do_static },
+	{ "extract", 4, do_extract },   { "replay", 4, do_replay },
+	{ "together", 4, do_together }, { "twins", 6, do_twins },
 };
 
 int main(int argc, char **argv)

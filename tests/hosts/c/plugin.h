@@ -11,6 +11,15 @@
 enum { RC_SUCCESS = 0, RC_FAILURE = 1, RC_TIMEOUT = -1, RC_EOF = 2, RC_NOT_SUPPORTED = 3 };
 enum { SCHEMA_NONE = 0, SCHEMA_JSON = 1 };
 enum { TYPE_PLUGIN_EVENT = 322 };
+enum {
+	FIELD_UINT64 = 8,
+	FIELD_STRING = 9,
+	FIELD_RELTIME = 20,
+	FIELD_ABSTIME = 21,
+	FIELD_BOOL = 25,
+	FIELD_IPADDR = 40,
+	FIELD_IPNET = 41,
+};
 
 /* The event: this header, then the length of each parameter, then the parameters. */
 struct __attribute__((packed)) event {
@@ -55,16 +64,49 @@ struct set_config_input {
 	const char *config;
 };
 
+struct byte_buffer {
+	uint32_t len;
+	const void *ptr;
+};
+
+/* Booleans are 32 bits wide, and anything but 0 is true. */
+struct extract_field {
+	union {
+		const char *const *text;
+		const uint64_t *number;
+		const uint32_t *boolean;
+		const struct byte_buffer *buffer;
+		const void *any;
+	} res;
+	uint64_t res_len;
+	uint32_t field_id;
+	const char *field;
+	const char *arg_key;
+	uint64_t arg_index;
+	uint32_t arg_present;
+	uint32_t ftype;
+	uint32_t flist;
+};
+
+/* Arrays of the plugin's, with an entry for each value. */
+struct value_offsets {
+	const uint32_t *start;
+	const uint32_t *length;
+};
+
 /* The vtables are never called through here, so only their sizes count. */
 struct extract_input {
 	void *owner;
 	owner_error_fn *get_owner_last_error;
 	uint32_t num_fields;
-	void *fields;
+	struct extract_field *fields;
 	void (*table_reader[4])(void);
 	void *table_reader_ext;
-	void *value_offsets;
+	struct value_offsets *value_offsets;
 };
+
+_Static_assert(sizeof(struct extract_field) == 64, "the layout of one asked field");
+_Static_assert(sizeof(struct extract_input) == 80, "the layout since plugin API 3.11");
 
 struct parse_input {
 	void *owner;

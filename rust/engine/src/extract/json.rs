@@ -112,7 +112,9 @@ impl Read<'_> {
             (FieldType::Uint64, None) => self.into.push_number(integer(text)?, place),
             (FieldType::Bool, None) => self.into.push_bool(text.parse().ok()?, place),
             (FieldType::AbsTime, Some(string)) => self.into.push_number(time::rfc3339(string)?, place),
-            (FieldType::AbsTime | FieldType::RelTime, None) => self.into.push_number(time::seconds(text)?, place),
+            (FieldType::AbsTime | FieldType::RelTime, None) if matches!(first, b'-' | b'0'..=b'9') => {
+                self.into.push_number(time::seconds(text)?, place);
+            }
             (FieldType::IpAddr, Some(string)) => self.into.push_address(string.parse().ok()?, place),
             (FieldType::IpNet, Some(string)) => {
                 let (address, prefix) = network(string)?;

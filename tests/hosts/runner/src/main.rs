@@ -1,8 +1,8 @@
-//! `runner LIB [--config TEXT] [--limit N]`
+//! `runner LIB [--with LIB] [--config TEXT] [--fields FIELDS] [--limit N]`
 //!
-//! Loads a plugin library the way a host does, hands it to `falco_plugin_runner`, and prints one
-//! JSON object a line: every event, then how the capture ended. The open parameters are always
-//! NULL, as that runner has no way to give any.
+//! Loads plugin libraries the way a host does, hands them to `falco_plugin_runner`, and prints one
+//! JSON object a line: every event with the fields that were asked for, then how the capture ended.
+//! The open parameters are always NULL, as that runner has no way to give any.
 
 use falco_plugin_api::{plugin_api, ss_plugin_event};
 use falco_plugin_runner::{CapturingPluginRunner, Event, ExtractedField, PluginRunner, ScapStatus};
@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString, c_void};
 use std::io::Write;
 use std::mem::size_of;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const QUIET_FOR: Duration = Duration::from_secs(5);
 const PLUGIN_EVENT: u16 = 322;
@@ -22,21 +22,27 @@ type Failure = String;
 
 struct Options {
     library: CString,
+    others: Vec<CString>,
     config: CString,
+    fields: Vec<String>,
     limit: Option<u64>,
 }
 
 fn options() -> Result<Options, Failure> {
-    const USAGE: &str = "usage: runner LIB [--config TEXT] [--limit N]";
+    const USAGE: &str = "usage: runner LIB [--with LIB] [--config TEXT] [--fields FIELDS] [--limit N]";
     let text =
         |value: Option<String>| CString::new(value.ok_or(USAGE)?).map_err(|_| "an argument contains a NUL".to_string());
     let mut library = None;
+    let mut others = Vec::new();
     let mut config = CString::default();
+    let mut fields = Vec::new();
     let mut limit = None;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--config" => config = text(args.next())?,
+            "--with" => others.push(text(args.next())?),
+            "--fields" => fields = split(&args.next().ok_or(USAGE)?),
             "--limit" => {
                 let value = args.next().ok_or(USAGE)?;
                 limit = Some(value.parse().map_err(|_| format!("not a number: {value}"))?);
@@ -47,9 +53,27 @@ fn options() -> Result<Options, Failure> {
     }
     Ok(Options {
         library: library.ok_or(USAGE)?,
+        others,
         config,
+        fields,
         limit,
     })
+}
+
+/// Fields that are joined by commas; one between brackets belongs to an argument.
+fn split(fields: &str) -> Vec<String> {
+    let mut inside = false;
+    fields
+        .split(|char| {
+            match char {
+                '[' => inside = true,
+                ']' => inside = false,
+                _ => {}
+            }
+            char == ',' && !inside
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Opens the library and fills a table with every `plugin_*` symbol it has. Both stay for ever.
@@ -147,28 +171,76 @@ fn print(line: &Value) -> Result<(), Failure> {
         .map_err(|e| e.to_string())
 }
 
-fn describe(capture: &mut CapturingPluginRunner, event: &Event) -> Result<Value, Failure> {
+/// The values of a field. The runner makes one value of a list of one, so that all are lists here.
+fn values(field: &ExtractedField) -> Value {
+    match field {
+        ExtractedField::None => Value::Null,
+        ExtractedField::Vec(list) => list.iter().map(value).collect(),
+        one => json!([value(one)]),
+    }
+}
+
+fn value(field: &ExtractedField) -> Value {
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or_default();
+    match field {
+        ExtractedField::U64(number) => json!(number),
+        ExtractedField::Bool(value) => json!(value),
+        ExtractedField::RelTime(duration) => json!(nanos(*duration)),
+        ExtractedField::AbsTime(time) => json!(nanos(time.duration_since(UNIX_EPOCH).unwrap_or_default())),
+        ExtractedField::String(text) => json!(text.to_string_lossy()),
+        ExtractedField::IpAddr(address) => json!(address),
+        ExtractedField::IpNet(network) => json!(network.0),
+        ExtractedField::None | ExtractedField::Vec(_) => Value::Null,
+    }
+}
+
+/// One field: its values, and where in the event the first of them stands; or the result code of a failure.
+fn extract(capture: &mut CapturingPluginRunner, event: &Event, field: &str) -> Result<Value, Failure> {
+    let unknown = || format!("no plugin has the field {field} for this event");
+    // Without value offsets, as from an older host, and with them.
+    let plain = capture.extract_field(event, field).ok_or_else(unknown)?;
+    let placed = capture.extract_field_with_range(event, field).ok_or_else(unknown)?;
+    match (plain, placed) {
+        (Ok(plain), Ok((placed, place))) if plain == placed => {
+            let place = (place.start <= place.end).then_some([place.start, place.len()]);
+            Ok(json!({ "field": field, "values": values(&plain), "place": place }))
+        }
+        (Err(plain), Err(placed)) if plain == placed => Ok(json!({ "field": field, "rc": plain })),
+        (plain, placed) => Err(format!("{field} is {plain:?} at first and then {placed:?}")),
+    }
+}
+
+fn describe(capture: &mut CapturingPluginRunner, event: &Event, fields: &[String]) -> Result<Value, Failure> {
     let text = match capture.extract_field(event, "evt.plugininfo") {
         Some(Ok(ExtractedField::String(text))) => Some(text.to_string_lossy().into_owned()),
         _ => None,
     };
+    let fields = fields
+        .iter()
+        .map(|field| extract(capture, event, field))
+        .collect::<Result<Vec<_>, _>>()?;
     let (data, timestamp) = read_event(event)?;
     Ok(json!({
         "number": event.evt_num,
         "timestamp": timestamp,
         "data_base64": base64(data),
         "text": text,
+        "fields": fields,
     }))
 }
 
 /// Prints events until the capture ends by itself, by the limit, or by silence.
-fn capture(capture: &mut CapturingPluginRunner, limit: Option<u64>) -> Result<&'static str, Failure> {
+fn capture(
+    capture: &mut CapturingPluginRunner,
+    fields: &[String],
+    limit: Option<u64>,
+) -> Result<&'static str, Failure> {
     let mut seen = 0;
     let mut last_event = Instant::now();
     while limit.is_none_or(|limit| seen < limit) {
         match capture.next_event() {
             Ok(event) => {
-                print(&describe(capture, &event)?)?;
+                print(&describe(capture, &event, fields)?)?;
                 seen += 1;
                 last_event = Instant::now();
             }
@@ -187,12 +259,18 @@ fn capture(capture: &mut CapturingPluginRunner, limit: Option<u64>) -> Result<&'
 
 fn run() -> Result<(), Failure> {
     let options = options()?;
-    let api = load(&options.library)?;
-    let config = effective_config(api, options.config);
     let mut runner = PluginRunner::new();
-    runner.register_plugin(api, &config).map_err(|e| format!("{e:#}"))?;
+    let mut register = |library: &CStr, config: CString| {
+        let api = load(library)?;
+        let config = effective_config(api, config);
+        runner.register_plugin(api, &config).map_err(|e| format!("{e:#}"))
+    };
+    register(&options.library, options.config)?;
+    for other in &options.others {
+        register(other, CString::default())?;
+    }
     let mut running = runner.start_capture().map_err(|e| format!("{e:#}"))?;
-    let ended = capture(&mut running, options.limit);
+    let ended = capture(&mut running, &options.fields, options.limit);
     let stopped = running.stop_capture().map_err(|e| format!("{e:#}"));
     let ended = ended.and_then(|end| stopped.map(|_runner| end));
     match ended {

@@ -1,0 +1,333 @@
+"""Events and fields as plain Python: no library, no host."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+
+import pytest
+
+from falco_plugin import Event, Located, Plugin, field, json_field
+
+
+class Shop(Plugin):
+    """A shop"""
+
+    name = "shop"
+
+    order = json_field("shop.order", "/order/id", type=int, desc="The order's number")
+    images = json_field("shop.images", "/images/{index|*}/name", type=list[str], desc="Names")
+    size = json_field("shop.size", "/sizes/{index}", type=int, desc="A size")
+    label = json_field("shop.label", "/labels/{key}", desc="A label")
+    cell = json_field("shop.cell", "/rows/{key}/{index}", desc="A cell")
+    any = json_field("shop.any", "{pointer}", desc="Anything")
+    whole = json_field("shop.whole", "", desc="All of it")
+
+    @field("shop.count", desc="How many images")
+    def count(self, event: Event, index: int | None = None) -> int | None:
+        images = self.images(event)
+        return None if images is None else len(images) + (index or 0)
+
+    @field("shop.word", desc="A word of the text")
+    def word(self, event: Event, *, key: str) -> Located[str] | None:
+        start = event.data.find(key.encode())
+        return None if start < 0 else Located(key, start, len(key))
+
+
+EVENT = Event(
+    b'{"order": {"id": 7}, "images": [{"name": "a"}, {}, {"name": "b"}], "sizes": [1, 18446744073709551615, -1], '
+    b'"labels": {"x/y": "slash", "": "empty", "0": "zero"}, "rows": {"r": ["c0", "c1"]}}'
+)
+
+
+# Fields
+
+
+def test_a_field_is_called_with_an_event_as_the_method_that_it_is() -> None:
+    shop = Shop()
+    assert shop.count(EVENT) == 2
+    assert shop.count(EVENT, 3) == 5
+    assert shop.count(Event(b"{}")) is None
+    assert shop.word(EVENT, key="order") == Located("order", 2, 5)
+
+
+def test_a_decorated_method_is_the_same_function() -> None:
+    def method(self: object, event: Event) -> str:
+        return ""
+
+    assert field("a.b", desc="x")(method) is method
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "value"),
+    [
+        ("order", {}, 7),
+        ("images", {}, ["a", "b"]),
+        ("images", {"index": None}, ["a", "b"]),
+        ("images", {"index": 0}, ["a"]),
+        ("images", {"index": 1}, None),
+        ("images", {"index": 2**64 - 1}, None),
+        ("size", {"index": 0}, 1),
+        ("size", {"index": 1}, 2**64 - 1),
+        ("size", {"index": 2}, None),
+        ("label", {"key": "x/y"}, "slash"),
+        ("label", {"key": ""}, "empty"),
+        ("label", {"key": "0"}, "zero"),
+        ("label", {"key": "none"}, None),
+        ("cell", {"index": 1, "key": "r"}, "c1"),
+        ("cell", {"index": 2, "key": "r"}, None),
+        ("any", {"key": "/rows/r/0"}, "c0"),
+        ("any", {"key": "/labels/x~1y"}, "slash"),
+        ("any", {"key": "/rows/r/00"}, None),
+        ("any", {"key": "rows/r/0"}, "c0"),
+        ("any", {"key": "rows/none"}, None),
+        ("any", {"key": "/labels/"}, "empty"),
+        ("any", {"key": "/rows/r"}, '["c0","c1"]'),
+    ],
+)
+def test_a_json_field_is_called_with_an_event_and_its_argument(name: str, arguments: dict, value: object) -> None:
+    assert getattr(Shop(), name)(EVENT, **arguments) == value
+    assert getattr(Shop, name)(EVENT, **arguments) == value, "it needs no object of the plugin"
+
+
+def test_arguments_go_by_position_too() -> None:
+    assert Shop.images(EVENT, 2) == ["b"]
+    assert Shop.cell(EVENT, 0, "r") == "c0"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: Shop.size(EVENT), TypeError, "the field needs its index"),
+        (lambda: Shop.label(EVENT), TypeError, "the field needs its key"),
+        (lambda: Shop.cell(EVENT, key="r"), TypeError, "the field needs its index"),
+        (lambda: Shop.cell(EVENT, 1), TypeError, "the field needs its key"),
+        (lambda: Shop.any(EVENT), TypeError, "the field needs its key"),
+        (lambda: Shop.order(EVENT, 0), TypeError, "the field takes no index"),
+        (lambda: Shop.images(EVENT, key="a"), TypeError, "the field takes no key"),
+        (lambda: Shop.size(EVENT, "0"), TypeError, "index must be an int, not str"),
+        (lambda: Shop.size(EVENT, True), TypeError, "index must be an int, not bool"),
+        (lambda: Shop.size(EVENT, 1.0), TypeError, "index must be an int, not float"),
+        (lambda: Shop.size(EVENT, -1), ValueError, "index must be 0 to 18446744073709551615, not -1"),
+        (lambda: Shop.size(EVENT, 2**64), ValueError, f"index must be 0 to 18446744073709551615, not {2**64}"),
+    ],
+)
+def test_a_wrong_argument_of_a_json_field_is_an_error(call, error: type[Exception], text: str) -> None:
+    with pytest.raises(error) as raised:
+        call()
+    assert str(raised.value) == text
+
+
+@pytest.mark.parametrize("event", [None, b"{}", object()])
+def test_a_json_field_wants_an_event(event: Any) -> None:
+    with pytest.raises(TypeError):
+        Shop.order(event)
+
+
+ONE: list[tuple[Any, str, Any]] = [
+    (str, '"text"', "text"),
+    (str, '"\\u00fc \\ud83e\\udd85 \\/"', "ü 🦅 /"),
+    (str, '"cut\\u0000here"', "cut"),
+    (str, '"half \\ud83e"', None),
+    (str, "1.50e+3", "1.50e+3"),
+    (str, "123456789012345678901234567890", "123456789012345678901234567890"),
+    (str, "-0", "-0"),
+    (str, "true", "true"),
+    (str, "null", None),
+    (str, '[1, {"a b": "c d"} ]', '[1,{"a b":"c d"}]'),
+    (str, "{ }", "{}"),
+    (int, "0", 0),
+    (int, "-0", 0),
+    (int, "18446744073709551615", 2**64 - 1),
+    (int, "18446744073709551616", None),
+    (int, "-1", None),
+    (int, "1.0", None),
+    (int, "1e3", None),
+    (int, '"1"', None),
+    (int, "true", None),
+    (bool, "true", True),
+    (bool, "false", False),
+    (bool, "1", None),
+    (bool, '"true"', None),
+    (datetime, '"2020-01-01T01:00:00+01:00"', datetime(2020, 1, 1, tzinfo=UTC)),
+    (datetime, '"2020-01-01T00:00:00.123456789Z"', datetime(2020, 1, 1, 0, 0, 0, 123456, UTC)),
+    (datetime, "1577836800.25", datetime(2020, 1, 1, 0, 0, 0, 250000, UTC)),
+    (datetime, '"1577836800"', None),
+    (datetime, '"2020-01-01"', None),
+    (datetime, '"1969-12-31T23:59:59Z"', None),
+    (datetime, "-1", None),
+    (timedelta, "1.5", timedelta(seconds=1.5)),
+    (timedelta, "1e-7", timedelta(0)),
+    (timedelta, '"1.5"', None),
+    (timedelta, "-1", None),
+    (IPv4Address | IPv6Address, '"10.0.0.1"', IPv4Address("10.0.0.1")),
+    (IPv4Address | IPv6Address, '"::1"', IPv6Address("::1")),
+    (IPv4Address | IPv6Address, '"10.0.0.1/32"', None),
+    (IPv4Address | IPv6Address, '"010.0.0.1"', None),
+    (IPv4Address | IPv6Address, "1", None),
+    (IPv4Network | IPv6Network, '"10.1.0.0/16"', IPv4Network("10.1.0.0/16")),
+    (IPv4Network | IPv6Network, '"2001:db8::/32"', IPv6Network("2001:db8::/32")),
+    (IPv4Network | IPv6Network, '"10.0.0.1"', IPv4Network("10.0.0.1/32")),
+    (IPv4Network | IPv6Network, '"10.0.0.1/8"', None),
+    (IPv4Network | IPv6Network, '"10.0.0.0/33"', None),
+]
+
+
+@pytest.mark.parametrize(("type", "text", "value"), ONE)
+def test_a_json_value_becomes_the_python_value_of_the_fields_type(type: Any, text: str, value: object) -> None:
+    found = json_field("a.b", "/v", type=type, desc="x")(Event(f'{{"v": {text}}}'.encode()))
+    assert found == value
+    assert found.__class__ is value.__class__, "a bool is no int"
+
+
+@pytest.mark.parametrize(("type", "text", "value"), ONE)
+def test_a_json_list_leaves_out_what_has_no_value(type: Any, text: str, value: object) -> None:
+    many = json_field("a.b", "/v/*", type=list[type], desc="x")
+    found = many(Event(f'{{"v": [{text}, null, {text}]}}'.encode()))
+    assert found == (None if value is None else [value, value])
+
+
+def test_a_json_field_reads_what_stands_before_a_fault() -> None:
+    broken = Event(b'{"order": {"id": 7}, "images": [{"name": "a"}, oops')
+    assert Shop.order(broken) == 7
+    assert Shop.images(broken) is None, "the list itself is broken"
+    assert Shop.whole(broken) is None
+    assert Shop.order(Event(EVENT.data + b"\xff")) is None, "what is no UTF-8 has no values at all"
+
+
+def test_of_duplicate_keys_the_first_counts_for_fields_and_for_json() -> None:
+    event = Event(rb'{"order": {"id": 1, "id": 2}, "\u006frder": {"id": 3}}')
+    assert Shop.order(event) == 1
+    assert event.json == {"order": {"id": 1}}
+
+
+def test_a_located_value_is_a_value_of_its_own() -> None:
+    located = Located("x", 1, 2)
+    assert located == Located("x", 1, 2) != Located("x", 1, 3)
+    assert (located.value, located.start, located.length) == ("x", 1, 2)
+    with pytest.raises(FrozenInstanceError):
+        located.start = 3
+
+
+# Events
+
+
+def test_an_event_has_what_it_was_made_of() -> None:
+    event = Event(bytearray(b"data"), number=5, timestamp=6, source="quelle")
+    assert (event.data, event.number, event.timestamp, event.source, event.type) == (b"data", 5, 6, "quelle", 322)
+    assert repr(event) == "Event(b'data', number=5, timestamp=6, source=\"quelle\")"
+    plain = Event(b"")
+    assert (plain.data, plain.number, plain.timestamp, plain.source) == (b"", 1, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [(b"", ""), ("Grüße 🦅".encode(), "Grüße 🦅"), (b"a\xffb\xc3", "a\ufffdb\ufffd"), (b"a\0b", "a\0b")],
+)
+def test_the_text_of_an_event_is_its_payload(data: bytes, text: str) -> None:
+    assert Event(data).text == text
+
+
+def test_an_event_may_be_subclassed() -> None:
+    class Mine(Event):
+        pass
+
+    assert Shop.order(Mine(EVENT.data)) == 7
+    assert Mine(b"1").json == 1
+
+
+@pytest.mark.parametrize("name", ["data", "number", "json", "text"])
+def test_an_event_does_not_change(name: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(Event(b"{}"), name, None)
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b"null", None),
+        (b" \t\r\n true ", True),
+        (b"[]", []),
+        (b"{}", {}),
+        (b'"text"', "text"),
+        (b'{"a": [1, 2.5, "x", null, false, {"b": {}}]}', {"a": [1, 2.5, "x", None, False, {"b": {}}]}),
+        (b"-0", 0),
+        (b"9223372036854775808", 2**63),
+        (b"-9223372036854775809", -(2**63) - 1),
+        (b"1" * 400, int("1" * 400)),
+        (b"1e3", 1000.0),
+        (b"0.1", 0.1),
+        (b"1e999", math.inf),
+        (rb'"\u00fc\ud83e\udd85\/\b\f\n\r\t\"\\"', 'ü🦅/\b\f\n\r\t"\\'),
+        (rb'"half \ud83e"', "half \ud83e"),
+        (rb'{"\udd85": 1}', {"\udd85": 1}),
+        ('"ü🦅"'.encode(), "ü🦅"),
+        (rb'"nul\u0000inside"', "nul\0inside"),
+        (b'{"a": 1, "b": 2, "a": 3}', {"a": 1, "b": 2}),
+        (rb'{"a": 1, "\u0061": 2}', {"a": 1}),
+        (b'{"": {"": 1}}', {"": {"": 1}}),
+    ],
+)
+def test_the_payload_is_decoded_as_json(data: bytes, value: object) -> None:
+    found = Event(data).json
+    assert found == value
+    assert found.__class__ is value.__class__
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" ",
+        b"nul",
+        b"NaN",
+        b"Infinity",
+        b"-",
+        b"01",
+        b"1.",
+        b"+1",
+        b"'a'",
+        b"{a: 1}",
+        b"[1,]",
+        b'{"a": 1,}',
+        b'{"a" 1}',
+        b"[1] 2",
+        b"{} x",
+        b'"open',
+        b'"line\nbreak"',
+        rb'"\x41"',
+        rb'"\u12"',
+        b'{"a": [1, 2}',
+        b'"\xff"',
+        b"\xef\xbb\xbf{}",
+        b"[1]\0",
+        nested(129),
+        b"[" * 1_000_000,
+    ],
+)
+def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match="^the payload is no JSON$"):
+        Event(data).json  # noqa: B018
+
+
+def test_json_may_be_as_deep_as_128_levels() -> None:
+    value = Event(nested(128)).json
+    for _ in range(127):
+        (value,) = value
+    assert value == []
+
+
+def test_json_is_decoded_once() -> None:
+    event = Event(b'{"a": []}')
+    assert event.json is event.json
+    broken = Event(b"{")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no JSON"):
+            broken.json  # noqa: B018
