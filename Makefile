@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
 STAMPS := .make
+SECONDS := 60
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt latency gigabyte docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt latency gigabyte fuzz-json docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -28,6 +29,7 @@ test-python: setup
 
 test-rust: setup
 	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
+	CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
 
 test-kafka: setup target/kafka ## the example kafka against a real broker (Java 17 or newer, and Maven)
 	$(BIN)/python -m pytest -m kafka examples/kafka
@@ -41,6 +43,8 @@ lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
 	cargo fmt --check
 	rustfmt --check rust/stub/stub.rs
 	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	CARGO_TARGET_DIR=target/fuzz cargo clippy --quiet --locked --manifest-path fuzz/Cargo.toml --lib --tests -- -D warnings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -59,6 +63,11 @@ latency: setup ## how long the host waits for Python beside a thread that comput
 
 gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the memory
 	$(BIN)/python bench/gigabyte.py
+
+fuzz-json: ## compare json_field with a plain walk for SECONDS=60 (nightly Rust, `cargo install cargo-fuzz`)
+	mkdir -p target/fuzz/corpus
+	CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run --sanitizer none json_field target/fuzz/corpus \
+		fuzz/corpus/json_field -- -dict=fuzz/json_field.dict -max_len=2048 -max_total_time=$(SECONDS)
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
