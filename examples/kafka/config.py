@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-import msgspec
+from msgspec import Meta, Struct
 
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Text = Annotated[str, Meta(min_length=1)]
 _Setting: TypeAlias = str | int | float | bool
 
 _OWN_SETTINGS = {
@@ -21,43 +22,47 @@ _OWN_SETTINGS = {
 _SECRET_ENDINGS = ("password", "secret", "passphrase", "key.pem", "oauthbearer.config")
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """README.md says what each of them means."""
+class Config(Struct, frozen=True):
+    """Where the records come from, and how they are read"""
 
-    bootstrap_servers: _Text
-    group: _Text = "falco"
-    offset_reset: Literal["earliest", "latest"] = "earliest"
-    settings: dict[str, _Setting] = {}
-    secret_files: dict[str, _Text] = {}
-    event_size: Annotated[int, msgspec.Meta(ge=1, le=64 << 20)] = 1 << 20
-    commit_records: Annotated[int, msgspec.Meta(ge=1)] = 1000
-    commit_interval: Annotated[float, msgspec.Meta(gt=0)] = 1
+    bootstrap_servers: Annotated[_Text, Meta(description="host:port of a broker, or several with , between")]
+    group: Annotated[_Text, Meta(description="The consumer group")] = "falco"
+    offset_reset: Annotated[
+        Literal["earliest", "latest"],
+        Meta(description="Where a partition begins of which the group has committed nothing: earliest or latest"),
+    ] = "earliest"
+    settings: Annotated[
+        dict[str, _Setting], Meta(description="Settings of librdkafka, such as security.protocol or session.timeout.ms")
+    ] = {}
+    secret_files: Annotated[
+        dict[str, _Text], Meta(description="Paths of the files that hold secret settings, such as sasl.password")
+    ] = {}
+    event_size: Annotated[int, Meta(ge=1, le=64 << 20, description="Bytes of the largest record, up to 64 MiB")] = (
+        1 << 20
+    )
+    commit_records: Annotated[int, Meta(ge=1, description="Offsets are committed after so many records")] = 1000
+    commit_interval: Annotated[float, Meta(gt=0, description="Or after so many seconds, if that is earlier")] = 1
 
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Raises ``ValueError``, which names what is wrong."""
-        try:
-            config = msgspec.json.decode(text or "{}", type=cls)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"init_config: {error}") from None
-        for name in config.settings:
+    def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ValueError("; ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        for name in self.settings:
             if name in _OWN_SETTINGS:
-                raise ValueError(f"init_config: settings: {name} is the plugin's own, {_OWN_SETTINGS[name]}")
-            if _is_secret(name):
-                raise ValueError(
-                    f"init_config: settings: {name} is a secret, name a file that holds it in secret_files"
-                )
-        for name in config.secret_files:
+                yield f"settings: {name} is the plugin's own, {_OWN_SETTINGS[name]}"
+            elif _is_secret(name):
+                yield f"settings: {name} is a secret, name a file that holds it in secret_files"
+        for name in self.secret_files:
             if not _is_secret(name):
-                raise ValueError(f"init_config: secret_files: {name} is no secret, write it into settings")
-        return config
+                yield f"secret_files: {name} is no secret, write it into settings"
 
     def client_settings(self) -> dict[str, str]:
         """The settings of librdkafka, secrets included: read anew each time, for they may have been replaced.
 
         Raises:
-            ValueError: the file of a secret holds none.
-            OSError: it cannot be read.
+            ValueError: the file of a secret cannot be read, or holds none. Its path is not repeated: it may be the
+                secret itself.
         """
         settings = {
             "client.id": "falco",
@@ -85,8 +90,10 @@ def _text(value: _Setting) -> str:
 def _secret(name: str, path: str) -> str:
     try:
         secret = Path(path).read_bytes().decode().rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"secret_files: the file of {name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"init_config: secret_files: {name}: {path} is not UTF-8 text") from None
+        raise ValueError(f"secret_files: the file of {name} is not UTF-8 text") from None
     if not secret:
-        raise ValueError(f"init_config: secret_files: {name}: {path} is empty")
+        raise ValueError(f"secret_files: the file of {name} is empty, write the secret into it")
     return secret

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -41,16 +42,17 @@ class Member:
         self._client_log.filters = [_is_told_once]
 
     def check(self) -> None:
-        """Has the client look at its settings, without connecting. Raises what is wrong with them."""
+        """Has the client look at its settings, without connecting. Raises ``ValueError``, which says what is wrong."""
+        settings = self._config.client_settings()
         try:
-            self._client().close()
+            self._client(settings).close()
         except KafkaException as failure:
-            raise ValueError(f"init_config: {failure.args[0].str()}") from None
+            raise ValueError(f"settings: {_without_values(failure.args[0].str(), settings)}") from None
 
     def consume(self, context: Context) -> Iterator[_Event | None]:
         """Events, and barriers. Raises where only a new client can go on."""
         offsets = Offsets(self._config, self._reports)
-        consumer = self._client(on_commit=offsets.answered)
+        consumer = self._client(self._config.client_settings(), on_commit=offsets.answered)
 
         def assigned(_: Consumer, partitions: list[TopicPartition]) -> None:
             self._reports.partitions("assigned", partitions)
@@ -79,9 +81,8 @@ class Member:
         finally:
             consumer.close()
 
-    def _client(self, **callbacks: Callable[..., None]) -> Consumer:
-        settings = {**self._config.client_settings(), **callbacks, "error_cb": self._meet}
-        return Consumer(settings, logger=self._client_log)
+    def _client(self, settings: dict[str, str], **callbacks: Callable[..., None]) -> Consumer:
+        return Consumer({**settings, **callbacks, "error_cb": self._meet}, logger=self._client_log)
 
     def _event(self, message: Message) -> Iterator[_Event]:
         value = message.value()
@@ -104,3 +105,11 @@ class Member:
 def _is_told_once(line: logging.LogRecord) -> bool:
     """Whether no error comes with the client's line: a broker that is down fails many times a second."""
     return not line.getMessage().startswith("FAIL ")
+
+
+def _without_values(text: str, settings: dict[str, str]) -> str:
+    """What the client says of its settings: it quotes their values, and any of them may be a secret by mistake."""
+    # The longest first, so that "ssl" is not found in the name of ssl.ca.location.
+    known = sorted(filter(None, [*settings, *settings.values()]), key=len, reverse=True)
+    pattern = "|".join(re.escape(part) for part in known)
+    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda found: found[0] if found[0] in settings else "…", text)

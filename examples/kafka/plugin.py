@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from falco_plugin import Event, OpenParam, Plugin, source
+from falco_plugin import Event, OpenParam, Plugin, field, json_field, source
 
 from .config import Config
 from .member import Member
@@ -17,22 +17,31 @@ class Kafka(Plugin):
     name = "kafka"
     id = 999
     event_source = "kafka"
+    config: Config
 
-    def init(self) -> None:
-        self._config = Config.read(self.config)
+    value = json_field(
+        "kafka.value", "{pointer}", desc="What a JSON pointer names in the record, such as kafka.value[/user/name]"
+    )
+    number = json_field(
+        "kafka.number",
+        "{pointer}",
+        type=int,
+        desc="The same where it is an integer, 0 or more, to compare with < and >",
+    )
+
+    @field("kafka.record", desc="The whole record: its value, in Kafka's terms")
+    def event_to_string(self, event: Event) -> str:
+        """The record in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        return event.text
 
     def open(self, params: str) -> source.IterInstance:
         """Params: topics, with commas between them."""
-        member = Member(topics(params), self._config, self.log)
+        member = Member(topics(params), self.config, self.log)
         member.check()  # An error here ends Falco's start; later ones are tried again.
-        return source.IterInstance(member.consume, retry=_RETRY, event_size=self._config.event_size)
+        return source.IterInstance(member.consume, retry=_RETRY, event_size=self.config.event_size)
 
     def list_open_params(self) -> list[OpenParam]:
         return [
             OpenParam("audit", "a topic", SEPARATOR),
             OpenParam("^audit[.].*", "all topics whose names match", SEPARATOR),
         ]
-
-    def event_to_string(self, event: Event) -> str:
-        """The value in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
-        return event.text

@@ -73,8 +73,7 @@ class Api:
             Unavailable: the API does not answer for now.
             Unusable: its answer is no page of records, or the URL is not the API's.
             RateLimited: the API asks to wait.
-            ValueError: the file of the token holds none.
-            OSError: the file of the token cannot be read.
+            ValueError: the file of the token cannot be read, or holds none.
         """
         target = _parsed(url)
         # What is asked is what was compared: two parsers may see two hosts in one URL.
@@ -121,7 +120,7 @@ class Api:
 
     def _remedy(self, status: int) -> str:
         if status == HTTPStatus.UNAUTHORIZED:
-            return f"write a valid token into {self._config.token_file}, and see that auth_scheme is the API's"
+            return "write a valid token into the token_file, and see that auth_scheme is the API's"
         if status == HTTPStatus.FORBIDDEN:
             return "give the token the permission to read this log"
         if status == HTTPStatus.NOT_FOUND:
@@ -177,4 +176,4 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ValueError(f"ca_file {ca_file} cannot be used: {error}") from None
+        raise ValueError(f"ca_file cannot be used: {error}") from None

@@ -5,57 +5,68 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-import msgspec
+from msgspec import Meta, Struct
 
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
-_Seconds = Annotated[float, msgspec.Meta(gt=0, le=24 * 3600)]
+_Text = Annotated[str, Meta(min_length=1)]
+_Seconds = Annotated[float, Meta(gt=0, le=24 * 3600)]
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """README.md says what each of them means."""
+class Config(Struct, frozen=True):
+    """Which records the API has, and how it is asked for them"""
 
-    token_file: _Text
-    id_field: _Text
-    timestamp_field: _Text
-    auth_scheme: Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9-]*$")] = "Bearer"
-    state_file: _Text | None = None
-    start: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    interval: _Seconds = 10
-    timeout: _Seconds = 60
-    retry_wait: _Seconds = 5
-    max_body: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] = 32 << 20
-    event_size: Annotated[int, msgspec.Meta(ge=1, le=64 << 20)] = 256 << 10
-    ca_file: _Text | None = None
-    proxy: Annotated[str, msgspec.Meta(pattern=r"^https?://[^@/?#\s]+/?$")] | None = None
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Reads the configuration, and the token to see that it can be read.
-
-        Raises:
-            ValueError: the configuration, or the token, is not as it must be.
-            OSError: the token cannot be read.
-        """
-        try:
-            config = msgspec.json.decode(text or "{}", type=cls)
-        except msgspec.DecodeError as error:
-            raise ValueError(f"init_config: {error}") from None
-        config.authorization()
-        return config
+    token_file: Annotated[_Text, Meta(description="Path of the file that holds the token alone; read for each request")]
+    id_field: Annotated[
+        _Text, Meta(description="Field with the id of a record; without one it is known by its content")
+    ]
+    timestamp_field: Annotated[
+        _Text, Meta(description="Field with the time of a record: RFC 3339, or milliseconds since the epoch")
+    ]
+    auth_scheme: Annotated[
+        str,
+        Meta(pattern="^[A-Za-z][A-Za-z0-9-]*$", description="What stands before the token in the header Authorization"),
+    ] = "Bearer"
+    state_file: Annotated[
+        _Text | None, Meta(description="Path of the file that keeps the cursor; its folder must exist")
+    ] = None
+    start: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None,
+        Meta(description="Where to begin without a cursor, such as 2026-11-01T00:00:00Z; now, if not set"),
+    ] = None
+    interval: Annotated[
+        _Seconds, Meta(description="Seconds between two requests where there is nothing new, up to a day")
+    ] = 10
+    timeout: Annotated[
+        _Seconds, Meta(description="Seconds of a request, until the answer is there as a whole, up to a day")
+    ] = 60
+    retry_wait: Annotated[
+        _Seconds,
+        Meta(description="Seconds until the API is asked again after a failure, doubled each time up to 5 minutes"),
+    ] = 5
+    max_body: Annotated[int, Meta(ge=1, le=1 << 30, description="Bytes of the largest answer, up to 1 GiB")] = 32 << 20
+    event_size: Annotated[int, Meta(ge=1, le=64 << 20, description="Bytes of the largest event, up to 64 MiB")] = (
+        256 << 10
+    )
+    ca_file: Annotated[
+        _Text | None, Meta(description="Path of a PEM file of authorities instead of those that come with httpx")
+    ] = None
+    proxy: Annotated[
+        Annotated[str, Meta(pattern=r"^https?://[^@/?#\s]+/?$")] | None,
+        Meta(description="URL of an HTTP proxy, without a password; environment variables are not looked at"),
+    ] = None
 
     def authorization(self) -> str:
         """The header's value. The file is read each time, so that a token can be replaced while Falco runs.
 
         Raises:
-            ValueError: the file holds no token.
-            OSError: the file cannot be read.
+            ValueError: the file cannot be read, or holds no token. Its path is not repeated: it may be the token.
         """
-        token = Path(self.token_file).read_bytes().strip()
+        try:
+            token = Path(self.token_file).read_bytes().strip()
+        except OSError as error:
+            raise ValueError(f"token_file cannot be read: {error.strerror}") from None
         # Any other character would be an error of the HTTP library, which quotes the header.
         if not re.fullmatch(rb"[!-~]+", token):
-            raise ValueError(
-                f"token_file {self.token_file} must hold the token alone, in printable ASCII without blanks"
-            )
+            raise ValueError("token_file must hold the token alone, in printable ASCII without blanks")
         return f"{self.auth_scheme} {token.decode()}"

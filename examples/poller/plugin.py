@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from falco_plugin import Event, OpenParam, Plugin, source
+from falco_plugin import Event, OpenParam, Plugin, field, json_field, source
 
 from .api import Api
 from .config import Config
@@ -16,16 +16,40 @@ class Poller(Plugin):
     name = "poller"
     id = 999
     event_source = "audit_api"
+    config: Config
+
+    value = json_field(
+        "audit_api.value", "{pointer}", desc="What a JSON pointer names in the record, such as audit_api.value[/actor]"
+    )
+    number = json_field(
+        "audit_api.number",
+        "{pointer}",
+        type=int,
+        desc="The same where it is an integer, 0 or more, to compare with < and >",
+    )
+
+    @field("audit_api.action", desc="What was done: eventType of Okta, action of GitHub")
+    def action(self, event: Event) -> str | None:
+        return self.value(event, key="/eventType") or self.value(event, key="/action")
+
+    @field("audit_api.actor", desc="Who did it: actor.alternateId of Okta, actor of GitHub")
+    def actor(self, event: Event) -> str | None:
+        return self.value(event, key="/actor/alternateId") or self.value(event, key="/actor")
+
+    @field("audit_api.record", desc="The whole record")
+    def event_to_string(self, event: Event) -> str:
+        """The record in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        return event.text
 
     def init(self) -> None:
-        self._config = Config.read(self.config)
+        self.config.authorization()  # An error here ends Falco's start; later ones are tried again.
 
     def open(self, params: str) -> source.IterInstance:
         """Params: the URL of the records, oldest first; ``{start}`` in it becomes the time to begin at."""
-        api = Api(params, self._config)
-        cursors = CursorFile(self._config.state_file, params, self.log)
-        feed = Feed(api, cursors, cursors.load(first_url(params, self._config.start)), self._config, self.log)
-        return source.IterInstance(feed.poll, retry=self._config.retry_wait, event_size=self._config.event_size)
+        api = Api(params, self.config)
+        cursors = CursorFile(self.config.state_file, params, self.log)
+        feed = Feed(api, cursors, cursors.load(first_url(params, self.config.start)), self.config, self.log)
+        return source.IterInstance(feed.poll, retry=self.config.retry_wait, event_size=self.config.event_size)
 
     def list_open_params(self) -> list[OpenParam]:
         return [
@@ -38,7 +62,3 @@ class Poller(Plugin):
                 "the audit log of an organisation on GitHub",
             ),
         ]
-
-    def event_to_string(self, event: Event) -> str:
-        """The record in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
-        return event.text

@@ -399,7 +399,7 @@ def test_the_api_need_not_be_there_at_the_start(okta: AuditApi, start: Callable[
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (status(401), "answers 401 Unauthorized: write a valid token into "),
+        (status(401), "answers 401 Unauthorized: write a valid token into the token_file"),
         (status(403), "answers 403 Forbidden: give the token the permission"),
         (status(404), "answers 404 Not Found: correct open_params"),
         (status(400), "answers 400 Bad Request: correct open_params"),
@@ -594,13 +594,14 @@ def test_without_a_state_file_each_start_begins_anew(okta: AuditApi, start: Call
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"tokn": "x"}, "init_config: Object contains unknown field `tokn`"),
-        ({"interval": 0}, "$.interval"),
-        ({"proxy": f"http://user:{TOKEN}@proxy:3128"}, "$.proxy"),
-        ({"start": "2026-11-01T00:00:00"}, "$.start"),
+        ({"tokn": TOKEN}, "tokn"),
+        ({"token_file": None}, "token_file"),
+        ({"start": TOKEN}, "init_config does not fit: start: "),
+        ({"start": "2026-11-01T00:00:00"}, "init_config does not fit: start: "),
         ({"start": "2026-11-01T00:00:00Z"}, "write {start} into open_params"),
-        ({"token_file": "/nowhere/token"}, "/nowhere/token"),
-        ({"ca_file": "/nowhere/ca.pem"}, "ca_file /nowhere/ca.pem cannot be used"),
+        ({"token_file": TOKEN}, "token_file cannot be read: No such file or directory"),
+        ({"ca_file": TOKEN}, "ca_file cannot be used: "),
+        ({"ca_file": "/dev/null"}, "ca_file cannot be used: "),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_refused(
@@ -608,6 +609,37 @@ def test_a_configuration_that_cannot_be_used_is_refused(
 ) -> None:
     assert reason in fail(okta.url, **changes)
     assert okta.requests == []
+
+
+SECONDS = ("interval", "timeout", "retry_wait")
+SIZES = ("max_body", "event_size")
+TEXTS = ("token_file", "id_field", "timestamp_field", "auth_scheme", "state_file", "ca_file", "proxy")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {name: [TOKEN] for name in (*SECONDS, *SIZES, *TEXTS, "start")},
+        {**dict.fromkeys([*SECONDS, *SIZES], 0), **dict.fromkeys(TEXTS, "")},
+        {**dict.fromkeys(SECONDS, 24 * 3600 + 1), **dict.fromkeys(SIZES, (1 << 30) + 1)},
+        {"auth_scheme": f"Bearer {TOKEN}", "proxy": f"http://user:{TOKEN}@proxy:3128"},
+    ],
+    ids=["wrong type", "too small", "too large", "wrong text"],
+)
+def test_a_configuration_that_does_not_fit_is_refused_with_each_name(
+    changes: dict[str, Any], okta: AuditApi, fail: Callable[..., str]
+) -> None:
+    error = fail(okta.url, **changes)
+    for name in changes:
+        assert name in error
+    assert okta.requests == []
+
+
+def test_a_configuration_must_be_given(library: Path, okta: AuditApi) -> None:
+    ran = run(library, okta.url)
+    assert ran.result == "failure"
+    for name in ("token_file", "id_field", "timestamp_field"):
+        assert name in str(ran.error)
 
 
 @pytest.mark.parametrize("content", ["\n", f"{TOKEN}\n{TOKEN}", f"{TOKEN}é"])

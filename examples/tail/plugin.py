@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from falco_plugin import Event, OpenParam, Plugin, source
+from falco_plugin import Event, OpenParam, Plugin, field, json_field, source
 
 from .config import Config
 from .files import Files
@@ -18,18 +18,28 @@ class Tail(Plugin):
     name = "tail"
     id = 999
     event_source = "tail"
+    config: Config
 
-    def init(self) -> None:
-        self._config = Config.read(self.config)
+    value = json_field(
+        "tail.value", "{pointer}", desc="What a JSON pointer names in a line of JSON, such as tail.value[/user/name]"
+    )
+    number = json_field(
+        "tail.number", "{pointer}", type=int, desc="The same where it is an integer, 0 or more, to compare with < and >"
+    )
+
+    @field("tail.line", desc="The whole line")
+    def event_to_string(self, event: Event) -> str:
+        """The line in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        return event.text
 
     def open(self, params: str) -> source.IterInstance:
         """Params: a file, a folder, or a glob; several with ``;`` between them."""
-        reports = Reports(self.log, follow=self._config.follow)
-        positions = Positions(self._config.position_file, self.log)
+        reports = Reports(self.log, follow=self.config.follow)
+        positions = Positions(self.config.position_file, self.log)
         paths = Paths(params, reports, leave_out=positions.path)
-        files = Files(paths, positions, reports, self._config)
-        reader = Reader(files, positions, self._config)
-        return source.IterInstance(reader.lines, event_size=self._config.event_size, progress=files.progress)
+        files = Files(paths, positions, reports, self.config)
+        reader = Reader(files, positions, self.config)
+        return source.IterInstance(reader.lines, event_size=self.config.event_size, progress=files.progress)
 
     def list_open_params(self) -> list[OpenParam]:
         return [
@@ -37,7 +47,3 @@ class Tail(Plugin):
             OpenParam("/var/log/app", "all files of a folder", SEPARATOR),
             OpenParam("/var/log/app/**/*.log", "a glob", SEPARATOR),
         ]
-
-    def event_to_string(self, event: Event) -> str:
-        """The line in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
-        return event.text

@@ -29,6 +29,7 @@ REPOSITORY = TAIL.parents[1]
 REAL_LOGS = sorted((REPOSITORY.parent / "shared/data").glob("*.jsonl"))
 
 TO_THE_END = {"follow": False}
+HIDDEN = "what no error may show"
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -601,9 +602,6 @@ def test_a_position_file_that_cannot_be_written_is_an_error_at_the_start(tmp_pat
 @pytest.mark.parametrize(
     ("config", "params", "says"),
     [
-        ({"folow": True}, "log", "folow"),
-        ({"poll_interval": 0}, "log", "poll_interval"),
-        ({"start": "middle"}, "log", "start"),
         ({"start": "end", "follow": False}, "log", "nothing to read"),
         ({}, " ; ", "must name a file"),
         ({"position_file": "/nonexistent/positions"}, "log", "create it"),
@@ -616,6 +614,29 @@ def test_a_mistake_is_an_error_that_names_it(config: dict[str, object], params: 
     ran = run(TAIL, params, config=config)
     assert (ran.result, ran.events) == ("failure", [])
     assert says in ran.error
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"folow": HIDDEN},
+        {"follow": HIDDEN, "start": HIDDEN, "position_file": [HIDDEN], "poll_interval": HIDDEN, "rotated_wait": HIDDEN},
+        {"position_file": "", "poll_interval": 0, "rotated_wait": -1, "event_size": 0, "max_open_files": 0},
+        {"event_size": (64 << 20) + 1},
+    ],
+    ids=" ".join,
+)
+def test_a_configuration_that_does_not_fit_is_refused_with_each_name_and_no_value(config: dict[str, object]) -> None:
+    ran = run(TAIL, "log", config=config)
+    assert (ran.result, ran.events) == ("failure", [])
+    for name in config:
+        assert name in ran.error
+    assert HIDDEN not in str(ran)
+
+
+@pytest.mark.parametrize("config", ["follow: no", "[]", "null", '{"follow": false'])
+def test_a_configuration_that_is_no_map_is_refused(config: str) -> None:
+    assert run(TAIL, "log", config=config).result == "failure"
 
 
 # Any of it, in any order

@@ -13,9 +13,10 @@ from cheroot.server import Gateway
 
 from falco_plugin.source import ChannelClosedError, ChannelFullError, Sender
 
+from .address import HEALTH_PATH
 from .body import Incomplete, length_of, read_body
+from .config import Config
 from .refusals import Refusal, Refusals
-from .settings import HEALTH_PATH, Settings
 
 _RETRY_AFTER = "10"
 _LINES = b"application/x-ndjson"
@@ -24,11 +25,12 @@ _LINES = b"application/x-ndjson"
 class Endpoint:
     """One hook and its health. Its methods run in all worker threads at once."""
 
-    def __init__(self, path: bytes, settings: Settings, sender: Sender, refusals: Refusals) -> None:
+    def __init__(self, path: bytes, config: Config, secrets: list[bytes], sender: Sender, refusals: Refusals) -> None:
+        """Without secrets, requests need no signature."""
         self._path = path
-        self._config = settings.config
-        self._secrets = settings.secrets
-        self._signature_header = settings.config.signature_header.title().encode()
+        self._config = config
+        self._secrets = secrets
+        self._signature_header = config.signature_header.title().encode()
         self._sender = sender
         self._thread = threading.local()
         self._behind = False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from falco_plugin import Context, Event, OpenParam, Plugin, source
+from falco_plugin import Context, Event, OpenParam, Plugin, field, json_field, source
 
+from .address import Address
+from .config import Config
 from .endpoint import Endpoint
 from .refusals import Refusals
 from .server import Server
-from .settings import Address, Settings
 
 _TIMEOUT = 0.01
 """Seconds that the host waits for more events of a batch. Each request waits as long for its answer."""
@@ -19,18 +20,34 @@ class Webhook(Plugin):
     name = "webhook"
     id = 999
     event_source = "webhook"
+    config: Config
+
+    value = json_field(
+        "webhook.value", "{pointer}", desc="What a JSON pointer names in the body, such as webhook.value[/sender/login]"
+    )
+    number = json_field(
+        "webhook.number",
+        "{pointer}",
+        type=int,
+        desc="The same where it is an integer, 0 or more, to compare with < and >",
+    )
+
+    @field("webhook.body", desc="The whole body")
+    def event_to_string(self, event: Event) -> str:
+        """The body in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        return event.text
 
     def init(self) -> None:
-        self._settings = Settings.read(self.config)
+        self._secrets = self.config.secrets()
+        self._tls = self.config.tls()
 
     def open(self, params: str, context: Context) -> source.PushInstance:
         """Params: the URL to listen on."""
-        config, tls = self._settings.config, self._settings.tls
-        address = Address.parse(params, with_tls=tls is not None)
-        sender, receiver = source.channel(config.capacity, event_size=config.event_size)
+        address = Address.parse(params, with_tls=self._tls is not None)
+        sender, receiver = source.channel(self.config.capacity, event_size=self.config.event_size)
         refusals = Refusals(self.log)
-        endpoint = Endpoint(address.path, self._settings, sender, refusals)
-        server = Server(address, endpoint, config, tls, sender, refusals)
+        endpoint = Endpoint(address.path, self.config, self._secrets, sender, refusals)
+        server = Server(address, endpoint, self.config, self._tls, sender, refusals)
         self.log.info("listening on %s", server.open())
         return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
 
@@ -39,7 +56,3 @@ class Webhook(Plugin):
             OpenParam("https://0.0.0.0:8443/hook", "the URL to listen on, with TLS"),
             OpenParam("http://127.0.0.1:8080/hook", "without TLS, such as behind a proxy on the same machine"),
         ]
-
-    def event_to_string(self, event: Event) -> str:
-        """The body in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
-        return event.text

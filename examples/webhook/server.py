@@ -28,9 +28,10 @@ from cheroot.ssl import Adapter
 
 from falco_plugin.source import Sender
 
+from .address import Address
+from .config import Config
 from .endpoint import Endpoint, Exchange
 from .refusals import Refusals
-from .settings import Address, Config
 
 _MAX_HEADERS = 16 << 10
 _WRITE_TIMEOUT = 5.0

@@ -37,6 +37,7 @@ from falco_plugin.testing import RunningPlugin, run
 WEBHOOK = Path(__file__).parent
 SECRET = b"a secret of the sender"
 NEXT_SECRET = b"the secret after it"
+HIDDEN = "what no error may show"
 HTTP = "http://127.0.0.1:0/hook"
 HTTPS = "https://127.0.0.1:0/hook"
 
@@ -624,8 +625,9 @@ def test_no_thread_descriptor_or_port_is_left_by_a_source_that_was_closed(
     secrets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(WEBHOOK.parents[1]))
-    plugin = importlib.import_module("examples.webhook.plugin").Webhook()
-    plugin.config = json.dumps({"secrets_file": str(secrets_file), "threads": 2})
+    module = importlib.import_module("examples.webhook.plugin")
+    plugin = module.Webhook()
+    plugin.config = module.Config(secrets_file=str(secrets_file), threads=2)
     plugin.init()
 
     url = free_port_url()
@@ -679,23 +681,64 @@ def test_params_that_are_no_place_to_listen_say_what_to_write(
 @pytest.mark.parametrize(
     ("config", "error"),
     [
-        ({}, "init_config names no secrets_file: name one, or set allow_unsigned: true"),
-        ({"secret_file": "x"}, "init_config: Object contains unknown field `secret_file`"),
-        ({"secrets_file": "/does/not/exist"}, "/does/not/exist"),
-        ({"secrets_file": "/dev/null"}, "secrets_file /dev/null is empty: write one secret a line into it"),
-        ({"secrets_file": "/dev/null", "allow_unsigned": True}, "both secrets_file and allow_unsigned"),
-        ({"allow_unsigned": True, "threads": 0}, "init_config: Expected `int` >= 1 - at `$.threads`"),
-        ({"allow_unsigned": True, "certificate": "x"}, "both certificate and key, or neither"),
-        ({"allow_unsigned": True, "certificate": "/no", "key": "/no"}, "certificate /no with key /no cannot be used"),
-        ("- a list", "init_config: JSON is malformed"),
+        ({}, "there is no secrets_file: name one, or set allow_unsigned: true"),
+        ({"secrets_file": HIDDEN}, "secrets_file cannot be read: No such file or directory"),
+        ({"secrets_file": "/"}, "secrets_file cannot be read: Is a directory"),
+        ({"secrets_file": "/dev/null"}, "secrets_file is empty: write one secret a line into it"),
+        ({"secrets_file": HIDDEN, "allow_unsigned": True}, "there are both secrets_file and allow_unsigned"),
+        ({"allow_unsigned": True, "certificate": HIDDEN}, "there must be both certificate and key, or neither"),
+        ({"allow_unsigned": True, "key": HIDDEN}, "there must be both certificate and key, or neither"),
+        ({"allow_unsigned": True, "certificate": HIDDEN, "key": HIDDEN}, "certificate and key cannot be used: "),
+        ({"allow_unsigned": True, "certificate": "/dev/null", "key": HIDDEN}, "certificate and key cannot be used: "),
     ],
 )
 def test_a_configuration_that_cannot_work_is_an_error_of_init(
-    library: Path, config: dict[str, object] | str, error: str
+    library: Path, config: dict[str, object], error: str
 ) -> None:
     ran = run(library, HTTP, config=config)
     assert ran.result == "failure"
     assert error in str(ran.error)
+    assert HIDDEN not in str(ran)
+
+
+TOO_SMALL = {
+    "secrets_file": "",
+    "certificate": "",
+    "key": "",
+    "signature_header": "",
+    "event_size": 0,
+    "max_body": 0,
+    "capacity": 0,
+    "threads": 0,
+    "max_connections": 0,
+    "request_timeout": 0,
+    "delivery_timeout": 0,
+}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"secret_file": HIDDEN},
+        {name: [HIDDEN] for name in (*TOO_SMALL, "allow_unsigned")},
+        TOO_SMALL,
+        {"event_size": (64 << 20) + 1, "max_body": (256 << 20) + 1, "threads": 257, "signature_header": f"X: {HIDDEN}"},
+    ],
+    ids=["unknown", "wrong type", "too small", "too large"],
+)
+def test_a_configuration_that_does_not_fit_is_refused_with_each_name_and_no_value(
+    library: Path, config: dict[str, object]
+) -> None:
+    ran = run(library, HTTP, config=config)
+    assert ran.result == "failure"
+    for name in config:
+        assert name in str(ran.error)
+    assert HIDDEN not in str(ran)
+
+
+@pytest.mark.parametrize("config", ["- a list", "[]", "null"])
+def test_a_configuration_that_is_no_map_is_refused(library: Path, config: str) -> None:
+    assert run(library, HTTP, config=config).result == "failure"
 
 
 def test_a_certificate_asks_for_https_and_a_key_with_a_password_is_refused(

@@ -1,0 +1,85 @@
+"""The fields of lines that the plugin tail reads, in the native host."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from falco_plugin.testing import collect
+
+JSON = Path(__file__).parent
+TAIL = JSON.parent / "tail"
+SAMPLE = JSON / "sample.jsonl"
+NAMES = ("json", "jevt")
+FIELDS = [f"{name}.{field}" for name in NAMES for field in ("value", "obj", "rawtime")]
+
+
+def fields_of(log: Path, *fields: str) -> list[dict[str, Any]]:
+    events = collect(TAIL, str(log), config={"follow": False}, extractors=[JSON], fields=fields)
+    return [{field: event.fields[field] for field in fields} for event in events]
+
+
+# What each pointer leads to in each line of the sample, the last of which is no JSON.
+VALUES: dict[str, tuple[str | None, str | None, str | None]] = {
+    "/action": ("login", "login", "export"),
+    "/user/name": ("alice", "bob", "alice"),
+    "/user/groups": ('["admins","staff"]', "[]", '["admins","staff"]'),
+    "/user/groups/1": ("staff", None, "staff"),
+    "/user/groups/01": (None, None, None),
+    "/user/name/0": (None, None, None),
+    "/ok": ("true", "false", "true"),
+    "/rows": (None, None, "1.50e6"),
+    "/id": (None, None, "123456789012345678901234567890"),
+    "/note": (None, None, "café"),
+    "/a~1b": (None, None, "~"),
+    "/reason": (None, None, None),
+    "/none": (None, None, None),
+    "/": (None, None, None),
+    "action": ("login", "login", "export"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pointer_leads_to_its_value_in_every_line(name: str) -> None:
+    lines = fields_of(SAMPLE, *(f"{name}.value[{pointer}]" for pointer in VALUES))
+    for pointer, values in VALUES.items():
+        assert tuple(line[f"{name}.value[{pointer}]"] for line in lines) == (*values, None), pointer
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_event_is_shown_a_member_a_line_as_it_was_written(name: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('{"a":[1.0e3,{},[]],"a":"caf\\u00e9","n":12345678901234567890}\nno JSON\n{"cut\n')
+    first, *others = fields_of(log, f"{name}.obj")
+    assert first[f"{name}.obj"] == "\n".join(
+        [
+            "{",
+            '  "a": [',
+            "    1.0e3,",
+            "    {},",
+            "    []",
+            "  ],",
+            '  "a": "caf\\u00e9",',
+            '  "n": 12345678901234567890',
+            "}",
+        ]
+    )
+    assert [other[f"{name}.obj"] for other in others] == [None, None]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_raw_time_is_the_events_in_nanoseconds(name: str) -> None:
+    events = collect(TAIL, str(SAMPLE), config={"follow": False}, extractors=[JSON], fields=[f"{name}.rawtime"])
+    assert [event.fields[f"{name}.rawtime"] for event in events] == [str(event.timestamp) for event in events]
+
+
+def test_the_rules_use_fields_that_there_are() -> None:
+    rules = yaml.safe_load((JSON / "json_rules.yaml").read_text())
+    texts = [part[key] for part in rules for key in ("condition", "output") if key in part]
+    used = {name for text in texts for name in re.findall(r"\b(?:json|jevt)(?:\.\w+)+", text)}
+    assert used
+    assert used <= set(FIELDS)

@@ -1,0 +1,237 @@
+"""The fields of audit events, but for those of containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from falco_plugin import Event, field, json_field
+
+from .document import elements, find, repository, text
+
+
+class AuditFields:
+    """Fields ``ka.*``."""
+
+    # The request
+
+    audit_id = json_field("ka.auditid", "/auditID", desc="Id of the audit event")
+    stage = json_field("ka.stage", "/stage", desc="Stage of the request, such as ResponseComplete")
+    verb = json_field("ka.verb", "/verb", desc="What is to be done, such as create")
+    uri = json_field("ka.uri", "/requestURI", desc="URI of the request, with its query")
+    user_agent = json_field("ka.useragent", "/userAgent", desc="What the client calls itself")
+    source_ips = json_field(
+        "ka.sourceips", "/sourceIPs/{index|*}", type=list[str], desc="Addresses that the request came from and through"
+    )
+    cluster = json_field("ka.cluster.name", "/annotations/cluster_name", desc="Name of the cluster, where it is noted")
+
+    @field("ka.uri.param", desc="The first value of this parameter in the URI's query")
+    def uri_parameter(self, event: Event, key: str) -> str | None:
+        query = (self.uri(event) or "").partition("#")[0].partition("?")[2]
+        return next((value for name, value in parse_qsl(query, keep_blank_values=True) if name == key), None)
+
+    # Who asks, and may they
+
+    user = json_field("ka.user.name", "/user/username", desc="Who asks")
+    groups = json_field("ka.user.groups", "/user/groups/*", type=list[str], desc="Groups of who asks")
+    impersonated = json_field("ka.impuser.name", "/impersonatedUser/username", desc="As whom they ask to be taken")
+    decision = json_field(
+        "ka.auth.decision", "/annotations/authorization.k8s.io~1decision", desc="Whether they may: allow or forbid"
+    )
+    reason = json_field("ka.auth.reason", "/annotations/authorization.k8s.io~1reason", desc="Why they may, or may not")
+    openshift_decision = json_field(
+        "ka.auth.openshift.decision",
+        "/annotations/authentication.openshift.io~1decision",
+        desc="Whether OpenShift knows who asks",
+    )
+    openshift_user = json_field(
+        "ka.auth.openshift.username",
+        "/annotations/authentication.openshift.io~1username",
+        desc="Whom OpenShift takes who asks for",
+    )
+    policy_failure = json_field(
+        "ka.validations.admission.policy.failure",
+        "/annotations/validation.policy.admission.k8s.io~1validation_failure",
+        desc="What a validating admission policy found wrong",
+    )
+    pod_security = json_field(
+        "ka.security.pod.violations",
+        "/annotations/pod-security.kubernetes.io~1audit-violations",
+        desc="What violates the standard for pods' security",
+    )
+
+    # What about
+
+    target_name = json_field("ka.target.name", "/objectRef/name", desc="Name of the object")
+    target_namespace = json_field("ka.target.namespace", "/objectRef/namespace", desc="Namespace of the object")
+    target_resource = json_field("ka.target.resource", "/objectRef/resource", desc="Resource, such as pods")
+    target_subresource = json_field("ka.target.subresource", "/objectRef/subresource", desc="Subresource, such as exec")
+
+    @field("ka.target.pod.name", desc="Name that a pod was given, where the request is on a pod itself")
+    def target_pod(self, event: Event) -> str | None:
+        if self.target_resource(event) != "pods" or self.target_subresource(event):
+            return None
+        return self.response_name(event)
+
+    # The answer
+
+    response_name = json_field("ka.resp.name", "/responseObject/metadata/name", desc="Name of the object in the answer")
+    code = json_field("ka.response.code", "/responseStatus/code", desc="Code of the answer, such as 201")
+    code_reason = json_field("ka.response.reason", "/responseStatus/reason", desc="Why the answer has this code")
+
+    # Roles and their bindings
+
+    role = json_field("ka.req.binding.role", "/requestObject/roleRef/name", desc="Role that is bound")
+    subjects = json_field(
+        "ka.req.binding.subjects", "/requestObject/subjects/*", type=list[str], desc="Whom it is bound to, as JSON"
+    )
+
+    @field("ka.req.binding.subjects.user_names", desc="Users that the role is bound to")
+    def bound_users(self, event: Event) -> list[str]:
+        return [text(subject["name"]) for subject in _subjects(event, "User")]
+
+    @field("ka.req.binding.subjects.group_names", desc="Groups that the role is bound to")
+    def bound_groups(self, event: Event) -> list[str]:
+        return [text(subject["name"]) for subject in _subjects(event, "Group")]
+
+    @field("ka.req.binding.subjects.serviceaccount_names", desc="Service accounts that the role is bound to")
+    def bound_accounts(self, event: Event) -> list[str]:
+        return [text(subject["name"]) for subject in _subjects(event, "ServiceAccount")]
+
+    @field(
+        "ka.req.binding.subjects.serviceaccount_ns_names",
+        desc="Service accounts that the role is bound to, as namespace:name",
+    )
+    def bound_accounts_in_namespaces(self, event: Event) -> list[str]:
+        return [
+            f"{text(subject['namespace'])}:{text(subject['name'])}"
+            for subject in _subjects(event, "ServiceAccount")
+            if subject.get("namespace") is not None
+        ]
+
+    @field("ka.req.binding.subject.has_name", desc="(Deprecated) Always true")
+    def has_name(self, event: Event, key: str) -> str | None:
+        return None if self.audit_id(event) is None else "true"
+
+    rules = json_field("ka.req.role.rules", "/requestObject/rules/*", type=list[str], desc="Rules of the role, as JSON")
+    rules_groups = json_field(
+        "ka.req.role.rules.apiGroups",
+        "/requestObject/rules/{index|*}/apiGroups/*",
+        type=list[str],
+        desc="API groups in the role's rules",
+    )
+    rules_urls = json_field(
+        "ka.req.role.rules.nonResourceURLs",
+        "/requestObject/rules/{index|*}/nonResourceURLs/*",
+        type=list[str],
+        desc="URLs that are no resources in the role's rules",
+    )
+    rules_verbs = json_field(
+        "ka.req.role.rules.verbs",
+        "/requestObject/rules/{index|*}/verbs/*",
+        type=list[str],
+        desc="Verbs in the role's rules",
+    )
+    rules_resources = json_field(
+        "ka.req.role.rules.resources",
+        "/requestObject/rules/{index|*}/resources/*",
+        type=list[str],
+        desc="Resources in the role's rules",
+    )
+
+    # Configmaps and services
+
+    configmap = json_field("ka.req.configmap.name", "/objectRef/name", desc="Name of the configmap")
+    configmap_data = json_field("ka.req.configmap.obj", "/requestObject/data", desc="Content of the configmap, as JSON")
+    service_type = json_field("ka.req.service.type", "/requestObject/spec/type", desc="Type of the service")
+    service_ports = json_field(
+        "ka.req.service.ports",
+        "/requestObject/spec/ports/{index|*}",
+        type=list[str],
+        desc="Ports of the service, each as JSON",
+    )
+
+    # Pods
+
+    host_ipc = json_field("ka.req.pod.host_ipc", "/requestObject/spec/hostIPC", desc="Whether it shares the host's IPC")
+    host_network = json_field(
+        "ka.req.pod.host_network", "/requestObject/spec/hostNetwork", desc="Whether it shares the host's network"
+    )
+    host_pid = json_field(
+        "ka.req.pod.host_pid", "/requestObject/spec/hostPID", desc="Whether it shares the host's process ids"
+    )
+    run_as_user = json_field(
+        "ka.req.pod.run_as_user", "/requestObject/spec/securityContext/runAsUser", desc="User id of the pod"
+    )
+    run_as_group = json_field(
+        "ka.req.pod.run_as_group", "/requestObject/spec/securityContext/runAsGroup", desc="Group id of the pod"
+    )
+    fs_group = json_field(
+        "ka.req.pod.fs_group", "/requestObject/spec/securityContext/fsGroup", desc="Group id of the pod's volumes"
+    )
+    supplemental_groups = json_field(
+        "ka.req.pod.supplemental_groups",
+        "/requestObject/spec/securityContext/supplementalGroups/*",
+        type=list[str],
+        desc="Further group ids of the pod",
+    )
+    host_paths = json_field(
+        "ka.req.pod.volumes.hostpath",
+        "/requestObject/spec/volumes/{index|*}/hostPath/path",
+        type=list[str],
+        desc="Paths of the host among the volumes",
+    )
+    flexvolume_drivers = json_field(
+        "ka.req.pod.volumes.flexvolume_driver",
+        "/requestObject/spec/volumes/{index|*}/flexVolume/driver",
+        type=list[str],
+        desc="Drivers of flexVolumes among the volumes",
+    )
+
+    @field("ka.req.pod.volumes.volume_type", desc="Types of the volumes, such as hostPath")
+    def volume_types(self, event: Event, index: int | None = None) -> list[str]:
+        volumes = elements(find(event.json, "requestObject", "spec", "volumes"), index)
+        return [member for volume in volumes if isinstance(volume, dict) for member in volume if member != "name"]
+
+    # Deprecated ones of pods
+
+    first_image = json_field(
+        "ka.req.container.image",
+        "/requestObject/spec/containers/0/image",
+        desc="(Deprecated) Image of the first container",
+    )
+    container_host_network = json_field(
+        "ka.req.container.host_network",
+        "/requestObject/spec/hostNetwork",
+        desc="(Deprecated) Whether the pod shares the host's network",
+    )
+
+    @field("ka.req.container.image.repository", desc="(Deprecated) That image, without tag and digest")
+    def first_repository(self, event: Event) -> str | None:
+        image = self.first_image(event)
+        return None if image is None else repository(image)
+
+    @field("ka.req.container.privileged", desc="(Deprecated) Whether any container is privileged")
+    def any_privileged(self, event: Event) -> str | None:
+        containers = find(event.json, "requestObject", "spec", "containers")
+        if containers is None:
+            return None
+        return text(any(find(each, "securityContext", "privileged") is True for each in elements(containers)))
+
+    @field(
+        "ka.req.volume.hostpath",
+        desc="(Deprecated) Whether this path of the host, or one that begins so before a *, is a volume",
+    )
+    def has_host_path(self, event: Event, key: str) -> str | None:
+        if find(event.json, "requestObject", "spec", "volumes") is None:
+            return None
+        paths = self.host_paths(event) or []
+        prefix = key.removesuffix("*")
+        return text(key in paths if prefix == key else any(path.startswith(prefix) for path in paths))
+
+
+def _subjects(event: Event, kind: str) -> Iterator[dict[str, Any]]:
+    for subject in elements(find(event.json, "requestObject", "subjects")):
+        if find(subject, "kind") == kind and find(subject, "name") is not None:
+            yield subject
