@@ -469,6 +469,253 @@ def test_a_crash_of_the_plugin_is_told_with_its_signal(tmp_path: Path, code: str
     assert "Traceback" not in ran.stderr
 
 
+# Fields
+
+SHOP = """
+    from __future__ import annotations
+
+    from dataclasses import dataclass, field as default
+    from datetime import datetime, timedelta
+    from ipaddress import IPv4Address, IPv6Address, IPv4Network
+    from typing import TYPE_CHECKING, Annotated
+
+    from msgspec import Meta
+
+    from falco_plugin import Plugin, field, json_field
+
+    if TYPE_CHECKING:
+        from falco_plugin import Event
+
+    @dataclass
+    class Tls:
+        key: str
+        ciphers: list[str] = default(default_factory=list)
+
+    @dataclass
+    class Config:
+        limit: Annotated[int, Meta(ge=1, le=100, description="Orders at a time")] = 3
+        token: str = ""
+        tls: Tls | None = None
+
+    class Shop(Plugin):
+        name = event_source = "shop"
+        config: Config
+        order = json_field("shop.order", "/order", type=int, desc="Order", add_output=True)
+        items = json_field("shop.items", "/items/{index|*}", type=list[str], desc="Items", display="All items")
+        any = json_field("shop.any", "{pointer}", desc="Any", hidden=True)
+        when = json_field("shop.when", "/when", type=datetime, desc="When")
+        ip = json_field("shop.ip", "/ip", type=IPv4Address | IPv6Address, desc="From")
+
+        @field("shop.paid", desc="Paid", info=True)
+        def paid(self, event: Event) -> bool:
+            return "paid" in event.json
+
+        @field("shop.took", desc="How long")
+        def took(self, event: Event) -> timedelta:
+            return timedelta(seconds=event.json["order"] / 2)
+
+        @field("shop.net", desc="Networks")
+        def net(self, event: Event) -> list[IPv4Network]:
+            return [IPv4Network("10.0.0.0/8")]
+
+        @field("shop.never", desc="Absent")
+        def never(self, event: Event, index: int | None = None, key: str | None = None) -> str | None:
+            return f"{index} {key}" if key else None
+
+        def open(self, params):
+            self.log.info("limit %d", self.config.limit)
+            return [
+                b'{"order": 1, "items": ["a", "b, c"], "when": "2020-01-01T00:00:00Z", "ip": "::1"}',
+                b'{"order": 2, "paid": 1, "items": [], "a b": "tab\\\\tand\\\\nline"}',
+            ]
+"""
+
+TALLY = """
+    from falco_plugin import Plugin, field
+
+    class Tally(Plugin):
+        name = "tally"
+        extract_event_sources = ("shop", "other")
+
+        @field("tally.bytes", desc="Size of the event")
+        def bytes(self, event) -> int:
+            return len(event.data)
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("shop"), SHOP, "shop")
+
+
+def extracted(*words: object) -> list[dict[str, object]]:
+    return [line["fields"] for line in native(*words) if line["kind"] == "event"]
+
+
+def test_all_fields_are_in_the_json_of_each_event(shop: Path) -> None:
+    lines = native(shop, "--all-fields")
+    assert lines[0]["kind"] == "fields"
+    assert {told["asked"]: (told["type"], told["is_list"], told["plugin"]) for told in lines[0]["fields"]} == {
+        "shop.order": ("uint64", False, "shop"),
+        "shop.items": ("string", True, "shop"),
+        "shop.when": ("abstime", False, "shop"),
+        "shop.ip": ("ipaddr", False, "shop"),
+        "shop.paid": ("bool", False, "shop"),
+        "shop.took": ("reltime", False, "shop"),
+        "shop.net": ("ipnet", True, "shop"),
+        "shop.never": ("string", False, "shop"),
+    }
+    common = {"shop.net": ["10.0.0.0"], "shop.never": None}
+    assert [line["fields"] for line in lines if line["kind"] == "event"] == [
+        {
+            **common,
+            "shop.order": 1,
+            "shop.items": ["a", "b, c"],
+            "shop.when": 1_577_836_800_000_000_000,
+            "shop.ip": "::1",
+            "shop.paid": False,
+            "shop.took": 500_000_000,
+        },
+        {
+            **common,
+            "shop.order": 2,
+            "shop.items": None,
+            "shop.when": None,
+            "shop.ip": None,
+            "shop.paid": True,
+            "shop.took": 1_000_000_000,
+        },
+    ]
+    assert lines[-1]["never_present"] == ["shop.never"]
+
+
+def test_fields_are_columns_after_the_text(shop: Path) -> None:
+    names = ["--fields", "shop.items,shop.when,shop.never", "--fields", "shop.any['/a b'], shop.took"]
+    ran = command("run", shop, *names)
+    first, second = (line.split("\t")[1:] for line in ran.stdout.splitlines())
+    assert first == [
+        "shop.items=[a, b, c]",
+        "shop.when=2020-01-01T00:00:00.000000000Z",
+        "shop.never=-",
+        "shop.any['/a b']=-",
+        "shop.took=500ms",
+    ]
+    assert second[3:] == ["shop.any['/a b']=tab\\tand\\nline", "shop.took=1s"]
+    assert ran.stderr.splitlines()[-1] == "never present: shop.never"
+
+
+@pytest.mark.parametrize(
+    ("asked", "value"),
+    [
+        ("shop.items[1]", ["b, c"]),
+        ("shop.items[7]", None),
+        ("shop.any[/items/0]", "a"),
+        ('shop.any["/order"]', "1"),
+        ("shop.never[x,y]", "None x,y"),
+        ("shop.never[12]", "12 12"),
+        ("shop.never[012]", "None 012"),
+        ("shop.never['a ] \\' b']", "None a ] ' b"),
+    ],
+)
+def test_arguments_are_written_as_in_rules(shop: Path, asked: str, value: object) -> None:
+    assert extracted(shop, "--limit", 1, "--fields", asked) == [{asked: value}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("shop.itms", "no loaded plugin has the field shop.itms: did you mean shop.items?"),
+        ("shop.any", "the field shop.any needs an argument: shop.any[key]"),
+        ("shop.order[1]", "the field shop.order takes no argument"),
+        ("shop.items[x]", 'the field shop.items takes an index, which "x" is not'),
+        ("shop.items[1", "shop.items[…]: its bracket is not closed"),
+        ("shop.any['/a]", "shop.any[…]: its quote is not closed"),
+        ("tally.bytes", "no loaded plugin has the field tally.bytes"),
+    ],
+)
+def test_a_field_that_there_is_not_is_told_before_anything_runs(shop: Path, asked: str, told: str) -> None:
+    check_refused(command("run", shop, "--fields", asked), f"--fields: {told}", by="falco-plugin-host")
+
+
+def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path) -> None:
+    write_sources(tmp_path, {"tally.py": TALLY, "same.py": TALLY.replace('("shop", "other")', '("other",)')})
+    target = tmp_path / "tally.py"
+    expected = [{"tally.bytes": 81, "shop.order": 1}, {"tally.bytes": 61, "shop.order": 2}]
+    assert extracted(shop, "--with", target, "--fields", "tally.bytes,shop.order") == expected
+    library = build_plugin(tmp_path, TALLY, "tally")
+    assert extracted(shop, "--with", library, "--fields", "tally.bytes,shop.order") == expected
+    assert "tally.bytes" in extracted(shop, "--with", library, "--all-fields")[0]
+    refused = command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
+    check_refused(refused, "the plugin tally extracts it from other only", by="falco-plugin-host")
+    refused = command("run", shop, "--with", shop.with_name("nothing.py"))
+    check_refused(refused, "nothing.py: no such file or folder")
+
+
+def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, runs: Path) -> None:
+    library = build_plugin(tmp_path, TALLY, "tally")
+    refused = command("run", library)
+    check_refused(refused, "tally has no event source to run", "by --with", by="falco-plugin-host")
+    refused = command("run", library, "--with", runs)
+    check_refused(refused, "tally has no event source to run", by="falco-plugin-host")
+    refused = command("run", runs, "--with", runs)
+    check_refused(refused, "the plugin runs has no fields", by="falco-plugin-host")
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("{", "is not JSON"),
+        ("SECRET", "is not JSON"),
+        ("[]", "expected object, got array"),
+        ('{"limit": "SECRET"}', "schema: limit: expected integer, got string"),
+        ('{"limit": 0}', "schema: limit: expected at least 1"),
+        (
+            '{"limit": 101, "tokn": "SECRET", "tls": {"ciphers": ["a", 5]}}',
+            "schema: limit: expected at most 100; tls.ciphers[1]: expected string, got number; tls.key: required; "
+            "tokn: unknown key (known: limit, token, tls)",
+        ),
+        ('{"tls": "SECRET"}', "schema: tls: expected object or null, got string"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_told_before_init(shop: Path, config: str, told: str) -> None:
+    ran = command("run", shop, "--config", config)
+    check_refused(ran, "the configuration of the plugin shop", told, by="falco-plugin-host")
+    assert "SECRET" not in ran.stderr
+
+
+@pytest.mark.parametrize(("config", "limit"), [("", 3), (" \n", 3), ("{}", 3), ('{"limit": 7, "tls": null}', 7)])
+def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limit: int) -> None:
+    (log,) = (line["text"] for line in native(shop, "--config", config) if line["kind"] == "log")
+    assert log == f"limit {limit}"
+
+
+def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:
+    lines = command("info", shop).stdout.splitlines()
+    fields = lines.index("fields:")
+    assert lines[fields + 1 : fields + 4] == [
+        "  name        type      arg                     properties  display    desc",
+        "  shop.order  uint64                            output                 Order",
+        "  shop.items  string[]  index, optional                     All items  Items",
+    ]
+    assert "  shop.any    string    key, required           hidden                 Any" in lines
+    assert "  shop.never  string    index or key, optional                         Absent" in lines
+    config = lines.index("config:")
+    assert lines[config + 1 :] == [
+        "  key          type             required  default  allowed   description",
+        "  limit        integer                    3        1 to 100  Orders at a time",
+        '  token        string                     ""',
+        "  tls          object or null             null",
+        "  tls.key      string           yes",
+        "  tls.ciphers  array of string",
+    ]
+    (told,) = command("info", shop, "--json").lines
+    assert told["schema"]["properties"]["limit"]["maximum"] == 100
+    assert "extract event sources:" in command("info", build_plugin(tmp_path, TALLY, "tally")).stdout
+
+
 def test_info_shows_what_the_plugin_says_of_itself(runs: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": RUN})
     (library,) = command("info", runs, "--json").lines

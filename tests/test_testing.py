@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import textwrap
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import tested_plugins
 from hosts_support import build_plugin, simple, write_sources
-from tested_plugins import Endless, Numbers
+from tested_plugins import Broken, Endless, Numbers, Orders, Sizes
 
-from falco_plugin import Plugin, PluginError
-from falco_plugin.testing import LogLine, RunError, RunningPlugin, collect, run
+from falco_plugin import Event, Plugin, PluginError
+from falco_plugin.testing import ExtractedEvent, LogLine, RunError, RunningPlugin, collect, run
 
 pytest_plugins = ["pytester"]
 
@@ -106,6 +108,71 @@ def test_what_cannot_be_built_says_why(tmp_path):
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
     with pytest.raises(PluginError, match="no such file or folder"):
         collect(tmp_path / "none.py")
+
+
+class TestFields:
+    def test_are_values_of_python_by_default_all_that_need_no_argument(self):
+        full, empty = collect(Orders)
+        assert dict(full.fields) == {
+            "order.number": 2**64 - 1,
+            "order.text": "x",
+            "order.paid": True,
+            "order.at": datetime(2020, 1, 1, 0, 0, 0, 123456, UTC),
+            "order.took": timedelta(seconds=1.5),
+            "order.ip": ip_address("10.0.0.1"),
+            "order.net": ip_address("2001:db8::"),
+            "order.items": ["a", "b"],
+            "order.times": [datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)],
+        }
+        assert full.fields["order.paid"] is True
+        assert full.fields["order.at"].tzinfo is UTC
+        assert set(empty.fields) == set(full.fields)
+        assert set(empty.fields.values()) == {None}
+
+    def test_are_what_was_asked_for_under_the_name_it_was_asked_by(self):
+        asked = ["order.items[1]", "order.any[/text]", "order.any['/took']", "order.number"]
+        full, _ = collect(Orders, fields=asked)
+        assert list(full.fields.items()) == [*zip(asked, [["b"], "x", "1.5", 2**64 - 1], strict=True)]
+        (event,) = collect(Orders, fields=[], limit=1)
+        assert dict(event.fields) == {}
+
+    def test_that_were_not_asked_for_say_what_to_do(self):
+        (event,) = collect(Orders, fields=["order.number", "order.text"], limit=1)
+        advice = r"order.ip was not extracted: name it in fields=\[…\], .*order.number, order.text"
+        with pytest.raises(KeyError, match=advice):
+            event.fields["order.ip"]
+        assert "order.ip" not in event.fields
+        assert event.fields.get("order.ip", 7) == 7
+
+    def test_cannot_be_changed(self):
+        (event,) = collect(Orders, limit=1)
+        with pytest.raises(TypeError):
+            event.fields["order.ip"] = None
+
+    def test_are_those_of_further_plugins_too(self):
+        events = collect(Numbers, "2", extractors=[Sizes])
+        assert [dict(event.fields) for event in events] == [{"size.bytes": 1}] * 2
+        both = collect(Orders, extractors=[Sizes, Orders], fields=["size.bytes", "order.text"])
+        assert both[1].fields == {"size.bytes": 2, "order.text": None}
+
+    def test_that_do_not_exist_fail_the_run(self):
+        ran = run(Orders, fields=["order.txt"])
+        assert ran.result == "failure"
+        assert "no loaded plugin has the field order.txt: did you mean order.text?" in ran.error
+        with pytest.raises(RunError, match="did you mean order.text"):
+            collect(Orders, fields=["order.txt"])
+
+    def test_that_fail_are_absent_with_a_line_in_the_log(self):
+        ran = run(Broken)
+        assert ran.events[0].fields["broken.field"] is None
+        assert "ValueError: no field today" in "".join(line.text for line in ran.log)
+
+    def test_come_with_running_plugins_too(self, start_plugin):
+        running = start_plugin(Numbers, "1", extractors=[Sizes], fields=["size.bytes"])
+        event = running.next_event()
+        assert isinstance(event, ExtractedEvent)
+        assert isinstance(event, Event)
+        assert (event.data, event.fields["size.bytes"]) == (b"0", 1)
 
 
 class TestRunning:

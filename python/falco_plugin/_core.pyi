@@ -125,7 +125,7 @@ class Event:
         """The payload as JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
 
         Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
-        ``json_field``.
+        ``json_field``. An integer of more than 4,000 digits is a ``float``.
 
         Raises:
             ValueError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels.

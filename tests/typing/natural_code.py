@@ -29,7 +29,7 @@ from falco_plugin import (
     json_field,
     source,
 )
-from falco_plugin.testing import Run, collect, run
+from falco_plugin.testing import ExtractedEvent, Run, collect, run
 from falco_plugin.testing.fixtures import StartPlugin
 
 
@@ -356,7 +356,11 @@ def iterables() -> None:
 
 
 def tests(start_plugin: StartPlugin) -> None:
-    assert_type(collect(Generated, "params", config={"a": 1}, limit=2, timeout=0.5), list[Event])
+    events = collect(Generated, "params", config={"a": 1}, limit=2, timeout=0.5)
+    assert_type(events, list[ExtractedEvent])
+    event: Event = collect(Beats, fields=["shop.verb", "jevt.value[/a]"], extractors=[Fields, "json.so"])[0]
+    assert_type(event.data, bytes)
+    assert_type(events[0].fields["shop.verb"], Any)
     ran = run(Path("plugin.py"), config="text")
     assert_type(ran.result, str)
     assert_type(ran.error, str | None)

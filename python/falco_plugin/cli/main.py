@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -103,20 +103,53 @@ def info(context: click.Context, target: str, as_json: bool, debug: bool) -> Non
 @click.option("--config", default="", help="The plugin's init_config.")
 @click.option("--params", default="", help="The plugin's open_params.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop after this many events.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line: kind event, log, end.")
+@click.option(
+    "--fields",
+    multiple=True,
+    metavar="LIST",
+    help="""Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f["an, argument"]. They
+    follow the event's text as name=value, a tab before each, with - for what is absent.""",
+)
+@click.option("--all-fields", is_flag=True, help="Extract all fields that need no argument.")
+@click.option(
+    "--with",
+    "others",
+    multiple=True,
+    metavar="TARGET",
+    help="A further plugin that extracts fields from the events; it gets no config.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line: kind fields, event, log, end.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
 @click.pass_context
 def run(
-    context: click.Context, target: str, config: str, params: str, limit: int | None, as_json: bool, debug: bool
+    context: click.Context,
+    target: str,
+    config: str,
+    params: str,
+    limit: int | None,
+    fields: tuple[str, ...],
+    all_fields: bool,
+    others: tuple[str, ...],
+    as_json: bool,
+    debug: bool,
 ) -> None:
-    """Run TARGET's event source in the native host, and show its events."""
+    """Run TARGET's event source in the native host, and show its events.
+
+    --fields and --with may be given several times.
+    """
     options = ["--config", config, "--params", params]
     if limit is not None:
         options += ["--limit", str(limit)]
+    for names in fields:
+        options += ["--fields", names]
+    if all_fields:
+        options.append("--all-fields")
     if as_json:
         options.append("--json")
-    with _library(target, debug or context.obj) as library:
-        _exit(_host.run(["run", library, *options]))
+    with ExitStack() as stack:
+        library, *extractors = (stack.enter_context(_library(one, debug or context.obj)) for one in (target, *others))
+        more = [word for extractor in extractors for word in ("--with", extractor)]
+        _exit(_host.run(["run", library, *options, *more]))
 
 
 @main.command()

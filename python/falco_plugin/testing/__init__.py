@@ -3,6 +3,7 @@
 With pytest there is also the fixture :func:`falco_plugin.testing.fixtures.start_plugin`, which needs no import.
 """
 
+from falco_plugin.testing.extracted import ExtractedEvent
 from falco_plugin.testing.running import LogLine, Run, RunError, RunningPlugin, collect, run
 
-__all__ = ["LogLine", "Run", "RunError", "RunningPlugin", "collect", "run"]
+__all__ = ["ExtractedEvent", "LogLine", "Run", "RunError", "RunningPlugin", "collect", "run"]

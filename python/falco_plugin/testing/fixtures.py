@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
 import pytest
@@ -13,7 +13,15 @@ from falco_plugin.testing.running import Config, RunningPlugin, TestedPlugin
 class StartPlugin(Protocol):
     """The type of the fixture ``start_plugin``."""
 
-    def __call__(self, plugin: TestedPlugin, params: str = "", *, config: Config = None) -> RunningPlugin:
+    def __call__(
+        self,
+        plugin: TestedPlugin,
+        params: str = "",
+        *,
+        config: Config = None,
+        fields: Sequence[str] | None = None,
+        extractors: Sequence[TestedPlugin] = (),
+    ) -> RunningPlugin:
         """Starts a plugin."""
         ...
 
@@ -23,13 +31,21 @@ _started = pytest.StashKey[list[RunningPlugin]]()
 
 @pytest.fixture
 def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
-    """Starts plugins that run beside the test: ``start_plugin(plugin, params="", *, config=None)`` returns a
-    :class:`falco_plugin.testing.RunningPlugin`. What still runs at the end of the test is killed.
+    """Starts plugins that run beside the test: ``start_plugin(plugin, params="", *, config=None, fields=None,
+    extractors=())`` returns a :class:`falco_plugin.testing.RunningPlugin`. What still runs at the end of the test is
+    killed.
     """
     running: list[RunningPlugin] = request.node.stash.setdefault(_started, [])
 
-    def start(plugin: TestedPlugin, params: str = "", *, config: Config = None) -> RunningPlugin:
-        running.append(RunningPlugin(plugin, params, config=config))
+    def start(
+        plugin: TestedPlugin,
+        params: str = "",
+        *,
+        config: Config = None,
+        fields: Sequence[str] | None = None,
+        extractors: Sequence[TestedPlugin] = (),
+    ) -> RunningPlugin:
+        running.append(RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors))
         return running[-1]
 
     yield start

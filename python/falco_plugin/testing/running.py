@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from falco_plugin import _host, _target
-from falco_plugin._core import Event
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import Plugin
+from falco_plugin.testing.extracted import Column, ExtractedEvent, Values
 
 _STOPS_WITHIN = 10.0
 
@@ -49,7 +49,7 @@ class LogLine:
 class Run:
     """What the host saw of a source."""
 
-    events: list[Event] = field(repr=False)
+    events: list[ExtractedEvent] = field(repr=False)
     """All events, in order."""
     texts: list[str] = field(repr=False)
     """The text of each event, as ``event_to_string`` gives it."""
@@ -66,14 +66,24 @@ class Run:
 
 
 def collect(
-    plugin: TestedPlugin, params: str = "", *, config: Config = None, limit: int | None = None, timeout: float = 5
-) -> list[Event]:
+    plugin: TestedPlugin,
+    params: str = "",
+    *,
+    config: Config = None,
+    fields: Sequence[str] | None = None,
+    extractors: Sequence[TestedPlugin] = (),
+    limit: int | None = None,
+    timeout: float = 5,
+) -> list[ExtractedEvent]:
     """Runs a plugin's event source to its end, or to a number of events.
 
     Args:
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
         config: the ``init_config``: text, or a mapping that becomes JSON text.
+        fields: what is extracted from each event, written as in rules: ``["ka.verb", "jevt.value[/a]"]``; without it,
+            all fields that need no argument.
+        extractors: further plugins, whose fields are extracted too. They get no config.
         limit: stop after this many events; without it the source must end.
         timeout: seconds that this may take.
 
@@ -84,7 +94,7 @@ def collect(
         RunError: the source failed, or the timeout ran out; with the plugin's log, and the traceback in it.
         PluginError: the plugin cannot be built.
     """
-    ran = run(plugin, params, config=config, limit=limit, timeout=timeout)
+    ran = run(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit, timeout=timeout)
     if ran.result not in ("eof", "limit"):
         raise RunError(str(ran))
     if limit is not None and len(ran.events) < limit:
@@ -93,7 +103,14 @@ def collect(
 
 
 def run(
-    plugin: TestedPlugin, params: str = "", *, config: Config = None, limit: int | None = None, timeout: float = 5
+    plugin: TestedPlugin,
+    params: str = "",
+    *,
+    config: Config = None,
+    fields: Sequence[str] | None = None,
+    extractors: Sequence[TestedPlugin] = (),
+    limit: int | None = None,
+    timeout: float = 5,
 ) -> Run:
     """Runs a plugin's event source as :func:`collect` does, and tells all that came of it.
 
@@ -103,6 +120,9 @@ def run(
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
         config: the ``init_config``: text, or a mapping that becomes JSON text.
+        fields: what is extracted from each event, written as in rules: ``["ka.verb", "jevt.value[/a]"]``; without it,
+            all fields that need no argument.
+        extractors: further plugins, whose fields are extracted too. They get no config.
         limit: stop after this many events.
         timeout: seconds that this may take; the result is then ``timeout``.
 
@@ -110,7 +130,7 @@ def run(
         PluginError: the plugin cannot be built.
         RunError: the source was not closed within ten seconds after the timeout.
     """
-    with RunningPlugin(plugin, params, config=config, limit=limit) as running:
+    with RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit) as running:
         return running.wait(timeout)
 
 
@@ -121,6 +141,9 @@ class RunningPlugin:
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
         config: the ``init_config``: text, or a mapping that becomes JSON text.
+        fields: what is extracted from each event, written as in rules: ``["ka.verb", "jevt.value[/a]"]``; without it,
+            all fields that need no argument.
+        extractors: further plugins, whose fields are extracted too. They get no config.
         limit: stop after this many events.
 
     Raises:
@@ -128,9 +151,17 @@ class RunningPlugin:
     """
 
     def __init__(
-        self, plugin: TestedPlugin, params: str = "", *, config: Config = None, limit: int | None = None
+        self,
+        plugin: TestedPlugin,
+        params: str = "",
+        *,
+        config: Config = None,
+        fields: Sequence[str] | None = None,
+        extractors: Sequence[TestedPlugin] = (),
+        limit: int | None = None,
     ) -> None:
-        self._events: list[Event] = []
+        self._columns: list[Column] = []
+        self._events: list[ExtractedEvent] = []
         self._texts: list[str] = []
         self._log: list[LogLine] = []
         self._end: dict[str, Any] | None = None
@@ -145,6 +176,8 @@ class RunningPlugin:
             options = ["--config", _config_text(config), "--params", params]
             if limit is not None:
                 options += ["--limit", str(limit)]
+            options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
+            options += [f"--with={_library(extractor, folder)}" for extractor in extractors]
             self._stderr = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
                 [host, "run", _library(plugin, folder), "--json", *options],
@@ -177,7 +210,7 @@ class RunningPlugin:
         with self._changed:
             return list(self._log)
 
-    def next_event(self, timeout: float = 5) -> Event:
+    def next_event(self, timeout: float = 5) -> ExtractedEvent:
         """Waits for the next event.
 
         Args:
@@ -291,15 +324,24 @@ class RunningPlugin:
                 self._keep(said)
                 self._changed.notify_all()
         self._process.stdout.close()
+        # The host's last words come after its last line.
+        self._process.wait()
         self._stderr.seek(0)
         self._errors = self._stderr.read().decode(errors="replace").strip()
 
     def _keep(self, said: dict[str, Any]) -> None:
         if said["kind"] == "event":
             data = said["data"].encode() if "data" in said else base64.b64decode(said["data_base64"])
-            event = Event(data, number=said["number"], timestamp=said["timestamp"], source=said["source"])
-            self._events.append(event)
+            told = said.get("fields", {})
+            values = Values({column.asked: column.value(told[column.asked]) for column in self._columns})
+            self._events.append(
+                ExtractedEvent(
+                    data, fields=values, number=said["number"], timestamp=said["timestamp"], source=said["source"]
+                )
+            )
             self._texts.append(said["text"])
+        elif said["kind"] == "fields":
+            self._columns = [Column.of(told) for told in said["fields"]]
         elif said["kind"] == "log":
             self._log.append(LogLine(said["severity"], said["text"]))
         else:
@@ -318,7 +360,8 @@ def _library(plugin: TestedPlugin, folder: Path) -> Path:
         return Path(target)
     try:
         built = _target.load(target)
-        path = folder / built.library_name
+        # Two plugins may have one name.
+        path = Path(tempfile.mkdtemp(dir=folder), built.library_name)
         built.write(path)
     except _target.TargetError as problem:
         raise PluginError(str(problem)) from problem.__cause__

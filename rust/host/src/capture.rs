@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::console;
 use crate::error::Error;
-use crate::library::{Code, Source};
+use crate::fields::Fields;
+use crate::library::{Code, Extractor, Source};
 use crate::log::Log;
 use crate::output::Output;
 use crate::signals;
@@ -55,7 +56,13 @@ pub struct Capture<'a> {
 
 impl Capture<'_> {
     /// Runs until the source ends, in one way or another.
-    pub fn run(&self, source: &mut Source<'_>) -> (Result<Ending, Error>, Totals) {
+    /// Where there are `fields`, they are extracted from each event.
+    pub fn run(
+        &self,
+        source: &mut Source<'_>,
+        extractors: &mut [Extractor<'_>],
+        mut fields: Option<&mut Fields<'_>>,
+    ) -> (Result<Ending, Error>, Totals) {
         let start = Instant::now();
         let mut totals = Totals::default();
         let mut live = console::is_terminal().then(|| Live::new(start));
@@ -63,7 +70,7 @@ impl Capture<'_> {
             if signals::interrupted() {
                 break Ok(Ending::Interrupted);
             }
-            match self.batch(source, &mut totals) {
+            match self.batch(source, extractors, fields.as_deref_mut(), &mut totals) {
                 Ok(None) => {}
                 Ok(Some(ending)) => break Ok(ending),
                 Err(error) => break Err(error),
@@ -79,7 +86,13 @@ impl Capture<'_> {
         (result, totals)
     }
 
-    fn batch(&self, source: &mut Source<'_>, totals: &mut Totals) -> Result<Option<Ending>, Error> {
+    fn batch(
+        &self,
+        source: &mut Source<'_>,
+        extractors: &mut [Extractor<'_>],
+        mut fields: Option<&mut Fields<'_>>,
+        totals: &mut Totals,
+    ) -> Result<Option<Ending>, Error> {
         let mut batch = source.next_batch()?;
         let mut output = lock(self.output);
         write_log(&mut output, self.log);
@@ -93,8 +106,13 @@ impl Capture<'_> {
             let event = batch
                 .event(index, || *now.get_or_insert_with(timestamp::now))
                 .map_err(|fault| Error::Event { number, fault })?;
+            // As in Falco, where rules are tried before anything is written.
+            let row = match &mut fields {
+                Some(fields) => Some(fields.extract(&mut batch, extractors, &event, number)?),
+                None => None,
+            };
             let text = batch.event_to_string(&event, number);
-            output.event(number, self.source_name, &event, text);
+            output.event(number, self.source_name, &event, text, row);
             totals.events = number;
             totals.bytes += event.payload().len() as u64;
             if Some(number) == self.limit {

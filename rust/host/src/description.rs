@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::capabilities::{self, Capability};
 use crate::error::Error;
+use crate::field::Field;
 use crate::library::Library;
 
 /// The plugin API of the host that this one stands for.
@@ -17,7 +18,6 @@ pub const HOST_API: ApiVersion = ApiVersion {
 };
 
 const RESERVED_SOURCES: [&str; 3] = ["syscall", "internal", "plugins"];
-const FIELD_TYPES: [&str; 7] = ["uint64", "string", "reltime", "abstime", "bool", "ipaddr", "ipnet"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiVersion {
@@ -60,7 +60,10 @@ pub struct Description {
     pub id: Option<u32>,
     pub event_source: Option<String>,
     pub extract_event_sources: Vec<String>,
-    pub fields: Vec<Value>,
+    #[serde(rename = "fields")]
+    field_entries: Vec<Value>,
+    #[serde(skip)]
+    pub fields: Vec<Field>,
     pub schema: Option<Value>,
 }
 
@@ -91,9 +94,9 @@ impl Description {
             true => source(library)?,
             false => (None, None),
         };
-        let (extract_event_sources, fields) = match capabilities.contains(&Capability::Extraction) {
+        let (extract_event_sources, (field_entries, fields)) = match capabilities.contains(&Capability::Extraction) {
             true => (extract_event_sources(library)?, fields(library)?),
-            false => (Vec::new(), Vec::new()),
+            false => Default::default(),
         };
         let schema = library
             .schema()?
@@ -109,9 +112,24 @@ impl Description {
             id,
             event_source,
             extract_event_sources,
+            field_entries,
             fields,
             schema,
         })
+    }
+
+    /// Whether the host asks the plugin for its fields on events of this source. Its own it always is asked for.
+    pub fn extracts_from(&self, source: &str) -> bool {
+        let every = self.extract_event_sources.is_empty() && self.event_source.is_none();
+        every || self.sources().any(|name| name == source)
+    }
+
+    /// The event sources that its fields are for; none means every one.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.extract_event_sources
+            .iter()
+            .chain(&self.event_source)
+            .map(String::as_str)
     }
 }
 
@@ -131,58 +149,25 @@ fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
 }
 
 fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
-    library.extract_event_sources().map_or(Ok(Vec::new()), |sources| {
+    let sources = library.extract_event_sources().filter(|sources| !sources.is_empty());
+    let sources: Vec<String> = sources.map_or(Ok(Vec::new()), |sources| {
         parse("list of extract event sources", &sources)
-    })
+    })?;
+    Ok(sources.into_iter().filter(|source| !source.is_empty()).collect())
 }
 
-/// One field, as far as the host asks for it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Field {
-    pub name: String,
-    #[serde(rename = "type")]
-    pub type_: String,
-    #[serde(default)]
-    pub is_list: bool,
-    #[serde(default)]
-    pub arg: Option<Argument>,
-    pub desc: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-pub struct Argument {
-    pub is_required: bool,
-    pub is_index: bool,
-    pub is_key: bool,
-}
-
-fn fields(library: &Library) -> Result<Vec<Value>, Error> {
-    let values: Vec<Value> = parse("list of fields", &library.fields().unwrap_or_default())?;
-    if values.is_empty() {
+/// The entries as they are, and as they are read.
+fn fields(library: &Library) -> Result<(Vec<Value>, Vec<Field>), Error> {
+    let entries: Vec<Value> = parse("list of fields", &library.fields().unwrap_or_default())?;
+    if entries.is_empty() {
         return refuse("the plugin extracts, but its list of fields is empty".into());
     }
-    for (index, value) in values.iter().enumerate() {
-        let field = match Field::deserialize(value) {
-            Ok(field) => field,
-            Err(error) => return refuse(format!("field {index} of the plugin: {error}")),
-        };
-        if !FIELD_TYPES.contains(&field.type_.as_str()) {
-            return refuse(format!(
-                "the field {} has the type {:?}, which does not exist",
-                field.name, field.type_
-            ));
-        }
-        if field.arg.is_some_and(|arg| !arg.is_index && !arg.is_key) {
-            return refuse(format!(
-                "the field {} has an argument that is neither index nor key",
-                field.name
-            ));
-        }
-    }
-    Ok(values)
+    let fields = entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| Field::read(index, entry));
+    let fields = fields.collect::<Result<_, _>>()?;
+    Ok((entries, fields))
 }
 
 fn parse<'t, T: Deserialize<'t>>(what: &str, text: &'t str) -> Result<T, Error> {

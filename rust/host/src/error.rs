@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::description::ApiVersion;
 use crate::event::Fault;
+use crate::extraction;
+use crate::validation::Problem;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,10 +36,21 @@ pub enum Error {
     /// What the plugin says of itself breaks a rule of the host.
     #[error("{0}")]
     Refused(String),
-    #[error("the plugin {0} has no event source to run")]
+    #[error(
+        "the plugin {0} has no event source to run: run a plugin that has one, and give this one's library by --with"
+    )]
     NoSource(String),
-    #[error("--config is not JSON, which the plugin's schema asks for: {0}")]
-    Config(serde_json::Error),
+    #[error("the plugin {0} has no fields: --with is for plugins that extract some")]
+    NoFields(String),
+    #[error("--fields: {0}")]
+    Fields(String),
+    #[error("the configuration of the plugin {plugin} is not JSON, which its schema asks for: {source}")]
+    NoJson { plugin: String, source: serde_json::Error },
+    #[error(
+        "the configuration of the plugin {plugin} does not fit its schema: {}",
+        listed(problems)
+    )]
+    Config { plugin: String, problems: Vec<Problem> },
     #[error("{function} failed: {message}")]
     Failed { function: &'static str, message: String },
     #[error("{0} failed without a message")]
@@ -54,6 +67,16 @@ pub enum Error {
     NoArray(u32),
     #[error("event {number}: {fault}")]
     Event { number: u64, fault: Fault },
+    #[error("event {number}: the field {field}: {fault}")]
+    Field {
+        number: u64,
+        field: String,
+        fault: extraction::Fault,
+    },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }

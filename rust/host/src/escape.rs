@@ -90,6 +90,13 @@ pub fn line(out: &mut String, text: &str) {
     out.push_str(&text[from..]);
 }
 
+/// A text as [`line`] writes it, and without tabs, which stand between columns.
+pub fn column(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    line(&mut out, &text.replace('\t', "\\t"));
+    out
+}
+
 fn push_code(out: &mut String, character: char) {
     let code = u32::from(character);
     // Writing to a String cannot fail.

@@ -82,8 +82,14 @@ pub struct Argument {
 }
 
 impl Argument {
-    pub fn is_allowed(self) -> bool {
-        self.is_index || self.is_key
+    /// What it may be; None where there is none.
+    pub fn kind(self) -> Option<&'static str> {
+        match (self.is_index, self.is_key) {
+            (true, true) => Some("index or key"),
+            (true, false) => Some("index"),
+            (false, true) => Some("key"),
+            (false, false) => None,
+        }
     }
 }
 
@@ -122,7 +128,7 @@ impl Field {
         if told.desc.is_empty() {
             return refuse(format!("the field {} has no desc", told.name));
         }
-        if told.arg.is_some_and(|argument| !argument.is_allowed()) {
+        if told.arg.is_some_and(|argument| argument.kind().is_none()) {
             return refuse(format!(
                 "the field {} has an argument that is neither index nor key",
                 told.name

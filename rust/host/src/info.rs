@@ -2,10 +2,13 @@
 
 use std::io::{self, Write};
 
-use serde::Deserialize;
+use serde_json::Value;
 
-use crate::description::{Argument, Description, Field};
+use crate::description::Description;
 use crate::escape;
+use crate::field::{Argument, Field};
+use crate::schema;
+use crate::table;
 
 pub fn write_json(out: &mut impl Write, description: &Description) -> io::Result<()> {
     serde_json::to_writer(&mut *out, description)?;
@@ -40,63 +43,70 @@ pub fn write_text(out: &mut impl Write, description: &Description) -> io::Result
             writeln!(out, "{:<1$}{2}", format!("{label}:"), width + 2, one_line(value))?;
         }
     }
-    write_fields(out, description)?;
-    if let Some(schema) = &description.schema {
-        writeln!(out, "\nconfig schema:\n{schema:#}")?;
-    }
-    Ok(())
+    write_fields(out, &description.fields)?;
+    description
+        .schema
+        .as_ref()
+        .map_or(Ok(()), |schema| write_schema(out, schema))
 }
 
-fn write_fields(out: &mut impl Write, description: &Description) -> io::Result<()> {
-    // All are fields: the description was checked.
-    let fields = description
-        .fields
-        .iter()
-        .filter_map(|field| Field::deserialize(field).ok());
-    let rows: Vec<[String; 4]> = fields
-        .map(|field| {
-            let list = if field.is_list { "[]" } else { "" };
-            let argument = field.arg.as_ref().map(words).unwrap_or_default();
-            [
-                one_line(&field.name),
-                format!("{}{list}", field.type_),
-                argument,
-                one_line(&field.desc),
-            ]
-        })
-        .collect();
-    if rows.is_empty() {
+fn write_fields(out: &mut impl Write, fields: &[Field]) -> io::Result<()> {
+    if fields.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nfields:")?;
-    let head = ["name", "type", "arg", "desc"].map(str::to_owned);
-    let width = |column: usize| {
-        let cells = std::iter::once(&head)
-            .chain(&rows)
-            .map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
+    let row = |field: &Field| {
+        let list = if field.is_list { "[]" } else { "" };
+        [
+            one_line(&field.name),
+            format!("{}{list}", field.type_.name()),
+            argument(field.argument),
+            properties(field),
+            one_line(field.display.as_deref().unwrap_or_default()),
+            one_line(&field.desc),
+        ]
     };
-    let widths = [width(0), width(1), width(2)];
-    for [name, type_, argument, desc] in std::iter::once(&head).chain(&rows) {
-        let [a, b, c] = widths;
-        let row = format!("  {name:<a$}  {type_:<b$}  {argument:<c$}  {desc}");
-        writeln!(out, "{}", row.trim_end())?;
-    }
-    Ok(())
+    let rows: Vec<_> = fields.iter().map(row).collect();
+    writeln!(out, "\nfields:")?;
+    table::write(out, ["name", "type", "arg", "properties", "display", "desc"], &rows)
 }
 
-fn words(argument: &Argument) -> String {
-    let kinds = [
-        (argument.is_index, "index"),
-        (argument.is_key, "key"),
-        (argument.is_required, "required"),
-    ];
-    kinds
-        .iter()
-        .filter(|(is, _)| *is)
-        .map(|(_, word)| *word)
-        .collect::<Vec<_>>()
-        .join(", ")
+fn argument(argument: Argument) -> String {
+    let need = if argument.is_required { "required" } else { "optional" };
+    argument
+        .kind()
+        .map(|kind| format!("{kind}, {need}"))
+        .unwrap_or_default()
+}
+
+fn properties(field: &Field) -> String {
+    let output = field.add_output.then_some("output");
+    let words = output.into_iter().chain(field.properties.iter().map(String::as_str));
+    one_line(&words.collect::<Vec<_>>().join(", "))
+}
+
+fn write_schema(out: &mut impl Write, schema: &Value) -> io::Result<()> {
+    writeln!(out, "\nconfig:")?;
+    let keys = schema::keys(schema);
+    if keys.is_empty() {
+        return writeln!(out, "{schema:#}");
+    }
+    let row = |key: &schema::Key| {
+        let required = if key.is_required { "yes" } else { "" };
+        [
+            one_line(&key.path),
+            one_line(&key.type_),
+            required.to_owned(),
+            one_line(&key.default),
+            one_line(&key.allowed),
+            one_line(&key.description),
+        ]
+    };
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    table::write(
+        out,
+        ["key", "type", "required", "default", "allowed", "description"],
+        &rows,
+    )
 }
 
 fn one_line(text: &str) -> String {

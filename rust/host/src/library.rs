@@ -20,7 +20,9 @@ use falco_plugin_api::{
 use crate::elf;
 use crate::error::Error;
 use crate::event::{self, Event, Fault};
+use crate::extraction::{self, Extract, ExtractFields, Values};
 use crate::log::Log;
+use crate::selection::Column;
 
 /// What the host puts where a plugin must put something else, to see whether it did.
 const UNSET_CODE: ss_plugin_rc = 0x5EED;
@@ -46,6 +48,7 @@ type NextBatch = unsafe extern "C-unwind" fn(
     *mut *mut *mut ss_plugin_event,
 ) -> ss_plugin_rc;
 type GetProgress = unsafe extern "C-unwind" fn(*mut ss_plugin_t, *mut ss_instance_t, *mut u32) -> *const c_char;
+type GetEventTypes = unsafe extern "C-unwind" fn(*mut u32, *mut ss_plugin_t) -> *const u16;
 type EventToString = unsafe extern "C-unwind" fn(*mut ss_plugin_t, *const ss_plugin_event_input) -> *const c_char;
 
 /// The symbols that every plugin has.
@@ -235,6 +238,7 @@ impl Drop for Handle {
 pub struct Plugin<'l> {
     library: &'l Library,
     state: *mut ss_plugin_t,
+    log: &'static Log,
 }
 
 impl<'l> Plugin<'l> {
@@ -252,7 +256,7 @@ impl<'l> Plugin<'l> {
         // SAFETY: the input and what it points to are good for the whole call, `code` is writable.
         let state = unsafe { (library.required.init)(&raw const input, &raw mut code) };
         // From here on a state that the plugin returned is destroyed, whatever the code says.
-        let plugin = Self { library, state };
+        let plugin = Self { library, state, log };
         match code {
             SUCCESS => Ok(plugin),
             UNSET_CODE => Err(Error::Unset {
@@ -262,6 +266,42 @@ impl<'l> Plugin<'l> {
             // The host asks for the message only where there is a state to ask.
             _ if state.is_null() => Err(Error::FailedSilently("init")),
             _ => Err(plugin.failure("init", MESSAGE)),
+        }
+    }
+
+    /// What extracts its fields from the events of plugins; None where it has none, or has them for other events only.
+    fn extract(&self) -> Result<Option<Extract>, Error> {
+        let handle = &self.library.handle;
+        // SAFETY: the plugin API gives the symbols of these names these types.
+        let (function, event_types) = unsafe {
+            (
+                handle.symbol::<ExtractFields>("plugin_extract_fields"),
+                handle.symbol::<GetEventTypes>("plugin_get_extract_event_types"),
+            )
+        };
+        let extract = function.map(|function| Extract {
+            state: self.state,
+            owner: self.log.owner(),
+            function,
+        });
+        let Some(get) = event_types else {
+            return Ok(extract);
+        };
+        let mut count = UNSET_NUMBER;
+        // SAFETY: the state is that of an initialised plugin, which is not used from elsewhere; `count` is writable.
+        let types = unsafe { get(&raw mut count, self.state) };
+        match count {
+            UNSET_NUMBER => Err(Error::Unset {
+                function: "get_extract_event_types",
+                what: "numtypes",
+            }),
+            0 => Ok(extract),
+            _ if types.is_null() => Ok(extract),
+            count => {
+                // SAFETY: the plugin says that it has `count` types there, good until it is destroyed.
+                let types = unsafe { std::slice::from_raw_parts(types, count as usize) };
+                Ok(extract.filter(|_| types.contains(&event::PLUGIN_EVENT)))
+            }
         }
     }
 
@@ -304,6 +344,7 @@ pub struct Source<'p> {
     next_batch: NextBatch,
     get_progress: Option<GetProgress>,
     event_to_string: Option<EventToString>,
+    extract: Option<Extract>,
     id: u32,
     name: CString,
 }
@@ -328,6 +369,7 @@ impl<'p> Source<'p> {
         let (Some(open), Some(close), Some(next_batch)) = (open, close, next_batch) else {
             return Err(Error::NoSource(plugin.library.name()?));
         };
+        let extract = plugin.extract()?;
         let params = c_string(params)?;
         let name = c_string(OsStr::new(name))?;
         let mut code = UNSET_CODE;
@@ -341,6 +383,7 @@ impl<'p> Source<'p> {
             next_batch,
             get_progress,
             event_to_string,
+            extract,
             id,
             name,
         };
@@ -444,6 +487,10 @@ impl<'b> Batch<'b> {
         matches!(self.result, Ok(Code::Timeout))
     }
 
+    pub fn source_name(&self) -> &CStr {
+        &self.source.name
+    }
+
     /// How the call ended, to be acted on after its events.
     pub fn into_result(self) -> Result<Code, Error> {
         self.result
@@ -465,14 +512,69 @@ impl<'b> Batch<'b> {
     /// The plugin's own words for an event, good until it is asked for the next.
     pub fn event_to_string(&mut self, event: &Event<'b>, number: u64) -> Option<&[u8]> {
         let get = self.source.event_to_string?;
-        let input = ss_plugin_event_input {
-            evt: event.as_ptr(),
-            evtnum: number,
-            evtsrc: self.source.name.as_ptr(),
-        };
+        let input = event_input(event, number, &self.source.name);
         // SAFETY: the state is open and not used from elsewhere; the input is good for the whole call. The text is NULL
         // or NUL-terminated and good until the next call, which `&mut self` holds back.
         unsafe { bytes(get(self.source.plugin.state, &raw const input)) }
+    }
+
+    /// The values of a field of the source's own plugin, good until it is asked for the next.
+    pub fn extract(
+        &mut self,
+        event: &Event<'b>,
+        number: u64,
+        column: &Column,
+    ) -> Result<Option<Values<'_>>, extraction::Fault> {
+        let Some(extract) = self.source.extract else {
+            return Ok(None);
+        };
+        let input = event_input(event, number, &self.source.name);
+        // SAFETY: the state is open and not used from elsewhere, the event was checked, and `&mut self` holds back the
+        // next call.
+        unsafe { extract.call(&input, event.length(), column) }
+    }
+}
+
+/// An initialised plugin that extracts fields from the events of another one's source.
+pub struct Extractor<'p> {
+    extract: Option<Extract>,
+    plugin: PhantomData<&'p Plugin<'p>>,
+}
+
+// SAFETY: as for a source: it has its plugin to itself, and only `&mut self` calls it.
+unsafe impl Send for Extractor<'_> {}
+
+impl<'p> Extractor<'p> {
+    pub fn new(plugin: &'p mut Plugin<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            extract: plugin.extract()?,
+            plugin: PhantomData,
+        })
+    }
+
+    /// The values of a field, good until it is asked for the next.
+    pub fn extract(
+        &mut self,
+        event: &Event<'_>,
+        number: u64,
+        source: &CStr,
+        column: &Column,
+    ) -> Result<Option<Values<'_>>, extraction::Fault> {
+        let Some(extract) = self.extract else {
+            return Ok(None);
+        };
+        let input = event_input(event, number, source);
+        // SAFETY: the plugin is initialised for `'p` and not used from elsewhere, the event was checked, and `&mut self`
+        // holds back the next call.
+        unsafe { extract.call(&input, event.length(), column) }
+    }
+}
+
+fn event_input(event: &Event<'_>, number: u64, source: &CStr) -> ss_plugin_event_input {
+    ss_plugin_event_input {
+        evt: event.as_ptr(),
+        evtnum: number,
+        evtsrc: source.as_ptr(),
     }
 }
 

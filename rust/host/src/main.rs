@@ -12,6 +12,7 @@ use falco_plugin_host::info;
 use falco_plugin_host::library::Library;
 use falco_plugin_host::output::Format;
 use falco_plugin_host::run::{self, Options};
+use falco_plugin_host::selection::Wanted;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 const HELP: &str = "\
@@ -20,19 +21,24 @@ Loads any Falco plugin library and drives it as Falco does.
 Usage:
   falco-plugin-host info LIB [--json]
       Show what the plugin says of itself. It is not initialised.
-  falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--json]
+  falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields] [--with LIB]
+                        [--json]
       Initialise the plugin, open its event source and write its events, one a line, to standard output.
 
 Options:
   --config TEXT   The plugin's init configuration
   --params TEXT   The open parameters
   --limit N       Stop after N events
+  --fields LIST   Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f[\"an, argument\"].
+                  They follow the event's text as name=value, with a tab before each; - is an absent one
+  --all-fields    Extract all fields that need no argument
+  --with LIB      A further plugin that extracts fields from the events; with an empty configuration
   --json          Write JSON, one object a line
   -h, --help      Show this
   -V, --version   Show the version
 
-The exit status is 0 if the source ended, the limit was reached or SIGINT or SIGTERM came, 1 otherwise. A second signal
-ends the process at once.
+--fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached or
+SIGINT or SIGTERM came, 1 otherwise. A second signal ends the process at once.
 ";
 
 enum Command {
@@ -64,6 +70,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     let mut words: Vec<OsString> = Vec::new();
     let (mut config, mut params, mut limit, mut format) = (None, None, None, Format::Text);
+    let (mut fields, mut with) = (Wanted::default(), Vec::new());
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(HELP.into())),
@@ -75,6 +82,9 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Long("json") => format = Format::Json,
             Long("config") => config = Some(parser.value()?),
             Long("params") => params = Some(parser.value()?),
+            Long("fields") => fields.lists.push(parser.value()?.string()?),
+            Long("all-fields") => fields.all = true,
+            Long("with") => with.push(parser.value()?.into()),
             Long("limit") => {
                 let number: u64 = parser.value()?.parse()?;
                 if number == 0 {
@@ -90,7 +100,13 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     let command = words.next().ok_or("no command")?;
     let library = |words: &mut dyn Iterator<Item = OsString>| words.next().map(PathBuf::from).ok_or("no library");
     match command.to_str() {
-        Some("info") if config.is_some() || params.is_some() || limit.is_some() => {
+        Some("info")
+            if config.is_some()
+                || params.is_some()
+                || limit.is_some()
+                || fields != Wanted::default()
+                || !with.is_empty() =>
+        {
             Err("info takes no option but --json".into())
         }
         Some("info") => Ok(Command::Info {
@@ -101,6 +117,8 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             library: library(&mut words)?,
             config: config.unwrap_or_default(),
             params: params.unwrap_or_default(),
+            with,
+            fields,
             limit,
             format,
         })),

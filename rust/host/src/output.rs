@@ -13,6 +13,8 @@ use crate::console;
 use crate::escape;
 use crate::event::Event;
 use crate::log::Record;
+use crate::row::Row;
+use crate::selection::Column;
 use crate::timestamp;
 
 const BUFFER: usize = 256 * 1024;
@@ -82,6 +84,9 @@ pub struct End<'a> {
     pub batches: u64,
     pub timeouts: u64,
     pub seconds: f64,
+    /// Fields that were asked for, and that no event had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never_present: Option<&'a [&'a str]>,
 }
 
 pub struct Output {
@@ -116,11 +121,24 @@ impl Output {
         self.error.take()
     }
 
-    /// One event; `text` is the plugin's own words for it, `source` a name that needs no escaping.
-    pub fn event(&mut self, number: u64, source: &str, event: &Event<'_>, text: Option<&[u8]>) {
+    /// Which fields the events have; in text they stand with each event.
+    pub fn fields(&mut self, fields: &[Column]) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            kind: &'static str,
+            fields: &'a [Column],
+        }
+        if self.format == Format::Json {
+            self.line(&Line { kind: "fields", fields });
+        }
+    }
+
+    /// One event; `text` is the plugin's own words for it, `source` a name that needs no escaping, `row` its fields if
+    /// some were asked for.
+    pub fn event(&mut self, number: u64, source: &str, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) {
         self.attempt(|output| match output.format {
-            Format::Text => output.event_text(event, text),
-            Format::Json => output.event_json(number, source, event, text),
+            Format::Text => output.event_text(event, text, row),
+            Format::Json => output.event_json(number, source, event, text, row),
         });
     }
 
@@ -159,21 +177,29 @@ impl Output {
         });
     }
 
-    fn event_text(&mut self, event: &Event<'_>, text: Option<&[u8]>) -> io::Result<()> {
+    fn event_text(&mut self, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) -> io::Result<()> {
         self.line.clear();
         escape::line(
             &mut self.line,
             &String::from_utf8_lossy(text.unwrap_or(event.payload())),
         );
-        self.line.push('\n');
         self.timestamps.write(&mut self.writer, event.timestamp())?;
         self.writer.write_all(b" ")?;
         self.writer.write_all(self.line.as_bytes())?;
+        self.writer.write_all(row.map_or(b"", Row::bytes))?;
+        self.writer.write_all(b"\n")?;
         self.line.shrink_to(KEPT);
         Ok(())
     }
 
-    fn event_json(&mut self, number: u64, source: &str, event: &Event<'_>, text: Option<&[u8]>) -> io::Result<()> {
+    fn event_json(
+        &mut self,
+        number: u64,
+        source: &str,
+        event: &Event<'_>,
+        text: Option<&[u8]>,
+        row: Option<&Row>,
+    ) -> io::Result<()> {
         write!(
             self.writer,
             r#"{{"kind":"event","number":{number},"timestamp":{},"source":"{source}","text":""#,
@@ -202,7 +228,13 @@ impl Output {
             BASE64.encode_string(event.payload(), &mut self.base64);
             self.writer.write_all(self.base64.as_bytes())?;
         }
-        self.writer.write_all(b"\"}\n")?;
+        self.writer.write_all(b"\"")?;
+        if let Some(row) = row {
+            self.writer.write_all(br#","fields":{"#)?;
+            self.writer.write_all(row.bytes())?;
+            self.writer.write_all(b"}")?;
+        }
+        self.writer.write_all(b"}\n")?;
         self.json.shrink_to(KEPT);
         self.base64.shrink_to(KEPT);
         Ok(())

@@ -152,7 +152,10 @@ mod tests {
             ("a.b[]", "a.b[…]: its argument is empty"),
             ("a.b[", "a.b[…]: its argument is empty"),
             ("a.b[x", "a.b[…]: its bracket is not closed"),
-            ("a.b[x y]", "a.b[…]: its bracket is not closed, or its argument has characters that need quotes"),
+            (
+                "a.b[x y]",
+                "a.b[…]: its bracket is not closed, or its argument has characters that need quotes",
+            ),
             ("a.b['x]", "a.b[…]: its quote is not closed"),
             (r"a.b['\x']", "a.b[…]: a backslash in quotes"),
             (r#"a.b['\"']"#, "a.b[…]: a backslash in quotes"),

@@ -1,23 +1,24 @@
-//! `run`: loads a plugin, captures its events, and tears everything down in Falco's order.
+//! `run`: loads a plugin and what extracts from its events, captures them, and tears everything down in Falco's order.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use serde::de::IgnoredAny;
-
 use crate::capture::{Capture, Ending, Totals, lock, write_log};
+use crate::config;
 use crate::console;
 use crate::description::Description;
 use crate::error::Error;
-use crate::library::{Library, Plugin, Source};
+use crate::fields::Fields;
+use crate::library::{Extractor, Library, Plugin, Source};
 use crate::log::Log;
 use crate::output::{End, Format, Output};
+use crate::selection::{self, Wanted};
 use crate::signals;
 
 /// How old a line may get before it is written, where the plugin waits without saying so.
@@ -25,6 +26,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
 pub struct Options {
     pub library: PathBuf,
+    /// Further libraries, whose fields are extracted from the source's events too.
+    pub with: Vec<PathBuf>,
+    pub fields: Wanted,
     pub config: OsString,
     pub params: OsString,
     pub limit: Option<u64>,
@@ -34,12 +38,23 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), Error> {
     signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
     let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
-    let library = Library::load(&options.library)?;
-    let description = Description::read(&library)?;
-    let (Some(id), Some(source)) = (description.id, &description.event_source) else {
-        return Err(Error::NoSource(description.name));
+    let loaded = Loaded::load(&options.library)?;
+    let (Some(id), Some(source)) = (loaded.description.id, &loaded.description.event_source) else {
+        return Err(Error::NoSource(loaded.description.name));
     };
-    let config = config(options, &description)?;
+    let extracting = options.with.iter().map(|library| Loaded::load(library));
+    let extracting = extracting.collect::<Result<Vec<_>, _>>()?;
+    if let Some(plugin) = extracting.iter().find(|plugin| plugin.description.fields.is_empty()) {
+        return Err(Error::NoFields(plugin.description.name.clone()));
+    }
+    let plugins: Vec<_> = std::iter::once(&loaded).chain(&extracting).collect();
+    let descriptions: Vec<_> = plugins.iter().map(|plugin| &plugin.description).collect();
+    let columns = selection::select(&options.fields, &descriptions, source).map_err(Error::Fields)?;
+    let config = config::checked(&options.config, &loaded.description)?;
+    let configs = extracting
+        .iter()
+        .map(|plugin| config::checked(OsStr::new(""), &plugin.description));
+    let configs = configs.collect::<Result<Vec<_>, _>>()?;
     // Never freed: a thread that the plugin leaves behind may log after destroy.
     let log: &'static Log = Box::leak(Box::new(match options.format {
         Format::Text => Log::to_stderr(),
@@ -51,37 +66,54 @@ pub fn run(options: &Options) -> Result<(), Error> {
         source_name: source,
         limit: options.limit,
     };
+    let mut fields = columns.as_deref().map(|columns| Fields::new(columns, options.format));
+    if let Some(columns) = &columns {
+        lock(&output).fields(columns);
+    }
     let (result, totals) = while_flushing(&output, log, || {
-        let mut plugin = match Plugin::init(&library, config, log) {
-            Ok(plugin) => plugin,
+        let initialised = Plugin::init(&loaded.library, config, log).and_then(|plugin| {
+            let others = extracting.iter().zip(configs);
+            let others = others.map(|(other, config)| Plugin::init(&other.library, config, log));
+            Ok((plugin, others.collect::<Result<Vec<_>, _>>()?))
+        });
+        let (mut plugin, mut others) = match initialised {
+            Ok(plugins) => plugins,
             Err(error) => return (Err(error), None),
         };
-        let mut source = match Source::open(&mut plugin, trim(&options.params), id, source) {
-            Ok(source) => source,
+        let opened = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>();
+        let opened = opened.and_then(|extractors| {
+            let source = Source::open(&mut plugin, trim(&options.params), id, source)?;
+            Ok((source, extractors))
+        });
+        let (mut source, mut extractors) = match opened {
+            Ok(opened) => opened,
             Err(error) => return (Err(error), None),
         };
         // Like Falco with several sources: a thread for next_batch, which is gone when this one closes and destroys.
         let (result, totals) = thread::scope(|scope| {
             let capture = &capture;
-            let source = &mut source;
-            let thread = scope.spawn(move || capture.run(source));
+            let (source, extractors, fields) = (&mut source, &mut extractors, &mut fields);
+            let thread = scope.spawn(move || capture.run(source, extractors, fields.as_mut()));
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         (result, Some(totals))
     });
-    finish(&mut lock(&output), log, options.format, result, totals)
+    let never_present = fields.as_ref().map(Fields::never_present);
+    finish(&mut lock(&output), log, options.format, result, totals, never_present)
 }
 
-/// The configuration as Falco passes it: with a schema it is JSON, and `{}` if there is none.
-fn config<'a>(options: &'a Options, description: &Description) -> Result<&'a OsStr, Error> {
-    if description.schema.is_none() {
-        return Ok(&options.config);
+/// A library and what it says of its plugin.
+struct Loaded {
+    library: Library,
+    description: Description,
+}
+
+impl Loaded {
+    fn load(path: &Path) -> Result<Self, Error> {
+        let library = Library::load(path)?;
+        let description = Description::read(&library)?;
+        Ok(Self { library, description })
     }
-    if trim(&options.config).is_empty() {
-        return Ok(OsStr::new("{}"));
-    }
-    serde_json::from_slice::<IgnoredAny>(options.config.as_bytes()).map_err(Error::Config)?;
-    Ok(&options.config)
 }
 
 fn trim(text: &OsStr) -> &OsStr {
@@ -120,6 +152,7 @@ fn finish(
     format: Format,
     result: Result<Ending, Error>,
     totals: Option<Totals>,
+    never_present: Option<Vec<&str>>,
 ) -> Result<(), Error> {
     if matches!(result, Ok(Ending::Unread)) {
         return Ok(());
@@ -143,6 +176,7 @@ fn finish(
             batches: totals.batches,
             timeouts: totals.timeouts,
             seconds: totals.time.as_secs_f64(),
+            never_present: never_present.as_deref(),
         });
     }
     output.flush();
@@ -154,6 +188,9 @@ fn finish(
             totals.time.as_secs_f64(),
             totals.rate()
         ));
+        if let Some(names) = never_present.filter(|names| totals.events > 0 && !names.is_empty()) {
+            console::message(&format!("never present: {}", names.join(", ")));
+        }
     }
     result?;
     match output.take_error() {

@@ -34,6 +34,11 @@ impl Formatter {
     }
 }
 
+/// One timestamp.
+pub fn text(timestamp: u64) -> String {
+    format!("{}.{:09}Z", date(timestamp / NANOSECONDS), timestamp % NANOSECONDS)
+}
+
 fn date(second: u64) -> String {
     let (year, month, day) = civil(second / DAY);
     let time = second % DAY;
@@ -70,7 +75,8 @@ mod tests {
     fn format(timestamp: u64) -> String {
         let mut out = Vec::new();
         Formatter::default().write(&mut out, timestamp).unwrap();
-        String::from_utf8(out).unwrap()
+        assert_eq!(text(timestamp).as_bytes(), out);
+        text(timestamp)
     }
 
     #[test]

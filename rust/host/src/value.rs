@@ -1,6 +1,6 @@
 //! One value of a field, and how it is written.
 
-use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -22,33 +22,63 @@ pub enum Value<'a> {
 
 impl Value<'_> {
     /// Appends it as people read it, on one line and in one column.
-    pub fn write_text(self, out: &mut String) {
-        // Writing to a String cannot fail.
+    pub fn write_text(self, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail.
         let _ = match self {
-            Self::String(text) => {
-                escape::column(out, text);
-                Ok(())
-            }
+            Self::String(text) => write!(out, "{}", escape::column(text)),
             Self::Number(number) => write!(out, "{number}"),
             Self::Bool(value) => write!(out, "{value}"),
-            Self::Time(time) => write_time(out, time),
+            Self::Time(time) => write!(out, "{}", timestamp::text(time)),
             Self::Duration(time) => write!(out, "{:?}", Duration::from_nanos(time)),
             Self::Address(address) => write!(out, "{address}"),
         };
     }
 
     /// Appends it as JSON. Times are numbers of nanoseconds.
-    pub fn write_json(self, out: &mut String) {
+    pub fn write_json(self, out: &mut Vec<u8>) {
         let _ = match self {
             Self::String(text) => {
-                out.push('"');
+                out.push(b'"');
                 escape::json(out, text);
-                out.push('"');
+                out.push(b'"');
                 Ok(())
             }
             Self::Number(number) | Self::Time(number) | Self::Duration(number) => write!(out, "{number}"),
             Self::Bool(value) => write!(out, "{value}"),
             Self::Address(address) => write!(out, "\"{address}\""),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_has_its_text_and_its_json() {
+        for (value, expected_text, expected_json) in [
+            (
+                Value::String("a \"b\"\t\nü"),
+                "a \"b\"\\t\\nü",
+                "\"a \\\"b\\\"\\t\\nü\"",
+            ),
+            (Value::Number(u64::MAX), "18446744073709551615", "18446744073709551615"),
+            (Value::Bool(true), "true", "true"),
+            (
+                Value::Time(1_000_000_001),
+                "1970-01-01T00:00:01.000000001Z",
+                "1000000001",
+            ),
+            (Value::Duration(1_500_000_000), "1.5s", "1500000000"),
+            (Value::Duration(0), "0ns", "0"),
+            (Value::Address([10, 0, 0, 1].into()), "10.0.0.1", "\"10.0.0.1\""),
+            (Value::Address([0u16, 0, 0, 0, 0, 0, 0, 1].into()), "::1", "\"::1\""),
+        ] {
+            let (mut text, mut json) = (Vec::new(), Vec::new());
+            value.write_text(&mut text);
+            value.write_json(&mut json);
+            assert_eq!(String::from_utf8(text).unwrap(), expected_text);
+            assert_eq!(String::from_utf8(json).unwrap(), expected_json);
+        }
     }
 }

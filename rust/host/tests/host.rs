@@ -320,9 +320,321 @@ mod init_and_open {
         let (lines, output) = run_json(&flags, &["--config", "no: json"]);
         assert!(lines.is_empty());
         assert!(
-            stderr(&output).starts_with("falco-plugin-host: --config is not JSON, "),
+            stderr(&output).starts_with("falco-plugin-host: the configuration of the plugin sample is not JSON, "),
             "{}",
             stderr(&output)
+        );
+    }
+
+    #[test]
+    fn are_not_called_with_a_configuration_that_does_not_fit() {
+        let flags =
+            [r#"SCHEMA="{\"type\":\"object\",\"required\":[\"b\"],\"properties\":{\"a\":{\"type\":\"integer\"}}}""#];
+        for (config, problems) in [
+            (
+                "{\"a\": \"SECRET\"}",
+                Some("a: expected integer, got string; b: required"),
+            ),
+            ("", Some("b: required")),
+            ("7", Some("expected object, got number")),
+            ("{\"b\": 1, \"a\": 2}", None),
+        ] {
+            let trace = temporary("trace-config");
+            let _ = fs::remove_file(&trace);
+            let output = host("run", &plugin(&flags))
+                .args(["--config", config])
+                .env("TRACE", &trace)
+                .output()
+                .unwrap();
+            assert_eq!(trace.exists(), problems.is_none(), "{config}");
+            if let Some(problems) = problems {
+                let message = format!("the configuration of the plugin sample does not fit its schema: {problems}");
+                assert_eq!(stderr(&output), format!("falco-plugin-host: {message}\n"));
+                assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
+            }
+        }
+    }
+}
+
+mod fields {
+    use super::*;
+
+    /// `name type [options]`, where options are `list`, `index`, `key`, `required`.
+    fn flag(fields: &[&str]) -> String {
+        let field = |text: &&str| {
+            let mut words = text.split(' ');
+            let (name, type_) = (words.next().unwrap(), words.next().unwrap());
+            let options: Vec<_> = words.collect();
+            let has = |word| options.contains(&word);
+            let mut field = json!({"name": name, "type": type_, "isList": has("list"), "desc": "x"});
+            if has("index") || has("key") {
+                field["arg"] = json!({"isIndex": has("index"), "isKey": has("key"), "isRequired": has("required")});
+            }
+            if has("hidden") {
+                field["properties"] = json!(["hidden"]);
+            }
+            field
+        };
+        let list = Value::Array(fields.iter().map(field).collect()).to_string();
+        format!("FIELDS={}", Value::String(list))
+    }
+
+    const ALL: &[&str] = &[
+        "x.string string",
+        "x.strings string list",
+        "x.some string",
+        "x.nothing string",
+        "x.fails string",
+        "x.uint64 uint64",
+        "x.abstime abstime hidden",
+        "x.reltimes reltime list",
+        "x.bools bool list",
+        "x.ipaddr ipaddr",
+        "x.ipnets ipnet list",
+        "x.placed string",
+        "x.told string",
+        "x.toldlist string list",
+        "x.index string index required",
+        "x.key string key",
+        "x.both string index key",
+    ];
+
+    fn fields_of(line: &Value) -> &Value {
+        &line["fields"]
+    }
+
+    #[test]
+    fn are_members_of_each_event_in_json() {
+        let (lines, output) = run_json(&[&flag(ALL)], &["--params", "s2", "--all-fields"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(lines[0]["kind"], "fields");
+        let header = |at: usize| &lines[0]["fields"][at];
+        assert_eq!(lines[0]["fields"].as_array().unwrap().len(), ALL.len() - 1);
+        assert_eq!(
+            *header(1),
+            json!({"asked": "x.strings", "name": "x.strings", "argument": null, "type": "string", "is_list": true,
+                   "plugin": "sample"})
+        );
+        let mut fields = fields_of(&lines[2]).clone();
+        fields
+            .as_object_mut()
+            .unwrap()
+            .retain(|name, _| !["x.told", "x.toldlist", "x.key", "x.both"].contains(&name.as_str()));
+        assert_eq!(
+            fields,
+            json!({
+                "x.string": "one", "x.strings": ["one", "t\two", "\"three\""], "x.some": "one", "x.nothing": null,
+                "x.fails": null, "x.uint64": u64::MAX, "x.abstime": 1_700_000_000_123_456_789u64,
+                "x.reltimes": [1_700_000_000_123_456_789u64, 7], "x.bools": [true, false], "x.ipaddr": "10.0.0.1",
+                "x.ipnets": ["10.0.0.1", "2001:db8::1"], "x.placed": "one"
+            })
+        );
+        assert_eq!(fields_of(&lines[1])["x.some"], Value::Null);
+        assert_eq!(lines.last().unwrap()["never_present"], json!(["x.nothing", "x.fails"]));
+    }
+
+    #[test]
+    fn are_columns_after_the_text() {
+        let output = host("run", &plugin(&[&flag(ALL)]))
+            .args([
+                "--params",
+                "s2:lines",
+                "--fields",
+                "x.strings, x.some",
+                "--fields",
+                "x.ipnets,x.abstime,x.fails",
+            ])
+            .output()
+            .unwrap();
+        let text = stdout(&output);
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!(
+            line,
+            "2023-11-14T22:13:20.123456789Z a\\n\"b\"\\\\r\tc\\x00d\\x1b[m\tx.strings=[one, t\\two, \"three\"]\tx.some=one\t\
+             x.ipnets=[10.0.0.1, 2001:db8::1]\tx.abstime=2023-11-14T22:13:20.123456789Z\tx.fails=-"
+        );
+        assert!(text.lines().next().unwrap().contains("\tx.some=-\t"));
+        assert!(
+            stderr(&output).ends_with(": the source ended\nnever present: x.fails\n"),
+            "{}",
+            stderr(&output)
+        );
+    }
+
+    #[test]
+    fn are_asked_for_as_the_host_does() {
+        let absent = "-1 0";
+        for (field, told) in [
+            ("x.told", format!("1 12 9 NULL {absent} 0 123 test hello")),
+            ("x.toldlist", format!("1 13 9 NULL {absent} 64 123 test hello")),
+            ("x.index[7]", "1 14 9 NULL 7 1 0 123 test hello".to_owned()),
+            ("x.key", format!("1 15 9 NULL {absent} 0 123 test hello")),
+            ("x.key[7]", "1 15 9 7 -1 1 0 123 test hello".to_owned()),
+            ("x.key['a ]']", "1 15 9 a ] -1 1 0 123 test hello".to_owned()),
+            ("x.both[7]", "1 16 9 7 7 1 0 123 test hello".to_owned()),
+            ("x.both[007]", "1 16 9 007 -1 1 0 123 test hello".to_owned()),
+            ("x.both", format!("1 16 9 NULL {absent} 0 123 test hello")),
+        ] {
+            let arguments = ["--config", "{", "--params", "s1", "--fields", field];
+            let (lines, output) = run_json(&[&flag(ALL)], &arguments);
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            let expected = if field == "x.toldlist" {
+                json!([told])
+            } else {
+                json!(told)
+            };
+            assert_eq!(fields_of(&lines[1])[field], expected);
+        }
+    }
+
+    #[test]
+    fn that_cannot_be_asked_for_are_told_before_anything_runs() {
+        let trace = temporary("trace-fields");
+        for (list, message) in [
+            (
+                "x.strin",
+                "no loaded plugin has the field x.strin: did you mean x.string?",
+            ),
+            ("y.z", "no loaded plugin has the field y.z"),
+            ("x.index", "the field x.index needs an argument: x.index[index]"),
+            ("x.index[a]", "the field x.index takes an index, which \"a\" is not"),
+            ("x.index[01]", "the field x.index takes an index, which \"01\" is not"),
+            ("x.string[a]", "the field x.string takes no argument"),
+            ("x.key[", "x.key[…]: its argument is empty"),
+            ("x.string,", "\"\" is no name of a field"),
+        ] {
+            let output = host("run", &plugin(&[&flag(ALL)]))
+                .args(["--fields", list])
+                .env("TRACE", &trace)
+                .output()
+                .unwrap();
+            let error = stderr(&output);
+            assert!(
+                error.starts_with(&format!("falco-plugin-host: --fields: {message}")),
+                "{error}"
+            );
+            assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
+            assert!(!trace.exists());
+        }
+    }
+
+    #[test]
+    fn that_are_malformed_end_the_run_with_their_event() {
+        for (field, message) in [
+            ("x.strange string", "extract_fields returned the unknown code 9"),
+            ("x.unset string", "extract_fields left res_len unset"),
+            ("x.onlycount string", "extract_fields left res unset"),
+            ("x.null string", "1 values, but the pointer to them is NULL"),
+            (
+                "x.unaligned string",
+                "the pointer to its values is not aligned for pointers",
+            ),
+            ("x.several string", "2 values, but it is no list"),
+            (
+                "x.toomany string list",
+                "1099511627776 values, more than the 16777216 this host takes",
+            ),
+            ("x.nullstring string list", "value 4 is a NULL string"),
+            ("x.latin string", "value 1 is not UTF-8"),
+            ("x.bool2 bool", "value 1 is 2, but a bool is 0 or 1"),
+            ("x.ip5 ipaddr", "value 1 has 5 bytes, but an address has 4 or 16"),
+            ("x.ipnull ipnet", "value 1 is an address whose pointer is NULL"),
+            (
+                "x.misplaced string",
+                "value 1 is said to stand at 38 with 100 bytes, but the event has 43 bytes",
+            ),
+            (
+                "x.halfplaced string",
+                "the starts of its values are given without their lengths, or the other way round",
+            ),
+        ] {
+            let (lines, output) = run_json(&[&flag(&[field])], &["--params", "s1", "--all-fields"]);
+            let name = field.split(' ').next().unwrap();
+            assert_eq!(
+                lines.last().unwrap()["error"],
+                format!("event 1: the field {name}: {message}")
+            );
+            assert_eq!(output.status.code(), Some(1));
+        }
+    }
+
+    #[test]
+    fn of_other_plugins_apply_where_their_sources_do() {
+        let other = |sources: &str, more: &[&str]| {
+            let fields = flag(&["y.told string", "x.string uint64"]);
+            let sources = format!("SOURCES={}", Value::String(sources.to_owned()));
+            plugin(&[&[fields.as_str(), &sources, "NO_SOURCE", r#"NAME="other""#], more].concat())
+        };
+        let run = |library: &Path, list: &str| {
+            let output = host("run", &plugin(&[&flag(&["x.string string"])]))
+                .args(["--config", "{", "--params", "s1", "--json", "--fields", list, "--with"])
+                .arg(library)
+                .output()
+                .unwrap();
+            let lines: Vec<Value> = stdout(&output)
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            (lines, stderr(&output))
+        };
+        for sources in ["[\"test\"]", "[]", "", "[\"\"]", "[\"more\", \"test\"]"] {
+            let (lines, error) = run(&other(sources, &[]), "y.told,x.string");
+            assert_eq!(error, "");
+            assert_eq!(lines[0]["fields"][0]["plugin"], "other");
+            assert_eq!(lines[0]["fields"][1]["plugin"], "sample");
+            let expected = json!({"y.told": "1 0 9 NULL -1 0 0 0 test hello", "x.string": "one"});
+            assert_eq!(*fields_of(&lines[1]), expected, "its configuration is empty");
+        }
+        let (_, error) = run(&other("[\"more\"]", &[]), "y.told");
+        assert_eq!(
+            error,
+            "falco-plugin-host: --fields: the field y.told is not for these events, of source test: the plugin other \
+             extracts it from more only\n"
+        );
+        let (lines, _) = run(&other("[]", &["EVENT_TYPES=1,2"]), "y.told");
+        assert_eq!(
+            *fields_of(&lines[1]),
+            json!({"y.told": null}),
+            "it is for events of other types"
+        );
+        let (lines, _) = run(&other("[]", &["EVENT_TYPES=1,322"]), "y.told");
+        assert_ne!(*fields_of(&lines[1]), json!({"y.told": null}));
+        let (_, error) = run(&plugin(&[]), "x.string");
+        assert!(
+            error.contains("the plugin sample has no fields: --with is for plugins that extract"),
+            "{error}"
+        );
+        let schema = r#"SCHEMA="{\"required\":[\"b\"]}""#;
+        let (_, error) = run(&other("[]", &[schema]), "y.told");
+        assert!(
+            error.contains("the configuration of the plugin other does not fit its schema: b: required"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn of_other_plugins_are_undone_in_order() {
+        let trace = temporary("trace-with");
+        let other = plugin(&[&flag(&["y.told string"]), "NO_SOURCE"]);
+        let output = host("run", &plugin(&[]))
+            .args(["--params", "s1", "--with"])
+            .arg(other)
+            .env("TRACE", &trace)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let calls = fs::read_to_string(trace).unwrap();
+        assert_eq!(
+            calls.lines().collect::<Vec<_>>(),
+            [
+                "init",
+                "init",
+                "open",
+                "next_batch elsewhere",
+                "close",
+                "destroy",
+                "destroy"
+            ]
         );
     }
 }
@@ -484,7 +796,7 @@ mod ending {
 mod info {
     use super::*;
 
-    const FIELDS: &str = r#"FIELDS="[{\"name\":\"a.b\",\"type\":\"string\",\"isList\":true,\"arg\":{\"isKey\":true,\"isRequired\":true},\"desc\":\"One\"},{\"name\":\"a.long\",\"type\":\"uint64\",\"desc\":\"Two\"}]""#;
+    const FIELDS: &str = r#"FIELDS="[{\"name\":\"a.b\",\"type\":\"string\",\"isList\":true,\"arg\":{\"isKey\":true,\"isRequired\":true},\"desc\":\"One\"},{\"name\":\"a.long\",\"type\":\"uint64\",\"desc\":\"Two\",\"display\":\"Long\",\"addOutput\":true,\"properties\":[\"hidden\"]}]""#;
 
     #[test]
     fn is_read_without_init() {
@@ -504,13 +816,11 @@ mod info {
     fn has_fields_and_schema() {
         let library = plugin(&[FIELDS, r#"SCHEMA="{\"type\":\"object\"}""#]);
         let text = stdout(&host("info", &library).output().unwrap());
-        let table = "\nfields:\n  name    type      arg            desc\n  a.b     string[]  key, required  One\n  \
-                     a.long  uint64                   Two\n";
+        let table = "\nfields:\n  name    type      arg            properties      display  desc\n  a.b     string[]  \
+                     key, required                           One\n  a.long  uint64                   output, hidden  \
+                     Long     Two\n";
         assert!(text.contains(table), "{text}");
-        assert!(
-            text.ends_with("\nconfig schema:\n{\n  \"type\": \"object\"\n}\n"),
-            "{text}"
-        );
+        assert!(text.ends_with("\nconfig:\n{\n  \"type\": \"object\"\n}\n"), "{text}");
         let output = host("info", &library).arg("--json").output().unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&stdout(&output)).unwrap(),
@@ -521,10 +831,28 @@ mod info {
                 "fields": [
                     {"name": "a.b", "type": "string", "isList": true, "arg": {"isKey": true, "isRequired": true},
                      "desc": "One"},
-                    {"name": "a.long", "type": "uint64", "desc": "Two"}
+                    {"name": "a.long", "type": "uint64", "desc": "Two", "display": "Long", "addOutput": true,
+                     "properties": ["hidden"]}
                 ],
                 "schema": {"type": "object"}
             })
+        );
+    }
+
+    #[test]
+    fn shows_the_keys_of_the_configuration() {
+        let schema = json!({"required": ["b"], "properties": {
+            "a": {"type": "object", "properties": {"port": {"type": "integer", "minimum": 1, "default": 7}}},
+            "b": {"type": "string", "description": "The\nlast"}
+        }});
+        let library = plugin(&[&format!("SCHEMA={}", Value::String(schema.to_string()))]);
+        let text = stdout(&host("info", &library).output().unwrap());
+        assert!(
+            text.ends_with(
+                "\nconfig:\n  key     type     required  default  allowed    description\n  a       object\n  a.port  \
+                 integer            7        1 or more\n  b       string   yes                           The\\nlast\n"
+            ),
+            "{text}"
         );
     }
 
@@ -537,7 +865,8 @@ mod info {
         let output = host("run", &library).output().unwrap();
         assert_eq!(
             stderr(&output),
-            "falco-plugin-host: the plugin sample has no event source to run\n"
+            "falco-plugin-host: the plugin sample has no event source to run: run a plugin that has one, and give this \
+             one's library by --with\n"
         );
         assert_eq!(output.status.code(), Some(1));
     }
@@ -577,6 +906,14 @@ mod info {
             (
                 r#"FIELDS="[{\"name\":\"a\",\"type\":\"int\",\"desc\":\"\"}]""#,
                 "the field a has the type \"int\"",
+            ),
+            (
+                r#"FIELDS="[{\"name\":\"a.b\",\"type\":\"bool\",\"desc\":\"\"}]""#,
+                "the field a.b has no desc",
+            ),
+            (
+                r#"FIELDS="[{\"name\":\"\",\"type\":\"bool\",\"desc\":\"x\"}]""#,
+                "field 0 of the plugin has no name",
             ),
             (r#"SCHEMA="{""#, "the plugin's config schema is wrong: EOF"),
         ] {
@@ -690,6 +1027,8 @@ mod command_line {
             &["run"],
             &["run", "x", "--limit", "0"],
             &["info", "x", "--limit", "1"],
+            &["info", "x", "--all-fields"],
+            &["info", "x", "--with", "y"],
         ] {
             let output = call(arguments);
             assert!(

@@ -75,6 +75,7 @@ void* plugin_init(const input* in, int32_t* rc) {
 	if(strcmp(in->config, "null") == 0) return NULL;
 	plugin* p = calloc(1, sizeof(plugin));
 	p->in = *in;
+	p->in.config = strdup(in->config);
 	if(strcmp(in->config, "fail") == 0) {
 		strcpy(p->error, "no such thing\nat all");
 	} else if(strcmp(in->config, "long") == 0) {
@@ -106,8 +107,114 @@ const char* plugin_get_init_schema(uint32_t* type) {
 
 #ifdef FIELDS
 const char* plugin_get_fields() { return FIELDS; }
-const char* plugin_get_extract_event_sources() { return "[\"test\", \"other\"]"; }
-int32_t plugin_extract_fields(void* p, const void* event, void* in) { return 1; }
+#ifndef SOURCES
+#define SOURCES "[\"test\", \"other\"]"
+#endif
+const char* plugin_get_extract_event_sources() { return SOURCES; }
+
+#ifdef EVENT_TYPES
+const uint16_t* plugin_get_extract_event_types(uint32_t* count, void* p) {
+	static const uint16_t types[] = {EVENT_TYPES};
+	*count = sizeof(types) / sizeof(types[0]);
+	return types;
+}
+#endif
+
+typedef struct {
+	uint32_t length;
+	const void* bytes;
+} buffer;
+
+typedef struct {
+	void* values;
+	uint64_t count;
+	uint32_t id;
+	const char* name;
+	const char* key;
+	uint64_t index;
+	uint32_t present;
+	uint32_t type;
+	uint32_t list;
+} field;
+
+typedef struct {
+	uint32_t* starts;
+	uint32_t* lengths;
+} places;
+
+typedef struct {
+	void* owner;
+	const char* (*get_owner_last_error)(void*);
+	uint32_t count;
+	field* fields;
+	void* table_reader[4];
+	void* table_reader_ext;
+	places* places;
+} extract_input;
+
+typedef struct {
+	unsigned char* event;
+	uint64_t number;
+	const char* source;
+} extract_event;
+
+// What a field gives is its name's last part.
+int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_input* in) {
+	static const char* texts[] = {"one", "t\two", "\"three\"", NULL, "\xff\xfe"};
+	static uint64_t numbers[] = {1700000000123456789u, 7, UINT64_MAX};
+	static uint32_t bools[] = {1, 0, 2};
+	static const unsigned char bytes[] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+	static buffer addresses[] = {{4, "\x0a\0\0\1"}, {16, bytes}, {5, bytes}, {4, NULL}};
+	static char told[300];
+	static const char* told_at[] = {told};
+	static uint32_t starts[] = {38, 42}, lengths[] = {4, 100};
+	field* f = in->fields;
+	if(in->count != 1 || in->places->starts != NULL || in->places->lengths != NULL) abort();
+	if(in->get_owner_last_error(in->owner) != NULL || in->table_reader_ext == NULL) abort();
+	const char* what = strrchr(f->name, '.') + 1;
+#define IS(text) (strcmp(what, text) == 0)
+#define GIVE(array, first, number) \
+	do { \
+		f->values = (array) + (first); \
+		f->count = (number); \
+	} while(0)
+	if(IS("fails")) return 1;
+	if(IS("strange")) return 9;
+	if(IS("unset")) return 0;
+	if(IS("string")) GIVE(texts, 0, 1);
+	if(IS("strings")) GIVE(texts, 0, 3);
+	if(IS("nothing")) GIVE(texts, 0, 0);
+	if(IS("some") && event->number % 2 == 0) GIVE(texts, 0, 1);
+	if(IS("some") && event->number % 2 == 1) return 1;
+	if(IS("nullstring")) GIVE(texts, 0, 4);
+	if(IS("latin")) GIVE(texts, 4, 1);
+	if(IS("uint64")) GIVE(numbers, 2, 1);
+	if(IS("abstime")) GIVE(numbers, 0, 1);
+	if(IS("reltimes")) GIVE(numbers, 0, 2);
+	if(IS("bools")) GIVE(bools, 0, 2);
+	if(IS("bool2")) GIVE(bools, 2, 1);
+	if(IS("ipaddr")) GIVE(addresses, 0, 1);
+	if(IS("ipnets")) GIVE(addresses, 0, 2);
+	if(IS("ip5")) GIVE(addresses, 2, 1);
+	if(IS("ipnull")) GIVE(addresses, 3, 1);
+	if(IS("several")) GIVE(texts, 0, 2);
+	if(IS("toomany")) GIVE(texts, 0, (uint64_t)1 << 40);
+	if(IS("null")) GIVE((char*)NULL, 0, 1);
+	if(IS("onlycount")) f->count = 1;
+	if(IS("unaligned")) GIVE((char*)texts, 1, 1);
+	if(IS("placed") || IS("misplaced") || IS("halfplaced")) {
+		GIVE(texts, 0, 1);
+		in->places->starts = starts;
+		if(!IS("halfplaced")) in->places->lengths = lengths + IS("misplaced");
+	}
+	if(IS("told") || IS("index") || IS("key") || IS("both") || IS("toldlist")) {
+		snprintf(told, sizeof(told), "%d %d %d %s %lld %u %u %u %s %.5s", (int)event->number, f->id, f->type,
+			f->key ? f->key : "NULL", (long long)f->index, f->present, f->list, (unsigned)p->in.config[0], event->source,
+			event->event + 38);
+		GIVE(told_at, 0, 1);
+	}
+	return 0;
+}
 #endif
 
 #ifndef NO_SOURCE

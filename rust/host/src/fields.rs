@@ -1,0 +1,58 @@
+//! The fields of each event: asked of the plugins that have them, and shown.
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::library::{Batch, Extractor};
+use crate::output::Format;
+use crate::row::Row;
+use crate::selection::Column;
+
+pub struct Fields<'p> {
+    columns: &'p [Column],
+    /// Which of the columns some event has had.
+    seen: Vec<bool>,
+    row: Row,
+}
+
+impl<'p> Fields<'p> {
+    pub fn new(columns: &'p [Column], format: Format) -> Self {
+        Self {
+            columns,
+            seen: vec![false; columns.len()],
+            row: Row::new(format),
+        }
+    }
+
+    /// Extracts all of them from one event: by the source's own plugin, and by the others.
+    pub fn extract<'b>(
+        &mut self,
+        batch: &mut Batch<'b>,
+        extractors: &mut [Extractor<'_>],
+        event: &Event<'b>,
+        number: u64,
+    ) -> Result<&Row, Error> {
+        self.row.clear();
+        for (column, seen) in self.columns.iter().zip(&mut self.seen) {
+            let values = match column.plugin_index.checked_sub(1) {
+                None => batch.extract(event, number, column),
+                Some(index) => extractors[index].extract(event, number, batch.source_name(), column),
+            };
+            let pushed = values.and_then(|values| {
+                *seen |= values.is_some();
+                self.row.push(column, values.as_ref())
+            });
+            pushed.map_err(|fault| Error::Field {
+                number,
+                field: column.asked.clone(),
+                fault,
+            })?;
+        }
+        Ok(&self.row)
+    }
+
+    /// What no event has had.
+    pub fn never_present(&self) -> Vec<&'p str> {
+        let unseen = self.columns.iter().zip(&self.seen).filter(|(_, seen)| !**seen);
+        unseen.map(|(column, _)| column.asked.as_str()).collect()
+    }
+}

@@ -1,0 +1,253 @@
+//! The schema of a configuration as a list of keys, for people.
+
+use serde_json::{Map, Value};
+
+type Node = Map<String, Value>;
+
+/// How many lists within lists a type is told of: a schema may contain itself.
+const DEEPEST: usize = 8;
+
+/// One key of the configuration; of an inner map with a dot, of the items of a list with `[]`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Key {
+    pub path: String,
+    pub type_: String,
+    pub is_required: bool,
+    pub default: String,
+    pub allowed: String,
+    pub description: String,
+}
+
+/// The keys that a schema names; none where it is no map with named keys.
+pub fn keys(schema: &Value) -> Vec<Key> {
+    let mut keys = Vec::new();
+    add_inner(schema, schema, "", &mut keys, &mut Vec::new());
+    keys
+}
+
+/// Adds the keys within a node; `around` is what it lies in, where a schema that contains itself is not followed again.
+fn add_inner<'s>(root: &'s Value, node: &'s Value, path: &str, keys: &mut Vec<Key>, around: &mut Vec<&'s Node>) {
+    for node in resolved(root, node) {
+        if around.iter().any(|other| std::ptr::eq(*other, node)) {
+            continue;
+        }
+        around.push(node);
+        let required: Vec<_> = node
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .collect();
+        let dot = if path.is_empty() { "" } else { "." };
+        for (name, inner) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let path = format!("{path}{dot}{name}");
+            let is_required = required.iter().any(|required| *required == name);
+            keys.push(key(root, inner, &path, is_required));
+            add_inner(root, inner, &path, keys, around);
+        }
+        if let Some(inner) = node.get("additionalProperties").filter(|inner| inner.is_object()) {
+            add_inner(root, inner, &format!("{path}{dot}*"), keys, around);
+        }
+        if let Some(inner) = node.get("items").filter(|inner| inner.is_object()) {
+            add_inner(root, inner, &format!("{path}[]"), keys, around);
+        }
+        around.pop();
+    }
+}
+
+fn key(root: &Value, node: &Value, path: &str, is_required: bool) -> Key {
+    let nodes = resolved(root, node);
+    let own = |word: &str| node.get(word).or_else(|| nodes.iter().find_map(|node| node.get(word)));
+    let mut allowed: Vec<String> = Vec::new();
+    for node in &nodes {
+        allowed.extend(limits(node));
+    }
+    Key {
+        path: path.to_owned(),
+        type_: type_(root, &nodes, 0),
+        is_required,
+        default: own("default").map(Value::to_string).unwrap_or_default(),
+        allowed: allowed.join(", "),
+        description: own("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
+/// What a node refers to, and its alternatives, in its place.
+fn resolved<'s>(root: &'s Value, node: &'s Value) -> Vec<&'s Node> {
+    let mut resolved = Vec::new();
+    let mut met: Vec<&Value> = Vec::new();
+    let mut waiting = vec![node];
+    while let Some(value) = waiting.pop() {
+        let Value::Object(node) = value else { continue };
+        if met.iter().any(|other| std::ptr::eq(*other, value)) {
+            continue;
+        }
+        met.push(value);
+        let target = node
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|target| root.pointer(target.strip_prefix('#')?));
+        let parts = ["anyOf", "oneOf", "allOf"]
+            .iter()
+            .filter_map(|word| node.get(*word)?.as_array())
+            .flatten();
+        let inner: Vec<_> = target.into_iter().chain(parts).collect();
+        if inner.is_empty() {
+            resolved.push(node);
+        }
+        waiting.extend(inner.into_iter().rev());
+    }
+    resolved
+}
+
+fn type_(root: &Value, nodes: &[&Node], depth: usize) -> String {
+    let mut types: Vec<String> = Vec::new();
+    for node in nodes {
+        let told: Vec<&str> = match node.get("type") {
+            Some(Value::String(type_)) => vec![type_],
+            Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+            _ => {
+                let options = node.get("enum").and_then(Value::as_array);
+                options.into_iter().flatten().map(name).collect()
+            }
+        };
+        for told in told {
+            let items = node.get("items").filter(|_| told == "array" && depth < DEEPEST);
+            let of = items.map(|items| type_(root, &resolved(root, items), depth + 1));
+            let told = match of {
+                Some(of) if !of.is_empty() => format!("array of {of}"),
+                _ => told.to_owned(),
+            };
+            if !types.contains(&told) {
+                types.push(told);
+            }
+        }
+    }
+    types.join(" or ")
+}
+
+fn name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn limits(node: &Node) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Some(options) = node.get("enum").and_then(Value::as_array) {
+        told.push(options.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "));
+    }
+    for (least, most, of) in [
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+        ("minProperties", "maxProperties", " keys"),
+    ] {
+        match (node.get(least), node.get(most)) {
+            (Some(least), Some(most)) => told.push(format!("{least} to {most}{of}")),
+            (Some(least), None) => told.push(format!("{least}{of} or more")),
+            (None, Some(most)) => told.push(format!("{most}{of} or fewer")),
+            (None, None) => {}
+        }
+    }
+    for (word, words) in [
+        ("exclusiveMinimum", "more than"),
+        ("exclusiveMaximum", "less than"),
+        ("multipleOf", "a multiple of"),
+        ("const", "only"),
+    ] {
+        if let Some(limit) = node.get(word) {
+            told.push(format!("{words} {limit}"));
+        }
+    }
+    if let Some(pattern) = node.get("pattern").and_then(Value::as_str) {
+        told.push(format!("matching {pattern}"));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nested_keys_are_listed_with_what_is_allowed() {
+        let schema = json!({
+            "type": "object",
+            "required": ["token"],
+            "properties": {
+                "port": {"type": "integer", "minimum": 1, "maximum": 65535, "default": 8080, "description": "The port"},
+                "token": {"type": "string", "minLength": 3, "pattern": "^[a-z]+$"},
+                "mode": {"enum": ["a", "b"], "default": "a"},
+                "tls": {"anyOf": [{"$ref": "#/definitions/Tls"}, {"type": "null"}], "default": null},
+                "many": {"type": "array", "items": {"$ref": "#/definitions/Tls"}, "minItems": 1},
+                "named": {"type": "object", "additionalProperties": {"$ref": "#/definitions/Tls"}},
+                "names": {"type": "array", "items": {"type": "string"}},
+                "self": {"$ref": "#"}
+            },
+            "definitions": {
+                "Tls": {
+                    "type": "object",
+                    "description": "How to encrypt",
+                    "required": ["key"],
+                    "properties": {"key": {"type": ["string", "null"]}}
+                }
+            }
+        });
+        let told = keys(&schema);
+        let row = |path: &str| {
+            let key = told.iter().find(|key| key.path == path).expect(path);
+            let required = if key.is_required { "required" } else { "" };
+            [
+                key.type_.as_str(),
+                required,
+                &key.default,
+                &key.allowed,
+                &key.description,
+            ]
+            .map(str::to_owned)
+        };
+        for (path, expected) in [
+            ("port", ["integer", "", "8080", "1 to 65535", "The port"]),
+            (
+                "token",
+                ["string", "required", "", "3 characters or more, matching ^[a-z]+$", ""],
+            ),
+            ("mode", ["string", "", "\"a\"", "\"a\" | \"b\"", ""]),
+            ("tls", ["object or null", "", "null", "", "How to encrypt"]),
+            ("tls.key", ["string or null", "required", "", "", ""]),
+            ("many", ["array of object", "", "", "1 items or more", ""]),
+            ("many[].key", ["string or null", "required", "", "", ""]),
+            ("named.*.key", ["string or null", "required", "", "", ""]),
+            ("names", ["array of string", "", "", "", ""]),
+            ("self", ["object", "", "", "", ""]),
+        ] {
+            assert_eq!(row(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_schema_behind_a_reference_is_found_and_one_without_keys_has_none() {
+        let schema = json!({"$ref": "#/$defs/C", "$defs": {"C": {"properties": {"a": {"type": "string"}}}}});
+        assert_eq!(keys(&schema).len(), 1);
+        for schema in [
+            json!(true),
+            json!({"type": "object"}),
+            json!({"$ref": "#"}),
+            json!({"$ref": "http://x"}),
+            json!({"type": "array", "items": {"$ref": "#"}}),
+        ] {
+            assert_eq!(keys(&schema), [], "{schema}");
+        }
+    }
+}
