@@ -11,6 +11,10 @@ from falco_plugin import Event, field, json_field
 from .document import elements, find, repository, text
 
 
+# No attribute of the class, so no field of its own.
+_SERVICE_PORTS = json_field("ka.req.service.ports", "/requestObject/spec/ports", desc="Ports of the service")
+
+
 class AuditFields:
     """Fields ``ka.*``."""
 
@@ -145,12 +149,11 @@ class AuditFields:
     configmap = json_field("ka.req.configmap.name", "/objectRef/name", desc="Name of the configmap")
     configmap_data = json_field("ka.req.configmap.obj", "/requestObject/data", desc="Content of the configmap, as JSON")
     service_type = json_field("ka.req.service.type", "/requestObject/spec/type", desc="Type of the service")
-    service_ports = json_field(
-        "ka.req.service.ports",
-        "/requestObject/spec/ports/{index|*}",
-        type=list[str],
-        desc="Ports of the service, each as JSON",
-    )
+
+    @field("ka.req.service.ports", desc="Ports of the service, all in one JSON text, whatever the index")
+    def service_ports(self, event: Event, index: int | None = None) -> list[str]:
+        ports = _SERVICE_PORTS(event)
+        return [] if ports is None else [ports]
 
     # Pods
 

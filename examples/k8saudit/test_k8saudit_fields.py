@@ -66,7 +66,6 @@ PLACES = {
     "ka.req.role.rules.verbs": "requestObject rules ? verbs *",
     "ka.req.role.rules.resources": "requestObject rules ? resources *",
     "ka.req.service.type": POD + "type",
-    "ka.req.service.ports": POD + "ports ?",
     "ka.req.pod.volumes.hostpath": POD + "volumes ? hostPath path",
     "ka.req.pod.volumes.flexvolume_driver": POD + "volumes ? flexVolume driver",
     "ka.resp.name": "responseObject metadata name",
@@ -222,6 +221,11 @@ def first_repository(event: Any, argument: str | None) -> str | None:
     return None if image is None else repository(text(image))
 
 
+def service_ports(event: Any, argument: str | None) -> list[str] | None:
+    ports = only(event, "requestObject", "spec", "ports")
+    return None if ports is None else [text(ports)]
+
+
 def any_privileged(event: Any, argument: str | None) -> str | None:
     if only(event, "requestObject", "spec", "containers") is None:
         return None
@@ -266,6 +270,7 @@ WALKS: dict[str, Walk] = {
     },
     "ka.uri.param": uri_parameter,
     "ka.target.pod.name": target_pod,
+    "ka.req.service.ports": service_ports,
     "ka.req.binding.subjects.user_names": subjects("User", "name"),
     "ka.req.binding.subjects.serviceaccount_names": subjects("ServiceAccount", "name"),
     "ka.req.binding.subjects.serviceaccount_ns_names": subjects("ServiceAccount", "namespace", "name"),

@@ -8,10 +8,10 @@ use std::ptr;
 
 use falco_plugin_api::{
     ss_plugin_byte_buffer, ss_plugin_event_input, ss_plugin_extract_field,
-    ss_plugin_extract_field__bindgen_ty_1 as Pointer, ss_plugin_extract_value_offsets, ss_plugin_field_extract_input,
-    ss_plugin_owner_t, ss_plugin_rc, ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE,
-    ss_plugin_rc_SS_PLUGIN_NOT_SUPPORTED as NOT_SUPPORTED, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_t,
-    ss_plugin_table_reader_vtable, ss_plugin_table_reader_vtable_ext,
+    ss_plugin_extract_field__bindgen_ty_1 as Pointer, ss_plugin_field_extract_input, ss_plugin_owner_t, ss_plugin_rc,
+    ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE, ss_plugin_rc_SS_PLUGIN_NOT_SUPPORTED as NOT_SUPPORTED,
+    ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_t, ss_plugin_table_reader_vtable,
+    ss_plugin_table_reader_vtable_ext,
 };
 
 use crate::field::Type;
@@ -56,15 +56,6 @@ pub enum Fault {
     AddressLength { at: usize, length: u32 },
     #[error("value {0} is an address whose pointer is NULL")]
     NullAddress(usize),
-    #[error("value {at} is said to stand at {start} with {length} bytes, but the event has {event} bytes")]
-    Place {
-        at: usize,
-        start: u32,
-        length: u32,
-        event: usize,
-    },
-    #[error("the starts of its values are given without their lengths, or the other way round")]
-    HalfPlaces,
 }
 
 /// The function of an initialised plugin that extracts.
@@ -76,7 +67,7 @@ pub(crate) struct Extract {
 }
 
 impl Extract {
-    /// Asks for one field of an event of `event_length` bytes. None where the event does not have it.
+    /// Asks for one field of an event. None where the event does not have it.
     ///
     /// # Safety
     /// The plugin is initialised, and its state is not used from elsewhere during the call. The event is a whole one.
@@ -84,7 +75,6 @@ impl Extract {
     pub(crate) unsafe fn call<'v>(
         self,
         event: &ss_plugin_event_input,
-        event_length: usize,
         column: &Column,
     ) -> Result<Option<Values<'v>>, Fault> {
         let mut field = ss_plugin_extract_field {
@@ -99,10 +89,6 @@ impl Extract {
             ftype: column.type_.code(),
             flist: if column.is_list { LIST_FLAG } else { 0 },
         };
-        let mut places = ss_plugin_extract_value_offsets {
-            start: ptr::null_mut(),
-            length: ptr::null_mut(),
-        };
         // SAFETY: structs of optional function pointers, for which all zeroes means that there is none. A plugin that
         // reads tables has refused to be initialised without them.
         let (table_reader, mut table_reader_ext): (ss_plugin_table_reader_vtable, ss_plugin_table_reader_vtable_ext) =
@@ -114,7 +100,8 @@ impl Extract {
             fields: &raw mut field,
             table_reader,
             table_reader_ext: &raw mut table_reader_ext,
-            value_offsets: &raw mut places,
+            // Falco asks for no places, and plugins differ in how many they give to one that does.
+            value_offsets: ptr::null_mut(),
         };
         // SAFETY: the caller's promise for the state and the event; the input and all it points to are good for the call.
         let code = unsafe { (self.function)(self.state, event, &raw const input) };
@@ -124,10 +111,7 @@ impl Extract {
             SUCCESS | FAILURE | NOT_SUPPORTED => return Ok(None),
             other => return Err(Fault::UnknownCode(other)),
         }
-        let values = Values::check(&field, column)?;
-        // SAFETY: the plugin gives as many places as values, or none.
-        unsafe { check_places(&places, values.count, event_length)? };
-        Ok(Some(values))
+        Values::check(&field, column).map(Some)
     }
 }
 
@@ -135,39 +119,6 @@ impl Extract {
 fn unset() -> *mut u64 {
     static NOWHERE: u64 = 0;
     (&raw const NOWHERE).cast_mut()
-}
-
-/// # Safety
-/// What is not NULL points to `count` numbers.
-unsafe fn check_places(
-    places: &ss_plugin_extract_value_offsets,
-    count: usize,
-    event_length: usize,
-) -> Result<(), Fault> {
-    if places.start.is_null() && places.length.is_null() {
-        return Ok(());
-    }
-    if places.start.is_null() || places.length.is_null() {
-        return Err(Fault::HalfPlaces);
-    }
-    for at in 0..count {
-        // SAFETY: the caller's promise.
-        let (start, length) = unsafe {
-            (
-                places.start.add(at).read_unaligned(),
-                places.length.add(at).read_unaligned(),
-            )
-        };
-        if u64::from(start) + u64::from(length) > event_length as u64 {
-            return Err(Fault::Place {
-                at: at + 1,
-                start,
-                length,
-                event: event_length,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// The values of a field, one at least, in the plugin's memory, which is good for `'v`.

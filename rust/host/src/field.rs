@@ -99,15 +99,13 @@ struct Told {
     name: String,
     #[serde(rename = "type")]
     type_: String,
-    #[serde(default)]
-    is_list: bool,
+    desc: String,
+    // To the host a key that is null is one that is not there; the Go SDK writes some so.
+    is_list: Option<bool>,
     arg: Option<Argument>,
     display: Option<String>,
-    desc: String,
-    #[serde(default)]
-    add_output: bool,
-    #[serde(default)]
-    properties: Vec<String>,
+    add_output: Option<bool>,
+    properties: Option<Vec<String>>,
 }
 
 impl Field {
@@ -128,21 +126,22 @@ impl Field {
         if told.desc.is_empty() {
             return refuse(format!("the field {} has no desc", told.name));
         }
-        if told.arg.is_some_and(|argument| argument.kind().is_none()) {
+        let argument = told.arg.unwrap_or_default();
+        if argument.is_required && argument.kind().is_none() {
             return refuse(format!(
-                "the field {} has an argument that is neither index nor key",
+                "the field {} requires an argument that is neither index nor key",
                 told.name
             ));
         }
         Ok(Self {
             name: told.name,
             type_,
-            is_list: told.is_list,
-            argument: told.arg.unwrap_or_default(),
+            is_list: told.is_list.unwrap_or_default(),
+            argument,
             display: told.display,
             desc: told.desc,
-            add_output: told.add_output,
-            properties: told.properties,
+            add_output: told.add_output.unwrap_or_default(),
+            properties: told.properties.unwrap_or_default(),
         })
     }
 }

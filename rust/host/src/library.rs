@@ -531,7 +531,7 @@ impl<'b> Batch<'b> {
         let input = event_input(event, number, &self.source.name);
         // SAFETY: the state is open and not used from elsewhere, the event was checked, and `&mut self` holds back the
         // next call.
-        unsafe { extract.call(&input, event.length(), column) }
+        unsafe { extract.call(&input, column) }
     }
 }
 
@@ -566,7 +566,7 @@ impl<'p> Extractor<'p> {
         let input = event_input(event, number, source);
         // SAFETY: the plugin is initialised for `'p` and not used from elsewhere, the event was checked, and `&mut self`
         // holds back the next call.
-        unsafe { extract.call(&input, event.length(), column) }
+        unsafe { extract.call(&input, column) }
     }
 }
 

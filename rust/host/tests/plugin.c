@@ -138,18 +138,13 @@ typedef struct {
 } field;
 
 typedef struct {
-	uint32_t* starts;
-	uint32_t* lengths;
-} places;
-
-typedef struct {
 	void* owner;
 	const char* (*get_owner_last_error)(void*);
 	uint32_t count;
 	field* fields;
 	void* table_reader[4];
 	void* table_reader_ext;
-	places* places;
+	void* places;
 } extract_input;
 
 typedef struct {
@@ -167,9 +162,8 @@ int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_inp
 	static buffer addresses[] = {{4, "\x0a\0\0\1"}, {16, bytes}, {5, bytes}, {4, NULL}};
 	static char told[300];
 	static const char* told_at[] = {told};
-	static uint32_t starts[] = {38, 42}, lengths[] = {4, 100};
 	field* f = in->fields;
-	if(in->count != 1 || in->places->starts != NULL || in->places->lengths != NULL) abort();
+	if(in->count != 1 || in->places != NULL) abort();
 	if(in->get_owner_last_error(in->owner) != NULL || in->table_reader_ext == NULL) abort();
 	const char* what = strrchr(f->name, '.') + 1;
 #define IS(text) (strcmp(what, text) == 0)
@@ -202,11 +196,6 @@ int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_inp
 	if(IS("null")) GIVE((char*)NULL, 0, 1);
 	if(IS("onlycount")) f->count = 1;
 	if(IS("unaligned")) GIVE((char*)texts, 1, 1);
-	if(IS("placed") || IS("misplaced") || IS("halfplaced")) {
-		GIVE(texts, 0, 1);
-		in->places->starts = starts;
-		if(!IS("halfplaced")) in->places->lengths = lengths + IS("misplaced");
-	}
 	if(IS("told") || IS("index") || IS("key") || IS("both") || IS("toldlist")) {
 		snprintf(told, sizeof(told), "%d %d %d %s %lld %u %u %u %s %.5s", (int)event->number, f->id, f->type,
 			f->key ? f->key : "NULL", (long long)f->index, f->present, f->list, (unsigned)p->in.config[0], event->source,
