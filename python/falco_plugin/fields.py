@@ -77,8 +77,8 @@ class _Both(Protocol):
     def __call__(self, plugin: Any, event: Event, /, *, index: int | None, key: str | None) -> _Value: ...
 
 
-_Method = TypeVar("_Method", bound=_Plain | _Index | _Key | _Both)
-_T = TypeVar("_T", bound=_Scalar | _List)
+Method = TypeVar("Method", bound=_Plain | _Index | _Key | _Both)
+T = TypeVar("T", bound=_Scalar | _List)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def field(
     hidden: bool = False,
     info: bool = False,
     conversation: bool = False,
-) -> Callable[[_Method], _Method]:
+) -> Callable[[Method], Method]:
     """Makes a method the field ``name`` of rules (``plugin_extract_fields``); it stays the method that it was.
 
     The method is ``(self, event)``, and may have ``index: int`` and ``key: str``: the argument in ``name[argument]``,
@@ -133,7 +133,7 @@ def field(
     """
     declaration = Declaration(name, desc, display, add_output, hidden, info, conversation)
 
-    def declare(method: _Method) -> _Method:
+    def declare(method: Method) -> Method:
         try:
             setattr(method, DECLARATION, declaration)
         except AttributeError:
@@ -143,8 +143,12 @@ def field(
     return declare
 
 
-class JsonField(Generic[_T]):
+class JsonField(Generic[T]):
     """A field that :func:`json_field` made. Called with an event it gives the field's value."""
+
+    declaration: Declaration
+    type: _types.ValueType
+    reader: JsonReader
 
     def __init__(self, declaration: Declaration, pointer: str, type: Any) -> None:
         self.declaration = declaration
@@ -158,13 +162,13 @@ class JsonField(Generic[_T]):
         except (TypeError, ValueError) as problem:
             raise type_of(problem)(f"field {declaration.name}: {problem}") from None
 
-    def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> _T | None:
+    def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> T | None:
         """The value for an event and, where the pointer takes one, an argument; ``None`` where it is absent.
 
         Raises:
             TypeError: an argument is missing, or is one that the pointer does not take.
         """
-        value: _T | None = self.reader.read(event, index, key)
+        value: T | None = self.reader.read(event, index, key)
         return value
 
 
@@ -192,14 +196,14 @@ def json_field(
     name: str,
     pointer: str,
     *,
-    type: TypeForm[_T],
+    type: TypeForm[T],
     desc: str,
     display: str | None = None,
     add_output: bool = False,
     hidden: bool = False,
     info: bool = False,
     conversation: bool = False,
-) -> JsonField[_T]: ...
+) -> JsonField[T]: ...
 
 
 def json_field(
