@@ -1,7 +1,8 @@
 //! Whether a JSON document fits a schema: draft 7 but for `format`, of which validators make different things. Each
 //! problem has its path and never the value, which may be a secret.
 //!
-//! Our own, because a library for every draft made the program eleven times as large.
+//! Our own: `boon` reads patterns as Rust's regular expressions, not as ECMAScript's, which Falco's validator does, and
+//! does not tell where a key is wrong; `jsonschema` does, and makes the program four times as large.
 
 use std::fmt;
 
@@ -41,6 +42,7 @@ pub fn problems(schema: &Value, document: &Value) -> Result<Vec<Problem>, String
     };
     let mut problems = Check { root: schema }.value(schema, document, &place)?;
     problems.sort();
+    problems.dedup();
     Ok(problems)
 }
 
