@@ -10,7 +10,6 @@ from falco_plugin import Event, field, json_field
 
 from .document import elements, find, repository, text
 
-
 # No attribute of the class, so no field of its own.
 _SERVICE_PORTS = json_field("ka.req.service.ports", "/requestObject/spec/ports", desc="Ports of the service")
 

@@ -449,7 +449,10 @@ pub extern "C" fn plugin_get_event_source() -> *const c_char {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_fields() -> *const c_char {
-    told(c"fields", c"[{\"name\":\"unreadable.library\",\"type\":\"string\",\"desc\":\"Why init fails\"}]")
+    told(
+        c"fields",
+        c"[{\"name\":\"unreadable.library\",\"type\":\"string\",\"desc\":\"Why init fails\"}]",
+    )
 }
 
 #[unsafe(no_mangle)]
