@@ -85,6 +85,7 @@ class Context:
             TypeError: the callback is not callable.
         """
 
+@disjoint_base
 class Event:
     """One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). A copy: it can be kept.
 
