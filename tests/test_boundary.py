@@ -350,7 +350,7 @@ def test_an_exception_where_nobody_can_be_told_is_logged(raising: Path, where: s
     ran = logged(raising, f"{where} {what}")
     assert ran.status == 0, ran.stderr
     (told,) = [text for text in texts(ran, severity=3) if where in text]
-    assert f"{where} failed: {TOLD[what]}{PLACE}\nTraceback" in told
+    assert f"{where} failed: {TOLD[what]}{PLACE}\n  Traceback" in told
     assert "the line that is told" in told, "the traceback shows the source"
 
 
@@ -417,7 +417,7 @@ def test_the_traceback_goes_to_the_log_once(raising: Path) -> None:
     told = [text for text in texts(ran, severity=3) if "Traceback" in text]
     assert len(told) == 1
     assert 'raising.py", line' in told[0]
-    assert "ValueError: böse\nZeile" in told[0]
+    assert "ValueError: böse\n  Zeile" in told[0]
 
 
 def test_a_cause_comes_first_however_long_the_text_is(build: Build) -> None:

@@ -219,12 +219,12 @@ def test_no_other_annotation_is_evaluated(define, future):
 @pytest.mark.parametrize(
     ("annotation", "shown"),
     [
-        ("Plain", "Plain"),
+        ("Plain", "Plain (put @dataclass on it)"),
         ("int", "int"),
         ("None", "None"),
         ("dict[str, int]", "dict[str, int]"),
-        ("list[Data]", "list[declaring.Data]"),
-        ("Data | None", "declaring.Data | None"),
+        ("list[Data]", "list[Data]"),
+        ("Data | None", "Data | None"),
         ("Data()", "Data()"),
     ],
 )
@@ -236,6 +236,14 @@ def test_any_other_annotation_is_refused(define, annotation, shown):
         str(refused.value)
         == f"Declaring.config must be annotated with str, a dataclass or a msgspec.Struct, not {shown}"
     )
+
+
+@pytest.mark.parametrize("value", ["Data", "Data()"])
+def test_a_class_that_is_set_instead_of_annotated_is_refused(define, value):
+    cls = define(f"{MODULE}\nclass Declaring:\n    config = {value}")
+    with pytest.raises(PluginError) as refused:
+        declared(cls)
+    assert str(refused.value) == "Declaring.config is set, but not annotated: write config: Data"
 
 
 def test_an_annotation_that_has_no_meaning_at_run_time_is_refused(define):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
@@ -101,18 +102,22 @@ def test_arguments_go_by_position_too() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: Shop.size(EVENT), TypeError, "the field needs its index"),
-        (lambda: Shop.label(EVENT), TypeError, "the field needs its key"),
-        (lambda: Shop.cell(EVENT, key="r"), TypeError, "the field needs its index"),
-        (lambda: Shop.cell(EVENT, 1), TypeError, "the field needs its key"),
-        (lambda: Shop.any(EVENT), TypeError, "the field needs its key"),
-        (lambda: Shop.order(EVENT, 0), TypeError, "the field takes no index"),
-        (lambda: Shop.images(EVENT, key="a"), TypeError, "the field takes no key"),
-        (lambda: Shop.size(EVENT, "0"), TypeError, "index must be an int, not str"),
-        (lambda: Shop.size(EVENT, True), TypeError, "index must be an int, not bool"),
-        (lambda: Shop.size(EVENT, 1.0), TypeError, "index must be an int, not float"),
-        (lambda: Shop.size(EVENT, -1), ValueError, "index must be 0 to 18446744073709551615, not -1"),
-        (lambda: Shop.size(EVENT, 2**64), ValueError, f"index must be 0 to 18446744073709551615, not {2**64}"),
+        (lambda: Shop.size(EVENT), TypeError, "field shop.size: it needs its index"),
+        (lambda: Shop.label(EVENT), TypeError, "field shop.label: it needs its key"),
+        (lambda: Shop.cell(EVENT, key="r"), TypeError, "field shop.cell: it needs its index"),
+        (lambda: Shop.cell(EVENT, 1), TypeError, "field shop.cell: it needs its key"),
+        (lambda: Shop.any(EVENT), TypeError, "field shop.any: it needs its key"),
+        (lambda: Shop.order(EVENT, 0), TypeError, "field shop.order: it takes no index"),
+        (lambda: Shop.images(EVENT, key="a"), TypeError, "field shop.images: it takes no key"),
+        (lambda: Shop.size(EVENT, "0"), TypeError, "field shop.size: index must be an int, not str"),
+        (lambda: Shop.size(EVENT, True), TypeError, "field shop.size: index must be an int, not bool"),
+        (lambda: Shop.size(EVENT, 1.0), TypeError, "field shop.size: index must be an int, not float"),
+        (lambda: Shop.size(EVENT, -1), ValueError, "field shop.size: index must be 0 to 18446744073709551615, not -1"),
+        (
+            lambda: Shop.size(EVENT, 2**64),
+            ValueError,
+            f"field shop.size: index must be 0 to 18446744073709551615, not {2**64}",
+        ),
     ],
 )
 def test_a_wrong_argument_of_a_json_field_is_an_error(call, error: type[Exception], text: str) -> None:
@@ -331,3 +336,24 @@ def test_json_is_decoded_once() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="no JSON"):
             broken.json  # noqa: B018
+
+
+def test_json_may_be_read_by_a_finaliser_while_it_is_decoded() -> None:
+    event = Event(b"[" + b",".join([b'{"a": [1]}'] * 5000) + b"]")
+    seen = []
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            seen.append(event.json)
+
+    gc.collect()
+    # So many objects as are made here make the collector run.
+    Cycle()
+    decoded = event.json
+    gc.collect()
+    assert len(decoded) == 5000
+    assert all(json is decoded for json in seen), "it is one object"
+    assert seen

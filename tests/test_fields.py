@@ -480,6 +480,11 @@ REFUSED = [
     ("str", "['x']", "TypeError: it is declared as str, but it returned list"),
     ("str", r"'a\ud800'", SURROGATE),
     ("str", "Located(1.5, 0, 1)", f"TypeError: it is declared as str, but it returned float {NO_FLOATS}"),
+    (
+        "str",
+        "Located('x', 4, 2)",
+        "ValueError: Located at 4 with length 2 lies outside of the event, which has 5 bytes",
+    ),
     ("str", "Located('x', -1, 1)", "ValueError: start must be 0 to 4294967295, not -1"),
     ("str", "Located('x', 0, 2**32)", "ValueError: length must be 0 to 4294967295, not 4294967296"),
     ("str", "Located('x', 0.5, 1)", "TypeError: start must be an int, not float"),
@@ -580,7 +585,7 @@ def field_logs(library: Library, field: str) -> list[str]:
 
 @pytest.mark.parametrize(("number", "values"), cases(RETURNED))
 def test_what_a_method_returns_is_the_fields_value(returning: Library, number: int, values: list[Any] | None) -> None:
-    extracted = returning.extract(encoded(b""), f"returned.f{number}")
+    extracted = returning.extract(encoded(b"event"), f"returned.f{number}")
     assert (extracted.code, extracted.values) == (SUCCESS, values)
     assert not field_logs(returning, f"returned.f{number}")
 
@@ -590,8 +595,11 @@ def test_what_a_field_cannot_be_is_logged_with_the_field_and_both_types(
     returning: Library, number: int, cause: str
 ) -> None:
     name = f"refused.f{number}"
-    assert returning.extract(encoded(b""), name) == Extracted(None), "it is absent, which is no failure"
-    assert field_logs(returning, name) == [f"falco_plugin: field {name} is absent: {cause}"]
+    assert returning.extract(encoded(b"event"), name) == Extracted(None), "it is absent, which is no failure"
+    (line,) = field_logs(returning, name)
+    told, place, _ = line.partition(" (returning.py:")
+    assert told == f"falco_plugin: field {name} is absent: {cause}"
+    assert place, "where the method stands"
 
 
 # Failures
@@ -644,7 +652,7 @@ def test_a_failure_is_logged_once_for_its_cause_and_then_counted(build) -> None:
             return [text.removeprefix("falco_plugin: ") for _, text in loaded.logs[before:]]
 
         (first,) = extract(b"x")
-        assert first.startswith(f"field fails.always is absent: ValueError: at event 1 {at_event}\nTraceback")
+        assert first.startswith(f"field fails.always is absent: ValueError: at event 1 {at_event}\n  Traceback")
         assert 'raise ValueError(f"at event {event.number}")' in first
         assert extract(b"x", times=8, first=2) == []
         assert extract(b"x", first=10) == [f"field fails.always was absent 10 times: ValueError {at_event}"]
@@ -694,6 +702,92 @@ def test_whatever_a_method_raises_ends_nothing(build, raised: str, told: str) ->
     assert line.startswith(f"falco_plugin: field fails.so is absent: {told} (fields.py:")
 
 
+def test_what_is_no_json_makes_a_method_that_reads_it_absent_without_a_word(build) -> None:
+    library = build("""
+        @field("reads.json", desc="Reads it")
+        def reads(self, event) -> int:
+            return event.json["a"]
+    """)
+    with Library(library) as loaded:
+        assert loaded.extract(encoded(b"no JSON"), "reads.json") == Extracted(None)
+        assert not field_logs(loaded, "reads.json")
+        assert loaded.extract(encoded(b"[]"), "reads.json") == Extracted(None)
+        assert field_logs(loaded, "reads.json"), "JSON of another shape is the method's to think of"
+
+
+def test_a_failure_that_cannot_be_told_is_told_once(build) -> None:
+    library = build("""
+        @field("fails.silently", desc="Fails")
+        def silently(self, event) -> int:
+            class Silent(Exception):
+                def __str__(self):
+                    raise SystemExit
+
+            raise Silent
+    """)
+    with Library(library) as loaded:
+        for number in range(9):
+            assert loaded.extract(encoded(b""), "fails.silently", number) == Extracted(None)
+        (line,) = field_logs(loaded, "fails.silently")
+    assert line.startswith(
+        "falco_plugin: field fails.silently is absent: Silent: no text, its __str__ raises SystemExit"
+    )
+
+
+def test_the_log_of_a_failure_is_bounded_and_steers_no_terminal(build) -> None:
+    library = build(r"""
+        @field("fails.loudly", desc="Fails with what stands in the event")
+        def loudly(self, event) -> int:
+            raise ValueError(event.text)
+    """)
+    with Library(library) as loaded:
+        loaded.extract(encoded(b"\x1b[31m\n[libs]: forged" + b"a" * 10_000_000), "fails.loudly")
+        ((_, text),) = loaded.logs
+    assert len(text) < 10_000
+    assert "\x1b" not in text
+    assert all(line.startswith("  ") for line in text.splitlines()[1:]), "no line looks like one of the host"
+
+
+def test_a_decorator_of_another_module_may_be_around_a_field(tmp_path: Path) -> None:
+    files = {
+        "safe.py": """
+            import functools
+
+
+            def safe(function):
+                @functools.wraps(function)
+                def call(self, event):
+                    return function(self, event)
+
+                return call
+        """,
+        "__init__.py": """
+            from __future__ import annotations
+
+            from datetime import timedelta as span
+
+            from falco_plugin import Plugin, field
+
+            from .safe import safe
+
+
+            class Wrapped(Plugin):
+                name = "wrapped"
+                Text = str
+
+                @safe
+                @field("wrapped.time", desc="Its annotation is a name of this module")
+                def time(self, event) -> span | None:
+                    return span(seconds=1)
+
+                @field("wrapped.text", desc="Its annotation is a name of the class")
+                def text(self, event) -> Text:
+                    return "text"
+        """,
+    }
+    assert extracted_by(build_plugin(tmp_path, files), "wrapped.time", "wrapped.text") == [[10**9], ["text"]]
+
+
 def test_a_failure_never_hides_the_fields_beside_it(build) -> None:
     library = build(
         """
@@ -724,9 +818,10 @@ def test_a_required_argument_that_the_host_does_not_give_is_told(table: Path) ->
         event = encoded(PAYLOAD)
         for name in ("method.text.one.index", "method.text.one.key", "method.text.one.both"):
             assert loaded.extract(event, name) == Extracted(None)
-            assert field_logs(loaded, name) == [
+            (line,) = field_logs(loaded, name)
+            assert line.startswith(
                 f"falco_plugin: field {name} is absent: TypeError: the host gave no argument, which the field requires"
-            ]
+            )
         for name in ("pointer.text.one.index", "pointer.text.one.key", "pointer.text.one.pointer"):
             assert loaded.extract(event, name) == Extracted(None)
 
@@ -1290,7 +1385,7 @@ def test_index_and_key_may_come_in_any_order_and_by_name_only(build) -> None:
             return f"{index!r} {key!r}"
 
         @field("order.named", desc="By name")
-        def named(self, event, *, key: str, index: int | None) -> str:
+        def named(self, event, *, key: str | None, index: int | None) -> str:
             return f"{index!r} {key!r}"
 
         @field("order.one", desc="By name")
@@ -1349,7 +1444,16 @@ BROKEN = [
         f"field a.b: list[float] is no type of a field (Falco has no floats: use str or int); {POSSIBLE}",
     ),
     (method(returned="dict"), f"field a.b: dict is no type of a field; {POSSIBLE}"),
-    (method(returned="list"), f"field a.b: list is no type of a field; {POSSIBLE}"),
+    (method(returned="list"), f"field a.b: list is no type of a field (say of what, such as list[str]); {POSSIBLE}"),
+    (method(returned="Located[list[str]]"), f"field a.b: Located[list[str]] is no type of a field; {POSSIBLE}"),
+    (
+        method(returned="Located"),
+        f"field a.b: Located is no type of a field (say of what, such as Located[str]); {POSSIBLE}",
+    ),
+    (
+        method(", index: int, key: str | None"),
+        "field a.b: index must be int | None: beside the other one it may be missing",
+    ),
     (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is no type of a field; {POSSIBLE}"),
     (method(returned="list[str | None]"), f"field a.b: list[str | None] is no type of a field; {POSSIBLE}"),
     (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is no type of a field; {POSSIBLE}"),
@@ -1412,7 +1516,7 @@ BROKEN = [
     (r'one = json_field("a.b", "/x", desc="x\0")', "field a.b: desc and display must not contain NUL"),
     (
         'one = json_field("a.b", "x/y", desc="x")',
-        'ValueError: field a.b: the pointer "x/y" must begin with "/" (broken.py:8 in Broken)',
+        'ValueError: field a.b: the pointer "x/y" must begin with "/", such as "/user/name" (broken.py:8 in Broken)',
     ),
     (
         'one = json_field("a.b", "/x/~2", desc="x")',
@@ -1442,6 +1546,31 @@ BROKEN = [
         'one = json_field("a.b", "/x", type=IPv4Address, desc="x")',
         "TypeError: field a.b: IPv4Address alone is no type of a json_field: use IPv4Address | IPv6Address "
         "(broken.py:8 in Broken)",
+    ),
+    (
+        'log = json_field("a.b", "/x", desc="x")',
+        "Broken: the field a.b hides the plugin's own 'log': give its attribute another name",
+    ),
+    (
+        '@field("a.b", desc="x")\ndef open(self, event) -> str: ...',
+        "Broken: the field a.b hides the plugin's own 'open': give its attribute another name",
+    ),
+    (
+        'one = json_field("a.b", "/x/y{key}", desc="x")',
+        "ValueError: field a.b: the pointer has y{key}: an argument is all that stands between two slashes "
+        "(broken.py:8 in Broken)",
+    ),
+    (
+        'one = json_field("a.b", 3, desc="x")',
+        "TypeError: field a.b: the pointer must be str, not int (broken.py:8 in Broken)",
+    ),
+    (
+        'one = json_field("a.b", "/x", desc="x", hidden="yes")',
+        "field a.b: hidden must be bool, not str",
+    ),
+    (
+        'one = json_field("a.b", "/x", desc="\\ud800")',
+        "field a.b: desc and display must be valid Unicode, without halves of surrogate pairs",
     ),
     (
         f'extract_event_sources = "one"\n{method()}',
@@ -1476,7 +1605,7 @@ BROKEN = [
 def test_what_is_no_field_is_refused_when_the_library_is_built(tmp_path: Path, body: str, message: str) -> None:
     source = (
         "from datetime import datetime\nfrom ipaddress import IPv4Address\n\n"
-        "from falco_plugin import Plugin, field, json_field\n\n"
+        "from falco_plugin import Located, Plugin, field, json_field\n\n"
         "class Broken(Plugin):\n"
         '    name = "broken"\n' + textwrap.indent(body, "    ")
     )

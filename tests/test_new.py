@@ -173,7 +173,9 @@ def test_each_name_that_falco_accepts_makes_a_plugin_that_builds(name: str, tmp_
     assert new(tmp_path, name).status == 0
     assert f"class {CLASS_NAMES[name]}(Plugin):" in (tmp_path / name / "plugin.py").read_text()
     built = command("build", name, cwd=tmp_path)
-    assert built.stdout.startswith(f"lib{name}.so: plugin {name} 0.1.0, event source {name.replace('-', '_')}\n")
+    assert built.stdout.startswith(
+        f"lib{name}.so: plugin {name} 0.1.0, event source {name.replace('-', '_')}, 4 fields\n"
+    )
 
 
 # What is refused

@@ -3,7 +3,7 @@
 from falco_plugin import source
 from falco_plugin._core import SDK_VERSION as __version__
 from falco_plugin._core import Context, Event
-from falco_plugin.errors import EOF, PluginError, Timeout
+from falco_plugin.errors import EOF, NoJsonError, PluginError, Timeout
 from falco_plugin.fields import JsonField, Located, field, json_field
 from falco_plugin.plugin import OpenParam, Plugin
 
@@ -13,6 +13,7 @@ __all__ = [
     "Event",
     "JsonField",
     "Located",
+    "NoJsonError",
     "OpenParam",
     "Plugin",
     "PluginError",

@@ -122,6 +122,13 @@ def _own_attributes(cls: type) -> set[str]:
 def _problems(plugin: object) -> Iterator[str]:
     """What is wrong with the attributes, one line each."""
     who = _called(plugin)
+    for name in (*_ATTRIBUTES, *_METHODS, "config", "log", "extract_event_sources"):
+        static = inspect.getattr_static(type(plugin), name, None)
+        field = _fields.declaration_of(static)
+        # The text of an event may be a field, too.
+        if field is not None and not (name == "event_to_string" and inspect.isfunction(static)):
+            yield f"{who}: the field {field.name} hides the plugin's own {name!r}: give its attribute another name"
+            return
     for name, kind in _ATTRIBUTES.items():
         value = getattr(plugin, name, None)
         if value is None:

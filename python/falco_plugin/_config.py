@@ -21,18 +21,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeGuard
 import msgspec
 from msgspec import inspect as mi
 
+from falco_plugin import _annotations, _types
 from falco_plugin.errors import PluginError
-
-if sys.version_info >= (3, 14):
-    from annotationlib import Format, get_annotations
-
-    def _own_annotations(cls: type) -> dict[str, Any]:
-        # What a type checker alone can see becomes a ForwardRef here, instead of a NameError for all of them.
-        return get_annotations(cls, format=Format.FORWARDREF)
-else:
-
-    def _own_annotations(cls: type) -> dict[str, Any]:
-        return inspect.get_annotations(cls)
 
 
 class _Kind(NamedTuple):
@@ -94,6 +84,11 @@ def declared(cls: type) -> type | None:
         PluginError: T is neither ``str`` nor a dataclass nor a ``msgspec.Struct``, or cannot be evaluated.
     """
     where = f"{cls.__qualname__}.config"
+    for base in cls.__mro__:
+        value = vars(base).get("config")
+        if "config" not in _annotations.own(base) and (_is_config_class(value) or _is_config_class(type(value))):
+            name = (value if isinstance(value, type) else type(value)).__name__
+            raise PluginError(f"{where} is set, but not annotated: write config: {name}")
     try:
         annotation = _annotation(cls, "config")
     except Exception as error:
@@ -104,8 +99,10 @@ def declared(cls: type) -> type | None:
         return None
     if _is_config_class(annotation):
         return annotation
-    given = annotation.__qualname__ if isinstance(annotation, type) else annotation
-    raise PluginError(f"{where} must be annotated with str, a dataclass or a msgspec.Struct, not {given}")
+    hint = " (put @dataclass on it)" if isinstance(annotation, type) and annotation.__module__ != "builtins" else ""
+    raise PluginError(
+        f"{where} must be annotated with str, a dataclass or a msgspec.Struct, not {_types.name(annotation)}{hint}"
+    )
 
 
 def _is_config_class(annotation: object) -> TypeGuard[type]:
@@ -117,13 +114,9 @@ def _is_config_class(annotation: object) -> TypeGuard[type]:
 def _annotation(cls: type, name: str) -> object:
     """The annotation of one attribute; ``str`` where it has none."""
     for base in cls.__mro__:
-        if name not in (annotations := _own_annotations(base)):
+        if name not in (annotations := _annotations.own(base)):
             continue
-        annotation = annotations[name]
-        while isinstance(annotation, str | typing.ForwardRef):
-            text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-            annotation = eval(text, vars(sys.modules[base.__module__]), dict(vars(base)))  # noqa: S307  # the author's
-        return annotation
+        return _annotations.evaluate(annotations[name], vars(sys.modules[base.__module__]), vars(base))
     return str
 
 

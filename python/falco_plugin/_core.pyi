@@ -129,7 +129,8 @@ class Event:
         ``json_field``. An integer of more than 4,000 digits is a ``float``.
 
         Raises:
-            ValueError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels.
+            NoJsonError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels. Where it leaves a field's
+                method, the field is absent, and nothing is logged.
         """
 
 @final

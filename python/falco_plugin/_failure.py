@@ -7,10 +7,15 @@ import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Mapping
 
 from falco_plugin import _loader
 from falco_plugin.errors import EOF, PluginError, Timeout
 
+_LONGEST = 1000
+"""Characters of an exception's text, or of a line of a traceback, that are shown."""
+_MOST_LINES = 200
+"""Lines of a traceback that are shown."""
 _OWN_FOLDER = os.path.dirname(__file__)
 _log = logging.getLogger("falco_plugin")
 
@@ -18,8 +23,26 @@ _log = logging.getLogger("falco_plugin")
 def report(doing: str, error: BaseException) -> str:
     """Logs the traceback, and returns the cause with its place in the author's code."""
     text = describe(error, doing)
-    _log.error("%s failed: %s\n%s", doing, text, "".join(traceback.format_exception(error)).rstrip())
+    _log.error(
+        "%s failed: %s%s", doing, text, "" if type(error) is PluginError and not _place(error) else _trace(error)
+    )
     return text
+
+
+def _trace(error: BaseException) -> str:
+    """The lines of a traceback that there is, indented: what stands in them may come from an event."""
+    if error.__traceback__ is None:
+        return ""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES // 2 : -_MOST_LINES // 2] = ["…"]
+    return "".join(f"\n  {_shown(line)}" for line in lines)
+
+
+def _shown(text: str) -> str:
+    """A line of text without characters that would steer a terminal, and of bounded length."""
+    text = "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def describe(error: BaseException, doing: str = "") -> str:
@@ -42,27 +65,33 @@ def describe(error: BaseException, doing: str = "") -> str:
 class FieldFailures:
     """Failures of fields. The host asks for every event: each cause is told once, and its count from time to time."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Mapping[str, str]) -> None:
+        """Takes the place of each field's method, for errors that have none."""
+        self._places = places
         self._counts: dict[tuple[str, str, str], int] = {}
         self._told: dict[tuple[str, str, str], int] = {}
 
     def tell(self, field: str, error: BaseException) -> None:
         """Counts a failure. The first of a cause is logged with its traceback; then every tenth, hundredth, …"""
-        cause = (field, type(error).__name__, _place(error))
+        place = _place(error)
+        cause = (field, type(error).__name__, place or self._places.get(field, ""))
         count = self._counts[cause] = self._counts.get(cause, 0) + 1
-        if count == 1:
-            trace = "".join(traceback.format_exception(error)).rstrip()
-            _log.error("field %s is absent: %s\n%s", field, describe(error, f"field {field}"), trace)
-        elif count == 10 * self._told[cause]:
-            self._tell_count(cause)
-        else:
+        told = self._told.get(cause, 0)
+        if count != 1 and count != 10 * told:
             return
+        # Before the log, which lets other threads run.
         self._told[cause] = count
+        if count == 1:
+            text = describe(error, f"field {field}")
+            where = "" if place or not cause[2] else f" ({cause[2]})"
+            _log.error("field %s is absent: %s%s%s", field, text, where, _trace(error))
+        else:
+            self._tell_count(cause)
 
     def tell_rest(self) -> None:
         """Logs the counts that were not told yet."""
-        for cause, count in self._counts.items():
-            if count > self._told[cause]:
+        for cause, count in list(self._counts.items()):
+            if count > self._told.get(cause, 0):
                 self._tell_count(cause)
 
     def _tell_count(self, cause: tuple[str, str, str]) -> None:
@@ -73,8 +102,8 @@ class FieldFailures:
 
 def _message(error: BaseException) -> str:
     try:
-        return " ".join(str(error).split())
-    except Exception as second:
+        return _shown(" ".join(str(error).split()))
+    except BaseException as second:
         return f"no text, its __str__ raises {type(second).__name__}"
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import FunctionType
+from functools import cached_property
+from types import FunctionType, NoneType
 from typing import Any, get_args
 
-from falco_plugin import _core, _types
+from falco_plugin import _annotations, _core, _types
 from falco_plugin.errors import PluginError
 from falco_plugin.fields import DECLARATION, Declaration, JsonField, Located
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 _ARGUMENTS: dict[str, type] = {"index": int, "key": str}
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _PROPERTIES = ("hidden", "info", "conversation")
 
 
@@ -32,6 +35,8 @@ class Field:
     """The same."""
     source: _core.JsonReader | Callable[..., Any]
     """What reads it: of a method, ``(event[, index][, key])``."""
+    place: str = ""
+    """Where its method stands in the author's code."""
 
     @property
     def name(self) -> str:
@@ -86,7 +91,7 @@ def _declared(cls: type) -> Iterator[tuple[str, object, Declaration]]:
     for base in reversed(cls.__mro__):
         attributes.update(vars(base))
         for attribute, value in vars(base).items():
-            if (declaration := _declaration(value)) is not None:
+            if (declaration := declaration_of(value)) is not None:
                 declarations[attribute] = declaration
     for attribute, declaration in declarations.items():
         if (value := attributes[attribute]) is not None:
@@ -98,16 +103,23 @@ def as_json(fields: list[Field]) -> str:
     return json.dumps([field.described() for field in fields], ensure_ascii=False, separators=(",", ":"))
 
 
-def _declaration(value: object) -> Declaration | None:
-    """That of a field; also where something was put around its method, so that this can be refused."""
-    if isinstance(value, JsonField):
-        return value.declaration
-    inner = value.fget if isinstance(value, property) else getattr(value, "__func__", None)
-    for function in (value, inner):
-        declaration = getattr(function, DECLARATION, None)
-        if isinstance(declaration, Declaration):
-            return declaration
-    return None
+def declaration_of(value: object) -> Declaration | None:
+    """That of a field; also where something was put around its method, or under it, so that this can be refused."""
+    match value:
+        case JsonField():
+            return value.declaration
+        case FunctionType():
+            functions: tuple[object, ...] = (value,)
+        case staticmethod() | classmethod():
+            functions = (value, value.__func__)
+        case property():
+            functions = (value, value.fget)
+        case cached_property():
+            functions = (value, value.func)
+        case _:
+            return None
+    declared = (getattr(function, DECLARATION, None) for function in functions)
+    return next((declaration for declaration in declared if isinstance(declaration, Declaration)), None)
 
 
 def _check_declaration(declaration: Declaration) -> None:
@@ -126,6 +138,8 @@ def _check_declaration(declaration: Declaration) -> None:
     for text in (declaration.desc, declaration.display or ""):
         if "\0" in text:
             raise PluginError("desc and display must not contain NUL")
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise PluginError("desc and display must be valid Unicode, without halves of surrogate pairs")
 
 
 def _json_field(value: JsonField[Any]) -> Field:
@@ -137,36 +151,30 @@ def _method(plugin: object, attribute: str, function: object, declaration: Decla
         raise PluginError(f"@field is for methods, not for {type(function).__name__}")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise PluginError(f"{attribute} must be a plain method that returns the value, not async and no generator")
-    signature = _signature(function)
-    _, *parameters = signature.parameters.values()
-    if not parameters:
+    signature = _annotations.signature(function)
+    parameters = list(signature.parameters.values())[1:]
+    if not parameters or parameters[0].kind not in _BY_POSITION:
         raise PluginError(f"{attribute} must take the event: def {attribute}(self, event) -> …")
-    arguments = dict(_arguments(function, parameters[1:]))
+    owner = next(cls for cls in type(plugin).__mro__ if vars(cls).get(attribute) is function)
+    arguments = dict(_arguments(function, owner, parameters[1:]))
     if signature.return_annotation is inspect.Signature.empty:
         raise PluginError(f"{attribute} must say what it returns, such as def {attribute}(self, event) -> str")
-    returned = _types.of_value(_resolved(function, signature.return_annotation), Located)
+    code = function.__code__
+    returned = _types.of_value(_resolved(function, owner, signature.return_annotation), Located)
     return Field(
         declaration,
         returned,
         arguments.get("index", "no"),
         arguments.get("key", "no"),
         _called(getattr(plugin, attribute), parameters[1:]),
+        f"{os.path.basename(code.co_filename)}:{code.co_firstlineno} in {code.co_name}",
     )
 
 
-def _signature(function: FunctionType) -> inspect.Signature:
-    # The annotation of the event may be known to type checkers only.
-    if sys.version_info >= (3, 14):
-        from annotationlib import Format
-
-        return inspect.signature(function, annotation_format=Format.FORWARDREF)
-    return inspect.signature(function)
-
-
-def _arguments(function: FunctionType, parameters: list[inspect.Parameter]) -> Iterator[tuple[str, str]]:
+def _arguments(function: FunctionType, owner: type, parameters: list[inspect.Parameter]) -> Iterator[tuple[str, str]]:
     for parameter in parameters:
         kind = _ARGUMENTS.get(parameter.name)
-        if kind is None or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        if kind is None or parameter.kind not in _BY_NAME:
             raise PluginError(
                 f"its parameter {parameter.name!r} is neither index nor key: the argument in brackets comes as "
                 "index: int, or as key: str"
@@ -174,25 +182,29 @@ def _arguments(function: FunctionType, parameters: list[inspect.Parameter]) -> I
         if parameter.default not in (parameter.empty, None):
             raise PluginError(f"the default of {parameter.name} must be None, for an argument that may be left out")
         if parameter.annotation is not parameter.empty:
-            annotation = _resolved(function, parameter.annotation)
-            if kind not in (get_args(annotation) or (annotation,)):
+            annotation = _resolved(function, owner, parameter.annotation)
+            parts = get_args(annotation) or (annotation,)
+            if kind not in parts:
                 raise PluginError(
                     f"{parameter.name} must be {kind.__name__} or {kind.__name__} | None, not {_types.name(annotation)}"
+                )
+            if len(parameters) > 1 and NoneType not in parts:
+                raise PluginError(
+                    f"{parameter.name} must be {kind.__name__} | None: beside the other one it may be missing"
                 )
         yield parameter.name, "required" if parameter.default is parameter.empty else "optional"
 
 
-def _resolved(function: FunctionType, annotation: Any) -> Any:
+def _resolved(function: FunctionType, owner: type, annotation: Any) -> Any:
     """One annotation, which may be a string."""
-    text = getattr(annotation, "__forward_arg__", annotation)
-    if not isinstance(text, str):
-        return annotation
+    # A decorator's function has the annotations of what it wraps, and names of its own.
+    names = inspect.unwrap(function).__globals__
     try:
-        return eval(text, function.__globals__)  # noqa: S307 - the author's own annotation
+        return _annotations.evaluate(annotation, names, vars(owner))
     except Exception as problem:
         raise PluginError(
-            f"the annotation {text!r} cannot be read ({type(problem).__name__}: {problem}): import what it names at "
-            "run time, not only for type checkers"
+            f"the annotation {_types.name(annotation)} cannot be read ({type(problem).__name__}: {problem}): import "
+            "what it names at run time, not only for type checkers"
         ) from None
 
 

@@ -45,7 +45,7 @@ class Runtime:
                 init()
             self._open: Any = getattr(self._plugin, "open", None)
             self._open_takes_context = takes_context(self._open)
-            self._field_failures = _failure.FieldFailures()
+            self._field_failures = _failure.FieldFailures({field.name: field.place for field in capabilities.fields})
             self.fields = [
                 (field.name, field.type.kind, field.type.is_list, field.index, field.key, field.source)
                 for field in capabilities.fields

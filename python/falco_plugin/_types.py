@@ -6,7 +6,7 @@ import types
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 _KINDS: dict[frozenset[type], tuple[str, str]] = {
     frozenset({str}): ("string", "str"),
@@ -20,7 +20,11 @@ _KINDS: dict[frozenset[type], tuple[str, str]] = {
 WHOLE = frozenset(_KINDS)
 """The classes of each type, where all are named."""
 _POSSIBLE = f"{', '.join(name for _, name in _KINDS.values())}, or a list of one of them"
-_HINTS = {float: " (Falco has no floats: use str or int)", bytes: " (decode it: use str)"}
+_HINTS = {
+    float: " (Falco has no floats: use str or int)",
+    bytes: " (decode it: use str)",
+    list: " (say of what, such as list[str])",
+}
 
 
 @dataclass(frozen=True)
@@ -43,21 +47,33 @@ def of_value(annotation: Any, wrapper: Any = None) -> ValueType:
         TypeError: there is none.
     """
     members = [member for member in _members(annotation, wrapper) if member is not types.NoneType]
-    is_list = len(members) == 1 and get_origin(members[0]) is list
+    is_list = len(members) == 1 and get_origin(members[0]) is list and not _wraps(annotation, wrapper)
     if is_list:
         members = [member for part in get_args(members[0]) for member in _members(part, wrapper)]
+    if not all(isinstance(member, type) for member in members):
+        raise TypeError(f"{name(annotation)} is no type of a field; it can be {_POSSIBLE}")
     classes = frozenset(members)
     for whole, (kind, python_name) in _KINDS.items():
         if classes and classes <= whole:
             return ValueType(kind, is_list, f"list[{python_name}]" if is_list else python_name, classes)
     hint = next((hint for kind, hint in _HINTS.items() if kind in classes), "")
+    if wrapper is not None and wrapper in classes:
+        hint = f" (say of what, such as {wrapper.__name__}[str])"
     raise TypeError(f"{name(annotation)} is no type of a field{hint}; it can be {_POSSIBLE}")
+
+
+def _wraps(annotation: Any, wrapper: Any) -> bool:
+    """Whether the wrapper is around the whole, or a part of a union."""
+    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return wrapper is not None and wrapper in map(get_origin, parts)
 
 
 def _members(annotation: Any, wrapper: Any) -> list[Any]:
     """The parts of a union, without their wrapper."""
     if annotation is None:
         return [types.NoneType]
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0], wrapper)
     if get_origin(annotation) in (Union, types.UnionType) or (wrapper and get_origin(annotation) is wrapper):
         return [member for part in get_args(annotation) for member in _members(part, wrapper)]
     return [annotation]
@@ -67,12 +83,14 @@ def name(annotation: Any) -> str:
     """An annotation as somebody would write it."""
     if annotation is types.NoneType:
         return "None"
+    if annotation is Ellipsis:
+        return "..."
     if isinstance(annotation, str):
         return repr(annotation)
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     if get_origin(annotation) in (Union, types.UnionType):
         return " | ".join(name(part) for part in get_args(annotation))
-    if get_origin(annotation) is list:
-        return f"list[{', '.join(name(part) for part in get_args(annotation))}]"
+    if isinstance(origin := get_origin(annotation), type):
+        return f"{origin.__name__}[{', '.join(name(part) for part in get_args(annotation))}]"
     return str(annotation)

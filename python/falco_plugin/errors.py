@@ -50,6 +50,10 @@ class EventTooLargeError(PluginError, ValueError):
         )
 
 
+class NoJsonError(PluginError, ValueError):
+    """An event's payload is no JSON. Where it leaves a field's method, the field is absent, and nothing is logged."""
+
+
 class BatchFullError(PluginError):
     """The batch takes no further event. Check ``batch.full`` before adding one."""
 

@@ -166,9 +166,13 @@ class JsonField(Generic[T]):
         """The value for an event and, where the pointer takes one, an argument; ``None`` where it is absent.
 
         Raises:
-            TypeError: an argument is missing, or is one that the pointer does not take.
+            TypeError: an argument is missing, is one that the pointer does not take, or is of the wrong type.
+            ValueError: the index is out of range.
         """
-        value: T | None = self.reader.read(event, index, key)
+        try:
+            value: T | None = self.reader.read(event, index, key)
+        except (TypeError, ValueError) as problem:
+            raise type_of(problem)(f"field {self.declaration.name}: {problem}") from None
         return value
 
 

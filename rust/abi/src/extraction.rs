@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
+use std::str::Utf8Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_api::{
@@ -26,8 +27,8 @@ impl<'a> Asked<'a> {
     /// which a library with fields requires.
     pub(crate) unsafe fn new(input: &'a ss_plugin_field_extract_input) -> Self {
         let count = input.num_fields as usize;
-        // SAFETY: the caller's promise. Of several fields only the first place is used by some hosts and an array by
-        // others, so that it is read for one field only.
+        // SAFETY: the caller's promise. One struct of places is there where there is one field; of several, header and
+        // host disagree on how many there are, and none is touched.
         unsafe {
             Self {
                 fields: if input.fields.is_null() {
@@ -121,8 +122,10 @@ unsafe fn extract(
         .fields()
         .get(id)
         .ok_or_else(|| Error::text(format!("there is no field with id {id}")))?;
-    // SAFETY: the caller's promise.
-    let key = unsafe { key(field, asked) };
+    // SAFETY: the caller's promise. Rules are UTF-8; for a key that is not the field has no value.
+    let Ok(key) = (unsafe { key(field, asked) }) else {
+        return Ok(());
+    };
     let argument = Argument {
         index: index(field, asked, key),
         key,
@@ -133,12 +136,12 @@ unsafe fn extract(
 
 /// # Safety
 /// The field's argument is NULL or a NUL-terminated string during `'a`.
-unsafe fn key<'a>(field: &Field, asked: &'a ss_plugin_extract_field) -> Option<&'a str> {
+unsafe fn key<'a>(field: &Field, asked: &'a ss_plugin_extract_field) -> Result<Option<&'a str>, Utf8Error> {
     if field.key == Takes::No || asked.arg_present == 0 || asked.arg_key.is_null() {
-        return None;
+        return Ok(None);
     }
-    // SAFETY: not NULL, so a string by the caller's promise. Rules are UTF-8.
-    unsafe { CStr::from_ptr(asked.arg_key) }.to_str().ok()
+    // SAFETY: not NULL, so a string by the caller's promise.
+    unsafe { CStr::from_ptr(asked.arg_key) }.to_str().map(Some)
 }
 
 /// Of a field that takes both, the index is the key where that is a number: hosts differ in what they leave in
@@ -197,16 +200,16 @@ impl Memory {
             field.res_len = count as u64;
             field.res = match first {
                 Value::Number(_) => Pointer {
-                    u64_: take(&mut numbers, count),
+                    u64_: next_of(&mut numbers, count),
                 },
                 Value::Bool(_) => Pointer {
-                    boolean: take(&mut bools, count),
+                    boolean: next_of(&mut bools, count),
                 },
                 Value::Text { .. } => Pointer {
-                    str_: take(&mut texts, count),
+                    str_: next_of(&mut texts, count),
                 },
                 Value::Address { .. } => Pointer {
-                    buf: take(&mut buffers, count),
+                    buf: next_of(&mut buffers, count),
                 },
             };
         }
@@ -226,7 +229,7 @@ impl Memory {
 }
 
 /// Where the next `count` of an array begin.
-fn take<T>(next: &mut *mut T, count: usize) -> *mut T {
+fn next_of<T>(next: &mut *mut T, count: usize) -> *mut T {
     let place = *next;
     *next = next.wrapping_add(count);
     place

@@ -8,6 +8,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use crate::once::get_or_make;
+
 /// The Python classes of `falco_plugin.errors`.
 struct Classes {
     plugin_error: Py<PyType>,
@@ -17,11 +19,12 @@ struct Classes {
     batch_full: Py<PyType>,
     channel_closed: Py<PyType>,
     channel_full: Py<PyType>,
+    no_json: Py<PyType>,
 }
 
 fn classes(py: Python<'_>) -> PyResult<&Classes> {
     static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
-    CLASSES.get_or_try_init(py, || {
+    get_or_make(py, &CLASSES, || {
         let module = py.import("falco_plugin.errors")?;
         let class = |name: &str| Ok::<_, PyErr>(module.getattr(name)?.cast_into::<PyType>()?.unbind());
         Ok(Classes {
@@ -32,6 +35,7 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
             batch_full: class("BatchFullError")?,
             channel_closed: class("ChannelClosedError")?,
             channel_full: class("ChannelFullError")?,
+            no_json: class("NoJsonError")?,
         })
     })
 }
@@ -65,6 +69,15 @@ pub(crate) fn channel_full(py: Python<'_>) -> PyErr {
         |classes| &classes.channel_full,
         "the channel is still full after the timeout; the event was not sent",
     )
+}
+
+pub(crate) fn no_json(py: Python<'_>) -> PyErr {
+    raise(py, |classes| &classes.no_json, "the payload is no JSON")
+}
+
+/// Whether a payload was not JSON.
+pub(crate) fn is_no_json(py: Python<'_>, error: &PyErr) -> bool {
+    classes(py).is_ok_and(|classes| error.is_instance(py, classes.no_json.bind(py)))
 }
 
 /// The engine's error as an exception. What came from Python goes back unchanged.

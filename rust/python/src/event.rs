@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
 use crate::json;
+use crate::once::get_or_make;
 
 // The payload is a copy of its own, so that it can be kept.
 /// One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). A copy: it can be kept.
@@ -95,12 +96,11 @@ impl Event {
     /// ``json_field``. An integer of more than 4,000 digits is a ``float``.
     ///
     /// Raises:
-    ///     ValueError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels.
+    ///     NoJsonError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels. Where it leaves a field's
+    ///         method, the field is absent, and nothing is logged.
     #[getter]
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let made = self
-            .json
-            .get_or_try_init(py, || json::decode(py, self.payload(py)).map(Bound::unbind))?;
+        let made = get_or_make(py, &self.json, || json::decode(py, self.payload(py)).map(Bound::unbind))?;
         Ok(made.bind(py).clone())
     }
 

@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDateTime, PyDelta, PyInt, PyList, PyString, PyType, PyTzInfo};
 
 use crate::event::Event;
+use crate::once::get_or_make;
 use crate::options;
 
 const NANOS_A_MICROSECOND: u64 = 1_000;
@@ -85,8 +86,8 @@ impl JsonReader {
 
 fn check(argument: &str, takes: Takes, given: bool) -> PyResult<()> {
     match (takes, given) {
-        (Takes::No, true) => Err(PyTypeError::new_err(format!("the field takes no {argument}"))),
-        (Takes::Required, false) => Err(PyTypeError::new_err(format!("the field needs its {argument}"))),
+        (Takes::No, true) => Err(PyTypeError::new_err(format!("it takes no {argument}"))),
+        (Takes::Required, false) => Err(PyTypeError::new_err(format!("it needs its {argument}"))),
         _ => Ok(()),
     }
 }
@@ -123,25 +124,25 @@ impl Method {
             (Takes::No, _) => function.call1((event, argument.key)),
             (_, _) => function.call1((event, argument.index, argument.key)),
         }?;
-        self.take(&returned, values)
+        self.take_over(&returned, event.get().payload(py).len(), values)
     }
 
-    fn take(&self, returned: &Bound<'_, PyAny>, values: &mut Values) -> PyResult<()> {
+    fn take_over(&self, returned: &Bound<'_, PyAny>, payload_len: usize, values: &mut Values) -> PyResult<()> {
         if returned.is_none() {
             return Ok(());
         }
         if !self.is_list {
-            return self.push(returned, values);
+            return self.push(returned, payload_len, values);
         }
         let Ok(list) = returned.cast::<PyList>() else {
             return Err(self.wrong_type("it returned", returned)?);
         };
-        list.iter().try_for_each(|value| self.push(&value, values))
+        list.iter().try_for_each(|value| self.push(&value, payload_len, values))
     }
 
     /// Takes over one value.
-    fn push(&self, value: &Bound<'_, PyAny>, values: &mut Values) -> PyResult<()> {
-        if push(self.kind, value, Place::default(), values)? {
+    fn push(&self, value: &Bound<'_, PyAny>, payload_len: usize, values: &mut Values) -> PyResult<()> {
+        if push_value(self.kind, value, Place::default(), values)? {
             return Ok(());
         }
         let located = classes(value.py())?.located.bind(value.py());
@@ -153,8 +154,14 @@ impl Method {
             start: part("start")? as u32,
             length: part("length")? as u32,
         };
+        if u64::from(place.start) + u64::from(place.length) > payload_len as u64 {
+            return Err(PyValueError::new_err(format!(
+                "Located at {} with length {} lies outside of the event, which has {payload_len} bytes",
+                place.start, place.length
+            )));
+        }
         let inner = value.getattr("value")?;
-        if push(self.kind, &inner, place, values)? {
+        if push_value(self.kind, &inner, place, values)? {
             Ok(())
         } else {
             Err(self.wrong_value(&inner)?)
@@ -266,7 +273,7 @@ struct Classes {
 
 fn classes(py: Python<'_>) -> PyResult<&Classes> {
     static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
-    CLASSES.get_or_try_init(py, || {
+    get_or_make(py, &CLASSES, || {
         let ipaddress = py.import("ipaddress")?;
         let class = |name: &str| Ok::<_, PyErr>(ipaddress.getattr(name)?.cast_into::<PyType>()?.unbind());
         let utc = PyTzInfo::utc(py)?.to_owned();
@@ -286,7 +293,7 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
 }
 
 /// Takes over one value where it is of the type, and says whether it was.
-fn push(kind: FieldType, value: &Bound<'_, PyAny>, place: Place, values: &mut Values) -> PyResult<bool> {
+fn push_value(kind: FieldType, value: &Bound<'_, PyAny>, place: Place, values: &mut Values) -> PyResult<bool> {
     match kind {
         FieldType::String => match value.cast::<PyString>() {
             Ok(text) => values.push_text(text.to_str()?, place),

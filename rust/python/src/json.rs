@@ -1,9 +1,10 @@
 //! JSON payloads as Python objects, read by the same rules as fields: of duplicate keys the first counts.
 
 use falco_plugin_engine::extract::{scan, text};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
+
+use crate::errors::no_json;
 
 /// Python refuses to read longer integers, since that takes more than linear time; as a float they do no harm.
 const MOST_DIGITS: usize = 4000;
@@ -14,7 +15,7 @@ pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py
     let whole = std::str::from_utf8(payload)
         .ok()
         .filter(|_| scan::value(payload, start).is_some_and(|end| scan::space(payload, end) == payload.len()));
-    let json = whole.ok_or_else(|| PyValueError::new_err("the payload is no JSON"))?;
+    let json = whole.ok_or_else(|| no_json(py))?;
     Ok(Builder { py, json }.value(start)?.0)
 }
 

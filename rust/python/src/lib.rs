@@ -11,6 +11,7 @@ mod instance;
 mod iter;
 mod json;
 mod log;
+mod once;
 mod options;
 mod plugin;
 mod pull;

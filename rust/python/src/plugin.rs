@@ -9,7 +9,7 @@ use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
 use pyo3::prelude::*;
 
 use crate::context::Context;
-use crate::errors::describe;
+use crate::errors::{describe, is_no_json};
 use crate::event::Event;
 use crate::fields::{self, Method};
 use crate::instance::PythonInstance;
@@ -62,8 +62,31 @@ impl PythonPlugin {
         self.event.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes a field's values by its method; where that fails there are none.
+    fn run(
+        &self,
+        py: Python<'_>,
+        method: &Method,
+        event: &engine::Event<'_>,
+        document: &Arc<Document>,
+        argument: &Argument<'_>,
+        values: &mut Values,
+    ) {
+        let made = self
+            .event(py, event, document)
+            .and_then(|event| method.call(py, &event, argument, values));
+        if let Err(error) = made {
+            values.clear();
+            self.tell(py, &method.name, error);
+        }
+    }
+
     /// Logs why a field could not be made, unless that was said before.
     fn tell(&self, py: Python<'_>, field: &str, error: PyErr) {
+        if is_no_json(py, &error) {
+            // Not the plugin's fault: what a json_field is then, this one is too.
+            return;
+        }
         let told = self
             .runtime
             .bind(py)
@@ -101,8 +124,9 @@ impl Plugin for PythonPlugin {
         if !self.own_text {
             return Ok(default_text(event.data));
         }
+        let document = self.extractor.document(event);
         self.call("event_to_string", |runtime| {
-            let event = self.event(runtime.py(), event, &self.extractor.document(event))?;
+            let event = self.event(runtime.py(), event, &document)?;
             runtime.call_method1("event_to_string", (event,))?.extract()
         })
     }
@@ -112,18 +136,11 @@ impl Plugin for PythonPlugin {
     }
 
     fn extract(&self, event: &engine::Event<'_>, field: usize, argument: &Argument<'_>, into: &mut Values) {
-        // A failure was told already, and the field is absent.
-        let _ = self
-            .extractor
+        self.extractor
             .extract(event, field, argument, into, |document, values| {
-                let Some(method) = &self.methods[field] else {
-                    return Ok(());
-                };
-                threads::enter(|py| {
-                    self.event(py, event, document)
-                        .and_then(|event| method.call(py, &event, argument, values))
-                        .map_err(|error| self.tell(py, &method.name, error))
-                })
+                if let Some(method) = &self.methods[field] {
+                    threads::enter(|py| self.run(py, method, event, document, argument, values));
+                }
             });
     }
 

@@ -1,9 +1,9 @@
 //! The JSON of one event, read as far as somebody asked.
 //!
 //! Members and elements are kept in the order in which they stand. A look-up goes through what is kept and then reads
-//! on from there: one field costs no more than the text before it, and many fields cost one pass. What is found depends
-//! on the text alone, never on what was looked up before: a value counts where everything up to its end is JSON. The
-//! text itself is the caller's, the same at every call.
+//! on from there: one field costs no more than the text before it, and many fields cost one pass, as far as values are
+//! kept. What is found depends on the text alone, never on what was looked up before: a value counts where everything up
+//! to its end is JSON. The text itself is the caller's, the same at every call.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,9 @@ use super::text;
 
 /// Members and elements that are kept of one document. What lies behind them is read anew each time: an event with
 /// millions of elements must not take a multiple of its size.
-const MOST_KEPT: usize = 4096;
+const MOST_KEPT: usize = 65_536;
+/// The memory for so many stays from event to event.
+const MOST_IDLE: usize = 4096;
 const NOT_KEPT: u32 = u32::MAX;
 const ROOT: u32 = 0;
 
@@ -33,6 +35,8 @@ impl Document {
         let tree = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         tree.kept.clear();
         tree.containers.clear();
+        tree.kept.shrink_to(MOST_IDLE);
+        tree.containers.shrink_to(MOST_IDLE);
     }
 }
 
@@ -106,13 +110,15 @@ impl Tree {
     /// The whole document; `None` where it is no UTF-8.
     pub(super) fn root(&mut self, json: &[u8]) -> Option<Spot> {
         if self.kept.is_empty() {
+            // All places have to fit.
+            u32::try_from(json.len()).ok()?;
             // A document that is no UTF-8 has no values at all.
             let start = match std::str::from_utf8(json) {
                 Ok(_) => scan::space(json, 0),
                 Err(_) => json.len(),
             };
             let spot = Spot {
-                start: u32::try_from(start).ok()?,
+                start: start as u32,
                 end: 0,
                 kept: ROOT,
             };

@@ -56,6 +56,8 @@ struct Current {
     turn: u64,
     document: Arc<Document>,
     kept: Vec<Kept>,
+    /// Whether some values took more memory than is kept for the next event.
+    large: bool,
 }
 
 /// What tells an event from the one before. Number and address alone come again when a source is opened anew.
@@ -137,6 +139,7 @@ impl Extractor {
                 turn: 1,
                 document: Arc::default(),
                 kept,
+                large: false,
             }),
         }
     }
@@ -150,45 +153,40 @@ impl Extractor {
     ///
     /// # Panics
     /// If there is no such field.
-    pub fn extract<E>(
+    pub fn extract(
         &self,
         event: &Event<'_>,
         field: usize,
         argument: &Argument<'_>,
         into: &mut Values,
-        code: impl FnOnce(&Arc<Document>, &mut Values) -> Result<(), E>,
-    ) -> Result<(), E> {
+        code: impl FnOnce(&Arc<Document>, &mut Values),
+    ) {
         let mut current = self.lock();
         current.turn_to(event);
         let turn = current.turn;
         if let Some(values) = current.kept[field].find(turn, argument) {
-            into.append(values);
-            return Ok(());
+            return into.append(values);
         }
-        match &self.fields[field].reader {
+        let mut values = match &self.fields[field].reader {
             Reader::Json(reader) => {
-                let Current { document, kept, .. } = &mut *current;
+                let Current {
+                    document, kept, large, ..
+                } = &mut *current;
                 let values = kept[field].make(turn, argument);
                 reader.read(document, event.data, argument, values);
-                into.append(values);
-                Ok(())
+                *large |= values.is_large();
+                return into.append(values);
             }
-            Reader::Code => {
-                let document = current.document.clone();
-                drop(current);
-                let mut values = Values::default();
-                let made = code(&document, &mut values);
-                if made.is_err() {
-                    // It would fail again, for this event.
-                    values.clear();
-                }
-                let mut current = self.lock();
-                if current.turn == turn {
-                    current.kept[field].make(turn, argument).append(&values);
-                }
-                into.append(&values);
-                made
-            }
+            Reader::Code => Values::default(),
+        };
+        let document = current.document.clone();
+        drop(current);
+        code(&document, &mut values);
+        into.append(&values);
+        let mut current = self.lock();
+        if current.turn == turn {
+            current.large |= values.is_large();
+            *current.kept[field].make(turn, argument) = values;
         }
     }
 
@@ -201,7 +199,9 @@ impl Extractor {
 
     /// Forgets the last event: after a source was opened or closed, another may look the same.
     pub fn forget(&self) {
-        self.lock().identity = None;
+        let mut current = self.lock();
+        current.identity = None;
+        current.give_back();
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
@@ -211,6 +211,13 @@ impl Extractor {
 }
 
 impl Current {
+    /// Memory of values that were unusually large.
+    fn give_back(&mut self) {
+        if std::mem::take(&mut self.large) {
+            self.kept.fill_with(Kept::default);
+        }
+    }
+
     fn turn_to(&mut self, event: &Event<'_>) {
         let identity = Identity::of(event);
         if self.identity == Some(identity) {
@@ -218,10 +225,144 @@ impl Current {
         }
         self.identity = Some(identity);
         self.turn += 1;
+        self.give_back();
         match Arc::get_mut(&mut self.document) {
             Some(document) => document.clear(),
             // Somebody still reads the event before.
             None => self.document = Arc::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAYLOAD: &[u8] = br#"{"name": "tea", "tags": ["a", "b"]}"#;
+
+    fn extractor() -> Extractor {
+        let json = |pattern| Reader::Json(Arc::new(JsonReader::new(pattern, FieldType::String).unwrap()));
+        let field = |reader| Field {
+            kind: FieldType::String,
+            index: Takes::Optional,
+            key: Takes::No,
+            reader,
+        };
+        Extractor::new(vec![
+            field(json("/name")),
+            field(json("/tags/{index|*}")),
+            field(Reader::Code),
+        ])
+    }
+
+    fn event(number: u64, data: &[u8]) -> Event<'_> {
+        Event {
+            number,
+            timestamp: 0,
+            source: "test".into(),
+            data,
+        }
+    }
+
+    fn texts(values: &Values) -> Vec<String> {
+        let text = |value: &Value| match *value {
+            Value::Text { start } => String::from_utf8_lossy(values.text(start)).into_owned(),
+            _ => unreachable!("all fields are of strings"),
+        };
+        values.as_slice().iter().map(text).collect()
+    }
+
+    /// What a field of code gives is how often it was called.
+    fn extract(
+        extractor: &Extractor,
+        event: &Event<'_>,
+        field: usize,
+        index: Option<u64>,
+        calls: &mut u32,
+    ) -> Vec<String> {
+        let mut into = Values::default();
+        extractor.extract(event, field, &Argument { index, key: None }, &mut into, |_, values| {
+            *calls += 1;
+            values.push_text(&calls.to_string(), Place::default());
+        });
+        texts(&into)
+    }
+
+    #[test]
+    fn values_are_made_once_for_an_event_and_argument() {
+        let (extractor, mut calls) = (extractor(), 0);
+        let other = PAYLOAD.to_vec();
+        let first = event(1, PAYLOAD);
+        for _ in 0..3 {
+            assert_eq!(extract(&extractor, &first, 0, None, &mut calls), ["tea"]);
+            assert_eq!(extract(&extractor, &first, 1, None, &mut calls), ["a", "b"]);
+            assert_eq!(extract(&extractor, &first, 1, Some(1), &mut calls), ["b"]);
+            assert_eq!(extract(&extractor, &first, 2, None, &mut calls), ["1"]);
+        }
+        assert_eq!(
+            extract(&extractor, &first, 2, Some(0), &mut calls),
+            ["2"],
+            "another argument"
+        );
+        assert_eq!(
+            extract(&extractor, &event(2, PAYLOAD), 2, None, &mut calls),
+            ["3"],
+            "another number"
+        );
+        assert_eq!(
+            extract(&extractor, &event(2, &other), 2, None, &mut calls),
+            ["4"],
+            "another address"
+        );
+        assert_eq!(
+            extract(&extractor, &event(2, &other[..9]), 2, None, &mut calls),
+            ["5"],
+            "another length"
+        );
+        extractor.forget();
+        assert_eq!(
+            extract(&extractor, &event(2, &other[..9]), 2, None, &mut calls),
+            ["6"],
+            "a source was opened"
+        );
+    }
+
+    #[test]
+    fn code_may_extract_other_fields_of_the_event() {
+        let extractor = extractor();
+        let event = event(1, PAYLOAD);
+        let mut into = Values::default();
+        extractor.extract(&event, 2, &Argument::default(), &mut into, |document, values| {
+            assert!(Arc::ptr_eq(document, &extractor.document(&event)));
+            extractor.extract(&event, 0, &Argument::default(), values, |_, _| {
+                unreachable!("it is JSON")
+            });
+        });
+        assert_eq!(texts(&into), ["tea"]);
+    }
+
+    #[test]
+    fn values_that_come_too_late_are_not_kept() {
+        let (extractor, mut calls) = (extractor(), 0);
+        let mut into = Values::default();
+        extractor.extract(&event(1, PAYLOAD), 2, &Argument::default(), &mut into, |_, values| {
+            values.push_text("of the first event", Place::default());
+            extractor.document(&event(2, PAYLOAD));
+        });
+        assert_eq!(texts(&into), ["of the first event"]);
+        assert_eq!(extract(&extractor, &event(2, PAYLOAD), 2, None, &mut calls), ["1"]);
+    }
+
+    #[test]
+    fn memory_of_large_values_goes_with_their_event() {
+        let (extractor, mut calls) = (extractor(), 0);
+        let large = format!(r#"{{"name": "{}"}}"#, "a".repeat(1 << 20));
+        extract(&extractor, &event(1, large.as_bytes()), 0, None, &mut calls);
+        extract(&extractor, &event(2, PAYLOAD), 1, None, &mut calls);
+        let current = extractor.lock();
+        assert!(
+            current.kept[0].slots.is_empty(),
+            "though nobody asked for this field again"
+        );
     }
 }

@@ -103,7 +103,9 @@ pub(super) fn tokens(pointer: &str) -> impl Iterator<Item = Result<String, Patte
 fn split(pointer: &str) -> Result<impl Iterator<Item = &str>, PatternError> {
     // "" is the whole document, and has no token; "/" has one, which is empty.
     if !pointer.is_empty() && !pointer.starts_with('/') {
-        return Err(PatternError(format!("{pointer:?} must begin with \"/\"")));
+        return Err(PatternError(format!(
+            "{pointer:?} must begin with \"/\", such as \"/user/name\""
+        )));
     }
     Ok(pointer.split('/').skip(1))
 }
@@ -117,6 +119,9 @@ fn step(token: &str) -> Result<Step, PatternError> {
         "{pointer}" => Err(PatternError("has {pointer} as a part: it stands alone".into())),
         token if token.starts_with('{') && token.ends_with('}') => Err(PatternError(format!(
             "has {token}: it can have {{index}}, {{index|*}}, {{key}}, or be {{pointer}}"
+        ))),
+        token if ["{index", "{key", "{pointer"].iter().any(|part| token.contains(part)) => Err(PatternError(format!(
+            "has {token}: an argument is all that stands between two slashes"
         ))),
         token => unescape(token).map(Token::new).map(Step::Token),
     }
@@ -188,7 +193,11 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_refused_with_what_to_write() {
         for (text, problem) in [
-            ("a/b", "\"a/b\" must begin with \"/\""),
+            ("a/b", "\"a/b\" must begin with \"/\", such as \"/user/name\""),
+            (
+                "/a/b{key}",
+                "has b{key}: an argument is all that stands between two slashes",
+            ),
             ("/a/~2", "has \"~2\": write ~ as ~0, and / as ~1"),
             ("/a/~", "has \"~\": write ~ as ~0, and / as ~1"),
             ("/{pointer}", "has {pointer} as a part: it stands alone"),

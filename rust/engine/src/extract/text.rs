@@ -1,6 +1,7 @@
 //! The text of JSON values: strings, and values as they are written.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// The string that a JSON string stands for; `None` where it has half of a surrogate pair. `quoted` is its text with
 /// the quotes, already checked against the grammar.
@@ -13,24 +14,69 @@ pub fn decode(quoted: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether the text of a key, without its quotes, stands for `key`.
+/// Whether the text of a key, without its quotes, stands for `key`. No further than to the first difference: a payload may
+/// have many keys, and long ones.
 #[inline]
 pub(super) fn is_key(raw: &[u8], key: &str) -> bool {
     // An escape is longer than what it stands for.
     match raw.len().cmp(&key.len()) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Equal => raw == key.as_bytes() && !raw.contains(&b'\\'),
-        std::cmp::Ordering::Greater => {
-            let first = raw.first();
-            (first == Some(&b'\\') || first == key.as_bytes().first()) && is_escaped_key(raw, key)
-        }
+        Ordering::Less => false,
+        Ordering::Equal => raw == key.as_bytes() && !raw.contains(&b'\\'),
+        Ordering::Greater => is_escaped_key(raw, key.as_bytes()),
     }
 }
 
-#[cold]
-fn is_escaped_key(raw: &[u8], key: &str) -> bool {
-    raw.contains(&b'\\')
-        && std::str::from_utf8(raw).is_ok_and(|raw| decode(&format!("\"{raw}\"")).is_some_and(|found| found == key))
+fn is_escaped_key(mut raw: &[u8], mut key: &[u8]) -> bool {
+    while let Some((&byte, rest)) = raw.split_first() {
+        if byte != b'\\' {
+            match key.split_first() {
+                Some((&wanted, wanted_rest)) if wanted == byte => (raw, key) = (rest, wanted_rest),
+                _ => return false,
+            }
+            continue;
+        }
+        let Some((char, rest)) = escaped(rest) else {
+            return false;
+        };
+        match key.strip_prefix(char.encode_utf8(&mut [0; 4]).as_bytes()) {
+            Some(wanted_rest) => (raw, key) = (rest, wanted_rest),
+            None => return false,
+        }
+    }
+    key.is_empty()
+}
+
+/// The character of an escape, and what stands behind it; `None` for half of a surrogate pair. `raw` begins behind the
+/// backslash.
+fn escaped(raw: &[u8]) -> Option<(char, &[u8])> {
+    let (&letter, rest) = raw.split_first()?;
+    let char = match letter {
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return escaped_units(rest),
+        other => char::from(other),
+    };
+    Some((char, rest))
+}
+
+fn escaped_units(raw: &[u8]) -> Option<(char, &[u8])> {
+    let (first, rest) = unit(raw)?;
+    let second = rest.strip_prefix(b"\\u").and_then(unit);
+    let units = [first, second.map_or(0, |(second, _)| second)];
+    match char::decode_utf16(units).next()?.ok()? {
+        char if char.len_utf16() == 2 => Some((char, second?.1)),
+        char => Some((char, rest)),
+    }
+}
+
+/// Four hexadecimal digits, and what stands behind them.
+fn unit(raw: &[u8]) -> Option<(u16, &[u8])> {
+    let (digits, rest) = raw.split_at_checked(4)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some((u16::from_str_radix(digits, 16).ok()?, rest))
 }
 
 /// A JSON text without the white space between its parts.
@@ -75,4 +121,37 @@ fn string_end(text: &str) -> Option<usize> {
         ends
     })?;
     Some(end + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn a_key_is_what_its_text_decodes_to(
+            raw in r#"(a|b|é|😀|\\n|\\\\|\\/|\\"|\\u0061|\\u00e9|\\ud83d\\ude00|\\ud83d|\\ude00|\\u000a){0,5}"#,
+            other in "[ab/é😀\"\n\\\\]{0,5}",
+        ) {
+            let decoded = decode(&format!("\"{raw}\"")).map(Cow::into_owned);
+            prop_assert_eq!(is_key(raw.as_bytes(), &other), decoded.as_deref() == Some(other.as_str()));
+            if let Some(decoded) = decoded {
+                prop_assert!(is_key(raw.as_bytes(), &decoded));
+            }
+        }
+    }
+
+    #[test]
+    fn compact_text_keeps_what_stands_in_strings() {
+        for (json, expected) in [
+            ("[ 1 ,\n 2 ]", "[1,2]"),
+            (r#"{ "a b" : "c \" d" , "e" : [ ] }"#, r#"{"a b":"c \" d","e":[]}"#),
+            (r#"["\\", " "]"#, r#"["\\"," "]"#),
+        ] {
+            assert_eq!(compact(json), expected);
+        }
+    }
 }

@@ -62,6 +62,11 @@ impl Values {
         self.bytes.shrink_to(KEPT_BYTES);
     }
 
+    /// Whether they take more memory than is kept.
+    pub fn is_large(&self) -> bool {
+        self.bytes.capacity() > KEPT_BYTES || self.values.capacity() * size_of::<Value>() > KEPT_BYTES
+    }
+
     pub fn len(&self) -> usize {
         self.values.len()
     }
