@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import yaml
 from hosts_support import MISSING, Ran, build_plugin, command, environment, native, run, simple, write_sources
 
 HEAD = "from falco_plugin import Plugin\n\n\nclass P(Plugin):\n    name = 'p'\n    def open(self, params): ...\n"
@@ -150,6 +152,62 @@ def test_build_says_what_falco_needs(tmp_path: Path) -> None:
     assert library.exists()
     for text in ("- name: shown\n", f"library_path: {library}\n", "load_plugins: [shown]", "source: shown_source"):
         assert text in ran.stdout
+
+
+REQUIRES = """
+    from dataclasses import dataclass, field
+
+    from falco_plugin import Plugin
+
+    @dataclass
+    class Config:
+        url: str
+        period: int
+        names: list[str] = field(default_factory=list)
+
+    class Requires(Plugin):
+        name = event_source = "requires"
+        config: Config
+
+        def open(self, params):
+            return [b"event"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "config"),
+    [
+        (simple("any"), ""),
+        (REQUIRES, {"url": "", "period": ""}),
+        (REQUIRES.replace("url: str", "url: str = ''").replace("period: int", "period: int = 5"), ""),
+    ],
+    ids=["text", "required", "optional"],
+)
+def test_the_yaml_that_build_shows_has_the_keys_that_are_required(tmp_path: Path, source: str, config: object) -> None:
+    write_sources(tmp_path, {"plugin.py": source})
+    _, _, text = command("build", "plugin.py", cwd=tmp_path).stdout.partition("In falco.yaml:\n\n")
+    shown = yaml.safe_load(text.partition("\n\n")[0])
+    (plugin,) = shown["plugins"]
+    assert plugin["init_config"] == config
+    assert shown["load_plugins"] == [plugin["name"]]
+
+
+@pytest.mark.parametrize(
+    ("sources", "rules"),
+    [
+        ('("shop", "other")', "Rules on its fields need:\n\n  source: shop\n  source: other\n"),
+        ("()", "Rules on its fields say the source of the events, such as:\n\n  source: k8s_audit\n"),
+    ],
+    ids=["named", "every"],
+)
+def test_build_says_that_a_plugin_without_a_source_is_loaded_beside_one(
+    tmp_path: Path, sources: str, rules: str
+) -> None:
+    write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', sources)})
+    ran = command("build", "tally.py", cwd=tmp_path)
+    assert "\nload_plugins: [SOURCE, tally]  # SOURCE: the plugin that its events come from\n" in ran.stdout
+    assert "open_params" not in ran.stdout
+    assert ran.stdout.endswith(rules)
 
 
 def test_output_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
@@ -324,8 +382,11 @@ def test_text_is_an_event_a_line_with_the_rest_on_stderr(runs: Path) -> None:
     assert [line.rsplit(" ", 1)[1] for line in ran.stdout.splitlines()] == ["<1>", "<2>", "<3>", "<4>"]
     assert all(line.startswith("2023-11-14") for line in ran.stdout.splitlines())
     assert "[warning] opened" in ran.stderr
-    assert "4 events, 21 bytes, " in ran.stderr
-    assert ran.stderr.splitlines()[-1].endswith(": the source ended")
+    assert re.fullmatch(
+        r"4 events, 21 bytes, \d\.\d{3} s(, \d+ events/s)?: the source ended", ran.stderr.splitlines()[-1]
+    )
+    one = command("run", runs, "--limit", 1).stderr.splitlines()[-1]
+    assert one.startswith("1 event, 5 bytes, ")
 
 
 def test_a_python_target_runs_as_its_library_does(runs: Path, tmp_path: Path) -> None:
@@ -627,14 +688,16 @@ def test_arguments_are_written_as_in_rules(shop: Path, asked: str, value: object
         ("shop.itms", "no loaded plugin has the field shop.itms: did you mean shop.items?"),
         ("shop.any", "the field shop.any needs an argument: shop.any[key]"),
         ("shop.order[1]", "the field shop.order takes no argument"),
-        ("shop.items[x]", 'the field shop.items takes an index, which "x" is not'),
+        ("order", "no loaded plugin has the field order: did you mean shop.order?"),
+        ("shop.items[x]", 'takes an index, which "x" is not: give a whole number from 0 to 2**64 - 1'),
+        ("shop.items[-1]", 'takes an index, which "-1" is not: give a whole number from 0 to 2**64 - 1'),
         ("shop.items[1", "shop.items[…]: its bracket is not closed"),
         ("shop.any['/a]", "shop.any[…]: its quote is not closed"),
-        ("tally.bytes", "no loaded plugin has the field tally.bytes"),
+        ("tally.bytes", "no loaded plugin has the field tally.bytes: falco-plugin info lists them"),
     ],
 )
 def test_a_field_that_there_is_not_is_told_before_anything_runs(shop: Path, asked: str, told: str) -> None:
-    check_refused(command("run", shop, "--fields", asked), f"--fields: {told}", by="falco-plugin-host")
+    check_refused(command("run", shop, "--fields", asked), told, by="falco-plugin-host")
 
 
 def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path) -> None:
@@ -651,14 +714,62 @@ def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path)
     check_refused(refused, "nothing.py: no such file or folder")
 
 
+TUNED = """
+    from dataclasses import dataclass
+
+    from falco_plugin import Plugin, field
+
+    @dataclass
+    class Config:
+        word: str
+
+    class Tuned(Plugin):
+        name = "tuned"
+        config: Config
+
+        @field("tuned.word", desc="The word")
+        def word(self, event) -> str:
+            return self.config.word
+"""
+
+
+def test_a_further_plugin_gets_the_configuration_of_its_place(shop: Path, tmp_path: Path) -> None:
+    write_sources(tmp_path, {"tally.py": TALLY})
+    tuned = build_plugin(tmp_path, TUNED, "tuned")
+    words = ["--with", tmp_path / "tally.py", "--with", tuned, "--fields", "tuned.word", "--limit", 1]
+    config = ["--with-config", "", "--with-config", '{"word": "here"}']
+    assert extracted(shop, *words, *config) == [{"tuned.word": "here"}]
+    told = "the configuration of the plugin tuned does not fit its schema: word: required (falco-plugin info shows"
+    for few in ([], config[:2]):
+        check_refused(command("run", shop, *words, *few), told, by="falco-plugin-host")
+    wrong = command("run", shop, *words, "--with-config", "", "--with-config", '{"word": ["SECRET"]}')
+    check_refused(wrong, "of the plugin tuned does not fit its schema: word: expected string", by="falco-plugin-host")
+    assert "SECRET" not in wrong.stderr
+    many = command("run", shop, "--with", tuned, *config)
+    assert many.status == 2
+    assert "there are more --with-config than --with" in many.stderr
+
+
+def test_a_further_plugin_that_is_not_for_the_source_is_missed(shop: Path, tmp_path: Path) -> None:
+    write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', '("shp", "other")')})
+    told = "the plugin tally has no fields for the source shop: it names shp, other"
+    words = [shop, "--with", tmp_path / "tally.py", "--all-fields"]
+    ran = command("run", *words)
+    assert ran.status == 0
+    assert told in ran.stderr.splitlines()
+    assert {"kind": "log", "severity": "warning", "text": told} in native(*words)
+
+
 def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, runs: Path) -> None:
     library = build_plugin(tmp_path, TALLY, "tally")
     refused = command("run", library)
-    check_refused(refused, "tally has no event source to run", "by --with", by="falco-plugin-host")
+    check_refused(
+        refused, "tally has no event source to run: run a source, and add this one by --with", by="falco-plugin-host"
+    )
     refused = command("run", library, "--with", runs)
     check_refused(refused, "tally has no event source to run", by="falco-plugin-host")
     refused = command("run", runs, "--with", runs)
-    check_refused(refused, "the plugin runs has no fields", by="falco-plugin-host")
+    check_refused(refused, "the plugin runs has no fields to extract: leave it out", by="falco-plugin-host")
 
 
 # Configuration
@@ -692,12 +803,28 @@ def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limi
     assert log == f"limit {limit}"
 
 
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            '{"period": "SECRET"}',
+            "period: expected integer, got string; url: required (falco-plugin info shows its keys)",
+        ),
+        ('{"period": "SECRET", "url": "x"}', "period: expected integer, got string"),
+    ],
+)
+def test_a_key_that_is_missing_comes_with_where_to_find_them(tmp_path: Path, config: str, told: str) -> None:
+    write_sources(tmp_path, {"plugin.py": REQUIRES})
+    ran = command("run", "plugin.py", "--config", config, cwd=tmp_path)
+    assert ran.stderr.endswith(f"does not fit its schema: {told}\n")
+
+
 def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:
     lines = command("info", shop).stdout.splitlines()
     fields = lines.index("fields:")
     assert lines[fields + 1 : fields + 4] == [
         "  name        type      arg                     properties  display    desc",
-        "  shop.order  uint64                            output                 Order",
+        "  shop.order  uint64                            add_output             Order",
         "  shop.items  string[]  index, optional                     All items  Items",
     ]
     assert "  shop.any    string    key, required           hidden                 Any" in lines
@@ -714,6 +841,12 @@ def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path)
     (told,) = command("info", shop, "--json").lines
     assert told["schema"]["properties"]["limit"]["maximum"] == 100
     assert "extract event sources:" in command("info", build_plugin(tmp_path, TALLY, "tally")).stdout
+
+
+def test_info_leaves_out_what_is_empty(runs: Path, tmp_path: Path) -> None:
+    assert not [line for line in command("info", runs).stdout.splitlines() if line.rstrip().endswith(":")]
+    contact = build_plugin(tmp_path, simple("told", "contact = 'me'"), "told")
+    assert "contact:               me\n" in command("info", contact).stdout
 
 
 def test_info_shows_what_the_plugin_says_of_itself(runs: Path, tmp_path: Path) -> None:

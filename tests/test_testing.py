@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import tested_plugins
 from hosts_support import build_plugin, simple, write_sources
-from tested_plugins import Broken, Endless, Numbers, Orders, Sizes
+from tested_plugins import Broken, Elsewhere, Endless, Numbers, Orders, Sizes, Tuned
 
+import falco_plugin
 from falco_plugin import Event, Plugin, PluginError
 from falco_plugin.testing import ExtractedEvent, LogLine, RunError, RunningPlugin, collect, run
 
@@ -75,7 +76,7 @@ def test_run_tells_what_came_of_a_source():
 def test_a_failure_shows_the_traceback_of_the_plugin():
     with pytest.raises(RunError) as failed:
         collect(Numbers, "1", config="fail")
-    for text in ("failure after 1 events", "Traceback (most recent call last)", 'raise ValueError("the source is'):
+    for text in ("failure after 1 event: ", "Traceback (most recent call last)", 'raise ValueError("the source is'):
         assert text in str(failed.value)
 
 
@@ -84,7 +85,7 @@ def test_a_source_that_goes_on_is_told_apart_and_closed():
     assert ran.result == "timeout"
     assert "give a limit, or a longer timeout" in ran.error
     assert ran.log[-1].text == "closed"
-    with pytest.raises(RunError, match="timeout after 1 events"):
+    with pytest.raises(RunError, match="timeout after 1 event: "):
         collect(Endless, timeout=1)
 
 
@@ -158,7 +159,8 @@ class TestFields:
     def test_that_do_not_exist_fail_the_run(self):
         ran = run(Orders, fields=["order.txt"])
         assert ran.result == "failure"
-        assert "no loaded plugin has the field order.txt: did you mean order.text?" in ran.error
+        assert ran.error == "no loaded plugin has the field order.txt: did you mean order.text?"
+        assert str(ran) == f"failure after 0 events: {ran.error}"
         with pytest.raises(RunError, match="did you mean order.text"):
             collect(Orders, fields=["order.txt"])
 
@@ -173,6 +175,37 @@ class TestFields:
         assert isinstance(event, ExtractedEvent)
         assert isinstance(event, Event)
         assert (event.data, event.fields["size.bytes"]) == (b"0", 1)
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ({"fields": "order.text"}, "fields must be a list of names, not str"),
+            ({"extractors": Sizes}, "extractors must be a list of plugins, not Sizes"),
+            ({"extractors": "sizes.py"}, "extractors must be a list of plugins, not str"),
+            ({"extractors": Path("sizes.py")}, "extractors must be a list of plugins, not "),
+            ({"extractors": tested_plugins.make}, "extractors must be a list of plugins, not function"),
+            ({"extractors": (Sizes, {"a": "SECRET"})}, "plugins or pairs of plugin and config, not dict"),
+        ],
+    )
+    def test_are_asked_for_by_lists(self, given, told):
+        with pytest.raises(TypeError, match=told):
+            collect(Orders, **given)
+
+    def test_of_further_plugins_come_with_a_configuration_of_their_own(self):
+        extractors = [Sizes, (Tuned, {"word": "here"})]
+        (event,) = collect(Numbers, "1", extractors=extractors, fields=["tuned.word", "size.bytes"])
+        assert event.fields == {"tuned.word": "here", "size.bytes": 1}
+        told = r"the configuration of the plugin tuned does not fit its schema: word: expected string, got number"
+        with pytest.raises(RunError, match=f"^failure after 0 events: {told}$"):
+            collect(Numbers, "1", extractors=[(Tuned, {"word": 5})])
+
+    def test_of_further_plugins_for_other_sources_are_missed_in_the_log(self):
+        told = "the plugin elsewhere has no fields for the source numbers: it names nmbers"
+        assert LogLine("warning", told) in run(Numbers, "1", extractors=[Elsewhere]).log
+
+    def test_need_a_source_to_run(self):
+        told = "the plugin sizes has no event source to run: run a source, and add this one by extractors=[…]"
+        assert run(Sizes).error == told
 
 
 class TestRunning:
@@ -210,6 +243,33 @@ class TestRunning:
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_class_in_a_file_that_imports_what_lies_beside_it_is_told_apart(pytester):
+    pytester.makepyfile(
+        helper="WORD = b'word'",
+        plain="from helper import WORD\n" + textwrap.dedent(simple("plain")),
+        test_it="""
+            from plain import Simple
+            from falco_plugin.testing import collect
+
+            def test_it():
+                collect(Simple)
+        """,
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    told = "*plain.py imports helper, which lies beside it but is not packed with a single file: build the folder*"
+    result.stdout.fnmatch_lines([told])
+
+
+def test_a_file_may_import_what_lies_beside_it_and_is_installed(pytester):
+    # Of all that is installed, the SDK is there for sure.
+    folder = Path(falco_plugin.__file__).parent.parent
+    file = pytester.path / "plain.py"
+    file.write_text(textwrap.dedent(simple("plain")))
+    (pytester.path / "falco_plugin").symlink_to(folder / "falco_plugin")
+    assert len(collect(file)) == 2
 
 
 def test_the_fixture_shows_the_log_of_a_test_that_fails(pytester):

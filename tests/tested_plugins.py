@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -92,3 +93,30 @@ class Broken(Plugin):
 
     def open(self, params):
         yield b"event"
+
+
+@dataclass
+class Word:
+    word: str
+
+
+class Tuned(Plugin):
+    """Extracts what its configuration says"""
+
+    name = "tuned"
+    config: Word
+
+    @field("tuned.word", desc="The word")
+    def word(self, event) -> str:
+        return self.config.word
+
+
+class Elsewhere(Plugin):
+    """Extracts from a source that there is not"""
+
+    name = "elsewhere"
+    extract_event_sources = ("nmbers",)
+
+    @field("elsewhere.bytes", desc="Size")
+    def bytes(self, event) -> int:
+        return len(event.data)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -132,6 +134,8 @@ def load(target: str) -> Target:
     files = dict(_folder_files(path)) if path.is_dir() else {path.name: path}
     candidates = [path.name] if path.is_file() else [file for file in files if _is_top(file)]
     archive = _pack(files)
+    if path.is_file():
+        _check_alone(path)
     modules = Modules(archive, str(path.resolve() if path.is_dir() else path.resolve().parent))
     try:
         entry = _entry(modules, path, candidates, name)
@@ -211,16 +215,51 @@ def _plugins(module: ModuleType) -> Iterator[str]:
             yield name
 
 
+def _check_alone(path: Path) -> None:
+    """Refuses a single file that imports what lies beside it.
+
+    In a process that has the file's folder on its path, as a test has, the import would succeed here, and fail in the
+    library.
+    """
+    try:
+        statements = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return  # The import tells it.
+    names: list[str] = []
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            names += [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            names.append(statement.module)
+    tops = dict.fromkeys(name.partition(".")[0] for name in names)
+    beside = [name for name in tops if name != path.stem and _is_beside(path, name)]
+    if not beside:
+        return
+    # The library's Python may have it all the same, as a package that is installed in place.
+    check = "import sys; from importlib.util import find_spec; print(*(n for n in sys.argv[1:] if not find_spec(n)))"
+    done = subprocess.run([sys.executable, "-I", "-c", check, *beside], capture_output=True, text=True, check=False)
+    if missing := done.stdout.split():
+        raise TargetError(_not_packed(path, missing[0]))
+
+
+def _is_beside(path: Path, name: str) -> bool:
+    return (path.parent / f"{name}.py").exists() or (path.parent / name).is_dir()
+
+
+def _not_packed(path: Path, name: str) -> str:
+    return (
+        f"{path.name} imports {name}, which lies beside it but is not packed with a single file: build the folder "
+        f"instead ({path.parent})"
+    )
+
+
 def _import(modules: Modules, path: Path, name: str) -> ModuleType:
     try:
         return modules.load(name)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if path.is_file() and ((path.parent / f"{missing}.py").exists() or (path.parent / missing).is_dir()):
-            raise TargetError(
-                f"{path.name} imports {missing}, which lies beside it but is not packed with a single file: build the "
-                f"folder instead ({path.parent})"
-            ) from error
+        if path.is_file() and _is_beside(path, missing):
+            raise TargetError(_not_packed(path, missing)) from error
         raise TargetError(f"{path} cannot be imported: {describe(error)}") from error
     except BaseException as error:
         raise TargetError(f"{path} cannot be imported: {describe(error)}") from error

@@ -5,6 +5,7 @@ The command only formats; the native host loads.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import NoReturn
 
@@ -63,12 +65,22 @@ def _tell_built(built: _target.Target, path: Path) -> None:
         does.append(f"{count} {'field' if count == 1 else 'fields'}{where}")
     click.echo(f"{path}: plugin {plugin.name} {plugin.version}, {', '.join(does)}\n")
     click.echo("In falco.yaml:\n")
-    click.echo(f'plugins:\n  - name: {plugin.name}\n    library_path: {path.resolve()}\n    init_config: ""')
+    click.echo(f"plugins:\n  - name: {plugin.name}\n    library_path: {path.resolve()}")
+    required = json.loads(built.schema).get("required") if built.schema else None
+    click.echo("    init_config:" if required else '    init_config: ""')
+    for key in required or ():
+        click.echo(f'      {key}: ""  # required')
     if capabilities.is_source:
         click.echo('    open_params: ""')
-    click.echo(f"load_plugins: [{plugin.name}]\n")
-    shown = "\n  source: ".join(sources or ["the source of the events"])
-    click.echo(f"Rules on its {'events' if capabilities.is_source else 'fields'} need:\n\n  source: {shown}")
+        click.echo(f"load_plugins: [{plugin.name}]\n")
+    else:
+        click.echo(f"load_plugins: [SOURCE, {plugin.name}]  # SOURCE: the plugin that its events come from\n")
+    if sources:
+        need = f"Rules on its {'events' if capabilities.is_source else 'fields'} need:"
+    else:
+        need = "Rules on its fields say the source of the events, such as:"
+    shown = "\n  source: ".join(sources or ["k8s_audit"])
+    click.echo(f"{need}\n\n  source: {shown}")
 
 
 def _build_with(python: str, target: str, output: Path | None, debug: bool) -> NoReturn:
@@ -116,7 +128,14 @@ def info(context: click.Context, target: str, as_json: bool, debug: bool) -> Non
     "others",
     multiple=True,
     metavar="TARGET",
-    help="A further plugin that extracts fields from the events; it gets no config.",
+    help="A further plugin that extracts fields from the events.",
+)
+@click.option(
+    "--with-config",
+    "other_configs",
+    multiple=True,
+    metavar="TEXT",
+    help="The init_config of a further plugin: the first is for the first --with, and so on.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line: kind fields, event, log, end.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
@@ -130,13 +149,16 @@ def run(
     fields: tuple[str, ...],
     all_fields: bool,
     others: tuple[str, ...],
+    other_configs: tuple[str, ...],
     as_json: bool,
     debug: bool,
 ) -> None:
     """Run TARGET's event source in the native host, and show its events.
 
-    --fields and --with may be given several times.
+    --fields, --with and --with-config may be given several times.
     """
+    if len(other_configs) > len(others):
+        raise click.UsageError("there are more --with-config than --with: each is for the --with of its place")
     options = ["--config", config, "--params", params]
     if limit is not None:
         options += ["--limit", str(limit)]
@@ -148,7 +170,9 @@ def run(
         options.append("--json")
     with ExitStack() as stack:
         library, *extractors = (stack.enter_context(_library(one, debug or context.obj)) for one in (target, *others))
-        more = [word for extractor in extractors for word in ("--with", extractor)]
+        more: list[str | Path] = []
+        for extractor, extractor_config in zip_longest(extractors, other_configs, fillvalue=""):
+            more += ["--with", extractor, "--with-config", extractor_config]
         _exit(_host.run(["run", library, *options, *more]))
 
 

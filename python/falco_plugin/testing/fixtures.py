@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from falco_plugin.testing.running import Config, RunningPlugin, TestedPlugin
+from falco_plugin.testing.running import Config, Extractor, RunningPlugin, TestedPlugin
 
 
 class StartPlugin(Protocol):
@@ -20,7 +20,7 @@ class StartPlugin(Protocol):
         *,
         config: Config = None,
         fields: Sequence[str] | None = None,
-        extractors: Sequence[TestedPlugin] = (),
+        extractors: Sequence[Extractor] = (),
     ) -> RunningPlugin:
         """Starts a plugin."""
         ...
@@ -43,7 +43,7 @@ def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
         *,
         config: Config = None,
         fields: Sequence[str] | None = None,
-        extractors: Sequence[TestedPlugin] = (),
+        extractors: Sequence[Extractor] = (),
     ) -> RunningPlugin:
         running.append(RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors))
         return running[-1]

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,10 @@ TestedPlugin: TypeAlias = str | os.PathLike[str] | type[Plugin] | Callable[[], o
 
 Config: TypeAlias = str | Mapping[str, Any] | None
 """The ``init_config``: text, or a mapping, which arrives as JSON text as one of ``falco.yaml`` does."""
+
+
+Extractor: TypeAlias = TestedPlugin | tuple[TestedPlugin, Config]
+"""A further plugin, alone or with its ``init_config``."""
 
 
 class RunError(PluginError):
@@ -61,8 +65,13 @@ class Run:
     """The source's error, or why there is no result."""
 
     def __str__(self) -> str:
-        log = "".join(f"[{line.severity}] {line.text}\n" for line in self.log)
-        return f"{self.result} after {len(self.events)} events: {self.error}\n\nThe plugin's log:\n{log}"
+        count = len(self.events)
+        text = f"{self.result} after {count} {'event' if count == 1 else 'events'}"
+        if self.error is not None:
+            text += f": {self.error}"
+        if self.log:
+            text += "\n\nThe plugin's log:\n" + "".join(f"[{line.severity}] {line.text}\n" for line in self.log)
+        return text
 
 
 def collect(
@@ -71,7 +80,7 @@ def collect(
     *,
     config: Config = None,
     fields: Sequence[str] | None = None,
-    extractors: Sequence[TestedPlugin] = (),
+    extractors: Sequence[Extractor] = (),
     limit: int | None = None,
     timeout: float = 5,
 ) -> list[ExtractedEvent]:
@@ -81,9 +90,10 @@ def collect(
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
         config: the ``init_config``: text, or a mapping that becomes JSON text.
-        fields: what is extracted from each event, written as in rules: ``["ka.verb", "jevt.value[/a]"]``; without it,
-            all fields that need no argument.
-        extractors: further plugins, whose fields are extracted too. They get no config.
+        fields: these fields alone are extracted from each event, written as in rules:
+            ``["ka.verb", "jevt.value[/a]"]``; without it, all fields that need no argument.
+        extractors: further plugins, whose fields are extracted too: each a plugin, or a pair of a plugin and its
+            config.
         limit: stop after this many events; without it the source must end.
         timeout: seconds that this may take.
 
@@ -92,7 +102,8 @@ def collect(
 
     Raises:
         RunError: the source failed, or the timeout ran out; with the plugin's log, and the traceback in it.
-        PluginError: the plugin cannot be built.
+        PluginError: a plugin cannot be built.
+        TypeError: ``fields`` or ``extractors`` is no list.
     """
     ran = run(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit, timeout=timeout)
     if ran.result not in ("eof", "limit"):
@@ -108,7 +119,7 @@ def run(
     *,
     config: Config = None,
     fields: Sequence[str] | None = None,
-    extractors: Sequence[TestedPlugin] = (),
+    extractors: Sequence[Extractor] = (),
     limit: int | None = None,
     timeout: float = 5,
 ) -> Run:
@@ -120,14 +131,16 @@ def run(
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
         config: the ``init_config``: text, or a mapping that becomes JSON text.
-        fields: what is extracted from each event, written as in rules: ``["ka.verb", "jevt.value[/a]"]``; without it,
-            all fields that need no argument.
-        extractors: further plugins, whose fields are extracted too. They get no config.
+        fields: these fields alone are extracted from each event, written as in rules:
+            ``["ka.verb", "jevt.value[/a]"]``; without it, all fields that need no argument.
+        extractors: further plugins, whose fields are extracted too: each a plugin, or a pair of a plugin and its
+            config.
         limit: stop after this many events.
         timeout: seconds that this may take; the result is then ``timeout``.
 
     Raises:
-        PluginError: the plugin cannot be built.
+        PluginError: a plugin cannot be built.
+        TypeError: ``fields`` or ``extractors`` is no list.
         RunError: the source was not closed within ten seconds after the timeout.
     """
     with RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit) as running:
@@ -141,13 +154,15 @@ class RunningPlugin:
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
         config: the ``init_config``: text, or a mapping that becomes JSON text.
-        fields: what is extracted from each event, written as in rules: ``["ka.verb", "jevt.value[/a]"]``; without it,
-            all fields that need no argument.
-        extractors: further plugins, whose fields are extracted too. They get no config.
+        fields: these fields alone are extracted from each event, written as in rules:
+            ``["ka.verb", "jevt.value[/a]"]``; without it, all fields that need no argument.
+        extractors: further plugins, whose fields are extracted too: each a plugin, or a pair of a plugin and its
+            config.
         limit: stop after this many events.
 
     Raises:
-        PluginError: the plugin cannot be built.
+        PluginError: a plugin cannot be built.
+        TypeError: ``fields`` or ``extractors`` is no list.
     """
 
     def __init__(
@@ -157,9 +172,12 @@ class RunningPlugin:
         *,
         config: Config = None,
         fields: Sequence[str] | None = None,
-        extractors: Sequence[TestedPlugin] = (),
+        extractors: Sequence[Extractor] = (),
         limit: int | None = None,
     ) -> None:
+        if isinstance(fields, str):
+            raise TypeError("fields must be a list of names, not str")
+        pairs = _pairs(extractors)
         self._columns: list[Column] = []
         self._events: list[ExtractedEvent] = []
         self._texts: list[str] = []
@@ -177,7 +195,8 @@ class RunningPlugin:
             if limit is not None:
                 options += ["--limit", str(limit)]
             options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
-            options += [f"--with={_library(extractor, folder)}" for extractor in extractors]
+            for extractor, extractor_config in pairs:
+                options += [f"--with={_library(extractor, folder)}", f"--with-config={_config_text(extractor_config)}"]
             self._stderr = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
                 [host, "run", _library(plugin, folder), "--json", *options],
@@ -293,8 +312,12 @@ class RunningPlugin:
         if status == -signal.SIGINT:
             # It was stopped before it was ready to be.
             return "interrupted", None
-        how = f"crashed with {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return "failure", f"the host {how}: {self._errors}"
+        if status < 0:
+            return "failure", f"the host crashed with {signal.Signals(-status).name}: {self._errors}"
+        _, refused, reason = self._errors.rpartition("falco-plugin-host: ")
+        if not refused:
+            return "failure", f"the host ended with status {status}: {self._errors}"
+        return "failure", reason.replace("--with", "extractors=[…]")
 
     def _until(self, ready: Callable[[], object], timeout: float, what: str) -> None:
         deadline = time.monotonic() + timeout
@@ -352,6 +375,19 @@ def _config_text(config: Config) -> str:
     if config is None or isinstance(config, str):
         return config or ""
     return json.dumps(dict(config))
+
+
+def _pairs(extractors: Sequence[Extractor]) -> list[tuple[TestedPlugin, Config]]:
+    if isinstance(extractors, type) or not isinstance(extractors, Iterable) or isinstance(extractors, str):
+        name = extractors.__name__ if isinstance(extractors, type) else type(extractors).__name__
+        raise TypeError(f"extractors must be a list of plugins, not {name}")
+    pairs: list[tuple[TestedPlugin, Config]] = []
+    for extractor in extractors:
+        plugin, config = extractor if isinstance(extractor, tuple) else (extractor, None)
+        if not (isinstance(plugin, str | os.PathLike) or callable(plugin)):
+            raise TypeError(f"extractors must be plugins or pairs of plugin and config, not {type(plugin).__name__}")
+        pairs.append((plugin, config))
+    return pairs
 
 
 def _library(plugin: TestedPlugin, folder: Path) -> Path:

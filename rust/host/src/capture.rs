@@ -1,10 +1,12 @@
 //! The loop over `next_batch`, to the rules of libscap.
 
+use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::console;
+use crate::count::counted;
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::library::{Code, Extractor, Source};
@@ -14,6 +16,8 @@ use crate::signals;
 use crate::timestamp;
 
 const LIVE_INTERVAL: Duration = Duration::from_millis(200);
+/// A shorter run does not say how fast a source is.
+const RATED_FROM: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -36,14 +40,15 @@ pub struct Totals {
     pub time: Duration,
 }
 
-impl Totals {
-    pub fn rate(&self) -> f64 {
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (events, bytes) = (counted(self.events, "event"), counted(self.bytes, "byte"));
         let seconds = self.time.as_secs_f64();
-        if seconds > 0.0 {
-            self.events as f64 / seconds
-        } else {
-            0.0
+        write!(f, "{events}, {bytes}, {seconds:.3} s")?;
+        if self.time >= RATED_FROM {
+            write!(f, ", {:.0} events/s", self.events as f64 / seconds)?;
         }
+        Ok(())
     }
 }
 
@@ -179,7 +184,7 @@ impl Live {
         }
         let rate = (totals.events - self.shown_events) as f64 / (now - self.shown_at).as_secs_f64();
         let seconds = (now - self.start).as_secs_f64();
-        let mut line = format!("{} events, {rate:.0}/s, {seconds:.0} s", totals.events);
+        let mut line = format!("{}, {rate:.0}/s, {seconds:.0} s", counted(totals.events, "event"));
         match source.progress() {
             (_, Some(words)) => line += &format!(", {words}"),
             (Some(fraction), None) => line += &format!(", {:.1} %", fraction * 100.0),
@@ -187,5 +192,28 @@ impl Live {
         }
         console::live(&line);
         (self.shown_events, self.shown_at, self.next) = (totals.events, now, now + LIVE_INTERVAL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_told_of_runs_that_are_long_enough_for_one() {
+        for (events, bytes, milliseconds, told) in [
+            (0, 0, 0, "0 events, 0 bytes, 0.000 s"),
+            (1, 1, 99, "1 event, 1 byte, 0.099 s"),
+            (50, 70, 100, "50 events, 70 bytes, 0.100 s, 500 events/s"),
+        ] {
+            let time = Duration::from_millis(milliseconds);
+            let totals = Totals {
+                events,
+                bytes,
+                time,
+                ..Totals::default()
+            };
+            assert_eq!(totals.to_string(), told);
+        }
     }
 }

@@ -36,13 +36,11 @@ pub enum Error {
     /// What the plugin says of itself breaks a rule of the host.
     #[error("{0}")]
     Refused(String),
-    #[error(
-        "the plugin {0} has no event source to run: run a plugin that has one, and give this one's library by --with"
-    )]
+    #[error("the plugin {0} has no event source to run: run a source, and add this one by --with")]
     NoSource(String),
-    #[error("the plugin {0} has no fields: --with is for plugins that extract some")]
+    #[error("the plugin {0} has no fields to extract: leave it out")]
     NoFields(String),
-    #[error("--fields: {0}")]
+    #[error("{0}")]
     Fields(String),
     #[error("the configuration of the plugin {plugin} is not JSON, which its schema asks for: {source}")]
     NoJson { plugin: String, source: serde_json::Error },
@@ -78,5 +76,9 @@ pub enum Error {
 }
 
 fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+    let listed = problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
+    match problems.iter().any(Problem::is_missing_key) {
+        true => format!("{listed} (falco-plugin info shows its keys)"),
+        false => listed,
+    }
 }

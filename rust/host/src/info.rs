@@ -21,6 +21,7 @@ pub fn write_text(out: &mut impl Write, description: &Description) -> io::Result
         .iter()
         .map(|capability| capability.name())
         .collect();
+    let capabilities = capabilities.join(", ");
     let id = description.id.map(|id| id.to_string());
     let sources = description.extract_event_sources.join(", ");
     let lines = [
@@ -29,17 +30,14 @@ pub fn write_text(out: &mut impl Write, description: &Description) -> io::Result
         ("description", Some(&description.description)),
         ("contact", Some(&description.contact)),
         ("required API version", Some(&description.required_api_version)),
-        ("capabilities", Some(&capabilities.join(", "))),
+        ("capabilities", Some(&capabilities)),
         ("id", id.as_deref()),
         ("event source", description.event_source.as_deref()),
-        (
-            "extract event sources",
-            Some(sources.as_str()).filter(|sources| !sources.is_empty()),
-        ),
+        ("extract event sources", Some(&sources)),
     ];
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     for (label, value) in lines {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
             writeln!(out, "{:<1$}{2}", format!("{label}:"), width + 2, one_line(value))?;
         }
     }
@@ -79,8 +77,10 @@ fn argument(argument: Argument) -> String {
 }
 
 fn properties(field: &Field) -> String {
-    let output = field.add_output.then_some("output");
-    let words = output.into_iter().chain(field.properties.iter().map(String::as_str));
+    let add_output = field.add_output.then_some("add_output");
+    let words = add_output
+        .into_iter()
+        .chain(field.properties.iter().map(String::as_str));
     one_line(&words.collect::<Vec<_>>().join(", "))
 }
 

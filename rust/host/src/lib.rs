@@ -2,8 +2,8 @@
 //!
 //! It knows nothing of a plugin but the C plugin API, so what it shows is what Falco sees. `falco-plugin-host info`
 //! reads what a plugin says of itself without initialising it; `falco-plugin-host run` captures its events, and extracts
-//! fields from them. Both are
-//! strict where Falco is, and where Falco would read out of bounds or end without a word they say what is wrong.
+//! fields from them. Both are strict where Falco is, and where Falco would read out of bounds or end without a word they
+//! say what is wrong.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | [`capture`] | the loop over `next_batch` |
 //! | [`fields`] | the fields of each event |
 //! | [`output`], [`row`], [`value`], [`escape`], [`timestamp`] | lines on standard output |
-//! | [`table`], [`schema`] | tables for people |
+//! | [`table`], [`schema`], [`count`] | tables and numbers for people |
 //! | [`log`], [`console`] | the plugin's log, and standard error |
 //! | [`signals`] | SIGINT and SIGTERM |
 
@@ -25,6 +25,7 @@ pub mod capabilities;
 pub mod capture;
 pub mod config;
 pub mod console;
+pub mod count;
 pub mod description;
 pub mod elf;
 pub mod error;

@@ -11,7 +11,7 @@ use falco_plugin_host::error::Error;
 use falco_plugin_host::info;
 use falco_plugin_host::library::Library;
 use falco_plugin_host::output::Format;
-use falco_plugin_host::run::{self, Options};
+use falco_plugin_host::run::{self, Options, With};
 use falco_plugin_host::selection::Wanted;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
@@ -21,21 +21,22 @@ Loads any Falco plugin library and drives it as Falco does.
 Usage:
   falco-plugin-host info LIB [--json]
       Show what the plugin says of itself. It is not initialised.
-  falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields] [--with LIB]
-                        [--json]
+  falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
+                        [--with LIB [--with-config TEXT]] [--json]
       Initialise the plugin, open its event source and write its events, one a line, to standard output.
 
 Options:
-  --config TEXT   The plugin's init configuration
-  --params TEXT   The open parameters
-  --limit N       Stop after N events
-  --fields LIST   Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f[\"an, argument\"].
-                  They follow the event's text as name=value, with a tab before each; - is an absent one
-  --all-fields    Extract all fields that need no argument
-  --with LIB      A further plugin that extracts fields from the events; with an empty configuration
-  --json          Write JSON, one object a line
-  -h, --help      Show this
-  -V, --version   Show the version
+  --config TEXT       The plugin's init configuration
+  --params TEXT       The open parameters
+  --limit N           Stop after N events
+  --fields LIST       Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f[\"an, argument\"].
+                      They follow the event's text as name=value, with a tab before each; - is an absent one
+  --all-fields        Extract all fields that need no argument
+  --with LIB          A further plugin that extracts fields from the events
+  --with-config TEXT  The init configuration of the plugin of the --with before it
+  --json              Write JSON, one object a line
+  -h, --help          Show this
+  -V, --version       Show the version
 
 --fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached or
 SIGINT or SIGTERM came, 1 otherwise. A second signal ends the process at once.
@@ -70,7 +71,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     let mut words: Vec<OsString> = Vec::new();
     let (mut config, mut params, mut limit, mut format) = (None, None, None, Format::Text);
-    let (mut fields, mut with) = (Wanted::default(), Vec::new());
+    let (mut fields, mut with) = (Wanted::default(), Vec::<With>::new());
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(HELP.into())),
@@ -84,7 +85,19 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Long("params") => params = Some(parser.value()?),
             Long("fields") => fields.lists.push(parser.value()?.string()?),
             Long("all-fields") => fields.all = true,
-            Long("with") => with.push(parser.value()?.into()),
+            Long("with") => with.push(With {
+                library: parser.value()?.into(),
+                config: None,
+            }),
+            Long("with-config") => {
+                let config = parser.value()?;
+                let last = with
+                    .last_mut()
+                    .ok_or("--with-config must come after the --with that it is for")?;
+                if last.config.replace(config).is_some() {
+                    return Err("--with-config must come once for a --with".into());
+                }
+            }
             Long("limit") => {
                 let number: u64 = parser.value()?.parse()?;
                 if number == 0 {

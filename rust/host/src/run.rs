@@ -16,7 +16,7 @@ use crate::description::Description;
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::library::{Extractor, Library, Plugin, Source};
-use crate::log::Log;
+use crate::log::{Log, Record};
 use crate::output::{End, Format, Output};
 use crate::selection::{self, Wanted};
 use crate::signals;
@@ -24,10 +24,15 @@ use crate::signals;
 /// How old a line may get before it is written, where the plugin waits without saying so.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
+/// A further library, whose fields are extracted from the source's events too.
+pub struct With {
+    pub library: PathBuf,
+    pub config: Option<OsString>,
+}
+
 pub struct Options {
     pub library: PathBuf,
-    /// Further libraries, whose fields are extracted from the source's events too.
-    pub with: Vec<PathBuf>,
+    pub with: Vec<With>,
     pub fields: Wanted,
     pub config: OsString,
     pub params: OsString,
@@ -42,7 +47,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let (Some(id), Some(source)) = (loaded.description.id, &loaded.description.event_source) else {
         return Err(Error::NoSource(loaded.description.name));
     };
-    let extracting = options.with.iter().map(|library| Loaded::load(library));
+    let extracting = options.with.iter().map(|with| Loaded::load(&with.library));
     let extracting = extracting.collect::<Result<Vec<_>, _>>()?;
     if let Some(plugin) = extracting.iter().find(|plugin| plugin.description.fields.is_empty()) {
         return Err(Error::NoFields(plugin.description.name.clone()));
@@ -51,9 +56,10 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let descriptions: Vec<_> = plugins.iter().map(|plugin| &plugin.description).collect();
     let columns = selection::select(&options.fields, &descriptions, source).map_err(Error::Fields)?;
     let config = config::checked(&options.config, &loaded.description)?;
-    let configs = extracting
-        .iter()
-        .map(|plugin| config::checked(OsStr::new(""), &plugin.description));
+    let configs = extracting.iter().zip(&options.with).map(|(plugin, with)| {
+        let config = with.config.as_deref().unwrap_or_default();
+        config::checked(config, &plugin.description)
+    });
     let configs = configs.collect::<Result<Vec<_>, _>>()?;
     // Never freed: a thread that the plugin leaves behind may log after destroy.
     let log: &'static Log = Box::leak(Box::new(match options.format {
@@ -69,6 +75,18 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let mut fields = columns.as_deref().map(|columns| Fields::new(columns, options.format));
     if let Some(columns) = &columns {
         lock(&output).fields(columns);
+    }
+    if options.fields.all {
+        for plugin in extracting
+            .iter()
+            .filter(|plugin| !plugin.description.extracts_from(source))
+        {
+            warn(
+                &mut lock(&output),
+                options.format,
+                without_fields(&plugin.description, source),
+            );
+        }
     }
     let (result, totals) = while_flushing(&output, log, || {
         let initialised = Plugin::init(&loaded.library, config, log).and_then(|plugin| {
@@ -113,6 +131,25 @@ impl Loaded {
         let library = Library::load(path)?;
         let description = Description::read(&library)?;
         Ok(Self { library, description })
+    }
+}
+
+fn without_fields(plugin: &Description, source: &str) -> String {
+    let named = plugin.sources().collect::<Vec<_>>().join(", ");
+    format!(
+        "the plugin {} has no fields for the source {source}: it names {named}",
+        plugin.name
+    )
+}
+
+/// Tells what does not keep the source from running.
+fn warn(output: &mut Output, format: Format, text: String) {
+    match format {
+        Format::Text => console::message(&text),
+        Format::Json => output.log(&Record {
+            severity: "warning",
+            text,
+        }),
     }
 }
 
@@ -181,13 +218,7 @@ fn finish(
     }
     output.flush();
     if let (Format::Text, Some(totals)) = (format, totals) {
-        console::message(&format!(
-            "{} events, {} bytes, {:.3} s, {:.0} events/s: {words}",
-            totals.events,
-            totals.bytes,
-            totals.time.as_secs_f64(),
-            totals.rate()
-        ));
+        console::message(&format!("{totals}: {words}"));
         if let Some(names) = never_present.filter(|names| totals.events > 0 && !names.is_empty()) {
             console::message(&format!("never present: {}", names.join(", ")));
         }

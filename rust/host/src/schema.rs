@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::count::counted;
+
 type Node = Map<String, Value>;
 
 /// How many lists within lists a type is told of: a schema may contain itself.
@@ -58,6 +60,16 @@ fn add_inner<'s>(root: &'s Value, node: &'s Value, path: &str, keys: &mut Vec<Ke
 fn key(root: &Value, node: &Value, path: &str, is_required: bool) -> Key {
     let nodes = resolved(root, node);
     let own = |word: &str| node.get(word).or_else(|| nodes.iter().find_map(|node| node.get(word)));
+    // Of a list or a map without words of its own, what it holds may have some.
+    let of_items = || {
+        let words = ["items", "additionalProperties"];
+        let items = nodes
+            .iter()
+            .flat_map(|node| words.iter().filter_map(|word| node.get(*word)));
+        items
+            .flat_map(|items| resolved(root, items))
+            .find_map(|node| node.get("description"))
+    };
     let mut allowed: Vec<String> = Vec::new();
     for node in &nodes {
         allowed.extend(limits(node));
@@ -69,6 +81,7 @@ fn key(root: &Value, node: &Value, path: &str, is_required: bool) -> Key {
         default: own("default").map(Value::to_string).unwrap_or_default(),
         allowed: allowed.join(", "),
         description: own("description")
+            .or_else(of_items)
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned(),
@@ -145,27 +158,43 @@ fn limits(node: &Node) -> Vec<String> {
     if let Some(options) = node.get("enum").and_then(Value::as_array) {
         told.push(options.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "));
     }
-    for (least, most, of) in [
+    let with_noun = |number: &Value, of| match of {
+        "" => number.to_string(),
+        of => counted(number, of),
+    };
+    let mut in_range = Vec::new();
+    for (least_word, most_word, of) in [
         ("minimum", "maximum", ""),
-        ("minLength", "maxLength", " characters"),
-        ("minItems", "maxItems", " items"),
-        ("minProperties", "maxProperties", " keys"),
+        ("minLength", "maxLength", "character"),
+        ("minItems", "maxItems", "item"),
+        ("minProperties", "maxProperties", "key"),
     ] {
-        match (node.get(least), node.get(most)) {
-            (Some(least), Some(most)) => told.push(format!("{least} to {most}{of}")),
-            (Some(least), None) => told.push(format!("{least}{of} or more")),
-            (None, Some(most)) => told.push(format!("{most}{of} or fewer")),
-            (None, None) => {}
+        if let (Some(least), Some(most)) = (node.get(least_word), node.get(most_word)) {
+            let range = if least == most {
+                String::new()
+            } else {
+                format!("{least} to ")
+            };
+            told.push(range + &with_noun(most, of));
+            in_range.extend([least_word, most_word]);
         }
     }
-    for (word, words) in [
-        ("exclusiveMinimum", "more than"),
-        ("exclusiveMaximum", "less than"),
-        ("multipleOf", "a multiple of"),
-        ("const", "only"),
+    for (word, words, of) in [
+        ("minimum", "at least", ""),
+        ("exclusiveMinimum", "more than", ""),
+        ("maximum", "at most", ""),
+        ("exclusiveMaximum", "less than", ""),
+        ("minLength", "at least", "character"),
+        ("maxLength", "at most", "character"),
+        ("minItems", "at least", "item"),
+        ("maxItems", "at most", "item"),
+        ("minProperties", "at least", "key"),
+        ("maxProperties", "at most", "key"),
+        ("multipleOf", "a multiple of", ""),
+        ("const", "only", ""),
     ] {
-        if let Some(limit) = node.get(word) {
-            told.push(format!("{words} {limit}"));
+        if let Some(limit) = node.get(word).filter(|_| !in_range.contains(&word)) {
+            told.push(format!("{words} {}", with_noun(limit, of)));
         }
     }
     if let Some(pattern) = node.get("pattern").and_then(Value::as_str) {
@@ -193,6 +222,7 @@ mod tests {
                 "many": {"type": "array", "items": {"$ref": "#/definitions/Tls"}, "minItems": 1},
                 "named": {"type": "object", "additionalProperties": {"$ref": "#/definitions/Tls"}},
                 "names": {"type": "array", "items": {"type": "string"}},
+                "none": {"type": "array", "items": {"type": "string"}, "default": []},
                 "self": {"$ref": "#"}
             },
             "definitions": {
@@ -221,18 +251,40 @@ mod tests {
             ("port", ["integer", "", "8080", "1 to 65535", "The port"]),
             (
                 "token",
-                ["string", "required", "", "3 characters or more, matching ^[a-z]+$", ""],
+                ["string", "required", "", "at least 3 characters, matching ^[a-z]+$", ""],
             ),
             ("mode", ["string", "", "\"a\"", "\"a\" | \"b\"", ""]),
             ("tls", ["object or null", "", "null", "", "How to encrypt"]),
             ("tls.key", ["string or null", "required", "", "", ""]),
-            ("many", ["array of object", "", "", "1 items or more", ""]),
+            ("many", ["array of object", "", "", "at least 1 item", "How to encrypt"]),
             ("many[].key", ["string or null", "required", "", "", ""]),
             ("named.*.key", ["string or null", "required", "", "", ""]),
+            ("named", ["object", "", "", "", "How to encrypt"]),
+            ("none", ["array of string", "", "[]", "", ""]),
             ("names", ["array of string", "", "", "", ""]),
             ("self", ["object", "", "", "", ""]),
         ] {
             assert_eq!(row(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn limits_are_told_from_the_lower_to_the_upper() {
+        for (schema, expected) in [
+            (json!({"minimum": 1, "maximum": 9}), "1 to 9"),
+            (json!({"minimum": 2, "maximum": 2}), "2"),
+            (json!({"maximum": 60, "exclusiveMinimum": 0}), "more than 0, at most 60"),
+            (
+                json!({"exclusiveMaximum": 1.5, "minimum": 0}),
+                "at least 0, less than 1.5",
+            ),
+            (json!({"minLength": 1}), "at least 1 character"),
+            (json!({"minLength": 1, "maxLength": 5}), "1 to 5 characters"),
+            (json!({"minItems": 2, "maxItems": 2}), "2 items"),
+            (json!({"maxProperties": 1}), "at most 1 key"),
+            (json!({"multipleOf": 5, "minimum": 5}), "at least 5, a multiple of 5"),
+        ] {
+            assert_eq!(limits(schema.as_object().unwrap()).join(", "), expected, "{schema}");
         }
     }
 

@@ -106,15 +106,18 @@ fn find(request: &Request, plugins: &[&Description], source: &str) -> Result<Col
     }
     let offered = close(name, fields(plugins, source).map(|(_, _, field)| field.name.as_str()));
     let offer = match offered.as_slice() {
-        [] => String::new(),
-        names => format!(": did you mean {}?", names.join(", ")),
+        [] => "falco-plugin info lists them".to_owned(),
+        names => format!("did you mean {}?", names.join(", ")),
     };
-    Err(format!("no loaded plugin has the field {name}{offer}"))
+    Err(format!("no loaded plugin has the field {name}: {offer}"))
 }
 
-/// The names that are most like one that does not exist.
+/// The names that are most like one that does not exist; those that end with it before all others.
 fn close<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
-    let likeness = |other: &str| strsim::normalized_damerau_levenshtein(name, other);
+    let likeness = |other: &str| match other.strip_suffix(name) {
+        Some(start) if start.ends_with('.') => 1.0,
+        _ => strsim::normalized_damerau_levenshtein(name, other),
+    };
     let mut close: Vec<_> = names.map(|other| (likeness(other), other)).collect();
     close.retain(|(likeness, _)| *likeness >= CLOSE);
     close.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -131,8 +134,13 @@ fn column(request: &Request, plugins: &[&Description], plugin_index: usize, id: 
         (Some(_), None) => return Err(format!("the field {name} takes no argument")),
         (Some(argument), _) if takes.is_index => match index(argument) {
             None if !takes.is_key => {
+                let zeros = argument.starts_with('0') && argument.bytes().all(|byte| byte.is_ascii_digit());
+                let remedy = match zeros {
+                    true => "give it without leading zeros",
+                    false => "give a whole number from 0 to 2**64 - 1",
+                };
                 return Err(format!(
-                    "the field {name} takes an index, which {argument:?} is not: give a number without leading zeros"
+                    "the field {name} takes an index, which {argument:?} is not: {remedy}"
                 ));
             }
             index => index,
@@ -190,6 +198,7 @@ mod tests {
         let names = ["ka.verb", "ka.target.name", "ka.target.namespace", "ka.user.name"];
         assert_eq!(close("ka.verbs", names.into_iter()), ["ka.verb"]);
         assert_eq!(close("ka.targt.name", names.into_iter()), ["ka.target.name"]);
+        assert_eq!(close("name", names.into_iter()), ["ka.target.name", "ka.user.name"]);
         assert_eq!(close("evt.time", names.into_iter()), [""; 0]);
     }
 }

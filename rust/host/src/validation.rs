@@ -9,10 +9,13 @@ use std::fmt;
 use regress::Regex;
 use serde_json::{Map, Number, Value};
 
+use crate::count::counted;
+
 /// References that are followed for one place of the document; more are a circle.
 const MOST_REFERENCES: usize = 32;
 /// What may be left of a division that comes out even, as numbers with fractions are not exact.
 const ALMOST: f64 = 1e-9;
+const REQUIRED: &str = "required";
 const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
 
 type Node = Map<String, Value>;
@@ -25,6 +28,12 @@ pub struct Problem {
     words: String,
     /// If the type is wrong, what it may be.
     types: Vec<String>,
+}
+
+impl Problem {
+    pub fn is_missing_key(&self) -> bool {
+        self.words.starts_with(REQUIRED)
+    }
 }
 
 impl fmt::Display for Problem {
@@ -136,7 +145,7 @@ impl Check<'_> {
             schema,
             text.chars().count(),
             ["minLength", "maxLength"],
-            "characters",
+            "character",
             place,
         )?;
         if let Some(pattern) = schema.get("pattern") {
@@ -149,7 +158,7 @@ impl Check<'_> {
     }
 
     fn array(&self, schema: &Node, items: &[Value], place: &Place) -> Problems {
-        let mut found = sizes(schema, items.len(), ["minItems", "maxItems"], "items", place)?;
+        let mut found = sizes(schema, items.len(), ["minItems", "maxItems"], "item", place)?;
         let (first, others) = match schema.get("items") {
             Some(Value::Array(first)) => (first.as_slice(), schema.get("additionalItems")),
             all => (&[][..], all),
@@ -175,18 +184,18 @@ impl Check<'_> {
     }
 
     fn object(&self, schema: &Node, members: &Node, place: &Place) -> Problems {
-        let mut found = sizes(schema, members.len(), ["minProperties", "maxProperties"], "keys", place)?;
+        let mut found = sizes(schema, members.len(), ["minProperties", "maxProperties"], "key", place)?;
         let missing = |names, why: &str| {
             let missing = strings(names).filter(|name| !members.contains_key(*name));
             missing.map(|name| place.member(name).wrong(why)).collect::<Vec<_>>()
         };
-        found.extend(missing(schema.get("required"), "required"));
+        found.extend(missing(schema.get("required"), REQUIRED));
         for (name, value) in members {
             found.extend(self.member(schema, name, value, &place.member(name))?);
         }
         for (name, needed) in map(schema, "dependencies").filter(|(name, _)| members.contains_key(*name)) {
             found.extend(match needed {
-                Value::Array(_) => missing(Some(needed), &format!("required beside {name}")),
+                Value::Array(_) => missing(Some(needed), &format!("{REQUIRED} beside {name}")),
                 schema => self.value(schema, &Value::Object(members.clone()), place)?,
             });
         }
@@ -359,10 +368,10 @@ fn sizes(schema: &Node, size: usize, [least, most]: [&str; 2], of: &str, place: 
     let size = size as f64;
     let mut found = Vec::new();
     if let Some(limit) = limit(schema, least)?.filter(|limit| size < *limit) {
-        found.push(place.wrong(format!("expected {limit} {of} or more")));
+        found.push(place.wrong(format!("expected at least {}", counted(limit, of))));
     }
     if let Some(limit) = limit(schema, most)?.filter(|limit| size > *limit) {
-        found.push(place.wrong(format!("expected {limit} {of} or fewer")));
+        found.push(place.wrong(format!("expected at most {}", counted(limit, of))));
     }
     Ok(found)
 }
@@ -450,7 +459,7 @@ mod tests {
                     "SECRTE: unknown key (known: token, port, mode, tls, level, either, many, labels, when, look)",
                     "mode: expected one of \"a\", \"b\"",
                     "port: expected at least 1",
-                    "token: expected 3 characters or more",
+                    "token: expected at least 3 characters",
                     "token: expected text that matches ^[a-z]+$",
                 ],
             ),
@@ -478,7 +487,7 @@ mod tests {
             (
                 json!({"token": "abc", "many": [{"key": "x"}, {"key": true}, 1]}),
                 vec![
-                    "many: expected 2 items or fewer",
+                    "many: expected at most 2 items",
                     "many[1].key: expected string or null, got boolean",
                     "many[2]: expected object, got number",
                 ],

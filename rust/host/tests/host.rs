@@ -333,9 +333,10 @@ mod init_and_open {
         for (config, problems) in [
             (
                 "{\"a\": \"SECRET\"}",
-                Some("a: expected integer, got string; b: required"),
+                Some("a: expected integer, got string; b: required (falco-plugin info shows its keys)"),
             ),
-            ("", Some("b: required")),
+            ("", Some("b: required (falco-plugin info shows its keys)")),
+            ("{\"b\": 1, \"a\": \"SECRET\"}", Some("a: expected integer, got string")),
             ("7", Some("expected object, got number")),
             ("{\"b\": 1, \"a\": 2}", None),
         ] {
@@ -494,10 +495,25 @@ mod fields {
                 "x.strin",
                 "no loaded plugin has the field x.strin: did you mean x.string?",
             ),
-            ("y.z", "no loaded plugin has the field y.z"),
+            (
+                "y.z",
+                "no loaded plugin has the field y.z: falco-plugin info lists them",
+            ),
+            ("some", "no loaded plugin has the field some: did you mean x.some?"),
             ("x.index", "the field x.index needs an argument: x.index[index]"),
-            ("x.index[a]", "the field x.index takes an index, which \"a\" is not"),
-            ("x.index[01]", "the field x.index takes an index, which \"01\" is not"),
+            (
+                "x.index[a]",
+                "the field x.index takes an index, which \"a\" is not: give a whole number from 0 to 2**64 - 1\n",
+            ),
+            (
+                "x.index[18446744073709551616]",
+                "the field x.index takes an index, which \"18446744073709551616\" is not: give a whole number from 0 to \
+                 2**64 - 1\n",
+            ),
+            (
+                "x.index[01]",
+                "the field x.index takes an index, which \"01\" is not: give it without leading zeros\n",
+            ),
             ("x.string[a]", "the field x.string takes no argument"),
             ("x.key[", "x.key[…]: its argument is empty"),
             ("x.string,", "\"\" is no name of a field"),
@@ -508,10 +524,7 @@ mod fields {
                 .output()
                 .unwrap();
             let error = stderr(&output);
-            assert!(
-                error.starts_with(&format!("falco-plugin-host: --fields: {message}")),
-                "{error}"
-            );
+            assert!(error.starts_with(&format!("falco-plugin-host: {message}")), "{error}");
             assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
             assert!(!trace.exists());
         }
@@ -579,7 +592,7 @@ mod fields {
         let (_, error) = run(&other("[\"more\"]", &[]), "y.told");
         assert_eq!(
             error,
-            "falco-plugin-host: --fields: the field y.told is not for these events, of source test: the plugin other \
+            "falco-plugin-host: the field y.told is not for these events, of source test: the plugin other \
              extracts it from more only\n"
         );
         let (lines, _) = run(&other("[]", &["EVENT_TYPES=1,2"]), "y.told");
@@ -592,7 +605,7 @@ mod fields {
         assert_ne!(*fields_of(&lines[1]), json!({"y.told": null}));
         let (_, error) = run(&plugin(&[]), "x.string");
         assert!(
-            error.contains("the plugin sample has no fields: --with is for plugins that extract"),
+            error.contains("the plugin sample has no fields to extract: leave it out"),
             "{error}"
         );
         let schema = r#"SCHEMA="{\"required\":[\"b\"]}""#;
@@ -601,6 +614,56 @@ mod fields {
             error.contains("the configuration of the plugin other does not fit its schema: b: required"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn of_other_plugins_come_with_a_configuration_of_their_own() {
+        const SCHEMA: &str = r#"SCHEMA="{\"properties\":{\"b\":{\"type\":\"integer\"}}}""#;
+        let other = |name: &str| {
+            let (fields, name) = (flag(&[&format!("{name}.told string")]), format!("NAME=\"{name}\""));
+            plugin(&[&fields, "SOURCES=\"\"", "NO_SOURCE", &name, SCHEMA])
+        };
+        let (first, second) = (other("first"), other("second"));
+        let run = |config: &str| {
+            let output = host("run", &plugin(&[]))
+                .args(["--params", "s1", "--json", "--all-fields", "--with"])
+                .arg(&first)
+                .arg("--with")
+                .arg(&second)
+                .args(["--with-config", config])
+                .output()
+                .unwrap();
+            (stdout(&output), stderr(&output))
+        };
+        let (told, error) = run(r#"{"b": "SECRET"}"#);
+        let message = "the configuration of the plugin second does not fit its schema: b: expected integer, got string";
+        assert_eq!((told.as_str(), error), ("", format!("falco-plugin-host: {message}\n")));
+        let (told, error) = run(r#" {"b": 5}"#);
+        assert_eq!(error, "");
+        let event: Value = serde_json::from_str(told.lines().nth(1).unwrap()).unwrap();
+        let fields = &event["fields"];
+        // The first character of a configuration stands before the source.
+        assert_eq!(fields["first.told"], "1 0 9 NULL -1 0 0 123 test hello");
+        assert_eq!(fields["second.told"], "1 0 9 NULL -1 0 0 32 test hello");
+    }
+
+    #[test]
+    fn of_other_plugins_that_are_not_for_the_source_are_missed() {
+        let sources = r#"SOURCES="[\"tset\",\"more\"]""#;
+        let other = plugin(&[&flag(&["y.told string"]), sources, "NO_SOURCE", r#"NAME="other""#]);
+        let run = |arguments: &[&str]| {
+            let mut host = host("run", &plugin(&[]));
+            host.args(["--params", "s1", "--with"]).arg(&other).args(arguments);
+            let output = host.output().unwrap();
+            (stdout(&output), stderr(&output))
+        };
+        let told = "the plugin other has no fields for the source test: it names tset, more";
+        assert!(run(&["--all-fields"]).1.starts_with(&format!("{told}\n1 event, ")));
+        assert!(run(&[]).1.starts_with("1 event, "));
+        let (lines, error) = run(&["--all-fields", "--json"]);
+        let log: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
+        assert_eq!(log, json!({"kind": "log", "severity": "warning", "text": told}));
+        assert_eq!(error, "");
     }
 
     #[test]
@@ -640,7 +703,7 @@ mod log {
             .output()
             .unwrap();
         let lines = stderr(&output);
-        let start = "[warning] first \"line\"\nsecond\n[info] hello\n[error] from next_batch\n1 events, ";
+        let start = "[warning] first \"line\"\nsecond\n[info] hello\n[error] from next_batch\n1 event, ";
         assert!(lines.starts_with(start), "{lines}");
     }
 
@@ -807,9 +870,9 @@ mod info {
     fn has_fields_and_schema() {
         let library = plugin(&[FIELDS, r#"SCHEMA="{\"type\":\"object\"}""#]);
         let text = stdout(&host("info", &library).output().unwrap());
-        let table = "\nfields:\n  name    type      arg            properties      display  desc\n  a.b     string[]  \
-                     key, required                           One\n  a.long  uint64                   output, hidden  \
-                     Long     Two\n";
+        let table = "\nfields:\n  name    type      arg            properties          display  desc\n  a.b     string[]  \
+                     key, required                               One\n  a.long  uint64                   \
+                     add_output, hidden  Long     Two\n";
         assert!(text.contains(table), "{text}");
         assert!(text.ends_with("\nconfig:\n{\n  \"type\": \"object\"\n}\n"), "{text}");
         let output = host("info", &library).arg("--json").output().unwrap();
@@ -855,8 +918,8 @@ mod info {
         let text = stdout(&host("info", &library).output().unwrap());
         assert!(
             text.ends_with(
-                "\nconfig:\n  key     type     required  default  allowed    description\n  a       object\n  a.port  \
-                 integer            7        1 or more\n  b       string   yes                           The\\nlast\n"
+                "\nconfig:\n  key     type     required  default  allowed     description\n  a       object\n  a.port  \
+                 integer            7        at least 1\n  b       string   yes                            The\\nlast\n"
             ),
             "{text}"
         );
@@ -871,8 +934,8 @@ mod info {
         let output = host("run", &library).output().unwrap();
         assert_eq!(
             stderr(&output),
-            "falco-plugin-host: the plugin sample has no event source to run: run a plugin that has one, and give this \
-             one's library by --with\n"
+            "falco-plugin-host: the plugin sample has no event source to run: run a source, and add this one by \
+             --with\n"
         );
         assert_eq!(output.status.code(), Some(1));
     }
@@ -1039,6 +1102,8 @@ mod command_line {
             &["info", "x", "--limit", "1"],
             &["info", "x", "--all-fields"],
             &["info", "x", "--with", "y"],
+            &["run", "x", "--with-config", "y"],
+            &["run", "x", "--with", "y", "--with-config", "1", "--with-config", "2"],
         ] {
             let output = call(arguments);
             assert!(
