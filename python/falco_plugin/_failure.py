@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from falco_plugin import _loader
 from falco_plugin.errors import EOF, PluginError, Timeout
 
-_LONGEST = 1000
+_LONGEST = 3000
 """Characters of an exception's text, or of a line of a traceback, that are shown."""
 _MOST_LINES = 200
 """Lines of a traceback that are shown."""
@@ -41,8 +41,8 @@ def _trace(error: BaseException) -> str:
 
 def _shown(text: str) -> str:
     """A line of text without characters that would steer a terminal, and of bounded length."""
-    text = "".join(char if char.isprintable() else "\ufffd" for char in text)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])
+    return shown if len(text) <= _LONGEST else f"{shown}…"
 
 
 def describe(error: BaseException, doing: str = "") -> str:
