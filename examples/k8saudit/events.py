@@ -64,7 +64,7 @@ class Events:
 
     def _items(self, parts: Iterable[bytes]) -> Iterator[Item]:
         for event in parts:
-            if len(memoryview(event)) > self._max_size:
+            if len(event) > self._max_size:
                 self._reports.count("an event larger than maxEventSize")
                 continue
             try:

@@ -92,15 +92,15 @@ class AuditFields:
 
     @field("ka.req.binding.subjects.user_names", desc="Users that the role is bound to")
     def bound_users(self, event: Event) -> list[str]:
-        return [text(subject["name"]) for subject in _subjects(event, "User")]
+        return _names_of_subjects(event, "User")
 
     @field("ka.req.binding.subjects.group_names", desc="Groups that the role is bound to")
     def bound_groups(self, event: Event) -> list[str]:
-        return [text(subject["name"]) for subject in _subjects(event, "Group")]
+        return _names_of_subjects(event, "Group")
 
     @field("ka.req.binding.subjects.serviceaccount_names", desc="Service accounts that the role is bound to")
     def bound_accounts(self, event: Event) -> list[str]:
-        return [text(subject["name"]) for subject in _subjects(event, "ServiceAccount")]
+        return _names_of_subjects(event, "ServiceAccount")
 
     @field(
         "ka.req.binding.subjects.serviceaccount_ns_names",
@@ -231,6 +231,10 @@ class AuditFields:
         paths = self.host_paths(event) or []
         prefix = key.removesuffix("*")
         return text(key in paths if prefix == key else any(path.startswith(prefix) for path in paths))
+
+
+def _names_of_subjects(event: Event, kind: str) -> list[str]:
+    return [text(subject["name"]) for subject in _subjects(event, kind)]
 
 
 def _subjects(event: Event, kind: str) -> Iterator[dict[str, Any]]:

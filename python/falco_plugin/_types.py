@@ -57,7 +57,7 @@ def of_value(annotation: Any, wrapper: Any = None) -> ValueType:
         if classes and classes <= whole:
             return ValueType(kind, is_list, f"list[{python_name}]" if is_list else python_name, classes)
     hint = next((hint for kind, hint in _HINTS.items() if kind in classes), "")
-    if wrapper is not None and wrapper in classes:
+    if wrapper in classes:
         hint = f" (say of what, such as {wrapper.__name__}[str])"
     raise TypeError(f"{name(annotation)} is no type of a field{hint}; it can be {_POSSIBLE}")
 

@@ -160,7 +160,7 @@ class JsonField(Generic[T]):
                 raise TypeError(f"{_types.name(type)} alone is no type of a json_field: use {self.type.name}")
             self.reader = JsonReader(pointer, self.type.kind, self.type.is_list)
         except (TypeError, ValueError) as problem:
-            raise type_of(problem)(f"field {declaration.name}: {problem}") from None
+            raise _type_of(problem)(f"field {declaration.name}: {problem}") from None
 
     def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> T | None:
         """The value for an event and, where the pointer takes one, an argument; ``None`` where it is absent.
@@ -172,11 +172,11 @@ class JsonField(Generic[T]):
         try:
             value: T | None = self.reader.read(event, index, key)
         except (TypeError, ValueError) as problem:
-            raise type_of(problem)(f"field {self.declaration.name}: {problem}") from None
+            raise _type_of(problem)(f"field {self.declaration.name}: {problem}") from None
         return value
 
 
-def type_of(problem: Exception) -> type[Exception]:
+def _type_of(problem: Exception) -> type[Exception]:
     """The class of a problem, to raise it with more in its text."""
     return TypeError if isinstance(problem, TypeError) else ValueError
 

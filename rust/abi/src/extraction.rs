@@ -157,19 +157,13 @@ fn index(field: &Field, asked: &ss_plugin_extract_field, key: Option<&str>) -> O
 impl Memory {
     fn clear(&mut self) {
         self.values.clear();
-        self.counts.clear();
-        self.numbers.clear();
-        self.bools.clear();
-        self.texts.clear();
-        self.buffers.clear();
-        self.starts.clear();
-        self.lengths.clear();
-        self.numbers.shrink_to(KEPT_VALUES);
-        self.bools.shrink_to(KEPT_VALUES);
-        self.texts.shrink_to(KEPT_VALUES);
-        self.buffers.shrink_to(KEPT_VALUES);
-        self.starts.shrink_to(KEPT_VALUES);
-        self.lengths.shrink_to(KEPT_VALUES);
+        empty(&mut self.counts);
+        empty(&mut self.numbers);
+        empty(&mut self.bools);
+        empty(&mut self.texts);
+        empty(&mut self.buffers);
+        empty(&mut self.starts);
+        empty(&mut self.lengths);
     }
 
     /// Lays the values out as the host reads them and tells it where. Nothing is added to the memory afterwards, so
@@ -226,6 +220,11 @@ impl Memory {
             places.length = self.lengths.as_mut_ptr();
         }
     }
+}
+
+fn empty<T>(memory: &mut Vec<T>) {
+    memory.clear();
+    memory.shrink_to(KEPT_VALUES);
 }
 
 /// Where the next `count` of an array begin.

@@ -135,11 +135,6 @@ impl<'b> Event<'b> {
         unsafe { std::slice::from_raw_parts(self.payload, self.payload_length) }
     }
 
-    /// Of the whole event, in bytes.
-    pub fn length(&self) -> usize {
-        PAYLOAD_OFFSET + self.payload_length
-    }
-
     /// The event as the plugin API passes it.
     pub fn as_ptr(&self) -> *const ss_plugin_event {
         self.start

@@ -6,12 +6,13 @@ use falco_plugin_api::{
     ss_plugin_field_type_FTYPE_RELTIME as RELTIME, ss_plugin_field_type_FTYPE_STRING as STRING,
     ss_plugin_field_type_FTYPE_UINT64 as UINT64,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Type {
     String,
     Uint64,

@@ -18,6 +18,7 @@
 //! | [`fields`] | the fields of each event |
 //! | [`output`], [`row`], [`value`], [`escape`], [`timestamp`] | lines on standard output |
 //! | [`table`], [`schema`], [`count`] | tables and numbers for people |
+//! | [`node`] | what `schema` and `validation` ask of a JSON schema alike |
 //! | [`log`], [`console`] | the plugin's log, and standard error |
 //! | [`signals`] | SIGINT and SIGTERM |
 
@@ -37,6 +38,7 @@ pub mod fields;
 pub mod info;
 pub mod library;
 pub mod log;
+pub mod node;
 pub mod output;
 pub mod request;
 pub mod row;

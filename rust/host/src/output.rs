@@ -1,4 +1,4 @@
-//! Lines on standard output: events, the plugin's log and, at the end, the totals.
+//! Lines on standard output: which fields there are, events, the plugin's log and, at the end, the totals.
 
 use std::borrow::Cow;
 use std::fs::File;

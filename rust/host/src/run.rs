@@ -52,8 +52,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if let Some(plugin) = extracting.iter().find(|plugin| plugin.description.fields.is_empty()) {
         return Err(Error::NoFields(plugin.description.name.clone()));
     }
-    let plugins: Vec<_> = std::iter::once(&loaded).chain(&extracting).collect();
-    let descriptions: Vec<_> = plugins.iter().map(|plugin| &plugin.description).collect();
+    let plugins = std::iter::once(&loaded).chain(&extracting);
+    let descriptions: Vec<_> = plugins.map(|plugin| &plugin.description).collect();
     let columns = selection::select(&options.fields, &descriptions, source).map_err(Error::Fields)?;
     let config = config::checked(&options.config, &loaded.description)?;
     let configs = extracting.iter().zip(&options.with).map(|(plugin, with)| {
@@ -77,45 +77,29 @@ pub fn run(options: &Options) -> Result<(), Error> {
         lock(&output).fields(columns);
     }
     if options.fields.all {
-        for plugin in extracting
-            .iter()
-            .filter(|plugin| !plugin.description.extracts_from(source))
-        {
-            warn(
-                &mut lock(&output),
-                options.format,
-                without_fields(&plugin.description, source),
-            );
+        for plugin in descriptions.iter().filter(|plugin| !plugin.extracts_from(source)) {
+            warn(&mut lock(&output), options.format, without_fields(plugin, source));
         }
     }
-    let (result, totals) = while_flushing(&output, log, || {
-        let initialised = Plugin::init(&loaded.library, config, log).and_then(|plugin| {
-            let others = extracting.iter().zip(configs);
-            let others = others.map(|(other, config)| Plugin::init(&other.library, config, log));
-            Ok((plugin, others.collect::<Result<Vec<_>, _>>()?))
-        });
-        let (mut plugin, mut others) = match initialised {
-            Ok(plugins) => plugins,
-            Err(error) => return (Err(error), None),
-        };
-        let opened = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>();
-        let opened = opened.and_then(|extractors| {
-            let source = Source::open(&mut plugin, trim(&options.params), id, source)?;
-            Ok((source, extractors))
-        });
-        let (mut source, mut extractors) = match opened {
-            Ok(opened) => opened,
-            Err(error) => return (Err(error), None),
-        };
+    let captured = while_flushing(&output, log, || {
+        let mut plugin = Plugin::init(&loaded.library, config, log)?;
+        let others = extracting.iter().zip(configs);
+        let others = others.map(|(other, config)| Plugin::init(&other.library, config, log));
+        let mut others = others.collect::<Result<Vec<_>, _>>()?;
+        let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+        let mut source = Source::open(&mut plugin, trim(&options.params), id, source)?;
         // Like Falco with several sources: a thread for next_batch, which is gone when this one closes and destroys.
-        let (result, totals) = thread::scope(|scope| {
+        Ok(thread::scope(|scope| {
             let capture = &capture;
             let (source, extractors, fields) = (&mut source, &mut extractors, &mut fields);
             let thread = scope.spawn(move || capture.run(source, extractors, fields.as_mut()));
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        (result, Some(totals))
+        }))
     });
+    let (result, totals) = match captured {
+        Ok((result, totals)) => (result, Some(totals)),
+        Err(error) => (Err(error), None),
+    };
     let never_present = fields.as_ref().map(Fields::never_present);
     finish(&mut lock(&output), log, options.format, result, totals, never_present)
 }

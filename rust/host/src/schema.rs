@@ -1,10 +1,9 @@
 //! The schema of a configuration as a list of keys, for people.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::count::counted;
-
-type Node = Map<String, Value>;
+use crate::node::{Node, members, strings, type_of};
 
 /// How many lists within lists a type is told of: a schema may contain itself.
 const DEEPEST: usize = 8;
@@ -34,16 +33,10 @@ fn add_inner<'s>(root: &'s Value, node: &'s Value, path: &str, keys: &mut Vec<Ke
             continue;
         }
         around.push(node);
-        let required: Vec<_> = node
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .collect();
         let dot = if path.is_empty() { "" } else { "." };
-        for (name, inner) in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        for (name, inner) in members(node, "properties") {
             let path = format!("{path}{dot}{name}");
-            let is_required = required.iter().any(|required| *required == name);
+            let is_required = strings(node.get("required")).any(|required| required == name);
             keys.push(key(root, inner, &path, is_required));
             add_inner(root, inner, &path, keys, around);
         }
@@ -121,10 +114,10 @@ fn type_(root: &Value, nodes: &[&Node], depth: usize) -> String {
     for node in nodes {
         let told: Vec<&str> = match node.get("type") {
             Some(Value::String(type_)) => vec![type_],
-            Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+            several @ Some(Value::Array(_)) => strings(several).collect(),
             _ => {
                 let options = node.get("enum").and_then(Value::as_array);
-                options.into_iter().flatten().map(name).collect()
+                options.into_iter().flatten().map(type_of).collect()
             }
         };
         for told in told {
@@ -140,17 +133,6 @@ fn type_(root: &Value, nodes: &[&Node], depth: usize) -> String {
         }
     }
     types.join(" or ")
-}
-
-fn name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 fn limits(node: &Node) -> Vec<String> {

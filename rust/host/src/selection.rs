@@ -28,15 +28,13 @@ pub struct Column {
     pub name: String,
     pub argument: Option<String>,
     #[serde(rename = "type")]
-    type_name: &'static str,
+    pub type_: Type,
     pub is_list: bool,
     /// The name of the plugin.
     plugin: String,
     /// Which of the plugins it is.
     #[serde(skip)]
     pub plugin_index: usize,
-    #[serde(skip)]
-    pub type_: Type,
     /// Its place in the plugin's list of fields.
     #[serde(skip)]
     pub id: u32,
@@ -153,11 +151,10 @@ fn column(request: &Request, plugins: &[&Description], plugin_index: usize, id: 
         asked: request.asked.clone(),
         name: name.clone(),
         argument: request.argument.clone(),
-        type_name: field.type_.name(),
+        type_: field.type_,
         is_list: field.is_list,
         plugin: plugins[plugin_index].name.clone(),
         plugin_index,
-        type_: field.type_,
         id: u32::try_from(id).map_err(|_| format!("the field {name} is beyond what a plugin can have"))?,
         c_name: c_string(name)?,
         key: key.map(c_string).transpose()?,

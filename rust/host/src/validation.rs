@@ -7,9 +7,10 @@
 use std::fmt;
 
 use regress::Regex;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use crate::count::counted;
+use crate::node::{Node, members, strings, type_of};
 
 /// References that are followed for one place of the document; more are a circle.
 const MOST_REFERENCES: usize = 32;
@@ -17,8 +18,6 @@ const MOST_REFERENCES: usize = 32;
 const ALMOST: f64 = 1e-9;
 const REQUIRED: &str = "required";
 const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
-
-type Node = Map<String, Value>;
 
 /// What is wrong with one place of the document.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,7 +118,7 @@ impl Check<'_> {
             Value::Number(number) => limits(schema, number, place)?,
             Value::String(text) => self.string(schema, text, place)?,
             Value::Array(items) => self.array(schema, items, place)?,
-            Value::Object(members) => self.object(schema, members, place)?,
+            Value::Object(object) => self.object(schema, object, place)?,
             Value::Null | Value::Bool(_) => Vec::new(),
         });
         found.extend(self.combined(schema, value, place)?);
@@ -183,31 +182,31 @@ impl Check<'_> {
         Ok(found)
     }
 
-    fn object(&self, schema: &Node, members: &Node, place: &Place) -> Problems {
-        let mut found = sizes(schema, members.len(), ["minProperties", "maxProperties"], "key", place)?;
+    fn object(&self, schema: &Node, object: &Node, place: &Place) -> Problems {
+        let mut found = sizes(schema, object.len(), ["minProperties", "maxProperties"], "key", place)?;
         let missing = |names, why: &str| {
-            let missing = strings(names).filter(|name| !members.contains_key(*name));
+            let missing = strings(names).filter(|name| !object.contains_key(*name));
             missing.map(|name| place.member(name).wrong(why)).collect::<Vec<_>>()
         };
         found.extend(missing(schema.get("required"), REQUIRED));
-        for (name, value) in members {
+        for (name, value) in object {
             found.extend(self.member(schema, name, value, &place.member(name))?);
         }
-        for (name, needed) in map(schema, "dependencies").filter(|(name, _)| members.contains_key(*name)) {
+        for (name, needed) in members(schema, "dependencies").filter(|(name, _)| object.contains_key(*name)) {
             found.extend(match needed {
                 Value::Array(_) => missing(Some(needed), &format!("{REQUIRED} beside {name}")),
-                schema => self.value(schema, &Value::Object(members.clone()), place)?,
+                schema => self.value(schema, &Value::Object(object.clone()), place)?,
             });
         }
         Ok(found)
     }
 
     fn member(&self, schema: &Node, name: &str, value: &Value, place: &Place) -> Problems {
-        let mut schemas: Vec<&Value> = map(schema, "properties")
+        let mut schemas: Vec<&Value> = members(schema, "properties")
             .filter(|(known, _)| *known == name)
             .map(|(_, schema)| schema)
             .collect();
-        for (pattern, schema) in map(schema, "patternProperties") {
+        for (pattern, schema) in members(schema, "patternProperties") {
             if matches(pattern, name)? {
                 schemas.push(schema);
             }
@@ -215,7 +214,7 @@ impl Check<'_> {
         let mut found = Vec::new();
         match schema.get("additionalProperties").filter(|_| schemas.is_empty()) {
             Some(Value::Bool(false)) => {
-                let known: Vec<_> = map(schema, "properties").map(|(name, _)| name.as_str()).collect();
+                let known: Vec<_> = members(schema, "properties").map(|(name, _)| name.as_str()).collect();
                 let known = if known.is_empty() {
                     "none".into()
                 } else {
@@ -317,17 +316,6 @@ fn is_of(value: &Value, of: &str) -> bool {
     }
 }
 
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 fn choice(schema: &Node, value: &Value, place: &Place) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Some(only) = schema.get("const").filter(|only| !equal(only, value)) {
@@ -381,15 +369,6 @@ fn limit(schema: &Node, word: &str) -> Result<Option<f64>, String> {
     limit
         .map(|limit| limit.as_f64().ok_or_else(|| format!("its {word} is no number")))
         .transpose()
-}
-
-fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
-    let list = list.and_then(Value::as_array).into_iter().flatten();
-    list.filter_map(Value::as_str)
-}
-
-fn map<'s>(schema: &'s Node, word: &str) -> impl Iterator<Item = (&'s String, &'s Value)> {
-    schema.get(word).and_then(Value::as_object).into_iter().flatten()
 }
 
 /// Whether a pattern is found anywhere in a text, in the syntax of ECMAScript, as Falco reads it.

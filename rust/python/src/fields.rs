@@ -21,7 +21,6 @@ const SECONDS_A_DAY: u64 = 24 * 3600;
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct JsonReader {
     reader: Arc<engine::JsonReader>,
-    is_list: bool,
 }
 
 #[pymethods]
@@ -40,7 +39,6 @@ impl JsonReader {
             ))),
             _ => Ok(Self {
                 reader: Arc::new(reader),
-                is_list,
             }),
         }
     }
@@ -80,7 +78,7 @@ impl JsonReader {
             &Argument { index, key },
             &mut values,
         );
-        to_python(py, self.reader.kind(), self.is_list, &values)
+        to_python(py, self.reader.kind(), pattern.is_list(), &values)
     }
 }
 
@@ -181,10 +179,10 @@ impl Method {
             "NoneType" => " (leave out what is absent)",
             _ => "",
         };
-        let name = match (self.is_list, python_name(self.kind)) {
-            (true, name) => format!("list[{name}]"),
-            (false, name) => name.to_owned(),
-        };
+        let mut name = python_name(self.kind).to_owned();
+        if self.is_list {
+            name = format!("list[{name}]");
+        }
         Ok(PyTypeError::new_err(format!(
             "it is declared as {name}, but {what} {found}{hint}"
         )))
