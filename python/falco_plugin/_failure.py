@@ -7,7 +7,6 @@ import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Mapping
 
 from falco_plugin import _loader
 from falco_plugin.errors import EOF, PluginError, Timeout
@@ -24,12 +23,12 @@ def report(doing: str, error: BaseException) -> str:
     """Logs the traceback, and returns the cause with its place in the author's code."""
     text = describe(error, doing)
     _log.error(
-        "%s failed: %s%s", doing, text, "" if type(error) is PluginError and not _place(error) else _trace(error)
+        "%s failed: %s%s", doing, text, "" if type(error) is PluginError and not place_of(error) else trace(error)
     )
     return text
 
 
-def _trace(error: BaseException) -> str:
+def trace(error: BaseException) -> str:
     """The lines of a traceback that there is, indented: what stands in them may come from an event."""
     if error.__traceback__ is None:
         return ""
@@ -58,46 +57,8 @@ def describe(error: BaseException, doing: str = "") -> str:
         return text
     if isinstance(error, ModuleNotFoundError) and error.name:
         text += f": install it into {sys.prefix}, or pack it by building the folder that it is in"
-    place = _place(error)
+    place = place_of(error)
     return f"{text} ({place})" if place else text
-
-
-class FieldFailures:
-    """Failures of fields. The host asks for every event: each cause is told once, and its count from time to time."""
-
-    def __init__(self, places: Mapping[str, str]) -> None:
-        """Takes the place of each field's method, for errors that have none."""
-        self._places = places
-        self._counts: dict[tuple[str, str, str], int] = {}
-        self._told: dict[tuple[str, str, str], int] = {}
-
-    def tell(self, field: str, error: BaseException) -> None:
-        """Counts a failure. The first of a cause is logged with its traceback; then every tenth, hundredth, …"""
-        place = _place(error)
-        cause = (field, type(error).__name__, place or self._places.get(field, ""))
-        count = self._counts[cause] = self._counts.get(cause, 0) + 1
-        told = self._told.get(cause, 0)
-        if count != 1 and count != 10 * told:
-            return
-        # Before the log, which lets other threads run.
-        self._told[cause] = count
-        if count == 1:
-            text = describe(error, f"field {field}")
-            where = "" if place or not cause[2] else f" ({cause[2]})"
-            _log.error("field %s is absent: %s%s%s", field, text, where, _trace(error))
-        else:
-            self._tell_count(cause)
-
-    def tell_rest(self) -> None:
-        """Logs the counts that were not told yet."""
-        for cause, count in list(self._counts.items()):
-            if count > self._told.get(cause, 0):
-                self._tell_count(cause)
-
-    def _tell_count(self, cause: tuple[str, str, str]) -> None:
-        field, kind, place = cause
-        where = f" ({place})" if place else ""
-        _log.error("field %s was absent %d times: %s%s", field, self._counts[cause], kind, where)
 
 
 def _message(error: BaseException) -> str:
@@ -112,7 +73,7 @@ def warn(text: str) -> None:
     _log.warning("%s", text)
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """The innermost line of the plugin's own modules, else the innermost outside of this package."""
     own = outside = ""
     standard = sysconfig.get_path("stdlib")

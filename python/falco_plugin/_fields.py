@@ -33,9 +33,9 @@ class Field:
     """``no``, ``optional`` or ``required``."""
     key: str
     """The same."""
-    source: _core.JsonReader | Callable[..., Any]
+    reader: _core.JsonReader | Callable[..., Any]
     """What reads it: of a method, ``(event[, index][, key])``."""
-    place: str = ""
+    where: str = ""
     """Where its method stands in the author's code."""
 
     @property

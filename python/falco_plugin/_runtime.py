@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from falco_plugin import _capabilities, _config, _core, _failure, _log
+from falco_plugin._field_failures import FieldFailures
 from falco_plugin._loader import Modules
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
@@ -45,9 +46,9 @@ class Runtime:
                 init()
             self._open: Any = getattr(self._plugin, "open", None)
             self._open_takes_context = takes_context(self._open)
-            self._field_failures = _failure.FieldFailures({field.name: field.place for field in capabilities.fields})
+            self._field_failures = FieldFailures({field.name: field.where for field in capabilities.fields})
             self.fields = [
-                (field.name, field.type.kind, field.type.is_list, field.index, field.key, field.source)
+                (field.name, field.type.kind, field.type.is_list, field.index, field.key, field.reader)
                 for field in capabilities.fields
             ]
             """As the core takes them."""

@@ -101,6 +101,12 @@ class Target:
         except OSError as problem:
             raise TargetError(f"cannot write {path}: {problem.strerror}") from problem
 
+    def write_into(self, folder: Path) -> Path:
+        """Writes it into a folder, under its own name, and returns where it is."""
+        path = folder / self.library_name
+        self.write(path)
+        return path
+
     def _hidden(self) -> frozenset[str]:
         """Symbols of capabilities that the plugin lacks: those that exist are what a host goes by."""
         hidden: set[str] = set()

@@ -47,10 +47,11 @@ def build(context: click.Context, target: str, output: Path | None, python: str 
         _fail(f"{target} is not Python code: build takes path.py[:Name] or a folder")
     with _told(debug):
         built = _target.load(target)
-        path = output if output is not None else Path(built.library_name)
+        path = output if output is not None else Path()
         if path.is_dir():
-            path = path / built.library_name
-        built.write(path)
+            path = built.write_into(path)
+        else:
+            built.write(path)
     _tell_built(built, path)
 
 
@@ -205,9 +206,7 @@ def _library(target: str, debug: bool) -> Generator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
         with _told(debug):
-            built = _target.load(target)
-            path = Path(folder, built.library_name)
-            built.write(path)
+            path = _target.load(target).write_into(Path(folder))
         yield path
 
 

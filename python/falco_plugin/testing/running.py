@@ -395,13 +395,10 @@ def _library(plugin: TestedPlugin, folder: Path) -> Path:
     if _target.is_library(target):
         return Path(target)
     try:
-        built = _target.load(target)
         # Two plugins may have one name.
-        path = Path(tempfile.mkdtemp(dir=folder), built.library_name)
-        built.write(path)
+        return _target.load(target).write_into(Path(tempfile.mkdtemp(dir=folder)))
     except _target.TargetError as problem:
         raise PluginError(str(problem)) from problem.__cause__
-    return path
 
 
 def _target_of(plugin: TestedPlugin) -> str:
