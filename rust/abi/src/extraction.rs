@@ -49,9 +49,10 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The values of each thread's last call: valid until the same thread asks again, whatever other threads do.
+/// The values of each thread's last call: valid until the same thread asks again, whatever other threads do. In boxes,
+/// since each call takes its own out and puts it back.
 #[derive(Default)]
-pub(crate) struct Results(Mutex<Vec<(usize, Memory)>>);
+pub(crate) struct Results(Mutex<Vec<(usize, Box<Memory>)>>);
 
 /// The values of one call, as the host reads them.
 #[derive(Default)]
@@ -91,13 +92,13 @@ impl Results {
         extracted
     }
 
-    fn take(&self, thread: usize) -> Memory {
+    fn take(&self, thread: usize) -> Box<Memory> {
         let mut held = self.lock();
         let found = held.iter().position(|(owner, _)| *owner == thread);
-        found.map_or_else(Memory::default, |index| held.swap_remove(index).1)
+        found.map_or_else(Box::default, |index| held.swap_remove(index).1)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Memory)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Box<Memory>)>> {
         // Only whole memories are put in.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

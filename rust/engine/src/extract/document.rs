@@ -138,10 +138,28 @@ impl Tree {
         if !self.is_object(&walk) {
             return self.element(json, walk, index?);
         }
+        if let Some(spot) = self.kept_member(json, &mut walk, key) {
+            return Some(spot);
+        }
         while let Some((found, spot)) = self.next(json, &mut walk) {
             if text::is_key(&json[found.0 as usize..found.1 as usize], key) {
                 return Some(spot);
             }
+        }
+        None
+    }
+
+    /// The member, where it is among the kept ones; the walk is then behind them. What most look-ups come to.
+    fn kept_member(&self, json: &[u8], walk: &mut Walk, key: &str) -> Option<Spot> {
+        let Walk::Kept { container, last } = walk else {
+            return None;
+        };
+        let mut next = self.containers[*container as usize].first;
+        while let Some(kept) = self.kept.get(next as usize) {
+            if text::is_key(&json[kept.key.0 as usize..kept.key.1 as usize], key) {
+                return Some(kept.spot);
+            }
+            (*last, next) = (next, kept.next);
         }
         None
     }
@@ -182,6 +200,7 @@ impl Tree {
     }
 
     /// A walk over a container from its first value on; `None` where the value is none.
+    #[inline]
     fn walk(&mut self, json: &[u8], spot: Spot) -> Option<Walk> {
         let kept = (spot.kept != NOT_KEPT).then_some(spot.kept as usize);
         if let Some(kept) = kept

@@ -22,7 +22,10 @@ pub(super) fn is_key(raw: &[u8], key: &str) -> bool {
     match raw.len().cmp(&key.len()) {
         Ordering::Less => false,
         Ordering::Equal => raw == key.as_bytes() && !raw.contains(&b'\\'),
-        Ordering::Greater => is_escaped_key(raw, key.as_bytes()),
+        Ordering::Greater => {
+            let first = raw.first();
+            (first == key.as_bytes().first() || first == Some(&b'\\')) && is_escaped_key(raw, key.as_bytes())
+        }
     }
 }
 
