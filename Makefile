@@ -17,10 +17,11 @@ help: ## list the commands
 
 setup: $(STAMPS)/installed ## make .venv with the package and all tools (PYTHON=python3.12 chooses another Python)
 
-demo: setup ## build the example plugin, load it with the native host, show its events
+demo: setup ## build the example plugin, load it with the native host, show its events and fields
 	$(BIN)/falco-plugin build examples/tail -o build/libtail.so
 	$(BIN)/falco-plugin info build/libtail.so
-	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params examples/tail/sample.jsonl
+	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params examples/tail/sample.jsonl \
+		--fields 'tail.value[/user],tail.value[/action]'
 
 test: setup test-rust test-python ## run all tests, Rust and Python
 
