@@ -2,7 +2,7 @@
 //! problem has its path and never the value, which may be a secret.
 //!
 //! Our own: `boon` reads patterns as Rust's regular expressions, not as ECMAScript's, which Falco's validator does, and
-//! does not tell where a key is wrong; `jsonschema` does, and makes the program four times as large.
+//! does not tell where a key is wrong; `jsonschema` does, and makes the program several times as large.
 
 use std::fmt;
 
