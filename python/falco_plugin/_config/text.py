@@ -69,6 +69,10 @@ class _Reader:
     def read(self, expected: mi.Type, value: Any, path: str) -> Any:
         """The value with the objects in it made; msgspec takes them as they are when it makes the one around them."""
         options = list(options_of(expected))
+        kinds = {kind for option in options for kind in json_kinds(option)}
+        # Falco makes floats of large integers in YAML. To JSON schema, too, these are integers.
+        if type(value) is float and value.is_integer() and int in kinds and float not in kinds:
+            value = int(value)
         fitting = [option for option in options if type(value) in json_kinds(option)]
         if not fitting:
             self._wrong(path, f"expected {called(options)}, got {_NAMES[type(value)]}")
