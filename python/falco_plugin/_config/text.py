@@ -69,10 +69,7 @@ class _Reader:
     def read(self, expected: mi.Type, value: Any, path: str) -> Any:
         """The value with the objects in it made; msgspec takes them as they are when it makes the one around them."""
         options = list(options_of(expected))
-        kinds = {kind for option in options for kind in json_kinds(option)}
-        # Falco makes floats of large integers in YAML. To JSON schema, too, these are integers.
-        if type(value) is float and value.is_integer() and int in kinds and float not in kinds:
-            value = int(value)
+        value = _as_integer(options, value)
         fitting = [option for option in options if type(value) in json_kinds(option)]
         if not fitting:
             self._wrong(path, f"expected {called(options)}, got {_NAMES[type(value)]}")
@@ -177,6 +174,13 @@ class _Reader:
 
     def _wrong(self, path: str, text: str) -> None:
         self.problems.append(f"{path}: {text}" if path else text)
+
+
+def _as_integer(options: Sequence[mi.Type], value: Any) -> Any:
+    """Falco makes floats of large integers in YAML. To JSON schema, too, these are integers."""
+    kinds = {kind for option in options for kind in json_kinds(option)}
+    whole = isinstance(value, float) and value.is_integer()
+    return int(value) if whole and int in kinds and float not in kinds else value
 
 
 def _in_sentence(text: str) -> str:
