@@ -195,14 +195,14 @@ pub(crate) fn from_runtime(runtime: &Bound<'_, PyAny>) -> PyResult<(Vec<engine::
     let declared: Vec<Declared<'_>> = runtime.getattr("fields")?.extract()?;
     let mut fields = Vec::new();
     let mut methods = Vec::new();
-    for (name, kind, is_list, index, key, source) in declared {
+    for (name, kind, is_list, index, key, reader) in declared {
         let (kind, index, key) = (field_type(&kind)?, takes(&index)?, takes(&key)?);
-        let (reader, method) = if let Ok(json) = source.cast::<JsonReader>() {
+        let (reader, method) = if let Ok(json) = reader.cast::<JsonReader>() {
             (engine::Reader::Json(json.get().reader.clone()), None)
         } else {
             let method = Method {
                 name,
-                function: source.unbind(),
+                function: reader.unbind(),
                 kind,
                 is_list,
                 index,

@@ -107,10 +107,9 @@ struct Entry {
 }
 
 impl Tree {
-    /// The whole document; `None` where it is no UTF-8.
+    /// The whole document, in which nothing is found where it is no UTF-8; `None` where it is longer than places can say.
     pub(super) fn root(&mut self, json: &[u8]) -> Option<Spot> {
         if self.kept.is_empty() {
-            // All places have to fit.
             u32::try_from(json.len()).ok()?;
             // A document that is no UTF-8 has no values at all.
             let start = match std::str::from_utf8(json) {
