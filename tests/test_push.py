@@ -203,14 +203,19 @@ class TestResults:
         in_thread(produce)
         assert instance.next_batch(instance.events) == 1
 
-    def test_a_waiting_call_sees_what_is_sent(self, in_thread):
-        instance, sender = opened(timeout=LONG, batch_size=2)
+    def test_a_waiting_call_returns_what_is_sent_at_once(self, in_thread):
+        instance, sender = opened(timeout=LONG)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
-        for item in (b"a", b"b"):
-            time.sleep(0.01)
-            sender.send(item)
-        assert waiting.result() == 2
-        assert data(instance.events) == [b"a", b"b"]
+        time.sleep(0.01)
+        sender.send(b"a")
+        assert waiting.result() == 1
+        assert data(instance.events) == [b"a"]
+
+    def test_what_there_is_is_returned_without_waiting_for_the_clock(self):
+        instance, sender = opened(b"a", b"b", timeout=LONG)
+        assert instance.next_batch(instance.events) == 2
+        sender.send(b"c")
+        assert instance.next_batch(EventBatch()) == 1
 
     def test_a_full_batch_is_refused_and_nothing_is_taken(self):
         instance, _sender = opened(b"a")
@@ -251,17 +256,19 @@ class TestOrder:
 
 class TestSizes:
     @pytest.mark.parametrize("options", [{"capacity": 1}, {"max_bytes": 1}, {"capacity": 3, "max_bytes": 2}], ids=str)
-    def test_a_batch_larger_than_the_channel_fills_without_waiting_for_the_clock(self, in_thread, options):
-        # Room that the call has taken events from is free again before the call waits for more; else a small channel
-        # passes no more than its capacity per timeout.
+    def test_a_channel_smaller_than_the_batch_never_waits_for_the_clock(self, in_thread, options):
+        # Room that a call has taken events from is free again before it waits for more; else a small channel passes no
+        # more than its capacity per timeout.
         sender, receiver = channel(**options)
-        instance = PushInstance(receiver, timeout=5, batch_size=8)
-        sending = in_thread(lambda: sender.send_many([b"x"] * 8))
+        instance = PushInstance(receiver, timeout=LONG, batch_size=8)
+        sending = in_thread(lambda: sender.send_many([b"x"] * 50))
+        taken = 0
         try:
-            assert instance.next_batch(instance.events) == 8
+            while taken < 50:
+                taken += instance.next_batch(EventBatch(8))
         finally:
             instance.close()
-        assert sending.result() == 8
+        assert sending.result() == taken == 50
 
     def test_large_events_go_alone_and_none_is_lost(self):
         size = SOFT_BYTES * 2

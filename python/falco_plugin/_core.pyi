@@ -466,13 +466,13 @@ class PullInstance:
 class PushInstance:
     """An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
 
-    The event size is the channel's.
+    What there is is delivered at once. The event size is the channel's.
 
     Args:
         receiver: the receiving end of a channel; one instance reads from it.
         context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
-        timeout: seconds or a ``timedelta`` after which a batch is delivered as it is (``WithInstanceTimeout``); 0 takes
-            what is there.
+        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most (``WithInstanceTimeout``); 0
+            takes what is there.
         close: is called once when the source is closed, after context and channel (``WithInstanceClose``).
         batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
         progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).

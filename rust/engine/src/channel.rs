@@ -1,19 +1,23 @@
 //! The channel between producers and the push loop: bounded by count and by bytes, and disconnected by close.
 //!
-//! The queue itself is crossbeam's. Around it stands the gate, which counts what is in the channel: queued messages,
-//! and payloads that the host has copied but nobody has released yet (a payload may need a lock to be dropped that
-//! the host's thread must not wait for; a producer releases it with its next send). It also counts how far the host has
-//! come, for producers that must know what was taken.
+//! The messages wait behind the lock of the gate, and the receiver takes all of them at once: two threads that met at
+//! every message would pay more for the meeting than for the message. A crossbeam channel of one token wakes the
+//! receiver, beside its context and its deadline. The gate counts what is in the channel: queued messages, what the
+//! receiver has taken and not delivered yet, and payloads that the host has copied but nobody has released (a payload
+//! may need a lock to be dropped that the host's thread must not wait for; a producer releases it with its next send).
+//! It also counts how far the host has come, for producers that must know what was taken. The receiver tells all this
+//! when it takes messages, and in between where a producer waits for it.
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
-use crossbeam_channel::{Select, TryRecvError, unbounded};
+use crossbeam_channel::{Select, bounded};
 
-use crate::batch::check_event_size;
+use crate::batch::{SOFT_BYTES, check_event_size};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -23,6 +27,8 @@ pub const DEFAULT_CAPACITY: usize = 1024;
 pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
 /// Copied payloads of this many bytes are released by the host's thread itself, if no producer does.
 const RELEASE_BYTES: usize = 8 << 20;
+/// Room for more queued messages than this is given back when they were received.
+const KEPT_MESSAGES: usize = 4096;
 
 /// The bytes of an event on their way through a channel.
 pub trait Payload: Send + 'static {
@@ -46,12 +52,17 @@ impl Payload for Vec<u8> {
 /// What goes through a channel (`source.PushEvent` of the Go SDK).
 #[derive(Debug)]
 pub enum Message<P> {
-    Event { payload: P, timestamp: u64 },
-    Error(Error),
+    Event {
+        payload: P,
+        timestamp: u64,
+    },
+    /// In a box, because the place that a message takes goes from one core's cache to another's.
+    Error(Box<Error>),
 }
 
 impl<P: Payload> Message<P> {
-    fn len(&self) -> usize {
+    /// Bytes of the payload; an error has none.
+    pub fn payload_len(&self) -> usize {
         match self {
             Self::Event { payload, .. } => payload.bytes().len(),
             Self::Error(_) => 0,
@@ -59,10 +70,10 @@ impl<P: Payload> Message<P> {
     }
 }
 
-/// Why messages were not sent; they are still the caller's.
+/// Why a message was not sent; it is still the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// No room for the first of them, for now.
+    /// No room for it, for now.
     Full,
     /// The sender was closed, or the source has ended.
     Closed,
@@ -80,11 +91,12 @@ pub fn channel<P: Payload>(
         }
     }
     check_event_size(event_size)?;
-    let (sender, receiver) = unbounded();
+    let (wake, woken) = bounded(1);
     let gate = Arc::new(Gate {
         state: Mutex::default(),
         changed: Condvar::new(),
-        unreleased: AtomicBool::new(false),
+        attention: AtomicBool::new(false),
+        wake,
         closed: AtomicBool::new(false),
         senders: AtomicUsize::new(1),
         last_sender: Context::new(),
@@ -92,21 +104,29 @@ pub fn channel<P: Payload>(
         max_bytes,
         event_size,
     });
-    Ok((
-        Sender {
-            queue: sender,
-            gate: Arc::clone(&gate),
-        },
-        Receiver { queue: receiver, gate },
-    ))
+    let sender = Sender {
+        gate: Arc::clone(&gate),
+        closed: AtomicBool::new(false),
+    };
+    let receiver = Receiver {
+        gate,
+        woken,
+        taken: VecDeque::new(),
+        delivered: 0,
+        acknowledged: 0,
+        untold: Untold::default(),
+    };
+    Ok((sender, receiver))
 }
 
 struct Gate<P> {
     state: Mutex<GateState<P>>,
     /// Notified when a blocked sender should look again.
     changed: Condvar,
-    /// A hint that `state.copied` is not empty, read without the lock.
-    unreleased: AtomicBool,
+    /// Whether a sender asks for what the receiver has to tell. Changed under the lock.
+    attention: AtomicBool,
+    /// Takes a token when the receiver should look again.
+    wake: crossbeam_channel::Sender<()>,
     closed: AtomicBool,
     senders: AtomicUsize,
     /// Cancelled when the last sender is gone.
@@ -117,32 +137,70 @@ struct Gate<P> {
 }
 
 struct GateState<P> {
+    queue: VecDeque<Message<P>>,
+    queued_bytes: usize,
+    /// All that is in the channel: queued, taken by the receiver, or copied.
     count: usize,
     bytes: usize,
     copied: Vec<P>,
     copied_bytes: usize,
-    /// Messages that were ever sent, that were ever handed to the host, and of these the ones that it is done with.
+    /// Messages that were ever sent, and of these the ones that the host is done with.
     sent: u64,
-    delivered: u64,
-    taken: u64,
-    /// Threads that wait on `changed`, and tasks that wait without a thread.
-    blocked: usize,
+    acknowledged: u64,
+    /// How many queued messages the receiver waits for; 0 while it does not wait.
+    awaited: usize,
+    /// Threads that wait on `changed` for room, or for the host; and tasks that wait for either without a thread.
+    without_room: usize,
+    flushing: usize,
     wakers: Vec<Waker>,
 }
 
 impl<P> Default for GateState<P> {
     fn default() -> Self {
         Self {
+            queue: VecDeque::new(),
+            queued_bytes: 0,
             count: 0,
             bytes: 0,
             copied: Vec::new(),
             copied_bytes: 0,
             sent: 0,
-            delivered: 0,
-            taken: 0,
-            blocked: 0,
+            acknowledged: 0,
+            awaited: 0,
+            without_room: 0,
+            flushing: 0,
             wakers: Vec::new(),
         }
+    }
+}
+
+impl<P: Payload> GateState<P> {
+    fn push(&mut self, message: Message<P>, len: usize) {
+        self.count += 1;
+        self.bytes += len;
+        self.sent += 1;
+        self.queued_bytes += len;
+        self.queue.push_back(message);
+    }
+
+    /// What nobody needs any more; its room is free from here on, so the caller drops it at once.
+    #[inline]
+    fn take_copied(&mut self) -> Vec<P> {
+        if self.copied.is_empty() {
+            return Vec::new();
+        }
+        self.count -= self.copied.len();
+        self.bytes -= mem::take(&mut self.copied_bytes);
+        mem::take(&mut self.copied)
+    }
+
+    /// Whether the receiver waits for what there is now. It is told once.
+    fn is_awaited(&mut self) -> bool {
+        let awaited = self.awaited > 0 && (self.queue.len() >= self.awaited || self.queued_bytes >= SOFT_BYTES);
+        if awaited {
+            self.awaited = 0;
+        }
+        awaited
     }
 }
 
@@ -161,41 +219,38 @@ impl<P: Payload> Gate<P> {
         // Under the lock, so that a sender that is about to block cannot miss it.
         let mut state = self.lock();
         self.closed.store(true, Ordering::Release);
-        self.wake(&mut state);
+        self.wake_senders(&mut state);
     }
 
     /// Drops what the host has copied, and makes its room free again.
     fn release(&self) {
-        if !self.unreleased.load(Ordering::Acquire) {
-            return;
-        }
         let mut state = self.lock();
-        let copied = mem::take(&mut state.copied);
-        let bytes = mem::take(&mut state.copied_bytes);
-        self.unreleased.store(false, Ordering::Release);
+        let copied = state.take_copied();
+        self.wake_senders(&mut state);
         drop(state);
-        let count = copied.len();
         P::release(copied);
-        let mut state = self.lock();
-        state.count -= count;
-        state.bytes -= bytes;
-        self.wake(&mut state);
     }
 
-    fn wake(&self, state: &mut GateState<P>) {
-        if state.blocked > 0 {
+    fn wake_senders(&self, state: &mut GateState<P>) {
+        if state.without_room > 0 || state.flushing > 0 {
             self.changed.notify_all();
         }
         for waker in state.wakers.drain(..) {
             waker.wake();
         }
     }
+
+    fn wake_receiver(&self) {
+        // Where a token is there already, the receiver has not looked since.
+        let _ = self.wake.try_send(());
+    }
 }
 
-/// The producers' end. The source ends when the last clone is gone.
+/// The producers' end. The source ends when the last clone is closed or gone.
 pub struct Sender<P: Payload> {
-    queue: crossbeam_channel::Sender<Message<P>>,
     gate: Arc<Gate<P>>,
+    /// Whether this one was closed. Changed under the gate's lock, so that no send comes after it.
+    closed: AtomicBool,
 }
 
 impl<P: Payload> Sender<P> {
@@ -203,9 +258,14 @@ impl<P: Payload> Sender<P> {
         self.gate.event_size
     }
 
-    /// Whether the receiving end has been closed.
+    /// Whether this sender or the receiving end has been closed.
     pub fn is_closed(&self) -> bool {
-        self.gate.closed.load(Ordering::Acquire)
+        self.was_closed() || self.gate.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether this sender itself has been closed.
+    pub fn was_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Refuses a payload that is larger than the event size.
@@ -220,41 +280,73 @@ impl<P: Payload> Sender<P> {
         Ok(())
     }
 
-    /// Sends as many messages from the front as have room, without waiting. The rest stays.
-    pub fn try_send(&self, messages: &mut Vec<Message<P>>) -> Result<usize, Refused> {
-        self.gate.release();
+    /// Sends the message, if it has room, without waiting; gives it back otherwise.
+    #[inline]
+    pub fn try_send(&self, message: Message<P>) -> Result<(), (Refused, Message<P>)> {
+        let len = message.payload_len();
         let mut state = self.gate.lock();
-        if self.gate.closed.load(Ordering::Acquire) {
-            return Err(Refused::Closed);
-        }
-        let mut taken = 0;
-        for message in messages.iter() {
-            let len = message.len();
-            if !self.gate.admits(&state, len) {
-                break;
-            }
-            state.count += 1;
-            state.bytes += len;
-            state.sent += 1;
-            taken += 1;
-        }
-        // Queued before the gate is unlocked: what was admitted before a close is in the queue when it is counted.
-        for message in messages.drain(..taken) {
-            let _ = self.queue.send(message);
-        }
-        drop(state);
-        if taken == 0 && !messages.is_empty() {
-            return Err(Refused::Full);
-        }
-        Ok(taken)
+        let unused = state.take_copied();
+        let refused = if self.is_closed() {
+            Refused::Closed
+        } else if self.gate.admits(&state, len) {
+            state.push(message, len);
+            self.sent(state, unused);
+            return Ok(());
+        } else {
+            Refused::Full
+        };
+        self.sent(state, unused);
+        Err((refused, message))
     }
 
-    /// Waits until a message may have room, the channel is closed or `interrupted` says so (see [`Self::wake_all`]).
-    /// Returns false when the deadline has passed.
-    pub fn wait_for_room(&self, len: usize, deadline: Option<Instant>, interrupted: impl Fn() -> bool) -> bool {
-        self.wait_until(deadline, |state| {
-            interrupted() || self.gate.admits(state, len) || !state.copied.is_empty()
-        })
+    /// Sends as many of the messages as have room, without waiting; says how many, and gives back the first that has
+    /// none. The iterator must not wait for anything: the channel is locked while it is asked.
+    pub fn try_send_all(
+        &self,
+        messages: impl IntoIterator<Item = Message<P>>,
+    ) -> Result<(usize, Option<Message<P>>), Refused> {
+        let mut state = self.gate.lock();
+        let unused = state.take_copied();
+        let sent = if self.is_closed() {
+            Err(Refused::Closed)
+        } else {
+            let mut count = 0;
+            let refused = messages.into_iter().find_map(|message| {
+                let len = message.payload_len();
+                if !self.gate.admits(&state, len) {
+                    return Some(message);
+                }
+                state.push(message, len);
+                count += 1;
+                None
+            });
+            Ok((count, refused))
+        };
+        self.sent(state, unused);
+        sent
+    }
+
+    /// The end of a send: wakes who waits for it, and drops what the host has copied, with no lock held.
+    #[inline]
+    fn sent(&self, mut state: MutexGuard<'_, GateState<P>>, unused: Vec<P>) {
+        let awaited = state.is_awaited();
+        if !unused.is_empty() {
+            self.gate.wake_senders(&mut state);
+        }
+        drop(state);
+        if awaited {
+            self.gate.wake_receiver();
+        }
+        if !unused.is_empty() {
+            P::release(unused);
+        }
+    }
+
+    /// Waits until a message may have room, or this sender or the receiving end is closed. Returns false when the
+    /// deadline has passed.
+    pub fn wait_for_room(&self, len: usize, deadline: Option<Instant>) -> bool {
+        let ready = |state: &GateState<P>| self.gate.admits(state, len) || !state.copied.is_empty();
+        self.wait_until(deadline, |state| &mut state.without_room, ready)
     }
 
     /// How many messages were sent through the channel so far: a place for [`Self::is_taken`].
@@ -264,7 +356,7 @@ impl<P: Payload> Sender<P> {
 
     /// Whether the host is done with all messages before `position`: it took them, and came back for more.
     pub fn is_taken(&self, position: u64) -> Result<bool, Refused> {
-        if self.gate.lock().taken >= position {
+        if self.gate.lock().acknowledged >= position {
             return Ok(true);
         }
         if self.is_closed() {
@@ -273,14 +365,10 @@ impl<P: Payload> Sender<P> {
         Ok(false)
     }
 
-    /// Waits until [`Self::is_taken`], the deadline, or until `interrupted` says so (see [`Self::wake_all`]).
-    pub fn wait_until_taken(
-        &self,
-        position: u64,
-        deadline: Option<Instant>,
-        interrupted: impl Fn() -> bool,
-    ) -> Result<bool, Refused> {
-        self.wait_until(deadline, |state| interrupted() || state.taken >= position);
+    /// Waits until [`Self::is_taken`], or the deadline.
+    pub fn wait_until_taken(&self, position: u64, deadline: Option<Instant>) -> Result<bool, Refused> {
+        let ready = |state: &GateState<P>| state.acknowledged >= position;
+        self.wait_until(deadline, |state| &mut state.flushing, ready);
         self.is_taken(position)
     }
 
@@ -290,14 +378,23 @@ impl<P: Payload> Sender<P> {
         if !state.wakers.iter().any(|known| known.will_wake(waker)) {
             state.wakers.push(waker.clone());
         }
+        self.gate.attention.store(true, Ordering::Release);
+        self.hurry(&mut state);
     }
 
     /// Waits until `ready`, the end of the channel, or the deadline; false for the last.
-    fn wait_until(&self, deadline: Option<Instant>, ready: impl Fn(&GateState<P>) -> bool) -> bool {
+    fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+        waiting: impl Fn(&mut GateState<P>) -> &mut usize,
+        ready: impl Fn(&GateState<P>) -> bool,
+    ) -> bool {
         let mut state = self.gate.lock();
-        state.blocked += 1;
+        *waiting(&mut state) += 1;
+        self.gate.attention.store(true, Ordering::Release);
         let mut in_time = true;
-        while in_time && !self.gate.closed.load(Ordering::Acquire) && !ready(&state) {
+        while in_time && !self.is_closed() && !ready(&state) {
+            self.hurry(&mut state);
             let now = Instant::now();
             state = match deadline {
                 None => self.gate.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -314,49 +411,103 @@ impl<P: Payload> Sender<P> {
                 }
             };
         }
-        state.blocked -= 1;
+        *waiting(&mut state) -= 1;
         in_time
     }
 
-    /// Makes every blocked sender of the channel look again.
-    pub fn wake_all(&self) {
-        self.gate.wake(&mut self.gate.lock());
+    /// A producer that waits sends no more for now: the receiver need not wait for a batch of messages.
+    fn hurry(&self, state: &mut GateState<P>) {
+        if state.awaited > 0 && !state.queue.is_empty() {
+            state.awaited = 0;
+            self.gate.wake_receiver();
+        }
     }
 
     /// Sends an error whatever the room: the last word of a producer is not refused.
     pub fn fail(&self, error: Error) {
         let mut state = self.gate.lock();
-        if self.gate.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return;
         }
-        state.count += 1;
-        state.sent += 1;
-        let _ = self.queue.send(Message::Error(error));
+        state.push(Message::Error(Box::new(error)), 0);
+        drop(state);
+        self.gate.wake_receiver();
+    }
+
+    /// Closes this sender. Idempotent; to drop it does the same.
+    pub fn close(&self) {
+        let mut state = self.gate.lock();
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.gate.wake_senders(&mut state);
+        drop(state);
+        if self.gate.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.gate.wake_receiver();
+            self.gate.last_sender.cancel();
+        }
     }
 }
 
 impl<P: Payload> Clone for Sender<P> {
+    /// A sender that is closed on its own. That of a closed one is closed.
     fn clone(&self) -> Self {
-        self.gate.senders.fetch_add(1, Ordering::Relaxed);
+        let state = self.gate.lock();
+        let closed = self.was_closed();
+        if !closed {
+            self.gate.senders.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(state);
         Self {
-            queue: self.queue.clone(),
             gate: Arc::clone(&self.gate),
+            closed: AtomicBool::new(closed),
         }
     }
 }
 
 impl<P: Payload> Drop for Sender<P> {
     fn drop(&mut self) {
-        if self.gate.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.gate.last_sender.cancel();
-        }
+        self.close();
     }
 }
 
 /// The push loop's end.
 pub struct Receiver<P: Payload> {
-    queue: crossbeam_channel::Receiver<Message<P>>,
     gate: Arc<Gate<P>>,
+    woken: crossbeam_channel::Receiver<()>,
+    /// Taken from the queue, and not received yet.
+    taken: VecDeque<Message<P>>,
+    /// Messages that were ever handed to the host, and of these the ones that it is done with.
+    delivered: u64,
+    acknowledged: u64,
+    untold: Untold<P>,
+}
+
+/// What was received and the gate does not know yet.
+struct Untold<P> {
+    /// Copied payloads, which keep their room until they are released.
+    copied: Vec<P>,
+    copied_bytes: usize,
+    /// Messages without payload.
+    others: usize,
+}
+
+impl<P> Default for Untold<P> {
+    fn default() -> Self {
+        Self {
+            copied: Vec::new(),
+            copied_bytes: 0,
+            others: 0,
+        }
+    }
+}
+
+/// Why there is no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    Empty,
+    /// All senders are gone.
+    Disconnected,
 }
 
 /// What woke a wait on the channel.
@@ -371,6 +522,10 @@ impl<P: Payload> Receiver<P> {
         self.gate.event_size
     }
 
+    pub(crate) fn capacity(&self) -> usize {
+        self.gate.capacity
+    }
+
     /// Closes the channel from a thread that does not hold the receiver.
     pub fn closer(&self) -> Closer<P> {
         Closer {
@@ -378,93 +533,156 @@ impl<P: Payload> Receiver<P> {
         }
     }
 
+    /// The host came back for more: it is done with what it was handed.
+    pub(crate) fn begin(&mut self) {
+        self.acknowledged = self.delivered;
+        if self.gate.attention.load(Ordering::Acquire) {
+            let gate = Arc::clone(&self.gate);
+            self.tell(&mut gate.lock());
+        }
+    }
+
+    /// A message, which is to be given to [`Self::done`], [`Self::done_with_error`] or [`Self::put_back`].
     #[inline]
-    pub(crate) fn try_recv(&self) -> Result<Message<P>, TryRecvError> {
-        self.queue.try_recv()
+    pub(crate) fn try_recv(&mut self) -> Result<Message<P>, Nothing> {
+        self.taken.pop_front().map_or_else(|| self.take_all(), Ok)
     }
 
-    /// Waits until the channel or the context has something to say, or the deadline.
-    pub(crate) fn wait(&self, context: &Context, deadline: Option<Instant>) -> Wake {
-        let mut select = Select::new();
-        select.recv(&self.queue);
-        select.recv(context.done());
-        match deadline {
-            None => {
-                select.ready();
-                Wake::Ready
+    #[cold]
+    fn take_all(&mut self) -> Result<Message<P>, Nothing> {
+        if self.taken.capacity() > KEPT_MESSAGES {
+            self.taken = VecDeque::new();
+        }
+        // Looked at first: what a sender sent before it was gone is in the queue.
+        let disconnected = self.gate.senders.load(Ordering::Acquire) == 0;
+        let gate = Arc::clone(&self.gate);
+        let mut state = gate.lock();
+        self.tell(&mut state);
+        mem::swap(&mut self.taken, &mut state.queue);
+        state.queued_bytes = 0;
+        state.awaited = 0;
+        drop(state);
+        self.taken.pop_front().ok_or(if disconnected {
+            Nothing::Disconnected
+        } else {
+            Nothing::Empty
+        })
+    }
+
+    /// The payload was copied for the host.
+    #[inline]
+    pub(crate) fn done(&mut self, payload: P) {
+        self.delivered += 1;
+        self.untold.copied_bytes += payload.bytes().len();
+        self.untold.copied.push(payload);
+    }
+
+    pub(crate) fn done_with_error(&mut self) {
+        self.delivered += 1;
+        self.untold.others += 1;
+    }
+
+    /// Puts back what was received last.
+    pub(crate) fn put_back(&mut self, message: Message<P>) {
+        self.taken.push_front(message);
+    }
+
+    pub(crate) fn has_messages(&self) -> bool {
+        !self.taken.is_empty() || !self.gate.lock().queue.is_empty()
+    }
+
+    /// The host gets what there is: tells how far that is, where somebody waits for it, and where nothing is left to
+    /// do, since the host may not come back for a while.
+    pub(crate) fn end(&mut self) {
+        if self.taken.is_empty()
+            || self.untold.copied_bytes >= RELEASE_BYTES
+            || self.gate.attention.load(Ordering::Acquire)
+        {
+            let gate = Arc::clone(&self.gate);
+            let mut state = gate.lock();
+            self.tell(&mut state);
+            let release = state.copied_bytes >= RELEASE_BYTES;
+            drop(state);
+            if release {
+                gate.release();
             }
-            Some(deadline) => match select.ready_deadline(deadline) {
-                Ok(_) => Wake::Ready,
-                Err(_) => Wake::Timeout,
-            },
         }
     }
 
-    /// The host is done with what it was handed: it came back for more.
-    pub(crate) fn acknowledge(&self) {
+    fn tell(&mut self, state: &mut GateState<P>) {
+        let untold = &mut self.untold;
+        let acknowledged = state.acknowledged != self.acknowledged;
+        state.acknowledged = self.acknowledged;
+        state.count -= mem::take(&mut untold.others);
+        state.copied_bytes += mem::take(&mut untold.copied_bytes);
+        state.copied.append(&mut untold.copied);
+        // A sender that went on at the first place would soon wait again.
+        let roomy = state.count - state.copied.len() <= self.gate.capacity / 2
+            && state.bytes - state.copied_bytes <= self.gate.max_bytes / 2;
+        if state.without_room > 0 && roomy || state.flushing > 0 && acknowledged || !state.wakers.is_empty() {
+            self.gate.wake_senders(state);
+        }
+        let waiting = state.without_room > 0 || state.flushing > 0;
+        self.gate.attention.store(waiting, Ordering::Release);
+    }
+
+    /// Waits until `wanted` messages are queued, or fewer and their senders wait, until the last sender is gone, the
+    /// context is cancelled, or the deadline. To be called when there is nothing to receive.
+    pub(crate) fn wait(&self, context: &Context, wanted: usize, deadline: Option<Instant>) -> Wake {
         let mut state = self.gate.lock();
-        if state.taken != state.delivered {
-            state.taken = state.delivered;
-            self.gate.wake(&mut state);
+        let hurried = self.gate.attention.load(Ordering::Acquire) && !state.queue.is_empty();
+        if hurried || state.queue.len() >= wanted || self.gate.senders.load(Ordering::Acquire) == 0 {
+            return Wake::Ready;
         }
+        state.awaited = wanted;
+        drop(state);
+        let mut select = Select::new();
+        let token = select.recv(&self.woken);
+        select.recv(context.done());
+        let ready = match deadline {
+            None => Ok(select.ready()),
+            Some(deadline) => select.ready_deadline(deadline),
+        };
+        if ready == Ok(token) {
+            let _ = self.woken.try_recv();
+        }
+        ready.map_or(Wake::Timeout, |_| Wake::Ready)
     }
 
-    /// Gives back what one batch took from the channel: the room of `others` messages that carried no payload, and
-    /// the copied payloads, which keep theirs until they are released.
-    pub(crate) fn settle(&self, copied: &mut Vec<P>, copied_bytes: usize, others: usize) {
-        if copied.is_empty() && others == 0 {
-            return;
-        }
-        let mut state = self.gate.lock();
-        state.delivered += (copied.len() + others) as u64;
-        self.give_back(state, copied, copied_bytes, others);
-    }
-
-    /// Closes the channel and drops what is queued, and what was `held` back; says how many events that were, and which
-    /// errors.
-    pub(crate) fn discard(&self, held: Option<P>) -> (usize, Vec<Error>) {
-        self.gate.close();
-        let mut bytes = held.as_ref().map_or(0, |payload| payload.bytes().len());
-        let mut dropped: Vec<P> = held.into_iter().collect();
+    /// Closes the channel and drops what is queued; says how many events that were, and which errors.
+    pub(crate) fn discard(&mut self) -> (usize, Vec<Error>) {
+        let gate = Arc::clone(&self.gate);
+        gate.close();
+        let mut state = gate.lock();
+        self.tell(&mut state);
+        self.taken.append(&mut state.queue);
+        state.queued_bytes = 0;
         let mut errors = Vec::new();
-        let mut others = 0;
-        while let Ok(message) = self.queue.try_recv() {
+        let mut count = 0;
+        for message in self.taken.drain(..) {
             match message {
                 Message::Event { payload, .. } => {
-                    bytes += payload.bytes().len();
-                    dropped.push(payload);
+                    count += 1;
+                    state.copied_bytes += payload.bytes().len();
+                    state.copied.push(payload);
                 }
                 Message::Error(error) => {
-                    others += 1;
-                    if !matches!(error, Error::Eof | Error::Timeout) {
-                        errors.push(error);
+                    state.count -= 1;
+                    if !matches!(*error, Error::Eof | Error::Timeout) {
+                        errors.push(*error);
                     }
                 }
             }
         }
-        let count = dropped.len();
-        self.give_back(self.gate.lock(), &mut dropped, bytes, others);
-        self.gate.release();
-        (count, errors)
-    }
-
-    fn give_back(&self, mut state: MutexGuard<'_, GateState<P>>, payloads: &mut Vec<P>, bytes: usize, others: usize) {
-        state.count -= others;
-        state.copied.append(payloads);
-        state.copied_bytes += bytes;
-        let release = state.copied_bytes >= RELEASE_BYTES;
-        self.gate.unreleased.store(!state.copied.is_empty(), Ordering::Release);
-        self.gate.wake(&mut state);
         drop(state);
-        if release {
-            self.gate.release();
-        }
+        gate.release();
+        (count, errors)
     }
 }
 
 impl<P: Payload> Drop for Receiver<P> {
     fn drop(&mut self) {
-        self.discard(None);
+        self.discard();
     }
 }
 

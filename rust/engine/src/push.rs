@@ -1,19 +1,17 @@
 //! The push loop: events that producers send through a channel (`NewPushInstance` of the Go SDK).
 
-use std::mem;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::TryRecvError;
-
 use crate::batch::EventBatch;
-use crate::channel::{Message, Payload, Receiver, Wake};
+use crate::channel::{Message, Nothing, Payload, Receiver, Wake};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::ending::Ending;
 use crate::error::Error;
 
-/// A prompt source whose next event comes within this time is a fast one: handing its events over one by one would hold
-/// it up, because both threads would wait for each other at every event. It is given a moment to gather more.
+/// A source whose next event comes within this time of an empty channel is a fast one: handing over its events one by
+/// one would hold it up, because both threads would wait for each other at every event. It is given a moment to fill
+/// the batch.
 const QUICK: Duration = Duration::from_micros(100);
 const GATHER: Duration = Duration::from_micros(50);
 
@@ -25,19 +23,15 @@ pub fn event_size_mismatch(batch: u32, channel: u32) -> Error {
     ))
 }
 
-/// An event source that waits on a channel, the clock and the context at once.
+/// An event source that waits on a channel, the clock and the context at once. What there is is handed over as soon as
+/// the channel is empty.
 pub struct PushInstance<P: Payload> {
     receiver: Receiver<P>,
     context: Context,
     timeout: Duration,
-    prompt: bool,
     ending: Ending,
-    /// Taken from the channel, but too large for what was left of the batch.
-    held: Option<(P, u64)>,
-    /// Copied into the batch, and not yet given back to the channel.
-    copied: Vec<P>,
-    copied_bytes: usize,
-    errors: usize,
+    /// Whether the source is a fast one.
+    quick: bool,
     /// Called once, when the source ends with events or errors that were not delivered.
     on_dropped: Box<dyn Fn(usize, Vec<Error>) + Send>,
 }
@@ -53,19 +47,10 @@ impl<P: Payload> PushInstance<P> {
             receiver,
             context,
             timeout,
-            prompt: false,
             ending: Ending::default(),
-            held: None,
-            copied: Vec::new(),
-            copied_bytes: 0,
-            errors: 0,
+            quick: false,
             on_dropped: Box::new(on_dropped),
         }
-    }
-
-    /// Hands over what there is as soon as the channel is empty, instead of waiting for a full batch or the clock.
-    pub fn promptly(self) -> Self {
-        Self { prompt: true, ..self }
     }
 
     /// The error that the next call would tell, where there is one.
@@ -75,7 +60,7 @@ impl<P: Payload> PushInstance<P> {
 
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
-        self.receiver.acknowledge();
+        self.receiver.begin();
         self.ending.check()?;
         if batch.event_size() < self.receiver.event_size() {
             return Err(event_size_mismatch(batch.event_size(), self.receiver.event_size()));
@@ -86,7 +71,7 @@ impl<P: Payload> PushInstance<P> {
         let before = batch.len();
         let stop = self.fill(batch).err();
         let added = batch.len() - before;
-        self.settle();
+        self.receiver.end();
         if !matches!(stop, None | Some(Error::Timeout)) {
             self.drop_rest();
         }
@@ -106,68 +91,72 @@ impl<P: Payload> PushInstance<P> {
     fn fill(&mut self, batch: &mut EventBatch) -> Result<(), Error> {
         let before = batch.len();
         let clock = Clock::start(self.timeout);
+        let mut gathered = false;
         loop {
             if self.context.is_cancelled() {
                 return Err(Error::Eof);
             }
-            let message = match self.held.take() {
-                Some((payload, timestamp)) => Ok(Message::Event { payload, timestamp }),
-                None => self.receiver.try_recv(),
-            };
-            match message {
+            match self.receiver.try_recv() {
                 Ok(Message::Event { payload, timestamp }) => {
                     if !batch.fits(payload.bytes().len()) {
-                        self.held = Some((payload, timestamp));
+                        self.receiver.put_back(Message::Event { payload, timestamp });
                         return Ok(());
                     }
                     batch.append(payload.bytes(), timestamp)?;
-                    self.copied_bytes += payload.bytes().len();
-                    self.copied.push(payload);
+                    self.receiver.done(payload);
                     if batch.is_full() {
                         return Ok(());
                     }
                 }
                 Ok(Message::Error(error)) => {
-                    self.errors += 1;
-                    return Err(error);
+                    self.receiver.done_with_error();
+                    return Err(*error);
                 }
-                Err(TryRecvError::Disconnected) => return Err(Error::Eof),
-                Err(TryRecvError::Empty) => {
-                    // A channel smaller than the batch has room again, before its senders are waited for.
-                    self.settle();
-                    if self.prompt && batch.len() > before {
+                Err(Nothing::Disconnected) => return Err(Error::Eof),
+                Err(Nothing::Empty) => {
+                    if batch.len() == before {
+                        self.wait(&clock)?;
+                    } else if self.quick && !gathered {
+                        gathered = true;
+                        self.gather(batch, &clock);
+                    } else {
                         return Ok(());
-                    }
-                    if self.timeout.is_zero() || self.wait(clock.deadline()) == Wake::Timeout {
-                        return Err(Error::Timeout);
                     }
                 }
             }
         }
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Wake {
-        if !self.prompt {
-            return self.receiver.wait(&self.context, deadline);
+    /// Waits for a first event.
+    fn wait(&mut self, clock: &Clock) -> Result<(), Error> {
+        if self.timeout.is_zero() {
+            return Err(Error::Timeout);
         }
         let started = Instant::now();
-        let wake = self.receiver.wait(&self.context, deadline);
-        let now = Instant::now();
-        if wake == Wake::Ready && now - started < QUICK {
-            self.context.wait(Some(now + GATHER));
+        let wake = self.receiver.wait(&self.context, 1, clock.deadline());
+        self.quick = wake == Wake::Ready && started.elapsed() < QUICK;
+        match wake {
+            Wake::Ready => Ok(()),
+            Wake::Timeout => Err(Error::Timeout),
         }
-        wake
     }
 
-    /// Gives back what was taken from the channel since the last time.
-    fn settle(&mut self) {
-        let (bytes, errors) = (mem::take(&mut self.copied_bytes), mem::take(&mut self.errors));
-        self.receiver.settle(&mut self.copied, bytes, errors);
+    /// Waits a moment for as many events as the batch takes, or more: waking this thread costs as much as some hundred
+    /// events.
+    fn gather(&mut self, batch: &EventBatch, clock: &Clock) {
+        if self.timeout.is_zero() {
+            return;
+        }
+        let moment = Instant::now() + GATHER;
+        let end = clock.deadline().map_or(moment, |deadline| deadline.min(moment));
+        let room = batch.batch_size() as usize - batch.len();
+        let wanted = room.max(self.receiver.capacity() / 2);
+        let wake = self.receiver.wait(&self.context, wanted, Some(end));
+        self.quick = wake == Wake::Ready || self.receiver.has_messages();
     }
 
     fn drop_rest(&mut self) {
-        let held = self.held.take().map(|(payload, _)| payload);
-        let (dropped, errors) = self.receiver.discard(held);
+        let (dropped, errors) = self.receiver.discard();
         if dropped > 0 || !errors.is_empty() {
             (self.on_dropped)(dropped, errors);
         }
@@ -178,7 +167,7 @@ impl<P: Payload> PushInstance<P> {
 mod tests {
     use super::*;
     use crate::channel::{Refused, Sender, channel};
-    use crate::event::{HEADER_LEN, NO_TIMESTAMP};
+    use crate::event::NO_TIMESTAMP;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
@@ -193,8 +182,8 @@ mod tests {
         }
     }
 
-    fn send(sender: &Sender<Vec<u8>>, message: Message<Vec<u8>>) -> Result<usize, Refused> {
-        sender.try_send(&mut vec![message])
+    fn send<P: Payload>(sender: &Sender<P>, message: Message<P>) -> Result<(), Refused> {
+        sender.try_send(message).map_err(|(refused, _)| refused)
     }
 
     fn instance(timeout: Duration) -> (Sender<Vec<u8>>, PushInstance<Vec<u8>>, Context) {
@@ -236,9 +225,9 @@ mod tests {
     fn a_timeout_message_ends_the_batch_and_an_error_the_source() {
         let (sender, mut instance, _) = instance(LONG);
         send(&sender, event(b"a")).unwrap();
-        send(&sender, Message::Error(Error::Timeout)).unwrap();
+        send(&sender, Message::Error(Box::new(Error::Timeout))).unwrap();
         send(&sender, event(b"b")).unwrap();
-        send(&sender, Message::Error(Error::text("boom"))).unwrap();
+        send(&sender, Message::Error(Box::new(Error::text("boom")))).unwrap();
         send(&sender, event(b"lost")).unwrap();
         assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
         assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
@@ -288,9 +277,8 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_source_hands_over_what_there_is() {
-        let (sender, instance, _) = instance(LONG);
-        let mut instance = instance.promptly();
+    fn what_there_is_is_handed_over_without_waiting_for_the_clock() {
+        let (sender, mut instance, _) = instance(LONG);
         for round in 1..4 {
             for _ in 0..round {
                 send(&sender, event(b"x")).unwrap();
@@ -355,7 +343,8 @@ mod tests {
             assert_eq!(woken.0.load(Ordering::Relaxed), times);
         };
         is_woken_by(&mut || drop(instance.next_batch(&mut batch(9))));
-        is_woken_by(&mut || sender.wake_all());
+        let other = sender.clone();
+        is_woken_by(&mut || other.close());
         is_woken_by(&mut || instance.close());
     }
 
@@ -369,7 +358,7 @@ mod tests {
             .map(|_| {
                 let mut batch = batch(9);
                 instance.next_batch(&mut batch).unwrap();
-                batch.bytes() - HEADER_LEN
+                batch.get(0).unwrap().1.len()
             })
             .collect();
         assert_eq!(sizes, [10, 2 << 20, 10]);
@@ -387,24 +376,22 @@ mod tests {
                 RELEASED.fetch_add(payloads.len(), Ordering::Relaxed);
             }
         }
-        let message = |len| {
-            vec![Message::Event {
-                payload: Counted(vec![0; len]),
-                timestamp: 0,
-            }]
+        let message = |len| Message::Event {
+            payload: Counted(vec![0; len]),
+            timestamp: 0,
         };
         let (sender, receiver) = channel(3, 100, 1000).unwrap();
         let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_, _| {});
-        assert_eq!(sender.try_send(&mut message(500)), Ok(1), "a larger one passes alone");
-        assert_eq!(sender.try_send(&mut message(0)), Err(Refused::Full));
+        assert_eq!(send(&sender, message(500)), Ok(()), "a larger one passes alone");
+        assert_eq!(send(&sender, message(0)), Err(Refused::Full));
         instance.next_batch(&mut batch(9)).unwrap();
         assert_eq!(RELEASED.load(Ordering::Relaxed), 0, "the host's thread drops nothing");
         for _ in 0..3 {
-            assert_eq!(sender.try_send(&mut message(10)), Ok(1));
+            assert_eq!(send(&sender, message(10)), Ok(()));
         }
         assert_eq!(RELEASED.load(Ordering::Relaxed), 1);
-        assert_eq!(sender.try_send(&mut message(10)), Err(Refused::Full));
-        assert!(!sender.wait_for_room(10, Some(Instant::now()), || false));
+        assert_eq!(send(&sender, message(10)), Err(Refused::Full));
+        assert!(!sender.wait_for_room(10, Some(Instant::now())));
     }
 
     #[test]
@@ -424,7 +411,7 @@ mod tests {
         send(&sender, event(b"a")).unwrap();
         let blocked = sender.clone();
         let waiting = thread::spawn(move || {
-            assert!(blocked.wait_for_room(1, None, || false));
+            assert!(blocked.wait_for_room(1, None));
             send(&blocked, event(b"b"))
         });
         thread::sleep(Duration::from_millis(20));
@@ -467,20 +454,21 @@ mod tests {
                 let (sender, order) = (sender.clone(), Arc::clone(&order));
                 thread::spawn(move || {
                     for action in actions {
-                        let mut messages = match action {
+                        let mut message = match action {
                             Action::Send(mut payload, timestamp) => {
                                 payload.insert(0, number as u8);
-                                vec![Message::Event { payload, timestamp }]
+                                Message::Event { payload, timestamp }
                             }
-                            Action::Timeout => vec![Message::Error(Error::Timeout)],
+                            Action::Timeout => Message::Error(Box::new(Error::Timeout)),
                             Action::Pause => {
                                 thread::sleep(Duration::from_micros(300));
                                 continue;
                             }
                         };
                         let _turn = order.lock().unwrap();
-                        while sender.try_send(&mut messages) == Err(Refused::Full) {
-                            sender.wait_for_room(1, Some(Instant::now() + Duration::from_millis(1)), || false);
+                        while let Err((Refused::Full, refused)) = sender.try_send(message) {
+                            message = refused;
+                            sender.wait_for_room(1, Some(Instant::now() + Duration::from_millis(1)));
                         }
                     }
                 })

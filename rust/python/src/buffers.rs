@@ -6,7 +6,6 @@ use falco_plugin_engine::channel::Payload;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
 
 /// Runs `copy` on the bytes of any buffer. `copy` must only copy: it runs no Python code and keeps the GIL.
@@ -89,18 +88,22 @@ pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy
 }
 
 /// The payload of a message: readable without the GIL, dropped with it.
-pub(crate) struct BytesPayload(PyBackedBytes);
+pub(crate) struct BytesPayload(Py<PyBytes>);
 
 impl From<Bound<'_, PyBytes>> for BytesPayload {
+    #[inline]
     fn from(bytes: Bound<'_, PyBytes>) -> Self {
-        Self(bytes.into())
+        Self(bytes.unbind())
     }
 }
 
 impl Payload for BytesPayload {
     #[inline]
     fn bytes(&self) -> &[u8] {
-        &self.0
+        let object = self.0.as_ptr();
+        // SAFETY: a bytes object neither changes nor moves while there is a reference to it, which `self` holds; so its
+        // size and its bytes can be read without the GIL. Neither call does more than that.
+        unsafe { std::slice::from_raw_parts(ffi::PyBytes_AS_STRING(object).cast(), ffi::Py_SIZE(object) as usize) }
     }
 
     fn release(payloads: Vec<Self>) {

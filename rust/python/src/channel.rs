@@ -1,11 +1,11 @@
 //! `channel`, `Sender`, `Receiver` and `PushEvent`.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use falco_plugin_engine::channel::{self as engine, Message, Payload, Refused};
+use falco_plugin_engine::channel::{self as engine, Message, Refused};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::NO_TIMESTAMP;
 use pyo3::exceptions::{PyBaseException, PySystemExit, PyTypeError, PyValueError};
@@ -17,8 +17,6 @@ use crate::buffers::{BytesPayload, to_bytes};
 use crate::errors::{channel_closed, channel_full, from_python, plugin_error, to_python, with_taken};
 use crate::{context, options, threads};
 
-/// Items of a list that go through the gate together.
-const CHUNK: usize = 128;
 /// What every refused send but the first costs a producer that ignores the refusal, so that it cannot spin inside Falco.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -194,7 +192,8 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Hands the receiving end to the one instance that reads from it.
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<engine::Receiver<BytesPayload>> {
-        lock(&self.engine).take().ok_or_else(|| {
+        let receiver = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
+        receiver.ok_or_else(|| {
             plugin_error(
                 py,
                 "this receiver is read by another PushInstance: make a channel for each",
@@ -220,70 +219,83 @@ type EngineSender = engine::Sender<BytesPayload>;
 /// leaves the block is the source's error.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct Sender {
-    engine: Mutex<Option<Arc<EngineSender>>>,
-    /// Tells a send that waits on this very object, on another thread, that it was closed.
-    closed: AtomicBool,
+    engine: EngineSender,
     refused: AtomicU32,
 }
 
 impl Sender {
     pub(crate) fn new(engine: EngineSender) -> Self {
         Self {
-            engine: Mutex::new(Some(Arc::new(engine))),
-            closed: AtomicBool::new(false),
+            engine,
             refused: AtomicU32::new(0),
         }
     }
 
-    /// The engine's sender, unless this one was closed.
-    pub(crate) fn engine(&self) -> Option<Arc<EngineSender>> {
-        lock(&self.engine).clone()
+    /// The engine's sender, unless the source has ended or this one was closed.
+    pub(crate) fn engine(&self) -> &EngineSender {
+        &self.engine
     }
 
-    /// Sends all messages, waiting for room until the deadline. `sent` counts along.
-    pub(crate) fn send_all(
+    /// Sends a message, waiting for room until the deadline.
+    #[inline]
+    pub(crate) fn send_one(&self, py: Python<'_>, message: Message<BytesPayload>, deadline: Deadline) -> PyResult<()> {
+        match self.engine.try_send(message) {
+            Ok(()) => {
+                threads::step_aside(py);
+                Ok(())
+            }
+            Err((Refused::Closed, _)) => Err(self.refuse(py)),
+            Err((Refused::Full, message)) => self.send_when_there_is_room(py, message, deadline),
+        }
+    }
+
+    #[cold]
+    fn send_when_there_is_room(
         &self,
         py: Python<'_>,
-        messages: &mut Vec<Message<BytesPayload>>,
+        mut message: Message<BytesPayload>,
         deadline: Deadline,
-        sent: &mut usize,
     ) -> PyResult<()> {
-        while let Some(first) = messages.first() {
-            let len = match first {
-                Message::Event { payload, .. } => payload.bytes().len(),
-                Message::Error(_) => 0,
-            };
-            // The lock is not held while waiting, and never while Python code runs.
-            let (result, sender) = {
-                let sender = lock(&self.engine);
-                let Some(sender) = &*sender else {
-                    drop(sender);
-                    return Err(self.refuse(py));
-                };
-                let result = sender.try_send(messages);
-                let waits = result == Err(Refused::Full) || !messages.is_empty();
-                (result, waits.then(|| Arc::clone(sender)))
-            };
-            match result {
-                Ok(count) => *sent += count,
-                Err(Refused::Closed) => return Err(self.refuse(py)),
-                Err(Refused::Full) => {}
-            }
-            let Some(sender) = sender else { break };
+        loop {
+            let len = message.payload_len();
             let room = context::wait_with_signals(py, deadline.moment(), |slice| {
-                sender
-                    .wait_for_room(len, slice, || self.closed.load(Ordering::Acquire))
-                    .then_some(())
+                self.engine.wait_for_room(len, slice).then_some(())
             })?;
-            if self.closed.load(Ordering::Acquire) {
+            if self.engine.is_closed() {
                 return Err(channel_closed(py));
             }
-            if room.is_none() {
-                return Err(channel_full(py));
+            match self.engine.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err((Refused::Closed, _)) => return Err(self.refuse(py)),
+                Err((Refused::Full, _)) if room.is_none() => return Err(channel_full(py)),
+                Err((Refused::Full, refused)) => message = refused,
             }
         }
-        threads::step_aside(py);
-        Ok(())
+    }
+
+    /// Sends the items of a list that are `bytes`, from `sent` on, as far as they go. They run no Python code, so they
+    /// all go through the channel's gate at once.
+    fn send_run(&self, list: &Bound<'_, PyList>, sent: &mut usize, deadline: Deadline) -> PyResult<()> {
+        let py = list.py();
+        loop {
+            let messages = (*sent..list.len()).map_while(|index| {
+                let bytes = list.get_item(index).ok()?.cast_into_exact::<PyBytes>().ok()?;
+                self.engine.check(bytes.as_bytes().len()).ok()?;
+                Some(Message::Event {
+                    payload: bytes.into(),
+                    timestamp: NO_TIMESTAMP,
+                })
+            });
+            let (count, refused) = match self.engine.try_send_all(messages) {
+                Ok(done) => done,
+                Err(_) => return Err(self.refuse(py)),
+            };
+            *sent += count;
+            threads::step_aside(py);
+            let Some(message) = refused else { return Ok(()) };
+            self.send_when_there_is_room(py, message, deadline)?;
+            *sent += 1;
+        }
     }
 
     fn refuse(&self, py: Python<'_>) -> PyErr {
@@ -306,36 +318,36 @@ impl Sender {
         timestamp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Message<BytesPayload>> {
         let py = item.py();
+        // What most items are, first.
+        if let (Ok(bytes), None) = (item.cast_exact::<PyBytes>(), timestamp) {
+            return self.event(bytes.clone(), NO_TIMESTAMP);
+        }
         if let Ok(event) = item.cast_exact::<PushEvent>()
             && let Some(error) = &event.get().error
         {
-            return Ok(Message::Error(from_python(
-                py,
-                PyErr::from_value(error.bind(py).clone().into_any()),
-            )));
+            let error = PyErr::from_value(error.bind(py).clone().into_any());
+            return Ok(Message::Error(Box::new(from_python(py, error))));
         }
         let item = Item::new(item, timestamp)?;
-        let data = to_bytes(&item.data)?;
-        if let Some(sender) = &*lock(&self.engine) {
-            sender
-                .check(data.as_bytes().len())
-                .map_err(|error| to_python(py, error))?;
-        }
+        self.event(to_bytes(&item.data)?, item.timestamp.unwrap_or(NO_TIMESTAMP))
+    }
+
+    #[inline]
+    fn event(&self, data: Bound<'_, PyBytes>, timestamp: u64) -> PyResult<Message<BytesPayload>> {
+        self.engine
+            .check(data.as_bytes().len())
+            .map_err(|error| to_python(data.py(), error))?;
         Ok(Message::Event {
             payload: data.into(),
-            timestamp: item.timestamp.unwrap_or(NO_TIMESTAMP),
+            timestamp,
         })
     }
 
     pub(crate) fn close_with(&self, error: Option<Error>) {
-        let Some(sender) = lock(&self.engine).take() else {
-            return;
-        };
         if let Some(error) = error {
-            sender.fail(error);
+            self.engine.fail(error);
         }
-        self.closed.store(true, Ordering::Release);
-        sender.wake_all();
+        self.engine.close();
     }
 }
 
@@ -367,16 +379,16 @@ impl Sender {
     ///     ChannelClosedError: this sender was closed.
     #[getter]
     fn event_size(&self, py: Python<'_>) -> PyResult<u32> {
-        lock(&self.engine)
-            .as_ref()
-            .map(|sender| sender.event_size())
-            .ok_or_else(|| channel_closed(py))
+        if self.engine.was_closed() {
+            return Err(channel_closed(py));
+        }
+        Ok(self.engine.event_size())
     }
 
     /// Whether this sender was closed, or the source has ended.
     #[getter]
     fn closed(&self) -> bool {
-        lock(&self.engine).as_ref().is_none_or(|sender| sender.is_closed())
+        self.engine.is_closed()
     }
 
     /// Sends one event, or the error of a ``PushEvent``; waits while the channel is full, with the GIL free.
@@ -400,8 +412,8 @@ impl Sender {
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let deadline = Deadline::new(timeout)?;
-        let mut message = vec![self.message(item, timestamp)?];
-        self.send_all(item.py(), &mut message, deadline, &mut 0)
+        let message = self.message(item, timestamp)?;
+        self.send_one(item.py(), message, deadline)
     }
 
     /// Sends events, faster than one by one. Of an iterator no item is consumed before the one in front was sent.
@@ -419,28 +431,21 @@ impl Sender {
     fn send_many(&self, items: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         let py = items.py();
         let deadline = Deadline::new(timeout)?;
-        // Of an iterator no item is consumed before the one in front of it was sent.
-        let chunk = if items.is_exact_instance_of::<PyList>() || items.is_exact_instance_of::<PyTuple>() {
-            CHUNK
-        } else {
-            1
-        };
         let mut sent = 0;
-        let mut messages = Vec::with_capacity(chunk);
         let mut run = || {
-            for item in items.try_iter()? {
-                match item.and_then(|item| self.message(&item, None)) {
-                    Ok(message) => messages.push(message),
-                    Err(error) => {
-                        self.send_all(py, &mut messages, deadline, &mut sent)?;
-                        return Err(error);
-                    }
-                }
-                if messages.len() == chunk {
-                    self.send_all(py, &mut messages, deadline, &mut sent)?;
+            if let Ok(list) = items.cast_exact::<PyList>() {
+                loop {
+                    self.send_run(list, &mut sent, deadline)?;
+                    let Ok(item) = list.get_item(sent) else { return Ok(()) };
+                    self.send_one(py, self.message(&item, None)?, deadline)?;
+                    sent += 1;
                 }
             }
-            self.send_all(py, &mut messages, deadline, &mut sent)
+            for item in items.try_iter()? {
+                self.send_one(py, self.message(&item?, None)?, deadline)?;
+                sent += 1;
+            }
+            Ok(())
         };
         match run() {
             Ok(()) => Ok(sent),
@@ -464,12 +469,12 @@ impl Sender {
     #[pyo3(signature = (timeout = None))]
     fn flush(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let deadline = Deadline::new(timeout)?;
-        let sender = self.engine().ok_or_else(|| channel_closed(py))?;
-        let position = sender.position();
-        let closed = || self.closed.load(Ordering::Acquire);
+        if self.engine.was_closed() {
+            return Err(channel_closed(py));
+        }
+        let position = self.engine.position();
         let taken = context::wait_with_signals(py, deadline.moment(), |slice| {
-            match sender.wait_until_taken(position, slice, closed) {
-                Ok(false) if closed() => Some(Err(Refused::Closed)),
+            match self.engine.wait_until_taken(position, slice) {
                 Ok(false) => None,
                 decided => Some(decided),
             }
@@ -483,10 +488,11 @@ impl Sender {
     ///     ChannelClosedError: this sender was closed.
     #[pyo3(name = "clone")]
     fn clone_sender(&self, py: Python<'_>) -> PyResult<Self> {
-        lock(&self.engine)
-            .as_ref()
-            .map(|sender| Self::new(EngineSender::clone(sender)))
-            .ok_or_else(|| channel_closed(py))
+        let clone = self.engine.clone();
+        if clone.was_closed() {
+            return Err(channel_closed(py));
+        }
+        Ok(Self::new(clone))
     }
 
     /// Closes this sender; the source ends with the last one. Idempotent.
@@ -524,9 +530,4 @@ impl Sender {
         self.close_with(error);
         Ok(())
     }
-}
-
-/// None of these locks is held while Python code runs, and none while the GIL is waited for.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

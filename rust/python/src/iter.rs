@@ -98,7 +98,7 @@ impl IterInstance {
             ),
         )?;
         let engine = context.get().engine.clone();
-        let push = PushInstance::build(py, receiver, context, timeout, callbacks, memory, true)?;
+        let push = PushInstance::build(py, receiver, context, timeout, callbacks, memory)?;
         Ok(PyClassInitializer::from(push).add_subclass(Self { context: engine }))
     }
 }
@@ -125,7 +125,6 @@ impl Drop for IterInstance {
 pub(crate) fn send_each<'py>(sender: &Bound<'py, Sender>, items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = sender.py();
     let sender = sender.get();
-    let mut message = Vec::with_capacity(1);
     // Not asked for its iterator: that may begin anew.
     for item in items.cast::<PyIterator>()? {
         let item = item?;
@@ -133,19 +132,17 @@ pub(crate) fn send_each<'py>(sender: &Bound<'py, Sender>, items: &Bound<'py, PyA
             return Ok(PyBool::new(py, true).to_owned().into_any());
         }
         match sender.message(&item, None) {
-            Ok(ready) => message.push(ready),
+            Ok(message) => sender.send_one(py, message, Deadline::Never)?,
             Err(refused) => return Ok(refused.into_value(py).into_bound(py).into_any()),
         }
-        sender.send_all(py, &mut message, Deadline::Never, &mut 0)?;
     }
     Ok(py.None().into_bound(py))
 }
 
 /// How many items were sent through the channel so far. Not public.
 #[pyfunction]
-pub(crate) fn position(sender: &Bound<'_, Sender>) -> PyResult<u64> {
-    let engine = sender.get().engine().ok_or_else(|| channel_closed(sender.py()))?;
-    Ok(engine.position())
+pub(crate) fn position(sender: &Bound<'_, Sender>) -> u64 {
+    sender.get().engine().position()
 }
 
 /// Closes a sender with the source's error; one that comes before the first event is told as one of ``open``. Not public.
@@ -153,7 +150,7 @@ pub(crate) fn position(sender: &Bound<'_, Sender>) -> PyResult<u64> {
 pub(crate) fn fail(sender: &Bound<'_, Sender>, error: &Bound<'_, PyBaseException>) {
     let sender = sender.get();
     let raised = PyErr::from_value(error.clone().into_any());
-    let first = sender.engine().is_none_or(|engine| engine.position() == 0);
+    let first = sender.engine().position() == 0;
     sender.close_with(Some(Error::Source(Box::new(Raised {
         error: raised,
         opening: first,
@@ -189,12 +186,12 @@ impl AsyncSender {
         py: Python<'_>,
         mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
     ) -> PyResult<bool> {
-        let engine = self.sender.get().engine().ok_or_else(|| channel_closed(py))?;
-        let mut done = attempt(&engine);
+        let engine = self.sender.get().engine();
+        let mut done = attempt(engine);
         if done == Ok(false) {
             engine.register(&self.waker);
             // What changed in between woke nobody.
-            done = attempt(&engine);
+            done = attempt(engine);
         }
         done.map_err(|_| channel_closed(py))
     }
@@ -226,11 +223,12 @@ impl AsyncSender {
     /// Whether the item was sent; not where the channel is full.
     fn try_send(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = item.py();
-        let mut message = vec![self.sender.get().message(item, None)?];
-        let sent = self.attempt(py, |engine| match engine.try_send(&mut message) {
-            Ok(_) => Ok(true),
-            Err(Refused::Full) => Ok(false),
-            Err(Refused::Closed) => Err(Refused::Closed),
+        let mut message = Some(self.sender.get().message(item, None)?);
+        let sent = self.attempt(py, |engine| {
+            engine.try_send_all(message.take()).map(|(_, refused)| {
+                message = refused;
+                message.is_none()
+            })
         });
         threads::step_aside(py);
         sent

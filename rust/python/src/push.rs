@@ -24,13 +24,13 @@ use crate::{log, options};
 
 /// An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
 ///
-/// The event size is the channel's.
+/// What there is is delivered at once. The event size is the channel's.
 ///
 /// Args:
 ///     receiver: the receiving end of a channel; one instance reads from it.
 ///     context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
-///     timeout: seconds or a ``timedelta`` after which a batch is delivered as it is (``WithInstanceTimeout``); 0 takes
-///         what is there.
+///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most (``WithInstanceTimeout``); 0
+///         takes what is there.
 ///     close: is called once when the source is closed, after context and channel (``WithInstanceClose``).
 ///     batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
 ///     progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
@@ -51,7 +51,6 @@ pub(crate) struct PushInstance {
 }
 
 impl PushInstance {
-    /// `prompt`: what there is is handed over as soon as the channel is empty.
     pub(crate) fn build(
         py: Python<'_>,
         receiver: EngineReceiver<BytesPayload>,
@@ -59,14 +58,10 @@ impl PushInstance {
         timeout: Duration,
         callbacks: Callbacks,
         memory: EngineBatch,
-        prompt: bool,
     ) -> PyResult<Self> {
         let closer = receiver.closer();
         let event_size = receiver.event_size();
-        let mut engine = engine::PushInstance::new(receiver, context.get().engine.clone(), timeout, log_dropped);
-        if prompt {
-            engine = engine.promptly();
-        }
+        let engine = engine::PushInstance::new(receiver, context.get().engine.clone(), timeout, log_dropped);
         Ok(Self {
             engine: Mutex::new(engine),
             closer,
@@ -154,7 +149,7 @@ impl PushInstance {
         let context = Context::for_instance(py, context.as_ref())?;
         let receiver = receiver.get().take(py)?;
         let memory = EngineBatch::new(batch_size, receiver.event_size()).map_err(|error| to_python(py, error))?;
-        Self::build(py, receiver, context, timeout, callbacks, memory, false)
+        Self::build(py, receiver, context, timeout, callbacks, memory)
     }
 
     /// The instance's context, cancelled when it is closed.
@@ -200,7 +195,10 @@ impl PushInstance {
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         let py = batch.py();
         fill_batch(batch, |memory| {
-            py.detach(|| self.fill(memory).unwrap_or_else(|| Err(already_running(&self.context))))
+            py.detach(|| {
+                self.fill(memory)
+                    .unwrap_or_else(|| Err(already_running(&self.context.get().engine)))
+            })
         })
     }
 
