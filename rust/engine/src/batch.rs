@@ -7,8 +7,12 @@ use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP,
 pub const DEFAULT_BATCH_SIZE: u32 = 128;
 /// A batch takes no further event once it holds this many bytes: a larger one leaves the cache.
 pub const SOFT_BYTES: usize = 1 << 20;
-/// Memory beyond this is given back when the batch is cleared.
+/// Memory beyond this is given back once this many batches in a row had no use for most of it. At once would be too
+/// early: fresh memory costs more than the copy into it.
 const KEPT_BYTES: usize = 2 * SOFT_BYTES;
+const CACHE_LINE: usize = 64;
+const ALIGNED_FROM: usize = 4096;
+const BATCHES_BEFORE_GIVING_BACK: u32 = 64;
 
 /// A batch of events (`sdk.EventWriters` of the Go SDK).
 ///
@@ -22,8 +26,12 @@ pub struct EventBatch {
     starts: Vec<usize>,
     /// Where the finished events end.
     end: usize,
+    /// Where the event that is being written begins.
+    start: usize,
     batch_size: u32,
     event_size: u32,
+    /// Batches in a row that left most of the memory unused.
+    small_in_a_row: u32,
 }
 
 impl Default for EventBatch {
@@ -33,8 +41,10 @@ impl Default for EventBatch {
             memory: Vec::new(),
             starts: Vec::new(),
             end: 0,
+            start: 0,
             batch_size: 0,
             event_size: 0,
+            small_in_a_row: 0,
         }
     }
 }
@@ -110,19 +120,26 @@ impl EventBatch {
         if payload.len() > self.event_size as usize {
             return Err(self.too_large(payload.len()));
         }
-        self.memory.truncate(self.end);
+        self.place(payload.len());
         self.memory.extend_from_slice(&header(timestamp, payload.len() as u32));
         self.memory.extend_from_slice(payload);
         self.finish();
         Ok(())
     }
 
-    /// Removes all events and gives back what a burst took.
+    /// Removes all events, and gives back what a burst took when it is over.
     pub fn clear(&mut self) {
+        let (used, held) = (self.end, self.memory.capacity());
         self.memory.clear();
         self.starts.clear();
         self.end = 0;
-        if self.memory.capacity() > KEPT_BYTES {
+        if held <= KEPT_BYTES || used > held / 4 {
+            self.small_in_a_row = 0;
+            return;
+        }
+        self.small_in_a_row += 1;
+        if self.small_in_a_row == BATCHES_BEFORE_GIVING_BACK {
+            self.small_in_a_row = 0;
             self.memory.shrink_to(SOFT_BYTES);
         }
     }
@@ -140,14 +157,33 @@ impl EventBatch {
     /// Begins an event at the end of the finished ones, dropping one that was not finished.
     #[inline]
     fn begin(&mut self) {
-        self.memory.truncate(self.end);
+        self.place(0);
         self.memory.extend_from_slice(&header(NO_TIMESTAMP, 0));
     }
 
     #[inline]
     fn finish(&mut self) {
-        self.starts.push(self.end);
+        self.starts.push(self.start);
         self.end = self.memory.len();
+    }
+
+    /// Finds the place of the next event, dropping one that was not finished.
+    #[inline]
+    fn place(&mut self, payload_len: usize) {
+        self.memory.truncate(self.end);
+        self.start = self.end;
+        if payload_len >= ALIGNED_FROM {
+            self.align(payload_len);
+        }
+    }
+
+    /// Leaves out some bytes, so that the payload begins with a cache line.
+    #[cold]
+    fn align(&mut self, payload_len: usize) {
+        self.memory.reserve(CACHE_LINE + HEADER_LEN + payload_len);
+        let payload = self.memory.as_ptr() as usize + self.end + HEADER_LEN;
+        self.start = self.end + (payload.wrapping_neg() & (CACHE_LINE - 1));
+        self.memory.resize(self.start, 0);
     }
 
     fn too_large(&self, size: usize) -> Error {
@@ -168,11 +204,11 @@ pub fn check_event_size(event_size: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes one event at the end of a batch, in as many writes as wanted (`sdk.EventWriter` of the Go SDK).
+/// Writes events at the end of a batch, each in as many writes as wanted (`sdk.EventWriter` of the Go SDK).
 ///
-/// It owns the batch while it writes, so that it can be lent to where a borrow cannot go; `finish` and `discard`
-/// give the batch back.
-#[derive(Debug, Default)]
+/// It owns the batch while it writes, so that it can be lent to where a borrow cannot go. `begin` comes before each
+/// event, `finish` or `discard` after it.
+#[derive(Debug)]
 pub struct EventWriter {
     batch: EventBatch,
     timestamp: Option<u64>,
@@ -180,10 +216,7 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Begins an event; the batch must not be full.
-    #[inline]
-    pub fn begin(mut batch: EventBatch) -> Self {
-        batch.begin();
+    pub fn new(batch: EventBatch) -> Self {
         Self {
             batch,
             timestamp: None,
@@ -191,10 +224,32 @@ impl EventWriter {
         }
     }
 
+    /// Gives the batch back, without an event that was not finished.
+    pub fn into_batch(mut self) -> EventBatch {
+        self.discard();
+        self.batch
+    }
+
+    pub fn batch(&self) -> &EventBatch {
+        &self.batch
+    }
+
+    /// Begins an event; the batch must not be full.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.batch.begin();
+        self.timestamp = None;
+        self.refused = false;
+    }
+
     /// Adds to the payload. Where the event becomes too large, nothing of it is kept.
     #[inline]
     pub fn write(&mut self, data: &[u8]) -> Result<usize, Error> {
         self.check(data.len())?;
+        if data.len() >= ALIGNED_FROM && self.is_empty() {
+            self.batch.place(data.len());
+            self.batch.memory.extend_from_slice(&header(NO_TIMESTAMP, 0));
+        }
         self.batch.memory.extend_from_slice(data);
         self.refused = false;
         Ok(data.len())
@@ -204,7 +259,7 @@ impl EventWriter {
     pub fn check(&mut self, len: usize) -> Result<(), Error> {
         let size = self.len() + len;
         if size > self.batch.event_size as usize {
-            self.batch.memory.truncate(self.batch.end + HEADER_LEN);
+            self.batch.memory.truncate(self.batch.start + HEADER_LEN);
             self.refused = true;
             return Err(self.batch.too_large(size));
         }
@@ -213,7 +268,7 @@ impl EventWriter {
 
     /// Bytes written so far.
     pub fn len(&self) -> usize {
-        self.batch.memory.len().saturating_sub(self.batch.end + HEADER_LEN)
+        self.batch.memory.len().saturating_sub(self.batch.start + HEADER_LEN)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -230,23 +285,22 @@ impl EventWriter {
 
     /// Adds the event to the batch. An event that was refused as too large and not written anew is dropped.
     #[inline]
-    pub fn finish(mut self) -> (EventBatch, Written) {
+    pub fn finish(&mut self) -> Written {
         if self.refused {
-            return (self.discard(), Written::Nothing);
+            self.discard();
+            return Written::Nothing;
         }
         let len = self.len();
-        let start = self.batch.end;
+        let start = self.batch.start;
         self.batch.memory[start..start + HEADER_LEN]
             .copy_from_slice(&header(self.timestamp.unwrap_or(NO_TIMESTAMP), len as u32));
         self.batch.finish();
-        let written = if len == 0 { Written::Empty } else { Written::Event };
-        (self.batch, written)
+        if len == 0 { Written::Empty } else { Written::Event }
     }
 
     /// Drops the event.
-    pub fn discard(mut self) -> EventBatch {
+    pub fn discard(&mut self) {
         self.batch.memory.truncate(self.batch.end);
-        self.batch
     }
 }
 
@@ -290,11 +344,13 @@ mod tests {
 
         #[test]
         fn writes_of_one_event_are_joined(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..8)) {
-            let mut writer = EventWriter::begin(EventBatch::new(2, 1000).unwrap());
+            let mut writer = EventWriter::new(EventBatch::new(2, 1000).unwrap());
+            writer.begin();
             for part in &parts {
                 prop_assert_eq!(writer.write(part).unwrap(), part.len());
             }
-            let (batch, _) = writer.finish();
+            writer.finish();
+            let batch = writer.into_batch();
             prop_assert_eq!(batch.get(0).unwrap().1, &parts.concat()[..]);
         }
     }
@@ -303,7 +359,8 @@ mod tests {
     fn nothing_of_a_too_large_event_is_kept() {
         let mut batch = EventBatch::new(4, 10).unwrap();
         batch.append(b"before", 1).unwrap();
-        let mut writer = EventWriter::begin(batch);
+        let mut writer = EventWriter::new(batch);
+        writer.begin();
         writer.write(b"12345678").unwrap();
         assert!(matches!(
             writer.write(b"90A"),
@@ -312,13 +369,12 @@ mod tests {
                 event_size: 10
             })
         ));
-        let (batch, written) = writer.finish();
-        assert_eq!((batch.len(), written), (1, Written::Nothing));
-        let mut writer = EventWriter::begin(batch);
+        assert_eq!((writer.finish(), writer.batch().len()), (Written::Nothing, 1));
+        writer.begin();
         writer.write(&[0; 11]).unwrap_err();
         writer.write(b"short").unwrap();
-        let (batch, written) = writer.finish();
-        assert_eq!(written, Written::Event);
+        assert_eq!(writer.finish(), Written::Event);
+        let batch = writer.into_batch();
         assert_eq!(batch.get(0), Some((1, &b"before"[..])));
         assert_eq!(batch.get(1), Some((NO_TIMESTAMP, &b"short"[..])));
     }
@@ -335,10 +391,17 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_given_back() {
+    fn a_burst_is_given_back_when_it_is_over() {
         let mut batch = EventBatch::new(128, 64 << 20).unwrap();
-        batch.append(&vec![0; 32 << 20], 0).unwrap();
-        batch.clear();
+        for _ in 0..2 * BATCHES_BEFORE_GIVING_BACK {
+            batch.append(&vec![0; 32 << 20], 0).unwrap();
+            batch.clear();
+            assert!(batch.memory.capacity() >= 32 << 20);
+        }
+        for _ in 0..BATCHES_BEFORE_GIVING_BACK {
+            batch.append(b"small", 0).unwrap();
+            batch.clear();
+        }
         assert!(batch.memory.capacity() <= KEPT_BYTES);
     }
 

@@ -1,5 +1,7 @@
 //! `EventBatch` and `EventWriter`.
 
+use std::sync::{Mutex, PoisonError};
+
 use falco_plugin_engine::batch as engine;
 use falco_plugin_engine::event::{MAX_EVENT_SIZE, NO_TIMESTAMP};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
@@ -9,7 +11,8 @@ use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 use crate::buffers::{with_bytes, with_reserved};
 use crate::channel::PushEvent;
 use crate::errors::{plugin_error, to_python, with_taken};
-use crate::{options, threads};
+use crate::options;
+use crate::threads::{Lent, Unusable};
 
 pub(crate) fn batch_size(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     options::integer("batch_size", value, 1, u64::from(u32::MAX)).map(|size| size as u32)
@@ -65,10 +68,10 @@ impl EventBatch {
     /// Takes the memory away, from an open writer too, whose event is dropped.
     pub(crate) fn take(&mut self, py: Python<'_>) -> PyResult<engine::EventBatch> {
         if let Some(writer) = self.writer.take() {
-            let writer = writer.bind(py).borrow_mut().return_lent();
-            return writer
-                .map(engine::EventWriter::discard)
-                .ok_or_else(|| plugin_error(py, "the batch's writer was taken away"));
+            return match writer.get().take_back() {
+                Some(writer) => Ok(writer.into_batch()),
+                None => Err(plugin_error(py, "the batch's writer was taken away")),
+            };
         }
         self.memory.take().ok_or_else(|| self.elsewhere(py))
     }
@@ -155,11 +158,14 @@ impl EventBatch {
         let result = (|| {
             let is_full = || Ok::<_, PyErr>(slf.borrow_mut().memory(py)?.is_full());
             if let Ok(list) = items.cast_exact::<PyList>() {
-                while taken < list.len() && !is_full()? {
+                loop {
+                    append_run(slf, list, &mut taken)?;
+                    if taken >= list.len() || is_full()? {
+                        return Ok(());
+                    }
                     append(slf, &list.get_item(taken)?, None)?;
                     taken += 1;
                 }
-                return Ok(());
             }
             let mut items = items.try_iter()?;
             while !is_full()? {
@@ -229,6 +235,26 @@ impl EventBatch {
             len.map_or_else(|| "in use elsewhere".to_owned(), |len| format!("events={len}")),
         )
     }
+}
+
+/// Appends the items from `taken` on that are `bytes`, as far as they go. They run no Python code, so the batch is
+/// borrowed once for all of them.
+fn append_run(batch: &Bound<'_, EventBatch>, list: &Bound<'_, PyList>, taken: &mut usize) -> PyResult<()> {
+    let py = batch.py();
+    let mut batch = batch.try_borrow_mut()?;
+    let memory = batch.memory(py)?;
+    while *taken < list.len() {
+        let item = list.get_item(*taken)?;
+        let Ok(bytes) = item.cast_exact::<PyBytes>() else { break };
+        if memory.is_full() {
+            break;
+        }
+        memory
+            .append(bytes.as_bytes(), NO_TIMESTAMP)
+            .map_err(|error| to_python(py, error))?;
+        *taken += 1;
+    }
+    Ok(())
 }
 
 #[inline]
@@ -308,52 +334,60 @@ impl<'py> Item<'py> {
 ///
 /// Works only during the call that it was given to, and on its thread; elsewhere every use raises ``PluginError``.
 /// ``len()`` is the bytes written so far.
-#[pyclass(module = "falco_plugin.source")]
+#[pyclass(frozen, module = "falco_plugin.source")]
 pub(crate) struct EventWriter {
-    lent: Option<engine::EventWriter>,
-    thread: usize,
+    lent: Lent<Writing>,
     /// Reused from event to event, unless a view of it is still held.
-    reserved: Option<Py<PyByteArray>>,
-    reserved_len: Option<usize>,
+    memory: Mutex<Option<Py<PyByteArray>>>,
+}
+
+struct Writing {
+    writer: Box<engine::EventWriter>,
+    /// Bytes that were reserved and not committed yet.
+    reserved: Option<usize>,
 }
 
 impl EventWriter {
     pub(crate) fn idle() -> Self {
         Self {
-            lent: None,
-            thread: 0,
-            reserved: None,
-            reserved_len: None,
+            lent: Lent::nothing(),
+            memory: Mutex::new(None),
         }
     }
 
+    /// Lends the engine's writer for one event; gives it back where another is lent already.
     #[inline]
-    pub(crate) fn lend(&mut self, writer: engine::EventWriter) {
-        self.lent = Some(writer);
-        self.thread = threads::current();
-        self.reserved_len = None;
+    pub(crate) fn lend(&self, writer: Box<engine::EventWriter>) -> Result<(), Box<engine::EventWriter>> {
+        let writing = Writing { writer, reserved: None };
+        self.lent.lend(writing).map_err(|writing| writing.writer)
     }
 
     #[inline]
-    pub(crate) fn return_lent(&mut self) -> Option<engine::EventWriter> {
-        self.lent.take()
+    pub(crate) fn take_back(&self) -> Option<Box<engine::EventWriter>> {
+        self.lent.take_back().map(|writing| writing.writer)
     }
 
     #[inline]
-    fn active(&mut self, py: Python<'_>) -> PyResult<&mut engine::EventWriter> {
-        let thread = self.thread;
-        match &mut self.lent {
-            Some(writer) if thread == threads::current() => Ok(writer),
-            Some(_) => Err(plugin_error(
+    fn with<R>(&self, py: Python<'_>, code: impl FnOnce(&mut Writing) -> R) -> PyResult<R> {
+        self.lent.with(code).map_err(|unusable| {
+            plugin_error(
                 py,
-                "an EventWriter works only on the thread that it was given to; to send from other threads use \
-                 source.channel()",
-            )),
-            None => Err(plugin_error(
-                py,
-                "an EventWriter works only during the call that it was given to; do not keep it",
-            )),
-        }
+                match unusable {
+                    Unusable::NotLent => {
+                        "an EventWriter works only during the call that it was given to; do not keep it"
+                    }
+                    Unusable::OtherThread => {
+                        "an EventWriter works only on the thread that it was given to; to send from other threads use \
+                         source.channel()"
+                    }
+                },
+            )
+        })
+    }
+
+    fn write_bytes(&self, py: Python<'_>, data: &[u8]) -> PyResult<usize> {
+        self.with(py, |writing| writing.writer.write(data))?
+            .map_err(|error| to_python(py, error))
     }
 }
 
@@ -368,10 +402,8 @@ impl EventWriter {
     ///     EventTooLargeError: the payload would be larger than the event size; nothing of the event is kept.
     ///     TypeError: the data is no buffer.
     #[pyo3(signature = (data, /))]
-    fn write(&mut self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let py = data.py();
-        let writer = self.active(py)?;
-        with_bytes(data, |data| writer.write(data))?.map_err(|error| to_python(py, error))
+    fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        with_bytes(data, |bytes| self.write_bytes(data.py(), bytes))?
     }
 
     /// Memory to fill in place, such as with ``readinto``; :meth:`commit` then adds it to the payload.
@@ -385,20 +417,22 @@ impl EventWriter {
     ///     EventTooLargeError: the payload would be larger than the event size.
     ///     ValueError: the size is negative or too large.
     #[pyo3(signature = (size, /))]
-    fn reserve<'py>(slf: &Bound<'py, Self>, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn reserve<'py>(&self, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = size.py();
         let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
-        let mut this = slf.try_borrow_mut()?;
-        this.active(py)?.check(size).map_err(|error| to_python(py, error))?;
-        let memory = match &this.reserved {
-            Some(memory) if memory.bind(py).len() >= size && !is_viewed(memory.bind(py)) => memory.bind(py).clone(),
+        self.with(py, |writing| writing.writer.check(size))?
+            .map_err(|error| to_python(py, error))?;
+        let kept = self.reserved_memory().as_ref().map(|memory| memory.clone_ref(py));
+        let memory = match kept.map(|memory| memory.into_bound(py)) {
+            Some(memory) if memory.len() >= size && !is_viewed(&memory) => memory,
             _ => {
                 let memory = PyByteArray::new_with(py, size, |_| Ok(()))?;
-                this.reserved = Some(memory.clone().unbind());
+                let old = self.reserved_memory().replace(memory.clone().unbind());
+                drop(old);
                 memory
             }
         };
-        this.reserved_len = Some(size);
+        self.with(py, |writing| writing.reserved = Some(size))?;
         PyMemoryView::from(memory.as_any())?.get_item(PySlice::new(py, 0, size as isize, 1))
     }
 
@@ -414,12 +448,12 @@ impl EventWriter {
     ///     PluginError: nothing is reserved.
     ///     ValueError: the size is negative, or more than was reserved.
     #[pyo3(signature = (size, /))]
-    fn commit(slf: &Bound<'_, Self>, size: &Bound<'_, PyAny>) -> PyResult<usize> {
+    fn commit(&self, size: &Bound<'_, PyAny>) -> PyResult<usize> {
         let py = size.py();
         let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
-        let mut this = slf.try_borrow_mut()?;
-        this.active(py)?;
-        let (Some(reserved), Some(memory)) = (this.reserved_len, &this.reserved) else {
+        let reserved = self.with(py, |writing| writing.reserved)?;
+        let memory = self.reserved_memory().as_ref().map(|memory| memory.clone_ref(py));
+        let (Some(reserved), Some(memory)) = (reserved, memory) else {
             return Err(plugin_error(py, "commit without reserve: call reserve first"));
         };
         if size > reserved {
@@ -427,31 +461,35 @@ impl EventWriter {
                 "cannot commit {size} bytes: only {reserved} were reserved"
             )));
         }
-        let memory = memory.bind(py).clone();
-        this.reserved_len = None;
-        let writer = this.active(py)?;
-        with_reserved(&memory, size, |data| writer.write(data)).map_err(|error| to_python(py, error))
+        self.with(py, |writing| writing.reserved = None)?;
+        with_reserved(memory.bind(py), size, |data| self.write_bytes(py, data))
     }
 
     /// Nanoseconds since the epoch; ``None``: the host fills in its time. An aware ``datetime`` may be set too.
     #[getter]
-    fn timestamp(&mut self, py: Python<'_>) -> PyResult<Option<u64>> {
-        Ok(self.active(py)?.timestamp())
+    fn timestamp(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        self.with(py, |writing| writing.writer.timestamp())
     }
 
     #[setter]
-    fn set_timestamp(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn set_timestamp(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let timestamp = options::timestamp(Some(value))?;
-        slf.try_borrow_mut()?.active(value.py())?.set_timestamp(timestamp);
-        Ok(())
+        self.with(value.py(), |writing| writing.writer.set_timestamp(timestamp))
     }
 
-    fn __len__(&mut self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.active(py)?.len())
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with(py, |writing| writing.writer.len())
     }
 
     fn __bool__(&self) -> bool {
         true
+    }
+}
+
+impl EventWriter {
+    /// Never held while Python code runs.
+    fn reserved_memory(&self) -> std::sync::MutexGuard<'_, Option<Py<PyByteArray>>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -476,9 +514,10 @@ impl BatchWriter {
         if memory.is_full() {
             return Err(to_python(py, memory.full_error()));
         }
-        let mut writer = EventWriter::idle();
-        writer.lend(engine::EventWriter::begin(batch.take(py)?));
-        let writer = Py::new(py, writer)?;
+        let writer = Py::new(py, EventWriter::idle())?;
+        let mut engine = Box::new(engine::EventWriter::new(batch.take(py)?));
+        engine.begin();
+        let _ = writer.get().lend(engine);
         batch.writer = Some(writer.clone_ref(py));
         self.writer = Some(writer.clone_ref(py));
         Ok(writer)
@@ -491,11 +530,7 @@ impl BatchWriter {
         _value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let writer = self
-            .writer
-            .take()
-            .map(|writer| writer.bind(py).borrow_mut().return_lent());
-        let Some(Some(writer)) = writer else {
+        let Some(mut writer) = self.writer.take().and_then(|writer| writer.get().take_back()) else {
             return Err(plugin_error(
                 py,
                 "the batch was handed to the host while its writer was open; the event was dropped",
@@ -504,10 +539,9 @@ impl BatchWriter {
         let mut batch = self.batch.bind(py).borrow_mut();
         batch.writer = None;
         if kind.is_none() {
-            batch.put(writer.finish().0);
-        } else {
-            batch.put(writer.discard());
+            writer.finish();
         }
+        batch.put(writer.into_batch());
         Ok(())
     }
 }

@@ -161,9 +161,10 @@ impl Instance for PythonInstance {
                 let push = push.get();
                 push.fill(&mut self.memory).unwrap_or_else(|| Err(busy(&push.context)))
             }
-            Source::Pull(pull) => threads::enter(|_| {
+            Source::Pull(pull) => threads::enter(|py| {
                 let pull = pull.get();
-                pull.fill(&mut self.memory).unwrap_or_else(|| Err(busy(&pull.context)))
+                pull.fill(py, &mut self.memory)
+                    .unwrap_or_else(|| Err(busy(&pull.context)))
             }),
             Source::Own {
                 context,

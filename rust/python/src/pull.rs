@@ -38,51 +38,55 @@ use crate::options;
 ///     ValueError: an option is out of range.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct PullInstance {
-    engine: Mutex<engine::PullInstance<Function>>,
+    running: Mutex<Running>,
     pub(crate) context: Py<Context>,
     events: Mutex<Py<EventBatch>>,
     pub(crate) callbacks: Callbacks,
     closed: AtomicBool,
 }
 
-/// A Python function and the one writer that it is lent.
-struct Function {
+/// What one call of `next_batch` at a time uses.
+struct Running {
+    engine: engine::PullInstance,
+    /// `None` once the garbage collector has broken a cycle.
     function: Option<Py<PyAny>>,
-    context: Py<Context>,
+    /// The one writer, lent to the function for each event.
     writer: Py<EventWriter>,
 }
 
-impl engine::PullFunction for Function {
+/// The Python function and what it is called with, for one batch.
+struct Function<'a, 'py> {
+    function: &'a Bound<'py, PyAny>,
+    context: &'a Bound<'py, Context>,
+    writer: &'a Bound<'py, EventWriter>,
+}
+
+type Writer = Box<engine_batch::EventWriter>;
+
+impl engine::PullFunction for Function<'_, '_> {
     #[inline]
-    fn pull(&mut self, _: &EngineContext, writer: &mut engine_batch::EventWriter) -> Result<(), Error> {
-        Python::attach(|py| {
-            let Some(function) = &self.function else {
-                return Err(Error::Eof);
-            };
-            self.writer.bind(py).borrow_mut().lend(mem::take(writer));
-            let result = function.bind(py).call1((self.context.bind(py), self.writer.bind(py)));
-            *writer = self
-                .writer
-                .bind(py)
-                .borrow_mut()
-                .return_lent()
-                .expect("only this function takes back what it lent");
-            match result {
-                Ok(value) if value.is_none() => Ok(()),
-                Ok(value) => check_result(&value).map_err(|error| from_python(py, error)),
-                Err(error) => Err(from_python(py, error)),
-            }
-        })
+    fn pull(&mut self, context: &EngineContext, writer: Writer) -> (Writer, Result<(), Error>) {
+        let py = self.context.py();
+        let lent = self.writer.get();
+        if let Err(writer) = lent.lend(writer) {
+            return (writer, Err(already_running(context)));
+        }
+        let result = self.function.call1((self.context, self.writer));
+        let writer = lent.take_back().expect("only this function takes back what it lent");
+        let result = match result {
+            Ok(value) if value.is_none() => Ok(()),
+            Ok(value) => check_result(&value).map_err(|error| from_python(py, error)),
+            Err(error) => Err(from_python(py, error)),
+        };
+        (writer, result)
     }
 
     fn warn_of_empty_events(&mut self, count: u32) {
-        Python::attach(|py| {
-            let text = format!(
-                "the pull function returned {count} times in a row without writing anything, which makes empty events; \
-                 to say that there is none for now, raise falco_plugin.Timeout"
-            );
-            crate::log::warn(py, &text);
-        });
+        let text = format!(
+            "the pull function returned {count} times in a row without writing anything, which makes empty events; \
+             to say that there is none for now, raise falco_plugin.Timeout"
+        );
+        crate::log::warn(self.context.py(), &text);
     }
 }
 
@@ -102,15 +106,28 @@ fn check_result(value: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 impl PullInstance {
-    /// One batch; the GIL is held, or taken for each event. `None` where another thread, or a pull function further up,
-    /// is at it.
-    pub(crate) fn fill(&self, memory: &mut engine_batch::EventBatch) -> Option<Result<usize, Error>> {
-        try_lock(&self.engine).map(|mut engine| engine.next_batch(memory))
+    /// One batch. `None` where another thread, or a pull function further up, is at it.
+    pub(crate) fn fill(&self, py: Python<'_>, memory: &mut engine_batch::EventBatch) -> Option<Result<usize, Error>> {
+        let mut running = try_lock(&self.running)?;
+        let Running {
+            engine,
+            function,
+            writer,
+        } = &mut *running;
+        let Some(function) = function.as_ref() else {
+            return Some(Err(Error::Eof));
+        };
+        let mut function = Function {
+            function: function.bind(py),
+            context: self.context.bind(py),
+            writer: writer.bind(py),
+        };
+        Some(engine.next_batch(&mut function, memory))
     }
 
     /// The error that the next call would have told.
     pub(crate) fn unsaid(&self) -> Option<Error> {
-        try_lock(&self.engine)?.unsaid()
+        try_lock(&self.running)?.engine.unsaid()
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
@@ -131,8 +148,8 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 }
 
 /// The error for a call while another one is under way; one that is closing the instance is its end.
-pub(crate) fn already_running(context: &Py<Context>) -> Error {
-    if context.get().engine.is_cancelled() {
+pub(crate) fn already_running(context: &EngineContext) -> Error {
+    if context.is_cancelled() {
         return Error::Eof;
     }
     Error::text(
@@ -183,17 +200,12 @@ impl PullInstance {
             optional_callable("progress", progress)?,
         );
         let context = Context::for_instance(py, context.as_ref())?;
-        let function = Function {
-            function: Some(function.clone().unbind()),
-            context: context.clone_ref(py),
-            writer: Py::new(py, EventWriter::idle())?,
-        };
         Ok(Self {
-            engine: Mutex::new(engine::PullInstance::new(
-                function,
-                context.get().engine.clone(),
-                timeout,
-            )),
+            running: Mutex::new(Running {
+                engine: engine::PullInstance::new(context.get().engine.clone(), timeout),
+                function: Some(function.clone().unbind()),
+                writer: Py::new(py, EventWriter::idle())?,
+            }),
             context,
             events: Mutex::new(events),
             callbacks,
@@ -235,7 +247,9 @@ impl PullInstance {
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         fill_batch(batch, |memory| {
-            self.fill(memory).unwrap_or_else(|| Err(already_running(&self.context)))
+            let py = batch.py();
+            self.fill(py, memory)
+                .unwrap_or_else(|| Err(already_running(&self.context.get().engine)))
         })
     }
 
@@ -256,18 +270,18 @@ impl PullInstance {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.context)?;
         self.callbacks.traverse(&visit)?;
-        if let Ok(mut engine) = self.engine.try_lock() {
-            visit.call(&engine.function_mut().function)?;
+        if let Ok(running) = self.running.try_lock() {
+            visit.call(&running.function)?;
         }
         Ok(())
     }
 
     fn __clear__(&self) {
         let function = self
-            .engine
+            .running
             .try_lock()
             .ok()
-            .and_then(|mut engine| engine.function_mut().function.take());
+            .and_then(|mut running| running.function.take());
         drop(function);
         self.callbacks.clear();
     }

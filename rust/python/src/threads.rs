@@ -4,7 +4,7 @@
 //! is Python's main thread. It is never finalised. A thread of the host keeps its Python thread state from its first
 //! call on, and clears it when the thread ends.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -26,6 +26,96 @@ const STEP_ASIDE: Duration = Duration::from_millis(5);
 pub(crate) fn current() -> usize {
     thread_local!(static MARK: u8 = const { 0 });
     MARK.with(|mark| std::ptr::from_ref(mark) as usize)
+}
+
+/// A value that is lent to Python code for one call: only the thread that lent it can use it, and only until then.
+///
+/// Lending takes one atomic exchange, using it none: what it costs is paid for every event.
+pub(crate) struct Lent<T> {
+    /// The thread that lent it; 0 while nothing is lent.
+    borrower: AtomicUsize,
+    /// Touched by the borrower alone, or in `lend` by the thread that is about to become it.
+    value: UnsafeCell<Option<T>>,
+    used: Cell<bool>,
+}
+
+/// Why a lent value cannot be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    NotLent,
+    OtherThread,
+}
+
+// SAFETY: `value` and `used` are touched only by the one thread that `borrower` names (see `lend`), so `T` moves between
+// threads but is never shared.
+unsafe impl<T: Send> Sync for Lent<T> {}
+
+/// What `borrower` says while a value is put in its place: no thread has this address.
+const LENDING: usize = 1;
+
+impl<T> Lent<T> {
+    pub(crate) fn nothing() -> Self {
+        Self {
+            borrower: AtomicUsize::new(0),
+            value: UnsafeCell::new(None),
+            used: Cell::new(false),
+        }
+    }
+
+    /// Lends a value to this thread; gives it back where one is lent already.
+    #[inline]
+    pub(crate) fn lend(&self, value: T) -> Result<(), T> {
+        if self
+            .borrower
+            .compare_exchange(0, LENDING, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            return Err(value);
+        }
+        // SAFETY: `borrower` was 0, so no thread touches the value; now it is LENDING, so only this one does.
+        unsafe { *self.value.get() = Some(value) };
+        self.borrower.store(current(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes back what this thread lent.
+    #[inline]
+    pub(crate) fn take_back(&self) -> Option<T> {
+        if self.borrower.load(Ordering::Relaxed) != current() || self.used.get() {
+            return None;
+        }
+        // SAFETY: this thread is the borrower, and not within `with`.
+        let value = unsafe { (*self.value.get()).take() };
+        self.borrower.store(0, Ordering::Release);
+        value
+    }
+
+    /// Runs code on the lent value, on the thread that lent it.
+    #[inline]
+    pub(crate) fn with<R>(&self, code: impl FnOnce(&mut T) -> R) -> Result<R, Unusable> {
+        match self.borrower.load(Ordering::Relaxed) {
+            0 => return Err(Unusable::NotLent),
+            borrower if borrower != current() => return Err(Unusable::OtherThread),
+            _ => {}
+        }
+        if self.used.replace(true) {
+            return Err(Unusable::NotLent);
+        }
+        let _unused = Unused(&self.used);
+        // SAFETY: this thread is the borrower, and `used` keeps it from a second reference.
+        match unsafe { &mut *self.value.get() } {
+            Some(value) => Ok(code(value)),
+            None => Err(Unusable::NotLent),
+        }
+    }
+}
+
+struct Unused<'a>(&'a Cell<bool>);
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 /// Whether the interpreter was started here: then no signal is Python's, and it is never finalised.
