@@ -141,6 +141,39 @@ impl<'b> Event<'b> {
     }
 }
 
+/// A copy of an event, which outlives its batch.
+pub struct OwnedEvent {
+    bytes: Box<[u8]>,
+    timestamp: u64,
+}
+
+impl OwnedEvent {
+    pub fn of(event: &Event<'_>) -> Self {
+        let length = PAYLOAD_OFFSET + event.payload_length;
+        // SAFETY: `check` saw that the event has this many bytes, and nobody writes to them within its lifetime.
+        let bytes = unsafe { std::slice::from_raw_parts(event.start.cast::<u8>(), length) };
+        Self {
+            bytes: bytes.into(),
+            timestamp: event.timestamp,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn event(&self) -> Event<'_> {
+        let payload = &self.bytes[PAYLOAD_OFFSET..];
+        Event {
+            start: self.bytes.as_ptr().cast(),
+            payload: payload.as_ptr(),
+            payload_length: payload.len(),
+            timestamp: self.timestamp,
+            memory: PhantomData,
+        }
+    }
+}
+
 /// A pointer that no plugin returns, to see whether it set one.
 pub const UNSET: *mut *mut ss_plugin_event = {
     static NOWHERE: u8 = 0;

@@ -2,10 +2,25 @@
 
 use crate::error::Error;
 use crate::event::Event;
+use crate::extraction::{Fault, Values};
 use crate::library::{Batch, Extractor};
 use crate::output::Format;
 use crate::row::Row;
 use crate::selection::Column;
+
+/// Asks the plugin that has a field: the source's own, or one of the others.
+pub fn ask<'v, 'b>(
+    column: &Column,
+    batch: &'v mut Batch<'b>,
+    extractors: &'v mut [Extractor<'_>],
+    event: &Event<'b>,
+    number: u64,
+) -> Result<Option<Values<'v>>, Fault> {
+    match column.plugin_index.checked_sub(1) {
+        None => batch.extract(event, number, column),
+        Some(index) => extractors[index].extract(event, number, batch.source_name(), column),
+    }
+}
 
 pub struct Fields<'p> {
     columns: &'p [Column],
@@ -33,10 +48,7 @@ impl<'p> Fields<'p> {
     ) -> Result<&Row, Error> {
         self.row.clear();
         for (column, seen) in self.columns.iter().zip(&mut self.seen) {
-            let values = match column.plugin_index.checked_sub(1) {
-                None => batch.extract(event, number, column),
-                Some(index) => extractors[index].extract(event, number, batch.source_name(), column),
-            };
+            let values = ask(column, batch, extractors, event, number);
             let pushed = values.and_then(|values| {
                 *seen |= values.is_some();
                 self.row.push(column, values.as_ref())

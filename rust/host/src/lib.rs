@@ -13,7 +13,8 @@
 //! | [`description`], [`capabilities`], [`field`] | what a plugin says of itself, checked |
 //! | [`config`], [`validation`] | the configuration, checked against the plugin's schema |
 //! | [`request`], [`selection`] | which fields are asked for, and of which plugin |
-//! | [`info`], [`run`] | the two commands |
+//! | [`setup`] | all that is loaded, before anything is initialised |
+//! | [`info`], [`run`], [`bench`] | the three commands |
 //! | [`capture`] | the loop over `next_batch` |
 //! | [`fields`] | the fields of each event |
 //! | [`output`], [`row`], [`value`], [`escape`], [`timestamp`] | lines on standard output |
@@ -22,6 +23,7 @@
 //! | [`log`], [`console`] | the plugin's log, and standard error |
 //! | [`signals`] | SIGINT and SIGTERM |
 
+pub mod bench;
 pub mod capabilities;
 pub mod capture;
 pub mod config;
@@ -45,6 +47,7 @@ pub mod row;
 pub mod run;
 pub mod schema;
 pub mod selection;
+pub mod setup;
 pub mod signals;
 pub mod table;
 pub mod timestamp;

@@ -444,6 +444,14 @@ impl<'p> Source<'p> {
         })
     }
 
+    /// What extracts its plugin's fields from events that are no longer in a batch. The source does nothing meanwhile.
+    pub fn extractor(&mut self) -> Extractor<'_> {
+        Extractor {
+            extract: self.extract,
+            plugin: PhantomData,
+        }
+    }
+
     /// How far the plugin is, 0 to 1, and its own words for it.
     pub fn progress(&mut self) -> (Option<f64>, Option<String>) {
         let Some(get) = self.get_progress else {

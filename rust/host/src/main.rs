@@ -4,15 +4,18 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use falco_plugin_host::bench::{self, checksum::Of};
 use falco_plugin_host::console;
 use falco_plugin_host::description::Description;
 use falco_plugin_host::error::Error;
 use falco_plugin_host::info;
 use falco_plugin_host::library::Library;
 use falco_plugin_host::output::Format;
-use falco_plugin_host::run::{self, Options, With};
+use falco_plugin_host::run;
 use falco_plugin_host::selection::Wanted;
+use falco_plugin_host::setup::{Setup, With};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 const HELP: &str = "\
@@ -24,6 +27,8 @@ Usage:
   falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
                         [--with LIB [--with-config TEXT]] [--json]
       Initialise the plugin, open its event source and write its events, one a line, to standard output.
+  falco-plugin-host bench LIB [the options of run but for --json] [--seconds S] [--live] [--checksum] [--json]
+      Measure what the plugin costs its host: each event of its source, a call, a field, and memory.
 
 Options:
   --config TEXT       The plugin's init configuration
@@ -34,6 +39,9 @@ Options:
   --all-fields        Extract all fields that need no argument
   --with LIB          A further plugin that extracts fields from the events
   --with-config TEXT  The init configuration of the plugin of the --with before it
+  --seconds S         Measure for so long: 2 seconds unless there is a --limit. A fraction will do
+  --live              Extract the fields from each event as it arrives, not from some of them afterwards
+  --checksum          Make the checksum of all bytes of each event, not of its first and last
   --json              Write JSON, one object a line
   -h, --help          Show this
   -V, --version       Show the version
@@ -42,10 +50,14 @@ Options:
 SIGINT or SIGTERM came, 1 otherwise. A second signal ends the process at once.
 ";
 
+/// How long is measured where nothing else is said.
+const BENCH_TIME: Duration = Duration::from_secs(2);
+
 enum Command {
     Print(String),
     Info { library: PathBuf, format: Format },
-    Run(Options),
+    Run(run::Options),
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +65,7 @@ fn main() -> ExitCode {
         Command::Print(text) => print(text.as_bytes()),
         Command::Info { library, format } => show(&library, format),
         Command::Run(options) => run::run(&options),
+        Command::Bench(options) => bench::run(&options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,9 +83,20 @@ fn parse() -> Result<Command, Error> {
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     let mut words: Vec<OsString> = Vec::new();
+    // The options that were given, by the commands that take them.
+    let (mut of_source, mut of_bench) = (Vec::new(), Vec::new());
     let (mut config, mut params, mut limit, mut format) = (None, None, None, Format::Text);
     let (mut fields, mut with) = (Wanted::default(), Vec::<With>::new());
+    let (mut seconds, mut live, mut checksum) = (None, false, Of::Ends);
     while let Some(argument) = parser.next()? {
+        if let Long(name @ ("config" | "params" | "limit" | "fields" | "all-fields" | "with" | "with-config")) =
+            argument
+        {
+            of_source.push(name.to_owned());
+        }
+        if let Long(name @ ("seconds" | "live" | "checksum")) = argument {
+            of_bench.push(name.to_owned());
+        }
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(HELP.into())),
             Short('V') | Long("version") => {
@@ -105,38 +129,53 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 }
                 limit = Some(number);
             }
+            Long("seconds") => {
+                let time = Duration::try_from_secs_f64(parser.value()?.parse()?).ok();
+                seconds = Some(time.filter(|time| !time.is_zero()).ok_or("--seconds must be above 0")?);
+            }
+            Long("live") => live = true,
+            Long("checksum") => checksum = Of::Bytes,
             Value(word) if words.len() < 2 => words.push(word),
             _ => return Err(argument.unexpected()),
         }
     }
     let mut words = words.into_iter();
     let command = words.next().ok_or("no command")?;
-    let library = |words: &mut dyn Iterator<Item = OsString>| words.next().map(PathBuf::from).ok_or("no library");
-    match command.to_str() {
-        Some("info")
-            if config.is_some()
-                || params.is_some()
-                || limit.is_some()
-                || fields != Wanted::default()
-                || !with.is_empty() =>
-        {
-            Err("info takes no option but --json".into())
-        }
-        Some("info") => Ok(Command::Info {
-            library: library(&mut words)?,
+    let command = command.to_str().unwrap_or_default();
+    let strange = match command {
+        "info" => of_source.first().or(of_bench.first()),
+        "run" => of_bench.first(),
+        "bench" => None,
+        _ => return Err(format!("unknown command {command:?}").into()),
+    };
+    if let Some(name) = strange {
+        return Err(format!("{command} takes no --{name}").into());
+    }
+    if live && fields == Wanted::default() {
+        return Err("--live needs --fields or --all-fields".into());
+    }
+    let library = words.next().map(PathBuf::from).ok_or("no library")?;
+    if command == "info" {
+        return Ok(Command::Info { library, format });
+    }
+    let setup = Setup {
+        library,
+        config: config.unwrap_or_default(),
+        params: params.unwrap_or_default(),
+        with,
+        fields,
+    };
+    Ok(match command {
+        "run" => Command::Run(run::Options { setup, limit, format }),
+        _ => Command::Bench(bench::Options {
+            setup,
+            time: seconds.or(limit.is_none().then_some(BENCH_TIME)),
+            limit,
+            live,
+            checksum,
             format,
         }),
-        Some("run") => Ok(Command::Run(Options {
-            library: library(&mut words)?,
-            config: config.unwrap_or_default(),
-            params: params.unwrap_or_default(),
-            with,
-            fields,
-            limit,
-            format,
-        })),
-        _ => Err(format!("unknown command {:?}", command.display().to_string()).into()),
-    }
+    })
 }
 
 fn show(library: &Path, format: Format) -> Result<(), Error> {

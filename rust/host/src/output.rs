@@ -31,14 +31,14 @@ pub enum Format {
 
 /// Standard output without the line buffer of the standard library, and for the host alone: what a plugin, or a program
 /// that it starts, writes there goes to standard error.
-struct Stdout {
+pub struct Stdout {
     file: File,
     /// Whether the live line is on the same screen, and has to give way.
     shares_terminal: bool,
 }
 
 impl Stdout {
-    fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let stdout = io::stdout();
         let file = File::from(stdout.as_fd().try_clone_to_owned()?);
         enlarge_pipe(&file);

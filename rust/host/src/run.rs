@@ -1,41 +1,26 @@
 //! `run`: loads a plugin and what extracts from its events, captures them, and tears everything down in Falco's order.
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crate::capture::{Capture, Ending, Totals, lock, write_log};
-use crate::config;
 use crate::console;
-use crate::description::Description;
 use crate::error::Error;
 use crate::fields::Fields;
-use crate::library::{Extractor, Library, Plugin, Source};
+use crate::library::{Extractor, Plugin, Source};
 use crate::log::{Log, Record};
 use crate::output::{End, Format, Output};
-use crate::selection::{self, Wanted};
+use crate::setup::{Loaded, Plugins, Setup};
 use crate::signals;
 
 /// How old a line may get before it is written, where the plugin waits without saying so.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A further library, whose fields are extracted from the source's events too.
-pub struct With {
-    pub library: PathBuf,
-    pub config: Option<OsString>,
-}
-
 pub struct Options {
-    pub library: PathBuf,
-    pub with: Vec<With>,
-    pub fields: Wanted,
-    pub config: OsString,
-    pub params: OsString,
+    pub setup: Setup,
     pub limit: Option<u64>,
     pub format: Format,
 }
@@ -43,24 +28,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), Error> {
     signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
     let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
-    let loaded = Loaded::load(&options.library)?;
-    let (Some(id), Some(source)) = (loaded.description.id, &loaded.description.event_source) else {
-        return Err(Error::NoSource(loaded.description.name));
-    };
-    let extracting = options.with.iter().map(|with| Loaded::load(&with.library));
-    let extracting = extracting.collect::<Result<Vec<_>, _>>()?;
-    if let Some(plugin) = extracting.iter().find(|plugin| plugin.description.fields.is_empty()) {
-        return Err(Error::NoFields(plugin.description.name.clone()));
-    }
-    let plugins = std::iter::once(&loaded).chain(&extracting);
-    let descriptions: Vec<_> = plugins.map(|plugin| &plugin.description).collect();
-    let columns = selection::select(&options.fields, &descriptions, source).map_err(Error::Fields)?;
-    let config = config::checked(&options.config, &loaded.description)?;
-    let configs = extracting.iter().zip(&options.with).map(|(plugin, with)| {
-        let config = with.config.as_deref().unwrap_or_default();
-        config::checked(config, &plugin.description)
-    });
-    let configs = configs.collect::<Result<Vec<_>, _>>()?;
+    let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup)?;
     // Never freed: a thread that the plugin leaves behind may log after destroy.
     let log: &'static Log = Box::leak(Box::new(match options.format {
         Format::Text => Log::to_stderr(),
@@ -69,25 +37,24 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let capture = Capture {
         output: &output,
         log,
-        source_name: source,
+        source_name: &plugins.source,
         limit: options.limit,
     };
-    let mut fields = columns.as_deref().map(|columns| Fields::new(columns, options.format));
-    if let Some(columns) = &columns {
+    let columns = plugins.columns.as_deref();
+    let mut fields = columns.map(|columns| Fields::new(columns, options.format));
+    if let Some(columns) = columns {
         lock(&output).fields(columns);
     }
-    if options.fields.all {
-        for plugin in descriptions.iter().filter(|plugin| !plugin.extracts_from(source)) {
-            warn(&mut lock(&output), options.format, without_fields(plugin, source));
-        }
+    for text in plugins.warnings() {
+        warn(&mut lock(&output), options.format, text);
     }
     let captured = while_flushing(&output, log, || {
-        let mut plugin = Plugin::init(&loaded.library, config, log)?;
-        let others = extracting.iter().zip(configs);
+        let mut plugin = Plugin::init(&plugins.own.library, plugins.config, log)?;
+        let others = plugins.others.iter();
         let others = others.map(|(other, config)| Plugin::init(&other.library, config, log));
         let mut others = others.collect::<Result<Vec<_>, _>>()?;
         let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
-        let mut source = Source::open(&mut plugin, trim(&options.params), id, source)?;
+        let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
         // Like Falco with several sources: a thread for next_batch, which is gone when this one closes and destroys.
         Ok(thread::scope(|scope| {
             let capture = &capture;
@@ -104,28 +71,6 @@ pub fn run(options: &Options) -> Result<(), Error> {
     finish(&mut lock(&output), log, options.format, result, totals, never_present)
 }
 
-/// A library and what it says of its plugin.
-struct Loaded {
-    library: Library,
-    description: Description,
-}
-
-impl Loaded {
-    fn load(path: &Path) -> Result<Self, Error> {
-        let library = Library::load(path)?;
-        let description = Description::read(&library)?;
-        Ok(Self { library, description })
-    }
-}
-
-fn without_fields(plugin: &Description, source: &str) -> String {
-    let named = plugin.sources().collect::<Vec<_>>().join(", ");
-    format!(
-        "the plugin {} has no fields for the source {source}: it names {named}",
-        plugin.name
-    )
-}
-
 /// Tells what does not keep the source from running.
 fn warn(output: &mut Output, format: Format, text: String) {
     match format {
@@ -135,10 +80,6 @@ fn warn(output: &mut Output, format: Format, text: String) {
             text,
         }),
     }
-}
-
-fn trim(text: &OsStr) -> &OsStr {
-    OsStr::from_bytes(text.as_bytes().trim_ascii())
 }
 
 /// Runs `action` while another thread sees to it that no line waits for long.

@@ -1,0 +1,142 @@
+//! `bench`: what a plugin costs its host, in one pass.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`events`] | the running source |
+//! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
+//! | [`checksum`] | whether two libraries did the same |
+//! | [`slices`], [`histogram`] | many durations in a few numbers |
+//! | [`process`] | memory, and time that was computed |
+
+pub mod checksum;
+pub mod events;
+pub mod extraction;
+pub mod histogram;
+pub mod live;
+pub mod process;
+pub mod slices;
+
+use std::ffi::CString;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::console;
+use crate::error::Error;
+use crate::library::{Extractor, Plugin, Source};
+use crate::log::Log;
+use crate::output::{Format, Stdout};
+use crate::setup::{Loaded, Plugins, Setup};
+use crate::signals;
+
+use checksum::Of;
+use events::{Ending, Events, Latencies, Purpose, Span, nanoseconds};
+use extraction::{Fields, Kept};
+use live::{Calls, Live};
+
+pub struct Options {
+    pub setup: Setup,
+    pub time: Option<Duration>,
+    pub limit: Option<u64>,
+    /// Fields are extracted from each event as it arrives, not from some afterwards.
+    pub live: bool,
+    pub checksum: Of,
+    pub format: Format,
+}
+
+/// Resident memory in KiB.
+#[derive(Debug, Serialize)]
+pub struct Memory {
+    pub start_kib: Option<u64>,
+    pub load_kib: Option<u64>,
+    pub open_kib: Option<u64>,
+    pub end_kib: Option<u64>,
+    pub peak_kib: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Report<'c> {
+    pub name: &'c str,
+    pub version: &'c str,
+    pub result: Ending,
+    pub load_ns: u64,
+    /// None where there was no event.
+    pub first_event_ns: Option<u64>,
+    pub events: Span,
+    pub latency: Latencies,
+    pub memory: Memory,
+    pub fields: Option<Fields<'c>>,
+    pub live: Option<Vec<Calls<'c>>>,
+}
+
+pub fn run(options: &Options) -> Result<(), Error> {
+    signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
+    let mut stdout = Stdout::new().map_err(Error::Output)?;
+    let start_kib = process::resident_kib();
+    let start = Instant::now();
+    let own = Loaded::load(&options.setup.library)?;
+    let load = start.elapsed();
+    let load_kib = process::resident_kib();
+    let plugins = Plugins::new(own, &options.setup)?;
+    plugins.warnings().for_each(|text| console::message(&text));
+    // Never freed: a thread that the plugin leaves behind may log after destroy.
+    let log: &'static Log = Box::leak(Box::new(Log::to_stderr()));
+    let start = Instant::now();
+    let mut plugin = Plugin::init(&plugins.own.library, plugins.config, log)?;
+    let init = start.elapsed();
+    let others = plugins.others.iter();
+    let others = others.map(|(other, config)| Plugin::init(&other.library, config, log));
+    let mut others = others.collect::<Result<Vec<_>, _>>()?;
+    let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+    let start = Instant::now();
+    let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
+    let open = start.elapsed();
+    let open_kib = process::resident_kib();
+    let columns = plugins.columns.as_deref();
+    let purpose = match columns {
+        None => Purpose::Count,
+        Some(columns) if options.live => Purpose::Extract(Live::new(columns)),
+        Some(_) => Purpose::Keep(Kept::default()),
+    };
+    let events = Events::new(options.checksum, options.limit, options.time, purpose);
+    // Like Falco with one source: all on one thread.
+    let measured = events.measure(&mut source, &mut extractors)?;
+    let memory = Memory {
+        start_kib,
+        load_kib,
+        open_kib,
+        end_kib: process::resident_kib(),
+        peak_kib: process::peak_kib(),
+    };
+    let (mut fields, mut live) = (None, None);
+    match (measured.purpose, columns) {
+        (Purpose::Keep(kept), Some(columns)) => {
+            let name = CString::new(plugins.source.as_str()).unwrap_or_default();
+            let mut all = vec![source.extractor()];
+            all.extend(extractors);
+            fields = Some(extraction::measure(columns, &kept, &mut all, &name)?);
+        }
+        (Purpose::Extract(calls), _) => live = Some(calls.calls(measured.span.count)),
+        _ => {}
+    }
+    let report = Report {
+        name: &plugins.own.description.name,
+        version: &plugins.own.description.version,
+        result: measured.ending,
+        load_ns: nanoseconds(load),
+        first_event_ns: measured.first.map(|first| nanoseconds(init + open + first)),
+        events: measured.span,
+        latency: measured.latency,
+        memory,
+        fields,
+        live,
+    };
+    let mut text = Vec::new();
+    serde_json::to_writer(&mut text, &report).map_err(|error| Error::Output(error.into()))?;
+    text.push(b'\n');
+    match stdout.write_all(&text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        _ => Ok(()),
+    }
+}

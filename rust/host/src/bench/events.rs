@@ -1,0 +1,300 @@
+//! The running source: `next_batch` in a loop that costs next to nothing itself.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::checksum::{Checksum, Of};
+use super::extraction::Kept;
+use super::histogram::{Histogram, Latency};
+use super::live::Live;
+use super::process;
+use super::slices::{Cost, Slices};
+use crate::error::Error;
+use crate::library::{Code, Extractor, Source};
+use crate::signals;
+use crate::timestamp;
+
+/// A call is timed where this much time has passed since the last one that was; two looks at the clock and what is done
+/// with them take some 50 ns.
+const TIMED_EVERY_NS: u64 = 2_000;
+const MOST_UNTIMED: u64 = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    Eof,
+    Limit,
+    Time,
+    Interrupted,
+}
+
+/// What is done with an event besides touching it.
+pub enum Purpose<'c> {
+    Count,
+    /// Fields are extracted from some of them afterwards.
+    Keep(Kept),
+    Extract(Live<'c>),
+}
+
+pub struct Events<'c> {
+    pub limit: Option<u64>,
+    pub time: Option<Duration>,
+    pub purpose: Purpose<'c>,
+    checksum: Checksum,
+    count: u64,
+    bytes: u64,
+    batches: u64,
+    timeouts: u64,
+    /// Since the span began.
+    first: Option<Duration>,
+    slices: Slices,
+    batch: Histogram,
+    timeout: Histogram,
+    age: Histogram,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+pub struct Span {
+    pub count: u64,
+    /// Of payload.
+    pub bytes: u64,
+    /// Calls that gave events.
+    pub batches: u64,
+    /// Calls that gave none, and returned TIMEOUT.
+    pub timeouts: u64,
+    pub wall_ns: u64,
+    pub cpu_ns: u64,
+    /// In hexadecimal, as a program may read JSON's numbers as floats.
+    pub checksum: String,
+    /// None where there was no event.
+    pub per_event: Option<Cost>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Latencies {
+    /// Calls of next_batch that gave events.
+    pub batch: Option<Latency>,
+    /// Those that gave none, and returned TIMEOUT.
+    pub timeout: Option<Latency>,
+    /// From the time that the event says to its arrival, for the first event of a batch; None where they say none.
+    pub age: Option<Latency>,
+}
+
+pub struct Measured<'c> {
+    pub span: Span,
+    pub latency: Latencies,
+    pub ending: Ending,
+    pub first: Option<Duration>,
+    pub purpose: Purpose<'c>,
+}
+
+impl<'c> Events<'c> {
+    pub fn new(of: Of, limit: Option<u64>, time: Option<Duration>, purpose: Purpose<'c>) -> Self {
+        Self {
+            limit,
+            time,
+            purpose,
+            checksum: Checksum::new(of),
+            count: 0,
+            bytes: 0,
+            batches: 0,
+            timeouts: 0,
+            first: None,
+            slices: Slices::default(),
+            batch: Histogram::default(),
+            timeout: Histogram::default(),
+            age: Histogram::default(),
+        }
+    }
+
+    pub fn measure(mut self, source: &mut Source<'_>, extractors: &mut [Extractor<'_>]) -> Result<Measured<'c>, Error> {
+        let (cpu, start) = (process::cpu_time(), Instant::now());
+        let ending = self.run(start, source, extractors)?;
+        let (wall, cpu) = (start.elapsed(), process::cpu_time() - cpu);
+        Ok(Measured {
+            span: Span {
+                count: self.count,
+                bytes: self.bytes,
+                batches: self.batches,
+                timeouts: self.timeouts,
+                wall_ns: nanoseconds(wall),
+                cpu_ns: nanoseconds(cpu),
+                checksum: format!("{:016x}", self.checksum.value()),
+                per_event: self.slices.cost(),
+            },
+            latency: Latencies {
+                batch: Latency::of(&self.batch),
+                timeout: Latency::of(&self.timeout),
+                age: Latency::of(&self.age),
+            },
+            ending,
+            first: self.first,
+            purpose: self.purpose,
+        })
+    }
+
+    fn run(
+        &mut self,
+        start: Instant,
+        source: &mut Source<'_>,
+        extractors: &mut [Extractor<'_>],
+    ) -> Result<Ending, Error> {
+        let most = self.time.map_or(u64::MAX, nanoseconds);
+        let elapsed = || nanoseconds(start.elapsed());
+        let mut pace = Pace::default();
+        let mut counted = 0;
+        loop {
+            if signals::interrupted() {
+                break Ok(Ending::Interrupted);
+            }
+            let asked = pace.is_due().then(elapsed);
+            if let Some(now) = asked {
+                let ns = pace.next(now);
+                self.slices.add(ns, self.count - counted);
+                counted = self.count;
+                if now >= most {
+                    break Ok(Ending::Time);
+                }
+            }
+            let mut batch = source.next_batch()?;
+            let took = asked.map(|asked| {
+                let now = elapsed();
+                (now, now - asked)
+            });
+            if batch.is_empty() {
+                if batch.timed_out() {
+                    self.timeouts += 1;
+                    if let Some((_, ns)) = took {
+                        self.timeout.add(ns, pace.weight());
+                    }
+                    pace.reset();
+                }
+                match batch.into_result()? {
+                    Code::Success => break Err(Error::NoEvent),
+                    Code::Timeout => continue,
+                    Code::Eof => break Ok(Ending::Eof),
+                }
+            }
+            self.batches += 1;
+            let left = self.limit.map_or(u64::MAX, |limit| limit - self.count);
+            let count = left.min(batch.len() as u64);
+            // Events that have no time of their own came at the same time, and the clock is not free.
+            let mut filled_in = None;
+            for index in 0..count {
+                let number = self.count + index + 1;
+                let event = batch
+                    .event(index as usize, || *filled_in.get_or_insert_with(timestamp::now))
+                    .map_err(|fault| Error::Event { number, fault })?;
+                let payload = event.payload();
+                self.bytes += payload.len() as u64;
+                self.checksum.add(payload);
+                if let (0, Some((now, ns))) = (index, took) {
+                    self.first.get_or_insert(Duration::from_nanos(now));
+                    self.batch.add(ns, pace.weight());
+                    if filled_in.is_none() {
+                        self.age
+                            .add(timestamp::now().saturating_sub(event.timestamp()), pace.weight());
+                    }
+                }
+                match &mut self.purpose {
+                    Purpose::Count => {}
+                    Purpose::Keep(kept) => kept.add(&event),
+                    Purpose::Extract(live) => live.extract(&mut batch, extractors, &event, number)?,
+                }
+            }
+            self.count += count;
+            if Some(self.count) == self.limit {
+                break Ok(Ending::Limit);
+            }
+            match batch.into_result()? {
+                Code::Success => {}
+                Code::Timeout => pace.reset(),
+                Code::Eof => break Ok(Ending::Eof),
+            }
+        }
+        .inspect(|_| self.slices.add(elapsed() - pace.last, self.count - counted))
+    }
+}
+
+/// Which calls are timed: all of a slow source, and of a fast one so few that the clock costs little.
+struct Pace {
+    untimed: u64,
+    /// How many calls one that is timed stands for.
+    every: u64,
+    last: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            untimed: 0,
+            every: 1,
+            last: 0,
+        }
+    }
+}
+
+impl Pace {
+    fn is_due(&mut self) -> bool {
+        match self.untimed {
+            0 => true,
+            _ => {
+                self.untimed -= 1;
+                false
+            }
+        }
+    }
+
+    /// A timed call begins. Returns the nanoseconds since the last one began.
+    fn next(&mut self, now: u64) -> u64 {
+        let ns = now - self.last;
+        // Grows step by step, so that one odd call decides nothing.
+        let wanted = TIMED_EVERY_NS * self.every / ns.max(1);
+        self.every = wanted.clamp(1, (self.every * 2).min(MOST_UNTIMED));
+        self.untimed = self.every - 1;
+        self.last = now;
+        ns
+    }
+
+    fn weight(&self) -> u64 {
+        self.every
+    }
+
+    /// The source waits: the next call may be slow.
+    fn reset(&mut self) {
+        (self.untimed, self.every) = (0, 1);
+    }
+}
+
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_calls_are_all_timed_and_fast_ones_seldom() {
+        for (ns, every) in [(10, 200), (1, 256), (700, 2), (2_000, 1), (30_000_000, 1)] {
+            let mut pace = Pace::default();
+            let (mut now, mut timed, mut calls) = (0, 0, 0);
+            while timed < 100 {
+                if pace.is_due() {
+                    pace.next(now);
+                    timed += 1;
+                }
+                calls += 1;
+                now += ns;
+            }
+            assert!(
+                pace.weight() == every && calls >= 80 * every && calls <= 100 * every,
+                "{ns}: {calls}"
+            );
+            pace.reset();
+            assert!(pace.is_due() && pace.weight() == 1);
+        }
+    }
+}
