@@ -49,6 +49,7 @@ impl<'b> Event<'b> {
     /// # Safety
     /// `start` is NULL, or points to memory of the length that the event gives, writable, which nobody else touches and
     /// which stays for `'b`.
+    #[inline]
     pub unsafe fn check(start: *mut ss_plugin_event, own_id: u32, now: impl FnOnce() -> u64) -> Result<Self, Fault> {
         if start.is_null() {
             return Err(Fault::Null);
@@ -70,11 +71,9 @@ impl<'b> Event<'b> {
         }
         let bytes = start.cast::<u8>();
         // SAFETY: the event has PREFIX bytes, which include both lengths; they may be unaligned.
-        let [id_length, payload_length] = unsafe {
-            bytes
-                .add(size_of::<ss_plugin_event>())
-                .cast::<[u32; 2]>()
-                .read_unaligned()
+        let (id_length, payload_length) = unsafe {
+            let lengths = bytes.add(size_of::<ss_plugin_event>()).cast::<u32>();
+            (lengths.read_unaligned(), lengths.add(1).read_unaligned())
         };
         let needed = u64::from(PREFIX) + u64::from(id_length) + u64::from(payload_length);
         if u64::from(length) != needed {

@@ -398,6 +398,7 @@ impl<'p> Source<'p> {
     }
 
     /// Asks for a batch. A failure that came with events is in the batch, to be seen after them.
+    #[inline(always)]
     pub fn next_batch(&mut self) -> Result<Batch<'_>, Error> {
         let mut count = UNSET_NUMBER;
         let mut events = event::UNSET;
@@ -408,17 +409,20 @@ impl<'p> Source<'p> {
             SUCCESS => Ok(Code::Success),
             TIMEOUT => Ok(Code::Timeout),
             EOF => Ok(Code::Eof),
-            FAILURE | NOT_SUPPORTED => Err(self.plugin.failure("next_batch", SOURCE_MESSAGE)),
-            other => Err(Error::UnknownCode(other)),
+            FAILURE | NOT_SUPPORTED => Err(Box::new(self.plugin.failure("next_batch", SOURCE_MESSAGE))),
+            other => Err(Box::new(Error::UnknownCode(other))),
         };
         match count {
             0 => {}
             // A plugin's own failure says more than what it forgot in failing.
             UNSET_NUMBER => {
-                return Err(result.err().unwrap_or(Error::Unset {
-                    function: "next_batch",
-                    what: "nevts",
-                }));
+                return Err(result.err().map_or(
+                    Error::Unset {
+                        function: "next_batch",
+                        what: "nevts",
+                    },
+                    |error| *error,
+                ));
             }
             count if count > MOST_EVENTS => {
                 return Err(Error::TooManyEvents {
@@ -478,7 +482,8 @@ pub struct Batch<'b> {
     source: &'b Source<'b>,
     events: *mut *mut ss_plugin_event,
     count: usize,
-    result: Result<Code, Error>,
+    /// In a box, as the host's own share of a call is to stay small.
+    result: Result<Code, Box<Error>>,
     memory: PhantomData<&'b mut [u8]>,
 }
 
@@ -501,13 +506,14 @@ impl<'b> Batch<'b> {
 
     /// How the call ended, to be acted on after its events.
     pub fn into_result(self) -> Result<Code, Error> {
-        self.result
+        self.result.map_err(|error| *error)
     }
 
     /// Checks the event at `index` and fills it in.
     ///
     /// # Panics
     /// If there is no such event.
+    #[inline]
     pub fn event(&mut self, index: usize, now: impl FnOnce() -> u64) -> Result<Event<'b>, Fault> {
         assert!(index < self.count, "no event {index} in a batch of {}", self.count);
         // SAFETY: the plugin says that it has `count` pointers there, and the index is below it.

@@ -12,6 +12,7 @@ pub enum Of {
     Bytes,
 }
 
+#[derive(Clone, Copy)]
 pub struct Checksum {
     of: Of,
     state: u64,

@@ -11,7 +11,8 @@ use super::live::Live;
 use super::process;
 use super::slices::{Cost, Slices};
 use crate::error::Error;
-use crate::library::{Code, Extractor, Source};
+use crate::event::Fault;
+use crate::library::{Batch, Code, Extractor, Source};
 use crate::signals;
 use crate::timestamp;
 
@@ -142,9 +143,12 @@ impl<'c> Events<'c> {
         extractors: &mut [Extractor<'_>],
     ) -> Result<Ending, Error> {
         let most = self.time.map_or(u64::MAX, nanoseconds);
+        let epoch = timestamp::now();
         let elapsed = || nanoseconds(start.elapsed());
         let mut pace = Pace::default();
         let mut counted = 0;
+        // What events that have no time of their own are given: the last time that was read, as the clock is not free.
+        let mut arrived = epoch;
         loop {
             if signals::interrupted() {
                 break Ok(Ending::Interrupted);
@@ -161,6 +165,7 @@ impl<'c> Events<'c> {
             let mut batch = source.next_batch()?;
             let took = asked.map(|asked| {
                 let now = elapsed();
+                arrived = epoch + now;
                 (now, now - asked)
             });
             if batch.is_empty() {
@@ -178,33 +183,14 @@ impl<'c> Events<'c> {
                 }
             }
             self.batches += 1;
-            let left = self.limit.map_or(u64::MAX, |limit| limit - self.count);
-            let count = left.min(batch.len() as u64);
-            // Events that have no time of their own came at the same time, and the clock is not free.
-            let mut filled_in = None;
-            for index in 0..count {
-                let number = self.count + index + 1;
-                let event = batch
-                    .event(index as usize, || *filled_in.get_or_insert_with(timestamp::now))
-                    .map_err(|fault| Error::Event { number, fault })?;
-                let payload = event.payload();
-                self.bytes += payload.len() as u64;
-                self.checksum.add(payload);
-                if let (0, Some((now, ns))) = (index, took) {
-                    self.first.get_or_insert(Duration::from_nanos(now));
-                    self.batch.add(ns, pace.weight());
-                    if filled_in.is_none() {
-                        self.age
-                            .add(timestamp::now().saturating_sub(event.timestamp()), pace.weight());
-                    }
-                }
-                match &mut self.purpose {
-                    Purpose::Count => {}
-                    Purpose::Keep(kept) => kept.add(&event),
-                    Purpose::Extract(live) => live.extract(&mut batch, extractors, &event, number)?,
+            let sent = self.take(&mut batch, extractors, arrived)?;
+            if let Some((now, ns)) = took {
+                self.first.get_or_insert(Duration::from_nanos(now));
+                self.batch.add(ns, pace.weight());
+                if let Some(sent) = sent {
+                    self.age.add(arrived.saturating_sub(sent), pace.weight());
                 }
             }
-            self.count += count;
             if Some(self.count) == self.limit {
                 break Ok(Ending::Limit);
             }
@@ -215,6 +201,59 @@ impl<'c> Events<'c> {
             }
         }
         .inspect(|_| self.slices.add(elapsed() - pace.last, self.count - counted))
+    }
+
+    /// Takes the events of a batch, up to the limit. Returns the first one's own time.
+    fn take(
+        &mut self,
+        batch: &mut Batch<'_>,
+        extractors: &mut [Extractor<'_>],
+        arrived: u64,
+    ) -> Result<Option<u64>, Error> {
+        let left = self.limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit - self.count).unwrap_or(usize::MAX)
+        });
+        let count = left.min(batch.len());
+        let mut sent = None;
+        // Copies, which stay in registers: all the more as no event leaves this loop.
+        let (mut checksum, mut bytes) = (self.checksum, self.bytes);
+        for index in 0..count {
+            let mut has_time = true;
+            let event = batch.event(index, || {
+                has_time = false;
+                arrived
+            });
+            let event = event.map_err(|fault| self.wrong(index, fault))?;
+            if index == 0 && has_time {
+                sent = Some(event.timestamp());
+            }
+            let payload = event.payload();
+            bytes += payload.len() as u64;
+            checksum.add(payload);
+        }
+        (self.checksum, self.bytes) = (checksum, bytes);
+        if !matches!(self.purpose, Purpose::Count) {
+            for index in 0..count {
+                let event = batch
+                    .event(index, || arrived)
+                    .map_err(|fault| self.wrong(index, fault))?;
+                match &mut self.purpose {
+                    Purpose::Count => {}
+                    Purpose::Keep(kept) => kept.add(&event),
+                    Purpose::Extract(live) => {
+                        live.extract(batch, extractors, &event, self.count + index as u64 + 1)?;
+                    }
+                }
+            }
+        }
+        self.count += count as u64;
+        Ok(sent)
+    }
+
+    #[cold]
+    fn wrong(&self, index: usize, fault: Fault) -> Error {
+        let number = self.count + index as u64 + 1;
+        Error::Event { number, fault }
     }
 }
 
