@@ -1,4 +1,4 @@
-"""``falco-plugin``: build a plugin library, look at one, run one; make a new plugin's folder.
+"""``falco-plugin``: build a plugin library, look at one, run one, measure one; make a new plugin's folder.
 
 The command only formats; the native host loads.
 """
@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -111,70 +112,116 @@ def info(context: click.Context, target: str, as_json: bool, debug: bool) -> Non
         _exit(_host.run(["info", library, *(["--json"] if as_json else [])]))
 
 
+Command = Callable[..., None]
+
+
+def _options_of_a_source(*, fields: str) -> Callable[[Command], Command]:
+    """What `run` and `bench` take alike, in this order; `fields` is the help of ``--fields``."""
+    options = (
+        click.argument("target"),
+        click.option("--config", default="", help="The plugin's init_config."),
+        click.option("--params", default="", help="The plugin's open_params."),
+        click.option("--limit", type=click.IntRange(min=1), help="Stop after this many events."),
+        click.option("--fields", multiple=True, metavar="LIST", help=fields),
+        click.option("--all-fields", is_flag=True, help="Extract all fields that need no argument."),
+        click.option(
+            "--with",
+            "others",
+            multiple=True,
+            metavar="TARGET",
+            help="A further plugin that extracts fields from the events.",
+        ),
+        click.option(
+            "--with-config",
+            "other_configs",
+            multiple=True,
+            metavar="TEXT",
+            help="The init_config of a further plugin: the first is for the first --with, and so on.",
+        ),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The values of those options."""
+
+    target: str
+    config: str
+    params: str
+    limit: int | None
+    fields: tuple[str, ...]
+    all_fields: bool
+    others: tuple[str, ...]
+    other_configs: tuple[str, ...]
+
+    def pass_to_host(self, subcommand: str, more: Sequence[str], debug: bool) -> NoReturn:
+        """Ends as the host does."""
+        if len(self.other_configs) > len(self.others):
+            raise click.UsageError("there are more --with-config than --with: each is for the --with of its place")
+        options = ["--config", self.config, "--params", self.params, *more]
+        if self.limit is not None:
+            options += ["--limit", str(self.limit)]
+        for names in self.fields:
+            options += ["--fields", names]
+        if self.all_fields:
+            options.append("--all-fields")
+        with ExitStack() as stack:
+            targets = (self.target, *self.others)
+            library, *others = (stack.enter_context(_library(target, debug)) for target in targets)
+            extractors: list[str | Path] = []
+            for other, config in zip_longest(others, self.other_configs, fillvalue=""):
+                extractors += ["--with", other, "--with-config", config]
+            _exit(_host.run([subcommand, library, *options, *extractors]))
+
+
 @main.command()
-@click.argument("target")
-@click.option("--config", default="", help="The plugin's init_config.")
-@click.option("--params", default="", help="The plugin's open_params.")
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after this many events.")
-@click.option(
-    "--fields",
-    multiple=True,
-    metavar="LIST",
-    help="""Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f["an, argument"]. They
-    follow the event's text as name=value, a tab before each, with - for what is absent.""",
-)
-@click.option("--all-fields", is_flag=True, help="Extract all fields that need no argument.")
-@click.option(
-    "--with",
-    "others",
-    multiple=True,
-    metavar="TARGET",
-    help="A further plugin that extracts fields from the events.",
-)
-@click.option(
-    "--with-config",
-    "other_configs",
-    multiple=True,
-    metavar="TEXT",
-    help="The init_config of a further plugin: the first is for the first --with, and so on.",
+@_options_of_a_source(
+    fields="""Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f["an, argument"]. They
+    follow the event's text as name=value, a tab before each, with - for what is absent."""
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line: kind fields, event, log, end.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
 @click.pass_context
-def run(
-    context: click.Context,
-    target: str,
-    config: str,
-    params: str,
-    limit: int | None,
-    fields: tuple[str, ...],
-    all_fields: bool,
-    others: tuple[str, ...],
-    other_configs: tuple[str, ...],
-    as_json: bool,
-    debug: bool,
-) -> None:
+def run(context: click.Context, /, as_json: bool, debug: bool, **source: Any) -> None:
     """Run TARGET's event source in the native host, and show its events.
 
     --fields, --with and --with-config may be given several times.
     """
-    if len(other_configs) > len(others):
-        raise click.UsageError("there are more --with-config than --with: each is for the --with of its place")
-    options = ["--config", config, "--params", params]
-    if limit is not None:
-        options += ["--limit", str(limit)]
-    for names in fields:
-        options += ["--fields", names]
-    if all_fields:
-        options.append("--all-fields")
-    if as_json:
-        options.append("--json")
-    with ExitStack() as stack:
-        library, *extractors = (stack.enter_context(_library(one, debug or context.obj)) for one in (target, *others))
-        more: list[str | Path] = []
-        for extractor, extractor_config in zip_longest(extractors, other_configs, fillvalue=""):
-            more += ["--with", extractor, "--with-config", extractor_config]
-        _exit(_host.run(["run", library, *options, *more]))
+    _Source(**source).pass_to_host("run", ["--json"] if as_json else [], debug or context.obj)
+
+
+@main.command()
+@_options_of_a_source(
+    fields="""Extract these fields, written as in rules: a.b,c.d[argument],e.f["an, argument"]. They are extracted
+    again and again from the first events, once the source has run."""
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time; 2 where there is no --limit."
+)
+@click.option("--live", is_flag=True, help="Extract the fields from each event as it arrives instead.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
+@click.pass_context
+def bench(
+    context: click.Context, /, seconds: float | None, live: bool, as_json: bool, debug: bool, **source: Any
+) -> None:
+    """Measure what TARGET costs its host: an event, a call, a field, memory.
+
+    --fields, --with and --with-config may be given several times.
+    """
+    options = ["--json"] if as_json else []
+    if seconds is not None:
+        options += ["--seconds", str(seconds)]
+    if live:
+        options.append("--live")
+    _Source(**source).pass_to_host("bench", options, debug or context.obj)
 
 
 @main.command()

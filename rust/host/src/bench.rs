@@ -7,6 +7,7 @@
 //! | [`checksum`] | whether two libraries did the same |
 //! | [`slices`], [`histogram`] | many durations in a few numbers |
 //! | [`process`] | memory, and time that was computed |
+//! | [`report`] | the result, for people and for programs |
 
 pub mod checksum;
 pub mod events;
@@ -14,13 +15,12 @@ pub mod extraction;
 pub mod histogram;
 pub mod live;
 pub mod process;
+pub mod report;
 pub mod slices;
 
 use std::ffi::CString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
-
-use serde::Serialize;
 
 use crate::console;
 use crate::error::Error;
@@ -31,9 +31,10 @@ use crate::setup::{Loaded, Plugins, Setup};
 use crate::signals;
 
 use checksum::Of;
-use events::{Ending, Events, Latencies, Purpose, Span, nanoseconds};
-use extraction::{Fields, Kept};
-use live::{Calls, Live};
+use events::{Events, Purpose, nanoseconds};
+use extraction::Kept;
+use live::Live;
+use report::{Memory, Report};
 
 pub struct Options {
     pub setup: Setup,
@@ -43,31 +44,6 @@ pub struct Options {
     pub live: bool,
     pub checksum: Of,
     pub format: Format,
-}
-
-/// Resident memory in KiB.
-#[derive(Debug, Serialize)]
-pub struct Memory {
-    pub start_kib: Option<u64>,
-    pub load_kib: Option<u64>,
-    pub open_kib: Option<u64>,
-    pub end_kib: Option<u64>,
-    pub peak_kib: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Report<'c> {
-    pub name: &'c str,
-    pub version: &'c str,
-    pub result: Ending,
-    pub load_ns: u64,
-    /// None where there was no event.
-    pub first_event_ns: Option<u64>,
-    pub events: Span,
-    pub latency: Latencies,
-    pub memory: Memory,
-    pub fields: Option<Fields<'c>>,
-    pub live: Option<Vec<Calls<'c>>>,
 }
 
 pub fn run(options: &Options) -> Result<(), Error> {
@@ -111,7 +87,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     };
     let (mut fields, mut live) = (None, None);
     match (measured.purpose, columns) {
-        (Purpose::Keep(kept), Some(columns)) => {
+        (Purpose::Keep(kept), Some(columns)) if !kept.is_empty() => {
             let name = CString::new(plugins.source.as_str()).unwrap_or_default();
             let mut all = vec![source.extractor()];
             all.extend(extractors);
@@ -133,8 +109,11 @@ pub fn run(options: &Options) -> Result<(), Error> {
         live,
     };
     let mut text = Vec::new();
-    serde_json::to_writer(&mut text, &report).map_err(|error| Error::Output(error.into()))?;
-    text.push(b'\n');
+    match options.format {
+        Format::Text => report.write_text(&mut text),
+        Format::Json => report.write_json(&mut text),
+    }
+    .map_err(Error::Output)?;
     match stdout.write_all(&text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
         _ => Ok(()),

@@ -42,7 +42,7 @@ Options:
   --seconds S         Measure for so long: 2 seconds unless there is a --limit. A fraction will do
   --live              Extract the fields from each event as it arrives, not from some of them afterwards
   --checksum          Make the checksum of all bytes of each event, not of its first and last
-  --json              Write JSON, one object a line
+  --json              Write JSON: one object a line, or one in all
   -h, --help          Show this
   -V, --version       Show the version
 
@@ -131,7 +131,10 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             }
             Long("seconds") => {
                 let time = Duration::try_from_secs_f64(parser.value()?.parse()?).ok();
-                seconds = Some(time.filter(|time| !time.is_zero()).ok_or("--seconds must be above 0")?);
+                seconds = Some(
+                    time.filter(|time| !time.is_zero())
+                        .ok_or("--seconds must be a number above 0")?,
+                );
             }
             Long("live") => live = true,
             Long("checksum") => checksum = Of::Bytes,

@@ -19,7 +19,7 @@ use crate::timestamp;
 /// A call is timed where this much time has passed since the last one that was; two looks at the clock and what is done
 /// with them take some 50 ns.
 const TIMED_EVERY_NS: u64 = 2_000;
-const MOST_UNTIMED: u64 = 256;
+const MOST_CALLS: u64 = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -200,7 +200,7 @@ impl<'c> Events<'c> {
                 Code::Eof => break Ok(Ending::Eof),
             }
         }
-        .inspect(|_| self.slices.add(elapsed() - pace.last, self.count - counted))
+        .inspect(|_| self.slices.add(pace.since(elapsed()), self.count - counted))
     }
 
     /// Takes the events of a batch, up to the limit. Returns the first one's own time.
@@ -223,7 +223,7 @@ impl<'c> Events<'c> {
                 has_time = false;
                 arrived
             });
-            let event = event.map_err(|fault| self.wrong(index, fault))?;
+            let event = event.map_err(|fault| wrong(self.count, index, fault))?;
             if index == 0 && has_time {
                 sent = Some(event.timestamp());
             }
@@ -232,29 +232,42 @@ impl<'c> Events<'c> {
             checksum.add(payload);
         }
         (self.checksum, self.bytes) = (checksum, bytes);
-        if !matches!(self.purpose, Purpose::Count) {
-            for index in 0..count {
-                let event = batch
-                    .event(index, || arrived)
-                    .map_err(|fault| self.wrong(index, fault))?;
-                match &mut self.purpose {
-                    Purpose::Count => {}
-                    Purpose::Keep(kept) => kept.add(&event),
-                    Purpose::Extract(live) => {
-                        live.extract(batch, extractors, &event, self.count + index as u64 + 1)?;
+        match &mut self.purpose {
+            Purpose::Count => {}
+            Purpose::Keep(kept) => {
+                for index in 0..count {
+                    if kept.is_full() {
+                        break;
                     }
+                    let event = batch
+                        .event(index, || arrived)
+                        .map_err(|fault| wrong(self.count, index, fault))?;
+                    kept.add(&event);
+                }
+            }
+            Purpose::Extract(live) => {
+                for index in 0..count {
+                    let event = batch
+                        .event(index, || arrived)
+                        .map_err(|fault| wrong(self.count, index, fault))?;
+                    live.extract(batch, extractors, &event, number(self.count, index))?;
                 }
             }
         }
         self.count += count as u64;
         Ok(sent)
     }
+}
 
-    #[cold]
-    fn wrong(&self, index: usize, fault: Fault) -> Error {
-        let number = self.count + index as u64 + 1;
-        Error::Event { number, fault }
-    }
+/// The number of an event of a batch that came after so many events.
+fn number(before: u64, index: usize) -> u64 {
+    before + index as u64 + 1
+}
+
+#[cold]
+fn wrong(before: u64, index: usize, fault: Fault) -> Error {
+    let number = number(before, index);
+    Error::Event { number, fault }
 }
 
 /// Which calls are timed: all of a slow source, and of a fast one so few that the clock costs little.
@@ -262,7 +275,8 @@ struct Pace {
     untimed: u64,
     /// How many calls one that is timed stands for.
     every: u64,
-    last: u64,
+    /// When the last timed call began; None before the first.
+    last: Option<u64>,
 }
 
 impl Default for Pace {
@@ -270,7 +284,7 @@ impl Default for Pace {
         Self {
             untimed: 0,
             every: 1,
-            last: 0,
+            last: None,
         }
     }
 }
@@ -288,13 +302,19 @@ impl Pace {
 
     /// A timed call begins. Returns the nanoseconds since the last one began.
     fn next(&mut self, now: u64) -> u64 {
-        let ns = now - self.last;
-        // Grows step by step, so that one odd call decides nothing.
-        let wanted = TIMED_EVERY_NS * self.every / ns.max(1);
-        self.every = wanted.clamp(1, (self.every * 2).min(MOST_UNTIMED));
+        let ns = self.since(now);
+        if self.last.is_some() {
+            // Grows step by step, so that one odd call decides nothing.
+            let wanted = TIMED_EVERY_NS * self.every / ns.max(1);
+            self.every = wanted.clamp(1, (self.every * 2).min(MOST_CALLS));
+        }
         self.untimed = self.every - 1;
-        self.last = now;
+        self.last = Some(now);
         ns
+    }
+
+    fn since(&self, now: u64) -> u64 {
+        now - self.last.unwrap_or(0)
     }
 
     fn weight(&self) -> u64 {

@@ -16,7 +16,7 @@ use crate::signals;
 const MOST_EVENTS: usize = 128;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 const LEAST_TIME: Duration = Duration::from_millis(200);
-const LEAST_SLICES: u64 = 5;
+const LEAST_SLICES: u64 = 3;
 /// How often a field is extracted again from one event: enough to make the clock disappear.
 const AGAIN: u64 = 64;
 
@@ -28,12 +28,18 @@ pub struct Kept {
 }
 
 impl Kept {
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.events.len() >= MOST_EVENTS || self.bytes >= MOST_BYTES
+    }
+
     pub fn add(&mut self, event: &Event<'_>) {
-        if self.events.len() < MOST_EVENTS && self.bytes < MOST_BYTES {
-            let event = OwnedEvent::of(event);
-            self.bytes += event.len();
-            self.events.push(event);
-        }
+        let event = OwnedEvent::of(event);
+        self.bytes += event.len();
+        self.events.push(event);
     }
 }
 
@@ -59,6 +65,7 @@ pub struct Field<'c> {
     pub again: Option<Cost>,
 }
 
+/// `kept` is not empty.
 pub fn measure<'c>(
     columns: &'c [Column],
     kept: &Kept,
@@ -125,18 +132,18 @@ impl Host<'_, '_> {
     }
 
     fn again(&mut self, events: &[Event<'_>], column: &Column) -> Result<Option<Cost>, Error> {
-        let mut events = events.iter().cycle();
-        cost(AGAIN, || {
-            let Some(event) = events.next() else {
-                return Ok(Duration::ZERO);
-            };
-            self.number += 1;
-            self.ask(event, column)?;
-            let start = Instant::now();
-            for _ in 0..AGAIN {
+        cost(AGAIN * events.len() as u64, || {
+            let mut time = Duration::ZERO;
+            for event in events {
+                self.number += 1;
                 self.ask(event, column)?;
+                let start = Instant::now();
+                for _ in 0..AGAIN {
+                    self.ask(event, column)?;
+                }
+                time += start.elapsed();
             }
-            Ok(start.elapsed())
+            Ok(time)
         })
     }
 
@@ -159,8 +166,11 @@ fn fault_of(number: u64, column: &Column, fault: crate::extraction::Fault) -> Er
 fn cost(count: u64, mut round: impl FnMut() -> Result<Duration, Error>) -> Result<Option<Cost>, Error> {
     let start = Instant::now();
     let mut slices = Slices::default();
-    while count > 0 && !signals::interrupted() && (start.elapsed() < LEAST_TIME || slices.len() < LEAST_SLICES) {
+    loop {
         slices.add(nanoseconds(round()?), count);
+        let is_enough = start.elapsed() >= LEAST_TIME && slices.len() >= LEAST_SLICES;
+        if is_enough || signals::interrupted() {
+            return Ok(slices.cost());
+        }
     }
-    Ok(slices.cost())
 }

