@@ -157,7 +157,7 @@ impl OwnedEvent {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 

@@ -398,6 +398,7 @@ impl<'p> Source<'p> {
     }
 
     /// Asks for a batch. A failure that came with events is in the batch, to be seen after them.
+    // Or else the batch would be copied on its way, which takes longer than a fast plugin's call.
     #[inline(always)]
     pub fn next_batch(&mut self) -> Result<Batch<'_>, Error> {
         let mut count = UNSET_NUMBER;

@@ -53,6 +53,31 @@ SIGINT or SIGTERM came, 1 otherwise. A second signal ends the process at once.
 /// How long is measured where nothing else is said.
 const BENCH_TIME: Duration = Duration::from_secs(2);
 
+const OF_INFO: &[&str] = &["json"];
+const OF_RUN: &[&str] = &[
+    "config",
+    "params",
+    "limit",
+    "fields",
+    "all-fields",
+    "with",
+    "with-config",
+    "json",
+];
+const OF_BENCH: &[&str] = &[
+    "config",
+    "params",
+    "limit",
+    "fields",
+    "all-fields",
+    "with",
+    "with-config",
+    "json",
+    "seconds",
+    "live",
+    "checksum",
+];
+
 enum Command {
     Print(String),
     Info { library: PathBuf, format: Format },
@@ -83,19 +108,13 @@ fn parse() -> Result<Command, Error> {
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     let mut words: Vec<OsString> = Vec::new();
-    // The options that were given, by the commands that take them.
-    let (mut of_source, mut of_bench) = (Vec::new(), Vec::new());
+    let mut given: Vec<String> = Vec::new();
     let (mut config, mut params, mut limit, mut format) = (None, None, None, Format::Text);
     let (mut fields, mut with) = (Wanted::default(), Vec::<With>::new());
     let (mut seconds, mut live, mut checksum) = (None, false, Of::Ends);
     while let Some(argument) = parser.next()? {
-        if let Long(name @ ("config" | "params" | "limit" | "fields" | "all-fields" | "with" | "with-config")) =
-            argument
-        {
-            of_source.push(name.to_owned());
-        }
-        if let Long(name @ ("seconds" | "live" | "checksum")) = argument {
-            of_bench.push(name.to_owned());
+        if let Long(name) = argument {
+            given.push(name.to_owned());
         }
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(HELP.into())),
@@ -145,13 +164,13 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut words = words.into_iter();
     let command = words.next().ok_or("no command")?;
     let command = command.to_str().unwrap_or_default();
-    let strange = match command {
-        "info" => of_source.first().or(of_bench.first()),
-        "run" => of_bench.first(),
-        "bench" => None,
+    let takes = match command {
+        "info" => OF_INFO,
+        "run" => OF_RUN,
+        "bench" => OF_BENCH,
         _ => return Err(format!("unknown command {command:?}").into()),
     };
-    if let Some(name) = strange {
+    if let Some(name) = given.iter().find(|name| !takes.contains(&name.as_str())) {
         return Err(format!("{command} takes no --{name}").into());
     }
     if live && fields == Wanted::default() {

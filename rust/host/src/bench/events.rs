@@ -16,9 +16,9 @@ use crate::library::{Batch, Code, Extractor, Source};
 use crate::signals;
 use crate::timestamp;
 
-/// A call is timed where this much time has passed since the last one that was; two looks at the clock and what is done
-/// with them take some 50 ns.
+/// So often a call is timed: two looks at the clock, and what is done with them, take some 50 ns.
 const TIMED_EVERY_NS: u64 = 2_000;
+/// However fast they are, of so many calls one is.
 const MOST_CALLS: u64 = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,9 +39,9 @@ pub enum Purpose<'c> {
 }
 
 pub struct Events<'c> {
-    pub limit: Option<u64>,
-    pub time: Option<Duration>,
-    pub purpose: Purpose<'c>,
+    limit: Option<u64>,
+    time: Option<Duration>,
+    purpose: Purpose<'c>,
     checksum: Checksum,
     count: u64,
     bytes: u64,

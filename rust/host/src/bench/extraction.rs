@@ -38,7 +38,7 @@ impl Kept {
 
     pub fn add(&mut self, event: &Event<'_>) {
         let event = OwnedEvent::of(event);
-        self.bytes += event.len();
+        self.bytes += event.size();
         self.events.push(event);
     }
 }
@@ -168,7 +168,7 @@ fn cost(count: u64, mut round: impl FnMut() -> Result<Duration, Error>) -> Resul
     let mut slices = Slices::default();
     loop {
         slices.add(nanoseconds(round()?), count);
-        let is_enough = start.elapsed() >= LEAST_TIME && slices.len() >= LEAST_SLICES;
+        let is_enough = start.elapsed() >= LEAST_TIME && slices.whole() >= LEAST_SLICES;
         if is_enough || signals::interrupted() {
             return Ok(slices.cost());
         }

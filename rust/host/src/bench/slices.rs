@@ -36,7 +36,7 @@ impl Slices {
         }
     }
 
-    pub fn len(&self) -> u64 {
+    pub fn whole(&self) -> u64 {
         self.whole
     }
 
