@@ -9,6 +9,7 @@ use super::extraction::Fields;
 use super::histogram::Latency;
 use super::live::Calls;
 use super::slices::Cost;
+use crate::count::counted;
 use crate::escape;
 use crate::table;
 
@@ -45,17 +46,13 @@ impl Report<'_> {
     }
 
     pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
-        let (events, seconds) = (&self.events, self.events.wall_ns as f64 / 1e9);
+        let events = &self.events;
         let (name, version) = (self.name, escape::column(self.version));
-        let count = grouped(events.count);
-        writeln!(
-            out,
-            "{name} {version}: {count} events in {seconds:.3} s, {}",
-            ended(self.result)
-        )?;
-        writeln!(out)?;
+        let (count, took) = (counted(grouped(events.count), "event"), time(events.wall_ns as f64));
+        writeln!(out, "{name} {version}: {count} in {took}, {}\n", ended(self.result))?;
         let mut line = |label: &str, text: String| writeln!(out, "{label:<9}{text}");
         if let Some(cost) = events.per_event {
+            let seconds = events.wall_ns as f64 / 1e9;
             let each = |ns: u64| time(ns as f64 / events.count as f64);
             let rate = grouped((events.count as f64 / seconds).round() as u64);
             let bytes = amount(events.bytes as f64 / seconds);
@@ -72,8 +69,8 @@ impl Report<'_> {
             0 => String::new(),
             batches => format!(" of {:.1} events", events.count as f64 / batches as f64),
         };
-        let (batches, timeouts) = (grouped(events.batches), grouped(events.timeouts));
-        line("batches", format!("{batches}{size}; {timeouts} timeouts"))?;
+        let (batches, timeouts) = (grouped(events.batches), counted(grouped(events.timeouts), "timeout"));
+        line("batches", format!("{batches}{size}; {timeouts}"))?;
         let first = self
             .first_event_ns
             .map(|ns| format!("; first event {} from init on", time(ns as f64)));
