@@ -1,0 +1,95 @@
+//! The works of the benchmark by the Rust SDK. Parameters: `batch WORK`, a full batch per call, and `channel WORK`, from
+//! a thread of its own through a channel of 128.
+
+mod instance;
+mod work;
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+
+use falco_plugin::anyhow::{Error, anyhow};
+use falco_plugin::base::Plugin;
+use falco_plugin::event::PluginEvent;
+use falco_plugin::event::events::{Event, RawEvent};
+use falco_plugin::extract::{ExtractFieldInfo, ExtractPlugin, ExtractRequest, field};
+use falco_plugin::source::{EventInput, SourcePlugin};
+use falco_plugin::tables::TablesInput;
+use falco_plugin::{extract_plugin, plugin, source_plugin};
+use serde::Deserialize;
+
+use instance::Instance;
+use work::Work;
+
+pub struct Peer;
+
+impl Plugin for Peer {
+    const NAME: &'static CStr = c"bench-rust";
+    const PLUGIN_VERSION: &'static CStr = c"0.0.0";
+    const DESCRIPTION: &'static CStr = c"The works of the benchmark by the Rust SDK";
+    const CONTACT: &'static CStr = c"";
+    type ConfigType = ();
+
+    fn new(_: Option<&TablesInput>, (): Self::ConfigType) -> Result<Self, Error> {
+        Ok(Self)
+    }
+}
+
+impl SourcePlugin for Peer {
+    type Instance = Instance;
+    type Event<'a> = RawEvent<'a>;
+    const EVENT_SOURCE: &'static CStr = c"bench";
+    const PLUGIN_ID: u32 = 999;
+
+    fn open(&mut self, params: Option<&str>) -> Result<Self::Instance, Error> {
+        match params.and_then(|params| params.split_once(' ')) {
+            Some(("batch", work)) => Ok(Instance::Batch(Work::new(work)?)),
+            Some(("channel", work)) => Ok(Instance::through_channel(Work::new(work)?)),
+            _ => Err(anyhow!("no such mode: {params:?}")),
+        }
+    }
+
+    fn event_to_string(&mut self, _: &EventInput<RawEvent>) -> Result<CString, Error> {
+        Ok(CString::default())
+    }
+}
+
+/// What the fields need of a log line; serde skips the rest.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    level: Cow<'a, str>,
+    #[serde(borrow)]
+    trace_id: Cow<'a, str>,
+}
+
+impl Peer {
+    fn constant(&mut self, _: ExtractRequest<Self>) -> Result<u64, Error> {
+        Ok(42)
+    }
+
+    fn level(&mut self, request: ExtractRequest<Self>) -> Result<CString, Error> {
+        let event = request.event.event()?;
+        let line: Line = serde_json::from_slice(event.params.event_data)?;
+        Ok(CString::new(&*line.level)?)
+    }
+
+    fn last(&mut self, request: ExtractRequest<Self>) -> Result<CString, Error> {
+        let event = request.event.event()?;
+        let line: Line = serde_json::from_slice(event.params.event_data)?;
+        Ok(CString::new(&*line.trace_id)?)
+    }
+}
+
+impl ExtractPlugin for Peer {
+    type Event<'a> = Event<PluginEvent<&'a [u8]>>;
+    type ExtractContext = ();
+    const EXTRACT_FIELDS: &'static [ExtractFieldInfo<Self>] = &[
+        field("bench.const", &Self::constant),
+        field("bench.level", &Self::level),
+        field("bench.last", &Self::last),
+    ];
+}
+
+plugin!(Peer);
+source_plugin!(Peer);
+extract_plugin!(Peer);
