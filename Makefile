@@ -9,7 +9,7 @@ SECONDS := 60
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt latency gigabyte fuzz-json docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick latency gigabyte fuzz-json docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -58,6 +58,12 @@ fmt: setup ## format all code
 	rustfmt rust/stub/stub.rs
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
+
+bench: setup ## measure beside the Go SDK, the Rust SDK and C (ROWS=pull,push and PEERS=c,rust choose)
+	$(BIN)/python -m bench --rows '$(ROWS)' --peers '$(PEERS)'
+
+bench-quick: setup ## the same, with fewer and shorter rounds
+	$(BIN)/python -m bench --quick --rows '$(ROWS)' --peers '$(PEERS)'
 
 latency: setup ## how long the host waits for Python beside a thread that computes
 	$(BIN)/python bench/latency.py

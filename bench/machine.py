@@ -1,0 +1,51 @@
+"""Where and with what was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.libraries import PEERS, ROOT
+
+
+def describe(peers: Collection[str]) -> dict[str, str]:
+    """What a reader has to know of the numbers."""
+    peers_folder = ROOT / "bench" / "peers"
+    versions = {
+        "golang": _found(r"plugin-sdk-go (\S+)", peers_folder / "golang" / "go.mod"),
+        "rust": _found(r'name = "falco_plugin"\nversion = "(.+)"', peers_folder / "rust" / "Cargo.lock"),
+    }
+    described = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": _said("git", "describe", "--always", "--dirty"),
+        "processor": _found(r"model name\s*: (.+)", Path("/proc/cpuinfo")),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+    }
+    for name in PEERS:
+        if name in peers:
+            peer = PEERS[name]
+            described[peer.title] = ", ".join(filter(None, [versions.get(name), _said(*peer.version)]))
+    return described
+
+
+def _said(*command: str) -> str:
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.splitlines()[0].strip()
+
+
+def _found(pattern: str, path: Path) -> str:
+    try:
+        found = re.search(pattern, path.read_text())
+    except OSError:
+        return "unknown"
+    return found[1].strip() if found else "unknown"

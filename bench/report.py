@@ -1,0 +1,160 @@
+"""The tables, as Markdown that is readable in a terminal too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.measure import Measured
+from bench.rows import Limit, Raw
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How this SDK stands to one peer in one row."""
+
+    row: str
+    work: str
+    peer: str
+    ours_ns: Sequence[float]
+    peer_ns: Sequence[float]
+    ratios: Sequence[float]
+    at_most: float | None
+
+    @property
+    def ratio(self) -> float:
+        return median(self.ratios)
+
+    @property
+    def met(self) -> bool | None:
+        """None where there is nothing to meet."""
+        return None if self.at_most is None else self.ratio <= self.at_most
+
+
+def verdicts(results: Iterable[Measured]) -> list[Verdict]:
+    return [
+        Verdict(
+            result.row.name,
+            result.row.title,
+            against.case.title,
+            result.costs(result.row.ours),
+            result.costs(against.case),
+            result.ratios(against.case),
+            against.at_most,
+        )
+        for result in results
+        for against in result.row.against
+    ]
+
+
+def markdown(results: Sequence[Measured], machine: Mapping[str, str]) -> str:
+    """All tables, each with what its columns mean."""
+    parts = [_list(machine)]
+    if any(result.row.against for result in results):
+        parts += [_RATIOS, _ratios(results), _COSTS, _costs(results)]
+    if any(result.row.limits for result in results):
+        parts += [_LIMITS, _limits(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+_RATIOS = """## Against the peers
+
+Nanoseconds for one event or field, the smallest and the median of all rounds. The ratio is this SDK's to the peer's of
+the same round, the smallest and the median; it must be at most the number behind it."""
+
+_COSTS = """## What each costs
+
+Memory is the process's peak, the interpreter included. A peer that appears in several rows was measured for each."""
+
+_LIMITS = """## Limits
+
+The median of all rounds, with the smallest and the largest."""
+
+
+def _list(machine: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in machine.items())
+
+
+def _ratios(results: Iterable[Measured]) -> str:
+    head = ["row", "what", "ns", "peer", "its ns", "ratio", "at most", "met"]
+    lines = [
+        [
+            one.row,
+            one.work,
+            _pair(one.ours_ns),
+            one.peer,
+            _pair(one.peer_ns),
+            f"{min(one.ratios):.2f} / **{one.ratio:.2f}**",
+            "" if one.at_most is None else f"{one.at_most:g}",
+            _met(one.met),
+        ]
+        for one in verdicts(results)
+    ]
+    return _table(head, lines)
+
+
+def _costs(results: Iterable[Measured]) -> str:
+    head = ["row", "who", "ns", "GB/s", "CPU ns", "memory, MB"]
+    lines = [
+        [
+            result.row.name,
+            case.title,
+            _pair(result.costs(case)),
+            _throughput(result.runs(case), result.costs(case)) if result.row.metric.of_events else "",
+            _processor(result.runs(case)) if result.row.metric.of_events else "",
+            f"{max(raw['memory']['peak_kib'] for raw in result.runs(case)) * 1024 / 1e6:.0f}",
+        ]
+        for result in results
+        if result.row.against
+        for case in result.row.cases()
+    ]
+    return _table(head, lines)
+
+
+def _limits(results: Iterable[Measured]) -> str:
+    head = ["row", "what", "number", "measured", "must be", "met"]
+    lines = []
+    for result in results:
+        for limit in result.row.limits:
+            values = [limit.read(raw) for raw in result.runs(result.row.ours)]
+            middle = median(values)
+            measured = f"**{_number(middle)}** {limit.unit} ({_number(min(values))} to {_number(max(values))})"
+            is_met = limit.at_least <= middle <= limit.at_most
+            lines.append([result.row.name, result.row.title, limit.title, measured, _bound(limit), _met(is_met)])
+    return _table(head, lines)
+
+
+def _bound(limit: Limit) -> str:
+    if limit.at_least > 0:
+        return f"at least {limit.at_least:,g} {limit.unit}"
+    return f"at most {limit.at_most:,g} {limit.unit}"
+
+
+def _throughput(runs: Iterable[Raw], costs: Iterable[float]) -> str:
+    fastest = max(raw["events"]["bytes"] / raw["events"]["count"] / ns for raw, ns in zip(runs, costs, strict=True))
+    return f"{fastest:.2f}" if fastest > 0 else ""
+
+
+def _processor(runs: Iterable[Raw]) -> str:
+    return _pair([raw["events"]["cpu_ns"] / raw["events"]["count"] for raw in runs])
+
+
+def _pair(values: Sequence[float]) -> str:
+    return f"{_number(min(values))} / {_number(median(values))}"
+
+
+def _number(value: float) -> str:
+    """Three digits that count, and all before the point."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _met(met: bool | None) -> str:
+    return {None: "", True: "yes", False: "**no**"}[met]
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    rule = ["-" * width for width in widths]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in (head, rule, *lines)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
