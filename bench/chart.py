@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from bench.report import Verdict
+from bench.report import Verdict, ratio_text
 
 _LEFT, _RIGHT, _TOP, _BAR, _GAP = 410, 70, 56, 16, 8
 _WIDTH = 960
@@ -37,7 +37,7 @@ def draw(verdicts: Sequence[Verdict], caption: str) -> str:
         colour = _COLOURS[one.met]
         parts.append(_text(_LEFT - 10, top + 12, f"{one.work}: {one.peer}", anchor="end"))
         parts.append(f'<rect x="{start}" y="{top}" width="{end - start:.1f}" height="{_BAR}" fill="{colour}"/>')
-        parts.append(_text(_WIDTH - 8, top + 12, f"{one.ratio:.2f}", anchor="end", bold=True))
+        parts.append(_text(_WIDTH - 8, top + 12, ratio_text(one.ratio), anchor="end", bold=True))
         if one.at_most is not None:
             parts.append(_line(x(one.at_most), top - 3, top + _BAR + 3, _TEXT, width=3))
     legend = [("within the mark", True), ("beyond it", False), ("no mark", None)]

@@ -80,7 +80,7 @@ def _build_c(name: str) -> Path:
 
 def _build_golang(name: str) -> Path:
     library = BUILD / "libgolang.so"
-    command = ["go", "build", "-buildmode=c-shared", "-o", str(library), "."]
+    command = ["go", "build", "-buildvcs=false", "-buildmode=c-shared", "-o", str(library), "."]
     _run(name, *command, cwd=_BENCH / "peers" / "golang", env={"GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"})
     return library
 

@@ -32,6 +32,11 @@ class Verdict:
         return None if self.at_most is None else self.ratio <= self.at_most
 
 
+def ratio_text(ratio: float) -> str:
+    """Two digits that count."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
+
+
 def verdicts(results: Iterable[Measured]) -> list[Verdict]:
     return [
         Verdict(
@@ -85,7 +90,7 @@ def _ratios(results: Iterable[Measured]) -> str:
             _pair(one.ours_ns),
             one.peer,
             _pair(one.peer_ns),
-            f"{min(one.ratios):.2f} / **{one.ratio:.2f}**",
+            f"{ratio_text(min(one.ratios))} / **{ratio_text(one.ratio)}**",
             "" if one.at_most is None else f"{one.at_most:g}",
             _met(one.met),
         ]
