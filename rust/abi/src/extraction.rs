@@ -3,7 +3,6 @@
 use std::ffi::{CStr, c_char};
 use std::ptr;
 use std::str::Utf8Error;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_api::{
     ss_plugin_byte_buffer, ss_plugin_extract_field, ss_plugin_extract_field__bindgen_ty_1 as Pointer,
@@ -11,7 +10,7 @@ use falco_plugin_api::{
 };
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN};
-use falco_plugin_engine::extract::{Argument, Field, Place, Takes, Value, Values, array_index};
+use falco_plugin_engine::extract::{Argument, Cache, Field, Place, Takes, Value, Values, array_index};
 use falco_plugin_engine::plugin::Plugin;
 
 /// The fields of one call.
@@ -49,17 +48,19 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The values of each thread's last call: valid until the same thread asks again, whatever other threads do. In boxes,
-/// since each call takes its own out and puts it back.
+/// What one thread of the host asks with: what it knows of the last event, and the values of its last call, as the host
+/// reads them. They are good until the same thread asks again, whatever other threads do.
 #[derive(Default)]
-pub(crate) struct Results(Mutex<Vec<(usize, Box<Memory>)>>);
+pub(crate) struct Extraction {
+    pub(crate) cache: Cache,
+    arrays: Arrays,
+}
 
-/// The values of one call, as the host reads them.
+/// The values of one call, by their type. Texts and addresses stand in the cache.
 #[derive(Default)]
-struct Memory {
-    values: Values,
-    /// How many of the values each field has.
-    counts: Vec<usize>,
+struct Arrays {
+    /// Of each field, how many values it has, and one of them.
+    found: Vec<(usize, Option<Value>)>,
     numbers: Vec<u64>,
     bools: Vec<u32>,
     texts: Vec<*const c_char>,
@@ -68,56 +69,37 @@ struct Memory {
     lengths: Vec<u32>,
 }
 
+// SAFETY: the pointers are only the host's to follow, on the thread that asked.
+unsafe impl Send for Arrays {}
+
 /// Values whose memory is kept for the next call; more is given back.
 const KEPT_VALUES: usize = 1024;
 
-impl Results {
+impl Extraction {
     /// Extracts what is asked, and leaves the values here.
-    pub(crate) fn fill(&self, plugin: &dyn Plugin, event: &Event<'_>, asked: &mut Asked<'_>) -> Result<(), Error> {
-        let thread = current_thread();
-        // Taken out: the plugin's code runs meanwhile, on this and on other threads.
-        let mut memory = self.take(thread);
-        memory.clear();
-        let extracted = asked.fields.iter().try_for_each(|field| {
-            let before = memory.values.len();
+    pub(crate) fn fill(&mut self, plugin: &dyn Plugin, event: &Event<'_>, asked: &mut Asked<'_>) -> Result<(), Error> {
+        self.arrays.clear();
+        let with_places = asked.places.is_some();
+        for field in &*asked.fields {
             // SAFETY: the host's field, valid during the call.
-            unsafe { extract(plugin, event, field, &mut memory.values)? };
-            memory.counts.push(memory.values.len() - before);
-            Ok(())
-        });
-        if extracted.is_ok() {
-            memory.hand_over(asked);
+            let values = unsafe { extract(plugin, &mut self.cache, event, field)? };
+            self.arrays.add(values, with_places);
         }
-        self.lock().push((thread, memory));
-        extracted
-    }
-
-    fn take(&self, thread: usize) -> Box<Memory> {
-        let mut held = self.lock();
-        let found = held.iter().position(|(owner, _)| *owner == thread);
-        found.map_or_else(Box::default, |index| held.swap_remove(index).1)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(usize, Box<Memory>)>> {
-        // Only whole memories are put in.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.arrays.hand_over(asked);
+        Ok(())
     }
 }
 
-/// What tells threads apart: the address of something that each has one of.
-fn current_thread() -> usize {
-    thread_local!(static MARK: u8 = const { 0 });
-    MARK.with(|mark| ptr::from_ref(mark).addr())
-}
-
+/// The values of a field; `None` where the argument is none.
+///
 /// # Safety
 /// The field's argument is valid during the call.
-unsafe fn extract(
+unsafe fn extract<'c>(
     plugin: &dyn Plugin,
+    cache: &'c mut Cache,
     event: &Event<'_>,
     asked: &ss_plugin_extract_field,
-    into: &mut Values,
-) -> Result<(), Error> {
+) -> Result<Option<&'c Values>, Error> {
     let id = asked.field_id as usize;
     let field = plugin
         .fields()
@@ -125,14 +107,13 @@ unsafe fn extract(
         .ok_or_else(|| Error::text(format!("there is no field with id {id}")))?;
     // SAFETY: the caller's promise. Rules are UTF-8; for a key that is not the field has no value.
     let Ok(key) = (unsafe { key(field, asked) }) else {
-        return Ok(());
+        return Ok(None);
     };
     let argument = Argument {
         index: index(field, asked, key),
         key,
     };
-    plugin.extract(event, id, &argument, into);
-    Ok(())
+    Ok(Some(plugin.extract(cache, event, id, &argument)))
 }
 
 /// # Safety
@@ -155,10 +136,10 @@ fn index(field: &Field, asked: &ss_plugin_extract_field, key: Option<&str>) -> O
     }
 }
 
-impl Memory {
+impl Arrays {
+    #[inline]
     fn clear(&mut self) {
-        self.values.clear();
-        empty(&mut self.counts);
+        empty(&mut self.found);
         empty(&mut self.numbers);
         empty(&mut self.bools);
         empty(&mut self.texts);
@@ -167,11 +148,15 @@ impl Memory {
         empty(&mut self.lengths);
     }
 
-    /// Lays the values out as the host reads them and tells it where. Nothing is added to the memory afterwards, so
-    /// that pointers into it stay good until it is cleared.
-    fn hand_over(&mut self, asked: &mut Asked<'_>) {
-        let bytes = self.values.bytes().as_ptr();
-        for value in self.values.as_slice() {
+    /// Adds the values of the next field. Their bytes stay where they are until the thread's next event.
+    #[inline]
+    fn add(&mut self, values: Option<&Values>, with_places: bool) {
+        let Some(values) = values else {
+            return self.found.push((0, None));
+        };
+        self.found.push((values.len(), values.as_slice().first().copied()));
+        let bytes = values.bytes().as_ptr();
+        for value in values.as_slice() {
             match *value {
                 Value::Number(number) => self.numbers.push(number),
                 Value::Bool(value) => self.bools.push(value.into()),
@@ -182,18 +167,31 @@ impl Memory {
                 }),
             }
         }
+        if with_places {
+            for &place in values.places() {
+                self.starts.push(if place == Place::default() {
+                    0
+                } else {
+                    place.start.saturating_add(HEADER_LEN as u32)
+                });
+                self.lengths.push(place.length);
+            }
+        }
+    }
+
+    /// Tells the host where the values are. Nothing is added afterwards, so that pointers into the arrays stay good until
+    /// they are cleared.
+    #[inline]
+    fn hand_over(&mut self, asked: &mut Asked<'_>) {
         // A field's values are all of one type, and stand in its array behind those of the fields before it.
         let mut numbers = self.numbers.as_mut_ptr();
         let mut bools = self.bools.as_mut_ptr();
         let mut texts = self.texts.as_mut_ptr();
         let mut buffers = self.buffers.as_mut_ptr();
-        let mut values = self.values.as_slice();
-        for (field, &count) in asked.fields.iter_mut().zip(&self.counts) {
-            let (own, rest) = values.split_at(count);
-            values = rest;
-            let Some(first) = own.first() else { continue };
+        for (field, &(count, value)) in asked.fields.iter_mut().zip(&self.found) {
+            let Some(value) = value else { continue };
             field.res_len = count as u64;
-            field.res = match first {
+            field.res = match value {
                 Value::Number(_) => Pointer {
                     u64_: next_of(&mut numbers, count),
                 },
@@ -208,24 +206,19 @@ impl Memory {
                 },
             };
         }
-        if let Some(places) = asked.places.as_mut().filter(|_| !self.values.is_empty()) {
-            for &place in self.values.places() {
-                self.starts.push(if place == Place::default() {
-                    0
-                } else {
-                    place.start.saturating_add(HEADER_LEN as u32)
-                });
-                self.lengths.push(place.length);
-            }
+        if let Some(places) = asked.places.as_mut().filter(|_| !self.starts.is_empty()) {
             places.start = self.starts.as_mut_ptr();
             places.length = self.lengths.as_mut_ptr();
         }
     }
 }
 
-fn empty<T>(memory: &mut Vec<T>) {
+#[inline]
+fn empty<T: Copy>(memory: &mut Vec<T>) {
     memory.clear();
-    memory.shrink_to(KEPT_VALUES);
+    if memory.capacity() > KEPT_VALUES {
+        memory.shrink_to(KEPT_VALUES);
+    }
 }
 
 /// Where the next `count` of an array begin.

@@ -1,7 +1,7 @@
 //! The functions of the plugin API.
 
 use std::any::Any;
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -14,8 +14,9 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN, decode};
 use falco_plugin_engine::plugin::Plugin;
 
-use crate::extraction::{Asked, Results};
+use crate::extraction::Asked;
 use crate::log::{Log, Severity};
+use crate::per_thread::PerThread;
 use crate::request::Request;
 use crate::state::{InstanceState, PluginState};
 use crate::table::{StartReply, StartRequest, Table};
@@ -77,7 +78,7 @@ pub unsafe fn init(
         log,
         errors,
         texts: Texts::default(),
-        results: Results::default(),
+        extraction: PerThread::default(),
     });
     StartReply {
         table: &raw const TABLE,
@@ -277,7 +278,11 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
     let text = guard(|| {
         // SAFETY: the host's event is valid during the call.
         let event = unsafe { read_event(input) }?;
-        plugin(state)?.event_to_string(&event)
+        let plugin = plugin(state)?;
+        let text = state
+            .extraction
+            .with(|extraction| plugin.event_to_string(&mut extraction.cache, &event));
+        text.unwrap_or_else(within)
     });
     match text {
         Ok(text) => state.texts.set(&text),
@@ -309,7 +314,10 @@ unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, in
         let plugin = plugin(state)?;
         // SAFETY: the host's event is valid during the call.
         let event = unsafe { read_event(event) }?;
-        state.results.fill(plugin, &event, &mut asked)
+        let filled = state
+            .extraction
+            .with(|extraction| extraction.fill(plugin, &event, &mut asked));
+        filled.unwrap_or_else(within)
     });
     match extracted {
         Ok(()) => SUCCESS,
@@ -334,7 +342,11 @@ unsafe fn read_event(input: &ss_plugin_event_input) -> Result<Event<'_>, Error> 
         let len = ptr::read_unaligned(&raw const (*input.evt).len) as usize;
         (
             std::slice::from_raw_parts(input.evt.cast::<u8>(), len),
-            from_host(input.evtsrc),
+            if input.evtsrc.is_null() {
+                b""
+            } else {
+                CStr::from_ptr(input.evtsrc).to_bytes()
+            },
         )
     };
     let (timestamp, data) = decode(bytes).ok_or_else(|| Error::text("the event is no plugin event"))?;
@@ -344,6 +356,13 @@ unsafe fn read_event(input: &ss_plugin_event_input) -> Result<Event<'_>, Error> 
         source,
         data,
     })
+}
+
+/// The answer to a call on an event by the code that makes a field or text of one.
+fn within<T>() -> Result<T, Error> {
+    Err(Error::text(
+        "the function was called while the same thread is making a field",
+    ))
 }
 
 fn plugin(state: &PluginState) -> Result<&dyn Plugin, Error> {

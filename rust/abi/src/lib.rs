@@ -1,12 +1,13 @@
 //! The C plugin API of Falco over [`falco_plugin_engine::plugin::Plugin`].
 //!
 //! [`table`] is what the library in front (`rust/stub`) calls. [`functions`] implements it: each function checks its
-//! handles, guards against panics and turns errors into result codes and a last error. [`extraction`] holds the memory in
-//! which the host reads the values of fields.
+//! handles, guards against panics and turns errors into result codes and a last error. [`extraction`] holds what
+//! each thread of the host asked for last, where the host reads the values of fields.
 
 mod extraction;
 pub mod functions;
 pub mod log;
+mod per_thread;
 mod request;
 mod state;
 pub mod table;

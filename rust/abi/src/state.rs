@@ -5,18 +5,20 @@ use std::ffi::CString;
 use falco_plugin_api::ss_plugin_event;
 use falco_plugin_engine::plugin::{Instance, Plugin};
 
-use crate::extraction::Results;
+use crate::extraction::Extraction;
 use crate::log::Log;
+use crate::per_thread::PerThread;
 use crate::texts::Texts;
 
 /// `ss_plugin_t`. Shared between the host's threads.
 pub(crate) struct PluginState {
+    /// Before the plugin: what it has left there is dropped first.
+    pub(crate) extraction: PerThread<Extraction>,
     /// `None` where init failed: the state then only carries the reason.
     pub(crate) plugin: Option<Box<dyn Plugin>>,
     pub(crate) log: Log,
     pub(crate) errors: Texts,
     pub(crate) texts: Texts,
-    pub(crate) results: Results,
 }
 
 /// `ss_instance_t`. Used by one of the host's threads at a time.

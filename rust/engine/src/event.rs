@@ -12,8 +12,6 @@
 //! | 34 | 4 | plugin id |
 //! | 38 | n | payload |
 
-use std::borrow::Cow;
-
 /// Bytes in front of the payload.
 pub const HEADER_LEN: usize = 38;
 /// Timestamp of an event that has none: the host fills in its own time.
@@ -46,11 +44,12 @@ pub fn header(timestamp: u64, payload_len: u32) -> [u8; HEADER_LEN] {
 }
 
 /// An event as the host hands it back, for its text and its fields.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     pub number: u64,
     pub timestamp: u64,
-    pub source: Cow<'a, str>,
+    /// The name of its event source: UTF-8 in a host that is as it should be.
+    pub source: &'a [u8],
     pub data: &'a [u8],
 }
 

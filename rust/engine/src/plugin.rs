@@ -3,22 +3,23 @@
 use crate::batch::EventBatch;
 use crate::error::Error;
 use crate::event::Event;
-use crate::extract::{Argument, Field, Values};
+use crate::extract::{Argument, Cache, Field, Values};
 
 /// One initialised plugin (`ss_plugin_t`). The host may call it from several threads.
 pub trait Plugin: Send + Sync {
     /// Opens the event source (`plugin_open`).
     fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error>;
 
-    /// The text of an event of this source (`plugin_event_to_string`).
-    fn event_to_string(&self, event: &Event<'_>) -> Result<String, Error>;
+    /// The text of an event of this source (`plugin_event_to_string`). `cache` is the calling thread's.
+    fn event_to_string(&self, cache: &mut Cache, event: &Event<'_>) -> Result<String, Error>;
 
     /// The fields that it declares; a field's id is its place among them (`plugin_get_fields`).
     fn fields(&self) -> &[Field];
 
-    /// Adds the values of a field to `into`, none where it is absent (`plugin_extract_fields`). What goes wrong is
-    /// logged: the host does not ask why.
-    fn extract(&self, event: &Event<'_>, field: usize, argument: &Argument<'_>, into: &mut Values);
+    /// The values of a field, none where it is absent (`plugin_extract_fields`). What goes wrong is logged: the host does
+    /// not ask why. `cache` is the calling thread's, and is where the values stay.
+    fn extract<'c>(&self, cache: &'c mut Cache, event: &Event<'_>, field: usize, argument: &Argument<'_>)
+    -> &'c Values;
 
     /// Forgets what it keeps of the last event: a source was opened or closed, and another event may look the same.
     fn forget(&self);

@@ -1,8 +1,10 @@
 //! The bytes of Python objects. One of the two modules with `unsafe`.
 
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use falco_plugin_engine::channel::Payload;
+use falco_plugin_engine::channel;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -87,6 +89,106 @@ pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy
     copy(&bytes[..len.min(bytes.len())])
 }
 
+/// Whether anybody has the object beside the one who asks.
+pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: reads the count of a live object.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
+}
+
+/// The payload of an event: the host's own memory while a call of the host lasts, else a copy, made once somebody asks.
+pub(crate) struct Payload(Mutex<Bytes>);
+
+enum Bytes {
+    /// Nobody asked for it during the host's call, and nobody is left who could.
+    Gone,
+    /// Valid until `while_lent`, which put it here, takes it away.
+    Lent(*const [u8]),
+    Copied(Py<PyBytes>),
+}
+
+// SAFETY: the pointer is followed under the lock alone, and what it points to is only read.
+unsafe impl Send for Bytes {}
+
+impl Payload {
+    pub(crate) fn copied(bytes: Py<PyBytes>) -> Self {
+        Self(Mutex::new(Bytes::Copied(bytes)))
+    }
+
+    pub(crate) fn gone() -> Self {
+        Self(Mutex::new(Bytes::Gone))
+    }
+
+    /// Lets go of the copy, for the payload of another event.
+    pub(crate) fn clear(&self) {
+        let copy = mem::replace(&mut *self.lock(), Bytes::Gone);
+        drop(copy);
+    }
+
+    /// Runs code while the payload can be read from the host's memory. A copy is left behind where there is one, or
+    /// where somebody `may_ask` for it later.
+    pub(crate) fn while_lent<R>(
+        &self,
+        py: Python<'_>,
+        bytes: &[u8],
+        may_ask: impl FnOnce() -> bool,
+        code: impl FnOnce() -> R,
+    ) -> R {
+        struct End<'a, M: FnOnce() -> bool>(&'a Payload, Python<'a>, Option<M>);
+        impl<M: FnOnce() -> bool> Drop for End<'_, M> {
+            fn drop(&mut self) {
+                let may_ask = self.2.take().is_none_or(|may_ask| may_ask());
+                self.0.end(self.1, may_ask);
+            }
+        }
+        {
+            let mut held = self.lock();
+            if matches!(*held, Bytes::Gone) {
+                *held = Bytes::Lent(ptr::from_ref(bytes));
+            }
+        }
+        let _end = End(self, py, Some(may_ask));
+        code()
+    }
+
+    fn end(&self, py: Python<'_>, may_ask: bool) {
+        if may_ask {
+            self.get(py);
+        }
+        let mut held = self.lock();
+        if matches!(*held, Bytes::Lent(_)) {
+            *held = Bytes::Gone;
+        }
+    }
+
+    /// The payload as an object that can be kept.
+    pub(crate) fn get<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let mut held = self.lock();
+        let copy = match &*held {
+            Bytes::Copied(bytes) => return bytes.bind(py).clone(),
+            // SAFETY: `while_lent` takes it away, under the lock, before the host's call is over.
+            Bytes::Lent(bytes) => PyBytes::new(py, unsafe { &**bytes }),
+            Bytes::Gone => PyBytes::new(py, b""),
+        };
+        *held = Bytes::Copied(copy.clone().unbind());
+        copy
+    }
+
+    /// Runs `read` on the payload. It must only read: it runs no Python code and keeps the GIL.
+    pub(crate) fn with<R>(&self, py: Python<'_>, read: impl FnOnce(&[u8]) -> R) -> R {
+        match &*self.lock() {
+            Bytes::Copied(bytes) => read(bytes.bind(py).as_bytes()),
+            // SAFETY: as in `get`.
+            Bytes::Lent(bytes) => read(unsafe { &**bytes }),
+            Bytes::Gone => read(b""),
+        }
+    }
+
+    /// Never held while Python code runs.
+    fn lock(&self) -> MutexGuard<'_, Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The payload of a message: readable without the GIL, dropped with it.
 pub(crate) struct BytesPayload(Py<PyBytes>);
 
@@ -97,7 +199,7 @@ impl From<Bound<'_, PyBytes>> for BytesPayload {
     }
 }
 
-impl Payload for BytesPayload {
+impl channel::Payload for BytesPayload {
     #[inline]
     fn bytes(&self) -> &[u8] {
         let object = self.0.as_ptr();

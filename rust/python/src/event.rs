@@ -1,18 +1,18 @@
 //! `Event`.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::event as engine;
-use falco_plugin_engine::extract::Document;
+use falco_plugin_engine::extract::{Document, Moment};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
+use crate::buffers::{Payload, is_shared, to_bytes};
 use crate::json;
-use crate::once::get_or_make;
 
-// The payload is a copy of its own, so that it can be kept.
-/// One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). A copy: it can be kept.
+// One object serves event after event, as long as nobody keeps it: to make one costs more than to call a method.
+/// One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). It can be kept.
 ///
 /// Args:
 ///     data: the payload, any buffer.
@@ -21,39 +21,96 @@ use crate::once::get_or_make;
 ///     source: the name of its event source.
 #[pyclass(frozen, subclass, module = "falco_plugin")]
 pub(crate) struct Event {
-    /// The event's number in the host's stream, from 1 on (``evt.num`` in rules).
-    #[pyo3(get)]
-    number: u64,
-    /// Nanoseconds since the epoch (``evt.time`` in rules).
-    #[pyo3(get)]
-    timestamp: u64,
-    /// The name of its event source (``evt.source`` in rules).
-    #[pyo3(get)]
+    number: AtomicU64,
+    timestamp: AtomicU64,
     source: String,
-    data: Py<PyBytes>,
-    json: PyOnceLock<Py<PyAny>>,
+    payload: Payload,
+    json: Mutex<Option<Py<PyAny>>>,
     /// What fields have read of its JSON so far.
     document: Arc<Document>,
+    /// Which of its thread's events it is (`Moment::turn`).
+    turn: AtomicU64,
 }
 
 impl Event {
-    pub(crate) fn copy(py: Python<'_>, event: &engine::Event<'_>, document: Arc<Document>) -> Self {
+    /// Runs code on the object for an event: one, whatever code of the thread asks for it.
+    pub(crate) fn while_current<R>(
+        py: Python<'_>,
+        event: &engine::Event<'_>,
+        moment: Moment<'_>,
+        code: impl FnOnce(&Bound<'_, Self>) -> PyResult<R>,
+    ) -> PyResult<R> {
+        let kept = moment
+            .companion
+            .as_ref()
+            .and_then(|kept| kept.downcast_ref::<Py<Self>>())
+            .filter(|kept| kept.get().becomes(kept.bind(py), event, &moment));
+        let object = match kept {
+            Some(kept) => kept.bind(py),
+            None => {
+                let made = Py::new(py, Self::of(event, &moment))?;
+                let before = moment.companion.replace(Box::new(made));
+                drop(before);
+                let made = moment
+                    .companion
+                    .as_ref()
+                    .and_then(|kept| kept.downcast_ref::<Py<Self>>());
+                made.expect("just put there").bind(py)
+            }
+        };
+        *moment.private = false;
+        let is_kept = || is_shared(object);
+        let result = object
+            .get()
+            .payload
+            .while_lent(py, event.data, is_kept, || code(object));
+        *moment.private = !is_kept();
+        result
+    }
+
+    fn of(event: &engine::Event<'_>, moment: &Moment<'_>) -> Self {
         Self {
-            number: event.number,
-            timestamp: event.timestamp,
-            source: event.source.to_string(),
-            data: PyBytes::new(py, event.data).unbind(),
-            json: PyOnceLock::new(),
-            document,
+            number: event.number.into(),
+            timestamp: event.timestamp.into(),
+            source: String::from_utf8_lossy(event.source).into_owned(),
+            payload: Payload::gone(),
+            json: Mutex::default(),
+            document: moment.document.clone(),
+            turn: moment.turn.into(),
         }
     }
 
-    pub(crate) fn document(&self) -> &Arc<Document> {
+    /// Makes this the object of the event, where it is not yet and nobody keeps it as what it was.
+    fn becomes(&self, own: &Bound<'_, Self>, event: &engine::Event<'_>, moment: &Moment<'_>) -> bool {
+        if !Arc::ptr_eq(&self.document, moment.document) {
+            return false;
+        }
+        if self.turn.load(Ordering::Relaxed) == moment.turn {
+            return true;
+        }
+        if is_shared(own) || self.source.as_bytes() != event.source {
+            return false;
+        }
+        self.number.store(event.number, Ordering::Relaxed);
+        self.timestamp.store(event.timestamp, Ordering::Relaxed);
+        self.turn.store(moment.turn, Ordering::Relaxed);
+        self.payload.clear();
+        let json = self.kept_json().take();
+        drop(json);
+        true
+    }
+
+    pub(crate) fn document(&self) -> &Document {
         &self.document
     }
 
-    pub(crate) fn payload<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
-        self.data.bind(py).as_bytes()
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// Never held while Python code runs.
+    fn kept_json(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
+        self.json.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,25 +120,45 @@ impl Event {
     #[pyo3(signature = (data, /, *, number = 1, timestamp = 0, source = ""))]
     fn new(data: &Bound<'_, PyAny>, number: u64, timestamp: u64, source: &str) -> PyResult<Self> {
         Ok(Self {
-            number,
-            timestamp,
+            number: number.into(),
+            timestamp: timestamp.into(),
             source: source.to_owned(),
-            data: crate::buffers::to_bytes(data)?.unbind(),
-            json: PyOnceLock::new(),
+            payload: Payload::copied(to_bytes(data)?.unbind()),
+            json: Mutex::default(),
             document: Arc::default(),
+            turn: 0.into(),
         })
+    }
+
+    /// The event's number in the host's stream, from 1 on (``evt.num`` in rules).
+    #[getter]
+    fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// Nanoseconds since the epoch (``evt.time`` in rules).
+    #[getter]
+    fn timestamp(&self) -> u64 {
+        self.timestamp.load(Ordering::Relaxed)
+    }
+
+    /// The name of its event source (``evt.source`` in rules).
+    #[getter]
+    fn source(&self) -> &str {
+        &self.source
     }
 
     /// The payload.
     #[getter]
     fn data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        self.data.bind(py).clone()
+        self.payload.get(py)
     }
 
     /// The payload as text; what is not UTF-8 is replaced.
     #[getter]
     fn text(&self, py: Python<'_>) -> String {
-        String::from_utf8_lossy(self.data.bind(py).as_bytes()).into_owned()
+        self.payload
+            .with(py, |bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
     /// The type of plugin events, 322 (``PPME_PLUGINEVENT_E``).
@@ -100,16 +177,22 @@ impl Event {
     ///         method, the field is absent, and nothing is logged.
     #[getter]
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let made = get_or_make(py, &self.json, || json::decode(py, self.payload(py)).map(Bound::unbind))?;
-        Ok(made.bind(py).clone())
+        let kept = self.kept_json().as_ref().map(|json| json.bind(py).clone());
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let made = json::decode(py, self.payload.get(py).as_bytes())?;
+        // Another thread may have been faster.
+        let mut kept = self.kept_json();
+        Ok(kept.get_or_insert_with(|| made.clone().unbind()).bind(py).clone())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!(
             "Event({}, number={}, timestamp={}, source={:?})",
-            self.data.bind(py).repr()?,
-            self.number,
-            self.timestamp,
+            self.payload.get(py).repr()?,
+            self.number(),
+            self.timestamp(),
             self.source
         ))
     }

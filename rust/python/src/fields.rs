@@ -72,12 +72,10 @@ impl JsonReader {
             .transpose()?;
         let mut values = Values::default();
         let event = event.get();
-        self.reader.read(
-            event.document(),
-            event.payload(py),
-            &Argument { index, key },
-            &mut values,
-        );
+        event.payload().with(py, |payload| {
+            self.reader
+                .read(event.document(), payload, &Argument { index, key }, &mut values);
+        });
         to_python(py, self.reader.kind(), pattern.is_list(), &values)
     }
 }
@@ -104,8 +102,8 @@ impl Method {
     /// Calls the method and takes over what it returns.
     pub(crate) fn call(
         &self,
-        py: Python<'_>,
-        event: &Py<Event>,
+        event: &Bound<'_, Event>,
+        payload_len: usize,
         argument: &Argument<'_>,
         values: &mut Values,
     ) -> PyResult<()> {
@@ -115,14 +113,14 @@ impl Method {
                 "the host gave no argument, which the field requires",
             ));
         }
-        let function = self.function.bind(py);
+        let function = self.function.bind(event.py());
         let returned = match (self.index, self.key) {
             (Takes::No, Takes::No) => function.call1((event,)),
             (_, Takes::No) => function.call1((event, argument.index)),
             (Takes::No, _) => function.call1((event, argument.key)),
             (_, _) => function.call1((event, argument.index, argument.key)),
         }?;
-        self.take_over(&returned, event.get().payload(py).len(), values)
+        self.take_over(&returned, payload_len, values)
     }
 
     fn take_over(&self, returned: &Bound<'_, PyAny>, payload_len: usize, values: &mut Values) -> PyResult<()> {

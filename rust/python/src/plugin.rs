@@ -1,10 +1,8 @@
 //! A Python plugin object as the engine's `Plugin`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event as engine;
-use falco_plugin_engine::extract::{Argument, Document, Extractor, Field, Values};
+use falco_plugin_engine::extract::{Argument, Cache, Extractor, Field, Moment, Values};
 use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
 use pyo3::prelude::*;
 
@@ -26,8 +24,6 @@ pub(crate) struct PythonPlugin {
     extractor: Extractor,
     /// Of each field, the method that makes it; none where it is read without Python.
     methods: Vec<Option<Method>>,
-    /// The last event, for all code that looks at it.
-    event: Mutex<Option<Py<Event>>>,
     _release: threads::Release,
 }
 
@@ -37,29 +33,10 @@ impl PythonPlugin {
         Ok(Self {
             extractor: Extractor::new(fields),
             methods,
-            event: Mutex::default(),
             own_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
             _release: threads::Release,
         })
-    }
-
-    /// The object for the event of a document: one, whatever code asks for it.
-    fn event(&self, py: Python<'_>, event: &engine::Event<'_>, document: &Arc<Document>) -> PyResult<Py<Event>> {
-        let kept = self.kept_event().as_ref().map(|kept| kept.clone_ref(py));
-        if let Some(kept) = kept.filter(|kept| Arc::ptr_eq(kept.get().document(), document)) {
-            return Ok(kept);
-        }
-        // Nothing is locked while Python makes or drops an object: that may run any code.
-        let made = Py::new(py, Event::copy(py, event, document.clone()))?;
-        let before = self.kept_event().replace(made.clone_ref(py));
-        drop(before);
-        Ok(made)
-    }
-
-    fn kept_event(&self) -> MutexGuard<'_, Option<Py<Event>>> {
-        // Only whole events are put in.
-        self.event.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a field's values by its method; where that fails there are none.
@@ -68,13 +45,13 @@ impl PythonPlugin {
         py: Python<'_>,
         method: &Method,
         event: &engine::Event<'_>,
-        document: &Arc<Document>,
+        moment: Moment<'_>,
         argument: &Argument<'_>,
         values: &mut Values,
     ) {
-        let made = self
-            .event(py, event, document)
-            .and_then(|event| method.call(py, &event, argument, values));
+        let made = Event::while_current(py, event, moment, |object| {
+            method.call(object, event.data.len(), argument, values)
+        });
         if let Err(error) = made {
             values.clear();
             self.tell(py, &method.name, error);
@@ -120,14 +97,15 @@ impl Plugin for PythonPlugin {
         })
     }
 
-    fn event_to_string(&self, event: &engine::Event<'_>) -> Result<String, Error> {
+    fn event_to_string(&self, cache: &mut Cache, event: &engine::Event<'_>) -> Result<String, Error> {
         if !self.own_text {
             return Ok(default_text(event.data));
         }
-        let document = self.extractor.document(event);
+        let moment = self.extractor.moment(cache, event);
         self.call("event_to_string", |runtime| {
-            let event = self.event(runtime.py(), event, &document)?;
-            runtime.call_method1("event_to_string", (event,))?.extract()
+            Event::while_current(runtime.py(), event, moment, |object| {
+                runtime.call_method1("event_to_string", (object,))?.extract()
+            })
         })
     }
 
@@ -135,21 +113,22 @@ impl Plugin for PythonPlugin {
         self.extractor.fields()
     }
 
-    fn extract(&self, event: &engine::Event<'_>, field: usize, argument: &Argument<'_>, into: &mut Values) {
-        self.extractor
-            .extract(event, field, argument, into, |document, values| {
-                if let Some(method) = &self.methods[field] {
-                    threads::enter(|py| self.run(py, method, event, document, argument, values));
-                }
-            });
+    fn extract<'c>(
+        &self,
+        cache: &'c mut Cache,
+        event: &engine::Event<'_>,
+        field: usize,
+        argument: &Argument<'_>,
+    ) -> &'c Values {
+        self.extractor.extract(cache, event, field, argument, |moment, values| {
+            if let Some(method) = &self.methods[field] {
+                threads::enter(|py| self.run(py, method, event, moment, argument, values));
+            }
+        })
     }
 
     fn forget(&self) {
         self.extractor.forget();
-        let kept = self.kept_event().take();
-        if kept.is_some() {
-            threads::enter(|_| drop(kept));
-        }
     }
 
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {

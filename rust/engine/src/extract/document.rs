@@ -32,11 +32,12 @@ impl Document {
 
     /// Forgets everything but its memory: for the next event.
     pub(super) fn clear(&mut self) {
-        let tree = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        tree.kept.clear();
-        tree.containers.clear();
-        tree.kept.shrink_to(MOST_IDLE);
-        tree.containers.shrink_to(MOST_IDLE);
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The same, where others have it and do not read it.
+    pub(super) fn clear_shared(&self) {
+        self.tree().clear();
     }
 }
 
@@ -107,6 +108,13 @@ struct Entry {
 }
 
 impl Tree {
+    fn clear(&mut self) {
+        self.kept.clear();
+        self.containers.clear();
+        self.kept.shrink_to(MOST_IDLE);
+        self.containers.shrink_to(MOST_IDLE);
+    }
+
     /// The whole document, in which nothing is found where it is no UTF-8; `None` where it is longer than places can say.
     pub(super) fn root(&mut self, json: &[u8]) -> Option<Spot> {
         if self.kept.is_empty() {

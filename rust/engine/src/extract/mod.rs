@@ -8,7 +8,9 @@ pub mod text;
 mod time;
 mod values;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use document::Document;
 pub use json::JsonReader;
@@ -41,43 +43,51 @@ pub enum Reader {
     Code,
 }
 
-/// The fields of one plugin, and what is known of the last event: the host keeps nothing, and asks anew for every rule.
+/// The fields of one plugin.
 #[derive(Debug)]
 pub struct Extractor {
     fields: Vec<Field>,
-    current: Mutex<Current>,
+    /// Goes up whenever a source is opened or closed.
+    generation: AtomicU64,
 }
 
-/// What is known of one event.
-#[derive(Debug)]
-struct Current {
+/// What one thread knows of the last event: the host keeps nothing, and asks anew for every rule.
+#[derive(Debug, Default)]
+pub struct Cache {
     identity: Option<Identity>,
-    /// Goes up with each event: kept values of another one are of no use.
+    /// Goes up with each event: what was kept of another one is of no use.
     turn: u64,
     document: Arc<Document>,
     kept: Vec<Kept>,
-    /// Whether some values took more memory than is kept for the next event.
-    large: bool,
+    /// The turn in which some values took more memory than is kept for the next event.
+    large: Option<u64>,
+    companion: Companion,
+    private: bool,
+}
+
+/// What the plugin's own code keeps of an event.
+pub type Companion = Option<Box<dyn Any + Send>>;
+
+/// An event, for the plugin's own code.
+#[derive(Debug)]
+pub struct Moment<'c> {
+    /// Another number for each event of the thread.
+    pub turn: u64,
+    pub document: &'c mut Arc<Document>,
+    /// Left from this event, or from one before.
+    pub companion: &'c mut Companion,
+    /// Whether the companion is the only one that shares the document, so that both may serve the next event.
+    pub private: &'c mut bool,
 }
 
 /// What tells an event from the one before. Number and address alone come again when a source is opened anew.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 struct Identity {
+    generation: u64,
     number: u64,
     timestamp: u64,
     address: usize,
     len: usize,
-}
-
-impl Identity {
-    fn of(event: &Event<'_>) -> Self {
-        Self {
-            number: event.number,
-            timestamp: event.timestamp,
-            address: event.data.as_ptr().addr(),
-            len: event.data.len(),
-        }
-    }
 }
 
 /// A field's values for each argument that was asked for, in memory that outlives the event.
@@ -102,18 +112,17 @@ impl Slot {
 }
 
 impl Kept {
-    /// The values for an argument, where they are known.
-    fn find(&self, turn: u64, argument: &Argument<'_>) -> Option<&Values> {
-        let slots = if self.turn == turn {
-            &self.slots[..self.count]
-        } else {
-            &[]
-        };
-        slots.iter().find(|slot| slot.is_for(argument)).map(|slot| &slot.values)
+    /// Where the values for an argument are, if they are known.
+    #[inline]
+    fn find(&self, turn: u64, argument: &Argument<'_>) -> Option<usize> {
+        if self.turn != turn {
+            return None;
+        }
+        self.slots[..self.count].iter().position(|slot| slot.is_for(argument))
     }
 
-    /// Empty memory for the values of an argument.
-    fn make(&mut self, turn: u64, argument: &Argument<'_>) -> &mut Values {
+    /// Empty memory for the values of an argument. They count once `count` says so.
+    fn begin(&mut self, turn: u64, argument: &Argument<'_>) -> &mut Values {
         if self.turn != turn {
             (self.turn, self.count) = (turn, 0);
         }
@@ -121,7 +130,6 @@ impl Kept {
             self.slots.push(Slot::default());
         }
         let slot = &mut self.slots[self.count];
-        self.count += 1;
         slot.index = argument.index;
         slot.key = argument.key.map(str::to_owned);
         slot.values.clear();
@@ -131,16 +139,9 @@ impl Kept {
 
 impl Extractor {
     pub fn new(fields: Vec<Field>) -> Self {
-        let kept = fields.iter().map(|_| Kept::default()).collect();
         Self {
             fields,
-            current: Mutex::new(Current {
-                identity: None,
-                turn: 1,
-                document: Arc::default(),
-                kept,
-                large: false,
-            }),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -148,86 +149,90 @@ impl Extractor {
         &self.fields
     }
 
-    /// Adds the values of a field to `into`; none where it is absent. `code` makes those of a field of the plugin's own;
-    /// it is called while nothing is locked, and may extract other fields of this event.
+    /// The values of a field; none where it is absent. `code` makes those of a field of the plugin's own.
     ///
     /// # Panics
     /// If there is no such field.
-    pub fn extract(
+    pub fn extract<'c>(
         &self,
+        cache: &'c mut Cache,
         event: &Event<'_>,
         field: usize,
         argument: &Argument<'_>,
-        into: &mut Values,
-        code: impl FnOnce(&Arc<Document>, &mut Values),
-    ) {
-        let mut current = self.lock();
-        current.turn_to(event);
-        let turn = current.turn;
-        if let Some(values) = current.kept[field].find(turn, argument) {
-            return into.append(values);
+        code: impl FnOnce(Moment<'_>, &mut Values),
+    ) -> &'c Values {
+        self.turn_to(cache, event);
+        let turn = cache.turn;
+        if cache.large.is_some_and(|large| large != turn) {
+            // Not before the next extraction: until then the host may read them.
+            cache.kept.clear();
+            cache.large = None;
         }
-        let mut values = match &self.fields[field].reader {
-            Reader::Json(reader) => {
-                let Current {
-                    document, kept, large, ..
-                } = &mut *current;
-                let values = kept[field].make(turn, argument);
-                reader.read(document, event.data, argument, values);
-                *large |= values.is_large();
-                return into.append(values);
+        cache.kept.resize_with(self.fields.len(), Kept::default);
+        let kept = &mut cache.kept[field];
+        let place = if let Some(known) = kept.find(turn, argument) {
+            known
+        } else {
+            let values = kept.begin(turn, argument);
+            match &self.fields[field].reader {
+                Reader::Json(reader) => reader.read(&cache.document, event.data, argument, values),
+                Reader::Code => {
+                    let moment = Moment {
+                        turn,
+                        document: &mut cache.document,
+                        companion: &mut cache.companion,
+                        private: &mut cache.private,
+                    };
+                    code(moment, values);
+                }
             }
-            Reader::Code => Values::default(),
+            if values.is_large() {
+                cache.large = Some(turn);
+            }
+            kept.count += 1;
+            kept.count - 1
         };
-        let document = current.document.clone();
-        drop(current);
-        code(&document, &mut values);
-        into.append(&values);
-        let mut current = self.lock();
-        if current.turn == turn {
-            current.large |= values.is_large();
-            *current.kept[field].make(turn, argument) = values;
+        &kept.slots[place].values
+    }
+
+    /// The event, for code that makes no field.
+    pub fn moment<'c>(&self, cache: &'c mut Cache, event: &Event<'_>) -> Moment<'c> {
+        self.turn_to(cache, event);
+        Moment {
+            turn: cache.turn,
+            document: &mut cache.document,
+            companion: &mut cache.companion,
+            private: &mut cache.private,
         }
     }
 
-    /// The document of an event, for others that read it.
-    pub fn document(&self, event: &Event<'_>) -> Arc<Document> {
-        let mut current = self.lock();
-        current.turn_to(event);
-        current.document.clone()
-    }
-
-    /// Forgets the last event: after a source was opened or closed, another may look the same.
+    /// Forgets the last event of all threads: after a source was opened or closed, another may look the same.
     pub fn forget(&self) {
-        let mut current = self.lock();
-        current.identity = None;
-        current.give_back();
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Current> {
-        // A panic leaves values behind that belong to the event, or none.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    #[inline]
+    fn turn_to(&self, cache: &mut Cache, event: &Event<'_>) {
+        let identity = Identity {
+            generation: self.generation.load(Ordering::Relaxed),
+            number: event.number,
+            timestamp: event.timestamp,
+            address: event.data.as_ptr().addr(),
+            len: event.data.len(),
+        };
+        if cache.identity != Some(identity) {
+            cache.turn_to(identity);
+        }
     }
 }
 
-impl Current {
-    /// Memory of values that were unusually large.
-    fn give_back(&mut self) {
-        if std::mem::take(&mut self.large) {
-            self.kept.fill_with(Kept::default);
-        }
-    }
-
-    fn turn_to(&mut self, event: &Event<'_>) {
-        let identity = Identity::of(event);
-        if self.identity == Some(identity) {
-            return;
-        }
+impl Cache {
+    fn turn_to(&mut self, identity: Identity) {
         self.identity = Some(identity);
         self.turn += 1;
-        self.give_back();
         match Arc::get_mut(&mut self.document) {
             Some(document) => document.clear(),
+            None if self.private => self.document.clear_shared(),
             // Somebody still reads the event before.
             None => self.document = Arc::default(),
         }
@@ -259,7 +264,7 @@ mod tests {
         Event {
             number,
             timestamp: 0,
-            source: "test".into(),
+            source: b"test",
             data,
         }
     }
@@ -272,97 +277,114 @@ mod tests {
         values.as_slice().iter().map(text).collect()
     }
 
-    /// What a field of code gives is how often it was called.
-    fn extract(
-        extractor: &Extractor,
-        event: &Event<'_>,
-        field: usize,
-        index: Option<u64>,
-        calls: &mut u32,
-    ) -> Vec<String> {
-        let mut into = Values::default();
-        extractor.extract(event, field, &Argument { index, key: None }, &mut into, |_, values| {
-            *calls += 1;
-            values.push_text(&calls.to_string(), Place::default());
-        });
-        texts(&into)
+    /// A thread of the host, which asks for fields. What a field of code gives is how often it was called.
+    #[derive(Default)]
+    struct Thread {
+        cache: Cache,
+        calls: u32,
+    }
+
+    impl Thread {
+        fn extract(
+            &mut self,
+            extractor: &Extractor,
+            event: &Event<'_>,
+            field: usize,
+            index: Option<u64>,
+        ) -> Vec<String> {
+            let calls = &mut self.calls;
+            let argument = Argument { index, key: None };
+            texts(
+                extractor.extract(&mut self.cache, event, field, &argument, |_, values| {
+                    *calls += 1;
+                    values.push_text(&calls.to_string(), Place::default());
+                }),
+            )
+        }
     }
 
     #[test]
     fn values_are_made_once_for_an_event_and_argument() {
-        let (extractor, mut calls) = (extractor(), 0);
+        let (extractor, mut thread) = (extractor(), Thread::default());
         let other = PAYLOAD.to_vec();
         let first = event(1, PAYLOAD);
         for _ in 0..3 {
-            assert_eq!(extract(&extractor, &first, 0, None, &mut calls), ["tea"]);
-            assert_eq!(extract(&extractor, &first, 1, None, &mut calls), ["a", "b"]);
-            assert_eq!(extract(&extractor, &first, 1, Some(1), &mut calls), ["b"]);
-            assert_eq!(extract(&extractor, &first, 2, None, &mut calls), ["1"]);
+            assert_eq!(thread.extract(&extractor, &first, 0, None), ["tea"]);
+            assert_eq!(thread.extract(&extractor, &first, 1, None), ["a", "b"]);
+            assert_eq!(thread.extract(&extractor, &first, 1, Some(1)), ["b"]);
+            assert_eq!(thread.extract(&extractor, &first, 2, None), ["1"]);
         }
-        assert_eq!(
-            extract(&extractor, &first, 2, Some(0), &mut calls),
-            ["2"],
-            "another argument"
-        );
-        assert_eq!(
-            extract(&extractor, &event(2, PAYLOAD), 2, None, &mut calls),
-            ["3"],
-            "another number"
-        );
-        assert_eq!(
-            extract(&extractor, &event(2, &other), 2, None, &mut calls),
-            ["4"],
-            "another address"
-        );
-        assert_eq!(
-            extract(&extractor, &event(2, &other[..9]), 2, None, &mut calls),
-            ["5"],
-            "another length"
-        );
+        for (event, index, calls, what) in [
+            (first, Some(0), "2", "another argument"),
+            (event(2, PAYLOAD), None, "3", "another number"),
+            (event(2, &other), None, "4", "another address"),
+            (event(2, &other[..9]), None, "5", "another length"),
+        ] {
+            assert_eq!(thread.extract(&extractor, &event, 2, index), [calls], "{what}");
+        }
         extractor.forget();
-        assert_eq!(
-            extract(&extractor, &event(2, &other[..9]), 2, None, &mut calls),
-            ["6"],
-            "a source was opened"
-        );
+        let last = event(2, &other[..9]);
+        assert_eq!(thread.extract(&extractor, &last, 2, None), ["6"], "a source was opened");
     }
 
     #[test]
-    fn code_may_extract_other_fields_of_the_event() {
-        let extractor = extractor();
-        let event = event(1, PAYLOAD);
-        let mut into = Values::default();
-        extractor.extract(&event, 2, &Argument::default(), &mut into, |document, values| {
-            assert!(Arc::ptr_eq(document, &extractor.document(&event)));
-            extractor.extract(&event, 0, &Argument::default(), values, |_, _| {
-                unreachable!("it is JSON")
+    fn code_sees_the_document_and_what_it_kept_of_the_event() {
+        let (extractor, mut cache) = (extractor(), Cache::default());
+        let reader = JsonReader::new("/name", FieldType::String).unwrap();
+        let mut turns = Vec::new();
+        for number in [1, 1, 2] {
+            let event = event(number, PAYLOAD);
+            let argument = Argument {
+                index: Some(turns.len() as u64),
+                key: None,
+            };
+            let values = extractor.extract(&mut cache, &event, 2, &argument, |moment, values| {
+                reader.read(moment.document, event.data, &Argument::default(), values);
+                let kept = moment.companion.get_or_insert_with(|| Box::new(0_u32));
+                *kept.downcast_mut::<u32>().unwrap() += 1;
+                turns.push(moment.turn);
             });
-        });
-        assert_eq!(texts(&into), ["tea"]);
+            assert_eq!(texts(values), ["tea"]);
+        }
+        assert!(turns[0] == turns[1] && turns[1] != turns[2]);
+        let companion = extractor.moment(&mut cache, &event(3, PAYLOAD)).companion.take();
+        assert_eq!(companion.unwrap().downcast_ref::<u32>(), Some(&3));
     }
 
     #[test]
-    fn values_that_come_too_late_are_not_kept() {
-        let (extractor, mut calls) = (extractor(), 0);
-        let mut into = Values::default();
-        extractor.extract(&event(1, PAYLOAD), 2, &Argument::default(), &mut into, |_, values| {
-            values.push_text("of the first event", Place::default());
-            extractor.document(&event(2, PAYLOAD));
-        });
-        assert_eq!(texts(&into), ["of the first event"]);
-        assert_eq!(extract(&extractor, &event(2, PAYLOAD), 2, None, &mut calls), ["1"]);
+    fn a_document_that_somebody_still_reads_is_left_to_them() {
+        let (extractor, mut cache) = (extractor(), Cache::default());
+        let kept = extractor.moment(&mut cache, &event(1, PAYLOAD)).document.clone();
+        assert!(Arc::ptr_eq(
+            &kept,
+            extractor.moment(&mut cache, &event(1, PAYLOAD)).document
+        ));
+        assert!(!Arc::ptr_eq(
+            &kept,
+            extractor.moment(&mut cache, &event(2, PAYLOAD)).document
+        ));
+    }
+
+    #[test]
+    fn values_of_code_that_panics_are_not_kept() {
+        let (extractor, mut thread) = (extractor(), Thread::default());
+        let event = event(1, PAYLOAD);
+        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            extractor.extract(&mut thread.cache, &event, 2, &Argument::default(), |_, _| {
+                panic!("as it should")
+            });
+        }));
+        assert!(panics.is_err());
+        assert_eq!(thread.extract(&extractor, &event, 2, None), ["1"]);
     }
 
     #[test]
     fn memory_of_large_values_goes_with_their_event() {
-        let (extractor, mut calls) = (extractor(), 0);
+        let (extractor, mut thread) = (extractor(), Thread::default());
         let large = format!(r#"{{"name": "{}"}}"#, "a".repeat(1 << 20));
-        extract(&extractor, &event(1, large.as_bytes()), 0, None, &mut calls);
-        extract(&extractor, &event(2, PAYLOAD), 1, None, &mut calls);
-        let current = extractor.lock();
-        assert!(
-            current.kept[0].slots.is_empty(),
-            "though nobody asked for this field again"
-        );
+        thread.extract(&extractor, &event(1, large.as_bytes()), 0, None);
+        thread.extract(&extractor, &event(2, PAYLOAD), 1, None);
+        let kept = &thread.cache.kept[0];
+        assert!(kept.slots.is_empty(), "though nobody asked for this field again");
     }
 }
