@@ -14,6 +14,7 @@ pub mod ending;
 pub mod error;
 pub mod event;
 pub mod extract;
+pub mod lines;
 pub mod plugin;
 pub mod pull;
 pub mod push;

@@ -31,7 +31,7 @@ impl Document {
     }
 
     /// Forgets everything but its memory: for the next event.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

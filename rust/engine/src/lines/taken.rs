@@ -1,0 +1,98 @@
+//! How far the host is.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::cursor::Cursor;
+
+/// How far the host is: what it was given before it came back for more. Clones are the same; it never waits for a
+/// `next_batch` that runs.
+#[derive(Debug, Clone, Default)]
+pub struct Taken(Arc<Mutex<Place>>);
+
+/// A place in what is read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// `None` where there is no file yet.
+    pub(super) file: Option<Arc<File>>,
+    /// Whether the file can be read again from a position.
+    pub(super) is_regular: bool,
+    pub(super) position: u64,
+}
+
+impl Taken {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Place> {
+        // It is replaced as a whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes from the beginning of the file that is read now; of a stream, all that were read.
+    pub fn position(&self) -> u64 {
+        self.lock().position
+    }
+
+    /// The position, as it is found again; `None` for a stream, and as long as there is no file.
+    pub fn cursor(&self) -> io::Result<Option<Cursor>> {
+        let place = self.lock().clone();
+        match place.file {
+            Some(file) if place.is_regular => Cursor::at(&file, place.position).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// How much was taken, 0 to 1, and as a text. What has no size has no fraction.
+    pub fn progress(&self) -> (f64, String) {
+        let place = self.lock().clone();
+        let Some(file) = place.file else {
+            return (0.0, String::new());
+        };
+        let taken = shown(place.position);
+        if !place.is_regular {
+            return (0.0, taken);
+        }
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        let fraction = if place.position >= size {
+            1.0
+        } else {
+            place.position as f64 / size as f64
+        };
+        (fraction, format!("{taken} of {}", shown(size)))
+    }
+}
+
+/// Bytes for a reader, such as "12.3 MiB".
+fn shown(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for larger in units {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    let text = format!("{value:.1}");
+    format!("{} {unit}", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_in_the_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (40 << 20, "40 MiB"),
+            (12_897_485, "12.3 MiB"),
+            (1 << 50, "1024 TiB"),
+        ] {
+            assert_eq!(shown(bytes), text);
+        }
+    }
+}
