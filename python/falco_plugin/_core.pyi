@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Never, Self, TypeAlias, final, overload
 
-from _typeshed import ReadableBuffer
+from _typeshed import HasFileno, ReadableBuffer, StrOrBytesPath
 from typing_extensions import disjoint_base
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "HostLog",
     "IterInstance",
     "JsonReader",
+    "LinesInstance",
     "PullInstance",
     "PushEvent",
     "PushInstance",
@@ -41,6 +42,8 @@ _Item: TypeAlias = ReadableBuffer | tuple[ReadableBuffer, _Timestamp | None] | P
 _Error: TypeAlias = BaseException | type[BaseException]
 _Items: TypeAlias = Iterable[_Item | None] | AsyncIterable[_Item | None]
 """Events one after the other; ``None`` is a barrier."""
+_File: TypeAlias = StrOrBytesPath | HasFileno
+"""A path, or what has a descriptor."""
 
 SDK_VERSION: Final[str]
 """The version of this package."""
@@ -589,6 +592,116 @@ class IterInstance(PushInstance):
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
     ) -> Self: ...
+
+@final
+class LinesInstance:
+    """Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
+
+    An event is a line without its separator. Nothing else is taken off: an empty line is an empty event, and where the
+    separator is a newline, a carriage return before it stays. At the end of the input, what stands behind the last
+    separator is an event too. A line longer than ``event_size`` is cut to it, however long it is, and the log says so.
+    What there is is handed over at once.
+
+    **Following** a path is like ``tail -F``. It need not exist yet. Where another file takes its place, the old one is
+    read to its end before the new one, and for as long as the new one is empty, since its writer may not have changed
+    over; where it was truncated, it is read from its beginning. What is written between the last look and a truncation
+    is gone, and a file that was truncated and has outgrown its old size since looks as if it had grown. A file that
+    cannot be read is tried again, and the log says so. Files are looked at every 10 ms. Of an object with ``fileno()``
+    only growth and truncation are seen, not what takes its name; a FIFO goes on when its writers have left.
+
+    Args:
+        file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. Its descriptor is
+            duplicated, so that it may be closed, and its flags are left alone. What the object has read into a buffer
+            of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
+        separator: what ends a line, one byte or more.
+        timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``: RFC 3339, or seconds since
+            the epoch. A line without it gets no timestamp, as all lines without this option.
+        follow: whether to go on at the end of a file.
+        start: where a regular file is begun: bytes from its beginning; ``"end"``, behind its last separator; or the
+            ``cursor`` of an instance before. Where the file is shorter, or not the cursor's, it is read from its
+            beginning, and the log says so.
+        context: parent of the instance's context; cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a line at most; 0 takes what is there.
+        close: is called once when the source is closed, after the context was cancelled.
+        batch_size: events in a batch, 1 to 2**32 - 1.
+        event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+        progress: returns how much has been read, 0 to 1, and a text, instead of what ``progress()`` says without it.
+
+    Raises:
+        OSError: the file cannot be opened or read; but a path that is followed need not exist.
+        TypeError: the file is no path and has no ``fileno()``, or an option is of a wrong type.
+        ValueError: the pointer is none, or leads to several values; an option is out of range, or has no meaning for
+            such a file; a socket is one of datagrams.
+    """
+
+    def __new__(
+        cls,
+        file: _File,
+        /,
+        *,
+        separator: bytes = b"\n",
+        timestamp: str | None = None,
+        follow: bool = False,
+        start: int | str = 0,
+        context: Context | None = None,
+        timeout: _Seconds = 0.03,
+        close: Callable[[], object] | None = None,
+        batch_size: int = 128,
+        event_size: int = 262144,
+        progress: Callable[[], tuple[float, str]] | None = None,
+    ) -> Self: ...
+    @property
+    def context(self) -> Context:
+        """The instance's context, cancelled when it is closed."""
+
+    @property
+    def events(self) -> EventBatch:
+        """The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``)."""
+
+    @events.setter
+    def events(self, events: EventBatch) -> None: ...
+    @property
+    def position(self) -> int:
+        """Where the first line begins that the host is not done with, in bytes from the beginning of the file; of a
+        stream, from where reading began.
+
+        The host is done with a batch when it comes back for the next. A line that was cut counts when its end was read.
+        After a rotation it is a place in the new file, from when the host has taken the rest of the old one.
+        """
+
+    @property
+    def cursor(self) -> str | None:
+        """The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
+        there is no file.
+
+        It knows its file by up to 256 bytes in front of the position: each line comes at least once, however often the
+        plugin is started. The end of a file that was rotated away while nothing ran is not read.
+
+        Raises:
+            OSError: these bytes cannot be read.
+        """
+
+    def next_batch(self, batch: EventBatch, /) -> int:
+        """Appends lines to the batch until it is full, or there is none for now; waits for one (``sdk.NextBatcher``).
+
+        Returns:
+            How many were appended, at least 1.
+
+        Raises:
+            Timeout: there is no line for now.
+            EOF: the source has ended.
+            BatchFullError: the batch was full already.
+            OSError: it cannot be read, once; ``EOF`` from then on. What stops a call that has events is raised by the
+                next.
+        """
+
+    def progress(self) -> tuple[float, str]:
+        """How much of the file the host is done with, 0 to 1, and as a text, such as "12.3 MiB of 40 MiB"; of a stream
+        0.0, and how much was read. With a callback, what that says.
+        """
+
+    def close(self) -> None:
+        """Cancels the context, closes a stream, then calls the close callback. Idempotent."""
 
 @final
 class AsyncSender:

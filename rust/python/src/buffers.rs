@@ -1,6 +1,8 @@
-//! The bytes of Python objects. One of the two modules with `unsafe`.
+//! The bytes of Python objects, and their descriptors. One of the two modules with `unsafe`.
 
+use std::io;
 use std::mem::{self, MaybeUninit};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -93,6 +95,18 @@ pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: reads the count of a live object.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
+}
+
+/// Another descriptor of what an object's `fileno` says, to keep when the object is closed.
+pub(crate) fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: any number may be given, one that is no descriptor is an error; a descriptor that is returned is new, so
+    // nobody else closes it.
+    unsafe {
+        match libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) {
+            -1 => Err(io::Error::last_os_error()),
+            duplicate => Ok(OwnedFd::from_raw_fd(duplicate)),
+        }
+    }
 }
 
 /// The payload of an event: the host's own memory while a call of the host lasts, else a copy, made once somebody asks.

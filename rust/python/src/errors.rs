@@ -1,9 +1,11 @@
 //! Errors between the engine and Python: the one place where one becomes the other.
 
 use std::fmt;
+use std::io;
 
 use falco_plugin_engine::error::Error;
-use pyo3::exceptions::{PyStopIteration, PyValueError};
+use falco_plugin_engine::lines::ReadError;
+use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -91,8 +93,23 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::InvalidOption(_) => PyValueError::new_err(text),
         Error::Source(source) => match source.downcast::<Raised>() {
             Ok(raised) => raised.error,
-            Err(_) => plugin_error(py, text),
+            Err(source) => match source.downcast::<ReadError>() {
+                Ok(read) => os_error(py, &read.error, &read.name),
+                Err(_) => plugin_error(py, text),
+            },
         },
+    }
+}
+
+/// An `OSError` with the name of what it is about, of the class that its number stands for.
+pub(crate) fn os_error(py: Python<'_>, error: &io::Error, name: &str) -> PyErr {
+    let Some(number) = error.raw_os_error() else {
+        return PyOSError::new_err(format!("{error}: {name}"));
+    };
+    let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
+    match text {
+        Ok(text) => PyOSError::new_err((number, text.unbind(), name.to_owned())),
+        Err(error) => error,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::batch::EventBatch;
 use crate::context::Context;
 use crate::errors::{describe, for_host, from_python, to_python};
 use crate::iter::IterInstance;
+use crate::lines::LinesInstance;
 use crate::pull::PullInstance;
 use crate::push::PushInstance;
 use crate::{log, threads};
@@ -44,9 +45,14 @@ impl Callbacks {
     }
 
     pub(crate) fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
+        self.progress_or(py, || (0.0, String::new()))
+    }
+
+    /// What the progress callback says, or what is known without one.
+    pub(crate) fn progress_or(&self, py: Python<'_>, known: impl FnOnce() -> (f64, String)) -> PyResult<(f64, String)> {
         let callback = lock(&self.progress).as_ref().map(|callback| callback.clone_ref(py));
         match callback {
-            None => Ok((0.0, String::new())),
+            None => Ok(known()),
             Some(callback) => callback.call0(py)?.bind(py).extract(),
         }
     }
@@ -100,6 +106,7 @@ pub(crate) struct PythonInstance {
 enum Source {
     Pull(Py<PullInstance>),
     Push(Py<PushInstance>),
+    Lines(Py<LinesInstance>),
     /// An instance of the author's own.
     Own {
         context: Option<Py<Context>>,
@@ -128,6 +135,8 @@ impl PythonInstance {
             (pull.get().events_object(py), Source::Pull(pull.clone().unbind()))
         } else if let Some(push) = push_instance(object) {
             (push.get().events_object(py), Source::Push(push.clone().unbind()))
+        } else if let Ok(lines) = object.cast_exact::<LinesInstance>() {
+            (lines.get().events_object(py), Source::Lines(lines.clone().unbind()))
         } else {
             let events = object.getattr("events")?.cast_into::<EventBatch>()?.unbind();
             let source = Source::Own {
@@ -160,6 +169,12 @@ impl Instance for PythonInstance {
             Source::Push(push) => {
                 let push = push.get();
                 push.fill(&mut self.memory).unwrap_or_else(|| Err(busy(&push.context)))
+            }
+            Source::Lines(lines) => {
+                let lines = lines.get();
+                lines
+                    .fill(&mut self.memory)
+                    .unwrap_or_else(|| Err(busy(&lines.context)))
             }
             Source::Pull(pull) => threads::enter(|py| {
                 let pull = pull.get();
@@ -224,6 +239,7 @@ impl Instance for PythonInstance {
             let unsaid = match &mut self.source {
                 Source::Pull(pull) => pull.get().unsaid(),
                 Source::Push(push) => push.get().unsaid(),
+                Source::Lines(lines) => lines.get().unsaid(),
                 Source::Own { ending, .. } => ending.unsaid(),
             };
             if let Some(error) = unsaid {

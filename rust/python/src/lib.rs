@@ -10,6 +10,7 @@ mod fields;
 mod instance;
 mod iter;
 mod json;
+mod lines;
 mod log;
 mod once;
 mod options;
@@ -42,6 +43,8 @@ mod _core {
     use crate::fields::JsonReader;
     #[pymodule_export]
     use crate::iter::{AsyncSender, IterInstance, fail, position, send_each};
+    #[pymodule_export]
+    use crate::lines::LinesInstance;
     #[pymodule_export]
     use crate::log::HostLog;
     #[pymodule_export]

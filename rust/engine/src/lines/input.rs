@@ -169,6 +169,13 @@ impl Input {
         self.open.as_ref()
     }
 
+    /// Lets go of all files.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+        self.successors.clear();
+        self.is_over = true;
+    }
+
     /// Whether a read has found the end.
     pub(super) fn is_over(&self) -> bool {
         self.is_over

@@ -138,6 +138,12 @@ impl LinesInstance {
         self.ending.answer(added, stop)
     }
 
+    /// Ends the source: whoever writes to a pipe or a socket hears of it now.
+    pub fn close(&mut self) {
+        self.context.cancel();
+        self.input.close();
+    }
+
     fn acknowledge(&self) {
         self.taken.lock().clone_from(&self.given);
     }
@@ -179,16 +185,16 @@ impl LinesInstance {
 
     /// Begins with what is open, where it is read next.
     fn begin(&mut self) {
-        let (file, position) = match self.input.open() {
-            Some(open) => (Some(Arc::clone(&open.file)), open.position),
-            None => (None, None),
-        };
+        let regular = self
+            .input
+            .open()
+            .and_then(|open| Some((Arc::clone(&open.file), open.position?)));
+        let position = regular.as_ref().map_or(0, |(_, position)| *position);
         self.given = Place {
-            file,
-            is_regular: position.is_some(),
-            position: position.unwrap_or(0),
+            file: regular.map(|(file, _)| file),
+            position,
         };
-        self.splitter.begin(self.given.position);
+        self.splitter.begin(position);
     }
 
     /// Copies the lines that were read into the batch; says whether it takes more.
@@ -727,6 +733,16 @@ mod tests {
             drop(writer);
             reader.ends_with(&["no end"]);
         }
+    }
+
+    #[test]
+    fn a_stream_that_is_closed_is_closed_for_its_writer() {
+        let (read, mut write) = pipe().unwrap();
+        let mut reader = open(Source::Descriptor(read.into()), options()).unwrap();
+        reader.gives(&[]);
+        reader.lines.close();
+        assert_eq!(write.write_all(b"one\n").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        reader.ends_with(&[]);
     }
 
     #[test]

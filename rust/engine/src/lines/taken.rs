@@ -14,10 +14,8 @@ pub struct Taken(Arc<Mutex<Place>>);
 /// A place in what is read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
-    /// `None` where there is no file yet.
+    /// `None` for a stream, which cannot be read again, and as long as there is no file.
     pub(super) file: Option<Arc<File>>,
-    /// Whether the file can be read again from a position.
-    pub(super) is_regular: bool,
     pub(super) position: u64,
 }
 
@@ -35,22 +33,16 @@ impl Taken {
     /// The position, as it is found again; `None` for a stream, and as long as there is no file.
     pub fn cursor(&self) -> io::Result<Option<Cursor>> {
         let place = self.lock().clone();
-        match place.file {
-            Some(file) if place.is_regular => Cursor::at(&file, place.position).map(Some),
-            _ => Ok(None),
-        }
+        place.file.map(|file| Cursor::at(&file, place.position)).transpose()
     }
 
     /// How much was taken, 0 to 1, and as a text. What has no size has no fraction.
     pub fn progress(&self) -> (f64, String) {
         let place = self.lock().clone();
-        let Some(file) = place.file else {
-            return (0.0, String::new());
-        };
         let taken = shown(place.position);
-        if !place.is_regular {
+        let Some(file) = place.file else {
             return (0.0, taken);
-        }
+        };
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         let fraction = if place.position >= size {
             1.0
