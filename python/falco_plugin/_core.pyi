@@ -676,9 +676,6 @@ class LinesInstance:
 
         It knows its file by up to 256 bytes in front of the position: each line comes at least once, however often the
         plugin is started. The end of a file that was rotated away while nothing ran is not read.
-
-        Raises:
-            OSError: these bytes cannot be read.
         """
 
     def next_batch(self, batch: EventBatch, /) -> int:

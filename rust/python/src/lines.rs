@@ -64,7 +64,6 @@ use crate::{log, options};
 pub(crate) struct LinesInstance {
     engine: Mutex<engine::LinesInstance>,
     taken: Taken,
-    name: String,
     pub(crate) context: Py<Context>,
     events: Mutex<Py<EventBatch>>,
     pub(crate) callbacks: Callbacks,
@@ -135,14 +134,13 @@ impl LinesInstance {
         let context = Context::for_instance(py, context.as_ref())?;
         let warn = Box::new(|text: &str| Python::attach(|py| log::warn(py, text)));
         let engine = {
-            let (name, context) = (name.clone(), context.get().engine.clone());
+            let context = context.get().engine.clone();
             py.detach(|| engine::LinesInstance::new(source, name, options, context, warn))
         };
         let engine = engine.map_err(|error| to_python(py, error))?;
         Ok(Self {
             taken: engine.taken(),
             engine: Mutex::new(engine),
-            name,
             context,
             events: Mutex::new(events),
             callbacks,
@@ -185,16 +183,9 @@ impl LinesInstance {
     ///
     /// It knows its file by up to 256 bytes in front of the position: each line comes at least once, however often the
     /// plugin is started. The end of a file that was rotated away while nothing ran is not read.
-    ///
-    /// Raises:
-    ///     OSError: these bytes cannot be read.
     #[getter]
-    fn cursor(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        let cursor = py.detach(|| self.taken.cursor());
-        match cursor {
-            Ok(cursor) => Ok(cursor.map(|cursor| cursor.to_string())),
-            Err(error) => Err(os_error(py, &error, &self.name)),
-        }
+    fn cursor(&self) -> Option<String> {
+        self.taken.cursor().map(|cursor| cursor.to_string())
     }
 
     /// Appends lines to the batch until it is full, or there is none for now; waits for one (``sdk.NextBatcher``).

@@ -7,10 +7,52 @@ use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 
 /// How many bytes in front of a place tell whether it is in the same file.
-const FINGERPRINT_BYTES: u64 = 256;
+pub(super) const BEFORE: usize = 256;
 
-/// A position, and a fingerprint of what stands in front of it: a file of the same name may be another one by then, and
-/// one with the same inode too.
+/// A place in an input, and what was read in front of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) position: u64,
+    before: [u8; BEFORE],
+    len: usize,
+}
+
+impl Place {
+    /// `before`: [`BEFORE`] bytes, or all where there are less.
+    pub(super) fn new(position: u64, before: &[u8]) -> Self {
+        let len = before.len();
+        let mut place = Self {
+            position,
+            before: [0; BEFORE],
+            len,
+        };
+        place.before[..len].copy_from_slice(before);
+        place
+    }
+
+    /// A place in a file, with what stands in front of it now.
+    pub(super) fn of(file: &File, position: u64) -> io::Result<Self> {
+        let mut before = [0; BEFORE];
+        let len = position.min(BEFORE as u64);
+        let len = read_at(file, &mut before[..len as usize], position - len)?;
+        Ok(Self { position, before, len })
+    }
+
+    pub(super) fn before(&self) -> &[u8] {
+        &self.before[..self.len]
+    }
+
+    /// What finds the place again.
+    pub(super) fn cursor(&self) -> Cursor {
+        Cursor {
+            position: self.position,
+            fingerprint: fingerprint(self.before()),
+        }
+    }
+}
+
+/// A position, and a fingerprint of what was read in front of it: a file of the same name may be another one by then,
+/// and one with the same inode too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     position: u64,
@@ -18,20 +60,10 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The cursor of a position in a file.
-    pub(super) fn at(file: &File, position: u64) -> io::Result<Self> {
-        let mut before = [0; FINGERPRINT_BYTES as usize];
-        let len = position.min(FINGERPRINT_BYTES) as usize;
-        let len = read_at(file, &mut before[..len], position - len as u64)?;
-        Ok(Self {
-            position,
-            fingerprint: fingerprint(&before[..len]),
-        })
-    }
-
     /// The position, where the file has it.
     pub(super) fn find(self, file: &File) -> io::Result<Option<u64>> {
-        Ok((Self::at(file, self.position)? == self).then_some(self.position))
+        let place = Place::of(file, self.position)?;
+        Ok((place.cursor() == self).then_some(self.position))
     }
 }
 
@@ -46,10 +78,16 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (position, fingerprint) = text.split_once(':').ok_or(())?;
-        Ok(Self {
+        let cursor = Self {
             position: position.parse().map_err(drop)?,
             fingerprint: u64::from_str_radix(fingerprint, 16).map_err(drop)?,
-        })
+        };
+        // Not what only resembles one.
+        if cursor.to_string() == text {
+            Ok(cursor)
+        } else {
+            Err(())
+        }
     }
 }
 

@@ -20,9 +20,10 @@ use crate::context::Context;
 use crate::ending::Ending;
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
+use cursor::Place;
 use input::{Input, Read};
 use splitter::{Separator, Splitter};
-use taken::Place;
+use taken::Given;
 use timestamp::Timestamp;
 
 /// Bytes that are read at once: fewer cost more calls than they save in the cache.
@@ -66,7 +67,7 @@ pub struct LinesInstance {
     timeout: Duration,
     ending: Ending,
     /// As far as the events of the last call go.
-    given: Place,
+    given: Given,
     taken: Taken,
     /// How many lines were too long, and when that was said.
     cut: u64,
@@ -91,22 +92,23 @@ impl LinesInstance {
             .ok_or_else(|| Error::InvalidOption("separator must have at least one byte".into()))?;
         let timestamp = options.timestamp.as_deref().map(Timestamp::new).transpose()?;
         let timeout = options.timeout;
-        let mut instance = Self {
-            input: Input::new(source, name.clone(), options, &context, warn)?,
+        let input = Input::new(source, name.clone(), options, &context, warn)?;
+        let given = given(&input);
+        let mut splitter = Splitter::new(separator, block);
+        splitter.begin(&given.place);
+        Ok(Self {
             name,
-            splitter: Splitter::new(separator, block),
+            input,
+            splitter,
             timestamp,
             context,
             timeout,
             ending: Ending::default(),
-            given: Place::default(),
-            taken: Taken::default(),
+            taken: Taken::new(given.clone()),
+            given,
             cut: 0,
             cut_warned: None,
-        };
-        instance.begin();
-        instance.acknowledge();
-        Ok(instance)
+        })
     }
 
     /// How far the host is; it can be asked while `next_batch` runs.
@@ -130,7 +132,11 @@ impl LinesInstance {
         let before = batch.len();
         let stop = self.fill(batch).err();
         let added = batch.len() - before;
-        self.given.position = self.splitter.position();
+        self.given.place = self.splitter.place();
+        if added == 0 {
+            // Nothing was handed over that is not taken.
+            self.acknowledge();
+        }
         if added == 0 && stop.is_none() {
             // The first line does not fit beside what another instance has put there.
             return Err(batch.full_error());
@@ -163,14 +169,18 @@ impl LinesInstance {
                 if self.input.is_over() {
                     return Err(Error::Eof);
                 }
-                self.begin();
+                self.given = given(&self.input);
+                self.splitter.begin(&self.given.place);
             }
             // After the first read only: a timeout of 0 means one.
             if has_read && clock.run_out() {
                 return Err(Error::Timeout);
             }
             match self.input.read(self.splitter.room())? {
-                Read::Bytes(len) => self.splitter.filled(len),
+                Read::Bytes(len) => {
+                    self.splitter.filled(len);
+                    has_read = true;
+                }
                 Read::Anew | Read::End => self.splitter.end(),
                 Read::Nothing => {
                     let is_enough = batch.len() > before || self.timeout.is_zero();
@@ -179,22 +189,7 @@ impl LinesInstance {
                     }
                 }
             }
-            has_read = true;
         }
-    }
-
-    /// Begins with what is open, where it is read next.
-    fn begin(&mut self) {
-        let regular = self
-            .input
-            .open()
-            .and_then(|open| Some((Arc::clone(&open.file), open.position?)));
-        let position = regular.as_ref().map_or(0, |(_, position)| *position);
-        self.given = Place {
-            file: regular.map(|(file, _)| file),
-            position,
-        };
-        self.splitter.begin(position);
     }
 
     /// Copies the lines that were read into the batch; says whether it takes more.
@@ -229,9 +224,24 @@ impl LinesInstance {
             "{}: the line at byte {} is longer than the event size of {limit} bytes, and is cut to it (lines cut so far: \
              {})",
             self.name,
-            self.splitter.position(),
+            self.splitter.place().position,
             self.cut
         ));
+    }
+}
+
+/// What an input begins with, where it is read next.
+fn given(input: &Input) -> Given {
+    match input.open().and_then(|open| Some((&open.file, open.position?))) {
+        Some((file, position)) => Given {
+            file: Some(Arc::clone(file)),
+            // Without what stands in front of it, the place is not found again, and the file read from its beginning.
+            place: Place::of(file, position).unwrap_or_else(|_| Place::new(position, &[])),
+        },
+        None => Given {
+            file: None,
+            place: Place::new(0, &[]),
+        },
     }
 }
 
@@ -459,7 +469,7 @@ mod tests {
                 let Ok(lines) = first.next() else { break };
                 last = lines;
             }
-            let cursor = first.lines.taken().cursor().unwrap().unwrap();
+            let cursor = first.lines.taken().cursor().unwrap();
             prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
             let start = if from_offset { Start::Offset(first.position()) } else { Start::Cursor(cursor) };
             let mut second = open_path(&path, Options { start, timeout: LONG, ..options() });
@@ -652,7 +662,7 @@ mod tests {
         let path = folder.write("log", b"one\ntwo\n");
         let mut reader = open_path(&path, following());
         reader.gives(&["one", "two"]);
-        let start = Start::Cursor(reader.lines.taken().cursor().unwrap().unwrap());
+        let start = Start::Cursor(reader.lines.taken().cursor().unwrap());
         for (content, lines) in [
             (&b"one\ntwo\nthree\n"[..], &["three"][..]),
             (b"uno\ntwo\nthree\n", &["uno", "two", "three"]),
@@ -729,7 +739,7 @@ mod tests {
                 (reader.position(), reader.lines.taken().progress()),
                 (8, (0.0, "8 B".into()))
             );
-            assert_eq!(reader.lines.taken().cursor().unwrap(), None);
+            assert_eq!(reader.lines.taken().cursor(), None);
             drop(writer);
             reader.ends_with(&["no end"]);
         }

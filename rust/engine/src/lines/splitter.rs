@@ -3,6 +3,8 @@
 use memchr::memchr;
 use memchr::memmem::Finder;
 
+use super::cursor::{BEFORE, Place};
+
 /// Where the next line stands in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line {
@@ -56,7 +58,8 @@ impl Separator {
 #[derive(Debug)]
 pub(super) struct Splitter {
     separator: Separator,
-    /// What was read and not taken is in `start..end`; no separator begins in `start..searched`.
+    /// What was read and not taken is in `start..end`, some of what was taken before that; no separator begins in
+    /// `start..searched`.
     buffer: Vec<u8>,
     start: usize,
     searched: usize,
@@ -64,7 +67,7 @@ pub(super) struct Splitter {
     /// Where in the input `start` is.
     position: u64,
     /// Where the line began whose rest is passed over.
-    passing: Option<u64>,
+    passing: Option<Place>,
     /// Whether nothing follows: what is left is a line.
     ended: bool,
     block: usize,
@@ -75,7 +78,7 @@ impl Splitter {
     pub(super) fn new(separator: Separator, block: usize) -> Self {
         Self {
             separator,
-            buffer: vec![0; block],
+            buffer: vec![0; BEFORE + block],
             start: 0,
             searched: 0,
             end: 0,
@@ -87,8 +90,15 @@ impl Splitter {
     }
 
     /// Where in the input the first line begins that was not taken to its end.
-    pub(super) fn position(&self) -> u64 {
-        self.passing.unwrap_or(self.position)
+    #[inline]
+    pub(super) fn place(&self) -> Place {
+        self.passing.unwrap_or_else(|| self.here())
+    }
+
+    #[inline]
+    fn here(&self) -> Place {
+        let before = self.start.saturating_sub(BEFORE);
+        Place::new(self.position, &self.buffer[before..self.start])
     }
 
     /// The next line, of which `limit` bytes are an event; `None` where more has to be read.
@@ -123,27 +133,29 @@ impl Splitter {
     #[inline]
     pub(super) fn take(&mut self, line: Line) {
         if !line.whole {
-            self.passing = Some(self.position);
+            self.passing = Some(self.here());
         }
         self.skip(line.taken);
     }
 
     /// Room for what is read next, never empty.
     pub(super) fn room(&mut self) -> &mut [u8] {
+        let unused = self.start.saturating_sub(BEFORE);
+        if unused > 0 {
+            self.buffer.copy_within(unused..self.end, 0);
+            self.start -= unused;
+            self.searched -= unused;
+            self.end -= unused;
+        }
         let held = self.end - self.start;
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.searched -= self.start;
-            (self.start, self.end) = (0, held);
-        }
-        let size = self.buffer.len();
+        let size = self.buffer.len() - BEFORE;
         if held <= self.block / 2 && size > self.block {
-            self.buffer.truncate(self.block);
+            self.buffer.truncate(BEFORE + self.block);
             self.buffer.shrink_to_fit();
-        } else if size - held <= self.block / 2 {
-            self.buffer.resize(2 * size, 0);
+        } else if size.saturating_sub(held) <= self.block / 2 {
+            self.buffer.resize(BEFORE + 2 * size, 0);
         }
-        &mut self.buffer[held..]
+        &mut self.buffer[self.end..]
     }
 
     /// So many bytes of the room were filled.
@@ -162,10 +174,12 @@ impl Splitter {
         self.ended && self.start == self.end
     }
 
-    /// Begins anew, at a position of another input.
-    pub(super) fn begin(&mut self, position: u64) {
-        (self.start, self.searched, self.end) = (0, 0, 0);
-        (self.position, self.passing, self.ended) = (position, None, false);
+    /// Begins anew, at a place in another input.
+    pub(super) fn begin(&mut self, place: &Place) {
+        let before = place.before();
+        self.buffer[..before.len()].copy_from_slice(before);
+        (self.start, self.searched, self.end) = (before.len(), before.len(), before.len());
+        (self.position, self.passing, self.ended) = (place.position, None, false);
     }
 
     #[inline]
@@ -223,16 +237,20 @@ mod tests {
         loop {
             while let Some(line) = splitter.next(limit) {
                 assert_eq!(splitter.next(limit), Some(line), "a line that is not taken stays");
-                lines.push((splitter.bytes(line).to_vec(), line.cut, splitter.position()));
+                lines.push((splitter.bytes(line).to_vec(), line.cut, splitter.place().position));
                 splitter.take(line);
             }
             if splitter.is_done() {
-                assert_eq!(splitter.position(), content.len() as u64);
+                assert_eq!(splitter.place().position, content.len() as u64);
+                assert_eq!(
+                    splitter.place().before(),
+                    &content[content.len().saturating_sub(BEFORE)..]
+                );
                 return lines;
             }
             let room = splitter.room();
             assert!(!room.is_empty());
-            assert!(room.len() <= block.max(2 * (limit + separator.len() + block)));
+            assert!(room.len() <= 2 * (BEFORE + limit + separator.len() + block));
             let len = room.len().min(rest.len()).min(*reads.next().unwrap());
             room[..len].copy_from_slice(&rest[..len]);
             rest = &rest[len..];
@@ -264,7 +282,7 @@ mod tests {
     proptest! {
         #[test]
         fn lines_are_those_of_the_whole_text_however_it_is_read(
-            content in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 0..200),
+            content in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 0..600),
             separator in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 1..4),
             limit in 1usize..20, block in 1usize..40,
             reads in prop::collection::vec(1usize..50, 1..10),
@@ -284,12 +302,12 @@ mod tests {
             while let Some(line) = splitter.next(500) {
                 splitter.take(line);
             }
-            assert!(splitter.buffer.len() <= 2048);
+            assert!(splitter.buffer.len() <= 2048 + BEFORE);
         }
         splitter.room()[0] = b'\n';
         splitter.filled(1);
         assert_eq!(splitter.next(500), None);
         splitter.room();
-        assert_eq!(splitter.buffer.capacity(), 64);
+        assert_eq!(splitter.buffer.capacity(), BEFORE + 64);
     }
 }

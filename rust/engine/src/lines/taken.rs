@@ -1,46 +1,50 @@
 //! How far the host is.
 
 use std::fs::File;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Place};
 
 /// How far the host is: what it was given before it came back for more. Clones are the same; it never waits for a
 /// `next_batch` that runs.
-#[derive(Debug, Clone, Default)]
-pub struct Taken(Arc<Mutex<Place>>);
+#[derive(Debug, Clone)]
+pub struct Taken(Arc<Mutex<Given>>);
 
-/// A place in what is read.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Place {
+/// What was handed over.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
     /// `None` for a stream, which cannot be read again, and as long as there is no file.
     pub(super) file: Option<Arc<File>>,
-    pub(super) position: u64,
+    /// As far as that goes.
+    pub(super) place: Place,
 }
 
 impl Taken {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Place> {
+    pub(super) fn new(given: Given) -> Self {
+        Self(Arc::new(Mutex::new(given)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Given> {
         // It is replaced as a whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes from the beginning of the file that is read now; of a stream, all that were read.
     pub fn position(&self) -> u64 {
-        self.lock().position
+        self.lock().place.position
     }
 
     /// The position, as it is found again; `None` for a stream, and as long as there is no file.
-    pub fn cursor(&self) -> io::Result<Option<Cursor>> {
-        let place = self.lock().clone();
-        place.file.map(|file| Cursor::at(&file, place.position)).transpose()
+    pub fn cursor(&self) -> Option<Cursor> {
+        let given = self.lock();
+        given.file.as_ref().map(|_| given.place.cursor())
     }
 
     /// How much was taken, 0 to 1, and as a text. What has no size has no fraction.
     pub fn progress(&self) -> (f64, String) {
-        let place = self.lock().clone();
+        let Given { file, place } = self.lock().clone();
         let taken = shown(place.position);
-        let Some(file) = place.file else {
+        let Some(file) = file else {
             return (0.0, taken);
         };
         let size = file.metadata().map_or(0, |metadata| metadata.len());
