@@ -34,7 +34,7 @@ use crate::{log, options};
 /// read to its end before the new one, and for as long as the new one is empty, since its writer may not have changed
 /// over; where it was truncated, it is read from its beginning. What is written between the last look and a truncation
 /// is gone, and a file that was truncated and has outgrown its old size since looks as if it had grown. A file that
-/// cannot be read is tried again, and the log says so. Files are looked at every 10 ms. Of an object with ``fileno()``
+/// cannot be read is tried again, and the log says so. Files are looked at every 20 ms. Of an object with ``fileno()``
 /// only growth and truncation are seen, not what takes its name; a FIFO goes on when its writers have left.
 ///
 /// Args:

@@ -21,7 +21,7 @@ use crate::error::Error;
 
 /// How often a file that is followed is looked at. Looking works on every file system, where a watch does not hear what
 /// another machine writes; a look takes some microseconds.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 /// Reads after which the path is looked at too while there is more: several files may come and go meanwhile.
 const READS_A_LOOK: u32 = 64;
 /// Bytes that are searched at once for the last end of a line.

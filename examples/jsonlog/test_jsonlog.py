@@ -1,0 +1,113 @@
+"""A log that is written, rotated and read on after a crash while the native host reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falco_plugin.testing import RunningPlugin, collect, run
+
+StartPlugin = Callable[..., RunningPlugin]
+
+JSONLOG = Path(__file__).parent
+SAMPLE = JSONLOG / "sample.jsonl"
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_each_line_has_its_own_time_and_its_values() -> None:
+    fields = ["jsonlog.value[/user]", "jsonlog.number[/rows]"]
+    events = collect(JSONLOG, str(SAMPLE), config={"follow": False}, fields=fields)
+    lines = SAMPLE.read_bytes().splitlines()
+    assert [event.data for event in events] == lines
+    for event, line in zip(events, map(json.loads, lines), strict=True):
+        assert event.timestamp == round(datetime.fromisoformat(line["time"]).timestamp() * 1000) * 1_000_000
+        assert event.fields == dict(zip(fields, (line["user"], line.get("rows")), strict=True))
+
+
+def test_a_crash_loses_nothing_and_a_rotation_neither(tmp_path: Path, start_plugin: StartPlugin) -> None:
+    log, kept = tmp_path / "log", tmp_path / "cursor"
+    config = {"cursor_file": str(kept)}
+    host = start_plugin(JSONLOG, str(log), config=config)
+    host.wait_for_log("does not exist; waiting for it")
+    log.write_bytes(b"1\n2\n")
+    assert [host.next_event().data for _ in range(2)] == [b"1", b"2"]
+    wait_until(lambda: kept.exists() and kept.read_text().startswith("4:"))
+    append(log, b"3\n")
+    assert host.next_event().data == b"3"
+    host.kill()
+    append(log, b"4\n")
+    host = start_plugin(JSONLOG, str(log), config=config)
+    assert (event := host.next_event().data) in (b"3", b"4")
+    assert event == b"4" or host.next_event().data == b"4"
+    old = log.rename(tmp_path / "old")
+    append(old, b"5\n")
+    assert host.next_event().data == b"5"
+    log.write_bytes(b"6\n")
+    assert host.next_event().data == b"6"
+    assert host.stop().result == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("params", "config", "says"),
+    [
+        ("/nonexistent/log", {"follow": False}, "FileNotFoundError: [Errno 2] No such file or directory"),
+        (str(SAMPLE), {"cursor_file": "/nonexistent/cursor"}, "its folder does not exist, create it"),
+        (str(SAMPLE), {"timestamp": "time"}, 'must begin with "/"'),
+        (str(JSONLOG), {}, "Is a directory"),
+    ],
+)
+def test_a_mistake_is_an_error_that_names_it(params: str, config: dict[str, object], says: str) -> None:
+    ran = run(JSONLOG, params, config=config)
+    assert (ran.result, ran.events) == ("failure", [])
+    assert says in ran.error
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, Any]:
+    """What the plugin says of itself, as a host hears it."""
+    command = [sys.executable, "-P", "-m", "falco_plugin", "info", "--json", str(JSONLOG)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def test_the_rules_use_fields_that_there_are(told: dict[str, Any]) -> None:
+    names = {field["name"] for field in told["fields"]}
+    used = re.findall(r"\b(jsonlog\.\w+)\[/\S+?\]", (JSONLOG / "jsonlog_rules.yaml").read_text())
+    assert used
+    assert set(used) <= names
+
+
+def test_the_readme_says_of_fields_and_settings_what_the_plugin_says(told: dict[str, Any]) -> None:
+    rows = re.findall(r"^\| `(\S+)` \|(.*?)\| (.*) \|$", (JSONLOG / "README.md").read_text(), re.MULTILINE)
+    written = {name: (second.strip().replace("`", ""), text.replace("`", "")) for name, second, text in rows}
+    settings = {
+        name: (shown(setting["default"]), setting["description"])
+        for name, setting in told["schema"]["properties"].items()
+    }
+    fields = {f"{field['name']}[pointer]": (field["type"], field["desc"]) for field in told["fields"]}
+    assert written == settings | fields
+
+
+def shown(default: object) -> str:
+    if default is None:
+        return ""
+    return default if isinstance(default, str) else json.dumps(default)
