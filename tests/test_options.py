@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falco_plugin.source import BaseInstance, EventBatch, PullInstance, PushEvent, PushInstance, channel
+from falco_plugin.source import BaseInstance, EventBatch, LinesInstance, PullInstance, PushEvent, PushInstance, channel
 
 LARGEST_EVENT = 2**32 - 1 - 38
 LATEST = 2**64 - 2
@@ -22,13 +23,17 @@ def pull(**options):
     return PullInstance(lambda context, writer: None, **options)
 
 
+def lines(**options):
+    return LinesInstance(os.devnull, **options)
+
+
 def push(**options):
     return PushInstance(channel()[1], **options)
 
 
-WITH_BATCH_SIZE = [EventBatch, BaseInstance, pull, push]
-WITH_EVENT_SIZE = [EventBatch, BaseInstance, pull, channel]
-WITH_TIMEOUT = [pull, push]
+WITH_BATCH_SIZE = [EventBatch, BaseInstance, pull, push, lines]
+WITH_EVENT_SIZE = [EventBatch, BaseInstance, pull, lines, channel]
+WITH_TIMEOUT = [pull, push, lines]
 
 
 def table(makers, option, values):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import socket
+import sys
 import threading
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -94,6 +96,22 @@ class Beats(Plugin):
         with sender:
             while not context.wait(1):
                 sender.send(b"beat")
+
+
+class Log(Plugin):
+    """Lines of a file, of a connection, or of what a program prints."""
+
+    name = "log"
+
+    def open(self, params: str) -> source.Instance:
+        if params.startswith("/"):
+            lines = source.LinesInstance(Path(params), follow=True, timestamp="/time", start="end")
+            assert_type(lines.position, int)
+            return source.LinesInstance(params, separator=b"\0", start=lines.cursor or 0, timeout=timedelta(seconds=1))
+        if ":" in params:
+            host, _, port = params.partition(":")
+            return source.LinesInstance(socket.create_connection((host, int(port))))
+        return source.LinesInstance(sys.stdin)
 
 
 class Chosen(Plugin):

@@ -130,6 +130,10 @@ def instances(receiver: source.Receiver, sender: source.Sender) -> None:
     source.PullInstance(good_pull).next_batch([])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.PushInstance(sender)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.PushInstance(receiver, event_size=1024)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    source.LinesInstance(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.LinesInstance("log", b"\n")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    source.LinesInstance("log", separator="\n")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.LinesInstance("log").position = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     source.BaseInstance(128)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
     source.BaseInstance(batch_size="128")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
