@@ -277,7 +277,11 @@ impl Sender {
     /// all go through the channel's gate at once.
     fn send_run(&self, list: &Bound<'_, PyList>, sent: &mut usize, deadline: Deadline) -> PyResult<()> {
         let py = list.py();
-        loop {
+        // Nothing to send is no reason to find the channel closed, and a bad item is told before that.
+        while list
+            .get_item(*sent)
+            .is_ok_and(|item| item.is_exact_instance_of::<PyBytes>())
+        {
             let messages = (*sent..list.len()).map_while(|index| {
                 let bytes = list.get_item(index).ok()?.cast_into_exact::<PyBytes>().ok()?;
                 self.engine.check(bytes.as_bytes().len()).ok()?;
@@ -296,6 +300,7 @@ impl Sender {
             self.send_when_there_is_room(py, message, deadline)?;
             *sent += 1;
         }
+        Ok(())
     }
 
     fn refuse(&self, py: Python<'_>) -> PyErr {
