@@ -59,14 +59,22 @@ pub(crate) struct Extraction {
 /// The values of one call, by their type. Texts and addresses stand in the cache.
 #[derive(Default)]
 struct Arrays {
-    /// Of each field, how many values it has, and one of them.
-    found: Vec<(usize, Option<Value>)>,
+    /// Of each field, how many values it has, and in which array.
+    found: Vec<(usize, Array)>,
     numbers: Vec<u64>,
     bools: Vec<u32>,
     texts: Vec<*const c_char>,
     buffers: Vec<ss_plugin_byte_buffer>,
     starts: Vec<u32>,
     lengths: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+enum Array {
+    Numbers,
+    Bools,
+    Texts,
+    Buffers,
 }
 
 // SAFETY: the pointers are only the host's to follow, on the thread that asked.
@@ -151,24 +159,35 @@ impl Arrays {
     /// Adds the values of the next field. Their bytes stay where they are until the thread's next event.
     #[inline]
     fn add(&mut self, values: Option<&Values>, with_places: bool) {
-        let Some(values) = values else {
-            return self.found.push((0, None));
-        };
-        self.found.push((values.len(), values.as_slice().first().copied()));
-        let bytes = values.bytes().as_ptr();
-        for value in values.as_slice() {
+        let mut array = Array::Numbers;
+        let values = values.map_or((&[][..], &[][..], &[][..]), |values| {
+            (values.as_slice(), values.bytes(), values.places())
+        });
+        let (values, bytes, places) = values;
+        let bytes = bytes.as_ptr();
+        for value in values {
             match *value {
                 Value::Number(number) => self.numbers.push(number),
-                Value::Bool(value) => self.bools.push(value.into()),
-                Value::Text { start } => self.texts.push(bytes.wrapping_add(start).cast()),
-                Value::Address { start, len, .. } => self.buffers.push(ss_plugin_byte_buffer {
-                    len,
-                    ptr: bytes.wrapping_add(start).cast(),
-                }),
+                Value::Bool(value) => {
+                    array = Array::Bools;
+                    self.bools.push(value.into());
+                }
+                Value::Text { start } => {
+                    array = Array::Texts;
+                    self.texts.push(bytes.wrapping_add(start).cast());
+                }
+                Value::Address { start, len, .. } => {
+                    array = Array::Buffers;
+                    self.buffers.push(ss_plugin_byte_buffer {
+                        len,
+                        ptr: bytes.wrapping_add(start).cast(),
+                    });
+                }
             }
         }
+        self.found.push((values.len(), array));
         if with_places {
-            for &place in values.places() {
+            for &place in places {
                 self.starts.push(if place == Place::default() {
                     0
                 } else {
@@ -188,20 +207,22 @@ impl Arrays {
         let mut bools = self.bools.as_mut_ptr();
         let mut texts = self.texts.as_mut_ptr();
         let mut buffers = self.buffers.as_mut_ptr();
-        for (field, &(count, value)) in asked.fields.iter_mut().zip(&self.found) {
-            let Some(value) = value else { continue };
+        for (field, &(count, array)) in asked.fields.iter_mut().zip(&self.found) {
+            if count == 0 {
+                continue;
+            }
             field.res_len = count as u64;
-            field.res = match value {
-                Value::Number(_) => Pointer {
+            field.res = match array {
+                Array::Numbers => Pointer {
                     u64_: next_of(&mut numbers, count),
                 },
-                Value::Bool(_) => Pointer {
+                Array::Bools => Pointer {
                     boolean: next_of(&mut bools, count),
                 },
-                Value::Text { .. } => Pointer {
+                Array::Texts => Pointer {
                     str_: next_of(&mut texts, count),
                 },
-                Value::Address { .. } => Pointer {
+                Array::Buffers => Pointer {
                     buf: next_of(&mut buffers, count),
                 },
             };

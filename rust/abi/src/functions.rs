@@ -333,6 +333,7 @@ unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, in
 /// # Safety
 /// The host's event is NULL or as long as its length field says, its source NULL or a NUL-terminated string; both live as
 /// long as `'a`.
+#[inline(always)]
 unsafe fn read_event(input: &ss_plugin_event_input) -> Result<Event<'_>, Error> {
     if input.evt.is_null() {
         return Err(Error::text("the function was called without an event"));

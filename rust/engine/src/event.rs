@@ -54,6 +54,7 @@ pub struct Event<'a> {
 }
 
 /// Splits an encoded event into its timestamp and payload; `None` where the lengths or the type do not fit.
+#[inline]
 pub fn decode(event: &[u8]) -> Option<(u64, &[u8])> {
     let timestamp = u64::from_le_bytes(event.get(0..8)?.try_into().ok()?);
     let kind = u16::from_le_bytes(event.get(20..22)?.try_into().ok()?);

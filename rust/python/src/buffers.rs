@@ -132,18 +132,13 @@ impl Payload {
         Self(Mutex::new(Bytes::Gone))
     }
 
-    /// Lets go of the copy, for the payload of another event.
-    pub(crate) fn clear(&self) {
-        let copy = mem::replace(&mut *self.lock(), Bytes::Gone);
-        drop(copy);
-    }
-
     /// Runs code while the payload can be read from the host's memory. A copy is left behind where there is one, or
-    /// where somebody `may_ask` for it later.
+    /// where somebody `may_ask` for it later. Where it `is_another` event's payload, a copy of the one before is let go.
     pub(crate) fn while_lent<R>(
         &self,
         py: Python<'_>,
         bytes: &[u8],
+        is_another: bool,
         may_ask: impl FnOnce() -> bool,
         code: impl FnOnce() -> R,
     ) -> R {
@@ -154,11 +149,13 @@ impl Payload {
                 self.0.end(self.1, may_ask);
             }
         }
-        {
-            let mut held = self.lock();
-            if matches!(*held, Bytes::Gone) {
-                *held = Bytes::Lent(ptr::from_ref(bytes));
-            }
+        let mut held = self.lock();
+        if is_another || matches!(*held, Bytes::Gone) {
+            let before = mem::replace(&mut *held, Bytes::Lent(ptr::from_ref(bytes)));
+            drop(held);
+            drop(before);
+        } else {
+            drop(held);
         }
         let _end = End(self, py, Some(may_ask));
         code()

@@ -1,6 +1,6 @@
 //! `Event`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::event as engine;
@@ -26,6 +26,7 @@ pub(crate) struct Event {
     source: String,
     payload: Payload,
     json: Mutex<Option<Py<PyAny>>>,
+    has_json: AtomicBool,
     /// What fields have read of its JSON so far.
     document: Arc<Document>,
     /// Which of its thread's events it is (`Moment::turn`).
@@ -40,6 +41,7 @@ impl Event {
         moment: Moment<'_>,
         code: impl FnOnce(&Bound<'_, Self>) -> PyResult<R>,
     ) -> PyResult<R> {
+        let turn = moment.turn;
         let kept = moment
             .companion
             .as_ref()
@@ -60,10 +62,12 @@ impl Event {
         };
         *moment.private = false;
         let is_kept = || is_shared(object);
-        let result = object
-            .get()
-            .payload
-            .while_lent(py, event.data, is_kept, || code(object));
+        let Self {
+            payload, turn: known, ..
+        } = object.get();
+        let is_another = known.load(Ordering::Relaxed) != turn;
+        known.store(turn, Ordering::Relaxed);
+        let result = payload.while_lent(py, event.data, is_another, is_kept, || code(object));
         *moment.private = !is_kept();
         result
     }
@@ -75,8 +79,9 @@ impl Event {
             source: String::from_utf8_lossy(event.source).into_owned(),
             payload: Payload::gone(),
             json: Mutex::default(),
+            has_json: AtomicBool::new(false),
             document: moment.document.clone(),
-            turn: moment.turn.into(),
+            turn: 0.into(),
         }
     }
 
@@ -93,10 +98,11 @@ impl Event {
         }
         self.number.store(event.number, Ordering::Relaxed);
         self.timestamp.store(event.timestamp, Ordering::Relaxed);
-        self.turn.store(moment.turn, Ordering::Relaxed);
-        self.payload.clear();
-        let json = self.kept_json().take();
-        drop(json);
+        if self.has_json.load(Ordering::Relaxed) {
+            self.has_json.store(false, Ordering::Relaxed);
+            let json = self.kept_json().take();
+            drop(json);
+        }
         true
     }
 
@@ -125,6 +131,7 @@ impl Event {
             source: source.to_owned(),
             payload: Payload::copied(to_bytes(data)?.unbind()),
             json: Mutex::default(),
+            has_json: AtomicBool::new(false),
             document: Arc::default(),
             turn: 0.into(),
         })
@@ -184,6 +191,7 @@ impl Event {
         let made = json::decode(py, self.payload.get(py).as_bytes())?;
         // Another thread may have been faster.
         let mut kept = self.kept_json();
+        self.has_json.store(true, Ordering::Relaxed);
         Ok(kept.get_or_insert_with(|| made.clone().unbind()).bind(py).clone())
     }
 

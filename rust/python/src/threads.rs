@@ -183,7 +183,16 @@ struct KeptState {
 
 impl KeptState {
     /// Makes this thread's state, unless it has one. A thread without one pays some 8 us for each entry.
+    #[inline]
     fn keep() {
+        thread_local!(static LOOKED: Cell<bool> = const { Cell::new(false) });
+        if !LOOKED.replace(true) {
+            Self::make();
+        }
+    }
+
+    #[cold]
+    fn make() {
         thread_local!(static KEPT: RefCell<Option<KeptState>> = const { RefCell::new(None) });
         // Late in a thread's life there is no place for it any more; then each entry makes a state of its own.
         let _ = KEPT.try_with(|kept| {

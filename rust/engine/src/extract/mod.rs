@@ -54,7 +54,7 @@ pub struct Extractor {
 /// What one thread knows of the last event: the host keeps nothing, and asks anew for every rule.
 #[derive(Debug, Default)]
 pub struct Cache {
-    identity: Option<Identity>,
+    identity: Identity,
     /// Goes up with each event: what was kept of another one is of no use.
     turn: u64,
     document: Arc<Document>,
@@ -81,7 +81,7 @@ pub struct Moment<'c> {
 }
 
 /// What tells an event from the one before. Number and address alone come again when a source is opened anew.
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Identity {
     generation: u64,
     number: u64,
@@ -141,7 +141,8 @@ impl Extractor {
     pub fn new(fields: Vec<Field>) -> Self {
         Self {
             fields,
-            generation: AtomicU64::new(0),
+            // That of a cache which has seen nothing is 0.
+            generation: AtomicU64::new(1),
         }
     }
 
@@ -168,7 +169,9 @@ impl Extractor {
             cache.kept.clear();
             cache.large = None;
         }
-        cache.kept.resize_with(self.fields.len(), Kept::default);
+        if cache.kept.len() < self.fields.len() {
+            cache.kept.resize_with(self.fields.len(), Kept::default);
+        }
         let kept = &mut cache.kept[field];
         let place = if let Some(known) = kept.find(turn, argument) {
             known
@@ -220,21 +223,16 @@ impl Extractor {
             address: event.data.as_ptr().addr(),
             len: event.data.len(),
         };
-        if cache.identity != Some(identity) {
-            cache.turn_to(identity);
+        if cache.identity == identity {
+            return;
         }
-    }
-}
-
-impl Cache {
-    fn turn_to(&mut self, identity: Identity) {
-        self.identity = Some(identity);
-        self.turn += 1;
-        match Arc::get_mut(&mut self.document) {
+        cache.identity = identity;
+        cache.turn += 1;
+        match Arc::get_mut(&mut cache.document) {
             Some(document) => document.clear(),
-            None if self.private => self.document.clear_shared(),
+            None if cache.private => cache.document.clear_shared(),
             // Somebody still reads the event before.
-            None => self.document = Arc::default(),
+            None => cache.document = Arc::default(),
         }
     }
 }
