@@ -5,6 +5,7 @@
 //! kept. What is found depends on the text alone, never on what was looked up before: a value counts where everything up
 //! to its end is JSON. The text itself is the caller's, the same at every call.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +69,7 @@ pub(super) struct Tree {
     /// Empty as long as nothing was read.
     kept: Vec<Kept>,
     containers: Vec<Container>,
+    spans: Spans,
 }
 
 /// The document, a member or an element.
@@ -111,6 +113,7 @@ impl Tree {
     fn clear(&mut self) {
         self.kept.clear();
         self.containers.clear();
+        self.spans.clear();
         self.kept.shrink_to(MOST_IDLE);
         self.containers.shrink_to(MOST_IDLE);
     }
@@ -257,7 +260,7 @@ impl Tree {
                 }
                 let Container { object, rest, .. } = self.containers[index];
                 if self.kept.len() < MOST_KEPT {
-                    let entry = rest.and_then(|rest| entry(json, object, rest as usize));
+                    let entry = rest.and_then(|rest| self.entry(json, object, rest as usize));
                     self.containers[index].rest = entry.as_ref().and_then(|entry| entry.rest);
                     let entry = entry?;
                     let spot = self.keep(&entry);
@@ -272,7 +275,7 @@ impl Tree {
                 self.next(json, walk)
             }
             Walk::Unkept { object, rest } => {
-                let entry = rest.and_then(|rest| entry(json, *object, rest as usize));
+                let entry = rest.and_then(|rest| self.entry(json, *object, rest as usize));
                 *rest = entry.as_ref().and_then(|entry| entry.rest);
                 let Entry { key, value, .. } = entry?;
                 let spot = Spot {
@@ -299,29 +302,100 @@ impl Tree {
         });
         spot
     }
+
+    /// The member or element that begins at `pos`. It counts where the text goes on as it must: of a number at the end of
+    /// a text that was cut, digits may be missing.
+    #[inline]
+    fn entry(&mut self, json: &[u8], object: bool, pos: usize) -> Option<Entry> {
+        let (key, start) = if object {
+            let (key_end, start) = scan::key(json, pos)?;
+            ((pos as u32 + 1, key_end as u32 - 1), start)
+        } else {
+            ((0, 0), pos)
+        };
+        let end = match *json.get(start)? {
+            b'{' | b'[' => self.spans.end(json, start)?,
+            _ => scan::scalar(json, start)?,
+        };
+        let behind = scan::space(json, end);
+        let rest = match (*json.get(behind)?, object) {
+            (b',', _) => Some(scan::space(json, behind + 1) as u32),
+            (b'}', true) | (b']', false) => None,
+            _ => return None,
+        };
+        Some(Entry {
+            key,
+            value: (start as u32, end as u32),
+            rest,
+        })
+    }
 }
 
-/// The member or element that begins at `pos`. It counts where the text goes on as it must: of a number at the end of a
-/// text that was cut, digits may be missing.
-#[inline]
-fn entry(json: &[u8], object: bool, pos: usize) -> Option<Entry> {
-    let (key, start) = if object {
-        let (key_end, start) = scan::key(json, pos)?;
-        ((pos as u32 + 1, key_end as u32 - 1), start)
-    } else {
-        ((0, 0), pos)
-    };
-    // One container is around it at least. What is deeper was checked as a part of an entry of the outermost.
-    let end = scan::value_at(json, start, 1)?;
-    let behind = scan::space(json, end);
-    let rest = match (*json.get(behind)?, object) {
-        (b',', _) => Some(scan::space(json, behind + 1) as u32),
-        (b'}', true) | (b']', false) => None,
-        _ => return None,
-    };
-    Some(Entry {
-        key,
-        value: (start as u32, end as u32),
-        rest,
-    })
+/// Where objects and arrays begin and end, in the order in which they begin. What is stepped over in one is known when
+/// somebody looks into it: else text would be scanned as often as it is deep.
+#[derive(Debug, Default)]
+struct Spans {
+    spans: Vec<Span>,
+    /// The innermost that is open while text is scanned, or [`NOT_KEPT`].
+    open: u32,
+    /// Open ones within that, which are not noted, because there are enough.
+    unnoted: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    /// While it is open, the one around it.
+    end: u32,
+}
+
+impl Spans {
+    fn clear(&mut self) {
+        self.spans.clear();
+        self.spans.shrink_to(MOST_IDLE);
+    }
+
+    /// The end of the container that begins at `start`.
+    fn end(&mut self, json: &[u8], start: usize) -> Option<usize> {
+        if let Ok(known) = self.spans.binary_search_by_key(&(start as u32), |span| span.start) {
+            return Some(self.spans[known].end as usize);
+        }
+        let known = self.spans.len();
+        (self.open, self.unnoted) = (NOT_KEPT, 0);
+        // One container is around it at least. What is deeper was checked as a part of an entry of the outermost.
+        let end = scan::container(json, start, 1, self);
+        if end.is_none() {
+            self.spans.truncate(known);
+        }
+        // In order they stay because a container is scanned as a part of the outermost, and these from left to right.
+        debug_assert!(self.spans.is_sorted_by(|one, next| one.start < next.start));
+        end
+    }
+}
+
+impl scan::Notes for Spans {
+    #[inline]
+    fn opened(&mut self, start: usize) {
+        if self.unnoted > 0 || self.spans.len() == MOST_KEPT {
+            self.unnoted += 1;
+            return;
+        }
+        let innermost = self.spans.len() as u32;
+        self.spans.push(Span {
+            start: start as u32,
+            end: self.open,
+        });
+        self.open = innermost;
+    }
+
+    #[inline]
+    fn closed(&mut self, end: usize) {
+        if self.unnoted > 0 {
+            self.unnoted -= 1;
+            return;
+        }
+        if let Some(span) = self.spans.get_mut(self.open as usize) {
+            self.open = mem::replace(&mut span.end, end as u32);
+        }
+    }
 }

@@ -9,19 +9,25 @@ pub const MAX_DEPTH: u32 = u128::BITS;
 
 /// Where a value ends that begins at `pos`; `None` where there is no complete one.
 pub fn value(json: &[u8], pos: usize) -> Option<usize> {
-    value_at(json, pos, 0)
-}
-
-/// The same for a value that stands in `outer` containers.
-#[inline]
-pub(super) fn value_at(json: &[u8], pos: usize, outer: u32) -> Option<usize> {
     match *json.get(pos)? {
-        b'{' | b'[' => container(json, pos, outer),
+        b'{' | b'[' => container(json, pos, 0, &mut ()),
         _ => scalar(json, pos),
     }
 }
 
-fn container(json: &[u8], mut pos: usize, outer: u32) -> Option<usize> {
+/// Hears of the containers that are stepped over, from outside to inside.
+pub(super) trait Notes {
+    fn opened(&mut self, start: usize);
+    fn closed(&mut self, end: usize);
+}
+
+impl Notes for () {
+    fn opened(&mut self, _start: usize) {}
+    fn closed(&mut self, _end: usize) {}
+}
+
+/// Where the object or array ends that begins at `pos` and stands in `outer` others.
+pub(super) fn container(json: &[u8], mut pos: usize, outer: u32, notes: &mut impl Notes) -> Option<usize> {
     let mut depth = outer;
     // One bit a level, the innermost lowest: whether it is an object.
     let mut objects: u128 = 0;
@@ -32,6 +38,7 @@ fn container(json: &[u8], mut pos: usize, outer: u32) -> Option<usize> {
                     return None;
                 }
                 let object = open == b'{';
+                notes.opened(pos);
                 pos = space(json, pos + 1);
                 depth += 1;
                 objects = objects << 1 | u128::from(object);
@@ -66,6 +73,7 @@ fn container(json: &[u8], mut pos: usize, outer: u32) -> Option<usize> {
                     pos += 1;
                     depth -= 1;
                     objects >>= 1;
+                    notes.closed(pos);
                 }
                 _ => return None,
             }
@@ -93,8 +101,9 @@ pub fn space(json: &[u8], mut pos: usize) -> usize {
     pos
 }
 
+/// Where a value ends that is neither object nor array.
 #[inline]
-fn scalar(json: &[u8], pos: usize) -> Option<usize> {
+pub(super) fn scalar(json: &[u8], pos: usize) -> Option<usize> {
     match *json.get(pos)? {
         b'"' => string(json, pos + 1),
         b'-' | b'0'..=b'9' => number(json, pos),
@@ -227,21 +236,21 @@ mod tests {
         assert_eq!(value(nested(128).as_bytes(), 0), Some(256));
         assert_eq!(value(nested(129).as_bytes(), 0), None);
         assert_eq!(value("[".repeat(10_000_000).as_bytes(), 0), None);
-        assert_eq!(value_at(nested(127).as_bytes(), 0, 1), Some(254));
-        assert_eq!(value_at(nested(128).as_bytes(), 0, 1), None);
+        assert_eq!(container(nested(127).as_bytes(), 0, 1, &mut ()), Some(254));
+        assert_eq!(container(nested(128).as_bytes(), 0, 1, &mut ()), None);
     }
 
     #[test]
     fn every_byte_that_ends_a_run_is_seen_at_every_place() {
-        for place in 0..20 {
+        for place in 0..40 {
             for byte in 0..=255_u8 {
-                let mut text = [b'a'; 21];
+                let mut text = [b'a'; 41];
                 text[place] = byte;
-                text[20] = b'"';
+                text[40] = b'"';
                 let expected = match byte {
                     b'"' => Some(place + 1),
                     b'\\' | 0..0x20 => None,
-                    _ => Some(21),
+                    _ => Some(41),
                 };
                 assert_eq!(string(&text, 0), expected, "{byte} at {place}");
             }
