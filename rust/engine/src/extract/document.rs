@@ -245,38 +245,52 @@ impl Tree {
     }
 
     /// The key and place of the next value of a walk; `None` at the end, and where the text is no JSON any more.
+    #[inline]
     fn next(&mut self, json: &[u8], walk: &mut Walk) -> Option<((u32, u32), Spot)> {
+        if let Walk::Kept { container, last } = walk {
+            let next = match *last {
+                NOT_KEPT => self.containers[*container as usize].first,
+                last => self.kept[last as usize].next,
+            };
+            if let Some(kept) = self.kept.get(next as usize) {
+                *last = next;
+                return Some((kept.key, kept.spot));
+            }
+        }
+        self.read_on(json, walk)
+    }
+
+    /// The same for a value that nobody has asked for yet.
+    fn read_on(&mut self, json: &[u8], walk: &mut Walk) -> Option<((u32, u32), Spot)> {
+        if let Walk::Kept { container, .. } = *walk
+            && self.kept.len() == MOST_KEPT
+        {
+            let Container { object, rest, .. } = self.containers[container as usize];
+            *walk = Walk::Unkept { object, rest };
+        }
+        let (object, rest) = match *walk {
+            Walk::Kept { container, .. } => {
+                let Container { object, rest, .. } = self.containers[container as usize];
+                (object, rest)
+            }
+            Walk::Unkept { object, rest } => (object, rest),
+        };
+        let entry = rest.and_then(|rest| self.entry(json, object, rest as usize));
+        let behind = entry.as_ref().and_then(|entry| entry.rest);
         match walk {
             Walk::Kept { container, last } => {
-                let index = *container as usize;
-                let next = match *last {
-                    NOT_KEPT => self.containers[index].first,
-                    last => self.kept[last as usize].next,
-                };
-                if next != NOT_KEPT {
-                    *last = next;
-                    let kept = &self.kept[next as usize];
-                    return Some((kept.key, kept.spot));
+                self.containers[*container as usize].rest = behind;
+                let entry = entry?;
+                let spot = self.keep(&entry);
+                match *last {
+                    NOT_KEPT => self.containers[*container as usize].first = spot.kept,
+                    last => self.kept[last as usize].next = spot.kept,
                 }
-                let Container { object, rest, .. } = self.containers[index];
-                if self.kept.len() < MOST_KEPT {
-                    let entry = rest.and_then(|rest| self.entry(json, object, rest as usize));
-                    self.containers[index].rest = entry.as_ref().and_then(|entry| entry.rest);
-                    let entry = entry?;
-                    let spot = self.keep(&entry);
-                    match *last {
-                        NOT_KEPT => self.containers[index].first = spot.kept,
-                        last => self.kept[last as usize].next = spot.kept,
-                    }
-                    *last = spot.kept;
-                    return Some((entry.key, spot));
-                }
-                *walk = Walk::Unkept { object, rest };
-                self.next(json, walk)
+                *last = spot.kept;
+                Some((entry.key, spot))
             }
-            Walk::Unkept { object, rest } => {
-                let entry = rest.and_then(|rest| self.entry(json, *object, rest as usize));
-                *rest = entry.as_ref().and_then(|entry| entry.rest);
+            Walk::Unkept { rest, .. } => {
+                *rest = behind;
                 let Entry { key, value, .. } = entry?;
                 let spot = Spot {
                     start: value.0,
@@ -288,6 +302,7 @@ impl Tree {
         }
     }
 
+    #[inline]
     fn keep(&mut self, entry: &Entry) -> Spot {
         let spot = Spot {
             start: entry.value.0,
@@ -305,7 +320,8 @@ impl Tree {
 
     /// The member or element that begins at `pos`. It counts where the text goes on as it must: of a number at the end of
     /// a text that was cut, digits may be missing.
-    #[inline]
+    // Within its one caller: what it returns would go through memory in one size and come back in another.
+    #[inline(always)]
     fn entry(&mut self, json: &[u8], object: bool, pos: usize) -> Option<Entry> {
         let (key, start) = if object {
             let (key_end, start) = scan::key(json, pos)?;
