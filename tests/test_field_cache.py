@@ -288,3 +288,96 @@ def test_a_value_is_that_of_its_event_whatever_was_asked_before(counting: Path, 
                 "json.tree": [payloads[which]["n"]],
             }[field]
             assert library.extract(memory, field, number).values == (expected or None)
+
+
+KEEPING = """
+    from falco_plugin import Plugin, field, json_field
+
+
+    class Keeping(Plugin):
+        name = "keeping"
+
+        def init(self):
+            self.kept = []
+
+        def open(self, params):
+            return [b"{}"]
+
+        n = json_field("k.n", "/n", type=int, desc="Out of JSON")
+
+        def told(self, event):
+            return repr([event.text, event.number, event.timestamp, event.source, event.json, self.n(event)])
+
+        @field("k.told", desc="All of the event")
+        def all(self, event) -> str:
+            return self.told(event)
+
+        @field("k.nothing", desc="A constant")
+        def nothing(self, event) -> int:
+            return 1
+
+        @field("k.keeps", desc="Keeps the event unread")
+        def keeps(self, event) -> int:
+            self.kept.append(event)
+            return 1
+
+        @field("k.data", desc="Keeps the event, and its data")
+        def keeps_data(self, event) -> str:
+            self.kept.append(event)
+            return event.data.decode()
+
+        @field("k.fails", desc="Raises, so that the traceback has it for a while")
+        def fails(self, event) -> int:
+            raise ValueError(event.number)
+
+        def event_to_string(self, event):
+            return repr([self.told(event), [self.told(kept) for kept in self.kept]])
+"""
+
+
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("keeping"), KEEPING, "keeping")
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["k.told", "k.nothing", "k.keeps", "k.data", "k.fails", "k.n", "text", "close"]),
+            st.booleans(),
+            st.sampled_from(["test", "other", "tést"]),
+        ),
+        max_size=30,
+    )
+)
+def test_an_event_is_itself_whether_others_were_kept_or_not(keeping: Path, steps) -> None:
+    # One object may serve event after event, out of the host's memory: nobody must be able to tell.
+    memory = held(bytes(200))
+    expected_kept, kept_by = [], set()
+    with Library(keeping) as library:
+        number = 0
+        told = ""
+        for field, another, source in steps:
+            if another or number == 0 or field == "close":
+                number += 1
+                # What the host does with its memory between two events.
+                ctypes.memset(memory, 0xEE, len(memory))
+                event_source, payload = source, json.dumps({"n": number}).encode()
+                ctypes.memmove(memory, encoded(payload, 1000 + number), 38 + len(payload))
+                told = repr([payload.decode(), number, 1000 + number, event_source, {"n": number}, number])
+                kept_by = set()
+            if field == "close":
+                with library.opened():
+                    pass
+            elif field == "text":
+                assert eval(library.event_to_string(memory, number, event_source)) == [told, expected_kept]
+            else:
+                values = library.extract(memory, field, number, event_source).values
+                if field in ("k.keeps", "k.data") and field not in kept_by:
+                    expected_kept.append(told)
+                    kept_by.add(field)
+                expected = {"k.told": [told], "k.n": [number], "k.fails": None, "k.data": [payload.decode()]}
+                assert values == expected.get(field, [1])
+        ctypes.memset(memory, 0xEE, len(memory))
+        last = eval(library.event_to_string(encoded(b'{"n": 0}', 1), 2**64 - 1))
+        assert last[1] == expected_kept
