@@ -39,20 +39,20 @@ class Host:
         done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
         return cls(program, libraries, folder, int(done.stdout))
 
-    def measure(self, case: Case, seconds: float) -> Raw:
-        """One measurement, in a process of its own."""
+    def measure(self, case: Case, seconds: float, under: Sequence[str] = ()) -> Raw:
+        """One measurement, in a process of its own; `under` another program, such as a profiler."""
         end = ["--seconds", str(seconds * case.patience)] if case.limit is None else ["--limit", str(case.limit)]
         fields = ["--fields", ",".join(case.fields)] if case.fields else []
-        return self._run(case, *end, *fields, *(["--live"] if case.live else []))
+        return self._run(case, *end, *fields, *(["--live"] if case.live else []), under=under)
 
     def checksum(self, case: Case) -> str:
         """Of all bytes of the first events, in their order; of a file, of all events."""
         count = _COMPARED.get(case.work, _COMPARED_ELSE)
         return str(self._run(case, "--checksum", "--limit", str(count))["events"]["checksum"])
 
-    def _run(self, case: Case, *options: str) -> Raw:
+    def _run(self, case: Case, *options: str, under: Sequence[str] = ()) -> Raw:
         work = works.prepare(case.work, self.works) if case.work else ""
-        command = [str(self.program), "bench", str(self.libraries[case.library]), "--json", *options]
+        command = [*under, str(self.program), "bench", str(self.libraries[case.library]), "--json", *options]
         command += ["--params", f"{case.mode} {work}"]
         if case.config:
             command += ["--config", case.config]

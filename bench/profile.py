@@ -1,0 +1,96 @@
+"""Where the time of this SDK goes, by row: `make profile`. Needs perf, and the right to use it.
+
+The time is the processor's, of all threads, and that of one event. A row of fields extracts them once from each event,
+and includes the making of the event.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench import libraries
+from bench.measure import Failed, Host
+from bench.rows import QUICK, Case, Row, UnknownRow, select, table
+
+_SECONDS = 3
+_START_MS = "500"
+"""What is not looked at: the interpreter starts."""
+
+PARTS = ("Python code", "GIL", "copying", "SDK", "waking threads", "clock, memory", "host")
+_GIL = re.compile(r"gil|pthread_(mutex|cond)|ThreadState|RestoreThread|SaveThread|pthread_getspecific", re.IGNORECASE)
+_COPYING = re.compile(r"mem(move|cpy)|copy_user|rep_movs")
+_LINE = re.compile(r"\s*(?P<share>[\d.]+)%\s+(?P<object>\S+)\s+\[.\] (?P<symbol>.*\S)")
+
+
+def part(binary: str, symbol: str) -> str:
+    """Of which of `PARTS` a sample is."""
+    if _COPYING.search(symbol):
+        return "copying"
+    if _GIL.search(symbol):
+        return "GIL"
+    if binary.startswith(("libpython", "python")):
+        return "Python code"
+    if binary.startswith(("_core", "libours")):
+        return "SDK"
+    if binary.startswith("falco-plugin"):
+        return "host"
+    return "waking threads" if binary.startswith("[kernel") else "clock, memory"
+
+
+def profile(host: Host, case: Case) -> dict[str, float]:
+    """Nanoseconds of one event by part."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "perf.data")
+        recorded = ["perf", "record", "--quiet", "--delay", _START_MS, "--freq", "5000", "--output", str(data), "--"]
+        raw = host.measure(case, _SECONDS, recorded)
+        report = ["perf", "report", "--stdio", "--no-children", "--input", str(data), "--fields", "overhead,dso,sym"]
+        text = subprocess.run(report, capture_output=True, text=True, check=True).stdout
+    shares: Counter[str] = Counter()
+    for line in text.splitlines():
+        if found := _LINE.match(line):
+            shares[part(found["object"], found["symbol"])] += float(found["share"])
+    cost = raw["events"]["cpu_ns"] / raw["events"]["count"]
+    return {name: shares[name] / max(shares.total(), 1) * cost for name in PARTS}
+
+
+def _profiled(row: Row) -> Case | None:
+    """What shows the work of a row, where it is one that goes on and on."""
+    if row.ours.library != "ours" or row.ours.mode in ("busy", "live", "idle", "burst"):
+        return None
+    return replace(row.ours, limit=None, live=bool(row.ours.fields))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
+    parser.add_argument("--rows", default="", metavar="LIST", help="rows, by name or how it begins")
+    names = parser.parse_args().rows.replace(",", " ").split()
+    if shutil.which("perf") is None:
+        sys.exit("profile: perf is missing: install linux-perf, or the package of the kernel's tools")
+    try:
+        rows = select(table(QUICK), names, list(libraries.PEERS))
+        host = Host.start(libraries.host(), libraries.build(["ours"]), libraries.BUILD / "works")
+        _print(host, rows)
+    except (UnknownRow, libraries.Unbuildable, Failed) as error:
+        sys.exit(f"profile: {error}")
+
+
+def _print(host: Host, rows: Sequence[Row]) -> None:
+    print(f"| ns of an event | all | {' | '.join(PARTS)} |\n|---|{'--:|' * (len(PARTS) + 1)}")
+    for row in rows:
+        if case := _profiled(row):
+            parts = profile(host, case)
+            cells = [f"{cost:.0f}" for cost in (sum(parts.values()), *parts.values())]
+            print(f"| {row.title} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
