@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import itertools
+import sys
 import threading
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
+from types import CoroutineType
 from typing import Any
 
 from falco_plugin import _core, _failure
@@ -48,6 +48,8 @@ def _check(items: object) -> None:
     _refuse(items)
     if not callable(items):
         raise TypeError(f"{type(items).__name__} is no iterable, no async iterable, and no callable that returns one")
+    import inspect
+
     try:
         signature = inspect.signature(items)
     except ValueError:
@@ -68,7 +70,7 @@ def _refuse(items: object) -> None:
     """Raises ``TypeError``, with the remedy, for what is often given by mistake."""
     if isinstance(items, _ONE_EVENT):
         raise TypeError(f"{type(items).__name__} is no iterable of events: for a single event give [data]")
-    if inspect.iscoroutine(items):
+    if isinstance(items, CoroutineType):
         items.close()
         raise TypeError(
             f"the coroutine {items.__qualname__} makes no events: yield them in it, or define it without async"
@@ -105,7 +107,7 @@ class _Producer:
             return
         if not self._closed:
             _core.fail(self._sender, _with_remedy(error))
-        elif not isinstance(error, ChannelClosedError | asyncio.CancelledError):
+        elif not isinstance(error, ChannelClosedError) and not _is_cancellation(error):
             _failure.report("a source that was closed", error)
 
     def _call(self, make: Callable[[_core.Context], Any]) -> None:
@@ -121,8 +123,9 @@ class _Producer:
                     self._send(items, attempt)
             except EOF:
                 return
-            except (Exception, asyncio.CancelledError) as error:
-                if wait is None or self._retry is None or self._closed or isinstance(error, Timeout):
+            except BaseException as error:
+                can_retry = isinstance(error, Exception) or _is_cancellation(error)
+                if not can_retry or wait is None or self._retry is None or self._closed or isinstance(error, Timeout):
                     raise
                 # A source may be well and quiet.
                 if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
@@ -145,8 +148,10 @@ class _Producer:
 
     def _send(self, items: Any, context: _core.Context) -> None:
         if isinstance(items, AsyncIterable):
-            with asyncio.Runner() as runner:
-                runner.run(self._send_async(items, context))
+            # asyncio takes as long to import as all the rest of the SDK.
+            from falco_plugin import _async_producer
+
+            _async_producer.send_all(items, self._sender, context)
         else:
             self._send_all(items)
 
@@ -167,75 +172,14 @@ class _Producer:
         self._sender.flush()
         return iterator
 
-    async def _send_async(self, items: AsyncIterable[Any], context: _core.Context) -> None:
-        sender = _AsyncSender(self._sender, context)
-        try:
-            async with _aclosing(items):
-                iterator = aiter(items)
-                async with _aclosing(iterator) if iterator is not items else nullcontext():
-                    await _send_each(sender, iterator)
-        finally:
-            sender.close()
 
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether it is asyncio's, which then has been imported."""
+    if "asyncio" not in sys.modules:
+        return False
+    import asyncio
 
-async def _send_each(sender: _AsyncSender, items: Any) -> None:
-    stop: BaseException | None = None
-    while True:
-        try:
-            item = await (anext(items) if stop is None else items.athrow(stop))
-        except StopAsyncIteration:
-            return
-        stop = None
-        try:
-            await (sender.flush() if item is None else sender.send(item))
-        except ChannelClosedError:
-            raise
-        except BaseException as error:
-            # A cancellation too: to the generator, its `yield` is what waits.
-            if not hasattr(items, "athrow"):
-                raise
-            stop = error
-
-
-class _AsyncSender:
-    """Waits on a channel without blocking the event loop; the task that makes it is cancelled with the context."""
-
-    def __init__(self, sender: _core.Sender, context: _core.Context) -> None:
-        self._sender = sender
-        self._context = context
-        self._core = _core.AsyncSender(sender, context)
-        self._changed = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._loop.add_reader(self._core.fileno(), self._wake)
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._core.fileno())
-        # Its descriptor must not wait for the garbage collector: an exception that is on its way holds this object.
-        del self._core
-
-    async def send(self, item: Any) -> None:
-        while not self._core.try_send(item):
-            await self._change()
-
-    async def flush(self) -> None:
-        if self._context.cancelled or self._sender.closed:
-            raise ChannelClosedError("the source was closed")
-        position = _core.position(self._sender)
-        while not self._core.is_taken(position):
-            await self._change()
-
-    async def _change(self) -> None:
-        await self._changed.wait()
-        self._changed.clear()
-
-    def _wake(self) -> None:
-        self._core.clear()
-        self._changed.set()
-        if self._context.cancelled and self._task is not None:
-            # Once: what the task does to clean up may wait.
-            self._task.cancel()
-            self._task = None
+    return isinstance(error, asyncio.CancelledError)
 
 
 def _throw(items: Iterator[Any], error: Exception) -> Iterator[Any] | None:
@@ -263,7 +207,3 @@ def _with_remedy(error: BaseException) -> BaseException:
 
 def _closing(items: Any) -> AbstractContextManager[object]:
     return closing(items) if callable(getattr(items, "close", None)) else nullcontext()
-
-
-def _aclosing(items: Any) -> Any:
-    return aclosing(items) if callable(getattr(items, "aclose", None)) else nullcontext()
