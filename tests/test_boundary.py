@@ -806,6 +806,24 @@ def test_open_with_one_parameter_is_called_with_one(load, more: str) -> None:
     assert [text for _, text in library.logs if "cancelled" in text] == ["inner cancelled", "closed, cancelled: True"]
 
 
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        "functools.wraps(Contexts.open)(lambda *all: Contexts.whole(*all))",
+        "functools.partialmethod(Contexts.open)",
+        "staticmethod(functools.partial(Contexts.open, Contexts()))",
+    ],
+    ids=["wrapped", "partial method", "partial"],
+)
+@pytest.mark.parametrize("more", ["", ", context"])
+def test_what_stands_around_open_is_looked_through(load, replaced: str, more: str) -> None:
+    around = f"\n    import functools\n\n    Contexts.whole = Contexts.open\n    Contexts.open = {replaced}\n"
+    library = load(CONTEXT.format(more=more, context="context" if more else "None") + around)
+    with library.opened() as instance:
+        assert instance.next_batch() == (TIMEOUT, [])
+    assert ("outer cancelled" in [text for _, text in library.logs]) == bool(more)
+
+
 def test_cancelling_the_context_of_open_ends_the_source(load) -> None:
     with load(CONTEXT.format(more=", context", context="context")).opened("cancel") as instance:
         assert instance.next_batch() == (EOF, [])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
@@ -213,7 +212,7 @@ def test_a_located_value_is_a_value_of_its_own() -> None:
     located = Located("x", 1, 2)
     assert located == Located("x", 1, 2) != Located("x", 1, 3)
     assert (located.value, located.start, located.length) == ("x", 1, 2)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         located.start = 3
 
 

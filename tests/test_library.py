@@ -22,6 +22,7 @@ from hosts_support import (
     c_host,
     c_host_path,
     command,
+    data_of,
     environment,
     failed_init,
     golang,
@@ -230,6 +231,30 @@ def test_variables_of_python_do_not_reach_the_plugin(tmp_path: Path) -> None:
     ran = logged(build_plugin(tmp_path, simple("isolated", body)), env=env)
     assert ran.status == 0, ran.stderr
     assert "optimize 0, path has '': False" in [log["text"] for log in ran.values("log")]
+
+
+def test_nothing_large_is_imported_that_the_plugin_does_not_use(tmp_path: Path) -> None:
+    source = """
+        import sys
+        from falco_plugin import Plugin
+
+        class Imports(Plugin):
+            name = "imports"
+
+            def open(self, params):
+                yield " ".join(sys.modules).encode()
+    """
+    (told,) = data_of(logged(build_plugin(tmp_path, source)))
+    large = {"asyncio", "click", "dataclasses", "datetime", "importlib.resources", "inspect", "ipaddress", "json"}
+    large |= {"msgspec", "ssl", "subprocess", "zipfile"}
+    # What an environment imports at each start, and what logging takes along, is not the SDK's.
+    bare = subprocess.run(
+        [sys.executable, "-I", "-c", "import logging, sys, typing; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert large.intersection(told.decode().split()) <= set(bare.stdout.split())
 
 
 def test_it_loads_from_another_working_directory(same: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -303,6 +304,28 @@ def test_a_folder_with_an_init_is_a_package_with_relative_imports_and_data(tmp_p
     assert ran.status == 0, ran.stderr
     expected = [b"deep", b"deep", b"deep", b"parts", b"up deep", "a,b\nü,1\n".encode(), b"{}"]
     assert data_of(ran) == expected
+
+
+def test_what_a_library_carries_is_a_zip_archive_for_other_tools_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    plain = {
+        "empty.csv": b"",
+        "größe.txt": "ñ\n".encode(),
+        "sub/archive.pem": b"PK\x03\x04" * 20 + b"PK\x05\x06\0",
+        "sub/large.txt": bytes(range(256)) * 300,
+    }
+    body = f"""
+        def init(self):
+            import pkgutil
+            for name in {list(plain)}:
+                self.log.info("%s %s", name, pkgutil.get_data(__name__, name).hex())
+    """
+    library = build_plugin(tmp_path, {"plugin.py": simple("carries", body), **plain})
+    with zipfile.ZipFile(library) as archive:
+        assert {name: archive.read(name) for name in archive.namelist() if name != "plugin.py"} == plain
+    told = [log["text"] for log in logged(library).values("log")]
+    assert [text for text in told if " " in text and text.split()[0] in plain] == [
+        f"{name} {data.hex()}" for name, data in plain.items()
+    ]
 
 
 def test_modules_of_a_folder_shadow_those_of_the_environment_for_the_plugin_only(tmp_path: Path) -> None:

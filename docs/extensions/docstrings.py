@@ -21,6 +21,7 @@ from griffe import (
     Module,
     Object,
     Parameter,
+    ParameterKind,
     Parameters,
 )
 
@@ -42,7 +43,9 @@ class Docstrings(Extension):
             if obj.docstring is not None:
                 _link(obj.docstring)
             if isinstance(obj, Function):
-                for function in (obj, *(obj.overloads or ()), *obj.members.values()):
+                # Members of a function are also what it imports.
+                inner = (member for member in obj.members.values() if isinstance(member, Function))
+                for function in (obj, *(obj.overloads or ()), *inner):
                     _expand(function, aliases)
             elif isinstance(obj, Class):
                 # Of what a stub overloads there is no member.
@@ -94,7 +97,16 @@ def _expanded(value: Any, aliases: dict[str, Any]) -> Any:
 
 
 def _construct(cls: Class) -> None:
-    """A compiled class is made by ``__new__``; one whose ``__new__`` takes ``Never`` is not made by its user."""
+    """A named tuple is made of its fields, a compiled class by ``__new__``; where that takes ``Never``, its user makes
+    none.
+    """
+    if any(str(base) == "NamedTuple" for base in cls.bases):
+        fields = [
+            Parameter(name, annotation=field.annotation, default=field.value, kind=ParameterKind.positional_or_keyword)
+            for name, field in cls.attributes.items()
+        ]
+        cls.set_member("__init__", Function("__init__", parameters=Parameters(Parameter("self"), *fields)))
+        return
     overloads = cls.overloads.pop("__new__", [])
     new = cls.members.pop("__new__", None)
     if overloads:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin import _config, _fields
+from falco_plugin import _fields
+from falco_plugin._config.declaration import declared
 from falco_plugin.errors import PluginError
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def is_source(plugin: object) -> bool:
     return id(plugin) in _registered_objects or type(plugin) in _registered_classes
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """What a plugin can do, and what the library says of it."""
 
     is_source: bool
@@ -91,7 +90,7 @@ def check(plugin: Any) -> Capabilities:
     sources = getattr(plugin, "extract_event_sources", ())
     for problem in _source_problems(plugin, source, fields, sources):
         raise PluginError(f"{_called(plugin)}{problem}")
-    return Capabilities(source, fields, tuple(sources), _config.declared(type(plugin)))
+    return Capabilities(source, fields, tuple(sources), declared(type(plugin)))
 
 
 def _source_problems(plugin: Any, is_source: bool, fields: list[_fields.Field], sources: object) -> Iterator[str]:
@@ -123,17 +122,17 @@ def _problems(plugin: object) -> Iterator[str]:
     """What is wrong with the attributes, one line each."""
     who = _called(plugin)
     for name in (*_ATTRIBUTES, *_METHODS, "config", "log", "extract_event_sources"):
-        static = inspect.getattr_static(type(plugin), name, None)
+        static = _as_written(type(plugin), name)
         field = _fields.declaration_of(static)
         # The text of an event may be a field, too.
-        if field is not None and not (name == "event_to_string" and inspect.isfunction(static)):
+        if field is not None and not (name == "event_to_string" and isinstance(static, FunctionType)):
             yield f"{who}: the field {field.name} hides the plugin's own {name!r}: give its attribute another name"
             return
     for name, kind in _ATTRIBUTES.items():
         value = getattr(plugin, name, None)
         if value is None:
             yield f"{who} has no {name}: set it, such as name = 'lines'"
-        elif callable(value) or isinstance(inspect.getattr_static(plugin, name, None), property):
+        elif callable(value) or isinstance(_as_written(type(plugin), name), property):
             yield (
                 f"{who}: the method {name!r} hides the plugin attribute {name!r} ({kind.__name__}): "
                 f"give the method another name"
@@ -150,10 +149,14 @@ def _problems(plugin: object) -> Iterator[str]:
                 f"give the attribute another name"
             )
     for name in ("config", "log"):
-        hidden = inspect.getattr_static(type(plugin), name, None)
-        if inspect.isfunction(hidden):
+        if isinstance(_as_written(type(plugin), name), FunctionType):
             yield f"{who}: the method {name!r} hides the plugin attribute {name!r}: give the method another name"
     yield from _refused_values(plugin, who)
+
+
+def _as_written(cls: type, name: str) -> object:
+    """An attribute of a class as it stands there: no descriptor is called."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
 
 
 def _refused_values(plugin: Any, who: str) -> Iterator[str]:

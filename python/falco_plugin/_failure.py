@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import sysconfig
 import traceback
 
 from falco_plugin import _loader
@@ -16,6 +15,7 @@ _LONGEST = 3000
 _MOST_LINES = 200
 """Lines of a traceback that are shown."""
 _OWN_FOLDER = os.path.dirname(__file__)
+_STANDARD_FOLDER = os.path.dirname(traceback.__file__)
 _log = logging.getLogger("falco_plugin")
 
 
@@ -76,12 +76,11 @@ def warn(text: str) -> None:
 def place_of(error: BaseException) -> str:
     """The innermost line of the plugin's own modules, else the innermost outside of this package."""
     own = outside = ""
-    standard = sysconfig.get_path("stdlib")
     for frame, line in traceback.walk_tb(error.__traceback__):
         code = frame.f_code
         place = f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"
         if isinstance(frame.f_globals.get("__loader__"), _loader.ArchiveLoader):
             own = place
-        elif not code.co_filename.startswith((_OWN_FOLDER, standard, "<frozen")):
+        elif not code.co_filename.startswith((_OWN_FOLDER, _STANDARD_FOLDER, "<frozen")):
             outside = place
     return own or outside

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from types import FunctionType, NoneType
-from typing import Any, get_args
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin import _annotations, _core, _types
 from falco_plugin.errors import PluginError
-from falco_plugin.fields import DECLARATION, Declaration, JsonField, Located
+from falco_plugin.fields import DECLARATION, Declaration, JsonField
+
+if TYPE_CHECKING:
+    from falco_plugin import _core
+    from falco_plugin._types import ValueType
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
-_ARGUMENTS: dict[str, type] = {"index": int, "key": str}
-_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _PROPERTIES = ("hidden", "info", "conversation")
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One field of a plugin."""
 
     declaration: Declaration
-    type: _types.ValueType
-    index: str
+    type: ValueType
+    takes_index: str
     """``no``, ``optional`` or ``required``."""
-    key: str
+    takes_key: str
     """The same."""
     reader: _core.JsonReader | Callable[..., Any]
     """What reads it: of a method, ``(event[, index][, key])``."""
@@ -58,9 +53,9 @@ class Field:
             told["addOutput"] = True
         if properties := [name for name in _PROPERTIES if getattr(declaration, name)]:
             told["properties"] = properties
-        takes = {"isIndex": self.index != "no", "isKey": self.key != "no"}
+        takes = {"isIndex": self.takes_index != "no", "isKey": self.takes_key != "no"}
         if any(takes.values()):
-            told["arg"] = {"isRequired": "required" in (self.index, self.key), **takes}
+            told["arg"] = {"isRequired": "required" in (self.takes_index, self.takes_key), **takes}
         return told
 
 
@@ -76,9 +71,15 @@ def of(plugin: object) -> list[Field]:
             _check_declaration(declaration)
             if declaration.name in fields:
                 raise PluginError("it is declared twice")
-            fields[declaration.name] = (
-                _json_field(value) if isinstance(value, JsonField) else _method(plugin, attribute, value, declaration)
-            )
+            if isinstance(value, JsonField):
+                reader = value.reader
+                field = Field(declaration, value.type, reader.index, reader.key, reader)
+            else:
+                # With inspect, which a plugin that has no such fields does not need.
+                from falco_plugin._field_methods import signature
+
+                field = Field(declaration, *signature(plugin, attribute, value))
+            fields[declaration.name] = field
         except (PluginError, TypeError) as problem:
             raise PluginError(f"field {declaration.name}: {problem}") from None
     return list(fields.values())
@@ -96,11 +97,6 @@ def _declared(cls: type) -> Iterator[tuple[str, object, Declaration]]:
     for attribute, declaration in declarations.items():
         if (value := attributes[attribute]) is not None:
             yield attribute, value, declaration
-
-
-def as_json(fields: list[Field]) -> str:
-    """What ``plugin_get_fields`` returns."""
-    return json.dumps([field.described() for field in fields], ensure_ascii=False, separators=(",", ":"))
 
 
 def declaration_of(value: object) -> Declaration | None:
@@ -140,81 +136,3 @@ def _check_declaration(declaration: Declaration) -> None:
             raise PluginError("desc and display must not contain NUL")
         if any("\ud800" <= char <= "\udfff" for char in text):
             raise PluginError("desc and display must be valid Unicode, without halves of surrogate pairs")
-
-
-def _json_field(value: JsonField[Any]) -> Field:
-    return Field(value.declaration, value.type, value.reader.index, value.reader.key, value.reader)
-
-
-def _method(plugin: object, attribute: str, function: object, declaration: Declaration) -> Field:
-    if not isinstance(function, FunctionType):
-        raise PluginError(f"@field is for methods, not for {type(function).__name__}")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise PluginError(f"{attribute} must be a plain method that returns the value, not async and no generator")
-    signature = _annotations.signature(function)
-    parameters = list(signature.parameters.values())[1:]
-    if not parameters or parameters[0].kind not in _BY_POSITION:
-        raise PluginError(f"{attribute} must take the event: def {attribute}(self, event) -> …")
-    owner = next(cls for cls in type(plugin).__mro__ if vars(cls).get(attribute) is function)
-    arguments = dict(_arguments(function, owner, parameters[1:]))
-    if signature.return_annotation is inspect.Signature.empty:
-        raise PluginError(f"{attribute} must say what it returns, such as def {attribute}(self, event) -> str")
-    code = function.__code__
-    returned = _types.of_value(_resolved(function, owner, signature.return_annotation), Located)
-    return Field(
-        declaration,
-        returned,
-        arguments.get("index", "no"),
-        arguments.get("key", "no"),
-        _called(getattr(plugin, attribute), parameters[1:]),
-        f"{os.path.basename(code.co_filename)}:{code.co_firstlineno} in {code.co_name}",
-    )
-
-
-def _arguments(function: FunctionType, owner: type, parameters: list[inspect.Parameter]) -> Iterator[tuple[str, str]]:
-    for parameter in parameters:
-        kind = _ARGUMENTS.get(parameter.name)
-        if kind is None or parameter.kind not in _BY_NAME:
-            raise PluginError(
-                f"its parameter {parameter.name!r} is neither index nor key: the argument in brackets comes as "
-                "index: int, or as key: str"
-            )
-        if parameter.default not in (parameter.empty, None):
-            raise PluginError(f"the default of {parameter.name} must be None, for an argument that may be left out")
-        if parameter.annotation is not parameter.empty:
-            annotation = _resolved(function, owner, parameter.annotation)
-            parts = get_args(annotation) or (annotation,)
-            if kind not in parts:
-                raise PluginError(
-                    f"{parameter.name} must be {kind.__name__} or {kind.__name__} | None, not {_types.name(annotation)}"
-                )
-            if len(parameters) > 1 and NoneType not in parts:
-                raise PluginError(
-                    f"{parameter.name} must be {kind.__name__} | None: beside the other one it may be missing"
-                )
-        yield parameter.name, "required" if parameter.default is parameter.empty else "optional"
-
-
-def _resolved(function: FunctionType, owner: type, annotation: Any) -> Any:
-    """One annotation, which may be a string."""
-    # A decorator's function has the annotations of what it wraps, and names of its own.
-    names = inspect.unwrap(function).__globals__
-    try:
-        return _annotations.evaluate(annotation, names, vars(owner))
-    except Exception as problem:
-        raise PluginError(
-            f"the annotation {_types.name(annotation)} cannot be read ({type(problem).__name__}: {problem}): import "
-            "what it names at run time, not only for type checkers"
-        ) from None
-
-
-def _called(method: Callable[..., Any], parameters: list[inspect.Parameter]) -> Callable[..., Any]:
-    """The method as the core calls it: all by position, index before key."""
-    names = [parameter.name for parameter in parameters]
-    if names == sorted(names) and not any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters):
-        return method
-
-    def by_name(event: _core.Event, *arguments: Any) -> Any:
-        return method(event, **dict(zip(sorted(names), arguments, strict=True)))
-
-    return by_name

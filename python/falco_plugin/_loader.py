@@ -7,16 +7,15 @@ plugin, and an old and a new version do not meet. An absolute import of one of t
 from __future__ import annotations
 
 import builtins
-import importlib.abc
+import importlib
 import importlib.machinery
-import importlib.util
-import io
 import itertools
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from types import CodeType, ModuleType
 from typing import Any
+
+from falco_plugin import _archive
 
 _counter = itertools.count(1)
 
@@ -27,8 +26,7 @@ class Modules:
     def __init__(self, archive: bytes, library: str) -> None:
         self.package = f"falco_plugin_modules_{next(_counter)}"
         self._library = library
-        with zipfile.ZipFile(io.BytesIO(archive)) as files:
-            self._files = {name: files.read(name) for name in files.namelist()}
+        self._files = _archive.unpack(archive)
         _finder.add(self)
 
     def load(self, name: str) -> ModuleType:
@@ -53,18 +51,22 @@ class Modules:
     def spec(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
         """How to import a module below the private package."""
         if fullname == self.package:
-            return importlib.machinery.ModuleSpec(fullname, ArchiveLoader(self, None), is_package=True)
+            return importlib.machinery.ModuleSpec(fullname, self._loader(None), is_package=True)
         path = fullname.removeprefix(f"{self.package}.").replace(".", "/")
         for file, is_package in ((f"{path}.py", False), (f"{path}/__init__.py", True)):
             if file in self._files:
                 spec = importlib.machinery.ModuleSpec(
-                    fullname, ArchiveLoader(self, file), origin=f"{self._library}/{file}", is_package=is_package
+                    fullname, self._loader(file), origin=f"{self._library}/{file}", is_package=is_package
                 )
                 spec.has_location = True
                 return spec
         if any(file.startswith(f"{path}/") for file in self._files):
-            return importlib.machinery.ModuleSpec(fullname, ArchiveLoader(self, None), is_package=True)
+            return importlib.machinery.ModuleSpec(fullname, self._loader(None), is_package=True)
         return None
+
+    def _loader(self, file: str | None) -> Any:
+        # To type checkers a loader is a subclass of what importlib.abc has, which imports a tenth of the library.
+        return ArchiveLoader(self, file)
 
     def source(self, file: str) -> bytes:
         """The source of a file of the archive."""
@@ -95,12 +97,15 @@ class Modules:
         return module if fromlist else sys.modules[f"{self.package}.{top}"]
 
 
-class ArchiveLoader(importlib.abc.InspectLoader):
+class ArchiveLoader:
     """Runs one file of an archive as a module; no file: a package of nothing but modules."""
 
     def __init__(self, modules: Modules, file: str | None) -> None:
         self._modules = modules
         self._file = file
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """A module as usual."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = self._modules.namespace_builtins()
@@ -111,6 +116,8 @@ class ArchiveLoader(importlib.abc.InspectLoader):
     def get_source(self, fullname: str) -> str | None:
         if self._file is None:
             return None
+        import importlib.util
+
         return importlib.util.decode_source(self._modules.source(self._file))
 
     def get_code(self, fullname: str) -> CodeType | None:
@@ -128,7 +135,7 @@ class ArchiveLoader(importlib.abc.InspectLoader):
             raise FileNotFoundError(f"{path}: not packed into the plugin library") from None
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Finds the modules of all archives that are loaded."""
 
     def __init__(self) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import sys
+from types import FunctionType, MethodType
 from typing import Any
 
-from falco_plugin import _capabilities, _config, _core, _failure, _log
+from falco_plugin import _capabilities, _core, _failure, _log
 from falco_plugin._field_failures import FieldFailures
 from falco_plugin._loader import Modules
 from falco_plugin.errors import PluginError
@@ -17,6 +17,9 @@ from falco_plugin.plugin import OpenParam, Plugin
 SWITCH_INTERVAL = 0.0002
 """How long a thread that computes keeps the GIL, in seconds, where the interpreter is the SDK's own: the host's threads
 wait for it that long at most, not Python's usual 5 ms."""
+
+_TAKES_ANY_NUMBER = 0x04
+"""In the flags of a code object: its function has ``*args``."""
 
 
 class Runtime:
@@ -40,15 +43,14 @@ class Runtime:
         try:
             self._plugin, capabilities = make(self._modules, entry)
             _log.attach(self._plugin.name, log)
-            declared = capabilities.config
-            self._plugin.config = config if declared is None else _config.parse(config, declared)
+            self._plugin.config = configuration(config, capabilities.config)
             if callable(init := getattr(self._plugin, "init", None)):
                 init()
             self._open: Any = getattr(self._plugin, "open", None)
             self._open_takes_context = takes_context(self._open)
             self._field_failures = FieldFailures({field.name: field.where for field in capabilities.fields})
             self.fields = [
-                (field.name, field.type.kind, field.type.is_list, field.index, field.key, field.reader)
+                (field.name, field.type.kind, field.type.is_list, field.takes_index, field.takes_key, field.reader)
                 for field in capabilities.fields
             ]
             """As the core takes them."""
@@ -135,8 +137,23 @@ def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]
     return plugin, _capabilities.check(plugin)
 
 
+def configuration(text: str, declared: type | None) -> object:
+    """What the plugin gets as its configuration."""
+    if declared is None:
+        return text
+    from falco_plugin._config.text import parse
+
+    return parse(text, declared)
+
+
 def takes_context(function: Any) -> bool:
     """Whether ``open`` has a second parameter."""
+    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType) and not vars(function.__func__):
+        # As nearly all are: a method with nothing around it. Here self counts.
+        code = function.__func__.__code__
+        return code.co_argcount > 2 or bool(code.co_flags & _TAKES_ANY_NUMBER)
+    import inspect
+
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

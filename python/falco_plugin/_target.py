@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from falco_plugin import _config, _core, _environment, _fields, _library
+from falco_plugin import _archive, _core, _environment, _library
 from falco_plugin._capabilities import Capabilities
+from falco_plugin._config.schema import schema
 from falco_plugin._failure import describe
 from falco_plugin._loader import Modules
 from falco_plugin._runtime import make
@@ -73,6 +72,7 @@ class Target:
         except FileNotFoundError as problem:
             raise TargetError(str(problem)) from None
         plugin, capabilities = self.plugin, self.capabilities
+        fields = [field.described() for field in capabilities.fields]
         packages, stdlib = _environment.folders()
         return {
             "name": plugin.name,
@@ -81,7 +81,7 @@ class Target:
             "contact": plugin.contact,
             "id": str(plugin.id),
             "event_source": plugin.event_source,
-            "fields": _fields.as_json(capabilities.fields) if capabilities.fields else "",
+            "fields": json.dumps(fields, ensure_ascii=False, separators=(",", ":")) if fields else "",
             "extract_event_sources": json.dumps(capabilities.extract_event_sources),
             "schema": self.schema,
             "entry": self.entry,
@@ -148,12 +148,12 @@ def load(target: str) -> Target:
         try:
             plugin, capabilities = make(modules, entry)
             # While its modules are there: annotations may name what they have.
-            schema = _config.schema(capabilities.config) if capabilities.config is not None else ""
+            written = schema(capabilities.config) if capabilities.config is not None else ""
         except PluginError as problem:
             raise TargetError(f"{location}: {problem}") from None
         except BaseException as error:
             raise TargetError(f"{location}: {entry} fails: {describe(error)}") from error
-        return Target(plugin, capabilities, schema, entry, archive)
+        return Target(plugin, capabilities, written, entry, archive)
     finally:
         modules.unload()
 
@@ -180,15 +180,13 @@ def _is_top(file: str) -> bool:
 
 
 def _pack(files: dict[str, Path]) -> bytes:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as packed:
-        for name, path in files.items():
-            try:
-                # A fixed time: the same files make the same library.
-                packed.writestr(zipfile.ZipInfo(name), path.read_bytes())
-            except OSError as problem:
-                raise TargetError(f"cannot read {path}: {problem.strerror}") from problem
-    return archive.getvalue()
+    read: dict[str, bytes] = {}
+    for name, path in files.items():
+        try:
+            read[name] = path.read_bytes()
+        except OSError as problem:
+            raise TargetError(f"cannot read {path}: {problem.strerror}") from problem
+    return _archive.pack(read)
 
 
 def _entry(modules: Modules, path: Path, candidates: list[str], name: str) -> str:

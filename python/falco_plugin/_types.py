@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import types
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from falco_plugin._annotations import name
 
 _KINDS: dict[frozenset[type], tuple[str, str]] = {
     frozenset({str}): ("string", "str"),
@@ -27,8 +28,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True)
-class ValueType:
+class ValueType(NamedTuple):
     """The type of a field's values."""
 
     kind: str
@@ -77,20 +77,3 @@ def _members(annotation: Any, wrapper: Any) -> list[Any]:
     if get_origin(annotation) in (Union, types.UnionType) or (wrapper and get_origin(annotation) is wrapper):
         return [member for part in get_args(annotation) for member in _members(part, wrapper)]
     return [annotation]
-
-
-def name(annotation: Any) -> str:
-    """An annotation as somebody would write it."""
-    if annotation is types.NoneType:
-        return "None"
-    if annotation is Ellipsis:
-        return "..."
-    if isinstance(annotation, str):
-        return repr(annotation)
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation.__name__
-    if get_origin(annotation) in (Union, types.UnionType):
-        return " | ".join(name(part) for part in get_args(annotation))
-    if isinstance(origin := get_origin(annotation), type):
-        return f"{origin.__name__}[{', '.join(name(part) for part in get_args(annotation))}]"
-    return str(annotation)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
-from falco_plugin import _types
+from falco_plugin._annotations import name as name_of
 from falco_plugin._core import Event, JsonReader
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
     from typing_extensions import TypeForm
+
+    from falco_plugin._types import ValueType
 
 __all__ = ["JsonField", "Located", "field", "json_field"]
 
 V_co = TypeVar("V_co", covariant=True)
 
 
-@dataclass(frozen=True)
-class Located(Generic[V_co]):
+class Located(NamedTuple, Generic[V_co]):
     """A value of a field's method, and where it stands in the event (``ss_plugin_extract_value_offsets``)."""
 
     value: V_co
@@ -31,58 +32,54 @@ class Located(Generic[V_co]):
     """Its length in bytes."""
 
 
-_Scalar: TypeAlias = str | int | datetime | timedelta | IPv4Address | IPv6Address | IPv4Network | IPv6Network
-_List: TypeAlias = (
-    list[str]
-    | list[int]
-    | list[bool]
-    | list[datetime]
-    | list[timedelta]
-    | list[IPv4Address]
-    | list[IPv6Address]
-    | list[IPv4Address | IPv6Address]
-    | list[IPv4Network]
-    | list[IPv6Network]
-    | list[IPv4Network | IPv6Network]
-)
-_LocatedList: TypeAlias = (
-    list[Located[str]]
-    | list[Located[int]]
-    | list[Located[bool]]
-    | list[Located[datetime]]
-    | list[Located[timedelta]]
-    | list[Located[IPv4Address]]
-    | list[Located[IPv6Address]]
-    | list[Located[IPv4Address | IPv6Address]]
-    | list[Located[IPv4Network]]
-    | list[Located[IPv6Network]]
-    | list[Located[IPv4Network | IPv6Network]]
-)
-_Value: TypeAlias = _Scalar | _List | Located[_Scalar] | _LocatedList | None
+if TYPE_CHECKING:
+    _Scalar: TypeAlias = str | int | datetime | timedelta | IPv4Address | IPv6Address | IPv4Network | IPv6Network
+    _List: TypeAlias = (
+        list[str]
+        | list[int]
+        | list[bool]
+        | list[datetime]
+        | list[timedelta]
+        | list[IPv4Address]
+        | list[IPv6Address]
+        | list[IPv4Address | IPv6Address]
+        | list[IPv4Network]
+        | list[IPv6Network]
+        | list[IPv4Network | IPv6Network]
+    )
+    _LocatedList: TypeAlias = (
+        list[Located[str]]
+        | list[Located[int]]
+        | list[Located[bool]]
+        | list[Located[datetime]]
+        | list[Located[timedelta]]
+        | list[Located[IPv4Address]]
+        | list[Located[IPv6Address]]
+        | list[Located[IPv4Address | IPv6Address]]
+        | list[Located[IPv4Network]]
+        | list[Located[IPv6Network]]
+        | list[Located[IPv4Network | IPv6Network]]
+    )
+    _Value: TypeAlias = _Scalar | _List | Located[_Scalar] | _LocatedList | None
+
+    class _Plain(Protocol):
+        def __call__(self, plugin: Any, event: Event, /) -> _Value: ...
+
+    class _Index(Protocol):
+        def __call__(self, plugin: Any, event: Event, /, *, index: int) -> _Value: ...
+
+    class _Key(Protocol):
+        def __call__(self, plugin: Any, event: Event, /, *, key: str) -> _Value: ...
+
+    class _Both(Protocol):
+        def __call__(self, plugin: Any, event: Event, /, *, index: int | None, key: str | None) -> _Value: ...
 
 
-class _Plain(Protocol):
-    def __call__(self, plugin: Any, event: Event, /) -> _Value: ...
+Method = TypeVar("Method", bound="_Plain | _Index | _Key | _Both")
+T = TypeVar("T", bound="_Scalar | _List")
 
 
-class _Index(Protocol):
-    def __call__(self, plugin: Any, event: Event, /, *, index: int) -> _Value: ...
-
-
-class _Key(Protocol):
-    def __call__(self, plugin: Any, event: Event, /, *, key: str) -> _Value: ...
-
-
-class _Both(Protocol):
-    def __call__(self, plugin: Any, event: Event, /, *, index: int | None, key: str | None) -> _Value: ...
-
-
-Method = TypeVar("Method", bound=_Plain | _Index | _Key | _Both)
-T = TypeVar("T", bound=_Scalar | _List)
-
-
-@dataclass(frozen=True)
-class Declaration:
+class Declaration(NamedTuple):
     """What a field is called and how it is shown, as ``plugin_get_fields`` tells it."""
 
     name: str
@@ -147,17 +144,20 @@ class JsonField(Generic[T]):
     """A field that :func:`json_field` made. Called with an event it gives the field's value."""
 
     declaration: Declaration
-    type: _types.ValueType
+    type: ValueType
     reader: JsonReader
 
     def __init__(self, declaration: Declaration, pointer: str, type: Any) -> None:
+        # With the classes of times and addresses, which a plugin without fields does not need.
+        from falco_plugin import _types
+
         self.declaration = declaration
         try:
             if not isinstance(pointer, str):
-                raise TypeError(f"the pointer must be str, not {_types.name(pointer.__class__)}")
+                raise TypeError(f"the pointer must be str, not {name_of(pointer.__class__)}")
             self.type = _types.of_value(type)
             if self.type.classes not in _types.WHOLE:
-                raise TypeError(f"{_types.name(type)} alone is no type of a json_field: use {self.type.name}")
+                raise TypeError(f"{name_of(type)} alone is no type of a json_field: use {self.type.name}")
             self.reader = JsonReader(pointer, self.type.kind, self.type.is_list)
         except (TypeError, ValueError) as problem:
             raise _type_of(problem)(f"field {declaration.name}: {problem}") from None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from falco_plugin._capabilities import register_class
 from falco_plugin._core import Event
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenParam", "Plugin"]
 
 
-@dataclass(frozen=True)
-class OpenParam:
+class OpenParam(NamedTuple):
     """A suggestion for the open params of a plugin (``sdk.OpenParam`` of the Go SDK)."""
 
     value: str
@@ -75,7 +72,7 @@ class Plugin:
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "description" not in cls.__dict__ and (doc := cls.__dict__.get("__doc__")):
-            cls.description = inspect.cleandoc(doc).partition("\n")[0]
+            cls.description = doc.strip().partition("\n")[0].rstrip()
         register_class(cls)
 
     @property

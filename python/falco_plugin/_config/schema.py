@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from falco_plugin._config.declaration import describe
+from falco_plugin._config.description import describe
 
 
 def schema(config: type) -> str:
     """The JSON schema of a configuration class, draft 7, as text (``sdk.InitSchema`` of the Go SDK).
 
     It has the descriptions (docstrings of classes, ``msgspec.Meta(description=…)``), defaults, required keys, ranges
-    and patterns, and accepts whatever :func:`parse` accepts. What draft 7 cannot say is left to :func:`parse`: that a
+    and patterns, and accepts whatever ``parse`` accepts. What draft 7 cannot say is left to ``parse``: that a
     text is a date, that a key is a number, what a ``__post_init__`` refuses.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as mi
 
-from falco_plugin._config.declaration import describe
+from falco_plugin._config.description import describe
 from falco_plugin._config.kinds import (
     allowed,
     called,
