@@ -17,6 +17,7 @@ import subprocess
 import sysconfig
 import tempfile
 import textwrap
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ PLUGIN_EVENT = 322
 PAYLOAD_AT = 38
 
 MISSING = "/nonexistent/falco-plugin-tests"
+
+# Where a test and a method of a plugin in the same interpreter wait for each other.
+MEETING = threading.Barrier(2, timeout=60)
 
 Sources = str | Mapping[str, str | bytes]
 
@@ -524,12 +528,30 @@ class Library:
         source: str = "test",
     ) -> Answer:
         """Extracts ``name`` or ``name[argument]`` from an event, or one at an address. The values are not read yet."""
-        if isinstance(field, str):
-            field = asked(json.loads(self.api.plugin_get_fields()), field)
+        return self.ask_together(event, [field], number, source)[0]
+
+    def ask_together(
+        self,
+        event: bytes | ctypes.Array[ctypes.c_char] | int | None,
+        fields: Sequence[str | Asked],
+        number: int = 1,
+        source: str = "test",
+    ) -> list[Answer]:
+        """What `ask` does, for several fields in one call."""
         memory = held(event) if isinstance(event, bytes) else event
         address = ctypes.addressof(memory) if isinstance(memory, ctypes.Array) else memory
         given = _EventInput(address, number, source.encode())
-        asking = _Field(
+        asking = (_Field * len(fields))(*map(self._field, fields))
+        places = _Places()
+        request = _ExtractInput(count=len(asking), fields=ctypes.addressof(asking), places=ctypes.addressof(places))
+        code = self.api.plugin_extract_fields(self.state, ctypes.byref(given), ctypes.byref(request))
+        error = "" if code == SUCCESS else self.last_error()
+        return [Answer(code, error, field, places) for field in asking]
+
+    def _field(self, field: str | Asked) -> _Field:
+        if isinstance(field, str):
+            field = asked(json.loads(self.api.plugin_get_fields()), field)
+        return _Field(
             0xA5A5A5A5,
             0xA5A5A5A5A5A5A5A5,
             field.id,
@@ -540,10 +562,6 @@ class Library:
             field.type,
             field.is_list,
         )
-        places = _Places()
-        request = _ExtractInput(count=1, fields=ctypes.addressof(asking), places=ctypes.addressof(places))
-        code = self.api.plugin_extract_fields(self.state, ctypes.byref(given), ctypes.byref(request))
-        return Answer(code, "" if code == SUCCESS else self.last_error(), asking, places)
 
     def extract(
         self,

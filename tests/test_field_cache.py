@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hosts_support import Library, build_plugin, encoded, held
+from hosts_support import MEETING, Library, build_plugin, encoded, held
 from hypothesis import given
 from hypothesis import strategies as st
 
 PLUGIN = """
+    import sys
+
     from falco_plugin import Plugin, field, json_field
 
 
@@ -76,6 +79,13 @@ PLUGIN = """
         def tree(self, event) -> int:
             self.count(event)
             return event.json["n"]
+
+        @field("count.meets", desc="Waits for another thread, twice")
+        def meets(self, event) -> int:
+            meeting = sys.modules["hosts_support"].MEETING
+            meeting.wait()
+            meeting.wait()
+            return self.count(event)
 
         def event_to_string(self, event):
             told = {"calls": self.calls, "objects": len({id(seen) for seen in [*self.seen, event]})}
@@ -208,6 +218,20 @@ def test_what_is_kept_goes_with_an_open_and_with_a_close(library: Library, event
     found.append(next_event(5))
     assert found == expected
     assert calls(library) == (0 if field == "json.n" else 5)
+
+
+def test_fields_of_one_call_keep_their_values_when_a_source_is_opened_meanwhile(library: Library, event) -> None:
+    def open_and_close() -> None:
+        MEETING.wait()
+        with library.opened():
+            MEETING.wait()
+
+    opening = threading.Thread(target=open_and_close)
+    opening.start()
+    fields = ["json.names[0]", "count.plain", "count.meets", "count.plain", "json.names[1]", "json.names"]
+    answers = library.ask_together(event, fields)
+    opening.join()
+    assert [answer.read().values for answer in answers] == [["a"], [1], [2], [1], ["b"], ["a", "b"]]
 
 
 def test_fields_and_texts_share_one_object_for_an_event(library: Library, event) -> None:

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use falco_plugin_api::{
     ss_plugin_event, ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_init_input,
@@ -79,6 +80,7 @@ pub unsafe fn init(
         errors,
         texts: Texts::default(),
         extraction: PerThread::default(),
+        generation: AtomicU64::default(),
     });
     StartReply {
         table: &raw const TABLE,
@@ -127,9 +129,8 @@ unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, rc: *mut i3
     let opened = guard(|| {
         // SAFETY: NULL or a NUL-terminated string, valid during the call.
         let params = unsafe { from_host(params) };
-        let plugin = plugin(state)?;
-        plugin.forget();
-        plugin.open(&params)
+        state.generation.fetch_add(1, Ordering::Relaxed);
+        plugin(state)?.open(&params)
     });
     match opened {
         Ok(instance) => {
@@ -160,12 +161,11 @@ unsafe extern "C" fn close(state: *mut c_void, instance: *mut c_void) {
     let closed = guard(|| {
         instance.instance.close();
         drop(instance);
-        if let Some(plugin) = state.and_then(|state| state.plugin.as_ref()) {
-            plugin.forget();
-        }
         Ok(())
     });
-    if let (Err(error), Some(state)) = (closed, state) {
+    let Some(state) = state else { return };
+    state.generation.fetch_add(1, Ordering::Relaxed);
+    if let Err(error) = closed {
         state.log.log(Severity::Error, &format!("close: {error}"));
     }
 }
@@ -277,7 +277,7 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
     };
     let text = guard(|| {
         // SAFETY: the host's event is valid during the call.
-        let event = unsafe { read_event(input) }?;
+        let event = unsafe { read_event(state, input) }?;
         let plugin = plugin(state)?;
         let text = state
             .extraction
@@ -313,7 +313,7 @@ unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, in
     let extracted = guard(|| {
         let plugin = plugin(state)?;
         // SAFETY: the host's event is valid during the call.
-        let event = unsafe { read_event(event) }?;
+        let event = unsafe { read_event(state, event) }?;
         let filled = state
             .extraction
             .with(|extraction| extraction.fill(plugin, &event, &mut asked));
@@ -334,7 +334,7 @@ unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, in
 /// The host's event is NULL or as long as its length field says, its source NULL or a NUL-terminated string; both live as
 /// long as `'a`.
 #[inline(always)]
-unsafe fn read_event(input: &ss_plugin_event_input) -> Result<Event<'_>, Error> {
+unsafe fn read_event<'a>(state: &PluginState, input: &'a ss_plugin_event_input) -> Result<Event<'a>, Error> {
     if input.evt.is_null() {
         return Err(Error::text("the function was called without an event"));
     }
@@ -352,6 +352,8 @@ unsafe fn read_event(input: &ss_plugin_event_input) -> Result<Event<'_>, Error> 
     };
     let (timestamp, data) = decode(bytes).ok_or_else(|| Error::text("the event is no plugin event"))?;
     Ok(Event {
+        // Once for all fields of a call: their values stand beside each other until it is over.
+        generation: state.generation.load(Ordering::Relaxed),
         number: input.evtnum,
         timestamp,
         source,

@@ -1,6 +1,7 @@
 //! What stands behind the host's opaque handles.
 
 use std::ffi::CString;
+use std::sync::atomic::AtomicU64;
 
 use falco_plugin_api::ss_plugin_event;
 use falco_plugin_engine::plugin::{Instance, Plugin};
@@ -14,6 +15,8 @@ use crate::texts::Texts;
 pub(crate) struct PluginState {
     /// Before the plugin: what it has left there is dropped first.
     pub(crate) extraction: PerThread<Extraction>,
+    /// Goes up whenever a source is opened or closed.
+    pub(crate) generation: AtomicU64,
     /// `None` where init failed: the state then only carries the reason.
     pub(crate) plugin: Option<Box<dyn Plugin>>,
     pub(crate) log: Log,

@@ -46,6 +46,8 @@ pub fn header(timestamp: u64, payload_len: u32) -> [u8; HEADER_LEN] {
 /// An event as the host hands it back, for its text and its fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
+    /// How often a source was opened or closed before the host's call: the next one's events may look the same.
+    pub generation: u64,
     pub number: u64,
     pub timestamp: u64,
     /// The name of its event source: UTF-8 in a host that is as it should be.

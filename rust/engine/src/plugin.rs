@@ -21,9 +21,6 @@ pub trait Plugin: Send + Sync {
     fn extract<'c>(&self, cache: &'c mut Cache, event: &Event<'_>, field: usize, argument: &Argument<'_>)
     -> &'c Values;
 
-    /// Forgets what it keeps of the last event: a source was opened or closed, and another event may look the same.
-    fn forget(&self);
-
     /// What `open` can be given (`plugin_list_open_params`).
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error>;
 

@@ -127,10 +127,6 @@ impl Plugin for PythonPlugin {
         })
     }
 
-    fn forget(&self) {
-        self.extractor.forget();
-    }
-
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {
         self.call("list_open_params", |runtime| {
             let params: Vec<(String, String, String)> = runtime.call_method0("list_open_params")?.extract()?;

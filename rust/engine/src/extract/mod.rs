@@ -10,7 +10,6 @@ mod values;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use document::Document;
 pub use json::JsonReader;
@@ -47,8 +46,6 @@ pub enum Reader {
 #[derive(Debug)]
 pub struct Extractor {
     fields: Vec<Field>,
-    /// Goes up whenever a source is opened or closed.
-    generation: AtomicU64,
 }
 
 /// What one thread knows of the last event: the host keeps nothing, and asks anew for every rule.
@@ -80,7 +77,8 @@ pub struct Moment<'c> {
     pub private: &'c mut bool,
 }
 
-/// What tells an event from the one before. Number and address alone come again when a source is opened anew.
+/// What tells an event from the one before. Number and address alone come again when a source is opened anew. That of a
+/// cache which has seen nothing is of no event, since none is at address 0.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Identity {
     generation: u64,
@@ -139,11 +137,7 @@ impl Kept {
 
 impl Extractor {
     pub fn new(fields: Vec<Field>) -> Self {
-        Self {
-            fields,
-            // That of a cache which has seen nothing is 0.
-            generation: AtomicU64::new(1),
-        }
+        Self { fields }
     }
 
     pub fn fields(&self) -> &[Field] {
@@ -162,7 +156,7 @@ impl Extractor {
         argument: &Argument<'_>,
         code: impl FnOnce(Moment<'_>, &mut Values),
     ) -> &'c Values {
-        self.turn_to(cache, event);
+        Self::turn_to(cache, event);
         let turn = cache.turn;
         if cache.large.is_some_and(|large| large != turn) {
             // Not before the next extraction: until then the host may read them.
@@ -200,7 +194,7 @@ impl Extractor {
 
     /// The event, for code that makes no field.
     pub fn moment<'c>(&self, cache: &'c mut Cache, event: &Event<'_>) -> Moment<'c> {
-        self.turn_to(cache, event);
+        Self::turn_to(cache, event);
         Moment {
             turn: cache.turn,
             document: &mut cache.document,
@@ -209,15 +203,10 @@ impl Extractor {
         }
     }
 
-    /// Forgets the last event of all threads: after a source was opened or closed, another may look the same.
-    pub fn forget(&self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
-    }
-
     #[inline]
-    fn turn_to(&self, cache: &mut Cache, event: &Event<'_>) {
+    fn turn_to(cache: &mut Cache, event: &Event<'_>) {
         let identity = Identity {
-            generation: self.generation.load(Ordering::Relaxed),
+            generation: event.generation,
             number: event.number,
             timestamp: event.timestamp,
             address: event.data.as_ptr().addr(),
@@ -260,6 +249,7 @@ mod tests {
 
     fn event(number: u64, data: &[u8]) -> Event<'_> {
         Event {
+            generation: 0,
             number,
             timestamp: 0,
             source: b"test",
@@ -320,8 +310,10 @@ mod tests {
         ] {
             assert_eq!(thread.extract(&extractor, &event, 2, index), [calls], "{what}");
         }
-        extractor.forget();
-        let last = event(2, &other[..9]);
+        let last = Event {
+            generation: 1,
+            ..event(2, &other[..9])
+        };
         assert_eq!(thread.extract(&extractor, &last, 2, None), ["6"], "a source was opened");
     }
 
