@@ -27,7 +27,7 @@ pub const DEFAULT_CAPACITY: usize = 1024;
 pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
 /// Copied payloads of this many bytes are released by the host's thread itself, if no producer does.
 const RELEASE_BYTES: usize = 8 << 20;
-/// Room for more queued messages than this is given back when they were received.
+/// Room for more messages than this is given back when they were received.
 const KEPT_MESSAGES: usize = 4096;
 
 /// The bytes of an event on their way through a channel.
@@ -123,7 +123,8 @@ struct Gate<P> {
     state: Mutex<GateState<P>>,
     /// Notified when a blocked sender should look again.
     changed: Condvar,
-    /// Whether a sender asks for what the receiver has to tell. Changed under the lock.
+    /// Whether the receiver has to tell what it did, because a sender asks for it or the channel is closed. Changed under
+    /// the lock.
     attention: AtomicBool,
     /// Takes a token when the receiver should look again.
     wake: crossbeam_channel::Sender<()>,
@@ -616,14 +617,16 @@ impl<P: Payload> Receiver<P> {
         state.count -= mem::take(&mut untold.others);
         state.copied_bytes += mem::take(&mut untold.copied_bytes);
         state.copied.append(&mut untold.copied);
+        untold.copied.shrink_to(KEPT_MESSAGES);
         // A sender that went on at the first place would soon wait again.
         let roomy = state.count - state.copied.len() <= self.gate.capacity / 2
             && state.bytes - state.copied_bytes <= self.gate.max_bytes / 2;
         if state.without_room > 0 && roomy || state.flushing > 0 && acknowledged || !state.wakers.is_empty() {
             self.gate.wake_senders(state);
         }
-        let waiting = state.without_room > 0 || state.flushing > 0;
-        self.gate.attention.store(waiting, Ordering::Release);
+        // After the end nothing is received any more: that the host came back is told as soon as it does.
+        let asked = state.without_room > 0 || state.flushing > 0 || self.gate.closed.load(Ordering::Acquire);
+        self.gate.attention.store(asked, Ordering::Release);
     }
 
     /// Waits until `wanted` messages are queued, or fewer and their senders wait, until the last sender is gone, the

@@ -307,6 +307,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_handed_over_before_the_end_is_taken_when_the_host_comes_back() {
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        send(&sender, event(b"a")).unwrap();
+        sender.fail(Error::text("boom"));
+        send(&sender, event(b"lost")).unwrap();
+        assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
+        assert_eq!(sender.is_taken(1), Err(Refused::Closed));
+        assert_eq!(instance.next_batch(&mut batch(9)).unwrap_err().to_string(), "boom");
+        assert_eq!(
+            (sender.is_taken(1), sender.is_taken(3)),
+            (Ok(true), Err(Refused::Closed))
+        );
+    }
+
+    #[test]
     fn what_is_dropped_is_never_taken() {
         let (sender, mut instance, _) = instance(Duration::ZERO);
         // The second is held back, because it is too large for what is left of the batch.
