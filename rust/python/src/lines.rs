@@ -73,13 +73,14 @@ pub(crate) struct LinesInstance {
 impl LinesInstance {
     /// One batch, without the GIL. `None` where another thread is at it.
     pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Option<Result<usize, Error>> {
-        try_lock(&self.engine).map(|mut engine| {
-            let result = engine.next_batch(memory);
-            if self.closed.load(Ordering::Acquire) {
+        let result = try_lock(&self.engine)?.next_batch(memory);
+        if self.closed.load(Ordering::SeqCst) {
+            // Closed meanwhile, when `close` found the lock held.
+            if let Some(mut engine) = try_lock(&self.engine) {
                 engine.close();
             }
-            result
-        })
+        }
+        Some(result)
     }
 
     /// The error that the next call would have told.
@@ -218,7 +219,7 @@ impl LinesInstance {
 
     /// Cancels the context, closes a stream, then calls the close callback. Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if self.closed.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
         py.detach(|| {
