@@ -65,8 +65,9 @@ impl<T: Default> PerThread<T> {
             }));
             all.len() - 1
         });
-        let owned = ptr::from_mut(&mut *all[index]);
-        self.latest.store(owned, Ordering::Release);
+        // Other threads read what they found of `all` meanwhile: nothing here may be a unique reference.
+        let owned = ptr::from_ref(&*all[index]);
+        self.latest.store(owned.cast_mut(), Ordering::Release);
         // SAFETY: one of `all`, in a box that is not dropped while `self` lives.
         unsafe { &*owned }
     }

@@ -162,12 +162,14 @@ impl Payload {
     }
 
     fn end(&self, py: Python<'_>, may_ask: bool) {
-        if may_ask {
-            self.get(py);
-        }
         let mut held = self.lock();
-        if matches!(*held, Bytes::Lent(_)) {
+        if let Bytes::Lent(bytes) = *held {
+            // Taken away first: there may be no memory for a copy.
             *held = Bytes::Gone;
+            if may_ask {
+                // SAFETY: called by `while_lent`, before the host's call is over.
+                *held = Bytes::Copied(PyBytes::new(py, unsafe { &*bytes }).unbind());
+            }
         }
     }
 
