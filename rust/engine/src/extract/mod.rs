@@ -217,11 +217,13 @@ impl Extractor {
         }
         cache.identity = identity;
         cache.turn += 1;
-        match Arc::get_mut(&mut cache.document) {
-            Some(document) => document.clear(),
-            None if cache.private => cache.document.clear_shared(),
+        if cache.private {
+            cache.document.clear_shared();
+        } else if let Some(document) = Arc::get_mut(&mut cache.document) {
+            document.clear();
+        } else {
             // Somebody still reads the event before.
-            None => cache.document = Arc::default(),
+            cache.document = Arc::default();
         }
     }
 }
