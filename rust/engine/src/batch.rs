@@ -1,7 +1,7 @@
 //! The memory of one batch: encoded events, packed one after the other.
 
 use crate::error::Error;
-use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, decode, header};
+use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, complete, decode, header};
 
 /// Events in a batch, unless an instance says otherwise.
 pub const DEFAULT_BATCH_SIZE: u32 = 128;
@@ -256,6 +256,7 @@ impl EventWriter {
     }
 
     /// Whether `len` more bytes can be written; where not, what was written so far is dropped.
+    #[inline]
     pub fn check(&mut self, len: usize) -> Result<(), Error> {
         let size = self.len() + len;
         if size > self.batch.event_size as usize {
@@ -292,8 +293,9 @@ impl EventWriter {
         }
         let len = self.len();
         let start = self.batch.start;
-        self.batch.memory[start..start + HEADER_LEN]
-            .copy_from_slice(&header(self.timestamp.unwrap_or(NO_TIMESTAMP), len as u32));
+        if let Some(header) = self.batch.memory[start..].first_chunk_mut() {
+            complete(header, self.timestamp.unwrap_or(NO_TIMESTAMP), len as u32);
+        }
         self.batch.finish();
         if len == 0 { Written::Empty } else { Written::Event }
     }

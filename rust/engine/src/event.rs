@@ -43,6 +43,14 @@ pub fn header(timestamp: u64, payload_len: u32) -> [u8; HEADER_LEN] {
     header
 }
 
+/// Completes a header that was written without timestamp and payload.
+#[inline]
+pub(crate) fn complete(header: &mut [u8; HEADER_LEN], timestamp: u64, payload_len: u32) {
+    header[0..8].copy_from_slice(&timestamp.to_le_bytes());
+    header[16..20].copy_from_slice(&(HEADER_LEN as u32 + payload_len).to_le_bytes());
+    header[30..34].copy_from_slice(&payload_len.to_le_bytes());
+}
+
 /// An event as the host hands it back, for its text and its fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {

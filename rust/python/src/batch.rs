@@ -385,6 +385,7 @@ impl EventWriter {
         })
     }
 
+    #[inline]
     fn write_bytes(&self, py: Python<'_>, data: &[u8]) -> PyResult<usize> {
         self.with(py, |writing| writing.writer.write(data))?
             .map_err(|error| to_python(py, error))
