@@ -36,8 +36,12 @@ use extraction::Kept;
 use live::Live;
 use report::{Memory, Report};
 
+/// How long is measured where nothing else is said.
+const TIME: Duration = Duration::from_secs(2);
+
 pub struct Options {
     pub setup: Setup,
+    /// How long the source runs at most, and as long again may the extraction of fields take that follows.
     pub time: Option<Duration>,
     pub limit: Option<u64>,
     /// Fields are extracted from each event as it arrives, not from some afterwards.
@@ -75,7 +79,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Some(columns) if options.live => Purpose::Extract(Live::new(columns)),
         Some(_) => Purpose::Keep(Kept::default()),
     };
-    let events = Events::new(options.checksum, options.limit, options.time, purpose);
+    let time = options.time.or(options.limit.is_none().then_some(TIME));
+    let events = Events::new(options.checksum, options.limit, time, purpose);
     // Like Falco with one source: all on one thread.
     let measured = events.measure(&mut source, &mut extractors)?;
     let memory = Memory {
@@ -91,7 +96,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
             let name = CString::new(plugins.source.as_str()).unwrap_or_default();
             let mut all = vec![source.extractor()];
             all.extend(extractors);
-            fields = Some(extraction::measure(columns, &kept, &mut all, &name)?);
+            let time = options.time.unwrap_or(TIME);
+            fields = Some(extraction::measure(columns, &kept, &mut all, &name, time)?);
         }
         (Purpose::Extract(calls), _) => live = Some(calls.calls(measured.span.count)),
         _ => {}

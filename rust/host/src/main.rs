@@ -39,7 +39,7 @@ Options:
   --all-fields        Extract all fields that need no argument
   --with LIB          A further plugin that extracts fields from the events
   --with-config TEXT  The init configuration of the plugin of the --with before it
-  --seconds S         Measure for so long: 2 seconds unless there is a --limit. A fraction will do
+  --seconds S         Measure for so long, and fields as long again: 2 seconds, with a --limit for fields alone
   --live              Extract the fields from each event as it arrives, not from some of them afterwards
   --checksum          Make the checksum of all bytes of each event, not of its first and last
   --json              Write JSON: one object a line, or one in all
@@ -49,9 +49,6 @@ Options:
 --fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached or
 SIGINT or SIGTERM came, 1 otherwise. A second signal ends the process at once.
 ";
-
-/// How long is measured where nothing else is said.
-const BENCH_TIME: Duration = Duration::from_secs(2);
 
 const OF_INFO: &[&str] = &["json"];
 const OF_RUN: &[&str] = &[
@@ -191,7 +188,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         "run" => Command::Run(run::Options { setup, limit, format }),
         _ => Command::Bench(bench::Options {
             setup,
-            time: seconds.or(limit.is_none().then_some(BENCH_TIME)),
+            time: seconds,
             limit,
             live,
             checksum,

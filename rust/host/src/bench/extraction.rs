@@ -15,8 +15,8 @@ use crate::signals;
 
 const MOST_EVENTS: usize = 128;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-const LEAST_TIME: Duration = Duration::from_millis(200);
-const LEAST_SLICES: u64 = 3;
+/// More time tells nothing new.
+const ENOUGH: Duration = Duration::from_millis(200);
 /// How often a field is extracted again from one event: enough to make the clock disappear.
 const AGAIN: u64 = 64;
 
@@ -65,14 +65,18 @@ pub struct Field<'c> {
     pub again: Option<Cost>,
 }
 
-/// `kept` is not empty.
+/// `kept` is not empty. A third of the time is for the first extractions, a third for those that follow, a third for all
+/// fields together; but each measurement takes a slice at least.
 pub fn measure<'c>(
     columns: &'c [Column],
     kept: &Kept,
     extractors: &mut [Extractor<'_>],
     source: &CStr,
+    time: Duration,
 ) -> Result<Fields<'c>, Error> {
     let events: Vec<_> = kept.events.iter().map(OwnedEvent::event).collect();
+    let third = time / 3;
+    let share = third / u32::try_from(columns.len()).unwrap_or(u32::MAX);
     let mut host = Host {
         extractors,
         source,
@@ -82,14 +86,14 @@ pub fn measure<'c>(
         Ok(Field {
             column,
             present: host.check(&events, column)?,
-            first: host.first(&events, std::slice::from_ref(column))?,
-            again: host.again(&events, column)?,
+            first: host.first(&events, std::slice::from_ref(column), share)?,
+            again: host.again(&events, column, share)?,
         })
     });
     Ok(Fields {
         events: events.len(),
         columns: alone.collect::<Result<_, Error>>()?,
-        together: host.first(&events, columns)?,
+        together: host.first(&events, columns, third)?,
     })
 }
 
@@ -118,8 +122,8 @@ impl Host<'_, '_> {
         Ok(present)
     }
 
-    fn first(&mut self, events: &[Event<'_>], columns: &[Column]) -> Result<Option<Cost>, Error> {
-        cost(events.len() as u64, || {
+    fn first(&mut self, events: &[Event<'_>], columns: &[Column], time: Duration) -> Result<Option<Cost>, Error> {
+        cost(events.len() as u64, time, || {
             let start = Instant::now();
             for event in events {
                 self.number += 1;
@@ -131,19 +135,17 @@ impl Host<'_, '_> {
         })
     }
 
-    fn again(&mut self, events: &[Event<'_>], column: &Column) -> Result<Option<Cost>, Error> {
-        cost(AGAIN * events.len() as u64, || {
-            let mut time = Duration::ZERO;
-            for event in events {
-                self.number += 1;
+    fn again(&mut self, events: &[Event<'_>], column: &Column, time: Duration) -> Result<Option<Cost>, Error> {
+        // Event by event, so that fields which take long each time do not take 64 times as long as the time.
+        cost(AGAIN, time, || {
+            self.number += 1;
+            let event = &events[self.number as usize % events.len()];
+            self.ask(event, column)?;
+            let start = Instant::now();
+            for _ in 0..AGAIN {
                 self.ask(event, column)?;
-                let start = Instant::now();
-                for _ in 0..AGAIN {
-                    self.ask(event, column)?;
-                }
-                time += start.elapsed();
             }
-            Ok(time)
+            Ok(start.elapsed())
         })
     }
 
@@ -162,13 +164,13 @@ fn fault_of(number: u64, column: &Column, fault: crate::extraction::Fault) -> Er
     }
 }
 
-/// Repeats a round, which does something `count` times, until enough is known of it.
-fn cost(count: u64, mut round: impl FnMut() -> Result<Duration, Error>) -> Result<Option<Cost>, Error> {
+/// Repeats a round, which does something `count` times, until the time is up or enough is known of it.
+fn cost(count: u64, time: Duration, mut round: impl FnMut() -> Result<Duration, Error>) -> Result<Option<Cost>, Error> {
     let start = Instant::now();
     let mut slices = Slices::default();
     loop {
         slices.add(nanoseconds(round()?), count);
-        let is_enough = start.elapsed() >= LEAST_TIME && slices.whole() >= LEAST_SLICES;
+        let is_enough = start.elapsed() >= time.min(ENOUGH) && slices.whole() > 0;
         if is_enough || signals::interrupted() {
             return Ok(slices.cost());
         }
