@@ -65,8 +65,8 @@ bench: setup ## measure beside the Go SDK, the Rust SDK and C (ROWS=pull,push an
 bench-quick: setup ## the same, with fewer and shorter rounds
 	$(BIN)/python -m bench --quick --rows '$(ROWS)' --peers '$(PEERS)'
 
-latency: setup ## how long the host waits for Python beside a thread that computes
-	$(BIN)/python bench/latency.py
+latency: setup ## how long the host waits for Python beside code that computes, by switch interval
+	$(BIN)/python -m bench.latency
 
 gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the memory
 	$(BIN)/python bench/gigabyte.py

@@ -29,7 +29,7 @@ def main() -> None:
         sys.exit(f"bench: {error}")
     # What is not the whole table does not replace it.
     name = ("quick" if options.quick else "full") + ("-part" if options.rows or options.peers else "")
-    about = machine.describe(needed)
+    about = {**machine.describe(needed), "other processes": report.noise(results)}
     text = report.markdown(results, about)
     _write(name, results, about, text)
     print(text, end="")

@@ -22,8 +22,8 @@ def main() -> None:
             for _ in range(rounds):
                 file.write(sample)
         wanted = rounds * sample.count(b"\n")
-        command = [sys.executable, "-m", "falco_plugin", "run", ROOT / "examples/tail", "--json", "--params", lines]
-        command += ["--config", '{"follow": false}']
+        command: list[str | Path] = [sys.executable, "-m", "falco_plugin", "run", ROOT / "examples/tail"]
+        command += ["--json", "--params", lines, "--config", '{"follow": false}']
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         tail = subprocess.Popen(["tail", "-n", "1"], stdin=process.stdout, stdout=subprocess.PIPE, text=True)

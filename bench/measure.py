@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import works
+from bench import noise, works
 from bench.rows import TO_THE_END, Case, Raw, Row, Scale
 
 _COMPARED = {"random": 300, "file": TO_THE_END, "file-small": TO_THE_END}
@@ -31,19 +31,24 @@ class Host:
     works: Path
     """The folder of their files."""
     bare_kib: int
-    """Resident memory of an interpreter that does nothing."""
+    """Resident memory of the same Python that does nothing, without site."""
 
     @classmethod
     def start(cls, program: Path, libraries: Mapping[str, Path], folder: Path) -> Host:
         code = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmRSS')))"
-        done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
         return cls(program, libraries, folder, int(done.stdout))
 
     def measure(self, case: Case, seconds: float, under: Sequence[str] = ()) -> Raw:
         """One measurement, in a process of its own; `under` another program, such as a profiler."""
-        end = ["--seconds", str(seconds * case.patience)] if case.limit is None else ["--limit", str(case.limit)]
-        fields = ["--fields", ",".join(case.fields)] if case.fields else []
-        return self._run(case, *end, *fields, *(["--live"] if case.live else []), under=under)
+        options = [] if case.limit is None else ["--limit", str(case.limit)]
+        if case.limit is None or case.fields:
+            options += ["--seconds", str(seconds * case.times)]
+        if case.fields:
+            options += ["--fields", ",".join(case.fields)]
+        if case.live:
+            options.append("--live")
+        return self._run(case, *options, under=under)
 
     def checksum(self, case: Case) -> str:
         """Of all bytes of the first events, in their order; of a file, of all events."""
@@ -104,12 +109,19 @@ def compare(host: Host, cases: Iterable[Case], tell: Callable[[str], None]) -> N
 
 
 def measure(host: Host, rows: Iterable[Row], scale: Scale, tell: Callable[[str], None]) -> list[Measured]:
-    """Measures row by row; within a row the cases take turns."""
+    """Measures row by row; within a row the cases take turns. Each waits a moment for the machine to be quiet."""
     result = []
     for row in rows:
         rounds = []
         for number in range(1, scale.rounds + 1):
             tell(f"{row.name}: round {number} of {scale.rounds}")
-            rounds.append({case: host.measure(case, scale.seconds) for case in row.cases()})
+            rounds.append({case: _measure_in_quiet(host, case, scale) for case in row.cases()})
         result.append(Measured(row, rounds))
     return result
+
+
+def _measure_in_quiet(host: Host, case: Case, scale: Scale) -> Raw:
+    noise.wait_for_quiet(scale.patience)
+    before = noise.Moment.now()
+    raw = host.measure(case, scale.seconds)
+    return {**raw, "others": noise.Moment.now().others_since(before)}

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,17 +53,17 @@ def profile(host: Host, case: Case) -> dict[str, float]:
         raw = host.measure(case, _SECONDS, recorded)
         report = ["perf", "report", "--stdio", "--no-children", "--input", str(data), "--fields", "overhead,dso,sym"]
         text = subprocess.run(report, capture_output=True, text=True, check=True).stdout
-    shares: Counter[str] = Counter()
+    shares: dict[str, float] = dict.fromkeys(PARTS, 0.0)
     for line in text.splitlines():
         if found := _LINE.match(line):
             shares[part(found["object"], found["symbol"])] += float(found["share"])
     cost = raw["events"]["cpu_ns"] / raw["events"]["count"]
-    return {name: shares[name] / max(shares.total(), 1) * cost for name in PARTS}
+    return {name: share / max(sum(shares.values()), 1) * cost for name, share in shares.items()}
 
 
 def _profiled(row: Row) -> Case | None:
     """What shows the work of a row, where it is one that goes on and on."""
-    if row.ours.library != "ours" or row.ours.mode in ("busy", "live", "idle", "burst"):
+    if row.ours.library != "ours" or row.ours.mode in ("busy", "beside", "live", "idle", "burst"):
         return None
     return replace(row.ours, limit=None, live=bool(row.ours.fields))
 

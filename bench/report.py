@@ -21,6 +21,7 @@ class Verdict:
     peer_ns: Sequence[float]
     ratios: Sequence[float]
     at_most: float | None
+    at_least: float
 
     @property
     def ratio(self) -> float:
@@ -29,7 +30,7 @@ class Verdict:
     @property
     def met(self) -> bool | None:
         """None where there is nothing to meet."""
-        return None if self.at_most is None else self.ratio <= self.at_most
+        return None if self.at_most is None else self.at_least <= self.ratio <= self.at_most
 
 
 def ratio_text(ratio: float) -> str:
@@ -47,10 +48,19 @@ def verdicts(results: Iterable[Measured]) -> list[Verdict]:
             result.costs(against.case),
             result.ratios(against.case),
             against.at_most,
+            against.at_least,
         )
         for result in results
         for against in result.row.against
     ]
+
+
+def noise(results: Sequence[Measured]) -> str:
+    """How much others computed while it was measured, and where most."""
+    shares = [(raw["others"], result.row.name) for result in results for run in result.rounds for raw in run.values()]
+    most, row = max(shares)
+    middle = median(share for share, _ in shares)
+    return f"took {middle:.0%} of the processors' time while it was measured, at most {most:.0%} ({row})"
 
 
 def markdown(results: Sequence[Measured], machine: Mapping[str, str]) -> str:
@@ -91,7 +101,7 @@ def _ratios(results: Iterable[Measured]) -> str:
             one.peer,
             _pair(one.peer_ns),
             f"{ratio_text(min(one.ratios))} / **{ratio_text(one.ratio)}**",
-            "" if one.at_most is None else f"{one.at_most:g}",
+            _most(one),
             _met(one.met),
         ]
         for one in verdicts(results)
@@ -128,6 +138,12 @@ def _limits(results: Iterable[Measured]) -> str:
             is_met = limit.at_least <= middle <= limit.at_most
             lines.append([result.row.name, result.row.title, limit.title, measured, _bound(limit), _met(is_met)])
     return _table(head, lines)
+
+
+def _most(verdict: Verdict) -> str:
+    if verdict.at_most is None:
+        return ""
+    return f"{verdict.at_most:g}" + (f", at least {verdict.at_least:.2g}" if verdict.at_least > 0 else "")
 
 
 def _bound(limit: Limit) -> str:

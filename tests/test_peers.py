@@ -13,7 +13,7 @@ from hosts_support import HOSTS, native
 
 sys.path.insert(0, str(HOSTS.parents[1]))
 
-from bench import chart, libraries, report, works
+from bench import chart, libraries, noise, report, works
 from bench.measure import Failed, Host, Measured, compare
 from bench.rows import QUICK, Against, Case, Limit, Row, UnknownRow, select, table
 
@@ -23,9 +23,9 @@ MODES = {
     "golang": ("pull", "push128", "push0"),
     "rust": ("batch", "channel"),
 }
-IN_LISTS = ("extend", "send_many")
+NOT_FOR_LARGE = ("extend", "send_many", "generator")
 FIELDS = sorted({field for row in table(QUICK) for case in row.cases() for field in case.fields})
-TIMED = {"busy": 5, "live": 5, "idle": 0, "burst": 128 + 1000 * 128}
+TIMED = {"busy": 5, "beside": 5, "live": 5, "idle": 0, "burst": 128 + 1000 * 128}
 
 
 def built(*names: str) -> Host:
@@ -41,7 +41,7 @@ def built(*names: str) -> Host:
 @pytest.mark.parametrize("peer", ["ours", "golang", "rust"])
 def test_every_way_emits_the_same_bytes_as_the_program_in_c(peer, work):
     host = built("c", peer)
-    modes = [mode for mode in MODES[peer] if work != "random" or mode not in IN_LISTS]
+    modes = [mode for mode in MODES[peer] if work != "random" or mode not in NOT_FOR_LARGE]
     checksums = {mode: host.checksum(Case(peer, peer, mode, work)) for mode in modes}
     assert checksums == dict.fromkeys(modes, host.checksum(Case("c", "c", "batch", work)))
 
@@ -117,15 +117,39 @@ def test_a_ratio_is_made_of_runs_of_the_same_round_and_judged_by_their_median():
         events = {"count": 10, "bytes": 1000, "cpu_ns": 20, "wall_ns": 10, "per_event": {"median_ns": ns}}
         return {"events": events, "memory": {"peak_kib": 2000}}
 
-    ours, fast, slow = (Case(title, "ours") for title in ("ours", "fast", "slow"))
-    row = Row("row", "Row", ours, (Against(fast, 1.5), Against(slow, 0.5)), limits=(Limit("events", "", lambda r: 7),))
-    rounds = [{ours: raw(ns), fast: raw(ns / times), slow: raw(2 * ns)} for ns, times in ((10, 1), (40, 2), (90, 3))]
+    ours, fast, slow, same = (Case(title, "ours") for title in ("ours", "fast", "slow", "same"))
+    against = (Against(fast, 1.5), Against(slow, 0.5), Against(same, 1.1, 0.9))
+    row = Row("row", "Row", ours, against, limits=(Limit("events", "", lambda r: 7),))
+    rounds = [
+        {ours: raw(ns), fast: raw(ns / times), slow: raw(2 * ns), same: raw(1.25 * ns)}
+        for ns, times in ((10, 1), (40, 2), (90, 3))
+    ]
     result = Measured(row, rounds)
-    to_fast, to_slow = report.verdicts([result])
+    to_fast, to_slow, to_same = report.verdicts([result])
     assert (to_fast.ratios, to_fast.ratio, to_fast.met) == ([1, 2, 3], 2, False)
     assert (to_slow.ratios, to_slow.ratio, to_slow.met) == ([0.5, 0.5, 0.5], 0.5, True)
+    assert (to_same.ratio, to_same.met) == (0.8, False)
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.markdown([result], {}).splitlines()]
     assert ["row", "Row", "10.0 / 40.0", "fast", "10.0 / 20.0", "1.00 / **2.00**", "1.5", "**no**"] in lines
     drawing = ElementTree.fromstring(chart.draw([to_fast, to_slow], "a < b"))
     texts = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
     assert {"a < b", "Row: fast", "Row: slow", "2.00", "0.50"} <= set(texts)
+
+
+def test_what_others_computed_meanwhile_is_told_with_the_row_that_had_most_of_it():
+    case = Case("", "ours")
+    results = [
+        Measured(Row(name, "", case), [{case: {"others": share}} for share in shares])
+        for name, shares in (("first", (0, 0.25)), ("second", (0.5, 0)), ("third", (0.04,)))
+    ]
+    told = "took 4% of the processors' time while it was measured, at most 50% (second)"
+    assert report.noise(results) == told
+
+
+def test_what_the_measurement_itself_computes_is_no_noise():
+    before = noise.Moment(busy=10, idle=20, own=5)
+    for after, share in [((13, 21, 8), 0), ((13, 21, 7), 0.25), ((10, 24, 5), 0), ((10, 20, 5), 0)]:
+        assert noise.Moment(*after).others_since(before) == share
+    now = noise.Moment.now()
+    assert 0 <= noise.Moment.now().others_since(now) <= 1
+    noise.wait_for_quiet(0)

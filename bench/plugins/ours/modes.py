@@ -23,12 +23,9 @@ def pull(work: str, context: Context) -> source.PullInstance:
     return source.PullInstance(pull, event_size=event_size(work))
 
 
-def generator(work: str, context: Context) -> source.Opened:
-    def generate() -> Iterator[bytes | memoryview]:
-        for payload in payloads(work):  # noqa: UP028 - an author's loop does something
-            yield payload
-
-    return source.IterInstance(generate(), event_size=event_size(work))
+def generator(work: str, context: Context) -> Iterator[bytes | memoryview]:
+    for payload in payloads(work):  # noqa: UP028 - an author's loop does something
+        yield payload
 
 
 class Extending(source.BaseInstance):
@@ -75,8 +72,23 @@ def lines(work: str, context: Context) -> source.Opened:
 def busy(work: str, context: Context) -> Iterator[bytes]:
     """Computes without pause: some 30 us between two events."""
     while not context.cancelled:
-        sum(number * number for number in range(1000))
+        _compute()
         yield b"event"
+
+
+def beside(work: str, context: Context) -> source.Opened:
+    """Lines of a file, which need no Python, beside a thread that computes and never sends."""
+
+    def compute() -> None:
+        while not context.cancelled:
+            _compute()
+
+    threading.Thread(target=compute, daemon=True).start()
+    return lines(work, context)
+
+
+def _compute() -> None:
+    sum(number * number for number in range(1000))
 
 
 def live(work: str, context: Context) -> source.PushInstance:
@@ -107,7 +119,7 @@ def burst(work: str, context: Context) -> source.PushInstance:
 
     def produce() -> None:
         with sender, suppress(source.ChannelClosedError):
-            sender.send_many([bytes(1 << 20) for _ in range(128)])
+            sender.send_many([b"1" * (1 << 20) for _ in range(128)])
             for _ in range(1000):
                 sender.send_many([b"event"] * 128)
 
@@ -123,6 +135,7 @@ MODES: dict[str, Callable[[str, Context], source.Opened]] = {
     "send_many": send_many,
     "lines": lines,
     "busy": busy,
+    "beside": beside,
     "live": live,
     "idle": idle,
     "burst": burst,

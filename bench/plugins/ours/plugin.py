@@ -1,6 +1,9 @@
-"""The works of the benchmark by this SDK. Parameters: `MODE WORK`; `modes.py` has the modes."""
+"""The works of the benchmark by this SDK. Parameters: `MODE WORK`; `modes.py` has the modes. A configuration is
+another switch interval than the SDK's, in seconds."""
 
 from __future__ import annotations
+
+import sys
 
 from falco_plugin import Context, Event, Plugin, field, json_field, source
 
@@ -44,5 +47,7 @@ class Ours(Plugin):
     decision = json_field("audit.decision", "/annotations/authorization.k8s.io~1decision", desc="A string")
 
     def open(self, params: str, context: Context) -> source.Opened:
+        if self.config:
+            sys.setswitchinterval(float(self.config))
         mode, _, work = params.partition(" ")
         return MODES[mode](work, context)
