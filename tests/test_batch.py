@@ -341,6 +341,18 @@ class TestWriter:
             writer.write(b"own")
         assert contents(batch) == [(b"own", None)]
 
+    def test_a_batch_outlives_a_block_that_another_thread_leaves(self, in_thread):
+        instance = PullInstance(lambda context, writer: writer.write(b"pulled"), batch_size=2)
+        batch = EventBatch()
+        block = batch.writer()
+        writer = block.__enter__()
+        for use in (lambda: block.__exit__(None, None, None), lambda: instance.next_batch(batch)):
+            with pytest.raises(PluginError, match="only on the thread"):
+                in_thread(use).result()
+        writer.write(b"own")
+        block.__exit__(None, None, None)
+        assert contents(batch) == [(b"own", None)]
+
     @pytest.mark.parametrize(
         "use",
         [

@@ -67,13 +67,12 @@ impl EventBatch {
 
     /// Takes the memory away, from an open writer too, whose event is dropped.
     pub(crate) fn take(&mut self, py: Python<'_>) -> PyResult<engine::EventBatch> {
-        if let Some(writer) = self.writer.take() {
-            return match writer.get().take_back() {
-                Some(writer) => Ok(writer.into_batch()),
-                None => Err(plugin_error(py, "the batch's writer was taken away")),
-            };
-        }
-        self.memory.take().ok_or_else(|| self.elsewhere(py))
+        let Some(writer) = &self.writer else {
+            return self.memory.take().ok_or_else(|| self.elsewhere(py));
+        };
+        let memory = writer.get().take_back().map_err(|unusable| explain(py, unusable))?;
+        self.writer = None;
+        Ok(memory.into_batch())
     }
 
     pub(crate) fn put(&mut self, memory: engine::EventBatch) {
@@ -363,26 +362,13 @@ impl EventWriter {
     }
 
     #[inline]
-    pub(crate) fn take_back(&self) -> Option<Box<engine::EventWriter>> {
+    pub(crate) fn take_back(&self) -> Result<Box<engine::EventWriter>, Unusable> {
         self.lent.take_back().map(|writing| writing.writer)
     }
 
     #[inline]
     fn with<R>(&self, py: Python<'_>, code: impl FnOnce(&mut Writing) -> R) -> PyResult<R> {
-        self.lent.with(code).map_err(|unusable| {
-            plugin_error(
-                py,
-                match unusable {
-                    Unusable::NotLent => {
-                        "an EventWriter works only during the call that it was given to; do not keep it"
-                    }
-                    Unusable::OtherThread => {
-                        "an EventWriter works only on the thread that it was given to; to send from other threads use \
-                         source.channel()"
-                    }
-                },
-            )
-        })
+        self.lent.with(code).map_err(|unusable| explain(py, unusable))
     }
 
     #[inline]
@@ -494,6 +480,19 @@ impl EventWriter {
     }
 }
 
+fn explain(py: Python<'_>, unusable: Unusable) -> PyErr {
+    plugin_error(
+        py,
+        match unusable {
+            Unusable::NotLent => "an EventWriter works only during the call that it was given to; do not keep it",
+            Unusable::OtherThread => {
+                "an EventWriter works only on the thread that it was given to; to send from other threads use \
+                 source.channel()"
+            }
+        },
+    )
+}
+
 /// Whether a view of the memory is still held: a bytearray refuses to be resized then.
 fn is_viewed(memory: &Bound<'_, PyByteArray>) -> bool {
     let len = memory.len();
@@ -531,12 +530,19 @@ impl BatchWriter {
         _value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let Some(mut writer) = self.writer.take().and_then(|writer| writer.get().take_back()) else {
-            return Err(plugin_error(
-                py,
-                "the batch was handed to the host while its writer was open; the event was dropped",
-            ));
+        let lent = self.writer.as_ref().map(|writer| writer.get().take_back());
+        let mut writer = match lent {
+            Some(Ok(writer)) => writer,
+            // The batch is whole again once it is left where it was entered.
+            Some(Err(unusable @ Unusable::OtherThread)) => return Err(explain(py, unusable)),
+            _ => {
+                return Err(plugin_error(
+                    py,
+                    "the batch was handed to the host while its writer was open; the event was dropped",
+                ));
+            }
         };
+        self.writer = None;
         let mut batch = self.batch.bind(py).borrow_mut();
         batch.writer = None;
         if kind.is_none() {

@@ -40,7 +40,7 @@ pub(crate) struct Lent<T> {
 }
 
 /// Why a lent value cannot be used.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unusable {
     NotLent,
     OtherThread,
@@ -80,24 +80,21 @@ impl<T> Lent<T> {
 
     /// Takes back what this thread lent.
     #[inline]
-    pub(crate) fn take_back(&self) -> Option<T> {
-        if self.borrower.load(Ordering::Relaxed) != current() || self.used.get() {
-            return None;
+    pub(crate) fn take_back(&self) -> Result<T, Unusable> {
+        self.check()?;
+        if self.used.get() {
+            return Err(Unusable::NotLent);
         }
         // SAFETY: this thread is the borrower, and not within `with`.
         let value = unsafe { (*self.value.get()).take() };
         self.borrower.store(0, Ordering::Release);
-        value
+        value.ok_or(Unusable::NotLent)
     }
 
     /// Runs code on the lent value, on the thread that lent it.
     #[inline]
     pub(crate) fn with<R>(&self, code: impl FnOnce(&mut T) -> R) -> Result<R, Unusable> {
-        match self.borrower.load(Ordering::Relaxed) {
-            0 => return Err(Unusable::NotLent),
-            borrower if borrower != current() => return Err(Unusable::OtherThread),
-            _ => {}
-        }
+        self.check()?;
         if self.used.replace(true) {
             return Err(Unusable::NotLent);
         }
@@ -106,6 +103,16 @@ impl<T> Lent<T> {
         match unsafe { &mut *self.value.get() } {
             Some(value) => Ok(code(value)),
             None => Err(Unusable::NotLent),
+        }
+    }
+
+    /// Whether this thread is the borrower.
+    #[inline]
+    fn check(&self) -> Result<(), Unusable> {
+        match self.borrower.load(Ordering::Relaxed) {
+            0 => Err(Unusable::NotLent),
+            borrower if borrower != current() => Err(Unusable::OtherThread),
+            _ => Ok(()),
         }
     }
 }
