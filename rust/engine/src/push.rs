@@ -170,7 +170,7 @@ mod tests {
     use crate::event::NO_TIMESTAMP;
     use proptest::prelude::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
     use std::thread;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -441,6 +441,7 @@ mod tests {
     enum Action {
         Send(Vec<u8>, u64),
         Timeout,
+        Flush,
         Pause,
     }
 
@@ -449,6 +450,7 @@ mod tests {
             prop_oneof![
                 8 => (prop::collection::vec(any::<u8>(), 0..200), any::<u64>()).prop_map(|(data, ts)| Action::Send(data, ts)),
                 1 => Just(Action::Timeout),
+                1 => Just(Action::Flush),
                 1 => Just(Action::Pause),
             ],
             0..60,
@@ -458,32 +460,42 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn every_event_of_every_producer_arrives_once_and_in_its_order(
+        fn every_event_of_every_producer_arrives_once_and_in_its_order_and_no_wait_is_for_ever(
             producers in prop::collection::vec(actions(), 1..4),
             batch_size in 1u32..9, capacity in 1usize..6, max_bytes in 1usize..500, fails: bool,
         ) {
             let (sender, receiver) = channel(capacity, max_bytes, 256).unwrap();
-            let mut instance = PushInstance::new(receiver, Context::new(), Duration::from_millis(2), |_, _| {});
-            let order = Arc::new(Mutex::new(()));
+            let mut instance = PushInstance::new(receiver, Context::new(), LONG, |_, _| {});
+            let is_timeout = |action: &&Action| matches!(action, Action::Timeout);
+            let mut timeouts = producers.iter().flatten().filter(is_timeout).count();
+            // Of each producer, how many events the host is done with.
+            let taken: Arc<Vec<_>> = Arc::new(producers.iter().map(|_| AtomicUsize::new(0)).collect());
             let threads: Vec<_> = producers.iter().cloned().enumerate().map(|(number, actions)| {
-                let (sender, order) = (sender.clone(), Arc::clone(&order));
+                let (sender, taken) = (sender.clone(), Arc::clone(&taken));
                 thread::spawn(move || {
+                    let mut sent = 0;
                     for action in actions {
                         let mut message = match action {
                             Action::Send(mut payload, timestamp) => {
+                                sent += 1;
                                 payload.insert(0, number as u8);
                                 Message::Event { payload, timestamp }
                             }
                             Action::Timeout => Message::Error(Box::new(Error::Timeout)),
+                            Action::Flush => {
+                                let position = sender.position();
+                                assert_eq!(sender.wait_until_taken(position, Some(Instant::now() + LONG)), Ok(true));
+                                assert_eq!(taken[number].load(Ordering::SeqCst), sent);
+                                continue;
+                            }
                             Action::Pause => {
                                 thread::sleep(Duration::from_micros(300));
                                 continue;
                             }
                         };
-                        let _turn = order.lock().unwrap();
                         while let Err((Refused::Full, refused)) = sender.try_send(message) {
                             message = refused;
-                            sender.wait_for_room(1, Some(Instant::now() + Duration::from_millis(1)));
+                            assert!(sender.wait_for_room(message.payload_len(), Some(Instant::now() + LONG)));
                         }
                     }
                 })
@@ -494,10 +506,16 @@ mod tests {
             });
             let mut seen: Vec<Vec<(u64, Vec<u8>)>> = vec![Vec::new(); producers.len()];
             let end = loop {
+                for (taken, seen) in taken.iter().zip(&seen) {
+                    taken.store(seen.len(), Ordering::SeqCst);
+                }
                 let mut batch = EventBatch::new(batch_size, 256).unwrap();
                 match instance.next_batch(&mut batch) {
                     Ok(added) => prop_assert_eq!(added, batch.len()),
-                    Err(Error::Timeout) => prop_assert!(batch.is_empty()),
+                    Err(Error::Timeout) => {
+                        prop_assert!(batch.is_empty() && timeouts > 0, "it was said by a producer, not by the clock");
+                        timeouts -= 1;
+                    }
                     Err(error) => break error.to_string(),
                 }
                 for index in 0..batch.len() {
