@@ -169,8 +169,8 @@ mod tests {
     use crate::channel::{Refused, Sender, channel};
     use crate::event::NO_TIMESTAMP;
     use proptest::prelude::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
     const LONG: Duration = Duration::from_secs(60);

@@ -101,7 +101,7 @@ impl Plugin for PythonPlugin {
         if !self.own_text {
             return Ok(default_text(event.data));
         }
-        let moment = self.extractor.moment(cache, event);
+        let moment = cache.moment(event);
         self.call("event_to_string", |runtime| {
             Event::while_current(runtime.py(), event, moment, |object| {
                 runtime.call_method1("event_to_string", (object,))?.extract()

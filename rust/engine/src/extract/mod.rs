@@ -156,7 +156,7 @@ impl Extractor {
         argument: &Argument<'_>,
         code: impl FnOnce(Moment<'_>, &mut Values),
     ) -> &'c Values {
-        Self::turn_to(cache, event);
+        cache.turn_to(event);
         let turn = cache.turn;
         if cache.large.is_some_and(|large| large != turn) {
             // Not before the next extraction: until then the host may read them.
@@ -191,20 +191,22 @@ impl Extractor {
         };
         &kept.slots[place].values
     }
+}
 
+impl Cache {
     /// The event, for code that makes no field.
-    pub fn moment<'c>(&self, cache: &'c mut Cache, event: &Event<'_>) -> Moment<'c> {
-        Self::turn_to(cache, event);
+    pub fn moment(&mut self, event: &Event<'_>) -> Moment<'_> {
+        self.turn_to(event);
         Moment {
-            turn: cache.turn,
-            document: &mut cache.document,
-            companion: &mut cache.companion,
-            private: &mut cache.private,
+            turn: self.turn,
+            document: &mut self.document,
+            companion: &mut self.companion,
+            private: &mut self.private,
         }
     }
 
     #[inline]
-    fn turn_to(cache: &mut Cache, event: &Event<'_>) {
+    fn turn_to(&mut self, event: &Event<'_>) {
         let identity = Identity {
             generation: event.generation,
             number: event.number,
@@ -212,18 +214,18 @@ impl Extractor {
             address: event.data.as_ptr().addr(),
             len: event.data.len(),
         };
-        if cache.identity == identity {
+        if self.identity == identity {
             return;
         }
-        cache.identity = identity;
-        cache.turn += 1;
-        if cache.private {
-            cache.document.clear_shared();
-        } else if let Some(document) = Arc::get_mut(&mut cache.document) {
+        self.identity = identity;
+        self.turn += 1;
+        if self.private {
+            self.document.clear_shared();
+        } else if let Some(document) = Arc::get_mut(&mut self.document) {
             document.clear();
         } else {
             // Somebody still reads the event before.
-            cache.document = Arc::default();
+            self.document = Arc::default();
         }
     }
 }
@@ -339,22 +341,16 @@ mod tests {
             assert_eq!(texts(values), ["tea"]);
         }
         assert!(turns[0] == turns[1] && turns[1] != turns[2]);
-        let companion = extractor.moment(&mut cache, &event(3, PAYLOAD)).companion.take();
+        let companion = cache.moment(&event(3, PAYLOAD)).companion.take();
         assert_eq!(companion.unwrap().downcast_ref::<u32>(), Some(&3));
     }
 
     #[test]
     fn a_document_that_somebody_still_reads_is_left_to_them() {
-        let (extractor, mut cache) = (extractor(), Cache::default());
-        let kept = extractor.moment(&mut cache, &event(1, PAYLOAD)).document.clone();
-        assert!(Arc::ptr_eq(
-            &kept,
-            extractor.moment(&mut cache, &event(1, PAYLOAD)).document
-        ));
-        assert!(!Arc::ptr_eq(
-            &kept,
-            extractor.moment(&mut cache, &event(2, PAYLOAD)).document
-        ));
+        let mut cache = Cache::default();
+        let kept = cache.moment(&event(1, PAYLOAD)).document.clone();
+        assert!(Arc::ptr_eq(&kept, cache.moment(&event(1, PAYLOAD)).document));
+        assert!(!Arc::ptr_eq(&kept, cache.moment(&event(2, PAYLOAD)).document));
     }
 
     #[test]
