@@ -123,8 +123,8 @@ struct Gate<P> {
     state: Mutex<GateState<P>>,
     /// Notified when a blocked sender should look again.
     changed: Condvar,
-    /// Whether the receiver has to tell what it did, because a sender asks for it or the channel is closed. Changed under
-    /// the lock.
+    /// Whether the receiver has to tell what it did with each batch: a sender asks for it, there is little room, or the
+    /// channel is closed. Changed under the lock.
     attention: AtomicBool,
     /// Takes a token when the receiver should look again.
     wake: crossbeam_channel::Sender<()>,
@@ -214,6 +214,11 @@ impl<P: Payload> Gate<P> {
     /// Whether a message of `len` bytes has room.
     fn admits(&self, state: &GateState<P>, len: usize) -> bool {
         state.count < self.capacity && (state.bytes == 0 || state.bytes + len <= self.max_bytes)
+    }
+
+    /// Whether half of the room is free, but for what was copied.
+    fn is_roomy(&self, state: &GateState<P>) -> bool {
+        state.count - state.copied.len() <= self.capacity / 2 && state.bytes - state.copied_bytes <= self.max_bytes / 2
     }
 
     fn close(&self) {
@@ -333,6 +338,10 @@ impl<P: Payload> Sender<P> {
         let awaited = state.is_awaited();
         if !unused.is_empty() {
             self.gate.wake_senders(&mut state);
+        }
+        if !self.gate.is_roomy(&state) {
+            // Who does not wait must not find the channel full of what the host has already.
+            self.gate.attention.store(true, Ordering::Release);
         }
         drop(state);
         if awaited {
@@ -619,13 +628,12 @@ impl<P: Payload> Receiver<P> {
         state.copied.append(&mut untold.copied);
         untold.copied.shrink_to(KEPT_MESSAGES);
         // A sender that went on at the first place would soon wait again.
-        let roomy = state.count - state.copied.len() <= self.gate.capacity / 2
-            && state.bytes - state.copied_bytes <= self.gate.max_bytes / 2;
+        let roomy = self.gate.is_roomy(state);
         if state.without_room > 0 && roomy || state.flushing > 0 && acknowledged || !state.wakers.is_empty() {
             self.gate.wake_senders(state);
         }
         // After the end nothing is received any more: that the host came back is told as soon as it does.
-        let asked = state.without_room > 0 || state.flushing > 0 || self.gate.closed.load(Ordering::Acquire);
+        let asked = state.without_room > 0 || state.flushing > 0 || !roomy || self.gate.closed.load(Ordering::Acquire);
         self.gate.attention.store(asked, Ordering::Release);
     }
 

@@ -307,6 +307,20 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_is_not_full_of_what_the_host_has() {
+        for (capacity, max_bytes) in [(4, 100), (100, 4)] {
+            let (sender, receiver) = channel(capacity, max_bytes, 64).unwrap();
+            let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_, _| {});
+            while send(&sender, event(b"x")).is_ok() {}
+            for _ in 0..9 {
+                instance.next_batch(&mut batch(1)).unwrap();
+                assert_eq!(send(&sender, event(b"x")), Ok(()));
+                assert_eq!(send(&sender, event(b"x")), Err(Refused::Full));
+            }
+        }
+    }
+
+    #[test]
     fn what_was_handed_over_before_the_end_is_taken_when_the_host_comes_back() {
         let (sender, mut instance, _) = instance(Duration::ZERO);
         send(&sender, event(b"a")).unwrap();
