@@ -14,6 +14,8 @@ use crate::error::Error;
 /// the batch.
 const QUICK: Duration = Duration::from_micros(100);
 const GATHER: Duration = Duration::from_micros(50);
+/// Waking the host's thread costs as much as so many events: a fast source may as well make them first.
+const WORTH_WAKING: usize = 512;
 
 /// The error for a batch that could not take each event of a channel.
 pub fn event_size_mismatch(batch: u32, channel: u32) -> Error {
@@ -141,8 +143,7 @@ impl<P: Payload> PushInstance<P> {
         }
     }
 
-    /// Waits a moment for as many events as the batch takes, or more: waking this thread costs as much as some hundred
-    /// events.
+    /// Waits a moment for as many events as the batch takes, or more.
     fn gather(&mut self, batch: &EventBatch, clock: &Clock) {
         if self.timeout.is_zero() {
             return;
@@ -150,7 +151,7 @@ impl<P: Payload> PushInstance<P> {
         let moment = Instant::now() + GATHER;
         let end = clock.deadline().map_or(moment, |deadline| deadline.min(moment));
         let room = batch.batch_size() as usize - batch.len();
-        let wanted = room.max(self.receiver.capacity() / 2);
+        let wanted = room.max(WORTH_WAKING.min(self.receiver.capacity() / 2));
         let wake = self.receiver.wait(&self.context, wanted, Some(end));
         self.quick = wake == Wake::Ready || self.receiver.has_messages();
     }
