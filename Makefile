@@ -9,7 +9,7 @@ SECONDS := 60
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick latency gigabyte fuzz-json docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile latency gigabyte fuzz-json docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -64,6 +64,9 @@ bench: setup ## measure beside the Go SDK, the Rust SDK and C (ROWS=pull,push an
 
 bench-quick: setup ## the same, with fewer and shorter rounds
 	$(BIN)/python -m bench --quick --rows '$(ROWS)' --peers '$(PEERS)'
+
+profile: setup ## where the time of each row of the table goes (perf; ROWS=pull,push chooses)
+	$(BIN)/python -m bench.profile --rows '$(ROWS)'
 
 latency: setup ## how long the host waits for Python beside code that computes, by switch interval
 	$(BIN)/python -m bench.latency
