@@ -6,11 +6,13 @@ use falco_plugin_engine::batch as engine;
 use falco_plugin_engine::event::{MAX_EVENT_SIZE, NO_TIMESTAMP};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 
 use crate::buffers::{with_bytes, with_reserved};
 use crate::channel::PushEvent;
 use crate::errors::{plugin_error, to_python, with_taken};
+use crate::fast::OneArgument;
 use crate::options;
 use crate::threads::{Lent, Unusable};
 
@@ -375,6 +377,20 @@ impl EventWriter {
     fn write_bytes(&self, py: Python<'_>, data: &[u8]) -> PyResult<usize> {
         self.with(py, |writing| writing.writer.write(data))?
             .map_err(|error| to_python(py, error))
+    }
+}
+
+impl OneArgument for EventWriter {
+    const NAME: &str = "write";
+
+    #[inline]
+    fn call<'py>(this: &Bound<'py, Self>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(this.get().write(data)?.into_pyobject(this.py())?.into_any())
+    }
+
+    fn general() -> &'static PyOnceLock<Py<PyAny>> {
+        static GENERAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        &GENERAL
     }
 }
 

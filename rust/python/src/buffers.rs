@@ -1,4 +1,4 @@
-//! The bytes of Python objects, and their descriptors. One of the two modules with `unsafe`.
+//! The bytes of Python objects, and their descriptors. One of the three modules with `unsafe`.
 
 use std::io;
 use std::mem::{self, MaybeUninit};

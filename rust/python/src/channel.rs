@@ -10,11 +10,13 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::NO_TIMESTAMP;
 use pyo3::exceptions::{PyBaseException, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
 
 use crate::batch::{self, Item};
 use crate::buffers::{BytesPayload, to_bytes};
 use crate::errors::{channel_closed, channel_full, from_python, plugin_error, to_python, with_taken};
+use crate::fast::OneArgument;
 use crate::{context, options, threads};
 
 /// What every refused send but the first costs a producer that ignores the refusal, so that it cannot spin inside Falco.
@@ -373,6 +375,21 @@ impl Deadline {
             Self::Never => None,
             Self::At(at) => Some(at),
         }
+    }
+}
+
+impl OneArgument for Sender {
+    const NAME: &str = "send";
+
+    #[inline]
+    fn call<'py>(this: &Bound<'py, Self>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        this.get().send(item, None, None)?;
+        Ok(this.py().None().into_bound(this.py()))
+    }
+
+    fn general() -> &'static PyOnceLock<Py<PyAny>> {
+        static GENERAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        &GENERAL
     }
 }
 

@@ -6,6 +6,7 @@ mod channel;
 mod context;
 mod errors;
 mod event;
+mod fast;
 mod fields;
 mod instance;
 mod iter;
@@ -54,6 +55,12 @@ mod _core {
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::fast::install::<EventWriter>(module.py())?;
+        crate::fast::install::<Sender>(module.py())
+    }
 
     /// The library in front, before a plugin was put into it. Not public.
     #[pyfunction]

@@ -1,4 +1,4 @@
-//! Interpreter, thread states and the GIL. One of the two modules with `unsafe`.
+//! Interpreter, thread states and the GIL. One of the three modules with `unsafe`.
 //!
 //! Where the host is a native program, Python is initialised once, on a thread of its own that then parks for ever and
 //! is Python's main thread. It is never finalised. A thread of the host keeps its Python thread state from its first

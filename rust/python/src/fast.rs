@@ -1,0 +1,85 @@
+//! Methods that are called for every event: where they get one argument, nothing is parsed. One of the three modules with
+//! `unsafe`.
+//!
+//! The method as PyO3 makes it stays what it is, and gets every other call.
+
+use std::ffi::{CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use pyo3::exceptions::PySystemError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::{PyTypeInfo, ffi};
+
+/// A class with a method that is mostly called with one argument.
+pub(crate) trait OneArgument: PyTypeInfo + Sized {
+    const NAME: &str;
+
+    fn call<'py>(this: &Bound<'py, Self>, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
+
+    /// The method that takes all arguments.
+    fn general() -> &'static PyOnceLock<Py<PyAny>>;
+}
+
+/// Puts the fast method into the class, in front of the general one.
+pub(crate) fn install<T: OneArgument>(py: Python<'_>) -> PyResult<()> {
+    let class = T::type_object(py);
+    let general = class.getattr(T::NAME)?;
+    let signature: String = general.getattr("__text_signature__")?.extract()?;
+    let doc: String = general.getattr("__doc__")?.extract()?;
+    let _ = T::general().set(py, general.unbind());
+    // Of the life of the class, which has that of the process.
+    let text = |text: String| -> PyResult<*const c_char> { Ok(CString::new(text)?.into_raw()) };
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: text(T::NAME.to_owned())?,
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: entry::<T>,
+        },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: text(format!("{}{signature}\n--\n\n{doc}", T::NAME))?,
+    }));
+    // SAFETY: the class is a live type, the definition lives for ever, and `entry` is a function of the kind that its
+    // flags say. What is returned is a new reference, or NULL with an exception set.
+    let method = unsafe {
+        let method = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition);
+        Bound::from_owned_ptr_or_err(py, method)?
+    };
+    class.setattr(T::NAME, method)
+}
+
+/// # Safety
+/// Called by Python as a method of `T`, which has checked `slf`: with the GIL, and `count` arguments and those that
+/// `names` names.
+unsafe extern "C" fn entry<T: OneArgument>(
+    slf: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: Python calls with the GIL.
+    let py = unsafe { Python::assume_attached() };
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: all are live objects during the call; `slf` is a `T`, since Python checks that for a method.
+        unsafe {
+            let this = Borrowed::from_ptr(py, slf);
+            if count == 1 && names.is_null() {
+                let argument = Borrowed::from_ptr(py, *arguments);
+                return T::call(&this.cast_unchecked(), &argument);
+            }
+            let general = T::general().get(py).map_or(ptr::null_mut(), Py::as_ptr);
+            let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
+            let mut all = vec![slf];
+            all.extend_from_slice(std::slice::from_raw_parts(arguments, (count + named) as usize));
+            let result = ffi::PyObject_Vectorcall(general, all.as_ptr(), all.len() - named as usize, names);
+            Bound::from_owned_ptr_or_err(py, result)
+        }
+    }));
+    match called.unwrap_or_else(|_| Err(PySystemError::new_err("panic in the plugin SDK, please report it"))) {
+        Ok(value) => value.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+    }
+}
