@@ -7,9 +7,9 @@ CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --packa
 STAMPS := .make
 SECONDS := 60
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
-	-not -path '*/target/*' -not -path '*/tests/*')
+	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile latency gigabyte fuzz-json docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte fuzz-json docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -67,6 +67,9 @@ bench-quick: setup ## the same, with fewer and shorter rounds
 
 profile: setup ## where the time of each row of the table goes (perf; ROWS=pull,push chooses)
 	$(BIN)/python -m bench.profile --rows '$(ROWS)'
+
+criterion: ## measure the parts of the engine, each alone (ROWS=channel chooses by name)
+	CARGO_TARGET_DIR=$(abspath target/rust) cargo bench --quiet --package falco-plugin-engine -- --quiet '$(ROWS)'
 
 latency: setup ## how long the host waits for Python beside code that computes, by switch interval
 	$(BIN)/python -m bench.latency

@@ -1,0 +1,32 @@
+//! What the benches share.
+#![allow(dead_code, reason = "no bench needs all of it")]
+
+use std::time::{Duration, Instant};
+
+use criterion::{Bencher, Criterion};
+
+/// A line of a service's log, 300 bytes: the level near the front, the trace id at the end.
+pub const LINE: &[u8] = include_bytes!("line.json");
+/// A Kubernetes audit event of 1.9 KB.
+pub const AUDIT: &[u8] = include_bytes!("audit.json");
+
+/// Short, as somebody waits for it; the command line has options for more.
+pub fn criterion() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(50)
+        .without_plots()
+}
+
+/// The time of one event, where a call makes several and says how many.
+pub fn an_event(bencher: &mut Bencher<'_>, mut next_batch: impl FnMut() -> usize) {
+    bencher.iter_custom(|wanted| {
+        let start = Instant::now();
+        let mut made = 0;
+        while made < wanted {
+            made += next_batch() as u64;
+        }
+        start.elapsed().mul_f64(wanted as f64 / made as f64)
+    });
+}
