@@ -1,24 +1,26 @@
 //! The JSON of one event, read as far as somebody asked.
 //!
-//! Members and elements are kept in the order in which they stand. A look-up goes through what is kept and then reads
-//! on from there: one field costs no more than the text before it, and many fields cost one pass, as far as values are
-//! kept. What is found depends on the text alone, never on what was looked up before: a value counts where everything up
-//! to its end is JSON. The text itself is the caller's, the same at every call.
+//! Of the outermost object or array, members and elements are read one by one, as look-ups ask for them. Each is stepped
+//! over as a whole, since a value counts where everything up to its end is JSON, and all that is in it is noted on the
+//! way, in the order of the text. So nothing is scanned twice: one field costs no more than the text before it, and many
+//! fields cost one pass, as far as values are kept. What is found depends on the text alone, never on what was looked up
+//! before. The text itself is the caller's, the same at every call.
 
 use std::mem;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::scan;
+use super::pointer::Token;
+use super::scan::{self, Entry};
 use super::text;
 
-/// Members and elements that are kept of one document. What lies behind them is read anew each time: an event with
-/// millions of elements must not take a multiple of its size.
+/// Values that are kept of one document. What lies behind them is read anew each time: an event with millions of elements
+/// must not take a multiple of its size.
 const MOST_KEPT: usize = 65_536;
 /// The memory for so many stays from event to event.
 const MOST_IDLE: usize = 4096;
-const NOT_KEPT: u32 = u32::MAX;
-const ROOT: u32 = 0;
+const ROOT: usize = 0;
 
 /// What is known so far of the JSON of one event. Shared by all that read this event.
 #[derive(Debug, Default)]
@@ -42,136 +44,133 @@ impl Document {
     }
 }
 
-/// A value and the place of its text.
+/// A value: its place among the nodes, or the start and end of its text where it is not kept. One number, since it goes
+/// from step to step: what is written in parts and read as a whole stalls the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Spot {
-    start: u32,
-    /// Of the whole document it is not known.
-    end: u32,
-    /// Its place among the kept values, or [`NOT_KEPT`].
-    kept: u32,
-}
+pub(super) struct Spot(u64);
 
 impl Spot {
-    /// The text of the value; `None` for a document that is not JSON to its end.
-    pub(super) fn range(self, json: &[u8]) -> Option<Range<usize>> {
-        let start = self.start as usize;
-        if self.kept != ROOT {
-            return Some(start..self.end as usize);
-        }
-        let end = scan::value(json, start)?;
-        (scan::space(json, end) == json.len()).then_some(start..end)
+    const ROOT: Self = Self::kept(ROOT);
+
+    const fn kept(node: usize) -> Self {
+        Self(node as u64)
+    }
+
+    fn text(start: usize, end: usize) -> Self {
+        Self((end as u64) << 32 | start as u64)
+    }
+
+    /// The place among the nodes, or the text.
+    #[inline]
+    fn get(self) -> Result<usize, Range<usize>> {
+        let (end, low) = ((self.0 >> 32) as usize, self.0 as u32 as usize);
+        if end == 0 { Ok(low) } else { Err(low..end) }
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// Empty as long as nothing was read.
-    kept: Vec<Kept>,
-    containers: Vec<Container>,
-    spans: Spans,
+    /// The document, then its values in the order in which they begin. Empty as long as nothing was read.
+    nodes: Nodes,
+    /// Where the next value of the document begins that is no node yet.
+    rest: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    list: Vec<Node>,
+    /// The innermost container that is open while text is scanned.
+    open: u32,
+    /// Whether there were too many for what is being scanned.
+    full: bool,
+    /// Whether any key was written with an escape.
+    escaped: bool,
 }
 
 /// The document, a member or an element.
 #[derive(Debug, Clone, Copy)]
-struct Kept {
-    /// The text of a member's key, without its quotes.
-    key: (u32, u32),
-    spot: Spot,
-    /// The one that follows in the same container, or [`NOT_KEPT`].
-    next: u32,
-    /// Among the containers, once somebody looked into it, or [`NOT_KEPT`].
-    container: u32,
+struct Node {
+    /// Where the text of a member's key begins.
+    key: u32,
+    start: u32,
+    /// Of the whole document it is not known. Of a container that is open it is the one around it.
+    end: u32,
+    /// The first node that is not within it. Of a container that has values it is the next one only where these are not
+    /// kept.
+    behind: u32,
 }
 
-/// An object or array that somebody looked into.
-#[derive(Debug, Clone, Copy)]
-struct Container {
-    object: bool,
-    /// Its first kept value, or [`NOT_KEPT`].
-    first: u32,
-    /// Where its next value begins that is not kept yet.
-    rest: Option<u32>,
-}
-
-/// A walk over the values of a container.
+/// A walk over the values of a container: over the kept ones, then over the others.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Walk {
-    Kept { container: u32, last: u32 },
-    Unkept { object: bool, rest: Option<u32> },
-}
-
-/// A value of a container, as it stands in the text.
-struct Entry {
-    key: (u32, u32),
-    value: (u32, u32),
-    /// Where the next one begins.
-    rest: Option<u32>,
+    Kept { container: usize, next: usize },
+    Text { rest: Option<NonZeroUsize> },
 }
 
 impl Tree {
     fn clear(&mut self) {
-        self.kept.clear();
-        self.containers.clear();
-        self.spans.clear();
-        self.kept.shrink_to(MOST_IDLE);
-        self.containers.shrink_to(MOST_IDLE);
+        self.nodes.clear();
+        self.rest = None;
     }
 
     /// The whole document, in which nothing is found where it is no UTF-8; `None` where it is longer than places can say.
     pub(super) fn root(&mut self, json: &[u8]) -> Option<Spot> {
-        if self.kept.is_empty() {
+        if self.nodes.list.is_empty() {
             u32::try_from(json.len()).ok()?;
             // A document that is no UTF-8 has no values at all.
-            let start = match std::str::from_utf8(json) {
-                Ok(_) => scan::space(json, 0),
-                Err(_) => json.len(),
+            let start = match json.is_ascii() || std::str::from_utf8(json).is_ok() {
+                true => scan::space(json, 0),
+                false => json.len(),
             };
-            let spot = Spot {
+            self.nodes.list.push(Node {
+                key: 0,
                 start: start as u32,
                 end: 0,
-                kept: ROOT,
-            };
-            self.kept.push(Kept {
-                key: (0, 0),
-                spot,
-                next: NOT_KEPT,
-                container: NOT_KEPT,
+                behind: 1,
             });
+            self.rest = scan::first(json, start);
         }
-        Some(self.kept[0].spot)
+        Some(Spot::ROOT)
+    }
+
+    /// The text of a value; `None` for a document that is not JSON to its end.
+    #[inline]
+    pub(super) fn range(&self, json: &[u8], spot: Spot) -> Option<Range<usize>> {
+        match spot.get() {
+            Ok(ROOT) => {
+                let start = self.nodes.list[ROOT].start as usize;
+                let end = scan::value(json, start)?;
+                (scan::space(json, end) == json.len()).then_some(start..end)
+            }
+            Ok(node) => {
+                let node = &self.nodes.list[node];
+                Some(node.start as usize..node.end as usize)
+            }
+            Err(text) => Some(text),
+        }
     }
 
     /// The member or element that a reference token names (RFC 6901). Of members with one key it is the first.
-    pub(super) fn child(&mut self, json: &[u8], spot: Spot, key: &str, index: Option<u64>) -> Option<Spot> {
-        let mut walk = self.walk(json, spot)?;
-        if !self.is_object(&walk) {
-            return self.element(json, walk, index?);
+    #[inline]
+    pub(super) fn child(&mut self, json: &[u8], spot: Spot, token: &Token) -> Option<Spot> {
+        let (object, walk) = self.walk(json, spot)?;
+        if !object {
+            return self.element(json, walk, token.index?);
         }
-        if let Some(spot) = self.kept_member(json, &mut walk, key) {
-            return Some(spot);
-        }
-        while let Some((found, spot)) = self.next(json, &mut walk) {
-            if text::is_key(&json[found.0 as usize..found.1 as usize], key) {
-                return Some(spot);
+        let rest = match walk {
+            Walk::Kept { container, mut next } => {
+                while self.has(json, container, next) {
+                    let node = &self.nodes.list[next];
+                    if self.nodes.is_key(json, node.key as usize, token) {
+                        return Some(Spot::kept(next));
+                    }
+                    next = node.behind as usize;
+                }
+                self.unkept(container)
             }
-        }
-        None
-    }
-
-    /// The member, where it is among the kept ones; the walk is then behind them. What most look-ups come to.
-    fn kept_member(&self, json: &[u8], walk: &mut Walk, key: &str) -> Option<Spot> {
-        let Walk::Kept { container, last } = walk else {
-            return None;
+            Walk::Text { rest } => rest,
         };
-        let mut next = self.containers[*container as usize].first;
-        while let Some(kept) = self.kept.get(next as usize) {
-            if text::is_key(&json[kept.key.0 as usize..kept.key.1 as usize], key) {
-                return Some(kept.spot);
-            }
-            (*last, next) = (next, kept.next);
-        }
-        None
+        unkept_member(json, rest?, token)
     }
 
     /// An array's element.
@@ -186,232 +185,179 @@ impl Tree {
             return None;
         }
         for _ in 0..index {
-            self.next(json, &mut walk)?;
+            self.next_element(json, &mut walk)?;
         }
-        self.next(json, &mut walk).map(|(_, spot)| spot)
+        self.next_element(json, &mut walk)
     }
 
     /// A walk over an array's elements.
     pub(super) fn elements(&mut self, json: &[u8], spot: Spot) -> Option<Walk> {
-        let walk = self.walk(json, spot)?;
-        (!self.is_object(&walk)).then_some(walk)
+        let (object, walk) = self.walk(json, spot)?;
+        (!object).then_some(walk)
     }
 
-    /// The next element of a walk.
+    /// The next element of a walk; `None` at the end, and where the text is no JSON any more.
+    #[inline]
     pub(super) fn next_element(&mut self, json: &[u8], walk: &mut Walk) -> Option<Spot> {
-        self.next(json, walk).map(|(_, spot)| spot)
-    }
-
-    fn is_object(&self, walk: &Walk) -> bool {
-        match *walk {
-            Walk::Kept { container, .. } => self.containers[container as usize].object,
-            Walk::Unkept { object, .. } => object,
-        }
-    }
-
-    /// A walk over a container from its first value on; `None` where the value is none.
-    #[inline]
-    fn walk(&mut self, json: &[u8], spot: Spot) -> Option<Walk> {
-        let kept = (spot.kept != NOT_KEPT).then_some(spot.kept as usize);
-        if let Some(kept) = kept
-            && self.kept[kept].container != NOT_KEPT
-        {
-            return Some(Walk::Kept {
-                container: self.kept[kept].container,
-                last: NOT_KEPT,
-            });
-        }
-        let (object, close) = match *json.get(spot.start as usize)? {
-            b'{' => (true, b'}'),
-            b'[' => (false, b']'),
-            _ => return None,
-        };
-        let first = scan::space(json, spot.start as usize + 1);
-        let rest = (*json.get(first)? != close).then_some(first as u32);
-        let Some(kept) = kept else {
-            return Some(Walk::Unkept { object, rest });
-        };
-        let container = self.containers.len() as u32;
-        self.containers.push(Container {
-            object,
-            first: NOT_KEPT,
-            rest,
-        });
-        self.kept[kept].container = container;
-        Some(Walk::Kept {
-            container,
-            last: NOT_KEPT,
-        })
-    }
-
-    /// The key and place of the next value of a walk; `None` at the end, and where the text is no JSON any more.
-    #[inline]
-    fn next(&mut self, json: &[u8], walk: &mut Walk) -> Option<((u32, u32), Spot)> {
-        if let Walk::Kept { container, last } = walk {
-            let next = match *last {
-                NOT_KEPT => self.containers[*container as usize].first,
-                last => self.kept[last as usize].next,
+        if let Walk::Kept { container, next } = walk {
+            let index = *next;
+            if self.has(json, *container, index) {
+                *next = self.nodes.list[index].behind as usize;
+                return Some(Spot::kept(index));
+            }
+            *walk = Walk::Text {
+                rest: self.unkept(*container),
             };
-            if let Some(kept) = self.kept.get(next as usize) {
-                *last = next;
-                return Some((kept.key, kept.spot));
-            }
         }
-        self.read_on(json, walk)
+        let Walk::Text { rest } = walk else { return None };
+        let entry = scan::entry(json, false, rest.take()?.get(), &mut ())?;
+        *rest = entry.rest;
+        Some(Spot::text(entry.start, entry.end))
     }
 
-    /// The same for a value that nobody has asked for yet.
-    fn read_on(&mut self, json: &[u8], walk: &mut Walk) -> Option<((u32, u32), Spot)> {
-        if let Walk::Kept { container, .. } = *walk
-            && self.kept.len() == MOST_KEPT
-        {
-            let Container { object, rest, .. } = self.containers[container as usize];
-            *walk = Walk::Unkept { object, rest };
-        }
-        let (object, rest) = match *walk {
-            Walk::Kept { container, .. } => {
-                let Container { object, rest, .. } = self.containers[container as usize];
-                (object, rest)
-            }
-            Walk::Unkept { object, rest } => (object, rest),
-        };
-        let entry = rest.and_then(|rest| self.entry(json, object, rest as usize));
-        let behind = entry.as_ref().and_then(|entry| entry.rest);
-        match walk {
-            Walk::Kept { container, last } => {
-                self.containers[*container as usize].rest = behind;
-                let entry = entry?;
-                let spot = self.keep(&entry);
-                match *last {
-                    NOT_KEPT => self.containers[*container as usize].first = spot.kept,
-                    last => self.kept[last as usize].next = spot.kept,
-                }
-                *last = spot.kept;
-                Some((entry.key, spot))
-            }
-            Walk::Unkept { rest, .. } => {
-                *rest = behind;
-                let Entry { key, value, .. } = entry?;
-                let spot = Spot {
-                    start: value.0,
-                    end: value.1,
-                    kept: NOT_KEPT,
-                };
-                Some((key, spot))
-            }
-        }
-    }
-
+    /// A walk over a container from its first value on, and whether it is an object; `None` where the value is none.
     #[inline]
-    fn keep(&mut self, entry: &Entry) -> Spot {
-        let spot = Spot {
-            start: entry.value.0,
-            end: entry.value.1,
-            kept: self.kept.len() as u32,
+    fn walk(&self, json: &[u8], spot: Spot) -> Option<(bool, Walk)> {
+        let (start, kept) = match spot.get() {
+            Ok(index) => {
+                let node = &self.nodes.list[index];
+                let kept = index == ROOT || node.behind as usize > index + 1;
+                (node.start as usize, kept.then_some(index))
+            }
+            Err(text) => (text.start, None),
         };
-        self.kept.push(Kept {
-            key: entry.key,
-            spot,
-            next: NOT_KEPT,
-            container: NOT_KEPT,
-        });
-        spot
-    }
-
-    /// The member or element that begins at `pos`. It counts where the text goes on as it must: of a number at the end of
-    /// a text that was cut, digits may be missing.
-    // Within its one caller: what it returns would go through memory in one size and come back in another.
-    #[inline(always)]
-    fn entry(&mut self, json: &[u8], object: bool, pos: usize) -> Option<Entry> {
-        let (key, start) = if object {
-            let (key_end, start) = scan::key(json, pos)?;
-            ((pos as u32 + 1, key_end as u32 - 1), start)
-        } else {
-            ((0, 0), pos)
-        };
-        let end = match *json.get(start)? {
-            b'{' | b'[' => self.spans.end(json, start)?,
-            _ => scan::scalar(json, start)?,
-        };
-        let behind = scan::space(json, end);
-        let rest = match (*json.get(behind)?, object) {
-            (b',', _) => Some(scan::space(json, behind + 1) as u32),
-            (b'}', true) | (b']', false) => None,
+        let object = match *json.get(start)? {
+            b'{' => true,
+            b'[' => false,
             _ => return None,
         };
-        Some(Entry {
-            key,
-            value: (start as u32, end as u32),
-            rest,
-        })
-    }
-}
-
-/// Where objects and arrays begin and end, in the order in which they begin. What is stepped over in one is known when
-/// somebody looks into it: else text would be scanned as often as it is deep.
-#[derive(Debug, Default)]
-struct Spans {
-    spans: Vec<Span>,
-    /// The innermost that is open while text is scanned, or [`NOT_KEPT`].
-    open: u32,
-    /// Open ones within that, which are not noted, because there are enough.
-    unnoted: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: u32,
-    /// While it is open, the one around it.
-    end: u32,
-}
-
-impl Spans {
-    fn clear(&mut self) {
-        self.spans.clear();
-        self.spans.shrink_to(MOST_IDLE);
+        let walk = match kept {
+            Some(container) => Walk::Kept {
+                container,
+                next: container + 1,
+            },
+            None => Walk::Text {
+                rest: scan::first(json, start),
+            },
+        };
+        Some((object, walk))
     }
 
-    /// The end of the container that begins at `start`.
-    fn end(&mut self, json: &[u8], start: usize) -> Option<usize> {
-        if let Ok(known) = self.spans.binary_search_by_key(&(start as u32), |span| span.start) {
-            return Some(self.spans[known].end as usize);
-        }
-        let known = self.spans.len();
-        (self.open, self.unnoted) = (NOT_KEPT, 0);
-        // One container is around it at least. What is deeper was checked as a part of an entry of the outermost.
-        let end = scan::container(json, start, 1, self);
-        if end.is_none() {
-            self.spans.truncate(known);
-        }
-        // In order they stay because a container is scanned as a part of the outermost, and these from left to right.
-        debug_assert!(self.spans.is_sorted_by(|one, next| one.start < next.start));
-        end
-    }
-}
-
-impl scan::Notes for Spans {
+    /// Whether the node `next` is a value of the container, after as many or fewer others. The document's are read for it.
     #[inline]
-    fn opened(&mut self, start: usize) {
-        if self.unnoted > 0 || self.spans.len() == MOST_KEPT {
-            self.unnoted += 1;
-            return;
+    fn has(&mut self, json: &[u8], container: usize, next: usize) -> bool {
+        next < self.nodes.list[container].behind as usize || container == ROOT && self.read_on(json)
+    }
+
+    /// Adds the document's next value, if there is one and place for it.
+    fn read_on(&mut self, json: &[u8]) -> bool {
+        let Some(pos) = self.rest.filter(|_| self.nodes.list.len() < MOST_KEPT) else {
+            return false;
+        };
+        let object = json[self.nodes.list[ROOT].start as usize] == b'{';
+        let entry = self.nodes.read(json, object, pos.get());
+        self.rest = entry.as_ref().and_then(|entry| entry.rest);
+        entry.is_some()
+    }
+
+    /// The first value of a container that is not kept, behind those that are.
+    fn unkept(&self, container: usize) -> Option<NonZeroUsize> {
+        self.rest.filter(|_| container == ROOT)
+    }
+}
+
+fn unkept_member(json: &[u8], mut rest: NonZeroUsize, token: &Token) -> Option<Spot> {
+    loop {
+        let entry = scan::entry(json, true, rest.get(), &mut ())?;
+        if is_written(json, entry.key, token) {
+            return Some(Spot::text(entry.start, entry.end));
         }
-        let innermost = self.spans.len() as u32;
-        self.spans.push(Span {
+        rest = entry.rest?;
+    }
+}
+
+/// Whether the key whose text begins at `pos` is that of the token, however it is written.
+#[cold]
+fn is_written(json: &[u8], pos: usize, token: &Token) -> bool {
+    scan::string(json, pos).is_some_and(|end| text::is_key(&json[pos..end - 1], &token.text))
+}
+
+impl Nodes {
+    fn clear(&mut self) {
+        self.list.clear();
+        self.list.shrink_to(MOST_IDLE);
+        self.escaped = false;
+    }
+
+    fn push(&mut self, key: usize, start: usize, end: u32) {
+        let behind = self.list.len() as u32 + 1;
+        self.list.push(Node {
+            key: key as u32,
             start: start as u32,
-            end: self.open,
+            end,
+            behind,
         });
-        self.open = innermost;
+    }
+
+    /// Adds a value of the document and what is in it.
+    #[inline]
+    fn read(&mut self, json: &[u8], object: bool, pos: usize) -> Option<Entry> {
+        let index = self.list.len();
+        self.full = false;
+        let entry = scan::entry(json, object, pos, self);
+        match &entry {
+            None => self.list.truncate(index),
+            Some(entry) if self.full => {
+                self.list.truncate(index + 1);
+                self.list[index].end = entry.end as u32;
+                self.list[index].behind = index as u32 + 1;
+            }
+            Some(_) => (),
+        }
+        self.list[ROOT].behind = self.list.len() as u32;
+        entry
+    }
+
+    /// Whether the key whose text begins at `pos` is that of the token.
+    #[inline]
+    fn is_key(&self, json: &[u8], pos: usize, token: &Token) -> bool {
+        match token.is_at(json, pos) {
+            Some(found) if !self.escaped => found,
+            _ => is_written(json, pos, token),
+        }
+    }
+}
+
+impl scan::Notes for Nodes {
+    #[inline]
+    fn escaped_key(&mut self) {
+        self.escaped = true;
+    }
+
+    #[inline]
+    fn scalar(&mut self, key: usize, start: usize, end: usize) {
+        self.full |= self.list.len() == MOST_KEPT;
+        if !self.full {
+            self.push(key, start, end as u32);
+        }
+    }
+
+    #[inline]
+    fn opened(&mut self, key: usize, start: usize) {
+        self.full |= self.list.len() == MOST_KEPT;
+        if !self.full {
+            let around = mem::replace(&mut self.open, self.list.len() as u32);
+            self.push(key, start, around);
+        }
     }
 
     #[inline]
     fn closed(&mut self, end: usize) {
-        if self.unnoted > 0 {
-            self.unnoted -= 1;
-            return;
-        }
-        if let Some(span) = self.spans.get_mut(self.open as usize) {
-            self.open = mem::replace(&mut span.end, end as u32);
+        if !self.full {
+            let behind = self.list.len() as u32;
+            let node = &mut self.list[self.open as usize];
+            self.open = mem::replace(&mut node.end, end as u32);
+            node.behind = behind;
         }
     }
 }

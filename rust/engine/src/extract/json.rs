@@ -62,7 +62,7 @@ impl Read<'_> {
     fn walk(&mut self, mut spot: Spot, steps: &[Step]) -> Option<()> {
         for (index, step) in steps.iter().enumerate() {
             spot = match step {
-                Step::Token(Token { text, index }) => self.tree.child(self.json, spot, text, *index)?,
+                Step::Token(token) => self.tree.child(self.json, spot, token)?,
                 Step::Index => self.tree.at(self.json, spot, self.argument.index?)?,
                 Step::IndexOrEach if self.argument.index.is_some() => {
                     self.tree.at(self.json, spot, self.argument.index?)?
@@ -85,8 +85,7 @@ impl Read<'_> {
     }
 
     fn token(&mut self, spot: Spot, token: &str) -> Option<Spot> {
-        let Token { text, index } = Token::new(token.to_owned());
-        self.tree.child(self.json, spot, &text, index)
+        self.tree.child(self.json, spot, &Token::new(token.to_owned()))
     }
 
     fn pointer(&mut self, mut spot: Spot, pointer: &str) -> Option<Spot> {
@@ -97,7 +96,7 @@ impl Read<'_> {
     }
 
     fn convert(&mut self, spot: Spot) -> Option<()> {
-        let Range { start, end } = spot.range(self.json)?;
+        let Range { start, end } = self.tree.range(self.json, spot)?;
         let text = std::str::from_utf8(&self.json[start..end]).ok()?;
         let first = text.as_bytes().first()?;
         let (place, string) = if *first == b'"' {

@@ -27,12 +27,35 @@ pub(super) enum Step {
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) index: Option<u64>,
+    /// The token and a closing quote, as far as eight bytes go, and which bits of it count: none if the token has a quote.
+    head: u64,
+    mask: u64,
 }
 
 impl Token {
     pub(super) fn new(text: String) -> Self {
-        let index = array_index(&text);
-        Self { text, index }
+        let mut head = [0; 8];
+        let bytes = text.bytes().chain([b'"']);
+        head.iter_mut().zip(bytes).for_each(|(into, byte)| *into = byte);
+        let len = (text.len() + 1).min(8);
+        let mask = if text.contains('"') { 0 } else { u64::MAX >> (64 - 8 * len) };
+        Self {
+            index: array_index(&text),
+            head: u64::from_le_bytes(head),
+            mask,
+            text,
+        }
+    }
+
+    /// Whether it is the key that begins at `pos` and has no escapes; `None` where that takes a closer look.
+    #[inline]
+    pub(super) fn is_at(&self, json: &[u8], pos: usize) -> Option<bool> {
+        let word = json.get(pos..)?.first_chunk().filter(|_| self.mask != 0)?;
+        if (u64::from_le_bytes(*word) ^ self.head) & self.mask != 0 {
+            return Some(false);
+        }
+        let len = self.text.len();
+        Some(len < 8 || json.get(pos + len) == Some(&b'"') && json[pos + 8..pos + len] == self.text.as_bytes()[8..])
     }
 }
 

@@ -4,30 +4,75 @@
 //! behind a fault. No recursion: the containers that are open are bits of one number, which is what bounds the depth.
 //! Positions are byte offsets; a position that is returned may be the end of the text.
 
+use std::num::NonZeroUsize;
+
 /// How deep arrays and objects may be nested.
 pub const MAX_DEPTH: u32 = u128::BITS;
 
 /// Where a value ends that begins at `pos`; `None` where there is no complete one.
 pub fn value(json: &[u8], pos: usize) -> Option<usize> {
     match *json.get(pos)? {
-        b'{' | b'[' => container(json, pos, 0, &mut ()),
+        b'{' | b'[' => container(json, 0, pos, 0, &mut ()),
         _ => scalar(json, pos),
     }
 }
 
-/// Hears of the containers that are stepped over, from outside to inside.
+/// Hears of the values that are stepped over, in the order in which they begin. `key` is where the text of a member's key
+/// begins.
 pub(super) trait Notes {
-    fn opened(&mut self, start: usize);
-    fn closed(&mut self, end: usize);
+    fn scalar(&mut self, _key: usize, _start: usize, _end: usize) {}
+    fn opened(&mut self, _key: usize, _start: usize) {}
+    fn closed(&mut self, _end: usize) {}
+    fn escaped_key(&mut self) {}
 }
 
-impl Notes for () {
-    fn opened(&mut self, _start: usize) {}
-    fn closed(&mut self, _end: usize) {}
+impl Notes for () {}
+
+/// A member or an element.
+pub(super) struct Entry {
+    pub(super) key: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Where the next one begins.
+    pub(super) rest: Option<NonZeroUsize>,
+}
+
+/// The first value of the object or array that begins at `start`.
+pub(super) fn first(json: &[u8], start: usize) -> Option<NonZeroUsize> {
+    let close = match *json.get(start)? {
+        b'{' => b'}',
+        b'[' => b']',
+        _ => return None,
+    };
+    let first = space(json, start + 1);
+    (*json.get(first)? != close).then(|| NonZeroUsize::new(first))?
+}
+
+/// The member or element of an outermost container that begins at `pos`. It counts where the text goes on as it must: of
+/// a number at the end of a text that was cut, digits may be missing.
+#[inline]
+pub(super) fn entry(json: &[u8], object: bool, pos: usize, notes: &mut impl Notes) -> Option<Entry> {
+    let (key, start) = if object { (pos + 1, member(json, pos, notes)?.1) } else { (0, pos) };
+    let end = match *json.get(start)? {
+        // What is deeper was checked as a part of an entry of the outermost, if this is none.
+        b'{' | b'[' => container(json, key, start, 1, notes)?,
+        _ => {
+            let end = scalar(json, start)?;
+            notes.scalar(key, start, end);
+            end
+        }
+    };
+    let behind = space(json, end);
+    let rest = match (*json.get(behind)?, object) {
+        (b',', _) => NonZeroUsize::new(space(json, behind + 1)),
+        (b'}', true) | (b']', false) => None,
+        _ => return None,
+    };
+    Some(Entry { key, start, end, rest })
 }
 
 /// Where the object or array ends that begins at `pos` and stands in `outer` others.
-pub(super) fn container(json: &[u8], mut pos: usize, outer: u32, notes: &mut impl Notes) -> Option<usize> {
+fn container(json: &[u8], mut key: usize, mut pos: usize, outer: u32, notes: &mut impl Notes) -> Option<usize> {
     let mut depth = outer;
     // One bit a level, the innermost lowest: whether it is an object.
     let mut objects: u128 = 0;
@@ -38,20 +83,26 @@ pub(super) fn container(json: &[u8], mut pos: usize, outer: u32, notes: &mut imp
                     return None;
                 }
                 let object = open == b'{';
-                notes.opened(pos);
+                notes.opened(key, pos);
                 pos = space(json, pos + 1);
                 depth += 1;
                 objects = objects << 1 | u128::from(object);
                 let first = *json.get(pos)?;
                 if object && first != b'}' {
-                    pos = key(json, pos)?.1;
+                    key = pos + 1;
+                    pos = member(json, pos, notes)?.1;
                     continue;
                 }
                 if !object && first != b']' {
+                    key = 0;
                     continue;
                 }
             }
-            _ => pos = scalar(json, pos)?,
+            _ => {
+                let end = scalar(json, pos)?;
+                notes.scalar(key, pos, end);
+                pos = end;
+            }
         }
         // Behind a value: up through what ends here, and on to the next.
         loop {
@@ -62,10 +113,13 @@ pub(super) fn container(json: &[u8], mut pos: usize, outer: u32, notes: &mut imp
             let object = objects & 1 == 1;
             match (*json.get(pos)?, object) {
                 (b',', true) => {
-                    pos = key(json, space(json, pos + 1))?.1;
+                    pos = space(json, pos + 1);
+                    key = pos + 1;
+                    pos = member(json, pos, notes)?.1;
                     break;
                 }
                 (b',', false) => {
+                    key = 0;
                     pos = space(json, pos + 1);
                     break;
                 }
@@ -82,12 +136,22 @@ pub(super) fn container(json: &[u8], mut pos: usize, outer: u32, notes: &mut imp
 }
 
 /// The end of the key whose opening quote is at `pos`, quote included, and the beginning of its value.
-#[inline]
 pub fn key(json: &[u8], pos: usize) -> Option<(usize, usize)> {
+    member(json, pos, &mut ())
+}
+
+#[inline]
+fn member(json: &[u8], pos: usize, notes: &mut impl Notes) -> Option<(usize, usize)> {
     if *json.get(pos)? != b'"' {
         return None;
     }
-    let end = string(json, pos + 1)?;
+    let mut end = run(json, pos + 1);
+    if *json.get(end)? == b'"' {
+        end += 1;
+    } else {
+        notes.escaped_key();
+        end = string(json, end)?;
+    }
     let colon = space(json, end);
     (*json.get(colon)? == b':').then(|| (end, space(json, colon + 1)))
 }
@@ -119,26 +183,33 @@ fn word(json: &[u8], pos: usize, word: &[u8]) -> Option<usize> {
     (json.get(pos..end)? == word).then_some(end)
 }
 
-/// From behind the opening quote to behind the closing one. Eight bytes at a time: most of JSON is strings.
+/// From behind the opening quote to behind the closing one.
 #[inline]
-fn string(json: &[u8], mut pos: usize) -> Option<usize> {
+pub(super) fn string(json: &[u8], mut pos: usize) -> Option<usize> {
     loop {
-        while let Some((word, _)) = json.get(pos..)?.split_first_chunk::<8>() {
-            let stops = stops(u64::from_le_bytes(*word));
-            if stops != 0 {
-                pos += (stops.trailing_zeros() / 8) as usize;
-                break;
-            }
-            pos += 8;
-        }
-        // At a stop, or among the last seven bytes.
+        pos = run(json, pos);
         match *json.get(pos)? {
             b'"' => return Some(pos + 1),
             b'\\' => pos = escape(json, pos + 1)?,
-            0..0x20 => return None,
-            _ => pos += 1,
+            _ => return None,
         }
     }
+}
+
+/// Up to a quote, a backslash, a control character or the end. Eight bytes at a time: most of JSON is strings.
+#[inline]
+fn run(json: &[u8], mut pos: usize) -> usize {
+    while let Some((word, _)) = json.get(pos..).and_then(<[u8]>::split_first_chunk::<8>) {
+        let stops = stops(u64::from_le_bytes(*word));
+        if stops != 0 {
+            return pos + (stops.trailing_zeros() / 8) as usize;
+        }
+        pos += 8;
+    }
+    while let Some(byte) = json.get(pos) && !matches!(byte, b'"' | b'\\' | 0..0x20) {
+        pos += 1;
+    }
+    pos
 }
 
 /// The high bit of each byte that is a quote, a backslash or a control character. Bytes behind the first of them may be
@@ -147,11 +218,10 @@ fn string(json: &[u8], mut pos: usize) -> Option<usize> {
 fn stops(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quotes = zeros(word ^ (ONES * b'"' as u64));
-    let backslashes = zeros(word ^ (ONES * b'\\' as u64));
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    (quotes | backslashes | controls) & HIGHS
+    // With this bit turned the quote is next to the control characters.
+    let quotes_controls = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (quotes_controls | backslashes) & !word & HIGHS
 }
 
 /// From behind the backslash. Whether surrogates come in pairs is looked at where the string is decoded.
@@ -236,8 +306,8 @@ mod tests {
         assert_eq!(value(nested(128).as_bytes(), 0), Some(256));
         assert_eq!(value(nested(129).as_bytes(), 0), None);
         assert_eq!(value("[".repeat(10_000_000).as_bytes(), 0), None);
-        assert_eq!(container(nested(127).as_bytes(), 0, 1, &mut ()), Some(254));
-        assert_eq!(container(nested(128).as_bytes(), 0, 1, &mut ()), None);
+        assert_eq!(container(nested(127).as_bytes(), 0, 0, 1, &mut ()), Some(254));
+        assert_eq!(container(nested(128).as_bytes(), 0, 0, 1, &mut ()), None);
     }
 
     #[test]
