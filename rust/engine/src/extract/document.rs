@@ -244,12 +244,13 @@ impl Tree {
     }
 
     /// Whether the node `next` is a value of the container, after as many or fewer others. The document's are read for it.
-    #[inline]
+    #[inline(always)]
     fn has(&mut self, json: &[u8], container: usize, next: usize) -> bool {
         next < self.nodes.list[container].behind as usize || container == ROOT && self.read_on(json)
     }
 
     /// Adds the document's next value, if there is one and place for it.
+    #[inline(never)]
     fn read_on(&mut self, json: &[u8]) -> bool {
         let Some(pos) = self.rest.filter(|_| self.nodes.list.len() < MOST_KEPT) else {
             return false;
@@ -266,6 +267,7 @@ impl Tree {
     }
 }
 
+#[cold]
 fn unkept_member(json: &[u8], mut rest: NonZeroUsize, token: &Token) -> Option<Spot> {
     loop {
         let entry = scan::entry(json, true, rest.get(), &mut ())?;

@@ -50,7 +50,7 @@ pub(super) fn first(json: &[u8], start: usize) -> Option<NonZeroUsize> {
 
 /// The member or element of an outermost container that begins at `pos`. It counts where the text goes on as it must: of
 /// a number at the end of a text that was cut, digits may be missing.
-#[inline]
+#[inline(always)]
 pub(super) fn entry(json: &[u8], object: bool, pos: usize, notes: &mut impl Notes) -> Option<Entry> {
     let (key, start) = if object { (pos + 1, member(json, pos, notes)?.1) } else { (0, pos) };
     let end = match *json.get(start)? {
@@ -140,7 +140,7 @@ pub fn key(json: &[u8], pos: usize) -> Option<(usize, usize)> {
     member(json, pos, &mut ())
 }
 
-#[inline]
+#[inline(always)]
 fn member(json: &[u8], pos: usize, notes: &mut impl Notes) -> Option<(usize, usize)> {
     if *json.get(pos)? != b'"' {
         return None;
@@ -166,7 +166,7 @@ pub fn space(json: &[u8], mut pos: usize) -> usize {
 }
 
 /// Where a value ends that is neither object nor array.
-#[inline]
+#[inline(always)]
 pub(super) fn scalar(json: &[u8], pos: usize) -> Option<usize> {
     match *json.get(pos)? {
         b'"' => string(json, pos + 1),
@@ -184,7 +184,7 @@ fn word(json: &[u8], pos: usize, word: &[u8]) -> Option<usize> {
 }
 
 /// From behind the opening quote to behind the closing one.
-#[inline]
+#[inline(always)]
 pub(super) fn string(json: &[u8], mut pos: usize) -> Option<usize> {
     loop {
         pos = run(json, pos);
@@ -197,14 +197,16 @@ pub(super) fn string(json: &[u8], mut pos: usize) -> Option<usize> {
 }
 
 /// Up to a quote, a backslash, a control character or the end. Eight bytes at a time: most of JSON is strings.
-#[inline]
+#[inline(always)]
 fn run(json: &[u8], mut pos: usize) -> usize {
-    while let Some((word, _)) = json.get(pos..).and_then(<[u8]>::split_first_chunk::<8>) {
-        let stops = stops(u64::from_le_bytes(*word));
-        if stops != 0 {
-            return pos + (stops.trailing_zeros() / 8) as usize;
+    while let Some(block) = json.get(pos..).and_then(<[u8]>::first_chunk::<16>) {
+        let block = u128::from_le_bytes(*block);
+        let (first, second) = (stops(block as u64), stops((block >> 64) as u64));
+        if first | second != 0 {
+            let bits = if first != 0 { first.trailing_zeros() } else { 64 + second.trailing_zeros() };
+            return pos + (bits / 8) as usize;
         }
-        pos += 8;
+        pos += 16;
     }
     while let Some(byte) = json.get(pos) && !matches!(byte, b'"' | b'\\' | 0..0x20) {
         pos += 1;
