@@ -156,9 +156,18 @@ fn member(json: &[u8], pos: usize, notes: &mut impl Notes) -> Option<(usize, usi
     (*json.get(colon)? == b':').then(|| (end, space(json, colon + 1)))
 }
 
-/// Over white space.
-#[inline]
-pub fn space(json: &[u8], mut pos: usize) -> usize {
+/// Over white space. Most of JSON has none.
+#[inline(always)]
+pub fn space(json: &[u8], pos: usize) -> usize {
+    match json.get(pos) {
+        Some(0..=b' ') => spaces(json, pos),
+        _ => pos,
+    }
+}
+
+// Loops within loops take registers from the outer ones.
+#[inline(never)]
+fn spaces(json: &[u8], mut pos: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\t' | b'\r') = json.get(pos) {
         pos += 1;
     }
@@ -199,15 +208,19 @@ pub(super) fn string(json: &[u8], mut pos: usize) -> Option<usize> {
 /// Up to a quote, a backslash, a control character or the end. Eight bytes at a time: most of JSON is strings.
 #[inline(always)]
 fn run(json: &[u8], mut pos: usize) -> usize {
-    while let Some(block) = json.get(pos..).and_then(<[u8]>::first_chunk::<16>) {
-        let block = u128::from_le_bytes(*block);
-        let (first, second) = (stops(block as u64), stops((block >> 64) as u64));
-        if first | second != 0 {
-            let bits = if first != 0 { first.trailing_zeros() } else { 64 + second.trailing_zeros() };
-            return pos + (bits / 8) as usize;
+    while let Some(word) = json.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
+        let stops = stops(u64::from_le_bytes(*word));
+        if stops != 0 {
+            return pos + (stops.trailing_zeros() / 8) as usize;
         }
-        pos += 16;
+        pos += 8;
     }
+    run_bytes(json, pos)
+}
+
+/// The same, one at a time: among the last seven.
+#[cold]
+fn run_bytes(json: &[u8], mut pos: usize) -> usize {
     while let Some(byte) = json.get(pos) && !matches!(byte, b'"' | b'\\' | 0..0x20) {
         pos += 1;
     }
