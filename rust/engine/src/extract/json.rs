@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Argument;
 use super::document::{Document, Spot, Tree};
 use super::pointer::{self, Pattern, PatternError, Step, Token};
+use super::scan;
 use super::text::{compact, decode};
 use super::time;
 use super::values::{FieldType, Place, Values};
@@ -97,6 +98,12 @@ impl Read<'_> {
 
     fn convert(&mut self, spot: Spot) -> Option<()> {
         let Range { start, end } = self.tree.range(self.json, spot)?;
+        if self.kind == FieldType::String && scan::is_plain(self.json, start, end) {
+            // Most fields are: no check, search or copy more than there must be.
+            let place = place(start + 1, end - 1);
+            self.into.push_plain(&self.json[start + 1..end - 1], place);
+            return Some(());
+        }
         let text = std::str::from_utf8(&self.json[start..end]).ok()?;
         let first = text.as_bytes().first()?;
         let (place, string) = if *first == b'"' {

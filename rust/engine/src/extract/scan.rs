@@ -205,6 +205,12 @@ pub(super) fn string(json: &[u8], mut pos: usize) -> Option<usize> {
     }
 }
 
+/// Whether the value that begins at `start` and ends at `end` is a string without escapes.
+#[inline]
+pub(super) fn is_plain(json: &[u8], start: usize, end: usize) -> bool {
+    json.get(start) == Some(&b'"') && run(json, start + 1) + 1 == end
+}
+
 /// Up to a quote, a backslash, a control character or the end. Eight bytes at a time: most of JSON is strings.
 #[inline(always)]
 fn run(json: &[u8], mut pos: usize) -> usize {

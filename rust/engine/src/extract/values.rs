@@ -104,10 +104,15 @@ impl Values {
 
     /// A text is cut at its first NUL, where the host would end it.
     pub fn push_text(&mut self, text: &str, place: Place) {
-        let start = self.bytes.len();
         let text = text.as_bytes();
         let end = memchr::memchr(0, text).unwrap_or(text.len());
-        self.bytes.extend_from_slice(&text[..end]);
+        self.push_plain(&text[..end], place);
+    }
+
+    /// A text that has no NUL.
+    pub(super) fn push_plain(&mut self, text: &[u8], place: Place) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text);
         self.bytes.push(0);
         self.push(Value::Text { start }, place);
     }
