@@ -176,6 +176,7 @@ impl<P> Default for GateState<P> {
 }
 
 impl<P: Payload> GateState<P> {
+    #[inline(always)]
     fn push(&mut self, message: Message<P>, len: usize) {
         self.count += 1;
         self.bytes += len;
@@ -287,7 +288,7 @@ impl<P: Payload> Sender<P> {
     }
 
     /// Sends the message, if it has room, without waiting; gives it back otherwise.
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&self, message: Message<P>) -> Result<(), (Refused, Message<P>)> {
         let len = message.payload_len();
         let mut state = self.gate.lock();

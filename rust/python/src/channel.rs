@@ -239,7 +239,8 @@ impl Sender {
     }
 
     /// Sends a message, waiting for room until the deadline.
-    #[inline]
+    // A message that is handed on through memory is written in one size and read in another, which the processor waits for.
+    #[inline(always)]
     pub(crate) fn send_one(&self, py: Python<'_>, message: Message<BytesPayload>, deadline: Deadline) -> PyResult<()> {
         match self.engine.try_send(message) {
             Ok(()) => {
@@ -319,16 +320,25 @@ impl Sender {
         channel_closed(py)
     }
 
+    #[inline(always)]
     pub(crate) fn message(
         &self,
         item: &Bound<'_, PyAny>,
         timestamp: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Message<BytesPayload>> {
-        let py = item.py();
-        // What most items are, first.
-        if let (Ok(bytes), None) = (item.cast_exact::<PyBytes>(), timestamp) {
-            return self.event(bytes.clone(), NO_TIMESTAMP);
+        match (item.cast_exact::<PyBytes>(), timestamp) {
+            (Ok(bytes), None) => self.event(bytes.clone(), NO_TIMESTAMP),
+            _ => self.other_message(item, timestamp),
         }
+    }
+
+    /// The message for an item that is not just `bytes`.
+    fn other_message(
+        &self,
+        item: &Bound<'_, PyAny>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Message<BytesPayload>> {
+        let py = item.py();
         if let Ok(event) = item.cast_exact::<PushEvent>()
             && let Some(error) = &event.get().error
         {
@@ -339,7 +349,7 @@ impl Sender {
         self.event(to_bytes(&item.data)?, item.timestamp.unwrap_or(NO_TIMESTAMP))
     }
 
-    #[inline]
+    #[inline(always)]
     fn event(&self, data: Bound<'_, PyBytes>, timestamp: u64) -> PyResult<Message<BytesPayload>> {
         self.engine
             .check(data.as_bytes().len())
@@ -383,7 +393,8 @@ impl OneArgument for Sender {
 
     #[inline]
     fn call<'py>(this: &Bound<'py, Self>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        this.get().send(item, None, None)?;
+        let sender = this.get();
+        sender.send_one(this.py(), sender.message(item, None)?, Deadline::Never)?;
         Ok(this.py().None().into_bound(this.py()))
     }
 

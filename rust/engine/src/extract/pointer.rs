@@ -38,7 +38,11 @@ impl Token {
         let bytes = text.bytes().chain([b'"']);
         head.iter_mut().zip(bytes).for_each(|(into, byte)| *into = byte);
         let len = (text.len() + 1).min(8);
-        let mask = if text.contains('"') { 0 } else { u64::MAX >> (64 - 8 * len) };
+        let mask = if text.contains('"') {
+            0
+        } else {
+            u64::MAX >> (64 - 8 * len)
+        };
         Self {
             index: array_index(&text),
             head: u64::from_le_bytes(head),

@@ -52,7 +52,11 @@ pub(super) fn first(json: &[u8], start: usize) -> Option<NonZeroUsize> {
 /// a number at the end of a text that was cut, digits may be missing.
 #[inline(always)]
 pub(super) fn entry(json: &[u8], object: bool, pos: usize, notes: &mut impl Notes) -> Option<Entry> {
-    let (key, start) = if object { (pos + 1, member(json, pos, notes)?.1) } else { (0, pos) };
+    let (key, start) = if object {
+        (pos + 1, member(json, pos, notes)?.1)
+    } else {
+        (0, pos)
+    };
     let end = match *json.get(start)? {
         // What is deeper was checked as a part of an entry of the outermost, if this is none.
         b'{' | b'[' => container(json, key, start, 1, notes)?,
@@ -227,7 +231,9 @@ fn run(json: &[u8], mut pos: usize) -> usize {
 /// The same, one at a time: among the last seven.
 #[cold]
 fn run_bytes(json: &[u8], mut pos: usize) -> usize {
-    while let Some(byte) = json.get(pos) && !matches!(byte, b'"' | b'\\' | 0..0x20) {
+    while let Some(byte) = json.get(pos)
+        && !matches!(byte, b'"' | b'\\' | 0..0x20)
+    {
         pos += 1;
     }
     pos
