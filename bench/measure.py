@@ -16,6 +16,7 @@ from bench.rows import TO_THE_END, Case, Raw, Row, Scale
 _COMPARED = {"random": 300, "file": TO_THE_END, "file-small": TO_THE_END}
 _COMPARED_ELSE = 10_000
 _LONGEST = 300
+_LONGEST_WAIT = 5
 
 
 class Failed(Exception):
@@ -109,19 +110,19 @@ def compare(host: Host, cases: Iterable[Case], tell: Callable[[str], None]) -> N
 
 
 def measure(host: Host, rows: Iterable[Row], scale: Scale, tell: Callable[[str], None]) -> list[Measured]:
-    """Measures row by row; within a row the cases take turns. Each waits a moment for the machine to be quiet."""
+    """Measures row by row; within a row the cases take turns. Each waits some seconds for the machine to be quiet."""
     result = []
+    patience = scale.patience
     for row in rows:
         rounds = []
         for number in range(1, scale.rounds + 1):
             tell(f"{row.name}: round {number} of {scale.rounds}")
-            rounds.append({case: _measure_in_quiet(host, case, scale) for case in row.cases()})
+            measured = {}
+            for case in row.cases():
+                patience -= noise.wait_for_quiet(min(patience, _LONGEST_WAIT))
+                before = noise.Moment.now()
+                raw = host.measure(case, scale.seconds)
+                measured[case] = {**raw, "others": noise.Moment.now().others_since(before)}
+            rounds.append(measured)
         result.append(Measured(row, rounds))
     return result
-
-
-def _measure_in_quiet(host: Host, case: Case, scale: Scale) -> Raw:
-    noise.wait_for_quiet(scale.patience)
-    before = noise.Moment.now()
-    raw = host.measure(case, scale.seconds)
-    return {**raw, "others": noise.Moment.now().others_since(before)}

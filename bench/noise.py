@@ -39,11 +39,16 @@ class Moment(NamedTuple):
         return max(busy - own, 0) / (busy + idle) if busy + idle > 0 else 0
 
 
-def wait_for_quiet(most: float) -> None:
-    """Returns as soon as others leave the processors alone, and after so many seconds in any case."""
-    deadline = time.monotonic() + most
-    while True:
+def wait_for_quiet(most: float) -> float:
+    """Waits until others leave the processors alone, or for so many seconds.
+
+    Returns:
+        How many seconds it has waited.
+    """
+    start = time.monotonic()
+    while time.monotonic() - start < most:
         before = Moment.now()
         time.sleep(_LOOK)
-        if Moment.now().others_since(before) <= _QUIET or time.monotonic() >= deadline:
-            return
+        if Moment.now().others_since(before) <= _QUIET:
+            break
+    return time.monotonic() - start

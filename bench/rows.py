@@ -19,14 +19,14 @@ class Scale:
     file: str
     many: int
     patience: float
-    """How many seconds a measurement waits at most for other processes to pause."""
+    """How many seconds are spent in all, at most, on waiting for other processes to pause."""
 
 
 EVENTS_OF_FIELDS = 128
 TO_THE_END = 10**12
 
-FULL = Scale(rounds=5, seconds=1, file="file", many=10**8, patience=5)
-QUICK = Scale(rounds=3, seconds=0.2, file="file-small", many=10**7, patience=1)
+FULL = Scale(rounds=5, seconds=1, file="file", many=10**8, patience=300)
+QUICK = Scale(rounds=3, seconds=0.2, file="file-small", many=10**7, patience=20)
 
 
 @dataclass(frozen=True)
