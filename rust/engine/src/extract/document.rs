@@ -81,8 +81,6 @@ struct Nodes {
     list: Vec<Node>,
     /// The innermost container that is open while text is scanned.
     open: u32,
-    /// Whether there were too many for what is being scanned.
-    full: bool,
     /// Whether any key was written with an escape.
     escaped: bool,
 }
@@ -305,11 +303,11 @@ impl Nodes {
     #[inline]
     fn read(&mut self, json: &[u8], object: bool, pos: usize) -> Option<Entry> {
         let index = self.list.len();
-        self.full = false;
         let entry = scan::entry(json, object, pos, self);
         match &entry {
             None => self.list.truncate(index),
-            Some(entry) if self.full => {
+            // There may be more in it than has place.
+            Some(entry) if self.list.len() == MOST_KEPT => {
                 self.list.truncate(index + 1);
                 self.list[index].end = entry.end as u32;
                 self.list[index].behind = index as u32 + 1;
@@ -338,16 +336,14 @@ impl scan::Notes for Nodes {
 
     #[inline]
     fn scalar(&mut self, key: usize, start: usize, end: usize) {
-        self.full |= self.list.len() == MOST_KEPT;
-        if !self.full {
+        if self.list.len() < MOST_KEPT {
             self.push(key, start, end as u32);
         }
     }
 
     #[inline]
     fn opened(&mut self, key: usize, start: usize) {
-        self.full |= self.list.len() == MOST_KEPT;
-        if !self.full {
+        if self.list.len() < MOST_KEPT {
             let around = mem::replace(&mut self.open, self.list.len() as u32);
             self.push(key, start, around);
         }
@@ -355,7 +351,7 @@ impl scan::Notes for Nodes {
 
     #[inline]
     fn closed(&mut self, end: usize) {
-        if !self.full {
+        if self.list.len() < MOST_KEPT {
             let behind = self.list.len() as u32;
             let node = &mut self.list[self.open as usize];
             self.open = mem::replace(&mut node.end, end as u32);

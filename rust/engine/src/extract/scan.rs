@@ -218,7 +218,8 @@ pub(super) fn is_plain(json: &[u8], start: usize, end: usize) -> bool {
 /// Up to a quote, a backslash, a control character or the end. Eight bytes at a time: most of JSON is strings.
 #[inline(always)]
 fn run(json: &[u8], mut pos: usize) -> usize {
-    while let Some(word) = json.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
+    let (words, _) = json.get(pos..).unwrap_or_default().as_chunks::<8>();
+    for word in words {
         let stops = stops(u64::from_le_bytes(*word));
         if stops != 0 {
             return pos + (stops.trailing_zeros() / 8) as usize;
