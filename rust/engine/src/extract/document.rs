@@ -156,16 +156,19 @@ impl Tree {
             return self.element(json, walk, token.index?);
         }
         let rest = match walk {
-            Walk::Kept { container, mut next } => {
-                while self.has(json, container, next) {
-                    let node = &self.nodes.list[next];
+            Walk::Kept { container, mut next } => loop {
+                let behind = self.nodes.list[container].behind as usize;
+                let kept = &self.nodes.list[..behind];
+                while let Some(node) = kept.get(next) {
                     if self.nodes.is_key(json, node.key as usize, token) {
                         return Some(Spot::kept(next));
                     }
                     next = node.behind as usize;
                 }
-                self.unkept(container)
-            }
+                if !self.has(json, container, next) {
+                    break self.unkept(container);
+                }
+            },
             Walk::Text { rest } => rest,
         };
         unkept_member(json, rest?, token)
