@@ -362,3 +362,38 @@ impl scan::Notes for Nodes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::{Argument, FieldType, JsonReader, Value, Values};
+
+    #[test]
+    fn what_is_not_kept_is_found_as_well() {
+        let many = |value: &str| vec![value; MOST_KEPT].join(",");
+        let json = format!(
+            r#"{{"a": [{}], "\u0062": {{{}, "c": {{"d": 1}}}}, "e": {{"f": 2}}, {}, "g": [[3], [4, 5]]}}"#,
+            many("0"),
+            many(r#""x": 0"#),
+            many(r#""y": {"z": 0}"#),
+        );
+        let document = Document::default();
+        for (pointer, expected) in [
+            ("/e/f", Some(2)),
+            (&format!("/a/{}", MOST_KEPT - 1), Some(0)),
+            (&format!("/a/{MOST_KEPT}"), None),
+            ("/b/c/d", Some(1)),
+            ("/b/c/e", None),
+            ("/g/1/1", Some(5)),
+            ("/g/2", None),
+            ("/y/z", Some(0)),
+        ] {
+            let mut values = Values::default();
+            let reader = JsonReader::new(pointer, FieldType::Uint64).unwrap();
+            reader.read(&document, json.as_bytes(), &Argument::default(), &mut values);
+            let expected: Vec<_> = expected.map(Value::Number).into_iter().collect();
+            assert_eq!(values.as_slice(), expected, "{pointer}");
+        }
+        assert!(document.tree().nodes.list.len() <= MOST_KEPT);
+    }
+}
