@@ -128,8 +128,11 @@ impl Kept {
             self.slots.push(Slot::default());
         }
         let slot = &mut self.slots[self.count];
-        slot.index = argument.index;
-        slot.key = argument.key.map(str::to_owned);
+        // Mostly it is the one that the event before was asked for.
+        if !slot.is_for(argument) {
+            slot.index = argument.index;
+            slot.key = argument.key.map(str::to_owned);
+        }
         slot.values.clear();
         &mut slot.values
     }
