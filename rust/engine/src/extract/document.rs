@@ -244,7 +244,7 @@ impl Tree {
         Some((object, walk))
     }
 
-    /// Whether the node `next` is a value of the container, after as many or fewer others. The document's are read for it.
+    /// Whether `next`, which is behind the values before it, is one of the container too. The document's is read for that.
     #[inline(always)]
     fn has(&mut self, json: &[u8], container: usize, next: usize) -> bool {
         next < self.nodes.list[container].behind as usize || container == ROOT && self.read_on(json)
