@@ -1,10 +1,10 @@
 //! The JSON of one event, read as far as somebody asked.
 //!
-//! Of the outermost object or array, members and elements are read one by one, as look-ups ask for them. Each is stepped
-//! over as a whole, since a value counts where everything up to its end is JSON, and all that is in it is noted on the
-//! way, in the order of the text. So nothing is scanned twice: one field costs no more than the text before it, and many
-//! fields cost one pass, as far as values are kept. What is found depends on the text alone, never on what was looked up
-//! before. The text itself is the caller's, the same at every call.
+//! Of the outermost object or array, members and elements are read one by one, as look-ups ask for them. Each is
+//! stepped over as a whole, since a value counts where everything up to its end is JSON, and all that is in it is noted
+//! on the way, in the order of the text. So nothing is scanned twice: one field costs no more than the text before it,
+//! and many fields cost one pass, as far as values are kept. What is found depends on the text alone, never on what was
+//! looked up before. The text itself is the caller's, the same at every call.
 
 use std::mem;
 use std::num::NonZeroUsize;
@@ -15,8 +15,8 @@ use super::pointer::Token;
 use super::scan::{self, Entry};
 use super::text;
 
-/// Values that are kept of one document. What lies behind them is read anew each time: an event with millions of elements
-/// must not take a multiple of its size.
+/// Values that are kept of one document. What lies behind them is read anew each time: an event with millions of
+/// elements must not take a multiple of its size.
 const MOST_KEPT: usize = 65_536;
 /// The memory for so many stays from event to event.
 const MOST_IDLE: usize = 4096;
@@ -111,7 +111,8 @@ impl Tree {
         self.rest = None;
     }
 
-    /// The whole document, in which nothing is found where it is no UTF-8; `None` where it is longer than places can say.
+    /// The whole document, in which nothing is found where it is no UTF-8; `None` where it is longer than places can
+    /// say.
     pub(super) fn root(&mut self, json: &[u8]) -> Option<Spot> {
         if self.nodes.list.is_empty() {
             u32::try_from(json.len()).ok()?;
@@ -244,7 +245,8 @@ impl Tree {
         Some((object, walk))
     }
 
-    /// Whether `next`, which is behind the values before it, is one of the container too. The document's is read for that.
+    /// Whether `next`, which is behind the values before it, is one of the container too. The document's is read for
+    /// that.
     #[inline(always)]
     fn has(&mut self, json: &[u8], container: usize, next: usize) -> bool {
         next < self.nodes.list[container].behind as usize || container == ROOT && self.read_on(json)

@@ -27,7 +27,8 @@ pub(super) enum Step {
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) index: Option<u64>,
-    /// The token and a closing quote, as far as eight bytes go, and which bits of it count: none if the token has a quote.
+    /// The token and a closing quote, as far as eight bytes go, and which bits of it count: none if the token has a
+    /// quote.
     head: u64,
     mask: u64,
 }

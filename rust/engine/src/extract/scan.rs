@@ -17,8 +17,8 @@ pub fn value(json: &[u8], pos: usize) -> Option<usize> {
     }
 }
 
-/// Hears of the values that are stepped over, in the order in which they begin. `key` is where the text of a member's key
-/// begins.
+/// Hears of the values that are stepped over, in the order in which they begin. `key` is where the text of a member's
+/// key begins.
 pub(super) trait Notes {
     fn scalar(&mut self, _key: usize, _start: usize, _end: usize) {}
     fn opened(&mut self, _key: usize, _start: usize) {}
@@ -48,8 +48,8 @@ pub(super) fn first(json: &[u8], start: usize) -> Option<NonZeroUsize> {
     (*json.get(first)? != close).then(|| NonZeroUsize::new(first))?
 }
 
-/// The member or element of an outermost container that begins at `pos`. It counts where the text goes on as it must: of
-/// a number at the end of a text that was cut, digits may be missing.
+/// The member or element of an outermost container that begins at `pos`. It counts where the text goes on as it must:
+/// of a number at the end of a text that was cut, digits may be missing.
 #[inline(always)]
 pub(super) fn entry(json: &[u8], object: bool, pos: usize, notes: &mut impl Notes) -> Option<Entry> {
     let (key, start) = if object {
