@@ -1,7 +1,7 @@
 """Where the time of this SDK goes, by row: `make profile`. Needs perf, and the right to use it.
 
-The time is the processor's, of all threads, and that of one event. A row of fields extracts them once from each event,
-and includes the making of the event.
+The time is the processor's, of all threads, and that of one event. A row of fields extracts them once from each event:
+it includes the making of the event, and the clock that the host reads around each extraction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import libraries
 from bench.measure import Failed, Host
-from bench.rows import QUICK, Case, Row, UnknownRow, select, table
+from bench.rows import QUICK, SPAN, Case, Row, UnknownRow, select, table
 
 _SECONDS = 3
 _START_MS = "500"
@@ -62,8 +62,8 @@ def profile(host: Host, case: Case) -> dict[str, float]:
 
 
 def _profiled(row: Row) -> Case | None:
-    """What shows the work of a row, where it is one that goes on and on."""
-    if row.ours.library != "ours" or row.ours.mode in ("busy", "beside", "live", "idle", "burst"):
+    """What shows the work of a row, where it is one that goes on and on, and not another one for longer."""
+    if row.metric is SPAN or row.limits:
         return None
     return replace(row.ours, limit=None, live=bool(row.ours.fields))
 
