@@ -8,8 +8,8 @@ from html import escape
 
 from bench.report import Verdict, ratio_text
 
-_LEFT, _RIGHT, _TOP, _BAR, _GAP = 410, 70, 56, 16, 8
-_WIDTH = 960
+_LEFT, _RIGHT, _TOP, _BAR, _GAP = 480, 70, 56, 16, 8
+_WIDTH = 1030
 _TEXT, _FAINT = "#768390", "#76839055"
 _COLOURS = {True: "#2da44e", False: "#d4731f", None: "#5b8dc9"}
 """Neither near white nor near black."""
