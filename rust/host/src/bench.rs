@@ -83,12 +83,14 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let events = Events::new(options.checksum, options.limit, time, purpose);
     // Like Falco with one source: all on one thread.
     let measured = events.measure(&mut source, &mut extractors)?;
+    let end_kib = process::resident_kib();
     let memory = Memory {
         start_kib,
         load_kib,
         open_kib,
-        end_kib: process::resident_kib(),
-        peak_kib: process::peak_kib(),
+        end_kib,
+        // The kernel's own counts lag by some pages: what was seen is the least that it was.
+        peak_kib: process::peak_kib().max(open_kib).max(end_kib),
     };
     let (mut fields, mut live) = (None, None);
     match (measured.purpose, columns) {
