@@ -553,3 +553,22 @@ def test_a_send_that_steps_in_from_many_threads_loses_nothing(in_thread):
     for number in range(producers):
         own = [data for data, _ in events if data.startswith(b"%d:" % number)]
         assert own == [b"%d:%d" % (number, count) for count in range(100)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda send: send(),
+        lambda send: send(b"a", 1, 2),
+        lambda send: send(b"a", unknown=1),
+        lambda send: send(timestamp=1),
+        lambda send: send(b"a", item=b"a"),
+    ],
+)
+def test_arguments_that_send_does_not_take_are_a_type_error(call):
+    sender, receiver = channel()
+    with pytest.raises(TypeError, match="send"):
+        call(sender.send)
+    sender.send(item=b"a", timestamp=7, timeout=0)
+    sender.close()
+    assert drained(PushInstance(receiver))[0] == [(b"a", 7)]

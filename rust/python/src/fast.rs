@@ -67,11 +67,17 @@ unsafe extern "C" fn entry<T: OneArgument>(
                 let argument = Borrowed::from_ptr(py, *arguments);
                 return T::call(&this.cast_unchecked(), &argument);
             }
-            let general = T::general().get(py).map_or(ptr::null_mut(), Py::as_ptr);
+            let Some(general) = T::general().get(py) else {
+                return Err(PySystemError::new_err("the method is not installed"));
+            };
             let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
             let mut all = vec![slf];
-            all.extend_from_slice(std::slice::from_raw_parts(arguments, (count + named) as usize));
-            let result = ffi::PyObject_Vectorcall(general, all.as_ptr(), all.len() - named as usize, names);
+            // Where there is none, the pointer may be NULL.
+            if count + named > 0 {
+                all.extend_from_slice(std::slice::from_raw_parts(arguments, (count + named) as usize));
+            }
+            let positional = all.len() - named as usize;
+            let result = ffi::PyObject_Vectorcall(general.as_ptr(), all.as_ptr(), positional, names);
             Bound::from_owned_ptr_or_err(py, result)
         }
     }));
