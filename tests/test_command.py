@@ -528,6 +528,9 @@ def test_a_crash_of_the_plugin_is_told_with_its_signal(tmp_path: Path, code: str
     told = [line for line in ran.stderr.splitlines() if line.startswith("falco-plugin: ")]
     assert told == [f"falco-plugin: the plugin crashed the host with {name} (signal {int(number)})"]
     assert "Traceback" not in ran.stderr
+    # The line of the plugin that was running; SIGKILL leaves nobody to say it.
+    stack = re.search(r'most recent call first.*/plugin.py", line \d+ in pull$', ran.stderr, re.DOTALL | re.MULTILINE)
+    assert bool(stack) == (number != signal.SIGKILL), ran.stderr
 
 
 # Fields

@@ -15,6 +15,7 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN, decode};
 use falco_plugin_engine::plugin::Plugin;
 
+use crate::debug;
 use crate::extraction::Asked;
 use crate::log::{Log, Severity};
 use crate::per_thread::PerThread;
@@ -66,6 +67,8 @@ pub unsafe fn init(
     let input = request.input.cast::<ss_plugin_init_input>();
     // SAFETY: the caller's promise.
     let log = unsafe { Log::new(input) };
+    let told = debug::is_wanted();
+    let call = told.then(|| debug::Call::begin(Some(&log), "init"));
     let errors = Texts::default();
     let plugin = guard(|| {
         // SAFETY: the request is valid, and the host's configuration NULL or a NUL-terminated string.
@@ -74,6 +77,9 @@ pub unsafe fn init(
     });
     let rc = if plugin.is_ok() { SUCCESS } else { FAILURE };
     let plugin = plugin.map_err(|error| errors.set(&error.to_string())).ok();
+    if let Some(call) = call {
+        call.end(debug::named(rc));
+    }
     let state = Box::new(PluginState {
         plugin,
         log,
@@ -83,13 +89,26 @@ pub unsafe fn init(
         generation: AtomicU64::default(),
     });
     StartReply {
-        table: &raw const TABLE,
+        table: if told {
+            &raw const debug::TABLE
+        } else {
+            &raw const TABLE
+        },
         state: Box::into_raw(state).cast(),
         rc,
     }
 }
 
 unsafe extern "C" fn destroy(state: *mut c_void) {
+    // SAFETY: passed on as it came.
+    unsafe { destroy_and(state, || ()) }
+}
+
+/// `plugin_destroy`, with something to do while the host's log is still there.
+///
+/// # Safety
+/// NULL, or a state of `init`, which is destroyed once and not used afterwards.
+pub(crate) unsafe fn destroy_and(state: *mut c_void, last: impl FnOnce()) {
     if state.is_null() {
         return;
     }
@@ -104,6 +123,7 @@ unsafe extern "C" fn destroy(state: *mut c_void) {
     if let Err(error) = destroyed {
         state.log.log(Severity::Error, &format!("destroy: {error}"));
     }
+    last();
     state.log.clear();
     let _ = guard(|| {
         drop(state);
@@ -111,7 +131,7 @@ unsafe extern "C" fn destroy(state: *mut c_void) {
     });
 }
 
-unsafe extern "C" fn get_last_error(state: *mut c_void) -> *const c_char {
+pub(crate) unsafe extern "C" fn get_last_error(state: *mut c_void) -> *const c_char {
     // SAFETY: NULL, or a state of `init` that was not destroyed.
     match unsafe { state.cast::<PluginState>().as_ref() } {
         Some(state) => state.errors.get(),
@@ -119,7 +139,7 @@ unsafe extern "C" fn get_last_error(state: *mut c_void) -> *const c_char {
     }
 }
 
-unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, rc: *mut i32) -> *mut c_void {
+pub(crate) unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, rc: *mut i32) -> *mut c_void {
     // SAFETY: `rc` is NULL or the host's to be written; it arrives uninitialised.
     unsafe { put(rc, FAILURE) };
     // SAFETY: NULL, or a state of `init` that was not destroyed.
@@ -150,7 +170,7 @@ unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, rc: *mut i3
     }
 }
 
-unsafe extern "C" fn close(state: *mut c_void, instance: *mut c_void) {
+pub(crate) unsafe extern "C" fn close(state: *mut c_void, instance: *mut c_void) {
     if instance.is_null() {
         return;
     }
@@ -170,7 +190,7 @@ unsafe extern "C" fn close(state: *mut c_void, instance: *mut c_void) {
     }
 }
 
-unsafe extern "C" fn next_batch(
+pub(crate) unsafe extern "C" fn next_batch(
     state: *mut c_void,
     instance: *mut c_void,
     nevts: *mut u32,
@@ -222,7 +242,11 @@ unsafe extern "C" fn next_batch(
     SUCCESS
 }
 
-unsafe extern "C" fn get_progress(_state: *mut c_void, instance: *mut c_void, progress_pct: *mut u32) -> *const c_char {
+pub(crate) unsafe extern "C" fn get_progress(
+    _state: *mut c_void,
+    instance: *mut c_void,
+    progress_pct: *mut u32,
+) -> *const c_char {
     // SAFETY: NULL or the host's to be written; it arrives uninitialised.
     unsafe { put(progress_pct, 0) };
     // SAFETY: NULL, or an instance of `open` that was not closed, used by one thread at a time.
@@ -236,7 +260,7 @@ unsafe extern "C" fn get_progress(_state: *mut c_void, instance: *mut c_void, pr
     instance.progress.as_ptr()
 }
 
-unsafe extern "C" fn list_open_params(state: *mut c_void, rc: *mut i32) -> *const c_char {
+pub(crate) unsafe extern "C" fn list_open_params(state: *mut c_void, rc: *mut i32) -> *const c_char {
     // SAFETY: NULL or the host's to be written; it arrives uninitialised.
     unsafe { put(rc, FAILURE) };
     // SAFETY: NULL, or a state of `init` that was not destroyed.
@@ -264,7 +288,7 @@ unsafe extern "C" fn list_open_params(state: *mut c_void, rc: *mut i32) -> *cons
     }
 }
 
-unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -> *const c_char {
+pub(crate) unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -> *const c_char {
     // SAFETY: NULL, or a state of `init` that was not destroyed, and the host's event input.
     let (state, input) = unsafe {
         (
@@ -293,7 +317,7 @@ unsafe extern "C" fn event_to_string(state: *mut c_void, event: *const c_void) -
     }
 }
 
-unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, input: *const c_void) -> i32 {
+pub(crate) unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, input: *const c_void) -> i32 {
     // SAFETY: NULL, or a state of `init` that was not destroyed, and the host's event and extraction inputs.
     let (state, event, input) = unsafe {
         (

@@ -4,6 +4,7 @@
 //! handles, guards against panics and turns errors into result codes and a last error. [`extraction`] holds what
 //! each thread of the host asked for last, where the host reads the values of fields.
 
+mod debug;
 mod extraction;
 pub mod functions;
 pub mod log;

@@ -83,6 +83,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // A crash in native code then says where Python's threads stood: see `threads` of the SDK.
+    // SAFETY: there is no other thread yet.
+    unsafe { std::env::set_var("FALCO_PLUGIN_FAULTHANDLER", "1") };
     let result = parse().and_then(|command| match command {
         Command::Print(text) => print(text.as_bytes()),
         Command::Info { library, format } => show(&library, format),

@@ -5,6 +5,7 @@
 //! call on, and clears it when the thread ends.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::env;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -292,6 +293,9 @@ fn initialise(python: &CStr) -> Result<(), String> {
         ffi::PyConfig_InitIsolatedConfig(&mut config);
         config.install_signal_handlers = 0;
         config.write_bytecode = 0;
+        // Asked for by our own host: handlers of fatal signals that print where each Python thread stands, and leave the
+        // signal to whoever had it before.
+        config.faulthandler = i32::from(env::var_os("FALCO_PLUGIN_FAULTHANDLER").is_some_and(|value| value == "1"));
         let started = (|| {
             for field in [&raw mut config.program_name, &raw mut config.executable] {
                 check(ffi::PyConfig_SetBytesString(&mut config, field, python.as_ptr()))?;
