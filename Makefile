@@ -9,7 +9,7 @@ SECONDS := 60
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte fuzz-json docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte fuzz-json pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -81,6 +81,9 @@ fuzz-json: ## compare json_field with a plain walk for SECONDS=60 (nightly Rust,
 	mkdir -p target/fuzz/corpus
 	CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run --sanitizer none json_field target/fuzz/corpus \
 		fuzz/corpus/json_field -- -dict=fuzz/json_field.dict -max_len=2048 -max_total_time=$(SECONDS)
+
+pages: setup ## write the pages of the documentation that are made out of the code
+	$(BIN)/python tests/messages.py
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -119,12 +119,18 @@ def test_debug_shows_the_traceback_of_the_author_s_code(tmp_path: Path, subcomma
 
 
 def test_build_of_a_missing_file_names_it(tmp_path: Path) -> None:
-    check_refused(command("build", "nothing.py", cwd=tmp_path), "nothing.py: no such file or folder")
+    check_refused(
+        command("build", "nothing.py", cwd=tmp_path),
+        "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library",
+    )
 
 
 def test_build_of_a_name_that_is_not_there_names_it(tmp_path: Path) -> None:
     write_sources(tmp_path, {"some.py": simple("some")})
-    check_refused(command("build", "some.py:Other", cwd=tmp_path), "some.py has no class or factory function 'Other'")
+    check_refused(
+        command("build", "some.py:Other", cwd=tmp_path),
+        "some.py has no class or factory function 'Other': name one that stands at its top level",
+    )
 
 
 def test_build_of_a_library_says_what_it_takes(tmp_path: Path) -> None:
@@ -241,7 +247,7 @@ def test_build_for_a_python_without_the_sdk_says_how_to_install_it(tmp_path: Pat
 def test_build_for_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple("other")})
     ran = command("build", "plugin.py", "--python", f"{MISSING}/python", cwd=tmp_path)
-    check_refused(ran, f"--python {MISSING}/python: no such program")
+    check_refused(ran, f"--python {MISSING}/python: no such program: give the path of an environment's Python")
 
 
 # Libraries that run refuses
@@ -290,7 +296,10 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_python_target_is_named(tmp_path: Path) -> None:
-    check_refused(command("run", "nothing.py", cwd=tmp_path), "nothing.py: no such file or folder")
+    check_refused(
+        command("run", "nothing.py", cwd=tmp_path),
+        "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library",
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"just text\n" * 10], ids=["empty", "header", "text"])
@@ -714,7 +723,7 @@ def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path)
     refused = command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
     check_refused(refused, "the plugin tally extracts it from other only", by="falco-plugin-host")
     refused = command("run", shop, "--with", shop.with_name("nothing.py"))
-    check_refused(refused, "nothing.py: no such file or folder")
+    check_refused(refused, "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library")
 
 
 TUNED = """

@@ -632,7 +632,7 @@ def test_text_that_is_not_what_it_should_mean_is_told(document, problems):
         ("null", "init_config must be a map, not null"),
         ("true", "init_config must be a map, not bool"),
         ("1.5", "init_config must be a map, not float"),
-        ('{"a":' * 100_000, "init_config is nested too deeply"),
+        ('{"a":' * 100_000, "init_config is nested too deeply: make it flatter"),
     ],
 )
 def test_text_that_is_no_map_is_refused(text, error):
@@ -642,7 +642,7 @@ def test_text_that_is_no_map_is_refused(text, error):
 def test_a_document_that_is_nested_deeply_is_refused():
     depth = 900
     text = '{"listen":{"port":1},"children":[' * depth + "]}" * depth
-    assert refusal(StructConfig, text) == "init_config is nested too deeply"
+    assert refusal(StructConfig, text) == "init_config is nested too deeply: make it flatter"
 
 
 # What the author checks

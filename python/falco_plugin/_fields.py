@@ -70,7 +70,7 @@ def of(plugin: object) -> list[Field]:
         try:
             _check_declaration(declaration)
             if declaration.name in fields:
-                raise PluginError("it is declared twice")
+                raise PluginError("it is declared twice: give one of them another name")
             if isinstance(value, JsonField):
                 reader = value.reader
                 field = Field(declaration, value.type, reader.index, reader.key, reader)

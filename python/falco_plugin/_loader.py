@@ -132,7 +132,9 @@ class ArchiveLoader:
         try:
             return self._modules.data(path)
         except KeyError:
-            raise FileNotFoundError(f"{path}: not packed into the plugin library") from None
+            raise FileNotFoundError(
+                f"{path}: not packed into the plugin library: put it into the plugin's folder, and build the folder"
+            ) from None
 
 
 class _Finder:

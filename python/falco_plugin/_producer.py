@@ -58,7 +58,9 @@ def _check(items: object) -> None:
         signature.bind(None)
     except TypeError:
         name = getattr(items, "__qualname__", type(items).__name__)
-        raise TypeError(f"{name}{signature} does not take the context as its one argument") from None
+        raise TypeError(
+            f"{name}{signature} does not take the context as its one argument: define it with (context)"
+        ) from None
 
 
 def _is_iterable(items: object) -> bool:

@@ -136,7 +136,7 @@ def load(target: str) -> Target:
     location, _, name = target.partition(":")
     path = Path(location)
     if not path.exists():
-        raise TargetError(f"{location}: no such file or folder")
+        raise TargetError(f"{location}: no such file or folder: give path.py[:Name], a folder, or a library")
     files = dict(_folder_files(path)) if path.is_dir() else {path.name: path}
     candidates = [path.name] if path.is_file() else [file for file in files if _is_top(file)]
     archive = _pack(files)
@@ -201,7 +201,7 @@ def _entry(modules: Modules, path: Path, candidates: list[str], name: str) -> st
             continue
         found.update(dict.fromkeys(f"{module_name}:{plugin}" for plugin in _plugins(module)))
     if name:
-        raise TargetError(f"{path} has no class or factory function {name!r}")
+        raise TargetError(f"{path} has no class or factory function {name!r}: name one that stands at its top level")
     if not found:
         raise TargetError(
             f"{path} has no plugin: define a subclass of falco_plugin.Plugin, or name a factory function as {path}:NAME"

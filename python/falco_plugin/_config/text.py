@@ -43,7 +43,7 @@ def parse(text: str, config: type) -> object:
     try:
         made: object = reader.read(described, _decode(text), "")
     except RecursionError:
-        raise PluginError("init_config is nested too deeply") from None
+        raise PluginError("init_config is nested too deeply: make it flatter") from None
     if reader.problems:
         raise PluginError(f"init_config does not fit: {'; '.join(reader.problems)}")
     return made

@@ -89,7 +89,7 @@ def _build_with(python: str, target: str, output: Path | None, debug: bool) -> N
     """The other Python builds: its library, its packages, its SDK."""
     found = shutil.which(python)
     if found is None:
-        _fail(f"--python {python}: no such program")
+        _fail(f"--python {python}: no such program: give the path of an environment's Python")
     options = ["--debug"] if debug else []
     if output is not None:
         options += ["-o", str(output)]

@@ -461,7 +461,7 @@ impl EventWriter {
         };
         if size > reserved {
             return Err(PyValueError::new_err(format!(
-                "cannot commit {size} bytes: only {reserved} were reserved"
+                "cannot commit {size} bytes: only {reserved} were reserved: reserve more"
             )));
         }
         self.with(py, |writing| writing.reserved = None)?;
@@ -554,7 +554,7 @@ impl BatchWriter {
             _ => {
                 return Err(plugin_error(
                     py,
-                    "the batch was handed to the host while its writer was open; the event was dropped",
+                    "the batch was handed to the host while its writer was open, and the event was dropped: leave the 'with' block first",
                 ));
             }
         };

@@ -82,8 +82,10 @@ impl JsonReader {
 
 fn check(argument: &str, takes: Takes, given: bool) -> PyResult<()> {
     match (takes, given) {
-        (Takes::No, true) => Err(PyTypeError::new_err(format!("it takes no {argument}"))),
-        (Takes::Required, false) => Err(PyTypeError::new_err(format!("it needs its {argument}"))),
+        (Takes::No, true) => Err(PyTypeError::new_err(format!("it takes no {argument}: leave it out"))),
+        (Takes::Required, false) => Err(PyTypeError::new_err(format!(
+            "it needs its {argument}: give it as {argument}=…"
+        ))),
         _ => Ok(()),
     }
 }
@@ -152,7 +154,8 @@ impl Method {
         };
         if u64::from(place.start) + u64::from(place.length) > payload_len as u64 {
             return Err(PyValueError::new_err(format!(
-                "Located at {} with length {} lies outside of the event, which has {payload_len} bytes",
+                "Located at {} with length {} lies outside of the event, which has {payload_len} bytes: count from the first byte \
+                 of event.data",
                 place.start, place.length
             )));
         }
@@ -312,8 +315,9 @@ fn push_value(kind: FieldType, value: &Bound<'_, PyAny>, place: Place, values: &
         FieldType::RelTime => match value.cast::<PyDelta>() {
             Ok(_) => {
                 let nanos = options::duration("the timedelta of a field", value)?.as_nanos();
-                let nanos = u64::try_from(nanos)
-                    .map_err(|_| PyValueError::new_err("the timedelta of a field is longer than 584 years"))?;
+                let nanos = u64::try_from(nanos).map_err(|_| {
+                    PyValueError::new_err("the timedelta of a field is longer than 584 years: return str")
+                })?;
                 values.push_number(nanos, place);
             }
             Err(_) => return Ok(false),

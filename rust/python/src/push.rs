@@ -103,7 +103,7 @@ impl PushInstance {
                     py,
                     &format!(
                         "{senders} sender(s) of the closed source are still open: a producer did not stop in time and \
-                         is left behind"
+                         is left behind: let it look at its context, and close its sender"
                     ),
                 );
             });

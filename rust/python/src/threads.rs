@@ -261,7 +261,7 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
                 thread::park();
             }
         })
-        .map_err(|error| format!("cannot start a thread for Python: {error}"))?;
+        .map_err(|error| format!("cannot start a thread for Python: {error}: raise the limit of threads"))?;
     started
         .recv()
         .unwrap_or_else(|_| Err("Python's start panicked".into()))?;
@@ -320,7 +320,10 @@ fn check(status: ffi::PyStatus) -> Result<(), String> {
         } else {
             CStr::from_ptr(status.err_msg)
         };
-        Err(format!("Python cannot be started: {}", message.to_string_lossy()))
+        Err(format!(
+            "Python cannot be started: {}: install the environment anew, build the library again, or set FALCO_PLUGIN_PYTHON",
+            message.to_string_lossy()
+        ))
     }
 }
 
