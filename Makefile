@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
 STAMPS := .make
 SECONDS := 60
+WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml tests/hosts/runner/Cargo.toml
+DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte fuzz-json pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte fuzz-json audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -40,7 +42,7 @@ target/kafka: examples/kafka/pom.xml
 	mvn -B -q -f $< dependency:copy-dependencies
 	@touch $@
 
-lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
+lint: setup $(DENY) ## rustfmt, clippy, ruff, mypy, pyright, stubtest, cargo-deny, pip-audit
 	cargo fmt --check
 	rustfmt --check rust/stub/stub.rs
 	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
@@ -52,6 +54,22 @@ lint: setup ## rustfmt, clippy, ruff, mypy, pyright, stubtest
 	PATH="$(abspath $(BIN)):$$PATH" pyright
 	PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes falco_plugin --ignoreexternal
 	$(BIN)/stubtest falco_plugin._core
+	for manifest in $(WORKSPACES); do \
+		$(DENY) --manifest-path $$manifest --locked --config $(abspath deny.toml) check licenses bans sources; done
+	.ci/audit
+
+audit: setup $(DENY) ## known vulnerabilities of all that is locked: cargo-deny (fetches the advisories) and pip-audit
+	for manifest in $(WORKSPACES); do \
+		$(DENY) --manifest-path $$manifest --locked --config $(abspath deny.toml) check advisories; done
+	.ci/audit
+
+target/tools/bin/cargo-deny:
+	cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+
+lock: setup ## bring the locked Python packages of development up to date
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--extra dev pyproject.toml -o requirements-dev.txt
 
 fmt: setup ## format all code
 	cargo fmt
@@ -94,17 +112,17 @@ clean: ## remove what the commands made
 # A venv of another Python is made anew.
 $(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)
 	CARGO_TARGET_DIR=target/python-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
-		$(BIN)/maturin develop --release --quiet --extras dev 2>$(STAMPS)/install.log \
+		$(BIN)/maturin develop --release --quiet 2>$(STAMPS)/install.log \
 		|| { cat $(STAMPS)/install.log; exit 1; }
 	@touch $@
 
 WANTED := $(shell $(PYTHON) -c 'import os, sys; print(sys.version, os.path.realpath(sys.executable))' 2>&1)
 $(shell mkdir -p $(STAMPS) build && { echo '$(WANTED)' | cmp -s - $(STAMPS)/wanted || echo '$(WANTED)' >$(STAMPS)/wanted; })
 
-$(STAMPS)/venv: $(STAMPS)/wanted
+$(STAMPS)/venv: $(STAMPS)/wanted requirements-dev.txt
 	@$(PYTHON) python/falco_plugin/_environment.py
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.16,<2'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
