@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,13 +27,17 @@
 #define GARBAGE_N 0xA5A5A5A5u
 #define GARBAGE_PTR ((void *)(uintptr_t)0xA5A5A5A5A5A5A5A5u)
 
+/* A longer text is told by its length. */
+#define LONGEST_TEXT 1048576
+
 static const char usage[] =
 	"usage: host cycle LIB N PARAMS | interleave LIB1 LIB2 PARAMS | race LIB1 LIB2 PARAMS |"
 	" triple LIB PARAMS | threadend LIB PARAMS | replace LIB NEWLIB PARAMS |"
 	" relative LIB PARAMS | initfail LIB CONFIG | log LIB CONFIG PARAMS | nulls LIB |"
 	" symbols LIB | idle LIB PARAMS SECONDS | parallel LIB PARAMS N | static LIB |"
 	" extract LIB CONFIG PARAMS FIELDS | replay LIB CONFIG FIELDS PAYLOADS |"
-	" together LIB CONFIG FIELDS PAYLOADS | twins LIB CONFIG FIELDS PAYLOADS ROUNDS STATES"
+	" together LIB CONFIG FIELDS PAYLOADS | twins LIB CONFIG FIELDS PAYLOADS ROUNDS STATES |"
+	" script LIB FIELDS CALLS"
 	" (environment: HOST_CONFIG, HOST_TIMEOUTS, HOST_LOG, HOST_PAUSE_US)";
 
 /* ---- Failure of the program ---- */
@@ -135,6 +140,10 @@ static void put_string(struct text *t, const char *value)
 
 	if (!s) {
 		put(t, "null");
+		return;
+	}
+	if (strlen(value) > LONGEST_TEXT) {
+		put(t, "{\"length\":%zu}", strlen(value));
 		return;
 	}
 	put_bytes(t, "\"", 1);
@@ -1718,6 +1727,119 @@ static void do_twins(char **a)
 	free(asked.requests);
 }
 
+/* ---- script ---- */
+
+/* The host forks: the child makes the rest of the calls first. Returns which of the two this is. */
+static const char *fork_here(void)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (child < 0)
+		die("cannot fork");
+	if (child == 0)
+		return "child";
+	if (waitpid(child, &status, 0) != child || status != 0)
+		fail("the child ended with status %d", status);
+	return "parent";
+}
+
+static void tell_call(const char *process, const char *call, const struct run *run)
+{
+	struct text line = {0};
+
+	put(&line, "{\"process\":\"%s\",\"call\":", process);
+	put_string(&line, call);
+	put(&line, ",\"end\":");
+	put_string(&line, run->end);
+	put(&line, ",\"error\":");
+	put_string(&line, run->error[0] ? run->error : NULL);
+	put(&line, "}");
+	emit(&line);
+}
+
+/* One call, as far as a host would make it: nothing but destroy after a failed init, no batch where nothing is open. */
+static bool make_call(struct run *run, const char *call, char *argument)
+{
+	bool ready = run->state && !run->stage, opened = run->instance;
+
+	if (strcmp(call, "init") == 0) {
+		run->config = argument;
+		run_init(run);
+		return true;
+	}
+	run->end = NULL;
+	run->error[0] = '\0';
+	run->empty = 0;
+	if (strcmp(call, "destroy") == 0) {
+		run_destroy(run);
+		run->stage = NULL;
+	} else if (!ready) {
+		return false;
+	} else if (strcmp(call, "suggest") == 0) {
+		int rc = GARBAGE_RC;
+		const char *text = run->lib->api.list_open_params(run->state, &rc);
+		struct text line = {0};
+
+		if (rc != RC_SUCCESS)
+			run_plugin_failed(run, "list_open_params");
+		put(&line, "{\"suggested\":");
+		put_string(&line, text);
+		put(&line, "}");
+		emit(&line);
+	} else if (strcmp(call, "open") == 0) {
+		run->params = argument;
+		run_open(run);
+	} else if (!opened) {
+		return false;
+	} else if (strcmp(call, "take") == 0) {
+		run_drain(run);
+	} else if (strcmp(call, "progress") == 0) {
+		uint32_t hundredths = GARBAGE_N;
+		const char *text = run->lib->api.get_progress(run->state, run->instance, &hundredths);
+		struct text line = {0};
+
+		put(&line, "{\"progress\":%" PRIu32 ",\"text\":", hundredths);
+		put_string(&line, text);
+		put(&line, "}");
+		emit(&line);
+	} else if (strcmp(call, "close") == 0) {
+		run_close(run);
+	} else {
+		die("there is no such call");
+	}
+	/* Only a failed init stands in the way of later calls. */
+	run->stage = NULL;
+	return true;
+}
+
+static void do_script(char **a)
+{
+	struct asked asked = read_asked(a[1]);
+	const char *process = "host";
+	char *rest = NULL;
+	struct lib lib;
+	struct run run;
+
+	must_open(&lib, a[0]);
+	atomic_store(&show_logs, true);
+	run_start(&run, &lib, "");
+	run.print = true;
+	run.asked = asked.count ? &asked : NULL;
+	for (char *call = strtok_r(a[2], "\n", &rest); call; call = strtok_r(NULL, "\n", &rest)) {
+		char *argument = strchr(call, ' ');
+
+		if (argument)
+			*argument++ = '\0';
+		if (strcmp(call, "fork") == 0)
+			process = fork_here();
+		else if (make_call(&run, call, argument ? argument : ""))
+			tell_call(process, call, &run);
+	}
+	lib_close(&lib);
+	free(asked.requests);
+}
+
 /* ---- The command line ---- */
 
 static const struct {
@@ -1734,6 +1856,7 @@ static const struct {
 	{ "parallel", 3, do_parallel },   { "static", 1, do_static },
 	{ "extract", 4, do_extract },   { "replay", 4, do_replay },
 	{ "together", 4, do_together }, { "twins", 6, do_twins },
+	{ "script", 3, do_script },
 };
 
 int main(int argc, char **argv)
