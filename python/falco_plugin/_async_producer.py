@@ -25,6 +25,8 @@ async def _send(items: AsyncIterable[Any], sender: _core.Sender, context: _core.
             async with _aclosing(iterator) if iterator is not items else nullcontext():
                 await _send_each(waiting, iterator)
     finally:
+        # It shares the event loop's descriptors with its parent.
+        _core.end_child()
         waiting.close()
 
 

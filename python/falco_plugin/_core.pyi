@@ -26,6 +26,8 @@ __all__ = [
     "Receiver",
     "Sender",
     "channel",
+    "end_child",
+    "end_child_at_exit",
     "fail",
     "host",
     "position",
@@ -726,6 +728,12 @@ def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
 
 def position(sender: Sender) -> int:
     """How many items were sent through the channel so far. Not public."""
+def end_child() -> None:
+    """Ends a child process that the author's code made by ``fork``, where that code returns. Not public."""
+
+def end_child_at_exit() -> None:
+    """To be called in a child that Python has made: it must not end as the host does. Not public."""
+
 
 def fail(sender: Sender, error: BaseException) -> None:
     """Closes a sender with the source's error; one that comes before the first event is told as one of ``open``. Not

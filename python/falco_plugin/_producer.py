@@ -126,6 +126,7 @@ class _Producer:
             except EOF:
                 return
             except BaseException as error:
+                _core.end_child()
                 can_retry = isinstance(error, Exception) or _is_cancellation(error)
                 if not can_retry or wait is None or self._retry is None or self._closed or isinstance(error, Timeout):
                     raise

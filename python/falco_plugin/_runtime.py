@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from types import FunctionType, MethodType
@@ -36,6 +37,7 @@ class Runtime:
         if ours:
             sys.setswitchinterval(SWITCH_INTERVAL)
             _log.take_over()
+            _watch_forks()
         self._log = log
         self._plugin: Any = None
         self._modules = Modules(archive, library)
@@ -131,6 +133,16 @@ _INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of y
 
 def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]:
     """The plugin object behind an entry point ``module:name``, checked, and what it can do."""
+@functools.cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=_core.end_child_at_exit)
+
+
+def _unicode(text: str) -> str:
+    """Without lone surrogates, such as a file name has that is not UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
     module, _, name = entry.partition(":")
     factory = getattr(modules.load(module), name)
     plugin = factory()

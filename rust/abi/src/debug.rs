@@ -11,7 +11,6 @@ use falco_plugin_api::{
     ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_rc_SS_PLUGIN_EOF as EOF,
     ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
 };
-use rustix::thread::gettid;
 
 use crate::functions;
 use crate::log::{Log, Severity};
@@ -62,7 +61,8 @@ impl<'a> Call<'a> {
     fn tell(&self, what: impl Display) {
         let Some(log) = self.log else { return };
         // The thread as a debugger, strace and perf name it.
-        let thread = gettid().as_raw_nonzero();
+        // SAFETY: cannot fail.
+        let thread = unsafe { libc::gettid() };
         // A severity that hosts show unless told otherwise: who asked for these lines has no second switch to find.
         log.log(Severity::Info, &format!("{} (thread {thread}): {what}", self.name));
     }

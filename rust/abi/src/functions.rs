@@ -17,6 +17,7 @@ use falco_plugin_engine::plugin::Plugin;
 
 use crate::debug;
 use crate::extraction::Asked;
+use crate::fork;
 use crate::log::{Log, Severity};
 use crate::per_thread::PerThread;
 use crate::request::Request;
@@ -70,6 +71,7 @@ pub unsafe fn init(
     let told = debug::is_wanted();
     let call = told.then(|| debug::Call::begin(Some(&log), "init"));
     let errors = Texts::default();
+    fork::watch();
     let plugin = guard(|| {
         // SAFETY: the request is valid, and the host's configuration NULL or a NUL-terminated string.
         let (request, config) = unsafe { (Request::read(request), from_host((*input).config)) };
@@ -109,7 +111,7 @@ unsafe extern "C" fn destroy(state: *mut c_void) {
 /// # Safety
 /// NULL, or a state of `init`, which is destroyed once and not used afterwards.
 pub(crate) unsafe fn destroy_and(state: *mut c_void, last: impl FnOnce()) {
-    if state.is_null() {
+    if state.is_null() || fork::is_child() {
         return;
     }
     // SAFETY: a state of `init`, which the host destroys once and does not use afterwards.
@@ -134,6 +136,7 @@ pub(crate) unsafe fn destroy_and(state: *mut c_void, last: impl FnOnce()) {
 pub(crate) unsafe extern "C" fn get_last_error(state: *mut c_void) -> *const c_char {
     // SAFETY: NULL, or a state of `init` that was not destroyed.
     match unsafe { state.cast::<PluginState>().as_ref() } {
+        Some(_) if fork::is_child() => fork::IN_CHILD.as_ptr(),
         Some(state) => state.errors.get(),
         None => c"the plugin state is NULL".as_ptr(),
     }
@@ -164,14 +167,14 @@ pub(crate) unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, 
             .cast()
         }
         Err(error) => {
-            state.errors.set(&error.to_string());
+            state.set_error(&error);
             ptr::null_mut()
         }
     }
 }
 
 pub(crate) unsafe extern "C" fn close(state: *mut c_void, instance: *mut c_void) {
-    if instance.is_null() {
+    if instance.is_null() || fork::is_child() {
         return;
     }
     // SAFETY: an instance of `open`, which the host closes once and does not use afterwards.
@@ -211,7 +214,7 @@ pub(crate) unsafe extern "C" fn next_batch(
     };
     let Some(state) = state else { return FAILURE };
     let Some(instance) = instance else {
-        state.errors.set("next_batch was called without an open instance");
+        state.set_error(&Error::text("next_batch was called without an open instance"));
         return FAILURE;
     };
     match guard(|| instance.instance.next_batch()) {
@@ -219,7 +222,7 @@ pub(crate) unsafe extern "C" fn next_batch(
         Err(Error::Timeout) => return TIMEOUT,
         Err(Error::Eof) => return EOF,
         Err(error) => {
-            state.errors.set(&error.to_string());
+            state.set_error(&error);
             return FAILURE;
         }
     }
@@ -282,7 +285,7 @@ pub(crate) unsafe extern "C" fn list_open_params(state: *mut c_void, rc: *mut i3
             state.texts.set(&serde_json::Value::Array(params).to_string())
         }
         Err(error) => {
-            state.errors.set(&error.to_string());
+            state.set_error(&error);
             ptr::null()
         }
     }
@@ -311,7 +314,7 @@ pub(crate) unsafe extern "C" fn event_to_string(state: *mut c_void, event: *cons
     match text {
         Ok(text) => state.texts.set(&text),
         Err(error) => {
-            state.errors.set(&error.to_string());
+            state.set_error(&error);
             ptr::null()
         }
     }
@@ -346,7 +349,7 @@ pub(crate) unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const
     match extracted {
         Ok(()) => SUCCESS,
         Err(error) => {
-            state.errors.set(&error.to_string());
+            state.set_error(&error);
             FAILURE
         }
     }
@@ -399,9 +402,14 @@ fn plugin(state: &PluginState) -> Result<&dyn Plugin, Error> {
         .ok_or_else(|| Error::text("the plugin was not initialised"))
 }
 
-/// Runs code that must not unwind into the host.
+/// Runs code that must not unwind into the host, nor go on in a child that was forked before or meanwhile.
 fn guard<T>(code: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|panic| {
+    if fork::is_child() {
+        return Err(Error::text(fork::IN_CHILD.to_string_lossy()));
+    }
+    let result = catch_unwind(AssertUnwindSafe(code));
+    fork::end_child();
+    result.unwrap_or_else(|panic| {
         Err(Error::text(format!(
             "panic in the plugin SDK, please report it: {}",
             panic_text(&*panic)

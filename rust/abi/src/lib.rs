@@ -2,10 +2,12 @@
 //!
 //! [`table`] is what the library in front (`rust/stub`) calls. [`functions`] implements it: each function checks its
 //! handles, guards against panics and turns errors into result codes and a last error. [`extraction`] holds what
-//! each thread of the host asked for last, where the host reads the values of fields.
+//! each thread of the host asked for last, where the host reads the values of fields. [`fork`] keeps children of the
+//! host's process away from all of it.
 
 mod debug;
 mod extraction;
+pub mod fork;
 pub mod functions;
 pub mod log;
 mod per_thread;

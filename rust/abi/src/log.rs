@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_api::{ss_plugin_init_input, ss_plugin_log_fn_t, ss_plugin_owner_t};
 
+use crate::fork;
 use crate::texts::to_c_string;
 
 /// `ss_plugin_log_severity`.
@@ -69,6 +70,10 @@ impl Log {
 
     /// Logs one text. From within the host's own log function it goes to stderr: a host in Python may log there.
     pub fn log(&self, severity: Severity, text: &str) {
+        if fork::is_child() {
+            // The host's log is the parent's.
+            return fork::write_line(text);
+        }
         thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
         if INSIDE.try_with(|inside| inside.replace(true)).unwrap_or(false) {
             return to_stderr(text);

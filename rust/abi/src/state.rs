@@ -4,10 +4,12 @@ use std::ffi::CString;
 use std::sync::atomic::AtomicU64;
 
 use falco_plugin_api::ss_plugin_event;
+use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::{Instance, Plugin};
 
 use crate::extraction::Extraction;
 use crate::log::Log;
+use crate::fork;
 use crate::per_thread::PerThread;
 use crate::texts::Texts;
 
@@ -25,6 +27,15 @@ pub(crate) struct PluginState {
 }
 
 /// `ss_instance_t`. Used by one of the host's threads at a time.
+impl PluginState {
+    /// Keeps what the host is told by `get_last_error`. In a child its lock may never be released again.
+    pub(crate) fn set_error(&self, error: &Error) {
+        if !fork::is_child() {
+            self.errors.set(&error.to_string());
+        }
+    }
+}
+
 pub(crate) struct InstanceState {
     pub(crate) instance: Box<dyn Instance>,
     /// Where each event of the current batch begins.

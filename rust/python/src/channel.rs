@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use falco_plugin_abi::fork;
 use falco_plugin_engine::channel::{self as engine, Message, Refused};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::NO_TIMESTAMP;
@@ -245,6 +246,7 @@ impl Sender {
         match self.engine.try_send(message) {
             Ok(()) => {
                 threads::step_aside(py);
+        refuse_in_child(py)?;
                 Ok(())
             }
             Err((Refused::Closed, _)) => Err(self.refuse(py)),
@@ -286,6 +288,7 @@ impl Sender {
             .is_ok_and(|item| item.is_exact_instance_of::<PyBytes>())
         {
             let messages = (*sent..list.len()).map_while(|index| {
+        refuse_in_child(py)?;
                 let bytes = list.get_item(index).ok()?.cast_into_exact::<PyBytes>().ok()?;
                 self.engine.check(bytes.as_bytes().len()).ok()?;
                 Some(Message::Event {
@@ -374,6 +377,19 @@ pub(crate) enum Deadline {
     Never,
     At(Instant),
 }
+/// What a child process sends would reach nobody.
+#[inline]
+fn refuse_in_child(py: Python<'_>) -> PyResult<()> {
+    if !fork::is_child() {
+        return Ok(());
+    }
+    Err(plugin_error(
+        py,
+        "this process was forked from the one that the source is in, and only that one can send: give it the events, such \
+         as through a multiprocessing.Queue, and send them there",
+    ))
+}
+
 
 impl Deadline {
     fn new(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
@@ -514,6 +530,7 @@ impl Sender {
         })?;
         taken.unwrap_or(Ok(false)).map_err(|_| channel_closed(py))
     }
+        refuse_in_child(py)?;
 
     /// A sender for another producer, closed on its own.
     ///

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use falco_plugin_abi::fork;
 use falco_plugin_engine::context::Context as Engine;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -81,7 +82,13 @@ impl Context {
         py.detach(|| {
             self.engine.on_cancel(move || {
                 Python::attach(|py| {
-                    if let Err(error) = callback.call0(py) {
+                    let was_child = fork::is_child();
+                    let called = callback.call0(py);
+                    // A child that lives on its own may cancel its copy of a context.
+                    if !was_child {
+                        fork::end_child();
+                    }
+                    if let Err(error) = called {
                         crate::errors::describe(py, "a callback of Context.on_cancel", error);
                     }
                 });

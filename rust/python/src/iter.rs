@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+use falco_plugin_abi::fork;
 use falco_plugin_engine::channel::{self as engine, Refused};
 use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::context::Context as EngineContext;
@@ -123,10 +124,18 @@ impl Drop for IterInstance {
 ///     ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
 #[pyfunction]
 pub(crate) fn send_each<'py>(sender: &Bound<'py, Sender>, items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = sender.py();
-    let sender = sender.get();
+    // The callable that made the items may have forked, too.
+    fork::end_child();
+    let stop = send_until_stopped(sender.get(), items);
+    fork::end_child();
+    stop
+}
+
+fn send_until_stopped<'py>(sender: &Sender, items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = items.py();
     // Not asked for its iterator: that may begin anew.
     for item in items.cast::<PyIterator>()? {
+        fork::end_child();
         let item = item?;
         if item.is_none() {
             return Ok(PyBool::new(py, true).to_owned().into_any());
@@ -187,6 +196,7 @@ impl AsyncSender {
         mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
     ) -> PyResult<bool> {
         let engine = self.sender.get().engine();
+        fork::end_child();
         let mut done = attempt(engine);
         if done == Ok(false) {
             engine.register(&self.waker);

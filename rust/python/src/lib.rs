@@ -8,6 +8,7 @@ mod errors;
 mod event;
 mod fast;
 mod fields;
+mod fork;
 mod instance;
 mod iter;
 mod json;
@@ -42,6 +43,8 @@ mod _core {
     use crate::event::Event;
     #[pymodule_export]
     use crate::fields::JsonReader;
+    #[pymodule_export]
+    use crate::fork::{end_child, end_child_at_exit};
     #[pymodule_export]
     use crate::iter::{AsyncSender, IterInstance, fail, position, send_each};
     #[pymodule_export]

@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
+use falco_plugin_abi::fork;
 use falco_plugin_engine::batch as engine_batch;
 use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::context::Context as EngineContext;
@@ -73,6 +74,7 @@ impl engine::PullFunction for Function<'_, '_> {
         }
         let result = self.function.call1((self.context, self.writer));
         let writer = lent.take_back().expect("only this function takes back what it lent");
+        fork::end_child();
         let result = match result {
             Ok(value) if value.is_none() => Ok(()),
             Ok(value) => check_result(&value).map_err(|error| from_python(py, error)),

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use falco_plugin_abi::fork;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -149,7 +150,10 @@ pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
     let waiting = Waiting::new();
     Python::attach(|py| {
         drop(waiting);
-        code(py)
+        let result = code(py);
+        // A child has the GIL, and does not let go of it first.
+        fork::end_child();
+        result
     })
 }
 
@@ -235,6 +239,10 @@ impl Drop for KeptState {
     }
 }
 
+        if fork::is_child() {
+            // Nobody may ever let go of the GIL here.
+            return;
+        }
 /// Makes sure that there is an interpreter: the process's own, or one that is started for the environment of `python`.
 /// Returns whether it was started now.
 pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {

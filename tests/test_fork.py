@@ -1,0 +1,163 @@
+"""Children of the host's process: what the plugin forks, and what the host does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hosts_support import build_plugin, data_of, environment, logged, run_c_host, simple
+
+Build = Callable[..., Path]
+ENDED = "falco-plugin: a process that the plugin forked came back into the code of its host"
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    """Builds a plugin from a source text."""
+    return lambda source, name="plugin": build_plugin(tmp_path, source, name)
+
+
+def script(library: Path, *calls: str) -> list[dict]:
+    """What the host in C says of calls; it has to succeed."""
+    ran = run_c_host("script", library, "", "\n".join(calls), env=environment(HOST_TIMEOUTS="300"))
+    assert ran.status == 0, f"{ran.stdout}\n{ran.stderr}"
+    return ran.lines
+
+
+def test_a_child_of_the_host_is_told_that_it_cannot_use_the_plugin_while_its_parent_can(build: Build) -> None:
+    # Something has the GIL at nearly every moment, so a child that waited for it would wait for ever.
+    library = build(
+        simple(
+            "busy",
+            """
+        def init(self):
+            import threading
+
+            def compute():
+                while True:
+                    pass
+
+            threading.Thread(target=compute, daemon=True).start()
+
+        def list_open_params(self):
+            return []
+    """,
+        )
+    )
+    calls = ["take", "suggest", "progress", "close", "open", "take", "close", "destroy", "init", "destroy"]
+    lines = [line for line in script(library, "init", "open", "fork", *calls) if "call" in line]
+    child = [(line["call"], line["end"], line["error"]) for line in lines if line["process"] == "child"]
+    failed = ("take", "suggest", "open", "init")
+    # Without an open source there is nothing to take or to close.
+    assert [(call, end) for call, end, _ in child] == [
+        (call, "failure" if call in failed else None) for call in [*calls[:5], *calls[7:]]
+    ]
+    for call, _, error in child:
+        assert (error or "").startswith("this process was forked from the one in which") == (call in failed)
+    parent = [(line["call"], line["end"]) for line in lines if line["process"] == "parent"]
+    assert parent == [(call, "eof" if call == "take" else None) for call in calls]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "subprocess.run(['true'], check=True)",
+        "subprocess.run(['true'], check=True, preexec_fn=lambda: None)",
+        "subprocess.run(['true'], check=True, start_new_session=True, close_fds=False)",
+    ],
+)
+def test_a_program_that_the_plugin_starts_is_let_alone(build: Build, work: str) -> None:
+    library = build(simple("starts", f"def init(self):\n    import subprocess\n    {work}\n"))
+    ran = logged(library)
+    assert (data_of(ran), ran.status, ran.stderr) == ([b"one", b"two"], 0, "")
+
+
+WORKERS = """
+    import multiprocessing
+
+    from falco_plugin import Context, Plugin, source
+
+
+    def work(queue, sender):
+        context = Context()
+        context.on_cancel(lambda: queue.put("cancelled"))
+        context.cancel()
+        for send in (lambda: sender.send(b"lost"), lambda: sender.send_many([b"lost"]), sender.flush):
+            try:
+                send()
+            except Exception as error:
+                queue.put(f"{type(error).__name__}: {error}")
+
+
+    class Workers(Plugin):
+        name = "workers"
+
+        def open(self, params):
+            sender, receiver = source.channel()
+            fork = multiprocessing.get_context("fork")
+            queue = fork.Queue()
+            worker = fork.Process(target=work, args=(queue, sender))
+            worker.start()
+            for _ in range(4):
+                sender.send(queue.get().encode())
+            worker.join()
+            sender.send(b"exit %d" % worker.exitcode)
+            sender.close()
+            return source.PushInstance(receiver)
+"""
+
+
+def test_a_worker_of_multiprocessing_works_and_is_told_that_it_cannot_send(build: Build) -> None:
+    ran = logged(build(WORKERS))
+    cancelled, *refused, exited = data_of(ran)
+    assert (cancelled, exited, ran.stderr) == (b"cancelled", b"exit 0", "")
+    for text in refused:
+        assert text.startswith(b"PluginError: this process was forked from the one that the source is in")
+
+
+def test_a_child_whose_thread_ends_does_not_end_as_the_host_does(build: Build) -> None:
+    library = build(
+        simple(
+            "threads",
+            """
+        def init(self):
+            import os, threading
+
+            children = []
+
+            def fork():
+                children.append(os.fork())
+
+            thread = threading.Thread(target=fork)
+            thread.start()
+            thread.join()
+            self.log.info("exit %d", os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+    """,
+        )
+    )
+    ran = logged(library)
+    assert ran.stderr.startswith(ENDED)
+    assert "exit 1" in [log["text"] for log in ran.values("log")]
+    assert data_of(ran) == [b"one", b"two"]
+
+
+def test_what_a_child_logs_goes_to_stderr_since_the_log_is_its_parents(build: Build) -> None:
+    library = build(
+        simple(
+            "logs",
+            """
+        def init(self):
+            import os
+
+            child = os.fork()
+            self.log.info("of the %s", "parent" if child else "child")
+            if not child:
+                os._exit(0)
+            os.waitpid(child, 0)
+    """,
+        )
+    )
+    ran = logged(library)
+    assert [log["text"] for log in ran.values("log") if "of the" in log["text"]] == ["of the parent"]
+    assert ran.stderr == "of the child\n"
