@@ -161,6 +161,7 @@ pub(crate) unsafe extern "C" fn open(state: *mut c_void, params: *const c_char, 
             unsafe { put(rc, SUCCESS) };
             Box::into_raw(Box::new(InstanceState {
                 instance,
+                panicked: false,
                 pointers: Vec::new(),
                 progress: c"".into(),
             }))
@@ -217,7 +218,17 @@ pub(crate) unsafe extern "C" fn next_batch(
         state.set_error(&Error::text("next_batch was called without an open instance"));
         return FAILURE;
     };
-    match guard(|| instance.instance.next_batch()) {
+    if instance.panicked {
+        return EOF;
+    }
+    let mut returned = false;
+    let next = guard(|| {
+        let next = instance.instance.next_batch();
+        returned = true;
+        next
+    });
+    instance.panicked = !returned;
+    match next {
         Ok(()) => {}
         Err(Error::Timeout) => return TIMEOUT,
         Err(Error::Eof) => return EOF,

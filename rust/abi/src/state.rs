@@ -38,6 +38,8 @@ impl PluginState {
 
 pub(crate) struct InstanceState {
     pub(crate) instance: Box<dyn Instance>,
+    /// Whether `next_batch` has panicked, which was the source's error: nobody knows what it left behind.
+    pub(crate) panicked: bool,
     /// Where each event of the current batch begins.
     pub(crate) pointers: Vec<*mut ss_plugin_event>,
     pub(crate) progress: CString,
