@@ -556,11 +556,11 @@ def test_the_hosts_batch_cannot_be_touched_after_its_call(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "told"),
-    [("source.EventBatch(1, 10)", "is already running"), ("instance.events", "it belongs to the host")],
+    "batch",
+    ["source.EventBatch(1, 10)", "instance.events"],
     ids=["another", "the-hosts"],
 )
-def test_a_pull_function_that_calls_its_own_instance_is_refused(build: Build, batch: str, told: str) -> None:
+def test_a_pull_function_that_calls_its_own_instance_is_refused(build: Build, batch: str) -> None:
     body = f"""
 def pull(context, writer):
     instance.next_batch({batch})
@@ -569,7 +569,7 @@ instance = source.PullInstance(pull)
 return instance"""
     ran = opened(build, body)
     assert ending(ran)["stage"] == "next_batch"
-    assert told in ending(ran)["error"]
+    assert "only the host calls its next_batch" in ending(ran)["error"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 //! Python objects as the engine's `Instance`: what the host drives.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 
 use crate::batch::EventBatch;
 use crate::context::Context;
-use crate::errors::{describe, for_host, from_python, to_python};
+use crate::errors::{describe, for_host, from_python, plugin_error, to_python};
 use crate::iter::IterInstance;
 use crate::lines::LinesInstance;
 use crate::pull::PullInstance;
@@ -75,6 +75,40 @@ impl Callbacks {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// What a progress callback returned.
+fn progress_from(value: &Bound<'_, PyAny>) -> PyResult<(f64, String)> {
+    let Ok((fraction, text)) = value.extract::<(f64, Bound<'_, PyString>)>() else {
+        return Err(PyTypeError::new_err(format!(
+            "progress must return (fraction from 0 to 1, text), not {}",
+            value.get_type().name()?
+        )));
+    };
+    let text = text.call_method1("encode", ("utf-8", "replace"))?;
+    Ok((fraction, String::from_utf8(text.extract()?)?))
+}
+
+/// Whether the host drives an instance: what another caller takes from it never reaches the host.
+#[derive(Default)]
+pub(crate) struct Driven(AtomicBool);
+
+impl Driven {
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses a call that is not the host's.
+    pub(crate) fn check(&self, py: Python<'_>) -> PyResult<()> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(plugin_error(
+                py,
+                "open has returned this instance, so only the host calls its next_batch, and would miss what another \
+                 call takes: to see its events first, let open return an instance of your own that calls it",
+            ));
+        }
+        Ok(())
+    }
+}
+
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -133,10 +167,13 @@ impl PythonInstance {
             .and_then(|own| own.cast_into::<Context>().ok());
         let (events, source) = if let Ok(pull) = object.cast_exact::<PullInstance>() {
             (pull.get().events_object(py), Source::Pull(pull.clone().unbind()))
+            pull.get().driven.set();
         } else if let Some(push) = push_instance(object) {
             (push.get().events_object(py), Source::Push(push.clone().unbind()))
+            push.get().driven.set();
         } else if let Ok(lines) = object.cast_exact::<LinesInstance>() {
             (lines.get().events_object(py), Source::Lines(lines.clone().unbind()))
+            lines.get().driven.set();
         } else {
             let events = object.getattr("events")?.cast_into::<EventBatch>()?.unbind();
             let source = Source::Own {

@@ -19,7 +19,7 @@ use crate::batch::{self, EventBatch};
 use crate::buffers::duplicate;
 use crate::context::Context;
 use crate::errors::{os_error, to_python};
-use crate::instance::{Callbacks, optional_callable};
+use crate::instance::{Callbacks, Driven, optional_callable};
 use crate::pull::{already_running, fill_batch, try_lock};
 use crate::{log, options};
 
@@ -67,6 +67,7 @@ pub(crate) struct LinesInstance {
     pub(crate) context: Py<Context>,
     events: Mutex<Py<EventBatch>>,
     pub(crate) callbacks: Callbacks,
+    pub(crate) driven: Driven,
     closed: AtomicBool,
 }
 
@@ -145,6 +146,7 @@ impl LinesInstance {
             context,
             events: Mutex::new(events),
             callbacks,
+            driven: Driven::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -202,6 +204,7 @@ impl LinesInstance {
     ///         next.
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
+        self.driven.check(batch.py())?;
         let py = batch.py();
         fill_batch(batch, |memory| {
             py.detach(|| {

@@ -18,7 +18,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
 use crate::batch::{self, EventBatch, EventWriter};
 use crate::context::Context;
 use crate::errors::{from_python, to_python};
-use crate::instance::{Callbacks, optional_callable};
+use crate::instance::{Callbacks, Driven, optional_callable};
 use crate::options;
 
 /// An event source that a function fills, event by event (``source.NewPullInstance`` of the Go SDK).
@@ -43,6 +43,7 @@ pub(crate) struct PullInstance {
     pub(crate) context: Py<Context>,
     events: Mutex<Py<EventBatch>>,
     pub(crate) callbacks: Callbacks,
+    pub(crate) driven: Driven,
     closed: AtomicBool,
 }
 
@@ -212,6 +213,7 @@ impl PullInstance {
             events: Mutex::new(events),
             callbacks,
             closed: AtomicBool::new(false),
+            driven: Driven::default(),
         })
     }
 
@@ -249,6 +251,7 @@ impl PullInstance {
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
         fill_batch(batch, |memory| {
+        self.driven.check(batch.py())?;
             let py = batch.py();
             self.fill(py, memory)
                 .unwrap_or_else(|| Err(already_running(&self.context.get().engine)))

@@ -18,7 +18,7 @@ use crate::buffers::BytesPayload;
 use crate::channel::Receiver;
 use crate::context::Context;
 use crate::errors::{describe, to_python};
-use crate::instance::{Callbacks, optional_callable};
+use crate::instance::{Callbacks, Driven, optional_callable};
 use crate::pull::{already_running, fill_batch, try_lock};
 use crate::{log, options};
 
@@ -47,6 +47,7 @@ pub(crate) struct PushInstance {
     pub(crate) context: Py<Context>,
     events: Mutex<Py<EventBatch>>,
     pub(crate) callbacks: Callbacks,
+    pub(crate) driven: Driven,
     closed: AtomicBool,
 }
 
@@ -69,6 +70,7 @@ impl PushInstance {
             context,
             events: Mutex::new(Py::new(py, EventBatch::holding(memory))?),
             callbacks,
+            driven: Driven::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -193,6 +195,7 @@ impl PushInstance {
     ///         has events is raised by the next.
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
+        self.driven.check(batch.py())?;
         let py = batch.py();
         fill_batch(batch, |memory| {
             py.detach(|| {
