@@ -593,6 +593,55 @@ def test_every_function_survives_null_handles(build: Build) -> None:
     assert line["calls"] > 10
 
 
+WAITS = """
+    from falco_plugin import Plugin, source
+
+
+    class Waits(Plugin):
+        name = "waits"
+
+        tried = False
+
+        def try_to(self, where):
+            if self.tried or where != self.config.split()[0]:
+                return
+            self.tried = True
+            try:
+                if self.config.endswith("flush"):
+                    self.sender.flush()
+                else:
+                    for _ in range(2):
+                        self.sender.send(b"more")
+            except Exception as error:
+                self.log.info("%s: %s", type(error).__name__, error)
+
+        def open(self, params):
+            self.sender, receiver = source.channel(1)
+            self.sender.send(b"one")
+            self.try_to("open")
+            instance = source.PushInstance(receiver)
+            instance.context.on_cancel(lambda: self.try_to("on_cancel"))
+            return instance
+
+        def event_to_string(self, event):
+            self.try_to("event_to_string")
+            return event.text
+"""
+
+
+@pytest.mark.parametrize("what", ["flush", "send"])
+@pytest.mark.parametrize("where", ["open", "event_to_string", "on_cancel"])
+def test_nothing_waits_for_the_host_on_a_thread_of_the_hosts(build: Build, where: str, what: str) -> None:
+    told = {
+        "flush": "PluginError: flush would never return on a thread of the host",
+        "send": "ChannelFullError: the event was not sent: the channel is full on a thread of the host",
+    }
+    ran = logged(build(WAITS), f"{where} {what}")
+    assert ran.status == 0, ran.stderr
+    assert any(text.startswith(told[what]) for text in texts(ran, severity=6))
+    assert data_of(ran)[0] == b"one"
+
+
 def test_null_params_and_null_config_are_empty_texts(load) -> None:
     library = load(simple("given", events="[b'<' + params.encode() + b'|' + self.config.encode() + b'>']"))
     code = ctypes.c_int(0x5A5A)

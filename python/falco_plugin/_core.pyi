@@ -347,7 +347,8 @@ class Sender:
 
         Raises:
             ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
-            ChannelFullError: the channel was full until the timeout; the event is still the caller's.
+            ChannelFullError: the channel was full until the timeout, or is full on a thread of the host's without one;
+                the event is still the caller's.
             EventTooLargeError: the payload is larger than the event size.
             TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
             ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
@@ -379,6 +380,7 @@ class Sender:
 
         Raises:
             ChannelClosedError: the sender was closed, or the source ended before; what was not taken is dropped.
+            PluginError: on a thread of the host's it would never return without a timeout.
             TypeError: the timeout is no duration.
             ValueError: the timeout is negative.
         """
@@ -726,14 +728,14 @@ def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
         ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
     """
 
-def position(sender: Sender) -> int:
-    """How many items were sent through the channel so far. Not public."""
 def end_child() -> None:
     """Ends a child process that the author's code made by ``fork``, where that code returns. Not public."""
 
 def end_child_at_exit() -> None:
     """To be called in a child that Python has made: it must not end as the host does. Not public."""
 
+def position(sender: Sender) -> int:
+    """How many items were sent through the channel so far. Not public."""
 
 def fail(sender: Sender, error: BaseException) -> None:
     """Closes a sender with the source's error; one that comes before the first event is told as one of ``open``. Not

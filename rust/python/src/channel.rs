@@ -20,6 +20,9 @@ use crate::errors::{channel_closed, channel_full, from_python, plugin_error, to_
 use crate::fast::OneArgument;
 use crate::{context, options, threads};
 
+/// Why nothing waits there for the host to take events.
+const ON_HOSTS_THREAD: &str = "on a thread of the host, which takes the events itself: call it on a thread of your own, or \
+                               give a timeout";
 /// What every refused send but the first costs a producer that ignores the refusal, so that it cannot spin inside Falco.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
@@ -243,10 +246,10 @@ impl Sender {
     // A message that is handed on through memory is written in one size and read in another, which the processor waits for.
     #[inline(always)]
     pub(crate) fn send_one(&self, py: Python<'_>, message: Message<BytesPayload>, deadline: Deadline) -> PyResult<()> {
+        refuse_in_child(py)?;
         match self.engine.try_send(message) {
             Ok(()) => {
                 threads::step_aside(py);
-        refuse_in_child(py)?;
                 Ok(())
             }
             Err((Refused::Closed, _)) => Err(self.refuse(py)),
@@ -261,6 +264,9 @@ impl Sender {
         mut message: Message<BytesPayload>,
         deadline: Deadline,
     ) -> PyResult<()> {
+        if deadline.is_never() && threads::is_hosts() {
+            return Err(channel_full(py, ON_HOSTS_THREAD));
+        }
         loop {
             let len = message.payload_len();
             let room = context::wait_with_signals(py, deadline.moment(), |slice| {
@@ -272,7 +278,7 @@ impl Sender {
             match self.engine.try_send(message) {
                 Ok(()) => return Ok(()),
                 Err((Refused::Closed, _)) => return Err(self.refuse(py)),
-                Err((Refused::Full, _)) if room.is_none() => return Err(channel_full(py)),
+                Err((Refused::Full, _)) if room.is_none() => return Err(channel_full(py, "after the timeout")),
                 Err((Refused::Full, refused)) => message = refused,
             }
         }
@@ -282,13 +288,13 @@ impl Sender {
     /// all go through the channel's gate at once.
     fn send_run(&self, list: &Bound<'_, PyList>, sent: &mut usize, deadline: Deadline) -> PyResult<()> {
         let py = list.py();
+        refuse_in_child(py)?;
         // Nothing to send is no reason to find the channel closed, and a bad item is told before that.
         while list
             .get_item(*sent)
             .is_ok_and(|item| item.is_exact_instance_of::<PyBytes>())
         {
             let messages = (*sent..list.len()).map_while(|index| {
-        refuse_in_child(py)?;
                 let bytes = list.get_item(index).ok()?.cast_into_exact::<PyBytes>().ok()?;
                 self.engine.check(bytes.as_bytes().len()).ok()?;
                 Some(Message::Event {
@@ -371,12 +377,6 @@ impl Sender {
     }
 }
 
-/// When a wait gives up.
-#[derive(Clone, Copy)]
-pub(crate) enum Deadline {
-    Never,
-    At(Instant),
-}
 /// What a child process sends would reach nobody.
 #[inline]
 fn refuse_in_child(py: Python<'_>) -> PyResult<()> {
@@ -390,10 +390,20 @@ fn refuse_in_child(py: Python<'_>) -> PyResult<()> {
     ))
 }
 
+/// When a wait gives up.
+#[derive(Clone, Copy)]
+pub(crate) enum Deadline {
+    Never,
+    At(Instant),
+}
 
 impl Deadline {
     fn new(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         Ok(options::deadline(timeout)?.map_or(Self::Never, Self::At))
+    }
+
+    fn is_never(self) -> bool {
+        matches!(self, Self::Never)
     }
 
     fn moment(self) -> Option<Instant> {
@@ -449,7 +459,8 @@ impl Sender {
     ///
     /// Raises:
     ///     ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
-    ///     ChannelFullError: the channel was full until the timeout; the event is still the caller's.
+    ///     ChannelFullError: the channel was full until the timeout, or is full on a thread of the host's without one;
+    ///         the event is still the caller's.
     ///     EventTooLargeError: the payload is larger than the event size.
     ///     TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
     ///     ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
@@ -513,13 +524,18 @@ impl Sender {
     ///
     /// Raises:
     ///     ChannelClosedError: the sender was closed, or the source ended before; what was not taken is dropped.
+    ///     PluginError: on a thread of the host's it would never return without a timeout.
     ///     TypeError: the timeout is no duration.
     ///     ValueError: the timeout is negative.
     #[pyo3(signature = (timeout = None))]
     fn flush(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let deadline = Deadline::new(timeout)?;
+        refuse_in_child(py)?;
         if self.engine.was_closed() {
             return Err(channel_closed(py));
+        }
+        if deadline.is_never() && threads::is_hosts() {
+            return Err(plugin_error(py, format!("flush would never return {ON_HOSTS_THREAD}")));
         }
         let position = self.engine.position();
         let taken = context::wait_with_signals(py, deadline.moment(), |slice| {
@@ -530,7 +546,6 @@ impl Sender {
         })?;
         taken.unwrap_or(Ok(false)).map_err(|_| channel_closed(py))
     }
-        refuse_in_child(py)?;
 
     /// A sender for another producer, closed on its own.
     ///

@@ -65,11 +65,11 @@ pub(crate) fn channel_closed(py: Python<'_>) -> PyErr {
     )
 }
 
-pub(crate) fn channel_full(py: Python<'_>) -> PyErr {
+pub(crate) fn channel_full(py: Python<'_>, when: &str) -> PyErr {
     raise(
         py,
         |classes| &classes.channel_full,
-        "the channel is still full after the timeout; the event was not sent",
+        format!("the event was not sent: the channel is full {when}"),
     )
 }
 

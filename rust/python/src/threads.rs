@@ -18,6 +18,10 @@ use pyo3::prelude::*;
 
 /// Threads of the host that wait for the GIL.
 static HOST_WAITS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// Whether this is a thread of the host that has called a plugin.
+    static HAS_ENTERED: Cell<bool> = const { Cell::new(false) };
+}
 /// Whether the interpreter was started here, and so is never finalised.
 static OURS: AtomicBool = AtomicBool::new(false);
 /// How long a producer steps aside at most.
@@ -132,6 +136,12 @@ pub(crate) fn interpreter_is_ours() -> bool {
     OURS.load(Ordering::Relaxed)
 }
 
+/// Whether this thread is the host's: what waits on it for the host to take events may wait for ever. Of a host that is
+/// Python itself it is not known.
+pub(crate) fn is_hosts() -> bool {
+    HAS_ENTERED.get()
+}
+
 /// The last field of what the host drops without the GIL: by then the fields before it wait to be released, which this
 /// does at once.
 pub(crate) struct Release;
@@ -197,8 +207,7 @@ impl KeptState {
     /// Makes this thread's state, unless it has one. A thread without one pays some 8 us for each entry.
     #[inline]
     fn keep() {
-        thread_local!(static LOOKED: Cell<bool> = const { Cell::new(false) });
-        if !LOOKED.replace(true) {
+        if !HAS_ENTERED.replace(true) {
             Self::make();
         }
     }
