@@ -430,7 +430,14 @@ def test_a_cause_comes_first_however_long_the_text_is(build: Build) -> None:
 
 @pytest.mark.parametrize(
     ("result", "name"),
-    [("b'event'", "bytes"), ("'event'", "str"), ("bytearray(b'e')", "bytearray"), ("memoryview(b'e')", "memoryview")],
+    [
+        ("b'event'", "bytes"),
+        ("'event'", "str"),
+        ("bytearray(b'e')", "bytearray"),
+        ("memoryview(b'e')", "memoryview"),
+        ("{'event': 1}", "dict"),
+        ("[b'event']", "list"),
+    ],
 )
 def test_a_pull_function_that_returns_its_event_is_told_to_write_it(build: Build, result: str, name: str) -> None:
     ran = logged(
@@ -586,13 +593,6 @@ def test_a_text_that_is_no_text_is_told(build: Build, method: str, result: str, 
     assert told in "\n".join(texts(ran, severity=3))
 
 
-def test_every_function_survives_null_handles(build: Build) -> None:
-    body = "def list_open_params(self):\n    return []\n"
-    (line,) = c_host("nulls", build(simple("nulls", body)))
-    assert (line["ok"], line["opened"], line["unset"], line["success"]) == (True, True, [], [])
-    assert line["calls"] > 10
-
-
 WAITS = """
     from falco_plugin import Plugin, source
 
@@ -640,6 +640,13 @@ def test_nothing_waits_for_the_host_on_a_thread_of_the_hosts(build: Build, where
     assert ran.status == 0, ran.stderr
     assert any(text.startswith(told[what]) for text in texts(ran, severity=6))
     assert data_of(ran)[0] == b"one"
+
+
+def test_every_function_survives_null_handles(build: Build) -> None:
+    body = "def list_open_params(self):\n    return []\n"
+    (line,) = c_host("nulls", build(simple("nulls", body)))
+    assert (line["ok"], line["opened"], line["unset"], line["success"]) == (True, True, [], [])
+    assert line["calls"] > 10
 
 
 def test_null_params_and_null_config_are_empty_texts(load) -> None:
@@ -751,6 +758,22 @@ def test_progress_is_told_in_hundredths_of_a_percent(load, kind: str, value: str
         assert instance.progress() == (hundredths, text)
 
 
+@pytest.mark.parametrize("value", ["None", "0.5", "(0.5,)", "('half', 0.5)", "(0.5, b'half')"])
+def test_a_wrong_progress_is_none_and_says_what_is_right(load, value: str) -> None:
+    library = load(f"""
+        from falco_plugin import EOF, Plugin, source
+
+        class Progress(Plugin):
+            name = "progress"
+
+            def open(self, params):
+                return source.PullInstance(lambda context, writer: None, progress=lambda: {value})
+    """)
+    with library.opened() as instance:
+        assert instance.progress() == (0, "")
+    assert any("progress must return (fraction from 0 to 1, text), not " in text for _, text in library.logs)
+
+
 def test_without_a_progress_there_is_none(load) -> None:
     with load(simple("none")).opened() as instance:
         assert instance.progress() == (0, "")
@@ -784,9 +807,10 @@ def test_the_loader_of_the_go_sdk_reads_the_suggestions(build: Build) -> None:
     assert {"open_params": expected} in lines
 
 
-@pytest.mark.parametrize("result", ["[42]", "None", "[('a', 'b')]"])
+@pytest.mark.parametrize("result", ["[42]", "None", "[('a', 'b')]", "'text'", "OpenParam('a')", "[OpenParam(1)]"])
 def test_wrong_suggestions_are_an_error(load, result: str) -> None:
-    library = load(simple("wrong", f"def list_open_params(self):\n    return {result}\n"))
+    body = f"def list_open_params(self):\n    from falco_plugin import OpenParam\n    return {result}\n"
+    library = load(simple("wrong", body))
     assert library.list_open_params() == (FAILURE, None)
     assert library.last_error().startswith("TypeError: ")
 

@@ -89,17 +89,22 @@ class Runtime:
         text = self._plugin.event_to_string(event)
         if not isinstance(text, str):
             raise TypeError(f"event_to_string must return str, not {type(text).__name__}")
-        return text.encode("utf-8", "replace").decode()
+        return _unicode(text)
 
     def list_open_params(self) -> list[tuple[str, str, str]]:
         """The author's suggestions as plain values."""
+        suggested = self._plugin.list_open_params()
+        if isinstance(suggested, str | OpenParam) or not hasattr(suggested, "__iter__"):
+            raise TypeError(f"list_open_params must return a list of OpenParam or str, not {type(suggested).__name__}")
         params = []
-        for param in self._plugin.list_open_params():
+        for param in suggested:
             if isinstance(param, str):
                 param = OpenParam(param)
             if not isinstance(param, OpenParam):
                 raise TypeError(f"list_open_params must return OpenParam or str, not {type(param).__name__}")
-            params.append((param.value, param.desc, param.separator))
+            if not all(isinstance(text, str) for text in param):
+                raise TypeError(f"an OpenParam is made of str, not as {param!r:.100}")
+            params.append((_unicode(param.value), _unicode(param.desc), _unicode(param.separator)))
         return params
 
     def field_failed(self, field: str, error: BaseException) -> None:
@@ -128,11 +133,6 @@ class Runtime:
                     stream.flush()
 
 
-_INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"
-
-
-def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]:
-    """The plugin object behind an entry point ``module:name``, checked, and what it can do."""
 @functools.cache
 def _watch_forks() -> None:
     os.register_at_fork(after_in_child=_core.end_child_at_exit)
@@ -143,6 +143,11 @@ def _unicode(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+_INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"
+
+
+def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]:
+    """The plugin object behind an entry point ``module:name``, checked, and what it can do."""
     module, _, name = entry.partition(":")
     factory = getattr(modules.load(module), name)
     plugin = factory()

@@ -21,6 +21,7 @@ from falco_plugin._config.kinds import (
     python_type,
     reads_key,
 )
+from falco_plugin._failure import place_of
 from falco_plugin.errors import PluginError
 
 _NAMES = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "map"}
@@ -42,7 +43,10 @@ def parse(text: str, config: type) -> object:
     reader = _Reader()
     try:
         made: object = reader.read(described, _decode(text), "")
-    except RecursionError:
+    except RecursionError as error:
+        if place_of(error):
+            # In a class of the author's.
+            raise
         raise PluginError("init_config is nested too deeply: make it flatter") from None
     if reader.problems:
         raise PluginError(f"init_config does not fit: {'; '.join(reader.problems)}")

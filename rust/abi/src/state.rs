@@ -8,8 +8,8 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::{Instance, Plugin};
 
 use crate::extraction::Extraction;
-use crate::log::Log;
 use crate::fork;
+use crate::log::Log;
 use crate::per_thread::PerThread;
 use crate::texts::Texts;
 
@@ -26,7 +26,6 @@ pub(crate) struct PluginState {
     pub(crate) texts: Texts,
 }
 
-/// `ss_instance_t`. Used by one of the host's threads at a time.
 impl PluginState {
     /// Keeps what the host is told by `get_last_error`. In a child its lock may never be released again.
     pub(crate) fn set_error(&self, error: &Error) {
@@ -36,6 +35,7 @@ impl PluginState {
     }
 }
 
+/// `ss_instance_t`. Used by one of the host's threads at a time.
 pub(crate) struct InstanceState {
     pub(crate) instance: Box<dyn Instance>,
     /// Whether `next_batch` has panicked, which was the source's error: nobody knows what it left behind.

@@ -11,6 +11,7 @@ use falco_plugin_engine::plugin::Instance;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::batch::EventBatch;
 use crate::context::Context;
@@ -53,7 +54,7 @@ impl Callbacks {
         let callback = lock(&self.progress).as_ref().map(|callback| callback.clone_ref(py));
         match callback {
             None => Ok(known()),
-            Some(callback) => callback.call0(py)?.bind(py).extract(),
+            Some(callback) => progress_from(callback.call0(py)?.bind(py)),
         }
     }
 
@@ -74,7 +75,6 @@ impl Callbacks {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// What a progress callback returned.
 fn progress_from(value: &Bound<'_, PyAny>) -> PyResult<(f64, String)> {
     let Ok((fraction, text)) = value.extract::<(f64, Bound<'_, PyString>)>() else {
@@ -109,6 +109,7 @@ impl Driven {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -166,14 +167,14 @@ impl PythonInstance {
             .ok()
             .and_then(|own| own.cast_into::<Context>().ok());
         let (events, source) = if let Ok(pull) = object.cast_exact::<PullInstance>() {
-            (pull.get().events_object(py), Source::Pull(pull.clone().unbind()))
             pull.get().driven.set();
+            (pull.get().events_object(py), Source::Pull(pull.clone().unbind()))
         } else if let Some(push) = push_instance(object) {
-            (push.get().events_object(py), Source::Push(push.clone().unbind()))
             push.get().driven.set();
+            (push.get().events_object(py), Source::Push(push.clone().unbind()))
         } else if let Ok(lines) = object.cast_exact::<LinesInstance>() {
-            (lines.get().events_object(py), Source::Lines(lines.clone().unbind()))
             lines.get().driven.set();
+            (lines.get().events_object(py), Source::Lines(lines.clone().unbind()))
         } else {
             let events = object.getattr("events")?.cast_into::<EventBatch>()?.unbind();
             let source = Source::Own {
@@ -250,7 +251,7 @@ impl Instance for PythonInstance {
         threads::enter(|py| {
             let object = self.object.bind(py);
             let progress = match object.hasattr("progress") {
-                Ok(true) => object.call_method0("progress").and_then(|value| value.extract()),
+                Ok(true) => object.call_method0("progress").and_then(|value| progress_from(&value)),
                 _ => Ok((0.0, String::new())),
             };
             progress.unwrap_or_else(|error| {

@@ -13,7 +13,7 @@ use falco_plugin_engine::pull as engine;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
 use crate::batch::{self, EventBatch, EventWriter};
 use crate::context::Context;
@@ -74,11 +74,11 @@ impl engine::PullFunction for Function<'_, '_> {
             return (writer, Err(already_running(context)));
         }
         let result = self.function.call1((self.context, self.writer));
-        let writer = lent.take_back().expect("only this function takes back what it lent");
         fork::end_child();
+        let writer = lent.take_back().expect("only this function takes back what it lent");
         let result = match result {
             Ok(value) if value.is_none() => Ok(()),
-            Ok(value) => check_result(&value).map_err(|error| from_python(py, error)),
+            Ok(value) => check_result(&value, writer.is_empty()).map_err(|error| from_python(py, error)),
             Err(error) => Err(from_python(py, error)),
         };
         (writer, result)
@@ -93,12 +93,13 @@ impl engine::PullFunction for Function<'_, '_> {
     }
 }
 
-/// Anything may be returned but what looks like an event that was meant to be written.
-fn check_result(value: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Anything may be returned but what looks like an event that was meant to be written. An `int` is what `write` says.
+fn check_result(value: &Bound<'_, PyAny>, nothing_written: bool) -> PyResult<()> {
     if value.is_instance_of::<PyBytes>()
         || value.is_instance_of::<PyString>()
         || value.is_instance_of::<PyByteArray>()
         || value.is_instance_of::<PyMemoryView>()
+        || (nothing_written && !value.is_instance_of::<PyInt>())
     {
         return Err(PyTypeError::new_err(format!(
             "the pull function returned {}: write the event with writer.write(data) instead",
@@ -212,8 +213,8 @@ impl PullInstance {
             context,
             events: Mutex::new(events),
             callbacks,
-            closed: AtomicBool::new(false),
             driven: Driven::default(),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -250,8 +251,8 @@ impl PullInstance {
     ///         raised by the next.
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
-        fill_batch(batch, |memory| {
         self.driven.check(batch.py())?;
+        fill_batch(batch, |memory| {
             let py = batch.py();
             self.fill(py, memory)
                 .unwrap_or_else(|| Err(already_running(&self.context.get().engine)))

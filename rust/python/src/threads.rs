@@ -239,6 +239,10 @@ impl KeptState {
 
 impl Drop for KeptState {
     fn drop(&mut self) {
+        if fork::is_child() {
+            // Nobody may ever let go of the GIL here.
+            return;
+        }
         // SAFETY: runs on the thread that made the state, at its end, when nothing of it is entered; the interpreter
         // is never finalised. Release frees the state, since this was its first Ensure.
         unsafe {
@@ -248,10 +252,6 @@ impl Drop for KeptState {
     }
 }
 
-        if fork::is_child() {
-            // Nobody may ever let go of the GIL here.
-            return;
-        }
 /// Makes sure that there is an interpreter: the process's own, or one that is started for the environment of `python`.
 /// Returns whether it was started now.
 pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
