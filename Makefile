@@ -100,8 +100,9 @@ fuzz-json: ## compare json_field with a plain walk for SECONDS=60 (nightly Rust,
 	CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run --sanitizer none json_field target/fuzz/corpus \
 		fuzz/corpus/json_field -- -dict=fuzz/json_field.dict -max_len=2048 -max_total_time=$(SECONDS)
 
-pages: setup ## write the pages of the documentation that are made out of the code
+pages: setup ## write the pages of the documentation that are made out of code and tests
 	$(BIN)/python tests/messages.py
+	cd tests && $(abspath $(BIN)/python) -m faults.page
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

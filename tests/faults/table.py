@@ -1,0 +1,411 @@
+"""What has to come of every fault in every callback of an author's code. `plugin.py` has the faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from faults.playing import Cell
+
+FAULTS = {
+    "value_error": "raises `ValueError`",
+    "keyboard_interrupt": "raises `KeyboardInterrupt`",
+    "system_exit": "raises `SystemExit`",
+    "memory_error": "raises `MemoryError`",
+    "recursion_error": "calls itself until `RecursionError`",
+    "huge_error": "raises with a text of 100 MB",
+    "odd_error": "raises with NUL and a lone surrogate",
+    "unspeakable_error": "raises what has no text",
+    "wrong_type": "returns an object of a wrong type",
+    "none": "returns `None`",
+    "nul": "returns a `str` with NUL",
+    "surrogates": "returns a `str` with a lone surrogate",
+    "huge": "returns 100 MB",
+    "blocks": "blocks ten times the timeout",
+    "calls_itself": "calls its own instance",
+    "closes": "closes its instance",
+    "cancels": "cancels its context",
+    "starts_threads": "starts threads, and leaves 20 behind",
+    "forks": "forks, and the child returns",
+    "holds": "keeps what it was lent, and uses it later",
+}
+CALLBACKS = {
+    "config": "`__post_init__` of the configuration's class",
+    "init": "`init`",
+    "open": "`open`",
+    "pull": "a pull function",
+    "next_batch": "`next_batch` of an instance of one's own",
+    "generator": "a step of a generator",
+    "async generator": "a step of an async generator",
+    "retry": "a step of a callable with `retry`",
+    "progress": "`progress`",
+    "on_cancel": "a callback of `Context.on_cancel`",
+    "close": "`close` of an instance",
+    "destroy": "`destroy`",
+    "event_to_string": "`event_to_string`",
+    "list_open_params": "`list_open_params`",
+    "field": "a field's method",
+}
+
+CAUSES = {
+    "value_error": "ValueError: broken (faulty.py:… in value_error)",
+    "keyboard_interrupt": "KeyboardInterrupt (faulty.py:… in keyboard_interrupt)",
+    "system_exit": "SystemExit: 3 (faulty.py:… in system_exit)",
+    "memory_error": "MemoryError (faulty.py:… in memory_error)",
+    "recursion_error": "RecursionError: maximum recursion depth exceeded (faulty.py:… in recursion_error)",
+    "huge_error": "ValueError: xxxxxxxx…",
+    "odd_error": "ValueError: nul \ufffd surrogate \ufffd (faulty.py:… in odd_error)",
+    "unspeakable_error": "Unspeakable: no text, its __str__ raises ValueError (faulty.py:… in unspeakable_error)",
+}
+"""Of each exception, what the host and the log are told."""
+
+RAISES = tuple(CAUSES)
+RETURNS = ("wrong_type", "none", "nul", "surrogates", "huge")
+
+FORKED = (
+    "falco-plugin: a process that the plugin forked came back into the code of its host, and is ended here: end it "
+    "with os._exit(), or start it with subprocess or multiprocessing"
+)
+DRIVEN = (
+    "PluginError: open has returned this instance, so only the host calls its next_batch, and would miss what another "
+    "call takes: to see its events first, let open return an instance of your own that calls it"
+)
+LATE = "PluginError: an EventWriter works only during the call that it was given to; do not keep it"
+TOO_LARGE = (
+    "EventTooLargeError: an event of 100000000 bytes is larger than the event size of 262144 bytes: raise event_size, "
+    "or cut the event (faulty.py:… in …)"
+)
+NO_SOURCE = (
+    "TypeError: open returned no event source: {what}; open returns a PullInstance, a PushInstance, a BaseInstance of "
+    "your own, or an iterable of events"
+)
+NO_EVENT = "TypeError: an event's data must be bytes{what} (faulty.py:… in …)"
+A_STR = ', not str: give text.encode(), or write b"..."'
+CALLED_AGAIN = "the source is called again in 0.01 s"
+DROPPED = "1 event(s) were still in the channel when the source ended; they are dropped"
+
+GOOD = Cell()
+HARMLESS = {
+    "blocks": GOOD,
+    "starts_threads": Cell(found=["from a thread"]),
+    "forks": Cell(found=["the child ended with 1"], stderr=[FORKED]),
+}
+"""What is as good in one callback as in another."""
+WITHOUT_INSTANCE = {
+    "calls_itself": Cell(found=["called: [b'one']"], note="there is none yet: one that the plugin opens itself"),
+    "closes": Cell(note="there is none yet: one that the plugin opens itself"),
+    "cancels": Cell(note="there is none yet: one that the plugin opens itself"),
+}
+CALLS_ITS_OWN = Cell(found=[f"called: {DRIVEN}"])
+
+Row = tuple[str | Iterable[str], Cell]
+
+
+def fails(call: str, error: str = "{cause}", *, doing: str | None = None, **more: object) -> Cell:
+    """The call fails, and the log has its reason."""
+    return Cell(fails=call, error=error, log=[f"{doing or call} failed: {error}"], **more)  # type: ignore[arg-type]
+
+
+def logs(line: str, **more: object) -> Cell:
+    return Cell(log=[line], **more)  # type: ignore[arg-type]
+
+
+def stops(error: str = "{cause}") -> Cell:
+    """A source's second step ends it with an error."""
+    return fails("take", error, doing="next_batch", events=["one"])
+
+
+def again(error: str = "{cause}") -> Cell:
+    """A source that is called again begins anew."""
+    return Cell(
+        events=["one", "one", "two", "three"],
+        text="text of one",
+        field="one",
+        log=[f"the source failed: {error}", CALLED_AGAIN],
+        note="what was taken comes again, since this callable has no cursor",
+    )
+
+
+def rows(*rows: Row) -> dict[str, Cell]:
+    """A cell for each fault; what is not said is harmless."""
+    cells = dict(HARMLESS)
+    for faults, cell in rows:
+        for fault in [faults] if isinstance(faults, str) else faults:
+            cells[fault] = cell
+    return {fault: cells[fault] for fault in FAULTS}
+
+
+def steps_of_an_iterable(stopped: Cell, too_large: Cell, wrong_type: Cell, text: Cell, held: Cell) -> dict[str, Cell]:
+    """What generators have in common."""
+    return rows(
+        (RAISES, stopped),
+        ("wrong_type", wrong_type),
+        ("none", Cell(events=["one", "three"], text="text of three", field="three", note="`None` is a barrier")),
+        (["nul", "surrogates"], text),
+        ("huge", too_large),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(events=["one"], may_log=[DROPPED], note="as the author wished")),
+        ("holds", held),
+    )
+
+
+TABLE: Mapping[str, Mapping[str, Cell]] = {
+    "config": rows(
+        (RAISES, fails("init")),
+        ("value_error", fails("init", "init_config does not fit: broken")),
+        ("huge_error", fails("init", "init_config does not fit: xxxxxxxx…")),
+        ("odd_error", fails("init", "init_config does not fit: nul \ufffd surrogate \ufffd")),
+        (RETURNS, Cell(note="what it returns is ignored")),
+        *WITHOUT_INSTANCE.items(),
+        ("holds", Cell(note="nothing is lent")),
+    ),
+    "init": rows(
+        (RAISES, fails("init")),
+        (RETURNS, Cell(note="what it returns is ignored")),
+        *WITHOUT_INSTANCE.items(),
+        ("holds", Cell(found=["held: plugin is faulty"])),
+    ),
+    "open": rows(
+        (RAISES, fails("open")),
+        (
+            "wrong_type",
+            fails(
+                "open",
+                NO_SOURCE.replace(
+                    "{what}", "Event is no iterable, no async iterable, and no callable that returns one"
+                ),
+            ),
+        ),
+        (
+            "none",
+            fails(
+                "open",
+                NO_SOURCE.replace(
+                    "{what}", "NoneType is no iterable, no async iterable, and no callable that returns one"
+                ),
+            ),
+        ),
+        (
+            ["nul", "surrogates", "huge"],
+            fails(
+                "open",
+                NO_SOURCE.replace("{what}", "str is no iterable of events: for a single event give [data]"),
+            ),
+        ),
+        *WITHOUT_INSTANCE.items(),
+        ("cancels", Cell(events=[], note="the context that `open` was given")),
+        ("holds", Cell(found=["held: context is cancelled: False"])),
+    ),
+    "pull": rows(
+        (RAISES, stops()),
+        (
+            "wrong_type",
+            stops("TypeError: the pull function returned Event: write the event with writer.write(data) instead"),
+        ),
+        (
+            "none",
+            Cell(
+                events=["one", "", "two", "three"],
+                text="text of ",
+                field="",
+                note="nothing was written, which is an empty event",
+            ),
+        ),
+        (
+            ["nul", "surrogates"],
+            stops("TypeError: the pull function returned str: write the event with writer.write(data) instead"),
+        ),
+        ("huge", stops(TOO_LARGE)),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(events=["one", "two"], note="the event that was being made still comes")),
+        (
+            "holds",
+            Cell(
+                found=[
+                    "held: view is written over",
+                    f"held: writer raises {LATE}",
+                    f"held: writer_elsewhere raises {LATE}",
+                ],
+                note="the view is memory of Python's: the host's events stay as they are",
+            ),
+        ),
+    ),
+    "next_batch": rows(
+        (RAISES, stops()),
+        (
+            ["wrong_type", "none", "nul", "surrogates"],
+            logs(
+                "next_batch returned without an event, which is taken as a timeout: raise falco_plugin.Timeout when "
+                "there is none for now, or falco_plugin.EOF at the end",
+                note="what was appended counts, whatever is returned",
+            ),
+        ),
+        ("huge", stops(TOO_LARGE)),
+        (
+            "calls_itself",
+            Cell(
+                found=["called: [b'two']"],
+                events=["one", "three"],
+                text="text of three",
+                field="three",
+                note="the author's own method: the event is in the batch that the author made",
+            ),
+        ),
+        ("closes", Cell(note="the author's own method, which `next_batch` does not heed here")),
+        ("cancels", Cell(events=["one", "two"], note="the event that was being made still comes")),
+        (
+            "holds",
+            Cell(
+                found=[
+                    "held: batch raises PluginError: this batch is in use elsewhere: outside of next_batch it belongs "
+                    "to the host"
+                ]
+            ),
+        ),
+    ),
+    "generator": steps_of_an_iterable(
+        stops(),
+        stops(TOO_LARGE),
+        stops(NO_EVENT.replace("{what}", " or another buffer, not Event")),
+        stops(NO_EVENT.replace("{what}", A_STR)),
+        Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
+    ),
+    "async generator": steps_of_an_iterable(
+        stops(),
+        stops(TOO_LARGE),
+        stops(NO_EVENT.replace("{what}", " or another buffer, not Event")),
+        stops(NO_EVENT.replace("{what}", A_STR)),
+        Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
+    ),
+    "retry": steps_of_an_iterable(
+        again(),
+        again(TOO_LARGE),
+        again(NO_EVENT.replace("{what}", " or another buffer, not Event")),
+        again(NO_EVENT.replace("{what}", A_STR)),
+        Cell(found=["held: attempt is cancelled: False"]),
+    )
+    | dict.fromkeys(("keyboard_interrupt", "system_exit"), stops()),
+    "progress": rows(
+        (RAISES, logs("progress failed: {cause}", progress=(0, ""))),
+        (
+            "wrong_type",
+            logs(
+                "progress failed: TypeError: progress must return (fraction from 0 to 1, text), not Event",
+                progress=(0, ""),
+            ),
+        ),
+        (
+            "none",
+            logs(
+                "progress failed: TypeError: progress must return (fraction from 0 to 1, text), not NoneType",
+                progress=(0, ""),
+            ),
+        ),
+        ("nul", Cell(progress=(5000, "a\ufffdb"))),
+        ("surrogates", Cell(progress=(5000, "a?b"))),
+        ("huge", Cell(progress=(5000, {"length": 100_000_000}))),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(note="here the source has ended before")),
+        ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
+    ),
+    "on_cancel": rows(
+        (RAISES, logs("a callback of Context.on_cancel failed: {cause}")),
+        (RETURNS, Cell(note="what it returns is ignored")),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(note="it is being closed")),
+        ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
+    ),
+    "close": rows(
+        (RAISES, logs("close failed: {cause}")),
+        (RETURNS, Cell(note="what it returns is ignored")),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(note="it is being closed")),
+        ("holds", Cell(found=[f"held: instance raises {DRIVEN}", "held: context is cancelled: True"])),
+    ),
+    "destroy": rows(
+        (RAISES, logs("destroy failed: {cause}")),
+        (RETURNS, Cell(note="what it returns is ignored")),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(note="it is closed")),
+        ("holds", Cell(note="nothing of the plugin runs later")),
+    ),
+    "event_to_string": rows(
+        (RAISES, logs("event_to_string failed: {cause}", text=None)),
+        (
+            "wrong_type",
+            logs("event_to_string failed: TypeError: event_to_string must return str, not Event", text=None),
+        ),
+        ("none", logs("event_to_string failed: TypeError: event_to_string must return str, not NoneType", text=None)),
+        ("nul", Cell(text="a\ufffdb")),
+        ("surrogates", Cell(text="a?b")),
+        ("huge", Cell(text={"length": 100_000_000})),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(events=["one", "two"])),
+        ("holds", Cell(found=["held: event two"])),
+    ),
+    "list_open_params": rows(
+        (RAISES, fails("suggest", doing="list_open_params", suggested=None)),
+        (
+            "wrong_type",
+            fails(
+                "suggest",
+                "TypeError: list_open_params must return a list of OpenParam or str, not Event",
+                doing="list_open_params",
+                suggested=None,
+            ),
+        ),
+        (
+            "none",
+            fails(
+                "suggest",
+                "TypeError: list_open_params must return a list of OpenParam or str, not NoneType",
+                doing="list_open_params",
+                suggested=None,
+            ),
+        ),
+        ("nul", Cell(suggested=("a\0b",), note="escaped, since the host gets JSON")),
+        ("surrogates", Cell(suggested=("a?b",))),
+        ("huge", Cell(suggested={"length": 100_000_039})),
+        *WITHOUT_INSTANCE.items(),
+        ("holds", Cell(found=["held: plugin is faulty"])),
+    ),
+    "field": rows(
+        (RAISES, logs("field faulty.payload is absent: {cause}", field=None)),
+        (
+            "wrong_type",
+            logs(
+                "field faulty.payload is absent: TypeError: it is declared as str, but it returned Event "
+                "(faulty.py:… in payload)",
+                field=None,
+            ),
+        ),
+        ("none", Cell(field=None, note="`None` says that there is no value")),
+        ("nul", Cell(field="a", note="a text of the plugin API ends at its first NUL")),
+        (
+            "surrogates",
+            logs(
+                "field faulty.payload is absent: UnicodeEncodeError: 'utf-8' codec can't encode character '\\udcff' in "
+                "position 1: surrogates not allowed (faulty.py:… in payload)",
+                field=None,
+            ),
+        ),
+        ("huge", Cell(field={"length": 100_000_000})),
+        ("calls_itself", CALLS_ITS_OWN),
+        (["closes", "cancels"], Cell(events=["one", "two"])),
+        ("holds", Cell(found=["held: event two"])),
+    ),
+}
+
+
+def cells() -> Iterator[tuple[str, str, Cell]]:
+    """All of them, with their exceptions in the texts."""
+    for callback, faults in TABLE.items():
+        for fault, cell in faults.items():
+            yield callback, fault, _filled(cell, fault)
+
+
+def _filled(cell: Cell, fault: str) -> Cell:
+    def fill(text: str) -> str:
+        return text.replace("{cause}", CAUSES.get(fault, "{cause}"))
+
+    return replace(cell, error=cell.error and fill(cell.error), log=[fill(text) for text in cell.log])
