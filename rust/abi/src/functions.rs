@@ -23,7 +23,7 @@ use crate::per_thread::PerThread;
 use crate::request::Request;
 use crate::state::{InstanceState, PluginState};
 use crate::table::{StartReply, StartRequest, Table};
-use crate::texts::{Texts, from_host, to_c_string};
+use crate::texts::{Errors, Texts, from_host, to_c_string};
 
 /// The functions in the form in which the library in front calls them.
 pub static TABLE: Table = Table {
@@ -70,7 +70,7 @@ pub unsafe fn init(
     let log = unsafe { Log::new(input) };
     let told = debug::is_wanted();
     let call = told.then(|| debug::Call::begin(Some(&log), "init"));
-    let errors = Texts::default();
+    let errors = Errors::default();
     fork::watch();
     let plugin = guard(|| {
         // SAFETY: the request is valid, and the host's configuration NULL or a NUL-terminated string.

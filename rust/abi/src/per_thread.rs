@@ -53,6 +53,12 @@ impl<T: Default> PerThread<T> {
         Some(code(unsafe { &mut *owned.value.get() }))
     }
 
+    /// How many threads have had one.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     #[cold]
     fn find(&self, thread: usize) -> &Owned<T> {
         // Only whole values are put in.

@@ -11,7 +11,7 @@ use crate::extraction::Extraction;
 use crate::fork;
 use crate::log::Log;
 use crate::per_thread::PerThread;
-use crate::texts::Texts;
+use crate::texts::{Errors, Texts};
 
 /// `ss_plugin_t`. Shared between the host's threads.
 pub(crate) struct PluginState {
@@ -22,7 +22,7 @@ pub(crate) struct PluginState {
     /// `None` where init failed: the state then only carries the reason.
     pub(crate) plugin: Option<Box<dyn Plugin>>,
     pub(crate) log: Log,
-    pub(crate) errors: Texts,
+    pub(crate) errors: Errors,
     pub(crate) texts: Texts,
 }
 
