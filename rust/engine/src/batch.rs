@@ -1,5 +1,7 @@
 //! The memory of one batch: encoded events, packed one after the other.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::error::Error;
 use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, complete, decode, header};
 
@@ -32,6 +34,24 @@ pub struct EventBatch {
     event_size: u32,
     /// Batches in a row that left most of the memory unused.
     small_in_a_row: u32,
+    filling: Filling,
+}
+
+/// Which batch it is, and since which `clear`: as long as it is the same, the host cannot have had what is in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Filling {
+    batch: u64,
+    clears: u64,
+}
+
+impl Filling {
+    fn of_another_batch() -> Self {
+        static BATCHES: AtomicU64 = AtomicU64::new(1);
+        Self {
+            batch: BATCHES.fetch_add(1, Ordering::Relaxed),
+            clears: 0,
+        }
+    }
 }
 
 impl Default for EventBatch {
@@ -45,6 +65,7 @@ impl Default for EventBatch {
             batch_size: 0,
             event_size: 0,
             small_in_a_row: 0,
+            filling: Filling::default(),
         }
     }
 }
@@ -59,6 +80,7 @@ impl EventBatch {
         Ok(Self {
             batch_size,
             event_size,
+            filling: Filling::of_another_batch(),
             ..Self::default()
         })
     }
@@ -67,6 +89,7 @@ impl EventBatch {
         Self {
             batch_size: DEFAULT_BATCH_SIZE,
             event_size: DEFAULT_EVENT_SIZE,
+            filling: Filling::of_another_batch(),
             ..Self::default()
         }
     }
@@ -129,6 +152,7 @@ impl EventBatch {
 
     /// Removes all events, and gives back what a burst took when it is over.
     pub fn clear(&mut self) {
+        self.filling.clears += 1;
         let (used, held) = (self.end, self.memory.capacity());
         self.memory.clear();
         self.starts.clear();
@@ -142,6 +166,10 @@ impl EventBatch {
             self.small_in_a_row = 0;
             self.memory.shrink_to(SOFT_BYTES);
         }
+    }
+
+    pub(crate) fn filling(&self) -> Filling {
+        self.filling
     }
 
     /// Timestamp and payload of event `index`.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::batch::EventBatch;
+use crate::batch::{EventBatch, Filling};
 use crate::channel::{Message, Nothing, Payload, Receiver, Wake};
 use crate::clock::Clock;
 use crate::context::Context;
@@ -32,6 +32,8 @@ pub struct PushInstance<P: Payload> {
     context: Context,
     timeout: Duration,
     ending: Ending,
+    /// What the last events were put into: the host cannot be done with them while that is being filled.
+    given: Filling,
     /// Whether the source is a fast one.
     quick: bool,
     /// Called once, when the source ends with events or errors that were not delivered.
@@ -50,6 +52,7 @@ impl<P: Payload> PushInstance<P> {
             context,
             timeout,
             ending: Ending::default(),
+            given: Filling::default(),
             quick: false,
             on_dropped: Box::new(on_dropped),
         }
@@ -62,7 +65,10 @@ impl<P: Payload> PushInstance<P> {
 
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
-        self.receiver.begin();
+        if batch.filling() != self.given {
+            self.receiver.begin();
+            self.given = batch.filling();
+        }
         self.ending.check()?;
         if batch.event_size() < self.receiver.event_size() {
             return Err(event_size_mismatch(batch.event_size(), self.receiver.event_size()));
@@ -305,6 +311,23 @@ mod tests {
             (sender.is_taken(first), sender.is_taken(second)),
             (Ok(true), Err(Refused::Closed))
         );
+    }
+
+    #[test]
+    fn a_message_is_not_taken_while_the_batch_that_it_is_in_is_being_filled() {
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        let mut batch = batch(9);
+        send(&sender, event(b"a")).unwrap();
+        let first = sender.position();
+        // An instance around this one asks several times before its own host gets the batch.
+        assert_eq!(instance.next_batch(&mut batch).unwrap(), 1);
+        assert!(matches!(instance.next_batch(&mut batch), Err(Error::Timeout)));
+        send(&sender, event(b"b")).unwrap();
+        assert_eq!(instance.next_batch(&mut batch).unwrap(), 1);
+        assert_eq!(sender.is_taken(first), Ok(false));
+        batch.clear();
+        assert!(matches!(instance.next_batch(&mut batch), Err(Error::Timeout)));
+        assert_eq!(sender.is_taken(sender.position()), Ok(true));
     }
 
     #[test]

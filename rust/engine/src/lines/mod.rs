@@ -14,7 +14,7 @@ pub use cursor::Cursor;
 pub use input::{Source, Start};
 pub use taken::Taken;
 
-use crate::batch::EventBatch;
+use crate::batch::{EventBatch, Filling};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::ending::Ending;
@@ -69,6 +69,10 @@ pub struct LinesInstance {
     /// As far as the events of the last call go.
     given: Given,
     taken: Taken,
+    /// What the last events were put into, and whether there were any: the host cannot be done with them while that is
+    /// being filled.
+    filling: Filling,
+    outstanding: bool,
     /// How many lines were too long, and when that was said.
     cut: u64,
     cut_warned: Option<Instant>,
@@ -106,6 +110,8 @@ impl LinesInstance {
             ending: Ending::default(),
             taken: Taken::new(given.clone()),
             given,
+            filling: Filling::default(),
+            outstanding: false,
             cut: 0,
             cut_warned: None,
         })
@@ -122,9 +128,13 @@ impl LinesInstance {
     }
 
     /// Appends lines until the batch is full or there are no more for now; waits for one until the clock has run out.
-    /// Says how many. What the call before handed over is taken by now.
+    /// Says how many. What the call before handed over is taken by now, unless it is in this very batch.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
-        self.acknowledge();
+        if batch.filling() != self.filling {
+            self.acknowledge();
+            self.filling = batch.filling();
+            self.outstanding = false;
+        }
         self.ending.check()?;
         if batch.is_full() {
             return Err(batch.full_error());
@@ -133,7 +143,8 @@ impl LinesInstance {
         let stop = self.fill(batch).err();
         let added = batch.len() - before;
         self.given.place = self.splitter.place();
-        if added == 0 {
+        self.outstanding |= added > 0;
+        if !self.outstanding {
             // Nothing was handed over that is not taken.
             self.acknowledge();
         }
@@ -940,5 +951,26 @@ mod tests {
         assert_eq!(progress(&reader), (0.5, "40 B of 80 B".into()));
         reader.ends_with(&[]);
         assert_eq!(progress(&reader), (1.0, "80 B of 80 B".into()));
+    }
+    #[test]
+    fn lines_are_not_taken_while_the_batch_that_they_are_in_is_being_filled() {
+        let folder = Folder::new();
+        let path = folder.write("log", &b"123456789\n".repeat(8));
+        let mut lines = open_path(
+            &path,
+            Options {
+                timeout: LONG,
+                ..options()
+            },
+        )
+        .lines;
+        let mut batch = EventBatch::new(6, 64).unwrap();
+        while !batch.is_full() {
+            lines.next_batch(&mut batch).unwrap();
+            assert_eq!(lines.taken().progress().0, 0.0);
+        }
+        batch.clear();
+        lines.next_batch(&mut batch).unwrap();
+        assert_eq!(lines.taken().progress().0, 0.75);
     }
 }
