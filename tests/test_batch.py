@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import array
+import sys
 
 import pytest
 from hypothesis import given
@@ -157,6 +158,29 @@ def test_what_was_read_from_a_batch_outlives_its_clearing():
     batch.clear()
     batch.append(b"else")
     assert (event.data, event.timestamp) == (b"kept", NOW)
+
+
+@pytest.mark.parametrize("way", ["append", "write", "reserve"])
+def test_events_that_were_cleared_leave_nothing_behind(way):
+    batch = EventBatch()
+
+    def fill(size):
+        batch.clear()
+        if way == "append":
+            batch.append(bytes(size))
+            return
+        with batch.writer() as writer:
+            if way == "write":
+                writer.write(bytes(size))
+            else:
+                writer.reserve(size)[:] = bytes(size)
+                writer.commit(size)
+
+    fill(1000)
+    before = sys.getallocatedblocks()
+    for size in range(300, 1000):
+        fill(size)
+    assert sys.getallocatedblocks() - before < 100
 
 
 class TestExtend:

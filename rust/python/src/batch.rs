@@ -436,7 +436,9 @@ impl EventWriter {
             }
         };
         self.with(py, |writing| writing.reserved = Some(size))?;
-        PyMemoryView::from(memory.as_any())?.get_item(PySlice::new(py, 0, size as isize, 1))
+        // Not `PySlice::new`, which leaks the numbers that it makes.
+        let beginning = py.get_type::<PySlice>().call1((size,))?;
+        PyMemoryView::from(memory.as_any())?.get_item(beginning)
     }
 
     /// Adds the first bytes of what was reserved to the payload.
