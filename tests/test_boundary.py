@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -1129,3 +1130,15 @@ def test_nothing_of_a_destroyed_plugin_is_kept(build: Build) -> None:
     counts = [line for line in ran.stderr.splitlines() if line.startswith("KEPT")]
     assert len(counts) == 10
     assert set(counts[1:]) == {counts[0]}, "each cycle starts where the one before did"
+
+
+def test_no_logger_of_a_failed_init_is_kept(build: Build) -> None:
+    def loggers() -> set[str]:
+        return {name for name in logging.Logger.manager.loggerDict if name.startswith("falco_plugin_modules_")}
+
+    library = build(simple("refused", "def init(self):\n    raise ValueError('no')\n"))
+    before = loggers()
+    loaded = Library(library)
+    assert "ValueError: no" in loaded.last_error()
+    loaded.destroy()
+    assert loggers() == before

@@ -59,6 +59,7 @@ class Runtime:
         except BaseException:
             # The log stays: the reason is still to be said.
             self._modules.unload()
+            _log.forget(self._modules.package)
             _capabilities.unregister(self._plugin)
             raise
         own = getattr(type(self._plugin), "event_to_string", None)
