@@ -17,6 +17,7 @@ from hosts_support import (
     build_plugin,
     c_host,
     data_of,
+    environment,
     logged,
     payloads,
     run_c_host,
@@ -156,6 +157,22 @@ def test_a_library_replaced_on_disk_shows_its_new_code(tmp_path: Path) -> None:
     assert (decoded(old), decoded(new)) == (expected("old"), expected("new"))
     assert not old["still_mapped"], "the linker would never read a mapped library anew"
     assert not new["still_mapped"]
+
+
+def test_a_library_replaced_on_disk_shows_its_new_lines_in_tracebacks(tmp_path: Path) -> None:
+    body = """
+        def init(self):
+            try:
+                raise ValueError  # of {name}
+            except ValueError:
+                self.log.exception("caught")
+    """
+    old, new = (
+        build_plugin(tmp_path, {"plugin.py": simple("same", body.format(name=name))}, name) for name in ("old", "new")
+    )
+    ran = run_c_host("replace", old, new, "", env=environment(HOST_LOG="1"))
+    assert ran.status == 0, ran.stderr
+    assert [line.partition("# of ")[2] for line in ran.stderr.splitlines() if "# of " in line] == ["old", "new"]
 
 
 def test_a_library_replaced_while_its_python_threads_live_shows_its_new_code(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ class Modules:
         prefix = f"{self.package}."
         for name in [name for name in list(sys.modules) if name == self.package or name.startswith(prefix)]:
             sys.modules.pop(name, None)
+        # Another version at this path has other lines.
+        if (linecache := sys.modules.get("linecache")) is not None:
+            for file in self._files:
+                linecache.cache.pop(f"{self._library}/{file}", None)
 
     def has(self, name: str) -> bool:
         """Whether the top-level module `name` is the plugin's own."""
