@@ -2,25 +2,34 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// No thread waits for another here, and none takes a lock after its first call, as long as threads do not take turns.
+/// What a thread has left behind at its end goes to the next one that comes, so that there are never more than threads
+/// at a time.
 pub(crate) struct PerThread<T> {
     /// One of `all`, or NULL: that of the thread that came last.
     latest: AtomicPtr<Owned<T>>,
     /// Nothing is taken out before all is dropped, so that places stay good.
-    all: Mutex<Vec<Box<Owned<T>>>>,
+    all: Mutex<Vec<Entry<T>>>,
+}
+
+struct Entry<T> {
+    owned: Box<Owned<T>>,
+    /// Whether its thread has ended; of one that is about to end nobody knows.
+    ended: Option<Arc<AtomicBool>>,
 }
 
 struct Owned<T> {
-    thread: usize,
+    /// Changed under the lock of `all` alone, and when the thread that it named has ended.
+    thread: AtomicUsize,
     used: Cell<bool>,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the `value` and `used` of an `Owned` are touched by the thread that it names alone, so a `T` moves between
-// threads at most: to where all is dropped, or to a later thread whose mark has the address of one that has ended.
+// threads at most: to where all is dropped, or to a later thread, by the lock and the flag of the one that has ended.
 unsafe impl<T: Send> Send for PerThread<T> {}
 // SAFETY: as above; everything else is atomic, locked or never changed.
 unsafe impl<T: Send> Sync for PerThread<T> {}
@@ -42,7 +51,7 @@ impl<T: Default> PerThread<T> {
         let latest = self.latest.load(Ordering::Acquire);
         // SAFETY: NULL or one of `all`, none of which is dropped while `self` lives.
         let owned = match unsafe { latest.as_ref() } {
-            Some(owned) if owned.thread == thread => owned,
+            Some(owned) if owned.is_of(thread) => owned,
             _ => self.find(thread),
         };
         if owned.used.replace(true) {
@@ -63,19 +72,44 @@ impl<T: Default> PerThread<T> {
     fn find(&self, thread: usize) -> &Owned<T> {
         // Only whole values are put in.
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = all.iter().position(|owned| owned.thread == thread).unwrap_or_else(|| {
-            all.push(Box::new(Owned {
-                thread,
-                used: Cell::new(false),
-                value: UnsafeCell::default(),
-            }));
+        let own = all.iter().position(|entry| entry.owned.is_of(thread));
+        let index = own.unwrap_or_else(|| {
+            let ended = END.try_with(|end| end.0.clone()).ok();
+            if let Some(left) = all.iter().position(Entry::is_left) {
+                all[left].owned.thread.store(thread, Ordering::Relaxed);
+                all[left].ended = ended;
+                return left;
+            }
+            all.push(Entry {
+                owned: Box::new(Owned {
+                    thread: AtomicUsize::new(thread),
+                    used: Cell::new(false),
+                    value: UnsafeCell::default(),
+                }),
+                ended,
+            });
             all.len() - 1
         });
         // Other threads read what they found of `all` meanwhile: nothing here may be a unique reference.
-        let owned = ptr::from_ref(&*all[index]);
+        let owned = ptr::from_ref(&*all[index].owned);
         self.latest.store(owned.cast_mut(), Ordering::Release);
         // SAFETY: one of `all`, in a box that is not dropped while `self` lives.
         unsafe { &*owned }
+    }
+}
+
+impl<T> Owned<T> {
+    /// A thread finds its own number only where it has put it itself.
+    #[inline]
+    fn is_of(&self, thread: usize) -> bool {
+        self.thread.load(Ordering::Relaxed) == thread
+    }
+}
+
+impl<T> Entry<T> {
+    /// Whether its thread has ended; then all that it did has happened before.
+    fn is_left(&self) -> bool {
+        self.ended.as_ref().is_some_and(|ended| ended.load(Ordering::Acquire))
     }
 }
 
@@ -87,16 +121,45 @@ impl Drop for Unused<'_> {
     }
 }
 
-/// What tells threads apart: the address of something that each has one of.
+thread_local! {
+    /// 0 until the thread has a number.
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
+    static END: End = End::default();
+}
+
+/// Tells at the end of a thread that it has come.
+#[derive(Default)]
+struct End(Arc<AtomicBool>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // Whoever still comes on this thread, from the end of something else, has not what may be another's by then.
+        NUMBER.set(0);
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// What tells threads apart: a number that no other thread of the process ever has.
 #[inline]
 fn current() -> usize {
-    thread_local!(static MARK: u8 = const { 0 });
-    MARK.with(|mark| ptr::from_ref(mark).addr())
+    match NUMBER.get() {
+        0 => number(),
+        number => number,
+    }
+}
+
+#[cold]
+fn number() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    NUMBER.set(number);
+    number
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::mem;
     use std::thread;
 
     #[test]
@@ -116,6 +179,21 @@ mod tests {
             }
         });
         assert!(counts.with(|count| *count).is_some());
+    }
+
+    #[test]
+    fn what_a_thread_has_left_goes_to_the_next_and_to_nobody_before() {
+        let counts = PerThread::<u32>::default();
+        let count = || counts.with(|count| mem::replace(count, *count + 1));
+        thread::scope(|scope| {
+            for before in 0..100 {
+                assert_eq!(scope.spawn(count).join().unwrap(), Some(before));
+            }
+        });
+        assert_eq!(counts.all.lock().unwrap().len(), 1);
+        assert_eq!((count(), count()), (Some(100), Some(101)));
+        let other = thread::scope(|scope| scope.spawn(count).join().unwrap());
+        assert_eq!((other, counts.all.lock().unwrap().len()), (Some(0), 2));
     }
 
     #[test]
