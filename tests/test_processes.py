@@ -149,6 +149,25 @@ def test_a_thread_local_of_the_plugin_ends_with_the_host_thread(tmp_path: Path) 
     assert ran.stderr.count("CLEARED") == 4
 
 
+def test_python_forgets_a_thread_that_has_ended(tmp_path: Path) -> None:
+    source = simple(
+        "threads",
+        """
+        def destroy(self):
+            import sys, threading
+            left = [thread.name for thread in threading.enumerate() if thread.name.startswith("Dummy")]
+            own = threading.current_thread().name
+            print("LEFT", [name for name in left if name != own], file=sys.stderr, flush=True)
+    """,
+    ).replace(
+        "            for item in items:\n",
+        "            self.log.info('as each record, this asks for the thread')\n            for item in items:\n",
+    )
+    ran = run_c_host("threadend", build_plugin(tmp_path, source), "")
+    assert ran.status == 0, ran.stderr
+    assert [line for line in ran.stderr.splitlines() if line.startswith("LEFT")] == ["LEFT []"] * 4
+
+
 def test_a_library_replaced_on_disk_shows_its_new_code(tmp_path: Path) -> None:
     for name in ("old", "new"):
         sources = {"plugin.py": PLUGIN.format(who="same"), "helper.py": HELPER.format(who=name)}

@@ -247,9 +247,24 @@ impl Drop for KeptState {
         // is never finalised. Release frees the state, since this was its first Ensure.
         unsafe {
             ffi::PyEval_RestoreThread(self.state);
+            let _ = Python::attach(forget_thread);
             ffi::PyGILState_Release(self.gil);
         }
     }
+}
+
+/// `threading.current_thread()`, and with it each line of a log, makes an object for a thread of the host. Python before
+/// 3.13 would keep it for ever.
+fn forget_thread(py: Python<'_>) -> PyResult<()> {
+    if py.version_info() >= (3, 13) {
+        return Ok(());
+    }
+    let modules = py.import("sys")?.getattr("modules")?;
+    if let Ok(threading) = modules.get_item("threading") {
+        let ident = threading.call_method0("get_ident")?;
+        threading.getattr("_active")?.call_method1("pop", (ident, py.None()))?;
+    }
+    Ok(())
 }
 
 /// Makes sure that there is an interpreter: the process's own, or one that is started for the environment of `python`.
