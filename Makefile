@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
 STAMPS := .make
 SECONDS := 60
+MINUTES := 10
 WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml tests/hosts/runner/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte fuzz-json audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load fuzz-json audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -94,6 +95,12 @@ latency: setup ## how long the host waits for Python beside code that computes, 
 
 gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the memory
 	$(BIN)/python bench/gigabyte.py
+
+soak: setup ## open, read, close and reload plugins for MINUTES=10: all events come, nothing grows (SEED=1 repeats a plan)
+	$(BIN)/python -m endurance.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+load: setup ## the webhook example under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
+	$(BIN)/python -m endurance.load
 
 fuzz-json: ## compare json_field with a plain walk for SECONDS=60 (nightly Rust, `cargo install cargo-fuzz`)
 	mkdir -p target/fuzz/corpus

@@ -1,0 +1,94 @@
+"""A client process of the load: posts signed requests as fast as they are answered, and says what became of each.
+
+`client.py NUMBER PORT SECONDS`; on standard output a line for each request: its events' ids, joined by commas, and the
+answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+SECRET = b"the secret of the load"
+CONNECTIONS = 4
+NO_ANSWER = "none"
+"""The connection ended first: the events can have been taken or not."""
+
+_MOST_LINES = 8
+_PADDING = 200
+
+
+def requests(client: int, connection: int) -> Iterator[tuple[list[str], bytes]]:
+    """The ids of a request's events, each of which is used once, and the request: one event, or some lines."""
+    dice = random.Random(client << 16 | connection)
+    for number in range(sys.maxsize):
+        count = dice.choice([1, 1, 1, dice.randint(2, _MOST_LINES)])
+        ids = [f"{client}-{connection}-{number}-{line}" for line in range(count)]
+        body = "\n".join(f'{{"id":"{name}","text":"{"x" * dice.randrange(_PADDING)}"}}' for name in ids).encode()
+        signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+        kind = "json" if count == 1 else "x-ndjson"
+        head = (
+            f"POST /hook HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{kind}\r\n"
+            f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        yield ids, head.encode() + body
+
+
+def answer(connection: socket.socket) -> tuple[str, bool]:
+    """Reads an answer: status and text, and whether the connection goes on."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        part = connection.recv(4096)
+        if not part:
+            return NO_ANSWER, False
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    while len(body) < int(headers[b"content-length"]):
+        part = connection.recv(4096)
+        if not part:
+            return NO_ANSWER, False
+        body += part
+    return f"{head.split()[1].decode()} {body.decode().strip()}", headers.get(b"connection") != b"close"
+
+
+def post(client: int, number: int, port: int, end: float) -> None:
+    """One connection after another, until the time is over or nobody listens any more."""
+    to_send = requests(client, number)
+    while time.monotonic() < end:
+        try:
+            connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+        except OSError:
+            return
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            goes_on = True
+            while goes_on and time.monotonic() < end:
+                ids, request = next(to_send)
+                said = NO_ANSWER
+                try:
+                    connection.sendall(request)
+                    said, goes_on = answer(connection)
+                except OSError:
+                    goes_on = False
+                sys.stdout.write(f"{','.join(ids)} {said}\n")
+
+
+def main() -> None:
+    client, port, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    end = time.monotonic() + seconds
+    threads = [threading.Thread(target=post, args=(client, number, port, end)) for number in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()
