@@ -801,7 +801,7 @@ static void open_residents(void)
 		s->producers = kind == PUSH ? PRODUCERS : 1;
 		s->pace_us = 100000;
 		s->until_ms = s->stop_after = UINT64_MAX;
-		s->hop_after = 500;
+		s->hop_after = 100;
 		snprintf(s->path, sizeof s->path, "%s.%u", resident.path, kind);
 		if (!open_source(s, false))
 			die("a resident cannot be opened");
