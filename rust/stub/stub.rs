@@ -10,16 +10,18 @@
 #![no_std]
 
 mod libc;
+mod parts;
 mod security;
 #[path = "../abi/src/table.rs"]
 #[allow(dead_code)]
 mod table;
 mod text;
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::panic::PanicInfo;
-use core::ptr;
+use core::{ptr, slice};
 
+use parts::{Appended, Parts};
 use table::{START_SYMBOL, Start, StartReply, StartRequest, Table};
 use text::Text;
 
@@ -36,16 +38,6 @@ const SCHEMA_JSON: i32 = 1;
 
 const FAILURE: i32 = 1;
 
-/// Where the appended parts lie in the file, written by `falco-plugin build` after the marker.
-#[repr(C)]
-struct Appended {
-    marker: [u8; 16],
-    offset: u64,
-    manifest_len: u64,
-    archive_len: u64,
-    crc32: u64,
-}
-
 #[used]
 #[unsafe(link_section = ".data")]
 static mut APPENDED: Appended = Appended {
@@ -59,18 +51,17 @@ static mut APPENDED: Appended = Appended {
 /// What was read from the library's own file while it was being loaded; only read afterwards.
 struct Library {
     path: *mut c_char,
-    parts: *mut u8,
-    manifest_len: usize,
-    archive_len: usize,
+    /// What `parts` lies in.
+    memory: *mut c_void,
+    parts: Option<Parts<'static>>,
     /// Why there are no parts.
     problem: Text,
 }
 
 static mut LIBRARY: Library = Library {
     path: ptr::null_mut(),
-    parts: ptr::null_mut(),
-    manifest_len: 0,
-    archive_len: 0,
+    memory: ptr::null_mut(),
+    parts: None,
     problem: Text::new(),
 };
 
@@ -106,7 +97,7 @@ unsafe extern "C" fn unload() {
     // SAFETY: dlclose runs this once, when nobody uses the library any more; both are from malloc or NULL.
     unsafe {
         libc::free(LIBRARY.path.cast());
-        libc::free(LIBRARY.parts.cast());
+        libc::free(LIBRARY.memory);
     }
 }
 
@@ -128,88 +119,46 @@ unsafe fn read_parts(library: &mut Library) -> Result<(), &'static str> {
         if library.path.is_null() || file < 0 {
             return Err("cannot read its own file");
         }
-        let len = (appended.manifest_len + appended.archive_len) as usize;
-        let parts = libc::malloc(len + 1).cast::<u8>();
+        library.memory = read(file, &appended);
+        libc::close(file);
+        if !library.memory.is_null() {
+            let bytes = slice::from_raw_parts(library.memory.cast(), appended.len().unwrap_or(0));
+            library.parts = Parts::new(bytes, &appended);
+        }
+        match library.parts {
+            Some(_) => Ok(()),
+            None => Err("was cut, stripped or changed after it was built"),
+        }
+    }
+}
+
+/// What was appended, in memory from malloc; NULL where the file has less.
+fn read(file: c_int, appended: &Appended) -> *mut c_void {
+    let (Some(len), Ok(offset)) = (appended.len(), i64::try_from(appended.offset)) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: plain libc calls, and what is read stays within the `len` bytes of `memory`.
+    unsafe {
+        let memory = libc::malloc(len);
         let mut done = 0;
-        while !parts.is_null() && done < len {
-            let count = libc::pread(
-                file,
-                parts.add(done).cast(),
-                len - done,
-                (appended.offset as usize + done) as i64,
-            );
+        while !memory.is_null() && done < len {
+            let place = memory.cast::<u8>().add(done).cast();
+            let count = libc::pread(file, place, len - done, offset.wrapping_add(done as i64));
             if count <= 0 {
-                break;
+                libc::free(memory);
+                return ptr::null_mut();
             }
             done += count as usize;
         }
-        libc::close(file);
-        if parts.is_null() || done < len || crc32(parts, len) != appended.crc32 as u32 {
-            libc::free(parts.cast());
-            return Err("was cut, stripped or changed after it was built");
-        }
-        parts.add(len).write(0);
-        library.parts = parts;
-        library.manifest_len = appended.manifest_len as usize;
-        library.archive_len = appended.archive_len as usize;
-        Ok(())
+        memory
     }
 }
 
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut value = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            value = if value & 1 == 1 {
-                0xedb8_8320 ^ (value >> 1)
-            } else {
-                value >> 1
-            };
-            bit += 1;
-        }
-        table[index] = value;
-        index += 1;
-    }
-    table
-};
-
-/// # Safety
-/// `bytes` is valid for `len` reads.
-unsafe fn crc32(bytes: *const u8, len: usize) -> u32 {
-    let mut crc = u32::MAX;
-    let mut index = 0;
-    while index < len {
-        // SAFETY: within `len`.
-        let byte = unsafe { bytes.add(index).read() };
-        crc = CRC_TABLE[((crc ^ u32::from(byte)) & 0xff) as usize] ^ (crc >> 8);
-        index += 1;
-    }
-    !crc
-}
-
-/// A value of the manifest, which is made of pairs of NUL-terminated names and values; "" where there is none.
+/// A value of the manifest; "" where there is none.
 fn manifest(name: &CStr) -> &'static CStr {
-    // SAFETY: the parts stay as they are until the library is unloaded, and end with a NUL.
-    unsafe {
-        let library = &*(&raw const LIBRARY);
-        if library.parts.is_null() {
-            return c"";
-        }
-        let mut place = 0;
-        while place < library.manifest_len {
-            let key = CStr::from_ptr(library.parts.add(place).cast());
-            place += key.count_bytes() + 1;
-            let value = CStr::from_ptr(library.parts.add(place).cast());
-            place += value.count_bytes() + 1;
-            if key == name {
-                return value;
-            }
-        }
-    }
-    c""
+    // SAFETY: written by `load` only.
+    let parts = unsafe { &(*(&raw const LIBRARY)).parts };
+    parts.as_ref().map_or(c"", |parts| parts.value(name))
 }
 
 /// Python's library, the SDK's extension module and the Python executable of an environment.
@@ -503,10 +452,10 @@ pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut
         }
         let problem = &mut (*state).problem;
         let library = &*(&raw const LIBRARY);
-        if !library.problem.is_empty() {
+        let Some(parts) = &library.parts else {
             problem.push_c(library.problem.as_ptr());
             return state;
-        }
+        };
         if !security::check_all(&[library.path], problem) {
             return state;
         }
@@ -521,10 +470,10 @@ pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut
             library: library.path,
             core: environment.core,
             python: environment.python,
-            manifest: library.parts,
-            manifest_len: library.manifest_len,
-            archive: library.parts.add(library.manifest_len),
-            archive_len: library.archive_len,
+            manifest: parts.manifest.as_ptr(),
+            manifest_len: parts.manifest.len(),
+            archive: parts.archive.as_ptr(),
+            archive_len: parts.archive.len(),
             input,
         };
         let mut reply = StartReply {
