@@ -7,12 +7,13 @@ CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --packa
 STAMPS := .make
 SECONDS := 60
 MINUTES := 10
+JOBS := 1
 WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml tests/hosts/runner/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load fuzz-json audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -102,10 +103,8 @@ soak: setup ## open, read, close and reload plugins for MINUTES=10: all events c
 load: setup ## the webhook example under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
 	$(BIN)/python -m endurance.load
 
-fuzz-json: ## compare json_field with a plain walk for SECONDS=60 (nightly Rust, `cargo install cargo-fuzz`)
-	mkdir -p target/fuzz/corpus
-	CARGO_TARGET_DIR=target/fuzz cargo +nightly fuzz run --sanitizer none json_field target/fuzz/corpus \
-		fuzz/corpus/json_field -- -dict=fuzz/json_field.dict -max_len=2048 -max_total_time=$(SECONDS)
+fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARGETS='host lines', JOBS=2; nightly Rust, cargo-fuzz)
+	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
 pages: setup ## write the pages of the documentation that are made out of code and tests
 	$(BIN)/python tests/messages.py

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| falco_plugin_fuzz::check(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| falco_plugin_fuzz::json_field::check(input));

@@ -8,12 +8,13 @@ use falco_plugin_engine::extract::{Argument, FieldType, Place};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-const MAX_DEPTH: usize = 128;
+use super::MAX_DEPTH;
+
 const NANOS: u64 = 1_000_000_000;
 
 /// A value.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     Number(u64),
     Bool(bool),
     Text(String),

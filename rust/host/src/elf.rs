@@ -42,7 +42,8 @@ pub fn check(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn check_header(path: &Path, header: &[u8]) -> Result<(), Error> {
+/// The same of the first bytes of a file.
+pub fn check_header(path: &Path, header: &[u8]) -> Result<(), Error> {
     if header.len() < PREFIX || !header.starts_with(MAGIC) {
         return Err(Error::NotALibrary(path.to_owned()));
     }

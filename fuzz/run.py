@@ -1,0 +1,203 @@
+"""Runs the targets of the fuzzer, each for some seconds, and writes a report: `make fuzz`.
+
+What a run found to be of use stays in `target/fuzz/corpus`, where the next one begins; ``--keep`` puts what reaches new
+code into `fuzz/corpus`. Inputs that fail are in `target/fuzz/findings`: mend what is wrong, and put the input into
+`fuzz/corpus` under a name that says what it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+FUZZ = Path(__file__).resolve().parent
+BUILT = FUZZ.parent / "target" / "fuzz"
+AN_HOUR = 3600
+SLOWEST_SECONDS = 20
+MEGABYTES = 4096
+LONGEST = 4096
+
+NUMBERS = {
+    "executions": r"^stat::number_of_executed_units:\s*(\d+)",
+    "instrumented": r"^INFO: Loaded \d+ modules\s+\((\d+) inline",
+    "reached": r"^#\d+.*cov: (\d+)",
+    "features": r"^#\d+.* ft: (\d+)",
+    "inputs": r"^#\d+.* corp: (\d+)/",
+    "megabytes": r"^stat::peak_rss_mb:\s*(\d+)",
+}
+"""What a target says of itself, the last time it says so."""
+
+FUNCTION = re.compile(r"^(UN)?COVERED_FUNC: .* \S*?/rust/\w+/\S+:\d+$", re.MULTILINE)
+"""One function of the project, as it is listed with the coverage. What was inlined everywhere is not there."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one target."""
+
+    target: str
+    seconds: int
+    numbers: dict[str, int]
+    functions: tuple[int, int]
+    findings: tuple[str, ...]
+
+    def row(self) -> str:
+        numbers, (reached, functions) = self.numbers, self.functions
+        executions = numbers["executions"]
+        cells = [
+            f"`{self.target}`",
+            f"{self.seconds:,}",
+            f"{executions:,}",
+            f"{executions // max(self.seconds, 1):,}",
+            f"{numbers['reached']:,} of {numbers['instrumented']:,}",
+            f"{numbers['features']:,}",
+            f"{reached} of {functions}",
+            f"{numbers['inputs']:,}",
+            f"{len(self.findings) or 'none'}",
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+def main() -> int:
+    names = sorted(path.stem for path in (FUZZ / "fuzz_targets").glob("*.rs"))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("targets", nargs="*", help=f"{', '.join(names)}; without any, all of them")
+    parser.add_argument("--seconds", type=int, default=60, help="how long each target runs")
+    parser.add_argument("--jobs", type=int, default=1, help="how many targets run at once")
+    parser.add_argument("--keep", action="store_true", help="put inputs that reach new code into fuzz/corpus")
+    arguments = parser.parse_args()
+    targets = arguments.targets or names
+    if unknown := set(targets) - set(names):
+        parser.error(f"there is no target {', '.join(sorted(unknown))}: choose of {', '.join(names)}")
+
+    build()
+    if arguments.keep:
+        for target in targets:
+            keep(target)
+        return 0
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        results = list(pool.map(lambda target: fuzz(target, arguments.seconds), targets))
+    whole = targets == names and sum(result.seconds for result in results) >= AN_HOUR
+    report = (FUZZ if whole else BUILT) / "report.md"
+    report.write_text(told(results))
+    print(report.read_text(), f"written to {report}", sep="\n")
+    return any(result.findings for result in results)
+
+
+def build() -> None:
+    subprocess.run(
+        ["cargo", "+nightly", "fuzz", "build"],
+        cwd=FUZZ.parent,
+        env={**os.environ, "CARGO_TARGET_DIR": str(BUILT)},
+        check=True,
+    )
+
+
+def program(target: str) -> str:
+    return str(next(BUILT.glob(f"*/release/{target}")))
+
+
+def folders(target: str) -> list[str]:
+    """Where new inputs go, then where there are others."""
+    grown = BUILT / "corpus" / target
+    grown.mkdir(parents=True, exist_ok=True)
+    return [str(grown), str(FUZZ / "corpus" / target)]
+
+
+def fuzz(target: str, seconds: int) -> Result:
+    """Runs a target until its time is up, or something is found."""
+    findings = BUILT / "findings" / target
+    findings.mkdir(parents=True, exist_ok=True)
+    before = set(findings.iterdir())
+    options = [
+        f"-artifact_prefix={findings}/",
+        f"-max_len={LONGEST}",
+        f"-max_total_time={seconds}",
+        f"-rss_limit_mb={MEGABYTES}",
+        f"-timeout={SLOWEST_SECONDS}",
+        "-print_final_stats=1",
+    ]
+    dictionary = FUZZ / "dictionaries" / f"{target}.dict"
+    if dictionary.exists():
+        options.append(f"-dict={dictionary}")
+    print(f"{target} …", flush=True)
+    said = run([program(target), *options, *folders(target)], BUILT / f"{target}.log")
+    numbers = {name: last_number(pattern, said) for name, pattern in NUMBERS.items()}
+    ran = re.search(r"^Done \d+ runs in (\d+) second", said, re.MULTILINE)
+    found = sorted(path.name for path in set(findings.iterdir()) - before)
+    if not found and ran is None:
+        sys.exit(f"{target} ended early: see {BUILT / f'{target}.log'}")
+    covered = run([program(target), "-runs=0", "-print_coverage=1", *folders(target)], BUILT / f"{target}.coverage")
+    functions = [match[1] is None for match in FUNCTION.finditer(covered)]
+    return Result(
+        target,
+        int(ran[1]) if ran else 0,
+        numbers,
+        (sum(functions), len(functions)),
+        tuple(found),
+    )
+
+
+def keep(target: str) -> None:
+    """Adds to the corpus what reaches code that it does not reach; how often it is reached counts for nothing."""
+    grown, corpus = folders(target)
+    run(
+        [program(target), "-set_cover_merge=1", "-use_counters=0", f"-max_len={LONGEST}", corpus, grown],
+        BUILT / f"{target}.log",
+    )
+    print(f"{target}: {len(os.listdir(corpus))} inputs")
+
+
+def run(command: Sequence[str], log: Path) -> str:
+    with log.open("wb") as output:
+        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+    return log.read_text(errors="replace")
+
+
+def last_number(pattern: str, text: str) -> int:
+    found = re.findall(pattern, text, re.MULTILINE)
+    return int(found[-1]) if found else 0
+
+
+def told(results: Sequence[Result]) -> str:
+    return "\n".join(lines(results)) + "\n"
+
+
+def lines(results: Sequence[Result]) -> Iterator[str]:
+    seconds = sum(result.seconds for result in results)
+    executions = sum(result.numbers["executions"] for result in results)
+    yield "# Fuzzing"
+    yield ""
+    yield (
+        f"{seconds / 60:.0f} minutes of {len(results)} targets, {executions:,} executions, {date.today()}, under "
+        f"AddressSanitizer; written by `make fuzz`."
+    )
+    yield ""
+    yield (
+        "| target | seconds | executions | a second | edges reached | features | functions of the project reached "
+        "| inputs | findings |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for result in results:
+        yield result.row()
+    yield ""
+    yield (
+        "Edges are those of all code in the program, checks for overflow and ways to a panic included. Functions are "
+        "those of the project that stand for themselves in the program: inlined ones count with their callers."
+    )
+    for result in results:
+        for finding in result.findings:
+            yield ""
+            yield f"- `{result.target}`: `target/fuzz/findings/{result.target}/{finding}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

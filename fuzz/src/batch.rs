@@ -1,0 +1,244 @@
+//! The engine's batch memory against a list of timestamps and payloads.
+
+use arbitrary::{Arbitrary, Unstructured};
+use falco_plugin_engine::batch::{EventBatch, EventWriter, SOFT_BYTES, Written};
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, header};
+
+const LARGEST_PAYLOAD: u32 = 3 << 20;
+/// Bytes that are left out before a large payload, at most.
+const MOST_PADDING: usize = 63;
+const PADDED_FROM: usize = 4096;
+/// More calls find nothing more, and with large payloads take long.
+const MOST_CALLS: usize = 64;
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    batch_size: u8,
+    event_size: Size,
+    calls: Vec<Call>,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Call {
+    Append {
+        payload: Payload,
+        timestamp: u64,
+    },
+    /// Events by a writer, each with whether it is finished.
+    Write(Vec<(Vec<Part>, bool)>),
+    /// The host writes plugin ids and times into its block.
+    Host(u8),
+    /// Several times, as memory is given back after many small batches.
+    Clear(u8),
+}
+
+#[derive(Debug, Arbitrary)]
+enum Part {
+    Write(Payload),
+    Check(Size),
+    Timestamp(Option<u64>),
+}
+
+#[derive(Debug, Arbitrary)]
+struct Payload {
+    size: Size,
+    first: u8,
+}
+
+#[derive(Debug, Clone, Copy, Arbitrary)]
+enum Size {
+    Small(u8),
+    Medium(u16),
+    Large(u32),
+}
+
+impl Size {
+    fn get(self) -> usize {
+        match self {
+            Self::Small(size) => size.into(),
+            Self::Medium(size) => size.into(),
+            Self::Large(size) => (size % LARGEST_PAYLOAD) as usize,
+        }
+    }
+}
+
+impl Payload {
+    fn bytes(&self) -> Vec<u8> {
+        (0..self.size.get())
+            .map(|at| self.first.wrapping_add(at as u8))
+            .collect()
+    }
+}
+
+/// What the batch must hold.
+struct Model {
+    events: Vec<(u64, Vec<u8>)>,
+    batch_size: usize,
+    event_size: usize,
+}
+
+/// Checks one sequence of calls.
+///
+/// # Panics
+/// If the batch is not as the model is after each of them.
+pub fn check(input: &[u8]) {
+    let Ok(input) = Input::arbitrary(&mut Unstructured::new(input)) else {
+        return;
+    };
+    let (batch_size, event_size) = (u32::from(input.batch_size), input.event_size.get() as u32);
+    let Ok(mut batch) = EventBatch::new(batch_size, event_size) else {
+        assert!(batch_size == 0 || event_size == 0);
+        return;
+    };
+    let mut model = Model {
+        events: Vec::new(),
+        batch_size: batch_size as usize,
+        event_size: event_size as usize,
+    };
+    for call in input.calls.into_iter().take(MOST_CALLS) {
+        match call {
+            Call::Append { payload, timestamp } => model.append(&mut batch, payload.bytes(), timestamp),
+            Call::Write(events) => batch = model.write(EventWriter::new(batch), &events),
+            Call::Host(byte) => model.host(&mut batch, byte),
+            Call::Clear(times) => {
+                for _ in 0..times {
+                    batch.clear();
+                    model.events.clear();
+                }
+            }
+        }
+        model.compare(&mut batch);
+    }
+}
+
+impl Model {
+    fn append(&mut self, batch: &mut EventBatch, payload: Vec<u8>, timestamp: u64) {
+        let (was_full, fits) = (batch.is_full(), batch.fits(payload.len()));
+        assert!(!(was_full && fits));
+        match batch.append(&payload, timestamp) {
+            Err(Error::BatchFull { events, bytes }) => {
+                assert!(was_full);
+                assert_eq!((events, bytes), (batch.len(), batch.bytes()));
+            }
+            Err(Error::EventTooLarge { size, event_size }) => {
+                assert_eq!((size, event_size as usize), (payload.len(), self.event_size));
+                assert!(!was_full && size > self.event_size);
+            }
+            Err(other) => panic!("{other}"),
+            Ok(()) => {
+                assert!(!was_full && payload.len() <= self.event_size);
+                self.events.push((timestamp, payload));
+            }
+        }
+    }
+
+    fn write(&mut self, mut writer: EventWriter, events: &[(Vec<Part>, bool)]) -> EventBatch {
+        for (parts, finished) in events.iter().take(MOST_CALLS) {
+            if writer.batch().is_full() {
+                break;
+            }
+            let (mut payload, mut timestamp, mut refused) = (Vec::new(), None, false);
+            writer.begin();
+            for part in parts.iter().take(MOST_CALLS) {
+                let (len, written) = match part {
+                    Part::Write(part) => {
+                        let part = part.bytes();
+                        let written = writer.write(&part).map(|len| assert_eq!(len, part.len()));
+                        payload.extend_from_slice(&part);
+                        refused &= written.is_err();
+                        (payload.len(), written)
+                    }
+                    Part::Check(size) => (payload.len() + size.get(), writer.check(size.get())),
+                    Part::Timestamp(time) => {
+                        writer.set_timestamp(*time);
+                        timestamp = *time;
+                        continue;
+                    }
+                };
+                match written {
+                    Ok(()) => assert!(len <= self.event_size),
+                    Err(Error::EventTooLarge { size, .. }) => {
+                        assert!(size > self.event_size && size == len);
+                        payload.clear();
+                        refused = true;
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+                assert_eq!((writer.len(), writer.is_empty()), (payload.len(), payload.is_empty()));
+            }
+            if !finished {
+                writer.discard();
+                continue;
+            }
+            let expected = match (refused, payload.is_empty()) {
+                (true, _) => Written::Nothing,
+                (false, true) => Written::Empty,
+                (false, false) => Written::Event,
+            };
+            assert_eq!(writer.finish(), expected);
+            if expected != Written::Nothing {
+                self.events.push((timestamp.unwrap_or(NO_TIMESTAMP), payload));
+            }
+        }
+        writer.into_batch()
+    }
+
+    /// What the host may do with the block: its payloads and times are then others.
+    fn host(&mut self, batch: &mut EventBatch, byte: u8) {
+        let (memory, starts) = batch.parts_mut();
+        for (&start, (timestamp, payload)) in starts.iter().zip(&mut self.events) {
+            *timestamp = u64::from_le_bytes([byte; 8]);
+            memory[start..start + 8].fill(byte);
+            payload.fill(byte);
+            memory[start + HEADER_LEN..start + HEADER_LEN + payload.len()].fill(byte);
+        }
+    }
+
+    fn compare(&self, batch: &mut EventBatch) {
+        assert_eq!(
+            (batch.len(), batch.is_empty()),
+            (self.events.len(), self.events.is_empty())
+        );
+        let least: usize = self.events.iter().map(|(_, payload)| HEADER_LEN + payload.len()).sum();
+        let padded = self
+            .events
+            .iter()
+            .filter(|(_, payload)| payload.len() >= PADDED_FROM)
+            .count();
+        // A writer does not know how long an event becomes: a padded one may begin short, and grow.
+        let bytes = batch.bytes();
+        assert!(
+            (least..=least + MOST_PADDING * padded).contains(&bytes),
+            "{bytes} of {least}"
+        );
+        assert_eq!(
+            batch.is_full(),
+            self.events.len() >= self.batch_size || bytes >= SOFT_BYTES
+        );
+        for (index, (timestamp, payload)) in self.events.iter().enumerate() {
+            assert_eq!(batch.get(index), Some((*timestamp, &payload[..])));
+        }
+        assert_eq!(batch.get(self.events.len()), None);
+        let (memory, starts) = batch.parts_mut();
+        assert_eq!(memory.len(), bytes);
+        let mut end = 0;
+        for (&start, (timestamp, payload)) in starts.iter().zip(&self.events) {
+            assert!(start >= end, "events overlap");
+            end = start + HEADER_LEN + payload.len();
+            let expected = header(*timestamp, payload.len() as u32);
+            assert_eq!(memory[start..start + HEADER_LEN], expected);
+        }
+        assert_eq!(end, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::corpus;
+
+    #[test]
+    fn batches_are_as_the_model() {
+        corpus::check("batch", 512, corpus::bytes(), super::check);
+    }
+}

@@ -1,0 +1,192 @@
+//! What the native host reads of a plugin. The first byte of an input says what the others are.
+
+use std::path::Path;
+
+use falco_plugin_host::event::{Event, Fault, OwnedEvent, PLUGIN_EVENT};
+use falco_plugin_host::field::Field;
+use falco_plugin_host::value::Value as FieldValue;
+use falco_plugin_host::{elf, request, schema, validation};
+use serde_json::{Value, json};
+
+const OWN_ID: u32 = 999;
+const NOW: u64 = 42;
+const HEADER: usize = 26;
+const PREFIX: usize = 34;
+/// An event says its length itself, and memory of that length is there.
+const MOST_LENGTH: usize = 1 << 16;
+
+/// Checks one input.
+///
+/// # Panics
+/// If something is read that is not there, or not read that is.
+pub fn check(input: &[u8]) {
+    let Some((kind, input)) = input.split_first() else {
+        return;
+    };
+    match kind {
+        b'e' => event(input),
+        b'f' => fields(input),
+        b's' => configuration(input),
+        b'r' => requests(input),
+        b't' => texts(input),
+        b'h' => header(input),
+        _ => {}
+    }
+}
+
+fn event(input: &[u8]) {
+    let mut memory = input.to_vec();
+    memory.resize(memory.len().max(HEADER), 0);
+    let length = u32_at(&memory, 16) as usize;
+    if length > MOST_LENGTH {
+        return;
+    }
+    // Not one byte more than there must be, so that the sanitizer sees the first that is too many.
+    memory.resize(length.max(HEADER), 0);
+    let expected = model(&memory);
+    let mut memory = memory.into_boxed_slice();
+    // SAFETY: as long as the event says, and as a header at least; nobody else has it.
+    let found = unsafe { Event::check(memory.as_mut_ptr().cast(), OWN_ID, || NOW) };
+    let found = found.map(|event| {
+        let owned = OwnedEvent::of(&event);
+        assert_eq!(owned.size(), length);
+        assert_eq!(
+            (owned.event().timestamp(), owned.event().payload()),
+            (event.timestamp(), event.payload())
+        );
+        (event.timestamp(), event.payload().to_vec())
+    });
+    let is_good = expected.is_ok();
+    assert_eq!(found, expected);
+    if is_good {
+        assert_eq!((u64_at(&memory, 8), u32_at(&memory, PREFIX)), (u64::MAX, OWN_ID));
+        assert_ne!(u64_at(&memory, 0), u64::MAX);
+    }
+}
+
+fn model(event: &[u8]) -> Result<(u64, Vec<u8>), Fault> {
+    let type_ = u16::from_ne_bytes([event[20], event[21]]);
+    let (length, parameters) = (event.len() as u32, u32_at(event, 22));
+    if type_ != PLUGIN_EVENT {
+        return Err(Fault::Type(type_));
+    }
+    if parameters != 2 {
+        return Err(Fault::Parameters(parameters));
+    }
+    // A header alone may say that it is shorter than it is.
+    let length = length.min(u32_at(event, 16));
+    if (length as usize) < PREFIX {
+        return Err(Fault::Length {
+            length,
+            needed: PREFIX as u64,
+        });
+    }
+    let (id_length, payload_length) = (u32_at(event, HEADER), u32_at(event, HEADER + 4));
+    let needed = PREFIX as u64 + u64::from(id_length) + u64::from(payload_length);
+    if needed != u64::from(length) {
+        return Err(Fault::Length { length, needed });
+    }
+    if id_length != 4 {
+        return Err(Fault::IdLength(id_length));
+    }
+    let theirs = u32_at(event, PREFIX);
+    if theirs != 0 && theirs != OWN_ID {
+        return Err(Fault::Id { theirs, own: OWN_ID });
+    }
+    let timestamp = u64_at(event, 0);
+    Ok((
+        if timestamp == u64::MAX { NOW } else { timestamp },
+        event[PREFIX + 4..].to_vec(),
+    ))
+}
+
+fn u32_at(event: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(std::array::from_fn(|index| event[at + index]))
+}
+
+fn u64_at(event: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(std::array::from_fn(|index| event[at + index]))
+}
+
+/// `plugin_get_fields`.
+fn fields(input: &[u8]) {
+    let Ok(entries) = serde_json::from_slice::<Vec<Value>>(input) else {
+        return;
+    };
+    for (index, entry) in entries.iter().enumerate() {
+        let Ok(field) = Field::read(index, entry) else { continue };
+        assert!(!field.name.is_empty() && !field.desc.is_empty());
+        assert_eq!(entry["name"], field.name);
+        assert_eq!(entry["type"], field.type_.name());
+        assert!(field.argument.kind().is_some() || !field.argument.is_required);
+    }
+}
+
+/// `plugin_get_init_schema`, and a configuration behind a NUL.
+fn configuration(input: &[u8]) {
+    let mut parts = input.splitn(2, |byte| *byte == 0);
+    let mut next = || serde_json::from_slice::<Value>(parts.next()?).ok();
+    let Some(schema) = next() else { return };
+    for key in schema::keys(&schema) {
+        assert!(!key.path.is_empty() || input.windows(2).any(|pair| pair == b"\"\""));
+    }
+    let Some(document) = next() else { return };
+    let text = schema.to_string();
+    // A pattern may take as long as it likes: its engine tries all ways, like the one of Falco.
+    if text.to_lowercase().contains("pattern") {
+        return;
+    }
+    let Ok(problems) = validation::problems(&schema, &document) else {
+        return;
+    };
+    if !text.contains("$ref") {
+        // What a schema has problems with, its opposite has none with.
+        let opposite = validation::problems(&json!({ "not": schema }), &document);
+        assert_eq!(opposite.map(|opposite| opposite.is_empty()), Ok(!problems.is_empty()));
+    }
+}
+
+/// Fields as somebody asks for them.
+fn requests(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    for asked in request::parse(text).into_iter().flatten() {
+        assert!(!asked.name.is_empty() && text.contains(&asked.asked));
+        let again = request::parse(&asked.asked);
+        assert_eq!(again.as_deref(), Ok(&[asked][..]));
+    }
+}
+
+/// Texts of a plugin on their way to a terminal, and to JSON.
+fn texts(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let value = FieldValue::String(&text);
+    let (mut line, mut json) = (Vec::new(), Vec::new());
+    value.write_text(&mut line);
+    value.write_json(&mut json);
+    let line = String::from_utf8(line).expect("UTF-8");
+    assert!(!line.contains(|char: char| char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')));
+    assert_eq!(serde_json::from_slice::<String>(&json).expect("JSON"), text);
+}
+
+/// The first bytes of a file that is to be a library.
+fn header(input: &[u8]) {
+    if elf::check_header(Path::new("library"), input).is_ok() {
+        assert!(input.len() >= 20 && input.starts_with(b"\x7fELF"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::corpus;
+
+    #[test]
+    fn what_a_plugin_says_is_read_with_care() {
+        let replacement = prop_oneof![
+            corpus::bytes(),
+            "[\\[\\]{}\",:\\\\ 0e.-]{1,3}".prop_map(String::into_bytes)
+        ];
+        corpus::check("host", 2048, replacement, super::check);
+    }
+}

@@ -1,0 +1,109 @@
+//! What serde_json makes of a document, as far as it takes it: with the first of several members of one name.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Tree {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Tree>),
+    Map(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// `None` where serde_json does not take it: also for a lone surrogate anywhere, or a number beyond an `f64`.
+    pub(crate) fn read(json: &[u8]) -> Option<Self> {
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        // The engine has a bound of its own, which is another.
+        deserializer.disable_recursion_limit();
+        let tree = Self::deserialize(&mut deserializer).ok()?;
+        deserializer.end().ok()?;
+        Some(tree)
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        let deepest = match self {
+            Self::List(items) => items.iter().map(Self::depth).max(),
+            Self::Map(members) => members.iter().map(|(_, member)| member.depth()).max(),
+            _ => return 0,
+        };
+        1 + deepest.unwrap_or(0)
+    }
+
+    pub(crate) fn at(&self, pointer: &str) -> Option<&Self> {
+        let unescape = |token: &str| token.replace("~1", "/").replace("~0", "~");
+        pointer
+            .split('/')
+            .skip(1)
+            .map(unescape)
+            .try_fold(self, |tree, token| match tree {
+                Self::List(items) => {
+                    let index = token.parse::<usize>().ok().filter(|index| index.to_string() == token);
+                    items.get(index?)
+                }
+                Self::Map(members) => members.iter().find(|(key, _)| *key == token).map(|(_, member)| member),
+                _ => None,
+            })
+    }
+}
+
+impl<'a> Deserialize<'a> for Tree {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Build)
+    }
+}
+
+struct Build;
+
+impl<'a> Visitor<'a> for Build {
+    type Value = Tree;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(Tree::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+        Ok(Tree::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+        Ok(Number::from_f64(value).map_or(Tree::Null, Tree::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+        Ok(Tree::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut list: A) -> Result<Tree, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Tree::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Tree, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Tree::Map(members))
+    }
+}

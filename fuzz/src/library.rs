@@ -1,0 +1,124 @@
+//! The manifest and the archive behind a library: the stub reads them while it is being loaded, the SDK at init.
+
+use std::ffi::{CStr, CString};
+use std::ptr;
+
+use arbitrary::{Arbitrary, Unstructured};
+use falco_plugin_abi::Request;
+use falco_plugin_abi::table::StartRequest;
+
+use parts::{Appended, Parts};
+
+// The stub has no standard library, and is no crate.
+#[path = "../../rust/stub/parts.rs"]
+mod parts;
+
+const NAMES: [&CStr; 4] = [c"name", c"fields", c"core", c""];
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    manifest_len: Length,
+    archive_len: Length,
+    crc32: Option<u64>,
+    other_name: &'a str,
+    appended: &'a [u8],
+}
+
+/// A length as it is written into the library: most are found by their distance from what is right.
+#[derive(Debug, Clone, Copy, Arbitrary)]
+enum Length {
+    Right(u16),
+    Any(u64),
+}
+
+/// Checks one library.
+///
+/// # Panics
+/// If the stub takes what it must refuse, refuses what it must take, or finds other values than the SDK.
+pub fn check(input: &[u8]) {
+    let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(input)) else {
+        return;
+    };
+    let bytes = input.appended;
+    let manifest_len = match input.manifest_len {
+        Length::Right(at) => u64::from(at) % (bytes.len() as u64 + 1),
+        Length::Any(len) => len,
+    };
+    let archive_len = match input.archive_len {
+        Length::Right(_) => (bytes.len() as u64).wrapping_sub(manifest_len),
+        Length::Any(len) => len,
+    };
+    let appended = Appended {
+        marker: [0; 16],
+        offset: 0,
+        manifest_len,
+        archive_len,
+        crc32: input.crc32.unwrap_or_else(|| checksum(bytes).into()),
+    };
+    let is_whole = manifest_len.checked_add(archive_len) == Some(bytes.len() as u64)
+        && appended.crc32 == u64::from(checksum(bytes));
+    let pairs = is_whole.then(|| pairs(&bytes[..manifest_len as usize])).flatten();
+    let parts = Parts::new(bytes, &appended);
+    assert_eq!(parts.is_some(), pairs.is_some());
+    let (Some(parts), Some(pairs)) = (parts, pairs) else {
+        return;
+    };
+    assert_eq!([parts.manifest, parts.archive].concat(), bytes);
+    let request = request(&parts);
+    assert_eq!(request.archive, parts.archive);
+    let other_name = CString::new(input.other_name.replace('\0', "")).unwrap_or_default();
+    for name in NAMES.into_iter().chain([&*other_name]) {
+        let found = pairs.iter().find(|(key, _)| *key == name.to_bytes());
+        let value = found.map_or(&b""[..], |(_, value)| value);
+        assert_eq!(parts.value(name).to_bytes(), value);
+        // Names that are no UTF-8 may become those that are asked for.
+        if let (Ok(name), Ok(_)) = (name.to_str(), std::str::from_utf8(parts.manifest)) {
+            assert_eq!(request.manifest(name).as_bytes(), value);
+        }
+    }
+}
+
+/// The same as the stub's, bit by bit.
+fn checksum(bytes: &[u8]) -> u32 {
+    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    });
+    !crc
+}
+
+fn pairs(manifest: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut texts: Vec<_> = manifest.split(|byte| *byte == 0).collect();
+    // What stands behind the last NUL.
+    let rest = texts.pop()?;
+    let (pairs, odd) = texts.as_chunks::<2>();
+    (rest.is_empty() && odd.is_empty() && !pairs.is_empty())
+        .then(|| pairs.iter().map(|&[key, value]| (key, value)).collect())
+}
+
+/// What the stub hands over at init, as the SDK reads it.
+fn request(parts: &Parts<'_>) -> Request {
+    let request = StartRequest {
+        library: c"/library".as_ptr(),
+        core: c"/core".as_ptr(),
+        python: c"/python".as_ptr(),
+        manifest: parts.manifest.as_ptr(),
+        manifest_len: parts.manifest.len(),
+        archive: parts.archive.as_ptr(),
+        archive_len: parts.archive.len(),
+        input: ptr::null(),
+    };
+    // SAFETY: strings and blocks are valid for longer than the call.
+    unsafe { Request::read(&request) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::corpus;
+
+    #[test]
+    fn the_stub_and_the_sdk_read_what_was_appended_and_nothing_else() {
+        corpus::check("library", 2048, corpus::bytes(), super::check);
+    }
+}
