@@ -120,7 +120,7 @@ SECTIONS = (
     (
         "The host",
         "What a host other than Falco does wrong; please report it where it is Falco.",
-        ["rust/abi/src/functions.rs", "rust/abi/src/extraction.rs"],
+        ["rust/abi/src/functions.rs", "rust/abi/src/extraction.rs", "rust/abi/src/fork.rs"],
     ),
     (
         "Running a library",
@@ -152,6 +152,7 @@ SECTIONS = (
 
 # What is put into other messages, and texts that nobody is told.
 PARTS = {
+    "after the timeout",
     "the source",
     "an element is",
     "bools of 4 bytes",
