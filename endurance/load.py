@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import itertools
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -133,31 +135,42 @@ def _load(process: subprocess.Popen[bytes], clients: int, host: str, seconds: fl
     port = _port(process.stderr)
     events = Events(process.stdout, slow=host == "slow")
     threading.Thread(target=process.stderr.read, daemon=True).start()
-    module = Path(__file__).with_name("client.py")
-    started = [
-        subprocess.Popen([sys.executable, module, str(client), str(port), str(seconds)], stdout=subprocess.PIPE)
-        for client in range(clients)
-    ]
-    events.wait_for_one()
-    begin = time.monotonic()
-    ending = _IN_THE_MIDDLE.get(host)
-    if ending is not None:
-        time.sleep(seconds / 2)
-        process.send_signal(ending)
-    took = time.monotonic() - begin
-    said = [client.communicate(timeout=seconds + _PATIENCE)[0].decode() for client in started]
-    if ending is None:
+    with ExitStack() as stack:
+        # A pipe that nobody reads would hold the client up.
+        said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(clients)]
+        started = [_client(number, port, seconds, output) for number, output in enumerate(said)]
+        events.wait_for_one()
+        begin = time.monotonic()
+        ending = _IN_THE_MIDDLE.get(host)
+        if ending is None:
+            _wait(started, seconds)
+        else:
+            time.sleep(seconds / 2)
+            process.send_signal(ending)
         took = time.monotonic() - begin
-    events.hurry()
-    process.send_signal(signal.SIGINT)
-    process.wait(_PATIENCE)
-    return _compare(clients, host, took, said, events.all())
+        _wait(started, seconds)
+        events.hurry()
+        process.send_signal(signal.SIGINT)
+        process.wait(_PATIENCE)
+        for output in said:
+            output.seek(0)
+        return _compare(clients, host, took, itertools.chain.from_iterable(said), events.all())
+
+
+def _client(number: int, port: int, seconds: float, output: IO[str]) -> subprocess.Popen[bytes]:
+    module = Path(__file__).with_name("client.py")
+    return subprocess.Popen([sys.executable, module, str(number), str(port), str(seconds)], stdout=output)
+
+
+def _wait(clients: Iterable[subprocess.Popen[bytes]], seconds: float) -> None:
+    if any(client.wait(seconds + _PATIENCE) for client in clients):
+        raise Failed("a client failed")
 
 
 def _compare(clients: int, host: str, seconds: float, said: Iterable[str], taken: Counter[str]) -> Loaded:
     answers, accepted, refused, unanswered = Counter[str](), set[str](), set[str](), set[str]()
-    for line in "".join(said).splitlines():
-        ids, _, answer = line.partition(" ")
+    for line in said:
+        ids, _, answer = line.rstrip("\n").partition(" ")
         answers[answer] += 1
         if answer.startswith("200 "):
             accepted.update(ids.split(","))
