@@ -183,10 +183,7 @@ class Document:
     def _convert(self, tree: Any, spot: _Spot, kind: str) -> Found | None:
         start, end = spot.start, spot.end
         if type(tree) is str:
-            try:
-                tree.encode()
-            except UnicodeEncodeError:  # half of a surrogate pair
-                return None
+            tree = re.sub("[\ud800-\udfff]", "\ufffd", tree)  # halves of surrogate pairs
             start, end = start + 1, end - 1
             value = _of_string(tree, kind)
         elif kind == "string" and isinstance(tree, (dict, list)):
@@ -243,7 +240,7 @@ def _walk(tree: Any, spot: _Spot, steps: list[tuple[str, Any]]) -> Iterator[tupl
 def _of_string(text: str, kind: str) -> Any:
     match kind:
         case "string":
-            return text.partition("\0")[0]
+            return text.replace("\0", "\ufffd")
         case "abstime":
             return _rfc3339(text)
         case "ipaddr":

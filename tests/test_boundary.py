@@ -719,7 +719,7 @@ def test_a_surrogate_in_a_text_is_replaced(load) -> None:
     """,
         )
     )
-    assert library.event_to_string(encoded(b"")) == "a?b\ufffdc"
+    assert library.event_to_string(encoded(b"")) == "a\ufffdb\ufffdc"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -432,7 +433,7 @@ def stands_at(payload: bytes, start: int, length: int, value: Any, kind: str) ->
     standing = json.loads(payload[start - is_string : start + length + is_string], parse_float=str, parse_int=str)
     match kind, standing:
         case "string", str():
-            return standing.partition("\0")[0] == value
+            return re.sub("[\0\ud800-\udfff]", "\ufffd", standing) == value
         case "string", bool():
             return str(standing).lower() == value
         case "string", _:

@@ -140,8 +140,8 @@ def _watch_forks() -> None:
 
 
 def _unicode(text: str) -> str:
-    """Without lone surrogates, such as a file name has that is not UTF-8."""
-    return text.encode("utf-8", "replace").decode()
+    """With U+FFFD in the place of lone surrogates, such as a file name has that is not UTF-8."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 _INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"

@@ -81,8 +81,7 @@ impl<'a> Read<'a> {
         match (self.kind(), tree) {
             (_, None | Some(Tree::Null)) => assert_eq!(found, None),
             (FieldType::String, Some(Tree::Text(text))) => {
-                let text = text.split('\0').next().unwrap_or_default().to_owned();
-                assert_eq!(found, Some(&Found::Text(text)));
+                assert_eq!(found, Some(&Found::Text(text.replace('\0', "\u{fffd}"))));
             }
             (FieldType::String, Some(tree)) => {
                 let Some(Found::Text(text)) = found else {

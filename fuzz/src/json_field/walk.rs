@@ -198,14 +198,39 @@ fn depth(json: &str) -> usize {
 
 // Values
 
+/// The characters of a string with its quotes; U+FFFD for halves of surrogate pairs.
+fn string(text: &str) -> String {
+    let mut units = Vec::new();
+    let mut chars = text[1..text.len() - 1].chars();
+    while let Some(char) = chars.next() {
+        let escape = (char == '\\').then(|| chars.next().unwrap());
+        let char = match escape {
+            None => char,
+            Some('u') => {
+                let digits: String = chars.by_ref().take(4).collect();
+                units.push(u16::from_str_radix(&digits, 16).unwrap());
+                continue;
+            }
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some('n') => '\n',
+            Some('r') => '\r',
+            Some('t') => '\t',
+            Some(other) => other,
+        };
+        units.extend_from_slice(char.encode_utf16(&mut [0; 2]));
+    }
+    String::from_utf16_lossy(&units)
+}
+
 fn convert(json: &str, range: Range<usize>, kind: FieldType) -> Option<(Found, Place)> {
     let text = &json[range.clone()];
     let is_string = text.starts_with('"');
     let is_number = text.starts_with(|char: char| char == '-' || char.is_ascii_digit());
     let found = if is_string {
-        let string: String = serde_json::from_str(text).ok()?;
+        let string = string(text);
         match kind {
-            FieldType::String => Found::Text(string.split('\0').next()?.to_owned()),
+            FieldType::String => Found::Text(string.replace('\0', "\u{fffd}")),
             FieldType::AbsTime => Found::Number(rfc3339(&string)?),
             FieldType::IpAddr => address(string.parse().ok()?, None)?,
             FieldType::IpNet => network(&string)?,

@@ -12,6 +12,7 @@ use pyo3::types::{PyBool, PyDateTime, PyDelta, PyInt, PyList, PyString, PyType, 
 use crate::event::Event;
 use crate::once::get_or_make;
 use crate::options;
+use crate::text::replacing;
 
 const NANOS_A_MICROSECOND: u64 = 1_000;
 const MICROSECONDS_A_SECOND: u64 = 1_000_000;
@@ -295,7 +296,7 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
 fn push_value(kind: FieldType, value: &Bound<'_, PyAny>, place: Place, values: &mut Values) -> PyResult<bool> {
     match kind {
         FieldType::String => match value.cast::<PyString>() {
-            Ok(text) => values.push_text(text.to_str()?, place),
+            Ok(text) => values.push_text(&replacing(text)?, place),
             Err(_) => return Ok(false),
         },
         FieldType::Uint64 if value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() => {

@@ -20,6 +20,7 @@ use crate::iter::IterInstance;
 use crate::lines::LinesInstance;
 use crate::pull::PullInstance;
 use crate::push::PushInstance;
+use crate::text::replacing;
 use crate::{log, threads};
 
 /// What all closes of the process together may wait for producers to stop.
@@ -83,8 +84,7 @@ fn progress_from(value: &Bound<'_, PyAny>) -> PyResult<(f64, String)> {
             value.get_type().name()?
         )));
     };
-    let text = text.call_method1("encode", ("utf-8", "replace"))?;
-    Ok((fraction, String::from_utf8(text.extract()?)?))
+    Ok((fraction, replacing(&text)?.into_owned()))
 }
 
 /// Whether the host drives an instance: what another caller takes from it never reaches the host.

@@ -20,6 +20,7 @@ mod plugin;
 mod pull;
 mod push;
 mod start;
+mod text;
 mod threads;
 
 /// The library in front and the native host, as built with this module.

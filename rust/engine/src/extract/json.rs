@@ -7,7 +7,7 @@ use super::Argument;
 use super::document::{Document, Spot, Tree};
 use super::pointer::{self, Pattern, PatternError, Step, Token};
 use super::scan;
-use super::text::{compact, decode};
+use super::text::{compact, decode_replacing};
 use super::time;
 use super::values::{FieldType, Place, Values};
 
@@ -107,7 +107,7 @@ impl Read<'_> {
         let text = std::str::from_utf8(&self.json[start..end]).ok()?;
         let first = text.as_bytes().first()?;
         let (place, string) = if *first == b'"' {
-            (place(start + 1, end - 1), Some(decode(text)?))
+            (place(start + 1, end - 1), Some(decode_replacing(text)))
         } else {
             (place(start, end), None)
         };

@@ -14,6 +14,25 @@ pub fn decode(quoted: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// As [`decode`], with U+FFFD in the place of each half of a surrogate pair: whoever writes an event must not be able to
+/// hide the rest of a text from a rule by one bad character.
+pub(super) fn decode_replacing(quoted: &str) -> Cow<'_, str> {
+    decode(quoted).unwrap_or_else(|| {
+        let mut text = String::with_capacity(quoted.len());
+        let mut rest = &quoted[1..quoted.len() - 1];
+        while let Some((plain, behind)) = rest.split_once('\\') {
+            text.push_str(plain);
+            // What is no character is a half, `u` and four digits.
+            let (char, left) =
+                escaped(behind.as_bytes()).unwrap_or((char::REPLACEMENT_CHARACTER, &behind.as_bytes()[5..]));
+            text.push(char);
+            rest = &behind[behind.len() - left.len()..];
+        }
+        text.push_str(rest);
+        text.into()
+    })
+}
+
 /// Whether the text of a key, without its quotes, stands for `key`. No further than to the first difference: a payload may
 /// have many keys, and long ones.
 #[inline]

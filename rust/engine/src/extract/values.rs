@@ -102,11 +102,12 @@ impl Values {
         self.push(Value::Bool(value), place);
     }
 
-    /// A text is cut at its first NUL, where the host would end it.
+    /// The host would end a text at its first NUL, and so hide the rest of it from its rules: each becomes U+FFFD.
     pub fn push_text(&mut self, text: &str, place: Place) {
-        let text = text.as_bytes();
-        let end = memchr::memchr(0, text).unwrap_or(text.len());
-        self.push_plain(&text[..end], place);
+        match memchr::memchr(0, text.as_bytes()) {
+            None => self.push_plain(text.as_bytes(), place),
+            Some(_) => self.push_plain(text.replace('\0', "\u{fffd}").as_bytes(), place),
+        }
     }
 
     /// A text that has no NUL.
@@ -187,11 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn a_text_ends_at_its_first_nul() {
+    fn each_nul_of_a_text_is_replaced() {
         let mut values = Values::default();
         values.push_text("a\0b", Place::default());
         values.push_text("", Place::default());
-        assert_eq!(values.bytes(), b"a\0\0");
+        assert_eq!(values.bytes(), "a\u{fffd}b\0\0".as_bytes());
     }
 
     #[test]
