@@ -1110,6 +1110,20 @@ def test_two_plugins_do_not_log_for_each_other(load) -> None:
     assert [text for _, text in second.logs if "of " in text] == ["of secondone", "end of secondone"]
 
 
+def test_loggers_are_forgotten_while_nobody_walks_through_them(load, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another plugin's init sets levels, which walks through all loggers: a walk that fails keeps the lock of logging.
+    class Loggers(dict):
+        def pop(self, *arguments):
+            locked.append(logging._lock._is_owned())
+            return super().pop(*arguments)
+
+    locked: list[bool] = []
+    monkeypatch.setattr(logging.Logger.manager, "loggerDict", Loggers(logging.Logger.manager.loggerDict))
+    load(simple("loggers")).destroy()
+    assert locked
+    assert all(locked)
+
+
 def test_nothing_of_a_destroyed_plugin_is_kept(build: Build) -> None:
     library = build(
         simple(

@@ -63,8 +63,10 @@ def attach(name: str, log: HostLog) -> None:
 def forget(package: str) -> None:
     """Drops the loggers of modules that are gone: each init has names of its own, which nobody asks for again."""
     loggers = logging.Logger.manager.loggerDict
-    for name in [name for name in list(loggers) if name == package or name.startswith(f"{package}.")]:
-        loggers.pop(name, None)
+    # Logging goes through all of them under its lock, and where it meets one that changes, keeps the lock for ever.
+    with logging._lock:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        for name in [name for name in loggers if name == package or name.startswith(f"{package}.")]:
+            loggers.pop(name, None)
 
 
 def detach(log: HostLog) -> None:
