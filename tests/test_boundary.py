@@ -1124,6 +1124,21 @@ def test_loggers_are_forgotten_while_nobody_walks_through_them(load, monkeypatch
     assert all(locked)
 
 
+def test_an_extraction_without_its_input_fails_with_a_message(load) -> None:
+    fields = 'number = json_field("fields.number", "/n", desc="A number")'
+    library = load(simple("fields", fields).replace("import EOF", "import json_field, EOF"))
+    assert library.api.plugin_extract_fields(library.state, None, None) == FAILURE
+    assert library.last_error() == "extract_fields was called without its input"
+
+
+def test_an_init_without_its_input_fails_with_a_message(build: Build) -> None:
+    library = Library(build(simple("without")))
+    library.destroy()
+    library.state = library.api.plugin_init(None, None)
+    assert library.last_error() == "plugin_init was called without its input"
+    library.destroy()
+
+
 def test_nothing_of_a_destroyed_plugin_is_kept(build: Build) -> None:
     library = build(
         simple(

@@ -451,6 +451,10 @@ pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut
             return state;
         }
         let problem = &mut (*state).problem;
+        if input.is_null() {
+            problem.push("plugin_init was called without its input");
+            return state;
+        }
         let library = &*(&raw const LIBRARY);
         let Some(parts) = &library.parts else {
             problem.push_c(library.problem.as_ptr());

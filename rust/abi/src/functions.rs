@@ -310,9 +310,7 @@ pub(crate) unsafe extern "C" fn event_to_string(state: *mut c_void, event: *cons
             event.cast::<ss_plugin_event_input>().as_ref(),
         )
     };
-    let (Some(state), Some(input)) = (state, input) else {
-        return ptr::null();
-    };
+    let Some(state) = state else { return ptr::null() };
     let text = guard(|| {
         // SAFETY: the host's event is valid during the call.
         let event = unsafe { read_event(state, input) }?;
@@ -340,14 +338,17 @@ pub(crate) unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const
             input.cast::<ss_plugin_field_extract_input>().as_ref(),
         )
     };
-    let Some(input) = input else { return FAILURE };
+    let Some(input) = input else {
+        if let Some(state) = state {
+            state.errors.set("extract_fields was called without its input");
+        }
+        return FAILURE;
+    };
     // SAFETY: the host's input is valid during the call.
     let mut asked = unsafe { Asked::new(input) };
     // Until all went well no field has a value.
     asked.set_absent();
-    let (Some(state), Some(event)) = (state, event) else {
-        return FAILURE;
-    };
+    let Some(state) = state else { return FAILURE };
     let extracted = guard(|| {
         let plugin = plugin(state)?;
         // SAFETY: the host's event is valid during the call.
@@ -369,13 +370,13 @@ pub(crate) unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const
 /// The event that the host hands back.
 ///
 /// # Safety
-/// The host's event is NULL or as long as its length field says, its source NULL or a NUL-terminated string; both live as
-/// long as `'a`.
+/// The input's event is NULL or as long as its length field says, its source NULL or a NUL-terminated string; both live
+/// as long as `'a`.
 #[inline(always)]
-unsafe fn read_event<'a>(state: &PluginState, input: &'a ss_plugin_event_input) -> Result<Event<'a>, Error> {
-    if input.evt.is_null() {
+unsafe fn read_event<'a>(state: &PluginState, input: Option<&'a ss_plugin_event_input>) -> Result<Event<'a>, Error> {
+    let Some(input) = input.filter(|input| !input.evt.is_null()) else {
         return Err(Error::text("the function was called without an event"));
-    }
+    };
     // SAFETY: the caller's promise.
     let (bytes, source) = unsafe {
         let len = ptr::read_unaligned(&raw const (*input.evt).len) as usize;
