@@ -39,9 +39,19 @@ def test_the_check_of_the_makefile_is_silent_where_all_is_well() -> None:
 
 def test_the_location_is_a_line_for_each_part_for_the_library_in_front(capsys: pytest.CaptureFixture[str]) -> None:
     _environment.print_location()
-    libpython, core, python, packages, stdlib = capsys.readouterr().out.splitlines()
+    libpython, core, python, *folders = capsys.readouterr().out.splitlines()
     assert libpython == _environment.libpython()
     assert os.path.samefile(core, _core.__file__)
     assert python == sys.executable
-    assert os.path.isdir(packages)
-    assert os.path.isdir(stdlib)
+    assert folders == sys.path
+
+
+def test_the_folders_of_code_are_those_of_the_environment_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    _environment.folders.cache_clear()
+    folders = _environment.folders()
+    assert str(tmp_path) not in folders
+    assert {sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")} <= set(folders)

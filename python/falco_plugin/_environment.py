@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
 import sys
 import sysconfig
 
@@ -48,12 +50,14 @@ def print_location() -> None:
     """Where all parts are, a line each: what a plugin library asks of FALCO_PLUGIN_PYTHON."""
     from falco_plugin import _core
 
-    print(libpython(), os.path.realpath(_core.__file__), sys.executable, *folders(), sep="\n")
+    print(libpython(), os.path.realpath(_core.__file__), sys.executable, *sys.path, sep="\n")
 
 
-def folders() -> tuple[str, str]:
-    """The folders that code is imported from: site-packages and the standard library."""
-    return sysconfig.get_path("purelib"), sysconfig.get_path("stdlib")
+@functools.cache
+def folders() -> tuple[str, ...]:
+    """The folders that this Python imports from where nothing but its environment says so, as in Falco."""
+    path = [sys.executable, "-I", "-c", "import sys; print(*sys.path, sep='\\n')"]
+    return tuple(subprocess.run(path, capture_output=True, text=True, check=True).stdout.splitlines())
 
 
 if __name__ == "__main__":

@@ -73,7 +73,6 @@ class Target:
             raise TargetError(str(problem)) from None
         plugin, capabilities = self.plugin, self.capabilities
         fields = [field.described() for field in capabilities.fields]
-        packages, stdlib = _environment.folders()
         return {
             "name": plugin.name,
             "version": plugin.version,
@@ -90,8 +89,7 @@ class Target:
             "libpython": libpython,
             "core": os.path.realpath(_core.__file__),
             "python": sys.executable,
-            "packages": packages,
-            "stdlib": stdlib,
+            "folders": "\n".join(_environment.folders()),
         }
 
     def write(self, path: Path) -> None:

@@ -12,7 +12,9 @@ pub const RTLD_DEFAULT: *mut c_void = ptr::null_mut();
 pub const S_IFMT: u32 = 0o170000;
 pub const S_IFDIR: u32 = 0o040000;
 pub const S_IFLNK: u32 = 0o120000;
+pub const ENOENT: c_int = 2;
 pub const EINTR: c_int = 4;
+pub const ENOTDIR: c_int = 20;
 pub const S_ISVTX: u32 = 0o1000;
 pub const S_IWGRP: u32 = 0o020;
 pub const S_IWOTH: u32 = 0o002;
@@ -92,6 +94,7 @@ unsafe extern "C" {
     pub fn free(memory: *mut c_void);
     #[link_name = "secure_getenv"]
     pub fn getenv(name: *const c_char) -> *const c_char;
+    pub fn getcwd(memory: *mut c_char, size: usize) -> *mut c_char;
     pub fn geteuid() -> u32;
     pub fn lstat(path: *const c_char, stat: *mut Stat) -> c_int;
     pub fn malloc(size: usize) -> *mut c_void;

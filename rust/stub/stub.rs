@@ -2,7 +2,7 @@
 //!
 //! It carries a manifest and the plugin's modules behind its own end, answers static questions from the manifest, and
 //! on init opens Python's library and the SDK's extension module, to which it forwards everything else. It holds no
-//! thread, and nothing calls back into it, so it may be unloaded. `falco-plugin build` fills in `APPENDED` and hides
+//! thread, and nothing calls back into it but during init, so it may be unloaded. `falco-plugin build` fills in `APPENDED` and hides
 //! the symbols of capabilities that the plugin lacks.
 //!
 //! No standard library: it is compiled by one call of rustc, needs only libc, and takes a few KB.
@@ -22,6 +22,7 @@ use core::panic::PanicInfo;
 use core::{ptr, slice};
 
 use parts::{Appended, Parts};
+use security::Path;
 use table::{START_SYMBOL, Start, StartReply, StartRequest, Table};
 use text::Text;
 
@@ -50,7 +51,10 @@ static mut APPENDED: Appended = Appended {
 
 /// What was read from the library's own file while it was being loaded; only read afterwards.
 struct Library {
+    /// Absolute, links followed.
     path: *mut c_char,
+    /// As the host named it, but absolute.
+    named: Path,
     /// What `parts` lies in.
     memory: *mut c_void,
     parts: Option<Parts<'static>>,
@@ -60,6 +64,7 @@ struct Library {
 
 static mut LIBRARY: Library = Library {
     path: ptr::null_mut(),
+    named: Path::new(),
     memory: ptr::null_mut(),
     parts: None,
     problem: Text::new(),
@@ -85,6 +90,7 @@ unsafe extern "C" fn load() {
     // SAFETY: dlopen runs this once, before anyone can look up a symbol; nothing else touches the statics meanwhile.
     unsafe {
         let library = &mut *(&raw mut LIBRARY);
+        name(&mut library.named);
         if let Err(problem) = read_parts(library) {
             library.problem.push("this plugin library ");
             library.problem.push(problem);
@@ -98,6 +104,27 @@ unsafe extern "C" fn unload() {
     unsafe {
         libc::free(LIBRARY.path.cast());
         libc::free(LIBRARY.memory);
+    }
+}
+
+/// The path by which the host loads this library: whoever can change a link on it chooses what is loaded next time.
+fn name(path: &mut Path) {
+    let mut info = libc::DlInfo::default();
+    // SAFETY: plain libc calls: the name is a string of the dynamic linker's, the folder NULL or one from malloc.
+    unsafe {
+        if libc::dladdr((&raw const APPENDED).cast(), &mut info) == 0 {
+            return;
+        }
+        let file = CStr::from_ptr(info.file_name).to_bytes();
+        if file.first() != Some(&b'/') {
+            let folder = libc::getcwd(ptr::null_mut(), 0);
+            if !folder.is_null() {
+                path.push(CStr::from_ptr(folder).to_bytes());
+            }
+            libc::free(folder.cast());
+            path.push(b"/");
+        }
+        path.push(file);
     }
 }
 
@@ -161,46 +188,55 @@ fn manifest(name: &CStr) -> &'static CStr {
     parts.as_ref().map_or(c"", |parts| parts.value(name))
 }
 
-/// Python's library, the SDK's extension module and the Python executable of an environment.
-struct Environment {
-    libpython: *const c_char,
-    core: *const c_char,
-    python: *const c_char,
+/// Python's library, the SDK's extension module and the Python executable of an environment, and the folders that code
+/// is imported from, a line each.
+struct Environment<'a> {
+    libpython: &'a CStr,
+    core: &'a CStr,
+    python: &'a CStr,
+    folders: &'a CStr,
 }
 
-impl Environment {
-    /// Whether nobody but root can change what would be run: the files, `pyvenv.cfg`, and the folders that code is
-    /// imported from with what lies in them.
-    fn is_safe(&self, folders: &[*const c_char; 2], problem: &mut Text) -> bool {
-        let mut config = Text::new();
-        config.push_folder(self.python);
-        config.push("/../pyvenv.cfg");
-        let mut sdk = Text::new();
-        sdk.push_folder(self.core);
-        security::check_all(&[self.libpython, self.core, self.python, config.as_ptr()], problem)
-            && security::check_folders(&[folders[0], folders[1], sdk.as_ptr()], problem)
+impl Environment<'_> {
+    /// Whether nobody but root can change what would be run: the files, `pyvenv.cfg`, and all code.
+    fn is_safe(&self, problem: &mut Text) -> bool {
+        let sdk = Path::of(self.core.to_bytes());
+        let mut folders = self.folders.to_bytes().split(|&byte| byte == b'\n');
+        [self.libpython, self.core, self.python]
+            .iter()
+            .all(|file| security::check_file(file.to_bytes(), problem))
+            && security::check_configuration(self.python.to_bytes(), problem)
+            && security::check_code(sdk.folder(), problem)
+            && folders.all(|folder| security::check_code(folder, problem))
     }
 }
 
-/// Lines of `_environment.print_location`.
-const ANSWERS: usize = 5;
+/// Of `_environment.print_location`: how many files it names, and room for its answer.
+const FILES: usize = 3;
+const PLACE: usize = 32768;
 
 /// The environment that built the library, or the one that `FALCO_PLUGIN_PYTHON` names. `place` holds the answer of the
 /// latter.
-fn environment(place: &mut [u8; 8192], problem: &mut Text) -> Option<Environment> {
+fn environment<'a>(place: &'a mut [u8; PLACE], problem: &mut Text) -> Option<Environment<'a>> {
     let built = Environment {
-        libpython: manifest(c"libpython").as_ptr(),
-        core: manifest(c"core").as_ptr(),
-        python: manifest(c"python").as_ptr(),
+        libpython: manifest(c"libpython"),
+        core: manifest(c"core"),
+        python: manifest(c"python"),
+        folders: manifest(c"folders"),
     };
     // SAFETY: NULL or a NUL-terminated string, copied before anything else runs.
     let other = unsafe { libc::getenv(c"FALCO_PLUGIN_PYTHON".as_ptr()) };
     // SAFETY: as above.
     if other.is_null() || unsafe { *other } == 0 {
-        let folders = [manifest(c"packages").as_ptr(), manifest(c"stdlib").as_ptr()];
-        return built.is_safe(&folders, problem).then_some(built);
+        return built.is_safe(problem).then_some(built);
     }
-    if !security::check_all(&[other], problem) {
+    // SAFETY: as above.
+    let path = unsafe { CStr::from_ptr(other) }.to_bytes();
+    if path[0] != b'/' {
+        problem.push("FALCO_PLUGIN_PYTHON must be an absolute path, such as /opt/falco-python/bin/python");
+        return None;
+    }
+    if !security::check_file(path, problem) || !security::check_unasked(path, problem) {
         return None;
     }
     // SAFETY: `other` is a NUL-terminated string.
@@ -212,32 +248,42 @@ fn environment(place: &mut [u8; 8192], problem: &mut Text) -> Option<Environment
             return None;
         }
     }
-    // The answer: a line each, turned into strings.
-    let mut starts = [0; ANSWERS];
+    // The answer: a line for each file, turned into strings; the rest are the folders.
+    let mut starts = [0; FILES + 1];
     let mut line = 0;
     for index in 0..place.len() {
-        if place[index] == b'\n' {
+        if place[index] == b'\n' && line < FILES {
             place[index] = 0;
             line += 1;
-            if line < ANSWERS {
-                starts[line] = index + 1;
-            }
+            starts[line] = index + 1;
         }
     }
-    let at = |line: usize| place[starts[line]..].as_ptr().cast::<c_char>();
+    let at = |line: usize| CStr::from_bytes_until_nul(&place[starts[line]..]).unwrap_or_default();
     let other = Environment {
         libpython: at(0),
         core: at(1),
         python: at(2),
+        folders: at(3),
     };
-    other.is_safe(&[at(3), at(4)], problem).then_some(other)
+    other.is_safe(problem).then_some(other)
+}
+
+/// What the SDK asks for each folder that Python imports from, once it runs: [`StartRequest::check_code`].
+unsafe extern "C" fn check_code(folder: *const c_char, problem: *mut c_char, size: usize) -> bool {
+    let mut text = Text::new();
+    // SAFETY: the caller's promise: a NUL-terminated string, and room for `size` bytes.
+    unsafe {
+        let safe = security::check_code(CStr::from_ptr(folder).to_bytes(), &mut text);
+        text.copy_to(problem, size);
+        safe
+    }
 }
 
 /// Runs a Python and reads where its parts are. Only done where the variable asks for it.
 ///
 /// # Safety
 /// `python` is a NUL-terminated string.
-unsafe fn ask(python: *const c_char, place: &mut [u8; 8192]) -> bool {
+unsafe fn ask(python: *const c_char, place: &mut [u8; PLACE]) -> bool {
     let arguments = [
         python,
         c"-I".as_ptr(),
@@ -283,7 +329,7 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; 8192]) -> bool {
         if spawned == 0 {
             while libc::waitpid(child, &mut status, 0) < 0 && *libc::errno() == libc::EINTR {}
         }
-        spawned == 0 && status == 0 && place[..len].iter().filter(|&&byte| byte == b'\n').count() == ANSWERS
+        spawned == 0 && status == 0 && place[..len].iter().filter(|&&byte| byte == b'\n').count() > FILES
     }
 }
 
@@ -313,12 +359,12 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
                 problem.push(": build all plugins of one Falco with one Python");
                 return None;
             }
-        } else if libc::dlopen(environment.libpython, libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+        } else if libc::dlopen(environment.libpython.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
             // Global: extension modules find Python's symbols through it. Never closed.
             cannot_load(problem, "Python ", version, environment.libpython);
             return None;
         }
-        let core = libc::dlopen(environment.core, libc::RTLD_NOW | libc::RTLD_LOCAL);
+        let core = libc::dlopen(environment.core.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         if core.is_null() {
             cannot_load(problem, "falco-plugin-sdk ", manifest(c"sdk_version"), environment.core);
             return None;
@@ -328,7 +374,7 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
             problem.push("this library was built by falco-plugin-sdk ");
             problem.push_c(manifest(c"sdk_version").as_ptr());
             problem.push(", but another version is installed at ");
-            problem.push_c(environment.core);
+            problem.push_c(environment.core.as_ptr());
             problem.push(": build it again");
             return None;
         }
@@ -336,12 +382,12 @@ fn start(environment: &Environment, problem: &mut Text) -> Option<Start> {
     }
 }
 
-fn cannot_load(problem: &mut Text, what: &str, version: &CStr, path: *const c_char) {
+fn cannot_load(problem: &mut Text, what: &str, version: &CStr, path: &CStr) {
     problem.push("cannot load ");
     problem.push(what);
     problem.push_c(version.as_ptr());
     problem.push(" from ");
-    problem.push_c(path);
+    problem.push_c(path.as_ptr());
     problem.push(": install it there, build the library again, or set FALCO_PLUGIN_PYTHON (");
     // SAFETY: NULL or a NUL-terminated string.
     problem.push_c(unsafe { libc::dlerror() });
@@ -460,10 +506,10 @@ pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut
             problem.push_c(library.problem.as_ptr());
             return state;
         };
-        if !security::check_all(&[library.path], problem) {
+        if !security::check_file(library.named.bytes(), problem) {
             return state;
         }
-        let mut place = [0; 8192];
+        let mut place = [0; PLACE];
         let Some(environment) = environment(&mut place, problem) else {
             return state;
         };
@@ -472,13 +518,15 @@ pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut
         };
         let request = StartRequest {
             library: library.path,
-            core: environment.core,
-            python: environment.python,
+            core: environment.core.as_ptr(),
+            python: environment.python.as_ptr(),
+            folders: environment.folders.as_ptr(),
             manifest: parts.manifest.as_ptr(),
             manifest_len: parts.manifest.len(),
             archive: parts.archive.as_ptr(),
             archive_len: parts.archive.len(),
             input,
+            check_code,
         };
         let mut reply = StartReply {
             table: ptr::null(),

@@ -39,16 +39,6 @@ impl Text {
         }
     }
 
-    /// What stands before the last part of a path.
-    pub fn push_folder(&mut self, path: *const c_char) {
-        let start = self.len;
-        self.push_c(path);
-        while self.len > start && self.bytes[self.len] != b'/' {
-            self.len -= 1;
-        }
-        self.bytes[self.len..].fill(0);
-    }
-
     pub fn push_number(&mut self, number: u8) {
         let mut divisor = 100;
         while divisor > 0 {
@@ -62,6 +52,19 @@ impl Text {
 
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Copies as much as fits, and a NUL.
+    ///
+    /// # Safety
+    /// `place` is valid for `size` writes, at least one.
+    pub unsafe fn copy_to(&self, place: *mut c_char, size: usize) {
+        let len = self.len.min(size - 1);
+        // SAFETY: the caller's promise, and `len` bytes of a text are followed by a NUL.
+        unsafe {
+            place.copy_from_nonoverlapping(self.as_ptr(), len);
+            place.add(len).write(0);
+        }
     }
 
     pub fn as_ptr(&self) -> *const c_char {

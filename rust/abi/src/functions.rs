@@ -46,7 +46,7 @@ macro_rules! export_start {
         /// # Safety
         /// Called by the library in front only: request and reply are valid during the call.
         #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn falco_plugin_sdk_start_2(
+        pub unsafe extern "C" fn falco_plugin_sdk_start_3(
             request: *const $crate::table::StartRequest,
             reply: *mut $crate::table::StartReply,
         ) {

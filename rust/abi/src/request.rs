@@ -1,10 +1,10 @@
 //! What the library in front hands over at init, as Rust values.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char};
 
 use crate::table::StartRequest;
 
-/// A copy: nothing in it depends on the library staying loaded.
+/// A copy: nothing in it but `check_code` depends on the library staying loaded.
 #[derive(Debug)]
 pub struct Request {
     pub library: String,
@@ -12,11 +12,14 @@ pub struct Request {
     pub python: CString,
     pub archive: Vec<u8>,
     manifest: Vec<(String, String)>,
+    /// The folders that need no further check.
+    checked: Vec<String>,
+    check: unsafe extern "C" fn(*const c_char, *mut c_char, usize) -> bool,
 }
 
 impl Request {
     /// # Safety
-    /// All of the request is valid during the call.
+    /// All of the request is valid during the call, and the library stays loaded as long as what is returned.
     pub unsafe fn read(request: &StartRequest) -> Self {
         // SAFETY: the caller's promise: three strings and two blocks.
         unsafe {
@@ -26,6 +29,8 @@ impl Request {
                 python: CStr::from_ptr(request.python).to_owned(),
                 archive: std::slice::from_raw_parts(request.archive, request.archive_len).to_vec(),
                 manifest: pairs(std::slice::from_raw_parts(request.manifest, request.manifest_len)),
+                checked: text(request.folders).lines().map(str::to_owned).collect(),
+                check: request.check_code,
             }
         }
     }
@@ -36,6 +41,28 @@ impl Request {
             .iter()
             .find(|(name, _)| name == key)
             .map_or("", |(_, value)| value)
+    }
+
+    /// Checks a folder that code is imported from, or one file of it, unless the library in front has done so.
+    ///
+    /// # Errors
+    /// Falco is root, and somebody else could plant code there: the text says where.
+    pub fn check_code(&self, folder: &CStr) -> Result<(), String> {
+        if self
+            .checked
+            .iter()
+            .any(|checked| checked.as_bytes() == folder.to_bytes())
+        {
+            return Ok(());
+        }
+        let mut problem = [0 as c_char; 1024];
+        // SAFETY: the library is loaded (see `read`), the string NUL-terminated, and the text gets no more than its size.
+        unsafe {
+            if (self.check)(folder.as_ptr(), problem.as_mut_ptr(), problem.len()) {
+                return Ok(());
+            }
+            Err(text(problem.as_ptr()))
+        }
     }
 }
 

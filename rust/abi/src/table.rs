@@ -4,7 +4,7 @@ use core::ffi::{c_char, c_void};
 
 /// The one symbol that the SDK's extension module offers to the library in front, a [`Start`]. Its number changes with
 /// every change of this file: where it is missing, library and SDK are of different versions.
-pub const START_SYMBOL: &[u8] = b"falco_plugin_sdk_start_2\0";
+pub const START_SYMBOL: &[u8] = b"falco_plugin_sdk_start_3\0";
 
 /// What the library in front knows when the host initialises it. All of it stays valid until the state is destroyed.
 #[repr(C)]
@@ -15,6 +15,8 @@ pub struct StartRequest {
     pub core: *const c_char,
     /// The Python executable of the environment, absolute.
     pub python: *const c_char,
+    /// The folders of code that were checked already, a line each.
+    pub folders: *const c_char,
     /// Pairs of NUL-terminated names and values.
     pub manifest: *const u8,
     pub manifest_len: usize,
@@ -23,6 +25,9 @@ pub struct StartRequest {
     pub archive_len: usize,
     /// The host's `ss_plugin_init_input`.
     pub input: *const c_void,
+    /// Whether nobody can plant code in a folder (see `rust/stub/security.rs`); where somebody can, the reason is
+    /// written into `size` bytes of text. To be called before init returns.
+    pub check_code: unsafe extern "C" fn(folder: *const c_char, problem: *mut c_char, size: usize) -> bool,
 }
 
 /// The answer: always a table and a state, also where `rc` is not 0.

@@ -1,10 +1,13 @@
 //! Where the library in front enters: from a host's `plugin_init` to a Python plugin.
 
+use std::ffi::CString;
+use std::path::Path;
+
 use falco_plugin_abi::{Log, Request};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::Plugin;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::describe;
 use crate::log::HostLog;
@@ -18,6 +21,8 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
     check_versions(request)?;
     let ours = threads::ensure_interpreter(&request.python).map_err(Error::text)?;
     threads::enter(|py| {
+        let path = path(py);
+        check(request, &path)?;
         let runtime = py
             .import("falco_plugin._runtime")
             .and_then(|module| {
@@ -33,10 +38,51 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
             })
             .and_then(|runtime| PythonPlugin::new(&runtime));
         match runtime {
-            Ok(plugin) => Ok(Box::new(plugin) as Box<dyn Plugin>),
+            Ok(plugin) => {
+                let origins = origins(py).into_iter();
+                let elsewhere = origins.filter(|file| !path.iter().any(|folder| Path::new(file).starts_with(folder)));
+                if let Err(error) = check(request, &elsewhere.collect::<Vec<_>>()) {
+                    plugin.destroy();
+                    return Err(error);
+                }
+                Ok(Box::new(plugin) as Box<dyn Plugin>)
+            }
             Err(error) => Err(Error::text(describe(py, "init", error))),
         }
     })
+}
+
+/// Where Python imports from. Packages can have added folders since the library was built.
+fn path(py: Python<'_>) -> Vec<String> {
+    let path = py.import("sys").and_then(|sys| Ok(sys.getattr("path")?.cast_into()?));
+    path.map(|path: Bound<'_, PyList>| texts(path.iter()))
+        .unwrap_or_default()
+}
+
+/// The files of all modules. They need not lie on the path: packages that are installed in place can have finders of
+/// their own.
+fn origins(py: Python<'_>) -> Vec<String> {
+    let modules = py
+        .import("sys")
+        .and_then(|sys| Ok(sys.getattr("modules")?.cast_into()?));
+    let files =
+        |modules: Bound<'_, PyDict>| texts(modules.values().iter().filter_map(|it| it.getattr("__file__").ok()));
+    modules.map(files).unwrap_or_default()
+}
+
+fn texts<'py>(values: impl Iterator<Item = Bound<'py, PyAny>>) -> Vec<String> {
+    values.filter_map(|value| value.extract().ok()).collect()
+}
+
+/// Checks files, and folders with all that is in them, where the library in front asks for it. What is relative, in a
+/// process of Python's own, means another place at each time.
+fn check(request: &Request, places: &[String]) -> Result<(), Error> {
+    for place in places.iter().filter(|place| place.starts_with('/')) {
+        if let Ok(place) = CString::new(place.as_str()) {
+            request.check_code(&place).map_err(Error::text)?;
+        }
+    }
+    Ok(())
 }
 
 /// Library, SDK and interpreter must be of one version.

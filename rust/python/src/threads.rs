@@ -24,6 +24,9 @@ thread_local! {
 }
 /// Whether the interpreter was started here, and so is never finalised.
 static OURS: AtomicBool = AtomicBool::new(false);
+/// Variables by which even an isolated Python chooses its executable, and so the packages. To unset them would be unsafe
+/// beside the host's other threads.
+const MISLEADING: [&str; 2] = ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"];
 /// How long a producer steps aside at most.
 const STEP_ASIDE: Duration = Duration::from_millis(5);
 
@@ -276,6 +279,12 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
     // SAFETY: may be called at any time.
     if unsafe { ffi::Py_IsInitialized() } != 0 {
         return Ok(false);
+    }
+    if let Some(name) = MISLEADING.iter().find(|name| std::env::var_os(name).is_some()) {
+        return Err(format!(
+            "the environment variable {name} is set, and Python would take its packages from where that says: start \
+             Falco without it"
+        ));
     }
     let python = python.to_owned();
     let (sender, started) = mpsc::channel();
