@@ -53,10 +53,12 @@ class Endpoint:
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type is not application/json")
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed")
-        length = headers.get("Content-Length")
-        if length is None or "Transfer-Encoding" in headers:
+        lengths = headers.get_all("Content-Length")
+        if lengths is None or "Transfer-Encoding" in headers:
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "no Content-Length")
-        if not (length.isascii() and length.isdigit()):
+        # Of two lengths a proxy in front may have gone by the other one.
+        length = lengths[0]
+        if len(lengths) > 1 or not (length.isascii() and length.isdigit()):
             raise Refusal(HTTPStatus.BAD_REQUEST, "malformed Content-Length")
         if len(length) > 18 or int(length) > self._max_body:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a body larger than webhookMaxBatchSize")

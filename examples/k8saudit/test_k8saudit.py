@@ -389,6 +389,17 @@ def test_of_a_list_what_can_be_taken_is_taken(start: Start) -> None:
             413,
         ),
         (b"POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json\r\n\r\n", 411),
+        # Where a body ends is not for a client to have two opinions on.
+        (
+            b"POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+            b"Content-Length: 40\r\n\r\n[]POST /k8s-audit HTTP/1.1\r\n\r\n",
+            400,
+        ),
+        (
+            b"POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n[]POST /k8s-audit HTTP/1.1\r\n\r\n",
+            411,
+        ),
         (b"keep quiet\r\n\r\n", 400),
         (b"POST /k8s-audit HTTP/9.9\r\n\r\n", 505),
         (b"POST /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
@@ -451,6 +462,49 @@ def test_who_speaks_no_tls_is_refused_at_the_handshake(start: Start) -> None:
         assert b"HTTP/1.1" not in hook.exchange(b"POST /k8s-audit HTTP/1.1\r\n\r\n")
     host.wait_for_log("a connection: HTTP_REQUEST (1)")
     assert hook.post(A).status == 200
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_tls_before_1_2_is_refused_at_the_handshake(start: Start) -> None:
+    host, hook = start(HTTPS)
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    # Without it the client's own library refuses what it is to offer.
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with hook.raw() as connection, pytest.raises(ssl.SSLError):
+        old.wrap_socket(connection)
+    host.wait_for_log("a connection: UNSUPPORTED_PROTOCOL (1)")
+
+
+def test_a_client_that_sends_byte_by_byte_is_cut_off_after_the_time_of_one_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(K8SAUDIT.parents[1]))
+    monkeypatch.setattr(importlib.import_module("examples.k8saudit.server"), "_REQUEST_TIMEOUT", 0.3)
+    plugin = importlib.import_module("examples.k8saudit.plugin").K8sAudit()
+    plugin.config = importlib.import_module("examples.k8saudit.config").Config()
+    port = free_port()
+    instance = plugin.open(f"http://127.0.0.1:{port}/k8s-audit", Context())
+    done = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        # Faster than any timeout between two bytes.
+        while not done.wait(0.02):
+            with suppress(OSError):
+                connection.send(b"x")
+
+    try:
+        with Hook(port).raw() as slow:
+            slow.sendall(b"POST /k8s-audit HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n")
+            dripping = threading.Thread(target=drip, args=(slow,))
+            dripping.start()
+            assert re.findall(rb"HTTP/1.1 (\d+)", read_all(slow)) == [b"408"]
+            done.set()
+            dripping.join()
+    finally:
+        done.set()
+        instance.close()
 
 
 def test_bodies_are_not_logged_and_refusals_do_not_fill_the_log(start: Start) -> None:

@@ -32,6 +32,9 @@ class Incomplete(Exception):
 def length_of(request: Any) -> int | None:
     """The length that the request says its body has; ``None`` for a chunked one."""
     if request.chunked_read:
+        if b"Content-Length" in request.inheaders:
+            # A proxy in front may have gone by the length: where this request ends would be told by its sender.
+            raise Refusal(HTTPStatus.BAD_REQUEST, "both a length and chunks")
         return None
     length: bytes = request.inheaders.get(b"Content-Length", b"0")
     if not length.isdigit():

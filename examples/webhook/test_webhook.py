@@ -295,6 +295,8 @@ def test_what_is_no_event_is_refused_with_its_reason(start: Start) -> None:
     assert [event.data for event in host.stop().events] == [b"the only event"]
 
 
+SECOND = b"POST /hook HTTP/1.1\r\nContent-Length: 6\r\n\r\nsecond"
+
 MALFORMED = [
     (b"Content-Length: -1", b"", 400),
     (b"Content-Length: +5", b"event", 400),
@@ -309,6 +311,11 @@ MALFORMED = [
     (b"Transfer-Encoding: chunked", b"FFFFFFFF\r\n", 413),
     (b"Transfer-Encoding: chunked", b"200\r\n" + b"x" * 512 + b"\r\n1F0\r\n", 413),
     (b"X-Long: " + b"x" * 20000, b"", 413),
+    # Where each body ends is not for a client to have two opinions on.
+    (b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"5\r\nevent\r\n0\r\n\r\n" + SECOND, 400),
+    (b"Transfer-Encoding: chunked\r\nContent-Length: 5", b"5\r\nevent\r\n0\r\n\r\n" + SECOND, 400),
+    (b"Content-Length: 5, 200", b"event" + SECOND, 400),
+    (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", b"0\r\n\r\n" + SECOND, 501),
 ]
 
 
