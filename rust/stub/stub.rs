@@ -2,8 +2,8 @@
 //!
 //! It carries a manifest and the plugin's modules behind its own end, answers static questions from the manifest, and
 //! on init opens Python's library and the SDK's extension module, to which it forwards everything else. It holds no
-//! thread, and nothing calls back into it but during init, so it may be unloaded. `falco-plugin build` fills in `APPENDED` and hides
-//! the symbols of capabilities that the plugin lacks.
+//! thread, and nothing calls back into it but during init, so it may be unloaded. `falco-plugin build` fills in
+//! `APPENDED` and hides the symbols of capabilities that the plugin lacks.
 //!
 //! No standard library: it is compiled by one call of rustc, needs only libc, and takes a few KB.
 
