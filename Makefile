@@ -13,7 +13,7 @@ DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load asan fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -109,6 +109,18 @@ fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARG
 pages: setup ## write the pages of the documentation that are made out of code and tests
 	$(BIN)/python tests/messages.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
+
+asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitizer (nightly Rust)
+	C_HOST=$(abspath target/asan/host) ASAN_OPTIONS=detect_leaks=0:handle_segv=0 PYTHONMALLOC=malloc \
+		target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
+
+# What needs tools or hosts without AddressSanitizer, or measures memory, which is kept from reuse.
+ASAN_LEFT_OUT := $(addprefix --ignore=tests/test_,bench.py docs.py examples.py go_package.py new.py peers.py) \
+	--deselect tests/test_iter.py::test_a_hundred_opens_and_closes_leave_nothing_behind
+
+$(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/asan/*) tests/hosts/c/host.c
+	tests/asan/setup
+	@touch $@
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

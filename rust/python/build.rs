@@ -33,6 +33,7 @@ fn build_stub(rust: &Path, out: &Path) {
             "-Dunsafe_op_in_unsafe_fn",
         ])
         .args(["-Clink-arg=-nostartfiles", "-Clink-arg=-Wl,-z,relro,-z,now"])
+        .args(sanitizer())
         .arg("--target")
         .arg(variable("TARGET"))
         .arg("-o")
@@ -70,9 +71,16 @@ fn build_host(rust: &Path, out: &Path) {
         .arg(&target)
         .arg("--target")
         .arg(variable("TARGET"))
-        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols"));
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+        .envs(sanitizer().map(|flag| ("RUSTFLAGS", format!("{flag} -Clink-arg=-rdynamic")))));
     let program = target.join(variable("TARGET")).join("release/falco-plugin-host");
     std::fs::copy(program, out.join("falco-plugin-host")).expect("cargo has built the host");
+}
+
+/// A sanitizer has to be in all that one process loads. Its runtime is in the program, which shows it to libraries.
+fn sanitizer() -> Option<String> {
+    let name = env::var("CARGO_CFG_SANITIZE").ok()?;
+    Some(format!("-Zsanitizer={name}"))
 }
 
 fn variable(name: &str) -> OsString {
