@@ -38,7 +38,7 @@ static const char usage[] =
 	" extract LIB CONFIG PARAMS FIELDS | replay LIB CONFIG FIELDS PAYLOADS |"
 	" together LIB CONFIG FIELDS PAYLOADS | twins LIB CONFIG FIELDS PAYLOADS ROUNDS STATES |"
 	" script LIB FIELDS CALLS"
-	" (environment: HOST_CONFIG, HOST_TIMEOUTS, HOST_LOG, HOST_PAUSE_US)";
+	" (environment: HOST_CONFIG, HOST_TIMEOUTS, HOST_EVENTS, HOST_LOG, HOST_PAUSE_US)";
 
 /* ---- Failure of the program ---- */
 
@@ -502,9 +502,13 @@ static bool run_step(struct run *run)
 static void run_drain(struct run *run)
 {
 	int limit = max_timeouts();
+	const char *text = getenv("HOST_EVENTS");
+	uint64_t enough = text ? (uint64_t)number(text) : UINT64_MAX;
 
 	while (run_step(run))
-		if (run->empty >= limit)
+		if (run->events >= enough)
+			run_stop(run, NULL, "enough", NULL);
+		else if (run->empty >= limit)
 			run_stop(run, NULL, "timeout", NULL);
 }
 
