@@ -13,7 +13,7 @@ DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load asan fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load asan valgrind fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -122,6 +122,14 @@ $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/asan/*) tests/hosts/c/host.
 	tests/asan/setup
 	@touch $@
 
+
+valgrind: setup target/valgrind/host ## the host in C with a library of all kinds of sources under memcheck
+	C_HOST=$(abspath tests/valgrind/host) $(BIN)/python -m pytest tests/test_memory.py \
+		tests/test_boundary.py::test_every_function_survives_null_handles
+
+target/valgrind/host: tests/hosts/c/host.c tests/hosts/c/plugin.h
+	mkdir -p $(@D)
+	cc -std=c11 -O1 -g $< -o $@ -ldl -lpthread
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
