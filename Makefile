@@ -32,9 +32,13 @@ test: setup test-rust test-python ## run all tests, Rust and Python
 test-python: setup
 	$(BIN)/python -m pytest
 
-test-rust: setup
+test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*.py))
 	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
-	CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
+	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
+
+target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
+	@mkdir -p $(@D)
+	$(BIN)/falco-plugin build $< -o $@ >/dev/null
 
 test-kafka: setup target/kafka ## the example kafka against a real broker (Java 17 or newer, and Maven)
 	$(BIN)/python -m pytest -m kafka examples/kafka
@@ -122,7 +126,6 @@ $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/asan/*) tests/hosts/c/host.
 	tests/asan/setup
 	@touch $@
 
-
 valgrind: setup target/valgrind/host ## the host in C with a library of all kinds of sources under memcheck
 	C_HOST=$(abspath tests/valgrind/host) $(BIN)/python -m pytest tests/test_memory.py \
 		tests/test_boundary.py::test_every_function_survives_null_handles
@@ -130,6 +133,7 @@ valgrind: setup target/valgrind/host ## the host in C with a library of all kind
 target/valgrind/host: tests/hosts/c/host.c tests/hosts/c/plugin.h
 	mkdir -p $(@D)
 	cc -std=c11 -O1 -g $< -o $@ -ldl -lpthread
+
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

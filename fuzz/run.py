@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,9 +32,26 @@ NUMBERS = {
     "reached": r"^#\d+.*cov: (\d+)",
     "features": r"^#\d+.* ft: (\d+)",
     "inputs": r"^#\d+.* corp: (\d+)/",
-    "megabytes": r"^stat::peak_rss_mb:\s*(\d+)",
 }
 """What a target says of itself, the last time it says so."""
+
+COVERAGE = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+]
+"""What cargo-fuzz gives to the compiler for the targets, and the extension module needs too."""
+
+ENVIRONMENT = {
+    **os.environ,
+    "CARGO_TARGET_DIR": str(BUILT),
+    # A checkout need not belong to root.
+    "FALCO_PLUGIN_ALLOW_WRITABLE": "1",
+}
+PYTHON_INSIDE = {**ENVIRONMENT, "ASAN_OPTIONS": "detect_leaks=0"}
+"""Python's interpreter is never finalised."""
 
 FUNCTION = re.compile(r"^(UN)?COVERED_FUNC: .* \S*?/rust/\w+/\S+:\d+$", re.MULTILINE)
 """One function of the project, as it is listed with the coverage. What was inlined everywhere is not there."""
@@ -78,7 +96,7 @@ def main() -> int:
     if unknown := set(targets) - set(names):
         parser.error(f"there is no target {', '.join(sorted(unknown))}: choose of {', '.join(names)}")
 
-    build()
+    build(targets)
     if arguments.keep:
         for target in targets:
             keep(target)
@@ -92,17 +110,21 @@ def main() -> int:
     return any(result.findings for result in results)
 
 
-def build() -> None:
-    subprocess.run(
-        ["cargo", "+nightly", "fuzz", "build"],
-        cwd=FUZZ.parent,
-        env={**os.environ, "CARGO_TARGET_DIR": str(BUILT)},
-        check=True,
-    )
-
-
-def program(target: str) -> str:
-    return str(next(BUILT.glob(f"*/release/{target}")))
+def build(targets: Sequence[str]) -> None:
+    subprocess.run(["cargo", "+nightly", "fuzz", "build"], cwd=FUZZ.parent, env=ENVIRONMENT, check=True)
+    if "calls" in targets:
+        asan, plugins = BUILT / "asan", BUILT / "asan" / "plugins"
+        setup = FUZZ.parent / "tests" / "asan" / "setup"
+        subprocess.run([str(setup), str(asan.relative_to(FUZZ.parent)), " ".join(COVERAGE)], check=True)
+        plugins.mkdir(exist_ok=True)
+        for source in (FUZZ / "plugins").glob("*.py"):
+            command = [str(asan / "venv" / "bin" / "falco-plugin"), "build", str(source)]
+            subprocess.run(
+                [*command, "-o", str(plugins / f"{source.stem}.so")],
+                env=PYTHON_INSIDE,
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
 
 
 def folders(target: str) -> list[str]:
@@ -129,36 +151,32 @@ def fuzz(target: str, seconds: int) -> Result:
     if dictionary.exists():
         options.append(f"-dict={dictionary}")
     print(f"{target} …", flush=True)
-    said = run([program(target), *options, *folders(target)], BUILT / f"{target}.log")
+    started = time.monotonic()
+    said = run(target, *options, *folders(target), log=BUILT / f"{target}.log")
+    ran = round(time.monotonic() - started)
     numbers = {name: last_number(pattern, said) for name, pattern in NUMBERS.items()}
-    ran = re.search(r"^Done \d+ runs in (\d+) second", said, re.MULTILINE)
     found = sorted(path.name for path in set(findings.iterdir()) - before)
-    if not found and ran is None:
+    if not found and not re.search(r"^Done \d+ runs in", said, re.MULTILINE):
         sys.exit(f"{target} ended early: see {BUILT / f'{target}.log'}")
-    covered = run([program(target), "-runs=0", "-print_coverage=1", *folders(target)], BUILT / f"{target}.coverage")
+    covered = run(target, "-runs=0", "-print_coverage=1", *folders(target), log=BUILT / f"{target}.coverage")
     functions = [match[1] is None for match in FUNCTION.finditer(covered)]
-    return Result(
-        target,
-        int(ran[1]) if ran else 0,
-        numbers,
-        (sum(functions), len(functions)),
-        tuple(found),
-    )
+    return Result(target, ran, numbers, (sum(functions), len(functions)), tuple(found))
 
 
 def keep(target: str) -> None:
     """Adds to the corpus what reaches code that it does not reach; how often it is reached counts for nothing."""
     grown, corpus = folders(target)
-    run(
-        [program(target), "-set_cover_merge=1", "-use_counters=0", f"-max_len={LONGEST}", corpus, grown],
-        BUILT / f"{target}.log",
-    )
+    merge = ["-set_cover_merge=1", "-use_counters=0", f"-max_len={LONGEST}"]
+    run(target, *merge, corpus, grown, log=BUILT / f"{target}.log")
     print(f"{target}: {len(os.listdir(corpus))} inputs")
 
 
-def run(command: Sequence[str], log: Path) -> str:
+def run(target: str, *arguments: str, log: Path) -> str:
+    """Runs a target and returns all that it says."""
+    environment = PYTHON_INSIDE if target == "calls" else ENVIRONMENT
+    program = next(BUILT.glob(f"*/release/{target}"))
     with log.open("wb") as output:
-        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+        subprocess.run([program, *arguments], stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
     return log.read_text(errors="replace")
 
 

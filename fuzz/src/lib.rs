@@ -4,6 +4,7 @@
 //! | target | what reads the input | what it is compared with |
 //! |---|---|---|
 //! | [`batch`] | the engine's batch memory | a list of payloads |
+//! | [`calls`] | built libraries, by the C plugin API | what the API says of every answer |
 //! | [`host`] | what the native host reads of a plugin: an event, its fields, its schema | the same on slices; its own rules |
 //! | [`json_field`] | the engine's JSON fields | a plain walk, and serde_json's own tree |
 //! | [`library`] | the manifest behind a library, by the stub and by the SDK | pairs of texts |
@@ -12,6 +13,8 @@
 #![deny(unsafe_code)]
 
 pub mod batch;
+#[allow(unsafe_code)]
+pub mod calls;
 #[allow(unsafe_code)]
 pub mod host;
 pub mod json_field;

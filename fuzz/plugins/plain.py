@@ -1,0 +1,14 @@
+"""The least that a plugin can be."""
+
+from __future__ import annotations
+
+from falco_plugin import Plugin
+
+
+class Plain(Plugin):
+    """The least"""
+
+    name = "fuzz-plain"
+
+    def open(self, params: str) -> list[bytes]:
+        return [params.encode("utf-8", "replace")] * 3
