@@ -6,9 +6,8 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, header};
 
 const LARGEST_PAYLOAD: u32 = 3 << 20;
-/// Bytes that are left out before a large payload, at most.
+/// Bytes that are left out before an event, at most.
 const MOST_PADDING: usize = 63;
-const PADDED_FROM: usize = 4096;
 /// More calls find nothing more, and with large payloads take long.
 const MOST_CALLS: usize = 64;
 
@@ -201,17 +200,10 @@ impl Model {
             (self.events.len(), self.events.is_empty())
         );
         let least: usize = self.events.iter().map(|(_, payload)| HEADER_LEN + payload.len()).sum();
-        let padded = self
-            .events
-            .iter()
-            .filter(|(_, payload)| payload.len() >= PADDED_FROM)
-            .count();
-        // A writer does not know how long an event becomes: a padded one may begin short, and grow.
+        // Which events are large is known before they are written whole: a padded one may have become short.
+        let most = least + MOST_PADDING * self.events.len();
         let bytes = batch.bytes();
-        assert!(
-            (least..=least + MOST_PADDING * padded).contains(&bytes),
-            "{bytes} of {least}"
-        );
+        assert!((least..=most).contains(&bytes), "{bytes} of {least}");
         assert_eq!(
             batch.is_full(),
             self.events.len() >= self.batch_size || bytes >= SOFT_BYTES
