@@ -1,6 +1,6 @@
 //! The manifest and the archive behind a library: the stub reads them while it is being loaded, the SDK at init.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -99,15 +99,20 @@ fn pairs(manifest: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
 
 /// What the stub hands over at init, as the SDK reads it.
 fn request(parts: &Parts<'_>) -> Request {
+    extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
+        true
+    }
     let request = StartRequest {
         library: c"/library".as_ptr(),
         core: c"/core".as_ptr(),
         python: c"/python".as_ptr(),
+        folders: c"".as_ptr(),
         manifest: parts.manifest.as_ptr(),
         manifest_len: parts.manifest.len(),
         archive: parts.archive.as_ptr(),
         archive_len: parts.archive.len(),
         input: ptr::null(),
+        check_code,
     };
     // SAFETY: strings and blocks are valid for longer than the call.
     unsafe { Request::read(&request) }

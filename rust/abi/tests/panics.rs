@@ -1,6 +1,6 @@
 //! A plugin whose functions panic, through the table of functions: the host hears of it, and lives.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
 use falco_plugin_abi::functions::{TABLE, init};
@@ -71,15 +71,20 @@ fn a_panic_is_an_error_and_the_end_of_its_source() {
         tables: ptr::null(),
         log_fn: None,
     };
+    extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
+        true
+    }
     let request = StartRequest {
         library: c"".as_ptr(),
         core: c"".as_ptr(),
         python: c"".as_ptr(),
+        folders: c"".as_ptr(),
         manifest: ptr::NonNull::dangling().as_ptr(),
         manifest_len: 0,
         archive: ptr::NonNull::dangling().as_ptr(),
         archive_len: 0,
         input: (&raw const input).cast(),
+        check_code,
     };
     let mut rc = i32::MAX;
     // SAFETY: request and input outlive the state, which is used as a host does, on this thread alone, and destroyed last.
