@@ -310,9 +310,14 @@ impl Input {
         };
         let is_other =
             |metadata: &Metadata| identity(metadata) != last.identity && !(metadata.is_file() && metadata.len() == 0);
-        let found = path
-            .metadata()
-            .and_then(|metadata| is_other(&metadata).then(|| Open::path(path)).transpose());
+        // A FIFO or a device in the place of a file is no file that was rotated: somebody put it there.
+        let is_fitting = |metadata: &Metadata| last.position.is_none() || metadata.is_file();
+        let found = path.metadata().and_then(|metadata| {
+            if is_other(&metadata) && !is_fitting(&metadata) {
+                return Err(io::Error::other("it was replaced by what is no regular file"));
+            }
+            is_other(&metadata).then(|| Open::path(path)).transpose()
+        });
         match found {
             Ok(Some(found)) if found.identity != last.identity => self.successors.push_back(found),
             Ok(_) => {}
