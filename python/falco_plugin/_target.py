@@ -170,7 +170,16 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, Path]]:
             file = Path(parent, name)
             code = file.suffix == ".py" and name not in _LEFT_OUT_FILES and not name.startswith("test_")
             if (code or file.suffix in _DATA_SUFFIXES) and not name.startswith("."):
+                _check_within(folder, file)
                 yield f"{prefix}{file.relative_to(folder).as_posix()}", file
+
+
+def _check_within(folder: Path, file: Path) -> None:
+    """Refuses what would take a file from elsewhere into a library that all can read, and what is no file at all."""
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise TargetError(f"{file} is a link that leads out of {folder}: copy the file, or leave it out")
+    if file.exists() and not file.is_file():
+        raise TargetError(f"{file} is no regular file: leave it out")
 
 
 def _is_top(file: str) -> bool:

@@ -28,10 +28,15 @@ pub fn check(path: &Path) -> Result<(), Error> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(fail)?;
-    if file.metadata().map_err(fail)?.is_dir() {
+    let kind = path.metadata().map_err(fail)?.file_type();
+    if kind.is_dir() {
         return Err(fail(io::ErrorKind::IsADirectory.into()));
     }
+    if !kind.is_file() {
+        // To open a FIFO would wait for somebody to write into it.
+        return Err(Error::NotALibrary(path.to_owned()));
+    }
+    let file = File::open(path).map_err(fail)?;
     let mut header = Vec::with_capacity(PREFIX);
     file.take(PREFIX as u64).read_to_end(&mut header).map_err(fail)?;
     // Elsewhere libraries have other formats, and the dynamic linker's own words must do.
