@@ -109,6 +109,11 @@ fn read_home(config: &Path, home: &mut Path) {
 
 /// Checks each part of a path, from the root on.
 fn check(path: &[u8], links: u32, problem: &mut Text) -> bool {
+    if path.first() != Some(&b'/') {
+        problem.push("not an absolute path: ");
+        problem.push_c(Path::of(path).as_ptr());
+        return false;
+    }
     // Where the last part so far is a folder in which others can put something new: up to where it goes.
     let mut open = 0;
     for end in (1..=path.len()).filter(|&end| end == 1 || end == path.len() || path[end] == b'/') {

@@ -207,7 +207,7 @@ impl Environment<'_> {
             .all(|file| security::check_file(file.to_bytes(), problem))
             && security::check_configuration(self.python.to_bytes(), problem)
             && security::check_code(sdk.folder(), problem)
-            && folders.all(|folder| security::check_code(folder, problem))
+            && folders.all(|folder| folder.is_empty() || security::check_code(folder, problem))
     }
 }
 
