@@ -115,24 +115,27 @@ pages: setup ## write the pages of the documentation that are made out of code a
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
 asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitizer (nightly Rust)
-	C_HOST=$(abspath target/asan/host) ASAN_OPTIONS=detect_leaks=0:handle_segv=0 PYTHONMALLOC=malloc \
-		target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
+	C_HOST=$(abspath target/asan/host) PYTHONMALLOC=malloc \
+		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:log_path=$(abspath target/asan/reports)/asan \
+		tests/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
 
 # What needs tools or hosts without AddressSanitizer, or measures memory, which is kept from reuse.
 ASAN_LEFT_OUT := $(addprefix --ignore=tests/test_,bench.py docs.py examples.py go_package.py new.py peers.py) \
 	--deselect tests/test_iter.py::test_a_hundred_opens_and_closes_leave_nothing_behind
 
-$(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/asan/*) tests/hosts/c/host.c
+$(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/asan/* tests/hosts/c/*)
 	tests/asan/setup
 	@touch $@
 
 valgrind: setup target/valgrind/host ## the host in C with a library of all kinds of sources under memcheck
-	C_HOST=$(abspath tests/valgrind/host) $(BIN)/python -m pytest tests/test_memory.py \
-		tests/test_boundary.py::test_every_function_survives_null_handles
+	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt-get install valgrind"; exit 1; }
+	C_HOST=$(abspath tests/valgrind/host) tests/without_reports target/valgrind/reports \
+		$(BIN)/python -m pytest tests/test_memory.py tests/test_boundary.py::test_every_function_survives_null_handles
 
-target/valgrind/host: tests/hosts/c/host.c tests/hosts/c/plugin.h
+target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
 	mkdir -p $(@D)
-	cc -std=c11 -O1 -g $< -o $@ -ldl -lpthread
+	cc -std=c11 -O1 -g -rdynamic -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+		$(filter %.c,$^) -o $@ -ldl -lpthread
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

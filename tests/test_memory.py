@@ -195,3 +195,9 @@ def test_two_threads_extract_at_once_what_one_extracts(library: Path) -> None:
 def test_three_sources_of_one_library_at_once(library: Path) -> None:
     (line,) = c_host("triple", library, "push to the end", env=environment(HOST_TIMEOUTS="1000"))
     assert [run["events"] for run in line["triple"]] == [PRODUCERS * EACH] * 3
+
+
+@pytest.mark.parametrize("kind", ["pull", "push to the end"])
+def test_a_library_that_comes_and_goes_delivers_the_same_each_time(library: Path, kind: str) -> None:
+    lines = c_host("cycle", library, 4, kind, env=environment(HOST_TIMEOUTS="1000"))
+    assert [line["events"] for line in lines] == [EACH * (PRODUCERS if kind.startswith("push") else 1)] * 4
