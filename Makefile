@@ -13,7 +13,7 @@ DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load asan valgrind fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load asan valgrind miri fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -136,6 +136,12 @@ target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
 	mkdir -p $(@D)
 	cc -std=c11 -O1 -g -rdynamic -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 		$(filter %.c,$^) -o $@ -ldl -lpthread
+
+miri: ## the tests of engine and abi in Miri, but for those of files (component miri of nightly Rust)
+	@cargo +nightly miri --version >/dev/null 2>&1 \
+		|| { echo "Miri is missing: rustup component add miri rust-src --toolchain nightly"; exit 1; }
+	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 CARGO_TARGET_DIR=target/miri cargo +nightly miri test \
+		--package falco-plugin-engine --package falco-plugin-abi --lib -- --skip lines::
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
