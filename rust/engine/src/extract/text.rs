@@ -22,11 +22,17 @@ pub(super) fn decode_replacing(quoted: &str) -> Cow<'_, str> {
         let mut rest = &quoted[1..quoted.len() - 1];
         while let Some((plain, behind)) = rest.split_once('\\') {
             text.push_str(plain);
-            // What is no character is a half, `u` and four digits.
-            let (char, left) =
-                escaped(behind.as_bytes()).unwrap_or((char::REPLACEMENT_CHARACTER, &behind.as_bytes()[5..]));
-            text.push(char);
-            rest = &behind[behind.len() - left.len()..];
+            match escaped(behind.as_bytes()) {
+                Some((char, left)) => {
+                    text.push(char);
+                    rest = &behind[behind.len() - left.len()..];
+                }
+                // A half is `u` and four digits.
+                None => {
+                    text.push(char::REPLACEMENT_CHARACTER);
+                    rest = &behind[5..];
+                }
+            }
         }
         text.push_str(rest);
         text.into()
@@ -163,6 +169,20 @@ mod tests {
             if let Some(decoded) = decoded {
                 prop_assert!(is_key(raw.as_bytes(), &decoded));
             }
+        }
+    }
+
+    #[test]
+    fn of_a_string_only_halves_of_surrogate_pairs_are_replaced() {
+        for (inner, expected) in [
+            (r"a\\\ud83d\nb", "a\\\u{fffd}\nb"),
+            (r"\ud83d\ud83d\ude00", "\u{fffd}😀"),
+            (r"\ude00\ud83d", "\u{fffd}\u{fffd}"),
+            (r"\ud83dude00", "\u{fffd}ude00"),
+            (r"\u00e9\t", "é\t"),
+            ("é", "é"),
+        ] {
+            assert_eq!(decode_replacing(&format!("\"{inner}\"")), expected, "{inner}");
         }
     }
 
