@@ -134,7 +134,7 @@ def environment(**changes: str | None) -> dict[str, str]:
 
 
 def run(
-    *command: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None, timeout: float = 60
+    *command: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None, timeout: float = 240
 ) -> Ran:
     """Runs a program with an environment of its own."""
     done = subprocess.run(
