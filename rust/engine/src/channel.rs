@@ -451,9 +451,11 @@ impl<P: Payload> Sender<P> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
+        // Under the lock: a receiver that had a token already is told no more, and must see this when it looks again.
+        let last = self.gate.senders.fetch_sub(1, Ordering::AcqRel) == 1;
         self.gate.wake_senders(&mut state);
         drop(state);
-        if self.gate.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if last {
             self.gate.wake_receiver();
             self.gate.last_sender.cancel();
         }
