@@ -13,7 +13,7 @@ DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka lint fmt bench bench-quick profile criterion latency gigabyte soak load asan valgrind miri fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak load asan valgrind miri fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -39,6 +39,9 @@ test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
 	$(BIN)/falco-plugin build $< -o $@ >/dev/null
+
+loom: ## every order of threads in small models of context, channel and push loop (rust/engine/tests/loom.rs)
+	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom
 
 test-kafka: setup target/kafka ## the example kafka against a real broker (Java 17 or newer, and Maven)
 	$(BIN)/python -m pytest -m kafka examples/kafka

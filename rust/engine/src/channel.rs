@@ -10,16 +10,15 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::time::Instant;
-
-use crossbeam_channel::{Select, bounded};
 
 use crate::batch::{SOFT_BYTES, check_event_size};
 use crate::context::Context;
 use crate::error::Error;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::channel::{self, Select, bounded};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
 
 /// Messages in a channel, unless its maker says otherwise.
 pub const DEFAULT_CAPACITY: usize = 1024;
@@ -127,7 +126,7 @@ struct Gate<P> {
     /// channel is closed. Changed under the lock.
     attention: AtomicBool,
     /// Takes a token when the receiver should look again.
-    wake: crossbeam_channel::Sender<()>,
+    wake: channel::Sender<()>,
     closed: AtomicBool,
     senders: AtomicUsize,
     /// Cancelled when the last sender is gone.
@@ -487,7 +486,7 @@ impl<P: Payload> Drop for Sender<P> {
 /// The push loop's end.
 pub struct Receiver<P: Payload> {
     gate: Arc<Gate<P>>,
-    woken: crossbeam_channel::Receiver<()>,
+    woken: channel::Receiver<()>,
     /// Taken from the queue, and not received yet.
     taken: VecDeque<Message<P>>,
     /// Messages that were ever handed to the host, and of these the ones that it is done with.

@@ -3,9 +3,11 @@
 //! It is read before every event, so it reads the coarse monotonic clock: a few ns a reading, late by one tick of the
 //! kernel (1 to 10 ms) at most.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::sync::Instant;
 
 /// How long one `next_batch` may take, unless an instance says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(30);

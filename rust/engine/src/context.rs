@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, PoisonError, Weak};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crate::sync::{Instant, Mutex, MutexGuard};
 
 type Callback = Box<dyn FnOnce() + Send>;
 
@@ -151,7 +151,7 @@ impl Context {
 }
 
 impl Inner {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Live>> {
         // Every change of the state is a single push or take, so it is whole even after a panic.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,9 @@ pub mod ending;
 pub mod error;
 pub mod event;
 pub mod extract;
+#[cfg(not(loom))]
 pub mod lines;
 pub mod plugin;
 pub mod pull;
 pub mod push;
+mod sync;

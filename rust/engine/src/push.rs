@@ -1,6 +1,6 @@
 //! The push loop: events that producers send through a channel (`NewPushInstance` of the Go SDK).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::batch::{EventBatch, Filling};
 use crate::channel::{Message, Nothing, Payload, Receiver, Wake};
@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::ending::Ending;
 use crate::error::Error;
+use crate::sync::Instant;
 
 /// A source whose next event comes within this time of an empty channel is a fast one: handing over its events one by
 /// one would hold it up, because both threads would wait for each other at every event. It is given a moment to fill

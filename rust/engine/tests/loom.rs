@@ -1,0 +1,330 @@
+//! Small programs of two or three threads, run in every order that matters: `make loom`. A wait that nobody ends is a
+//! failure of its own.
+
+#![cfg(loom)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use falco_plugin_engine::batch::EventBatch;
+use falco_plugin_engine::channel::{Message, Refused, Sender, channel};
+use falco_plugin_engine::clock::Clock;
+use falco_plugin_engine::context::Context;
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::push::PushInstance;
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+
+type Instance = PushInstance<Vec<u8>>;
+
+/// In every order in which threads lose the processor so often at most without having to wait.
+fn model(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    builder.check(program);
+}
+
+/// Counts what is no part of the model.
+fn counter() -> (Arc<AtomicUsize>, impl Fn() -> usize) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let read = Arc::clone(&count);
+    (count, move || read.load(Ordering::Relaxed))
+}
+
+fn event(data: &[u8]) -> Message<Vec<u8>> {
+    Message::Event {
+        payload: data.to_vec(),
+        timestamp: 0,
+    }
+}
+
+/// A channel and its instance, which waits for ever, and how many events it has dropped.
+fn push(capacity: usize, max_bytes: usize) -> (Sender<Vec<u8>>, Instance, Context, impl Fn() -> usize) {
+    let (sender, receiver) = channel(capacity, max_bytes, 64).unwrap();
+    let context = Context::new();
+    let (count, dropped) = counter();
+    let instance = PushInstance::new(receiver, context.clone(), Duration::MAX, move |dropped, _| {
+        count.fetch_add(dropped, Ordering::Relaxed);
+    });
+    (sender, instance, context, dropped)
+}
+
+/// Sends all, and waits for room where there is none.
+fn send(sender: &Sender<Vec<u8>>, data: &[u8]) -> Result<(), Refused> {
+    let mut message = event(data);
+    loop {
+        match sender.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err((Refused::Full, refused)) => message = refused,
+            Err((Refused::Closed, _)) => return Err(Refused::Closed),
+        }
+        assert!(sender.wait_for_room(message.payload_len(), None));
+    }
+}
+
+/// One call of the host.
+fn call(instance: &mut Instance, batch_size: u32) -> Result<Vec<Vec<u8>>, Error> {
+    let mut batch = EventBatch::new(batch_size, 64).unwrap();
+    instance.next_batch(&mut batch)?;
+    Ok((0..batch.len()).map(|at| batch.get(at).unwrap().1.to_vec()).collect())
+}
+
+/// All events until the end.
+fn all(instance: &mut Instance, batch_size: u32) -> Vec<Vec<u8>> {
+    let mut events = Vec::new();
+    loop {
+        match call(instance, batch_size) {
+            Ok(batch) => events.extend(batch),
+            Err(Error::Eof) => return events,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_cancel_wakes_who_waits_on_a_child_and_calls_each_callback_once() {
+    model(3, || {
+        let parent = Context::new();
+        let child = parent.child();
+        let (count, called) = counter();
+        let waiter = thread::spawn({
+            let (child, count) = (child.clone(), Arc::clone(&count));
+            move || {
+                child.on_cancel(move || assert_eq!(count.fetch_add(1, Ordering::Relaxed), 0));
+                assert!(child.wait(None) && child.is_cancelled());
+            }
+        });
+        let other = thread::spawn(move || child.cancel());
+        parent.cancel();
+        waiter.join().unwrap();
+        other.join().unwrap();
+        assert_eq!(called(), 1);
+    });
+}
+
+#[test]
+fn a_child_that_is_made_while_its_parent_is_cancelled_is_cancelled_too() {
+    model(3, || {
+        let parent = Context::new();
+        let middle = parent.child();
+        let canceller = thread::spawn(move || parent.cancel());
+        let child = middle.child();
+        drop(middle);
+        assert!(child.wait(None) && child.is_cancelled());
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
+fn a_send_beside_a_close_is_delivered_dropped_or_refused() {
+    model(3, || {
+        let (sender, mut instance, _, dropped) = push(4, 100);
+        let producer = thread::spawn(move || {
+            ["a", "b"]
+                .iter()
+                .filter(|data| send(&sender, data.as_bytes()).is_ok())
+                .count()
+        });
+        let delivered = call(&mut instance, 1).unwrap().len();
+        instance.close();
+        assert_eq!(producer.join().unwrap(), delivered + dropped());
+        assert!(matches!(call(&mut instance, 1), Err(Error::Eof)));
+    });
+}
+
+#[test]
+fn a_cancel_beside_a_waiting_call_ends_it_and_whoever_waits_for_room() {
+    model(2, || {
+        let (sender, mut instance, context, dropped) = push(1, 100);
+        let producer = thread::spawn(move || {
+            ["a", "b"]
+                .iter()
+                .filter(|data| send(&sender, data.as_bytes()).is_ok())
+                .count()
+        });
+        let canceller = thread::spawn(move || context.cancel());
+        let delivered = all(&mut instance, 1).len();
+        canceller.join().unwrap();
+        assert_eq!(producer.join().unwrap(), delivered + dropped());
+    });
+}
+
+#[test]
+fn what_the_last_senders_sent_comes_before_the_end() {
+    model(3, || {
+        let (sender, mut instance, _, dropped) = push(4, 100);
+        let other = sender.clone();
+        let producers = [(sender, b"a"), (other, b"b")]
+            .map(|(sender, data)| thread::spawn(move || assert_eq!(send(&sender, data), Ok(()))));
+        let mut events = all(&mut instance, 4);
+        events.sort();
+        assert_eq!((events, dropped()), (vec![b"a".to_vec(), b"b".to_vec()], 0));
+        for producer in producers {
+            producer.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_sender_that_is_closed_elsewhere_waits_no_longer_and_the_source_ends() {
+    model(3, || {
+        let (sender, mut instance, _, _) = push(1, 100);
+        let sender = Arc::new(sender);
+        let producer = thread::spawn({
+            let sender = Arc::clone(&sender);
+            move || {
+                ["a", "b"]
+                    .iter()
+                    .filter(|data| send(&sender, data.as_bytes()).is_ok())
+                    .count()
+            }
+        });
+        let closer = thread::spawn(move || sender.close());
+        producer
+            .join()
+            .map(|sent| assert_eq!(all(&mut instance, 4).len(), sent))
+            .unwrap();
+        closer.join().unwrap();
+    });
+}
+
+/// One place, or room for one of the payloads: by count and by bytes the same must hold.
+fn two_senders_on_one_free_slot(capacity: usize, max_bytes: usize) {
+    model(2, move || {
+        let (sender, mut instance, _, _) = push(capacity, max_bytes);
+        let other = sender.clone();
+        let first = thread::spawn(move || {
+            for data in [b"a1", b"a2"] {
+                send(&sender, data).unwrap();
+            }
+        });
+        let second = thread::spawn(move || send(&other, b"b1").unwrap());
+        let events = all(&mut instance, 4);
+        let (from_second, from_first): (Vec<_>, Vec<_>) = events.into_iter().partition(|data| data[0] == b'b');
+        assert_eq!(
+            (from_first, from_second),
+            (vec![b"a1".to_vec(), b"a2".to_vec()], vec![b"b1".to_vec()])
+        );
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn two_senders_on_one_free_slot_both_get_through() {
+    two_senders_on_one_free_slot(1, 100);
+}
+
+#[test]
+fn two_senders_on_room_for_one_payload_both_get_through() {
+    two_senders_on_one_free_slot(100, 3);
+}
+
+#[test]
+fn a_flush_returns_when_the_host_came_back_and_not_before() {
+    model(3, || {
+        let (sender, mut instance, _, _) = push(4, 100);
+        let (count, taken) = counter();
+        let producer = thread::spawn(move || {
+            send(&sender, b"a").unwrap();
+            send(&sender, b"b").unwrap();
+            assert_eq!(sender.wait_until_taken(1, None), Ok(true));
+            assert!(taken() >= 1);
+        });
+        let mut events = 0;
+        while let Ok(batch) = call(&mut instance, 1) {
+            events += batch.len();
+            count.store(events, Ordering::Relaxed);
+        }
+        assert_eq!(events, 2);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_flush_beside_a_close_ends_and_says_taken_only_of_what_was_taken() {
+    model(3, || {
+        let (sender, mut instance, _, dropped) = push(4, 100);
+        let producer = thread::spawn(move || {
+            let sent = send(&sender, b"a").is_ok();
+            (sent, sender.wait_until_taken(1, None))
+        });
+        let events = call(&mut instance, 4).unwrap();
+        instance.close();
+        let back = call(&mut instance, 4);
+        assert!(matches!(back, Err(Error::Eof)));
+        let (sent, flushed) = producer.join().unwrap();
+        assert!(sent && events.len() == 1 && dropped() == 0);
+        // Which of the two depends on whether it looked before the host came back.
+        assert!(matches!(flushed, Ok(true) | Err(Refused::Closed)));
+    });
+}
+
+/// A task without a thread of its own.
+#[derive(Default)]
+struct Task(Mutex<bool>, Condvar);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+}
+
+impl Task {
+    fn wait(&self) {
+        let mut woken = self.0.lock().unwrap();
+        while !*woken {
+            woken = self.1.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+}
+
+#[test]
+fn a_task_that_registered_is_woken_for_room_and_for_what_was_taken() {
+    model(3, || {
+        let (sender, mut instance, _, _) = push(1, 100);
+        let producer = thread::spawn(move || {
+            let task = Arc::new(Task::default());
+            let waker = Waker::from(Arc::clone(&task));
+            let until = |done: &mut dyn FnMut() -> bool| loop {
+                sender.register(&waker);
+                if done() {
+                    return;
+                }
+                task.wait();
+            };
+            for data in [b"a", b"b"] {
+                until(&mut || sender.try_send(event(data)).is_ok());
+            }
+            until(&mut || sender.is_taken(2) == Ok(true));
+        });
+        assert_eq!(all(&mut instance, 1).len(), 2);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_closes_hears_of_the_last_sender() {
+    model(3, || {
+        let (sender, receiver) = channel::<Vec<u8>>(1, 100, 64).unwrap();
+        let closer = receiver.closer();
+        let producer = thread::spawn(move || {
+            let other = sender.clone();
+            sender.close();
+            drop(other);
+        });
+        closer.close();
+        // Told at once, or too late: but then it is so.
+        let passed = Clock::start(Duration::ZERO).deadline().unwrap();
+        if closer.wait_for_senders(passed) {
+            assert_eq!(closer.senders(), 0);
+        }
+        producer.join().unwrap();
+        assert!(closer.wait_for_senders(passed));
+    });
+}
