@@ -33,6 +33,7 @@ _PATIENCE = 30
 _F_SETPIPE_SZ = 1031
 _SMALL_PIPE = 4096
 _PAUSE = 0.5
+_MANY = 1000
 _NOTHING_TAKEN = "503 the host is behind: nothing was taken"
 
 HOSTS = {
@@ -139,13 +140,15 @@ def _load(process: subprocess.Popen[bytes], clients: int, host: str, seconds: fl
         # A pipe that nobody reads would hold the client up.
         said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(clients)]
         started = [_client(number, port, seconds, output) for number, output in enumerate(said)]
-        events.wait_for_one()
+        events.wait_for(1)
         begin = time.monotonic()
         ending = _IN_THE_MIDDLE.get(host)
         if ending is None:
             _wait(started, seconds)
         else:
             time.sleep(seconds / 2)
+            # However slow the machine is, some requests have had their answer by then.
+            events.wait_for(_MANY)
             process.send_signal(ending)
         took = time.monotonic() - begin
         _wait(started, seconds)
@@ -201,7 +204,7 @@ class Events:
     def __init__(self, output: IO[bytes], *, slow: bool) -> None:
         self._output = output
         self._hurry = threading.Event()
-        self._begun = threading.Event()
+        self._come = threading.Condition()
         self._data = bytearray()
         if slow:
             fcntl.fcntl(output, _F_SETPIPE_SZ, _SMALL_PIPE)
@@ -213,15 +216,17 @@ class Events:
     def _read(self) -> None:
         pause = time.monotonic() + _PAUSE
         while part := os.read(self._output.fileno(), 1 << 16):
-            self._data += part
-            self._begun.set()
+            with self._come:
+                self._data += part
+                self._come.notify()
             if time.monotonic() >= pause:
                 self._hurry.wait(_PAUSE)
                 pause = time.monotonic() + _PAUSE
 
-    def wait_for_one(self) -> None:
-        if not self._begun.wait(_PATIENCE):
-            raise Failed("no event came")
+    def wait_for(self, count: int) -> None:
+        with self._come:
+            if not self._come.wait_for(lambda: self._data.count(b"\n") >= count, _PATIENCE):
+                raise Failed(f"{count} events did not come")
 
     def hurry(self) -> None:
         """From now on as fast as it goes."""

@@ -152,6 +152,15 @@ SECTIONS = (
 
 # What is put into other messages, and texts that nobody is told.
 PARTS = {
+    "a source that was closed",
+    "at least",
+    "import sys; print(*sys.path, sep='\\n')",
+    "event source …",
+    "… for every source",
+    "Rules on its … need:",
+    "Rules on its fields say the source of the events, such as:",
+    "…: its key",
+    "its key: …",
     "after the timeout",
     "the source",
     "an element is",

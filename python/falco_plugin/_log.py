@@ -47,14 +47,17 @@ class HostHandler(logging.Handler):
 
 
 _handler = HostHandler()
+# One plugin may come while another goes.
+_changes = threading.Lock()
 
 
 def attach(name: str, log: HostLog) -> None:
     """Sends the records of this logger, and of all that belong to no other plugin, to the host until its log closes."""
-    _handler.logs = [entry for entry in _handler.logs if entry[1].open] + [(name, log)]
-    root = logging.getLogger()
-    if _handler not in root.handlers:
-        root.addHandler(_handler)
+    with _changes:
+        _handler.logs = [entry for entry in _handler.logs if entry[1].open] + [(name, log)]
+        root = logging.getLogger()
+        if _handler not in root.handlers:
+            root.addHandler(_handler)
     # The host decides which severities it shows.
     for own in (name, "falco_plugin"):
         logging.getLogger(own).setLevel(logging.DEBUG)
@@ -71,9 +74,10 @@ def forget(package: str) -> None:
 
 def detach(log: HostLog) -> None:
     """Ends what `attach` began. In a process of Python's own the handler goes with the last plugin."""
-    _handler.logs = [entry for entry in _handler.logs if entry[1] is not log]
-    if not _handler.logs and not _handler.to_stderr:
-        logging.getLogger().removeHandler(_handler)
+    with _changes:
+        _handler.logs = [entry for entry in _handler.logs if entry[1] is not log]
+        if not _handler.logs and not _handler.to_stderr:
+            logging.getLogger().removeHandler(_handler)
 
 
 def take_over() -> None:

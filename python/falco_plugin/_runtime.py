@@ -90,7 +90,7 @@ class Runtime:
         text = self._plugin.event_to_string(event)
         if not isinstance(text, str):
             raise TypeError(f"event_to_string must return str, not {type(text).__name__}")
-        return _unicode(text)
+        return text
 
     def list_open_params(self) -> list[tuple[str, str, str]]:
         """The author's suggestions as plain values."""
@@ -105,7 +105,7 @@ class Runtime:
                 raise TypeError(f"list_open_params must return OpenParam or str, not {type(param).__name__}")
             if not all(isinstance(text, str) for text in param):
                 raise TypeError(f"an OpenParam is made of str, not as {param!r:.100}")
-            params.append((_unicode(param.value), _unicode(param.desc), _unicode(param.separator)))
+            params.append((param.value, param.desc, param.separator))
         return params
 
     def field_failed(self, field: str, error: BaseException) -> None:
@@ -137,11 +137,6 @@ class Runtime:
 @functools.cache
 def _watch_forks() -> None:
     os.register_at_fork(after_in_child=_core.end_child_at_exit)
-
-
-def _unicode(text: str) -> str:
-    """With U+FFFD in the place of lone surrogates, such as a file name has that is not UTF-8."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 _INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"

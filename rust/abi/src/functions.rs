@@ -340,7 +340,7 @@ pub(crate) unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const
     };
     let Some(input) = input else {
         if let Some(state) = state {
-            state.errors.set("extract_fields was called without its input");
+            state.set_error(&Error::text("extract_fields was called without its input"));
         }
         return FAILURE;
     };

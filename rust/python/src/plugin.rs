@@ -5,12 +5,14 @@ use falco_plugin_engine::event as engine;
 use falco_plugin_engine::extract::{Argument, Cache, Extractor, Field, Moment, Values};
 use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::context::Context;
 use crate::errors::{describe, is_no_json};
 use crate::event::Event;
 use crate::fields::{self, Method};
 use crate::instance::PythonInstance;
+use crate::text::replacing;
 use crate::threads;
 
 /// How much of a payload `event_to_string` shows where the plugin does not define it.
@@ -104,7 +106,8 @@ impl Plugin for PythonPlugin {
         let moment = cache.moment(event);
         self.call("event_to_string", |runtime| {
             Event::while_current(runtime.py(), event, moment, |object| {
-                runtime.call_method1("event_to_string", (object,))?.extract()
+                let text: Bound<'_, PyString> = runtime.call_method1("event_to_string", (object,))?.cast_into()?;
+                Ok(replacing(&text)?.into_owned())
             })
         })
     }
@@ -129,11 +132,17 @@ impl Plugin for PythonPlugin {
 
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {
         self.call("list_open_params", |runtime| {
-            let params: Vec<(String, String, String)> = runtime.call_method0("list_open_params")?.extract()?;
-            Ok(params
-                .into_iter()
-                .map(|(value, desc, separator)| OpenParam { value, desc, separator })
-                .collect())
+            let params: Vec<[Bound<'_, PyString>; 3]> = runtime.call_method0("list_open_params")?.extract()?;
+            params
+                .iter()
+                .map(|[value, desc, separator]| {
+                    Ok(OpenParam {
+                        value: replacing(value)?.into_owned(),
+                        desc: replacing(desc)?.into_owned(),
+                        separator: replacing(separator)?.into_owned(),
+                    })
+                })
+                .collect()
         })
     }
 
