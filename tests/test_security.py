@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from hosts_support import (
     build_changed,
     build_plugin,
     c_host,
+    c_host_path,
     data_of,
     environment,
     failed_init,
     logged,
+    run,
     run_c_host,
     simple,
     write_sources,
@@ -200,6 +203,9 @@ def test_what_others_could_still_put_into_a_sticky_folder_is_refused(tmp_path: P
     folder.chmod(0o1777)
     error = failed_init(library, env=strict())
     assert error.startswith(f"Falco runs as root, but others than root can write to {folder}: "), error
+    # /tmp has to stay as it is.
+    assert "go-w" not in error
+    assert "a folder of root's own" in error
 
 
 @as_root
@@ -287,7 +293,7 @@ def test_code_of_the_environment_that_others_can_write_is_refused_however_deep(
     culprit.chmod(mode)
     error = failed_init(library, env=strict())
     assert error.startswith("Falco runs as root, but others than root can write to "), error
-    assert os.path.samefile(error.split(" write to ")[1].split(": give it")[0], culprit)
+    assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
 
 
 @as_root
@@ -335,6 +341,113 @@ def test_a_package_that_is_installed_in_place_is_checked_where_it_lies(house: Ho
     assert logged(library, env=strict()).status == 0
     place.chmod(0o666)
     assert f"can write to {place}: " in failed_init(library, env=strict())
+
+
+@as_root
+@pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
+def test_folders_of_packages_within_packages_are_no_exception(house: House, tmp_path: Path, name: str) -> None:
+    write_sources(house.packages / "helper", {f"{name}/vendored.py": ""})
+    library = house.build(tmp_path)
+    assert logged(library, env=strict()).status == 0
+    culprit = house.packages / "helper" / name / "vendored.py"
+    culprit.chmod(0o666)
+    assert f"can write to {culprit}: " in failed_init(library, env=strict())
+
+
+@as_root
+@pytest.mark.parametrize("part", ["vendored.py", "__pycache__"])
+def test_a_module_is_checked_also_where_its_folder_was_not(house: House, tmp_path: Path, part: str) -> None:
+    # Directly below a folder of the path these are folders of another environment, and are not looked into.
+    inner = write_sources(house.packages / "site-packages", {"vendored.py": ""})
+    loads = f"""
+        import importlib.util
+        spec = importlib.util.spec_from_file_location("vendored", {str(inner / "vendored.py")!r})
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["vendored"] = module
+        spec.loader.exec_module(module)
+    """
+    write_sources(house.packages, {"loader_of_ours.py": "import sys\n" + textwrap.dedent(loads)})
+    library = house.build(tmp_path, imports="loader_of_ours")
+    assert logged(library, env=strict()).status == 0
+    (inner / "__pycache__").mkdir(exist_ok=True)
+    (inner / part).chmod(0o777)
+    assert f"can write to {inner / part}: " in failed_init(library, env=strict())
+
+
+@as_root
+def test_names_that_are_no_text_are_checked_like_others(house: House, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    (house.packages / "bytes.pth").write_text(f"import os, sys; sys.path.append(os.fsdecode({folder!r}))\n")
+    library = build_changed(tmp_path, simple("bytes"), python=str(house.python), folders=str(house.packages))
+    assert logged(library, env=strict()).status == 0
+    os.chmod(folder, 0o777)
+    ran = run_c_host("initfail", library, "", env=strict())
+    assert f"can write to {tmp_path}/caf" in ran.stdout
+
+
+@as_root
+def test_a_relative_folder_of_imports_is_refused(house: House, tmp_path: Path) -> None:
+    (house.packages / "near.pth").write_text("import sys; sys.path.append('near')\n")
+    library = build_changed(tmp_path, simple("near"), python=str(house.python), folders=str(house.packages))
+    assert failed_init(library, env=strict()).startswith("not an absolute path: near")
+
+
+PRELOADED = """
+    #include <errno.h>
+    #include <stddef.h>
+    #include <string.h>
+    #include <sys/stat.h>
+    #include <dirent.h>
+    #include <dlfcn.h>
+
+    static int is_culprit(const char *path) {
+        size_t len = strlen(path);
+        return len >= 7 && strcmp(path + len - 7, "culprit") == 0;
+    }
+
+    #ifdef LSTAT
+    int lstat(const char *path, struct stat *stat) {
+        if (is_culprit(path)) { errno = EIO; return -1; }
+        return ((int (*)(const char *, struct stat *))dlsym(RTLD_NEXT, "lstat"))(path, stat);
+    }
+    #else
+    static void *culprit;
+    DIR *opendir(const char *path) {
+        DIR *folder = ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
+        if (is_culprit(path)) {
+    #ifdef OPENDIR
+            closedir(folder);
+            errno = EIO;
+            return NULL;
+    #endif
+            culprit = folder;
+        }
+        return folder;
+    }
+    struct dirent *readdir(DIR *folder) {
+        if (folder == culprit) { errno = EIO; return NULL; }
+        return ((struct dirent *(*)(DIR *))dlsym(RTLD_NEXT, "readdir"))(folder);
+    }
+    #endif
+"""
+
+
+@as_root
+@pytest.mark.parametrize("call", ["LSTAT", "OPENDIR", "READDIR"])
+def test_what_cannot_be_looked_at_is_refused_with_the_reason(house: House, tmp_path: Path, call: str) -> None:
+    culprit = house.packages / "culprit"
+    culprit.mkdir()
+    library = house.build(tmp_path)
+    assert logged(library, env=strict()).status == 0
+    source, preloaded = tmp_path / "preloaded.c", tmp_path / "preloaded.so"
+    source.write_text(PRELOADED)
+    command = ["cc", "-D_GNU_SOURCE", f"-D{call}", "-shared", "-fPIC", source, "-o", preloaded, "-ldl"]
+    subprocess.run(command, check=True)
+    error = failed_init(library, env={**strict(), "LD_PRELOAD": str(preloaded)})
+    assert "others than root can write" not in error
+    assert "cannot look into " in error
+    assert error.endswith("/culprit: Input/output error")
 
 
 # The Python that FALCO_PLUGIN_PYTHON names
@@ -386,8 +499,44 @@ def _standard_library_behind(house: House) -> Path:
     return place / "lib" / f"python{_environment.python_version()}" / "encodings" / "__init__.py"
 
 
+def _standard_library_of_the_first_home(house: House) -> Path:
+    """Python takes the first line, and only that."""
+    culprit = _standard_library_behind(house)
+    with _configuration(house).open("a") as configuration:
+        configuration.write(f"home = {Path(sys.executable).resolve().parent}\n")
+    return culprit
+
+
+def _folder_of_a_path_file(house: House) -> Path:
+    folder = house.folder.parent / "sdk"
+    write_sources(folder, {"falco_plugin/__init__.py": "raise SystemExit('planted code ran')\n"})
+    (house.packages / "falco_plugin").unlink()
+    (house.packages / "sdk.pth").write_text(f"# comment\n\n{folder}\n")
+    return folder
+
+
+def _relative_folder_of_a_path_file(house: House) -> Path:
+    (house.packages / "near.pth").write_text("../near\n")
+    return write_sources(house.packages.parent / "near", {"module.py": ""})
+
+
+def _module_below_the_folder_of_a_path_file(house: House) -> Path:
+    return _folder_of_a_path_file(house) / "falco_plugin" / "__init__.py"
+
+
 @as_root
-@pytest.mark.parametrize("part", [_packages, _configuration, _standard_library_behind])
+@pytest.mark.parametrize(
+    "part",
+    [
+        _packages,
+        _configuration,
+        _standard_library_behind,
+        _standard_library_of_the_first_home,
+        _folder_of_a_path_file,
+        _relative_folder_of_a_path_file,
+        _module_below_the_folder_of_a_path_file,
+    ],
+)
 def test_what_it_would_run_to_answer_is_checked_before_it_is_asked(
     house: House, tmp_path: Path, part: Callable[[House], Path]
 ) -> None:
@@ -398,5 +547,100 @@ def test_what_it_would_run_to_answer_is_checked_before_it_is_asked(
     culprit.chmod(0o666)
     error = failed_init(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
     assert error.startswith("Falco runs as root, but others than root can write to "), error
-    assert os.path.samefile(error.split(" write to ")[1].split(": give it")[0], culprit)
+    assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
     assert not mark.exists()
+
+
+@as_root
+def test_a_configuration_that_is_too_long_to_be_read_is_refused(house: House, tmp_path: Path) -> None:
+    with _configuration(house).open("a") as configuration:
+        configuration.write("# long\n" * 1000)
+    error = failed_init(
+        build_plugin(tmp_path, simple("long")), env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}
+    )
+    assert error.startswith("longer than 4095 bytes: ")
+
+
+@as_root
+@pytest.mark.parametrize("lines", ["", "a\n" * 20000, "no end"])
+def test_an_answer_that_is_not_whole_is_none(tmp_path: Path, lines: str) -> None:
+    mark = tmp_path / "it-ran"
+    (tmp_path / "answer").write_text(lines)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in "-I -S "*) cat {tmp_path}/answer; exit 0;; *) : > {mark};; esac\n')
+    python.chmod(0o755)
+    env = {**strict(), "FALCO_PLUGIN_PYTHON": str(python)}
+    error = failed_init(build_plugin(tmp_path, simple("partial")), env=env)
+    assert "which is no Python with falco-plugin-sdk" in error
+    assert not mark.exists()
+
+
+@as_root
+def test_a_missing_folder_that_a_path_file_names_is_refused_where_others_could_make_it(
+    house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sticky"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (house.packages / "later.pth").write_text(f"{folder}/later\n")
+    mark = tmp_path / "it-ran"
+    (house.packages / "mark.pth").write_text(f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n")
+    library = build_plugin(tmp_path, simple("later"))
+    error = failed_init(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
+    assert f"can write to {folder}: " in error
+    assert not mark.exists()
+
+
+@as_root
+def test_packages_outside_of_the_installation_are_checked_before_it_is_asked(tmp_path: Path) -> None:
+    # As Debian's Python has them in /usr/local.
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    mark = tmp_path / "it-ran"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in "-I -S "*) echo {outside};; *) : > {mark};; esac\n')
+    python.chmod(0o755)
+    library = build_plugin(tmp_path, simple("outside"))
+    env = {**strict(), "FALCO_PLUGIN_PYTHON": str(python)}
+    assert failed_init(library, env=env).endswith("install it there, or name another")
+    mark.unlink()
+    outside.chmod(0o777)
+    assert f"can write to {outside}: " in failed_init(library, env=env)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", ["own", "system", "alone", "default"])
+def test_what_a_python_tells_first_is_all_that_it_imports_from(tmp_path: Path, kind: str) -> None:
+    python, added = Path(sys.executable), tmp_path / "added"
+    if kind == "system":
+        python = Path("/usr/bin/python3")
+        if not python.exists():
+            pytest.skip("no Python of the system")
+    elif kind != "own":
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+        python = tmp_path / "venv" / "bin" / "python"
+        packages = python.parents[1] / "lib" / f"python{_environment.python_version()}" / "site-packages"
+        mark = tmp_path / "it-ran"
+        (packages / "added.pth").write_text(f"{added}\nimport pathlib; pathlib.Path({str(mark)!r}).touch()\n")
+        if kind == "default":
+            (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    question = (REPOSITORY / "rust" / "stub" / "folders.py").read_text()
+    told = run(python, "-I", "-S", "-c", question).stdout.splitlines()
+    assert not (tmp_path / "it-ran").exists()
+    added.mkdir()
+    path = run(python, "-I", "-c", "import sys; print(*sys.path, sep='\\n')").stdout.splitlines()
+    assert set(path) - set(told) == set()
+    assert (str(added) in path) == (kind in {"alone", "default"})
+
+
+@as_root
+def test_the_python_that_is_asked_has_nothing_to_read(house: House, tmp_path: Path) -> None:
+    mark = tmp_path / "input"
+    # The Python in the host says it too, later.
+    line = f"import os; print(os.readlink('/proc/self/fd/0'), file=open({str(mark)!r}, 'a'))\n"
+    (house.packages / "mark.pth").write_text(line)
+    library = build_plugin(tmp_path, simple("input"))
+    command = [c_host_path(), "initfail", library, ""]
+    env = {**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}
+    subprocess.run(command, env=env, input=b"the host's", capture_output=True, check=False)
+    assert mark.read_text().splitlines()[0] == os.devnull

@@ -110,6 +110,13 @@ unsafe extern "C" {
         environment: *const *const c_char,
     ) -> c_int;
     pub fn posix_spawn_file_actions_adddup2(actions: *mut SpawnActions, from: c_int, to: c_int) -> c_int;
+    pub fn posix_spawn_file_actions_addopen(
+        actions: *mut SpawnActions,
+        descriptor: c_int,
+        path: *const c_char,
+        flags: c_int,
+        mode: u32,
+    ) -> c_int;
     pub fn posix_spawn_file_actions_destroy(actions: *mut SpawnActions) -> c_int;
     pub fn posix_spawn_file_actions_init(actions: *mut SpawnActions) -> c_int;
     pub fn pread(file: c_int, memory: *mut c_void, size: usize, offset: i64) -> isize;
@@ -117,5 +124,6 @@ unsafe extern "C" {
     pub fn realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char;
     pub fn readdir(folder: *mut c_void) -> *const DirEntry;
     pub fn readlink(path: *const c_char, target: *mut c_char, size: usize) -> isize;
+    pub fn strerror(number: c_int) -> *const c_char;
     pub fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
 }

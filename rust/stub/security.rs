@@ -10,7 +10,7 @@ const ALLOW: &CStr = c"FALCO_PLUGIN_ALLOW_WRITABLE";
 /// Links that are followed on the way to one file, or from one folder of code into another.
 const MAX_LINKS: u32 = 8;
 
-/// Folders of packages. Where they are imported from, they are folders of code of their own, whatever they lie in.
+/// Folders of packages in the one of the standard library: code of their own where they are imported from.
 const PACKAGES: [&[u8]; 2] = [b"site-packages", b"dist-packages"];
 
 /// Whether nothing has to be checked: Falco is not root, or the check is switched off by name.
@@ -57,18 +57,13 @@ pub fn check_unasked(python: &[u8], problem: &mut Text) -> bool {
     }
     let mut real = Path::of(python);
     real.resolve();
-    let mut home = Path::new();
     [python, real.bytes()].iter().all(|python| {
         let mut prefix = Path::of(Path::of(python).folder());
         prefix.push(b"/..");
-        if !check_configuration(python, problem) {
-            return false;
-        }
-        for file in configurations(python) {
-            read_home(&file, &mut home);
-        }
-        check_installation(&prefix, problem)
-    }) && (home.bytes().is_empty() || check_installation(&home, problem))
+        check_configuration(python, problem)
+            && check_installation(&prefix, problem)
+            && configurations(python).iter().all(|file| check_homes(file, problem))
+    })
 }
 
 /// Checks each `lib/python3*` and `lib/libpython3*` of an installation.
@@ -76,18 +71,19 @@ fn check_installation(prefix: &Path, problem: &mut Text) -> bool {
     [&b"/lib"[..], b"/lib64"].iter().all(|library| {
         let mut folder = Path::of(prefix.bytes());
         folder.push(library);
-        each_entry(&mut folder, problem, |entry, problem| {
-            let name = entry.name();
-            if !name.starts_with(b"python3") && !name.starts_with(b"libpython3") {
-                return true;
-            }
-            check(entry.bytes(), MAX_LINKS, problem) && check_within(entry, &[], MAX_LINKS, problem)
-        })
+        check(folder.bytes(), MAX_LINKS, problem)
+            && each_entry(&mut folder, problem, |entry, problem| {
+                let name = entry.name();
+                if !name.starts_with(b"python3") && !name.starts_with(b"libpython3") {
+                    return true;
+                }
+                check(entry.bytes(), MAX_LINKS, problem) && check_within(entry, &[], MAX_LINKS, problem)
+            })
     })
 }
 
-/// Where `pyvenv.cfg` says that the Python behind it has its executable: puts the folder above that into `home`.
-fn read_home(config: &Path, home: &mut Path) {
+/// Checks each installation that `pyvenv.cfg` says is behind it: the lines name the folders of executables.
+fn check_homes(config: &Path, problem: &mut Text) -> bool {
     let mut text = [0; 4096];
     // SAFETY: plain libc calls; at most `text.len()` bytes are written.
     let len = unsafe {
@@ -96,15 +92,22 @@ fn read_home(config: &Path, home: &mut Path) {
         libc::close(file);
         len.max(0) as usize
     };
-    for line in text[..len].split(|&byte| byte == b'\n') {
-        let mut halves = line.splitn(2, |&byte| byte == b'=').map(<[u8]>::trim_ascii);
-        if let (Some(key), Some(value)) = (halves.next(), halves.next())
-            && key.eq_ignore_ascii_case(b"home")
-        {
-            *home = Path::of(value);
-            home.push(b"/..");
-        }
+    if len == text.len() {
+        problem.push("longer than 4095 bytes: ");
+        problem.push_c(config.as_ptr());
+        return false;
     }
+    text[..len].split(|&byte| byte == b'\n').all(|line| {
+        let mut halves = line.splitn(2, |&byte| byte == b'=').map(<[u8]>::trim_ascii);
+        match (halves.next(), halves.next()) {
+            (Some(key), Some(value)) if key.eq_ignore_ascii_case(b"home") => {
+                let mut home = Path::of(value);
+                home.push(b"/..");
+                check_installation(&home, problem)
+            }
+            _ => true,
+        }
+    })
 }
 
 /// Checks each part of a path, from the root on.
@@ -124,7 +127,12 @@ fn check(path: &[u8], links: u32, problem: &mut Text) -> bool {
             Found::Unsafe => return false,
         }
     }
-    open == 0 || refuse(&Path::of(&path[..open]), problem)
+    open == 0
+        || refuse(
+            &Path::of(&path[..open]),
+            "put what is loaded into a folder of root's own",
+            problem,
+        )
 }
 
 enum Found {
@@ -142,7 +150,12 @@ fn check_one(path: &Path, links: u32, problem: &mut Text) -> Found {
     let mut stat = libc::Stat::default();
     // SAFETY: `path` is NUL-terminated, and `stat` is filled where the result is 0.
     if !path.cut && unsafe { libc::lstat(path.as_ptr(), &mut stat) } != 0 {
-        return Found::Missing;
+        return if is_missing() {
+            Found::Missing
+        } else {
+            cannot_look(path, problem);
+            Found::Unsafe
+        };
     }
     let kind = stat.mode & libc::S_IFMT;
     // The mode of a link means nothing; its owner can replace it. A list of access rights shows in the group's bits.
@@ -154,7 +167,7 @@ fn check_one(path: &Path, links: u32, problem: &mut Text) -> Found {
         return Found::Unsafe;
     }
     if stat.uid != 0 || (shared && !sticky) {
-        refuse(path, problem);
+        refuse(path, GIVE, problem);
         return Found::Unsafe;
     }
     match kind {
@@ -164,17 +177,17 @@ fn check_one(path: &Path, links: u32, problem: &mut Text) -> Found {
     }
 }
 
-/// Checks all that lies in a folder but for what has one of the names. A file has nothing in it.
+/// Checks all that lies in a folder, but for entries of its own that have one of the names. A file has nothing in it.
 fn check_within(folder: &mut Path, but: &[&[u8]], links: u32, problem: &mut Text) -> bool {
     each_entry(folder, problem, |entry, problem| {
         if but.contains(&entry.name()) {
             return true;
         }
         match check_one(entry, links, problem) {
-            Found::Safe(libc::S_IFDIR) => check_within(entry, but, links, problem),
-            Found::Safe(libc::S_IFLNK) => check_within(&mut entry.target(), but, links - 1, problem),
+            Found::Safe(libc::S_IFDIR) => check_within(entry, &[], links, problem),
+            Found::Safe(libc::S_IFLNK) => check_within(&mut entry.target(), &[], links - 1, problem),
             Found::Safe(_) | Found::Missing => true,
-            Found::Sticky => refuse(entry, problem),
+            Found::Sticky => refuse(entry, GIVE, problem),
             Found::Unsafe => false,
         }
     })
@@ -186,14 +199,16 @@ fn each_entry(folder: &mut Path, problem: &mut Text, mut check: impl FnMut(&mut 
     unsafe {
         let open = libc::opendir(folder.as_ptr());
         if open.is_null() {
-            let reason = *libc::errno();
-            return matches!(reason, libc::ENOENT | libc::ENOTDIR) || refuse(folder, problem);
+            return is_missing() || cannot_look(folder, problem);
         }
         let len = folder.len;
         let mut safe = true;
         while safe {
+            // Only this tells an error from the end.
+            *libc::errno() = 0;
             let entry = libc::readdir(open);
             if entry.is_null() {
+                safe = *libc::errno() == 0 || cannot_look(folder, problem);
                 break;
             }
             let name = CStr::from_ptr((&raw const (*entry).name).cast()).to_bytes();
@@ -210,11 +225,32 @@ fn each_entry(folder: &mut Path, problem: &mut Text, mut check: impl FnMut(&mut 
     }
 }
 
-/// Says what is wrong.
-fn refuse(path: &Path, problem: &mut Text) -> bool {
+/// Whether the last call failed because there is no such file.
+fn is_missing() -> bool {
+    // SAFETY: errno of this thread.
+    matches!(unsafe { *libc::errno() }, libc::ENOENT | libc::ENOTDIR)
+}
+
+/// Says why the last call failed. What cannot be checked is refused.
+fn cannot_look(path: &Path, problem: &mut Text) -> bool {
+    // SAFETY: errno of this thread; the text of a number is a NUL-terminated string.
+    let reason = unsafe { libc::strerror(*libc::errno()) };
+    problem.push("Falco runs as root, and who can write has to be checked, but cannot look into ");
+    problem.push_c(path.as_ptr());
+    problem.push(": ");
+    problem.push_c(reason);
+    false
+}
+
+const GIVE: &str = "give it to root with mode go-w";
+
+/// Says what is wrong, and what helps.
+fn refuse(path: &Path, help: &str, problem: &mut Text) -> bool {
     problem.push("Falco runs as root, but others than root can write to ");
     problem.push_c(path.as_ptr());
-    problem.push(": give it to root with mode go-w, or set FALCO_PLUGIN_ALLOW_WRITABLE=1");
+    problem.push(": ");
+    problem.push(help);
+    problem.push(", or set FALCO_PLUGIN_ALLOW_WRITABLE=1");
     false
 }
 

@@ -211,6 +211,14 @@ impl Environment<'_> {
     }
 }
 
+/// What a Python is asked first, with its standard library alone: which folders of code it has. A line each.
+const FOLDERS: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("folders.py"), "\0").as_bytes()) {
+    Ok(question) => question,
+    Err(_) => panic!(),
+};
+/// What it is asked once these are checked: where its parts are.
+const LOCATION: &CStr = c"from falco_plugin import _environment; _environment.print_location()";
+
 /// Of `_environment.print_location`: how many files it names, and room for its answer.
 const FILES: usize = 3;
 const PLACE: usize = 32768;
@@ -239,14 +247,24 @@ fn environment<'a>(place: &'a mut [u8; PLACE], problem: &mut Text) -> Option<Env
     if !security::check_file(path, problem) || !security::check_unasked(path, problem) {
         return None;
     }
+    let no_python = |problem: &mut Text| {
+        problem.push("FALCO_PLUGIN_PYTHON names ");
+        problem.push_c(other);
+        problem.push(", which is no Python with falco-plugin-sdk: install it there, or name another");
+        None
+    };
     // SAFETY: `other` is a NUL-terminated string.
-    unsafe {
-        if !ask(other, place) {
-            problem.push("FALCO_PLUGIN_PYTHON names ");
-            problem.push_c(other);
-            problem.push(", which is no Python with falco-plugin-sdk: install it there, or name another");
-            return None;
-        }
+    if !unsafe { ask(other, &[c"-I", c"-S"], FOLDERS, place) } {
+        return no_python(problem);
+    }
+    let mut folders = place.split(|&byte| matches!(byte, b'\n' | 0));
+    if !folders.all(|folder| folder.is_empty() || security::check_code(folder, problem)) {
+        return None;
+    }
+    // SAFETY: as above.
+    if !unsafe { ask(other, &[c"-I"], LOCATION, place) } || place.iter().filter(|&&byte| byte == b'\n').count() <= FILES
+    {
+        return no_python(problem);
     }
     // The answer: a line for each file, turned into strings; the rest are the folders.
     let mut starts = [0; FILES + 1];
@@ -279,19 +297,21 @@ unsafe extern "C" fn check_code(folder: *const c_char, problem: *mut c_char, siz
     }
 }
 
-/// Runs a Python and reads where its parts are. Only done where the variable asks for it.
+/// Runs a Python on a question, and reads its answer: all of it, or none. Only done where the variable asks for it.
 ///
 /// # Safety
 /// `python` is a NUL-terminated string.
-unsafe fn ask(python: *const c_char, place: &mut [u8; PLACE]) -> bool {
-    let arguments = [
-        python,
-        c"-I".as_ptr(),
-        c"-c".as_ptr(),
-        c"from falco_plugin import _environment; _environment.print_location()".as_ptr(),
-        ptr::null(),
-    ];
-    // SAFETY: plain libc calls on values made here; the child gets the pipe's writing end as stdout and nothing else.
+unsafe fn ask(python: *const c_char, flags: &[&CStr], question: &CStr, answer: &mut [u8; PLACE]) -> bool {
+    let mut arguments = [ptr::null(); 6];
+    arguments[0] = python;
+    for (place, flag) in arguments[1..].iter_mut().zip(flags) {
+        *place = flag.as_ptr();
+    }
+    arguments[flags.len() + 1] = c"-c".as_ptr();
+    arguments[flags.len() + 2] = question.as_ptr();
+    answer.fill(0);
+    // SAFETY: plain libc calls on values made here; the child gets the pipe's writing end as stdout, and nothing
+    // to read.
     unsafe {
         let mut pipe = [0; 2];
         if libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
@@ -299,6 +319,7 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; PLACE]) -> bool {
         }
         let mut actions = libc::SpawnActions::default();
         libc::posix_spawn_file_actions_init(&mut actions);
+        libc::posix_spawn_file_actions_addopen(&mut actions, 0, c"/dev/null".as_ptr(), libc::O_RDONLY, 0);
         libc::posix_spawn_file_actions_adddup2(&mut actions, pipe[1], 1);
         let mut child = 0;
         let nothing: [*const c_char; 1] = [ptr::null()];
@@ -313,8 +334,8 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; PLACE]) -> bool {
         libc::posix_spawn_file_actions_destroy(&mut actions);
         libc::close(pipe[1]);
         let mut len = 0;
-        while spawned == 0 && len < place.len() - 1 {
-            let count = libc::read(pipe[0], place.as_mut_ptr().add(len).cast(), place.len() - 1 - len);
+        while spawned == 0 && len < answer.len() - 1 {
+            let count = libc::read(pipe[0], answer.as_mut_ptr().add(len).cast(), answer.len() - 1 - len);
             if count < 0 && *libc::errno() == libc::EINTR {
                 continue;
             }
@@ -324,12 +345,13 @@ unsafe fn ask(python: *const c_char, place: &mut [u8; PLACE]) -> bool {
             len += count as usize;
         }
         libc::close(pipe[0]);
-        place[len] = 0;
+        // Where the host has its children reaped, there is no status.
+        let whole = len < answer.len() - 1 && answer[..len].ends_with(b"\n");
         let mut status = 0;
         if spawned == 0 {
             while libc::waitpid(child, &mut status, 0) < 0 && *libc::errno() == libc::EINTR {}
         }
-        spawned == 0 && status == 0 && place[..len].iter().filter(|&&byte| byte == b'\n').count() > FILES
+        whole && spawned == 0 && status == 0
     }
 }
 

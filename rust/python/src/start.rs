@@ -1,7 +1,6 @@
 //! Where the library in front enters: from a host's `plugin_init` to a Python plugin.
 
-use std::ffi::CString;
-use std::path::Path;
+use std::ffi::{CStr, CString};
 
 use falco_plugin_abi::{Log, Request};
 use falco_plugin_engine::error::Error;
@@ -21,7 +20,12 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
     check_versions(request)?;
     let ours = threads::ensure_interpreter(&request.python).map_err(Error::text)?;
     threads::enter(|py| {
-        let path = path(py);
+        let unreadable = |error: PyErr| Error::text(format!("cannot tell where Python imports from: {error}"));
+        let mut path = path(py).map_err(unreadable)?;
+        if !threads::interpreter_is_ours() {
+            // In a process of Python's own, what is relative means another place at each time.
+            path.retain(|folder| is_absolute(folder));
+        }
         check(request, &path)?;
         let runtime = py
             .import("falco_plugin._runtime")
@@ -39,9 +43,8 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
             .and_then(|runtime| PythonPlugin::new(&runtime));
         match runtime {
             Ok(plugin) => {
-                let origins = origins(py).into_iter();
-                let elsewhere = origins.filter(|file| !path.iter().any(|folder| Path::new(file).starts_with(folder)));
-                if let Err(error) = check(request, &elsewhere.collect::<Vec<_>>()) {
+                let checked = origins(py).map_err(unreadable).and_then(|files| check(request, &files));
+                if let Err(error) = checked {
                     plugin.destroy();
                     return Err(error);
                 }
@@ -53,36 +56,40 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
 }
 
 /// Where Python imports from. Packages can have added folders since the library was built.
-fn path(py: Python<'_>) -> Vec<String> {
-    let path = py.import("sys").and_then(|sys| Ok(sys.getattr("path")?.cast_into()?));
-    path.map(|path: Bound<'_, PyList>| texts(path.iter()))
-        .unwrap_or_default()
+fn path(py: Python<'_>) -> PyResult<Vec<CString>> {
+    let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+    places(py, path.iter())
 }
 
-/// The files of all modules. They need not lie on the path: packages that are installed in place can have finders of
-/// their own.
-fn origins(py: Python<'_>) -> Vec<String> {
-    let modules = py
-        .import("sys")
-        .and_then(|sys| Ok(sys.getattr("modules")?.cast_into()?));
-    let files =
-        |modules: Bound<'_, PyDict>| texts(modules.values().iter().filter_map(|it| it.getattr("__file__").ok()));
-    modules.map(files).unwrap_or_default()
+/// The files of all modules, and of their bytecode. They can come from anywhere: packages that are installed in place
+/// have finders of their own. What Python has found is absolute; other names are a module's own idea.
+fn origins(py: Python<'_>) -> PyResult<Vec<CString>> {
+    let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
+    let files = modules.values().iter().flat_map(|module| {
+        let cached = module.getattr("__spec__").and_then(|spec| spec.getattr("cached"));
+        [module.getattr("__file__").ok(), cached.ok()]
+    });
+    let mut files = places(py, files.flatten())?;
+    files.retain(|file| is_absolute(file));
+    Ok(files)
 }
 
-fn texts<'py>(values: impl Iterator<Item = Bound<'py, PyAny>>) -> Vec<String> {
-    values.filter_map(|value| value.extract().ok()).collect()
+/// The names of files as the system knows them, of all values that can be one.
+fn places<'py>(py: Python<'py>, values: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Vec<CString>> {
+    let encode = py.import("os")?.getattr("fsencode")?;
+    let bytes = values.filter_map(|value| encode.call1((value,)).ok()?.extract::<Vec<u8>>().ok());
+    Ok(bytes.filter_map(|bytes| CString::new(bytes).ok()).collect())
 }
 
-/// Checks files, and folders with all that is in them, where the library in front asks for it. What is relative, in a
-/// process of Python's own, means another place at each time.
-fn check(request: &Request, places: &[String]) -> Result<(), Error> {
-    for place in places.iter().filter(|place| place.starts_with('/')) {
-        if let Ok(place) = CString::new(place.as_str()) {
-            request.check_code(&place).map_err(Error::text)?;
-        }
-    }
-    Ok(())
+fn is_absolute(place: &CStr) -> bool {
+    place.to_bytes().starts_with(b"/")
+}
+
+/// Checks files, and folders with all that is in them, where the library in front asks for it.
+fn check(request: &Request, places: &[CString]) -> Result<(), Error> {
+    places
+        .iter()
+        .try_for_each(|place| request.check_code(place).map_err(Error::text))
 }
 
 /// Library, SDK and interpreter must be of one version.
