@@ -11,18 +11,21 @@ pub use time::Instant;
 pub(crate) mod channel;
 
 mod time {
+    use std::cell::Cell;
     use std::ops::{Add, Sub};
-    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    /// How often time has passed. No matter of the model: what is asked of it is the same in every run of an order.
-    static PASSED: AtomicU32 = AtomicU32::new(0);
+    thread_local! {
+        /// How often time has passed in this model: all its threads are one of the system, and other models run on others.
+        /// What is asked of it is the same in every run of an order.
+        static PASSED: Cell<u32> = const { Cell::new(0) };
+    }
     /// More than any time that a model waits, or less than it counts as none at all.
     const STEP: Duration = Duration::from_secs(3600);
     const FOR_EVER: Duration = Duration::from_secs(1 << 40);
 
     pub(super) fn pass() {
-        PASSED.fetch_add(1, Ordering::Relaxed);
+        PASSED.set(PASSED.get() + 1);
     }
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,7 @@ mod time {
 
     impl Instant {
         pub fn now() -> Self {
-            Self(STEP * PASSED.load(Ordering::Relaxed))
+            Self(STEP * PASSED.get())
         }
 
         pub fn checked_add(&self, time: Duration) -> Option<Self> {
