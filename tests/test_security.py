@@ -516,8 +516,8 @@ def _folder_of_a_path_file(house: House) -> Path:
 
 
 def _relative_folder_of_a_path_file(house: House) -> Path:
-    (house.packages / "near.pth").write_text("../near\n")
-    return write_sources(house.packages.parent / "near", {"module.py": ""})
+    (house.packages / "near.pth").write_text("../../../near\n")
+    return write_sources(house.folder / "near", {"module.py": ""})
 
 
 def _module_below_the_folder_of_a_path_file(house: House) -> Path:
