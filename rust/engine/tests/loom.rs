@@ -193,6 +193,41 @@ fn a_sender_that_is_closed_elsewhere_waits_no_longer_and_the_source_ends() {
     });
 }
 
+#[test]
+fn a_clone_that_is_made_beside_a_close_keeps_the_source_open_or_is_closed() {
+    model(3, || {
+        let (sender, mut instance, _, _) = push(4, 100);
+        let sender = Arc::new(sender);
+        let closer = thread::spawn({
+            let sender = Arc::clone(&sender);
+            move || sender.close()
+        });
+        let cloner = thread::spawn(move || {
+            let clone = Sender::clone(&sender);
+            usize::from(!clone.was_closed() && send(&clone, b"a").is_ok())
+        });
+        let seen = all(&mut instance, 1).len();
+        closer.join().unwrap();
+        assert_eq!(cloner.join().unwrap(), seen);
+    });
+}
+
+#[test]
+fn an_error_wakes_the_host_and_is_told_after_what_was_sent_before_it() {
+    model(3, || {
+        let (sender, mut instance, _, _) = push(1, 100);
+        let _keeps_the_source_open = sender.clone();
+        let producer = thread::spawn(move || {
+            send(&sender, b"a").unwrap();
+            sender.fail(Error::text("boom"));
+        });
+        assert_eq!(call(&mut instance, 4).unwrap(), [b"a"]);
+        assert_eq!(call(&mut instance, 4).unwrap_err().to_string(), "boom");
+        assert!(matches!(call(&mut instance, 4), Err(Error::Eof)));
+        producer.join().unwrap();
+    });
+}
+
 /// One place, or room for one of the payloads: by count and by bytes the same must hold.
 fn two_senders_on_one_free_slot(capacity: usize, max_bytes: usize) {
     model(2, move || {
