@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::mem;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 use falco_plugin_engine::batch::EventBatch as EngineBatch;
@@ -75,7 +75,9 @@ impl LinesInstance {
     /// One batch, without the GIL. `None` where another thread is at it.
     pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Option<Result<usize, Error>> {
         let result = try_lock(&self.engine)?.next_batch(memory);
-        if self.closed.load(Ordering::SeqCst) {
+        // With the one in `close`: either that finds the lock free, or this that it is closed.
+        fence(Ordering::SeqCst);
+        if self.closed.load(Ordering::Relaxed) {
             // Closed meanwhile, when `close` found the lock held.
             if let Some(mut engine) = try_lock(&self.engine) {
                 engine.close();
@@ -222,9 +224,10 @@ impl LinesInstance {
 
     /// Cancels the context, closes a stream, then calls the close callback. Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if self.closed.swap(true, Ordering::SeqCst) {
+        if self.closed.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
+        fence(Ordering::SeqCst);
         py.detach(|| {
             self.context.get().engine.cancel();
             // Where next_batch runs on another thread, it sees the cancelled context and does this itself.

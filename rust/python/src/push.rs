@@ -1,7 +1,7 @@
 //! `PushInstance`.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,9 @@ impl PushInstance {
     /// One batch, without the GIL. `None` where another thread is at it.
     pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Option<Result<usize, Error>> {
         let result = try_lock(&self.engine)?.next_batch(memory);
-        if self.closed.load(Ordering::SeqCst) {
+        // With the one in `close`: either that finds the lock free, or this that it is closed.
+        fence(Ordering::SeqCst);
+        if self.closed.load(Ordering::Relaxed) {
             // Closed meanwhile, when `close` found the lock held: nobody may come again to count what is left.
             if let Some(mut engine) = try_lock(&self.engine) {
                 engine.close();
@@ -214,9 +216,10 @@ impl PushInstance {
     ///
     /// Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if self.closed.swap(true, Ordering::SeqCst) {
+        if self.closed.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
+        fence(Ordering::SeqCst);
         py.detach(|| {
             self.context.get().engine.cancel();
             self.closer.close();
