@@ -91,7 +91,7 @@ pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy
     copy(&bytes[..len.min(bytes.len())])
 }
 
-/// Whether anybody has the object beside the one who asks.
+/// Whether anybody has the object beside the one who asks. While the GIL is held nobody else can come by a reference.
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: reads the count of a live object.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }

@@ -223,6 +223,8 @@ type EngineSender = engine::Sender<BytesPayload>;
 ///
 /// The source ends when the last clone is closed or gone. As a context manager it closes itself; an exception that
 /// leaves the block is the source's error.
+// The lock of the engine's gate is waited for with the GIL held, so whoever has it must not wait for the GIL: payloads are
+// dropped after it was let go, the items of `try_send_all` run no Python code, and a waker only writes to a descriptor.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct Sender {
     engine: EngineSender,

@@ -21,6 +21,8 @@ use crate::json;
 ///     source: the name of its event source.
 #[pyclass(frozen, subclass, module = "falco_plugin")]
 pub(crate) struct Event {
+    // The atomics change with the GIL held, and where nobody else has the object: nobody reads half of another event, and
+    // no order of theirs is needed.
     number: AtomicU64,
     timestamp: AtomicU64,
     source: String,

@@ -23,7 +23,8 @@ use crate::push::PushInstance;
 use crate::text::replacing;
 use crate::{log, threads};
 
-/// What all closes of the process together may wait for producers to stop.
+/// What all closes of the process together may wait for producers to stop. Those that run at once each wait for what is
+/// left: that is no longer in all.
 static WAIT_LEFT_NS: AtomicU64 = AtomicU64::new(1_000_000_000);
 
 /// The author's callbacks of a ready-made instance.
@@ -92,6 +93,8 @@ fn progress_from(value: &Bound<'_, PyAny>) -> PyResult<(f64, String)> {
 pub(crate) struct Driven(AtomicBool);
 
 impl Driven {
+    // Set before the host's first call. A call of another thread at that moment may be the last that is let through, and
+    // then came before the host.
     fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

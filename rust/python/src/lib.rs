@@ -29,6 +29,8 @@ mod embedded {
     pub(crate) const HOST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/falco-plugin-host"));
 }
 
+// Other threads run wherever the GIL is let go of, so what is shared is locked, atomic or moved. What is said in one place
+// each to hold by the GIL alone, a build of Python without it does not promise: `buffers` and `event`.
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     use pyo3::prelude::*;
