@@ -26,9 +26,10 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ids of the page's records that were delivered."""
 
     def after(self, ids: Iterable[str], next_url: str | None) -> Cursor:
-        """The cursor once a page's records are delivered."""
+        """Returns the cursor to save once a page's records are delivered."""
         if next_url is None or next_url == self.url:
-            return Cursor(self.url, frozenset(ids))
+            # An empty answer does not mean that the known records will not come back.
+            return Cursor(self.url, frozenset(ids) or self.seen)
         return Cursor(next_url)
 
 

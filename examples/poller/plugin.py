@@ -8,6 +8,7 @@ from .api import Api
 from .config import Config
 from .cursor import CursorFile, first_url
 from .feed import Feed
+from .paging import Pages
 
 
 class Poller(Plugin):
@@ -48,7 +49,8 @@ class Poller(Plugin):
         """Params: the URL of the records, oldest first; ``{start}`` in it becomes the time to begin at."""
         api = Api(params, self.config)
         cursors = CursorFile(self.config.state_file, params, self.log)
-        feed = Feed(api, cursors, cursors.load(first_url(params, self.config.start)), self.config, self.log)
+        cursor = cursors.load(first_url(params, self.config.start))
+        feed = Feed(api, cursors, cursor, Pages(params), self.config, self.log)
         return source.IterInstance(feed.poll, retry=self.config.retry_wait, event_size=self.config.event_size)
 
     def list_open_params(self) -> list[OpenParam]:

@@ -1,0 +1,42 @@
+"""Logs what happens again and again at most once a minute."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+
+_INTERVAL = 60.0
+
+
+class Reports:
+    """Counts what happens by its kind, and logs the first of a minute.
+
+    Args:
+        log: receives the lines.
+        now: returns the time in seconds, from any start.
+    """
+
+    def __init__(self, log: logging.Logger, now: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._now = now
+        self._logged: dict[str, float] = {}
+        self._omitted: dict[str, int] = {}
+
+    def report(self, level: int, kind: str, text: str, *, always: bool = False) -> None:
+        """Logs a line, with the number of lines of its kind that were omitted before it.
+
+        Args:
+            level: of the line, as in ``logging``.
+            kind: of what happened. Each kind is remembered, so there must be few.
+            text: of the line.
+            always: whether to log it even if another one was logged less than a minute ago.
+        """
+        now = self._now()
+        if not always and now - self._logged.get(kind, -math.inf) < _INTERVAL:
+            self._omitted[kind] = self._omitted.get(kind, 0) + 1
+            return
+        self._logged[kind] = now
+        omitted = self._omitted.pop(kind, 0)
+        self._log.log(level, "%s%s", text, f"; {omitted} more since the last report" if omitted else "")
