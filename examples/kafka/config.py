@@ -1,4 +1,4 @@
-"""What ``init_config`` says, and what the client is told of it."""
+"""The configuration in ``init_config``, and the client's settings that follow from it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ class Config(Struct, frozen=True):
     secret_files: Annotated[
         dict[str, _Text], Meta(description="Paths of the files that hold secret settings, such as sasl.password")
     ] = {}
+    framing: Annotated[
+        Literal["none", "confluent"],
+        Meta(
+            description="What to remove before a record's JSON: none, or confluent, which is a 0 byte and a schema id"
+        ),
+    ] = "none"
     event_size: Annotated[int, Meta(ge=1, le=64 << 20, description="Bytes of the largest record, up to 64 MiB")] = (
         1 << 20
     )

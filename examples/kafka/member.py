@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from falco_plugin import Context
 from falco_plugin.source import EventTooLargeError
 
 from .config import Config
+from .framing import Framing
 from .offsets import Offsets
 from .reports import Reports
 
@@ -32,12 +34,21 @@ class Member:
 
     A commit follows a barrier and comes before the next poll, and only a poll gives partitions away: what is committed
     was taken by Falco, and is of partitions that this member has.
+
+    Args:
+        topics: to read.
+        config: of the plugin.
+        log: of the plugin.
+        now: returns the time in seconds, from any start.
     """
 
-    def __init__(self, topics: list[str], config: Config, log: logging.Logger) -> None:
+    def __init__(
+        self, topics: list[str], config: Config, log: logging.Logger, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._topics = topics
         self._config = config
-        self._reports = Reports(log)
+        self._reports = Reports(log, now)
+        self._framing = Framing(config, self._reports)
         self._client_log = log.getChild("client")
         self._client_log.filters = [_is_told_once]
 
@@ -88,6 +99,7 @@ class Member:
         value = message.value()
         if value is None:
             return  # A tombstone: its key is deleted, and there is nothing that could be an event.
+        value = self._framing.remove(message, value)
         kind, milliseconds = message.timestamp()
         has_time = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= milliseconds <= _LAST_MILLISECOND
         try:

@@ -1,9 +1,11 @@
-"""What an operator is told: each kind of trouble once a minute, however often it is met."""
+"""Logs each kind of trouble once a minute at most, with a count."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
+from collections.abc import Callable
 
 from confluent_kafka import KafkaError, Message, TopicPartition
 
@@ -11,11 +13,19 @@ _INTERVAL = 60.0
 
 
 class Reports:
-    """Logs what the source goes on from."""
+    """Logs trouble after which the source continues.
 
-    def __init__(self, log: logging.Logger) -> None:
+    Args:
+        log: receives the lines.
+        now: returns the time in seconds, from any start.
+    """
+
+    def __init__(self, log: logging.Logger, now: Callable[[], float] = time.monotonic) -> None:
         self._log = log
+        self._now = now
         self._logged: dict[str, float] = {}
+        self._framing_missing: Counter[str | None] = Counter()
+        self._framing_unexpected: Counter[str | None] = Counter()
         self._too_large = 0
 
     def partitions(self, what: str, partitions: list[TopicPartition]) -> None:
@@ -48,8 +58,36 @@ class Reports:
                 self._too_large,
             )
 
+    def framing_missing(self, record: Message) -> None:
+        """Counts a record that does not have the configured framing."""
+        topic = record.topic()
+        self._framing_missing[topic] += 1
+        if self._is_time(f"framing missing: {topic}"):
+            self._log.warning(
+                "%s [%s] at offset %s: the record does not begin with a 0 byte and a schema id, and is delivered "
+                "unchanged: set framing to none if no record of the topic does (such records so far: %d)",
+                topic,
+                record.partition(),
+                record.offset(),
+                self._framing_missing[topic],
+            )
+
+    def framing_unexpected(self, record: Message) -> None:
+        """Counts a record that is JSON behind a framing that is not configured."""
+        topic = record.topic()
+        self._framing_unexpected[topic] += 1
+        if self._is_time(f"framing unexpected: {topic}"):
+            self._log.warning(
+                "%s [%s] at offset %s: the record is not JSON, but would be without the 0 byte and the schema id in "
+                "front of it: set framing to confluent (such records so far: %d)",
+                topic,
+                record.partition(),
+                record.offset(),
+                self._framing_unexpected[topic],
+            )
+
     def _is_time(self, kind: str) -> bool:
-        now = time.monotonic()
+        now = self._now()
         if now - self._logged.get(kind, -_INTERVAL) < _INTERVAL:
             return False
         self._logged[kind] = now
