@@ -53,7 +53,7 @@ class Member:
         self._client_log.filters = [_is_told_once]
 
     def check(self) -> None:
-        """Has the client look at its settings, without connecting. Raises ``ValueError``, which says what is wrong."""
+        """Has the client check its settings, without connecting. Raises ``ValueError`` with the fault."""
         settings = self._config.client_settings()
         try:
             self._client(settings).close()
@@ -61,7 +61,7 @@ class Member:
             raise ValueError(f"settings: {_without_values(failure.args[0].str(), settings)}") from None
 
     def consume(self, context: Context) -> Iterator[_Event | None]:
-        """Events, and barriers. Raises where only a new client can go on."""
+        """Yields events and barriers. Raises if only a new client can continue."""
         offsets = Offsets(self._config, self._reports)
         consumer = self._client(self._config.client_settings(), on_commit=offsets.answered)
 
@@ -120,7 +120,7 @@ def _is_told_once(line: logging.LogRecord) -> bool:
 
 
 def _without_values(text: str, settings: dict[str, str]) -> str:
-    """What the client says of its settings: it quotes their values, and any of them may be a secret by mistake."""
+    """Returns the client's message without values of settings: it quotes them, and any may be a secret by mistake."""
     # The longest first, so that "ssl" is not found in the name of ssl.ca.location.
     known = sorted(filter(None, [*settings, *settings.values()]), key=len, reverse=True)
     pattern = "|".join(re.escape(part) for part in known)

@@ -29,18 +29,18 @@ class Reports:
         self._too_large = 0
 
     def partitions(self, what: str, partitions: list[TopicPartition]) -> None:
-        """A change of the group."""
+        """Logs a change of the group."""
         if partitions:
             names = ", ".join(f"{partition.topic} [{partition.partition}]" for partition in partitions)
             self._log.info("partitions %s: %s", what, names)
 
     def trouble(self, error: KafkaError) -> None:
-        """An error that the client goes on from by itself."""
+        """Logs an error from which the client recovers by itself."""
         if self._is_time(error.name()):
             self._log.warning("%s (%s); trying again", error.str(), error.name())
 
     def commit_failed(self, error: KafkaError) -> None:
-        """Nothing is lost by it: these records come again at worst."""
+        """Logs a failed commit. Nothing is lost: at worst these records are delivered again."""
         if self._is_time(f"commit: {error.name()}"):
             self._log.warning("commit failed: %s (%s); trying again with the next one", error.str(), error.name())
 

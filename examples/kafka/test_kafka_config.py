@@ -31,11 +31,11 @@ def secret_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("config", "error"),
     [
-        ({"settings": {"group.id": "other"}}, "group.id is the plugin's own, say group instead"),
+        ({"settings": {"group.id": "other"}}, "group.id is the plugin's own, use group instead"),
         ({"settings": {"enable.auto.commit": True}}, "enable.auto.commit is the plugin's own"),
         ({"settings": {"sasl.password": SECRET}}, "sasl.password is a secret, name a file that holds it"),
         ({"settings": {"ssl.key.pem": SECRET}}, "ssl.key.pem is a secret, name a file that holds it"),
-        ({"secret_files": {"sasl.username": "/etc/user"}}, "sasl.username is no secret, write it into settings"),
+        ({"secret_files": {"sasl.username": "/etc/user"}}, "sasl.username is not a secret, write it into settings"),
         ({"settings": {"no.such.setting": 1}}, 'No such configuration property: "no.such.setting"'),
         (
             {"settings": {"security.protocol": SECRET}},

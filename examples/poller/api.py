@@ -50,7 +50,7 @@ class Page(NamedTuple):
 
     records: list[Record]
     next_url: str | None
-    """URL of the next page: it is at the API's origin. ``None`` if there is no link to one, or none to follow."""
+    """URL of the next page, at the API's origin. ``None`` if there is no link to it, or if the link is refused."""
     refused_link: Unusable | None
     """Why the link to the next page is not followed."""
     pause: float
@@ -91,7 +91,7 @@ class Api:
         if target is None or target.userinfo or _origin(target) != self._origin:
             raise Unusable(
                 f"the page in state_file is not at {self._origin}, but the token is sent there alone: remove the file "
-                "to begin as start says"
+                "to begin again"
             )
         headers = {"Accept": "application/json", "Authorization": self._config.authorization()}
         # The client's own timeout starts again with each byte that arrives.
@@ -202,7 +202,7 @@ def _normalized(url: httpx.URL) -> str:
 
 
 def _named(status: int) -> str:
-    # The phrase of the answer itself may say anything.
+    # Not the phrase of the answer, which is arbitrary text.
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -24,7 +24,7 @@ _DAY = 86_400
 
 
 class Budget(NamedTuple):
-    """The part of one limit that is still available. What the API does not say is ``None``."""
+    """The part of one limit that is still available. A value that the API does not report is ``None``."""
 
     limit: float | None
     """Requests in a window."""

@@ -1,4 +1,4 @@
-"""Records of a REST audit API as events, with a cursor that outlives a restart."""
+"""Delivers the records of a REST audit API as events, and keeps a cursor across restarts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Poller(Plugin):
 
     @field("audit_api.record", desc="The whole record")
     def event_to_string(self, event: Event) -> str:
-        """The record in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        """Returns the whole record. The SDK's own text ends after 1 KiB, and rules must see all of it."""
         return event.text
 
     def init(self) -> None:

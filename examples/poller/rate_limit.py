@@ -14,7 +14,7 @@ SHORTEST, LONGEST = 1.0, 3600.0
 """Seconds. The windows of most APIs are an hour at most; if an API asks for more, it is asked again after an hour."""
 
 _UNKNOWN = 60.0
-"""Seconds to wait if the API does not say how long."""
+"""Seconds to wait if the API does not report how long."""
 
 _MOST_DOUBLINGS = 12
 

@@ -109,7 +109,7 @@ def test_close_cancels_a_request(answer: Answer, okta: AuditApi, start: Callable
     okta.answers.append(answer)
     plugin = start(okta.url)
     wait_until(lambda: len(okta.requests) == 1)
-    # It fails after ten seconds, where a request may take a minute.
+    # Without a cancellation the request would take a minute, and stop waits for ten seconds.
     assert plugin.stop().result == "interrupted"
 
 

@@ -1,10 +1,10 @@
-"""When the next page is asked for: at once after a full page, else after the interval."""
+"""The next page is asked for immediately after a full page, else after the interval."""
 
 from __future__ import annotations
 
 import pytest
-from examples.poller.conftest import SIMULATED_URL, Simulate, SimulatedAnswer, next_link, page
-from examples.poller.paging import page_size
+from examples.poller.conftest import POLLER, SIMULATED_URL, Simulate, SimulatedAnswer, next_link, page
+from examples.poller.paging import SIZE_PARAMETERS, page_size
 
 URL = SIMULATED_URL.partition("?")[0]
 
@@ -28,7 +28,7 @@ def test_poller_keeps_the_interval_when_each_page_brings_some_records(per_answer
     assert trickle.gaps == [10.1] * 9
 
 
-def test_poller_asks_at_once_after_a_full_page_only(simulate: Simulate) -> None:
+def test_poller_asks_immediately_after_a_full_page_only(simulate: Simulate) -> None:
     backlog = simulate(pages_of(5, 5, 5, 4, 5, 0, 0))
     backlog.run(40)
     assert backlog.gaps == [0.1, 0.1, 0.1, 10.1, 0.1, 10.1, 10.1]
@@ -95,3 +95,8 @@ def test_poller_logs_a_hint_when_the_api_caps_its_pages(simulate: Simulate) -> N
         "3 pages in a row have 100 records, but the URL asks for 1000: if 100 is the API's limit, write it into "
         "open_params, since the next request after a page that is not full waits for interval"
     ]
+
+
+def test_readme_lists_the_parameters_that_set_the_page_size() -> None:
+    text = (POLLER / "README.md").read_text()
+    assert [name for name in SIZE_PARAMETERS if f"`{name}`" not in text] == []
