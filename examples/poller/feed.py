@@ -73,6 +73,7 @@ class Feed:
         """Yields the records, and a barrier before each cursor is saved. It is called again after an exception."""
         async with self._api.connect() as client:
             while True:
+                self._reports.report_pending()
                 # An attempt after a failure waits for the interval and the rate limit too.
                 await self._sleep(max(self._ready_at - self._now(), 0))
                 try:
@@ -91,7 +92,8 @@ class Feed:
                     try:
                         yield record.data, self._time(record)
                     except source.EventTooLargeError as error:
-                        self._log.error("record %.100r is left out: %s", record.id, error)
+                        text = f"record {record.id!r:.100} is left out: {error}"
+                        self._reports.report(logging.ERROR, "too large", text)
                 if fresh:
                     yield None
                 self._advance(page)

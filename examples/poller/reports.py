@@ -22,7 +22,7 @@ class Reports:
         self._log = log
         self._now = now
         self._logged: dict[str, float] = {}
-        self._omitted: dict[str, int] = {}
+        self._pending: dict[str, tuple[int, int, str]] = {}
 
     def report(self, level: int, kind: str, text: str, *, always: bool = False) -> None:
         """Logs a line, with the number of lines of its kind that were omitted before it.
@@ -33,10 +33,21 @@ class Reports:
             text: of the line.
             always: whether to log it even if another one was logged less than a minute ago.
         """
-        now = self._now()
-        if not always and now - self._logged.get(kind, -math.inf) < _INTERVAL:
-            self._omitted[kind] = self._omitted.get(kind, 0) + 1
-            return
-        self._logged[kind] = now
-        omitted = self._omitted.pop(kind, 0)
+        omitted = self._pending.pop(kind, (0, level, text))[0]
+        if always or self._is_due(kind):
+            self._write(level, kind, text, omitted)
+        else:
+            self._pending[kind] = omitted + 1, level, text
+
+    def report_pending(self) -> None:
+        """Logs the last line of each kind that was omitted, once a minute has passed."""
+        for kind in [kind for kind in self._pending if self._is_due(kind)]:
+            omitted, level, text = self._pending.pop(kind)
+            self._write(level, kind, text, omitted - 1)
+
+    def _is_due(self, kind: str) -> bool:
+        return self._now() - self._logged.get(kind, -math.inf) >= _INTERVAL
+
+    def _write(self, level: int, kind: str, text: str, omitted: int) -> None:
+        self._logged[kind] = self._now()
         self._log.log(level, "%s%s", text, f"; {omitted} more since the last report" if omitted else "")
