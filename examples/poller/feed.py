@@ -116,6 +116,8 @@ class Feed:
             text = f"{limit.cause}: waiting for {describe(limit.seconds)} ({limit.answer})"
             self._reports.report(logging.WARNING, limit.cause, text, always=limit.seconds >= _LONG)
             return None
+        # An error below must not shorten the wait.
+        self._wait(max(page.pause, self._config.interval))
         if self._pages.is_repeated(url, page.records):
             raise Unusable(
                 f"the next page has the same {len(page.records)} records as the page before it: use an API that pages "

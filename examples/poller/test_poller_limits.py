@@ -229,6 +229,14 @@ def test_limit_holds_for_an_attempt_after_a_failure(simulate: Simulate) -> None:
     assert simulation.gaps == [300.1] * 3
 
 
+def test_limit_holds_after_a_page_that_is_refused(simulate: Simulate) -> None:
+    used_up = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "300"}
+    simulation = simulate(lambda number, _: (200, used_up | next_link(f"/logs?after={number}"), page(0, PAGE)))
+    simulation.run(1000)
+    assert len(simulation.failures) == 3
+    assert simulation.gaps == [300.1] * 3
+
+
 GITHUB = {"X-RateLimit-Limit": "30", "X-RateLimit-Remaining": "14", "X-RateLimit-Reset": "1800000060"}
 PLENTY = GITHUB | {"X-RateLimit-Remaining": "29"}
 SECONDARY = b'{"message":"You have exceeded a secondary rate limit. Please wait a few minutes."}'
