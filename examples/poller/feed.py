@@ -147,6 +147,10 @@ class Feed:
             self._reports.report(logging.INFO, "few requests are left", text, always=page.pause >= _LONG)
         self._wait(max(page.pause, 0 if has_more else self._config.interval))
 
+    def close(self) -> None:
+        """Logs what was counted and not reported yet. The host's thread calls it once, when the source is closed."""
+        self._reports.report_pending(always=True)
+
     def _wait(self, seconds: float) -> None:
         self._ready_at = self._now() + seconds
 

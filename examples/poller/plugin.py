@@ -51,7 +51,9 @@ class Poller(Plugin):
         cursors = CursorFile(self.config.state_file, params, self.log)
         cursor = cursors.load(first_url(params, self.config.start))
         feed = Feed(api, cursors, cursor, Pages(params), self.config, self.log)
-        return source.IterInstance(feed.poll, retry=self.config.retry_wait, event_size=self.config.event_size)
+        return source.IterInstance(
+            feed.poll, retry=self.config.retry_wait, close=feed.close, event_size=self.config.event_size
+        )
 
     def list_open_params(self) -> list[OpenParam]:
         return [

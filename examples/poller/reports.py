@@ -39,11 +39,18 @@ class Reports:
         else:
             self._pending[kind] = omitted + 1, level, text
 
-    def report_pending(self) -> None:
-        """Logs the last line of each kind that was omitted, once a minute has passed."""
-        for kind in [kind for kind in self._pending if self._is_due(kind)]:
-            omitted, level, text = self._pending.pop(kind)
-            self._write(level, kind, text, omitted - 1)
+    def report_pending(self, *, always: bool = False) -> None:
+        """Logs the last line of each kind that was omitted, once a minute has passed.
+
+        Any thread may call it.
+
+        Args:
+            always: whether to log them even if the minute has not passed.
+        """
+        for kind in list(self._pending):
+            if (always or self._is_due(kind)) and (pending := self._pending.pop(kind, None)):
+                omitted, level, text = pending
+                self._write(level, kind, text, omitted - 1)
 
     def _is_due(self, kind: str) -> bool:
         return self._now() - self._logged.get(kind, -math.inf) >= _INTERVAL

@@ -128,3 +128,13 @@ def test_record_that_is_too_large_is_left_out_and_logged(api: AuditApi, start: C
     assert payloads(ran) == [record for record in api.records if record != large]
     assert sum("record 'the-large-one' is left out" in line.text for line in ran.log) == 1
     assert "private" not in str(ran.log)
+
+
+def test_records_that_are_too_large_are_counted_in_the_log(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    okta.records = [b'{"uuid":"large-%d","text":"%b"}' % (number, bytes(200).hex().encode()) for number in range(9)]
+    okta.add(1)
+    plugin = start(okta.url, event_size=200)
+    take(plugin, 1)
+    lines = [line.text for line in plugin.stop().log if "is left out" in line.text]
+    assert [line.split(" is left out")[0] for line in lines] == ["record 'large-0'", "record 'large-8'"]
+    assert lines[1].endswith("; 7 more since the last report")

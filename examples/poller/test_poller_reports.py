@@ -59,6 +59,14 @@ def test_reports_log_what_is_pending_after_a_minute(reports: Reports, lines: lis
     assert lines == ["a 0", "a 3; 2 more since the last report"]
 
 
+def test_reports_log_what_is_pending_at_the_end(reports: Reports, lines: list[str]) -> None:
+    for number in range(4):
+        reports.report(logging.ERROR, "a", f"a {number}")
+    reports.report_pending(always=True)
+    reports.report_pending(always=True)
+    assert lines == ["a 0", "a 3; 2 more since the last report"]
+
+
 def test_reports_always_log_what_must_not_be_omitted(reports: Reports, lines: list[str]) -> None:
     for number in range(3):
         reports.report(logging.ERROR, "a", f"a {number}", always=number == 2)
