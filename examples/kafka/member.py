@@ -90,6 +90,7 @@ class Member:
                     yield None
                     offsets.commit(consumer)
         finally:
+            self._reports.rest()
             consumer.close()
 
     def _client(self, settings: dict[str, str], **callbacks: Callable[..., None]) -> Consumer:

@@ -188,15 +188,26 @@ def test_records_without_the_framing_are_counted_and_logged_once_a_minute(read: 
     assert len(reading.events) == 9
 
 
+def test_records_that_no_report_has_counted_are_reported_at_the_end(read: Read) -> None:
+    plain = [Record(RECORD), Record(RECORD), Record(RECORD, "other")]
+    assert read(*plain, framing="confluent").log[2:] == [
+        "records of audit that do not begin with a 0 byte and a schema id: 1 more since the last report, 2 in all"
+    ]
+    framed = [Record(SCHEMA + RECORD)] * 4
+    assert read(*framed).log[1:] == [
+        "records of audit with a 0 byte and a schema id in front of JSON: 3 more since the last report, 4 in all"
+    ]
+
+
 def test_json_behind_a_framing_is_counted_and_logged_once_a_minute(read: Read) -> None:
-    records = [Record(SCHEMA + RECORD, offset=number) for number in range(5)]
+    records = [Record(SCHEMA + RECORD, offset=number) for number in range(4)]
     reading = read(*records, Record(RECORD), Record(SCHEMA + b"[1]", "other", 5), seconds=20)
     text = (
         "{} [0] at offset {}: the record is not JSON, but would be without the 0 byte and the schema id in front of "
         "it: set framing to confluent (such records so far: {})"
     )
     assert reading.log == [text.format("audit", 0, 1), text.format("audit", 3, 4), text.format("other", 5, 1)]
-    assert len(reading.events) == 7
+    assert len(reading.events) == 6
 
 
 @pytest.mark.parametrize(
