@@ -268,15 +268,6 @@ def test_a_tombstone_is_no_event_but_an_empty_value_is(new_topic: NewTopic, star
     wait_until(lambda: topic.committed() == {0: 4})
 
 
-def test_framing_is_removed_from_the_records_of_a_broker(new_topic: NewTopic, start_falco: StartFalco) -> None:
-    topic = new_topic(1)
-    topic.create()
-    topic.send(b'\x00\x00\x00\x00\x07{"a":1}', b'{"a":2}')
-    falco = start_falco(topic, framing="confluent")
-    assert falco.next(2) == [b'{"a":1}', b'{"a":2}']
-    falco.wait_for_log(f"{topic.name} [0] at offset 1: the record does not begin with a 0 byte and a schema id")
-
-
 def test_the_time_of_a_record_is_the_time_of_its_event(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()

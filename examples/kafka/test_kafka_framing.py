@@ -1,4 +1,4 @@
-"""The framing in front of a record's JSON, with a consumer that needs no broker."""
+"""The framing in front of a record's JSON, with a fake consumer and with the client library's own mock broker."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import TIMESTAMP_CREATE_TIME
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Producer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falco_plugin import Context, Event
 from falco_plugin.source import EventTooLargeError
+from falco_plugin.testing.fixtures import StartPlugin
 
-REPOSITORY = Path(__file__).parents[2]
+KAFKA = Path(__file__).parent
+REPOSITORY = KAFKA.parents[1]
 
 RECORD = b'{"user":{"name":"carol"}}'
 SCHEMA = b"\x00\x00\x00\x30\x39"
@@ -259,3 +261,28 @@ def test_no_byte_of_a_record_is_lost_behind_the_framing(
     assert sent.endswith(event)
     if is_framed:
         assert event == (value if framing == "confluent" else sent)
+
+
+@pytest.fixture
+def mock_broker() -> Iterator[tuple[Producer, str]]:
+    """A producer with a mock broker in its process, and the broker's address."""
+    producer = Producer({"bootstrap.servers": "replaced", "test.mock.num.brokers": 1, "log_level": 0})
+    (broker,) = producer.list_topics(timeout=30).brokers.values()
+    yield producer, f"{broker.host}:{broker.port}"
+    producer.purge()
+    producer.flush(30)
+
+
+@pytest.mark.parametrize(("framing", "name"), [("confluent", "carol"), ("none", None)])
+def test_framing_is_removed_from_the_records_of_a_topic(
+    framing: str, name: str | None, mock_broker: tuple[Producer, str], start_plugin: StartPlugin
+) -> None:
+    producer, address = mock_broker
+    for value in (SCHEMA + RECORD, RECORD):
+        producer.produce("audit", value, partition=0)
+    assert producer.flush(30) == 0
+    config = {"bootstrap_servers": address, "framing": framing}
+    falco = start_plugin(KAFKA, "audit", config=config, fields=["kafka.value[/user/name]"])
+    names = [falco.next_event(timeout=60).fields["kafka.value[/user/name]"] for _ in range(2)]
+    assert names == [name, "carol"]
+    falco.wait_for_log("set framing to none if" if framing == "confluent" else "set framing to confluent", timeout=60)
