@@ -18,7 +18,7 @@ class Webhook(Plugin):
     """Requests of webhooks, received over HTTP or HTTPS"""
 
     name = "webhook"
-    id = 999
+    id = 1_734_560_003
     event_source = "webhook"
     config: Config
 
