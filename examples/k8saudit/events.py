@@ -117,21 +117,22 @@ def _parts(text: bytes, head: _Head) -> Sequence[bytes]:
 
 
 def _documents(text: bytes, lines: bool) -> Iterator[bytes]:
-    for record in split_json(_without_prefix(text), lines=lines):
+    start, has_prefix = _beginning(text)
+    # Where one line has a prefix, each is a line of a log.
+    for record in split_json(text[start:], lines=lines or has_prefix):
         if _is_container(record):
             yield record
         else:
-            # A line with a prefix of its own.
-            yield from split_json(_without_prefix(record))
+            yield from split_json(record[_beginning(record)[0] :])
 
 
-def _without_prefix(text: bytes) -> bytes:
-    """A text from its first document on, if it begins with anything else."""
+def _beginning(text: bytes) -> tuple[int, bool]:
+    """Where the first document of a text begins, and whether there is anything but white space in front of it."""
     beginning = _BEGINNING.match(text)
     if beginning is not None and beginning[1]:
-        return text[beginning.start(1) :]
+        return beginning.start(1), False
     found = _OBJECT.search(text)
-    return text if found is None else text[found.start() :]
+    return (0, False) if found is None else (found.start(), True)
 
 
 def _is_container(document: bytes) -> bool:
