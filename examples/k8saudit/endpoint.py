@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
+from email import errors
 from email.message import Message
 from http import HTTPStatus
 
@@ -15,6 +15,7 @@ from .reports import Reports
 
 _DELIVERY_TIMEOUT = 5.0
 _RETRY_AFTER = "5"
+_MALFORMED = (errors.FirstHeaderLineIsContinuationDefect, errors.MissingHeaderBodySeparatorDefect)
 _LINES = re.compile(r"application/(x-)?(ndjson|ldjson|jsonl|jsonlines|json-stream|stream\+json)")
 # Also types such as application/problem+json.
 _JSON = re.compile(r"(application|text)/(.*[+.-])?(nd|ld)?json.*")
@@ -44,7 +45,6 @@ class Endpoint:
         self._path = path
         self._max_body = max_body
         self._events = events
-        self._thread = threading.local()
         self._behind = False
         self.sender = sender
         self.reports = reports
@@ -56,7 +56,8 @@ class Endpoint:
             Refusal: the request is not taken.
         """
         # A proxy in front may read such headers in another way, and end the body elsewhere.
-        if headers.defects or any(character in value for value in headers.values() for character in "\r\n"):
+        is_folded = any(character in value for value in headers.values() for character in "\r\n")
+        if is_folded or any(isinstance(defect, _MALFORMED) for defect in headers.defects):
             raise Refusal(HTTPStatus.BAD_REQUEST, "malformed headers")
         # Clients of Kubernetes add a query, their time limit.
         if path.partition("?")[0] != self._path:
@@ -92,7 +93,11 @@ class Endpoint:
             return
         end = time.monotonic() + _DELIVERY_TIMEOUT
         try:
-            sender = self._own_sender()
+            # A clone can still learn what was taken when the server has closed its own sender.
+            sender = self.sender.clone()
+        except ChannelClosedError:
+            raise _closing() from None
+        try:
             # While Falco is behind, nothing is queued: a batch that is sent again would be delivered again, each time.
             if self._behind and not sender.flush(_until(end)):
                 raise _try_again("Falco is behind")
@@ -101,18 +106,11 @@ class Endpoint:
         except ChannelFullError:
             self._behind = True
         except ChannelClosedError:
-            raise _try_again("the source is closing") from None
+            raise _closing() from None
+        finally:
+            sender.close()
         if self._behind:
             raise _try_again("Falco is behind")
-
-    def _own_sender(self) -> Sender:
-        """A sender for each thread: it can still learn what was taken when the server has closed its own."""
-        if self.sender.closed:
-            raise ChannelClosedError
-        if not hasattr(self._thread, "sender"):
-            self._thread.sender = self.sender.clone()
-        sender: Sender = self._thread.sender
-        return sender
 
 
 def _until(end: float) -> float:
@@ -125,3 +123,7 @@ def _unreadable(reason: str) -> Refusal:
 
 def _try_again(reason: str) -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, Retry_After=_RETRY_AFTER)
+
+
+def _closing() -> Refusal:
+    return _try_again("the source is closing")

@@ -42,10 +42,11 @@ _element = msgspec.json.Decoder(_Head)
 _times = msgspec.json.Decoder(_Times)
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
-# Of events that are damaged. No attributes of the class, so no fields.
+# Of documents that are damaged. They are not attributes of the class, so not fields of rules.
+_ROOT_KIND = json_field("ka.kind", "/kind", desc="Kind of the document")
 _STAGE_TIME = json_field("ka.time.stage", "/stageTimestamp", type=datetime, desc="Time of the stage")
 _REQUEST_TIME = json_field("ka.time.request", "/requestReceivedTimestamp", type=datetime, desc="Time of the request")
-_IS_EVENT = re.compile(rb'"kind"[\x00-\x20]*:[\x00-\x20]*"Event"')
+_HAS_EVENTS = re.compile(rb'"kind"[\x00-\x20]*:[\x00-\x20]*"Event(List)?"')
 
 _BEGINNING = re.compile(rb"(?:[\x00-\x20]|\xef\xbb\xbf)*+(\{|\[[\x00-\x20]*[{\[\]])?")
 _OBJECT = re.compile(rb'\{[\x00-\x20]*"')
@@ -142,15 +143,23 @@ def _is_container(document: bytes) -> bool:
 def _parts_of_document(document: bytes) -> Sequence[bytes] | None:
     """The events of a document, which may be damaged; ``None`` if it has none."""
     try:
-        return _parts(document, _element.decode(document))
+        head = _element.decode(document)
     except msgspec.ValidationError:
         return None
     except (ValueError, RecursionError):
-        pass
-    items = split_json(document, items="items")
-    if items != [document]:
-        return items
-    return [document] if _IS_EVENT.search(document) else None
+        return _parts_of_damaged(document)
+    try:
+        return _parts(document, head)
+    except ValueError:
+        return None
+
+
+def _parts_of_damaged(document: bytes) -> Sequence[bytes] | None:
+    kind = _ROOT_KIND(Event(document))
+    # A kind behind a fault is not found as a member.
+    if kind not in {"Event", "EventList", None} or (kind is None and not _HAS_EVENTS.search(document)):
+        return None
+    return [document] if kind == "Event" else split_json(document, items="items")
 
 
 def _time_of(event: bytes) -> datetime | None:

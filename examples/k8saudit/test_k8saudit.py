@@ -96,6 +96,7 @@ def test_lists_and_arrays_are_split_and_events_stay_as_they_stand(
         b"\xff\xfe",
         b"[" * 100_000,
         b'{"kind": "Eve',
+        b'{"kind": "List", "items": [{"kind": "Event"}]}',
         b'[123]: {"kind": "Pod"}',
     ],
     ids=lambda junk: repr(junk[:40]),

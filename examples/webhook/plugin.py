@@ -23,7 +23,9 @@ class Webhook(Plugin):
     config: Config
 
     value = json_field(
-        "webhook.value", "{pointer}", desc="What a JSON pointer names in the event, such as webhook.value[/sender/login]"
+        "webhook.value",
+        "{pointer}",
+        desc="What a JSON pointer names in the event, such as webhook.value[/sender/login]",
     )
     number = json_field(
         "webhook.number",

@@ -13,7 +13,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How a payload is split.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
-    /// Each line is a record of its own, as the sender declared. Without it lines are records only if at least one of
+    /// Each line is a record, as the sender declared. Without it lines are records only if at least one of
     /// them is a whole document.
     pub lines: bool,
     /// The member that holds the records of a document, in an array.

@@ -70,7 +70,7 @@ fn damage_in_one_document_does_not_split_it() {
             r#"{"a": "\x5C\u12", "b": NaN, "c": 007}"#,
             r#"{"a" 1, "b": [}, "c": 2]"#,
             "{\"a\": \"raw\nlines\", \"b\": 2}",
-            // Indented, so not a record of its own, though the last one is whole.
+            // The last line is a whole document, but it is indented: it is not a record.
             "{\n  \"user\": 1,\n  \"items\": [\n    {\"x\": 1},\n    {\"y\": 2}\n",
         ],
     );
