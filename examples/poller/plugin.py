@@ -15,7 +15,7 @@ class Poller(Plugin):
     """Records of a REST audit API, such as Okta's and GitHub's"""
 
     name = "poller"
-    id = 999
+    id = 1_734_560_004
     event_source = "audit_api"
     config: Config
 
