@@ -39,23 +39,43 @@ def logged(fields: list[str], *payloads: str) -> list[str]:
 @pytest.mark.parametrize(
     ("asked", "payload", "message"),
     [
-        ("p.num", '{"user": {"name": "eve"}}', "field p.num: /user/name is a string, declared int, in event 1 at byte 18"),
+        (
+            "p.num",
+            '{"user": {"name": "eve"}}',
+            "field p.num: /user/name is a string, declared int, in event 1 at byte 18",
+        ),
         ("p.num", '{"user": {"name": 1.5}}', "field p.num: /user/name is a number with a fraction, declared int, "),
         ("p.num", '{"user": {"name": -1}}', "field p.num: /user/name is a negative number, declared int, "),
-        ("p.num", '{"user": {"name": 1e20}}', "field p.num: /user/name is a number larger than 2**64 - 1, declared int, "),
+        (
+            "p.num",
+            '{"user": {"name": 1e20}}',
+            "field p.num: /user/name is a number larger than 2**64 - 1, declared int, ",
+        ),
         ("p.num", '{"user": {"name": []}}', "field p.num: /user/name is an array, declared int, "),
         ("p.flag", '{"flag": 1}', "field p.flag: /flag is a number, declared bool, in event 1 at byte 9"),
         ("p.address", '{"address": "::1"}', "field p.address: /address is an IPv6 address, declared IPv4Address, "),
-        ("p.address", '{"address": "x"}', "field p.address: /address is a string that is not an IP address, declared IPv4Address, "),
-        ("p.items[1]", '{"items": [1, "x"]}', "field p.items[1]: /items/{index|*} is a string, declared int, in event 1 at byte 14"),
-        ("p.value[/a/b]", '{"a": {"b": true}}', "field p.value[/a/b]: /a/b is a boolean, declared int, in event 1 at byte 12"),
+        (
+            "p.address",
+            '{"address": "x"}',
+            "field p.address: /address is a string that is not an IP address, declared IPv4Address, ",
+        ),
+        (
+            "p.items[1]",
+            '{"items": [1, "x"]}',
+            "field p.items[1]: /items/{index|*} is a string, declared int, in event 1 at byte 14",
+        ),
+        (
+            "p.value[/a/b]",
+            '{"a": {"b": true}}',
+            "field p.value[/a/b]: /a/b is a boolean, declared int, in event 1 at byte 12",
+        ),
         ("p.num", "plain text", "event 1 is not valid JSON at byte 0: not a JSON value; "),
         ("p.num", '{"a": 1, "user" {', "event 1 is not valid JSON at byte 16: expected a colon behind the key; "),
         ("p.num", '{"user": {"nam', "event 1 is not valid JSON at byte 10: the text ends within a value; "),
         ("p.keys", '{"a": "\xff"}', "event 1 is not valid JSON at byte 7: invalid UTF-8; "),
         ("p.keys", "plain text", "event 1 is not valid JSON at byte 0: not a JSON value; "),
     ],
-)  # fmt: skip
+)
 def test_absent_field_is_reported_with_cause_and_position(asked: str, payload: str, message: str) -> None:
     (found,) = logged([asked], payload)
     assert found.startswith(message)
