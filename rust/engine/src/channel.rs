@@ -270,7 +270,12 @@ impl<P: Payload> Sender<P> {
 
     /// Whether this sender or the receiving end has been closed.
     pub fn is_closed(&self) -> bool {
-        self.was_closed() || self.gate.closed.load(Ordering::Acquire)
+        self.was_closed() || self.source_ended()
+    }
+
+    /// Whether the receiving end has been closed: the source has ended.
+    pub fn source_ended(&self) -> bool {
+        self.gate.closed.load(Ordering::Acquire)
     }
 
     /// Whether this sender itself has been closed.
