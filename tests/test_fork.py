@@ -161,3 +161,129 @@ def test_what_a_child_logs_goes_to_stderr_since_the_log_is_its_parents(build: Bu
     ran = logged(library)
     assert [log["text"] for log in ran.values("log") if "of the" in log["text"]] == ["of the parent"]
     assert ran.stderr == "of the child\n"
+
+
+SIGNALS = """
+    import os, signal, time
+    import multiprocessing
+
+    from falco_plugin import Plugin
+
+    def sleep():
+        time.sleep(600)
+
+    def square(number):
+        return number * number
+
+    class Signals(Plugin):
+        name = event_source = "signals"
+
+        def open(self, params):
+            # The host's thread leaves signals to others, or notes them only.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+            fork = multiprocessing.get_context("fork")
+            yield from getattr(self, params)(fork)
+
+        def terminate(self, fork):
+            worker = fork.Process(target=sleep)
+            worker.start()
+            worker.terminate()
+            worker.join()
+            yield b"%d" % worker.exitcode
+
+        def pool(self, fork):
+            with fork.Pool(2) as pool:
+                yield b"%d" % sum(pool.map(square, range(4)))
+
+        def states(self, fork):
+            reading, writing = os.pipe()
+            child = os.fork()
+            if not child:
+                blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+                handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+                os.write(writing, f"{sorted(blocked)} {handlers == [signal.SIG_DFL] * 2}".encode())
+                with open("/proc/self/status") as status:
+                    masks = dict(line.split(":\\t") for line in status)
+                os.write(writing, f" {int(masks['SigIgn'], 16) >> signal.SIGPIPE - 1 & 1}".encode())
+                os._exit(0)
+            os.waitpid(child, 0)
+            yield os.read(reading, 1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def signals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("signals"), SIGNALS)
+
+
+@pytest.mark.parametrize(
+    ("what", "result"),
+    [("terminate", b"-15"), ("pool", b"14")],
+)
+def test_a_worker_hears_signals_that_the_forking_thread_blocks(signals: Path, what: str, result: bytes) -> None:
+    # The native host has handlers of SIGINT and SIGTERM that only note the signal.
+    ran = command("run", "--json", signals, "--params", what)
+    assert (ran.status, [base64.b64decode(line["data_base64"]) for line in events_of(ran)]) == (0, [result]), ran.stderr
+
+
+def test_a_child_has_default_handlers_and_keeps_what_is_ignored(signals: Path) -> None:
+    ran = logged(signals, params="states")
+    ((blocked, default, ignored),) = [data.decode().rsplit(" ", 2) for data in data_of(ran)]
+    assert (blocked, default) == ("[]", "True")
+    assert ignored in "01"
+
+
+OUTLIVED = """
+    import multiprocessing, os, time
+
+    from falco_plugin import Plugin
+
+    def sleep():
+        if os.environ.get("TEST_SESSION"):
+            os.setsid()
+        print("WORKER", os.getpid(), flush=True)
+        # A child of a child is a worker too.
+        if os.fork() == 0:
+            print("WORKER", os.getpid(), flush=True)
+        time.sleep(600)
+
+    class Outlived(Plugin):
+        name = event_source = "outlived"
+
+        def open(self, params, context):
+            fork = multiprocessing.get_context("fork")
+            # One ends before the others: that ends none of them.
+            fork.Process(target=os.getpid).start()
+            for _ in range(2):
+                fork.Process(target=sleep).start()
+            yield b"started"
+            context.wait()
+"""
+
+
+def test_workers_end_with_their_host_however_it_ends(build: Build) -> None:
+    host = subprocess.Popen(
+        [native_path(), "run", build(OUTLIVED)], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert host.stderr is not None
+    workers = []
+    for line in host.stderr:
+        if line.startswith("WORKER"):
+            workers.append(int(line.split()[1]))
+        if len(workers) == 4:
+            break
+    assert all(is_running(worker) for worker in workers)
+    host.kill()
+    host.wait()
+    # The workers hold the pipe of stderr: it ends with the last of them.
+    host.stderr.read()
+    host.stderr.close()
+    assert not any(is_running(worker) for worker in workers)
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"

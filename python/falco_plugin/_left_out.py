@@ -62,11 +62,11 @@ class LeftOut:
         more, cause.logged = cause.count - cause.logged, cause.count
         items = "item" if more == 1 else "items"
         if more == cause.count:
-            return f"left out {more} {items} (on_error=\"log\"): {cause.latest}"
-        return f"left out {more} more {items}, {cause.count} in all (on_error=\"log\"), such as: {cause.latest}"
+            return f'left out {more} {items} (on_error="log"): {cause.latest}'
+        return f'left out {more} more {items}, {cause.count} in all (on_error="log"), such as: {cause.latest}'
 
     def _log(self, line: str) -> None:
         # The plugin's name is not known before it is made, and a channel may be made by then.
         name = (self._owner and self._owner.plugin) or "falco_plugin"
-        source = (self._owner and self._owner.source) or "a source"
+        source = (self._owner and self._owner.event_source) or "a source"
         logging.getLogger(name).warning("%s: %s", source, line)

@@ -29,7 +29,7 @@ class Modules:
         self._files = _archive.unpack(archive)
         self.plugin = ""
         """The name of the plugin that they are of, once it is known."""
-        self.source = ""
+        self.event_source = ""
         """The plugin's event source; empty for a plugin without one."""
         _finder.add(self)
 

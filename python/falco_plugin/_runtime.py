@@ -45,7 +45,7 @@ class Runtime:
         try:
             self._plugin, capabilities = make(self._modules, entry)
             self._modules.plugin = self._plugin.name
-            self._modules.source = getattr(self._plugin, "event_source", None) or ""
+            self._modules.event_source = getattr(self._plugin, "event_source", None) or ""
             _log.attach(self._plugin.name, log)
             self._plugin.config = configuration(config, capabilities.config)
             if callable(init := getattr(self._plugin, "init", None)):

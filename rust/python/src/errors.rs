@@ -62,7 +62,7 @@ pub(crate) fn sender_closed(py: Python<'_>) -> PyErr {
     raise(
         py,
         |classes| &classes.channel_closed,
-        "this sender was closed, and cannot send any more: send before close(), or use a clone() made before it",
+        "the channel is closed: this sender was closed before; send before close(), or with a clone() of it",
     )
 }
 
