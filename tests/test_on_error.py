@@ -193,7 +193,9 @@ class TestLog:
         for _ in range(5):
             sender.send("text")
             sender.send(b"too large")
-        assert [line.partition(": ")[2].partition(":")[0] for line in lines()] == ['left out 1 item (on_error="log")'] * 2
+        assert [line.partition(": ")[2].partition(":")[0] for line in lines()] == [
+            'left out 1 item (on_error="log")'
+        ] * 2
         clock.now += 59
         sender.send("text")
         assert len(lines()) == 2
@@ -365,7 +367,7 @@ class TestPullInstance:
 @pytest.mark.parametrize(
     ("option", "error", "text"),
     [
-        ("ignore", ValueError, "on_error must be \"raise\" or \"log\", not 'ignore'"),
+        ("ignore", ValueError, 'on_error must be "raise" or "log", not \'ignore\''),
         (True, TypeError, 'on_error must be "raise" or "log", got bool'),
     ],
 )
