@@ -30,13 +30,14 @@ class Port(Plugin):
 
     def serve(self, listener: socket.socket, cursor: Path, sender: source.Sender, context: Context) -> None:
         number = int(cursor.read_text()) if cursor.exists() else 0
-        with sender, listener, selectors.DefaultSelector() as selector, contextlib.suppress(source.ChannelClosedError):
+        with sender, listener, selectors.DefaultSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
             selector.register(context, selectors.EVENT_READ)
-            while not context.cancelled:
-                sender.send(b"0 %d" % number)
-                sender.flush()
-                number += 1
-                cursor.write_text(str(number))
-                selector.select(0.005)
+            with contextlib.suppress(source.ChannelClosedError):
+                while not context.cancelled:
+                    sender.send(b"0 %d" % number)
+                    sender.flush()
+                    number += 1
+                    cursor.write_text(str(number))
+                    selector.select(0.005)
             time.sleep(TIME_TO_STOP)
