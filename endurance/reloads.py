@@ -1,7 +1,7 @@
 """Reloads five plugins in one host again and again, and sees whether events are lost, or something is left behind.
 
-`endurance/host/reloads.c` is the host, `endurance/reloaded` has the plugins: a generator, threads that push, lines of a file
-that grows, a client of a server on an event loop, and a listener that needs 0.3 s to let go of its port.
+`endurance/host/reloads.c` is the host, `endurance/reloaded` has the plugins: a generator, threads that push, lines of a
+file that grows, a client of a server on an event loop, and a listener that needs 0.3 s to let go of its port.
 """
 
 from __future__ import annotations
@@ -221,13 +221,13 @@ def report(reloaded: Reloaded) -> str:
         "",
         f"`make reloads`: {len(reloaded.samples) - 1} reloads of five plugins in one process of a host in C, in "
         f"{total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
-        "A reload first loads, initialises and destroys each library on another thread, as Falco tries a new configuration;",
-        "then it closes and destroys all plugins, unloads their libraries, and begins again. The listener needs 0.3 s to let",
-        "go of its port, and its next `open` fails if it does not.",
+        "A reload first loads, initialises and destroys each library on another thread, as Falco tries a new",
+        "configuration. Then it closes and destroys all plugins, unloads their libraries, and begins again. The",
+        "listener needs 0.3 s to let go of its port, and its next `open` fails if it does not.",
         "",
-        f"**{sum(total['events']):,} events, {len(reloaded.faults)} faults.** A fault is a gap in the numbers that a source",
-        f"delivers, a log line of an error or a warning, or a call that fails. {total['repeated']:,} events came twice: each source",
-        "has a cursor, and repeats what it had not seen acknowledged.",
+        f"**{sum(total['events']):,} events, {len(reloaded.faults)} faults.** A fault is a gap in the numbers that a",
+        "source delivers, a log line of an error or a warning, or a call that fails.",
+        f"{total['repeated']:,} events came twice: each source has a cursor, and repeats what was not acknowledged.",
         "",
         *failed,
         "| source | events |",
@@ -236,8 +236,8 @@ def report(reloaded: Reloaded) -> str:
         "",
         "## What must not grow",
         "",
-        "A sample for each round, once all plugins are initialised and before any source is open. The columns are medians of",
-        "a fifth of the samples. Flat: the last is not above the second by more than is allowed.",
+        "A sample for each round, once all plugins are initialised and before any source is open. The columns are",
+        "medians of a fifth of the samples. Flat: the last is not above the second by more than is allowed.",
         "",
         "| | 1st | 2nd | 3rd | 4th | 5th | allowed | |",
         "|---|--:|--:|--:|--:|--:|--:|---|",

@@ -411,7 +411,10 @@ PLUGIN = """
 def test_the_log_names_the_source_in_a_host(tmp_path: Path, kind: str, place: str) -> None:
     ran = logged(build_plugin(tmp_path, PLUGIN), params=kind)
     assert (data_of(ran), ran.status) == ([b"one", b"two"], 0)
-    large = "EventTooLargeError: an event of 14 bytes is larger than the event size of 8 bytes: raise event_size, or cut the event"
+    large = (
+        "EventTooLargeError: an event of 14 bytes is larger than the event size of 8 bytes: raise event_size, or "
+        "cut the event"
+    )
     assert [log["text"] for log in ran.values("log") if "left out" in log["text"]] == [
         f'lossy_records: left out 1 item (on_error="log"): {large}{place}',
         f'lossy_records: left out 2 more items, 3 in all (on_error="log"), such as: {large}{place}',

@@ -84,9 +84,9 @@ class Context:
     def fileno(self) -> int:
         """A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
 
-        For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. It is made by the first
-        call, always the same, and closed with this object: keep the context while you wait on it. Do not read, write or
-        close it.
+        For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. It is made by the
+        first call, always the same, and closed with this object: keep the context while you wait on it. Do not read,
+        write or close it.
 
         Raises:
             OSError: it cannot be made, such as when too many files are open.
@@ -319,8 +319,8 @@ def channel(
         capacity: events that wait in it at most.
         max_bytes: bytes that wait in it at most; a larger event passes alone.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-        on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out, counted
-            and logged, once a minute for each cause, and the rest when the source ends.
+        on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out,
+            counted and logged, once a minute for each cause, and the rest when the source ends.
 
     Raises:
         TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
@@ -340,9 +340,9 @@ class Receiver:
 class Sender:
     """The producers' end of a channel. Safe to use from any thread.
 
-    The source ends when the last clone is closed. If the last one is dropped without ``close``, such as by a thread that
-    raised, the source ends with an error. As a context manager a sender closes itself; an exception that leaves the block
-    is the source's error.
+    The source ends when the last clone is closed. If the last one is dropped without ``close``, such as by a thread
+    that raised, the source ends with an error. As a context manager a sender closes itself; an exception that leaves
+    the block is the source's error.
     """
 
     def __new__(cls, made_by_channel: Never, /) -> Self: ...
@@ -373,8 +373,8 @@ class Sender:
             ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
             ChannelFullError: the channel was full until the timeout, or is full on a thread of the host's without one;
                 the event is still the caller's.
-            EventTooLargeError: the payload is larger than the event size. With ``on_error="log"`` this and the following
-                are raised for the timeout alone.
+            EventTooLargeError: the payload is larger than the event size. With ``on_error="log"`` this and the
+                following are raised for the timeout alone.
             TypeError: the item is not an event, such as a ``str``; or it has a timestamp of its own and one is given.
             ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
         """
@@ -390,8 +390,8 @@ class Sender:
             How many were sent: all, except for those that were left out (``on_error="log"``).
 
         Raises:
-            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` is the number of items before the one that
-                failed, whether they were sent or left out.
+            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` is the number of items before the one
+                that failed, whether they were sent or left out.
         """
 
     def flush(self, timeout: _Seconds | None = None) -> bool:
@@ -448,8 +448,9 @@ class PullInstance:
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
         progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
         on_error: ``"raise"``: an event that is refused, by the writer or because it is returned, ends the source if the
-            function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for each
-            cause, and the rest when the source ends. Any other exception of the function ends the source in either case.
+            function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for
+            each cause, and the rest when the source ends. Any other exception of the function ends the source in
+            either case.
 
     Raises:
         TypeError: the function or a callback is not callable, or an option is of a wrong type.
@@ -592,9 +593,9 @@ class IterInstance(PushInstance):
         batch_size: events in a batch, 1 to 2**32 - 1.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
         progress: returns how much has been read, 0 to 1, and a text.
-        on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: it is left out, counted
-            and logged, once a minute for each cause, and the rest when the source ends. An exception that leaves the
-            iterable itself ends the source, or calls it again (``retry``), in either case.
+        on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: it is left out,
+            counted and logged, once a minute for each cause, and the rest when the source ends. An exception that
+            leaves the iterable itself ends the source, or calls it again (``retry``), in either case.
 
     Raises:
         TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
@@ -769,8 +770,8 @@ def before_fork() -> None:
     """Prepares the process for a child that Python is about to fork. Not public."""
 
 def after_fork_in_child() -> None:
-    """Makes a child that Python has forked a process of its own: it has default signal handlers, ends with the host, and
-    does not end as the host does. Not public.
+    """Makes a child that Python has forked a process of its own: it has default signal handlers, ends with the host,
+    and does not end as the host does. Not public.
     """
 
 def position(sender: Sender) -> int:

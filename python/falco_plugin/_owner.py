@@ -20,7 +20,7 @@ def of_caller() -> Modules | None:
 
 
 def place_of_caller() -> str:
-    """The line of the plugin's own code that is the innermost on this thread's stack, such as "plugin.py:12 in read"."""
+    """The innermost line of a plugin's own code on this thread's stack, such as "plugin.py:12 in read"."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if _of_globals(frame.f_globals) is not None:
