@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -280,6 +282,46 @@ def test_workers_end_with_their_host_however_it_ends(build: Build) -> None:
     host.stderr.read()
     host.stderr.close()
     assert not any(is_running(worker) for worker in workers)
+
+
+DAEMON = """
+    import os, signal, time
+
+    from falco_plugin import Plugin
+
+    class Daemon(Plugin):
+        name = event_source = "daemon"
+
+        def open(self, params, context):
+            if os.fork() == 0:
+                os.setsid()
+                print("DAEMON", os.getpid(), flush=True)
+                os.closerange(0, 3)
+                time.sleep(600)
+                os._exit(0)
+            yield b"started"
+            context.wait()
+"""
+
+
+def test_a_child_with_a_session_of_its_own_outlives_the_host(build: Build) -> None:
+    host = subprocess.Popen(
+        [native_path(), "run", build(DAEMON)],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert host.stderr is not None
+    daemon = next(int(line.split()[1]) for line in host.stderr if line.startswith("DAEMON"))
+    try:
+        host.kill()
+        host.wait()
+        host.stderr.read()
+        host.stderr.close()
+        assert is_running(daemon)
+    finally:
+        os.kill(daemon, signal.SIGKILL)
 
 
 def is_running(process: int) -> bool:

@@ -630,6 +630,7 @@ class IterInstance(PushInstance):
         batch_size: int = 128,
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
+        on_error: Literal["raise", "log"] = "raise",
     ) -> Self: ...
 
 @final

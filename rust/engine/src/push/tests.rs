@@ -76,8 +76,8 @@ fn push_reports_a_dropped_last_sender_after_its_events() {
 
 #[test]
 fn push_ends_normally_when_senders_drop_after_the_end() {
-    let ends: [fn(&mut PushInstance<Vec<u8>>, &Context); 2] =
-        [|instance, _| instance.close(), |_, context| context.cancel()];
+    type End = fn(&mut PushInstance<Vec<u8>>, &Context);
+    let ends: [End; 2] = [|instance, _| instance.close(), |_, context| context.cancel()];
     for end in ends {
         let (sender, mut instance, context) = instance(LONG);
         end(&mut instance, &context);
