@@ -66,7 +66,7 @@ def test_a_thread_that_dies_is_logged_with_its_plugin_and_its_frames(tmp_path: P
     assert data_of(ran) == [b"one"]
     (text,) = [log["text"] for log in ran.values("log") if log["text"].startswith("thread ")]
     assert text.startswith(
-        "thread own of plugin producer was ended by an exception: ValueError: invalid literal for int() with base 10: "
+        "thread own of plugin producer died: ValueError: invalid literal for int() with base 10: "
         "'no number' (plugin.py:"
     )
     assert " in read)\n" in text
@@ -172,7 +172,4 @@ def test_other_exceptions_of_a_producer_are_errors(tmp_path: Path, kind: str, er
     ran = logged(plugin(tmp_path, MISTAKES), params=kind)
     texts = [log["text"] for log in ran.values("log")]
     (text,) = [text for text in texts if text.startswith("thread own")]
-    assert (
-        re.sub(r"py:\d+", "py:…", text.splitlines()[0])
-        == f"thread own of plugin producer was ended by an exception: {error}"
-    )
+    assert re.sub(r"py:\d+", "py:…", text.splitlines()[0]) == f"thread own of plugin producer died: {error}"

@@ -107,7 +107,7 @@ def _unhandled(args: threading.ExceptHookArgs) -> None:
     owner = _owner.of_error(error) or (_owner.of_class(type(args.thread)) if args.thread else None)
     name = (owner and owner.plugin) or ""
     logging.getLogger(name or "falco_plugin").error(
-        "thread %s%s was ended by an exception: %s%s",
+        "thread %s%s died: %s%s",
         args.thread.name if args.thread else "?",
         f" of plugin {name}" if name else "",
         _failure.describe(error),
