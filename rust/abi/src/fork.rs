@@ -36,15 +36,16 @@ pub(crate) fn watch() {
     extern "C" fn in_child() {
         IS_CHILD.store(true, Ordering::Relaxed);
         let held = HELD_BY_HOST.swap(NONE, Ordering::Relaxed);
-        if held != NONE {
-            // SAFETY: the number is that of the pipe's end, which nothing else closes. May be called in a forked child.
+        // A plugin may have closed all descriptors, and the number may be that of another file.
+        if held != NONE && is_of_pipe(held) {
+            // SAFETY: it is the pipe's writing end, which nobody uses. May be called in a forked child.
             unsafe { libc::close(held) };
         }
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler uses atomics and `close`, as a forked child may. It lives as long as the process, because the library that this
-        // is part of is never closed. Where there is no memory for it, children are not noticed.
+        // SAFETY: the handler makes no calls but those that a forked child may make. It lives as long as the process,
+        // because the library that this is part of is never closed. Without memory for it, children are not noticed.
         let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
@@ -88,7 +89,7 @@ pub fn prepare() {
 /// once more, and the kernel sends SIGIO when the pipe's writing end is gone.
 pub fn end_with_host() {
     let end = HOST_LIVES.load(Ordering::Relaxed);
-    if end != NONE && inode_of(end) != Some(INODE.load(Ordering::Relaxed)) {
+    if end != NONE && !is_of_pipe(end) {
         // The process that forked this one has closed all descriptors, and the number may be that of another file.
         return;
     }
@@ -131,16 +132,23 @@ extern "C" fn on_end_of_host(_signal: libc::c_int) {
         events: 0,
         revents: 0,
     };
-    // SAFETY: the calls may be made in a signal handler; `polled` is valid while it is used. A negative descriptor is not
-    // polled.
+    // SAFETY: the calls may be made in a signal handler, which leaves `errno` as it was; `polled` is valid while it is used.
+    // A negative descriptor is not polled.
     unsafe {
+        let errno = *libc::__errno_location();
         if libc::poll(&mut polled, 1, 0) == 1
             && polled.revents & libc::POLLHUP != 0
             && libc::getsid(0) == SESSION.load(Ordering::Relaxed)
         {
             libc::kill(libc::getpid(), libc::SIGTERM);
         }
+        *libc::__errno_location() = errno;
     }
+}
+
+/// Whether a descriptor is still an end of the pipe.
+fn is_of_pipe(descriptor: RawFd) -> bool {
+    inode_of(descriptor) == Some(INODE.load(Ordering::Relaxed))
 }
 
 /// The inode of an open file; pipes have distinct ones.
