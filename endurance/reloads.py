@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -145,7 +145,7 @@ def _sample(reported: dict[str, Any]) -> dict[str, float]:
 
 
 @contextmanager
-def _growing(path: Path) -> Iterator[None]:
+def _growing(path: Path) -> Generator[None]:
     """A file that gets a line each millisecond."""
     ended = threading.Event()
 
@@ -184,7 +184,7 @@ class _Numbers(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def _server() -> Generator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Numbers) as server:
         server.daemon_threads = True
         serving = threading.Thread(target=server.serve_forever)
