@@ -7,13 +7,14 @@ CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --packa
 STAMPS := .make
 SECONDS := 60
 MINUTES := 10
+RELOADS := 300
 JOBS := 1
 WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml tests/hosts/runner/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak load asan valgrind miri fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -106,6 +107,9 @@ gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the m
 
 soak: setup ## open, read, close and reload plugins for MINUTES=10: all events come, nothing grows (SEED=1 repeats a plan)
 	$(BIN)/python -m endurance.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+reloads: setup ## reload five plugins 300 times (RELOADS=300): no event is lost, nothing is left behind
+	$(BIN)/python -m endurance.reloads --reloads $(RELOADS)
 
 load: setup ## the examples webhook and k8saudit under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
 	$(BIN)/python -m endurance.load

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Never, Self, TypeAlias, final, overload
+from typing import Any, Final, Literal, Never, Self, TypeAlias, final, overload
 
 from _typeshed import HasFileno, ReadableBuffer, StrOrBytesPath
 from typing_extensions import disjoint_base
@@ -25,9 +25,10 @@ __all__ = [
     "PushInstance",
     "Receiver",
     "Sender",
+    "after_fork_in_child",
+    "before_fork",
     "channel",
     "end_child",
-    "end_child_at_exit",
     "fail",
     "host",
     "position",
@@ -79,6 +80,17 @@ class Context:
         Raises:
             TypeError: the timeout is no duration.
             ValueError: the timeout is negative.
+        """
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
+
+        For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. It is made by the
+        first call, always the same, and closed with this object: keep the context while you wait on it. Do not read,
+        write or close it.
+
+        Raises:
+            OSError: it cannot be made, such as when too many files are open.
         """
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
@@ -299,17 +311,25 @@ class PushEvent:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
-def channel(capacity: int = 1024, *, max_bytes: int = 67108864, event_size: int = 262144) -> tuple[Sender, Receiver]:
+def channel(
+    capacity: int = 1024,
+    *,
+    max_bytes: int = 67108864,
+    event_size: int = 262144,
+    on_error: Literal["raise", "log"] = "raise",
+) -> tuple[Sender, Receiver]:
     """A channel from producer threads to a ``PushInstance`` (``chan source.PushEvent`` of the Go SDK).
 
     Args:
         capacity: events that wait in it at most.
         max_bytes: bytes that wait in it at most; a larger event passes alone.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+        on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out,
+            counted and logged, once a minute for each cause, and the rest when the source ends.
 
     Raises:
-        TypeError: an option is no ``int``.
-        ValueError: an option is out of range.
+        TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
+        ValueError: an option is out of range, or ``on_error`` is neither of the two.
     """
 
 def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None) -> list[bytes]:
@@ -350,8 +370,9 @@ class Receiver:
 class Sender:
     """The producers' end of a channel. Safe to use from any thread.
 
-    The source ends when the last clone is closed or gone. As a context manager it closes itself; an exception that
-    leaves the block is the source's error.
+    The source ends when the last clone is closed. If the last one is dropped without ``close``, such as by a thread
+    that raised, the source ends with an error. As a context manager a sender closes itself; an exception that leaves
+    the block is the source's error.
     """
 
     def __new__(cls, made_by_channel: Never, /) -> Self: ...
@@ -367,7 +388,7 @@ class Sender:
     def closed(self) -> bool:
         """Whether this sender was closed, or the source has ended."""
 
-    def send(self, item: _Item, timestamp: _Timestamp | None = None, *, timeout: _Seconds | None = None) -> None:
+    def send(self, item: _Item, timestamp: _Timestamp | None = None, *, timeout: _Seconds | None = None) -> bool:
         """Sends one event, or the error of a ``PushEvent``; waits while the channel is full, with the GIL free.
 
         Args:
@@ -375,12 +396,16 @@ class Sender:
             timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
             timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
 
+        Returns:
+            Whether the event was sent. False only with ``on_error="log"``, for an item that was left out.
+
         Raises:
             ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
             ChannelFullError: the channel was full until the timeout, or is full on a thread of the host's without one;
                 the event is still the caller's.
-            EventTooLargeError: the payload is larger than the event size.
-            TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+            EventTooLargeError: the payload is larger than the event size. With ``on_error="log"`` this and the
+                following are raised for the timeout alone.
+            TypeError: the item is not an event, such as a ``str``; or it has a timestamp of its own and one is given.
             ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
         """
 
@@ -392,15 +417,16 @@ class Sender:
             timeout: seconds or a ``timedelta`` for all of them; ``None`` waits without limit.
 
         Returns:
-            How many were sent: all.
+            How many were sent: all, except for those that were left out (``on_error="log"``).
 
         Raises:
-            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` says how many went before it.
+            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` is the number of items before the one
+                that failed, whether they were sent or left out.
         """
 
     def flush(self, timeout: _Seconds | None = None) -> bool:
         """Waits until the host is done with all that was sent through the channel before: it took it, and came back for
-        more. The GIL is free meanwhile.
+        more. The GIL is free meanwhile. An item that was left out is not waited for.
 
         Args:
             timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
@@ -423,7 +449,7 @@ class Sender:
         """
 
     def close(self, error: _Error | None = None) -> None:
-        """Closes this sender; the source ends with the last one. Idempotent.
+        """Closes this sender; the source ends when the last one is closed. Idempotent.
 
         Args:
             error: ends the source with this error, after the events that were sent before.
@@ -451,6 +477,10 @@ class PullInstance:
         batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
         progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+        on_error: ``"raise"``: an event that is refused, by the writer or because it is returned, ends the source if the
+            function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for
+            each cause, and the rest when the source ends. Any other exception of the function ends the source in
+            either case.
 
     Raises:
         TypeError: the function or a callback is not callable, or an option is of a wrong type.
@@ -468,6 +498,7 @@ class PullInstance:
         batch_size: int = 128,
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
+        on_error: Literal["raise", "log"] = "raise",
     ) -> Self: ...
     @property
     def context(self) -> Context:
@@ -592,6 +623,9 @@ class IterInstance(PushInstance):
         batch_size: events in a batch, 1 to 2**32 - 1.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
         progress: returns how much has been read, 0 to 1, and a text.
+        on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: it is left out,
+            counted and logged, once a minute for each cause, and the rest when the source ends. An exception that
+            leaves the iterable itself ends the source, or calls it again (``retry``), in either case.
 
     Raises:
         TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
@@ -611,6 +645,7 @@ class IterInstance(PushInstance):
         batch_size: int = 128,
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
+        on_error: Literal["raise", "log"] = "raise",
     ) -> Self: ...
     @overload
     def __new__(
@@ -625,6 +660,7 @@ class IterInstance(PushInstance):
         batch_size: int = 128,
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
+        on_error: Literal["raise", "log"] = "raise",
     ) -> Self: ...
 
 @final
@@ -746,7 +782,7 @@ class AsyncSender:
         """Makes ``fileno()`` unreadable again."""
 
     def try_send(self, item: _Item) -> bool:
-        """Whether the item was sent; not where the channel is full."""
+        """Returns whether the item is done with: it was sent, or left out. False if the channel is full."""
 
     def is_taken(self, position: int) -> bool:
         """Whether the host is done with all that was sent before the position."""
@@ -761,8 +797,13 @@ def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
 def end_child() -> None:
     """Ends a child process that the author's code made by ``fork``, where that code returns. Not public."""
 
-def end_child_at_exit() -> None:
-    """To be called in a child that Python has made: it must not end as the host does. Not public."""
+def before_fork() -> None:
+    """Prepares the process for a child that Python is about to fork. Not public."""
+
+def after_fork_in_child() -> None:
+    """Makes a child that Python has forked a process of its own: it has default signal handlers, ends with the host,
+    and does not end as the host does. Not public.
+    """
 
 def position(sender: Sender) -> int:
     """How many items were sent through the channel so far. Not public."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import select
+import selectors
 import socket
 import sys
 import threading
@@ -316,10 +318,21 @@ def batches(page: mmap.mmap) -> None:
     batch.clear()
 
 
+def leaves_out(context: Context) -> None:
+    source.channel(on_error="log")
+    source.channel(on_error="raise")
+    source.IterInstance(numbers(), on_error="log")
+    source.PullInstance(lambda context, writer: writer.write(b"event"), on_error="log")
+    assert_type(context.fileno(), int)
+    with selectors.DefaultSelector() as selector:
+        selector.register(context, selectors.EVENT_READ)
+    select.select([context], [], [])
+
+
 def channels() -> None:
     sender, receiver = source.channel()
     assert_type(receiver.event_size, int)
-    sender.send(b"bytes")
+    assert_type(sender.send(b"bytes"), bool)
     sender.send(bytearray(b"bytearray"), 1, timeout=0)
     sender.send((b"pair", 1), timeout=timedelta(seconds=1))
     sender.send(source.PushEvent(b"event"), timeout=None)
@@ -333,7 +346,9 @@ def channels() -> None:
     except source.EventTooLargeError as error:
         assert_type(error.size, int)
         assert_type(error.event_size, int)
-    except (source.ChannelClosedError, source.BatchFullError, PluginError):
+    except source.ChannelClosedError as error:
+        assert_type(error.source_ended, bool)
+    except (source.BatchFullError, PluginError):
         raise
     assert_type(sender.flush(), bool)
     assert_type(sender.flush(timeout=timedelta(seconds=1)), bool)

@@ -158,6 +158,7 @@ def events(batch: source.EventBatch, sender: source.Sender) -> None:
     sender.send_many(b"bytes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sender.close("error")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.channel("1024")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.channel(on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.channel(1024, 1 << 20)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     source.PushEvent()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     source.PushEvent("text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -13,6 +13,7 @@ mod fork;
 mod instance;
 mod iter;
 mod json;
+mod left_out;
 mod lines;
 mod log;
 mod once;
@@ -50,7 +51,7 @@ mod _core {
     #[pymodule_export]
     use crate::fields::JsonReader;
     #[pymodule_export]
-    use crate::fork::{end_child, end_child_at_exit};
+    use crate::fork::{after_fork_in_child, before_fork, end_child};
     #[pymodule_export]
     use crate::iter::{AsyncSender, IterInstance, fail, position, send_each};
     #[pymodule_export]
