@@ -9,17 +9,22 @@ use crate::config;
 use crate::description::Description;
 use crate::error::Error;
 use crate::library::Library;
+use crate::log::{Log, Owner};
 use crate::selection::{self, Column, Wanted};
 
 /// A further library, whose fields are extracted from the source's events too.
 pub struct With {
     pub library: PathBuf,
+    /// The path that messages name instead of the library's, if it was built from there.
+    pub target: Option<PathBuf>,
     pub config: Option<OsString>,
 }
 
 /// What the user asked for.
 pub struct Setup {
     pub library: PathBuf,
+    /// The path that messages name instead of the library's, if it was built from there.
+    pub target: Option<PathBuf>,
     pub config: OsString,
     pub params: OsString,
     pub with: Vec<With>,
@@ -74,6 +79,17 @@ impl<'s> Plugins<'s> {
             .chain(&others)
             .map(|plugin| &plugin.description)
             .collect();
+        let shown = setup
+            .with
+            .iter()
+            .map(|with| with.target.as_ref().unwrap_or(&with.library));
+        let shown = std::iter::once(setup.target.as_ref().unwrap_or(&setup.library)).chain(shown);
+        check_together(
+            &shown
+                .map(PathBuf::as_path)
+                .zip(descriptions.iter().copied())
+                .collect::<Vec<_>>(),
+        )?;
         let columns = selection::select(&setup.fields, &descriptions, &source).map_err(Error::Fields)?;
         let config = config::checked(&setup.config, &own.description)?;
         let others = others.into_iter().zip(&setup.with).map(|(plugin, with)| {
@@ -92,6 +108,16 @@ impl<'s> Plugins<'s> {
         })
     }
 
+    /// Makes the owner of each plugin in the log: the own one's, and those of the others. If there are several, lines of
+    /// text name the plugin.
+    pub fn owners(&self, log: &'static Log) -> (&'static Owner, Vec<&'static Owner>) {
+        let owner = |plugin: &Loaded| Owner::leaked(log, &plugin.description.name, !self.others.is_empty());
+        (
+            owner(&self.own),
+            self.others.iter().map(|(plugin, _)| owner(plugin)).collect(),
+        )
+    }
+
     /// What the user should know, though it keeps nothing from running: of which plugin no field is among all fields.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let others = self.others.iter().map(|(plugin, _)| plugin);
@@ -107,4 +133,27 @@ impl<'s> Plugins<'s> {
             )
         })
     }
+}
+
+/// Checks that one Falco loads all of these plugins: each has its own name, and each that makes events its own id.
+fn check_together(plugins: &[(&Path, &Description)]) -> Result<(), Error> {
+    for (index, (second_path, second)) in plugins.iter().enumerate() {
+        for (first_path, first) in &plugins[..index] {
+            let paths = || [first_path.to_path_buf(), second_path.to_path_buf()];
+            if first.name == second.name {
+                return Err(Error::SameName {
+                    name: first.name.clone(),
+                    paths: paths(),
+                });
+            }
+            if let Some(id) = first.id.filter(|id| Some(*id) == second.id) {
+                return Err(Error::SameId {
+                    id,
+                    names: [first.name.clone(), second.name.clone()],
+                    paths: paths(),
+                });
+            }
+        }
+    }
+    Ok(())
 }
