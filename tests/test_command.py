@@ -784,8 +784,9 @@ def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, run
     )
     refused = command("run", library, "--with", runs)
     check_refused(refused, "tally has no event source to run", by="falco-plugin-host")
-    refused = command("run", runs, "--with", runs)
-    check_refused(refused, "the plugin runs has no fields to extract: leave it out", by="falco-plugin-host")
+    bare = build_plugin(tmp_path, simple("bare", "id = 2**30"), "bare")
+    refused = command("run", runs, "--with", bare)
+    check_refused(refused, "the plugin bare has no fields to extract: leave it out", by="falco-plugin-host")
 
 
 # Configuration

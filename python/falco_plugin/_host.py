@@ -63,7 +63,8 @@ class _Interruption:
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            # An interrupted command only cleans up from here on: one more signal must not keep it from that.
+            signal.signal(number, signal.SIG_IGN if self._received else handler)
 
     @contextmanager
     def blocked(self) -> Generator[None]:
@@ -93,7 +94,7 @@ class _Interruption:
             sys.exit(128 + number)
         if len(self._received) == 1:
             self.process.send_signal(number)
-        else:
+        elif len(self._received) == 2:
             # Do not kill it immediately: `timeout` sends its one signal twice, and the host may still end normally.
             signal.setitimer(signal.ITIMER_REAL, _ENDS_WITHIN)
 

@@ -119,8 +119,8 @@ class Target:
                 continue
             if found.name == self.plugin.name:
                 yield (
-                    f"{other} has the name {found.name} too, and Falco loads one plugin of a name: load one of them, or "
-                    "choose another name"
+                    f"{other} has the name {found.name} too, and Falco loads one plugin of a name: load one of them, "
+                    "or choose another name"
                 )
             elif self.capabilities.is_source and found.id == str(self.plugin.id):
                 yield (

@@ -33,7 +33,11 @@ pub fn check(payload: &[u8]) -> Result<(), Fault> {
     }
     let syntax = serde_json::from_slice::<IgnoredAny>(document).err();
     let syntax = syntax.map(|error| fault(document, &error));
-    let utf8 = std::str::from_utf8(document).err().map(|error| Fault {
+    let is_cut_off = syntax.as_ref().is_some_and(|fault| fault.is_cut_off);
+    let utf8 = std::str::from_utf8(document).err();
+    // A document that is cut off within a character is cut off.
+    let utf8 = utf8.filter(|error| error.error_len().is_some() || !is_cut_off);
+    let utf8 = utf8.map(|error| Fault {
         byte: error.valid_up_to(),
         cause: "invalid UTF-8".into(),
         is_cut_off: false,
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn check_reports_the_first_fault_with_its_offset() {
-        let cases: [(&[u8], _); 20] = [
+        let cases: [(&[u8], _); 21] = [
             (br#"{"a": [1, 2.5e3, "x", null, true]}"#, None),
             (b"\xef\xbb\xbf \0\r\n{\"a\": 1} \n", None),
             (b"7", None),
@@ -179,6 +183,7 @@ mod tests {
             (b" \0", Some((2, "empty"))),
             (br#"{"a": 1"#, Some((7, "cut off"))),
             (br#"{"a": "x"#, Some((8, "cut off"))),
+            (b"{\"a\": \"\xc3", Some((8, "cut off"))),
             (b"{\"a\": \"\xff\"}", Some((7, "invalid UTF-8"))),
             (b"{\"a\": \xff}", Some((6, "invalid UTF-8"))),
             (b"\0\0{\"a\": \"\xc3\"}", Some((9, "invalid UTF-8"))),

@@ -32,6 +32,16 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The paths that messages name, of the own plugin and of the others.
+    fn targets(&self) -> impl Iterator<Item = &Path> {
+        let own = self.target.as_ref().unwrap_or(&self.library);
+        let others = self
+            .with
+            .iter()
+            .map(|with| with.target.as_ref().unwrap_or(&with.library));
+        std::iter::once(own).chain(others).map(PathBuf::as_path)
+    }
+
     /// The open parameters as the host passes them.
     pub fn params(&self) -> &OsStr {
         OsStr::from_bytes(self.params.as_bytes().trim_ascii())
@@ -72,24 +82,15 @@ impl<'s> Plugins<'s> {
         };
         let others = setup.with.iter().map(|with| Loaded::load(&with.library));
         let others = others.collect::<Result<Vec<_>, _>>()?;
-        if let Some(plugin) = others.iter().find(|plugin| plugin.description.fields.is_empty()) {
-            return Err(Error::NoFields(plugin.description.name.clone()));
-        }
         let descriptions: Vec<_> = std::iter::once(&own)
             .chain(&others)
             .map(|plugin| &plugin.description)
             .collect();
-        let shown = setup
-            .with
-            .iter()
-            .map(|with| with.target.as_ref().unwrap_or(&with.library));
-        let shown = std::iter::once(setup.target.as_ref().unwrap_or(&setup.library)).chain(shown);
-        check_together(
-            &shown
-                .map(PathBuf::as_path)
-                .zip(descriptions.iter().copied())
-                .collect::<Vec<_>>(),
-        )?;
+        let together: Vec<_> = setup.targets().zip(descriptions.iter().copied()).collect();
+        check_together(&together)?;
+        if let Some(plugin) = others.iter().find(|plugin| plugin.description.fields.is_empty()) {
+            return Err(Error::NoFields(plugin.description.name.clone()));
+        }
         let columns = selection::select(&setup.fields, &descriptions, &source).map_err(Error::Fields)?;
         let config = config::checked(&setup.config, &own.description)?;
         let others = others.into_iter().zip(&setup.with).map(|(plugin, with)| {

@@ -508,9 +508,9 @@ mod fields {
         );
         let (lines, _) = run(&other("[]", &["EVENT_TYPES=1,322"]), "y.told");
         assert_ne!(*fields_of(&lines[1]), json!({"y.told": null}));
-        let (_, error) = run(&plugin(&[]), "x.string");
+        let (_, error) = run(&plugin(&[r#"NAME="bare""#, "ID=7"]), "x.string");
         assert!(
-            error.contains("the plugin sample has no fields to extract: leave it out"),
+            error.contains("the plugin bare has no fields to extract: leave it out"),
             "{error}"
         );
         let schema = r#"SCHEMA="{\"required\":[\"b\"]}""#;

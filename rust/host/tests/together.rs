@@ -59,7 +59,7 @@ fn two_plugins_with_one_id_are_refused_before_init() {
 #[test]
 fn two_plugins_with_one_name_are_refused() {
     let sample = plugin(&[]);
-    for other in [extractor("sample"), source("sample", 5)] {
+    for other in [extractor("sample"), source("sample", 5), plugin(&["ID=5"])] {
         let output = run_with("run", &sample, &[&other], &[]);
         assert_eq!(
             stderr(&output),
