@@ -227,7 +227,7 @@ def run(context: click.Context, /, pretty: bool, as_json: bool, debug: bool, **s
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    help="Stop after this time; without a --limit 2, with one after 10 without an event.",
+    help="Stop after this time; by default after 2, or with --limit after 10 without an event.",
 )
 @click.option("--live", is_flag=True, help="Extract the fields from each event as it arrives instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
