@@ -63,10 +63,10 @@ class Plugin:
     from 2**30 to 2**31 - 1 for private use, or register a smaller one with Falco."""
     if TYPE_CHECKING:
         event_source: str = ""
+        """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``. Defaults to the
+        name, with ``_`` for ``-``."""
     else:
         event_source = _DefaultEventSource()
-    """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``. Defaults to the name,
-    with ``_`` for ``-``."""
     extract_event_sources: Sequence[str] = ()
     """The event sources whose events have the plugin's fields (``plugin_get_extract_event_sources``), beside its own.
     With none, a plugin that is no source extracts from the events of every plugin."""
