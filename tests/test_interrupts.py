@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,7 +48,7 @@ HUNG = "interrupted, but the plugin has not returned: wait for it to close its s
 
 
 @contextmanager
-def running(folder: Path, source: str, params: str = "") -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, source: str, params: str = "") -> Generator[subprocess.Popen[str]]:
     """``falco-plugin run`` as the first process of a group, with its text on stderr."""
     write_sources(folder, {"plugin.py": source})
     script = Path(sysconfig.get_path("scripts"), "falco-plugin")

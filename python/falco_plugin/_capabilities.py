@@ -167,7 +167,7 @@ def _refused_values(plugin: Any, who: str) -> Iterator[str]:
         )
     yield from _refused_event_source(plugin, who)
     if not 1 <= plugin.id <= _MAX_ID:
-        yield f"{who}: id must be 1 to {_MAX_ID} ({_ids.DEVELOPMENT} for development), not {plugin.id}"
+        yield f"{who}: id must be 1 to {_MAX_ID} (999 for development), not {plugin.id}"
     if not _VERSION.fullmatch(plugin.version):
         yield f"{who}: the version {plugin.version!r} must be three numbers, such as 0.1.0"
 
@@ -182,9 +182,13 @@ def _refused_event_source(plugin: Any, who: str) -> Iterator[str]:
             f"{who}: the event_source {plugin.event_source!r} is not accepted by Falco: lower-case letters, digits and "
             "'_', beginning with a letter"
         )
+    elif plugin.event_source in _RESERVED_SOURCES and is_set:
+        yield f"{who}: the event_source {plugin.event_source!r} is Falco's own: choose another"
     elif plugin.event_source in _RESERVED_SOURCES:
-        default, remedy = ("", "") if is_set else (", which is the plugin's name,", " name, or set event_source")
-        yield f"{who}: the event_source {plugin.event_source!r}{default} is Falco's own: choose another{remedy}"
+        yield (
+            f"{who}: the event_source {plugin.event_source!r}, which is the plugin's name, is Falco's own: choose "
+            "another name, or set event_source"
+        )
 
 
 def _called(plugin: object) -> str:

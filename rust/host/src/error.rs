@@ -8,9 +8,6 @@ use crate::event::Fault;
 use crate::extraction;
 use crate::validation::Problem;
 
-/// Ids that nobody registers, as a remedy names them.
-const PRIVATE_IDS: &str = "1073741824 to 2147483647 for private use";
-
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{0}")]
@@ -49,8 +46,8 @@ pub enum Error {
     )]
     SameName { name: String, paths: [PathBuf; 2] },
     #[error(
-        "the plugins {} and {} have the id {id}, and Falco loads one of an id: give one of them another id, {PRIVATE_IDS} \
-         ({} and {})",
+        "the plugins {} and {} have the id {id}, and Falco loads one of an id: give one of them another id, \
+         1073741824 to 2147483647 for private use ({} and {})",
         names[0], names[1], paths[0].display(), paths[1].display()
     )]
     SameId {
