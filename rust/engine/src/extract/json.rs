@@ -8,8 +8,8 @@ use super::document::{Document, Spot, Tree};
 use super::pointer::{self, Pattern, PatternError, Step, Token};
 use super::scan;
 use super::text::{compact, decode_replacing};
-use super::time;
 use super::values::{FieldType, Place, Values};
+use crate::time;
 
 /// Reads the values that a pattern names, as values of one type.
 #[derive(Debug)]
@@ -117,10 +117,11 @@ impl Read<'_> {
             (FieldType::String, None) => self.into.push_text(&compact(text), place),
             (FieldType::Uint64, None) => self.into.push_number(integer(text)?, place),
             (FieldType::Bool, None) => self.into.push_bool(text.parse().ok()?, place),
-            (FieldType::AbsTime, Some(string)) => self.into.push_number(time::rfc3339(string)?, place),
-            (FieldType::AbsTime | FieldType::RelTime, None) if matches!(first, b'-' | b'0'..=b'9') => {
-                self.into.push_number(time::seconds(text)?, place);
+            (FieldType::AbsTime, string) => {
+                self.into
+                    .push_number(time::parse(string.unwrap_or(text)).ok()?.nanoseconds, place);
             }
+            (FieldType::RelTime, string) => self.into.push_number(time::seconds(string.unwrap_or(text))?, place),
             (FieldType::IpAddr, Some(string)) => self.into.push_address(string.parse().ok()?, place),
             (FieldType::IpNet, Some(string)) => {
                 let (address, prefix) = network(string)?;

@@ -5,7 +5,6 @@ mod json;
 mod pointer;
 pub mod scan;
 pub mod text;
-mod time;
 mod values;
 
 use std::any::Any;
