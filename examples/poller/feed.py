@@ -13,7 +13,7 @@ from .api import Api, Page, RateLimited, Unusable
 from .config import Config
 from .cursor import Cursor, CursorFile
 from .rate_limit import describe
-from .records import Record
+from .times import Times
 
 _Item: TypeAlias = "tuple[bytes, int | None] | source.PushEvent | None"
 
@@ -28,7 +28,7 @@ class Feed:
         self._config = config
         self._log = log
         self._has_worked = False
-        self._warned_of_time = False
+        self._times = Times(config.timestamp_field, log)
 
     async def poll(self, _context: Context) -> AsyncIterator[_Item]:
         """The records, and a barrier before each cursor is saved. It is called again after an exception."""
@@ -50,7 +50,7 @@ class Feed:
                 fresh = [record for record in page.records if record.id not in self._cursor.seen]
                 for record in fresh:
                     try:
-                        yield record.data, self._time(record)
+                        yield record.data, self._times.of(record)
                     except source.EventTooLargeError as error:
                         self._log.error("record %.100r is left out: %s", record.id, error)
                 if fresh:
@@ -67,12 +67,6 @@ class Feed:
             self._cursors.save(cursor)
         return goes_on
 
-    def _time(self, record: Record) -> int | None:
-        if record.timestamp is None and not self._warned_of_time:
-            self._warned_of_time = True
-            self._log.warning(
-                "record %.100r has no time in %r: such records get the time at which they are received",
-                record.id,
-                self._config.timestamp_field,
-            )
-        return record.timestamp
+    def close(self) -> None:
+        """Is called once when the source is closed."""
+        self._times.close()

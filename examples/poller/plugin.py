@@ -49,7 +49,9 @@ class Poller(Plugin):
         api = Api(params, self.config)
         cursors = CursorFile(self.config.state_file, params, self.log)
         feed = Feed(api, cursors, cursors.load(first_url(params, self.config.start)), self.config, self.log)
-        return source.IterInstance(feed.poll, retry=self.config.retry_wait, event_size=self.config.event_size)
+        return source.IterInstance(
+            feed.poll, retry=self.config.retry_wait, close=feed.close, event_size=self.config.event_size
+        )
 
     def list_open_params(self) -> list[OpenParam]:
         return [
