@@ -41,8 +41,8 @@ def _add_empty_defaults(node: dict[str, Any], described: mi.DataclassType) -> No
     """Adds the defaults that ``default_factory`` makes, if it is a collection's own type."""
     for field in described.fields:
         if field.default_factory in (list, dict, set):
-            empty = {} if field.default_factory is dict else []
-            node["properties"][field.encode_name].setdefault("default", empty)
+            default = msgspec.to_builtins(field.default_factory())
+            node["properties"][field.encode_name].setdefault("default", default)
 
 
 # Falco compiles a pattern as ECMAScript does, and refuses the plugin where it cannot.
