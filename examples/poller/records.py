@@ -46,7 +46,7 @@ def _id_of(value: msgspec.Raw | None, data: bytes) -> str:
     if value is not None:
         try:
             return str(_id.decode(value))
-        except (UnicodeDecodeError, msgspec.DecodeError):
+        except msgspec.ValidationError:
             pass
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
