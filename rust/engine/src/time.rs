@@ -53,7 +53,7 @@ pub fn parse(text: &str) -> Result<Time, TimeError> {
             nanoseconds: number.scaled(unit(&number)).ok_or(TimeError::OutOfRange)?,
             has_zone: true,
         },
-        None => date_time(text.as_bytes())?,
+        None => date_time(text)?,
     };
     if time.nanoseconds == NO_TIMESTAMP {
         return Err(TimeError::OutOfRange);
@@ -75,10 +75,21 @@ fn unit(number: &Decimal<'_>) -> i64 {
     }
 }
 
-fn date_time(text: &[u8]) -> Result<Time, TimeError> {
-    let (normal, has_zone) = normalize(text).ok_or(TimeError::NotATime)?;
-    let normal = str::from_utf8(&normal).map_err(|_| TimeError::NotATime)?;
-    let time = OffsetDateTime::parse(normal, &Rfc3339).map_err(|_| TimeError::NotATime)?;
+fn date_time(text: &str) -> Result<Time, TimeError> {
+    // The crate takes any byte here.
+    if !matches!(text.as_bytes().get(DATE_LEN), Some(b'T' | b't' | b' ' | b'_')) {
+        return Err(TimeError::NotATime);
+    }
+    // Most texts are RFC 3339 as they stand.
+    let (time, has_zone) = match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(time) => (time, true),
+        Err(_) => {
+            let (normal, has_zone) = normalize(text.as_bytes()).ok_or(TimeError::NotATime)?;
+            let normal = str::from_utf8(&normal).map_err(|_| TimeError::NotATime)?;
+            let time = OffsetDateTime::parse(normal, &Rfc3339).map_err(|_| TimeError::NotATime)?;
+            (time, has_zone)
+        }
+    };
     let nanoseconds = u64::try_from(time.unix_timestamp_nanos()).map_err(|_| TimeError::OutOfRange)?;
     Ok(Time { nanoseconds, has_zone })
 }
@@ -89,10 +100,6 @@ fn normalize(text: &[u8]) -> Option<([u8; EPOCH.len()], bool)> {
     let mut normal = EPOCH;
     let (date_time, mut rest) = text.split_at_checked(DATE_TIME_LEN)?;
     normal[..DATE_TIME_LEN].copy_from_slice(date_time);
-    // The crate takes any byte here.
-    if !matches!(normal[DATE_LEN], b'T' | b't' | b' ' | b'_') {
-        return None;
-    }
     if let [b'.' | b',', fraction @ ..] = rest {
         let len = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if len == 0 {
