@@ -14,7 +14,7 @@ DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -36,6 +36,16 @@ test-python: setup
 test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*.py))
 	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
 	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
+
+test-newest: ## the Python tests with the newest versions of all dependencies instead of the locked ones
+	@$(PYTHON) python/falco_plugin/_environment.py
+	rm -rf target/newest/venv
+	$(PYTHON) -m venv target/newest/venv
+	target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	CARGO_TARGET_DIR=$(abspath target/newest/build) \
+		target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	target/newest/venv/bin/python -m pip list --disable-pip-version-check
+	target/newest/venv/bin/python -m pytest
 
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)

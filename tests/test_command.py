@@ -853,7 +853,7 @@ def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path)
         '  token        string                     ""',
         "  tls          object or null             null",
         "  tls.key      string           yes",
-        "  tls.ciphers  array of string",
+        "  tls.ciphers  array of string            []",
     ]
     (told,) = command("info", shop, "--json").lines
     assert told["schema"]["properties"]["limit"]["maximum"] == 100

@@ -17,7 +17,9 @@ _SAVE_INTERVAL = 1.0
 class Config(Struct, frozen=True):
     """How the log is read"""
 
-    timestamp: Annotated[str, Meta(description="JSON pointer to the time of an event: RFC 3339, or seconds")] = "/time"
+    timestamp: Annotated[
+        str, Meta(description="JSON pointer to the time of an event: RFC 3339, or a number since the epoch")
+    ] = "/time"
     follow: Annotated[bool, Meta(description="Whether to go on; false: read what is there, then end")] = True
     cursor_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,

@@ -31,6 +31,7 @@ __all__ = [
     "end_child",
     "fail",
     "host",
+    "parse_timestamp",
     "position",
     "send_each",
     "split_json",
@@ -684,8 +685,9 @@ class LinesInstance:
             duplicated, so that it may be closed, and its flags are left alone. What the object has read into a buffer
             of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
         separator: what ends a line, one byte or more.
-        timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``: RFC 3339, or seconds since
-            the epoch. A line without it gets no timestamp, as all lines without this option.
+        timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``, in one of the forms that
+            ``parse_timestamp`` reads. A line without such a time gets no timestamp, as all lines without this option;
+            the log reports such lines once a minute for each cause, with a count.
         follow: whether to go on at the end of a file.
         start: where a regular file is begun: bytes from its beginning; ``"end"``, behind its last separator; or the
             ``cursor`` of an instance before. Where the file is shorter, or not the cursor's, it is read from its
@@ -840,6 +842,9 @@ class JsonReader:
 
     def read(self, event: Event, index: int | None, key: str | None) -> Any:
         """The value, or the list of values; ``None`` where there is none."""
+
+def parse_timestamp(value: str | float, /) -> tuple[int, bool]:
+    """Nanoseconds since the epoch, and whether the value has a time zone. Not public: see ``falco_plugin.source``."""
 
 def stub() -> bytes:
     """The library in front, before a plugin was put into it. Not public."""

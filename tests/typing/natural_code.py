@@ -255,6 +255,12 @@ def pull_one(context: Context, writer: source.EventWriter) -> None:
     assert_type(writer.timestamp, int | None)
     writer.timestamp = datetime.now(UTC)
     writer.timestamp = 1_700_000_000_000_000_000
+    parsed = source.parse_timestamp("2026-11-25T08:00:00Z")
+    assert_type(parsed, source.ParsedTimestamp)
+    nanoseconds, has_zone = source.parse_timestamp(1_700_000_000.5)
+    assert_type(nanoseconds, int)
+    assert_type(has_zone, bool)
+    writer.timestamp = source.parse_timestamp(1_700_000_000).nanoseconds
     assert_type(len(writer), int)
 
 

@@ -111,6 +111,9 @@ def pull_text(context: Context, writer: source.EventWriter) -> None:
     writer.write("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     writer.timestamp = 1.5  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     writer.timestamp = "now"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    writer.timestamp = source.parse_timestamp("1")  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    source.parse_timestamp(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.parse_timestamp(b"1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     writer.commit("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -24,6 +24,7 @@ mod push;
 mod start;
 mod text;
 mod threads;
+mod timestamp;
 
 /// The library in front and the native host, as built with this module.
 mod embedded {
@@ -62,6 +63,8 @@ mod _core {
     use crate::pull::PullInstance;
     #[pymodule_export]
     use crate::push::PushInstance;
+    #[pymodule_export]
+    use crate::timestamp::parse_timestamp;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -94,7 +94,8 @@ impl LinesInstance {
     ) -> Result<Self, Error> {
         let separator = Separator::new(&options.separator)
             .ok_or_else(|| Error::InvalidOption("separator must have at least one byte".into()))?;
-        let timestamp = options.timestamp.as_deref().map(Timestamp::new).transpose()?;
+        let timestamp = options.timestamp.as_deref();
+        let timestamp = timestamp.map(|pointer| Timestamp::new(&name, pointer)).transpose()?;
         let timeout = options.timeout;
         let input = Input::new(source, name.clone(), options, &context, warn)?;
         let given = given(&input);
@@ -141,6 +142,9 @@ impl LinesInstance {
         }
         let before = batch.len();
         let stop = self.fill(batch).err();
+        if stop.as_ref().is_some_and(|stop| !matches!(stop, Error::Timeout)) {
+            self.finish_timestamps();
+        }
         let added = batch.len() - before;
         self.given.place = self.splitter.place();
         self.outstanding |= added > 0;
@@ -159,6 +163,13 @@ impl LinesInstance {
     pub fn close(&mut self) {
         self.context.cancel();
         self.input.close();
+        self.finish_timestamps();
+    }
+
+    fn finish_timestamps(&mut self) {
+        if let Some(timestamp) = &mut self.timestamp {
+            timestamp.finish(|text| self.input.warn(text));
+        }
     }
 
     fn acknowledge(&self) {
@@ -212,7 +223,7 @@ impl LinesInstance {
             }
             let bytes = self.splitter.bytes(line);
             let timestamp = match &mut self.timestamp {
-                Some(timestamp) => timestamp.of(bytes),
+                Some(timestamp) => timestamp.of(bytes, || self.splitter.place().position, |text| self.input.warn(text)),
                 None => NO_TIMESTAMP,
             };
             batch.append(bytes, timestamp)?;
@@ -823,29 +834,68 @@ mod tests {
     // Options
 
     #[test]
-    fn the_time_is_that_of_a_line_where_it_has_one() {
+    fn a_line_has_the_time_at_the_pointer_or_is_reported() {
+        let lines: [(&[u8], u64); 10] = [
+            (br#"{"at":{"time":"1970-01-01T00:00:01.5Z"}}"#, 1_500_000_000),
+            (br#"{"at":{"time":"1970-01-01 01:00:02,5 +0100"}}"#, 2_500_000_000),
+            (br#"{"at":{"time":2.25}}"#, 2_250_000_000),
+            (br#"{"at":{"time":"1795593600123"}}"#, 1_795_593_600_123_000_000),
+            (br#"{"at":{"time":"1970-01-01T00:00:03"}}"#, 3_000_000_000),
+            (br#"{"at":{"time":"yesterday"}}"#, NO_TIMESTAMP),
+            (br#"{"at":{"time":{"seconds":1}}}"#, NO_TIMESTAMP),
+            (br#"{"at":{"time":null}}"#, NO_TIMESTAMP),
+            (b"no JSON", NO_TIMESTAMP),
+            (br#"{"at":{"time":-1}}"#, NO_TIMESTAMP),
+        ];
         let folder = Folder::new();
-        let second = 1_000_000_000;
-        let path = folder.write(
-            "log",
-            concat!(
-                "{\"at\":{\"time\":\"1970-01-01T00:00:01.5Z\"}}\n{\"at\":{\"time\":2.25}}\n",
-                "{\"at\":{\"time\":\"yesterday\"}}\nno JSON\n{\"at\":{\"time\":3}}",
-            )
-            .as_bytes(),
-        );
+        let content: Vec<&[u8]> = lines.iter().map(|(line, _)| *line).collect();
+        let path = folder.write("log", &content.join(&b'\n'));
         let options = Options {
             timestamp: Some("/at/time".into()),
             timeout: LONG,
             ..options()
         };
-        let batch = EventBatch::new(8, 1000).unwrap();
+        let batch = EventBatch::new(10, 1000).unwrap();
         let mut reader = open_with(Source::Path(path), options, batch, BLOCK).unwrap();
         reader.next().unwrap();
-        let times: Vec<u64> = (0..5).map(|index| reader.batch.get(index).unwrap().0).collect();
+        for (index, (line, time)) in lines.into_iter().enumerate() {
+            assert_eq!(reader.batch.get(index).unwrap(), (time, line));
+        }
+        let reports = |reader: &Reader| reader.warned_of("input: timestamp \"/at/time\" f");
+        let position = |index| content[..index].iter().map(|line| line.len() + 1).sum::<usize>();
+        for (index, found) in [
+            (4, "a time without a time zone"),
+            (5, "a value that is not a time"),
+            (7, "no value"),
+            (9, "a time before 1970 or after 2554"),
+        ] {
+            let text = format!("finds {found} in the line at byte {}", position(index));
+            assert_eq!(reader.warned_of(&text), 1, "{text}");
+        }
+        assert_eq!(reports(&reader), 4);
+        reader.ends_with(&[]);
+        assert_eq!(reader.warned_of("found a value that is not a time in further lines"), 1);
+        assert_eq!(reader.warned_of("found no value in further lines"), 1);
+        assert_eq!(reports(&reader), 6);
+        reader.lines.close();
+        assert_eq!(reports(&reader), 6, "the rest is reported once");
+    }
+
+    #[test]
+    fn lines_without_a_time_are_reported_when_the_source_is_closed() {
+        let folder = Folder::new();
+        let path = folder.write("log", b"{}\n{}\n");
+        let options = Options {
+            timestamp: Some("/time".into()),
+            ..following()
+        };
+        let mut reader = open_path(&path, options);
+        reader.gives(&["{}", "{}"]);
+        assert_eq!(reader.warned_of("further lines"), 0);
+        reader.lines.close();
         assert_eq!(
-            times,
-            [second * 3 / 2, second * 9 / 4, NO_TIMESTAMP, NO_TIMESTAMP, 3 * second]
+            reader.warned_of("found no value in further lines, the last one at byte 3"),
+            1
         );
     }
 
