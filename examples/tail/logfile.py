@@ -154,9 +154,10 @@ class LogFile:
         """
         data = self._next_block()
         if not self._in_cut_line:
-            data = self._without_beginning(data, to_end=to_end)
-            if data is None:
+            rest = self._without_beginning(data, to_end=to_end)
+            if rest is None:
                 return []
+            data = rest
         begin = 0
         if self._in_cut_line:
             begin = data.find(b"\n") + 1
@@ -165,13 +166,16 @@ class LogFile:
             used, lines = len(data), []
         else:
             used = data.rfind(b"\n") + 1
-            lines = [self._event(line) for line in data[begin:used].split(b"\n")[:-1]]
+            whole = data[begin:used].split(b"\n")[:-1]
+            if b"\n\0" in data:
+                whole = [self._without_nuls(line) for line in whole]
+            lines = [self._event(line) for line in whole]
             rest = data[used:]
             # NULs in front of a line are passed over by the next read.
             is_too_long = len(rest) >= self._event_size + _LONGEST_LINE_END and not rest.startswith(b"\0")
-            if is_too_long or (to_end and rest and len(data) < self._block):
+            if is_too_long or (to_end and rest.lstrip(b"\0") and len(data) < self._block):
                 self._in_cut_line = is_too_long
-                lines.append(self._event(rest))
+                lines.append(self._event(self._without_nuls(rest)))
                 used = len(data)
         if used == 0 or self.offset + len(data) >= self.size:
             self._state_read = self._state
@@ -227,12 +231,15 @@ class LogFile:
 
     def _event(self, line: bytes) -> bytes:
         line = line.removesuffix(b"\r")
-        if line.startswith(b"\0"):
-            whole, line = len(line), line.lstrip(b"\0")
-            self._report_hole(whole - len(line))
         if len(line) > self._event_size:
             self._reports.cut(self.path, self._event_size)
         return line[: self._event_size]
+
+    def _without_nuls(self, line: bytes) -> bytes:
+        rest = line.lstrip(b"\0")
+        if len(rest) < len(line):
+            self._report_hole(len(line) - len(rest))
+        return rest
 
     def _report_hole(self, nuls: int) -> None:
         # UTF-16 has NULs everywhere, and is reported as such.

@@ -77,7 +77,7 @@ class _SdkFile:
         batch = lines.events
         batch.clear()
         lines.next_batch(batch)
-        return [batch[index].data for index in range(len(batch))]
+        return [batch[index].data or b"" for index in range(len(batch))]
 
 
 class CompressedFile(_SdkFile):

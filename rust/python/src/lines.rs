@@ -264,10 +264,15 @@ fn source(file: &Bound<'_, PyAny>) -> PyResult<(Source, String)> {
     let py = file.py();
     if file.hasattr("fileno")? {
         let descriptor: i32 = file.call_method0("fileno")?.extract()?;
-        let name = file.getattr("name").and_then(|name| py.import("os")?.call_method1("fsdecode", (name,)));
+        let name = file
+            .getattr("name")
+            .and_then(|name| py.import("os")?.call_method1("fsdecode", (name,)));
         // The name of some objects is a number.
         let name = name.and_then(|name| name.extract::<PathBuf>());
-        let name = name.map_or_else(|_| format!("descriptor {descriptor}"), |name| name.display().to_string());
+        let name = name.map_or_else(
+            |_| format!("descriptor {descriptor}"),
+            |name| name.display().to_string(),
+        );
         return match duplicate(descriptor) {
             Ok(duplicate) => Ok((Source::Descriptor(duplicate), name)),
             Err(error) => Err(os_error(py, &error, &name)),

@@ -190,15 +190,18 @@ fn a_byte_order_mark_is_left_out_of_each_file() {
 }
 
 #[test]
-fn utf16_is_named_once() {
+fn utf16_is_named_once_whichever_file_it_is_in() {
     let folder = Folder::new();
     let text: Vec<u8> = "one\ntwo\nthree\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for mark in [&b"\xFF\xFE"[..], b""] {
-        let path = folder.write("log", &[mark, &text].concat());
+    for first in [[b"\xFF\xFE", &text[..]].concat(), text.clone(), b"UTF-8\n".to_vec()] {
+        let path = folder.write("log", &first);
+        let new = folder.write("new", b"UTF-8\n");
         let mut reader = open_path(&path, following());
-        while reader.next().is_ok() {}
-        fs::remove_file(&path).unwrap();
-        folder.write("log", &text);
+        for content in [b"UTF-8\n", &text[..], &text[..]] {
+            while reader.next().is_ok() {}
+            fs::write(&new, content).unwrap();
+            fs::rename(&new, &path).unwrap();
+        }
         while reader.next().is_ok() {}
         assert_eq!(reader.warned_of("is UTF-16"), 1);
         assert_eq!(reader.warned_of("NUL"), 0);

@@ -19,6 +19,11 @@ impl Sniffer {
         !self.is_decided && self.decide(content)
     }
 
+    /// Other content follows.
+    pub(super) fn begin(&mut self) {
+        self.is_decided = self.has_found;
+    }
+
     /// Whether it has been.
     pub(super) fn has_found(&self) -> bool {
         self.has_found

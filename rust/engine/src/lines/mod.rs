@@ -205,6 +205,7 @@ impl LinesInstance {
                 }
                 self.given = given(&self.input);
                 self.splitter.begin(&self.given.place);
+                self.sniffer.begin();
             }
             // After the first read only: a timeout of 0 means one.
             if has_read && clock.run_out() {
