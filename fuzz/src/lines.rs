@@ -51,7 +51,7 @@ impl Input<'_> {
     fn with_hole(&self) -> Vec<u8> {
         let (at, len) = self.hole;
         let (before, after) = self.content.split_at(usize::from(at).min(self.content.len()));
-        [before, &vec![0; usize::from(len)], after].concat()
+        [before, &vec![0; usize::from(len % 4096)], after].concat()
     }
 
     fn split(&self, separator: Separator, content: &[u8]) -> Vec<Line> {
@@ -78,10 +78,12 @@ impl Input<'_> {
                 assert!(content.ends_with(place.before()));
                 return lines;
             }
-            let nuls = rest.iter().take_while(|byte| **byte == 0).count();
-            if splitter.is_in_nuls() && nuls >= BEFORE {
-                splitter.skip_hole(nuls as u64);
-                rest = &rest[nuls..];
+            if splitter.is_in_nuls() {
+                let nuls = rest.iter().take_while(|byte| **byte == 0).count();
+                if nuls >= BEFORE {
+                    splitter.skip_hole(nuls as u64);
+                    rest = &rest[nuls..];
+                }
             }
             let (before, room) = splitter.room();
             assert!(content[..content.len() - rest.len()].ends_with(before));
