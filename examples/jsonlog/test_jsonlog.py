@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -96,6 +98,45 @@ def test_a_crash_loses_nothing_and_a_rotation_neither(tmp_path: Path, start_plug
     log.write_bytes(b"6\n")
     assert host.next_event().data == b"6"
     assert host.stop().result == "interrupted"
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_rotation_during_a_stop_loses_nothing(is_compressed: bool, tmp_path: Path, start_plugin: StartPlugin) -> None:
+    log, kept = tmp_path / "app.log", tmp_path / "app.log.cursor"
+    config = {"cursor_file": str(kept)}
+    log.write_bytes(b"1\n")
+    host = start_plugin(JSONLOG, str(log), config=config)
+    assert host.next_event().data == b"1"
+    wait_until(lambda: kept.exists() and kept.read_text().startswith("2:"))
+    host.stop()
+    append(log, b"2\n")
+    if is_compressed:
+        (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(log.read_bytes()))
+        log.unlink()
+    else:
+        log.rename(tmp_path / "app.log.1")
+    log.write_bytes(b"3\n")
+    host = start_plugin(JSONLOG, str(log), config=config)
+    assert [host.next_event().data for _ in range(2)] == [b"2", b"3"]
+
+
+def test_a_writer_that_does_not_append_is_followed_through_a_truncation(
+    tmp_path: Path, start_plugin: StartPlugin
+) -> None:
+    log = tmp_path / "log"
+    host = start_plugin(JSONLOG, str(log), fields=["jsonlog.value[/user]"])
+    with log.open("wb", buffering=0) as writer:
+        for user in ("bob", "eve"):
+            writer.write(b'{"user":"%s"}\n' % user.encode())
+            assert host.next_event().fields == {"jsonlog.value[/user]": user}
+            os.truncate(log, 0)
+    host.wait_for_log("passed over 15 NUL bytes before byte 15")
+
+
+def test_a_compressed_log_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "log.1.gz").write_bytes(gzip.compress(SAMPLE.read_bytes()))
+    events = collect(JSONLOG, str(tmp_path / "log.1.gz"))
+    assert [event.data for event in events] == SAMPLE.read_bytes().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
 /// An `OSError` with the name of what it is about, of the class that its number stands for.
 pub(crate) fn os_error(py: Python<'_>, error: &io::Error, name: &str) -> PyErr {
     let Some(number) = error.raw_os_error() else {
-        return PyOSError::new_err(format!("{error}: {name}"));
+        return PyOSError::new_err(format!("{name}: {error}"));
     };
     let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
     match text {
