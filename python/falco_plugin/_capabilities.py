@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin import _fields
+from falco_plugin import _fields, _methods
 from falco_plugin._config.declaration import declared
 from falco_plugin.errors import PluginError
 
@@ -27,6 +27,14 @@ _ATTRIBUTES: dict[str, type] = {
     "event_source": str,
     "description": str,
     "contact": str,
+}
+_EXAMPLES = {
+    "name": "lines",
+    "version": "0.1.0",
+    "id": 999,
+    "event_source": "lines",
+    "description": "Lines of a file",
+    "contact": "https://example.org",
 }
 _METHODS = ("open", "init", "destroy", "list_open_params", "event_to_string")
 
@@ -131,7 +139,8 @@ def _problems(plugin: object) -> Iterator[str]:
     for name, kind in _ATTRIBUTES.items():
         value = getattr(plugin, name, None)
         if value is None:
-            yield f"{who} has no {name}: set it, such as name = 'lines'"
+            base = "" if isinstance(plugin, _plugin_class()) else ", or derive the class from falco_plugin.Plugin"
+            yield f"{who} has no {name}: set it, such as {name} = {_EXAMPLES[name]!r}{base}"
         elif callable(value) or isinstance(_as_written(type(plugin), name), property):
             yield (
                 f"{who}: the method {name!r} hides the plugin attribute {name!r} ({kind.__name__}): "
@@ -148,10 +157,21 @@ def _problems(plugin: object) -> Iterator[str]:
                 f"{who}: the attribute {name!r} ({type(value).__name__}) hides the plugin method {name!r}: "
                 f"give the attribute another name"
             )
+    yield from _methods.problems(plugin, who)
     for name in ("config", "log"):
         if isinstance(_as_written(type(plugin), name), FunctionType):
             yield f"{who}: the method {name!r} hides the plugin attribute {name!r}: give the method another name"
+    config = _as_written(type(plugin), "config")
+    if isinstance(config, dict | list | tuple):
+        kind = type(config).__name__
+        yield f"{who}.config is set to a {kind}, which init_config replaces: annotate it, as in config: Config"
     yield from _refused_values(plugin, who)
+
+
+def _plugin_class() -> type:
+    from falco_plugin.plugin import Plugin
+
+    return Plugin
 
 
 def _as_written(cls: type, name: str) -> object:

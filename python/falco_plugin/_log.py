@@ -5,45 +5,100 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
+
+from falco_plugin import _core, _failure, _loader
 
 if TYPE_CHECKING:
     from falco_plugin._core import HostLog
 
+_PLUGIN = "falco_plugin_number"
+"""Attribute of a record that says which plugin it is about."""
+
+
+class Attached:
+    """A plugin whose records go to the host until its log closes."""
+
+    __slots__ = ("log", "names", "package", "source")
+
+    def __init__(self, package: str, log: HostLog) -> None:
+        self.package = package
+        """Of its modules."""
+        self.names = [package]
+        """Its loggers."""
+        self.log = log
+        self.source = ""
+        """The event source that it makes, if any."""
+
+    def owns(self, logger: str) -> str:
+        """The name of its logger that this one is or is below; empty if there is none."""
+        return next((name for name in self.names if logger == name or logger.startswith(f"{name}.")), "")
+
 
 class HostHandler(logging.Handler):
-    """Passes every record to the host: to the log of the plugin whose logger it is, else to the newest."""
+    """Passes every record to the log of the plugin that it is about.
+
+    That is the plugin whose logger it is, else the one whose code the thread runs. If neither is known, it is the one
+    that was initialised last.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.logs: list[tuple[str, HostLog]] = []
+        self.logs: list[Attached] = []
         self.to_stderr = False
+        self.setFormatter(_Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            name, log = self._choose(record.name)
+            plugin = self._choose(record)
             text = self.format(record)
-            if record.name != name:
+            if plugin is None or plugin.owns(record.name) != record.name:
                 text = f"{record.name}: {text}"
             # File names that are not UTF-8 come as lone surrogates.
             text = text.encode("utf-8", "backslashreplace").decode()
-            if log is not None:
-                log.log(record.levelno, text)
+            if plugin is not None:
+                plugin.log.log(record.levelno, text)
             elif self.to_stderr:
                 sys.stderr.write(f"{text}\n")
         except Exception:
             self.handleError(record)
 
-    def _choose(self, logger: str) -> tuple[str, HostLog | None]:
-        newest: tuple[str, HostLog | None] = ("", None)
-        for name, log in reversed(self.logs):
-            if not log.open:
-                continue
-            if logger == name or logger.startswith(f"{name}."):
-                return name, log
-            if newest[1] is None:
-                newest = ("", log)
-        return newest
+    def _choose(self, record: logging.LogRecord) -> Attached | None:
+        attached = [plugin for plugin in reversed(self.logs) if plugin.log.open]
+        number = getattr(record, _PLUGIN, 0) or _core.current_plugin()
+        named = [plugin for plugin in attached if plugin.owns(record.name)]
+        # A plugin may be initialised several times.
+        found = _with_number(named, number) or (named[0] if named else None) or _with_number(attached, number)
+        if found is None and len(attached) > 1:
+            found = _of_frames(attached, sys._getframe())
+        return found or (attached[0] if attached else None)
+
+
+class _Formatter(logging.Formatter):
+    """Shows an exception as failures of plugins are shown: the cause first, and the lines of user code."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            text += f"\n  {_failure.describe(error)}{_failure.trace(error)}"
+        elif record.exc_text:
+            text += f"\n{record.exc_text}"
+        return f"{text}\n{record.stack_info}" if record.stack_info else text
+
+
+def _with_number(attached: list[Attached], number: int) -> Attached | None:
+    return next((plugin for plugin in attached if plugin.log.number == number), None) if number else None
+
+
+def _of_frames(attached: list[Attached], frame: FrameType | None) -> Attached | None:
+    """The plugin whose code has called the innermost of its modules' functions that are running."""
+    while frame is not None:
+        if package := _loader.package_of(frame.f_globals):
+            return next((plugin for plugin in attached if plugin.package == package), None)
+        frame = frame.f_back
+    return None
 
 
 _handler = HostHandler()
@@ -51,16 +106,31 @@ _handler = HostHandler()
 _changes = threading.Lock()
 
 
-def attach(name: str, log: HostLog) -> None:
-    """Sends the records of this logger, and of all that belong to no other plugin, to the host until its log closes."""
+def attach(package: str, log: HostLog) -> Attached:
+    """Sends the records of a plugin, and those that belong to no other plugin, to the host until its log closes."""
+    plugin = Attached(package, log)
     with _changes:
-        _handler.logs = [entry for entry in _handler.logs if entry[1].open] + [(name, log)]
+        _handler.logs = [attached for attached in _handler.logs if attached.log.open] + [plugin]
         root = logging.getLogger()
         if _handler not in root.handlers:
             root.addHandler(_handler)
     # The host decides which severities it shows.
-    for own in (name, "falco_plugin"):
+    for own in (package, "falco_plugin"):
         logging.getLogger(own).setLevel(logging.DEBUG)
+    return plugin
+
+
+def name(plugin: Attached, logger: str, source: str) -> None:
+    """Adds the logger of a plugin's name, and the event source that the plugin makes, once they are known."""
+    plugin.names.append(logger)
+    plugin.source = source
+    logging.getLogger(logger).setLevel(logging.DEBUG)
+
+
+def source_name() -> str:
+    """The event source of the plugin whose code this thread runs; empty if it is not known."""
+    plugin = _with_number(list(_handler.logs), _core.current_plugin())
+    return plugin.source if plugin else ""
 
 
 def forget(package: str) -> None:
@@ -75,7 +145,7 @@ def forget(package: str) -> None:
 def detach(log: HostLog) -> None:
     """Ends what `attach` began. In a process of Python's own the handler goes with the last plugin."""
     with _changes:
-        _handler.logs = [entry for entry in _handler.logs if entry[1] is not log]
+        _handler.logs = [attached for attached in _handler.logs if attached.log is not log]
         if not _handler.logs and not _handler.to_stderr:
             logging.getLogger().removeHandler(_handler)
 
@@ -97,8 +167,23 @@ def take_over() -> None:
 def _unhandled(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is SystemExit:
         return
-    name = args.thread.name if args.thread else "?"
-    value = args.exc_value or args.exc_type()
+    thread = args.thread.name if args.thread else "?"
+    error = args.exc_value or args.exc_type()
+    # The thread has left the code that it ran.
+    plugin = _of_traceback(error.__traceback__)
     logging.getLogger("falco_plugin").error(
-        "thread %s died: %s", name, value, exc_info=(args.exc_type, value, args.exc_traceback)
+        "thread %s died: %s%s",
+        thread,
+        _failure.describe(error),
+        _failure.trace(error),
+        extra={_PLUGIN: plugin.log.number} if plugin else None,
     )
+
+
+def _of_traceback(found: TracebackType | None) -> Attached | None:
+    frames = []
+    while found is not None:
+        frames.append(found.tb_frame)
+        found = found.tb_next
+    packages = {_loader.package_of(frame.f_globals) for frame in frames} - {""}
+    return next((plugin for plugin in _handler.logs if plugin.package in packages), None)

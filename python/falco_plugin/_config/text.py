@@ -26,6 +26,8 @@ from falco_plugin.errors import PluginError
 
 _NAMES = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "map"}
 _MSGSPEC_NAMES = {"array": "list", "object": "map"}
+_INTEGERS = (-(2**63), 2**63 - 1)
+"""The least and the largest number that Falco accepts as an integer."""
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*")
 
 
@@ -75,6 +77,12 @@ class _Reader:
         options = list(options_of(expected))
         value = _as_integer(options, value)
         fitting = [option for option in options if type(value) in json_kinds(option)]
+        if type(value) is int and not _INTEGERS[0] <= value <= _INTEGERS[1]:
+            fitting = [option for option in fitting if float in json_kinds(option)]
+            if not fitting:
+                expected = called(options).replace("int", f"int from {_INTEGERS[0]} to {_INTEGERS[1]}", 1)
+                self._wrong(path, f"expected {expected} (all that Falco accepts), got a larger number")
+                return value
         if not fitting:
             self._wrong(path, f"expected {called(options)}, got {_NAMES[type(value)]}")
             return value

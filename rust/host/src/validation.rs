@@ -17,7 +17,8 @@ const MOST_REFERENCES: usize = 32;
 /// What may be left of a division that comes out even, as numbers with fractions are not exact.
 const ALMOST: f64 = 1e-9;
 const REQUIRED: &str = "required";
-const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
+const INTEGER: &str = "integer";
+const TYPES: [&str; 7] = ["null", "boolean", INTEGER, "number", "string", "array", "object"];
 
 /// What is wrong with one place of the document.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,9 +86,14 @@ impl Place {
     }
 
     fn wrong_type(&self, types: Vec<String>, value: &Value) -> Problem {
+        let mut expected = types.join(" or ");
+        if is_whole(value) {
+            let range = format!("{INTEGER} from {} to {} (all that Falco accepts)", i64::MIN, i64::MAX);
+            expected = expected.replace(INTEGER, &range);
+        }
         Problem {
             path: self.path.clone(),
-            words: format!("expected {}, got {}", types.join(" or "), type_of(value)),
+            words: format!("expected {expected}, got {}", type_of(value)),
             types,
         }
     }
@@ -300,20 +306,29 @@ fn types(schema: &Node, value: &Value, place: &Place) -> Problems {
     if let Some(strange) = types.iter().find(|one| !TYPES.contains(&one.as_str())) {
         return Err(format!("there is no type {strange:?}"));
     }
-    let fits = types.is_empty() || types.iter().any(|one| is_of(value, one));
-    Ok(if fits {
-        Vec::new()
-    } else {
-        vec![place.wrong_type(types, value)]
-    })
+    if types.is_empty() || types.iter().any(|one| is_of(value, one)) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![place.wrong_type(types, value)])
 }
 
 fn is_of(value: &Value, of: &str) -> bool {
     match value {
-        // A number without a fraction is an integer, however it is written.
-        Value::Number(number) if of == "integer" => number.as_f64().is_some_and(|number| number.fract() == 0.0),
+        // A number without a fraction is an integer, however it is written. Falco takes those of 64 bits.
+        Value::Number(number) if of == INTEGER => {
+            number.is_i64() || (number.is_f64() && is_whole(value) && is_64_bit(number.as_f64().unwrap_or(f64::NAN)))
+        }
         value => type_of(value) == of,
     }
+}
+
+fn is_whole(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number.fract() == 0.0)
+}
+
+fn is_64_bit(number: f64) -> bool {
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    (-END..END).contains(&number)
 }
 
 fn choice(schema: &Node, value: &Value, place: &Place) -> Vec<Problem> {
@@ -447,6 +462,17 @@ mod tests {
                 vec!["tls.key: expected string or null, got number"],
             ),
             (json!({"token": "abc", "tls": {}}), vec!["tls.key: required"]),
+            (
+                json!({"token": "abc", "level": 1e20, "port": 9_223_372_036_854_775_808_u64}),
+                vec![
+                    "level: expected integer from -9223372036854775808 to 9223372036854775807 (all that Falco accepts) \
+                     or null, got number",
+                    "port: expected at most 65535",
+                    "port: expected integer from -9223372036854775808 to 9223372036854775807 (all that Falco accepts), \
+                     got number",
+                ],
+            ),
+            (json!({"token": "abc", "level": -9_223_372_036_854_775_808.0}), vec![]),
             (
                 json!({"token": "abc", "tls": 1.5}),
                 vec!["tls: expected object or null, got number"],

@@ -5,7 +5,7 @@ use std::io;
 
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::lines::ReadError;
-use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
+use pyo3::exceptions::{PyOSError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -167,6 +167,19 @@ fn signal(py: Python<'_>, error: PyErr) -> Result<Error, PyErr> {
 pub(crate) fn with_taken(py: Python<'_>, error: PyErr, taken: usize) -> PyErr {
     let _ = error.value(py).setattr("taken", taken);
     error
+}
+
+/// If a call of user code failed because the parameters do not fit, adds how to define the function.
+pub(crate) fn with_parameters(function: &Bound<'_, PyAny>, error: PyErr, parameters: &str) -> PyErr {
+    let py = function.py();
+    // Without a traceback the function was not entered.
+    if !error.is_instance_of::<PyTypeError>(py) || error.traceback(py).is_some() {
+        return error;
+    }
+    let explained = py
+        .import("falco_plugin._failure")
+        .and_then(|module| module.call_method1("with_parameters", (function, error.value(py), parameters)));
+    explained.map_or(error, PyErr::from_value)
 }
 
 /// The text of an exception for the host: cause first, then the place in the author's code. Its traceback is logged.

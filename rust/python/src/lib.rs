@@ -22,6 +22,7 @@ mod push;
 mod start;
 mod text;
 mod threads;
+mod watch;
 
 /// The library in front and the native host, as built with this module.
 mod embedded {
@@ -53,11 +54,13 @@ mod _core {
     #[pymodule_export]
     use crate::lines::LinesInstance;
     #[pymodule_export]
-    use crate::log::HostLog;
+    use crate::log::{HostLog, current_plugin, set_current_plugin};
     #[pymodule_export]
     use crate::pull::PullInstance;
     #[pymodule_export]
     use crate::push::PushInstance;
+    #[pymodule_export]
+    use crate::watch::Watch;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -17,7 +17,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
 use crate::batch::{self, EventBatch, EventWriter};
 use crate::context::Context;
-use crate::errors::{from_python, to_python};
+use crate::errors::{from_python, to_python, with_parameters};
 use crate::instance::{Callbacks, Driven, optional_callable};
 use crate::options;
 
@@ -79,7 +79,10 @@ impl engine::PullFunction for Function<'_, '_> {
         let result = match result {
             Ok(value) if value.is_none() => Ok(()),
             Ok(value) => check_result(&value, writer.is_empty()).map_err(|error| from_python(py, error)),
-            Err(error) => Err(from_python(py, error)),
+            Err(error) => {
+                let error = with_parameters(self.function, error, "context, writer");
+                Err(from_python(py, error))
+            }
         };
         (writer, result)
     }

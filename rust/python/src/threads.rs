@@ -311,7 +311,7 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
 }
 
 /// Leaves all signals to the host's own threads.
-fn block_signals() {
+pub(crate) fn block_signals() {
     // SAFETY: `set` is filled before it is used, and the mask of this thread alone is changed.
     unsafe {
         let mut set = std::mem::zeroed();
