@@ -20,6 +20,7 @@ _EVENT_SOURCE = re.compile(r"[a-z]+[a-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _RESERVED_SOURCES = ("syscall", "internal", "plugins")
 _MAX_ID = 2**31 - 1
+ATTRIBUTE = _fields.ATTRIBUTE
 _ATTRIBUTES: dict[str, type] = {
     "name": str,
     "version": str,
@@ -93,6 +94,11 @@ def check(plugin: Any) -> Capabilities:
     """Raises ``PluginError`` where Falco, or this SDK, would refuse the plugin."""
     for problem in _problems(plugin):
         raise PluginError(problem)
+    who = _called(plugin)
+    for method, problem in _methods.problems(plugin):
+        refused = PluginError(f"{who}.{method}{problem}")
+        setattr(refused, ATTRIBUTE, method)
+        raise refused
     fields = _fields.of(plugin)
     source = is_source(plugin)
     sources = getattr(plugin, "extract_event_sources", ())
@@ -157,14 +163,13 @@ def _problems(plugin: object) -> Iterator[str]:
                 f"{who}: the attribute {name!r} ({type(value).__name__}) hides the plugin method {name!r}: "
                 f"give the attribute another name"
             )
-    yield from _methods.problems(plugin, who)
     for name in ("config", "log"):
         if isinstance(_as_written(type(plugin), name), FunctionType):
             yield f"{who}: the method {name!r} hides the plugin attribute {name!r}: give the method another name"
     config = _as_written(type(plugin), "config")
     if isinstance(config, dict | list | tuple):
-        kind = type(config).__name__
-        yield f"{who}.config is set to a {kind}, which init_config replaces: annotate it, as in config: Config"
+        found = type(config).__name__
+        yield f"{who}.config is set to a {found}, which init_config replaces: annotate it, as in config: Config"
     yield from _refused_values(plugin, who)
 
 

@@ -25,13 +25,16 @@ __all__ = [
     "PushInstance",
     "Receiver",
     "Sender",
+    "Watch",
     "channel",
+    "current_plugin",
     "end_child",
     "end_child_at_exit",
     "fail",
     "host",
     "position",
     "send_each",
+    "set_current_plugin",
     "stub",
 ]
 
@@ -751,6 +754,10 @@ class HostLog:
     def open(self) -> bool:
         """Whether the host still takes lines: until destroy."""
 
+    @property
+    def number(self) -> int:
+        """The number of the plugin, as ``current_plugin`` returns it."""
+
     def log(self, level: int, text: str) -> None:
         """Logs with a severity as Python's ``logging`` counts it."""
 
@@ -769,6 +776,22 @@ class JsonReader:
 
     def read(self, event: Event, index: int | None, key: str | None) -> Any:
         """The value, or the list of values; ``None`` where there is none."""
+
+@final
+class Watch:
+    """Calls ``report(seconds)`` on a thread of its own, until it is stopped: after so many seconds, then each time when
+    twice the time has passed, and at least once a minute. Not public.
+    """
+
+    def __new__(cls, seconds: float, report: Callable[[float], object]) -> Self: ...
+    def stop(self) -> None:
+        """Ends the reports. One that is being made is not waited for."""
+
+def current_plugin() -> int:
+    """The number of the plugin whose code the calling thread runs, 0 if it is not known. Not public."""
+
+def set_current_plugin(number: int) -> None:
+    """Makes the calling thread one of a plugin, until the thread ends. Not public."""
 
 def stub() -> bytes:
     """The library in front, before a plugin was put into it. Not public."""

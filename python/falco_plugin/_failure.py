@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType, FunctionType, MethodType, TracebackType
@@ -28,13 +28,21 @@ _OWN_FOLDER = os.path.dirname(__file__)
 _STANDARD_FOLDER = os.path.dirname(traceback.__file__)
 _PLACE = "_falco_plugin_place"
 """Attribute of an exception that names the line to look at, if its traceback has no line of user code."""
+_TRACED = "_falco_plugin_traced"
+"""Attribute of an exception whose traceback is in the log."""
 _log = logging.getLogger("falco_plugin")
 
 
-def report(doing: str, error: BaseException) -> str:
-    """Logs an exception with its traceback. Returns the message for the host: the cause with its line in user code."""
+def report(doing: str, error: BaseException, *, traced: bool = True) -> str:
+    """Logs an exception with its traceback, unless that is not wanted or was logged before.
+
+    Returns the message for the host: the cause with its line in user code.
+    """
     message, place = _message(error, doing), place_of(error)
-    bare = type(error) is PluginError and not place
+    if not place and doing in _SHORTENED and isinstance(error, TypeError | ValueError):
+        # An item of an iterable that is not a generator, for one.
+        place = _place_of_open()
+    bare = not traced or (type(error) is PluginError and not place)
     _log.error("%s failed: %s%s", doing, _with_place(message, place), "" if bare else trace(error))
     return _shortened(message, place, _SHORT if doing in _SHORTENED else _LONG)
 
@@ -93,8 +101,13 @@ def trace(error: BaseException) -> str:
     """Returns the traceback as lines to put behind the cause, with the exceptions that led to this one.
 
     Lines of the SDK are left out, unless ``FALCO_PLUGIN_DEBUG=1``. All lines are indented, because their text may come
-    from an event.
+    from an event. For an exception whose traceback was returned before, there is none: user code may log an exception
+    and raise it again, and one of a thread may end a source too.
     """
+    if getattr(error, _TRACED, None) is True:
+        return ""
+    with contextlib.suppress(Exception):
+        setattr(error, _TRACED, True)
     lines = [_shown(line) for line in _lines(error)]
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES // 2 : -_MOST_LINES // 2] = ["  …"]
@@ -108,26 +121,33 @@ def _lines(error: BaseException) -> Iterator[str]:
         seen.append(link)
         yield from _frames(link.__traceback__)
         yield from _details(link)
-        if link.__cause__ is not None:
-            following, how = link.__cause__, "caused by"
-        else:
-            following, how = (None if link.__suppress_context__ else link.__context__), "raised while handling"
-        if following is None or any(following is one for one in seen) or len(seen) == _MOST_LINKS:
-            return
+        following, how = _following(link)
         # The SDK may have put another exception around one of user code, with the same traceback.
         while following is not None and following.__traceback__ is link.__traceback__ is not None:
             seen.append(following)
-            following = following.__cause__
-        if following is None:
+            following, how = _following(following)
+        if following is None or any(following is one for one in seen) or len(seen) >= _MOST_LINKS:
             return
         yield f"  {how} {describe(following)}"
         link = following
 
 
+def _following(error: BaseException) -> tuple[BaseException | None, str]:
+    """The exception that led to this one, and how."""
+    if error.__cause__ is not None:
+        return error.__cause__, "caused by"
+    return None if error.__suppress_context__ else error.__context__, "raised while handling"
+
+
 def _frames(found: TracebackType | None) -> Iterator[str]:
     for frame, _ in traceback.walk_tb(found):
         _loader.remember_lines(frame.f_globals)
-    shown = [entry for entry in traceback.extract_tb(found) if _is_shown(entry.filename)]
+    entries = list(traceback.extract_tb(found))
+    own = [_loader.is_own(frame.f_globals) for frame, _ in traceback.walk_tb(found)]
+    if not _is_debug() and True in own:
+        # What leads to a thread's function is the same for all threads.
+        entries = entries[own.index(True) :]
+    shown = [entry for entry in entries if _is_shown(entry.filename)]
     if shown:
         yield "  Traceback (most recent call last):"
     for entry in traceback.StackSummary.from_list(shown).format():
@@ -135,8 +155,12 @@ def _frames(found: TracebackType | None) -> Iterator[str]:
             yield f"  {line}"
 
 
+def _is_debug() -> bool:
+    return os.environ.get("FALCO_PLUGIN_DEBUG") == "1"
+
+
 def _is_shown(file: str) -> bool:
-    return os.environ.get("FALCO_PLUGIN_DEBUG") == "1" or not file.startswith((f"{_OWN_FOLDER}/", "<frozen "))
+    return _is_debug() or not file.startswith((f"{_OWN_FOLDER}/", "<frozen "))
 
 
 def _details(error: BaseException) -> Iterator[str]:
@@ -178,8 +202,8 @@ def warn_of_wait(doing: str, seconds: float, frame: FrameType | None) -> None:
         frame = frame.f_back
     place = own or outside
     at_place = f", at {place}" if place else ""
-    remedy = "prepare" if doing == "init" else "wait for events in a generator or on a thread"
-    warn(f"still in {doing} after {seconds:g} s{at_place}: Falco waits for it to return, so {remedy} there")
+    remedy = "connect in open" if doing == "init" else "wait for events in a generator or on a thread"
+    warn(f"still in {doing} after {seconds:g} s{at_place}: Falco waits until {doing} returns, so {remedy} instead")
 
 
 def place_of(error: BaseException) -> str:
@@ -188,9 +212,9 @@ def place_of(error: BaseException) -> str:
         line = f": {' '.join(error.text.split())}" if error.text and error.text.strip() else ""
         return _shown(f"{os.path.basename(error.filename)}:{error.lineno}{line}")
     own = outside = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
+    for frame, number in traceback.walk_tb(error.__traceback__):
         code = frame.f_code
-        place = f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"
+        place = f"{os.path.basename(code.co_filename)}:{number} in {code.co_name}"
         if _loader.is_own(frame.f_globals):
             own = place
         elif not code.co_filename.startswith((_OWN_FOLDER, _STANDARD_FOLDER, "<frozen")):
@@ -199,6 +223,13 @@ def place_of(error: BaseException) -> str:
         return own
     named = getattr(error, _PLACE, "")
     return named if isinstance(named, str) and named else outside
+
+
+def _place_of_open() -> str:
+    # It needs this module for what it logs.
+    from falco_plugin import _log as log
+
+    return log.place_of_open()
 
 
 def at(error: Exception, function: object) -> Exception:

@@ -125,8 +125,8 @@ def declaration_of(value: object) -> Declaration | None:
 def _check_declaration(declaration: Declaration) -> None:
     if not isinstance(declaration.name, str) or not _NAME.fullmatch(declaration.name):
         raise PluginError(
-            "Falco does not accept this name: use parts of lower-case letters, digits and '_' that begin with a letter, "
-            "joined by dots, such as shop.order.id"
+            "Falco does not accept this name: use parts of lower-case letters, digits and '_' that begin with a "
+            "letter, joined by dots, such as shop.order.id"
         )
     if declaration.name != declaration.name.lower():
         raise PluginError(

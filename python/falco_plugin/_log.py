@@ -20,7 +20,7 @@ _PLUGIN = "falco_plugin_number"
 class Attached:
     """A plugin whose records go to the host until its log closes."""
 
-    __slots__ = ("log", "names", "package", "source")
+    __slots__ = ("log", "names", "open_place", "package", "source")
 
     def __init__(self, package: str, log: HostLog) -> None:
         self.package = package
@@ -30,6 +30,8 @@ class Attached:
         self.log = log
         self.source = ""
         """The event source that it makes, if any."""
+        self.open_place = ""
+        """Where its ``open`` is defined."""
 
     def owns(self, logger: str) -> str:
         """The name of its logger that this one is or is below; empty if there is none."""
@@ -120,10 +122,11 @@ def attach(package: str, log: HostLog) -> Attached:
     return plugin
 
 
-def name(plugin: Attached, logger: str, source: str) -> None:
-    """Adds the logger of a plugin's name, and the event source that the plugin makes, once they are known."""
+def name(plugin: Attached, logger: str, source: str, open_place: str) -> None:
+    """Adds what is known of a plugin once it is made: its logger, its event source, and where its ``open`` is."""
     plugin.names.append(logger)
     plugin.source = source
+    plugin.open_place = open_place
     logging.getLogger(logger).setLevel(logging.DEBUG)
 
 
@@ -131,6 +134,12 @@ def source_name() -> str:
     """The event source of the plugin whose code this thread runs; empty if it is not known."""
     plugin = _with_number(list(_handler.logs), _core.current_plugin())
     return plugin.source if plugin else ""
+
+
+def place_of_open() -> str:
+    """Where the ``open`` of the plugin whose code this thread runs is defined; empty if it is not known."""
+    plugin = _with_number(list(_handler.logs), _core.current_plugin())
+    return plugin.open_place if plugin else ""
 
 
 def forget(package: str) -> None:

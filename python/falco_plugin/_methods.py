@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import FunctionType, MethodType
 
-from falco_plugin._failure import definition_of
-
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "open": ("params",),
     "init": (),
@@ -23,8 +21,8 @@ _CO_COROUTINE = 0x80
 _CO_ASYNC_GENERATOR = 0x200
 
 
-def problems(plugin: object, who: str) -> Iterator[str]:
-    """What is wrong with the methods, one line each, with the line of the method."""
+def problems(plugin: object) -> Iterator[tuple[str, str]]:
+    """What is wrong with the methods: each with its name."""
     for name, parameters in _PARAMETERS.items():
         method = getattr(plugin, name, None)
         # Decorators and descriptors of user code have a signature of their own.
@@ -35,7 +33,7 @@ def problems(plugin: object, who: str) -> Iterator[str]:
         if not problem and not hasattr(function, "__wrapped__"):
             problem = _signature(name, parameters, function)
         if problem:
-            yield f"{who}.{name}{problem} ({definition_of(function)})"
+            yield name, problem
 
 
 def _kind(name: str, function: FunctionType) -> str:
@@ -65,7 +63,7 @@ def _signature(name: str, parameters: tuple[str, ...], function: FunctionType) -
     takes_any_number = bool(code.co_flags & _CO_VARARGS)
     if required > most:
         return f"{shown} has too many parameters: define it as {proper}"
-    if names[:1] and names[0] in (*parameters, *_CONTEXT) or not (names or takes_any_number):
+    if not (names or takes_any_number) or (names and names[0] in (*parameters, *_CONTEXT)):
         return f"{shown} lacks self: define it as {proper}"
     if name == "open" and names[1:2] and names[1] in _CONTEXT:
         return f"{shown} takes the context first, and would get the open params there: define it as {proper}"

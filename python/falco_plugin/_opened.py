@@ -22,12 +22,12 @@ def instance(opened: Any, context: _core.Context, open_: Callable[..., Any]) -> 
             raise _failure.at(TypeError(f"open returned {problem}"), open_)
         try:
             return _core.IterInstance(opened, context=context)
-        except TypeError as problem:
-            raise _failure.at(problem, opened if callable(opened) else open_) from None
+        except TypeError as refused:
+            raise _failure.at(refused, opened if callable(opened) else open_) from None
     if not hasattr(opened, "events"):
         name = type(opened).__name__
-        problem = f"{name}, which has no events: call super().__init__() in {name}.__init__"
-        raise _failure.at(TypeError(f"open returned {problem}"), getattr(opened, "__init__", open_))
+        lacking = TypeError(f"open returned {name}, which has no events: call super().__init__() in {name}.__init__")
+        raise _failure.at(lacking, type(opened).__init__)
     if not isinstance(opened.events, _core.EventBatch):
         found = type(opened.events).__name__
         raise _failure.at(TypeError(f"the instance's events must be an EventBatch, not {found}"), open_)

@@ -109,7 +109,7 @@ class _Producer:
         if self._closed or _core.position(self._sender):
             return
         if self._barriers:
-            _failure.warn("the source ended without an event, it yielded only None: an event is bytes, None is a barrier")
+            _failure.warn("the source ended without an event, only None was yielded, which is a barrier: yield bytes")
         else:
             _failure.note("the source ended without an event")
 
@@ -127,7 +127,7 @@ class _Producer:
 
     def _call(self, make: Callable[[_core.Context], Any]) -> None:
         """Asks for the items, and again after an exception, where that is wanted."""
-        wait = self._retry
+        wait, last = self._retry, None
         while True:
             before, started = _core.position(self._sender), time.monotonic()
             # What an attempt leaves on its context goes with it.
@@ -146,7 +146,9 @@ class _Producer:
                 # A source may be well and quiet.
                 if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
-                _failure.report("the source", error)
+                cause = (type(error), _failure.place_of(error))
+                _failure.report("the source", error, traced=cause != last)
+                last = cause
                 _failure.warn(f"the source is called again in {wait:g} s")
             else:
                 if not _is_iterable(items):

@@ -50,7 +50,7 @@ def _for_attribute(error: AttributeError) -> str:
         if f"config.{error.name}" not in line:
             return ""
         return "self.config is the init_config as str: annotate it with a dataclass, as in config: Config"
-    fields = getattr(error.obj, "__dataclass_fields__", None) or getattr(error.obj, "__struct_fields__", ())
+    fields = getattr(error.obj, "__dataclass_fields__", None) or getattr(error.obj, "__struct_fields__", None) or ()
     return _similar(error.name or "", list(fields))
 
 

@@ -62,8 +62,10 @@ class Runtime:
         try:
             with self._watched("init"):
                 self._plugin, capabilities = make(self._modules, entry)
-                source = self._plugin.event_source if capabilities.is_source else ""
-                _log.name(attached, self._plugin.name, source)
+            source = self._plugin.event_source if capabilities.is_source else ""
+            opens = _failure.definition_of(getattr(self._plugin, "open", None))
+            _log.name(attached, self._plugin.name, source, opens)
+            with self._watched("init"):
                 self._plugin.config = configuration(config, capabilities.config)
                 if callable(init := getattr(self._plugin, "init", None)):
                     init()
@@ -186,7 +188,9 @@ def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]
             raise
         # It was not entered.
         problem = TypeError(f"{error}: a plugin is made without arguments, so read settings from self.config in init")
-        raise _failure.at(problem, factory.__init__ if isinstance(factory, type) else factory) from None
+        raise _failure.at(
+            problem, getattr(factory, "__init__", None) if isinstance(factory, type) else factory
+        ) from None
     return plugin, _capabilities.check(plugin)
 
 

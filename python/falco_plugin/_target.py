@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from falco_plugin import _archive, _core, _environment, _fields, _library, _lines
+from falco_plugin import _archive, _capabilities, _core, _environment, _library, _lines
 from falco_plugin._capabilities import Capabilities
 from falco_plugin._config.schema import schema
 from falco_plugin._failure import describe
@@ -152,8 +152,9 @@ def load(target: str) -> Target:
             # While its modules are there: annotations may name what they have.
             written = schema(capabilities.config) if capabilities.config is not None else ""
         except PluginError as problem:
-            where = _lines.of_class(files, entry, getattr(problem, _fields.ATTRIBUTE, ""))
-            raise TargetError(f"{where or location}: {problem}") from None
+            attribute = getattr(problem, _capabilities.ATTRIBUTE, "")
+            where = _lines.of_class(files, entry, attribute) or location
+            raise TargetError(f"{where}: {problem}") from None
         except BaseException as error:
             raise TargetError(f"{location}: {entry} fails: {describe(error)}") from error
         return Target(plugin, capabilities, written, entry, archive, folder)

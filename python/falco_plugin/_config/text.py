@@ -80,8 +80,8 @@ class _Reader:
         if type(value) is int and not _INTEGERS[0] <= value <= _INTEGERS[1]:
             fitting = [option for option in fitting if float in json_kinds(option)]
             if not fitting:
-                expected = called(options).replace("int", f"int from {_INTEGERS[0]} to {_INTEGERS[1]}", 1)
-                self._wrong(path, f"expected {expected} (all that Falco accepts), got a larger number")
+                limits = f"from {_INTEGERS[0]} to {_INTEGERS[1]}, all that Falco accepts"
+                self._wrong(path, f"expected {called(options)}, got an int out of range ({limits})")
                 return value
         if not fitting:
             self._wrong(path, f"expected {called(options)}, got {_NAMES[type(value)]}")

@@ -169,6 +169,15 @@ pub(crate) fn with_taken(py: Python<'_>, error: PyErr, taken: usize) -> PyErr {
     error
 }
 
+/// Names a function of user code as the place of an error that the SDK raises.
+pub(crate) fn at(function: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = function.py();
+    let named = py
+        .import("falco_plugin._failure")
+        .and_then(|module| module.call_method1("at", (error.value(py), function)));
+    named.map_or(error, PyErr::from_value)
+}
+
 /// If a call of user code failed because the parameters do not fit, adds how to define the function.
 pub(crate) fn with_parameters(function: &Bound<'_, PyAny>, error: PyErr, parameters: &str) -> PyErr {
     let py = function.py();

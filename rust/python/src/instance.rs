@@ -18,9 +18,9 @@ use crate::context::Context;
 use crate::errors::{describe, for_host, from_python, plugin_error, to_python, with_parameters};
 use crate::iter::IterInstance;
 use crate::lines::LinesInstance;
+use crate::log::{self, CurrentPlugin, PluginNumber};
 use crate::pull::PullInstance;
 use crate::push::PushInstance;
-use crate::log::{self, CurrentPlugin, PluginNumber};
 use crate::text::replacing;
 use crate::threads;
 
@@ -79,9 +79,7 @@ impl Callbacks {
 }
 
 fn call_without_arguments<'py>(callback: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    callback
-        .call0()
-        .map_err(|error| with_parameters(callback, error, ""))
+    callback.call0().map_err(|error| with_parameters(callback, error, ""))
 }
 
 /// What a progress callback returned.

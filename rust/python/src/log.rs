@@ -107,7 +107,10 @@ fn severity(level: i32) -> Severity {
 pub(crate) fn source_name(py: Python<'_>) -> String {
     py.import("falco_plugin._log")
         .and_then(|module| module.call_method0("source_name")?.extract::<String>())
-        .map_or_else(|_| String::new(), |name| if name.is_empty() { name } else { format!(" {name}") })
+        .map_or_else(
+            |_| String::new(),
+            |name| if name.is_empty() { name } else { format!(" {name}") },
+        )
 }
 
 /// A warning of the SDK itself.

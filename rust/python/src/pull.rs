@@ -17,7 +17,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
 use crate::batch::{self, EventBatch, EventWriter};
 use crate::context::Context;
-use crate::errors::{from_python, to_python, with_parameters};
+use crate::errors::{at, from_python, to_python, with_parameters};
 use crate::instance::{Callbacks, Driven, optional_callable};
 use crate::options;
 
@@ -78,7 +78,9 @@ impl engine::PullFunction for Function<'_, '_> {
         let writer = lent.take_back().expect("only this function takes back what it lent");
         let result = match result {
             Ok(value) if value.is_none() => Ok(()),
-            Ok(value) => check_result(&value, writer.is_empty()).map_err(|error| from_python(py, error)),
+            Ok(value) => {
+                check_result(&value, writer.is_empty()).map_err(|error| from_python(py, at(self.function, error)))
+            }
             Err(error) => {
                 let error = with_parameters(self.function, error, "context, writer");
                 Err(from_python(py, error))
