@@ -16,6 +16,8 @@ from falco_plugin import Event, Plugin, field, json_field, source
 """
 FIRST = len(HEADER.splitlines()) + 1
 """The line of the class."""
+BODY = FIRST + 2
+"""The first line of its body behind the name."""
 LONGEST = 255
 """Bytes of an error of `open` or `next_batch` that Falco shows."""
 
@@ -41,73 +43,72 @@ GOOD = "def open(self, params):\n    yield b'event'\n"
 BUILD = {
     "open without self": (
         plugin("def open(params):\n    yield b''"),
-        f"plugin.py:{FIRST + 2}: Mine.open(params) lacks self: define it as {OPENS}",
+        f"plugin.py:{BODY}: Mine.open(params) lacks self: define it as {OPENS}",
     ),
     "init without self": (
         plugin("def init():\n    pass\n" + GOOD),
-        f"plugin.py:{FIRST + 2}: Mine.init() lacks self: define it as def init(self)",
+        f"plugin.py:{BODY}: Mine.init() lacks self: define it as def init(self)",
     ),
     "event_to_string without self": (
         plugin("def event_to_string(event):\n    return 'x'\n" + GOOD),
-        f"plugin.py:{FIRST + 2}: Mine.event_to_string(event) lacks self: define it as def event_to_string(self, event)",
+        f"plugin.py:{BODY}: Mine.event_to_string(event) lacks self: define it as def event_to_string(self, event)",
     ),
     "open without params": (
         plugin("def open(self):\n    yield b''"),
-        f"plugin.py:{FIRST + 2}: Mine.open(self) lacks params: define it as {OPENS}",
+        f"plugin.py:{BODY}: Mine.open(self) lacks params: define it as {OPENS}",
     ),
     "open with the context first": (
         plugin("def open(self, context, params):\n    yield b''"),
-        f"plugin.py:{FIRST + 2}: Mine.open(self, context, params) takes the context first, and would get the open params "
+        f"plugin.py:{BODY}: Mine.open(self, context, params) takes the context first, and would get the open params "
         f"there: define it as {OPENS}",
     ),
     "open with too many parameters": (
         plugin("def open(self, params, context, config):\n    yield b''"),
-        f"plugin.py:{FIRST + 2}: Mine.open(self, params, context, config) has too many parameters: define it as {OPENS}",
+        f"plugin.py:{BODY}: Mine.open(self, params, context, config) has too many parameters: define it as {OPENS}",
     ),
     "open with a required keyword": (
         plugin("def open(self, params, *, url):\n    yield b''"),
-        f"plugin.py:{FIRST + 2}: Mine.open requires the keyword argument 'url', which Falco does not give: define it as "
+        f"plugin.py:{BODY}: Mine.open requires the keyword argument 'url', which Falco does not give: define it as "
         f"{OPENS}",
     ),
     "async open without a yield": (
         plugin("async def open(self, params):\n    return [b'']"),
-        f"plugin.py:{FIRST + 2}: Mine.open is async without a yield, so it makes no events: yield them in it, or define it "
+        f"plugin.py:{BODY}: Mine.open is async without a yield, so it makes no events: yield them in it, or define it "
         "without async",
     ),
     "async init": (
         plugin("async def init(self):\n    pass\n" + GOOD),
-        f"plugin.py:{FIRST + 2}: Mine.init is async, and nothing would await it: define it without async",
+        f"plugin.py:{BODY}: Mine.init is async, and nothing would await it: define it without async",
     ),
     "init with a yield": (
         plugin("def init(self):\n    yield\n" + GOOD),
-        f"plugin.py:{FIRST + 2}: Mine.init has a yield, so a call would run nothing of it: leave the yield out",
+        f"plugin.py:{BODY}: Mine.init has a yield, so a call would run nothing of it: leave the yield out",
     ),
     "a syntax error": (
         plugin("def open(self, params)\n    yield b''"),
-        f"plugin.py cannot be imported: SyntaxError: expected ':' (plugin.py:{FIRST + 2}: def open(self, params))",
+        f"plugin.py cannot be imported: SyntaxError: expected ':' (plugin.py:{BODY}: def open(self, params))",
     ),
     "wrong indentation": (
         plugin("def open(self, params):\n  yield b'a'\n    yield b'b'"),
-        "plugin.py cannot be imported: IndentationError: unexpected indent "
-        f"(plugin.py:{FIRST + 4}: yield b'b')",
+        f"plugin.py cannot be imported: IndentationError: unexpected indent (plugin.py:{BODY + 2}: yield b'b')",
     ),
     "a field name with capitals": (
         plugin("user = json_field('Mine.User', '/user', desc='User')\n" + GOOD),
-        f"plugin.py:{FIRST + 2}: field Mine.User: its name has capital letters, which a rule would have to repeat: name it "
+        f"plugin.py:{BODY}: field Mine.User: its name has capital letters, which a rule would have to repeat: name it "
         "mine.user",
     ),
     "a field name without a dot": (
         plugin("user = json_field('user', '/user', desc='User')\n" + GOOD),
-        f"plugin.py:{FIRST + 2}: field user: Falco does not accept this name: use parts of lower-case letters, digits and "
+        f"plugin.py:{BODY}: field user: Falco does not accept this name: use parts of lower-case letters, digits and "
         "'_' that begin with a letter, joined by dots, such as shop.order.id",
     ),
     "a field method without an annotation": (
         plugin("@field('mine.user', desc='User')\ndef user(self, event):\n    return ''\n" + GOOD),
-        f"plugin.py:{FIRST + 3}: field mine.user: user must say what it returns, such as def user(self, event) -> str",
+        f"plugin.py:{BODY + 1}: field mine.user: user must say what it returns, such as def user(self, event) -> str",
     ),
     "a field method without self": (
         plugin("@field('mine.user', desc='User')\ndef user(event) -> str:\n    return ''\n" + GOOD),
-        f"plugin.py:{FIRST + 3}: field mine.user: user must take the event: def user(self, event) -> …",
+        f"plugin.py:{BODY + 1}: field mine.user: user must take the event: def user(self, event) -> …",
     ),
     "no name": (
         plugin(GOOD, names="pass"),
@@ -115,7 +116,8 @@ BUILD = {
     ),
     "a name that Falco refuses": (
         plugin(GOOD, names="name = 'My Plugin'"),
-        f"plugin.py:{FIRST}: Mine: the name 'My Plugin' is not accepted by Falco: lower-case letters, digits, '-' and '_', "
+        f"plugin.py:{FIRST}: Mine: the name 'My Plugin' is not accepted by Falco: lower-case letters, "
+        "digits, '-' and '_', "
         "beginning with a letter",
     ),
     "a class that is not derived": (
@@ -124,22 +126,24 @@ BUILD = {
     ),
     "two plugins": (
         plugin(GOOD) + "\nclass Other(Mine):\n    name = 'other'\n",
-        f"plugin.py has 2 plugins (Mine at plugin.py:{FIRST}, Other at plugin.py:{FIRST + 5}): name one, such as "
+        f"plugin.py has 2 plugins (Mine at plugin.py:{FIRST}, Other at plugin.py:{BODY + 3}): name one, such as "
         "plugin.py:Mine",
     ),
     "a plugin that needs arguments": (
         plugin("def __init__(self, url):\n    self.url = url\n" + GOOD),
-        "plugin.py: plugin:Mine fails: TypeError: Mine.__init__() missing 1 required positional argument: 'url': a plugin "
-        f"is made without arguments, so read settings from self.config in init (plugin.py:{FIRST + 2} in __init__)",
+        "plugin.py: plugin:Mine fails: TypeError: Mine.__init__() missing 1 required positional "
+        "argument: 'url': a plugin "
+        f"is made without arguments, so read settings from self.config in init (plugin.py:{BODY} in __init__)",
     ),
     "a constructor that raises": (
         plugin("def __init__(self):\n    int('x')\n" + GOOD),
         "plugin.py: plugin:Mine fails: ValueError: invalid literal for int() with base 10: 'x' "
-        f"(plugin.py:{FIRST + 3} in __init__)",
+        f"(plugin.py:{BODY + 1} in __init__)",
     ),
     "a configuration that is a value": (
         plugin("config = {'url': ''}\n" + GOOD),
-        f"plugin.py:{FIRST}: Mine.config is set to a dict, which init_config replaces: annotate it, as in config: Config",
+        f"plugin.py:{FIRST}: Mine.config is set to a dict, which init_config replaces: annotate it, as "
+        "in config: Config",
     ),
     "a name of the SDK with a typing error": (
         "from falco_plugin import Plugins\n",
@@ -171,8 +175,8 @@ def yields(value: str) -> str:
     return plugin(f"def open(self, params):\n    yield {value}")
 
 
-IN_OPEN = f" (plugin.py:{FIRST + 2} in open)"
-AT_YIELD = f" (plugin.py:{FIRST + 3} in open)"
+IN_OPEN = f" (plugin.py:{BODY} in open)"
+AT_YIELD = f" (plugin.py:{BODY + 1} in open)"
 
 OPEN = {
     "nothing": (plugin("def open(self, params):\n    pass"), "None: is a `return` or a `yield` missing?"),
@@ -190,7 +194,10 @@ OPEN = {
     "itself": (returns("self"), "the plugin itself: return its events, or an instance of falco_plugin.source"),
     "a channel": (returns("source.channel()"), "tuple: return source.PushInstance(receiver, context=context)"),
     "a receiver": (returns("source.channel()[1]"), "Receiver: return source.PushInstance(receiver, context=context)"),
-    "a text file": (returns("open(__import__('os').devnull)"), "a text file: events are bytes, so open it with mode 'rb'"),
+    "a text file": (
+        returns("open(__import__('os').devnull)"),
+        "a text file: events are bytes, so open it with mode 'rb'",
+    ),
     "a closed file": (
         plugin("def open(self, params):\n    with open('/dev/null', 'rb') as file:\n        return file"),
         "a closed file: yield its lines within the with block, or open it without with",
@@ -220,12 +227,13 @@ EVENTS = {
     "a method without the context": (
         returns("self.events"),
         "TypeError: Mine.events() does not take the context as its one argument: define it with (context), or call it "
-        f"(plugin.py:{FIRST + 5} in events)",
+        f"(plugin.py:{BODY + 3} in events)",
     ),
     "a pull function without parameters": (
         returns("source.PullInstance(self.events)"),
-        "TypeError: Mine.events() takes 1 positional argument but 3 were given: define it as events(self, context, writer) "
-        f"(plugin.py:{FIRST + 5} in events)",
+        "TypeError: Mine.events() takes 1 positional argument but 3 were given: define it as "
+        "events(self, context, writer) "
+        f"(plugin.py:{BODY + 3} in events)",
     ),
     "a pull function that returns the event": (
         plugin(
@@ -233,29 +241,31 @@ EVENTS = {
             "def pull(self, context, writer):\n    return b''"
         ),
         "TypeError: the pull function returned bytes: write the event with writer.write(data) instead "
-        f"(plugin.py:{FIRST + 5} in pull)",
+        f"(plugin.py:{BODY + 3} in pull)",
     ),
     "an instance without its base": (
         returns("Own()") + "\n\nclass Own(source.BaseInstance):\n    def __init__(self):\n        pass\n\n"
         "    def next_batch(self, batch):\n        pass\n",
         "TypeError: open returned Own, which has no events: call super().__init__() in Own.__init__ "
-        f"(plugin.py:{FIRST + 9} in __init__)",
+        f"(plugin.py:{BODY + 7} in __init__)",
     ),
     "an instance without the batch": (
         returns("Own()") + "\n\nclass Own(source.BaseInstance):\n    def next_batch(self):\n        pass\n",
-        "TypeError: Own.next_batch() takes 1 positional argument but 2 were given: define it as next_batch(self, batch) "
-        f"(plugin.py:{FIRST + 9} in next_batch)",
+        "TypeError: Own.next_batch() takes 1 positional argument but 2 were given: define it as "
+        "next_batch(self, batch) "
+        f"(plugin.py:{BODY + 7} in next_batch)",
     ),
     "a configuration without a class": (
         plugin("def open(self, params):\n    yield self.config.url.encode()"),
-        "AttributeError: 'str' object has no attribute 'url': self.config is the init_config as str: annotate it with a "
+        "AttributeError: 'str' object has no attribute 'url': self.config is the init_config as str: "
+        "annotate it with a "
         f"dataclass, as in config: Config{AT_YIELD}",
     ),
     "a configuration with a typing error": (
         plugin("config: Config\n\ndef open(self, params):\n    yield self.config.uri.encode()").replace(
             "class Mine", "@dataclass\nclass Config:\n    url: str = ''\n\nclass Mine"
         ),
-        f"AttributeError: 'Config' object has no attribute 'uri': did you mean url? (plugin.py:{FIRST + 9} in open)",
+        f"AttributeError: 'Config' object has no attribute 'uri': did you mean url? (plugin.py:{BODY + 7} in open)",
     ),
 }
 
@@ -281,7 +291,8 @@ def test_an_error_keeps_its_place_however_long_its_text_is(tmp_path: Path) -> No
     [
         (
             "for _ in range(2):\n        yield print('event')",
-            "[warning] falco_plugin: the source ended without an event, only None was yielded, which is a barrier: yield "
+            "[warning] falco_plugin: the source ended without an event, only None was yielded, which is a "
+            "barrier: yield "
             "bytes",
         ),
         ("for line in ():\n        yield line", "[info] falco_plugin: the source ended without an event"),

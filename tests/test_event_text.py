@@ -27,9 +27,17 @@ def shown(ran: Ran) -> list[str]:
 @pytest.mark.parametrize(
     ("body", "text", "line"),
     [
-        ("raise ValueError(event.text)", PLACEHOLDER.format(kind="ValueError"), "failed: ValueError: secret (masks.py:"),
+        (
+            "raise ValueError(event.text)",
+            PLACEHOLDER.format(kind="ValueError"),
+            "failed: ValueError: secret (masks.py:",
+        ),
         ("raise SystemExit", PLACEHOLDER.format(kind="SystemExit"), "failed: SystemExit (masks.py:"),
-        ("raise KeyboardInterrupt", PLACEHOLDER.format(kind="KeyboardInterrupt"), "failed: KeyboardInterrupt (masks.py:"),
+        (
+            "raise KeyboardInterrupt",
+            PLACEHOLDER.format(kind="KeyboardInterrupt"),
+            "failed: KeyboardInterrupt (masks.py:",
+        ),
         (
             "return event.json",
             PLACEHOLDER.format(kind="NoJsonError"),

@@ -140,8 +140,8 @@ def _following(error: BaseException) -> tuple[BaseException | None, str]:
 
 
 def _frames(found: TracebackType | None) -> Iterator[str]:
-    for frame, _ in traceback.walk_tb(found):
-        _loader.remember_lines(frame.f_globals)
+    for names in {id(frame.f_globals): frame.f_globals for frame, _ in traceback.walk_tb(found)}.values():
+        _loader.remember_lines(names)
     entries = list(traceback.extract_tb(found))
     own = [_loader.is_own(frame.f_globals) for frame, _ in traceback.walk_tb(found)]
     if not _is_debug() and True in own:

@@ -180,11 +180,12 @@ def _unhandled(args: threading.ExceptHookArgs) -> None:
     error = args.exc_value or args.exc_type()
     # The thread has left the code that it ran.
     plugin = _of_traceback(error.__traceback__)
+    ends_source = getattr(error, "_falco_plugin_ends_source", False)
     logging.getLogger("falco_plugin").error(
         "thread %s died: %s%s",
         thread,
         _failure.describe(error),
-        _failure.trace(error),
+        "" if ends_source else _failure.trace(error),
         extra={_PLUGIN: plugin.log.number} if plugin else None,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import traceback
@@ -55,5 +54,7 @@ def _for_attribute(error: AttributeError) -> str:
 
 
 def _similar(name: str, names: Sequence[str]) -> str:
+    import difflib
+
     matches = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {matches[0]}?" if matches else f"choose one of {', '.join(names)}" if names else ""

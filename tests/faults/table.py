@@ -334,7 +334,8 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         (
             "none",
             logs(
-                "event_to_string failed: TypeError: event_to_string returned None: is a `return` missing? (faulty.py:… in "
+                "event_to_string failed: TypeError: event_to_string returned None: is a `return` missing? "
+                "(faulty.py:… in "
                 "event_to_string)",
                 text=NO_TEXT.replace("{kind}", "TypeError"),
             ),

@@ -169,6 +169,13 @@ pub(crate) fn with_taken(py: Python<'_>, error: PyErr, taken: usize) -> PyErr {
     error
 }
 
+/// Marks an exception that ends a source, and so is reported with its traceback there: the thread that it ends reports
+/// it too.
+pub(crate) fn mark_as_source_error(error: &Bound<'_, PyAny>) {
+    // An exception without attributes is reported twice.
+    let _ = error.setattr("_falco_plugin_ends_source", true);
+}
+
 /// Names a function of user code as the place of an error that the SDK raises.
 pub(crate) fn at(function: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = function.py();
