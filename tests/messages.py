@@ -160,6 +160,7 @@ SECTIONS = (
 # What is put into other messages, and texts that nobody is told.
 PARTS = {
     "a source that was closed",
+    "Lines of a file",
     "at least",
     "import sys; print(*sys.path, sep='\\n')",
     "event source …",

@@ -291,9 +291,8 @@ def test_an_error_keeps_its_place_however_long_its_text_is(tmp_path: Path) -> No
     [
         (
             "for _ in range(2):\n        yield print('event')",
-            "[warning] falco_plugin: the source ended without an event, only None was yielded, which is a "
-            "barrier: yield "
-            "bytes",
+            "[info] falco_plugin: the source ended without an event: it yielded only None, which is a barrier, and an "
+            "event is bytes",
         ),
         ("for line in ():\n        yield line", "[info] falco_plugin: the source ended without an event"),
         ("yield b''", None),

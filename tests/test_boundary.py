@@ -986,7 +986,7 @@ def test_an_exception_that_is_logged_shows_its_traceback(build: Build) -> None:
         )
     )
     (told,) = [text for text in texts(ran, severity=3) if text.startswith("cannot divide\n")]
-    assert told.splitlines()[1].startswith("  ZeroDivisionError: division by zero (logs.py:")
+    assert told.splitlines()[1].startswith("  ZeroDivisionError: division by zero (plugin.py:")
     assert told.count("division by zero") == 1
     assert "1 / 0" in told
 
@@ -1055,7 +1055,7 @@ def test_a_thread_that_dies_is_told(build: Build) -> None:
         )
     )
     (told,) = [text for text in texts(ran, severity=3) if "died" in text]
-    assert told.startswith("falco_plugin: thread worker died: ValueError: of a thread (threads.py:")
+    assert told.startswith("falco_plugin: thread worker died: ValueError: of a thread (plugin.py:")
     assert "\n  Traceback" in told
     assert "threading.py" not in told, "what leads to the thread's function is left out"
     assert ran.status == 0

@@ -108,10 +108,8 @@ class _Producer:
         """Says that a source has ended without an event: the host cannot know that it was meant to have some."""
         if self._closed or _core.position(self._sender):
             return
-        if self._barriers:
-            _failure.warn("the source ended without an event, only None was yielded, which is a barrier: yield bytes")
-        else:
-            _failure.note("the source ended without an event")
+        hint = ": it yielded only None, which is a barrier, and an event is bytes" if self._barriers else ""
+        _failure.note(f"the source ended without an event{hint}")
 
     @property
     def _closed(self) -> bool:
