@@ -94,12 +94,12 @@ BUILD = {
     ),
     "a field name with capitals": (
         plugin("user = json_field('Mine.User', '/user', desc='User')\n" + GOOD),
-        f"plugin.py:{BODY}: field Mine.User: its name has capital letters, which a rule would have to repeat: name it "
-        "mine.user",
+        f"plugin.py:{BODY}: field Mine.User: its first part has capital letters, as no field of Falco has, and rules are "
+        "case-sensitive: name it mine.User",
     ),
     "a field name without a dot": (
         plugin("user = json_field('user', '/user', desc='User')\n" + GOOD),
-        f"plugin.py:{BODY}: field user: Falco does not accept this name: use parts of lower-case letters, digits and "
+        f"plugin.py:{BODY}: field user: Falco does not accept this name: use parts of letters, digits and "
         "'_' that begin with a letter, joined by dots, such as shop.order.id",
     ),
     "a field method without an annotation": (

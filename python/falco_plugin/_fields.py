@@ -125,12 +125,14 @@ def declaration_of(value: object) -> Declaration | None:
 def _check_declaration(declaration: Declaration) -> None:
     if not isinstance(declaration.name, str) or not _NAME.fullmatch(declaration.name):
         raise PluginError(
-            "Falco does not accept this name: use parts of lower-case letters, digits and '_' that begin with a "
+            "Falco does not accept this name: use parts of letters, digits and '_' that begin with a "
             "letter, joined by dots, such as shop.order.id"
         )
-    if declaration.name != declaration.name.lower():
+    first, _, others = declaration.name.partition(".")
+    if first != first.lower():
         raise PluginError(
-            f"its name has capital letters, which a rule would have to repeat: name it {declaration.name.lower()}"
+            f"its first part has capital letters, as no field of Falco has, and rules are case-sensitive: name it "
+            f"{first.lower()}.{others}"
         )
     if not isinstance(declaration.desc, str) or not declaration.desc.strip():
         raise PluginError("desc is empty: say what the field means")
