@@ -94,8 +94,8 @@ BUILD = {
     ),
     "a field name with capitals": (
         plugin("user = json_field('Mine.User', '/user', desc='User')\n" + GOOD),
-        f"plugin.py:{BODY}: field Mine.User: its first part has capital letters, as no field of Falco has, and rules are "
-        "case-sensitive: name it mine.User",
+        f"plugin.py:{BODY}: field Mine.User: its first part has capital letters, as no field of Falco has, and rules "
+        "are case-sensitive: name it mine.User",
     ),
     "a field name without a dot": (
         plugin("user = json_field('user', '/user', desc='User')\n" + GOOD),
