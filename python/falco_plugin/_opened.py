@@ -17,7 +17,7 @@ def instance(opened: Any, context: _core.Context, open_: Callable[..., Any]) -> 
     Raises:
         TypeError: ``open`` returned something else. The error names the function as its place.
     """
-    if not (hasattr(opened, "next_batch") and not isinstance(opened, type | Plugin)):
+    if not _is_instance(opened):
         if problem := _problem(opened):
             raise _failure.at(TypeError(f"open returned {problem}"), open_)
         try:
@@ -32,6 +32,10 @@ def instance(opened: Any, context: _core.Context, open_: Callable[..., Any]) -> 
         found = type(opened.events).__name__
         raise _failure.at(TypeError(f"the instance's events must be an EventBatch, not {found}"), open_)
     return opened
+
+
+def _is_instance(opened: object) -> bool:
+    return hasattr(opened, "next_batch") and not isinstance(opened, type | Plugin)
 
 
 def _problem(opened: Any) -> str:
@@ -59,6 +63,8 @@ def _problem(opened: Any) -> str:
             return "a closed file: yield its lines within the with block, or open it without with"
         case io.TextIOBase():
             return "a text file: events are bytes, so open it with mode 'rb'"
+        case _:
+            pass
     if callable(opened) or hasattr(opened, "__iter__") or hasattr(opened, "__aiter__"):
         return ""
     return f"{name}: return an iterable of events, such as a generator, or an instance of falco_plugin.source"

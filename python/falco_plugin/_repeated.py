@@ -20,8 +20,9 @@ class _Cause(NamedTuple):
 class RepeatedFailures:
     """Logs the first failure of each cause with its traceback, then a count at the tenth, the hundredth, and so on."""
 
-    def __init__(self, once: str, counted: str, places: Mapping[str, str]) -> None:
-        """Takes the two messages, which name the subject, and in which function each subject is made."""
+    def __init__(self, doing: str, once: str, counted: str, places: Mapping[str, str]) -> None:
+        """Takes what fails and the two messages, which name the subject, and the function that makes each subject."""
+        self._doing = doing
         self._once = once
         self._counted = counted
         self._places = places
@@ -40,7 +41,7 @@ class RepeatedFailures:
         self._logged[cause] = count
         if count == 1:
             where = "" if place or not cause.place else f" ({cause.place})"
-            _log.error(f"{self._once}: %s%s%s", subject, describe(error, subject), where, trace(error))
+            _log.error(f"{self._once}: %s%s%s", subject, describe(error, self._doing % subject), where, trace(error))
         else:
             self._log_count(cause)
 

@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -72,12 +72,13 @@ class Runtime:
             self._open: Any = getattr(self._plugin, "open", None)
             self._open_takes_context = takes_context(self._open)
             self._field_failures = RepeatedFailures(
+                "field %s",
                 "field %s is absent",
                 "field %s was absent %d times",
                 {field.name: field.where for field in capabilities.fields},
             )
             method = _failure.definition_of(getattr(self._plugin, _TEXT, None))
-            self._text_failures = RepeatedFailures("%s failed", "%s failed %d times", {_TEXT: method})
+            self._text_failures = RepeatedFailures("%s", "%s failed", "%s failed %d times", {_TEXT: method})
             self.fields = [
                 (field.name, field.type.kind, field.type.is_list, field.takes_index, field.takes_key, field.reader)
                 for field in capabilities.fields
@@ -99,7 +100,7 @@ class Runtime:
         return _opened.instance(opened, context, self._open)
 
     @contextlib.contextmanager
-    def _watched(self, doing: str) -> Iterator[None]:
+    def _watched(self, doing: str) -> Generator[None]:
         """Reports a call of user code that does not return, with the line that it is at."""
         thread, number = threading.get_ident(), self._log.number
 

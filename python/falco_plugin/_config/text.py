@@ -77,7 +77,7 @@ class _Reader:
         options = list(options_of(expected))
         value = _as_integer(options, value)
         fitting = [option for option in options if type(value) in json_kinds(option)]
-        if type(value) is int and not _INTEGERS[0] <= value <= _INTEGERS[1]:
+        if _is_out_of_range(value):
             fitting = [option for option in fitting if float in json_kinds(option)]
             if not fitting:
                 limits = f"from {_INTEGERS[0]} to {_INTEGERS[1]}, all that Falco accepts"
@@ -186,6 +186,10 @@ class _Reader:
 
     def _wrong(self, path: str, text: str) -> None:
         self.problems.append(f"{path}: {text}" if path else text)
+
+
+def _is_out_of_range(value: object) -> bool:
+    return isinstance(value, int) and not _INTEGERS[0] <= value <= _INTEGERS[1]
 
 
 def _as_integer(options: Sequence[mi.Type], value: Any) -> Any:
