@@ -35,7 +35,7 @@ BAD_SOURCES = {
     "no plugin": ("x = 1\n", ["bad.py has no plugin", "define a subclass of falco_plugin.Plugin", "bad.py:NAME"]),
     "two plugins": (
         f"{HEAD}\n\nclass Q(P):\n    name = 'q'\n",
-        ["bad.py has 2 plugins (P at bad.py:4, Q at bad.py:8)", "name one, such as ", "bad.py:P"],
+        ["bad.py has 2 plugins (P at bad.py:4, Q at bad.py:9)", "name one, such as ", "bad.py:P"],
     ),
     "empty": ("", ["bad.py has no plugin"]),
     "missing module": (
