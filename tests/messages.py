@@ -26,7 +26,7 @@ SECTIONS = (
     (
         "The class of a plugin",
         "Met by `falco-plugin build` and the tests, before there is a library.",
-        [f"{PACKAGE}/_capabilities.py"],
+        [f"{PACKAGE}/_capabilities.py", f"{PACKAGE}/_methods.py"],
     ),
     (
         "Fields: their declaration",
@@ -43,7 +43,7 @@ SECTIONS = (
         "Fields: their values",
         "In the log, once for each cause, and the field is absent. Raised where your code calls a field itself.",
         [
-            f"{PACKAGE}/_field_failures.py",
+            f"{PACKAGE}/_repeated.py",
             "rust/python/src/fields.rs",
             "rust/python/src/event.rs",
             "rust/python/src/json.rs",
@@ -77,6 +77,7 @@ SECTIONS = (
         "Instances and their options",
         "Raised where your code makes the instance, and so mostly the error of `open`.",
         [
+            f"{PACKAGE}/_opened.py",
             f"{PACKAGE}/source.py",
             f"{PACKAGE}/_producer.py",
             f"{PACKAGE}/_async_producer.py",
@@ -119,6 +120,7 @@ SECTIONS = (
         [
             f"{PACKAGE}/_failure.py",
             f"{PACKAGE}/_left_out.py",
+            f"{PACKAGE}/_remedies.py",
             f"{PACKAGE}/_log.py",
             "rust/python/src/log.rs",
             "rust/python/src/plugin.rs",
@@ -163,6 +165,7 @@ SECTIONS = (
 # What is put into other messages, and texts that nobody is told.
 PARTS = {
     "a source that was closed",
+    "Lines of a file",
     "at least",
     "import sys; print(*sys.path, sep='\\n')",
     "event source …",

@@ -69,8 +69,8 @@ def test_the_batch_has_a_copy():
     [
         ("text", r"bytes, not str: give text\.encode\(\)"),
         (("text", NOW), r"bytes, not str: give text\.encode\(\)"),
-        (7, "bytes or another buffer, not int"),
-        (None, "bytes or another buffer, not NoneType"),
+        (7, r"bytes, not int: give str\(data\)\.encode\(\)"),
+        (None, "bytes, not NoneType: leave it out if there is no event"),
         ((b"one",), "not one of 1 elements"),
         ((b"a", NOW, 3), "not one of 3 elements"),
         (PushEvent(error=ValueError("x")), "raise the error"),

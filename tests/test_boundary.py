@@ -356,10 +356,11 @@ def test_an_exception_where_nobody_can_be_told_is_logged(raising: Path, where: s
 
 
 @pytest.mark.parametrize("what", TOLD)
-def test_an_exception_in_event_to_string_gives_no_text_and_the_source_goes_on(raising: Path, what: str) -> None:
+def test_an_exception_in_event_to_string_gives_a_placeholder_and_the_source_goes_on(raising: Path, what: str) -> None:
     ran = logged(raising, f"event_to_string {what}")
     assert ran.status == 0, ran.stderr
-    assert [event["text"] for event in ran.values("event")] == [None, None]
+    kind = TOLD[what].partition(":")[0]
+    assert [event["text"] for event in ran.values("event")] == [f"<event_to_string of raising failed: {kind}>"] * 2
     assert f"event_to_string failed: {TOLD[what]}{PLACE}" in "\n".join(texts(ran, severity=3))
 
 
@@ -418,7 +419,7 @@ def test_the_traceback_goes_to_the_log_once(raising: Path) -> None:
     told = [text for text in texts(ran, severity=3) if "Traceback" in text]
     assert len(told) == 1
     assert 'raising.py", line' in told[0]
-    assert "ValueError: böse\n  Zeile" in told[0]
+    assert told[0].count("böse Zeile") == 1
 
 
 def test_a_cause_comes_first_however_long_the_text_is(build: Build) -> None:
@@ -473,8 +474,8 @@ def opened(build: Build, body: str, more: str = "") -> Ran:
 def test_open_must_return_an_event_source(build: Build, result: str) -> None:
     ran = opened(build, f"return {result}")
     assert ending(ran)["stage"] == "open"
-    assert ending(ran)["error"].startswith("TypeError: open returned no event source: ")
-    assert "PullInstance" in ending(ran)["error"]
+    assert ending(ran)["error"].startswith("TypeError: open returned ")
+    assert ending(ran)["error"].endswith(" in open)")
 
 
 def test_open_may_return_an_iterable(build: Build) -> None:
@@ -495,7 +496,7 @@ class Own(source.BaseInstance):
 def test_an_instance_without_super_init_says_what_to_call(build: Build) -> None:
     ran = opened(build, "return Own()", OWN + "\n    def __init__(self):\n        self.calls = 0\n")
     assert ending(ran)["stage"] == "open"
-    assert ending(ran)["error"].startswith("TypeError: open returned Own, which lacks events: call super().__init__()")
+    assert ending(ran)["error"].startswith("TypeError: open returned Own, which has no events: call super().__init__()")
 
 
 def test_an_instance_with_something_else_as_events_is_refused(build: Build) -> None:
@@ -578,20 +579,6 @@ return instance"""
     ran = opened(build, body)
     assert ending(ran)["stage"] == "next_batch"
     assert "only the host calls its next_batch" in ending(ran)["error"]
-
-
-@pytest.mark.parametrize(
-    ("method", "result", "told"),
-    [
-        ("event_to_string(self, event)", "b'bytes'", "event_to_string must return str, not bytes"),
-        ("event_to_string(self, event)", "None", "event_to_string must return str, not NoneType"),
-    ],
-)
-def test_a_text_that_is_no_text_is_told(build: Build, method: str, result: str, told: str) -> None:
-    ran = logged(build(simple("wrong", f"def {method}:\n    return {result}\n")))
-    assert ran.status == 0, ran.stderr
-    assert [event["text"] for event in ran.values("event")] == [None, None]
-    assert told in "\n".join(texts(ran, severity=3))
 
 
 WAITS = """
@@ -998,8 +985,9 @@ def test_an_exception_that_is_logged_shows_its_traceback(build: Build) -> None:
             )
         )
     )
-    (told,) = [text for text in texts(ran, severity=3) if text.startswith("cannot divide\nTraceback")]
-    assert told.endswith("ZeroDivisionError: division by zero")
+    (told,) = [text for text in texts(ran, severity=3) if text.startswith("cannot divide\n")]
+    assert told.splitlines()[1].startswith("  ZeroDivisionError: division by zero (plugin.py:")
+    assert told.count("division by zero") == 1
     assert "1 / 0" in told
 
 
@@ -1068,7 +1056,8 @@ def test_a_thread_that_dies_is_told(build: Build) -> None:
     )
     (told,) = [text for text in texts(ran, severity=3) if "died" in text]
     assert told.startswith("thread worker of plugin threads died: ValueError: of a thread (plugin.py:")
-    assert "Traceback" in told
+    assert "\n  Traceback" in told
+    assert "threading.py" not in told, "what leads to the thread's function is left out"
     assert ran.status == 0
 
 

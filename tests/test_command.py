@@ -35,7 +35,7 @@ BAD_SOURCES = {
     "no plugin": ("x = 1\n", ["bad.py has no plugin", "define a subclass of falco_plugin.Plugin", "bad.py:NAME"]),
     "two plugins": (
         f"{HEAD}\n\nclass Q(P):\n    name = 'q'\n",
-        ["bad.py has 2 plugins (P, Q)", "name one, as ", "bad.py:NAME"],
+        ["bad.py has 2 plugins (P at bad.py:4, Q at bad.py:9)", "name one, such as ", "bad.py:P"],
     ),
     "empty": ("", ["bad.py has no plugin"]),
     "missing module": (
@@ -46,8 +46,8 @@ BAD_SOURCES = {
     "raises": ("x = 1\n1 / 0\n", ["ZeroDivisionError: division by zero", "bad.py:2"]),
     "exits": ("raise SystemExit(7)\n", ["SystemExit: 7", "bad.py:1"]),
     "interrupts": ("raise KeyboardInterrupt\n", ["KeyboardInterrupt", "bad.py:1"]),
-    "syntax": ("x = 1\ndef (\n", ["SyntaxError: invalid syntax", "bad.py, line 2"]),
-    "indentation": ("if True:\nx = 1\n", ["IndentationError: ", "bad.py, line 2"]),
+    "syntax": ("x = 1\ndef (\n", ["SyntaxError: invalid syntax (bad.py:2: def ()"]),
+    "indentation": ("if True:\nx = 1\n", ["IndentationError: ", "(bad.py:2: x = 1)"]),
     "nul": ("x = '\0'\n", ["bad.py", "null bytes"]),
     "sibling": ("import sibling\n", ["bad.py imports sibling", "not packed with a single file", "build the folder"]),
     "no name": (HEAD.replace("name = 'p'", ""), ["P has no name", "name = 'lines'"]),

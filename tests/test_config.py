@@ -715,33 +715,35 @@ def test_other_exceptions_of_the_author_are_the_authors():
 
 # What holds for every configuration
 
+# Falco accepts no others.
+integers = st.integers(-(2**63), 2**63 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 listens = st.builds(Listen, port=st.integers(1, 65535), hosts=st.lists(st.text(max_size=5), max_size=3))
-pairs = st.builds(Pair, st.text(max_size=3), st.integers())
+pairs = st.builds(Pair, st.text(max_size=3), integers)
 shared = {
     "listen": listens,
     "tls": st.none() | st.builds(Tls, st.text(max_size=5).map("/{}".format), st.sampled_from(["1.2", "1.3"])),
     "auth": st.none()
-    | st.integers()
+    | integers
     | st.builds(Basic, st.text(max_size=5))
     | st.builds(Token, st.text(min_size=3, max_size=5)),
     "colour": st.sampled_from(Colour),
     "mode": st.sampled_from(["fast", "safe"]),
     "ratio": st.floats(0, 1, exclude_min=True),
-    "labels": st.dictionaries(st.text(max_size=3), st.text() | st.integers() | finite | st.booleans(), max_size=3),
+    "labels": st.dictionaries(st.text(max_size=3), st.text() | integers | finite | st.booleans(), max_size=3),
 }  # fmt: skip
 struct_leaves = st.builds(
     StructConfig,
     **shared,
     level=st.sampled_from(Level),
     name=st.none() | st.text("abc", min_size=1, max_size=9),
-    limits=st.dictionaries(st.text(max_size=3), st.integers(0), max_size=3),
+    limits=st.dictionaries(st.text(max_size=3), st.integers(0, 2**63 - 1), max_size=3),
     tags=st.sets(st.text(max_size=3), max_size=3),
-    point=st.none() | st.tuples(st.integers(), st.text(max_size=3)),
+    point=st.none() | st.tuples(integers, st.text(max_size=3)),
     pair=st.none() | pairs,
     extra=st.just({}) | st.builds(dict, note=st.text(max_size=3)),
     follow=st.booleans(),
-    anything=st.none() | st.lists(st.integers(), max_size=2),
+    anything=st.none() | st.lists(integers, max_size=2),
 )
 structs = struct_leaves | st.builds(StructConfig, listens, children=st.lists(struct_leaves, max_size=2))
 data_leaves = st.builds(DataConfig, **shared, points=st.lists(pairs, max_size=2).map(tuple))
@@ -755,7 +757,7 @@ texts = st.builds(
     key=st.binary(max_size=5),
     id=st.none() | st.uuids(),
     ports=st.dictionaries(st.integers(-(2**63), 2**63), listens, max_size=2),
-    colours=st.dictionaries(st.sampled_from(Colour), st.integers()),
+    colours=st.dictionaries(st.sampled_from(Colour), integers),
 )
 configs = structs | datas | texts
 VALIDATORS = {config: validator(config) for config in (StructConfig, DataConfig, TextConfig)}
@@ -771,7 +773,7 @@ def test_an_object_written_as_json_is_read_back(config):
 # A float without a fraction is an integer to some validators.
 numbers = finite.filter(lambda number: not number.is_integer())
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | numbers | st.text(max_size=4) | st.sampled_from(["red", "fast"]),
+    st.none() | st.booleans() | integers | numbers | st.text(max_size=4) | st.sampled_from(["red", "fast"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=4,
 )  # fmt: skip
@@ -946,5 +948,5 @@ def test_a_class_that_cannot_be_a_configuration_stops_the_build(tmp_path: Path) 
     ran = command("build", path, "-o", tmp_path / "wrong.so")
     assert (ran.status, ran.stderr) == (
         1,
-        f"falco-plugin: {path}: Simple.config must be annotated with str, a dataclass or a msgspec.Struct, not int\n",
+        f"falco-plugin: {path}:4: Simple.config must be annotated with str, a dataclass or a msgspec.Struct, not int\n",
     )

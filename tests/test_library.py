@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -390,12 +391,13 @@ def test_a_damaged_library_still_loads_and_tells_the_command(same: Path, tmp_pat
 
 def test_the_same_sources_make_the_same_library(tmp_path: Path) -> None:
     sources = {"plugin.py": simple("twice"), "helper.py": "A = 1\n", "data/rows.csv": "a,b\n", "sub/__init__.py": ""}
-    first = build_plugin(tmp_path / "a", sources)
-    second_folder = write_sources(tmp_path / "b" / "plugin", dict(reversed(sources.items())))
-    for file in second_folder.rglob("*"):
+    first = build_plugin(tmp_path, sources).read_bytes()
+    # A library names the folder that it was built from, and nothing else of the files but their names and bytes.
+    shutil.rmtree(tmp_path / "plugin")
+    folder = write_sources(tmp_path / "plugin", dict(reversed(sources.items())))
+    for file in folder.rglob("*"):
         os.utime(file, (1_000_000_000, 1_000_000_000))
-    second = build_plugin(tmp_path / "b", dict(reversed(sources.items())))
-    assert first.read_bytes() == second.read_bytes()
+    assert build_plugin(tmp_path, dict(reversed(sources.items()))).read_bytes() == first
 
 
 def test_the_library_can_be_read_by_all_and_written_by_its_owner_only(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin import _fields, _ids
+from falco_plugin import _fields, _ids, _methods
 from falco_plugin._config.declaration import declared
 from falco_plugin.errors import PluginError
 
@@ -20,6 +20,7 @@ _EVENT_SOURCE = re.compile(r"[a-z]+[a-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _RESERVED_SOURCES = ("syscall", "internal", "plugins")
 _MAX_ID = _ids.PRIVATE[-1]
+ATTRIBUTE = _fields.ATTRIBUTE
 _ATTRIBUTES: dict[str, type] = {
     "name": str,
     "version": str,
@@ -27,6 +28,14 @@ _ATTRIBUTES: dict[str, type] = {
     "event_source": str,
     "description": str,
     "contact": str,
+}
+_EXAMPLES = {
+    "name": "lines",
+    "version": "0.1.0",
+    "id": 999,
+    "event_source": "lines",
+    "description": "Lines of a file",
+    "contact": "https://example.org",
 }
 _METHODS = ("open", "init", "destroy", "list_open_params", "event_to_string")
 
@@ -85,6 +94,11 @@ def check(plugin: Any) -> Capabilities:
     """Raises ``PluginError`` where Falco, or this SDK, would refuse the plugin."""
     for problem in _problems(plugin):
         raise PluginError(problem)
+    who = _called(plugin)
+    for method, problem in _methods.problems(plugin):
+        refused = PluginError(f"{who}.{method}{problem}")
+        setattr(refused, ATTRIBUTE, method)
+        raise refused
     fields = _fields.of(plugin)
     source = is_source(plugin)
     sources = getattr(plugin, "extract_event_sources", ())
@@ -131,7 +145,8 @@ def _problems(plugin: object) -> Iterator[str]:
     for name, kind in _ATTRIBUTES.items():
         value = getattr(plugin, name, None)
         if value is None:
-            yield f"{who} has no {name}: set it, such as name = 'lines'"
+            base = "" if isinstance(plugin, _plugin_class()) else ", or derive the class from falco_plugin.Plugin"
+            yield f"{who} has no {name}: set it, such as {name} = {_EXAMPLES[name]!r}{base}"
         elif callable(value) or isinstance(_as_written(type(plugin), name), property):
             yield (
                 f"{who}: the method {name!r} hides the plugin attribute {name!r} ({kind.__name__}): "
@@ -151,7 +166,17 @@ def _problems(plugin: object) -> Iterator[str]:
     for name in ("config", "log"):
         if isinstance(_as_written(type(plugin), name), FunctionType):
             yield f"{who}: the method {name!r} hides the plugin attribute {name!r}: give the method another name"
+    config = _as_written(type(plugin), "config")
+    if isinstance(config, dict | list | tuple):
+        found = type(config).__name__
+        yield f"{who}.config is set to a {found}, which init_config replaces: annotate it, as in config: Config"
     yield from _refused_values(plugin, who)
+
+
+def _plugin_class() -> type:
+    from falco_plugin.plugin import Plugin
+
+    return Plugin
 
 
 def _as_written(cls: type, name: str) -> object:

@@ -25,15 +25,18 @@ __all__ = [
     "PushInstance",
     "Receiver",
     "Sender",
+    "Watch",
     "after_fork_in_child",
     "before_fork",
     "channel",
+    "current_plugin",
     "end_child",
     "fail",
     "host",
     "parse_timestamp",
     "position",
     "send_each",
+    "set_current_plugin",
     "split_json",
     "stub",
 ]
@@ -147,13 +150,14 @@ class Event:
         Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
         ``json_field``. An integer of more than 4,000 digits is a ``float``.
 
-        A fault of the text costs at most the value that it is in: each byte that is not UTF-8 and each half of a surrogate
-        pair is U+FFFD, an unknown escape stays as it is written, a word that JSON does not have is a ``str``, and a text
-        that ends early gives the members before its end. Containers nested more deeply than 128 levels are ``None``.
+        A fault of the text costs at most the value that it is in: each byte that is not UTF-8 and each half of a
+        surrogate pair is U+FFFD, an unknown escape stays as it is written, a word that JSON does not have is a ``str``,
+        and a text that ends early gives the members before its end. Containers nested more deeply than 128 levels are
+        ``None``.
 
         Raises:
-            NoJsonError: the payload does not begin with a JSON value. If it leaves a field's method, the field is absent,
-                and the payload is counted and reported as one that is not JSON.
+            NoJsonError: the payload does not begin with a JSON value. If it leaves a field's method, the field is
+                absent, and the payload is counted and reported as one that is not JSON.
         """
 
 @final
@@ -835,6 +839,10 @@ class HostLog:
     def open(self) -> bool:
         """Whether the host still takes lines: until destroy."""
 
+    @property
+    def number(self) -> int:
+        """The number of the plugin, as ``current_plugin`` returns it."""
+
     def log(self, level: int, text: str) -> None:
         """Logs with a severity as Python's ``logging`` counts it."""
 
@@ -856,6 +864,22 @@ class JsonReader:
 
 def parse_timestamp(value: str | float, /) -> tuple[int, bool]:
     """Nanoseconds since the epoch, and whether the value has a time zone. Not public: see ``falco_plugin.source``."""
+
+@final
+class Watch:
+    """Calls ``report(seconds)`` on a thread of its own, until it is stopped: after so many seconds, then each time when
+    twice the time has passed, and at least once a minute. Not public.
+    """
+
+    def __new__(cls, seconds: float, report: Callable[[float], object]) -> Self: ...
+    def stop(self) -> None:
+        """Ends the reports. One that is being made is not waited for."""
+
+def current_plugin() -> int:
+    """The number of the plugin whose code the calling thread runs, 0 if it is not known. Not public."""
+
+def set_current_plugin(number: int) -> None:
+    """Makes the calling thread one of a plugin, until the thread ends. Not public."""
 
 def stub() -> bytes:
     """The library in front, before a plugin was put into it. Not public."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from falco_plugin._types import ValueType
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
+ATTRIBUTE = "_falco_plugin_attribute"
+"""Attribute of an error that names the class's attribute that is wrong."""
 _PROPERTIES = ("hidden", "info", "conversation")
 
 
@@ -81,7 +83,9 @@ def of(plugin: object) -> list[Field]:
                 field = Field(declaration, *signature(plugin, attribute, value))
             fields[declaration.name] = field
         except (PluginError, TypeError) as problem:
-            raise PluginError(f"field {declaration.name}: {problem}") from None
+            refused = PluginError(f"field {declaration.name}: {problem}")
+            setattr(refused, ATTRIBUTE, attribute)
+            raise refused from None
     return list(fields.values())
 
 
@@ -121,11 +125,17 @@ def declaration_of(value: object) -> Declaration | None:
 def _check_declaration(declaration: Declaration) -> None:
     if not isinstance(declaration.name, str) or not _NAME.fullmatch(declaration.name):
         raise PluginError(
-            "Falco does not accept this name: it is parts of letters, digits and '_' that begin with a letter, joined "
-            "by dots, such as shop.order.id"
+            "Falco does not accept this name: use parts of letters, digits and '_' that begin with a "
+            "letter, joined by dots, such as shop.order.id"
+        )
+    first, _, others = declaration.name.partition(".")
+    if first != first.lower():
+        raise PluginError(
+            f"its first part has capital letters, as no field of Falco has, and rules are case-sensitive: name it "
+            f"{first.lower()}.{others}"
         )
     if not isinstance(declaration.desc, str) or not declaration.desc.strip():
-        raise PluginError("desc must say what it means")
+        raise PluginError("desc is empty: say what the field means")
     if not isinstance(declaration.display, str | None):
         raise PluginError(f"display must be str, not {type(declaration.display).__name__}")
     for flag in ("add_output", *_PROPERTIES):

@@ -23,9 +23,11 @@ _counter = itertools.count(1)
 class Modules:
     """The modules of one archive, entered in ``sys.modules`` until they are unloaded."""
 
-    def __init__(self, archive: bytes, library: str) -> None:
+    def __init__(self, archive: bytes, library: str, folder: str) -> None:
+        """Takes the folder that the files were in when the library was built: tracebacks name it."""
         self.package = f"falco_plugin_modules_{next(_counter)}"
         self._library = library
+        self._folder = folder
         self._files = _archive.unpack(archive)
         self.plugin = ""
         """The name of the plugin that they are of, once it is known."""
@@ -46,7 +48,7 @@ class Modules:
         # Another version at this path has other lines.
         if (linecache := sys.modules.get("linecache")) is not None:
             for file in self._files:
-                linecache.cache.pop(f"{self._library}/{file}", None)
+                linecache.cache.pop(self.path(file), None)
 
     def has(self, name: str) -> bool:
         """Whether the top-level module `name` is the plugin's own."""
@@ -79,6 +81,10 @@ class Modules:
     def source(self, file: str) -> bytes:
         """The source of a file of the archive."""
         return self._files[file]
+
+    def path(self, file: str) -> str:
+        """The path that a file had when the library was built."""
+        return f"{self._folder}/{file}"
 
     def data(self, path: str) -> bytes:
         """A data file beside the modules, by the path that ``pkgutil.get_data`` builds from ``__file__``."""
@@ -124,6 +130,7 @@ class ArchiveLoader:
         module.__dict__["__builtins__"] = self._modules.namespace_builtins()
         code = self.get_code(module.__name__)
         if code is not None:
+            self.remember_lines()
             exec(code, module.__dict__)  # noqa: S102 - this is what an importer does
 
     def get_source(self, fullname: str) -> str | None:
@@ -136,9 +143,18 @@ class ArchiveLoader:
     def get_code(self, fullname: str) -> CodeType | None:
         if self._file is None:
             return None
-        spec = self._modules.spec(fullname)
-        origin = spec.origin if spec and spec.origin else self._file
-        return compile(self._modules.source(self._file), origin, "exec", dont_inherit=True)
+        return compile(self._modules.source(self._file), self._modules.path(self._file), "exec", dont_inherit=True)
+
+    def remember_lines(self) -> None:
+        """Has tracebacks show the lines of the archive, never those of a file that is at this path today."""
+        if self._file is None:
+            return
+        import linecache
+
+        source = self._modules.source(self._file)
+        path = self._modules.path(self._file)
+        # Without a time of modification an entry is not compared with a file.
+        linecache.cache[path] = (len(source), None, source.decode("utf-8", "replace").splitlines(keepends=True), path)
 
     def get_data(self, path: str) -> bytes:
         """For ``pkgutil.get_data``."""
@@ -148,6 +164,18 @@ class ArchiveLoader:
             raise FileNotFoundError(
                 f"{path}: not packed into the plugin library: put it into the plugin's folder, and build the folder"
             ) from None
+
+
+def is_own(names: Mapping[str, object]) -> bool:
+    """Whether these are the global names of a module of a plugin."""
+    return isinstance(names.get("__loader__"), ArchiveLoader)
+
+
+def remember_lines(names: Mapping[str, object]) -> None:
+    """Makes the lines of a plugin's module those that tracebacks show: another version may have the same path."""
+    loader = names.get("__loader__")
+    if isinstance(loader, ArchiveLoader):
+        loader.remember_lines()
 
 
 class _Finder:

@@ -7,48 +7,98 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from falco_plugin import _failure, _owner
+from falco_plugin import _core, _failure, _owner
 
 if TYPE_CHECKING:
     from falco_plugin._core import HostLog
+    from falco_plugin._loader import Modules
+
+_PLUGIN = "falco_plugin_number"
+"""Attribute of a record that says which plugin it is about."""
+
+
+class Attached:
+    """A plugin whose records go to the host until its log closes."""
+
+    __slots__ = ("log", "names", "open_place", "package", "source")
+
+    def __init__(self, package: str, log: HostLog) -> None:
+        self.package = package
+        """Of its modules."""
+        self.names = [package]
+        """Its loggers."""
+        self.log = log
+        self.source = ""
+        """The event source that it makes, if any."""
+        self.open_place = ""
+        """Where its ``open`` is defined."""
+
+    def owns(self, logger: str) -> str:
+        """The name of its logger that this one is or is below; empty if there is none."""
+        return next((name for name in self.names if logger == name or logger.startswith(f"{name}.")), "")
 
 
 class HostHandler(logging.Handler):
-    """Passes every record to the host: to the log of the plugin whose logger it is, else to the newest."""
+    """Passes every record to the log of the plugin that it is about.
+
+    That is the plugin whose logger it is, else the one whose code the thread runs. If neither is known, it is the one
+    that was initialised last.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.logs: list[tuple[str, HostLog]] = []
+        self.logs: list[Attached] = []
         self.to_stderr = False
+        self.setFormatter(_Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             if record.name == "asyncio" and record.exc_info and _failure.is_end_of_source(record.exc_info[1]):
                 # A task of a producer has ended with its source, and nobody awaits it.
                 return
-            name, log = self._choose(record.name)
+            plugin = self._choose(record)
             text = self.format(record)
-            if record.name != name:
+            if plugin is None or plugin.owns(record.name) != record.name:
                 text = f"{record.name}: {text}"
             # File names that are not UTF-8 come as lone surrogates.
             text = text.encode("utf-8", "backslashreplace").decode()
-            if log is not None:
-                log.log(record.levelno, text)
+            if plugin is not None:
+                plugin.log.log(record.levelno, text)
             elif self.to_stderr:
                 sys.stderr.write(f"{text}\n")
         except Exception:
             self.handleError(record)
 
-    def _choose(self, logger: str) -> tuple[str, HostLog | None]:
-        newest: tuple[str, HostLog | None] = ("", None)
-        for name, log in reversed(self.logs):
-            if not log.open:
-                continue
-            if logger == name or logger.startswith(f"{name}."):
-                return name, log
-            if newest[1] is None:
-                newest = ("", log)
-        return newest
+    def _choose(self, record: logging.LogRecord) -> Attached | None:
+        attached = [plugin for plugin in reversed(self.logs) if plugin.log.open]
+        number = getattr(record, _PLUGIN, 0) or _core.current_plugin()
+        named = [plugin for plugin in attached if plugin.owns(record.name)]
+        # A plugin may be initialised several times.
+        found = _with_number(named, number) or (named[0] if named else None) or _with_number(attached, number)
+        if found is None and len(attached) > 1:
+            found = _with_package(attached, _owner.of_caller())
+        return found or (attached[0] if attached else None)
+
+
+class _Formatter(logging.Formatter):
+    """Shows an exception as failures of plugins are shown: the cause first, and the lines of user code."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            text += f"\n  {_failure.describe(error)}{_failure.trace(error)}"
+        elif record.exc_text:
+            text += f"\n{record.exc_text}"
+        return f"{text}\n{record.stack_info}" if record.stack_info else text
+
+
+def _with_number(attached: list[Attached], number: int) -> Attached | None:
+    return next((plugin for plugin in attached if plugin.log.number == number), None) if number else None
+
+
+def _with_package(attached: list[Attached], owner: Modules | None) -> Attached | None:
+    return next((plugin for plugin in attached if owner and plugin.package == owner.package), None)
 
 
 _handler = HostHandler()
@@ -56,16 +106,38 @@ _handler = HostHandler()
 _changes = threading.Lock()
 
 
-def attach(name: str, log: HostLog) -> None:
-    """Sends the records of this logger, and of all that belong to no other plugin, to the host until its log closes."""
+def attach(package: str, log: HostLog) -> Attached:
+    """Sends the records of a plugin, and those that belong to no other plugin, to the host until its log closes."""
+    plugin = Attached(package, log)
     with _changes:
-        _handler.logs = [entry for entry in _handler.logs if entry[1].open] + [(name, log)]
+        _handler.logs = [attached for attached in _handler.logs if attached.log.open] + [plugin]
         root = logging.getLogger()
         if _handler not in root.handlers:
             root.addHandler(_handler)
     # The host decides which severities it shows.
-    for own in (name, "falco_plugin"):
+    for own in (package, "falco_plugin"):
         logging.getLogger(own).setLevel(logging.DEBUG)
+    return plugin
+
+
+def name(plugin: Attached, logger: str, source: str, open_place: str) -> None:
+    """Adds what is known of a plugin once it is made: its logger, its event source, and where its ``open`` is."""
+    plugin.names.append(logger)
+    plugin.source = source
+    plugin.open_place = open_place
+    logging.getLogger(logger).setLevel(logging.DEBUG)
+
+
+def source_name() -> str:
+    """The event source of the plugin whose code this thread runs; empty if it is not known."""
+    plugin = _with_number(list(_handler.logs), _core.current_plugin())
+    return plugin.source if plugin else ""
+
+
+def place_of_open() -> str:
+    """Where the ``open`` of the plugin whose code this thread runs is defined; empty if it is not known."""
+    plugin = _with_number(list(_handler.logs), _core.current_plugin())
+    return plugin.open_place if plugin else ""
 
 
 def forget(package: str) -> None:
@@ -80,7 +152,7 @@ def forget(package: str) -> None:
 def detach(log: HostLog) -> None:
     """Ends what `attach` began. In a process of Python's own the handler goes with the last plugin."""
     with _changes:
-        _handler.logs = [entry for entry in _handler.logs if entry[1] is not log]
+        _handler.logs = [attached for attached in _handler.logs if attached.log is not log]
         if not _handler.logs and not _handler.to_stderr:
             logging.getLogger().removeHandler(_handler)
 
@@ -104,12 +176,16 @@ def _unhandled(args: threading.ExceptHookArgs) -> None:
     error = args.exc_value or args.exc_type()
     if args.exc_type is SystemExit or _failure.is_end_of_source(error):
         return
+    thread = args.thread.name if args.thread else "?"
+    # The thread has left the code that it ran.
     owner = _owner.of_error(error) or (_owner.of_class(type(args.thread)) if args.thread else None)
-    name = (owner and owner.plugin) or ""
-    logging.getLogger(name or "falco_plugin").error(
+    plugin = _with_package(_handler.logs, owner)
+    ends_source = getattr(error, "_falco_plugin_ends_source", False)
+    logging.getLogger((owner and owner.plugin) or "falco_plugin").error(
         "thread %s%s died: %s%s",
-        args.thread.name if args.thread else "?",
-        f" of plugin {name}" if name else "",
+        thread,
+        f" of plugin {owner.plugin}" if owner and owner.plugin else "",
         _failure.describe(error),
-        _failure.trace(error),
+        "" if ends_source else _failure.trace(error),
+        extra={_PLUGIN: plugin.log.number} if plugin else None,
     )

@@ -59,7 +59,7 @@ def _check(items: object) -> None:
     except TypeError:
         name = getattr(items, "__qualname__", type(items).__name__)
         raise TypeError(
-            f"{name}{signature} does not take the context as its one argument: define it with (context)"
+            f"{name}{signature} does not take the context as its one argument: define it with (context), or call it"
         ) from None
 
 
@@ -88,18 +88,29 @@ class _Producer:
         self._sender = sender
         self._context = context
         self._reported: set[tuple[str, str]] = set()
+        self._plugin = _core.current_plugin()
+        self._barriers = 0
 
     def run(self) -> None:
         """What the thread does."""
+        _core.set_current_plugin(self._plugin)
         try:
             if _is_iterable(self._items):
                 self._send(self._items, self._context)
             else:
                 self._call(self._items)
+            self._report_no_event()
         except BaseException as error:
             self._end_with(error)
         finally:
             self._sender.close()
+
+    def _report_no_event(self) -> None:
+        """Says that a source has ended without an event: the host cannot know that it was meant to have some."""
+        if self._closed or _core.position(self._sender):
+            return
+        hint = ": it yielded only None, which is a barrier, and an event is bytes" if self._barriers else ""
+        _failure.note(f"the source ended without an event{hint}")
 
     @property
     def _closed(self) -> bool:
@@ -186,6 +197,7 @@ class _Producer:
             return None
         if isinstance(stop, Exception):
             return _throw(iterator, stop)
+        self._barriers += 1
         self._sender.flush()
         return iterator
 

@@ -6,12 +6,14 @@ import contextlib
 import functools
 import os
 import sys
+import threading
+from collections.abc import Generator
 from types import FunctionType, MethodType
 from typing import Any
 
-from falco_plugin import _capabilities, _core, _failure, _log
-from falco_plugin._field_failures import FieldFailures
+from falco_plugin import _capabilities, _core, _failure, _log, _opened
 from falco_plugin._loader import Modules
+from falco_plugin._repeated import RepeatedFailures
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
 
@@ -19,6 +21,13 @@ SWITCH_INTERVAL = 0.0002
 """How long a thread that computes keeps the GIL, in seconds, where the interpreter is the SDK's own: the host's threads
 wait for it that long at most, not Python's usual 5 ms."""
 
+STILL_RUNNING_AFTER = 5.0
+"""Seconds after which a call of user code that has not returned is reported."""
+
+EMPTY_TEXT = "<empty>"
+"""The text of an event for which the plugin returns an empty string."""
+
+_TEXT = "event_to_string"
 _TAKES_ANY_NUMBER = 0x04
 """In the flags of a code object: its function has ``*args``."""
 
@@ -27,7 +36,15 @@ class Runtime:
     """Loads the plugin's modules and its object, and makes the calls on it."""
 
     def __init__(
-        self, archive: bytes, library: str, entry: str, config: str, log: _core.HostLog, core: str, ours: bool
+        self,
+        archive: bytes,
+        library: str,
+        folder: str,
+        entry: str,
+        config: str,
+        log: _core.HostLog,
+        core: str,
+        ours: bool,
     ) -> None:
         if not os.path.samefile(core, _core.__file__):
             raise PluginError(
@@ -40,19 +57,29 @@ class Runtime:
             _watch_forks()
         self._log = log
         self._plugin: Any = None
-        self._modules = Modules(archive, library)
-        _log.attach(self._modules.package, log)
+        self._modules = Modules(archive, library, folder)
+        attached = _log.attach(self._modules.package, log)
         try:
-            self._plugin, capabilities = make(self._modules, entry)
-            self._modules.plugin = self._plugin.name
-            self._modules.event_source = getattr(self._plugin, "event_source", None) or ""
-            _log.attach(self._plugin.name, log)
-            self._plugin.config = configuration(config, capabilities.config)
-            if callable(init := getattr(self._plugin, "init", None)):
-                init()
+            with self._watched("init"):
+                self._plugin, capabilities = make(self._modules, entry)
+            source = self._plugin.event_source if capabilities.is_source else ""
+            self._modules.plugin, self._modules.event_source = self._plugin.name, source
+            opens = _failure.definition_of(getattr(self._plugin, "open", None))
+            _log.name(attached, self._plugin.name, source, opens)
+            with self._watched("init"):
+                self._plugin.config = configuration(config, capabilities.config)
+                if callable(init := getattr(self._plugin, "init", None)):
+                    init()
             self._open: Any = getattr(self._plugin, "open", None)
             self._open_takes_context = takes_context(self._open)
-            self._field_failures = FieldFailures({field.name: field.where for field in capabilities.fields})
+            self._field_failures = RepeatedFailures(
+                "field %s",
+                "field %s is absent",
+                "field %s was absent %d times",
+                {field.name: field.where for field in capabilities.fields},
+            )
+            method = _failure.definition_of(getattr(self._plugin, _TEXT, None))
+            self._text_failures = RepeatedFailures("%s", "%s failed", "%s failed %d times", {_TEXT: method})
             self.fields = [
                 (field.name, field.type.kind, field.type.is_list, field.takes_index, field.takes_key, field.reader)
                 for field in capabilities.fields
@@ -69,30 +96,39 @@ class Runtime:
 
     def open(self, params: str, context: _core.Context) -> object:
         """Opens the event source and checks what came back."""
-        opened = self._open(params, context) if self._open_takes_context else self._open(params)
-        is_instance = hasattr(opened, "next_batch") and not isinstance(opened, type)
-        instance = opened if is_instance else self._iterate(opened, context)
-        if not hasattr(instance, "events"):
-            raise TypeError(
-                f"open returned {type(instance).__name__}, which lacks events: call super().__init__() in its __init__"
-            )
-        events: object = instance.events
-        if not isinstance(events, _core.EventBatch):
-            raise TypeError(f"the instance's events must be an EventBatch, not {type(events).__name__}")
-        return instance
+        with self._watched("open"):
+            opened = self._open(params, context) if self._open_takes_context else self._open(params)
+        return _opened.instance(opened, context, self._open)
 
-    def _iterate(self, items: Any, context: _core.Context) -> Any:
+    @contextlib.contextmanager
+    def _watched(self, doing: str) -> Generator[None]:
+        """Reports a call of user code that does not return, with the line that it is at."""
+        thread, number = threading.get_ident(), self._log.number
+
+        def report(seconds: float) -> None:
+            _core.set_current_plugin(number)
+            _failure.warn_of_wait(doing, seconds, sys._current_frames().get(thread))
+
+        watch = _core.Watch(STILL_RUNNING_AFTER, report)
         try:
-            return _core.IterInstance(items, context=context)
-        except TypeError as problem:
-            raise TypeError(f"open returned no event source: {problem}{_INSTANCES}") from None
+            yield
+        finally:
+            watch.stop()
 
     def event_to_string(self, event: _core.Event) -> str:
-        """The author's text of an event."""
+        """The text of an event that the plugin makes."""
         text = self._plugin.event_to_string(event)
+        if text is None:
+            raise TypeError(f"{_TEXT} returned None: is a `return` missing?")
         if not isinstance(text, str):
-            raise TypeError(f"event_to_string must return str, not {type(text).__name__}")
-        return text
+            raise TypeError(f"{_TEXT} must return str, not {type(text).__name__}")
+        # Falco would show the payload for an empty text.
+        return text or EMPTY_TEXT
+
+    def event_to_string_failed(self, error: BaseException) -> str:
+        """Counts the failure, and returns what to show for the event: Falco would show the payload for no text."""
+        self._text_failures.add(_TEXT, error)
+        return f"<{_TEXT} of {self._plugin.name} failed: {type(error).__name__}>"
 
     def list_open_params(self) -> list[tuple[str, str, str]]:
         """The author's suggestions as plain values."""
@@ -112,7 +148,7 @@ class Runtime:
 
     def field_failed(self, field: str, error: BaseException) -> None:
         """A field's method raised, or returned what its field cannot be."""
-        self._field_failures.tell(field, error)
+        self._field_failures.add(field, error)
 
     def destroy(self) -> None:
         """The last call: the plugin's modules are gone afterwards."""
@@ -123,7 +159,8 @@ class Runtime:
             # Nobody can be told but the log, which is open until the call returns.
             _failure.report("destroy", error)
         finally:
-            self._field_failures.tell_rest()
+            self._field_failures.log_rest()
+            self._text_failures.log_rest()
             _capabilities.unregister(self._plugin)
             self._modules.unload()
             self._plugin = self._open = None
@@ -141,14 +178,21 @@ def _watch_forks() -> None:
     os.register_at_fork(before=_core.before_fork, after_in_child=_core.after_fork_in_child)
 
 
-_INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"
-
-
 def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]:
     """The plugin object behind an entry point ``module:name``, checked, and what it can do."""
     module, _, name = entry.partition(":")
     factory = getattr(modules.load(module), name)
-    plugin = factory()
+    try:
+        plugin = factory()
+    except TypeError as error:
+        traceback = error.__traceback__
+        if traceback is None or traceback.tb_next is not None:
+            raise
+        # It was not entered.
+        problem = TypeError(f"{error}: a plugin is made without arguments, so read settings from self.config in init")
+        raise _failure.at(
+            problem, getattr(factory, "__init__", None) if isinstance(factory, type) else factory
+        ) from None
     return plugin, _capabilities.check(plugin)
 
 

@@ -7,13 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from falco_plugin import _archive, _core, _environment, _library
+from falco_plugin import _archive, _capabilities, _core, _environment, _library, _lines
 from falco_plugin._capabilities import Capabilities
 from falco_plugin._config.schema import schema
 from falco_plugin._failure import describe
@@ -59,6 +59,8 @@ class Target:
     """Of its configuration; empty where that is text."""
     entry: str
     archive: bytes
+    folder: str
+    """Where its files are, which tracebacks name."""
 
     @property
     def library_name(self) -> str:
@@ -84,6 +86,7 @@ class Target:
             "extract_event_sources": json.dumps(capabilities.extract_event_sources),
             "schema": self.schema,
             "entry": self.entry,
+            "folder": self.folder,
             "sdk_version": _core.SDK_VERSION,
             "python_version": _environment.python_version(),
             "libpython": libpython,
@@ -163,20 +166,29 @@ def load(target: str) -> Target:
     archive = _pack(files)
     if path.is_file():
         _check_alone(path)
-    modules = Modules(archive, str(path.resolve() if path.is_dir() else path.resolve().parent))
+    folder = _folder_of(path)
+    modules = Modules(archive, folder, folder)
     try:
-        entry = _entry(modules, path, candidates, name)
+        entry = _entry(modules, files, path, candidates, name)
         try:
             plugin, capabilities = make(modules, entry)
             # While its modules are there: annotations may name what they have.
             written = schema(capabilities.config) if capabilities.config is not None else ""
         except PluginError as problem:
-            raise TargetError(f"{location}: {problem}") from None
+            attribute = getattr(problem, _capabilities.ATTRIBUTE, "")
+            where = _lines.of_class(files, entry, attribute) or location
+            raise TargetError(f"{where}: {problem}") from None
         except BaseException as error:
             raise TargetError(f"{location}: {entry} fails: {describe(error)}") from error
-        return Target(plugin, capabilities, written, entry, archive)
+        return Target(plugin, capabilities, written, entry, archive, folder)
     finally:
         modules.unload()
+
+
+def _folder_of(path: Path) -> str:
+    """The folder that the names of a target's files are relative to."""
+    whole = path.resolve()
+    return str(whole if path.is_dir() and not (path / "__init__.py").exists() else whole.parent)
 
 
 def _folder_files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -219,9 +231,10 @@ def _pack(files: dict[str, Path]) -> bytes:
     return _archive.pack(read)
 
 
-def _entry(modules: Modules, path: Path, candidates: list[str], name: str) -> str:
+def _entry(modules: Modules, files: Mapping[str, Path], path: Path, candidates: list[str], name: str) -> str:
     """The entry point ``module:name`` of the one plugin in the candidates."""
     found: dict[str, None] = {}
+    others: list[str] = []
     for file in candidates:
         module_name = file.removesuffix(".py").removesuffix("/__init__")
         module = _import(modules, path, module_name)
@@ -230,16 +243,30 @@ def _entry(modules: Modules, path: Path, candidates: list[str], name: str) -> st
                 return f"{module_name}:{name}"
             continue
         found.update(dict.fromkeys(f"{module_name}:{plugin}" for plugin in _plugins(module)))
+        others += [f"{module_name}:{other}" for other in _almost_plugins(module)]
     if name:
         raise TargetError(f"{path} has no class or factory function {name!r}: name one that stands at its top level")
+    if not found and others:
+        other = others[0].partition(":")[2]
+        where = _lines.of_class(files, others[0]) or path
+        raise TargetError(f"{where}: the class {other} is not a plugin: derive it, as in class {other}(Plugin)")
     if not found:
         raise TargetError(
             f"{path} has no plugin: define a subclass of falco_plugin.Plugin, or name a factory function as {path}:NAME"
         )
     if len(found) > 1:
-        names = ", ".join(entry.partition(":")[2] for entry in found)
-        raise TargetError(f"{path} has {len(found)} plugins ({names}): name one, as {path}:NAME")
+        names = ", ".join(_lines.named(files, entry) for entry in found)
+        first = next(iter(found)).partition(":")[2]
+        raise TargetError(f"{path} has {len(found)} plugins ({names}): name one, such as {path}:{first}")
     return next(iter(found))
+
+
+def _almost_plugins(module: ModuleType) -> Iterator[str]:
+    """Classes that look like plugins, and were not derived from the class of plugins."""
+    for name, value in vars(module).items():
+        is_class = isinstance(value, type) and value.__module__ == module.__name__ and not issubclass(value, Plugin)
+        if is_class and "open" in vars(value) and "name" in vars(value):
+            yield name
 
 
 def _plugins(module: ModuleType) -> Iterator[str]:

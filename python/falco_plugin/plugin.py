@@ -106,6 +106,8 @@ class Plugin:
     def event_to_string(self, event: Event) -> str:
         """The text of an event, ``%evt.plugininfo`` in rules (``sdk.Stringer`` of the Go SDK).
 
-        Where it is not defined: the payload as text, bad UTF-8 replaced, cut at 1 KiB.
+        It is called once for an event. If it raises, or returns something else than ``str``, the text is a placeholder
+        that says so; an empty string becomes ``<empty>``. Falco would show the payload instead, which the method may
+        mask. If it is not defined, the text is the payload, bad UTF-8 replaced, cut at 1 KiB.
         """
         return event.text

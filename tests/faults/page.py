@@ -144,7 +144,12 @@ def _value(value: Any) -> str:
         return "all 100 MB"
     if isinstance(value, tuple):
         (value,) = value
-    return f"`{value}`".replace("\0", "\\0") if value else "no text"
+    return _code(value.replace("{kind}", "…")).replace("\0", "\\0") if value else "no text"
+
+
+def _code(text: str) -> str:
+    """As code, which may have a backquote in it."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _log(cell: Cell) -> str:
@@ -177,7 +182,7 @@ def _then(cell: Cell) -> str:
 def _told(line: str) -> str:
     """As code, but for the exception that each fault has of its own."""
     before, cause, after = line.partition("{cause}")
-    parts = [f"`{_cut(part.strip())}`" for part in (before, after) if part.strip()]
+    parts = [_code(_cut(part.strip())) for part in (before, after) if part.strip()]
     return " ".join([*parts, "*the exception*"]) if cause else parts[0]
 
 

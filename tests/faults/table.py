@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -75,14 +76,15 @@ TOO_LARGE = (
     "EventTooLargeError: an event of 100000000 bytes is larger than the event size of 262144 bytes: raise event_size, "
     "or cut the event (faulty.py:… in …)"
 )
-NO_SOURCE = (
-    "TypeError: open returned no event source: {what}; open returns a PullInstance, a PushInstance, a BaseInstance of "
-    "your own, or an iterable of events"
-)
+NO_SOURCE = "TypeError: open returned {what} (faulty.py:… in open)"
 NO_EVENT = "TypeError: an event's data must be bytes{what} (faulty.py:… in …)"
+NOT_WRITTEN = (
+    "TypeError: the pull function returned {what}: write the event with writer.write(data) instead (faulty.py:… in …)"
+)
 A_STR = ', not str: give text.encode(), or write b"..."'
+NO_TEXT = "<event_to_string of faulty failed: {kind}>"
 CALLED_AGAIN = "the source is called again in 0.01 s"
-DROPPED = "1 event(s) were still in the channel when the source ended; they are dropped"
+DROPPED = "1 event(s) were still in the channel when the source faulty ended; they are dropped"
 
 GOOD = Cell()
 HARMLESS = {
@@ -172,25 +174,15 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             fails(
                 "open",
                 NO_SOURCE.replace(
-                    "{what}", "Event is no iterable, no async iterable, and no callable that returns one"
+                    "{what}",
+                    "Event: return an iterable of events, such as a generator, or an instance of falco_plugin.source",
                 ),
             ),
         ),
-        (
-            "none",
-            fails(
-                "open",
-                NO_SOURCE.replace(
-                    "{what}", "NoneType is no iterable, no async iterable, and no callable that returns one"
-                ),
-            ),
-        ),
+        ("none", fails("open", NO_SOURCE.replace("{what}", "None: is a `return` or a `yield` missing?"))),
         (
             ["nul", "surrogates", "huge"],
-            fails(
-                "open",
-                NO_SOURCE.replace("{what}", "str is no iterable of events: for a single event give [data]"),
-            ),
+            fails("open", NO_SOURCE.replace("{what}", "str: for one event return [text.encode()]")),
         ),
         *WITHOUT_INSTANCE.items(),
         ("cancels", Cell(events=[], note="the context that `open` was given")),
@@ -200,7 +192,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         (RAISES, stops()),
         (
             "wrong_type",
-            stops("TypeError: the pull function returned Event: write the event with writer.write(data) instead"),
+            stops(NOT_WRITTEN.replace("{what}", "Event")),
         ),
         (
             "none",
@@ -213,7 +205,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ),
         (
             ["nul", "surrogates"],
-            stops("TypeError: the pull function returned str: write the event with writer.write(data) instead"),
+            stops(NOT_WRITTEN.replace("{what}", "str")),
         ),
         ("huge", stops(TOO_LARGE)),
         ("calls_itself", CALLS_ITS_OWN),
@@ -266,21 +258,21 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
     "generator": steps_of_an_iterable(
         stops(),
         stops(TOO_LARGE),
-        stops(NO_EVENT.replace("{what}", " or another buffer, not Event")),
+        stops(NO_EVENT.replace("{what}", ", not Event: give bytes or another buffer")),
         stops(NO_EVENT.replace("{what}", A_STR)),
         Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
     ),
     "async generator": steps_of_an_iterable(
         stops(),
         stops(TOO_LARGE),
-        stops(NO_EVENT.replace("{what}", " or another buffer, not Event")),
+        stops(NO_EVENT.replace("{what}", ", not Event: give bytes or another buffer")),
         stops(NO_EVENT.replace("{what}", A_STR)),
         Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
     ),
     "retry": steps_of_an_iterable(
         again(),
         again(TOO_LARGE),
-        again(NO_EVENT.replace("{what}", " or another buffer, not Event")),
+        again(NO_EVENT.replace("{what}", ", not Event: give bytes or another buffer")),
         again(NO_EVENT.replace("{what}", A_STR)),
         Cell(found=["held: attempt is cancelled: False"]),
     )
@@ -330,12 +322,24 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("holds", Cell(note="nothing of the plugin runs later")),
     ),
     "event_to_string": rows(
-        (RAISES, logs("event_to_string failed: {cause}", text=None)),
+        (RAISES, logs("event_to_string failed: {cause}", text=NO_TEXT)),
         (
             "wrong_type",
-            logs("event_to_string failed: TypeError: event_to_string must return str, not Event", text=None),
+            logs(
+                "event_to_string failed: TypeError: event_to_string must return str, not Event (faulty.py:… in "
+                "event_to_string)",
+                text=NO_TEXT.replace("{kind}", "TypeError"),
+            ),
         ),
-        ("none", logs("event_to_string failed: TypeError: event_to_string must return str, not NoneType", text=None)),
+        (
+            "none",
+            logs(
+                "event_to_string failed: TypeError: event_to_string returned None: is a `return` missing? "
+                "(faulty.py:… in "
+                "event_to_string)",
+                text=NO_TEXT.replace("{kind}", "TypeError"),
+            ),
+        ),
         ("nul", Cell(text="a\ufffdb")),
         ("surrogates", Cell(text="a\ufffdb")),
         ("huge", Cell(text={"length": 100_000_000})),
@@ -397,7 +401,11 @@ def cells() -> Iterator[tuple[str, str, Cell]]:
 
 
 def _filled(cell: Cell, fault: str) -> Cell:
-    def fill(text: str) -> str:
-        return text.replace("{cause}", CAUSES.get(fault, "{cause}"))
+    cause = CAUSES.get(fault, "{cause}")
+    kind = re.match(r"\w*", cause)[0]  # type: ignore[index]
 
-    return replace(cell, error=cell.error and fill(cell.error), log=[fill(text) for text in cell.log])
+    def fill(text: str) -> str:
+        return text.replace("{cause}", cause).replace("{kind}", kind)
+
+    shown = fill(cell.text) if isinstance(cell.text, str) else cell.text
+    return replace(cell, error=cell.error and fill(cell.error), text=shown, log=[fill(text) for text in cell.log])

@@ -26,6 +26,8 @@ from falco_plugin.errors import PluginError
 
 _NAMES = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "map"}
 _MSGSPEC_NAMES = {"array": "list", "object": "map"}
+_INTEGERS = (-(2**63), 2**63 - 1)
+"""The least and the largest number that Falco accepts as an integer."""
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*")
 
 
@@ -75,6 +77,12 @@ class _Reader:
         options = list(options_of(expected))
         value = _as_integer(options, value)
         fitting = [option for option in options if type(value) in json_kinds(option)]
+        if _is_out_of_range(value):
+            fitting = [option for option in fitting if float in json_kinds(option)]
+            if not fitting:
+                limits = f"from {_INTEGERS[0]} to {_INTEGERS[1]}, all that Falco accepts"
+                self._wrong(path, f"expected {called(options)}, got an int out of range ({limits})")
+                return value
         if not fitting:
             self._wrong(path, f"expected {called(options)}, got {_NAMES[type(value)]}")
             return value
@@ -178,6 +186,10 @@ class _Reader:
 
     def _wrong(self, path: str, text: str) -> None:
         self.problems.append(f"{path}: {text}" if path else text)
+
+
+def _is_out_of_range(value: object) -> bool:
+    return isinstance(value, int) and not _INTEGERS[0] <= value <= _INTEGERS[1]
 
 
 def _as_integer(options: Sequence[mi.Type], value: Any) -> Any:

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import click
 
 from falco_plugin import __version__, _host, _ids, _target, _template
+from falco_plugin._failure import trace
 
 
 class _Group(click.Group):
@@ -287,8 +288,9 @@ def _told(debug: bool) -> Generator[None]:
     try:
         yield
     except _target.TargetError as problem:
-        if debug:
-            raise
+        if debug and problem.__cause__ is not None:
+            click.echo(f"falco-plugin: {problem}{trace(problem.__cause__)}", err=True)
+            sys.exit(1)
         _fail(str(problem))
 
 

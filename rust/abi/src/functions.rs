@@ -315,19 +315,31 @@ pub(crate) unsafe extern "C" fn event_to_string(state: *mut c_void, event: *cons
         // SAFETY: the host's event is valid during the call.
         let event = unsafe { read_event(state, input) }?;
         let plugin = plugin(state)?;
-        let text = state
-            .extraction
-            .with(|extraction| plugin.event_to_string(&mut extraction.cache, &event));
-        text.unwrap_or_else(within)
+        Ok(guard(|| {
+            let text = state.extraction.with(|extraction| {
+                let text = plugin.event_to_string(&mut extraction.cache, &event);
+                state.texts.set(text)
+            });
+            text.map_or_else(within, Ok)
+        }))
     });
     match text {
-        Ok(text) => state.texts.set(&text),
+        Ok(Ok(text)) => text,
+        // The plugin has an event whose text it may want to mask.
+        Ok(Err(error)) => {
+            state.set_error(&error);
+            NO_TEXT.as_ptr()
+        }
+        Err(_) if fork::is_child() => NO_TEXT.as_ptr(),
         Err(error) => {
             state.set_error(&error);
             ptr::null()
         }
     }
 }
+
+/// The text of an event that has none. If a plugin returns NULL or an empty string, Falco shows the payload instead.
+const NO_TEXT: &CStr = c"<event_to_string failed>";
 
 pub(crate) unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, input: *const c_void) -> i32 {
     // SAFETY: NULL, or a state of `init` that was not destroyed, and the host's event and extraction inputs.

@@ -5,7 +5,7 @@ use std::ptr;
 
 use falco_plugin_abi::functions::{TABLE, init};
 use falco_plugin_abi::table::StartRequest;
-use falco_plugin_api::ss_plugin_init_input;
+use falco_plugin_api::{ss_plugin_event_input, ss_plugin_init_input};
 use falco_plugin_engine::batch::EventBatch;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::Event;
@@ -23,8 +23,8 @@ impl Plugin for Panics {
         Ok(Box::new(Self))
     }
 
-    fn event_to_string(&self, _: &mut Cache, _: &Event<'_>) -> Result<String, Error> {
-        unreachable!()
+    fn event_to_string<'c>(&self, _: &'c mut Cache, _: &Event<'_>) -> &'c str {
+        panic!("event_to_string panics")
     }
 
     fn fields(&self) -> &[Field] {
@@ -104,6 +104,16 @@ fn a_panic_is_an_error_and_the_end_of_its_source() {
         assert!((TABLE.list_open_params)(state, &raw mut rc).is_null());
         assert_eq!(rc, FAILURE);
         assert!(last_error().ends_with("please report it: list_open_params panics"));
+
+        let event = falco_plugin_engine::event::header(0, 0);
+        let event_input = ss_plugin_event_input {
+            evt: event.as_ptr().cast(),
+            evtnum: 1,
+            evtsrc: ptr::null(),
+        };
+        let text = (TABLE.event_to_string)(state, (&raw const event_input).cast());
+        assert_eq!(CStr::from_ptr(text), c"<event_to_string failed>");
+        assert!(last_error().ends_with("please report it: event_to_string panics"));
 
         let instance = (TABLE.open)(state, c"good".as_ptr(), &raw mut rc);
         assert_eq!(rc, 0);

@@ -10,8 +10,10 @@ pub trait Plugin: Send + Sync {
     /// Opens the event source (`plugin_open`).
     fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error>;
 
-    /// The text of an event of this source (`plugin_event_to_string`). `cache` is the calling thread's.
-    fn event_to_string(&self, cache: &mut Cache, event: &Event<'_>) -> Result<String, Error>;
+    /// Returns the text of an event of this source (`plugin_event_to_string`). `cache` is the calling thread's, and keeps
+    /// the text. If the text cannot be made, returns a placeholder and logs the reason: for no text, or an empty one, the
+    /// host would show the payload.
+    fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &Event<'_>) -> &'c str;
 
     /// The fields that it declares; a field's id is its place among them (`plugin_get_fields`).
     fn fields(&self) -> &[Field];

@@ -12,7 +12,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::node::{Node, members, strings, type_of};
-use rules::{choice, equal, limits, matches, sizes, types};
+use rules::{choice, equal, is_whole, limits, matches, sizes, types};
 
 /// References that are followed for one place of the document; more are a circle.
 const MOST_REFERENCES: usize = 32;
@@ -23,6 +23,7 @@ const MOST_STEPS_A_VALUE: usize = 1_000;
 /// How deep these checks nest: each takes some of the stack.
 const MOST_LEVELS: usize = 256;
 const REQUIRED: &str = "required";
+const INTEGER: &str = "integer";
 
 /// What is wrong with one place of the document.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,9 +100,14 @@ impl Place {
     }
 
     fn wrong_type(&self, types: Vec<String>, value: &Value) -> Problem {
+        let mut expected = types.join(" or ");
+        if is_whole(value) {
+            let range = format!("{INTEGER} from {} to {} (all that Falco accepts)", i64::MIN, i64::MAX);
+            expected = expected.replace(INTEGER, &range);
+        }
         Problem {
             path: self.path.clone(),
-            words: format!("expected {}, got {}", types.join(" or "), type_of(value)),
+            words: format!("expected {expected}, got {}", type_of(value)),
             types,
         }
     }
@@ -392,6 +398,17 @@ mod tests {
                 vec!["tls.key: expected string or null, got number"],
             ),
             (json!({"token": "abc", "tls": {}}), vec!["tls.key: required"]),
+            (
+                json!({"token": "abc", "level": 1e20, "port": 9_223_372_036_854_775_808_u64}),
+                vec![
+                    "level: expected integer from -9223372036854775808 to 9223372036854775807 (all that Falco accepts) \
+                     or null, got number",
+                    "port: expected at most 65535",
+                    "port: expected integer from -9223372036854775808 to 9223372036854775807 (all that Falco accepts), \
+                     got number",
+                ],
+            ),
+            (json!({"token": "abc", "level": -9_223_372_036_854_775_808.0}), vec![]),
             (
                 json!({"token": "abc", "tls": 1.5}),
                 vec!["tls: expected object or null, got number"],

@@ -10,7 +10,7 @@ use falco_plugin_engine::channel;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString};
 
 /// Runs `copy` on the bytes of any buffer. `copy` must only copy: it runs no Python code and keeps the GIL.
 #[inline]
@@ -46,10 +46,18 @@ fn no_buffer(data: &Bound<'_, PyAny>) -> PyErr {
         .get_type()
         .name()
         .map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    if data.is_instance_of::<PyString>() {
-        return PyTypeError::new_err("an event's data must be bytes, not str: give text.encode(), or write b\"...\"");
-    }
-    PyTypeError::new_err(format!("an event's data must be bytes or another buffer, not {kind}"))
+    let remedy = if data.is_instance_of::<PyString>() {
+        "give text.encode(), or write b\"...\""
+    } else if data.is_instance_of::<PyDict>() || data.is_instance_of::<PyList>() {
+        "give json.dumps(data).encode()"
+    } else if data.is_instance_of::<PyInt>() || data.is_instance_of::<PyFloat>() {
+        "give str(data).encode()"
+    } else if data.is_none() {
+        "leave it out if there is no event"
+    } else {
+        "give bytes or another buffer"
+    };
+    PyTypeError::new_err(format!("an event's data must be bytes, not {kind}: {remedy}"))
 }
 
 struct Contiguous(ffi::Py_buffer);

@@ -16,7 +16,9 @@ use pyo3::types::{PyBool, PyBytes, PyList, PyTuple, PyType};
 
 use crate::batch::{self, Item};
 use crate::buffers::{BytesPayload, to_bytes};
-use crate::errors::{channel_full, from_python, plugin_error, sender_closed, source_ended, to_python, with_taken};
+use crate::errors::{
+    channel_full, from_python, mark_as_source_error, plugin_error, sender_closed, source_ended, to_python, with_taken,
+};
 use crate::fast::OneArgument;
 use crate::left_out::{self, LeftOut};
 use crate::{context, options, threads};
@@ -648,7 +650,10 @@ impl Sender {
     ) -> PyResult<()> {
         let good =
             value.is_none() || (value.is_instance_of::<PySystemExit>() && !value.getattr("code")?.is_truthy()?);
-        let error = (!good).then(|| from_python(py, PyErr::from_value(value.clone())));
+        let error = (!good).then(|| {
+            mark_as_source_error(value);
+            from_python(py, PyErr::from_value(value.clone()))
+        });
         self.close_with(error);
         Ok(())
     }

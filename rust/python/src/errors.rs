@@ -6,7 +6,7 @@ use std::io;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::json::Fault;
 use falco_plugin_engine::lines::ReadError;
-use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
+use pyo3::exceptions::{PyOSError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -183,6 +183,35 @@ fn signal(py: Python<'_>, error: PyErr) -> Result<Error, PyErr> {
 pub(crate) fn with_taken(py: Python<'_>, error: PyErr, taken: usize) -> PyErr {
     let _ = error.value(py).setattr("taken", taken);
     error
+}
+
+/// Marks an exception that ends a source, and so is reported with its traceback there: the thread that it ends reports
+/// it too.
+pub(crate) fn mark_as_source_error(error: &Bound<'_, PyAny>) {
+    // An exception without attributes is reported twice.
+    let _ = error.setattr("_falco_plugin_ends_source", true);
+}
+
+/// Names a function of user code as the place of an error that the SDK raises.
+pub(crate) fn at(function: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = function.py();
+    let named = py
+        .import("falco_plugin._failure")
+        .and_then(|module| module.call_method1("at", (error.value(py), function)));
+    named.map_or(error, PyErr::from_value)
+}
+
+/// If a call of user code failed because the parameters do not fit, adds how to define the function.
+pub(crate) fn with_parameters(function: &Bound<'_, PyAny>, error: PyErr, parameters: &str) -> PyErr {
+    let py = function.py();
+    // Without a traceback the function was not entered.
+    if !error.is_instance_of::<PyTypeError>(py) || error.traceback(py).is_some() {
+        return error;
+    }
+    let explained = py
+        .import("falco_plugin._failure")
+        .and_then(|module| module.call_method1("with_parameters", (function, error.value(py), parameters)));
+    explained.map_or(error, PyErr::from_value)
 }
 
 /// The text of an exception for the host: cause first, then the place in the author's code. Its traceback is logged.

@@ -15,13 +15,14 @@ use pyo3::types::PyString;
 
 use crate::batch::EventBatch;
 use crate::context::Context;
-use crate::errors::{describe, for_host, from_python, plugin_error, to_python};
+use crate::errors::{describe, for_host, from_python, plugin_error, to_python, with_parameters};
 use crate::iter::IterInstance;
 use crate::lines::LinesInstance;
+use crate::log::{self, CurrentPlugin, PluginNumber};
 use crate::pull::PullInstance;
 use crate::push::PushInstance;
 use crate::text::replacing;
-use crate::{log, threads};
+use crate::threads;
 
 /// How long each close waits for producers to stop. Closes at the same time wait at the same time.
 const TIME_TO_STOP: Duration = Duration::from_secs(1);
@@ -43,7 +44,7 @@ impl Callbacks {
     /// Calls the close callback, once.
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         let callback = lock(&self.close).take();
-        callback.map_or(Ok(()), |callback| callback.call0(py).map(drop))
+        callback.map_or(Ok(()), |callback| call_without_arguments(callback.bind(py)).map(drop))
     }
 
     pub(crate) fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
@@ -55,7 +56,7 @@ impl Callbacks {
         let callback = lock(&self.progress).as_ref().map(|callback| callback.clone_ref(py));
         match callback {
             None => Ok(known()),
-            Some(callback) => progress_from(callback.call0(py)?.bind(py)),
+            Some(callback) => progress_from(&call_without_arguments(callback.bind(py))?),
         }
     }
 
@@ -74,6 +75,10 @@ impl Callbacks {
             drop(taken);
         }
     }
+}
+
+fn call_without_arguments<'py>(callback: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    callback.call0().map_err(|error| with_parameters(callback, error, ""))
 }
 
 /// What a progress callback returned.
@@ -137,6 +142,7 @@ pub(crate) struct PythonInstance {
     /// The context that was made for `open`.
     context: Py<Context>,
     memory: EngineBatch,
+    plugin: PluginNumber,
     _release: threads::Release,
 }
 
@@ -154,15 +160,15 @@ enum Source {
 
 impl PythonInstance {
     /// Takes over what `open` returned; closes it where it cannot be driven.
-    pub(crate) fn new(object: &Bound<'_, PyAny>, context: Py<Context>) -> PyResult<Self> {
-        Self::take_over(object, context).inspect_err(|_| {
+    pub(crate) fn new(object: &Bound<'_, PyAny>, context: Py<Context>, plugin: PluginNumber) -> PyResult<Self> {
+        Self::take_over(object, context, plugin).inspect_err(|_| {
             if let Err(error) = close_object(object) {
                 describe(object.py(), "close", error);
             }
         })
     }
 
-    fn take_over(object: &Bound<'_, PyAny>, context: Py<Context>) -> PyResult<Self> {
+    fn take_over(object: &Bound<'_, PyAny>, context: Py<Context>, plugin: PluginNumber) -> PyResult<Self> {
         let py = object.py();
         let own_context = object
             .getattr("context")
@@ -197,6 +203,7 @@ impl PythonInstance {
             events,
             context,
             memory,
+            plugin,
             _release: threads::Release,
         })
     }
@@ -204,6 +211,7 @@ impl PythonInstance {
 
 impl Instance for PythonInstance {
     fn next_batch(&mut self) -> Result<(), Error> {
+        let _current = CurrentPlugin::enter(self.plugin);
         self.memory.clear();
         let result = match &mut self.source {
             Source::Push(push) => {
@@ -250,6 +258,7 @@ impl Instance for PythonInstance {
     }
 
     fn progress(&mut self) -> (f64, String) {
+        let _current = CurrentPlugin::enter(self.plugin);
         threads::enter(|py| {
             let object = self.object.bind(py);
             let progress = match object.hasattr("progress") {
@@ -264,6 +273,7 @@ impl Instance for PythonInstance {
     }
 
     fn close(&mut self) {
+        let _current = CurrentPlugin::enter(self.plugin);
         threads::enter(|py| {
             py.detach(|| self.context.get().engine.cancel());
             if let Source::Own {
@@ -332,7 +342,12 @@ fn next_batch_of(
 ) -> (usize, Option<Error>) {
     let py = object.py();
     events.borrow_mut().put(std::mem::take(memory));
-    let result = object.call_method1("next_batch", (events,));
+    let result = object
+        .call_method1("next_batch", (events,))
+        .map_err(|error| match object.getattr("next_batch") {
+            Ok(method) => with_parameters(&method, error, "batch"),
+            Err(_) => error,
+        });
     match events.borrow_mut().take(py) {
         Ok(taken) => *memory = taken,
         Err(error) => return (0, Some(from_python(py, result.err().unwrap_or(error)))),

@@ -25,6 +25,7 @@ mod start;
 mod text;
 mod threads;
 mod timestamp;
+mod watch;
 
 /// The library in front and the native host, as built with this module.
 mod embedded {
@@ -58,13 +59,15 @@ mod _core {
     #[pymodule_export]
     use crate::lines::LinesInstance;
     #[pymodule_export]
-    use crate::log::HostLog;
+    use crate::log::{HostLog, current_plugin, set_current_plugin};
     #[pymodule_export]
     use crate::pull::PullInstance;
     #[pymodule_export]
     use crate::push::PushInstance;
     #[pymodule_export]
     use crate::timestamp::parse_timestamp;
+    #[pymodule_export]
+    use crate::watch::Watch;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

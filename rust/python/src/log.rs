@@ -1,6 +1,8 @@
 //! The host's log, as seen from Python.
 
+use std::cell::Cell;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use falco_plugin_abi::{Log, Severity};
 use pyo3::prelude::*;
@@ -8,19 +10,84 @@ use pyo3::prelude::*;
 // Python's logging goes through it, see `falco_plugin._log`.
 /// The log of one initialised plugin, as the host takes it. Not public.
 #[pyclass(frozen, module = "falco_plugin._core")]
-pub(crate) struct HostLog(pub(crate) Log);
+pub(crate) struct HostLog {
+    log: Log,
+    number: PluginNumber,
+}
+
+/// Tells the initialised plugins of the process apart, from 1 on.
+pub(crate) type PluginNumber = u64;
+
+thread_local! {
+    /// The plugin whose code this thread runs, 0 for none.
+    static CURRENT: Cell<PluginNumber> = const { Cell::new(0) };
+}
+
+impl HostLog {
+    pub(crate) fn new(log: Log) -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self {
+            log,
+            number: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+        }
+    }
+
+    pub(crate) fn number(&self) -> PluginNumber {
+        self.number
+    }
+}
+
+/// While it lives, the calling thread runs the code of one plugin.
+pub(crate) struct CurrentPlugin {
+    previous: PluginNumber,
+}
+
+impl CurrentPlugin {
+    #[inline]
+    pub(crate) fn enter(number: PluginNumber) -> Self {
+        // Late in a thread's life the slot still answers: it has no destructor.
+        Self {
+            previous: CURRENT.replace(number),
+        }
+    }
+}
+
+impl Drop for CurrentPlugin {
+    #[inline]
+    fn drop(&mut self) {
+        CURRENT.set(self.previous);
+    }
+}
+
+/// The number of the plugin whose code the calling thread runs, 0 if it is not known. Not public.
+#[pyfunction]
+pub(crate) fn current_plugin() -> PluginNumber {
+    CURRENT.get()
+}
+
+/// Makes the calling thread one of a plugin, until the thread ends. Not public.
+#[pyfunction]
+pub(crate) fn set_current_plugin(number: PluginNumber) {
+    CURRENT.set(number);
+}
 
 #[pymethods]
 impl HostLog {
+    /// The number of the plugin, as ``current_plugin`` returns it.
+    #[getter(number)]
+    fn python_number(&self) -> PluginNumber {
+        self.number
+    }
+
     /// Logs with a severity as Python's ``logging`` counts it.
     fn log(&self, py: Python<'_>, level: i32, text: &str) {
-        py.detach(|| self.0.log(severity(level), text));
+        py.detach(|| self.log.log(severity(level), text));
     }
 
     /// Whether the host still takes lines: until destroy.
     #[getter]
     fn open(&self) -> bool {
-        self.0.is_open()
+        self.log.is_open()
     }
 }
 
@@ -34,6 +101,16 @@ fn severity(level: i32) -> Severity {
         10..20 => Severity::Debug,
         _ => Severity::Trace,
     }
+}
+
+/// The event source of the current plugin with a space in front, as it stands in a message; empty if it is not known.
+pub(crate) fn source_name(py: Python<'_>) -> String {
+    py.import("falco_plugin._log")
+        .and_then(|module| module.call_method0("source_name")?.extract::<String>())
+        .map_or_else(
+            |_| String::new(),
+            |name| if name.is_empty() { name } else { format!(" {name}") },
+        )
 }
 
 /// A warning of the SDK itself.

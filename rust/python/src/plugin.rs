@@ -13,17 +13,21 @@ use crate::errors::{describe, is_no_json};
 use crate::event::Event;
 use crate::fields::{self, Method};
 use crate::instance::PythonInstance;
+use crate::log::{CurrentPlugin, PluginNumber};
 use crate::text::replacing;
 use crate::threads;
 
 /// How much of a payload `event_to_string` shows where the plugin does not define it.
 const DEFAULT_TEXT_BYTES: usize = 1024;
+/// The text of an event if even the reason why there is none cannot be logged.
+const NO_TEXT: &str = "<event_to_string failed>";
 
 /// The `Runtime` of `falco_plugin._runtime`, which holds the author's plugin.
 pub(crate) struct PythonPlugin {
     runtime: Py<PyAny>,
+    number: PluginNumber,
     /// Whether the author defines `event_to_string`.
-    own_text: bool,
+    has_own_text: bool,
     extractor: Extractor,
     /// Of each field, the method that makes it; none where it is read without Python.
     methods: Vec<Option<Method>>,
@@ -32,13 +36,14 @@ pub(crate) struct PythonPlugin {
 }
 
 impl PythonPlugin {
-    pub(crate) fn new(runtime: &Bound<'_, PyAny>, log: Log) -> PyResult<Self> {
+    pub(crate) fn new(runtime: &Bound<'_, PyAny>, log: Log, number: PluginNumber) -> PyResult<Self> {
         let (fields, methods) = fields::from_runtime(runtime)?;
         let report = move |message: &str| log.log(Severity::Warning, message);
         Ok(Self {
             extractor: Extractor::new(fields, Box::new(report)),
             methods,
-            own_text: runtime.getattr("defines_event_to_string")?.extract()?,
+            number,
+            has_own_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
             _release: threads::Release,
             _collect: threads::Collect,
@@ -81,7 +86,21 @@ impl PythonPlugin {
 
     /// Runs a call into the author's code; what it raises becomes a text for the host.
     fn call<T>(&self, doing: &str, code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, Error> {
+        let _current = CurrentPlugin::enter(self.number);
         threads::enter(|py| code(self.runtime.bind(py)).map_err(|error| Error::text(describe(py, doing, error))))
+    }
+
+    /// Makes the text of an event by the plugin's own method. If that fails, logs the reason and returns a placeholder.
+    fn own_text(&self, py: Python<'_>, event: &engine::Event<'_>, moment: Moment<'_>) -> PyResult<String> {
+        let runtime = self.runtime.bind(py);
+        let made = Event::while_current(py, event, moment, |object| {
+            Ok(runtime.call_method1("event_to_string", (object,))?.unbind())
+        });
+        let text = match made {
+            Ok(text) => text.into_bound(py),
+            Err(error) => runtime.call_method1("event_to_string_failed", (error.into_value(py),))?,
+        };
+        Ok(replacing(text.cast::<PyString>()?)?.into_owned())
     }
 }
 
@@ -91,7 +110,7 @@ impl Plugin for PythonPlugin {
             let context = Context::for_instance(runtime.py(), None)?;
             let opened = runtime
                 .call_method1("open", (params, context.bind(runtime.py())))
-                .and_then(|instance| PythonInstance::new(&instance, context.clone_ref(runtime.py())));
+                .and_then(|instance| PythonInstance::new(&instance, context.clone_ref(runtime.py()), self.number));
             match opened {
                 Ok(instance) => Ok(Box::new(instance) as Box<dyn Instance>),
                 Err(error) => {
@@ -103,15 +122,17 @@ impl Plugin for PythonPlugin {
         })
     }
 
-    fn event_to_string(&self, cache: &mut Cache, event: &engine::Event<'_>) -> Result<String, Error> {
-        if !self.own_text {
-            return Ok(default_text(event.data));
-        }
-        let moment = cache.moment(event);
-        self.call("event_to_string", |runtime| {
-            Event::while_current(runtime.py(), event, moment, |object| {
-                let text: Bound<'_, PyString> = runtime.call_method1("event_to_string", (object,))?.cast_into()?;
-                Ok(replacing(&text)?.into_owned())
+    fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &engine::Event<'_>) -> &'c str {
+        cache.text(event, |moment| {
+            if !self.has_own_text {
+                return default_text(event.data);
+            }
+            let _current = CurrentPlugin::enter(self.number);
+            threads::enter(|py| {
+                self.own_text(py, event, moment).unwrap_or_else(|error| {
+                    describe(py, "event_to_string", error);
+                    NO_TEXT.to_owned()
+                })
             })
         })
     }
@@ -129,6 +150,7 @@ impl Plugin for PythonPlugin {
     ) -> &'c Values {
         self.extractor.extract(cache, event, field, argument, |moment, values| {
             if let Some(method) = &self.methods[field] {
+                let _current = CurrentPlugin::enter(self.number);
                 threads::enter(|py| self.run(py, method, event, moment, argument, values));
             }
         })
@@ -152,6 +174,7 @@ impl Plugin for PythonPlugin {
 
     fn destroy(&self) {
         self.extractor.finish();
+        let _current = CurrentPlugin::enter(self.number);
         threads::enter(|py| {
             if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
                 describe(py, "destroy", error);

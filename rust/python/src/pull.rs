@@ -17,7 +17,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
 use crate::batch::{self, EventBatch, EventWriter};
 use crate::context::Context;
-use crate::errors::{from_python, to_python};
+use crate::errors::{at, from_python, to_python, with_parameters};
 use crate::instance::{Callbacks, Driven, optional_callable};
 use crate::left_out::{self, LeftOut};
 use crate::options;
@@ -106,8 +106,12 @@ impl engine::PullFunction for Function<'_, '_> {
                 }
                 Ok(())
             }
-            Ok(value) => check_result(&value, writer.is_empty()).or_else(|error| self.fail(error, &mut writer, true)),
-            Err(error) => self.fail(error, &mut writer, false),
+            Ok(value) => check_result(&value, writer.is_empty())
+                .or_else(|error| self.fail(at(self.function, error), &mut writer, true)),
+            Err(error) => {
+                let error = with_parameters(self.function, error, "context, writer");
+                self.fail(error, &mut writer, false)
+            }
         };
         (writer, result)
     }

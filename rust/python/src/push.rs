@@ -110,8 +110,9 @@ impl PushInstance {
                 log::warn(
                     py,
                     &format!(
-                        "{senders} sender(s) of the closed source are still open: a producer did not stop in time and \
-                         is left behind: let it look at its context, and close its sender"
+                        "{senders} sender(s) of the closed source{} are still open: a producer did not stop in time and \
+                         is left behind: let it look at its context, and close its sender",
+                        log::source_name(py)
                     ),
                 );
             });
@@ -123,7 +124,9 @@ impl PushInstance {
 fn log_dropped(events: usize, errors: Vec<Error>) {
     Python::attach(|py| {
         if events > 0 {
-            let text = format!("{events} event(s) were still in the channel when the source ended; they are dropped");
+            let source = log::source_name(py);
+            let text =
+                format!("{events} event(s) were still in the channel when the source{source} ended; they are dropped");
             log::warn(py, &text);
         }
         for error in errors {

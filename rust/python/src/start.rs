@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::describe;
-use crate::log::HostLog;
+use crate::log::{CurrentPlugin, HostLog};
 use crate::plugin::PythonPlugin;
 use crate::threads;
 
@@ -27,20 +27,24 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
             path.retain(|folder| is_absolute(folder));
         }
         check(request, &path)?;
+        let host_log = HostLog::new(log.clone());
+        let number = host_log.number();
+        let _current = CurrentPlugin::enter(number);
         let runtime = py
             .import("falco_plugin._runtime")
             .and_then(|module| {
                 module.getattr("Runtime")?.call1((
                     PyBytes::new(py, &request.archive),
                     request.library.as_str(),
+                    request.manifest("folder"),
                     request.manifest("entry"),
                     config,
-                    HostLog(log.clone()),
+                    host_log,
                     request.core.as_str(),
                     ours,
                 ))
             })
-            .and_then(|runtime| PythonPlugin::new(&runtime, log));
+            .and_then(|runtime| PythonPlugin::new(&runtime, log, number));
         match runtime {
             Ok(plugin) => {
                 let checked = origins(py).map_err(unreadable).and_then(|files| check(request, &files));

@@ -73,6 +73,8 @@ pub struct Cache {
     large: Option<u64>,
     /// The turn in which the payload was found to be damaged.
     damaged: Option<u64>,
+    /// The text of the event, once it was made.
+    text: Option<String>,
     companion: Companion,
     private: bool,
 }
@@ -234,15 +236,19 @@ impl Extractor {
 }
 
 impl Cache {
-    /// The event, for code that makes no field.
-    pub fn moment(&mut self, event: &Event<'_>) -> Moment<'_> {
+    /// Returns the text of an event. `make` is called once for each event, however often the text is asked for.
+    pub fn text(&mut self, event: &Event<'_>, make: impl FnOnce(Moment<'_>) -> String) -> &str {
         self.turn_to(event);
-        Moment {
-            turn: self.turn,
-            document: &mut self.document,
-            companion: &mut self.companion,
-            private: &mut self.private,
+        if self.text.is_none() {
+            let made = make(Moment {
+                turn: self.turn,
+                document: &mut self.document,
+                companion: &mut self.companion,
+                private: &mut self.private,
+            });
+            self.text = Some(made);
         }
+        self.text.as_deref().unwrap_or_default()
     }
 
     #[inline]
@@ -259,6 +265,7 @@ impl Cache {
         }
         self.identity = identity;
         self.turn += 1;
+        self.text = None;
         if self.private {
             self.document.clear_shared();
         } else if let Some(document) = Arc::get_mut(&mut self.document) {
@@ -385,16 +392,68 @@ mod tests {
             assert_eq!(texts(values), ["tea"]);
         }
         assert!(turns[0] == turns[1] && turns[1] != turns[2]);
-        let companion = cache.moment(&event(3, PAYLOAD)).companion.take();
-        assert_eq!(companion.unwrap().downcast_ref::<u32>(), Some(&3));
+        let mut kept = None;
+        cache.text(&event(3, PAYLOAD), |moment| {
+            kept = moment.companion.take();
+            String::new()
+        });
+        assert_eq!(kept.unwrap().downcast_ref::<u32>(), Some(&3));
+    }
+
+    #[test]
+    fn text_is_made_once_for_an_event() {
+        let mut cache = Cache::default();
+        let mut calls = 0;
+        let other = PAYLOAD.to_vec();
+        let opened_again = Event {
+            generation: 1,
+            ..event(2, &other)
+        };
+        for (event, expected) in [
+            (event(1, PAYLOAD), "1"),
+            (event(1, PAYLOAD), "1"),
+            (event(2, PAYLOAD), "2"),
+            (event(2, &other), "3"),
+            (opened_again, "4"),
+            (opened_again, "4"),
+        ] {
+            let text = cache.text(&event, |_| {
+                calls += 1;
+                calls.to_string()
+            });
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn text_is_made_again_after_a_panic() {
+        let mut cache = Cache::default();
+        let event = event(1, PAYLOAD);
+        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            cache.text(&event, |_| panic!("as it should"));
+        }));
+        assert!(panics.is_err());
+        assert_eq!(cache.text(&event, |_| "made".into()), "made");
     }
 
     #[test]
     fn a_document_that_somebody_still_reads_is_left_to_them() {
         let mut cache = Cache::default();
-        let kept = cache.moment(&event(1, PAYLOAD)).document.clone();
-        assert!(Arc::ptr_eq(&kept, cache.moment(&event(1, PAYLOAD)).document));
-        assert!(!Arc::ptr_eq(&kept, cache.moment(&event(2, PAYLOAD)).document));
+        let extractor = extractor();
+        let mut document = |number, index| {
+            let mut found = None;
+            let argument = Argument {
+                index: Some(index),
+                key: None,
+            };
+            extractor.extract(&mut cache, &event(number, PAYLOAD), 2, &argument, |moment, _| {
+                found = Some(moment.document.clone());
+            });
+            found.unwrap()
+        };
+        let kept = document(1, 0);
+        assert!(Arc::ptr_eq(&kept, &document(1, 1)));
+        assert!(!Arc::ptr_eq(&kept, &document(2, 0)));
     }
 
     #[test]

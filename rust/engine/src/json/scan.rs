@@ -356,8 +356,11 @@ mod tests {
         }
     }
 
-    /// The entries of a container: key, value, and the fault at which they end.
-    fn entries(json: &str) -> (Vec<(&str, &str)>, Option<(usize, FaultKind)>) {
+    /// A key and a value.
+    type Found<'a> = (&'a str, &'a str);
+
+    /// Returns the entries of a container, and the fault at which they end.
+    fn entries(json: &str) -> (Vec<Found<'_>>, Option<(usize, FaultKind)>) {
         let bytes = json.as_bytes();
         let object = bytes[0] == b'{';
         let mut found = Vec::new();

@@ -150,10 +150,8 @@ impl Brackets<'_> {
                 b'"' => self.in_string = !self.in_string,
                 b'\\' => self.escaped = self.in_string,
                 b'{' | b'[' if !self.in_string => self.open(start + index),
-                b'}' | b']' if !self.in_string => {
-                    if self.closes_outermost(start + index) {
-                        return Some(start + index + 1);
-                    }
+                b'}' | b']' if !self.in_string && self.closes_outermost(start + index) => {
+                    return Some(start + index + 1);
                 }
                 _ => {}
             }

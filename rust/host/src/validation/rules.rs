@@ -3,13 +3,13 @@
 use regress::Regex;
 use serde_json::{Number, Value};
 
-use super::{Place, Problem, Problems};
+use super::{INTEGER, Place, Problem, Problems};
 use crate::count::counted;
 use crate::node::{Node, strings, type_of};
 
 /// What may be left of a division that comes out even, as numbers with fractions are not exact.
 const ALMOST: f64 = 1e-9;
-const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
+const TYPES: [&str; 7] = ["null", "boolean", INTEGER, "number", "string", "array", "object"];
 
 pub fn types(schema: &Node, value: &Value, place: &Place) -> Problems {
     let types: Vec<String> = match schema.get("type") {
@@ -29,10 +29,21 @@ pub fn types(schema: &Node, value: &Value, place: &Place) -> Problems {
 
 fn is_of(value: &Value, of: &str) -> bool {
     match value {
-        // A number without a fraction is an integer, however it is written.
-        Value::Number(number) if of == "integer" => number.as_f64().is_some_and(|number| number.fract() == 0.0),
+        // A number without a fraction is an integer, however it is written. Falco takes those of 64 bits.
+        Value::Number(number) if of == INTEGER => {
+            number.is_i64() || (number.is_f64() && is_whole(value) && is_64_bit(number.as_f64().unwrap_or(f64::NAN)))
+        }
         value => type_of(value) == of,
     }
+}
+
+pub fn is_whole(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number.fract() == 0.0)
+}
+
+fn is_64_bit(number: f64) -> bool {
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    (-END..END).contains(&number)
 }
 
 pub fn choice(schema: &Node, value: &Value, place: &Place) -> Vec<Problem> {

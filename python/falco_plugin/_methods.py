@@ -1,0 +1,73 @@
+"""Whether the methods of a plugin can be called as Falco needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import FunctionType, MethodType
+
+_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "open": ("params",),
+    "init": (),
+    "destroy": (),
+    "list_open_params": (),
+    "event_to_string": ("event",),
+}
+"""Of each method, what it is called with; ``open`` may take the context too."""
+_CONTEXT = ("context", "ctx")
+# Flags of code objects, as inspect names them, which is large to import.
+_CO_VARARGS = 0x04
+_CO_GENERATOR = 0x20
+_CO_COROUTINE = 0x80
+_CO_ASYNC_GENERATOR = 0x200
+
+
+def problems(plugin: object) -> Iterator[tuple[str, str]]:
+    """What is wrong with the methods: each with its name."""
+    for name, parameters in _PARAMETERS.items():
+        method = getattr(plugin, name, None)
+        # Decorators and descriptors of user code have a signature of their own.
+        if not isinstance(method, MethodType) or not isinstance(method.__func__, FunctionType):
+            continue
+        function = method.__func__
+        problem = _kind(name, function)
+        if not problem and not hasattr(function, "__wrapped__"):
+            problem = _signature(name, parameters, function)
+        if problem:
+            yield name, problem
+
+
+def _kind(name: str, function: FunctionType) -> str:
+    flags = function.__code__.co_flags
+    if flags & _CO_COROUTINE:
+        if name == "open":
+            return " is async without a yield, so it makes no events: yield them in it, or define it without async"
+        return " is async, and nothing would await it: define it without async"
+    if flags & (_CO_GENERATOR | _CO_ASYNC_GENERATOR) and name not in ("open", "list_open_params"):
+        return " has a yield, so a call would run nothing of it: leave the yield out"
+    return ""
+
+
+def _signature(name: str, parameters: tuple[str, ...], function: FunctionType) -> str:
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]
+    shown = f"({', '.join(names)})"
+    proper = f"def {name}({', '.join(('self', *parameters))})"
+    if name == "open":
+        proper += f" or def {name}({', '.join(('self', *parameters, _CONTEXT[0]))})"
+    most = 1 + len(parameters) + (name == "open")
+    required = code.co_argcount - len(function.__defaults__ or ())
+    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    for keyword in keywords:
+        if keyword not in (function.__kwdefaults__ or {}):
+            return f" requires the keyword argument {keyword!r}, which Falco does not give: define it as {proper}"
+    takes_any_number = bool(code.co_flags & _CO_VARARGS)
+    if required > most:
+        return f"{shown} has too many parameters: define it as {proper}"
+    if not (names or takes_any_number) or (names and names[0] in (*parameters, *_CONTEXT)):
+        return f"{shown} lacks self: define it as {proper}"
+    if name == "open" and names[1:2] and names[1] in _CONTEXT:
+        return f"{shown} takes the context first, and would get the open params there: define it as {proper}"
+    if len(names) <= len(parameters) and not takes_any_number:
+        lacks = "self" if names[0] != "self" else parameters[-1]
+        return f"{shown} lacks {lacks}: define it as {proper}"
+    return ""

@@ -1,0 +1,60 @@
+"""What to do about exceptions of Python that beginners meet."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+
+_NOT_IMPORTED = re.compile(r"cannot import name '(\w+)' from 'falco_plugin'")
+
+
+def for_error(error: BaseException) -> str:
+    """Returns what to do about an exception; empty if it says all itself."""
+    if isinstance(error, ModuleNotFoundError):
+        if not error.name:
+            return ""
+        return f"install it into {sys.prefix}, or pack it by building the folder that it is in"
+    if isinstance(error, ImportError):
+        return _for_import(error)
+    if isinstance(error, AttributeError):
+        return _for_attribute(error)
+    return ""
+
+
+def _for_import(error: ImportError) -> str:
+    found = _NOT_IMPORTED.match(error.msg or "")
+    if found is None:
+        return ""
+    import falco_plugin
+    from falco_plugin import source
+
+    name = found[1]
+    if name in source.__all__:
+        return f"write from falco_plugin.source import {name}"
+    return _similar(name, falco_plugin.__all__)
+
+
+def _for_attribute(error: AttributeError) -> str:
+    """For an attribute of ``self.config`` that is not there."""
+    from falco_plugin.plugin import Plugin
+
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    plugin = frames[-1].f_locals.get("self") if frames else None
+    if not isinstance(plugin, Plugin) or getattr(plugin, "config", None) is not error.obj:
+        return ""
+    if isinstance(error.obj, str):
+        line = traceback.extract_tb(error.__traceback__)[-1].line or ""
+        if f"config.{error.name}" not in line:
+            return ""
+        return "self.config is the init_config as str: annotate it with a dataclass, as in config: Config"
+    fields = getattr(error.obj, "__dataclass_fields__", None) or getattr(error.obj, "__struct_fields__", None) or ()
+    return _similar(error.name or "", list(fields))
+
+
+def _similar(name: str, names: Sequence[str]) -> str:
+    import difflib
+
+    matches = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {matches[0]}?" if matches else f"choose one of {', '.join(names)}" if names else ""
