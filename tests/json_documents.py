@@ -348,6 +348,9 @@ def kinds_of(document: Document, node: Node) -> list[str]:
     text = decode_string(raw[1:-1]) if node.kind == "string" else decode_utf8(raw)
     if text in ("true", "false"):
         return ["bool"]
-    if text[:1] in ("+", "-", ".") or text[:1].isdigit():
-        return sorted(TYPES)
-    return ["string", "string", "abstime", "ipaddr", "ipnet"]
+    kinds = ["string", "uint64", "abstime", "reltime"] if text[:1] in tuple("+-.0123456789") else ["string"]
+    if "-" in text[1:-1]:
+        kinds.append("abstime")
+    if "." in text or ":" in text:
+        kinds += ["ipaddr", "ipnet", "ipv4addr", "ipv6net"]
+    return kinds
