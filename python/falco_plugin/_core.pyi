@@ -133,9 +133,13 @@ class Event:
         Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
         ``json_field``. An integer of more than 4,000 digits is a ``float``.
 
+        A fault of the text costs at most the value that it is in: each byte that is not UTF-8 and each half of a surrogate
+        pair is U+FFFD, an unknown escape stays as it is written, a word that JSON does not have is a ``str``, and a text
+        that ends early gives the members before its end. Containers nested more deeply than 128 levels are ``None``.
+
         Raises:
-            NoJsonError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels. Where it leaves a field's
-                method, the field is absent, and nothing is logged.
+            NoJsonError: the payload does not begin with a JSON value. If it leaves a field's method, the field is absent,
+                and the payload is counted and reported as one that is not JSON.
         """
 
 @final
@@ -758,7 +762,7 @@ class HostLog:
 class JsonReader:
     """Reads the values of a ``json_field``, without Python. Not public."""
 
-    def __new__(cls, pointer: str, kind: str, is_list: bool) -> Self: ...
+    def __new__(cls, pointer: str, kind: str, is_list: bool, family: int | None = None) -> Self: ...
     @property
     def index(self) -> str:
         """``no``, ``optional`` or ``required``."""

@@ -18,8 +18,12 @@ _KINDS: dict[frozenset[type], tuple[str, str]] = {
     frozenset({IPv4Address, IPv6Address}): ("ipaddr", "IPv4Address | IPv6Address"),
     frozenset({IPv4Network, IPv6Network}): ("ipnet", "IPv4Network | IPv6Network"),
 }
-WHOLE = frozenset(_KINDS)
-"""The classes of each type, where all are named."""
+_FAMILIES: dict[frozenset[type], int] = {
+    frozenset({IPv4Address}): 4,
+    frozenset({IPv6Address}): 6,
+    frozenset({IPv4Network}): 4,
+    frozenset({IPv6Network}): 6,
+}
 _POSSIBLE = f"{', '.join(name for _, name in _KINDS.values())}, or a list of one of them"
 _HINTS = {
     float: " (Falco has no floats: use str or int)",
@@ -38,6 +42,11 @@ class ValueType(NamedTuple):
     """As Python writes it."""
     classes: frozenset[type]
     """The classes of one value."""
+
+    @property
+    def family(self) -> int | None:
+        """4 or 6 if addresses or networks of one version of IP are declared."""
+        return _FAMILIES.get(self.classes)
 
 
 def of_value(annotation: Any, wrapper: Any = None) -> ValueType:

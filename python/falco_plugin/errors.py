@@ -51,7 +51,10 @@ class EventTooLargeError(PluginError, ValueError):
 
 
 class NoJsonError(PluginError, ValueError):
-    """An event's payload is no JSON. Where it leaves a field's method, the field is absent, and nothing is logged."""
+    """An event's payload does not begin with a JSON value.
+
+    If it leaves a field's method, the field is absent, and the payload is counted and reported as one that is not JSON.
+    """
 
 
 class BatchFullError(PluginError):

@@ -156,9 +156,7 @@ class JsonField(Generic[T]):
             if not isinstance(pointer, str):
                 raise TypeError(f"the pointer must be str, not {name_of(pointer.__class__)}")
             self.type = _types.of_value(type)
-            if self.type.classes not in _types.WHOLE:
-                raise TypeError(f"{name_of(type)} alone is no type of a json_field: use {self.type.name}")
-            self.reader = JsonReader(pointer, self.type.kind, self.type.is_list)
+            self.reader = JsonReader(pointer, self.type.kind, self.type.is_list, self.type.family)
         except (TypeError, ValueError) as problem:
             raise _type_of(problem)(f"field {declaration.name}: {problem}") from None
 

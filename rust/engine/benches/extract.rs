@@ -35,6 +35,7 @@ const TWENTY: [&str; 20] = [
 
 fn field(pattern: &&str) -> Field {
     Field {
+        name: "a.field".into(),
         kind: FieldType::String,
         index: Takes::No,
         key: Takes::No,
@@ -49,7 +50,7 @@ fn first_time(criterion: &mut Criterion) {
         ("one at the end of 300 B", support::LINE, &["/trace_id"]),
         ("twenty of 1.9 KB", support::AUDIT, &TWENTY),
     ] {
-        let extractor = Extractor::new(patterns.iter().map(field).collect());
+        let extractor = Extractor::new(patterns.iter().map(field).collect(), Box::new(|_| ()));
         let mut cache = Cache::default();
         let mut number = 0;
         group.bench_function(name, |bencher| {

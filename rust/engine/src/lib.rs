@@ -1,7 +1,7 @@
 //! What a Falco plugin is, with no Python, no C and no `unsafe`.
 //!
 //! The data goes one way: a [`pull`] function or a [`channel`] fills a [`batch`] of encoded [`event`]s, bounded by a
-//! [`clock`] and ended by a [`context`]; [`extract`] makes the fields of events that come back. [`plugin`] holds the two
+//! [`clock`] and ended by a [`context`]; [`extract`] makes the fields of events that come back, most of them out of [`json`]. [`plugin`] holds the two
 //! traits that the C plugin API is built on.
 
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ pub mod ending;
 pub mod error;
 pub mod event;
 pub mod extract;
+pub mod json;
 #[cfg(not(loom))]
 pub mod lines;
 pub mod plugin;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use falco_plugin_engine::error::Error;
+use falco_plugin_engine::json::Fault;
 use falco_plugin_engine::lines::ReadError;
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyValueError};
 use pyo3::prelude::*;
@@ -73,8 +74,10 @@ pub(crate) fn channel_full(py: Python<'_>, when: &str) -> PyErr {
     )
 }
 
-pub(crate) fn no_json(py: Python<'_>) -> PyErr {
-    raise(py, |classes| &classes.no_json, "the payload is no JSON")
+pub(crate) fn no_json(py: Python<'_>, fault: Fault) -> PyErr {
+    let Fault { offset, kind } = fault;
+    let message = format!("the payload is not JSON: {kind} at byte {offset}");
+    raise(py, |classes| &classes.no_json, message)
 }
 
 /// Whether a payload was not JSON.

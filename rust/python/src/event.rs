@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::event as engine;
 use falco_plugin_engine::extract::{Document, Moment};
+use falco_plugin_engine::json::text;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::buffers::{Payload, is_shared, to_bytes};
+use crate::errors::no_json;
 use crate::json;
 
 // One object serves event after event, as long as nobody keeps it: to make one costs more than to call a method.
@@ -163,11 +165,10 @@ impl Event {
         self.payload.get(py)
     }
 
-    /// The payload as text; what is not UTF-8 is replaced.
+    /// The payload as text; each byte that is not UTF-8 is replaced by U+FFFD.
     #[getter]
     fn text(&self, py: Python<'_>) -> String {
-        self.payload
-            .with(py, |bytes| String::from_utf8_lossy(bytes).into_owned())
+        self.payload.with(py, |bytes| text::lossy(bytes).text.into_owned())
     }
 
     /// The type of plugin events, 322 (``PPME_PLUGINEVENT_E``).
@@ -181,16 +182,31 @@ impl Event {
     /// Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
     /// ``json_field``. An integer of more than 4,000 digits is a ``float``.
     ///
+    /// A fault of the text costs at most the value that it is in: each byte that is not UTF-8 and each half of a surrogate
+    /// pair is U+FFFD, an unknown escape stays as it is written, a word that JSON does not have is a ``str``, and a text
+    /// that ends early gives the members before its end. Containers nested more deeply than 128 levels are ``None``.
+    ///
     /// Raises:
-    ///     NoJsonError: the payload is no JSON, is no UTF-8, or is deeper than 128 levels. Where it leaves a field's
-    ///         method, the field is absent, and nothing is logged.
+    ///     NoJsonError: the payload does not begin with a JSON value. If it leaves a field's method, the field is absent,
+    ///         and the payload is counted and reported as one that is not JSON.
     #[getter]
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let kept = self.kept_json().as_ref().map(|json| json.bind(py).clone());
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        let made = json::decode(py, self.payload.get(py).as_bytes())?;
+        let made = match json::decode(py, self.payload.get(py).as_bytes())? {
+            Ok(json::Decoded { value, fault }) => {
+                if let Some(fault) = fault {
+                    self.document.note(fault);
+                }
+                value
+            }
+            Err(fault) => {
+                self.document.note(fault);
+                return Err(no_json(py, fault));
+            }
+        };
         // Another thread may have been faster.
         let mut kept = self.kept_json();
         self.has_json.store(true, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use falco_plugin_engine::extract::{self as engine, Argument, FieldType, Place, Takes, Value, Values};
+use falco_plugin_engine::extract::{self as engine, Argument, Family, FieldType, Place, Problem, Takes, Value, Values};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -27,9 +27,13 @@ pub(crate) struct JsonReader {
 #[pymethods]
 impl JsonReader {
     #[new]
-    fn new(pointer: &str, kind: &str, is_list: bool) -> PyResult<Self> {
-        let reader = engine::JsonReader::new(pointer, field_type(kind)?)
+    #[pyo3(signature = (pointer, kind, is_list, family = None))]
+    fn new(pointer: &str, kind: &str, is_list: bool, family: Option<u8>) -> PyResult<Self> {
+        let mut reader = engine::JsonReader::new(pointer, field_type(kind)?)
             .map_err(|problem| PyValueError::new_err(format!("the pointer {problem}")))?;
+        if let Some(version) = family {
+            reader = reader.of_family(if version == 4 { Family::V4 } else { Family::V6 });
+        }
         match (is_list, reader.pattern().is_list()) {
             (true, false) => Err(PyValueError::new_err(format!(
                 "the pointer {pointer:?} names one value, but the type is a list: give it a * for \"each element\", or a \
@@ -74,8 +78,11 @@ impl JsonReader {
         let mut values = Values::default();
         let event = event.get();
         event.payload().with(py, |payload| {
-            self.reader
-                .read(event.document(), payload, &Argument { index, key }, &mut values);
+            let argument = Argument { index, key };
+            let problem = self.reader.read(event.document(), payload, &argument, &mut values);
+            if let Some(Problem::Fault(fault)) = problem {
+                event.document().note(fault);
+            }
         });
         to_python(py, self.reader.kind(), pattern.is_list(), &values)
     }
@@ -199,6 +206,7 @@ pub(crate) fn from_runtime(runtime: &Bound<'_, PyAny>) -> PyResult<(Vec<engine::
     let mut methods = Vec::new();
     for (name, kind, is_list, index, key, reader) in declared {
         let (kind, index, key) = (field_type(&kind)?, takes(&index)?, takes(&key)?);
+        let field_name = name.clone();
         let (reader, method) = if let Ok(json) = reader.cast::<JsonReader>() {
             (engine::Reader::Json(json.get().reader.clone()), None)
         } else {
@@ -213,6 +221,7 @@ pub(crate) fn from_runtime(runtime: &Bound<'_, PyAny>) -> PyResult<(Vec<engine::
             (engine::Reader::Code, Some(method))
         };
         fields.push(engine::Field {
+            name: field_name,
             kind,
             index,
             key,

@@ -1,100 +1,152 @@
-//! JSON payloads as Python objects, read by the same rules as fields: of duplicate keys the first counts.
+//! JSON payloads as Python objects, read by the same rules as fields.
 
-use falco_plugin_engine::extract::{scan, text};
+use falco_plugin_engine::json::scan::{self, Behind, Extent, Next};
+use falco_plugin_engine::json::text::{self, Text};
+use falco_plugin_engine::json::{Fault, FaultKind, number};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
-use crate::errors::no_json;
-
 /// Python refuses to read longer integers, since that takes more than linear time; as a float they do no harm.
 const MOST_DIGITS: usize = 4000;
+/// Containers within containers: code that walks over Python objects mostly recurses.
+const MAX_DEPTH: usize = 128;
 
-/// The whole payload as one JSON value.
-pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let start = scan::space(payload, 0);
-    let whole = std::str::from_utf8(payload)
-        .ok()
-        .filter(|_| scan::value(payload, start).is_some_and(|end| scan::space(payload, end) == payload.len()));
-    let json = whole.ok_or_else(|| no_json(py))?;
-    Ok(Builder { py, json }.value(start)?.0)
+/// A payload as Python objects, and the first fault of its text.
+pub(crate) struct Decoded<'py> {
+    pub(crate) value: Bound<'py, PyAny>,
+    pub(crate) fault: Option<Fault>,
 }
 
-/// Makes objects of a text that was checked: its depth is bounded, and each value complete.
+/// Makes objects of a payload, as far as it can be read: a fault costs the value that it is in.
+///
+/// # Errors
+/// The inner error if the payload does not begin with a JSON value.
+pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<Decoded<'py>, Fault>> {
+    let start = scan::start(payload);
+    let extent = match scan::root(payload, start) {
+        Ok(extent) => extent,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let mut builder = Builder {
+        py,
+        json: payload,
+        fault: None,
+    };
+    let value = builder.value(start, extent, 0)?;
+    let fault = builder.fault;
+    Ok(Ok(Decoded { value, fault }))
+}
+
 struct Builder<'a, 'py> {
     py: Python<'py>,
-    json: &'a str,
+    json: &'a [u8],
+    fault: Option<Fault>,
 }
 
 impl<'py> Builder<'_, 'py> {
-    /// The value that begins at `pos`, and where it ends.
-    fn value(&self, pos: usize) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        let py = self.py;
-        let bytes = self.json.as_bytes();
-        match bytes[pos] {
-            b'{' => self.object(pos + 1),
-            b'[' => self.array(pos + 1),
-            first => {
-                let end = scan::value(bytes, pos).unwrap_or(bytes.len());
-                let text = &self.json[pos..end];
-                let value = match first {
-                    b'"' => self.string(text)?.into_any(),
-                    b't' | b'f' => PyBool::new(py, first == b't').to_owned().into_any(),
-                    b'n' => py.None().into_bound(py),
-                    _ => number(py, text)?,
-                };
-                Ok((value, end))
+    fn value(&mut self, start: usize, extent: Extent, depth: usize) -> PyResult<Bound<'py, PyAny>> {
+        match (self.json[start], extent) {
+            (b'{' | b'[', _) if depth == MAX_DEPTH => {
+                self.note(start, FaultKind::TooDeep);
+                Ok(self.py.None().into_bound(self.py))
             }
+            (b'{', _) => self.object(start + 1, depth + 1),
+            (b'[', _) => self.array(start + 1, depth + 1),
+            (b'"', Extent::Finished(end)) => Ok(self.string(start + 1, end - 1).into_any()),
+            (_, Extent::Finished(end)) => self.bare(start, end),
+            (_, Extent::Unfinished) => unreachable!("only a container is unfinished"),
         }
     }
 
-    fn object(&self, pos: usize) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        let bytes = self.json.as_bytes();
+    fn object(&mut self, mut pos: usize, depth: usize) -> PyResult<Bound<'py, PyAny>> {
         let dict = PyDict::new(self.py);
-        let mut pos = scan::space(bytes, pos);
-        while bytes[pos] != b'}' {
-            let (key_end, start) = scan::key(bytes, pos).unwrap_or((bytes.len(), bytes.len()));
-            let key = self.string(&self.json[pos..key_end])?;
-            let (value, end) = self.value(start)?;
+        while let Some(entry) = self.entry(true, pos) {
+            let end = scan::string(self.json, entry.key).map_or(entry.key, |end| end - 1);
+            let key = self.string(entry.key, end);
+            let value = self.value(entry.start, entry.extent, depth)?;
             if !dict.contains(&key)? {
                 dict.set_item(key, value)?;
             }
-            pos = self.after(end);
+            let Some(next) = self.next(entry.behind) else { break };
+            pos = next;
         }
-        Ok((dict.into_any(), pos + 1))
+        Ok(dict.into_any())
     }
 
-    fn array(&self, pos: usize) -> PyResult<(Bound<'py, PyAny>, usize)> {
-        let bytes = self.json.as_bytes();
+    fn array(&mut self, mut pos: usize, depth: usize) -> PyResult<Bound<'py, PyAny>> {
         let list = PyList::empty(self.py);
-        let mut pos = scan::space(bytes, pos);
-        while bytes[pos] != b']' {
-            let (value, end) = self.value(pos)?;
-            list.append(value)?;
-            pos = self.after(end);
+        while let Some(entry) = self.entry(false, pos) {
+            list.append(self.value(entry.start, entry.extent, depth)?)?;
+            let Some(next) = self.next(entry.behind) else { break };
+            pos = next;
         }
-        Ok((list.into_any(), pos + 1))
+        Ok(list.into_any())
     }
 
-    /// The next key or element, or the closing bracket.
-    fn after(&self, end: usize) -> usize {
-        let bytes = self.json.as_bytes();
-        match scan::space(bytes, end) {
-            pos if bytes[pos] == b',' => scan::space(bytes, pos + 1),
-            pos => pos,
+    fn entry(&mut self, object: bool, pos: usize) -> Option<scan::Entry> {
+        match scan::entry(self.json, object, pos) {
+            Next::Entry(entry) => Some(entry),
+            Next::End => None,
+            Next::Fault(Fault { offset, kind }) => {
+                self.note(offset, kind);
+                None
+            }
         }
     }
 
-    fn string(&self, quoted: &str) -> PyResult<Bound<'py, PyString>> {
-        if let Some(text) = text::decode(quoted) {
-            return Ok(PyString::new(self.py, &text));
+    fn next(&mut self, behind: Behind) -> Option<usize> {
+        match behind {
+            Behind::Entry(pos) => Some(pos),
+            Behind::End => None,
+            Behind::Fault(Fault { offset, kind }) => {
+                self.note(offset, kind);
+                None
+            }
         }
-        // Half of a surrogate pair: Python can hold it, UTF-8 cannot.
-        let loads = self.py.import("json")?.getattr("loads")?;
-        Ok(loads.call1((quoted,))?.cast_into()?)
+    }
+
+    /// Makes a string of what stands between its quotes.
+    fn string(&mut self, start: usize, end: usize) -> Bound<'py, PyString> {
+        let Text { text, fault } = text::decode(&self.json[start..end]);
+        if let Some(Fault { offset, kind }) = fault {
+            self.note(start + offset, kind);
+        }
+        PyString::new(self.py, &text)
+    }
+
+    fn bare(&mut self, start: usize, end: usize) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py;
+        let Text { text, fault } = text::lossy(&self.json[start..end]);
+        if let Some(Fault { offset, kind }) = fault {
+            self.note(start + offset, kind);
+        }
+        Ok(match &*text {
+            "true" | "false" => PyBool::new(py, text == "true").to_owned().into_any(),
+            "null" => py.None().into_bound(py),
+            "" => {
+                self.note(start, FaultKind::NoValue);
+                py.None().into_bound(py)
+            }
+            "NaN" => PyFloat::new(py, f64::NAN).into_any(),
+            "Infinity" => PyFloat::new(py, f64::INFINITY).into_any(),
+            "-Infinity" => PyFloat::new(py, f64::NEG_INFINITY).into_any(),
+            text if number::is_json(text) => json_number(py, text)?,
+            text => {
+                self.note(start, FaultKind::UnknownWord);
+                PyString::new(py, text).into_any()
+            }
+        })
+    }
+
+    /// Keeps the first fault of the text.
+    fn note(&mut self, offset: usize, kind: FaultKind) {
+        if self.fault.is_none_or(|first| offset < first.offset) {
+            self.fault = Some(Fault { offset, kind });
+        }
     }
 }
 
-fn number<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+fn json_number<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     let is_integer = !text.contains(['.', 'e', 'E']);
     match text.parse::<i64>() {
         Ok(number) => Ok(number.into_pyobject(py)?.into_any()),

@@ -1,5 +1,6 @@
 //! A Python plugin object as the engine's `Plugin`.
 
+use falco_plugin_abi::{Log, Severity};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event as engine;
 use falco_plugin_engine::extract::{Argument, Cache, Extractor, Field, Moment, Values};
@@ -30,10 +31,11 @@ pub(crate) struct PythonPlugin {
 }
 
 impl PythonPlugin {
-    pub(crate) fn new(runtime: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(crate) fn new(runtime: &Bound<'_, PyAny>, log: Log) -> PyResult<Self> {
         let (fields, methods) = fields::from_runtime(runtime)?;
+        let report = move |message: &str| log.log(Severity::Warning, message);
         Ok(Self {
-            extractor: Extractor::new(fields),
+            extractor: Extractor::new(fields, Box::new(report)),
             methods,
             own_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
@@ -63,7 +65,7 @@ impl PythonPlugin {
     /// Logs why a field could not be made, unless that was said before.
     fn tell(&self, py: Python<'_>, field: &str, error: PyErr) {
         if is_no_json(py, &error) {
-            // Not the plugin's fault: what a json_field is then, this one is too.
+            // The payload is at fault, and the extractor counts and reports it.
             return;
         }
         let told = self
@@ -147,6 +149,7 @@ impl Plugin for PythonPlugin {
     }
 
     fn destroy(&self) {
+        self.extractor.finish();
         threads::enter(|py| {
             if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
                 describe(py, "destroy", error);

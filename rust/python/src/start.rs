@@ -35,12 +35,12 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
                     request.library.as_str(),
                     request.manifest("entry"),
                     config,
-                    HostLog(log),
+                    HostLog(log.clone()),
                     request.core.as_str(),
                     ours,
                 ))
             })
-            .and_then(|runtime| PythonPlugin::new(&runtime));
+            .and_then(|runtime| PythonPlugin::new(&runtime, log));
         match runtime {
             Ok(plugin) => {
                 let checked = origins(py).map_err(unreadable).and_then(|files| check(request, &files));

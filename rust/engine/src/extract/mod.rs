@@ -1,22 +1,23 @@
 //! Fields of events: their values, read out of JSON here or by the plugin's own code, and kept for the event.
 
-mod document;
+mod diagnosis;
 mod json;
-mod pointer;
-pub mod scan;
-pub mod text;
+mod problem;
 mod time;
 mod values;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
-pub use document::Document;
-pub use json::JsonReader;
-pub use pointer::{Pattern, PatternError, Takes, array_index};
+pub use diagnosis::Report;
+pub use json::{Family, JsonReader};
+pub use problem::{Found, Problem};
 pub use values::{FieldType, Place, Value, Values};
 
 use crate::event::Event;
+pub use crate::json::{Document, Pattern, PatternError, Takes, array_index};
+use diagnosis::Diagnosis;
 
 /// The argument of a field, as the host gives it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +29,22 @@ pub struct Argument<'a> {
 /// A field that a plugin declares.
 #[derive(Debug)]
 pub struct Field {
+    /// As rules write it.
+    pub name: String,
     pub kind: FieldType,
     pub index: Takes,
     pub key: Takes,
     pub reader: Reader,
+}
+
+impl Field {
+    /// What reads the field out of JSON.
+    fn json(&self) -> Option<&JsonReader> {
+        match &self.reader {
+            Reader::Json(reader) => Some(reader),
+            Reader::Code => None,
+        }
+    }
 }
 
 /// How a field's values are made.
@@ -46,6 +59,7 @@ pub enum Reader {
 #[derive(Debug)]
 pub struct Extractor {
     fields: Vec<Field>,
+    diagnosis: Diagnosis,
 }
 
 /// What one thread knows of the last event: the host keeps nothing, and asks anew for every rule.
@@ -58,6 +72,8 @@ pub struct Cache {
     kept: Vec<Kept>,
     /// The turn in which some values took more memory than is kept for the next event.
     large: Option<u64>,
+    /// The turn in which the payload was found to be damaged.
+    damaged: Option<u64>,
     companion: Companion,
     private: bool,
 }
@@ -139,8 +155,17 @@ impl Kept {
 }
 
 impl Extractor {
-    pub fn new(fields: Vec<Field>) -> Self {
-        Self { fields }
+    /// `report` is called once in a while with why fields are absent, on the thread that extracts.
+    pub fn new(fields: Vec<Field>, report: Report) -> Self {
+        Self {
+            fields,
+            diagnosis: Diagnosis::new(report),
+        }
+    }
+
+    /// Reports what was counted and not reported. Nothing is extracted afterwards.
+    pub fn finish(&self) {
+        self.diagnosis.finish(Instant::now());
     }
 
     pub fn fields(&self) -> &[Field] {
@@ -174,7 +199,7 @@ impl Extractor {
             known
         } else {
             let values = kept.begin(turn, argument);
-            match &self.fields[field].reader {
+            let problem = match &self.fields[field].reader {
                 Reader::Json(reader) => reader.read(&cache.document, event.data, argument, values),
                 Reader::Code => {
                     let moment = Moment {
@@ -184,6 +209,19 @@ impl Extractor {
                         private: &mut cache.private,
                     };
                     code(moment, values);
+                    cache.document.take_noted().map(Problem::Fault)
+                }
+            };
+            if let Some(problem) = problem {
+                // A damaged payload counts once, however many fields are read from it.
+                let is_fault = matches!(problem, Problem::Fault(_));
+                if !(is_fault && cache.damaged == Some(turn)) {
+                    let field = (field, &self.fields[field]);
+                    self.diagnosis
+                        .note(problem, event.number, field, argument, Instant::now());
+                }
+                if is_fault {
+                    cache.damaged = Some(turn);
                 }
             }
             if values.is_large() {
@@ -242,16 +280,20 @@ mod tests {
     fn extractor() -> Extractor {
         let json = |pattern| Reader::Json(Arc::new(JsonReader::new(pattern, FieldType::String).unwrap()));
         let field = |reader| Field {
+            name: "a.field".into(),
             kind: FieldType::String,
             index: Takes::Optional,
             key: Takes::No,
             reader,
         };
-        Extractor::new(vec![
-            field(json("/name")),
-            field(json("/tags/{index|*}")),
-            field(Reader::Code),
-        ])
+        Extractor::new(
+            vec![
+                field(json("/name")),
+                field(json("/tags/{index|*}")),
+                field(Reader::Code),
+            ],
+            Box::new(|_| ()),
+        )
     }
 
     fn event(number: u64, data: &[u8]) -> Event<'_> {

@@ -3,12 +3,13 @@
 /// A pattern such as `/spec/containers/{index|*}/image`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
+    text: String,
     steps: Vec<Step>,
 }
 
 /// One step into a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A member, or an element where the token is a number.
     Token(Token),
     /// `*`: each element of an array.
@@ -24,22 +25,23 @@ pub(super) enum Step {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) text: String,
-    pub(super) index: Option<u64>,
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) index: Option<u64>,
     /// The token and a closing quote, as far as eight bytes go, and which bits of it count: none if the token has a
-    /// quote.
+    /// quote or U+FFFD.
     head: u64,
     mask: u64,
 }
 
 impl Token {
-    pub(super) fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         let mut head = [0; 8];
         let bytes = text.bytes().chain([b'"']);
         head.iter_mut().zip(bytes).for_each(|(into, byte)| *into = byte);
         let len = (text.len() + 1).min(8);
-        let mask = if text.contains('"') {
+        // A replacement may stand for any bad byte of a key.
+        let mask = if text.contains(['"', char::REPLACEMENT_CHARACTER]) {
             0
         } else {
             u64::MAX >> (64 - 8 * len)
@@ -54,7 +56,7 @@ impl Token {
 
     /// Whether it is the key that begins at `pos` and has no escapes; `None` where that takes a closer look.
     #[inline]
-    pub(super) fn is_at(&self, json: &[u8], pos: usize) -> Option<bool> {
+    pub(crate) fn is_at(&self, json: &[u8], pos: usize) -> Option<bool> {
         let word = json.get(pos..)?.first_chunk().filter(|_| self.mask != 0)?;
         if (u64::from_le_bytes(*word) ^ self.head) & self.mask != 0 {
             return Some(false);
@@ -82,6 +84,7 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         if text == "{pointer}" {
             return Ok(Self {
+                text: text.to_owned(),
                 steps: vec![Step::Pointer],
             });
         }
@@ -90,10 +93,16 @@ impl Pattern {
         if has(&Step::Index) && has(&Step::IndexOrEach) {
             return Err(PatternError("has both {index} and {index|*}: use one of them".into()));
         }
-        Ok(Self { steps })
+        let text = text.to_owned();
+        Ok(Self { text, steps })
     }
 
-    pub(super) fn steps(&self) -> &[Step] {
+    /// The pattern as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
 
@@ -123,7 +132,7 @@ impl Pattern {
 }
 
 /// The tokens of a JSON pointer that came as an argument, `~1` and `~0` resolved. Its first `/` may be missing.
-pub(super) fn tokens(pointer: &str) -> impl Iterator<Item = Result<String, PatternError>> {
+pub(crate) fn tokens(pointer: &str) -> impl Iterator<Item = Result<String, PatternError>> {
     let skipped = usize::from(pointer.is_empty() || pointer.starts_with('/'));
     pointer.split('/').skip(skipped).map(unescape)
 }

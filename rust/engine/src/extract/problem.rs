@@ -1,0 +1,70 @@
+//! Why a field has no value, or not all of one.
+
+use std::fmt;
+
+use crate::json::Fault;
+use crate::json::number::NumberFault;
+
+/// Something that keeps a field from its value. That a payload does not have the value at all is not a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// The payload, or a part of it, cannot be read as JSON.
+    Fault(Fault),
+    /// The value at this offset is not of the declared type.
+    Mismatch { offset: usize, found: Found },
+}
+
+/// What a value is that is not of the declared type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Found {
+    String,
+    Number,
+    Bool,
+    Object,
+    Array,
+    /// A value without quotes that JSON does not know.
+    Word,
+    Negative,
+    Fraction,
+    TooLarge,
+    /// A time that cannot be read, or before 1970.
+    NotATime,
+    NotAnAddress,
+    NotANetwork,
+    /// An address or a network of the other family.
+    Ipv4,
+    Ipv6,
+}
+
+impl Found {
+    /// Of a number that could not be read; `other` is what it is if it is not a number.
+    pub(super) fn of_number(fault: NumberFault, other: Self) -> Self {
+        match fault {
+            NumberFault::NotANumber => other,
+            NumberFault::Negative => Self::Negative,
+            NumberFault::Fraction => Self::Fraction,
+            NumberFault::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Bool => "a boolean",
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::Word => "a word without quotes",
+            Self::Negative => "a negative number",
+            Self::Fraction => "a number with a fraction",
+            Self::TooLarge => "a number larger than 2**64 - 1",
+            Self::NotATime => "a string that is not a time",
+            Self::NotAnAddress => "a string that is not an IP address",
+            Self::NotANetwork => "a string that is not an IP network",
+            Self::Ipv4 => "of IPv4",
+            Self::Ipv6 => "of IPv6",
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! JSON payloads, read as far as a look-up needs, whatever faults they have.
+//!
+//! A fault costs at most the value that it is in. [`scan`] says where values begin and end, [`document`] finds them by
+//! [`pointer`], [`text`] and [`number`] say what they stand for, and [`fault`] why a value could not be read.
+
+mod blocks;
+mod document;
+mod fault;
+pub mod number;
+mod pointer;
+pub mod scan;
+pub mod text;
+
+pub use document::Document;
+pub(crate) use document::{Spot, Tree};
+pub use fault::{Fault, FaultKind};
+pub use pointer::{Pattern, PatternError, Takes, array_index};
+pub(crate) use pointer::{Step, Token, tokens};
