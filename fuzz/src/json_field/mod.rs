@@ -5,7 +5,7 @@ mod tree;
 mod values;
 mod walk;
 
-use falco_plugin_engine::extract::{Argument, Document, FieldType, JsonReader, Place, Value, Values};
+use falco_plugin_engine::extract::{Argument, Document, Family, FieldType, JsonReader, Place, Value, Values};
 
 use tree::Tree;
 use values::Found;
@@ -18,6 +18,7 @@ const MOST_READS: usize = 8;
 struct Read<'a> {
     reader: JsonReader,
     pattern: &'a str,
+    family: Option<Family>,
     argument: Argument<'a>,
 }
 
@@ -38,7 +39,7 @@ pub fn check(input: &[u8]) {
     for _ in 0..2 {
         let document = Document::default();
         for read in &reads {
-            let expected = walk::values(payload, read.pattern, read.kind(), &read.argument);
+            let expected = walk::values(payload, read.pattern, (read.kind(), read.family), &read.argument);
             let found = read.found(&document, payload);
             assert_eq!(found, expected, "{read:?}");
             if let Some(tree) = tree.as_ref().filter(|_| !read.pattern.contains(['{', '*'])) {
@@ -52,20 +53,29 @@ pub fn check(input: &[u8]) {
 impl<'a> Read<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let mut parts = line.splitn(4, ' ');
-        let kind = match parts.next()? {
-            "string" => FieldType::String,
-            "uint64" => FieldType::Uint64,
-            "bool" => FieldType::Bool,
-            "abstime" => FieldType::AbsTime,
-            "reltime" => FieldType::RelTime,
-            "ipaddr" => FieldType::IpAddr,
-            "ipnet" => FieldType::IpNet,
+        let (kind, family) = match parts.next()? {
+            "string" => (FieldType::String, None),
+            "uint64" => (FieldType::Uint64, None),
+            "bool" => (FieldType::Bool, None),
+            "abstime" => (FieldType::AbsTime, None),
+            "reltime" => (FieldType::RelTime, None),
+            "ipaddr" => (FieldType::IpAddr, None),
+            "ipv4addr" => (FieldType::IpAddr, Some(Family::V4)),
+            "ipv6addr" => (FieldType::IpAddr, Some(Family::V6)),
+            "ipnet" => (FieldType::IpNet, None),
+            "ipv4net" => (FieldType::IpNet, Some(Family::V4)),
+            "ipv6net" => (FieldType::IpNet, Some(Family::V6)),
             _ => return None,
         };
         let pattern = parts.next()?;
+        let reader = JsonReader::new(pattern, kind).ok()?;
         Some(Self {
-            reader: JsonReader::new(pattern, kind).ok()?,
+            reader: match family {
+                Some(family) => reader.of_family(family),
+                None => reader,
+            },
             pattern,
+            family,
             argument: Argument {
                 index: parts.next().and_then(|index| index.parse().ok()),
                 key: parts.next(),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use falco_plugin_engine::extract::FieldType;
+use falco_plugin_engine::extract::{Family, FieldType};
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -16,6 +16,9 @@ pub(crate) enum Found {
     Address(Vec<u8>, u8),
 }
 
+/// The type of a field, and the only family of addresses that it takes.
+pub(crate) type Kind = (FieldType, Option<Family>);
+
 /// What stands in the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -26,7 +29,7 @@ pub(crate) enum Form {
 }
 
 /// Converts the bytes of a value, of a string those between its quotes; `None` where the field is absent.
-pub(crate) fn convert(form: Form, raw: &[u8], kind: FieldType) -> Option<Found> {
+pub(crate) fn convert(form: Form, raw: &[u8], (kind, family): Kind) -> Option<Found> {
     let text = match form {
         Form::Object | Form::Array if kind == FieldType::String => return Some(Found::Text(visible(&compact(raw)))),
         Form::Object | Form::Array => return None,
@@ -44,8 +47,8 @@ pub(crate) fn convert(form: Form, raw: &[u8], kind: FieldType) -> Option<Found> 
             None if form == Form::String => time(&text)?,
             None => return None,
         }),
-        FieldType::IpAddr if form == Form::String => address(text.parse().ok()?, None)?,
-        FieldType::IpNet if form == Form::String => network(&text)?,
+        FieldType::IpAddr if form == Form::String => address(text.parse().ok()?, None, family)?,
+        FieldType::IpNet if form == Form::String => network(&text, family)?,
         _ => return None,
     })
 }
@@ -271,24 +274,25 @@ fn month_days(year: u64) -> [u64; 12] {
 
 // Addresses
 
-fn network(text: &str) -> Option<Found> {
+fn network(text: &str, family: Option<Family>) -> Option<Found> {
     let Some((text, digits)) = text.split_once('/') else {
-        return address(text.parse().ok()?, None);
+        return address(text.parse().ok()?, None, family);
     };
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    address(text.parse().ok()?, Some(digits.parse().ok()?))
+    address(text.parse().ok()?, Some(digits.parse().ok()?), family)
 }
 
 /// An address as a network; none of the bits behind the prefix may be set.
-fn address(address: IpAddr, prefix: Option<u8>) -> Option<Found> {
+fn address(address: IpAddr, prefix: Option<u8>, family: Option<Family>) -> Option<Found> {
     let bytes = match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
     };
+    let is_other = family.is_some_and(|family| (family == Family::V4) != address.is_ipv4());
     let bits = bytes.len() * 8;
     let prefix = prefix.map_or(bits, usize::from);
     let is_set = |bit: usize| bytes[bit / 8] & (0x80 >> (bit % 8)) != 0;
-    (prefix <= bits && !(prefix..bits).any(is_set)).then_some(Found::Address(bytes, prefix as u8))
+    (!is_other && prefix <= bits && !(prefix..bits).any(is_set)).then_some(Found::Address(bytes, prefix as u8))
 }

@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use falco_plugin_engine::extract::{Argument, FieldType, Place};
+use falco_plugin_engine::extract::{Argument, Place};
 
-use super::values::{Form, Found, convert, decode_string};
+use super::values::{Form, Found, Kind, convert, decode_string};
 
 enum Step {
     Each,
@@ -30,7 +30,7 @@ struct Node {
 type Entry = (Option<String>, Node);
 
 /// Returns the values of a field with their positions; none where it is absent.
-pub(crate) fn values(payload: &[u8], pattern: &str, kind: FieldType, argument: &Argument<'_>) -> Vec<(Found, Place)> {
+pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argument<'_>) -> Vec<(Found, Place)> {
     let document = Document::new(payload);
     let (Some(root), Some(steps)) = (document.root(), steps(pattern, argument)) else {
         return Vec::new();
