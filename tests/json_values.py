@@ -9,6 +9,8 @@ from datetime import date
 from typing import Any
 
 MAX_UINT64 = 2**64 - 1
+NO_TIME = MAX_UINT64
+"""The plugin API's mark of an event without a time, so that it cannot be one."""
 NANOS = 10**9
 MAX_DIGITS_OF_INT = 4000
 """`Event.json` gives longer integers as floats: Python itself refuses to read them."""
@@ -81,9 +83,11 @@ def convert(form: str, raw: bytes, kind: str) -> Any:
             return _duration(text)
         case "abstime":
             number = _read_number(text)
-            if number is None:
-                return _read_time(text) if form == "string" else None
-            return _epoch_time(number)
+            if number is not None:
+                time = _epoch_time(number)
+            else:
+                time = _read_time(text) if form == "string" else None
+            return None if time == NO_TIME else time
     if form == "bare":
         return None
     value = _network(text) if kind.endswith("net") else _address(text)

@@ -42,11 +42,15 @@ pub(crate) fn convert(form: Form, raw: &[u8], (kind, family): Kind) -> Option<Fo
         FieldType::Uint64 => Found::Number(Number::parse(&text)?.whole()?),
         FieldType::Bool => Found::Bool(text.parse().ok()?),
         FieldType::RelTime => Found::Number(Number::parse(&text)?.scaled(9)?),
-        FieldType::AbsTime => Found::Number(match Number::parse(&text) {
-            Some(number) => number.since_epoch()?,
-            None if form == Form::String => time(&text)?,
-            None => return None,
-        }),
+        FieldType::AbsTime => {
+            let nanos = match Number::parse(&text) {
+                Some(number) => number.since_epoch()?,
+                None if form == Form::String => time(&text)?,
+                None => return None,
+            };
+            // The plugin API's mark of an event without a time.
+            Found::Number(Some(nanos).filter(|&nanos| nanos != u64::MAX)?)
+        }
         FieldType::IpAddr if form == Form::String => address(text.parse().ok()?, None, family)?,
         FieldType::IpNet if form == Form::String => network(&text, family)?,
         _ => return None,
