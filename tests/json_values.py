@@ -82,12 +82,7 @@ def convert(form: str, raw: bytes, kind: str) -> Any:
         case "reltime":
             return _duration(text)
         case "abstime":
-            number = _read_number(text)
-            if number is not None:
-                time = _epoch_time(number)
-            else:
-                time = _read_time(text) if form == "string" else None
-            return None if time == NO_TIME else time
+            return _time(text, form)
     if form == "bare":
         return None
     value = _network(text) if kind.endswith("net") else _address(text)
@@ -147,6 +142,17 @@ def _duration(text: str) -> int | None:
     """Nanoseconds of a number of seconds."""
     number = _read_number(text)
     return None if number is None else _scaled(number, 9)
+
+
+def _time(text: str, form: str) -> int | None:
+    number = _read_number(text)
+    if number is not None:
+        nanos = _epoch_time(number)
+    elif form == "string":
+        nanos = _read_time(text)
+    else:
+        return None
+    return None if nanos == NO_TIME else nanos
 
 
 def _epoch_time(number: Number) -> int | None:
