@@ -48,18 +48,18 @@ class Read:
         one = TYPES[self.kind]
         return list[one] if self.is_list else one
 
-    def given(self, event: Event) -> Any:
+    def get(self, event: Event) -> Any:
         """What `json_field` gives."""
         return json_field("a.field", self.pattern, type=self.type, desc="A field")(event, self.index, self.key)
 
-    def expected(self, document: Document) -> Any:
+    def get_expected(self, document: Document) -> Any:
         """What it has to give."""
-        values = [self._in_python(found) for found in self.found(document)]
+        values = [self._in_python(found) for found in self.find(document)]
         if self.is_list:
             return values or None
         return values[0] if values else None
 
-    def found(self, document: Document) -> list[Found]:
+    def find(self, document: Document) -> list[Found]:
         return document.values(self.pattern, self.kind, self.index, self.key)
 
     def _in_python(self, found: Found) -> Any:
@@ -75,18 +75,18 @@ class Read:
 def assert_same(payload: bytes, reads: list[Read]) -> None:
     """All of the fields have what the walk finds: read on one event, in two orders, and each on an event of its own."""
     document = Document(payload)
-    expected = [typed(read.expected(document)) for read in reads]
+    expected = [with_type(read.get_expected(document)) for read in reads]
     event = Event(payload)
-    assert [typed(read.given(event)) for read in reads] == expected
+    assert [with_type(read.get(event)) for read in reads] == expected
     event = Event(payload)
-    assert [typed(read.given(event)) for read in reversed(reads)] == expected[::-1]
-    assert [typed(read.given(Event(payload))) for read in reads] == expected
+    assert [with_type(read.get(event)) for read in reversed(reads)] == expected[::-1]
+    assert [with_type(read.get(Event(payload))) for read in reads] == expected
 
 
-def typed(value: Any) -> Any:
+def with_type(value: Any) -> Any:
     """A value that equals only one of the same type: 1 is not True."""
     if isinstance(value, list):
-        return [typed(element) for element in value]
+        return [with_type(element) for element in value]
     return type(value), value
 
 
@@ -167,23 +167,23 @@ keys = st.builds(lambda name, plain: json.dumps(name, ensure_ascii=not plain), s
 keys = st.one_of(keys, st.sampled_from([r'"\u0061"', r'"\u0062"', r'"\ud800"', r'"\u007e"'])).map(str.encode)
 
 
-def joined(*parts: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+def join(*parts: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     return st.tuples(*parts).map(b"".join)
 
 
 def containers(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    members = joined(keys, space, st.just(b":"), space, inner)
+    members = join(keys, space, st.just(b":"), space, inner)
     return st.one_of(
-        joined(st.just(b"{"), listed(members), st.just(b"}")), joined(st.just(b"["), listed(inner), st.just(b"]"))
+        join(st.just(b"{"), list_of(members), st.just(b"}")), join(st.just(b"["), list_of(inner), st.just(b"]"))
     )
 
 
-def listed(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    return st.lists(joined(space, inner, space), min_size=1, max_size=5).map(b",".join)
+def list_of(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    return st.lists(join(space, inner, space), min_size=1, max_size=5).map(b",".join)
 
 
 values = st.recursive(scalars | st.sampled_from([b"[]", b"{ }"]), containers, max_leaves=25)
-valid_documents = joined(space, containers(values), space)
+valid_documents = join(space, containers(values), space)
 
 
 # Faults inside one value
@@ -216,10 +216,10 @@ def faulty_containers(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[byte
     colon = st.sampled_from([b":", b":", b":", b":", b"", b"::", b"=", b"\x00:"])
     comma = st.sampled_from([b",", b",", b",", b",", b"", b",,", b";", b" , "])
     faulty_space = st.sampled_from([b"", b"", b" ", b"\x00", b"\x0b\x1f", b"\xc2\xa0", b"\xef\xbb\xbf"])
-    member = joined(faulty_keys, faulty_space, colon, faulty_space, anything, faulty_space)
+    member = join(faulty_keys, faulty_space, colon, faulty_space, anything, faulty_space)
     member = st.one_of(member, member, anything)
-    members = st.lists(joined(st.one_of(member, joined(faulty_space, anything)), comma), max_size=4).map(b"".join)
-    return joined(st.sampled_from([b"{", b"["]), members, st.sampled_from([b"}", b"]"]))
+    members = st.lists(join(st.one_of(member, join(faulty_space, anything)), comma), max_size=4).map(b"".join)
+    return join(st.sampled_from([b"{", b"["]), members, st.sampled_from([b"}", b"]"]))
 
 
 faulty_values = st.recursive(
@@ -241,7 +241,7 @@ PIECES = [
 
 
 @st.composite
-def damaged(draw: st.DrawFn, payloads: st.SearchStrategy[bytes]) -> bytes:
+def damage(draw: st.DrawFn, payloads: st.SearchStrategy[bytes]) -> bytes:
     """Payloads that are cut off, or have bytes changed, inserted, removed or moved."""
     payload = bytearray(draw(payloads))
     for _ in range(draw(st.integers(1, 3))):
@@ -261,7 +261,7 @@ def damaged(draw: st.DrawFn, payloads: st.SearchStrategy[bytes]) -> bytes:
     return bytes(payload)
 
 
-def nested(payload: bytes) -> st.SearchStrategy[bytes]:
+def nest(payload: bytes) -> st.SearchStrategy[bytes]:
     """A document in many levels of arrays and objects, closed or not."""
     levels = st.lists(st.sampled_from([(b"[", b"]"), (b'{"a":', b"}"), (b"[1,", b"}")]), min_size=100, max_size=160)
     return st.builds(
@@ -273,14 +273,14 @@ def nested(payload: bytes) -> st.SearchStrategy[bytes]:
     )
 
 
-faulty_documents = joined(prefixes, faulty_containers(faulty_values), suffixes)
+faulty_documents = join(prefixes, faulty_containers(faulty_values), suffixes)
 any_documents = st.one_of(
     valid_documents,
     faulty_documents,
-    damaged(valid_documents),
-    damaged(faulty_documents),
-    joined(prefixes, scalars | faulty_scalars, suffixes),
-    faulty_values.flatmap(nested),
+    damage(valid_documents),
+    damage(faulty_documents),
+    join(prefixes, scalars | faulty_scalars, suffixes),
+    faulty_values.flatmap(nest),
 )
 
 
@@ -315,7 +315,7 @@ def read_of(draw: st.DrawFn, document: Document) -> Read:
                 key = name
                 pieces.append("{key}")
             else:
-                pieces.append(escaped(name))
+                pieces.append(escape(name))
         else:
             place = draw(st.integers(0, max(len(entries) - 1, 0)))
             node = entries[place][1] if place < len(entries) else None
@@ -335,7 +335,7 @@ def read_of(draw: st.DrawFn, document: Document) -> Read:
     return Read(pointer, kind, index, key)
 
 
-def escaped(name: str) -> str:
+def escape(name: str) -> str:
     """A name as a token of a pattern; where it would mean something else there, it is one that leads nowhere."""
     return "none" if name == "*" or name.startswith("{") and name.endswith("}") else as_token(name)
 

@@ -19,7 +19,7 @@ from fastjson_differences import MORE_VALUES, OTHER_VALUES, Difference
 from hosts_support import REPOSITORY, environment, go_program
 from hypothesis import given
 from hypothesis import strategies as st
-from json_documents import any_documents, damaged, faulty_characters, faulty_scalars, faulty_values
+from json_documents import any_documents, damage, faulty_characters, faulty_scalars, faulty_values
 from json_values import decode_utf8
 from json_walk import Document, as_token, tokens
 
@@ -96,7 +96,7 @@ def assert_same(fastjson: Fastjson, payload: bytes) -> None:
     for value in values:
         pointer = "".join(f"/{as_token(decode_utf8(token))}" for token in value.pointer)
         found = VALUE(event, None, pointer)
-        expected, differences = converted(value)
+        expected, differences = convert_value(value)
         if found != expected:
             # Which value is meant depends on how keys and strings are written: the plain walk has it.
             differences = [difference_of_spelling(document, pointer, value)]
@@ -106,7 +106,7 @@ def assert_same(fastjson: Fastjson, payload: bytes) -> None:
         fastjson.differences.update(differences)
 
 
-def converted(value: Value) -> tuple[str | None, list[str]]:
+def convert_value(value: Value) -> tuple[str | None, list[str]]:
     """A value of fastjson as `json_field` must have it, and the titles of the differences between the two."""
     if value.type == "null":
         return None, [NULL]
@@ -139,7 +139,7 @@ lines = st.sampled_from(LINES)
 
 
 @st.composite
-def with_values_replaced(draw: st.DrawFn) -> bytes:
+def logs_with_faulty_values(draw: st.DrawFn) -> bytes:
     """A line with some of its values replaced by faulty ones."""
     payload = draw(lines)
     places = [(node.start, node.end) for _, node in Document(payload).pointers()][1:]
@@ -153,7 +153,7 @@ def with_values_replaced(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
-def spliced(draw: st.DrawFn) -> bytes:
+def spliced_logs(draw: st.DrawFn) -> bytes:
     """The beginning of a line, and the end of another from one of its commas on."""
     first, second = draw(lines), draw(lines)
     commas = [match.start() for match in re.finditer(b",", first)]
@@ -164,7 +164,7 @@ def spliced(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
-def with_bytes_in_strings(draw: st.DrawFn) -> bytes:
+def logs_with_faulty_strings(draw: st.DrawFn) -> bytes:
     """A line with bytes put into its strings and keys, where fastjson accepts nearly all."""
     payload = draw(lines)
     strings = [match.start() + 1 for match in re.finditer(rb'"[^"\\]*"', payload)]
@@ -178,7 +178,7 @@ def test_values_of_logs_are_those_of_fastjson(fastjson: Fastjson) -> None:
         assert_same(fastjson, line)
 
 
-@given(st.one_of(damaged(lines), with_values_replaced(), spliced(), with_bytes_in_strings()))
+@given(st.one_of(damage(lines), logs_with_faulty_values(), spliced_logs(), logs_with_faulty_strings()))
 def test_values_of_damaged_logs_are_those_of_fastjson(fastjson: Fastjson, payload: bytes) -> None:
     assert_same(fastjson, payload)
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from json_documents import (
     Read,
     assert_same,
-    escaped,
+    escape,
     faulty_containers,
     faulty_scalars,
     faulty_values,
-    typed,
     valid_documents,
+    with_type,
 )
 from json_walk import Document, tokens
 
@@ -43,10 +43,10 @@ def test_a_fault_costs_at_most_the_value_that_it_is_in(case: tuple[bytes, bytes,
     before, after = Event(whole), Event(damaged)
     for pointer, _ in Document(whole).pointers():
         if not f"{pointer}/".startswith(f"{place}/") and not place.startswith(f"{pointer}/"):
-            pattern = "".join(f"/{escaped(token)}" for token in tokens(pointer))
+            pattern = "".join(f"/{escape(token)}" for token in tokens(pointer))
             for kind in ("string", "uint64", "abstime"):
                 read = Read(pattern, kind)
-                assert typed(read.given(after)) == typed(read.given(before)), read
+                assert with_type(read.get(after)) == with_type(read.get(before)), read
 
 
 # The rules, one by one
@@ -102,7 +102,7 @@ ABSENT = None
 )
 def test_a_damaged_document_is_read_as_far_as_it_goes(payload: bytes, expected: dict[str, Any]) -> None:
     reads = [Read(pointer, "string") for pointer in expected]
-    assert [read.given(Event(payload)) for read in reads] == list(expected.values())
+    assert [read.get(Event(payload)) for read in reads] == list(expected.values())
     assert_same(payload, reads)
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_document_is_read_as_far_as_it_goes(payload: bytes, expected: 
 def test_a_value_is_taken_in_every_notation_of_its_type(kind: str, text: str, expected: Any) -> None:
     payload = f'{{"a": {text}, "b": 1}}'.encode()
     read = Read("/a", kind)
-    assert typed(read.given(Event(payload))) == typed(expected)
+    assert with_type(read.get(Event(payload))) == with_type(expected)
     assert_same(payload, [read])
 
 
@@ -157,7 +157,7 @@ def test_a_document_cut_anywhere_gives_the_values_before_the_cut(order: list[Rea
     for cut in range(len(SAMPLE)):
         event = Event(SAMPLE[:cut])
         for read in order:
-            value, undamaged = read.given(event), read.expected(whole)
+            value, undamaged = read.get(event), read.get_expected(whole)
             if read.is_list and value is not None:
                 undamaged = undamaged[: len(value)]
             assert value in (None, undamaged)
@@ -170,4 +170,4 @@ def test_a_document_with_any_byte_changed_is_read_as_it_then_stands() -> None:
         payload[at] = byte
         document, event = Document(bytes(payload)), Event(payload)
         for read in SAMPLE_READS:
-            assert read.given(event) == read.expected(document), payload
+            assert read.get(event) == read.get_expected(document), payload

@@ -40,7 +40,7 @@ def test_fields_are_found_at_any_depth(brackets: str, levels: int) -> None:
     payload = (open * (levels - 1) + brackets + close * (levels - 1)).encode()
     innermost = Read("/0" * (levels - 1), "string")
     assert_same(payload, [Read(pointer, "string") for pointer in ("", "/0", "/0/0")] + [innermost])
-    assert innermost.given(Event(payload)) == brackets
+    assert innermost.get(Event(payload)) == brackets
 
 
 def test_values_beyond_those_that_are_kept_are_the_same_in_any_order() -> None:
@@ -50,12 +50,12 @@ def test_values_beyond_those_that_are_kept_are_the_same_in_any_order() -> None:
     reads = [Read("/end", "bool"), Read("/list/*/tags/*", "string"), Read("/list/*/id", "uint64")]
     reads += [Read("/list/{index}/id", "uint64", choose.randrange(3100)) for _ in range(20)]
     document = Document(payload)
-    expected = {read: read.expected(document) for read in reads}
+    expected = {read: read.get_expected(document) for read in reads}
     for _ in range(4):
         choose.shuffle(reads)
         event = Event(payload)
         for read in reads:
-            assert read.given(event) == expected[read]
+            assert read.get(event) == expected[read]
 
 
 # Large payloads, each in a process of its own

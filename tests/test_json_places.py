@@ -94,12 +94,12 @@ def assert_same_in_host(library: Library, value: bytes) -> None:
     ):
         document, event, number = Document(payload), held(encoded(payload)), next(_numbers)
         for read, asked in zip(FIELDS, ASKED, strict=True):
-            expected = read.found(document)
+            expected = read.find(document)
             extracted = library.extract(event, asked, number)
             assert extracted.values == ([in_c(read.kind, found) for found in expected] or None), read
             places = [(start - PAYLOAD_AT, length) for start, length in extracted.places or []]
             assert places == [(found.start, found.length) for found in expected]
-            assert all(stands_at(payload, found, read.kind) for found in expected)
+            assert all(is_at_its_place(payload, found, read.kind) for found in expected)
 
 
 def in_c(kind: str, found: Found) -> Any:
@@ -111,8 +111,8 @@ def in_c(kind: str, found: Found) -> Any:
     return found.value
 
 
-def stands_at(payload: bytes, found: Found, kind: str) -> bool:
-    """Whether the bytes at a value's position, read as what stands there, are the value."""
+def is_at_its_place(payload: bytes, found: Found, kind: str) -> bool:
+    """Returns whether the bytes at the position of a value convert to that value."""
     raw = payload[found.start : found.start + found.length]
     is_string = payload[found.start - 1 : found.start] == b'"'
     form = "string" if is_string else {b"{": "object", b"[": "array"}.get(raw[:1], "bare")
