@@ -19,7 +19,7 @@ pub(crate) enum Found {
 /// The type of a field, and the only family of addresses that it takes.
 pub(crate) type Kind = (FieldType, Option<Family>);
 
-/// What stands in the payload.
+/// The form of a value in the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     String,
