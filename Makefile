@@ -107,7 +107,7 @@ gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the m
 soak: setup ## open, read, close and reload plugins for MINUTES=10: all events come, nothing grows (SEED=1 repeats a plan)
 	$(BIN)/python -m endurance.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-load: setup ## the webhook example under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
+load: setup ## the examples webhook and k8saudit under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
 	$(BIN)/python -m endurance.load
 
 fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARGETS='host lines', JOBS=2; nightly Rust, cargo-fuzz)

@@ -1,7 +1,7 @@
-"""A client process of the load: posts signed requests as fast as they are answered, and says what became of each.
+"""A client process of the load: posts requests as fast as they are answered, and writes what became of each.
 
-`client.py NUMBER PORT SECONDS`; on standard output a line for each request: its events' ids, joined by commas, and the
-answer.
+`client.py EXAMPLE NUMBER PORT SECONDS`; on standard output a line for each request: its events' ids, joined by commas,
+and the answer.
 """
 
 from __future__ import annotations
@@ -20,24 +20,33 @@ CONNECTIONS = 4
 NO_ANSWER = "none"
 """The connection ended first: the events can have been taken or not."""
 
-_MOST_LINES = 8
+_MOST_EVENTS = 8
 _PADDING = 200
 
 
-def requests(client: int, connection: int) -> Iterator[tuple[list[str], bytes]]:
-    """The ids of a request's events, each of which is used once, and the request: one event, or some lines."""
+def requests(example: str, client: int, connection: int) -> Iterator[tuple[list[str], bytes]]:
+    """The ids of a request's events, each of which is used once, and the request: one event, or some."""
     dice = random.Random(client << 16 | connection)
+    write = {"webhook": _webhook, "k8saudit": _k8saudit}[example]
     for number in range(sys.maxsize):
-        count = dice.choice([1, 1, 1, dice.randint(2, _MOST_LINES)])
-        ids = [f"{client}-{connection}-{number}-{line}" for line in range(count)]
-        body = "\n".join(f'{{"id":"{name}","text":"{"x" * dice.randrange(_PADDING)}"}}' for name in ids).encode()
-        signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
-        kind = "json" if count == 1 else "x-ndjson"
-        head = (
-            f"POST /hook HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{kind}\r\n"
-            f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        yield ids, head.encode() + body
+        count = dice.choice([1, 1, 1, dice.randint(2, _MOST_EVENTS)])
+        padding = {f"{client}-{connection}-{number}-{part}": "x" * dice.randrange(_PADDING) for part in range(count)}
+        body, headers = write(padding)
+        yield list(padding), f"{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _webhook(padding: dict[str, str]) -> tuple[bytes, str]:
+    body = "\n".join(f'{{"id":"{name}","text":"{text}"}}' for name, text in padding.items()).encode()
+    kind = "json" if len(padding) == 1 else "x-ndjson"
+    signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
+    head = "POST /hook HTTP/1.1\r\nHost: localhost\r\n"
+    return body, f"{head}Content-Type: application/{kind}\r\nX-Hub-Signature-256: sha256={signature}\r\n"
+
+
+def _k8saudit(padding: dict[str, str]) -> tuple[bytes, str]:
+    events = ",".join(f'{{"id":"{name}","kind":"Event","userAgent":"{text}"}}' for name, text in padding.items())
+    body = f'{{"kind":"EventList","items":[{events}]}}'.encode()
+    return body, "POST /k8s-audit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def answer(connection: socket.socket) -> tuple[str, bool]:
@@ -58,9 +67,9 @@ def answer(connection: socket.socket) -> tuple[str, bool]:
     return f"{head.split()[1].decode()} {body.decode().strip()}", headers.get(b"connection") != b"close"
 
 
-def post(client: int, number: int, port: int, end: float) -> None:
+def post(example: str, client: int, number: int, port: int, end: float) -> None:
     """One connection after another, until the time is over or nobody listens any more."""
-    to_send = requests(client, number)
+    to_send = requests(example, client, number)
     while time.monotonic() < end:
         try:
             connection = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -81,9 +90,11 @@ def post(client: int, number: int, port: int, end: float) -> None:
 
 
 def main() -> None:
-    client, port, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    example, client, port, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     end = time.monotonic() + seconds
-    threads = [threading.Thread(target=post, args=(client, number, port, end)) for number in range(CONNECTIONS)]
+    threads = [
+        threading.Thread(target=post, args=(example, client, number, port, end)) for number in range(CONNECTIONS)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Loads the webhook example in the native host, and compares what clients were told with what the host has taken."""
+"""Loads the examples that listen in the native host, and compares answers with the events that the host has taken."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ _PAUSE = 0.5
 _MANY = 1000
 _NOTHING_TAKEN = "503 the host is behind: nothing was taken"
 
+EXAMPLES = {"webhook": "http://127.0.0.1:0/hook", "k8saudit": "http://127.0.0.1:0/k8s-audit"}
 HOSTS = {
     "fast": "takes all at once; stopped when the clients are done",
-    "slow": "takes nothing for half of each second; a request waits 0.2 s for it; stopped when the clients are done",
+    "slow": "takes nothing for half of each second; a request waits 0.2 s for it (k8saudit: 5 s); stopped as fast",
     "closes": "fast; closes the source in the middle",
     "killed": "fast; killed (SIGKILL) in the middle",
 }
@@ -53,6 +54,7 @@ class Failed(Exception):
 class Loaded:
     """What clients were told, and what the host has taken."""
 
+    example: str
     clients: int
     host: str
     seconds: float
@@ -93,44 +95,50 @@ class Loaded:
             "events were taken and got no answer": 0 if self.host == "killed" else self.taken_without_answer,
             "answers are neither 200 nor 503": self.status("200", "503", NO_ANSWER, others=True),
         }
-        problems = [f"{self.clients} clients, {self.host}: {count} {text}" for text, count in found.items() if count]
-        return problems if self.accepted else [*problems, f"{self.clients} clients, {self.host}: no answer is 200"]
+        problems = [f"{self.name}: {count} {text}" for text, count in found.items() if count]
+        return problems if self.accepted else [*problems, f"{self.name}: no answer is 200"]
+
+    @property
+    def name(self) -> str:
+        return f"{self.example}, {self.clients} clients, {self.host}"
 
     def status(self, *wanted: str, others: bool = False) -> int:
         """How many answers have one of these statuses, or another one."""
         return sum(count for text, count in self.answers.items() if (text.split()[0] in wanted) != others)
 
 
-def build(folder: Path) -> Path:
-    """The webhook example as a library."""
-    library = folder / "libwebhook.so"
-    command = [sys.executable, "-m", "falco_plugin", "build", str(ROOT / "examples" / "webhook"), "-o", str(library)]
+def build(example: str, folder: Path) -> Path:
+    """Builds an example as a library."""
+    library = folder / f"lib{example}.so"
+    command = [sys.executable, "-m", "falco_plugin", "build", str(ROOT / "examples" / example), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(done.stderr or done.stdout)
     return library
 
 
-def load(library: Path, clients: int, host: str, seconds: float) -> Loaded:
+def load(example: str, library: Path, clients: int, host: str, seconds: float) -> Loaded:
     """Runs a host of `HOSTS` with some client processes."""
     with tempfile.TemporaryDirectory(prefix="falco-plugin-load-") as name, _host.executable() as program:
         secrets = Path(name, "secrets")
         secrets.write_bytes(SECRET)
-        config = {"secrets_file": str(secrets), "delivery_timeout": 0.2 if host == "slow" else 5}
+        config: dict[str, object] = {}
+        if example == "webhook":
+            config = {"secrets_file": str(secrets), "delivery_timeout": 0.2 if host == "slow" else 5}
         with subprocess.Popen(
-            [program, "run", library, "--params", "http://127.0.0.1:0/hook", "--config", json.dumps(config)],
+            [program, "run", library, "--params", EXAMPLES[example], "--config", json.dumps(config)],
             # A checkout need not belong to root.
             env={**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         ) as process:
             try:
-                return _load(process, clients, host, seconds)
+                return _load(process, example, clients, host, seconds)
             finally:
                 process.kill()
 
 
-def _load(process: subprocess.Popen[bytes], clients: int, host: str, seconds: float) -> Loaded:
+def _load(process: subprocess.Popen[bytes], example: str, clients: int, host: str, seconds: float) -> Loaded:
     assert process.stdout is not None
     assert process.stderr is not None
     port = _port(process.stderr)
@@ -139,7 +147,7 @@ def _load(process: subprocess.Popen[bytes], clients: int, host: str, seconds: fl
     with ExitStack() as stack:
         # A pipe that nobody reads would hold the client up.
         said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(clients)]
-        started = [_client(number, port, seconds, output) for number, output in enumerate(said)]
+        started = [_client(example, number, port, seconds, output) for number, output in enumerate(said)]
         events.wait_for(1)
         begin = time.monotonic()
         ending = _IN_THE_MIDDLE.get(host)
@@ -157,12 +165,12 @@ def _load(process: subprocess.Popen[bytes], clients: int, host: str, seconds: fl
         process.wait(_PATIENCE)
         for output in said:
             output.seek(0)
-        return _compare(clients, host, took, itertools.chain.from_iterable(said), events.all())
+        return _compare(example, clients, host, took, itertools.chain.from_iterable(said), events.all())
 
 
-def _client(number: int, port: int, seconds: float, output: IO[str]) -> subprocess.Popen[bytes]:
+def _client(example: str, number: int, port: int, seconds: float, output: IO[str]) -> subprocess.Popen[bytes]:
     module = Path(__file__).with_name("client.py")
-    return subprocess.Popen([sys.executable, module, str(number), str(port), str(seconds)], stdout=output)
+    return subprocess.Popen([sys.executable, module, example, str(number), str(port), str(seconds)], stdout=output)
 
 
 def _wait(clients: Iterable[subprocess.Popen[bytes]], seconds: float) -> None:
@@ -170,7 +178,7 @@ def _wait(clients: Iterable[subprocess.Popen[bytes]], seconds: float) -> None:
         raise Failed("a client failed")
 
 
-def _compare(clients: int, host: str, seconds: float, said: Iterable[str], taken: Counter[str]) -> Loaded:
+def _compare(example: str, clients: int, host: str, seconds: float, said: Iterable[str], taken: Counter[str]) -> Loaded:
     answers, accepted, refused, unanswered = Counter[str](), set[str](), set[str](), set[str]()
     for line in said:
         ids, _, answer = line.rstrip("\n").partition(" ")
@@ -182,7 +190,7 @@ def _compare(clients: int, host: str, seconds: float, said: Iterable[str], taken
         elif answer == NO_ANSWER:
             unanswered.update(ids.split(","))
     return Loaded(
-        clients, host, seconds, answers, frozenset(accepted), frozenset(refused), frozenset(unanswered), taken
+        example, clients, host, seconds, answers, frozenset(accepted), frozenset(refused), frozenset(unanswered), taken
     )
 
 
@@ -248,19 +256,19 @@ def report(rows: Sequence[Loaded], seconds: float) -> str:
         "",
         f"`make load`, {seconds:g} seconds each, Python {platform.python_version()}, on {os.cpu_count()} processors",
         f"for clients and host. A client is a process with {CONNECTIONS} connections, each of which posts the next",
-        "signed request, of 1 to 8 events, as soon as the one before is answered. No event is sent a second time.",
+        "request, of 1 to 8 events, as soon as the one before is answered. No event is sent a second time.",
         "",
         "- **lost**: events that were answered with 200, and that the host has not taken. **twice**: those that it has",
         "  taken more than once. **refused, yet taken**: those that it has taken although the answer was 503 and said",
-        "  that nothing was taken. All three have to be 0.",
+        "  that nothing was taken, which webhook alone says. All three have to be 0.",
         "- **taken, other 503**: the answer was 503, and said that they may still be delivered.",
         "- **taken, no answer**: the connection ended first. Has to be 0, but for a host that was killed.",
         "",
         *(f"- Host **{name}**: {text}." for name, text in HOSTS.items()),
         "",
-        "| clients | host | requests | 200 | 503 | no answer | events answered 200 | taken of these | lost | twice "
-        "| refused, yet taken | taken, other 503 | taken, no answer | events/s |",
-        f"|--:|---|{'--:|' * 12}",
+        "| example | clients | host | requests | 200 | 503 | no answer | events answered 200 | taken of these | lost "
+        "| twice | refused, yet taken | taken, other 503 | taken, no answer | events/s |",
+        f"|---|--:|---|{'--:|' * 12}",
         *(_row(loaded) for loaded in rows),
     ]
     return "\n".join(lines) + "\n"
@@ -282,18 +290,19 @@ def _row(loaded: Loaded) -> str:
         loaded.taken_without_answer,
         round(len(loaded.accepted) / loaded.seconds),
     ]
-    return f"| {loaded.clients} | {loaded.host} | {' | '.join(f'{number:,}' for number in numbers)} |"
+    return (
+        f"| {loaded.example} | {loaded.clients} | {loaded.host} | {' | '.join(f'{number:,}' for number in numbers)} |"
+    )
 
 
 def run(clients: Iterable[int], seconds: float, tell: Callable[[str], None]) -> list[Loaded]:
-    """All hosts under each number of clients."""
+    """All examples in all hosts, under each number of clients."""
     rows = list[Loaded]()
     with tempfile.TemporaryDirectory(prefix="falco-plugin-load-") as name:
-        library = build(Path(name))
-        for count in clients:
-            for host in HOSTS:
-                rows.append(load(library, count, host, seconds))
-                tell(_row(rows[-1]))
+        libraries = {example: build(example, Path(name)) for example in EXAMPLES}
+        for (example, library), count, host in itertools.product(libraries.items(), list(clients), HOSTS):
+            rows.append(load(example, library, count, host, seconds))
+            tell(_row(rows[-1]))
     return rows
 
 

@@ -58,4 +58,5 @@ def test_flat_is_what_does_not_grow_after_it_is_warm(samples: list[float], is_fl
 def test_under_a_short_load_what_was_answered_with_200_was_taken() -> None:
     rows = load.run([2], 1, lambda text: None)
     assert {row.host for row in rows} == {"fast", "slow", "closes", "killed"}
+    assert {row.example for row in rows} == {"webhook", "k8saudit"}
     assert [problem for row in rows for problem in row.problems] == []

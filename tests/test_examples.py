@@ -1,12 +1,16 @@
-"""The example merge and the README's plugin, built and run as their reader would, on samples."""
+"""The examples beside each other; merge and the README's plugin, built and run as their reader would, on samples."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hosts_support import REPOSITORY, native
 
@@ -45,3 +49,35 @@ def test_the_plugin_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     plugin.write_text(code[1])
     log = REPOSITORY / "examples/tail/sample.jsonl"
     assert [payload(event) for event in events_of(plugin, str(log))] == log.read_bytes().splitlines()
+
+
+EXAMPLES = sorted(plugin.parent for plugin in (REPOSITORY / "examples").glob("*/plugin.py"))
+OFFICIAL = {"k8saudit": 1}
+PRIVATE_USE = range(2**30, 2**31)
+
+
+@functools.cache
+def described(example: Path) -> dict[str, Any]:
+    command = [sys.executable, "-P", "-m", "falco_plugin", "info", "--json", str(example)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def test_the_examples_load_together_in_one_falco() -> None:
+    # Falco ends where two plugins have one name, or two sources one id or one event source.
+    plugins = [described(example) for example in EXAMPLES]
+    sources = [plugin for plugin in plugins if "sourcing" in plugin["capabilities"]]
+    assert len(sources) >= 7
+    for key, group in (("name", plugins), ("id", sources), ("event_source", sources)):
+        values = [plugin[key] for plugin in group]
+        assert len(values) == len(set(values)), (key, values)
+    for plugin in sources:
+        expected = OFFICIAL.get(plugin["name"])
+        assert plugin["id"] == expected if expected else plugin["id"] in PRIVATE_USE, plugin["name"]
+
+
+def test_the_guide_says_which_id_each_example_has() -> None:
+    guide = (REPOSITORY / "docs/guide/examples.md").read_text()
+    written = {name: int(number) for name, number in re.findall(r"^\| `(\w+)` \| (\d+) \|$", guide, re.MULTILINE)}
+    assert written == {
+        plugin["name"]: plugin["id"] for plugin in map(described, EXAMPLES) if "sourcing" in plugin["capabilities"]
+    }

@@ -677,6 +677,29 @@ def test_a_retry_doubles_the_wait_until_an_attempt_makes_an_event(kind, caplog):
     assert "Broken: attempt 2" in caplog.text
 
 
+def test_retry_logs_the_traceback_of_a_repeated_failure_once(caplog):
+    class Other(Exception):
+        pass
+
+    errors = [Broken("first"), Broken("second"), Other("third"), Broken("fourth"), Other("fifth")]
+
+    def items(context):
+        if errors:
+            raise errors.pop(0)
+        yield b"an event"
+
+    host(items, retry=0.001)
+    told = [record.getMessage() for record in caplog.records if "the source failed" in record.getMessage()]
+    assert [(line.splitlines()[0].split(" (")[0], "Traceback" in line) for line in told] == [
+        ("the source failed: Broken: first", True),
+        ("the source failed again: Broken: second", False),
+        ("the source failed: Other: third", True),
+        ("the source failed again: Broken: fourth", False),
+        ("the source failed again: Other: fifth", False),
+    ]
+    assert all("\n" not in line for line in told if "again" in line)
+
+
 def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, monkeypatch):
     monkeypatch.setattr("falco_plugin._producer.MAX_WAIT", 0.003)
 

@@ -32,7 +32,7 @@ class JsonLog(Plugin):
     """Lines of one log of JSON, each with the time that it says of itself"""
 
     name = "jsonlog"
-    id = 999
+    id = 1_734_560_002
     event_source = "jsonlog"
     config: Config
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+from email import errors
 from email.message import Message
 from http import HTTPStatus
 
@@ -12,6 +15,11 @@ from .reports import Reports
 
 _DELIVERY_TIMEOUT = 5.0
 _RETRY_AFTER = "5"
+_MALFORMED = (errors.FirstHeaderLineIsContinuationDefect, errors.MissingHeaderBodySeparatorDefect)
+_LINES = re.compile(r"application/(x-)?(ndjson|ldjson|jsonl|jsonlines|json-stream|stream\+json)")
+# Also types such as application/problem+json.
+_JSON = re.compile(r"(application|text)/(.*[+.-])?(nd|ld)?json.*")
+_WIDE = re.compile(r"utf[-_]?(7|16|32)|(iso-10646-)?ucs")
 
 
 class Refusal(Exception):
@@ -37,22 +45,29 @@ class Endpoint:
         self._path = path
         self._max_body = max_body
         self._events = events
+        self._behind = False
         self.sender = sender
         self.reports = reports
 
     def length_of(self, path: str, headers: Message) -> int:
-        """Checks a request, and says how long its body is.
+        """Checks a request, and returns how long its body is.
 
         Raises:
-            Refusal: it is not taken.
+            Refusal: the request is not taken.
         """
+        # A proxy in front may read such headers in another way, and end the body elsewhere.
+        is_folded = any(character in value for value in headers.values() for character in "\r\n")
+        if is_folded or any(isinstance(defect, _MALFORMED) for defect in headers.defects):
+            raise Refusal(HTTPStatus.BAD_REQUEST, "malformed headers")
         # Clients of Kubernetes add a query, their time limit.
         if path.partition("?")[0] != self._path:
             raise Refusal(HTTPStatus.NOT_FOUND, "unknown path")
-        if headers.get_content_type() != "application/json":
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type is not application/json")
-        if headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed")
+        if not _JSON.fullmatch(headers.get_content_type()):
+            raise _unreadable("the Content-Type is not JSON: send application/json")
+        if _WIDE.match(headers.get_content_charset("")):
+            raise _unreadable("the body is UTF-16 or UTF-32: send UTF-8")
+        if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise _unreadable("the body is compressed: send it without compression")
         lengths = headers.get_all("Content-Length")
         if lengths is None or "Transfer-Encoding" in headers:
             raise Refusal(HTTPStatus.LENGTH_REQUIRED, "no Content-Length")
@@ -64,23 +79,51 @@ class Endpoint:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a body larger than webhookMaxBatchSize")
         return int(length)
 
-    def take(self, body: bytes) -> None:
-        """Returns when the events wait for Falco.
+    def take(self, headers: Message, body: bytes) -> None:
+        """Returns when Falco has taken the events and come back for more.
 
         Raises:
-            Refusal: they do not, or only some do.
+            Refusal: it has taken none or only some, or it is not known.
         """
         try:
-            events = self._events.of(body)
+            events = self._events.of(body, lines=_LINES.fullmatch(headers.get_content_type()) is not None)
         except ValueError as problem:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"a body: {problem}") from None
+        if not events:
+            return
+        end = time.monotonic() + _DELIVERY_TIMEOUT
         try:
-            self.sender.send_many(events, timeout=_DELIVERY_TIMEOUT)
-        except ChannelFullError:
-            raise _try_again("Falco is behind") from None
+            # A clone can still learn what was taken when the server has closed its own sender.
+            sender = self.sender.clone()
         except ChannelClosedError:
-            raise _try_again("the source is closing") from None
+            raise _closing() from None
+        try:
+            # While Falco is behind, nothing is queued: a batch that is sent again would be delivered again, each time.
+            if self._behind and not sender.flush(_until(end)):
+                raise _try_again("Falco is behind")
+            sender.send_many(events, timeout=_until(end))
+            self._behind = not sender.flush(_until(end))
+        except ChannelFullError:
+            self._behind = True
+        except ChannelClosedError:
+            raise _closing() from None
+        finally:
+            sender.close()
+        if self._behind:
+            raise _try_again("Falco is behind")
+
+
+def _until(end: float) -> float:
+    return max(0.0, end - time.monotonic())
+
+
+def _unreadable(reason: str) -> Refusal:
+    return Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, reason)
 
 
 def _try_again(reason: str) -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, Retry_After=_RETRY_AFTER)
+
+
+def _closing() -> Refusal:
+    return _try_again("the source is closing")

@@ -1,12 +1,20 @@
-"""Audit events out of the texts in which they come: one event, an ``EventList``, or an array of these."""
+"""Audit events out of the texts in which they come: events, and an ``EventList`` or an array of them.
+
+A text that is JSON is decoded. Any other text is split by its structure alone, so that a fault in one event, such as an
+escape that JSON does not know, costs neither that event nor the others.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
+
+from falco_plugin import Event, json_field
+from falco_plugin.source import split_json
 
 from .reports import Reports
 
@@ -15,6 +23,8 @@ Item: TypeAlias = tuple[bytes, datetime | None]
 
 _LATEST = (2**64 - 2) / 1e9
 """Seconds since the epoch that a timestamp can have."""
+_NO_EVENTS = "JSON without audit events"
+_BAD_ELEMENT = "an element without audit events"
 
 
 class _Head(msgspec.Struct):
@@ -32,6 +42,15 @@ _element = msgspec.json.Decoder(_Head)
 _times = msgspec.json.Decoder(_Times)
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
+# Of documents that are damaged. They are not attributes of the class, so not fields of rules.
+_ROOT_KIND = json_field("ka.kind", "/kind", desc="Kind of the document")
+_STAGE_TIME = json_field("ka.time.stage", "/stageTimestamp", type=datetime, desc="Time of the stage")
+_REQUEST_TIME = json_field("ka.time.request", "/requestReceivedTimestamp", type=datetime, desc="Time of the request")
+_HAS_EVENTS = re.compile(rb'"kind"[\x00-\x20]*:[\x00-\x20]*"Event(List)?"')
+
+_BEGINNING = re.compile(rb"(?:[\x00-\x20]|\xef\xbb\xbf)*+(\{|\[[\x00-\x20]*[{\[\]])?")
+_OBJECT = re.compile(rb'\{[\x00-\x20]*"')
+
 
 class Events:
     """Splits texts, and counts what is left out."""
@@ -40,56 +59,127 @@ class Events:
         self._max_size = max_size
         self._reports = reports
 
-    def of(self, text: bytes) -> list[Item]:
-        """The events of a text.
+    def of(self, text: bytes, *, lines: bool = False) -> list[Item]:
+        """Returns the events of a text.
+
+        Args:
+            text: one or more documents of JSON, each with anything in front of it, as node names and klog's headers.
+            lines: whether each line has its own documents.
 
         Raises:
             ValueError: it is no JSON, or has no audit events.
         """
-        try:
-            decoded = _text.decode(text)
-        except msgspec.ValidationError:
-            raise ValueError("JSON without audit events") from None
-        except (ValueError, RecursionError):
-            raise ValueError("no JSON") from None
-        parts = self._of_elements(decoded) if isinstance(decoded, list) else _parts(text, decoded)
-        return list(self._items(parts))
-
-    def _of_elements(self, elements: list[msgspec.Raw]) -> Iterator[bytes]:
-        for element in elements:
+        if not (lines and b"\n" in text):
             try:
-                yield from _parts(element, _element.decode(element))
+                return list(self._items(self._of_json(text, _text.decode(text))))
             except (ValueError, RecursionError):
-                self._reports.count("an element without audit events")
+                pass
+        return list(self._items(self._of_documents(text, lines)))
+
+    def _of_json(self, text: bytes, decoded: _Head | list[msgspec.Raw]) -> Sequence[bytes]:
+        if not isinstance(decoded, list):
+            return _parts(text, decoded)
+        return [part for element in decoded for part in self._of_element(element)]
+
+    def _of_element(self, element: msgspec.Raw) -> Sequence[bytes]:
+        try:
+            return _parts(bytes(element), _element.decode(element))
+        except (ValueError, RecursionError):
+            self._reports.count(_BAD_ELEMENT)
+            return []
+
+    def _of_documents(self, text: bytes, lines: bool) -> list[bytes]:
+        documents = list(_documents(text, lines))
+        found = [_parts_of_document(document) for document in documents]
+        others = found.count(None)
+        if others == len(found):
+            raise ValueError(_NO_EVENTS if any(map(_is_container, documents)) else "no JSON")
+        for _ in range(others):
+            self._reports.count(_BAD_ELEMENT)
+        return [part for parts in found for part in parts or ()]
 
     def _items(self, parts: Iterable[bytes]) -> Iterator[Item]:
         for event in parts:
             if len(event) > self._max_size:
                 self._reports.count("an event larger than maxEventSize")
-                continue
-            try:
+            elif event.startswith(b"{"):
                 yield event, _time_of(event)
-            except (ValueError, RecursionError):
-                self._reports.count("an element without audit events")
+            else:
+                self._reports.count(_BAD_ELEMENT)
 
 
 def _parts(text: bytes, head: _Head) -> Sequence[bytes]:
     if head.kind == "Event":
-        return [text]
+        return [text.strip()]
     if head.kind == "EventList":
         # That they are of this kind is said by the list alone.
-        return head.items or []
-    raise ValueError("JSON without audit events")
+        return [bytes(item) for item in head.items or ()]
+    raise ValueError(_NO_EVENTS)
+
+
+def _documents(text: bytes, lines: bool) -> Iterator[bytes]:
+    start, has_prefix = _beginning(text)
+    # Where one line has a prefix, each is a line of a log.
+    for record in split_json(text[start:], lines=lines or has_prefix):
+        if _is_container(record):
+            yield record
+        else:
+            yield from split_json(record[_beginning(record)[0] :])
+
+
+def _beginning(text: bytes) -> tuple[int, bool]:
+    """Where the first document of a text begins, and whether there is anything but white space in front of it."""
+    beginning = _BEGINNING.match(text)
+    if beginning is not None and beginning[1]:
+        return beginning.start(1), False
+    found = _OBJECT.search(text)
+    return (0, False) if found is None else (found.start(), True)
+
+
+def _is_container(document: bytes) -> bool:
+    return document.startswith((b"{", b"["))
+
+
+def _parts_of_document(document: bytes) -> Sequence[bytes] | None:
+    """The events of a document, which may be damaged; ``None`` if it has none."""
+    try:
+        head = _element.decode(document)
+    except msgspec.ValidationError:
+        return None
+    except (ValueError, RecursionError):
+        return _parts_of_damaged(document)
+    try:
+        return _parts(document, head)
+    except ValueError:
+        return None
+
+
+def _parts_of_damaged(document: bytes) -> Sequence[bytes] | None:
+    kind = _ROOT_KIND(Event(document))
+    # A kind behind a fault is not found as a member.
+    if kind not in {"Event", "EventList", None} or (kind is None and not _HAS_EVENTS.search(document)):
+        return None
+    return [document] if kind == "Event" else split_json(document, items="items")
 
 
 def _time_of(event: bytes) -> datetime | None:
-    times = _times.decode(event)
+    for time in _times_of(event):
+        # Go's zero time, of the year 1, is none.
+        if time is not None and 0 <= time.timestamp() <= _LATEST:
+            return time
+    return None
+
+
+def _times_of(event: bytes) -> Iterator[datetime | None]:
+    try:
+        times = _times.decode(event)
+    except (ValueError, RecursionError):
+        damaged = Event(event)
+        yield _STAGE_TIME(damaged)
+        yield _REQUEST_TIME(damaged)
+        return
     for time in (times.stage_timestamp, times.request_received_timestamp):
         try:
-            converted = msgspec.convert(time, _Time)
+            yield msgspec.convert(time, _Time)
         except msgspec.ValidationError:
             continue
-        # Go's zero time, of the year 1, is none.
-        if 0 <= converted.timestamp() <= _LATEST:
-            return converted
-    return None

@@ -16,13 +16,16 @@ from .files import Reader, find
 from .reports import Reports
 from .server import Server
 
+_TIMEOUT = 0.01
+"""Seconds that the host waits for more events of a batch. Each request waits as long for its answer."""
+
 
 class K8sAudit(AuditFields, ContainerFields, Plugin):
     """Kubernetes audit events, from files or from API servers over HTTP and HTTPS"""
 
     name = "k8saudit"
     # The official plugin's with the same fields: rules ask for a version of it.
-    version = "0.17.0"
+    version = "0.18.0"
     id = 1
     event_source = "k8s_audit"
     config: Config
@@ -37,21 +40,21 @@ class K8sAudit(AuditFields, ContainerFields, Plugin):
 
     def _listen(self, address: Address, context: Context) -> source.Instance:
         secure = tls(self.config.ssl_certificate) if address.scheme == "https" else None
-        sender, receiver = source.channel(event_size=self.config.max_event_size)
+        sender, receiver = source.channel(event_size=self.config.event_size)
         reports = Reports(self.log)
-        events = Events(self.config.max_event_size, reports)
+        events = Events(self.config.event_size, reports)
         endpoint = Endpoint(address.path, self.config.webhook_max_batch_size, events, sender, reports)
         server = Server(address, secure, endpoint)
         server.start()
         self.log.info("listening on %s", address._replace(port=server.port))
-        return source.PushInstance(receiver, context=context, close=server.close)
+        return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
 
     def _read(self, path: Path, context: Context) -> source.Instance:
         files = find(path)
         reports = Reports(self.log)
-        events = Events(self.config.max_event_size, reports)
+        events = Events(self.config.event_size, reports)
         reader = Reader(events, self.config.webhook_max_batch_size, reports, self.log)
-        return source.IterInstance(reader.read(files), context=context, event_size=self.config.max_event_size)
+        return source.IterInstance(reader.read(files), context=context, event_size=self.config.event_size)
 
     def list_open_params(self) -> list[OpenParam]:
         return [

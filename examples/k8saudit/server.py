@@ -184,7 +184,7 @@ class Exchange(BaseHTTPRequestHandler):
                 # The client has left in the middle of its request: nobody is there to be answered.
                 self.close_connection = True
                 return
-            self._endpoint.take(body)
+            self._endpoint.take(self.headers, body)
         except Refusal as refusal:
             self._refuse(refusal)
         else:

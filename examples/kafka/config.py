@@ -1,4 +1,4 @@
-"""What ``init_config`` says, and what the client is told of it."""
+"""The configuration in ``init_config``, and the client's settings that follow from it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _Text = Annotated[str, Meta(min_length=1)]
 _Setting: TypeAlias = str | int | float | bool
 
 _OWN_SETTINGS = {
-    "bootstrap.servers": "say bootstrap_servers instead",
-    "metadata.broker.list": "say bootstrap_servers instead",
-    "group.id": "say group instead",
-    "auto.offset.reset": "say offset_reset instead",
+    "bootstrap.servers": "use bootstrap_servers instead",
+    "metadata.broker.list": "use bootstrap_servers instead",
+    "group.id": "use group instead",
+    "auto.offset.reset": "use offset_reset instead",
     "enable.auto.commit": "offsets are committed once Falco has the events",
     "auto.commit.enable": "offsets are committed once Falco has the events",
 }
@@ -37,6 +37,12 @@ class Config(Struct, frozen=True):
     secret_files: Annotated[
         dict[str, _Text], Meta(description="Paths of the files that hold secret settings, such as sasl.password")
     ] = {}
+    framing: Annotated[
+        Literal["none", "confluent"],
+        Meta(
+            description="What to remove before a record's JSON: none, or confluent, which is a 0 byte and a schema id"
+        ),
+    ] = "none"
     event_size: Annotated[int, Meta(ge=1, le=64 << 20, description="Bytes of the largest record, up to 64 MiB")] = (
         1 << 20
     )
@@ -55,10 +61,10 @@ class Config(Struct, frozen=True):
                 yield f"settings: {name} is a secret, name a file that holds it in secret_files"
         for name in self.secret_files:
             if not _is_secret(name):
-                yield f"secret_files: {name} is no secret, write it into settings"
+                yield f"secret_files: {name} is not a secret, write it into settings"
 
     def client_settings(self) -> dict[str, str]:
-        """The settings of librdkafka, secrets included: read anew each time, for they may have been replaced.
+        """Returns the settings of librdkafka with secrets, which are read each time: they may have been replaced.
 
         Raises:
             ValueError: the file of a secret cannot be read, or holds none. Its path is not repeated: it may be the
@@ -74,7 +80,7 @@ class Config(Struct, frozen=True):
             "enable.auto.commit": "false",
         }
         if settings.get("group.protocol") != "consumer":
-            # Partitions that stay where they are go on through a rebalance; the newer protocol does so by itself.
+            # A member reads the partitions that it keeps during a rebalance. The newer protocol does this by itself.
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
         return settings
 

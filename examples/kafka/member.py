@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from falco_plugin import Context
 from falco_plugin.source import EventTooLargeError
 
 from .config import Config
+from .framing import Framing
 from .offsets import Offsets
 from .reports import Reports
 
@@ -32,17 +34,26 @@ class Member:
 
     A commit follows a barrier and comes before the next poll, and only a poll gives partitions away: what is committed
     was taken by Falco, and is of partitions that this member has.
+
+    Args:
+        topics: to read.
+        config: of the plugin.
+        log: of the plugin.
+        now: returns the time in seconds, from any start.
     """
 
-    def __init__(self, topics: list[str], config: Config, log: logging.Logger) -> None:
+    def __init__(
+        self, topics: list[str], config: Config, log: logging.Logger, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._topics = topics
         self._config = config
-        self._reports = Reports(log)
+        self._reports = Reports(log, now)
+        self._framing = Framing(config, self._reports)
         self._client_log = log.getChild("client")
         self._client_log.filters = [_is_told_once]
 
     def check(self) -> None:
-        """Has the client look at its settings, without connecting. Raises ``ValueError``, which says what is wrong."""
+        """Has the client check its settings, without connecting. Raises ``ValueError`` with the fault."""
         settings = self._config.client_settings()
         try:
             self._client(settings).close()
@@ -50,7 +61,7 @@ class Member:
             raise ValueError(f"settings: {_without_values(failure.args[0].str(), settings)}") from None
 
     def consume(self, context: Context) -> Iterator[_Event | None]:
-        """Events, and barriers. Raises where only a new client can go on."""
+        """Yields events and barriers. Raises if only a new client can continue."""
         offsets = Offsets(self._config, self._reports)
         consumer = self._client(self._config.client_settings(), on_commit=offsets.answered)
 
@@ -79,6 +90,7 @@ class Member:
                     yield None
                     offsets.commit(consumer)
         finally:
+            self._reports.rest()
             consumer.close()
 
     def _client(self, settings: dict[str, str], **callbacks: Callable[..., None]) -> Consumer:
@@ -88,6 +100,7 @@ class Member:
         value = message.value()
         if value is None:
             return  # A tombstone: its key is deleted, and there is nothing that could be an event.
+        value = self._framing.remove(message, value)
         kind, milliseconds = message.timestamp()
         has_time = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= milliseconds <= _LAST_MILLISECOND
         try:
@@ -108,7 +121,7 @@ def _is_told_once(line: logging.LogRecord) -> bool:
 
 
 def _without_values(text: str, settings: dict[str, str]) -> str:
-    """What the client says of its settings: it quotes their values, and any of them may be a secret by mistake."""
+    """Returns the client's message without values of settings: it quotes them, and any may be a secret by mistake."""
     # The longest first, so that "ssl" is not found in the name of ssl.ca.location.
     known = sorted(filter(None, [*settings, *settings.values()]), key=len, reverse=True)
     pattern = "|".join(re.escape(part) for part in known)

@@ -15,7 +15,7 @@ class Kafka(Plugin):
     """Records of Kafka topics, shared by a consumer group"""
 
     name = "kafka"
-    id = 999
+    id = 1_734_560_005
     event_source = "kafka"
     config: Config
 

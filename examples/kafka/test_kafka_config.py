@@ -31,11 +31,11 @@ def secret_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("config", "error"),
     [
-        ({"settings": {"group.id": "other"}}, "group.id is the plugin's own, say group instead"),
+        ({"settings": {"group.id": "other"}}, "group.id is the plugin's own, use group instead"),
         ({"settings": {"enable.auto.commit": True}}, "enable.auto.commit is the plugin's own"),
         ({"settings": {"sasl.password": SECRET}}, "sasl.password is a secret, name a file that holds it"),
         ({"settings": {"ssl.key.pem": SECRET}}, "ssl.key.pem is a secret, name a file that holds it"),
-        ({"secret_files": {"sasl.username": "/etc/user"}}, "sasl.username is no secret, write it into settings"),
+        ({"secret_files": {"sasl.username": "/etc/user"}}, "sasl.username is not a secret, write it into settings"),
         ({"settings": {"no.such.setting": 1}}, 'No such configuration property: "no.such.setting"'),
         (
             {"settings": {"security.protocol": SECRET}},
@@ -60,7 +60,7 @@ def test_all_that_is_wrong_with_settings_is_told_at_once() -> None:
     assert SECRET not in str(ran)
 
 
-TEXTS = ("bootstrap_servers", "group", "offset_reset")
+TEXTS = ("bootstrap_servers", "group", "offset_reset", "framing")
 NUMBERS = ("event_size", "commit_records", "commit_interval")
 
 
@@ -70,7 +70,12 @@ NUMBERS = ("event_size", "commit_records", "commit_interval")
         {"password": SECRET},
         {name: [SECRET] for name in (*TEXTS, *NUMBERS, "settings", "secret_files")},
         {**dict.fromkeys(TEXTS, ""), **dict.fromkeys(NUMBERS, 0), "secret_files": {"sasl.password": ""}},
-        {"offset_reset": SECRET, "event_size": (64 << 20) + 1, "settings": {"group.protocol": [SECRET]}},
+        {
+            "offset_reset": SECRET,
+            "framing": SECRET,
+            "event_size": (64 << 20) + 1,
+            "settings": {"group.protocol": [SECRET]},
+        },
     ],
     ids=["unknown", "wrong type", "too small", "wrong value"],
 )

@@ -14,7 +14,7 @@ class Merge(Plugin):
     """Two files of JSON lines, merged by their "time"."""
 
     name = "merge"
-    id = 999
+    id = 1_734_560_006
     event_source = "merge"
 
     def open(self, params: str) -> MergedFiles:

@@ -14,12 +14,15 @@ import httpx
 
 from . import records
 from .config import Config
-from .rate_limit import seconds_to_wait
+from .rate_limit import RateLimit
 from .records import Record
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
-# They tell of each request, with its whole URL and the headers of the answer.
+_MOST_OF_A_REFUSAL = 16 << 10
+"""Bytes of a refusal's body that are searched for its reason."""
+
+# They log each request, with its whole URL and the headers of the answer.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -29,29 +32,36 @@ class Unavailable(Exception):
 
 
 class Unusable(Exception):
-    """The API's answer is not what was asked for: somebody has to change something."""
+    """The API's answer is not a page of records, or has a link that cannot be followed: somebody must change that."""
 
 
 class RateLimited(Exception):
     """The API asks to wait."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
+    def __init__(self, seconds: float, cause: str, answer: str) -> None:
+        super().__init__(seconds, cause, answer)
         self.seconds = seconds
+        self.cause = cause
+        self.answer = answer
 
 
 class Page(NamedTuple):
-    """An answer."""
+    """An answer with records."""
 
     records: list[Record]
     next_url: str | None
+    """URL of the next page, at the API's origin. ``None`` if there is no link to it, or if the link is refused."""
+    refused_link: Unusable | None
+    """Why the link to the next page is not followed."""
+    pause: float
+    """Seconds to wait before the next request because of the rate limit."""
 
 
 class Api:
-    """One audit API. The token goes to the origin of its URL and to no other."""
+    """One audit API. The token is sent to the origin of its URL and to no other."""
 
     def __init__(self, url: str, config: Config) -> None:
-        """Checks the URL, which is not repeated in errors: it may hold a password.
+        """Checks the URL. It is not repeated in errors because it may hold a password.
 
         Raises:
             ValueError: the URL, or the CA file, cannot be used.
@@ -59,9 +69,10 @@ class Api:
         self._origin = _checked_origin(url)
         self._config = config
         self._tls = _tls(config.ca_file)
+        self._limit = RateLimit(config.rate_share)
 
     def connect(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-        """A client for :meth:`page`, which keeps its connection."""
+        """Returns a client for :meth:`page`, which keeps its connection."""
         return httpx.AsyncClient(
             verify=self._tls, proxy=self._config.proxy, trust_env=False, timeout=self._config.timeout
         )
@@ -71,16 +82,19 @@ class Api:
 
         Raises:
             Unavailable: the API does not answer for now.
-            Unusable: its answer is no page of records, or the URL is not the API's.
+            Unusable: its answer is not a page of records, or the URL is not at the API's origin.
             RateLimited: the API asks to wait.
-            ValueError: the file of the token cannot be read, or holds none.
+            ValueError: the file of the token cannot be read, or does not hold a token.
         """
         target = _parsed(url)
-        # What is asked is what was compared: two parsers may see two hosts in one URL.
+        # The parsed URL is requested: another parser might find another host in the string.
         if target is None or target.userinfo or _origin(target) != self._origin:
-            raise Unusable(f"the next page is not at {self._origin}: the token is sent there alone")
+            raise Unusable(
+                f"the page in state_file is not at {self._origin}, but the token is sent there alone: remove the file "
+                "to begin again"
+            )
         headers = {"Accept": "application/json", "Authorization": self._config.authorization()}
-        # The client's own timeout begins anew with each byte that comes.
+        # The client's own timeout starts again with each byte that arrives.
         try:
             async with asyncio.timeout(self._config.timeout):
                 async with client.stream("GET", target, headers=headers) as response:
@@ -90,18 +104,13 @@ class Api:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise Unavailable(f"no connection to {self._origin}: {str(error) or type(error).__name__}") from None
         except httpx.HTTPError as error:
-            # Without the text of the error, in which the answer may be quoted.
+            # Without the error's own text, which may quote the answer.
             raise Unavailable(f"no complete answer from {self._origin}: {type(error).__name__}") from None
 
     async def _read(self, response: httpx.Response, url: str) -> Page:
         status = response.status_code
-        wait = seconds_to_wait(status, response.headers)
-        if wait is not None:
-            raise RateLimited(wait)
-        if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
-            raise Unavailable(f"{self._origin} answers {_named(status)}")
         if status != HTTPStatus.OK:
-            raise Unusable(f"{self._origin} answers {_named(status)}: {self._remedy(status)}")
+            raise await self._refusal(response, status)
         body = bytearray()
         async for part in response.aiter_bytes():
             body += part
@@ -114,34 +123,86 @@ class Api:
             found = records.parse(bytes(body), self._config.id_field, self._config.timestamp_field)
         except ValueError as error:
             raise Unusable(
-                f"an answer of {self._origin} is no JSON array of objects ({error}): correct open_params"
+                f"an answer of {self._origin} is not a JSON array of objects ({error}): correct open_params"
             ) from None
-        return Page(found, _next_url(response, url))
+        pause = self._limit.after_success(response.headers)
+        try:
+            return Page(found, self._next_url(response, url), None, pause)
+        except Unusable as refused:
+            return Page(found, None, refused, pause)
+
+    async def _refusal(self, response: httpx.Response, status: int) -> Exception:
+        """Returns the error of an answer that does not have a page."""
+        body = bytearray()
+        if status == HTTPStatus.FORBIDDEN:
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) >= _MOST_OF_A_REFUSAL:
+                    break
+        wait = self._limit.after_refusal(status, response.headers, bytes(body[:_MOST_OF_A_REFUSAL]))
+        if wait is not None:
+            cause = "the API asks to wait" if status >= 500 else "the rate limit is reached"
+            remedy = f"; if this does not end, {self._remedy(status)}" if status == HTTPStatus.FORBIDDEN else ""
+            return RateLimited(wait, cause, _named(status) + remedy)
+        if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
+            return Unavailable(f"{self._origin} answers {_named(status)}")
+        return Unusable(f"{self._origin} answers {_named(status)}: {self._remedy(status)}")
 
     def _remedy(self, status: int) -> str:
         if status == HTTPStatus.UNAUTHORIZED:
-            return "write a valid token into the token_file, and see that auth_scheme is the API's"
+            return "write a valid token into the token_file, and check that auth_scheme is the API's"
         if status == HTTPStatus.FORBIDDEN:
             return "give the token the permission to read this log"
         if status == HTTPStatus.NOT_FOUND:
             return "correct open_params, or give the token the permission to see this log"
         if 300 <= status < 400:
             return "redirects are not followed, write the new URL into open_params"
-        return "correct open_params; where they worked before, the cursor is too old, remove state_file to begin anew"
+        return "correct open_params; if they worked before, the cursor is too old: remove state_file to begin again"
+
+    def _next_url(self, response: httpx.Response, url: str) -> str | None:
+        """Returns the URL of the next page, or ``None`` if there is no link to it.
+
+        Raises:
+            Unusable: the link cannot be followed.
+        """
+        for link in response.links.values():
+            if "next" in link.get("rel", "").lower().split():
+                try:
+                    target = _parsed(urljoin(url, link["url"]))
+                except ValueError:
+                    target = None
+                return self._checked(target)
+        return None
+
+    def _checked(self, target: httpx.URL | None) -> str:
+        if target is None:
+            raise Unusable("the link to the next page is not a URL: report this to the API's operator")
+        if target.userinfo:
+            raise Unusable(
+                "the link to the next page has a user in it, which would replace the token: report this to the API's "
+                "operator"
+            )
+        if _origin(target) != self._origin:
+            raise Unusable(
+                f"the link to the next page leads to {_origin(target):.300}, but the token is sent to {self._origin} "
+                "alone: write the origin of the links into open_params, or let the proxy in front of the API correct "
+                "them"
+            )
+        return _normalized(target)
 
 
-def _next_url(response: httpx.Response, url: str) -> str | None:
-    for link in response.links.values():
-        if "next" in link.get("rel", "").lower().split():
-            try:
-                return urljoin(url, link["url"])
-            except ValueError:
-                raise Unusable("the link to the next page is no URL") from None
-    return None
+def normalized(url: str) -> str:
+    """Returns a URL as it is sent, or unchanged if it cannot be parsed. Equal pages have equal normalized URLs."""
+    parsed = _parsed(url)
+    return url if parsed is None else _normalized(parsed)
+
+
+def _normalized(url: httpx.URL) -> str:
+    return str(url.copy_with(fragment=None))
 
 
 def _named(status: int) -> str:
-    # Not the phrase of the answer, which may say anything.
+    # Not the phrase of the answer, which is arbitrary text.
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -155,7 +216,7 @@ def _checked_origin(url: str) -> str:
     if parsed.userinfo or parsed.fragment:
         raise ValueError("open_params must be a URL without a user and a fragment: the token comes from token_file")
     if parsed.scheme == "http" and parsed.host not in _LOOPBACK:
-        raise ValueError("open_params says http, where others could read the token: say https")
+        raise ValueError("open_params uses http, so others could read the token: use https")
     return _origin(parsed)
 
 

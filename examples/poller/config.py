@@ -1,4 +1,4 @@
-"""What ``init_config`` says, and the token."""
+"""The configuration in ``init_config``, and the token."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ _Seconds = Annotated[float, Meta(gt=0, le=24 * 3600)]
 
 
 class Config(Struct, frozen=True):
-    """Which records the API has, and how it is asked for them"""
+    """Which records the API has, and how to ask for them"""
 
-    token_file: Annotated[_Text, Meta(description="Path of the file that holds the token alone; read for each request")]
+    token_file: Annotated[
+        _Text, Meta(description="Path of the file that holds the token and nothing else; read for each request")
+    ]
     id_field: Annotated[
-        _Text, Meta(description="Field with the id of a record; without one it is known by its content")
+        _Text, Meta(description="Field with the id of a record; a record without it is identified by its content")
     ]
     timestamp_field: Annotated[
         _Text, Meta(description="Field with the time of a record: RFC 3339, or milliseconds since the epoch")
     ]
     auth_scheme: Annotated[
         str,
-        Meta(pattern="^[A-Za-z][A-Za-z0-9-]*$", description="What stands before the token in the header Authorization"),
+        Meta(pattern="^[A-Za-z][A-Za-z0-9-]*$", description="Word before the token in the header Authorization"),
     ] = "Bearer"
     state_file: Annotated[
         _Text | None, Meta(description="Path of the file that keeps the cursor; its folder must exist")
@@ -35,11 +37,17 @@ class Config(Struct, frozen=True):
         Meta(description="Where to begin without a cursor, such as 2026-11-01T00:00:00Z; now, if not set"),
     ] = None
     interval: Annotated[
-        _Seconds, Meta(description="Seconds between two requests where there is nothing new, up to a day")
+        _Seconds, Meta(description="Seconds between two requests, except after a full page; up to a day")
     ] = 10
-    timeout: Annotated[
-        _Seconds, Meta(description="Seconds of a request, until the answer is there as a whole, up to a day")
-    ] = 60
+    rate_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of the API's rate limit that the plugin uses; the rest is left to other clients",
+        ),
+    ] = 0.5
+    timeout: Annotated[_Seconds, Meta(description="Seconds until the whole answer must have arrived; up to a day")] = 60
     retry_wait: Annotated[
         _Seconds,
         Meta(description="Seconds until the API is asked again after a failure, doubled each time up to 5 minutes"),
@@ -53,14 +61,15 @@ class Config(Struct, frozen=True):
     ] = None
     proxy: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^@/?#\s]+/?$")] | None,
-        Meta(description="URL of an HTTP proxy, without a password; environment variables are not looked at"),
+        Meta(description="URL of an HTTP proxy, without a password; environment variables are ignored"),
     ] = None
 
     def authorization(self) -> str:
         """The header's value. The file is read each time, so that a token can be replaced while Falco runs.
 
         Raises:
-            ValueError: the file cannot be read, or holds no token. Its path is not repeated: it may be the token.
+            ValueError: the file cannot be read, or does not hold a token. The path is not repeated: it may be the
+                token by mistake.
         """
         try:
             token = Path(self.token_file).read_bytes().strip()

@@ -1,4 +1,4 @@
-"""How far the API was read, kept in a file."""
+"""The cursor of the API's log, and the state file that keeps it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _START = "{start}"
 
 
 class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page is asked for next, and which of its records are known.
+    """The page to ask for next, and the records of it that were delivered.
 
-    An API may end its pages in either of two ways. Okta's last page has a link to a next one, which is empty until
-    there are new records. GitHub's has none: the page itself grows, and has to be asked for again.
+    An API may end its pages in two ways. Okta's last page has a link to a next one, which is empty until there are new
+    records. GitHub's last page does not have a link: it grows, and must be asked for again.
     """
 
     url: str
@@ -26,9 +26,10 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ids of the page's records that were delivered."""
 
     def after(self, ids: Iterable[str], next_url: str | None) -> Cursor:
-        """The cursor once a page's records are delivered."""
+        """Returns the cursor to save once a page's records are delivered."""
         if next_url is None or next_url == self.url:
-            return Cursor(self.url, frozenset(ids))
+            # An empty answer does not mean that the known records will not come back.
+            return Cursor(self.url, frozenset(ids) or self.seen)
         return Cursor(next_url)
 
 
@@ -42,19 +43,19 @@ _decoder = msgspec.json.Decoder(_Saved)
 
 
 def first_url(params: str, start: datetime | None) -> str:
-    """The URL to begin with where there is no cursor.
+    """Returns the URL to begin with if there is no cursor.
 
     Raises:
-        ValueError: there is a start, but the URL has no place for it.
+        ValueError: a start is configured, but the URL does not contain ``{start}``.
     """
     if start is not None and _START not in params:
-        raise ValueError(f"init_config has a start: write {_START} into open_params where the API takes it")
+        raise ValueError(f"init_config has a start: write {_START} into open_params in place of the time to begin at")
     text = (start or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
     return params.replace(_START, quote(f"{text}Z"))
 
 
 class CursorFile:
-    """The state file, or nothing where its path is ``None``."""
+    """The state file. If its path is ``None``, nothing is read or written."""
 
     def __init__(self, path: str | None, params: str, log: logging.Logger) -> None:
         self._path = None if path is None else os.path.realpath(path)
@@ -65,7 +66,7 @@ class CursorFile:
     def load(self, url: str) -> Cursor:
         """Returns the cursor of the last run, or one that begins at the URL.
 
-        It is written at once, so that the first start counts where a restart comes before the first record.
+        It is written immediately: a restart before the first record then begins at the time of the first start.
 
         Raises:
             OSError: the file cannot be read or written.
@@ -81,7 +82,7 @@ class CursorFile:
         return cursor
 
     def save(self, cursor: Cursor) -> None:
-        """Writes the cursor. Where this fails, polling goes on, and the next page's cursor is written."""
+        """Writes the cursor. A failure is logged; polling continues, and the next page's cursor is written."""
         if self._path is None:
             return
         try:
@@ -103,11 +104,11 @@ class CursorFile:
             return None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(
-                f"state_file {path} is damaged ({error}): put back a good copy, or remove it to begin as start says"
+                f"state_file {path} is damaged ({error}): put back a good copy, or remove it to begin again"
             ) from None
         if saved.open_params != self._params:
             raise ValueError(
-                f"state_file {path} belongs to other open_params: name another, or remove it to begin as start says"
+                f"state_file {path} belongs to other open_params: name another, or remove it to begin again"
             )
         return saved.cursor
 

@@ -4,68 +4,155 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
+
+import httpx
+import msgspec
 
 from falco_plugin import Context, source
 
-from .api import Api, Page, RateLimited, Unusable
+from .api import Api, Page, RateLimited, Unusable, normalized
 from .config import Config
 from .cursor import Cursor, CursorFile
+from .paging import Pages
 from .rate_limit import describe
 from .records import Record
+from .reports import Reports
 
 _Item: TypeAlias = "tuple[bytes, int | None] | source.PushEvent | None"
 
+_LONG = 60.0
+"""Seconds of a wait that is logged even if another one was logged less than a minute ago."""
+
+_NOTABLE = 10.0
+"""Seconds of the shortest wait for the rate limit that is logged after a page."""
+
 
 class Feed:
-    """Asks for one page after the other."""
+    """Asks for one page after the other.
 
-    def __init__(self, api: Api, cursors: CursorFile, cursor: Cursor, config: Config, log: logging.Logger) -> None:
+    Args:
+        api: answers with the pages.
+        cursors: keep the cursor.
+        cursor: the page to begin with.
+        pages: judge each page.
+        config: of the plugin.
+        log: of the plugin.
+        now: returns the time in seconds, from any start.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        cursors: CursorFile,
+        cursor: Cursor,
+        pages: Pages,
+        config: Config,
+        log: logging.Logger,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self._api = api
         self._cursors = cursors
-        self._cursor = cursor
+        # Links are compared with this URL, and come in this form.
+        self._cursor = msgspec.structs.replace(cursor, url=normalized(cursor.url))
+        self._pages = pages
         self._config = config
         self._log = log
+        self._now = now
+        self._sleep = sleep
+        self._reports = Reports(log, now)
+        self._ready_at = now()
         self._has_worked = False
         self._warned_of_time = False
 
     async def poll(self, _context: Context) -> AsyncIterator[_Item]:
-        """The records, and a barrier before each cursor is saved. It is called again after an exception."""
+        """Yields the records, and a barrier before each cursor is saved. It is called again after an exception."""
         async with self._api.connect() as client:
             while True:
+                self._reports.report_pending()
+                # An attempt after a failure waits for the interval and the rate limit too.
+                await self._sleep(max(self._ready_at - self._now(), 0))
                 try:
-                    page = await self._api.page(client, self._cursor.url)
-                except RateLimited as limit:
-                    self._log.warning("the rate limit is reached: waiting for %s", describe(limit.seconds))
-                    await asyncio.sleep(limit.seconds)
-                    continue
+                    page = await self._ask(client)
                 except Unusable as error:
                     if self._has_worked:
                         raise
-                    # A mistake in the configuration, which Falco's operator is told of at the start.
+                    # The configuration is probably wrong: end Falco while its operator is watching.
                     yield source.PushEvent(error=error)
                     return
+                if page is None:
+                    continue
                 self._has_worked = True
                 fresh = [record for record in page.records if record.id not in self._cursor.seen]
                 for record in fresh:
                     try:
                         yield record.data, self._time(record)
                     except source.EventTooLargeError as error:
-                        self._log.error("record %.100r is left out: %s", record.id, error)
+                        text = f"record {record.id!r:.100} is left out: {error}"
+                        self._reports.report(logging.ERROR, "too large", text)
                 if fresh:
                     yield None
-                if not self._advance(page):
-                    await asyncio.sleep(self._config.interval)
+                self._advance(page)
+                if page.refused_link is not None:
+                    raise page.refused_link
 
-    def _advance(self, page: Page) -> bool:
-        """Moves the cursor beyond a page, and returns whether there may be more at once."""
+    async def _ask(self, client: httpx.AsyncClient) -> Page | None:
+        """Returns the next page, or ``None`` if the API asks to wait.
+
+        Raises:
+            Unavailable: the API does not answer for now.
+            Unusable: its answer cannot be used, or is the first one and has a link that cannot be followed.
+            ValueError: the file of the token cannot be read, or does not hold a token.
+        """
+        url = self._cursor.url
+        try:
+            page = await self._api.page(client, url)
+        except RateLimited as limit:
+            self._wait(limit.seconds)
+            text = f"{limit.cause}: waiting for {describe(limit.seconds)} ({limit.answer})"
+            self._reports.report(logging.WARNING, limit.cause, text, always=limit.seconds >= _LONG)
+            return None
+        # An error below must not shorten the wait.
+        self._wait(max(page.pause, self._config.interval))
+        if self._pages.is_repeated(url, page.records):
+            raise Unusable(
+                f"the next page has the same {len(page.records)} records as the page before it: use an API that pages "
+                "by Link headers, and let no proxy in front of it change the query of a URL"
+            )
+        if page.refused_link is None and (problem := self._pages.link_problem(url, page.next_url, len(page.records))):
+            page = page._replace(next_url=None, refused_link=Unusable(problem))
+        if page.refused_link is not None and not self._has_worked:
+            raise page.refused_link
+        return page
+
+    def _advance(self, page: Page) -> None:
+        """Moves the cursor beyond a page, and decides when to ask for the next one."""
+        url, count = self._cursor.url, len(page.records)
+        has_more = page.next_url is not None and page.next_url != url and self._pages.is_full(url, count)
+        if hint := self._pages.add(url, page.next_url, page.records):
+            self._log.warning("%s", hint)
         cursor = self._cursor.after((record.id for record in page.records), page.next_url)
-        goes_on = bool(page.records) and cursor.url != self._cursor.url
         if cursor != self._cursor:
             self._cursor = cursor
             self._cursors.save(cursor)
-        return goes_on
+        if page.pause > max(self._config.interval, _NOTABLE):
+            text = (
+                f"few requests are left of the API's rate limit: waiting for {describe(page.pause)} "
+                f"(rate_share is {self._config.rate_share:g}, the rest is left to other clients)"
+            )
+            self._reports.report(logging.INFO, "few requests are left", text, always=page.pause >= _LONG)
+        self._wait(max(page.pause, 0 if has_more else self._config.interval))
+
+    def close(self) -> None:
+        """Logs what was counted and not reported yet. The host's thread calls it once, when the source is closed."""
+        self._reports.report_pending(always=True)
+
+    def _wait(self, seconds: float) -> None:
+        self._ready_at = self._now() + seconds
 
     def _time(self, record: Record) -> int | None:
         if record.timestamp is None and not self._warned_of_time:

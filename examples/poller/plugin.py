@@ -1,4 +1,4 @@
-"""Records of a REST audit API as events, with a cursor that outlives a restart."""
+"""Delivers the records of a REST audit API as events, and keeps a cursor across restarts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from .api import Api
 from .config import Config
 from .cursor import CursorFile, first_url
 from .feed import Feed
+from .paging import Pages
 
 
 class Poller(Plugin):
     """Records of a REST audit API, such as Okta's and GitHub's"""
 
     name = "poller"
-    id = 999
+    id = 1_734_560_004
     event_source = "audit_api"
     config: Config
 
@@ -38,7 +39,7 @@ class Poller(Plugin):
 
     @field("audit_api.record", desc="The whole record")
     def event_to_string(self, event: Event) -> str:
-        """The record in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        """Returns the whole record. The SDK's own text ends after 1 KiB, and rules must see all of it."""
         return event.text
 
     def init(self) -> None:
@@ -48,8 +49,11 @@ class Poller(Plugin):
         """Params: the URL of the records, oldest first; ``{start}`` in it becomes the time to begin at."""
         api = Api(params, self.config)
         cursors = CursorFile(self.config.state_file, params, self.log)
-        feed = Feed(api, cursors, cursors.load(first_url(params, self.config.start)), self.config, self.log)
-        return source.IterInstance(feed.poll, retry=self.config.retry_wait, event_size=self.config.event_size)
+        cursor = cursors.load(first_url(params, self.config.start))
+        feed = Feed(api, cursors, cursor, Pages(params), self.config, self.log)
+        return source.IterInstance(
+            feed.poll, retry=self.config.retry_wait, close=feed.close, event_size=self.config.event_size
+        )
 
     def list_open_params(self) -> list[OpenParam]:
         return [

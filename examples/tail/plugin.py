@@ -16,7 +16,7 @@ class Tail(Plugin):
     """Lines of log files, followed through rotation and restarts"""
 
     name = "tail"
-    id = 999
+    id = 1_734_560_001
     event_source = "tail"
     config: Config
 

@@ -16,10 +16,10 @@ from falco_plugin.source import ChannelClosedError, ChannelFullError, Sender
 from .address import HEALTH_PATH
 from .body import Incomplete, length_of, read_body
 from .config import Config
+from .content import check_type, events_of
 from .refusals import Refusal, Refusals
 
 _RETRY_AFTER = "10"
-_LINES = b"application/x-ndjson"
 
 
 class Endpoint:
@@ -52,12 +52,12 @@ class Endpoint:
         if request.path != self._path:
             raise Refusal(HTTPStatus.NOT_FOUND, "unknown path")
         _allow(request, b"POST")
-        if request.inheaders.get(b"Content-Encoding", b"identity").lower() != b"identity":
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed")
+        content_type: bytes = request.inheaders.get(b"Content-Type", b"")
+        check_type(content_type, request.inheaders.get(b"Content-Encoding", b""))
         signature = self._signature(request)
         body = self._read(request)
         self._check(signature, body)
-        self._deliver(self._events(request, body))
+        self._deliver(self._events(content_type, body))
         return "taken"
 
     def _signature(self, request: Any) -> bytes:
@@ -81,7 +81,7 @@ class Endpoint:
     def _check(self, signature: bytes, body: bytes) -> None:
         if not self._secrets:
             return
-        given = signature.removeprefix(b"sha256=").lower()
+        given = signature.strip().lower().removeprefix(b"sha256=")
         # All are compared, so that the time does not tell which one it was.
         matches = [
             hmac.compare_digest(given, hmac.new(secret, body, hashlib.sha256).hexdigest().encode())
@@ -90,14 +90,10 @@ class Endpoint:
         if not any(matches):
             raise Refusal(HTTPStatus.UNAUTHORIZED, "bad signature")
 
-    def _events(self, request: Any, body: bytes) -> list[bytes]:
-        content_type: bytes = request.inheaders.get(b"Content-Type", b"")
-        if content_type.partition(b";")[0].strip().lower() == _LINES:
-            events = [line for line in (line.rstrip(b"\r") for line in body.split(b"\n")) if line]
-        else:
-            events = [body] if body else []
+    def _events(self, content_type: bytes, body: bytes) -> list[bytes]:
+        events = events_of(content_type, body)
         if not events:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "the body is empty")
+            raise Refusal(HTTPStatus.BAD_REQUEST, "the body is empty: send a JSON document")
         if max(map(len, events)) > self._config.event_size:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an event is larger than event_size")
         return events

@@ -1,4 +1,4 @@
-"""An HTTP or HTTPS endpoint whose requests are events."""
+"""An HTTP or HTTPS endpoint. The documents in the bodies of its requests are events."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ class Webhook(Plugin):
     """Requests of webhooks, received over HTTP or HTTPS"""
 
     name = "webhook"
-    id = 999
+    id = 1_734_560_003
     event_source = "webhook"
     config: Config
 
     value = json_field(
-        "webhook.value", "{pointer}", desc="What a JSON pointer names in the body, such as webhook.value[/sender/login]"
+        "webhook.value",
+        "{pointer}",
+        desc="What a JSON pointer names in the event, such as webhook.value[/sender/login]",
     )
     number = json_field(
         "webhook.number",
@@ -32,9 +34,9 @@ class Webhook(Plugin):
         desc="The same where it is an integer, 0 or more, to compare with < and >",
     )
 
-    @field("webhook.body", desc="The whole body")
+    @field("webhook.body", desc="The whole event: a document of the body, or all of it")
     def event_to_string(self, event: Event) -> str:
-        """The body in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        """The event in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
         return event.text
 
     def init(self) -> None:

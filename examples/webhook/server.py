@@ -31,6 +31,7 @@ from falco_plugin.source import Sender
 from .address import Address
 from .config import Config
 from .endpoint import Endpoint, Exchange
+from .headers import StrictHeaderReader
 from .refusals import Refusals
 
 _MAX_HEADERS = 16 << 10
@@ -157,6 +158,8 @@ class Server(HTTPServer):
 
 class Request(HTTPRequest):
     """A request that is counted where cheroot itself refuses it."""
+
+    header_reader = StrictHeaderReader()
 
     def parse_request(self) -> None:
         if self.conn.begin():

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`batch`] | the engine's batch memory | a list of payloads |
 //! | [`calls`] | built libraries, by the C plugin API | what the API says of every answer |
+//! | [`documents`] | the engine's splitter of JSON documents | serde_json's stream of documents |
 //! | [`host`] | what the native host reads of a plugin: an event, its fields, its schema | the same on slices; its own rules |
 //! | [`json_field`] | the engine's JSON fields | a plain walk, and serde_json's own tree |
 //! | [`library`] | the manifest behind a library, by the stub and by the SDK | pairs of texts |
@@ -15,6 +16,7 @@
 pub mod batch;
 #[allow(unsafe_code)]
 pub mod calls;
+pub mod documents;
 #[allow(unsafe_code)]
 pub mod host;
 pub mod json_field;

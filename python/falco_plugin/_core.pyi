@@ -32,6 +32,7 @@ __all__ = [
     "host",
     "position",
     "send_each",
+    "split_json",
     "stub",
 ]
 
@@ -309,6 +310,31 @@ def channel(capacity: int = 1024, *, max_bytes: int = 67108864, event_size: int 
     Raises:
         TypeError: an option is no ``int``.
         ValueError: an option is out of range.
+    """
+
+def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None) -> list[bytes]:
+    """Splits a payload that may hold several JSON documents, so that each of them becomes an event.
+
+    Fields are read from the first document of an event: a second one behind it would be invisible to rules. Documents
+    may follow each other directly, or with white space, commas or byte order marks between them. An array whose
+    elements are all objects is a batch, and each element is a record. Text behind a document belongs to it, up to the
+    end of its line.
+
+    The payload may be damaged. Only its structure decides: brackets that match, outside of strings. Nothing but
+    separators is left out. A damaged line does not hide the lines behind it, if one of these is a document by itself.
+
+    Args:
+        payload: any buffer.
+        lines: each line is a record, as the sender declares it (JSON lines). Other documents in a line are split too.
+        items: name of a top-level member: the elements of its array are records instead of the document, as in
+            ``{"kind": "EventList", "items": [...]}``.
+
+    Returns:
+        The records, in their order and without white space around them. A payload that does not hold several documents,
+        such as text, is one record with all its bytes. A blank payload is none.
+
+    Raises:
+        TypeError: the payload is not a buffer.
     """
 
 @final

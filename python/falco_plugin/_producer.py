@@ -87,6 +87,7 @@ class _Producer:
         self._retry = retry
         self._sender = sender
         self._context = context
+        self._reported: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """What the thread does."""
@@ -133,8 +134,7 @@ class _Producer:
                 # A source may be well and quiet.
                 if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
-                _failure.report("the source", error)
-                _failure.warn(f"the source is called again in {wait:g} s")
+                self._report(error, wait)
             else:
                 if not _is_iterable(items):
                     _refuse(items)
@@ -148,6 +148,20 @@ class _Producer:
             if self._context.wait(wait):
                 return
             wait = max(wait, min(2 * wait, MAX_WAIT))
+
+    def _report(self, error: BaseException, wait: float) -> None:
+        """Logs a failure before a retry: with the traceback the first time, in one line if it is repeated.
+
+        A failure is repeated if an exception of the same type came from the same line of the plugin before.
+        """
+        kind = type(error).__name__, _failure.place_of(error)
+        if kind in self._reported:
+            text = _failure.describe(error)
+            _failure.warn(f"the source failed again: {text}; it is called again in {wait:g} s")
+            return
+        self._reported.add(kind)
+        _failure.report("the source", error)
+        _failure.warn(f"the source is called again in {wait:g} s")
 
     def _send(self, items: Any, context: _core.Context) -> None:
         if isinstance(items, AsyncIterable):

@@ -22,6 +22,7 @@ from falco_plugin._core import (
     Receiver,
     Sender,
     channel,
+    split_json,
 )
 from falco_plugin.errors import (
     EOF,
@@ -61,6 +62,7 @@ __all__ = [
     "Timeout",
     "channel",
     "register",
+    "split_json",
 ]
 
 PullFunc: TypeAlias = Callable[[Context, EventWriter], object]

@@ -343,6 +343,8 @@ def channels() -> None:
         assert_type(other, source.Sender)
     sender.close(ValueError("broken"))
     sender.close(error=EOF)
+    assert_type(source.split_json(b"{}{}"), list[bytes])
+    sender.send_many(source.split_json(memoryview(b"{}"), lines=True, items="items"))
     sender.close()
 
 

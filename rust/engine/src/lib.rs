@@ -10,6 +10,7 @@ pub mod batch;
 pub mod channel;
 pub mod clock;
 pub mod context;
+pub mod documents;
 pub mod ending;
 pub mod error;
 pub mod event;

@@ -2,7 +2,7 @@
 
 use falco_plugin_engine::json::scan::{self, Behind, Extent, Next};
 use falco_plugin_engine::json::text::{self, Text};
-use falco_plugin_engine::json::{Fault, FaultKind, number};
+use falco_plugin_engine::json::{Fault, FaultKind, Spans, number};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
@@ -23,13 +23,15 @@ pub(crate) struct Decoded<'py> {
 /// The inner error if the payload does not begin with a JSON value.
 pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<Decoded<'py>, Fault>> {
     let start = scan::start(payload);
-    let extent = match scan::root(payload, start) {
+    let mut spans = Spans::default();
+    let extent = match scan::root(payload, start, &mut spans) {
         Ok(extent) => extent,
         Err(fault) => return Ok(Err(fault)),
     };
     let mut builder = Builder {
         py,
         json: payload,
+        spans,
         fault: None,
     };
     let value = builder.value(start, extent, 0)?;
@@ -40,6 +42,7 @@ pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<De
 struct Builder<'a, 'py> {
     py: Python<'py>,
     json: &'a [u8],
+    spans: Spans,
     fault: Option<Fault>,
 }
 
@@ -84,7 +87,7 @@ impl<'py> Builder<'_, 'py> {
     }
 
     fn entry(&mut self, object: bool, pos: usize) -> Option<scan::Entry> {
-        match scan::entry(self.json, object, pos) {
+        match scan::entry(self.json, object, pos, &mut self.spans) {
             Next::Entry(entry) => Some(entry),
             Next::End => None,
             Next::Fault(Fault { offset, kind }) => {

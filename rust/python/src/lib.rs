@@ -4,6 +4,7 @@ mod batch;
 mod buffers;
 mod channel;
 mod context;
+mod documents;
 mod errors;
 mod event;
 mod fast;
@@ -42,6 +43,8 @@ mod _core {
     use crate::channel::{PushEvent, Receiver, Sender, channel};
     #[pymodule_export]
     use crate::context::Context;
+    #[pymodule_export]
+    use crate::documents::split_json;
     #[pymodule_export]
     use crate::event::Event;
     #[pymodule_export]

@@ -63,8 +63,8 @@ impl fmt::Display for Found {
             Self::NotATime => "a string that is not a time",
             Self::NotAnAddress => "a string that is not an IP address",
             Self::NotANetwork => "a string that is not an IP network",
-            Self::Ipv4 => "of IPv4",
-            Self::Ipv6 => "of IPv6",
+            Self::Ipv4 => "an IPv4 address",
+            Self::Ipv6 => "an IPv6 address",
         })
     }
 }

@@ -53,6 +53,21 @@ pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
+/// Returns which bytes are escaped by a backslash in front of them, and whether the last one escapes the byte behind the
+/// block. `carry`: whether the first byte is escaped.
+#[inline]
+pub(super) fn escaped(backslashes: u64, carry: bool) -> (u64, bool) {
+    const EVEN: u64 = u64::MAX / 3;
+    let carry = u64::from(carry);
+    // A backslash that is escaped does not escape.
+    let backslashes = backslashes & !carry;
+    let follows = backslashes << 1 | carry;
+    // Of a run of backslashes every other one escapes. The addition carries a run that begins at an odd place to its end.
+    let odd_starts = backslashes & !EVEN & !follows;
+    let (sum, overflow) = odd_starts.overflowing_add(backslashes);
+    ((EVEN ^ (sum << 1)) & follows, overflow)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +84,19 @@ mod tests {
                 prop_assert_eq!(is_set(block.opening), matches!(byte, b'{' | b'['));
                 prop_assert_eq!(is_set(block.closing), matches!(byte, b'}' | b']'));
             }
+        }
+
+        #[test]
+        fn escaped_marks_every_byte_behind_a_backslash(runs in prop::collection::vec((0_u32..5, 0_u32..5), 64), carry: bool) {
+            // Runs of backslashes with gaps between.
+            let bits = runs.iter().fold(0_u64, |bits, (set, clear)| (bits << set | ((1 << set) - 1)) << clear);
+            let (mut expected, mut next) = (0, carry);
+            for index in 0..64 {
+                let is_escaped = next;
+                expected |= u64::from(is_escaped) << index;
+                next = !is_escaped && bits >> index & 1 == 1;
+            }
+            prop_assert_eq!(escaped(bits, carry), (expected, next));
         }
 
         #[test]

@@ -9,8 +9,9 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fault::{Fault, FaultKind};
-use super::pointer::Token;
+use super::pointer::{Head, Token};
 use super::scan::{self, Behind, Entry, Extent, Next};
+use super::spans::Spans;
 use super::text;
 
 /// Values that are kept of one document. What lies behind them is read again each time: an event with millions of
@@ -91,6 +92,7 @@ pub(crate) struct Tree {
     /// read.
     nodes: Vec<Node>,
     containers: Vec<Container>,
+    spans: Spans,
     /// Why the text has no document.
     fault: Option<Fault>,
     /// Whether a key of a node has an escape.
@@ -102,10 +104,12 @@ pub(crate) struct Tree {
 /// A value: the document, a member or an element.
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    /// The offset behind the opening quote of a member's key.
+    /// The first bytes of a member's key, its closing quote included.
+    head: Head,
+    /// Start and end, as a [`Spot`] has them: written in parts and read as a whole they would stall the processor.
+    text: Spot,
+    /// The offset behind the opening quote of the key.
     key: u32,
-    start: u32,
-    end: u32,
     /// The next value of the same container, or [`NONE`].
     next: u32,
     /// What was read of it, if it is a container that was entered, or [`NONE`].
@@ -118,8 +122,21 @@ struct Container {
     /// The first and the last of the values that are kept, or [`NONE`].
     first: u32,
     last: u32,
+    /// The offset of the next value that is not kept, or [`NONE`].
+    rest: u32,
+    /// The fault that keeps what follows from being read.
+    fault: Option<Fault>,
+}
+
+impl Container {
     /// What follows the values that are kept.
-    rest: Behind,
+    fn rest(&self) -> Behind {
+        match (self.rest, self.fault) {
+            (NONE, Some(fault)) => Behind::Fault(fault),
+            (NONE, None) => Behind::End,
+            (pos, _) => Behind::Entry(pos as usize),
+        }
+    }
 }
 
 /// A walk over the values of a container: over the kept ones, then over the others.
@@ -141,6 +158,7 @@ impl Tree {
         self.nodes.shrink_to(MOST_IDLE);
         self.containers.clear();
         self.containers.shrink_to(MOST_IDLE);
+        self.spans.clear();
         self.fault = None;
         self.escaped = false;
         self.noted = None;
@@ -169,13 +187,13 @@ impl Tree {
             }),
             // The end of a container takes a pass over all of it, and is looked up when it is asked for.
             Ok(_) if is_container => Ok(UNFINISHED),
-            Ok(_) => scan::root(json, start).map(end_of),
+            Ok(_) => scan::root(json, start, &mut self.spans).map(end_of),
         };
         self.fault = end.err();
         self.nodes.push(Node {
+            head: Head::default(),
             key: 0,
-            start: start as u32,
-            end: end.unwrap_or(UNFINISHED),
+            text: Spot::text(start, end.unwrap_or(UNFINISHED)),
             next: NONE,
             container: NONE,
         });
@@ -183,29 +201,24 @@ impl Tree {
 
     /// Returns where the text of a value is; `None` for a container that has no closing bracket.
     #[inline]
-    pub(crate) fn range(&self, json: &[u8], spot: Spot) -> Option<Range<usize>> {
-        let (start, end) = match spot.get() {
-            Ok(index) => {
-                let node = &self.nodes[index];
-                (node.start as usize, node.end)
-            }
-            Err(text) => text,
-        };
+    pub(crate) fn range(&mut self, json: &[u8], spot: Spot) -> Option<Range<usize>> {
+        let (start, end) = self.text(spot);
         if end != UNFINISHED {
             return Some(start..end as usize);
         }
-        match scan::root(json, start) {
-            Ok(Extent::Finished(end)) if spot == Spot::ROOT => Some(start..end),
-            _ => None,
-        }
+        // Only of the document it is not known yet.
+        let end = (spot == Spot::ROOT).then(|| self.spans.end(json, start)).flatten()?;
+        Some(start..end)
     }
 
-    /// Returns the offset of a value.
-    pub(crate) fn start(&self, spot: Spot) -> usize {
-        match spot.get() {
-            Ok(index) => self.nodes[index].start as usize,
-            Err((start, _)) => start,
-        }
+    /// Returns start and end of a value.
+    #[inline]
+    fn text(&self, spot: Spot) -> (usize, u32) {
+        let text = match spot.get() {
+            Ok(index) => self.nodes[index].text,
+            Err(_) => spot,
+        };
+        (text.0 as u32 as usize, (text.0 >> 32) as u32)
     }
 
     /// Finds the member or element that a reference token names (RFC 6901). Of members with one key it is the first.
@@ -223,23 +236,47 @@ impl Tree {
     fn member(&mut self, json: &[u8], walk: Walk, token: &Token) -> Result<Spot, Miss> {
         let rest = match walk {
             Walk::Kept { container, .. } => {
-                let mut index = self.containers[container].first;
-                while let Some(node) = self.nodes.get(index as usize) {
-                    if self.is_key(json, node.key as usize, token) {
-                        return Ok(Spot::kept(index as usize));
-                    }
-                    index = node.next;
+                if let Some(index) = self.kept_member(json, self.containers[container].first, token) {
+                    return Ok(Spot::kept(index));
                 }
-                while let Some(index) = self.read_on(json, container, true) {
-                    if self.is_key(json, self.nodes[index].key as usize, token) {
+                while let Some((index, head)) = self.read_on::<true>(json, container) {
+                    let key = self.nodes[index].key as usize;
+                    let is_key = match token.is_plain() && !self.escaped {
+                        true => token.begins(head) && token.ends(json, key),
+                        false => is_written(json, key, token),
+                    };
+                    if is_key {
                         return Ok(Spot::kept(index));
                     }
                 }
-                self.containers[container].rest
+                self.containers[container].rest()
             }
             Walk::Text { rest } => rest,
         };
-        unkept_member(json, rest, token)
+        unkept_member(json, rest, token, &mut self.spans)
+    }
+
+    /// Finds a member among those that are kept, from the first one on.
+    #[inline]
+    fn kept_member(&self, json: &[u8], first: u32, token: &Token) -> Option<usize> {
+        let mut index = first as usize;
+        if token.is_plain() && !self.escaped {
+            // Most are: keys are compared by their first bytes alone.
+            while let Some(node) = self.nodes.get(index) {
+                if token.begins(node.head) && token.ends(json, node.key as usize) {
+                    return Some(index);
+                }
+                index = node.next as usize;
+            }
+            return None;
+        }
+        while let Some(node) = self.nodes.get(index) {
+            if is_written(json, node.key as usize, token) {
+                return Some(index);
+            }
+            index = node.next as usize;
+        }
+        None
     }
 
     /// Finds an array's element.
@@ -276,7 +313,7 @@ impl Tree {
                 None => self.containers[*container].first,
             };
             let next = match next {
-                NONE => self.read_on(json, *container, false),
+                NONE => self.read_on::<false>(json, *container).map(|(index, _)| index),
                 next => Some(next as usize),
             };
             if let Some(index) = next {
@@ -284,11 +321,11 @@ impl Tree {
                 return Ok(Spot::kept(index));
             }
             *walk = Walk::Text {
-                rest: self.containers[*container].rest,
+                rest: self.containers[*container].rest(),
             };
         }
         let Walk::Text { rest } = walk else { return Err(None) };
-        let entry = unkept_entry(json, false, *rest)?;
+        let entry = unkept_entry(json, false, *rest, &mut self.spans)?;
         *rest = entry.behind;
         Ok(spot_of(&entry))
     }
@@ -296,7 +333,7 @@ impl Tree {
     /// Begins a walk over a container, and returns whether it is an object; an error if the value is not a container.
     #[inline]
     fn enter(&mut self, json: &[u8], spot: Spot) -> Result<(bool, Walk), Miss> {
-        let start = self.start(spot);
+        let (start, _) = self.text(spot);
         let object = match json.get(start) {
             Some(b'{') => true,
             Some(b'[') => false,
@@ -313,7 +350,8 @@ impl Tree {
             self.containers.push(Container {
                 first: NONE,
                 last: NONE,
-                rest: Behind::Entry(start + 1),
+                rest: start as u32 + 1,
+                fault: None,
             });
         }
         let walk = Walk::Kept {
@@ -323,56 +361,48 @@ impl Tree {
         Ok((object, walk))
     }
 
-    /// Reads and keeps the next value of a container, if there is one and there is capacity for it.
+    /// Reads and keeps the next value of a container, if there is one and there is capacity for it. Returns its index and
+    /// the head of its key.
     #[inline]
-    fn read_on(&mut self, json: &[u8], container: usize, object: bool) -> Option<usize> {
-        let Behind::Entry(pos) = self.containers[container].rest else {
-            return None;
-        };
+    fn read_on<const OBJECT: bool>(&mut self, json: &[u8], container: usize) -> Option<(usize, Head)> {
+        let container = &mut self.containers[container];
         let index = self.nodes.len();
-        if index >= MOST_KEPT {
+        if container.rest == NONE || index >= MOST_KEPT {
             return None;
         }
-        let entry = match scan::entry(json, object, pos) {
+        let next = scan::entry(json, OBJECT, container.rest as usize, &mut self.spans);
+        container.rest = NONE;
+        let entry = match next {
             Next::Entry(entry) => entry,
-            other => {
-                self.containers[container].rest = behind(other);
+            Next::End => return None,
+            Next::Fault(fault) => {
+                container.fault = Some(fault);
                 return None;
             }
         };
+        match entry.behind {
+            Behind::Entry(pos) => container.rest = pos as u32,
+            Behind::End => {}
+            Behind::Fault(fault) => container.fault = Some(fault),
+        }
         self.escaped |= entry.escaped;
+        let head = match OBJECT {
+            true => Head::at(json, entry.key),
+            false => Head::default(),
+        };
         self.nodes.push(Node {
+            head,
             key: entry.key as u32,
-            start: entry.start as u32,
-            end: end_of(entry.extent),
+            text: spot_of(&entry),
             next: NONE,
             container: NONE,
         });
-        let container = &mut self.containers[container];
         let last = std::mem::replace(&mut container.last, index as u32);
-        container.rest = entry.behind;
         match self.nodes.get_mut(last as usize) {
             Some(last) => last.next = index as u32,
             None => container.first = index as u32,
         }
-        Some(index)
-    }
-
-    /// Returns whether the key whose content begins at `pos` is the token's.
-    #[inline]
-    fn is_key(&self, json: &[u8], pos: usize, token: &Token) -> bool {
-        match token.is_at(json, pos) {
-            Some(found) if !self.escaped => found,
-            _ => is_written(json, pos, token),
-        }
-    }
-}
-
-fn behind(next: Next) -> Behind {
-    match next {
-        Next::Entry(entry) => entry.behind,
-        Next::End => Behind::End,
-        Next::Fault(fault) => Behind::Fault(fault),
+        Some((index, head))
     }
 }
 
@@ -388,11 +418,11 @@ fn spot_of(entry: &Entry) -> Spot {
 }
 
 #[cold]
-fn unkept_entry(json: &[u8], object: bool, rest: Behind) -> Result<Entry, Miss> {
+fn unkept_entry(json: &[u8], object: bool, rest: Behind, spans: &mut Spans) -> Result<Entry, Miss> {
     match rest {
         Behind::End => Err(None),
         Behind::Fault(fault) => Err(Some(fault)),
-        Behind::Entry(pos) => match scan::entry(json, object, pos) {
+        Behind::Entry(pos) => match scan::entry(json, object, pos, spans) {
             Next::Entry(entry) => Ok(entry),
             Next::End => Err(None),
             Next::Fault(fault) => Err(Some(fault)),
@@ -401,9 +431,9 @@ fn unkept_entry(json: &[u8], object: bool, rest: Behind) -> Result<Entry, Miss> 
 }
 
 #[cold]
-fn unkept_member(json: &[u8], mut rest: Behind, token: &Token) -> Result<Spot, Miss> {
+fn unkept_member(json: &[u8], mut rest: Behind, token: &Token, spans: &mut Spans) -> Result<Spot, Miss> {
     loop {
-        let entry = unkept_entry(json, true, rest)?;
+        let entry = unkept_entry(json, true, rest, spans)?;
         if is_written(json, entry.key, token) {
             return Ok(spot_of(&entry));
         }

@@ -9,6 +9,7 @@ mod fault;
 pub mod number;
 mod pointer;
 pub mod scan;
+mod spans;
 pub mod text;
 
 pub use document::Document;
@@ -16,3 +17,4 @@ pub(crate) use document::{Spot, Tree};
 pub use fault::{Fault, FaultKind};
 pub use pointer::{Pattern, PatternError, Takes, array_index};
 pub(crate) use pointer::{Step, Token, tokens};
+pub use spans::Spans;

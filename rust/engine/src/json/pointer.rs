@@ -28,41 +28,67 @@ pub(crate) enum Step {
 pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) index: Option<u64>,
-    /// The token and a closing quote, as far as eight bytes go, and which bits of it count: none if the token has a
-    /// quote or U+FFFD.
-    head: u64,
+    /// The token and a closing quote, as far as eight bytes go, and which bits of it count: none if other spellings of it
+    /// may be its key.
+    head: Head,
     mask: u64,
+}
+
+/// Up to eight bytes of a text, which are compared at once.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head(u64);
+
+impl Head {
+    /// Takes the bytes at an offset. Those behind the end of the text are zero.
+    #[inline]
+    pub(crate) fn at(text: &[u8], pos: usize) -> Self {
+        let rest = text.get(pos..).unwrap_or_default();
+        match rest.first_chunk() {
+            Some(bytes) => Self(u64::from_le_bytes(*bytes)),
+            None => {
+                let mut bytes = [0; 8];
+                bytes[..rest.len()].copy_from_slice(rest);
+                Self(u64::from_le_bytes(bytes))
+            }
+        }
+    }
 }
 
 impl Token {
     pub(crate) fn new(text: String) -> Self {
-        let mut head = [0; 8];
-        let bytes = text.bytes().chain([b'"']);
-        head.iter_mut().zip(bytes).for_each(|(into, byte)| *into = byte);
-        let len = (text.len() + 1).min(8);
-        // A replacement may stand for any bad byte of a key.
-        let mask = if text.contains(['"', char::REPLACEMENT_CHARACTER]) {
+        let quoted = [text.as_bytes(), b"\""].concat();
+        let len = quoted.len().min(8);
+        // A quote or a backslash of a key is escaped, and U+FFFD may stand for any bad byte.
+        let mask = if text.contains(['"', '\\', char::REPLACEMENT_CHARACTER]) {
             0
         } else {
             u64::MAX >> (64 - 8 * len)
         };
         Self {
             index: array_index(&text),
-            head: u64::from_le_bytes(head),
+            head: Head::at(&quoted, 0),
             mask,
             text,
         }
     }
 
-    /// Whether it is the key that begins at `pos` and has no escapes; `None` where that takes a closer look.
+    /// Whether a key without backslashes is the token's only if it has the same bytes.
     #[inline]
-    pub(crate) fn is_at(&self, json: &[u8], pos: usize) -> Option<bool> {
-        let word = json.get(pos..)?.first_chunk().filter(|_| self.mask != 0)?;
-        if (u64::from_le_bytes(*word) ^ self.head) & self.mask != 0 {
-            return Some(false);
-        }
+    pub(crate) fn is_plain(&self) -> bool {
+        self.mask != 0
+    }
+
+    /// Whether a key begins as the token does, as far as its head goes.
+    #[inline]
+    pub(crate) fn begins(&self, head: Head) -> bool {
+        (head.0 ^ self.head.0) & self.mask == 0
+    }
+
+    /// Whether the key at `pos`, which begins as the token does, is the token to its end.
+    #[inline]
+    pub(crate) fn ends(&self, json: &[u8], pos: usize) -> bool {
         let len = self.text.len();
-        Some(len < 8 || json.get(pos + len) == Some(&b'"') && json[pos + 8..pos + len] == self.text.as_bytes()[8..])
+        len < 8 || json.get(pos + len) == Some(&b'"') && json[pos + 8..pos + len] == self.text.as_bytes()[8..]
     }
 }
 
