@@ -107,7 +107,7 @@ impl<'a> Document<'a> {
         }
         // A bare value is all of the payload, or the payload is not JSON.
         let end = self.start + trimmed(&self.payload[self.start..]);
-        is_bare_root(&self.payload[self.start..end]).then(|| Node {
+        is_bare_root(&self.payload[self.start..end]).then_some(Node {
             form: Form::Bare,
             range: self.start..end,
             is_finished: true,
