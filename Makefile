@@ -7,13 +7,14 @@ CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --packa
 STAMPS := .make
 SECONDS := 60
 MINUTES := 10
+RELOADS := 300
 JOBS := 1
 WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml tests/hosts/runner/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak load asan valgrind miri fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -35,6 +36,16 @@ test-python: setup
 test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*.py))
 	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
 	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
+
+test-newest: ## the Python tests with the newest versions of all dependencies instead of the locked ones
+	@$(PYTHON) python/falco_plugin/_environment.py
+	rm -rf target/newest/venv
+	$(PYTHON) -m venv target/newest/venv
+	target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	CARGO_TARGET_DIR=$(abspath target/newest/build) \
+		target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	target/newest/venv/bin/python -m pip list --disable-pip-version-check
+	target/newest/venv/bin/python -m pytest
 
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
@@ -106,6 +117,9 @@ gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the m
 
 soak: setup ## open, read, close and reload plugins for MINUTES=10: all events come, nothing grows (SEED=1 repeats a plan)
 	$(BIN)/python -m endurance.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+reloads: setup ## reload five plugins 300 times (RELOADS=300): no event is lost, nothing is left behind
+	$(BIN)/python -m endurance.reloads --reloads $(RELOADS)
 
 load: setup ## the examples webhook and k8saudit under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
 	$(BIN)/python -m endurance.load

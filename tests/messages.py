@@ -82,6 +82,7 @@ SECTIONS = (
             f"{PACKAGE}/_async_producer.py",
             "rust/python/src/options.rs",
             "rust/python/src/instance.rs",
+            "rust/python/src/left_out.rs",
             "rust/python/src/context.rs",
             "rust/python/src/iter.rs",
             "rust/python/src/push.rs",
@@ -115,7 +116,13 @@ SECTIONS = (
     (
         "Your exceptions, and the log",
         "What is put around a text of your own.",
-        [f"{PACKAGE}/_failure.py", f"{PACKAGE}/_log.py", "rust/python/src/log.rs", "rust/python/src/plugin.rs"],
+        [
+            f"{PACKAGE}/_failure.py",
+            f"{PACKAGE}/_left_out.py",
+            f"{PACKAGE}/_log.py",
+            "rust/python/src/log.rs",
+            "rust/python/src/plugin.rs",
+        ],
     ),
     (
         "The host",
@@ -135,11 +142,14 @@ SECTIONS = (
                 "field",
                 "config",
                 "validation",
+                "validation/rules",
                 "setup",
                 "request",
                 "selection",
                 "event",
                 "extraction",
+                "run",
+                "payload",
             )
         ],
     ),
@@ -207,7 +217,9 @@ def page() -> str:
 def files(place: str) -> list[Path]:
     """The files of a place: itself, or all below a folder."""
     path = ROOT / place
-    return sorted(file for file in path.rglob("*") if file.suffix in (".py", ".rs")) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.suffix in (".py", ".rs") and file.name != "tests.rs")
 
 
 def messages(path: Path) -> list[str]:

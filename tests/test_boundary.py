@@ -1067,7 +1067,8 @@ def test_a_thread_that_dies_is_told(build: Build) -> None:
         )
     )
     (told,) = [text for text in texts(ran, severity=3) if "died" in text]
-    assert "thread worker died: of a thread\nTraceback" in told
+    assert told.startswith("thread worker of plugin threads died: ValueError: of a thread (plugin.py:")
+    assert "Traceback" in told
     assert ran.status == 0
 
 

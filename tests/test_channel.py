@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import threading
 import time
 
@@ -20,6 +21,7 @@ from falco_plugin.source import (
 )
 
 NOW = 1_700_000_000_000_000_000
+DROPPED = r"the last sender was dropped without close\(\): its thread ended or raised; use `with sender:`"
 
 
 def received(receiver, **options):
@@ -430,7 +432,7 @@ class TestClose:
 
 
 class TestGarbage:
-    def test_the_source_ends_when_the_last_sender_is_gone(self):
+    def test_dropping_the_last_sender_ends_the_source_with_an_error(self):
         sender, receiver = channel()
         sender.send(b"a")
         other = sender.clone()
@@ -443,8 +445,36 @@ class TestGarbage:
             instance.next_batch(batch)
         del other
         gc.collect()
+        with pytest.raises(PluginError, match=DROPPED):
+            instance.next_batch(batch)
         with pytest.raises(EOF):
             instance.next_batch(batch)
+
+    def test_closing_the_last_sender_ends_the_source_normally_whatever_dropped_before(self):
+        sender, receiver = channel()
+        other = sender.clone()
+        del sender
+        gc.collect()
+        other.close()
+        assert isinstance(received(receiver)[1], EOF)
+
+    @pytest.mark.parametrize("end", [EOF("done"), ValueError("bad")])
+    def test_an_end_that_was_sent_counts_and_not_the_drop_after_it(self, end):
+        sender, receiver = channel()
+        sender.send(PushEvent(error=end))
+        del sender
+        gc.collect()
+        assert type(received(receiver)[1]) is type(end)
+
+    def test_a_sender_that_drops_after_the_source_was_closed_is_no_error(self, caplog):
+        sender, receiver = channel()
+        instance = PushInstance(receiver, timeout=0)
+        instance.close()
+        del sender
+        gc.collect()
+        with pytest.raises(EOF):
+            instance.next_batch(EventBatch())
+        assert caplog.text == ""
 
     def test_a_sender_in_a_cycle_is_noticed_too(self):
         class Producer:
@@ -456,10 +486,10 @@ class TestGarbage:
         instance = PushInstance(receiver, timeout=0)
         del producer
         gc.collect()
-        with pytest.raises(EOF):
+        with pytest.raises(PluginError, match=DROPPED):
             instance.next_batch(EventBatch())
 
-    def test_a_producer_whose_thread_dies_ends_the_source(self, in_thread):
+    def test_a_producer_whose_thread_dies_ends_the_source_with_an_error(self, in_thread):
         sender, receiver = channel()
 
         def produce(senders):
@@ -470,7 +500,8 @@ class TestGarbage:
         in_thread(lambda: produce(senders)).result()
         events, end = received(receiver)
         assert events == [(b"last words", None)]
-        assert isinstance(end, EOF)
+        assert type(end) is PluginError
+        assert re.match(DROPPED, str(end))
 
     def test_an_instance_that_waits_wakes_when_the_last_sender_goes(self, in_thread):
         sender, receiver = channel()
@@ -479,7 +510,7 @@ class TestGarbage:
         time.sleep(0.02)
         del sender
         gc.collect()
-        with pytest.raises(EOF):
+        with pytest.raises(PluginError, match=DROPPED):
             waiting.result()
 
 

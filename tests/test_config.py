@@ -285,7 +285,7 @@ def test_the_schema_of_a_class_says_all_that_the_class_says():
                 "type": "object",
                 "properties": {
                     "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "The TCP port"},
-                    "hosts": {"type": "array", "items": {"type": "string"}},
+                    "hosts": {"type": "array", "items": {"type": "string"}, "default": []},
                 },
                 "required": ["port"],
                 "additionalProperties": False,

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+import os
+import resource
+import select
+import threading
 import time
 import weakref
 from datetime import timedelta
@@ -161,3 +166,108 @@ def test_repr_says_whether_it_is_cancelled():
 def test_bad_arguments_are_refused_by_name(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def readable(descriptor, timeout=0):
+    return bool(select.select([descriptor], [], [], timeout)[0])
+
+
+class TestFileno:
+    def test_it_becomes_readable_with_the_context_and_stays_so(self):
+        context = Context()
+        number = context.fileno()
+        assert not readable(context)
+        context.cancel()
+        assert [readable(context), readable(number), context.fileno()] == [True, True, number]
+
+    @pytest.mark.parametrize("made", ["before", "after"])
+    def test_it_hears_of_a_parent(self, made):
+        parent = Context()
+        child = Context(Context(parent))
+        if made == "before":
+            assert not readable(child)
+        parent.cancel()
+        assert readable(child)
+
+    def test_a_child_leaves_its_parent_unreadable(self):
+        parent = Context()
+        child = Context(parent)
+        assert parent.fileno() != child.fileno()
+        child.cancel()
+        assert (readable(child), readable(parent)) == (True, False)
+
+    def test_it_wakes_a_waiting_select(self, in_thread):
+        context = Context()
+        waiting = in_thread(lambda: readable(context, 60))
+        context.cancel()
+        assert waiting.result() is True
+
+    def test_it_is_readable_before_the_first_callback_runs(self):
+        # A callback may wait for a thread that waits on the descriptor.
+        context = Context()
+        seen = []
+        context.on_cancel(lambda: seen.append(readable(context)))
+        context.fileno()
+        context.cancel()
+        assert seen == [True]
+
+    def test_an_event_loop_waits_on_it(self):
+        async def main(context):
+            loop = asyncio.get_running_loop()
+            cancelled = asyncio.Event()
+            loop.add_reader(context, cancelled.set)
+            threading.Thread(target=context.cancel).start()
+            await asyncio.wait_for(cancelled.wait(), 60)
+            loop.remove_reader(context)
+
+        asyncio.run(main(Context()))
+
+    def test_it_is_made_by_the_first_call_and_closed_with_the_context(self):
+        def is_open(number):
+            try:
+                os.fstat(number)
+            except OSError:
+                return False
+            return True
+
+        def count():
+            return len(os.listdir("/proc/self/fd"))
+
+        before = count()
+        contexts = [Context() for _ in range(20)]
+        assert count() == before
+        parent = Context()
+        for context in contexts:
+            context.fileno()
+        child = Context(parent)
+        number = child.fileno()
+        assert count() == before + 21
+        del contexts, context, child
+        gc.collect()
+        assert count() == before
+        assert not is_open(number)
+        parent.cancel()
+
+    def test_it_is_not_inherited_by_programs(self):
+        assert os.get_inheritable(Context().fileno()) is False
+
+    def test_a_forked_child_that_cancels_leaves_its_parent_alone(self):
+        context = Context()
+        context.fileno()
+        child = os.fork()
+        if not child:
+            context.cancel()
+            os._exit(readable(context))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, "the child's own descriptor is readable"
+        assert not readable(context)
+
+    def test_it_raises_where_no_file_can_be_opened(self):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        context = Context()
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limit[1]))
+            with pytest.raises(OSError, match="Too many open files"):
+                context.fileno()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        assert context.fileno() > 0

@@ -1,4 +1,4 @@
-"""The soak and the load, shortly; and that they see what is wrong."""
+"""The soak, the reloads and the load, shortly; and that they see what is wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from endurance import load
 from endurance.flat import Limit, Series
+from endurance.reloads import reload
 from endurance.soak import ROOT, soak
 
 PLUGIN = ROOT / "endurance" / "plugin"
@@ -53,6 +54,15 @@ def test_the_soak_sees_what_is_wrong(tmp_path: Path, right: str, wrong: str, fau
 )
 def test_flat_is_what_does_not_grow_after_it_is_warm(samples: list[float], is_flat: bool) -> None:
     assert Series("", "", samples, Limit(0.1, 0)).is_flat == is_flat
+
+
+def test_a_few_reloads_lose_nothing_and_leave_no_producer_behind() -> None:
+    # One of the sources needs 0.3 s to let go of its port: the second of each close must not be that of all.
+    reloaded = reload(7, milliseconds=10)
+    assert (reloaded.problems, len(reloaded.samples)) == ([], 8)
+    assert all(reloaded.total["events"])
+    for name in ("descriptors", "threads", "python_threads", "modules"):
+        assert len({sample[name] for sample in reloaded.samples[2:]}) == 1
 
 
 def test_under_a_short_load_what_was_answered_with_200_was_taken() -> None:

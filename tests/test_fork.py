@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hosts_support import build_plugin, data_of, environment, logged, run_c_host, simple
+from hosts_support import build_plugin, data_of, environment, logged, native, native_path, run_c_host, simple
 
 Build = Callable[..., Path]
 ENDED = "falco-plugin: a process that the plugin forked came back into the code of its host"
@@ -161,3 +165,164 @@ def test_what_a_child_logs_goes_to_stderr_since_the_log_is_its_parents(build: Bu
     ran = logged(library)
     assert [log["text"] for log in ran.values("log") if "of the" in log["text"]] == ["of the parent"]
     assert ran.stderr == "of the child\n"
+
+
+SIGNALS = """
+    import os, signal, time
+    import multiprocessing
+
+    from falco_plugin import Plugin
+
+    def sleep():
+        time.sleep(600)
+
+    def square(number):
+        return number * number
+
+    class Signals(Plugin):
+        name = event_source = "signals"
+
+        def open(self, params):
+            # The host's thread leaves signals to others, or notes them only.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+            fork = multiprocessing.get_context("fork")
+            yield from getattr(self, params)(fork)
+
+        def terminate(self, fork):
+            worker = fork.Process(target=sleep)
+            worker.start()
+            worker.terminate()
+            worker.join()
+            yield b"%d" % worker.exitcode
+
+        def pool(self, fork):
+            with fork.Pool(2) as pool:
+                yield b"%d" % sum(pool.map(square, range(4)))
+
+        def states(self, fork):
+            reading, writing = os.pipe()
+            child = os.fork()
+            if not child:
+                with open("/proc/self/status") as status:
+                    masks = dict(line.split(":\\t") for line in status)
+                for name in ("SigBlk", "SigCgt", "SigIgn"):
+                    mask = int(masks[name], 16)
+                    names = [one.name for one in signal.Signals if mask >> one - 1 & 1]
+                    os.write(writing, f"{name}: {','.join(names)} ".encode())
+                os._exit(0)
+            os.waitpid(child, 0)
+            yield os.read(reading, 1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def signals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("signals"), SIGNALS)
+
+
+@pytest.mark.parametrize(
+    ("what", "result"),
+    [("terminate", "-15"), ("pool", "14")],
+)
+def test_a_worker_hears_signals_that_the_forking_thread_blocks(signals: Path, what: str, result: str) -> None:
+    # The native host has handlers of SIGINT and SIGTERM that only note the signal.
+    assert [line["data"] for line in native(signals, "--params", what) if line["kind"] == "event"] == [result]
+
+
+def test_a_child_has_default_handlers_and_keeps_what_is_ignored(signals: Path) -> None:
+    (event,) = [line["data"] for line in native(signals, "--params", "states") if line["kind"] == "event"]
+    # SIGIO tells it of the end of its host.
+    assert event == "SigBlk:  SigCgt: SIGIO SigIgn: SIGPIPE "
+
+
+OUTLIVED = """
+    import multiprocessing, os, time
+
+    from falco_plugin import Plugin
+
+    def sleep():
+        print("WORKER", os.getpid(), flush=True)
+        # A child of a child is a worker too.
+        if os.fork() == 0:
+            print("WORKER", os.getpid(), flush=True)
+        time.sleep(600)
+
+    class Outlived(Plugin):
+        name = event_source = "outlived"
+
+        def open(self, params, context):
+            fork = multiprocessing.get_context("fork")
+            # One ends before the others: that ends none of them.
+            fork.Process(target=os.getpid).start()
+            for _ in range(2):
+                fork.Process(target=sleep).start()
+            yield b"started"
+            context.wait()
+"""
+
+
+def test_workers_end_with_their_host_however_it_ends(build: Build) -> None:
+    host = subprocess.Popen(
+        [native_path(), "run", build(OUTLIVED)],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert host.stderr is not None
+    workers = []
+    for line in host.stderr:
+        if line.startswith("WORKER"):
+            workers.append(int(line.split()[1]))
+        if len(workers) == 4:
+            break
+    watched = [os.pidfd_open(worker) for worker in workers]
+    assert select.select(watched, [], [], 0)[0] == [], "they run"
+    host.kill()
+    host.wait()
+    for one in watched:
+        assert select.select([one], [], [], 60)[0] == [one]
+        os.close(one)
+    host.stderr.close()
+
+
+DAEMON = """
+    import os, signal, time
+
+    from falco_plugin import Plugin
+
+    class Daemon(Plugin):
+        name = event_source = "daemon"
+
+        def open(self, params, context):
+            if os.fork() == 0:
+                os.setsid()
+                print("DAEMON", os.getpid(), flush=True)
+                os.closerange(0, 3)
+                time.sleep(600)
+                os._exit(0)
+            yield b"started"
+            context.wait()
+"""
+
+
+def test_a_child_with_a_session_of_its_own_outlives_the_host(build: Build) -> None:
+    host = subprocess.Popen(
+        [native_path(), "run", build(DAEMON)],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert host.stderr is not None
+    daemon = next(int(line.split()[1]) for line in host.stderr if line.startswith("DAEMON"))
+    watched = os.pidfd_open(daemon)
+    try:
+        host.kill()
+        host.wait()
+        host.stderr.close()
+        # A signal would have been sent when the host's last descriptor was closed, before it could be waited for.
+        assert select.select([watched], [], [], 0.3)[0] == [], "it runs"
+    finally:
+        os.kill(daemon, signal.SIGKILL)
+        os.close(watched)

@@ -153,8 +153,13 @@ class TestFields:
     def test_are_those_of_further_plugins_too(self):
         events = collect(Numbers, "2", extractors=[Sizes])
         assert [dict(event.fields) for event in events] == [{"size.bytes": 1}] * 2
-        both = collect(Orders, extractors=[Sizes, Orders], fields=["size.bytes", "order.text"])
+        both = collect(Orders, extractors=[Sizes], fields=["size.bytes", "order.text"])
         assert both[1].fields == {"size.bytes": 2, "order.text": None}
+
+    def test_of_two_plugins_with_one_name_are_refused(self):
+        told = r"two plugins have the name orders, .* \(\S*/tested_plugins.py:Orders and \S*/tested_plugins.py:Orders\)"
+        with pytest.raises(RunError, match=told):
+            collect(Orders, extractors=[Orders])
 
     def test_that_do_not_exist_fail_the_run(self):
         ran = run(Orders, fields=["order.txt"])

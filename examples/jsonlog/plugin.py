@@ -17,7 +17,9 @@ _SAVE_INTERVAL = 1.0
 class Config(Struct, frozen=True):
     """How the log is read"""
 
-    timestamp: Annotated[str, Meta(description="JSON pointer to the time of an event: RFC 3339, or seconds")] = "/time"
+    timestamp: Annotated[
+        str, Meta(description="JSON pointer to the time of an event: RFC 3339, or a number since the epoch")
+    ] = "/time"
     follow: Annotated[bool, Meta(description="Whether to go on; false: read what is there, then end")] = True
     cursor_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
@@ -40,7 +42,7 @@ class JsonLog(Plugin):
     number = json_field("jsonlog.number", "{pointer}", type=int, desc="The same where it is an integer, 0 or more")
 
     def open(self, params: str, context: Context) -> source.LinesInstance:
-        """Params: a file, which need not be there yet, or a FIFO."""
+        """Params: a file, which need not be there yet, or a FIFO. A compressed file is read once."""
         kept = KeptCursor(self.config.cursor_file, self.log)
 
         def keep() -> None:
@@ -64,4 +66,4 @@ class JsonLog(Plugin):
         return event.text
 
     def list_open_params(self) -> list[OpenParam]:
-        return [OpenParam("/var/log/app/audit.jsonl", "a file of JSON lines, or a FIFO")]
+        return [OpenParam("/var/log/app/audit.jsonl", "a file of JSON lines, also .gz and .zst, or a FIFO")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +46,37 @@ def test_each_line_has_its_own_time_and_its_values() -> None:
         assert event.fields == dict(zip(fields, (line["user"], line.get("rows")), strict=True))
 
 
+def test_jsonlog_reads_the_usual_forms_of_a_time_and_reports_the_rest(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    times = {
+        '"2026-11-20 09:00:00,5 +0100"': 1_795_161_600_500_000_000,
+        "1795161600123": 1_795_161_600_123_000_000,
+        '"1795161600123456"': 1_795_161_600_123_456_000,
+        '"2026-11-20T08:00:00"': 1_795_161_600_000_000_000,
+    }
+    lines = [f'{{"time": {time}}}\n' for time in [*times, "null", '"secret"', '"secret"']]
+    log.write_text("".join(lines))
+    before = time.time_ns()
+    ran = run(JSONLOG, str(log), config={"follow": False})
+    timestamps = [event.timestamp for event in ran.events]
+    assert timestamps[: len(times)] == list(times.values())
+    assert all(before <= timestamp <= time.time_ns() for timestamp in timestamps[len(times) :])
+    subject = f'{log}: timestamp "/time"'
+    at = [sum(map(len, lines[:index])) for index in range(len(lines))]
+    reports = [line.text.partition(subject)[2] for line in ran.log if subject in line.text]
+    arrival = "the event gets the time of its arrival"
+    assert reports == [
+        f" finds a time without a time zone in the line at byte {at[3]}; all such times are read as UTC: "
+        "write the zone, such as Z or +01:00",
+        f" finds no value in the line at byte {at[4]}; {arrival}: "
+        "check the pointer, and that each line is a JSON object (lines so far: 1)",
+        f" finds a value that is not a time in the line at byte {at[5]}; {arrival}: "
+        "write RFC 3339, or a number since the epoch (lines so far: 1)",
+        f" found a value that is not a time in further lines, the last one at byte {at[6]} "
+        "(since the last report: 1, in all: 2)",
+    ]
+
+
 def test_a_crash_loses_nothing_and_a_rotation_neither(tmp_path: Path, start_plugin: StartPlugin) -> None:
     log, kept = tmp_path / "log", tmp_path / "cursor"
     config = {"cursor_file": str(kept)}
@@ -65,6 +98,45 @@ def test_a_crash_loses_nothing_and_a_rotation_neither(tmp_path: Path, start_plug
     log.write_bytes(b"6\n")
     assert host.next_event().data == b"6"
     assert host.stop().result == "interrupted"
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_rotation_during_a_stop_loses_nothing(is_compressed: bool, tmp_path: Path, start_plugin: StartPlugin) -> None:
+    log, kept = tmp_path / "app.log", tmp_path / "app.log.cursor"
+    config = {"cursor_file": str(kept)}
+    log.write_bytes(b"1\n")
+    host = start_plugin(JSONLOG, str(log), config=config)
+    assert host.next_event().data == b"1"
+    wait_until(lambda: kept.exists() and kept.read_text().startswith("2:"))
+    host.stop()
+    append(log, b"2\n")
+    if is_compressed:
+        (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(log.read_bytes()))
+        log.unlink()
+    else:
+        log.rename(tmp_path / "app.log.1")
+    log.write_bytes(b"3\n")
+    host = start_plugin(JSONLOG, str(log), config=config)
+    assert [host.next_event().data for _ in range(2)] == [b"2", b"3"]
+
+
+def test_a_writer_that_does_not_append_is_followed_through_a_truncation(
+    tmp_path: Path, start_plugin: StartPlugin
+) -> None:
+    log = tmp_path / "log"
+    host = start_plugin(JSONLOG, str(log), fields=["jsonlog.value[/user]"])
+    with log.open("wb", buffering=0) as writer:
+        for user in ("bob", "eve"):
+            writer.write(b'{"user":"%s"}\n' % user.encode())
+            assert host.next_event().fields == {"jsonlog.value[/user]": user}
+            os.truncate(log, 0)
+    host.wait_for_log("passed over 15 NUL bytes before byte 15")
+
+
+def test_a_compressed_log_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "log.1.gz").write_bytes(gzip.compress(SAMPLE.read_bytes()))
+    events = collect(JSONLOG, str(tmp_path / "log.1.gz"))
+    assert [event.data for event in events] == SAMPLE.read_bytes().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,14 +54,14 @@ class TimedLines:
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb")
-        self.head: tuple[bytes, datetime] | None = None
+        self.head: tuple[bytes, int] | None = None
         self._advance()
 
-    def order(self) -> datetime:
+    def order(self) -> int:
         assert self.head is not None
         return self.head[1]
 
-    def take(self) -> tuple[bytes, datetime]:
+    def take(self) -> tuple[bytes, int]:
         assert self.head is not None
         head = self.head
         self._advance()
@@ -73,4 +72,4 @@ class TimedLines:
 
     def _advance(self) -> None:
         line = self._file.readline().rstrip(b"\r\n")
-        self.head = (line, datetime.fromisoformat(json.loads(line)["time"])) if line else None
+        self.head = (line, source.parse_timestamp(json.loads(line)["time"]).nanoseconds) if line else None

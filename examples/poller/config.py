@@ -23,7 +23,7 @@ class Config(Struct, frozen=True):
         _Text, Meta(description="Field with the id of a record; a record without it is identified by its content")
     ]
     timestamp_field: Annotated[
-        _Text, Meta(description="Field with the time of a record: RFC 3339, or milliseconds since the epoch")
+        _Text, Meta(description="Field with the time of a record: RFC 3339, or a number since the epoch")
     ]
     auth_scheme: Annotated[
         str,

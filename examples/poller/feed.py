@@ -18,8 +18,8 @@ from .config import Config
 from .cursor import Cursor, CursorFile
 from .paging import Pages
 from .rate_limit import describe
-from .records import Record
 from .reports import Reports
+from .times import Times
 
 _Item: TypeAlias = "tuple[bytes, int | None] | source.PushEvent | None"
 
@@ -67,7 +67,7 @@ class Feed:
         self._reports = Reports(log, now)
         self._ready_at = now()
         self._has_worked = False
-        self._warned_of_time = False
+        self._times = Times(config.timestamp_field, log)
 
     async def poll(self, _context: Context) -> AsyncIterator[_Item]:
         """Yields the records, and a barrier before each cursor is saved. It is called again after an exception."""
@@ -90,7 +90,7 @@ class Feed:
                 fresh = [record for record in page.records if record.id not in self._cursor.seen]
                 for record in fresh:
                     try:
-                        yield record.data, self._time(record)
+                        yield record.data, self._times.of(record)
                     except source.EventTooLargeError as error:
                         text = f"record {record.id!r:.100} is left out: {error}"
                         self._reports.report(logging.ERROR, "too large", text)
@@ -150,16 +150,7 @@ class Feed:
     def close(self) -> None:
         """Logs what was counted and not reported yet. The host's thread calls it once, when the source is closed."""
         self._reports.report_pending(always=True)
+        self._times.close()
 
     def _wait(self, seconds: float) -> None:
         self._ready_at = self._now() + seconds
-
-    def _time(self, record: Record) -> int | None:
-        if record.timestamp is None and not self._warned_of_time:
-            self._warned_of_time = True
-            self._log.warning(
-                "record %.100r has no time in %r: such records get the time at which they are received",
-                record.id,
-                self._config.timestamp_field,
-            )
-        return record.timestamp

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TO_NANOSECONDS = 1_000_000
-
 _page = msgspec.json.Decoder(list[msgspec.Raw])
 _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _id = msgspec.json.Decoder(str | int)
-_time = msgspec.json.Decoder(datetime | int | float)
+_string = msgspec.json.Decoder(str)
 
 
 class Record(NamedTuple):
@@ -23,8 +19,8 @@ class Record(NamedTuple):
     data: bytes
     """Its JSON as it came, without white space between its parts."""
     id: str
-    timestamp: int | None
-    """When it happened, in nanoseconds since the epoch; ``None`` where the record does not say."""
+    time: str | None
+    """When it happened: a string as its text, anything else as its JSON; ``None`` if the record does not say."""
 
 
 def parse(body: bytes, id_field: str, timestamp_field: str) -> list[Record]:
@@ -43,7 +39,7 @@ def _read(raw: bytes, id_field: str, timestamp_field: str) -> Record:
     # Not decoded and encoded again, which would change numbers and escapes.
     data = msgspec.json.format(raw, indent=-1)
     fields = _record.decode(data)
-    return Record(data, _id_of(fields.get(id_field), data), _nanoseconds(fields.get(timestamp_field)))
+    return Record(data, _id_of(fields.get(id_field), data), _text_of(fields.get(timestamp_field)))
 
 
 def _id_of(value: msgspec.Raw | None, data: bytes) -> str:
@@ -55,18 +51,14 @@ def _id_of(value: msgspec.Raw | None, data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def _nanoseconds(value: msgspec.Raw | None) -> int | None:
+def _text_of(value: msgspec.Raw | None) -> str | None:
     if value is None:
         return None
+    # Numbers stay text: a float is not exact.
+    text = bytes(value).decode(errors="replace")
+    if text == "null":
+        return None
     try:
-        time = _time.decode(value)
-    except msgspec.ValidationError:
-        return None
-    if isinstance(time, datetime):
-        since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH
-        nanoseconds = since // timedelta(microseconds=1) * 1_000
-    elif abs(time) < 1 << 63:
-        nanoseconds = int(time * _TO_NANOSECONDS)
-    else:
-        return None
-    return nanoseconds if 0 <= nanoseconds < 1 << 63 else None
+        return _string.decode(text)
+    except msgspec.DecodeError:
+        return text

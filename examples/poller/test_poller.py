@@ -75,7 +75,10 @@ def test_an_event_has_the_time_of_its_record(okta: AuditApi, start: Callable[...
         b'"2026-11-20T08:00:00.123Z"': 1_795_161_600_123_000_000,
         b'"2026-11-20T09:00:00+01:00"': 1_795_161_600_000_000_000,
         b'"2026-11-20T08:00:00"': 1_795_161_600_000_000_000,
+        b'"2026-11-20 09:00:00,5 +0100"': 1_795_161_600_500_000_000,
         b"1795161600123": 1_795_161_600_123_000_000,
+        b"1795161600.123456789": 1_795_161_600_123_456_789,
+        b'"1795161600"': 1_795_161_600_000_000_000,
         b"0": 0,
     }
     okta.records = [b'{"@timestamp":%b,"uuid":1}' % field for field in times]
@@ -83,7 +86,7 @@ def test_an_event_has_the_time_of_its_record(okta: AuditApi, start: Callable[...
     assert [plugin.next_event().timestamp for _ in times] == list(times.values())
 
 
-def test_a_record_without_a_time_gets_that_of_its_arrival_and_the_first_is_named(
+def test_a_record_without_a_time_gets_that_of_its_arrival_and_is_reported(
     okta: AuditApi, start: Callable[..., RunningPlugin]
 ) -> None:
     fields = [b"null", b'"yesterday"', b"-1", b"1e300", b"true", b'{"a":1}']
@@ -92,8 +95,12 @@ def test_a_record_without_a_time_gets_that_of_its_arrival_and_the_first_is_named
     plugin = start(okta.url)
     for _ in fields:
         assert before <= plugin.next_event().timestamp <= time.time_ns()
-    assert [line.text for line in plugin.stop().log if "no time" in line.text] == [
-        "record '0' has no time in 'published': such records get the time at which they are received"
+    assert [line.text for line in plugin.stop().log if "'published'" in line.text] == [
+        "record '0' has no value in 'published'; the event gets the time of its arrival: correct timestamp_field "
+        "(records so far: 1)",
+        "record '1' has no time from 1970 to 2554 in 'published'; the event gets the time of its arrival: correct "
+        "timestamp_field (records so far: 1)",
+        "4 more records had no time from 1970 to 2554 in 'published' (records in all: 5)",
     ]
 
 

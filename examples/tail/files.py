@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 
 from .config import Config
-from .logfile import Identity, LogFile, identity, printable
+from .logfile import Identity, identity, printable
 from .paths import Paths
 from .positions import Position, Positions
 from .reports import Reports
+from .sdkfile import CompressedFile, File, open_file
 
 
 class Files:
@@ -23,9 +24,10 @@ class Files:
         self._config = config
         # With positions of an earlier run, whatever has none came since.
         self._from_end = config.start == "end" and positions.is_first_run
-        self._known: dict[Identity, LogFile] = {}
-        self._open: dict[Identity, LogFile] = {}  # the one that was read longest ago first
-        self._left: dict[str, LogFile] = {}  # by the path that they left
+        self._known: dict[Identity, File] = {}
+        self._open: dict[Identity, File] = {}  # the one that was read longest ago first
+        self._left: dict[str, File] = {}  # by the path that they left
+        self._last_compressed: File | None = None
         self._is_first_scan = True
 
     def scan(self) -> None:
@@ -50,7 +52,7 @@ class Files:
         self._search(lost)
         self._give_up(lost, {printable(file.path) for file in begun})
         for file in begun:
-            file.predecessor = self._left.get(file.path)
+            file.predecessor = self._left.get(file.path) or file.predecessor
         self._is_first_scan = self._from_end = False
 
     def turns(self) -> Iterator[list[bytes]]:
@@ -67,7 +69,7 @@ class Files:
             yield self._read(file, to_end=True)
 
     def positions(self) -> list[Position]:
-        return [file.position() for file in self._known.values()]
+        return [position for file in self._known.values() if (position := file.position())]
 
     def progress(self) -> tuple[float, str]:
         files = list(self._known.values())
@@ -81,7 +83,7 @@ class Files:
 
     # What became of a file
 
-    def _stays(self, file: LogFile, paths: list[str], status: os.stat_result) -> None:
+    def _stays(self, file: File, paths: list[str], status: os.stat_result) -> None:
         file.look(status)
         file.is_gone = False
         if file.path not in paths:
@@ -90,7 +92,7 @@ class Files:
         if file.is_open:
             self._reports.solved(file.path)
 
-    def _goes(self, file: LogFile) -> Position | None:
+    def _goes(self, file: File) -> Position | None:
         """No path leads to the file any more. Returns its position where it is not open, and has to be searched."""
         if not file.is_gone:
             file.is_gone = True
@@ -102,15 +104,15 @@ class Files:
                 self._fails(file, error)
         return None if file.is_open else self._forget(file)
 
-    def _leaves(self, file: LogFile, path: str) -> None:
+    def _leaves(self, file: File, path: str) -> None:
         file.left_at = time.monotonic()
         self._left[path] = file
 
-    def _arrives(self, path: str, *, is_searched: bool = False) -> LogFile | None:
+    def _arrives(self, path: str, *, is_searched: bool = False) -> File | None:
         """Opens a file and goes on where its position says. Returns it where it has none, and so is begun."""
         self._make_room()
         try:
-            file = LogFile(path, self._config.event_size, self._reports)
+            file = open_file(path, self._config.event_size, self._reports)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -130,6 +132,9 @@ class Files:
             return None
         self._reports.solved(path)
         self._known[file.identity] = self._open[file.identity] = file
+        if isinstance(file, CompressedFile):
+            # One after the other, so that the memory of one decompression is enough.
+            file.predecessor, self._last_compressed = self._last_compressed, file
         if position is not None:
             self._positions.drop(position)
             if is_searched or position.path != printable(path):
@@ -137,15 +142,16 @@ class Files:
         file.is_gone = is_searched
         return file if position is None else None
 
-    def _resume(self, file: LogFile) -> Position | None:
+    def _resume(self, file: File) -> Position | None:
         return next(filter(file.resume, self._positions.candidates(*file.identity)), None)
 
     def _search(self, lost: list[Position]) -> None:
         """Finds files that were renamed while they were not open, and are no longer followed, to read their rest."""
         folders: dict[str, set[int]] = {}
         for position in lost:
-            folder = os.path.dirname(os.path.realpath(position.path))
-            folders.setdefault(folder, set()).add(position.inode)
+            # A link may have been removed or lead elsewhere by now.
+            for path in {os.path.realpath(position.path), position.real_path or position.path}:
+                folders.setdefault(os.path.dirname(path), set()).add(position.inode)
         for folder, inodes in folders.items():
             try:
                 with os.scandir(folder) as entries:
@@ -156,31 +162,50 @@ class Files:
                 self._arrives(path, is_searched=True)
 
     def _give_up(self, lost: list[Position], begun: set[str]) -> None:
-        """Says which files were not found, although another has taken their place."""
-        for position in set(lost).intersection(self._positions.kept()):
-            if position.path in begun:
-                self._reports.log.warning(
-                    "%s: is another file now, and the one that was read up to byte %d is not found: its last lines may "
-                    "be missing",
-                    position.path,
-                    position.offset,
-                )
-                self._positions.drop(position)
+        """Reports files that were not found, whether another has taken their place or nothing has."""
+        missing = set(lost).intersection(self._positions.kept())
+        replaced = [position for position in missing if position.path in begun]
+        for position in replaced:
+            self._reports.log.warning(
+                "%s: is another file now, and the one that was read up to byte %d is not found: its last lines may "
+                "be missing, %s",
+                position.path,
+                position.offset,
+                _lost(position),
+            )
+            self._positions.drop(position)
+        # While it runs, the size is known up to the last scan.
+        gone = [
+            position
+            for position in missing.difference(replaced)
+            if self._is_first_scan or position.size > position.offset
+        ]
+        if gone:
+            example = max(gone, key=lambda position: (position.size - position.offset, position.path))
+            self._reports.log.warning(
+                "%d files that were read before are gone, and not found under another name in their folders: what they "
+                "got since is not read. One of them is %s, read up to byte %d: %s",
+                len(gone),
+                example.path,
+                example.offset,
+                _lost(example),
+            )
 
-    def _forget(self, file: LogFile) -> Position:
+    def _forget(self, file: File) -> Position | None:
         position = file.position()
         self._remove(file)
-        self._positions.keep(position)
+        if position:
+            self._positions.keep(position)
         return position
 
-    def _remove(self, file: LogFile) -> None:
+    def _remove(self, file: File) -> None:
         self._close(file)
         del self._known[file.identity]
         self._left = {path: left for path, left in self._left.items() if left is not file}
 
     # Whose turn it is
 
-    def _is_next(self, file: LogFile) -> bool:
+    def _is_next(self, file: File) -> bool:
         if file.is_read or file.has_failed:
             return False
         before = file.predecessor
@@ -189,13 +214,13 @@ class Files:
         file.predecessor = None
         return True
 
-    def _is_done(self, file: LogFile) -> bool:
+    def _is_done(self, file: File) -> bool:
         """Whether it is unlikely that anything comes after what a file has that left its path."""
         if file.left_at is None or not file.is_read:
             return False
         return time.monotonic() - max(file.left_at, file.changed_at) >= self._config.rotated_wait
 
-    def _read(self, file: LogFile, *, to_end: bool = False) -> list[bytes]:
+    def _read(self, file: File, *, to_end: bool = False) -> list[bytes]:
         try:
             if not file.is_open:
                 self._make_room()
@@ -208,7 +233,7 @@ class Files:
             self._fails(file, error)
             return []
 
-    def _finish(self, file: LogFile) -> list[bytes]:
+    def _finish(self, file: File) -> list[bytes]:
         lines = self._read(file, to_end=True)
         if file.has_failed:
             return lines
@@ -223,7 +248,7 @@ class Files:
             self._close(file)
         return lines
 
-    def _fails(self, file: LogFile, error: OSError) -> None:
+    def _fails(self, file: File, error: OSError) -> None:
         self._close(file)
         file.has_failed = True
         # A file that is not at its path is looked for by the next scan.
@@ -235,11 +260,17 @@ class Files:
     def _make_room(self) -> None:
         """Closes what was read longest ago, but not what no path leads to: it could not be opened again."""
         while len(self._open) >= self._config.max_open_files:
-            file = next((file for file in self._open.values() if not file.is_gone), None)
+            file = next((file for file in self._open.values() if file.is_reopenable and not file.is_gone), None)
             if file is None:
                 break
             self._close(file)
 
-    def _close(self, file: LogFile) -> None:
+    def _close(self, file: File) -> None:
         self._open.pop(file.identity, None)
         file.close()
+
+
+def _lost(position: Position) -> str:
+    """How much of a file that is not found was not read."""
+    unread = 0 if position.cursor else position.size - position.offset
+    return f"at least {unread} bytes" if unread > 0 else "how many bytes is not known"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import time
+from typing import TYPE_CHECKING
 
 from .positions import Position
 from .reports import Reports
+
+if TYPE_CHECKING:
+    from .sdkfile import File
 
 Identity = tuple[int, int]
 """Device and inode: a file, under whatever name."""
@@ -16,6 +21,9 @@ Identity = tuple[int, int]
 _BLOCK = 256 * 1024
 _SAMPLE = 256
 _LONGEST_LINE_END = len(b"\r\n")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LEAST_SAMPLE = 4
+"""Fewer bytes do not prove an encoding."""
 
 
 def identity(status: os.stat_result) -> Identity:
@@ -49,12 +57,14 @@ class LogFile:
         """Whether it could not be read when it was last tried."""
         self.left_at: float | None = None
         """When it left its path, if it may still have to give its last line."""
-        self.predecessor: LogFile | None = None
+        self.predecessor: File | None = None
         """What was at its path before, and comes first."""
         self._event_size = event_size
         self._reports = reports
         self._block = max(_BLOCK, event_size + _LONGEST_LINE_END)
         self._in_cut_line = False
+        self._is_utf16: bool | None = None
+        self._nuls = 0
         self._head = self._tail = b""
         self._descriptor, status = _open(path)
         self.identity = identity(status)
@@ -71,6 +81,11 @@ class LogFile:
     def is_read(self) -> bool:
         """Whether all of it was read that there was when it was last looked at."""
         return self._state == self._state_read
+
+    @property
+    def is_reopenable(self) -> bool:
+        """Whether it can be closed and opened again without reading its content twice."""
+        return True
 
     @property
     def is_unlinked(self) -> bool:
@@ -121,8 +136,10 @@ class LogFile:
     def position(self) -> Position:
         return Position(
             path=printable(self.path),
+            real_path=printable(os.path.realpath(self.path)),
             device=self.identity[0],
             inode=self.identity[1],
+            size=self.size,
             offset=self.offset,
             fingerprint=self._fingerprint(),
             in_cut_line=self._in_cut_line,
@@ -136,6 +153,11 @@ class LogFile:
             OSError: it cannot be read.
         """
         data = self._next_block()
+        if not self._in_cut_line:
+            rest = self._without_beginning(data, to_end=to_end)
+            if rest is None:
+                return []
+            data = rest
         begin = 0
         if self._in_cut_line:
             begin = data.find(b"\n") + 1
@@ -144,17 +166,59 @@ class LogFile:
             used, lines = len(data), []
         else:
             used = data.rfind(b"\n") + 1
-            lines = [self._event(line) for line in data[begin:used].split(b"\n")[:-1]]
+            whole = data[begin:used].split(b"\n")[:-1]
+            if b"\n\0" in data:
+                whole = [self._without_nuls(line) for line in whole]
+            lines = [self._event(line) for line in whole]
             rest = data[used:]
-            is_too_long = len(rest) >= self._event_size + _LONGEST_LINE_END
-            if is_too_long or (to_end and rest and len(data) < self._block):
+            # NULs in front of a line are passed over by the next read.
+            is_too_long = len(rest) >= self._event_size + _LONGEST_LINE_END and not rest.startswith(b"\0")
+            if is_too_long or (to_end and rest.lstrip(b"\0") and len(data) < self._block):
                 self._in_cut_line = is_too_long
-                lines.append(self._event(rest))
+                lines.append(self._event(self._without_nuls(rest)))
                 used = len(data)
         if used == 0 or self.offset + len(data) >= self.size:
             self._state_read = self._state
         self._advance(data[:used])
         return lines
+
+    def _without_beginning(self, data: bytes, *, to_end: bool) -> bytes | None:
+        """Passes over a byte order mark, and NULs in front of a line. Returns ``None`` if more has to be read first."""
+        if self.offset == 0:
+            if data.startswith(_BYTE_ORDER_MARK):
+                self._advance(_BYTE_ORDER_MARK)
+                data = data[len(_BYTE_ORDER_MARK) :]
+            elif data and _BYTE_ORDER_MARK.startswith(data) and not to_end:
+                self._state_read = self._state
+                return None
+        rest = data.lstrip(b"\0")
+        nuls = len(data) - len(rest)
+        self._advance(data[:nuls])
+        self._nuls += nuls
+        if nuls and not rest:
+            self._skip_hole()
+            if self.offset < self.size:
+                return None
+        if self._is_utf16 is None and len(rest) >= _LEAST_SAMPLE:
+            self._is_utf16 = _is_utf16(data[:_SAMPLE] if nuls == 1 else rest[:_SAMPLE])
+            if self._is_utf16:
+                self._reports.utf16(self.path)
+        if rest and self._nuls:
+            nuls, self._nuls = self._nuls, 0
+            self._report_hole(nuls)
+        return rest
+
+    def _skip_hole(self) -> None:
+        """Goes on where the file has data again. A file system that does not know of holes has data everywhere."""
+        size = os.fstat(self._descriptor).st_size
+        try:
+            data = os.lseek(self._descriptor, self.offset, os.SEEK_DATA)
+        except OSError as error:
+            # There is no data behind the offset.
+            data = size if error.errno == errno.ENXIO else self.offset
+        if data > self.offset:
+            self._nuls += data - self.offset
+            self._go_to(data)
 
     def _next_block(self) -> bytes:
         head = os.pread(self._descriptor, len(self._head), 0)
@@ -171,6 +235,17 @@ class LogFile:
             self._reports.cut(self.path, self._event_size)
         return line[: self._event_size]
 
+    def _without_nuls(self, line: bytes) -> bytes:
+        rest = line.lstrip(b"\0")
+        if len(rest) < len(line):
+            self._report_hole(len(line) - len(rest))
+        return rest
+
+    def _report_hole(self, nuls: int) -> None:
+        # UTF-16 has NULs everywhere, and is reported as such.
+        if not self._is_utf16:
+            self._reports.hole(self.path, nuls)
+
     def _advance(self, data: bytes) -> None:
         self.offset += len(data)
         self._head += data[: _SAMPLE - len(self._head)]
@@ -183,19 +258,30 @@ class LogFile:
         self.offset = offset
         if offset == 0:
             self._in_cut_line = False
+            self._is_utf16 = None
+            self._nuls = 0
 
     def _fingerprint(self) -> str:
         return hashlib.blake2b(self._head + self._tail, digest_size=16).hexdigest()
 
 
 def _open(path: str) -> tuple[int, os.stat_result]:
-    # Where a pipe took the place of the file meanwhile, opening it must not wait.
+    # If a pipe took the place of the file, opening it must not wait.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise FileNotFoundError(f"{path} is no regular file any more")
     return descriptor, status
+
+
+def _is_utf16(sample: bytes) -> bool:
+    """Whether it begins with the byte order mark of UTF-16, or every other byte is NUL."""
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    pairs = sample[: len(sample) // 2 * 2]
+    even, odd = pairs[::2], pairs[1::2]
+    return (not any(odd) and all(even)) or (not any(even) and all(odd))
 
 
 def _state(status: os.stat_result) -> tuple[int, int]:

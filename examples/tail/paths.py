@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import stat
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .reports import Reports
+from .sdkfile import DECOMPRESSED
 
 SEPARATOR = ";"
 
-_COMPRESSED = (".gz", ".xz", ".bz2", ".zst", ".lz4", ".lzma", ".zip")
+_NOT_DECOMPRESSED = (".xz", ".bz2", ".lz4", ".lzma", ".zip")
+_COMPRESSED = DECOMPRESSED + _NOT_DECOMPRESSED
 
 
 class Paths:
@@ -29,7 +32,7 @@ class Paths:
         self._leave_out = leave_out
 
     def find(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Each regular file that is there, links followed. A file that is meant twice comes twice."""
+        """Each file that is there, and each FIFO that is named. A file that is meant twice comes twice."""
         for param in self._params:
             for path in self._expand(param):
                 try:
@@ -41,8 +44,30 @@ class Paths:
                 except OSError as error:
                     self._reports.unreadable(path, error)
                 else:
-                    if stat.S_ISREG(status.st_mode) and not self._is_left_out(path):
+                    if self._is_readable(path, status.st_mode, is_named=path == param):
                         yield path, status
+
+    def _is_readable(self, path: str, mode: int, *, is_named: bool) -> bool:
+        """Whether it is a kind of file that is read; others are reported, but for folders."""
+        if stat.S_ISDIR(mode):
+            return False
+        problem = None
+        if stat.S_ISFIFO(mode):
+            if is_named and not self._reports.follow:
+                problem = "it is a FIFO, which has no end: set follow to true"
+        elif stat.S_ISSOCK(mode):
+            problem = "it is a socket: let its program write to a file or a FIFO"
+        elif not stat.S_ISREG(mode):
+            problem = "it is a device: give a file or a FIFO"
+        elif path.lower().endswith(_NOT_DECOMPRESSED):
+            problem = "its compression is not supported: decompress it, or compress it with gzip or zstd"
+        if is_named and problem:
+            self._reports.unreadable(path, OSError(errno.EOPNOTSUPP, problem, path))
+            return False
+        if not is_named and not stat.S_ISREG(mode):
+            self._reports.note(path, "is not a regular file, and is left out: give a FIFO by its name")
+            return False
+        return not self._is_left_out(path)
 
     def _is_left_out(self, path: str) -> bool:
         if self._leave_out is None or os.path.basename(path) != os.path.basename(self._leave_out):
@@ -51,12 +76,15 @@ class Paths:
 
     def _expand(self, param: str) -> list[str]:
         if os.path.isdir(param):
-            return [path for path in self._list(param) if not os.path.basename(path).startswith(".")]
+            paths = [path for path in self._list(param) if not os.path.basename(path).startswith(".")]
+            return self._without_compressed(param, paths)
         if os.path.lexists(param) or not glob.has_magic(param):
             return [param]
         # A glob is silent about a folder that it may not read.
         self._list(_fixed_part(param))
-        found = [path for path in sorted(glob.glob(param, recursive=True)) if not path.endswith(_COMPRESSED)]
+        found = sorted(glob.glob(param, recursive=True))
+        if not param.lower().endswith(DECOMPRESSED):
+            found = self._without_compressed(param, found)
         if found:
             self._reports.solved(param)
         else:
@@ -72,7 +100,15 @@ class Paths:
             self._reports.unreadable(folder, error)
             return []
         self._reports.solved(folder)
-        return [os.path.join(folder, name) for name in names if not name.endswith(_COMPRESSED)]
+        return [os.path.join(folder, name) for name in names]
+
+    def _without_compressed(self, param: str, paths: list[str]) -> list[str]:
+        """Their lines are those of files that were read before they were compressed."""
+        found = [path for path in paths if not path.lower().endswith(_COMPRESSED)]
+        if len(found) < len(paths):
+            text = "compressed files are left out: to read them, give a name or a glob that ends with .gz or .zst"
+            self._reports.note(param, text)
+        return found
 
 
 def _fixed_part(pattern: str) -> str:

@@ -27,6 +27,14 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether the offset is in the middle of a line that was cut, whose rest is passed over."""
     seen: int
     """When the file was last there, in seconds since the epoch."""
+    real_path: str = ""
+    """The path without symbolic links."""
+    size: int = 0
+    """How large the file was then."""
+    cursor: str = ""
+    """The cursor of the ``LinesInstance`` that reads it, if it is compressed."""
+    is_read: bool = False
+    """Whether all of a compressed file was read."""
 
 
 class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

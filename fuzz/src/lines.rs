@@ -1,7 +1,8 @@
-//! The engine's splitter, read in pieces, against a search in the whole text.
+//! The engine's splitter, read in pieces and over holes, against a search in the whole text.
 
 use arbitrary::{Arbitrary, Unstructured};
 
+use cursor::BEFORE;
 use splitter::{Separator, Splitter};
 
 // Compiled here a second time: nobody else can read from anything but files and sockets.
@@ -19,6 +20,8 @@ struct Input<'a> {
     block: u8,
     /// Bytes that one read gives, again and again.
     reads: &'a [u8],
+    /// Where a hole is in the content, and how long, as the file system knows it.
+    hole: (u16, u16),
     content: &'a [u8],
 }
 
@@ -34,7 +37,8 @@ pub fn check(input: &[u8]) {
         return;
     };
     if let Some(separator) = Separator::new(input.separator) {
-        assert_eq!(input.split(separator), input.model(), "{input:?}");
+        let content = input.with_hole();
+        assert_eq!(input.split(separator, &content), input.model(&content), "{input:?}");
     }
 }
 
@@ -44,12 +48,18 @@ impl Input<'_> {
         usize::from(self.limit).max(1)
     }
 
-    fn split(&self, separator: Separator) -> Vec<Line> {
+    fn with_hole(&self) -> Vec<u8> {
+        let (at, len) = self.hole;
+        let (before, after) = self.content.split_at(usize::from(at).min(self.content.len()));
+        [before, &vec![0; usize::from(len % 4096)], after].concat()
+    }
+
+    fn split(&self, separator: Separator, content: &[u8]) -> Vec<Line> {
         let block = usize::from(self.block).max(1);
-        let most_room = 2 * (cursor::BEFORE + self.limit() + self.separator.len() + block);
+        let most_room = 2 * (BEFORE + self.limit() + self.separator.len() + block);
         let mut splitter = Splitter::new(separator, block);
         let mut reads = self.reads.iter().map(|&len| usize::from(len).max(1)).cycle();
-        let mut rest = self.content;
+        let mut rest = content;
         let mut lines = Vec::new();
         loop {
             while let Some(line) = splitter.next(self.limit()) {
@@ -59,15 +69,24 @@ impl Input<'_> {
                     "a line that is not taken stays"
                 );
                 lines.push((splitter.bytes(line).to_vec(), line.cut, splitter.place().position));
+                splitter.take_nuls();
                 splitter.take(line);
             }
             if splitter.is_done() {
                 let place = splitter.place();
-                assert_eq!(place.position, self.content.len() as u64);
-                assert!(self.content.ends_with(place.before()));
+                assert_eq!(place.position, content.len() as u64);
+                assert!(content.ends_with(place.before()));
                 return lines;
             }
-            let room = splitter.room();
+            if splitter.is_in_nuls() {
+                let nuls = rest.iter().take_while(|byte| **byte == 0).count();
+                if nuls >= BEFORE {
+                    splitter.skip_hole(nuls as u64);
+                    rest = &rest[nuls..];
+                }
+            }
+            let (before, room) = splitter.room();
+            assert!(content[..content.len() - rest.len()].ends_with(before));
             assert!((1..=most_room).contains(&room.len()));
             let len = reads.next().unwrap_or(usize::MAX).min(room.len()).min(rest.len());
             let (read, after) = rest.split_at(len);
@@ -80,19 +99,30 @@ impl Input<'_> {
         }
     }
 
-    fn model(&self) -> Vec<Line> {
+    fn model(&self, content: &[u8]) -> Vec<Line> {
+        let mark = b"\xEF\xBB\xBF";
         let mut lines = Vec::new();
-        let mut start = 0;
-        while start < self.content.len() {
-            let rest = &self.content[start..];
+        let mut start = if content.starts_with(mark) { mark.len() } else { 0 };
+        loop {
+            while !self.separator.contains(&0) && content.get(start) == Some(&0) {
+                start += 1;
+            }
+            if start >= content.len() {
+                return lines;
+            }
+            let rest = &content[start..];
             let found = rest
                 .windows(self.separator.len())
                 .position(|part| part == self.separator);
-            let len = found.unwrap_or(rest.len());
-            lines.push((rest[..len.min(self.limit())].to_vec(), len > self.limit(), start as u64));
-            start += len + self.separator.len();
+            let mut line = &rest[..found.unwrap_or(rest.len())];
+            let next = start + line.len() + self.separator.len();
+            if self.separator == b"\n" {
+                line = line.strip_suffix(b"\r").unwrap_or(line);
+            }
+            let event = &line[..line.len().min(self.limit())];
+            lines.push((event.to_vec(), line.len() > self.limit(), start as u64));
+            start = next;
         }
-        lines
     }
 }
 

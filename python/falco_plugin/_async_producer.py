@@ -72,7 +72,9 @@ class _AsyncSender:
 
     async def flush(self) -> None:
         if self._context.cancelled or self._sender.closed:
-            raise ChannelClosedError("the source was closed: stop sending")
+            ended = ChannelClosedError("the source was closed: stop sending")
+            ended.source_ended = True
+            raise ended
         position = _core.position(self._sender)
         while not self._core.is_taken(position):
             await self._change()

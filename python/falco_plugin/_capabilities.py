@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin import _fields
+from falco_plugin import _fields, _ids
 from falco_plugin._config.declaration import declared
 from falco_plugin.errors import PluginError
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z]+[a-z0-9_-]*")
 _EVENT_SOURCE = re.compile(r"[a-z]+[a-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _RESERVED_SOURCES = ("syscall", "internal", "plugins")
-_MAX_ID = 2**31 - 1
+_MAX_ID = _ids.PRIVATE[-1]
 _ATTRIBUTES: dict[str, type] = {
     "name": str,
     "version": str,
@@ -165,17 +165,30 @@ def _refused_values(plugin: Any, who: str) -> Iterator[str]:
             f"{who}: the name {plugin.name!r} is not accepted by Falco: lower-case letters, digits, '-' and '_', "
             "beginning with a letter"
         )
+    yield from _refused_event_source(plugin, who)
+    if not 1 <= plugin.id <= _MAX_ID:
+        yield f"{who}: id must be 1 to {_MAX_ID} (999 for development), not {plugin.id}"
+    if not _VERSION.fullmatch(plugin.version):
+        yield f"{who}: the version {plugin.version!r} must be three numbers, such as 0.1.0"
+
+
+def _refused_event_source(plugin: Any, who: str) -> Iterator[str]:
+    is_set = "event_source" in _own_attributes(type(plugin)) or "event_source" in getattr(plugin, "__dict__", {})
+    # Falco does not read the default of a plugin that makes no events.
+    if not (is_set or is_source(plugin)):
+        return
     if not _EVENT_SOURCE.fullmatch(plugin.event_source):
         yield (
             f"{who}: the event_source {plugin.event_source!r} is not accepted by Falco: lower-case letters, digits and "
             "'_', beginning with a letter"
         )
-    if plugin.event_source in _RESERVED_SOURCES:
+    elif plugin.event_source in _RESERVED_SOURCES and is_set:
         yield f"{who}: the event_source {plugin.event_source!r} is Falco's own: choose another"
-    if not 1 <= plugin.id <= _MAX_ID:
-        yield f"{who}: id must be 1 to {_MAX_ID} (999 for development), not {plugin.id}"
-    if not _VERSION.fullmatch(plugin.version):
-        yield f"{who}: the version {plugin.version!r} must be three numbers, such as 0.1.0"
+    elif plugin.event_source in _RESERVED_SOURCES:
+        yield (
+            f"{who}: the event_source {plugin.event_source!r}, which is the plugin's name, is Falco's own: choose "
+            "another name, or set event_source"
+        )
 
 
 def _called(plugin: object) -> str:

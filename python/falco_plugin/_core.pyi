@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Never, Self, TypeAlias, final, overload
+from typing import Any, Final, Literal, Never, Self, TypeAlias, final, overload
 
 from _typeshed import HasFileno, ReadableBuffer, StrOrBytesPath
 from typing_extensions import disjoint_base
@@ -25,11 +25,13 @@ __all__ = [
     "PushInstance",
     "Receiver",
     "Sender",
+    "after_fork_in_child",
+    "before_fork",
     "channel",
     "end_child",
-    "end_child_at_exit",
     "fail",
     "host",
+    "parse_timestamp",
     "position",
     "send_each",
     "split_json",
@@ -79,6 +81,17 @@ class Context:
         Raises:
             TypeError: the timeout is no duration.
             ValueError: the timeout is negative.
+        """
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
+
+        For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. It is made by the
+        first call, always the same, and closed with this object: keep the context while you wait on it. Do not read,
+        write or close it.
+
+        Raises:
+            OSError: it cannot be made, such as when too many files are open.
         """
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
@@ -299,17 +312,25 @@ class PushEvent:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
-def channel(capacity: int = 1024, *, max_bytes: int = 67108864, event_size: int = 262144) -> tuple[Sender, Receiver]:
+def channel(
+    capacity: int = 1024,
+    *,
+    max_bytes: int = 67108864,
+    event_size: int = 262144,
+    on_error: Literal["raise", "log"] = "raise",
+) -> tuple[Sender, Receiver]:
     """A channel from producer threads to a ``PushInstance`` (``chan source.PushEvent`` of the Go SDK).
 
     Args:
         capacity: events that wait in it at most.
         max_bytes: bytes that wait in it at most; a larger event passes alone.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+        on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out,
+            counted and logged, once a minute for each cause, and the rest when the source ends.
 
     Raises:
-        TypeError: an option is no ``int``.
-        ValueError: an option is out of range.
+        TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
+        ValueError: an option is out of range, or ``on_error`` is neither of the two.
     """
 
 def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None) -> list[bytes]:
@@ -350,8 +371,9 @@ class Receiver:
 class Sender:
     """The producers' end of a channel. Safe to use from any thread.
 
-    The source ends when the last clone is closed or gone. As a context manager it closes itself; an exception that
-    leaves the block is the source's error.
+    The source ends when the last clone is closed. If the last one is dropped without ``close``, such as by a thread
+    that raised, the source ends with an error. As a context manager a sender closes itself; an exception that leaves
+    the block is the source's error.
     """
 
     def __new__(cls, made_by_channel: Never, /) -> Self: ...
@@ -367,7 +389,7 @@ class Sender:
     def closed(self) -> bool:
         """Whether this sender was closed, or the source has ended."""
 
-    def send(self, item: _Item, timestamp: _Timestamp | None = None, *, timeout: _Seconds | None = None) -> None:
+    def send(self, item: _Item, timestamp: _Timestamp | None = None, *, timeout: _Seconds | None = None) -> bool:
         """Sends one event, or the error of a ``PushEvent``; waits while the channel is full, with the GIL free.
 
         Args:
@@ -375,12 +397,16 @@ class Sender:
             timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
             timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
 
+        Returns:
+            Whether the event was sent. False only with ``on_error="log"``, for an item that was left out.
+
         Raises:
             ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
             ChannelFullError: the channel was full until the timeout, or is full on a thread of the host's without one;
                 the event is still the caller's.
-            EventTooLargeError: the payload is larger than the event size.
-            TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+            EventTooLargeError: the payload is larger than the event size. With ``on_error="log"`` this and the
+                following are raised for the timeout alone.
+            TypeError: the item is not an event, such as a ``str``; or it has a timestamp of its own and one is given.
             ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
         """
 
@@ -392,15 +418,16 @@ class Sender:
             timeout: seconds or a ``timedelta`` for all of them; ``None`` waits without limit.
 
         Returns:
-            How many were sent: all.
+            How many were sent: all, except for those that were left out (``on_error="log"``).
 
         Raises:
-            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` says how many went before it.
+            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` is the number of items before the one
+                that failed, whether they were sent or left out.
         """
 
     def flush(self, timeout: _Seconds | None = None) -> bool:
         """Waits until the host is done with all that was sent through the channel before: it took it, and came back for
-        more. The GIL is free meanwhile.
+        more. The GIL is free meanwhile. An item that was left out is not waited for.
 
         Args:
             timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
@@ -423,7 +450,7 @@ class Sender:
         """
 
     def close(self, error: _Error | None = None) -> None:
-        """Closes this sender; the source ends with the last one. Idempotent.
+        """Closes this sender; the source ends when the last one is closed. Idempotent.
 
         Args:
             error: ends the source with this error, after the events that were sent before.
@@ -451,6 +478,10 @@ class PullInstance:
         batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
         progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+        on_error: ``"raise"``: an event that is refused, by the writer or because it is returned, ends the source if the
+            function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for
+            each cause, and the rest when the source ends. Any other exception of the function ends the source in
+            either case.
 
     Raises:
         TypeError: the function or a callback is not callable, or an option is of a wrong type.
@@ -468,6 +499,7 @@ class PullInstance:
         batch_size: int = 128,
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
+        on_error: Literal["raise", "log"] = "raise",
     ) -> Self: ...
     @property
     def context(self) -> Context:
@@ -592,6 +624,9 @@ class IterInstance(PushInstance):
         batch_size: events in a batch, 1 to 2**32 - 1.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
         progress: returns how much has been read, 0 to 1, and a text.
+        on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: it is left out,
+            counted and logged, once a minute for each cause, and the rest when the source ends. An exception that
+            leaves the iterable itself ends the source, or calls it again (``retry``), in either case.
 
     Raises:
         TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
@@ -611,6 +646,7 @@ class IterInstance(PushInstance):
         batch_size: int = 128,
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
+        on_error: Literal["raise", "log"] = "raise",
     ) -> Self: ...
     @overload
     def __new__(
@@ -625,35 +661,47 @@ class IterInstance(PushInstance):
         batch_size: int = 128,
         event_size: int = 262144,
         progress: Callable[[], tuple[float, str]] | None = None,
+        on_error: Literal["raise", "log"] = "raise",
     ) -> Self: ...
 
 @final
 class LinesInstance:
     """Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
 
-    An event is a line without its separator. Nothing else is taken off: an empty line is an empty event, and where the
-    separator is a newline, a carriage return before it stays. At the end of the input, what stands behind the last
-    separator is an event too. A line longer than ``event_size`` is cut to it, however long it is, and the log says so.
-    What there is is handed over at once.
+    An event is a line without its separator. An empty line is an empty event. If the separator is a newline, a carriage
+    return in front of it belongs to it. At the end of the input, the bytes behind the last separator are an event too.
+    A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are delivered
+    immediately.
 
-    **Following** a path is like ``tail -F``. It need not exist yet. Where another file takes its place, the old one is
-    read to its end before the new one, and for as long as the new one is empty, since its writer may not have changed
-    over; where it was truncated, it is read from its beginning. What is written between the last look and a truncation
-    is gone, and a file that was truncated and has outgrown its old size since looks as if it had grown. A file that
-    cannot be read is tried again, and the log says so. Files are looked at every 20 ms. Of an object with ``fileno()``
-    only growth and truncation are seen, not what takes its name; a FIFO goes on when its writers have left.
+    A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are passed over,
+    unless the separator has one: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
+    is reported in the log, and not converted.
+
+    A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed, and read once even with ``follow``. If it
+    is cut off or damaged, its lines up to there are events, and then an ``OSError`` ends the source.
+
+    **Following** a path is like ``tail -F``. The path need not exist yet. If another file takes its place, the old one
+    is read to its end before the new one, and for as long as the new one is empty, since its writer may not have
+    changed over. Files that come and go between two looks are read too, if they have the log's name with a number or a
+    date. A file whose last bytes are not those that were read was truncated: it is read from its beginning, and the log
+    reports it. What is written between the last look and a truncation is lost. A file that cannot be read is tried
+    again, and the log reports it. Files are looked at every 20 ms. Of an object with ``fileno()`` only growth and
+    truncation are seen, not a file that takes its name. A FIFO is read on when its writers have left; the last line of
+    a writer ends with it. A file of ``/proc`` is read once.
 
     Args:
         file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. Its descriptor is
             duplicated, so that it may be closed, and its flags are left alone. What the object has read into a buffer
             of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
         separator: what ends a line, one byte or more.
-        timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``: RFC 3339, or seconds since
-            the epoch. A line without it gets no timestamp, as all lines without this option.
+        timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``, in one of the forms that
+            ``parse_timestamp`` reads. A line without such a time gets no timestamp, as all lines without this option;
+            the log reports such lines once a minute for each cause, with a count.
         follow: whether to go on at the end of a file.
-        start: where a regular file is begun: bytes from its beginning; ``"end"``, behind its last separator; or the
-            ``cursor`` of an instance before. Where the file is shorter, or not the cursor's, it is read from its
-            beginning, and the log says so.
+        start: where a regular file is begun: bytes from its beginning (of its content, if it is compressed); ``"end"``,
+            behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if that was
+            renamed in its folder or compressed since; the rest of it is then read first. If the file is shorter, or not
+            the cursor's, it is read from its beginning, and the log reports how much is lost.
         context: parent of the instance's context; cancelling it ends the source.
         timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a line at most; 0 takes what is there.
         close: is called once when the source is closed, after the context was cancelled.
@@ -665,7 +713,7 @@ class LinesInstance:
         OSError: the file cannot be opened or read; but a path that is followed need not exist.
         TypeError: the file is no path and has no ``fileno()``, or an option is of a wrong type.
         ValueError: the pointer is none, or leads to several values; an option is out of range, or has no meaning for
-            such a file; a socket is one of datagrams.
+            such a file; a socket is one of datagrams, or is given by its path.
     """
 
     def __new__(
@@ -708,8 +756,9 @@ class LinesInstance:
         """The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
         there is no file.
 
-        It knows its file by up to 256 bytes in front of the position: each line comes at least once, however often the
-        plugin is started. The end of a file that was rotated away while nothing ran is not read.
+        It knows its file by up to 256 bytes in front of the position, its inode and its path: each line comes at least
+        once, however often the plugin is started. A file that was rotated while nothing ran is read on if it can still
+        be found, as ``start`` says. Only printable ASCII is in it.
         """
 
     def next_batch(self, batch: EventBatch, /) -> int:
@@ -746,7 +795,7 @@ class AsyncSender:
         """Makes ``fileno()`` unreadable again."""
 
     def try_send(self, item: _Item) -> bool:
-        """Whether the item was sent; not where the channel is full."""
+        """Returns whether the item is done with: it was sent, or left out. False if the channel is full."""
 
     def is_taken(self, position: int) -> bool:
         """Whether the host is done with all that was sent before the position."""
@@ -761,8 +810,13 @@ def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
 def end_child() -> None:
     """Ends a child process that the author's code made by ``fork``, where that code returns. Not public."""
 
-def end_child_at_exit() -> None:
-    """To be called in a child that Python has made: it must not end as the host does. Not public."""
+def before_fork() -> None:
+    """Prepares the process for a child that Python is about to fork. Not public."""
+
+def after_fork_in_child() -> None:
+    """Makes a child that Python has forked a process of its own: it has default signal handlers, ends with the host,
+    and does not end as the host does. Not public.
+    """
 
 def position(sender: Sender) -> int:
     """How many items were sent through the channel so far. Not public."""
@@ -799,6 +853,9 @@ class JsonReader:
 
     def read(self, event: Event, index: int | None, key: str | None) -> Any:
         """The value, or the list of values; ``None`` where there is none."""
+
+def parse_timestamp(value: str | float, /) -> tuple[int, bool]:
+    """Nanoseconds since the epoch, and whether the value has a time zone. Not public: see ``falco_plugin.source``."""
 
 def stub() -> bytes:
     """The library in front, before a plugin was put into it. Not public."""

@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from falco_plugin import _loader
-from falco_plugin.errors import EOF, PluginError, Timeout
+from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
 _LONGEST = 3000
 """Characters of an exception's text, or of a line of a traceback, that are shown."""
@@ -59,6 +59,13 @@ def describe(error: BaseException, doing: str = "") -> str:
         text += f": install it into {sys.prefix}, or pack it by building the folder that it is in"
     place = place_of(error)
     return f"{text} ({place})" if place else text
+
+
+def is_end_of_source(error: BaseException | None) -> bool:
+    """Whether a producer has only heard that its source has ended, which is not a failure."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_end_of_source(each) for each in error.exceptions)
+    return isinstance(error, ChannelClosedError) and error.source_ended
 
 
 def _message(error: BaseException) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
-import threading
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from falco_plugin import _core
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+_ENDS_WITHIN = 1.0
+"""Seconds that the host has to end after a second signal."""
 
 
 @contextmanager
@@ -31,23 +34,71 @@ def executable() -> Generator[Path]:
 def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
     """Runs the host on this process's own streams, and returns its exit status; negative for a signal.
 
-    Ctrl-C is the host's: it closes the source and prints its totals. SIGTERM is passed on to it, to the same end.
+    The first SIGINT or SIGTERM is passed on to the host, which closes the source and prints its totals. Ctrl-C in a
+    terminal also reaches the host directly; the host counts the two as one. After a second signal the host has a second
+    to end, and is then killed: the status is 128 plus the signal's number, as a shell has it.
     """
-    with executable() as host:
-        # Before there is a host that it could be passed on to, SIGTERM is kept for it.
-        stopped = threading.Event()
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with executable() as host, _Interruption() as interruption:
+        with interruption.blocked():
+            process = subprocess.Popen([host, *arguments], preexec_fn=interruption.reset)  # noqa: PLW1509 - one thread
+            interruption.process = process
+        return interruption.status(process.wait())
+
+
+class _Interruption:
+    """Passes this process's SIGINT and SIGTERM on to the host. Used as a context manager, on the main thread."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self._received: list[int] = []
+        self._is_killed = False
+
+    def __enter__(self) -> Self:
+        handlers = {**dict.fromkeys(self.SIGNALS, self._pass_on), signal.SIGALRM: self._kill}
+        self._previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._previous.items():
+            # An interrupted command only cleans up from here on: one more signal must not keep it from that.
+            signal.signal(number, signal.SIG_IGN if self._received else handler)
+
+    @contextmanager
+    def blocked(self) -> Generator[None]:
+        """Keeps signals pending until the host exists, so that each is passed on once."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
         try:
-            process = subprocess.Popen(
-                [host, *arguments],
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread here
-            )
-            signal.signal(signal.SIGTERM, lambda _number, _frame: process.terminate())
-            if stopped.is_set():
-                process.terminate()
-            return process.wait()
+            yield
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+
+    def reset(self) -> None:
+        """Gives the host default handlers, before it runs."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+
+    def status(self, status: int) -> int:
+        """Returns 128 plus the signal's number for a host that was killed, or had no handler yet."""
+        if self._received and (self._is_killed or -status in self.SIGNALS):
+            return 128 + self._received[0]
+        return status
+
+    def _pass_on(self, number: int, _frame: object) -> None:
+        self._received.append(number)
+        if self.process is None:
+            # The host does not exist yet.
+            sys.exit(128 + number)
+        if len(self._received) == 1:
+            self.process.send_signal(number)
+        elif len(self._received) == 2:
+            # Do not kill it immediately: `timeout` sends its one signal twice, and the host may still end normally.
+            signal.setitimer(signal.ITIMER_REAL, _ENDS_WITHIN)
+
+    def _kill(self, _number: int, _frame: object) -> None:
+        if self.process is not None:
+            self._is_killed = True
+            self.process.kill()

@@ -8,10 +8,16 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from falco_plugin import _core
 
 _MARKER = b"\x7ffalco.appended!"
+_PLACE = struct.Struct("<QQQQ")
+"""Behind the marker: the offset of the manifest, its length, the length of the archive, and the checksum of both."""
+_MARKED_WITHIN = 1 << 20
+"""Bytes of a library that have the marker; the library in front is much smaller."""
+_LONGEST_MANIFEST = 64 << 20
 _PAGE = 4096
 _ELF64_SECTION = struct.Struct("<IIQQQQIIQQ")
 _ELF64_SYMBOL = struct.Struct("<IBBHQQ")
@@ -33,7 +39,7 @@ def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: fr
     pairs = b"".join(f"{name}\0{value}\0".encode() for name, value in manifest.items())
     parts = pairs + archive
     place = library.index(_MARKER) + len(_MARKER)
-    struct.pack_into("<QQQQ", library, place, len(library), len(pairs), len(archive), zlib.crc32(parts))
+    _PLACE.pack_into(library, place, len(library), len(pairs), len(archive), zlib.crc32(parts))
     library += parts
 
     file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -45,6 +51,38 @@ def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: fr
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+class Identity(NamedTuple):
+    """What Falco tells two plugin libraries apart by."""
+
+    name: str
+    id: str | None
+    """``None`` for a plugin that makes no events."""
+
+
+def identity(path: Path) -> Identity | None:
+    """Reads the identity of a plugin library without running it.
+
+    Returns:
+        The identity; ``None`` for a file that is not a library of this SDK, or is damaged.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_MARKED_WITHIN)
+        place = head.find(_MARKER) + len(_MARKER)
+        if place < len(_MARKER) or len(head) < place + _PLACE.size:
+            return None
+        offset, length, _, _ = _PLACE.unpack_from(head, place)
+        if length > _LONGEST_MANIFEST or offset > path.stat().st_size:
+            return None
+        file.seek(offset)
+        words = file.read(length).decode(errors="replace").split("\0")
+    manifest = dict(zip(words[::2], words[1::2], strict=False))
+    is_source = b"\0plugin_open\0" in head
+    return Identity(manifest["name"], manifest.get("id") if is_source else None) if "name" in manifest else None
 
 
 def _hide(library: bytearray, hidden: frozenset[str]) -> None:

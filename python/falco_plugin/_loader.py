@@ -27,6 +27,10 @@ class Modules:
         self.package = f"falco_plugin_modules_{next(_counter)}"
         self._library = library
         self._files = _archive.unpack(archive)
+        self.plugin = ""
+        """The name of the plugin that they are of, once it is known."""
+        self.event_source = ""
+        """The plugin's event source; empty for a plugin without one."""
         _finder.add(self)
 
     def load(self, name: str) -> ModuleType:
@@ -107,6 +111,11 @@ class ArchiveLoader:
     def __init__(self, modules: Modules, file: str | None) -> None:
         self._modules = modules
         self._file = file
+
+    @property
+    def modules(self) -> Modules:
+        """The archive's modules."""
+        return self._modules
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
         """A module as usual."""

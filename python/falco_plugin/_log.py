@@ -7,6 +7,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from falco_plugin import _failure, _owner
+
 if TYPE_CHECKING:
     from falco_plugin._core import HostLog
 
@@ -21,6 +23,9 @@ class HostHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            if record.name == "asyncio" and record.exc_info and _failure.is_end_of_source(record.exc_info[1]):
+                # A task of a producer has ended with its source, and nobody awaits it.
+                return
             name, log = self._choose(record.name)
             text = self.format(record)
             if record.name != name:
@@ -95,10 +100,16 @@ def take_over() -> None:
 
 
 def _unhandled(args: threading.ExceptHookArgs) -> None:
-    if args.exc_type is SystemExit:
+    """Logs the exception that ended a thread, through the logger of the plugin whose code raised it."""
+    error = args.exc_value or args.exc_type()
+    if args.exc_type is SystemExit or _failure.is_end_of_source(error):
         return
-    name = args.thread.name if args.thread else "?"
-    value = args.exc_value or args.exc_type()
-    logging.getLogger("falco_plugin").error(
-        "thread %s died: %s", name, value, exc_info=(args.exc_type, value, args.exc_traceback)
+    owner = _owner.of_error(error) or (_owner.of_class(type(args.thread)) if args.thread else None)
+    name = (owner and owner.plugin) or ""
+    logging.getLogger(name or "falco_plugin").error(
+        "thread %s%s died: %s%s",
+        args.thread.name if args.thread else "?",
+        f" of plugin {name}" if name else "",
+        _failure.describe(error),
+        _failure.trace(error),
     )

@@ -12,7 +12,7 @@ from types import CoroutineType
 from typing import Any
 
 from falco_plugin import _core, _failure
-from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
+from falco_plugin.errors import EOF, PluginError, Timeout
 
 MAX_WAIT = 300.0
 """Seconds up to which the wait between two attempts grows. An attempt that lasted as long was a good one."""
@@ -110,7 +110,7 @@ class _Producer:
             return
         if not self._closed:
             _core.fail(self._sender, _with_remedy(error))
-        elif not isinstance(error, ChannelClosedError) and not _is_cancellation(error):
+        elif not _failure.is_end_of_source(error) and not _is_cancellation(error):
             _failure.report("a source that was closed", error)
 
     def _call(self, make: Callable[[_core.Context], Any]) -> None:

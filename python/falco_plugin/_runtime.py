@@ -44,6 +44,8 @@ class Runtime:
         _log.attach(self._modules.package, log)
         try:
             self._plugin, capabilities = make(self._modules, entry)
+            self._modules.plugin = self._plugin.name
+            self._modules.event_source = getattr(self._plugin, "event_source", None) or ""
             _log.attach(self._plugin.name, log)
             self._plugin.config = configuration(config, capabilities.config)
             if callable(init := getattr(self._plugin, "init", None)):
@@ -136,7 +138,7 @@ class Runtime:
 
 @functools.cache
 def _watch_forks() -> None:
-    os.register_at_fork(after_in_child=_core.end_child_at_exit)
+    os.register_at_fork(before=_core.before_fork, after_in_child=_core.after_fork_in_child)
 
 
 _INSTANCES = "; open returns a PullInstance, a PushInstance, a BaseInstance of your own, or an iterable of events"

@@ -105,6 +105,29 @@ class Target:
         self.write(path)
         return path
 
+    def clashes(self, path: Path) -> Iterator[str]:
+        """Yields each plugin library beside `path` that one Falco cannot load together with this one, and why.
+
+        Only libraries of this SDK are looked at, since they can be read without running them.
+        """
+        for other in sorted(path.parent.glob("*.so")):
+            try:
+                found = None if other.samefile(path) else _library.identity(other)
+            except OSError:
+                continue
+            if found is None:
+                continue
+            if found.name == self.plugin.name:
+                yield (
+                    f"{other} has the name {found.name} too, and Falco loads one plugin of a name: load one of them, "
+                    "or choose another name"
+                )
+            elif self.capabilities.is_source and found.id == str(self.plugin.id):
+                yield (
+                    f"{other} has the id {found.id} too (plugin {found.name}), and Falco loads one plugin of an id: "
+                    "give one of them another id"
+                )
+
     def _hidden(self) -> frozenset[str]:
         """Symbols of capabilities that the plugin lacks: those that exist are what a host goes by."""
         hidden: set[str] = set()

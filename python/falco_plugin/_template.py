@@ -10,6 +10,7 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+from falco_plugin import _ids
 from falco_plugin._capabilities import check
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import Plugin
@@ -46,6 +47,7 @@ def create(folder: Path, name: str, template: str) -> list[Path]:
     values = {
         "name": name,
         "event_source": event_source,
+        "id": f"{_ids.private(name):_}",
         "class_name": _class_name(name, sources["plugin.py"]),
         "distribution": f"falco-plugin-{name.rstrip('-_')}",
     }

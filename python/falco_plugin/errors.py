@@ -62,7 +62,13 @@ class BatchFullError(PluginError):
 
 
 class ChannelClosedError(PluginError):
-    """The sender was closed, or the source has ended. The event is still the caller's."""
+    """The sender was closed, or the source has ended. The event is still the caller's.
+
+    A thread may end with it once the source has ended: the log leaves it out then.
+    """
+
+    source_ended: bool = False
+    """Whether the source has ended; otherwise this sender alone was closed."""
 
 
 class ChannelFullError(PluginError):

@@ -228,9 +228,9 @@ def json_field(
     the type is a ``list``, and elements without a value are left out.
 
     How JSON becomes a value: strings, numbers and booleans are ``str`` as the JSON has them, objects and arrays too, as
-    compact JSON; an integer is ``int``, a boolean ``bool``; a time of RFC 3339, or a number of seconds since the epoch,
-    is ``datetime``; a number of seconds ``timedelta``; strings are addresses and networks. ``null``, and what does not
-    fit, is absent. Of duplicate keys the first counts.
+    compact JSON; an integer is ``int``, a boolean ``bool``; a time that :func:`falco_plugin.source.parse_timestamp`
+    reads is ``datetime``; a number of seconds ``timedelta``; strings are addresses and networks. ``null``, and what
+    does not fit, is absent. Of duplicate keys the first counts.
 
     Args:
         name: as rules write it, such as ``"shop.order.id"``.

@@ -36,6 +36,14 @@ class OpenParam(NamedTuple):
     """What stands between several of them, where several can be given."""
 
 
+class _DefaultEventSource:
+    """The ``event_source`` of a plugin that sets none: its name, with ``_`` for ``-``."""
+
+    def __get__(self, plugin: object, cls: type) -> str:
+        name = getattr(cls if plugin is None else plugin, "name", None)
+        return name.replace("-", "_") if isinstance(name, str) else ""
+
+
 class Plugin:
     """A Falco plugin (``plugins.Plugin`` of the Go SDK). A subclass that defines ``open`` is an event source, one that
     declares fields, by :func:`falco_plugin.field` and :func:`falco_plugin.json_field`, extracts them.
@@ -51,9 +59,14 @@ class Plugin:
     version: str = "0.1.0"
     """Three numbers, as in semantic versioning."""
     id: int = 999
-    """The plugin's registered id; 999 is for development."""
-    event_source: str = "test"
-    """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``."""
+    """The plugin's id, which Falco loads one plugin of, if the plugin makes events. 999 is for development; choose one
+    from 2**30 to 2**31 - 1 for private use, or register a smaller one with Falco."""
+    if TYPE_CHECKING:
+        event_source: str = ""
+        """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``. Defaults to the
+        name, with ``_`` for ``-``."""
+    else:
+        event_source = _DefaultEventSource()
     extract_event_sources: Sequence[str] = ()
     """The event sources whose events have the plugin's fields (``plugin_get_extract_event_sources``), beside its own.
     With none, a plugin that is no source extracts from the events of every plugin."""

@@ -7,8 +7,9 @@ An *item* is any buffer, a tuple ``(buffer, timestamp)`` or a :class:`PushEvent`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from falco_plugin import _core
 from falco_plugin._capabilities import register
 from falco_plugin._core import (
     Context,
@@ -51,6 +52,7 @@ __all__ = [
     "IterInstance",
     "LinesInstance",
     "Opened",
+    "ParsedTimestamp",
     "Plugin",
     "PluginError",
     "PullFunc",
@@ -61,6 +63,7 @@ __all__ = [
     "Sender",
     "Timeout",
     "channel",
+    "parse_timestamp",
     "register",
     "split_json",
 ]
@@ -151,3 +154,34 @@ class BaseInstance:
 
     def close(self) -> None:
         """Called once when the source is closed, after the context was cancelled (``sdk.Closer``)."""
+
+
+class ParsedTimestamp(NamedTuple):
+    """A time that :func:`parse_timestamp` has read."""
+
+    nanoseconds: int
+    """Nanoseconds since the epoch, as events have it."""
+    has_zone: bool
+    """Whether the text has a time zone; one without is read as UTC. A number has one by definition."""
+
+
+def parse_timestamp(value: str | float, /) -> ParsedTimestamp:
+    """Reads the time of an event from text or a number, as :class:`LinesInstance` and fields do.
+
+    A text is a date, one of ``T``, ``t``, a space and ``_``, a time of day, and optionally a fraction after ``.`` or
+    ``,`` and a time zone: ``Z``, ``+01:00``, ``+0100`` or ``+01``, maybe after a space. Without a time zone the time is
+    read as UTC. A number, or a number as text, is a time since the epoch: in seconds if it is less than 1e11, in
+    milliseconds if it is less than 1e14, in microseconds if it is less than 1e17, else in nanoseconds. Numbers as text
+    are exact; a ``float`` in seconds is not finer than some 200 nanoseconds. Digits beyond nanoseconds are cut off.
+
+    Args:
+        value: the time, such as ``"2026-11-25T08:00:00.5+01:00"``, ``1795593600`` or ``"1795593600.123456789"``.
+
+    Returns:
+        The time in nanoseconds, and whether the value has a time zone.
+
+    Raises:
+        TypeError: the value is not a ``str``, an ``int`` or a ``float``.
+        ValueError: the value is not a time, or it is before 1970 or after 2554.
+    """
+    return ParsedTimestamp(*_core.parse_timestamp(value))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import select
+import selectors
 import socket
 import sys
 import threading
@@ -253,6 +255,12 @@ def pull_one(context: Context, writer: source.EventWriter) -> None:
     assert_type(writer.timestamp, int | None)
     writer.timestamp = datetime.now(UTC)
     writer.timestamp = 1_700_000_000_000_000_000
+    parsed = source.parse_timestamp("2026-11-25T08:00:00Z")
+    assert_type(parsed, source.ParsedTimestamp)
+    nanoseconds, has_zone = source.parse_timestamp(1_700_000_000.5)
+    assert_type(nanoseconds, int)
+    assert_type(has_zone, bool)
+    writer.timestamp = source.parse_timestamp(1_700_000_000).nanoseconds
     assert_type(len(writer), int)
 
 
@@ -316,10 +324,21 @@ def batches(page: mmap.mmap) -> None:
     batch.clear()
 
 
+def leaves_out(context: Context) -> None:
+    source.channel(on_error="log")
+    source.channel(on_error="raise")
+    source.IterInstance(numbers(), on_error="log")
+    source.PullInstance(lambda context, writer: writer.write(b"event"), on_error="log")
+    assert_type(context.fileno(), int)
+    with selectors.DefaultSelector() as selector:
+        selector.register(context, selectors.EVENT_READ)
+    select.select([context], [], [])
+
+
 def channels() -> None:
     sender, receiver = source.channel()
     assert_type(receiver.event_size, int)
-    sender.send(b"bytes")
+    assert_type(sender.send(b"bytes"), bool)
     sender.send(bytearray(b"bytearray"), 1, timeout=0)
     sender.send((b"pair", 1), timeout=timedelta(seconds=1))
     sender.send(source.PushEvent(b"event"), timeout=None)
@@ -333,7 +352,9 @@ def channels() -> None:
     except source.EventTooLargeError as error:
         assert_type(error.size, int)
         assert_type(error.event_size, int)
-    except (source.ChannelClosedError, source.BatchFullError, PluginError):
+    except source.ChannelClosedError as error:
+        assert_type(error.source_ended, bool)
+    except (source.BatchFullError, PluginError):
         raise
     assert_type(sender.flush(), bool)
     assert_type(sender.flush(timeout=timedelta(seconds=1)), bool)

@@ -111,6 +111,9 @@ def pull_text(context: Context, writer: source.EventWriter) -> None:
     writer.write("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     writer.timestamp = 1.5  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     writer.timestamp = "now"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    writer.timestamp = source.parse_timestamp("1")  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    source.parse_timestamp(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.parse_timestamp(b"1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     writer.commit("3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -158,6 +161,7 @@ def events(batch: source.EventBatch, sender: source.Sender) -> None:
     sender.send_many(b"bytes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     sender.close("error")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.channel("1024")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.channel(on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.channel(1024, 1 << 20)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     source.PushEvent()  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     source.PushEvent("text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

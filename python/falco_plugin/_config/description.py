@@ -30,6 +30,24 @@ def describe(config: type) -> mi.Type:
     return described
 
 
+def data_classes(described: mi.Type) -> list[mi.DataclassType]:
+    """The dataclasses that a class of the configuration consists of, itself included."""
+    return [part for part in _parts(described, set()) if isinstance(part, mi.DataclassType)]
+
+
+def _parts(described: mi.Type, seen: set[object]) -> Iterator[mi.Type]:
+    yield described
+    if isinstance(described, WithFields):
+        if described.cls in seen:
+            return
+        seen.add(described.cls)
+    for value in (getattr(described, name) for name in described.__struct_fields__):
+        for part in value if isinstance(value, tuple) else (value,):
+            inner = part.type if isinstance(part, mi.Field) else part
+            if isinstance(inner, mi.Type):
+                yield from _parts(inner, seen)
+
+
 def _culprit(cls: type, seen: set[type]) -> tuple[str, ...]:
     """The path to the field that msgspec cannot describe; its own text names none."""
     names = cls.__struct_fields__ if issubclass(cls, msgspec.Struct) else [f.name for f in _dataclass_fields(cls)]

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec import inspect as mi
 
-from falco_plugin._config.description import describe
+from falco_plugin._config.description import data_classes, describe
 
 
 def schema(config: type) -> str:
@@ -21,14 +22,27 @@ def schema(config: type) -> str:
     Raises:
         PluginError: a field, which is named, cannot be described, or a class cannot be instantiated.
     """
-    describe(config)
-    (reference,), written = msgspec.json.schema_components((config,), ref_template="{name}")
+    inner_classes = data_classes(describe(config))
+    (reference, *references), written = msgspec.json.schema_components(
+        (config, *(inner.cls for inner in inner_classes)), ref_template="{name}"
+    )
     root = reference["$ref"]
+    for inner_class, inner_reference in zip(inner_classes, references, strict=True):
+        _add_empty_defaults(written[inner_reference["$ref"]], inner_class)
     definitions = {name: _draft_7(inner, root) for name, inner in written.items()}
     out = {"$schema": "http://json-schema.org/draft-07/schema#", **definitions.pop(root)}
     if definitions:
         out["definitions"] = definitions
     return msgspec.json.encode(out).decode()
+
+
+# msgspec 0.23 writes them itself; 0.22 does for a Struct alone.
+def _add_empty_defaults(node: dict[str, Any], described: mi.DataclassType) -> None:
+    """Adds the defaults that ``default_factory`` makes, if it is a collection's own type."""
+    for field in described.fields:
+        if field.default_factory in (list, dict, set):
+            default = msgspec.to_builtins(field.default_factory())
+            node["properties"][field.encode_name].setdefault("default", default)
 
 
 # Falco compiles a pattern as ECMAScript does, and refuses the plugin where it cannot.

@@ -21,10 +21,20 @@ from typing import Any, NoReturn
 
 import click
 
-from falco_plugin import __version__, _host, _target, _template
+from falco_plugin import __version__, _host, _ids, _target, _template
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """The group of commands. An interrupted command has the exit status that a shell expects."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="falco-plugin")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
 @click.pass_context
@@ -54,6 +64,14 @@ def build(context: click.Context, target: str, output: Path | None, python: str 
         else:
             built.write(path)
     _tell_built(built, path)
+    if built.capabilities.is_source and built.plugin.id == _ids.DEVELOPMENT:
+        _warn(
+            f"the id {_ids.DEVELOPMENT} is for development, and Falco loads one plugin of an id: before the plugin is "
+            f"deployed, set its id to a number from {_ids.PRIVATE[0]} to {_ids.PRIVATE[-1]} for private use, such as "
+            f"id = {_ids.private(built.plugin.name)}, or to one that is registered with Falco"
+        )
+    for clash in built.clashes(path):
+        _warn(clash)
 
 
 def _tell_built(built: _target.Target, path: Path) -> None:
@@ -176,25 +194,29 @@ class _Source:
             targets = (self.target, *self.others)
             library, *others = (stack.enter_context(_library(target, debug)) for target in targets)
             extractors: list[str | Path] = []
-            for other, config in zip_longest(others, self.other_configs, fillvalue=""):
-                extractors += ["--with", other, "--with-config", config]
-            _exit(_host.run([subcommand, library, *options, *extractors]))
+            for other, target, config in zip_longest(others, self.others, self.other_configs, fillvalue=""):
+                extractors += ["--with", other, "--with-target", target, "--with-config", config]
+            _exit(_host.run([subcommand, library, "--target", self.target, *options, *extractors]))
 
 
 @main.command()
 @_options_of_a_source(
     fields="""Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f["an, argument"]. They
-    follow the event's text as name=value, a tab before each, with - for what is absent."""
+    follow the event's text as name=value, a tab before each, with values as Falco prints them, <NA> if absent."""
 )
+@click.option("--pretty", is_flag=True, help="Show times, durations, networks and lists in a readable form.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line: kind fields, event, log, end.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
 @click.pass_context
-def run(context: click.Context, /, as_json: bool, debug: bool, **source: Any) -> None:
+def run(context: click.Context, /, pretty: bool, as_json: bool, debug: bool, **source: Any) -> None:
     """Run TARGET's event source in the native host, and show its events.
 
     --fields, --with and --with-config may be given several times.
     """
-    _Source(**source).pass_to_host("run", ["--json"] if as_json else [], debug or context.obj)
+    if pretty and as_json:
+        raise click.UsageError("--pretty is for text: leave out --json, or --pretty")
+    options = [*(["--pretty"] if pretty else []), *(["--json"] if as_json else [])]
+    _Source(**source).pass_to_host("run", options, debug or context.obj)
 
 
 @main.command()
@@ -203,7 +225,9 @@ def run(context: click.Context, /, as_json: bool, debug: bool, **source: Any) ->
     again and again from the first events, once the source has run."""
 )
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this time; 2 where there is no --limit."
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after this time; by default after 2, or with --limit after 10 without an event.",
 )
 @click.option("--live", is_flag=True, help="Extract the fields from each event as it arrives instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -273,6 +297,10 @@ def _exit(status: int) -> NoReturn:
         name = signal.Signals(-status).name if -status in list(signal.Signals) else "a signal"
         _fail(f"the plugin crashed the host with {name} (signal {-status})")
     sys.exit(status)
+
+
+def _warn(text: str) -> None:
+    click.echo(f"falco-plugin: warning: {' '.join(text.split())}", err=True)
 
 
 def _fail(text: str) -> NoReturn:

@@ -47,6 +47,8 @@ class LogLine:
     severity: str
     """``fatal``, ``critical``, ``error``, ``warning``, ``notice``, ``info``, ``debug`` or ``trace``."""
     text: str
+    plugin: str = field(default="", compare=False)
+    """The name of the plugin that logged it; empty for a line of the host's own."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,10 @@ class RunningPlugin:
             if limit is not None:
                 options += ["--limit", str(limit)]
             options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
+            options.append(f"--target={_target_of(plugin)}")
             for extractor, extractor_config in pairs:
                 options += [f"--with={_library(extractor, folder)}", f"--with-config={_config_text(extractor_config)}"]
+                options.append(f"--with-target={_target_of(extractor)}")
             self._stderr = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
                 [host, "run", _library(plugin, folder), "--json", *options],
@@ -366,7 +370,7 @@ class RunningPlugin:
         elif said["kind"] == "fields":
             self._columns = [Column.of(told) for told in said["fields"]]
         elif said["kind"] == "log":
-            self._log.append(LogLine(said["severity"], said["text"]))
+            self._log.append(LogLine(said["severity"], said["text"], said.get("plugin", "")))
         else:
             self._end = said
 

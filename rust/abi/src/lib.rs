@@ -3,7 +3,8 @@
 //! [`table`] is what the library in front (`rust/stub`) calls. [`functions`] implements it: each function checks its
 //! handles, guards against panics and turns errors into result codes and a last error. [`extraction`] holds what
 //! each thread of the host asked for last, where the host reads the values of fields. [`fork`] keeps children of the
-//! host's process away from all of it.
+//! host's process away from all of it; [`signals`] gives
+//! them default handlers.
 
 mod debug;
 mod extraction;
@@ -12,6 +13,7 @@ pub mod functions;
 pub mod log;
 mod per_thread;
 mod request;
+pub mod signals;
 mod state;
 pub mod table;
 mod texts;

@@ -288,11 +288,16 @@ impl EventWriter {
     pub fn check(&mut self, len: usize) -> Result<(), Error> {
         let size = self.len() + len;
         if size > self.batch.event_size as usize {
-            self.batch.memory.truncate(self.batch.start + HEADER_LEN);
-            self.refused = true;
+            self.refuse();
             return Err(self.batch.too_large(size));
         }
         Ok(())
+    }
+
+    /// Drops the event that is being written: `finish` adds nothing, unless something is written after this.
+    pub fn refuse(&mut self) {
+        self.batch.memory.truncate(self.batch.start + HEADER_LEN);
+        self.refused = true;
     }
 
     /// Bytes written so far.
@@ -340,7 +345,7 @@ pub enum Written {
     Event,
     /// An event without payload.
     Empty,
-    /// The event was refused as too large.
+    /// The event was refused.
     Nothing,
 }
 

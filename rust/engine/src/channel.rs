@@ -98,6 +98,7 @@ pub fn channel<P: Payload>(
         wake,
         closed: AtomicBool::new(false),
         senders: AtomicUsize::new(1),
+        last_was_dropped: AtomicBool::new(false),
         last_sender: Context::new(),
         capacity,
         max_bytes,
@@ -129,6 +130,8 @@ struct Gate<P> {
     wake: channel::Sender<()>,
     closed: AtomicBool,
     senders: AtomicUsize,
+    /// Whether the last sender was dropped without `close`. Set before `senders` becomes 0, and read after that is seen.
+    last_was_dropped: AtomicBool,
     /// Cancelled when the last sender is gone.
     last_sender: Context,
     capacity: usize,
@@ -252,7 +255,8 @@ impl<P: Payload> Gate<P> {
     }
 }
 
-/// The producers' end. The source ends when the last clone is closed or gone.
+/// The producers' end. The source ends when the last clone is closed. If the last one is dropped instead, the source ends
+/// with [`Error::SenderDropped`].
 pub struct Sender<P: Payload> {
     gate: Arc<Gate<P>>,
     /// Whether this one was closed. Changed under the gate's lock, so that no send comes after it.
@@ -266,7 +270,12 @@ impl<P: Payload> Sender<P> {
 
     /// Whether this sender or the receiving end has been closed.
     pub fn is_closed(&self) -> bool {
-        self.was_closed() || self.gate.closed.load(Ordering::Acquire)
+        self.was_closed() || self.source_ended()
+    }
+
+    /// Whether the receiving end has been closed: the source has ended.
+    pub fn source_ended(&self) -> bool {
+        self.gate.closed.load(Ordering::Acquire)
     }
 
     /// Whether this sender itself has been closed.
@@ -444,14 +453,24 @@ impl<P: Payload> Sender<P> {
         self.gate.wake_receiver();
     }
 
-    /// Closes this sender. Idempotent; to drop it does the same.
+    /// Closes this sender. Idempotent.
     pub fn close(&self) {
+        self.end(false);
+    }
+
+    /// Closes this sender, or records that it was dropped while it was open.
+    fn end(&self, dropped: bool) {
         let mut state = self.gate.lock();
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
-        // Under the lock: a receiver that had a token already is told no more, and must see this when it looks again.
-        let last = self.gate.senders.fetch_sub(1, Ordering::AcqRel) == 1;
+        // Clones are made under the lock too, so no other sender can appear between these two steps.
+        let last = self.gate.senders.load(Ordering::Relaxed) == 1;
+        if last {
+            self.gate.last_was_dropped.store(dropped, Ordering::Relaxed);
+        }
+        // Under the lock: a receiver that had a token already gets no other, and must see this when it checks again.
+        self.gate.senders.fetch_sub(1, Ordering::AcqRel);
         self.gate.wake_senders(&mut state);
         drop(state);
         if last {
@@ -479,7 +498,7 @@ impl<P: Payload> Clone for Sender<P> {
 
 impl<P: Payload> Drop for Sender<P> {
     fn drop(&mut self) {
-        self.close();
+        self.end(true);
     }
 }
 
@@ -518,8 +537,10 @@ impl<P> Default for Untold<P> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nothing {
     Empty,
-    /// All senders are gone.
+    /// All senders are closed.
     Disconnected,
+    /// All senders are gone, and the last one was not closed.
+    Dropped,
 }
 
 /// What woke a wait on the channel.
@@ -574,10 +595,14 @@ impl<P: Payload> Receiver<P> {
         state.queued_bytes = 0;
         state.awaited = 0;
         drop(state);
-        self.taken.pop_front().ok_or(if disconnected {
-            Nothing::Disconnected
-        } else {
-            Nothing::Empty
+        self.taken.pop_front().ok_or_else(|| {
+            if !disconnected {
+                Nothing::Empty
+            } else if gate.last_was_dropped.load(Ordering::Relaxed) {
+                Nothing::Dropped
+            } else {
+                Nothing::Disconnected
+            }
         })
     }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, PoisonError, Weak};
+use std::task::Waker;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -28,6 +29,7 @@ struct Live {
     /// Held, so that a cancel passes through a context that nobody else holds any more.
     parents: Vec<Arc<Inner>>,
     children: Vec<Weak<Inner>>,
+    wakers: Vec<Waker>,
     callbacks: Vec<Callback>,
 }
 
@@ -72,6 +74,7 @@ impl Context {
                 _keeps_done_connected: sender,
                 parents: Vec::new(),
                 children: Vec::new(),
+                wakers: Vec::new(),
                 callbacks: Vec::new(),
             })),
         }))
@@ -101,17 +104,23 @@ impl Context {
         child.cancel();
     }
 
-    /// Cancels this context and its children: waiters wake, then callbacks run, on this thread and with no lock held.
-    /// Only the first call does anything.
+    /// Cancels this context and its children: waiters and tasks wake, then callbacks run, on this thread and with no lock
+    /// held. Only the first call does anything.
     pub fn cancel(&self) {
+        let mut wakers = Vec::new();
         let mut callbacks = Vec::new();
         let mut pending = vec![Arc::clone(&self.0)];
         while let Some(inner) = pending.pop() {
             inner.cancelled.store(true, Ordering::Release);
             if let Some(live) = inner.lock().take() {
                 pending.extend(live.children.iter().filter_map(Weak::upgrade));
+                wakers.extend(live.wakers);
                 callbacks.extend(live.callbacks);
             }
+        }
+        // Before all callbacks: one of them may wait for a thread that a waker is to wake.
+        for waker in wakers {
+            waker.wake();
         }
         for callback in callbacks {
             callback();
@@ -130,6 +139,15 @@ impl Context {
             return;
         }
         callback();
+    }
+
+    /// Wakes a task once, when the context is cancelled; immediately if it already is. The waker must not block.
+    pub fn wake_on_cancel(&self, waker: Waker) {
+        if let Some(live) = &mut *self.0.lock() {
+            live.wakers.push(waker);
+            return;
+        }
+        waker.wake();
     }
 
     /// Waits until the context is cancelled, or the deadline; `None` waits without one. Returns whether it is cancelled.
@@ -195,6 +213,28 @@ mod tests {
         assert_eq!(count.load(Ordering::Relaxed), 1);
         context.on_cancel(add(&count));
         assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn cancel_wakes_tasks_before_it_runs_callbacks() {
+        struct Woken(AtomicUsize);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let parent = Context::new();
+        let child = parent.child();
+        let seen = Arc::clone(&woken);
+        parent.on_cancel(move || assert_eq!(seen.0.load(Ordering::Relaxed), 2));
+        child.wake_on_cancel(Waker::from(Arc::clone(&woken)));
+        parent.wake_on_cancel(Waker::from(Arc::clone(&woken)));
+        parent.cancel();
+        child.cancel();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        child.wake_on_cancel(Waker::from(Arc::clone(&woken)));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 3);
     }
 
     #[test]

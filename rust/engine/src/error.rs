@@ -19,6 +19,12 @@ pub enum Error {
     /// The batch has no room: its count or its bytes are used up.
     #[error("the batch is full ({events} events, {bytes} bytes): hand it over before adding more")]
     BatchFull { events: usize, bytes: usize },
+    /// No producer can send any more, and none of them ended the source.
+    #[error(
+        "the last sender was dropped without close(): its thread ended or raised; use `with sender:`, or call \
+         sender.close() when there is nothing more to send"
+    )]
+    SenderDropped,
     /// An option outside its range.
     #[error("{0}")]
     InvalidOption(String),

@@ -96,10 +96,15 @@ impl PullInstance {
 
     #[inline]
     fn note(&mut self, function: &mut impl PullFunction, written: Written) {
-        if written == Written::Event {
-            self.empty_in_a_row = 0;
-            return;
+        match written {
+            Written::Event => self.empty_in_a_row = 0,
+            Written::Empty => self.note_empty(function),
+            Written::Nothing => (),
         }
+    }
+
+    #[cold]
+    fn note_empty(&mut self, function: &mut impl PullFunction) {
         self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         if self.empty_in_a_row == EMPTY_EVENTS_BEFORE_WARNING {
             function.warn_of_empty_events(EMPTY_EVENTS_BEFORE_WARNING);

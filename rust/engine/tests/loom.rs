@@ -159,14 +159,95 @@ fn what_the_last_senders_sent_comes_before_the_end() {
     model(3, || {
         let (sender, mut instance, _, dropped) = push(4, 100);
         let other = sender.clone();
-        let producers = [(sender, b"a"), (other, b"b")]
-            .map(|(sender, data)| thread::spawn(move || assert_eq!(send(&sender, data), Ok(()))));
+        let producers = [(sender, b"a"), (other, b"b")].map(|(sender, data)| {
+            thread::spawn(move || {
+                assert_eq!(send(&sender, data), Ok(()));
+                sender.close();
+            })
+        });
         let mut events = all(&mut instance, 4);
         events.sort();
         assert_eq!((events, dropped()), (vec![b"a".to_vec(), b"b".to_vec()], 0));
         for producer in producers {
             producer.join().unwrap();
         }
+    });
+}
+
+/// Two senders that end at the same time, each by `close` or by being dropped; returns how the source ended in each order.
+fn ends_of_two_senders(closes: [bool; 2]) -> Vec<bool> {
+    let dropped = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&dropped);
+    model(3, move || {
+        let (sender, mut instance, _, _) = push(4, 100);
+        let senders = [sender.clone(), sender];
+        let producers = senders.into_iter().zip(closes).map(|(sender, closes)| {
+            thread::spawn(move || {
+                assert_eq!(send(&sender, b"a"), Ok(()));
+                if closes {
+                    sender.close();
+                }
+            })
+        });
+        let producers: Vec<_> = producers.collect();
+        let mut events = 0;
+        let end = loop {
+            match call(&mut instance, 4) {
+                Ok(batch) => events += batch.len(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(events, 2, "all that was sent comes before the end");
+        assert!(matches!(end, Error::Eof | Error::SenderDropped));
+        assert!(matches!(call(&mut instance, 4), Err(Error::Eof)));
+        seen.lock().unwrap().push(matches!(end, Error::SenderDropped));
+        for producer in producers {
+            producer.join().unwrap();
+        }
+    });
+    let mut dropped = dropped.lock().unwrap().clone();
+    dropped.sort_unstable();
+    dropped.dedup();
+    dropped
+}
+
+#[test]
+fn a_dropped_last_sender_is_an_error_and_a_closed_one_an_end() {
+    assert_eq!(ends_of_two_senders([true, true]), [false]);
+    assert_eq!(ends_of_two_senders([false, false]), [true]);
+    assert_eq!(ends_of_two_senders([true, false]), [false, true]);
+}
+
+#[test]
+fn a_sender_that_is_dropped_beside_a_close_of_the_source_is_not_an_error() {
+    model(3, || {
+        let (sender, mut instance, context, _) = push(4, 100);
+        let producer = thread::spawn(move || drop(sender));
+        context.cancel();
+        assert!(matches!(call(&mut instance, 4), Err(Error::Eof)));
+        instance.close();
+        assert!(instance.unsaid().is_none());
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_cancel_wakes_a_task_that_registers_beside_it_once() {
+    struct Counted(Arc<AtomicUsize>);
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    model(3, || {
+        let parent = Context::new();
+        let child = parent.child();
+        let (count, woken) = counter();
+        let canceller = thread::spawn(move || parent.cancel());
+        child.wake_on_cancel(Waker::from(Arc::new(Counted(count))));
+        assert!(child.wait(None));
+        canceller.join().unwrap();
+        assert_eq!(woken(), 1);
     });
 }
 
@@ -204,7 +285,9 @@ fn a_clone_that_is_made_beside_a_close_keeps_the_source_open_or_is_closed() {
         });
         let cloner = thread::spawn(move || {
             let clone = Sender::clone(&sender);
-            usize::from(!clone.was_closed() && send(&clone, b"a").is_ok())
+            let sent = !clone.was_closed() && send(&clone, b"a").is_ok();
+            clone.close();
+            usize::from(sent)
         });
         let seen = all(&mut instance, 1).len();
         closer.join().unwrap();
@@ -237,8 +320,12 @@ fn two_senders_on_one_free_slot(capacity: usize, max_bytes: usize) {
             for data in [b"a1", b"a2"] {
                 send(&sender, data).unwrap();
             }
+            sender.close();
         });
-        let second = thread::spawn(move || send(&other, b"b1").unwrap());
+        let second = thread::spawn(move || {
+            send(&other, b"b1").unwrap();
+            other.close();
+        });
         let events = all(&mut instance, 4);
         let (from_second, from_first): (Vec<_>, Vec<_>) = events.into_iter().partition(|data| data[0] == b'b');
         assert_eq!(
@@ -352,6 +439,7 @@ fn a_task_that_registered_is_woken_for_room_and_for_what_was_taken() {
                 until(&mut || sender.try_send(event(data)).is_ok());
             }
             until(&mut || sender.is_taken(2) == Ok(true));
+            sender.close();
         });
         assert_eq!(all(&mut instance, 1).len(), 2);
         producer.join().unwrap();

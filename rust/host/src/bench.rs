@@ -60,13 +60,14 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let load_kib = process::resident_kib();
     let plugins = Plugins::new(own, &options.setup)?;
     plugins.warnings().for_each(|text| console::message(&text));
-    // Never freed: a thread that the plugin leaves behind may log after destroy.
+    // Never freed: its owners are not.
     let log: &'static Log = Box::leak(Box::new(Log::to_stderr()));
+    let (owner, owners) = plugins.owners(log);
     let start = Instant::now();
-    let mut plugin = Plugin::init(&plugins.own.library, plugins.config, log)?;
+    let mut plugin = Plugin::init(&plugins.own.library, plugins.config, owner)?;
     let init = start.elapsed();
-    let others = plugins.others.iter();
-    let others = others.map(|(other, config)| Plugin::init(&other.library, config, log));
+    let others = plugins.others.iter().zip(owners);
+    let others = others.map(|((other, config), owner)| Plugin::init(&other.library, config, owner));
     let mut others = others.collect::<Result<Vec<_>, _>>()?;
     let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
     let start = Instant::now();

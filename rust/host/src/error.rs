@@ -40,6 +40,21 @@ pub enum Error {
     NoSource(String),
     #[error("the plugin {0} has no fields to extract: leave it out")]
     NoFields(String),
+    #[error(
+        "two plugins have the name {name}, and Falco loads one of a name: leave one out, or rename one ({} and {})",
+        paths[0].display(), paths[1].display()
+    )]
+    SameName { name: String, paths: [PathBuf; 2] },
+    #[error(
+        "the plugins {} and {} have the id {id}, and Falco loads one of an id: give one of them another id, \
+         1073741824 to 2147483647 for private use ({} and {})",
+        names[0], names[1], paths[0].display(), paths[1].display()
+    )]
+    SameId {
+        id: u32,
+        names: [String; 2],
+        paths: [PathBuf; 2],
+    },
     #[error("{0}")]
     Fields(String),
     #[error("the configuration of the plugin {plugin} is not JSON, which its schema asks for: {source}")]

@@ -180,7 +180,8 @@ impl<'v> Values<'v> {
                     value @ 0..=1 => Ok(Value::Bool(value == 1)),
                     value => Err(Fault::NoBool { at, value }),
                 },
-                Type::Ipaddr | Type::Ipnet => address(self.array.buf.add(index).read(), at).map(Value::Address),
+                Type::Ipaddr => address(self.array.buf.add(index).read(), at).map(Value::Address),
+                Type::Ipnet => address(self.array.buf.add(index).read(), at).map(Value::Network),
             }
         }
     }

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::extraction::{Fault, Values};
 use crate::library::{Batch, Extractor};
-use crate::output::Format;
-use crate::row::Row;
+use crate::payload::{Payloads, Summary};
+use crate::row::{Row, Style};
 use crate::selection::Column;
 
 /// Asks the plugin that has a field: the source's own, or one of the others.
@@ -27,14 +27,16 @@ pub struct Fields<'p> {
     /// Which of the columns some event has had.
     seen: Vec<bool>,
     row: Row,
+    payloads: Payloads,
 }
 
 impl<'p> Fields<'p> {
-    pub fn new(columns: &'p [Column], format: Format) -> Self {
+    pub fn new(columns: &'p [Column], style: Style) -> Self {
         Self {
             columns,
             seen: vec![false; columns.len()],
-            row: Row::new(format),
+            row: Row::new(style),
+            payloads: Payloads::default(),
         }
     }
 
@@ -47,6 +49,7 @@ impl<'p> Fields<'p> {
         number: u64,
     ) -> Result<&Row, Error> {
         self.row.clear();
+        self.payloads.add(number, event.payload());
         for (column, seen) in self.columns.iter().zip(&mut self.seen) {
             let values = ask(column, batch, extractors, event, number);
             let pushed = values.and_then(|values| {
@@ -66,5 +69,10 @@ impl<'p> Fields<'p> {
     pub fn never_present(&self) -> Vec<&'p str> {
         let unseen = self.columns.iter().zip(&self.seen).filter(|(_, seen)| !**seen);
         unseen.map(|(column, _)| column.asked.as_str()).collect()
+    }
+
+    /// Which payloads were not valid JSON, if they were meant to be.
+    pub fn invalid_json(&self) -> Option<Summary> {
+        self.payloads.summary()
     }
 }

@@ -86,7 +86,7 @@ fn properties(field: &Field) -> String {
 
 fn write_schema(out: &mut impl Write, schema: &Value) -> io::Result<()> {
     writeln!(out, "\nconfig:")?;
-    let keys = schema::keys(schema);
+    let schema::Keys { keys, is_cut } = schema::keys(schema);
     if keys.is_empty() {
         return writeln!(out, "{schema:#}");
     }
@@ -106,7 +106,11 @@ fn write_schema(out: &mut impl Write, schema: &Value) -> io::Result<()> {
         out,
         ["key", "type", "required", "default", "allowed", "description"],
         &rows,
-    )
+    )?;
+    match is_cut {
+        true => writeln!(out, "  … and more keys, too many to list: --json shows the schema"),
+        false => Ok(()),
+    }
 }
 
 fn one_line(text: &str) -> String {

@@ -16,7 +16,7 @@
 //! | [`setup`] | all that is loaded, before anything is initialised |
 //! | [`info`], [`run`], [`bench`] | the three commands |
 //! | [`capture`] | the loop over `next_batch` |
-//! | [`fields`] | the fields of each event |
+//! | [`fields`], [`payload`] | the fields of each event, and whether its payload is valid JSON |
 //! | [`output`], [`row`], [`value`], [`escape`], [`timestamp`] | lines on standard output |
 //! | [`table`], [`schema`], [`count`] | tables and numbers for people |
 //! | [`node`] | what `schema` and `validation` ask of a JSON schema alike |
@@ -42,6 +42,7 @@ pub mod library;
 pub mod log;
 pub mod node;
 pub mod output;
+pub mod payload;
 pub mod request;
 pub mod row;
 pub mod run;

@@ -21,7 +21,7 @@ use crate::elf;
 use crate::error::Error;
 use crate::event::{self, Event, Fault};
 use crate::extraction::{self, Extract, ExtractFields, Values};
-use crate::log::Log;
+use crate::log::Owner;
 use crate::selection::Column;
 
 /// What the host puts where a plugin must put something else, to see whether it did.
@@ -238,16 +238,16 @@ impl Drop for Handle {
 pub struct Plugin<'l> {
     library: &'l Library,
     state: *mut ss_plugin_t,
-    log: &'static Log,
+    owner: &'static Owner,
 }
 
 impl<'l> Plugin<'l> {
-    /// The log and its owner are for ever, so that even a thread that a plugin leaves behind may use them.
-    pub fn init(library: &'l Library, config: &OsStr, log: &'static Log) -> Result<Self, Error> {
+    /// The owner is never freed, so that even a thread that a plugin leaves behind may log.
+    pub fn init(library: &'l Library, config: &OsStr, owner: &'static Owner) -> Result<Self, Error> {
         let config = c_string(config)?;
         let input = ss_plugin_init_input {
             config: config.as_ptr(),
-            owner: log.owner(),
+            owner: owner.as_ptr(),
             get_owner_last_error: Some(crate::log::get_owner_last_error),
             tables: ptr::null(),
             log_fn: Some(crate::log::log),
@@ -256,7 +256,7 @@ impl<'l> Plugin<'l> {
         // SAFETY: the input and what it points to are good for the whole call, `code` is writable.
         let state = unsafe { (library.required.init)(&raw const input, &raw mut code) };
         // From here on a state that the plugin returned is destroyed, whatever the code says.
-        let plugin = Self { library, state, log };
+        let plugin = Self { library, state, owner };
         match code {
             SUCCESS => Ok(plugin),
             UNSET_CODE => Err(Error::Unset {
@@ -281,7 +281,7 @@ impl<'l> Plugin<'l> {
         };
         let extract = function.map(|function| Extract {
             state: self.state,
-            owner: self.log.owner(),
+            owner: self.owner.as_ptr(),
             function,
         });
         let Some(get) = event_types else {

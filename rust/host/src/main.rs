@@ -25,7 +25,7 @@ Usage:
   falco-plugin-host info LIB [--json]
       Show what the plugin says of itself. It is not initialised.
   falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
-                        [--with LIB [--with-config TEXT]] [--json]
+                        [--with LIB [--with-config TEXT]] [--pretty | --json]
       Initialise the plugin, open its event source and write its events, one a line, to standard output.
   falco-plugin-host bench LIB [the options of run but for --json] [--seconds S] [--live] [--checksum] [--json]
       Measure what the plugin costs its host: each event of its source, a call, a field, and memory.
@@ -35,10 +35,13 @@ Options:
   --params TEXT       The open parameters
   --limit N           Stop after N events
   --fields LIST       Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f[\"an, argument\"].
-                      They follow the event's text as name=value, with a tab before each; - is an absent one
+                      They follow the event's text as name=value, with a tab before each, as Falco prints them
   --all-fields        Extract all fields that need no argument
   --with LIB          A further plugin that extracts fields from the events
   --with-config TEXT  The init configuration of the plugin of the --with before it
+  --target PATH       The path that messages name instead of LIB
+  --with-target PATH  The same for the plugin of the --with before it
+  --pretty            Write times, durations, networks and lists for a person to read
   --seconds S         Measure for so long, and fields as long again: 2 seconds, with a --limit for fields alone
   --live              Extract the fields from each event as it arrives, not from some of them afterwards
   --checksum          Make the checksum of all bytes of each event, not of its first and last
@@ -46,8 +49,8 @@ Options:
   -h, --help          Show this
   -V, --version       Show the version
 
---fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached or
-SIGINT or SIGTERM came, 1 otherwise. A second signal ends the process at once.
+--fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached, or
+SIGINT or SIGTERM closed it, and 1 otherwise. A second signal ends the process immediately, with status 130 or 143.
 ";
 
 const OF_INFO: &[&str] = &["json"];
@@ -59,6 +62,9 @@ const OF_RUN: &[&str] = &[
     "all-fields",
     "with",
     "with-config",
+    "target",
+    "with-target",
+    "pretty",
     "json",
 ];
 const OF_BENCH: &[&str] = &[
@@ -69,6 +75,8 @@ const OF_BENCH: &[&str] = &[
     "all-fields",
     "with",
     "with-config",
+    "target",
+    "with-target",
     "json",
     "seconds",
     "live",
@@ -112,6 +120,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     let (mut config, mut params, mut limit, mut format) = (None, None, None, Format::Text);
     let (mut fields, mut with) = (Wanted::default(), Vec::<With>::new());
     let (mut seconds, mut live, mut checksum) = (None, false, Of::Ends);
+    let (mut target, mut pretty) = (None, false);
     while let Some(argument) = parser.next()? {
         if let Long(name) = argument {
             given.push(name.to_owned());
@@ -130,8 +139,18 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Long("all-fields") => fields.all = true,
             Long("with") => with.push(With {
                 library: parser.value()?.into(),
+                target: None,
                 config: None,
             }),
+            Long("target") => target = Some(parser.value()?.into()),
+            Long("with-target") => {
+                let target = parser.value()?.into();
+                let last = with
+                    .last_mut()
+                    .ok_or("--with-target must come after the --with that it is for")?;
+                last.target = Some(target);
+            }
+            Long("pretty") => pretty = true,
             Long("with-config") => {
                 let config = parser.value()?;
                 let last = with
@@ -176,19 +195,28 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     if live && fields == Wanted::default() {
         return Err("--live needs --fields or --all-fields".into());
     }
+    if pretty && format == Format::Json {
+        return Err("--pretty is for text: leave out --json, or --pretty".into());
+    }
     let library = words.next().map(PathBuf::from).ok_or("no library")?;
     if command == "info" {
         return Ok(Command::Info { library, format });
     }
     let setup = Setup {
         library,
+        target,
         config: config.unwrap_or_default(),
         params: params.unwrap_or_default(),
         with,
         fields,
     };
     Ok(match command {
-        "run" => Command::Run(run::Options { setup, limit, format }),
+        "run" => Command::Run(run::Options {
+            setup,
+            limit,
+            format,
+            pretty,
+        }),
         _ => Command::Bench(bench::Options {
             setup,
             time: seconds,

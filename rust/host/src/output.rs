@@ -13,6 +13,7 @@ use crate::console;
 use crate::escape;
 use crate::event::Event;
 use crate::log::Record;
+use crate::payload;
 use crate::row::Row;
 use crate::selection::Column;
 use crate::timestamp;
@@ -87,6 +88,9 @@ pub struct End<'a> {
     /// Fields that were asked for, and that no event had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub never_present: Option<&'a [&'a str]>,
+    /// Payloads that are not valid JSON. Absent if fields were not asked for, or if there are none of these payloads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid_json: Option<&'a payload::Summary>,
 }
 
 pub struct Output {
@@ -148,11 +152,14 @@ impl Output {
             kind: &'static str,
             severity: &'a str,
             text: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            plugin: Option<&'a str>,
         }
         self.line(&Line {
             kind: "log",
             severity: record.severity,
             text: &record.text,
+            plugin: record.plugin,
         });
     }
 

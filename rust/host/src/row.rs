@@ -2,23 +2,33 @@
 
 use crate::escape;
 use crate::extraction::{Fault, Values};
-use crate::output::Format;
 use crate::selection::Column;
 use crate::value::Value;
 
 /// A buffer that an unusually large value made is given back.
 const KEPT: usize = 1024 * 1024;
 
-/// Columns `name=value` with a tab before each, or the members of a JSON object.
+/// How the fields of an event are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Columns `name=value` with a tab before each. Values are written as Falco prints them in a rule's output.
+    Falco,
+    /// The same columns, with values for a person to read.
+    Pretty,
+    /// Members of a JSON object.
+    Json,
+}
+
+/// The fields of one event, in one of the styles.
 pub struct Row {
-    format: Format,
+    style: Style,
     bytes: Vec<u8>,
 }
 
 impl Row {
-    pub fn new(format: Format) -> Self {
+    pub fn new(style: Style) -> Self {
         Self {
-            format,
+            style,
             bytes: Vec::new(),
         }
     }
@@ -34,40 +44,44 @@ impl Row {
 
     /// Adds one field; `values` is None where it is absent.
     pub fn push(&mut self, column: &Column, values: Option<&Values<'_>>) -> Result<(), Fault> {
-        let (separator, absent) = match self.format {
-            Format::Text => {
+        let [open, separator, close, absent] = match self.style {
+            Style::Falco => ["(", ",", ")", "<NA>"],
+            Style::Pretty => ["[", ", ", "]", "-"],
+            Style::Json => ["[", ",", "]", "null"],
+        };
+        match self.style {
+            Style::Falco | Style::Pretty => {
                 self.bytes.push(b'\t');
                 self.bytes.extend_from_slice(escape::column(&column.asked).as_bytes());
                 self.bytes.push(b'=');
-                (", ", "-")
             }
-            Format::Json => {
+            Style::Json => {
                 if !self.bytes.is_empty() {
                     self.bytes.push(b',');
                 }
                 Value::String(&column.asked).write_json(&mut self.bytes);
                 self.bytes.push(b':');
-                (",", "null")
             }
-        };
+        }
         let Some(values) = values else {
             self.bytes.extend_from_slice(absent.as_bytes());
             return Ok(());
         };
         if column.is_list {
-            self.bytes.push(b'[');
+            self.bytes.extend_from_slice(open.as_bytes());
         }
         for (index, value) in values.iter().enumerate() {
             if index > 0 {
                 self.bytes.extend_from_slice(separator.as_bytes());
             }
-            match self.format {
-                Format::Text => value?.write_text(&mut self.bytes),
-                Format::Json => value?.write_json(&mut self.bytes),
+            match self.style {
+                Style::Falco => value?.write_falco(&mut self.bytes),
+                Style::Pretty => value?.write_pretty(&mut self.bytes),
+                Style::Json => value?.write_json(&mut self.bytes),
             }
         }
         if column.is_list {
-            self.bytes.push(b']');
+            self.bytes.extend_from_slice(close.as_bytes());
         }
         Ok(())
     }

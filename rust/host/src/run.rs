@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::capture::{Capture, Ending, Totals, lock, write_log};
 use crate::console;
@@ -13,9 +13,13 @@ use crate::fields::Fields;
 use crate::library::{Extractor, Plugin, Source};
 use crate::log::{Log, Record};
 use crate::output::{End, Format, Output};
+use crate::payload;
+use crate::row::Style;
 use crate::setup::{Loaded, Plugins, Setup};
 use crate::signals;
 
+/// How long the plugin may take to return once somebody asked for the end, before that is reported.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How old a line may get before it is written, where the plugin waits without saying so.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -23,13 +27,15 @@ pub struct Options {
     pub setup: Setup,
     pub limit: Option<u64>,
     pub format: Format,
+    /// Whether text has the values of fields for a person to read, not as Falco prints them.
+    pub pretty: bool,
 }
 
 pub fn run(options: &Options) -> Result<(), Error> {
     signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
     let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
     let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup)?;
-    // Never freed: a thread that the plugin leaves behind may log after destroy.
+    // Never freed: its owners are not.
     let log: &'static Log = Box::leak(Box::new(match options.format {
         Format::Text => Log::to_stderr(),
         Format::Json => Log::waiting(),
@@ -41,17 +47,23 @@ pub fn run(options: &Options) -> Result<(), Error> {
         limit: options.limit,
     };
     let columns = plugins.columns.as_deref();
-    let mut fields = columns.map(|columns| Fields::new(columns, options.format));
+    let style = match options.format {
+        Format::Json => Style::Json,
+        Format::Text if options.pretty => Style::Pretty,
+        Format::Text => Style::Falco,
+    };
+    let mut fields = columns.map(|columns| Fields::new(columns, style));
     if let Some(columns) = columns {
         lock(&output).fields(columns);
     }
     for text in plugins.warnings() {
         warn(&mut lock(&output), options.format, text);
     }
-    let captured = while_flushing(&output, log, || {
-        let mut plugin = Plugin::init(&plugins.own.library, plugins.config, log)?;
-        let others = plugins.others.iter();
-        let others = others.map(|(other, config)| Plugin::init(&other.library, config, log));
+    let (owner, owners) = plugins.owners(log);
+    let captured = while_flushing(&output, log, options.format, || {
+        let mut plugin = Plugin::init(&plugins.own.library, plugins.config, owner)?;
+        let others = plugins.others.iter().zip(owners);
+        let others = others.map(|((other, config), owner)| Plugin::init(&other.library, config, owner));
         let mut others = others.collect::<Result<Vec<_>, _>>()?;
         let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
         let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
@@ -67,8 +79,18 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Ok((result, totals)) => (result, Some(totals)),
         Err(error) => (Err(error), None),
     };
-    let never_present = fields.as_ref().map(Fields::never_present);
-    finish(&mut lock(&output), log, options.format, result, totals, never_present)
+    let seen = Seen {
+        never_present: fields.as_ref().map(Fields::never_present),
+        invalid_json: fields.as_ref().and_then(Fields::invalid_json),
+    };
+    finish(&mut lock(&output), log, options.format, result, totals, &seen)
+}
+
+/// What the fields of the whole run say.
+struct Seen<'p> {
+    /// None if no fields were asked for.
+    never_present: Option<Vec<&'p str>>,
+    invalid_json: Option<payload::Summary>,
 }
 
 /// Tells what does not keep the source from running.
@@ -76,14 +98,16 @@ fn warn(output: &mut Output, format: Format, text: String) {
     match format {
         Format::Text => console::message(&text),
         Format::Json => output.log(&Record {
+            plugin: None,
             severity: "warning",
             text,
         }),
     }
 }
 
-/// Runs `action` while another thread sees to it that no line waits for long.
-fn while_flushing<T>(output: &Mutex<Output>, log: &Log, action: impl FnOnce() -> T) -> T {
+/// Runs `action` while another thread writes lines that have waited for long, and reports a plugin that does not return
+/// after an interruption.
+fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: impl FnOnce() -> T) -> T {
     struct Stop<'a>(&'a AtomicBool, Thread);
     impl Drop for Stop<'_> {
         fn drop(&mut self) {
@@ -94,10 +118,20 @@ fn while_flushing<T>(output: &Mutex<Output>, log: &Log, action: impl FnOnce() ->
     let stopped = AtomicBool::new(false);
     thread::scope(|scope| {
         let flusher = scope.spawn(|| {
+            let (mut interrupted, mut is_reported) = (None, false);
             while !stopped.load(Ordering::Relaxed) {
                 thread::park_timeout(FLUSH_INTERVAL);
                 let mut output = lock(output);
                 write_log(&mut output, log);
+                if signals::interrupted() && !is_reported {
+                    let since = interrupted.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= PATIENCE {
+                        is_reported = true;
+                        let text = "interrupted, but the plugin has not returned: wait for it to close its source, or \
+                                    interrupt again (Ctrl-C) to end it immediately";
+                        warn(&mut output, format, text.into());
+                    }
+                }
                 output.flush();
             }
         });
@@ -114,7 +148,7 @@ fn finish(
     format: Format,
     result: Result<Ending, Error>,
     totals: Option<Totals>,
-    never_present: Option<Vec<&str>>,
+    seen: &Seen<'_>,
 ) -> Result<(), Error> {
     if matches!(result, Ok(Ending::Unread)) {
         return Ok(());
@@ -138,14 +172,19 @@ fn finish(
             batches: totals.batches,
             timeouts: totals.timeouts,
             seconds: totals.time.as_secs_f64(),
-            never_present: never_present.as_deref(),
+            never_present: seen.never_present.as_deref(),
+            invalid_json: seen.invalid_json.as_ref(),
         });
     }
     output.flush();
     if let (Format::Text, Some(totals)) = (format, totals) {
         console::message(&format!("{totals}: {words}"));
-        if let Some(names) = never_present.filter(|names| totals.events > 0 && !names.is_empty()) {
-            console::message(&format!("never present: {}", names.join(", ")));
+        let never_present = seen.never_present.as_deref().unwrap_or_default();
+        if totals.events > 0 && !never_present.is_empty() {
+            console::message(&format!("never present: {}", never_present.join(", ")));
+        }
+        if let Some(summary) = &seen.invalid_json {
+            console::message(&summary.to_string());
         }
     }
     result?;

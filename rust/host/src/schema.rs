@@ -1,10 +1,18 @@
 //! The schema of a configuration as a list of keys, for people.
 
+use std::cell::Cell;
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::count::counted;
 use crate::node::{Node, members, strings, type_of};
 
+/// Objects of the schema that are read, each as often as it is referred to. References to references make their number
+/// grow exponentially.
+const MOST_STEPS: usize = 10_000;
+/// How deep keys are nested in each other.
+const MOST_LEVELS: usize = 32;
 /// How many lists within lists a type is told of: a schema may contain itself.
 const DEEPEST: usize = 8;
 
@@ -19,120 +27,163 @@ pub struct Key {
     pub description: String,
 }
 
-/// The keys that a schema names; none where it is no map with named keys.
-pub fn keys(schema: &Value) -> Vec<Key> {
-    let mut keys = Vec::new();
-    add_inner(schema, schema, "", &mut keys, &mut Vec::new());
-    keys
+/// The keys that a schema names.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// None if the schema is not that of a map with named keys.
+    pub keys: Vec<Key>,
+    /// Whether the schema has more keys than were read.
+    pub is_cut: bool,
 }
 
-/// Adds the keys within a node; `around` is what it lies in, where a schema that contains itself is not followed again.
-fn add_inner<'s>(root: &'s Value, node: &'s Value, path: &str, keys: &mut Vec<Key>, around: &mut Vec<&'s Node>) {
-    for node in resolved(root, node) {
-        if around.iter().any(|other| std::ptr::eq(*other, node)) {
-            continue;
-        }
-        around.push(node);
-        let dot = if path.is_empty() { "" } else { "." };
-        for (name, inner) in members(node, "properties") {
-            let path = format!("{path}{dot}{name}");
-            let is_required = strings(node.get("required")).any(|required| required == name);
-            keys.push(key(root, inner, &path, is_required));
-            add_inner(root, inner, &path, keys, around);
-        }
-        if let Some(inner) = node.get("additionalProperties").filter(|inner| inner.is_object()) {
-            add_inner(root, inner, &format!("{path}{dot}*"), keys, around);
-        }
-        if let Some(inner) = node.get("items").filter(|inner| inner.is_object()) {
-            add_inner(root, inner, &format!("{path}[]"), keys, around);
-        }
-        around.pop();
-    }
-}
-
-fn key(root: &Value, node: &Value, path: &str, is_required: bool) -> Key {
-    let nodes = resolved(root, node);
-    let own = |word: &str| node.get(word).or_else(|| nodes.iter().find_map(|node| node.get(word)));
-    // Of a list or a map without words of its own, what it holds may have some.
-    let of_items = || {
-        let words = ["items", "additionalProperties"];
-        let items = nodes
-            .iter()
-            .flat_map(|node| words.iter().filter_map(|word| node.get(*word)));
-        items
-            .flat_map(|items| resolved(root, items))
-            .find_map(|node| node.get("description"))
+/// Lists the keys that a schema names. It takes time in proportion to a fixed number of objects, whatever they refer to.
+pub fn keys(schema: &Value) -> Keys {
+    let reader = Reader {
+        root: schema,
+        steps: Cell::new(0),
+        is_cut: Cell::new(false),
     };
-    let mut allowed: Vec<String> = Vec::new();
-    for node in &nodes {
-        allowed.extend(limits(node));
-    }
-    Key {
-        path: path.to_owned(),
-        type_: type_(root, &nodes, 0),
-        is_required,
-        default: own("default").map(Value::to_string).unwrap_or_default(),
-        allowed: allowed.join(", "),
-        description: own("description")
-            .or_else(of_items)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
+    let mut keys = Vec::new();
+    reader.add_inner(schema, "", &mut keys, &mut Vec::new());
+    Keys {
+        keys,
+        is_cut: reader.is_cut.get(),
     }
 }
 
-/// What a node refers to, and its alternatives, in its place.
-fn resolved<'s>(root: &'s Value, node: &'s Value) -> Vec<&'s Node> {
-    let mut resolved = Vec::new();
-    let mut met: Vec<&Value> = Vec::new();
-    let mut waiting = vec![node];
-    while let Some(value) = waiting.pop() {
-        let Value::Object(node) = value else { continue };
-        if met.iter().any(|other| std::ptr::eq(*other, value)) {
-            continue;
-        }
-        met.push(value);
-        let target = node
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(|target| root.pointer(target.strip_prefix('#')?));
-        let parts = ["anyOf", "oneOf", "allOf"]
-            .iter()
-            .filter_map(|word| node.get(*word)?.as_array())
-            .flatten();
-        let inner: Vec<_> = target.into_iter().chain(parts).collect();
-        if inner.is_empty() {
-            resolved.push(node);
-        }
-        waiting.extend(inner.into_iter().rev());
-    }
-    resolved
+struct Reader<'s> {
+    root: &'s Value,
+    steps: Cell<usize>,
+    is_cut: Cell<bool>,
 }
 
-fn type_(root: &Value, nodes: &[&Node], depth: usize) -> String {
-    let mut types: Vec<String> = Vec::new();
-    for node in nodes {
-        let told: Vec<&str> = match node.get("type") {
-            Some(Value::String(type_)) => vec![type_],
-            several @ Some(Value::Array(_)) => strings(several).collect(),
-            _ => {
-                let options = node.get("enum").and_then(Value::as_array);
-                options.into_iter().flatten().map(type_of).collect()
+impl<'s> Reader<'s> {
+    /// Counts one object that is read. False if no more may be.
+    fn step(&self) -> bool {
+        let may = self.steps.get() < MOST_STEPS;
+        match may {
+            true => self.steps.set(self.steps.get() + 1),
+            false => self.is_cut.set(true),
+        }
+        may
+    }
+
+    /// Adds the keys within a node; `around` is what it lies in, where a schema that contains itself is not followed again.
+    fn add_inner(&self, node: &'s Value, path: &str, keys: &mut Vec<Key>, around: &mut Vec<&'s Node>) {
+        if around.len() >= MOST_LEVELS {
+            return self.is_cut.set(true);
+        }
+        for node in self.resolved(node) {
+            if around.iter().any(|other| std::ptr::eq(*other, node)) {
+                continue;
             }
+            around.push(node);
+            let dot = if path.is_empty() { "" } else { "." };
+            for (name, inner) in members(node, "properties") {
+                let path = format!("{path}{dot}{name}");
+                let is_required = strings(node.get("required")).any(|required| required == name);
+                if !self.step() {
+                    return;
+                }
+                keys.push(self.key(inner, &path, is_required));
+                self.add_inner(inner, &path, keys, around);
+            }
+            if let Some(inner) = node.get("additionalProperties").filter(|inner| inner.is_object()) {
+                self.add_inner(inner, &format!("{path}{dot}*"), keys, around);
+            }
+            if let Some(inner) = node.get("items").filter(|inner| inner.is_object()) {
+                self.add_inner(inner, &format!("{path}[]"), keys, around);
+            }
+            around.pop();
+        }
+    }
+
+    fn key(&self, node: &'s Value, path: &str, is_required: bool) -> Key {
+        let nodes = self.resolved(node);
+        let own = |word: &str| node.get(word).or_else(|| nodes.iter().find_map(|node| node.get(word)));
+        // Of a list or a map without words of its own, what it holds may have some.
+        let of_items = || {
+            let words = ["items", "additionalProperties"];
+            let items = nodes
+                .iter()
+                .flat_map(|node| words.iter().filter_map(|word| node.get(*word)));
+            items
+                .flat_map(|items| self.resolved(items))
+                .find_map(|node| node.get("description"))
         };
-        for told in told {
-            let items = node.get("items").filter(|_| told == "array" && depth < DEEPEST);
-            let of = items.map(|items| type_(root, &resolved(root, items), depth + 1));
-            let told = match of {
-                Some(of) if !of.is_empty() => format!("array of {of}"),
-                _ => told.to_owned(),
-            };
-            if !types.contains(&told) {
-                types.push(told);
-            }
+        let mut allowed: Vec<String> = Vec::new();
+        for node in &nodes {
+            allowed.extend(limits(node));
+        }
+        Key {
+            path: path.to_owned(),
+            type_: self.type_(&nodes, 0),
+            is_required,
+            default: own("default").map(Value::to_string).unwrap_or_default(),
+            allowed: allowed.join(", "),
+            description: own("description")
+                .or_else(of_items)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
-    types.join(" or ")
+
+    /// What a node refers to, and its alternatives, in its place.
+    fn resolved(&self, node: &'s Value) -> Vec<&'s Node> {
+        let mut resolved = Vec::new();
+        let mut met: HashSet<*const Value> = HashSet::new();
+        let mut waiting = vec![node];
+        while let Some(value) = waiting.pop() {
+            let Value::Object(node) = value else { continue };
+            if !met.insert(value) {
+                continue;
+            }
+            if !self.step() {
+                break;
+            }
+            let target = node
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|target| self.root.pointer(target.strip_prefix('#')?));
+            let parts = ["anyOf", "oneOf", "allOf"]
+                .iter()
+                .filter_map(|word| node.get(*word)?.as_array())
+                .flatten();
+            let inner: Vec<_> = target.into_iter().chain(parts).collect();
+            if inner.is_empty() {
+                resolved.push(node);
+            }
+            waiting.extend(inner.into_iter().rev());
+        }
+        resolved
+    }
+
+    fn type_(&self, nodes: &[&'s Node], depth: usize) -> String {
+        let mut types: Vec<String> = Vec::new();
+        for node in nodes {
+            let told: Vec<&str> = match node.get("type") {
+                Some(Value::String(type_)) => vec![type_],
+                several @ Some(Value::Array(_)) => strings(several).collect(),
+                _ => {
+                    let options = node.get("enum").and_then(Value::as_array);
+                    options.into_iter().flatten().map(type_of).collect()
+                }
+            };
+            for told in told {
+                let items = node.get("items").filter(|_| told == "array" && depth < DEEPEST);
+                let of = items.map(|items| self.type_(&self.resolved(items), depth + 1));
+                let told = match of {
+                    Some(of) if !of.is_empty() => format!("array of {of}"),
+                    _ => told.to_owned(),
+                };
+                if !types.contains(&told) {
+                    types.push(told);
+                }
+            }
+        }
+        types.join(" or ")
+    }
 }
 
 fn limits(node: &Node) -> Vec<String> {
@@ -216,7 +267,7 @@ mod tests {
                 }
             }
         });
-        let told = keys(&schema);
+        let told = keys(&schema).keys;
         let row = |path: &str| {
             let key = told.iter().find(|key| key.path == path).expect(path);
             let required = if key.is_required { "required" } else { "" };
@@ -273,7 +324,7 @@ mod tests {
     #[test]
     fn a_schema_behind_a_reference_is_found_and_one_without_keys_has_none() {
         let schema = json!({"$ref": "#/$defs/C", "$defs": {"C": {"properties": {"a": {"type": "string"}}}}});
-        assert_eq!(keys(&schema).len(), 1);
+        assert_eq!(keys(&schema).keys.len(), 1);
         for schema in [
             json!(true),
             json!({"type": "object"}),
@@ -281,7 +332,7 @@ mod tests {
             json!({"$ref": "http://x"}),
             json!({"type": "array", "items": {"$ref": "#"}}),
         ] {
-            assert_eq!(keys(&schema), [], "{schema}");
+            assert_eq!(keys(&schema).keys, [], "{schema}");
         }
     }
 }

@@ -9,17 +9,22 @@ use crate::config;
 use crate::description::Description;
 use crate::error::Error;
 use crate::library::Library;
+use crate::log::{Log, Owner};
 use crate::selection::{self, Column, Wanted};
 
 /// A further library, whose fields are extracted from the source's events too.
 pub struct With {
     pub library: PathBuf,
+    /// The path that messages name instead of the library's, if it was built from there.
+    pub target: Option<PathBuf>,
     pub config: Option<OsString>,
 }
 
 /// What the user asked for.
 pub struct Setup {
     pub library: PathBuf,
+    /// The path that messages name instead of the library's, if it was built from there.
+    pub target: Option<PathBuf>,
     pub config: OsString,
     pub params: OsString,
     pub with: Vec<With>,
@@ -27,6 +32,16 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The paths that messages name, of the own plugin and of the others.
+    fn targets(&self) -> impl Iterator<Item = &Path> {
+        let own = self.target.as_ref().unwrap_or(&self.library);
+        let others = self
+            .with
+            .iter()
+            .map(|with| with.target.as_ref().unwrap_or(&with.library));
+        std::iter::once(own).chain(others).map(PathBuf::as_path)
+    }
+
     /// The open parameters as the host passes them.
     pub fn params(&self) -> &OsStr {
         OsStr::from_bytes(self.params.as_bytes().trim_ascii())
@@ -67,13 +82,15 @@ impl<'s> Plugins<'s> {
         };
         let others = setup.with.iter().map(|with| Loaded::load(&with.library));
         let others = others.collect::<Result<Vec<_>, _>>()?;
-        if let Some(plugin) = others.iter().find(|plugin| plugin.description.fields.is_empty()) {
-            return Err(Error::NoFields(plugin.description.name.clone()));
-        }
         let descriptions: Vec<_> = std::iter::once(&own)
             .chain(&others)
             .map(|plugin| &plugin.description)
             .collect();
+        let together: Vec<_> = setup.targets().zip(descriptions.iter().copied()).collect();
+        check_together(&together)?;
+        if let Some(plugin) = others.iter().find(|plugin| plugin.description.fields.is_empty()) {
+            return Err(Error::NoFields(plugin.description.name.clone()));
+        }
         let columns = selection::select(&setup.fields, &descriptions, &source).map_err(Error::Fields)?;
         let config = config::checked(&setup.config, &own.description)?;
         let others = others.into_iter().zip(&setup.with).map(|(plugin, with)| {
@@ -92,6 +109,16 @@ impl<'s> Plugins<'s> {
         })
     }
 
+    /// Makes the owner of each plugin in the log: the own one's, and those of the others. If there are several, lines of
+    /// text name the plugin.
+    pub fn owners(&self, log: &'static Log) -> (&'static Owner, Vec<&'static Owner>) {
+        let owner = |plugin: &Loaded| Owner::leaked(log, &plugin.description.name, !self.others.is_empty());
+        (
+            owner(&self.own),
+            self.others.iter().map(|(plugin, _)| owner(plugin)).collect(),
+        )
+    }
+
     /// What the user should know, though it keeps nothing from running: of which plugin no field is among all fields.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let others = self.others.iter().map(|(plugin, _)| plugin);
@@ -107,4 +134,27 @@ impl<'s> Plugins<'s> {
             )
         })
     }
+}
+
+/// Checks that one Falco loads all of these plugins: each has its own name, and each that makes events its own id.
+fn check_together(plugins: &[(&Path, &Description)]) -> Result<(), Error> {
+    for (index, (second_path, second)) in plugins.iter().enumerate() {
+        for (first_path, first) in &plugins[..index] {
+            let paths = || [first_path.to_path_buf(), second_path.to_path_buf()];
+            if first.name == second.name {
+                return Err(Error::SameName {
+                    name: first.name.clone(),
+                    paths: paths(),
+                });
+            }
+            if let Some(id) = first.id.filter(|id| Some(*id) == second.id) {
+                return Err(Error::SameId {
+                    id,
+                    names: [first.name.clone(), second.name.clone()],
+                    paths: paths(),
+                });
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,25 +1,40 @@
 //! SIGINT and SIGTERM: the first asks the capture to end, the second ends the process.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Signals that this process's parent sent, and those of everybody else, the terminal included. Ctrl-C reaches a whole
+/// group of processes, so a parent that passes it on would otherwise turn one Ctrl-C into two signals.
+static FROM_PARENT: AtomicU32 = AtomicU32::new(0);
+static FROM_OTHERS: AtomicU32 = AtomicU32::new(0);
+static PARENT: AtomicI32 = AtomicI32::new(0);
 
-/// Whether a signal asked for the end. As in Falco it is looked at between two batches only.
+/// Returns whether a signal asked for the end. As in Falco it is checked between two batches only.
 pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
+    count() > 0
 }
 
-/// Takes over both signals. Done before the plugin is loaded, so that a plugin that takes them for itself is seen to.
+/// How often somebody asked for the end.
+fn count() -> u32 {
+    FROM_PARENT
+        .load(Ordering::Relaxed)
+        .max(FROM_OTHERS.load(Ordering::Relaxed))
+}
+
+/// Installs the handler of both signals. It is called before the plugin is loaded, so that a plugin that installs its own
+/// handlers is noticed.
 pub fn install() -> io::Result<()> {
+    // SAFETY: takes nothing, touches no memory and cannot fail.
+    PARENT.store(unsafe { libc::getppid() }, Ordering::Relaxed);
     for signal in [libc::SIGINT, libc::SIGTERM] {
         // SAFETY: sigaction is a plain C struct for which all zeroes is a valid value: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
+        let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = on_signal;
+        action.sa_sigaction = handler as libc::sighandler_t;
         // A plugin is not written for interrupted system calls.
-        action.sa_flags = libc::SA_RESTART;
+        action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
         // SAFETY: `action` is initialised, the old action is not asked for, and the handler is async-signal-safe: it
-        // touches one atomic and may call `_exit`.
+        // touches atomics alone and may call `_exit`.
         if unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -27,8 +42,15 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
-extern "C" fn on_signal(signal: libc::c_int) {
-    if INTERRUPTED.swap(true, Ordering::Relaxed) {
+extern "C" fn on_signal(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo, whose sender is 0 if the kernel itself sent the signal.
+    let sender = unsafe { (*info).si_pid() };
+    let counter = match sender == PARENT.load(Ordering::Relaxed) {
+        true => &FROM_PARENT,
+        false => &FROM_OTHERS,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+    if count() > 1 {
         // SAFETY: `_exit` is async-signal-safe and takes any status.
         unsafe { libc::_exit(128 + signal) };
     }

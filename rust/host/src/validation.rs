@@ -4,20 +4,25 @@
 //! Our own: `boon` reads patterns as Rust's regular expressions, not as ECMAScript's, which Falco's validator does, and
 //! does not tell where a key is wrong; `jsonschema` does, and makes the program several times as large.
 
+mod rules;
+
+use std::cell::Cell;
 use std::fmt;
 
-use regress::Regex;
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use crate::count::counted;
 use crate::node::{Node, members, strings, type_of};
+use rules::{choice, equal, limits, matches, sizes, types};
 
 /// References that are followed for one place of the document; more are a circle.
 const MOST_REFERENCES: usize = 32;
-/// What may be left of a division that comes out even, as numbers with fractions are not exact.
-const ALMOST: f64 = 1e-9;
+/// How often values are checked with a schema, in all and for each value of the document. References to references make
+/// this number grow exponentially.
+const MOST_STEPS: usize = 100_000;
+const MOST_STEPS_A_VALUE: usize = 1_000;
+/// How deep these checks nest: each takes some of the stack.
+const MOST_LEVELS: usize = 256;
 const REQUIRED: &str = "required";
-const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
 
 /// What is wrong with one place of the document.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +53,16 @@ pub fn problems(schema: &Value, document: &Value) -> Result<Vec<Problem>, String
         path: String::new(),
         references: 0,
     };
-    let mut problems = Check { root: schema }.value(schema, document, &place)?;
+    let check = Check {
+        root: schema,
+        steps: Cell::new(
+            count(document)
+                .saturating_mul(MOST_STEPS_A_VALUE)
+                .saturating_add(MOST_STEPS),
+        ),
+        level: Cell::new(0),
+    };
+    let mut problems = check.value(schema, document, &place)?;
     problems.sort();
     problems.dedup();
     Ok(problems)
@@ -96,12 +110,43 @@ impl Place {
 /// An error where the schema is wrong.
 type Problems = Result<Vec<Problem>, String>;
 
+/// How many values a document has, itself included.
+fn count(document: &Value) -> usize {
+    let inner: usize = match document {
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(object) => object.values().map(count).sum(),
+        _ => 0,
+    };
+    inner + 1
+}
+
 struct Check<'s> {
     root: &'s Value,
+    /// How many are left.
+    steps: Cell<usize>,
+    level: Cell<usize>,
 }
 
 impl Check<'_> {
+    /// Checks a value with a schema, within the limits of both.
     fn value(&self, schema: &Value, value: &Value, place: &Place) -> Problems {
+        let level = self.level.get() + 1;
+        let Some(steps) = self.steps.get().checked_sub(1) else {
+            return Err("checking takes too many steps: leave out references that multiply".into());
+        };
+        if level > MOST_LEVELS {
+            return Err(format!(
+                "it nests deeper than {MOST_LEVELS} levels: leave out references that nest"
+            ));
+        }
+        self.steps.set(steps);
+        self.level.set(level);
+        let problems = self.checked(schema, value, place);
+        self.level.set(level - 1);
+        problems
+    }
+
+    fn checked(&self, schema: &Value, value: &Value, place: &Place) -> Problems {
         let schema = match schema {
             Value::Bool(true) => return Ok(Vec::new()),
             Value::Bool(false) => return Ok(vec![place.wrong("not allowed")]),
@@ -289,106 +334,6 @@ fn closest(alternatives: Vec<Vec<Problem>>, value: &Value, place: &Place) -> Vec
         }
         1 => right.remove(0),
         _ => vec![place.wrong(format!("fits none of {count} alternatives"))],
-    }
-}
-
-fn types(schema: &Node, value: &Value, place: &Place) -> Problems {
-    let types: Vec<String> = match schema.get("type") {
-        Some(Value::String(one)) => vec![one.clone()],
-        several => strings(several).map(str::to_owned).collect(),
-    };
-    if let Some(strange) = types.iter().find(|one| !TYPES.contains(&one.as_str())) {
-        return Err(format!("there is no type {strange:?}"));
-    }
-    let fits = types.is_empty() || types.iter().any(|one| is_of(value, one));
-    Ok(if fits {
-        Vec::new()
-    } else {
-        vec![place.wrong_type(types, value)]
-    })
-}
-
-fn is_of(value: &Value, of: &str) -> bool {
-    match value {
-        // A number without a fraction is an integer, however it is written.
-        Value::Number(number) if of == "integer" => number.as_f64().is_some_and(|number| number.fract() == 0.0),
-        value => type_of(value) == of,
-    }
-}
-
-fn choice(schema: &Node, value: &Value, place: &Place) -> Vec<Problem> {
-    let mut found = Vec::new();
-    if let Some(only) = schema.get("const").filter(|only| !equal(only, value)) {
-        found.push(place.wrong(format!("expected {only}")));
-    }
-    if let Some(Value::Array(options)) = schema.get("enum")
-        && !options.iter().any(|option| equal(option, value))
-    {
-        let options: Vec<_> = options.iter().map(Value::to_string).collect();
-        found.push(place.wrong(format!("expected one of {}", options.join(", "))));
-    }
-    found
-}
-
-fn limits(schema: &Node, number: &Number, place: &Place) -> Problems {
-    type Fits = fn(f64, f64) -> bool;
-    let rules: [(&str, &str, Fits); 5] = [
-        ("minimum", "at least", |number, limit| number >= limit),
-        ("maximum", "at most", |number, limit| number <= limit),
-        ("exclusiveMinimum", "more than", |number, limit| number > limit),
-        ("exclusiveMaximum", "less than", |number, limit| number < limit),
-        ("multipleOf", "a multiple of", |number, step| {
-            let times = number / step;
-            (times - times.round()).abs() < ALMOST
-        }),
-    ];
-    let number = number.as_f64().unwrap_or(f64::NAN);
-    let mut found = Vec::new();
-    for (word, words, fits) in rules {
-        if let Some(limit) = limit(schema, word)?.filter(|limit| !fits(number, *limit)) {
-            found.push(place.wrong(format!("expected {words} {limit}")));
-        }
-    }
-    Ok(found)
-}
-
-fn sizes(schema: &Node, size: usize, [least, most]: [&str; 2], of: &str, place: &Place) -> Problems {
-    let size = size as f64;
-    let mut found = Vec::new();
-    if let Some(limit) = limit(schema, least)?.filter(|limit| size < *limit) {
-        found.push(place.wrong(format!("expected at least {}", counted(limit, of))));
-    }
-    if let Some(limit) = limit(schema, most)?.filter(|limit| size > *limit) {
-        found.push(place.wrong(format!("expected at most {}", counted(limit, of))));
-    }
-    Ok(found)
-}
-
-fn limit(schema: &Node, word: &str) -> Result<Option<f64>, String> {
-    let limit = schema.get(word);
-    limit
-        .map(|limit| limit.as_f64().ok_or_else(|| format!("its {word} is no number")))
-        .transpose()
-}
-
-/// Whether a pattern is found anywhere in a text, in the syntax of ECMAScript, as Falco reads it.
-fn matches(pattern: &str, text: &str) -> Result<bool, String> {
-    let pattern = Regex::new(pattern).map_err(|error| format!("its pattern {pattern} is none: {error}"))?;
-    Ok(pattern.find(text).is_some())
-}
-
-/// Whether two values are the same; 1 and 1.0 are.
-fn equal(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => one.as_f64() == other.as_f64(),
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            let same = |(name, value)| other.get(name).is_some_and(|other| equal(value, other));
-            one.len() == other.len() && one.iter().all(same)
-        }
-        (one, other) => one == other,
     }
 }
 

@@ -45,6 +45,12 @@ typedef struct {
 	unsigned char* events[1000];
 } instance;
 
+// Never returns, and says so before.
+static void hang(plugin* p) {
+	p->in.log(p->in.owner, NULL, "hanging", 6);
+	for(;;) pause();
+}
+
 // Writes what is called, and on which thread, to the file that TRACE names.
 static void trace(const char* what) {
 	static pthread_t first;
@@ -213,6 +219,7 @@ const char* plugin_get_event_source() { return SOURCE; }
 void* plugin_open(plugin* p, const char* params, int32_t* rc) {
 	trace("open");
 	if(strcmp(params, "unset") == 0) return NULL;
+	if(strcmp(params, "hang") == 0) hang(p);
 	*rc = 1;
 	if(strcmp(params, "fail") == 0) {
 		strcpy(p->error, "cannot open that");
@@ -253,6 +260,15 @@ static void write_event(unsigned char* at, const char* how) {
 	} else if(HOW("bytes")) {
 		size = 6;
 		memcpy(payload, "ab\xff\xfe\0c", size);
+	} else if(HOW("json")) {
+		size = 35;
+		memcpy(payload, "{\"text\": \"01234567890123456789012\"}", size);
+	} else if(HOW("utf8")) {
+		size = 35;
+		memcpy(payload, "{\"text\": \"012345678901234567890\xff\xfe\"}", size);
+	} else if(HOW("cut")) {
+		size = 7;
+		memcpy(payload, "{\"a\": 1", size);
 	} else if(HOW("empty")) {
 		size = 0;
 	} else if(HOW("big")) {
@@ -300,6 +316,7 @@ int32_t plugin_next_batch(plugin* p, instance* i, uint32_t* count, unsigned char
 	how = *how == ':' ? how + 1 : NULL;
 	bool is = how != NULL;
 	if(HOW("sleep")) usleep(1000 * strtoul(how + 5, NULL, 10));
+	if(HOW("hang")) hang(p);
 	if(HOW("log")) p->in.log(p->in.owner, NULL, "from next_batch", 3);
 	for(uint32_t n = 0; n < number && n < 1000; n++) {
 		bool fault = is && (HOW("type") || HOW("count") || HOW("first") || HOW("id") || HOW("short") || HOW("length"));

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use falco_plugin_engine::batch as engine;
 use falco_plugin_engine::event::{MAX_EVENT_SIZE, NO_TIMESTAMP};
-use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
@@ -340,6 +340,8 @@ pub(crate) struct EventWriter {
     lent: Lent<Writing>,
     /// Reused from event to event, unless a view of it is still held.
     memory: Mutex<Option<Py<PyByteArray>>>,
+    /// What a method raised last because it refused its argument. `None` if nobody asks for it.
+    refusal: Option<Mutex<Option<Py<PyBaseException>>>>,
 }
 
 struct Writing {
@@ -353,7 +355,36 @@ impl EventWriter {
         Self {
             lent: Lent::nothing(),
             memory: Mutex::new(None),
+            refusal: None,
         }
+    }
+
+    /// A writer that remembers what it refused, for [`Self::take_refusal`].
+    pub(crate) fn remembering() -> Self {
+        Self {
+            refusal: Some(Mutex::default()),
+            ..Self::idle()
+        }
+    }
+
+    /// The last exception of a method that refused its argument since the last call.
+    pub(crate) fn take_refusal(&self) -> Option<Py<PyBaseException>> {
+        self.refusal
+            .as_ref()?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Remembers an exception that a method is about to raise.
+    #[cold]
+    fn refuse(&self, py: Python<'_>, error: PyErr) -> PyErr {
+        if let Some(refusal) = &self.refusal {
+            let value = error.value(py).clone().unbind();
+            let old = refusal.lock().unwrap_or_else(PoisonError::into_inner).replace(value);
+            drop(old);
+        }
+        error
     }
 
     /// Lends the engine's writer for one event; gives it back where another is lent already.
@@ -406,7 +437,9 @@ impl EventWriter {
     ///     TypeError: the data is no buffer.
     #[pyo3(signature = (data, /))]
     fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<usize> {
-        with_bytes(data, |bytes| self.write_bytes(data.py(), bytes))?
+        with_bytes(data, |bytes| self.write_bytes(data.py(), bytes))
+            .flatten()
+            .map_err(|error| self.refuse(data.py(), error))
     }
 
     /// Memory to fill in place, such as with ``readinto``; :meth:`commit` then adds it to the payload.
@@ -421,24 +454,7 @@ impl EventWriter {
     ///     ValueError: the size is negative or too large.
     #[pyo3(signature = (size, /))]
     fn reserve<'py>(&self, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = size.py();
-        let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
-        self.with(py, |writing| writing.writer.check(size))?
-            .map_err(|error| to_python(py, error))?;
-        let kept = self.reserved_memory().as_ref().map(|memory| memory.clone_ref(py));
-        let memory = match kept.map(|memory| memory.into_bound(py)) {
-            Some(memory) if memory.len() >= size && !is_viewed(&memory) => memory,
-            _ => {
-                let memory = PyByteArray::new_with(py, size, |_| Ok(()))?;
-                let old = self.reserved_memory().replace(memory.clone().unbind());
-                drop(old);
-                memory
-            }
-        };
-        self.with(py, |writing| writing.reserved = Some(size))?;
-        // Not `PySlice::new`, which leaks the numbers that it makes.
-        let beginning = py.get_type::<PySlice>().call1((size,))?;
-        PyMemoryView::from(memory.as_any())?.get_item(beginning)
+        self.reserve_bytes(size).map_err(|error| self.refuse(size.py(), error))
     }
 
     /// Adds the first bytes of what was reserved to the payload.
@@ -467,7 +483,7 @@ impl EventWriter {
             )));
         }
         self.with(py, |writing| writing.reserved = None)?;
-        with_reserved(memory.bind(py), size, |data| self.write_bytes(py, data))
+        with_reserved(memory.bind(py), size, |data| self.write_bytes(py, data)).map_err(|error| self.refuse(py, error))
     }
 
     /// Nanoseconds since the epoch; ``None``: the host fills in its time. An aware ``datetime`` may be set too.
@@ -478,7 +494,7 @@ impl EventWriter {
 
     #[setter]
     fn set_timestamp(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let timestamp = options::timestamp(Some(value))?;
+        let timestamp = options::timestamp(Some(value)).map_err(|error| self.refuse(value.py(), error))?;
         self.with(value.py(), |writing| writing.writer.set_timestamp(timestamp))
     }
 
@@ -492,6 +508,27 @@ impl EventWriter {
 }
 
 impl EventWriter {
+    fn reserve_bytes<'py>(&self, size: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = size.py();
+        let size = options::integer("size", size, 0, u64::from(u32::MAX))? as usize;
+        self.with(py, |writing| writing.writer.check(size))?
+            .map_err(|error| to_python(py, error))?;
+        let kept = self.reserved_memory().as_ref().map(|memory| memory.clone_ref(py));
+        let memory = match kept.map(|memory| memory.into_bound(py)) {
+            Some(memory) if memory.len() >= size && !is_viewed(&memory) => memory,
+            _ => {
+                let memory = PyByteArray::new_with(py, size, |_| Ok(()))?;
+                let old = self.reserved_memory().replace(memory.clone().unbind());
+                drop(old);
+                memory
+            }
+        };
+        self.with(py, |writing| writing.reserved = Some(size))?;
+        // Not `PySlice::new`, which leaks the numbers that it makes.
+        let beginning = py.get_type::<PySlice>().call1((size,))?;
+        PyMemoryView::from(memory.as_any())?.get_item(beginning)
+    }
+
     /// Never held while Python code runs.
     fn reserved_memory(&self) -> std::sync::MutexGuard<'_, Option<Py<PyByteArray>>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)

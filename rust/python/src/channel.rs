@@ -12,12 +12,13 @@ use falco_plugin_engine::event::NO_TIMESTAMP;
 use pyo3::exceptions::{PyBaseException, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
+use pyo3::types::{PyBool, PyBytes, PyList, PyTuple, PyType};
 
 use crate::batch::{self, Item};
 use crate::buffers::{BytesPayload, to_bytes};
-use crate::errors::{channel_closed, channel_full, from_python, plugin_error, to_python, with_taken};
+use crate::errors::{channel_full, from_python, plugin_error, sender_closed, source_ended, to_python, with_taken};
 use crate::fast::OneArgument;
+use crate::left_out::{self, LeftOut};
 use crate::{context, options, threads};
 
 /// Why nothing waits there for the host to take events.
@@ -155,20 +156,23 @@ fn exception(error: &Bound<'_, PyAny>) -> PyResult<Py<PyBaseException>> {
 ///     capacity: events that wait in it at most.
 ///     max_bytes: bytes that wait in it at most; a larger event passes alone.
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
+///     on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out, counted
+///         and logged, once a minute for each cause, and the rest when the source ends.
 ///
 /// Raises:
-///     TypeError: an option is no ``int``.
-///     ValueError: an option is out of range.
+///     TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
+///     ValueError: an option is out of range, or ``on_error`` is neither of the two.
 #[pyfunction]
 #[pyo3(
-    signature = (capacity = None, *, max_bytes = None, event_size = None),
-    text_signature = "(capacity=1024, *, max_bytes=67108864, event_size=262144)"
+    signature = (capacity = None, *, max_bytes = None, event_size = None, on_error = None),
+    text_signature = "(capacity=1024, *, max_bytes=67108864, event_size=262144, on_error='raise')"
 )]
 pub(crate) fn channel(
     py: Python<'_>,
     capacity: Option<&Bound<'_, PyAny>>,
     max_bytes: Option<&Bound<'_, PyAny>>,
     event_size: Option<&Bound<'_, PyAny>>,
+    on_error: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(Sender, Receiver)> {
     let size = |name, value: Option<&Bound<'_, PyAny>>, default: usize| {
         value.map_or(Ok(default), |value| {
@@ -178,14 +182,14 @@ pub(crate) fn channel(
     let capacity = size("capacity", capacity, engine::DEFAULT_CAPACITY)?;
     let max_bytes = size("max_bytes", max_bytes, engine::DEFAULT_MAX_BYTES)?;
     let event_size = event_size.map_or(Ok(falco_plugin_engine::event::DEFAULT_EVENT_SIZE), batch::event_size)?;
+    let left_out = left_out::from_option(py, on_error)?;
     let (sender, receiver) = engine::channel(capacity, max_bytes, event_size).map_err(|error| to_python(py, error))?;
-    Ok((
-        Sender::new(sender),
-        Receiver {
-            engine: Mutex::new(Some(receiver)),
-            event_size,
-        },
-    ))
+    let receiver = Receiver {
+        engine: Mutex::new(Some(receiver)),
+        event_size,
+        left_out: left_out.as_ref().map(|left_out| left_out.clone_ref(py)),
+    };
+    Ok((Sender::new(sender, left_out), receiver))
 }
 
 /// The end of a channel that one ``PushInstance`` reads from.
@@ -193,9 +197,15 @@ pub(crate) fn channel(
 pub(crate) struct Receiver {
     engine: Mutex<Option<engine::Receiver<BytesPayload>>>,
     event_size: u32,
+    left_out: Option<LeftOut>,
 }
 
 impl Receiver {
+    /// What is left out of the channel, if its items are not to raise.
+    pub(crate) fn left_out(&self, py: Python<'_>) -> Option<LeftOut> {
+        self.left_out.as_ref().map(|left_out| left_out.clone_ref(py))
+    }
+
     /// Hands the receiving end to the one instance that reads from it.
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<engine::Receiver<BytesPayload>> {
         let receiver = self.engine.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -221,21 +231,25 @@ type EngineSender = engine::Sender<BytesPayload>;
 
 /// The producers' end of a channel. Safe to use from any thread.
 ///
-/// The source ends when the last clone is closed or gone. As a context manager it closes itself; an exception that
-/// leaves the block is the source's error.
+/// The source ends when the last clone is closed. If the last one is dropped without ``close``, such as by a thread that
+/// raised, the source ends with an error. As a context manager a sender closes itself; an exception that leaves the block
+/// is the source's error.
 // The lock of the engine's gate is waited for with the GIL held, so whoever has it must not wait for the GIL: payloads are
 // dropped after it was let go, the items of `try_send_all` run no Python code, and a waker only writes to a descriptor.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct Sender {
     engine: EngineSender,
     refused: AtomicU32,
+    /// What is left out, if items that cannot be events are not to raise.
+    left_out: Option<LeftOut>,
 }
 
 impl Sender {
-    pub(crate) fn new(engine: EngineSender) -> Self {
+    pub(crate) fn new(engine: EngineSender, left_out: Option<LeftOut>) -> Self {
         Self {
             engine,
             refused: AtomicU32::new(0),
+            left_out,
         }
     }
 
@@ -275,7 +289,7 @@ impl Sender {
                 self.engine.wait_for_room(len, slice).then_some(())
             })?;
             if self.engine.is_closed() {
-                return Err(channel_closed(py));
+                return Err(self.closed_error(py));
             }
             match self.engine.try_send(message) {
                 Ok(()) => return Ok(()),
@@ -328,7 +342,44 @@ impl Sender {
                 return signal;
             }
         }
-        channel_closed(py)
+        self.closed_error(py)
+    }
+
+    /// Why nothing can be sent any more.
+    pub(crate) fn closed_error(&self, py: Python<'_>) -> PyErr {
+        if self.engine.source_ended() {
+            source_ended(py)
+        } else {
+            sender_closed(py)
+        }
+    }
+
+    /// Leaves out an item that was refused with `error`, if the channel's items are not to raise. Returns the error
+    /// otherwise, and once nothing can be sent any more, so that a producer of nothing but bad items hears of the end.
+    #[cold]
+    pub(crate) fn leave_out(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        let Some(left_out) = &self.left_out else {
+            return Err(error);
+        };
+        refuse_in_child(py)?;
+        if self.engine.is_closed() {
+            return Err(self.refuse(py));
+        }
+        left_out.report(py, error)
+    }
+
+    /// Sends an item. Returns whether it was sent: an item that is left out was not.
+    #[inline(always)]
+    fn send_item(
+        &self,
+        item: &Bound<'_, PyAny>,
+        timestamp: Option<&Bound<'_, PyAny>>,
+        deadline: Deadline,
+    ) -> PyResult<bool> {
+        match self.message(item, timestamp) {
+            Ok(message) => self.send_one(item.py(), message, deadline).map(|()| true),
+            Err(error) => self.leave_out(item.py(), error).map(|()| false),
+        }
     }
 
     #[inline(always)]
@@ -421,9 +472,8 @@ impl OneArgument for Sender {
 
     #[inline]
     fn call<'py>(this: &Bound<'py, Self>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let sender = this.get();
-        sender.send_one(this.py(), sender.message(item, None)?, Deadline::Never)?;
-        Ok(this.py().None().into_bound(this.py()))
+        let sent = this.get().send_item(item, None, Deadline::Never)?;
+        Ok(PyBool::new(this.py(), sent).to_owned().into_any())
     }
 
     fn general() -> &'static PyOnceLock<Py<PyAny>> {
@@ -441,7 +491,7 @@ impl Sender {
     #[getter]
     fn event_size(&self, py: Python<'_>) -> PyResult<u32> {
         if self.engine.was_closed() {
-            return Err(channel_closed(py));
+            return Err(self.closed_error(py));
         }
         Ok(self.engine.event_size())
     }
@@ -459,12 +509,16 @@ impl Sender {
     ///     timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
     ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
     ///
+    /// Returns:
+    ///     Whether the event was sent. False only with ``on_error="log"``, for an item that was left out.
+    ///
     /// Raises:
     ///     ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
     ///     ChannelFullError: the channel was full until the timeout, or is full on a thread of the host's without one;
     ///         the event is still the caller's.
-    ///     EventTooLargeError: the payload is larger than the event size.
-    ///     TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+    ///     EventTooLargeError: the payload is larger than the event size. With ``on_error="log"`` this and the following
+    ///         are raised for the timeout alone.
+    ///     TypeError: the item is not an event, such as a ``str``; or it has a timestamp of its own and one is given.
     ///     ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
     #[pyo3(signature = (item, timestamp = None, *, timeout = None))]
     fn send(
@@ -472,10 +526,8 @@ impl Sender {
         item: &Bound<'_, PyAny>,
         timestamp: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let deadline = Deadline::new(timeout)?;
-        let message = self.message(item, timestamp)?;
-        self.send_one(item.py(), message, deadline)
+    ) -> PyResult<bool> {
+        self.send_item(item, timestamp, Deadline::new(timeout)?)
     }
 
     /// Sends events, faster than one by one. Of an iterator no item is consumed before the one in front was sent.
@@ -485,38 +537,40 @@ impl Sender {
     ///     timeout: seconds or a ``timedelta`` for all of them; ``None`` waits without limit.
     ///
     /// Returns:
-    ///     How many were sent: all.
+    ///     How many were sent: all, except for those that were left out (``on_error="log"``).
     ///
     /// Raises:
-    ///     Exception: as of :meth:`send`, or the iterable's own; its ``taken`` says how many went before it.
+    ///     Exception: as of :meth:`send`, or the iterable's own; its ``taken`` is the number of items before the one that
+    ///         failed, whether they were sent or left out.
     #[pyo3(signature = (items, *, timeout = None))]
     fn send_many(&self, items: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
         let py = items.py();
         let deadline = Deadline::new(timeout)?;
-        let mut sent = 0;
+        let mut done = 0;
+        let mut left_out = 0;
         let mut run = || {
             if let Ok(list) = items.cast_exact::<PyList>() {
                 loop {
-                    self.send_run(list, &mut sent, deadline)?;
-                    let Ok(item) = list.get_item(sent) else { return Ok(()) };
-                    self.send_one(py, self.message(&item, None)?, deadline)?;
-                    sent += 1;
+                    self.send_run(list, &mut done, deadline)?;
+                    let Ok(item) = list.get_item(done) else { return Ok(()) };
+                    left_out += usize::from(!self.send_item(&item, None, deadline)?);
+                    done += 1;
                 }
             }
             for item in items.try_iter()? {
-                self.send_one(py, self.message(&item?, None)?, deadline)?;
-                sent += 1;
+                left_out += usize::from(!self.send_item(&item?, None, deadline)?);
+                done += 1;
             }
             Ok(())
         };
         match run() {
-            Ok(()) => Ok(sent),
-            Err(error) => Err(with_taken(py, error, sent)),
+            Ok(()) => Ok(done - left_out),
+            Err(error) => Err(with_taken(py, error, done)),
         }
     }
 
     /// Waits until the host is done with all that was sent through the channel before: it took it, and came back for
-    /// more. The GIL is free meanwhile.
+    /// more. The GIL is free meanwhile. An item that was left out is not waited for.
     ///
     /// Args:
     ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
@@ -534,7 +588,7 @@ impl Sender {
         let deadline = Deadline::new(timeout)?;
         refuse_in_child(py)?;
         if self.engine.was_closed() {
-            return Err(channel_closed(py));
+            return Err(self.closed_error(py));
         }
         if deadline.is_never() && threads::is_hosts() {
             return Err(plugin_error(py, format!("flush would never return {ON_HOSTS_THREAD}")));
@@ -546,7 +600,7 @@ impl Sender {
                 decided => Some(decided),
             }
         })?;
-        taken.unwrap_or(Ok(false)).map_err(|_| channel_closed(py))
+        taken.unwrap_or(Ok(false)).map_err(|_| self.closed_error(py))
     }
 
     /// A sender for another producer, closed on its own.
@@ -557,12 +611,13 @@ impl Sender {
     fn clone_sender(&self, py: Python<'_>) -> PyResult<Self> {
         let clone = self.engine.clone();
         if clone.was_closed() {
-            return Err(channel_closed(py));
+            return Err(self.closed_error(py));
         }
-        Ok(Self::new(clone))
+        let left_out = self.left_out.as_ref().map(|left_out| left_out.clone_ref(py));
+        Ok(Self::new(clone, left_out))
     }
 
-    /// Closes this sender; the source ends with the last one. Idempotent.
+    /// Closes this sender; the source ends when the last one is closed. Idempotent.
     ///
     /// Args:
     ///     error: ends the source with this error, after the events that were sent before.

@@ -1,11 +1,16 @@
 //! `Context`.
 
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use falco_plugin_abi::fork;
 use falco_plugin_engine::context::Context as Engine;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::prelude::*;
+use rustix::event::{EventfdFlags, eventfd};
 
 use crate::{options, threads};
 
@@ -19,14 +24,65 @@ const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 #[pyclass(frozen, weakref, module = "falco_plugin")]
 pub(crate) struct Context {
     pub(crate) engine: Engine,
+    /// Made by the first `fileno`. The lock is held only while it is made or read.
+    descriptor: Mutex<Option<Arc<Descriptor>>>,
 }
 
 impl Context {
+    fn below(parent: Option<&Self>) -> Self {
+        Self {
+            engine: parent.map_or_else(Engine::new, |parent| parent.engine.child()),
+            descriptor: Mutex::new(None),
+        }
+    }
+
     /// A context for an instance, below the given one where there is one.
     pub(crate) fn for_instance(py: Python<'_>, parent: Option<&Py<Self>>) -> PyResult<Py<Self>> {
-        let engine = parent.map_or_else(Engine::new, |parent| parent.get().engine.child());
-        Py::new(py, Self { engine })
+        Py::new(py, Self::below(parent.map(|parent| parent.get())))
     }
+}
+
+/// Becomes readable when its context is cancelled, and stays so: nobody reads it.
+struct Descriptor {
+    event: OwnedFd,
+    /// The process that made it. A forked child shares the event with its parent, and must not signal it.
+    process: u32,
+}
+
+impl Descriptor {
+    fn new() -> PyResult<Self> {
+        Ok(Self {
+            event: new_event()?,
+            process: process::id(),
+        })
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.process == process::id()
+    }
+}
+
+/// Signals a descriptor, unless it was closed with its `Context` before.
+struct Signal(Weak<Descriptor>);
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        if let Some(descriptor) = self.0.upgrade().filter(|descriptor| descriptor.is_of_this_process()) {
+            signal(&descriptor.event);
+        }
+    }
+}
+
+/// An event that can be waited for beside other descriptors.
+pub(crate) fn new_event() -> PyResult<OwnedFd> {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+        .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))
+}
+
+/// Makes an event readable, from any thread and without the GIL.
+pub(crate) fn signal(event: &OwnedFd) {
+    // It fails only if the counter is full, and then the event is readable.
+    let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
 }
 
 #[pymethods]
@@ -34,9 +90,7 @@ impl Context {
     #[new]
     #[pyo3(signature = (parent = None))]
     fn new(parent: Option<&Bound<'_, Self>>) -> Self {
-        Self {
-            engine: parent.map_or_else(Engine::new, |parent| parent.get().engine.child()),
-        }
+        Self::below(parent.map(|parent| parent.get()))
     }
 
     /// Cancels this context and its children: waiters wake, callbacks run on this thread. Idempotent.
@@ -66,6 +120,28 @@ impl Context {
         let deadline = options::deadline(timeout)?;
         wait_with_signals(py, deadline, |slice| self.engine.wait(slice).then_some(()))
             .map(|cancelled| cancelled.is_some())
+    }
+
+    /// A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
+    ///
+    /// For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. It is made by the first
+    /// call, always the same, and closed with this object: keep the context while you wait on it. Do not read, write or
+    /// close it.
+    ///
+    /// Raises:
+    ///     OSError: it cannot be made, such as when too many files are open.
+    fn fileno(&self) -> PyResult<i32> {
+        let mut held = self.descriptor.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(descriptor) = held.as_ref().filter(|descriptor| descriptor.is_of_this_process()) {
+            return Ok(descriptor.event.as_raw_fd());
+        }
+        let descriptor = Arc::new(Descriptor::new()?);
+        let number = descriptor.event.as_raw_fd();
+        let signal = Arc::new(Signal(Arc::downgrade(&descriptor)));
+        *held = Some(descriptor);
+        drop(held);
+        self.engine.wake_on_cancel(Waker::from(signal));
+        Ok(number)
     }
 
     /// Calls the callback once when the context is cancelled, at once where it was already.

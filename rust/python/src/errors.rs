@@ -58,12 +58,24 @@ pub(crate) fn plugin_error(py: Python<'_>, text: impl Into<String>) -> PyErr {
     raise(py, |classes| &classes.plugin_error, text.into())
 }
 
-pub(crate) fn channel_closed(py: Python<'_>) -> PyErr {
+/// The error for a sender that was closed by user code while its source is open, which is a mistake of that code.
+pub(crate) fn sender_closed(py: Python<'_>) -> PyErr {
     raise(
         py,
         |classes| &classes.channel_closed,
-        "the channel is closed: the sender was closed, or the source has ended; stop sending",
+        "the channel is closed: this sender was closed before; send before close(), or with a clone() of it",
     )
+}
+
+/// The error for a sender whose source has ended. A producer may end with it: it is not logged (`source_ended`).
+pub(crate) fn source_ended(py: Python<'_>) -> PyErr {
+    let error = raise(
+        py,
+        |classes| &classes.channel_closed,
+        "the channel is closed: the source has ended; stop sending",
+    );
+    let _ = error.value(py).setattr("source_ended", true);
+    error
 }
 
 pub(crate) fn channel_full(py: Python<'_>, when: &str) -> PyErr {
@@ -93,6 +105,7 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::Timeout => raise(py, |classes| &classes.timeout, text),
         Error::EventTooLarge { size, event_size } => raise(py, |classes| &classes.event_too_large, (size, event_size)),
         Error::BatchFull { .. } => raise(py, |classes| &classes.batch_full, text),
+        Error::SenderDropped => plugin_error(py, text),
         Error::InvalidOption(_) => PyValueError::new_err(text),
         Error::Source(source) => match source.downcast::<Raised>() {
             Ok(raised) => raised.error,
@@ -107,7 +120,7 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
 /// An `OSError` with the name of what it is about, of the class that its number stands for.
 pub(crate) fn os_error(py: Python<'_>, error: &io::Error, name: &str) -> PyErr {
     let Some(number) = error.raw_os_error() else {
-        return PyOSError::new_err(format!("{error}: {name}"));
+        return PyOSError::new_err(format!("{name}: {error}"));
     };
     let text = py.import("os").and_then(|os| os.call_method1("strerror", (number,)));
     match text {

@@ -1,6 +1,6 @@
 //! Python objects as the engine's `Instance`: what the host drives.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,8 @@ use crate::push::PushInstance;
 use crate::text::replacing;
 use crate::{log, threads};
 
-/// What all closes of the process together may wait for producers to stop. Those that run at once each wait for what is
-/// left: that is no longer in all.
-static WAIT_LEFT_NS: AtomicU64 = AtomicU64::new(1_000_000_000);
+/// How long each close waits for producers to stop. Closes at the same time wait at the same time.
+const TIME_TO_STOP: Duration = Duration::from_secs(1);
 
 /// The author's callbacks of a ready-made instance.
 pub(crate) struct Callbacks {
@@ -290,18 +289,10 @@ impl Instance for PythonInstance {
             let mut memory = std::mem::take(&mut self.memory);
             memory.clear();
             self.events.bind(py).borrow_mut().put(memory);
-            if let Source::Push(push) = &self.source {
+            // An instance of a subclass has producers too.
+            if let Ok(push) = object.cast::<PushInstance>() {
                 let push = push.get();
-                py.detach(|| {
-                    let started = Instant::now();
-                    let left = Duration::from_nanos(WAIT_LEFT_NS.load(Ordering::Relaxed));
-                    push.wait_for_senders(started + left);
-                    let waited = started.elapsed().min(left);
-                    let waited = waited.as_nanos() as u64;
-                    let _ = WAIT_LEFT_NS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                        Some(left.saturating_sub(waited))
-                    });
-                });
+                py.detach(|| push.wait_for_senders(Instant::now() + TIME_TO_STOP));
             }
         });
     }

@@ -9,17 +9,17 @@ use falco_plugin_engine::channel::{self as engine, Refused};
 use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::context::Context as EngineContext;
 use falco_plugin_engine::error::Error;
-use pyo3::exceptions::{PyBaseException, PyOSError};
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyIterator};
-use rustix::event::{EventfdFlags, eventfd};
 
 use crate::batch;
 use crate::buffers::BytesPayload;
 use crate::channel::{Deadline, Sender};
-use crate::context::Context;
-use crate::errors::{Raised, channel_closed, to_python};
+use crate::context::{self, Context};
+use crate::errors::{Raised, to_python};
 use crate::instance::{Callbacks, optional_callable};
+use crate::left_out;
 use crate::push::PushInstance;
 use crate::{options, threads};
 
@@ -45,6 +45,9 @@ use crate::{options, threads};
 ///     batch_size: events in a batch, 1 to 2**32 - 1.
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
 ///     progress: returns how much has been read, 0 to 1, and a text.
+///     on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: it is left out, counted
+///         and logged, once a minute for each cause, and the rest when the source ends. An exception that leaves the
+///         iterable itself ends the source, or calls it again (``retry``), in either case.
 ///
 /// Raises:
 ///     TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
@@ -60,10 +63,10 @@ impl IterInstance {
     #[pyo3(
         signature = (
             items, /, *, retry = None, context = None, timeout = None, close = None, batch_size = None,
-            event_size = None, progress = None
+            event_size = None, progress = None, on_error = None
         ),
         text_signature = "(items, /, *, retry=None, context=None, timeout=0.03, close=None, batch_size=128, \
-                          event_size=262144, progress=None)"
+                          event_size=262144, progress=None, on_error='raise')"
     )]
     #[expect(clippy::too_many_arguments, reason = "keyword options of Python")]
     fn new(
@@ -75,6 +78,7 @@ impl IterInstance {
         batch_size: Option<&Bound<'_, PyAny>>,
         event_size: Option<&Bound<'_, PyAny>>,
         progress: Option<&Bound<'_, PyAny>>,
+        on_error: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let py = items.py();
         let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| options::duration("timeout", value))?;
@@ -84,11 +88,12 @@ impl IterInstance {
             optional_callable("progress", progress)?,
         );
         let memory = batch::sized(batch_size, event_size)?;
+        let left_out = left_out::from_option(py, on_error)?;
         let context = Context::for_instance(py, context.as_ref())?;
         let (sender, receiver) =
             engine::channel(engine::DEFAULT_CAPACITY, engine::DEFAULT_MAX_BYTES, memory.event_size())
                 .map_err(|error| to_python(py, error))?;
-        let sender = Sender::new(sender);
+        let sender = Sender::new(sender, left_out.as_ref().map(|left_out| left_out.clone_ref(py)));
         py.import("falco_plugin._producer")?.call_method1(
             "start",
             (
@@ -99,7 +104,7 @@ impl IterInstance {
             ),
         )?;
         let engine = context.get().engine.clone();
-        let push = PushInstance::build(py, receiver, context, timeout, callbacks, memory)?;
+        let push = PushInstance::build(py, receiver, context, timeout, callbacks, memory, left_out)?;
         Ok(PyClassInitializer::from(push).add_subclass(Self { context: engine }))
     }
 }
@@ -142,7 +147,11 @@ fn send_until_stopped<'py>(sender: &Sender, items: &Bound<'py, PyAny>) -> PyResu
         }
         match sender.message(&item, None) {
             Ok(message) => sender.send_one(py, message, Deadline::Never)?,
-            Err(refused) => return Ok(refused.into_value(py).into_bound(py).into_any()),
+            Err(refused) => {
+                if let Err(error) = sender.leave_out(py, refused) {
+                    return Ok(error.into_value(py).into_bound(py).into_any());
+                }
+            }
         }
     }
     Ok(py.None().into_bound(py))
@@ -184,8 +193,7 @@ impl Wake for Changed {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // It fails only where the counter is full, which the loop has not overlooked either.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+        context::signal(&self.0);
     }
 }
 
@@ -195,7 +203,8 @@ impl AsyncSender {
         py: Python<'_>,
         mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
     ) -> PyResult<bool> {
-        let engine = self.sender.get().engine();
+        let sender = self.sender.get();
+        let engine = sender.engine();
         fork::end_child();
         let mut done = attempt(engine);
         if done == Ok(false) {
@@ -203,21 +212,17 @@ impl AsyncSender {
             // What changed in between woke nobody.
             done = attempt(engine);
         }
-        done.map_err(|_| channel_closed(py))
+        done.map_err(|_| sender.closed_error(py))
     }
 }
 
 #[pymethods]
 impl AsyncSender {
     #[new]
-    fn new(py: Python<'_>, sender: Py<Sender>, context: &Bound<'_, Context>) -> PyResult<Self> {
-        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))?;
-        let changed = Arc::new(Changed(descriptor));
+    fn new(sender: Py<Sender>, context: &Bound<'_, Context>) -> PyResult<Self> {
+        let changed = Arc::new(Changed(context::new_event()?));
         let waker = Waker::from(Arc::clone(&changed));
-        let cancelled = waker.clone();
-        let context = &context.get().engine;
-        py.detach(|| context.on_cancel(move || cancelled.wake()));
+        context.get().engine.wake_on_cancel(waker.clone());
         Ok(Self { sender, changed, waker })
     }
 
@@ -230,10 +235,14 @@ impl AsyncSender {
         let _ = rustix::io::read(&self.changed.0, &mut [0_u8; 8]);
     }
 
-    /// Whether the item was sent; not where the channel is full.
+    /// Returns whether the item is done with: it was sent, or left out. False if the channel is full.
     fn try_send(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = item.py();
-        let mut message = Some(self.sender.get().message(item, None)?);
+        let sender = self.sender.get();
+        let mut message = match sender.message(item, None) {
+            Ok(message) => Some(message),
+            Err(error) => return sender.leave_out(py, error).map(|()| true),
+        };
         let sent = self.attempt(py, |engine| {
             engine.try_send_all(message.take()).map(|(_, refused)| {
                 message = refused;

@@ -13,6 +13,7 @@ mod fork;
 mod instance;
 mod iter;
 mod json;
+mod left_out;
 mod lines;
 mod log;
 mod once;
@@ -23,6 +24,7 @@ mod push;
 mod start;
 mod text;
 mod threads;
+mod timestamp;
 
 /// The library in front and the native host, as built with this module.
 mod embedded {
@@ -50,7 +52,7 @@ mod _core {
     #[pymodule_export]
     use crate::fields::JsonReader;
     #[pymodule_export]
-    use crate::fork::{end_child, end_child_at_exit};
+    use crate::fork::{after_fork_in_child, before_fork, end_child};
     #[pymodule_export]
     use crate::iter::{AsyncSender, IterInstance, fail, position, send_each};
     #[pymodule_export]
@@ -61,6 +63,8 @@ mod _core {
     use crate::pull::PullInstance;
     #[pymodule_export]
     use crate::push::PushInstance;
+    #[pymodule_export]
+    use crate::timestamp::parse_timestamp;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -25,29 +25,40 @@ use crate::{log, options};
 
 /// Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
 ///
-/// An event is a line without its separator. Nothing else is taken off: an empty line is an empty event, and where the
-/// separator is a newline, a carriage return before it stays. At the end of the input, what stands behind the last
-/// separator is an event too. A line longer than ``event_size`` is cut to it, however long it is, and the log says so.
-/// What there is is handed over at once.
+/// An event is a line without its separator. An empty line is an empty event. If the separator is a newline, a carriage
+/// return in front of it belongs to it. At the end of the input, the bytes behind the last separator are an event too.
+/// A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are delivered
+/// immediately.
 ///
-/// **Following** a path is like ``tail -F``. It need not exist yet. Where another file takes its place, the old one is
-/// read to its end before the new one, and for as long as the new one is empty, since its writer may not have changed
-/// over; where it was truncated, it is read from its beginning. What is written between the last look and a truncation
-/// is gone, and a file that was truncated and has outgrown its old size since looks as if it had grown. A file that
-/// cannot be read is tried again, and the log says so. Files are looked at every 20 ms. Of an object with ``fileno()``
-/// only growth and truncation are seen, not what takes its name; a FIFO goes on when its writers have left.
+/// A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are passed over,
+/// unless the separator has one: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
+/// is reported in the log, and not converted.
+///
+/// A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed, and read once even with ``follow``. If it
+/// is cut off or damaged, its lines up to there are events, and then an ``OSError`` ends the source.
+///
+/// **Following** a path is like ``tail -F``. The path need not exist yet. If another file takes its place, the old one
+/// is read to its end before the new one, and for as long as the new one is empty, since its writer may not have
+/// changed over. Files that come and go between two looks are read too, if they have the log's name with a number or a
+/// date. A file whose last bytes are not those that were read was truncated: it is read from its beginning, and the log
+/// reports it. What is written between the last look and a truncation is lost. A file that cannot be read is tried
+/// again, and the log reports it. Files are looked at every 20 ms. Of an object with ``fileno()`` only growth and
+/// truncation are seen, not a file that takes its name. A FIFO is read on when its writers have left; the last line of
+/// a writer ends with it. A file of ``/proc`` is read once.
 ///
 /// Args:
 ///     file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. Its descriptor is
 ///         duplicated, so that it may be closed, and its flags are left alone. What the object has read into a buffer
 ///         of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
 ///     separator: what ends a line, one byte or more.
-///     timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``: RFC 3339, or seconds since
-///         the epoch. A line without it gets no timestamp, as all lines without this option.
+///     timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``, in one of the forms that
+///         ``parse_timestamp`` reads. A line without such a time gets no timestamp, as all lines without this option;
+///         the log reports such lines once a minute for each cause, with a count.
 ///     follow: whether to go on at the end of a file.
-///     start: where a regular file is begun: bytes from its beginning; ``"end"``, behind its last separator; or the
-///         ``cursor`` of an instance before. Where the file is shorter, or not the cursor's, it is read from its
-///         beginning, and the log says so.
+///     start: where a regular file is begun: bytes from its beginning (of its content, if it is compressed); ``"end"``,
+///         behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if that was
+///         renamed in its folder or compressed since; the rest of it is then read first. If the file is shorter, or not
+///         the cursor's, it is read from its beginning, and the log reports how much is lost.
 ///     context: parent of the instance's context; cancelling it ends the source.
 ///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a line at most; 0 takes what is there.
 ///     close: is called once when the source is closed, after the context was cancelled.
@@ -59,7 +70,7 @@ use crate::{log, options};
 ///     OSError: the file cannot be opened or read; but a path that is followed need not exist.
 ///     TypeError: the file is no path and has no ``fileno()``, or an option is of a wrong type.
 ///     ValueError: the pointer is none, or leads to several values; an option is out of range, or has no meaning for
-///         such a file; a socket is one of datagrams.
+///         such a file; a socket is one of datagrams, or is given by its path.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct LinesInstance {
     engine: Mutex<engine::LinesInstance>,
@@ -186,8 +197,9 @@ impl LinesInstance {
     /// The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
     /// there is no file.
     ///
-    /// It knows its file by up to 256 bytes in front of the position: each line comes at least once, however often the
-    /// plugin is started. The end of a file that was rotated away while nothing ran is not read.
+    /// It knows its file by up to 256 bytes in front of the position, its inode and its path: each line comes at least
+    /// once, however often the plugin is started. A file that was rotated while nothing ran is read on if it can still
+    /// be found, as ``start`` says. Only printable ASCII is in it.
     #[getter]
     fn cursor(&self) -> Option<String> {
         self.taken.cursor().map(|cursor| cursor.to_string())
@@ -253,8 +265,15 @@ fn source(file: &Bound<'_, PyAny>) -> PyResult<(Source, String)> {
     let py = file.py();
     if file.hasattr("fileno")? {
         let descriptor: i32 = file.call_method0("fileno")?.extract()?;
-        let name = file.getattr("name").and_then(|name| name.extract());
-        let name = name.unwrap_or_else(|_| format!("descriptor {descriptor}"));
+        let name = file
+            .getattr("name")
+            .and_then(|name| py.import("os")?.call_method1("fsdecode", (name,)));
+        // The name of some objects is a number.
+        let name = name.and_then(|name| name.extract::<PathBuf>());
+        let name = name.map_or_else(
+            |_| format!("descriptor {descriptor}"),
+            |name| name.display().to_string(),
+        );
         return match duplicate(descriptor) {
             Ok(duplicate) => Ok((Source::Descriptor(duplicate), name)),
             Err(error) => Err(os_error(py, &error, &name)),

@@ -28,6 +28,7 @@ pub(crate) struct PythonPlugin {
     /// Of each field, the method that makes it; none where it is read without Python.
     methods: Vec<Option<Method>>,
     _release: threads::Release,
+    _collect: threads::Collect,
 }
 
 impl PythonPlugin {
@@ -40,6 +41,7 @@ impl PythonPlugin {
             own_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
             _release: threads::Release,
+            _collect: threads::Collect,
         })
     }
 

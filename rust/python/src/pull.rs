@@ -19,6 +19,7 @@ use crate::batch::{self, EventBatch, EventWriter};
 use crate::context::Context;
 use crate::errors::{from_python, to_python};
 use crate::instance::{Callbacks, Driven, optional_callable};
+use crate::left_out::{self, LeftOut};
 use crate::options;
 
 /// An event source that a function fills, event by event (``source.NewPullInstance`` of the Go SDK).
@@ -33,6 +34,9 @@ use crate::options;
 ///     batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
 ///     progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+///     on_error: ``"raise"``: an event that is refused, by the writer or because it is returned, ends the source if the
+///         function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for each
+///         cause, and the rest when the source ends. Any other exception of the function ends the source in either case.
 ///
 /// Raises:
 ///     TypeError: the function or a callback is not callable, or an option is of a wrong type.
@@ -45,6 +49,7 @@ pub(crate) struct PullInstance {
     pub(crate) callbacks: Callbacks,
     pub(crate) driven: Driven,
     closed: AtomicBool,
+    left_out: Option<LeftOut>,
 }
 
 /// What one call of `next_batch` at a time uses.
@@ -61,6 +66,24 @@ struct Function<'a, 'py> {
     function: &'a Bound<'py, PyAny>,
     context: &'a Bound<'py, Context>,
     writer: &'a Bound<'py, EventWriter>,
+    left_out: Option<&'a LeftOut>,
+}
+
+impl Function<'_, '_> {
+    /// What becomes of an exception: an event that was refused is left out, if that is wished; all others end the source.
+    #[cold]
+    fn fail(&self, error: PyErr, writer: &mut Writer, is_refusal: bool) -> Result<(), Error> {
+        let py = self.context.py();
+        let Some(left_out) = self.left_out else {
+            return Err(from_python(py, error));
+        };
+        let refusal = self.writer.get().take_refusal();
+        if !is_refusal && !refusal.is_some_and(|refusal| refusal.is(error.value(py))) {
+            return Err(from_python(py, error));
+        }
+        writer.refuse();
+        left_out.report(py, error).map_err(|error| from_python(py, error))
+    }
 }
 
 type Writer = Box<engine_batch::EventWriter>;
@@ -68,18 +91,23 @@ type Writer = Box<engine_batch::EventWriter>;
 impl engine::PullFunction for Function<'_, '_> {
     #[inline]
     fn pull(&mut self, context: &EngineContext, writer: Writer) -> (Writer, Result<(), Error>) {
-        let py = self.context.py();
         let lent = self.writer.get();
         if let Err(writer) = lent.lend(writer) {
             return (writer, Err(already_running(context)));
         }
         let result = self.function.call1((self.context, self.writer));
         fork::end_child();
-        let writer = lent.take_back().expect("only this function takes back what it lent");
+        let mut writer = lent.take_back().expect("only this function takes back what it lent");
         let result = match result {
-            Ok(value) if value.is_none() => Ok(()),
-            Ok(value) => check_result(&value, writer.is_empty()).map_err(|error| from_python(py, error)),
-            Err(error) => Err(from_python(py, error)),
+            Ok(value) if value.is_none() => {
+                if self.left_out.is_some() {
+                    // The function has dealt with it. Its traceback must not live on in the writer.
+                    drop(lent.take_refusal());
+                }
+                Ok(())
+            }
+            Ok(value) => check_result(&value, writer.is_empty()).or_else(|error| self.fail(error, &mut writer, true)),
+            Err(error) => self.fail(error, &mut writer, false),
         };
         (writer, result)
     }
@@ -125,6 +153,7 @@ impl PullInstance {
             function: function.bind(py),
             context: self.context.bind(py),
             writer: writer.bind(py),
+            left_out: self.left_out.as_ref(),
         };
         Some(engine.next_batch(&mut function, memory))
     }
@@ -178,9 +207,14 @@ pub(crate) fn fill_batch(
 impl PullInstance {
     #[new]
     #[pyo3(
-        signature = (function, /, *, context = None, timeout = None, close = None, batch_size = None, event_size = None, progress = None),
-        text_signature = "(function, /, *, context=None, timeout=0.03, close=None, batch_size=128, event_size=262144, progress=None)"
+        signature = (
+            function, /, *, context = None, timeout = None, close = None, batch_size = None, event_size = None,
+            progress = None, on_error = None
+        ),
+        text_signature = "(function, /, *, context=None, timeout=0.03, close=None, batch_size=128, event_size=262144, \
+                          progress=None, on_error='raise')"
     )]
+    #[expect(clippy::too_many_arguments, reason = "keyword options of Python")]
     fn new(
         function: &Bound<'_, PyAny>,
         context: Option<Py<Context>>,
@@ -189,6 +223,7 @@ impl PullInstance {
         batch_size: Option<&Bound<'_, PyAny>>,
         event_size: Option<&Bound<'_, PyAny>>,
         progress: Option<&Bound<'_, PyAny>>,
+        on_error: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = function.py();
         if !function.is_callable() {
@@ -203,18 +238,25 @@ impl PullInstance {
             optional_callable("close", close)?,
             optional_callable("progress", progress)?,
         );
+        let left_out = left_out::from_option(py, on_error)?;
+        let writer = if left_out.is_some() {
+            EventWriter::remembering()
+        } else {
+            EventWriter::idle()
+        };
         let context = Context::for_instance(py, context.as_ref())?;
         Ok(Self {
             running: Mutex::new(Running {
                 engine: engine::PullInstance::new(context.get().engine.clone(), timeout),
                 function: Some(function.clone().unbind()),
-                writer: Py::new(py, EventWriter::idle())?,
+                writer: Py::new(py, writer)?,
             }),
             context,
             events: Mutex::new(events),
             callbacks,
             driven: Driven::default(),
             closed: AtomicBool::new(false),
+            left_out,
         })
     }
 
@@ -270,6 +312,9 @@ impl PullInstance {
             return Ok(());
         }
         py.detach(|| self.context.get().engine.cancel());
+        if let Some(left_out) = &self.left_out {
+            left_out.finish(py);
+        }
         self.callbacks.close(py)
     }
 

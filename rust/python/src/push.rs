@@ -19,6 +19,7 @@ use crate::channel::Receiver;
 use crate::context::Context;
 use crate::errors::{describe, to_python};
 use crate::instance::{Callbacks, Driven, optional_callable};
+use crate::left_out::LeftOut;
 use crate::pull::{already_running, fill_batch, try_lock};
 use crate::{log, options};
 
@@ -49,6 +50,7 @@ pub(crate) struct PushInstance {
     pub(crate) callbacks: Callbacks,
     pub(crate) driven: Driven,
     closed: AtomicBool,
+    left_out: Option<LeftOut>,
 }
 
 impl PushInstance {
@@ -59,6 +61,7 @@ impl PushInstance {
         timeout: Duration,
         callbacks: Callbacks,
         memory: EngineBatch,
+        left_out: Option<LeftOut>,
     ) -> PyResult<Self> {
         let closer = receiver.closer();
         let event_size = receiver.event_size();
@@ -72,6 +75,7 @@ impl PushInstance {
             callbacks,
             driven: Driven::default(),
             closed: AtomicBool::new(false),
+            left_out,
         })
     }
 
@@ -151,9 +155,10 @@ impl PushInstance {
         );
         let batch_size = batch_size.map_or(Ok(falco_plugin_engine::batch::DEFAULT_BATCH_SIZE), batch::batch_size)?;
         let context = Context::for_instance(py, context.as_ref())?;
+        let left_out = receiver.get().left_out(py);
         let receiver = receiver.get().take(py)?;
         let memory = EngineBatch::new(batch_size, receiver.event_size()).map_err(|error| to_python(py, error))?;
-        Self::build(py, receiver, context, timeout, callbacks, memory)
+        Self::build(py, receiver, context, timeout, callbacks, memory, left_out)
     }
 
     /// The instance's context, cancelled when it is closed.
@@ -228,6 +233,9 @@ impl PushInstance {
                 engine.close();
             }
         });
+        if let Some(left_out) = &self.left_out {
+            left_out.finish(py);
+        }
         self.callbacks.close(py)
     }
 

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use falco_plugin_abi::fork;
+use falco_plugin_abi::{fork, signals};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -155,6 +155,20 @@ impl Drop for Release {
     }
 }
 
+/// The last field of a plugin: collects garbage once the plugin is gone. Its modules are cycles, and so are event loops,
+/// clients and their connections. Python collects old objects rarely, so each reload would leave a copy of all that behind
+/// until then.
+pub(crate) struct Collect;
+
+impl Drop for Collect {
+    fn drop(&mut self) {
+        if interpreter_is_ours() {
+            // Python reports what finalizers raise. It fails only if Python has no memory left.
+            enter(|py| drop(py.import("gc").and_then(|gc| gc.call_method0("collect"))));
+        }
+    }
+}
+
 /// Runs code of a host's thread with the GIL. Producers make room for it, see [`step_aside`].
 pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
     if interpreter_is_ours() {
@@ -291,7 +305,8 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
     thread::Builder::new()
         .name("python-main".into())
         .spawn(move || {
-            block_signals();
+            // They are for the host's own threads.
+            signals::block_all();
             let result = initialise(&python);
             let failed = result.is_err();
             let _ = sender.send(result);
@@ -308,16 +323,6 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
         .unwrap_or_else(|_| Err("Python's start panicked".into()))?;
     OURS.store(true, Ordering::Release);
     Ok(true)
-}
-
-/// Leaves all signals to the host's own threads.
-fn block_signals() {
-    // SAFETY: `set` is filled before it is used, and the mask of this thread alone is changed.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigfillset(&mut set);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
-    }
 }
 
 /// Starts an isolated interpreter on this thread and lets go of the GIL.

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::Argument;
 use super::problem::{Found, Problem};
-use super::time;
 use super::values::{FieldType, Place, Values};
 use crate::json::text::{self, Text};
 use crate::json::{Document, Fault, FaultKind, Pattern, PatternError, Spot, Step, Token, Tree, number, tokens};
+use crate::time::{self, TimeError};
 
 /// Reads the values that a pattern names, as values of one type.
 #[derive(Debug)]
@@ -203,13 +203,7 @@ impl Read<'_> {
                 self.into.push_network(address, prefix, place);
                 return Ok(());
             }
-            FieldType::AbsTime => match time::rfc3339(&text) {
-                Some(time) => {
-                    self.into.push_number(time, place);
-                    return Ok(());
-                }
-                None => self.convert_text(&text, place, Found::NotATime),
-            },
+            FieldType::AbsTime => self.convert_text(&text, place, Found::NotATime),
             _ => self.convert_text(&text, place, Found::String),
         };
         found.map_err(mismatch)
@@ -243,8 +237,13 @@ impl Read<'_> {
         match self.reader.kind {
             FieldType::Uint64 => self.into.push_number(number::whole(text).map_err(number)?, place),
             FieldType::Bool => self.into.push_bool(text.parse().map_err(|_| other)?, place),
-            FieldType::RelTime | FieldType::AbsTime => {
-                self.into.push_number(time::seconds(text).ok_or(other)?, place);
+            FieldType::RelTime => self.into.push_number(time::seconds(text).ok_or(other)?, place),
+            FieldType::AbsTime => {
+                let time = time::parse(text).map_err(|error| match error {
+                    TimeError::NotATime => other,
+                    TimeError::OutOfRange => Found::OutOfRange,
+                })?;
+                self.into.push_number(time.nanoseconds, place);
             }
             _ => return Err(other),
         }

@@ -3,7 +3,6 @@
 mod diagnosis;
 mod json;
 mod problem;
-mod time;
 mod values;
 
 use std::any::Any;

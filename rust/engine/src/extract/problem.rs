@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::decimal::NotWhole;
 use crate::json::Fault;
 use crate::json::number::NumberFault;
 
@@ -27,8 +28,9 @@ pub enum Found {
     Negative,
     Fraction,
     TooLarge,
-    /// A time that cannot be read, or before 1970.
     NotATime,
+    /// A time before 1970 or after 2554.
+    OutOfRange,
     NotAnAddress,
     NotANetwork,
     /// An address or a network of the other family.
@@ -41,9 +43,9 @@ impl Found {
     pub(super) fn of_number(fault: NumberFault, other: Self) -> Self {
         match fault {
             NumberFault::NotANumber => other,
-            NumberFault::Negative => Self::Negative,
-            NumberFault::Fraction => Self::Fraction,
-            NumberFault::TooLarge => Self::TooLarge,
+            NumberFault::NotWhole(NotWhole::Negative) => Self::Negative,
+            NumberFault::NotWhole(NotWhole::Fraction) => Self::Fraction,
+            NumberFault::NotWhole(NotWhole::TooLarge) => Self::TooLarge,
         }
     }
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Found {
             Self::Fraction => "a number with a fraction",
             Self::TooLarge => "a number larger than 2**64 - 1",
             Self::NotATime => "a string that is not a time",
+            Self::OutOfRange => "a time before 1970 or after 2554",
             Self::NotAnAddress => "a string that is not an IP address",
             Self::NotANetwork => "a string that is not an IP network",
             Self::Ipv4 => "an IPv4 address",

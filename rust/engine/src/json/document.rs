@@ -124,6 +124,10 @@ struct Container {
     last: u32,
     /// The offset of the next value that is not kept, or [`NONE`].
     rest: u32,
+    /// The member that was found last, or [`NONE`]: often the next look-up goes through it too.
+    found: u32,
+    /// The bits of the keys that are kept.
+    keys: u64,
     /// The fault that keeps what follows from being read.
     fault: Option<Fault>,
 }
@@ -236,7 +240,8 @@ impl Tree {
     fn member(&mut self, json: &[u8], walk: Walk, token: &Token) -> Result<Spot, Miss> {
         let rest = match walk {
             Walk::Kept { container, .. } => {
-                if let Some(index) = self.kept_member(json, self.containers[container].first, token) {
+                if let Some(index) = self.kept_member(json, container, token) {
+                    self.containers[container].found = index as u32;
                     return Ok(Spot::kept(index));
                 }
                 while let Some((index, head)) = self.read_on::<true>(json, container) {
@@ -246,6 +251,7 @@ impl Tree {
                         false => is_written(json, key, token),
                     };
                     if is_key {
+                        self.containers[container].found = index as u32;
                         return Ok(Spot::kept(index));
                     }
                 }
@@ -256,14 +262,23 @@ impl Tree {
         unkept_member(json, rest, token, &mut self.spans)
     }
 
-    /// Finds a member among those that are kept, from the first one on.
+    /// Finds the first member with the token's key among those that are kept.
     #[inline]
-    fn kept_member(&self, json: &[u8], first: u32, token: &Token) -> Option<usize> {
-        let mut index = first as usize;
+    fn kept_member(&self, json: &[u8], container: usize, token: &Token) -> Option<usize> {
+        let container = &self.containers[container];
+        let mut index = container.first as usize;
         if token.is_plain() && !self.escaped {
             // Most are: keys are compared by their first bytes alone.
+            let is_key = |node: &Node| token.begins(node.head) && token.ends(json, node.key as usize);
+            if container.keys & token.bit() == 0 {
+                return None;
+            }
+            // What was found is the first one with its key.
+            if self.nodes.get(container.found as usize).is_some_and(is_key) {
+                return Some(container.found as usize);
+            }
             while let Some(node) = self.nodes.get(index) {
-                if token.begins(node.head) && token.ends(json, node.key as usize) {
+                if is_key(node) {
                     return Some(index);
                 }
                 index = node.next as usize;
@@ -351,6 +366,8 @@ impl Tree {
                 first: NONE,
                 last: NONE,
                 rest: start as u32 + 1,
+                found: NONE,
+                keys: 0,
                 fault: None,
             });
         }
@@ -385,11 +402,14 @@ impl Tree {
             Behind::End => {}
             Behind::Fault(fault) => container.fault = Some(fault),
         }
-        self.escaped |= entry.escaped;
         let head = match OBJECT {
             true => Head::at(json, entry.key),
             false => Head::default(),
         };
+        self.escaped |= entry.escaped;
+        if OBJECT {
+            container.keys |= head.bit();
+        }
         self.nodes.push(Node {
             head,
             key: entry.key as u32,

@@ -52,6 +52,12 @@ impl Head {
             }
         }
     }
+
+    /// One of 64 bits, for the first two bytes.
+    #[inline]
+    pub(crate) fn bit(self) -> u64 {
+        1 << ((self.0 ^ self.0 >> 5) & 63)
+    }
 }
 
 impl Token {
@@ -76,6 +82,17 @@ impl Token {
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.mask != 0
+    }
+
+    /// The bits that the heads of its key may have.
+    #[inline]
+    pub(crate) fn bit(&self) -> u64 {
+        // Of an empty key the first byte is the closing quote, and the second one any.
+        if self.text.is_empty() {
+            u64::MAX
+        } else {
+            self.head.bit()
+        }
     }
 
     /// Whether a key begins as the token does, as far as its head goes.

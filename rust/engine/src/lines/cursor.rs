@@ -1,9 +1,12 @@
 //! A place in a file that is found again after a restart, or known not to be there any more.
 
-use std::fmt;
+use std::ffi::OsString;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// How many bytes in front of a place tell whether it is in the same file.
@@ -43,33 +46,71 @@ impl Place {
     }
 
     /// What finds the place again.
-    pub(super) fn cursor(&self) -> Cursor {
+    pub(super) fn cursor(&self, file: Option<Seen>) -> Cursor {
         Cursor {
             position: self.position,
             fingerprint: fingerprint(self.before()),
+            file,
         }
     }
 }
 
 /// A position, and a fingerprint of what was read in front of it: a file of the same name may be another one by then,
 /// and one with the same inode too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// As a string it is `position:fingerprint`, or `position:fingerprint:inode:size:path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     position: u64,
     fingerprint: u64,
+    file: Option<Seen>,
+}
+
+/// A file as it was when a cursor was made: where to search it after a rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    /// Symbolic links are resolved.
+    pub(super) path: PathBuf,
 }
 
 impl Cursor {
-    /// The position, where the file has it.
-    pub(super) fn find(self, file: &File) -> io::Result<Option<u64>> {
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn file(&self) -> Option<&Seen> {
+        self.file.as_ref()
+    }
+
+    /// Whether a place is the cursor's.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        place.position == self.position && fingerprint(place.before()) == self.fingerprint
+    }
+
+    /// The place, if the file has it.
+    pub(super) fn find(&self, file: &File) -> io::Result<Option<Place>> {
         let place = Place::of(file, self.position)?;
-        Ok((place.cursor() == self).then_some(self.position))
+        Ok(Some(place).filter(|place| self.is_at(place)))
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{:016x}", self.position, self.fingerprint)
+        write!(f, "{}:{:016x}", self.position, self.fingerprint)?;
+        let Some(Seen { inode, size, path }) = &self.file else {
+            return Ok(());
+        };
+        write!(f, ":{inode}:{size}:")?;
+        for byte in path.as_os_str().as_bytes() {
+            match byte {
+                b'%' => f.write_str("%25")?,
+                b'!'..=b'~' => f.write_char(char::from(*byte))?,
+                byte => write!(f, "%{byte:02x}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -77,10 +118,15 @@ impl FromStr for Cursor {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (position, fingerprint) = text.split_once(':').ok_or(())?;
+        let (position, rest) = text.split_once(':').ok_or(())?;
+        let (fingerprint, file) = match rest.split_once(':') {
+            Some((fingerprint, file)) => (fingerprint, Some(seen(file).ok_or(())?)),
+            None => (rest, None),
+        };
         let cursor = Self {
             position: position.parse().map_err(drop)?,
             fingerprint: u64::from_str_radix(fingerprint, 16).map_err(drop)?,
+            file,
         };
         // Not what only resembles one.
         if cursor.to_string() == text {
@@ -89,6 +135,28 @@ impl FromStr for Cursor {
             Err(())
         }
     }
+}
+
+fn seen(text: &str) -> Option<Seen> {
+    let mut parts = text.splitn(3, ':');
+    let inode = parts.next()?.parse().ok()?;
+    let size = parts.next()?.parse().ok()?;
+    let mut path = Vec::new();
+    let mut bytes = parts.next()?.bytes();
+    while let Some(byte) = bytes.next() {
+        path.push(match byte {
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    Some(Seen {
+        inode,
+        size,
+        path: OsString::from_vec(path).into(),
+    })
 }
 
 /// Reads until the memory is full or the file ends.

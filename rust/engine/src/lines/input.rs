@@ -1,21 +1,20 @@
-//! Where the bytes of lines come from: a file at a position of our own, or a stream that is waited for.
+//! Where the bytes of lines come from: which file is read now, and what is read after it.
 
-use std::collections::VecDeque;
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read as _};
+mod begin;
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::Metadata;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use memchr::memmem::rfind;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fs::OFlags;
-use rustix::net::SocketType;
-
-use super::cursor::{Cursor, read_at};
-use super::{Options, ReadError, Warn};
+use super::cursor::Cursor;
+use super::occasional::Occasional;
+use super::open::{Got, Open, identity, wait_for};
+use super::rotated::{self, Key};
+use super::{ReadError, Warn};
 use crate::context::Context;
 use crate::error::Error;
 
@@ -24,8 +23,8 @@ use crate::error::Error;
 const LOOK: Duration = Duration::from_millis(20);
 /// Reads after which the path is looked at too while there is more: several files may come and go meanwhile.
 const READS_A_LOOK: u32 = 64;
-/// Bytes that are searched at once for the last end of a line.
-const SEARCHED: u64 = 64 * 1024;
+/// How coarse the times of a file system may be.
+const COARSE: Duration = Duration::from_secs(1);
 
 /// Where lines come from.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ pub enum Source {
 }
 
 /// Where in a file the first line begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     Offset(u64),
     /// Behind the last line that has an end.
@@ -49,7 +48,8 @@ pub(super) enum Read {
     Bytes(usize),
     /// Nothing for now.
     Nothing,
-    /// What is read from here on has nothing to do with what came before: another file, or a truncated one.
+    /// What is read from here on has nothing to do with what came before: another file, a truncated one, or another
+    /// writer of a FIFO.
     Anew,
     End,
 }
@@ -58,7 +58,7 @@ pub(super) enum Read {
 pub(super) struct Input {
     name: String,
     separator: Vec<u8>,
-    /// Looked at again and again, where a path is followed.
+    /// Looked at again and again, where it is followed.
     path: Option<PathBuf>,
     follow: bool,
     start: Start,
@@ -66,104 +66,21 @@ pub(super) struct Input {
     open: Option<Open>,
     /// What has taken the path since, in this order; each is read to its end before the next.
     successors: VecDeque<Open>,
+    /// Rotated files that were there when their folder was last looked at.
+    known: HashSet<Key>,
+    /// When the path was last seen to lead to the last of the files that are read.
+    seen: SystemTime,
     reads: u32,
     is_over: bool,
     /// Readable once a stream is cancelled.
     wake: Option<Arc<OwnedFd>>,
     /// Why it cannot be read at the moment, as it was told.
     trouble: Option<String>,
+    truncated: Occasional,
     warn: Warn,
 }
 
-/// An open file.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub(super) file: Arc<File>,
-    /// Where a regular file is read next. It is ours: a descriptor that others have too keeps its own.
-    pub(super) position: Option<u64>,
-    identity: (u64, u64),
-}
-
 impl Input {
-    pub(super) fn new(
-        source: Source,
-        name: String,
-        options: Options,
-        context: &Context,
-        warn: Warn,
-    ) -> Result<Self, Error> {
-        let Options {
-            separator,
-            follow,
-            start,
-            ..
-        } = options;
-        let mut input = Self {
-            name,
-            separator,
-            path: None,
-            follow,
-            start,
-            open: None,
-            successors: VecDeque::new(),
-            reads: 0,
-            is_over: false,
-            wake: None,
-            trouble: None,
-            warn,
-        };
-        let opened = match source {
-            Source::Path(path) => {
-                // Where the host changes its directory, the path still leads to the same file.
-                let path = std::path::absolute(path).map_err(|error| input.error(error))?;
-                let opened = Open::path(&path);
-                input.path = follow.then_some(path);
-                opened
-            }
-            Source::Descriptor(descriptor) => Open::file(descriptor.into()),
-        };
-        match opened {
-            Ok(open) => input.take_first(open, context)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && follow => {
-                input.warn(&format!("{} does not exist; waiting for it", input.name));
-                // All of a file that comes later is new.
-                if start == Start::End {
-                    input.start = Start::Offset(0);
-                }
-            }
-            Err(error) => return Err(input.error(error)),
-        }
-        Ok(input)
-    }
-
-    fn take_first(&mut self, open: Open, context: &Context) -> Result<(), Error> {
-        let metadata = open.file.metadata().map_err(|error| self.error(error))?;
-        let kind = metadata.file_type();
-        let refuse = |what: &str| Err(Error::InvalidOption(format!("{}: {what}", self.name)));
-        if kind.is_socket() && !is_stream(&open.file) {
-            return refuse(
-                "a socket of datagrams has no lines: give a stream socket, or send each datagram as an event",
-            );
-        }
-        if self.follow && !kind.is_file() && !kind.is_fifo() {
-            return refuse("only a file or a FIFO can be followed: leave follow out");
-        }
-        if open.position.is_none() && self.start != Start::Offset(0) {
-            return refuse("only a regular file has a start: leave start out");
-        }
-        if open.position.is_none() && !self.follow {
-            let wake =
-                eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| self.error(error.into()))?;
-            let wake = Arc::new(wake);
-            self.wake = Some(Arc::clone(&wake));
-            context.on_cancel(move || {
-                // It fails only where the counter is full, which wakes as well.
-                let _ = rustix::io::write(&wake, &1_u64.to_ne_bytes());
-            });
-        }
-        self.begin(open).map_err(|error| self.error(error))
-    }
-
     /// The file that is read now.
     pub(super) fn open(&self) -> Option<&Open> {
         self.open.as_ref()
@@ -193,42 +110,23 @@ impl Input {
         (self.warn)(text);
     }
 
-    /// Begins with the first file, where `start` says.
-    fn begin(&mut self, mut open: Open) -> io::Result<()> {
-        if open.position.is_some() {
-            let size = open.file.metadata()?.len();
-            let found = match self.start {
-                Start::Offset(offset) => Some(offset).filter(|offset| *offset <= size),
-                Start::End => Some(behind_last(&open.file, size, &self.separator)?),
-                Start::Cursor(cursor) => cursor.find(&open.file)?,
-            };
-            if found.is_none() {
-                self.warn(&format!(
-                    "{} is not the file that start is a position in, or was truncated: it is read from its beginning, \
-                     and what the other one got since then is not read",
-                    self.name
-                ));
-            }
-            open.position = Some(found.unwrap_or(0));
-        }
-        self.open = Some(open);
-        Ok(())
-    }
-
-    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<Read, Error> {
-        if self.open.is_none() {
+    /// Reads what comes next. `before` is what was read last.
+    pub(super) fn read(&mut self, before: &[u8], into: &mut [u8]) -> Result<Read, Error> {
+        let Some(open) = &mut self.open else {
             return Ok(self.appear());
-        }
+        };
         let is_replaced = !self.successors.is_empty();
-        let open = self.open.as_mut().expect("it was just looked at");
-        let mut trouble = match open.read(into) {
-            Ok(None) => return Ok(Read::Nothing),
-            Ok(Some(0)) if !self.follow => {
-                self.is_over = true;
-                return Ok(Read::End);
+        let before = if self.follow { before } else { &[] };
+        let mut trouble = match open.read(before, into) {
+            Ok(Got::Nothing) => return Ok(Read::Nothing),
+            Ok(Got::Bytes(0)) if !self.follow || open.is_compressed() => return Ok(self.finish()),
+            Ok(Got::Bytes(0)) => {
+                if open.is_stream() && open.end_line() {
+                    return Ok(Read::Anew);
+                }
+                None
             }
-            Ok(Some(0)) => None,
-            Ok(Some(len)) => {
+            Ok(Got::Bytes(len)) => {
                 self.reads += 1;
                 if self.reads >= READS_A_LOOK {
                     let trouble = self.look().err();
@@ -236,24 +134,34 @@ impl Input {
                 }
                 return Ok(Read::Bytes(len));
             }
+            Ok(Got::Rewritten) => match self.begin_rewritten() {
+                Ok(true) => return Ok(Read::Anew),
+                Ok(false) => None,
+                Err(error) => Some(error),
+            },
             Err(error) if !self.follow => return Err(self.error(error)),
+            Err(error) if open.is_compressed() => {
+                self.warn(&format!("{}: a rotated file: {error}", self.name));
+                return Ok(self.finish());
+            }
             Err(error) => Some(error),
         };
         if is_replaced {
-            self.open = self.successors.pop_front();
-            return Ok(Read::Anew);
-        }
-        if self.is_truncated() {
-            return Ok(Read::Anew);
+            return Ok(self.finish());
         }
         match self.look() {
             // What was written before the other took its place is read first.
-            Ok(()) if !self.successors.is_empty() => return self.read(into),
+            Ok(()) if !self.successors.is_empty() => return self.read(before, into),
             Ok(()) => {}
             Err(error) => trouble = trouble.or(Some(error)),
         }
         self.tell(trouble);
         Ok(Read::Nothing)
+    }
+
+    /// Passes over a hole in front of what is read next; says how long it is.
+    pub(super) fn skip_hole(&mut self) -> u64 {
+        self.open.as_mut().map_or(0, Open::skip_hole)
     }
 
     /// Waits until it is worth another read, or the source is cancelled; false at the deadline.
@@ -268,6 +176,17 @@ impl Input {
         }
     }
 
+    /// Leaves the file that was read to its end for the next.
+    fn finish(&mut self) -> Read {
+        if self.successors.is_empty() && !self.follow {
+            self.is_over = true;
+            return Read::End;
+        }
+        let next = self.successors.pop_front();
+        self.open = next;
+        Read::Anew
+    }
+
     /// The first file at the path, where it has come.
     fn appear(&mut self) -> Read {
         let path = self
@@ -280,46 +199,70 @@ impl Input {
         if self.open.is_some() { Read::Anew } else { Read::Nothing }
     }
 
-    /// Goes back to the beginning of a file that has become shorter than what was read of it.
-    fn is_truncated(&mut self) -> bool {
-        let Some(Open {
-            file,
-            position: Some(position),
-            ..
-        }) = &mut self.open
-        else {
-            return false;
-        };
-        let before = *position;
-        match file.metadata() {
-            Ok(metadata) if metadata.len() < before => *position = 0,
-            _ => return false,
+    /// Goes back to the beginning of a file that is not what was read of it; false where it cannot be followed.
+    fn begin_rewritten(&mut self) -> io::Result<bool> {
+        let Some(open) = &mut self.open else { return Ok(false) };
+        if open.check_unsized()? {
+            self.warn(&format!(
+                "{} has a size of 0 although it has content, as files of /proc do: reading it once, without seeing \
+                 changes of it; leave follow out, and open it again for its new content",
+                self.name
+            ));
+            return Ok(false);
         }
-        self.warn(&format!(
-            "{} was truncated, of {before} bytes that were read: it is read from its beginning",
-            self.name
-        ));
-        true
+        let read = open.position();
+        open.rewind()?;
+        if let Some(count) = self.truncated.count() {
+            self.warn(&format!(
+                "{} was truncated, after {read} bytes of it were read: reading it from its beginning (truncations so \
+                 far: {count})",
+                self.name
+            ));
+        }
+        Ok(true)
     }
 
     /// Looks whether another file has taken the path. One that is empty has not: whoever wrote the old one still may.
     fn look(&mut self) -> io::Result<()> {
         self.reads = 0;
-        let (Some(path), Some(last)) = (&self.path, self.successors.back().or(self.open.as_ref())) else {
+        let (true, Some(path), Some(last)) = (self.follow, &self.path, self.successors.back().or(self.open.as_ref()))
+        else {
             return Ok(());
         };
+        let now = SystemTime::now();
         let is_other =
             |metadata: &Metadata| identity(metadata) != last.identity && !(metadata.is_file() && metadata.len() == 0);
         // A FIFO or a device in the place of a file is no file that was rotated: somebody put it there.
-        let is_fitting = |metadata: &Metadata| last.position.is_none() || metadata.is_file();
+        let is_fitting = |metadata: &Metadata| last.is_stream() || metadata.is_file();
         let found = path.metadata().and_then(|metadata| {
             if is_other(&metadata) && !is_fitting(&metadata) {
                 return Err(io::Error::other("it was replaced by what is no regular file"));
             }
+            if identity(&metadata) == last.identity {
+                self.seen = now;
+            }
             is_other(&metadata).then(|| Open::path(path)).transpose()
         });
         match found {
-            Ok(Some(found)) if found.identity != last.identity => self.successors.push_back(found),
+            Ok(Some(found)) if found.identity != last.identity => {
+                let since = self.seen.checked_sub(COARSE).unwrap_or(SystemTime::UNIX_EPOCH);
+                let mut between = rotated::rotated(path);
+                let before = std::mem::replace(&mut self.known, between.iter().map(|file| file.key).collect());
+                let is_read = |identity| {
+                    self.open
+                        .iter()
+                        .chain(&self.successors)
+                        .any(|open| open.identity == identity)
+                };
+                between.retain(|file| {
+                    let identity = file.key.0;
+                    let is_new = file.is_new_since(since) && !before.contains(&file.key);
+                    is_new && identity != found.identity && !is_read(identity)
+                });
+                self.push_rotated(between.into_iter().map(|file| file.path).collect());
+                self.successors.push_back(found);
+                self.seen = now;
+            }
             Ok(_) => {}
             // Between two steps of a rotation.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -337,95 +280,4 @@ impl Input {
             self.trouble = trouble;
         }
     }
-}
-
-impl Open {
-    fn path(path: &Path) -> io::Result<Self> {
-        // A FIFO is not waited for, until somebody opens it to write.
-        let flags = OFlags::NONBLOCK.bits() as i32;
-        Self::file(OpenOptions::new().read(true).custom_flags(flags).open(path)?)
-    }
-
-    fn file(file: File) -> io::Result<Self> {
-        // Reads nothing, but says what every read would: of a folder, or of what is open for writing only.
-        rustix::io::read(&file, &mut [0; 0])?;
-        let metadata = file.metadata()?;
-        Ok(Self {
-            position: metadata.is_file().then_some(0),
-            identity: identity(&metadata),
-            file: Arc::new(file),
-        })
-    }
-
-    /// Reads without waiting: `None` for nothing now, 0 for the end.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        loop {
-            let read = match self.position {
-                Some(position) => self.file.read_at(into, position),
-                // Others may have the descriptor too: whether a read of it waits is for them to say.
-                None => match is_ready(&self.file) {
-                    Ok(true) => (&*self.file).read(into),
-                    Ok(false) => return Ok(None),
-                    Err(error) => Err(error),
-                },
-            };
-            match read {
-                Ok(len) => {
-                    if let Some(position) = &mut self.position {
-                        *position += len as u64;
-                    }
-                    return Ok(Some(len));
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
-
-fn is_stream(file: &File) -> bool {
-    rustix::net::sockopt::socket_type(file).is_ok_and(|kind| kind == SocketType::STREAM)
-}
-
-/// Whether a read would not wait: there is something, or the end, or an error.
-fn is_ready(file: &File) -> io::Result<bool> {
-    let mut polled = [PollFd::new(file, PollFlags::IN)];
-    Ok(poll(&mut polled, Some(&Timespec::default()))? > 0)
-}
-
-/// Waits until a read would not wait, or the source is woken; false at the deadline.
-fn wait_for(file: &File, wake: &OwnedFd, deadline: Option<Instant>) -> bool {
-    loop {
-        let mut polled = [PollFd::new(file, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.and_then(|left| Timespec::try_from(left).ok());
-        match poll(&mut polled, left.as_ref()) {
-            Ok(0) => return false,
-            Err(rustix::io::Errno::INTR) => {}
-            // An error is one of the next read too.
-            Ok(_) | Err(_) => return true,
-        }
-    }
-}
-
-/// Where the last line begins that has no end.
-fn behind_last(file: &File, size: u64, separator: &[u8]) -> io::Result<u64> {
-    let overlap = separator.len() as u64 - 1;
-    let mut block = vec![0; (SEARCHED + overlap) as usize];
-    let mut end = size;
-    while end > 0 {
-        let from = end.saturating_sub(SEARCHED);
-        let len = (end + overlap).min(size) - from;
-        let len = read_at(file, &mut block[..len as usize], from)?;
-        if let Some(at) = rfind(&block[..len], separator) {
-            return Ok(from + (at + separator.len()) as u64);
-        }
-        end = from;
-    }
-    Ok(0)
 }

@@ -1,14 +1,20 @@
 //! Lines of a file, a pipe or a socket as events, without the author's code.
 
+mod compressed;
 mod cursor;
+mod encoding;
 mod input;
+mod occasional;
+mod open;
+mod rotated;
 mod splitter;
 mod taken;
 mod timestamp;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use cursor::Cursor;
 pub use input::{Source, Start};
@@ -21,30 +27,43 @@ use crate::ending::Ending;
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
 use cursor::Place;
+use encoding::Sniffer;
 use input::{Input, Read};
+use occasional::Occasional;
+use open::Kind;
 use splitter::{Separator, Splitter};
 use taken::Given;
 use timestamp::Timestamp;
 
 /// Bytes that are read at once: fewer cost more calls than they save in the cache.
 const BLOCK: usize = 1 << 20;
-/// A log of nothing but lines that are too long must not fill the log of the host.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// Tells the operator something.
 pub type Warn = Box<dyn Fn(&str) + Send>;
 
 /// Why an input could not be opened or read.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}: {name}")]
+#[derive(Debug)]
 pub struct ReadError {
     /// The path, or what else it is called.
     pub name: String,
     pub error: io::Error,
 }
 
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, error } = self;
+        if error.raw_os_error().is_some() {
+            write!(f, "{error}: {name}")
+        } else {
+            write!(f, "{name}: {error}")
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
 /// How an input is read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// What ends a line.
     pub separator: Vec<u8>,
@@ -73,9 +92,11 @@ pub struct LinesInstance {
     /// being filled.
     filling: Filling,
     outstanding: bool,
-    /// How many lines were too long, and when that was said.
-    cut: u64,
-    cut_warned: Option<Instant>,
+    sniffer: Sniffer,
+    /// Lines that were too long.
+    cut: Occasional,
+    /// Runs of NULs that were passed over.
+    holes: Occasional,
 }
 
 impl LinesInstance {
@@ -94,7 +115,8 @@ impl LinesInstance {
     ) -> Result<Self, Error> {
         let separator = Separator::new(&options.separator)
             .ok_or_else(|| Error::InvalidOption("separator must have at least one byte".into()))?;
-        let timestamp = options.timestamp.as_deref().map(Timestamp::new).transpose()?;
+        let timestamp = options.timestamp.as_deref();
+        let timestamp = timestamp.map(|pointer| Timestamp::new(&name, pointer)).transpose()?;
         let timeout = options.timeout;
         let input = Input::new(source, name.clone(), options, &context, warn)?;
         let given = given(&input);
@@ -112,8 +134,9 @@ impl LinesInstance {
             given,
             filling: Filling::default(),
             outstanding: false,
-            cut: 0,
-            cut_warned: None,
+            sniffer: Sniffer::default(),
+            cut: Occasional::default(),
+            holes: Occasional::default(),
         })
     }
 
@@ -141,6 +164,9 @@ impl LinesInstance {
         }
         let before = batch.len();
         let stop = self.fill(batch).err();
+        if stop.as_ref().is_some_and(|stop| !matches!(stop, Error::Timeout)) {
+            self.finish_timestamps();
+        }
         let added = batch.len() - before;
         self.given.place = self.splitter.place();
         self.outstanding |= added > 0;
@@ -159,6 +185,13 @@ impl LinesInstance {
     pub fn close(&mut self) {
         self.context.cancel();
         self.input.close();
+        self.finish_timestamps();
+    }
+
+    fn finish_timestamps(&mut self) {
+        if let Some(timestamp) = &mut self.timestamp {
+            timestamp.finish(|text| self.input.warn(text));
+        }
     }
 
     fn acknowledge(&self) {
@@ -177,19 +210,34 @@ impl LinesInstance {
                 return Ok(());
             }
             if self.splitter.is_done() {
+                self.warn_of_nuls();
                 if self.input.is_over() {
                     return Err(Error::Eof);
                 }
                 self.given = given(&self.input);
                 self.splitter.begin(&self.given.place);
+                self.sniffer.begin();
             }
             // After the first read only: a timeout of 0 means one.
             if has_read && clock.run_out() {
                 return Err(Error::Timeout);
             }
-            match self.input.read(self.splitter.room())? {
+            if self.splitter.is_in_nuls() {
+                let skipped = self.input.skip_hole();
+                if skipped > 0 {
+                    self.splitter.skip_hole(skipped);
+                }
+            }
+            let (last, room) = self.splitter.room();
+            match self.input.read(last, room)? {
                 Read::Bytes(len) => {
                     self.splitter.filled(len);
+                    if self.sniffer.is_utf16(self.splitter.pending()) {
+                        self.input.warn(&format!(
+                            "{} is UTF-16, which fields and rules cannot read: have it written as UTF-8",
+                            self.name
+                        ));
+                    }
                     has_read = true;
                 }
                 Read::Anew | Read::End => self.splitter.end(),
@@ -207,12 +255,13 @@ impl LinesInstance {
     fn hand_over(&mut self, batch: &mut EventBatch) -> Result<bool, Error> {
         let limit = batch.event_size() as usize;
         while let Some(line) = self.splitter.next(limit) {
+            self.warn_of_nuls();
             if !batch.fits(line.len) {
                 return Ok(false);
             }
             let bytes = self.splitter.bytes(line);
             let timestamp = match &mut self.timestamp {
-                Some(timestamp) => timestamp.of(bytes),
+                Some(timestamp) => timestamp.of(bytes, || self.splitter.place().position, |text| self.input.warn(text)),
                 None => NO_TIMESTAMP,
             };
             batch.append(bytes, timestamp)?;
@@ -225,36 +274,62 @@ impl LinesInstance {
     }
 
     fn warn_of_cut(&mut self, limit: usize) {
-        self.cut += 1;
-        let now = Instant::now();
-        if self.cut_warned.is_some_and(|warned| now - warned < BETWEEN_WARNINGS) {
-            return;
-        }
-        self.cut_warned = Some(now);
+        let Some(count) = self.cut.count() else { return };
         self.input.warn(&format!(
             "{}: the line at byte {} is longer than the event size of {limit} bytes, and is cut to it (lines cut so far: \
-             {})",
+             {count})",
             self.name,
             self.splitter.place().position,
-            self.cut
+        ));
+    }
+
+    #[inline]
+    fn warn_of_nuls(&mut self) {
+        let nuls = self.splitter.take_nuls();
+        // UTF-16 has NULs everywhere, and was reported.
+        if nuls == 0 || self.sniffer.has_found() {
+            return;
+        }
+        let Some(count) = self.holes.count() else { return };
+        self.input.warn(&format!(
+            "{}: passed over {nuls} NUL bytes before byte {}, a hole that copytruncate leaves if the writer does not \
+             append: open the log with O_APPEND (>> in a shell), or rotate it by renaming it (holes so far: {count})",
+            self.name,
+            self.splitter.place().position,
         ));
     }
 }
 
 /// What an input begins with, where it is read next.
 fn given(input: &Input) -> Given {
-    match input.open().and_then(|open| Some((&open.file, open.position?))) {
-        Some((file, position)) => Given {
-            file: Some(Arc::clone(file)),
-            // Without what stands in front of it, the place is not found again, and the file read from its beginning.
-            place: Place::of(file, position).unwrap_or_else(|_| Place::new(position, &[])),
+    let none = Given {
+        file: None,
+        compressed: None,
+        place: Place::new(0, &[]),
+    };
+    let Some(open) = input.open() else { return none };
+    let file = Arc::clone(&open.file);
+    let place = open.begin;
+    match &open.kind {
+        Kind::Stream => Given { place, ..none },
+        Kind::Regular => Given {
+            file: Some(file),
+            place,
+            ..none
         },
-        None => Given {
-            file: None,
-            place: Place::new(0, &[]),
+        Kind::Compressed(decoder) => Given {
+            file: Some(file),
+            compressed: Some(decoder.compressed()),
+            place,
         },
     }
 }
+
+#[cfg(test)]
+mod content_tests;
+
+#[cfg(test)]
+mod rotation_tests;
 
 #[cfg(test)]
 mod tests {
@@ -269,13 +344,13 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
-    const LONG: Duration = Duration::from_secs(60);
+    pub(super) const LONG: Duration = Duration::from_secs(60);
 
     /// A folder of one test.
-    struct Folder(PathBuf);
+    pub(super) struct Folder(pub(super) PathBuf);
 
     impl Folder {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             static COUNT: AtomicUsize = AtomicUsize::new(0);
             let name = format!("lines-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
             let path = std::env::temp_dir().join(name);
@@ -283,17 +358,17 @@ mod tests {
             Self(path)
         }
 
-        fn path(&self, name: &str) -> PathBuf {
+        pub(super) fn path(&self, name: &str) -> PathBuf {
             self.0.join(name)
         }
 
-        fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        pub(super) fn write(&self, name: &str, content: &[u8]) -> PathBuf {
             let path = self.path(name);
             fs::write(&path, content).unwrap();
             path
         }
 
-        fn append(&self, name: &str, content: &[u8]) {
+        pub(super) fn append(&self, name: &str, content: &[u8]) {
             let mut file = OpenOptions::new().append(true).open(self.path(name)).unwrap();
             file.write_all(content).unwrap();
         }
@@ -306,13 +381,13 @@ mod tests {
     }
 
     /// An instance that does not wait, and what it warned of.
-    struct Reader {
-        lines: LinesInstance,
+    pub(super) struct Reader {
+        pub(super) lines: LinesInstance,
         batch: EventBatch,
-        warnings: Arc<Mutex<Vec<String>>>,
+        pub(super) warnings: Arc<Mutex<Vec<String>>>,
     }
 
-    fn options() -> Options {
+    pub(super) fn options() -> Options {
         Options {
             separator: b"\n".to_vec(),
             timestamp: None,
@@ -322,18 +397,23 @@ mod tests {
         }
     }
 
-    fn following() -> Options {
+    pub(super) fn following() -> Options {
         Options {
             follow: true,
             ..options()
         }
     }
 
-    fn open(source: Source, options: Options) -> Result<Reader, Error> {
+    pub(super) fn open(source: Source, options: Options) -> Result<Reader, Error> {
         open_with(source, options, EventBatch::new(4, 100).unwrap(), 16)
     }
 
-    fn open_with(source: Source, options: Options, batch: EventBatch, block: usize) -> Result<Reader, Error> {
+    pub(super) fn open_with(
+        source: Source,
+        options: Options,
+        batch: EventBatch,
+        block: usize,
+    ) -> Result<Reader, Error> {
         let warnings = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&warnings);
         let warn = Box::new(move |text: &str| told.lock().unwrap().push(text.to_owned()));
@@ -344,12 +424,12 @@ mod tests {
         })
     }
 
-    fn open_path(path: &Path, options: Options) -> Reader {
+    pub(super) fn open_path(path: &Path, options: Options) -> Reader {
         open(Source::Path(path.into()), options).unwrap()
     }
 
     impl Reader {
-        fn next(&mut self) -> Result<Vec<Vec<u8>>, Error> {
+        pub(super) fn next(&mut self) -> Result<Vec<Vec<u8>>, Error> {
             self.batch.clear();
             self.lines.next_batch(&mut self.batch)?;
             Ok((0..self.batch.len())
@@ -358,7 +438,7 @@ mod tests {
         }
 
         /// Lines until there is nothing for now, or the end; and whether it was the end.
-        fn all(&mut self) -> (Vec<String>, bool) {
+        pub(super) fn all(&mut self) -> (Vec<String>, bool) {
             let mut lines = Vec::new();
             // With a timeout of 0 a call reads one block, which need not hold a whole line.
             let mut idle = 0;
@@ -376,19 +456,19 @@ mod tests {
             }
         }
 
-        fn gives(&mut self, lines: &[&str]) {
+        pub(super) fn gives(&mut self, lines: &[&str]) {
             assert_eq!(self.all(), (lines.iter().map(ToString::to_string).collect(), false));
         }
 
-        fn ends_with(&mut self, lines: &[&str]) {
+        pub(super) fn ends_with(&mut self, lines: &[&str]) {
             assert_eq!(self.all(), (lines.iter().map(ToString::to_string).collect(), true));
         }
 
-        fn position(&self) -> u64 {
+        pub(super) fn position(&self) -> u64 {
             self.lines.taken().position()
         }
 
-        fn warned_of(&self, text: &str) -> usize {
+        pub(super) fn warned_of(&self, text: &str) -> usize {
             self.warnings
                 .lock()
                 .unwrap()
@@ -481,7 +561,7 @@ mod tests {
                 last = lines;
             }
             let cursor = first.lines.taken().cursor().unwrap();
-            prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            prop_assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
             let start = if from_offset { Start::Offset(first.position()) } else { Start::Cursor(cursor) };
             let mut second = open_path(&path, Options { start, timeout: LONG, ..options() });
             while let Ok(lines) = second.next() {
@@ -680,6 +760,7 @@ mod tests {
             (b"one\n", &["one"]),
         ] {
             folder.write("log", content);
+            let start = start.clone();
             let mut reader = open_path(&path, Options { start, ..following() });
             reader.gives(lines);
             assert_eq!(
@@ -701,7 +782,7 @@ mod tests {
 
     // Streams
 
-    fn fifo(folder: &Folder) -> PathBuf {
+    pub(super) fn fifo(folder: &Folder) -> PathBuf {
         let path = folder.path("fifo");
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -823,29 +904,68 @@ mod tests {
     // Options
 
     #[test]
-    fn the_time_is_that_of_a_line_where_it_has_one() {
+    fn a_line_has_the_time_at_the_pointer_or_is_reported() {
+        let lines: [(&[u8], u64); 10] = [
+            (br#"{"at":{"time":"1970-01-01T00:00:01.5Z"}}"#, 1_500_000_000),
+            (br#"{"at":{"time":"1970-01-01 01:00:02,5 +0100"}}"#, 2_500_000_000),
+            (br#"{"at":{"time":2.25}}"#, 2_250_000_000),
+            (br#"{"at":{"time":"1795593600123"}}"#, 1_795_593_600_123_000_000),
+            (br#"{"at":{"time":"1970-01-01T00:00:03"}}"#, 3_000_000_000),
+            (br#"{"at":{"time":"yesterday"}}"#, NO_TIMESTAMP),
+            (br#"{"at":{"time":{"seconds":1}}}"#, NO_TIMESTAMP),
+            (br#"{"at":{"time":null}}"#, NO_TIMESTAMP),
+            (b"no JSON", NO_TIMESTAMP),
+            (br#"{"at":{"time":-1}}"#, NO_TIMESTAMP),
+        ];
         let folder = Folder::new();
-        let second = 1_000_000_000;
-        let path = folder.write(
-            "log",
-            concat!(
-                "{\"at\":{\"time\":\"1970-01-01T00:00:01.5Z\"}}\n{\"at\":{\"time\":2.25}}\n",
-                "{\"at\":{\"time\":\"yesterday\"}}\nno JSON\n{\"at\":{\"time\":3}}",
-            )
-            .as_bytes(),
-        );
+        let content: Vec<&[u8]> = lines.iter().map(|(line, _)| *line).collect();
+        let path = folder.write("log", &content.join(&b'\n'));
         let options = Options {
             timestamp: Some("/at/time".into()),
             timeout: LONG,
             ..options()
         };
-        let batch = EventBatch::new(8, 1000).unwrap();
+        let batch = EventBatch::new(10, 1000).unwrap();
         let mut reader = open_with(Source::Path(path), options, batch, BLOCK).unwrap();
         reader.next().unwrap();
-        let times: Vec<u64> = (0..5).map(|index| reader.batch.get(index).unwrap().0).collect();
+        for (index, (line, time)) in lines.into_iter().enumerate() {
+            assert_eq!(reader.batch.get(index).unwrap(), (time, line));
+        }
+        let reports = |reader: &Reader| reader.warned_of("input: timestamp \"/at/time\" f");
+        let position = |index| content[..index].iter().map(|line| line.len() + 1).sum::<usize>();
+        for (index, found) in [
+            (4, "a time without a time zone"),
+            (5, "a value that is not a time"),
+            (7, "no value"),
+            (9, "a time before 1970 or after 2554"),
+        ] {
+            let text = format!("finds {found} in the line at byte {}", position(index));
+            assert_eq!(reader.warned_of(&text), 1, "{text}");
+        }
+        assert_eq!(reports(&reader), 4);
+        reader.ends_with(&[]);
+        assert_eq!(reader.warned_of("found a value that is not a time in further lines"), 1);
+        assert_eq!(reader.warned_of("found no value in further lines"), 1);
+        assert_eq!(reports(&reader), 6);
+        reader.lines.close();
+        assert_eq!(reports(&reader), 6, "the rest is reported once");
+    }
+
+    #[test]
+    fn lines_without_a_time_are_reported_when_the_source_is_closed() {
+        let folder = Folder::new();
+        let path = folder.write("log", b"{}\n{}\n");
+        let options = Options {
+            timestamp: Some("/time".into()),
+            ..following()
+        };
+        let mut reader = open_path(&path, options);
+        reader.gives(&["{}", "{}"]);
+        assert_eq!(reader.warned_of("further lines"), 0);
+        reader.lines.close();
         assert_eq!(
-            times,
-            [second * 3 / 2, second * 9 / 4, NO_TIMESTAMP, NO_TIMESTAMP, 3 * second]
+            reader.warned_of("found no value in further lines, the last one at byte 3"),
+            1
         );
     }
 

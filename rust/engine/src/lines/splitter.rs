@@ -5,6 +5,9 @@ use memchr::memmem::Finder;
 
 use super::cursor::{BEFORE, Place};
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Where the next line stands in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Line {
@@ -21,6 +24,8 @@ pub(super) struct Line {
 /// What ends a line.
 #[derive(Debug)]
 pub(super) enum Separator {
+    /// `\n`, or `\r\n`.
+    Newline,
     Byte(u8),
     Bytes(Box<Finder<'static>>),
 }
@@ -30,6 +35,7 @@ impl Separator {
     pub(super) fn new(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [] => None,
+            b"\n" => Some(Self::Newline),
             [byte] => Some(Self::Byte(*byte)),
             bytes => Some(Self::Bytes(Box::new(Finder::new(bytes).into_owned()))),
         }
@@ -38,6 +44,7 @@ impl Separator {
     #[inline]
     fn find(&self, text: &[u8]) -> Option<usize> {
         match self {
+            Self::Newline => memchr(b'\n', text),
             Self::Byte(byte) => memchr(*byte, text),
             Self::Bytes(finder) => finder.find(text),
         }
@@ -46,13 +53,37 @@ impl Separator {
     #[inline]
     fn len(&self) -> usize {
         match self {
-            Self::Byte(_) => 1,
+            Self::Newline | Self::Byte(_) => 1,
             Self::Bytes(finder) => finder.needle().len(),
+        }
+    }
+
+    /// Bytes at the end of a line that belong to its separator.
+    #[inline]
+    fn len_in(&self, line: &[u8]) -> usize {
+        usize::from(matches!(self, Self::Newline) && line.ends_with(b"\r"))
+    }
+
+    /// The most of these.
+    fn most_in_line(&self) -> usize {
+        usize::from(matches!(self, Self::Newline))
+    }
+
+    fn has_nul(&self) -> bool {
+        match self {
+            Self::Newline => false,
+            Self::Byte(byte) => *byte == 0,
+            Self::Bytes(finder) => finder.needle().contains(&0),
         }
     }
 }
 
-/// Splits an input as `bytes.split` of Python does, with nothing behind the last separator.
+/// Splits an input as `bytes.split` of Python does, with nothing behind the last separator; but where a newline is the
+/// separator, `\r\n` is one too, as is `\r` at the end of the input.
+///
+/// A byte order mark at the beginning of the input does not belong to its first line. NULs at the beginning of a line
+/// are passed over, unless the separator has one: they are a hole in the file, which `copytruncate` leaves where the
+/// writer does not append.
 ///
 /// A line longer than its limit is cut: the rest is passed over without being kept, however long it is.
 #[derive(Debug)]
@@ -70,6 +101,11 @@ pub(super) struct Splitter {
     passing: Option<Place>,
     /// Whether nothing follows: what is left is a line.
     ended: bool,
+    /// Whether a byte order mark may follow.
+    is_beginning: bool,
+    keeps_nuls: bool,
+    /// NULs that were passed over in front of the next line.
+    nuls: u64,
     block: usize,
 }
 
@@ -77,6 +113,7 @@ impl Splitter {
     /// `block`: bytes that are read at once; more where a line is longer.
     pub(super) fn new(separator: Separator, block: usize) -> Self {
         Self {
+            keeps_nuls: separator.has_nul(),
             separator,
             buffer: vec![0; BEFORE + block],
             start: 0,
@@ -85,6 +122,8 @@ impl Splitter {
             position: 0,
             passing: None,
             ended: false,
+            is_beginning: true,
+            nuls: 0,
             block,
         }
     }
@@ -107,11 +146,20 @@ impl Splitter {
         if self.passing.is_some() && !self.pass_over() {
             return None;
         }
+        if self.is_beginning && !self.pass_over_mark() {
+            return None;
+        }
+        if self.start < self.end && self.buffer[self.start] == 0 && !self.keeps_nuls {
+            self.pass_over_nuls();
+        }
         let (len, taken, whole) = if let Some(at) = self.find() {
-            (at - self.start, at - self.start + self.separator.len(), true)
+            let line = &self.buffer[self.start..at];
+            let len = line.len() - self.separator.len_in(line);
+            (len, line.len() + self.separator.len(), true)
         } else if self.ended && self.start < self.end {
-            (self.end - self.start, self.end - self.start, true)
-        } else if self.searched - self.start > limit {
+            let line = &self.buffer[self.start..self.end];
+            (line.len() - self.separator.len_in(line), line.len(), true)
+        } else if self.searched - self.start > limit + self.separator.most_in_line() {
             let there = self.searched - self.start;
             (there, there, false)
         } else {
@@ -138,8 +186,8 @@ impl Splitter {
         self.skip(line.taken);
     }
 
-    /// Room for what is read next, never empty.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    /// What was read last, at most [`BEFORE`] bytes, and room for what is read next, never empty.
+    pub(super) fn room(&mut self) -> (&[u8], &mut [u8]) {
         let unused = self.start.saturating_sub(BEFORE);
         if unused > 0 {
             self.buffer.copy_within(unused..self.end, 0);
@@ -155,12 +203,38 @@ impl Splitter {
         } else if size.saturating_sub(held) <= self.block / 2 {
             self.buffer.resize(BEFORE + 2 * size, 0);
         }
-        &mut self.buffer[self.end..]
+        let (read, room) = self.buffer.split_at_mut(self.end);
+        (&read[read.len().saturating_sub(BEFORE)..], room)
     }
 
     /// So many bytes of the room were filled.
     pub(super) fn filled(&mut self, len: usize) {
         self.end += len;
+    }
+
+    /// Whether all that was read of the next line are NULs, so that a hole may follow.
+    #[inline]
+    pub(super) fn is_in_nuls(&self) -> bool {
+        self.nuls > 0 && self.start == self.end && self.passing.is_none() && !self.ended
+    }
+
+    /// Goes on behind so many NULs, at least [`BEFORE`], which were not read.
+    pub(super) fn skip_hole(&mut self, len: u64) {
+        self.buffer[..BEFORE].fill(0);
+        (self.start, self.searched, self.end) = (BEFORE, BEFORE, BEFORE);
+        self.position += len;
+        self.nuls += len;
+    }
+
+    /// How many NULs were passed over in front of the line that was found, or of the end; once.
+    #[inline]
+    pub(super) fn take_nuls(&mut self) -> u64 {
+        std::mem::take(&mut self.nuls)
+    }
+
+    /// What was read and not split.
+    pub(super) fn pending(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
     }
 
     /// Nothing follows.
@@ -180,6 +254,32 @@ impl Splitter {
         self.buffer[..before.len()].copy_from_slice(before);
         (self.start, self.searched, self.end) = (before.len(), before.len(), before.len());
         (self.position, self.passing, self.ended) = (place.position, None, false);
+        self.is_beginning = place.position == 0;
+    }
+
+    /// Passes over a byte order mark; says whether it is known by now that there is none any more.
+    fn pass_over_mark(&mut self) -> bool {
+        let pending = self.pending();
+        if pending.starts_with(MARK) {
+            self.skip(MARK.len());
+        } else if MARK.starts_with(pending) && !self.ended {
+            return false;
+        }
+        self.is_beginning = false;
+        true
+    }
+
+    #[cold]
+    fn pass_over_nuls(&mut self) {
+        let pending = self.pending();
+        // By blocks first, since holes are large.
+        let blocks = pending
+            .chunks_exact(64)
+            .take_while(|block| block.iter().fold(0, |all, byte| all | byte) == 0);
+        let blocks = 64 * blocks.count();
+        let len = blocks + pending[blocks..].iter().take_while(|byte| **byte == 0).count();
+        self.skip(len);
+        self.nuls += len as u64;
     }
 
     #[inline]
@@ -248,7 +348,8 @@ mod tests {
                 );
                 return lines;
             }
-            let room = splitter.room();
+            let (before, room) = splitter.room();
+            assert!(content[..content.len() - rest.len()].ends_with(before));
             assert!(!room.is_empty());
             assert!(room.len() <= 2 * (BEFORE + limit + separator.len() + block));
             let len = room.len().min(rest.len()).min(*reads.next().unwrap());
@@ -263,27 +364,37 @@ mod tests {
 
     fn model(content: &[u8], separator: &[u8], limit: usize) -> Vec<(Vec<u8>, bool, u64)> {
         let mut lines = Vec::new();
-        let mut start = 0;
-        while start < content.len() {
+        let mut start = if content.starts_with(MARK) { MARK.len() } else { 0 };
+        loop {
+            while content.get(start) == Some(&0) && !separator.contains(&0) {
+                start += 1;
+            }
+            if start >= content.len() {
+                return lines;
+            }
             let found = content[start..]
                 .windows(separator.len())
                 .position(|part| part == separator);
-            let len = found.unwrap_or(content.len() - start);
-            lines.push((
-                content[start..start + len.min(limit)].to_vec(),
-                len > limit,
-                start as u64,
-            ));
-            start += len + separator.len();
+            let end = found.map_or(content.len(), |at| start + at);
+            let mut line = &content[start..end];
+            if separator == b"\n" {
+                line = line.strip_suffix(b"\r").unwrap_or(line);
+            }
+            lines.push((line[..line.len().min(limit)].to_vec(), line.len() > limit, start as u64));
+            start = end + separator.len();
         }
-        lines
     }
 
     proptest! {
         #[test]
         fn lines_are_those_of_the_whole_text_however_it_is_read(
-            content in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 0..600),
-            separator in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 1..4),
+            content in prop::collection::vec(
+                prop::sample::select(vec![&b"a"[..], b"b", b"\n", b"\r\n", b"\r", b"\0", b"\n\0\0", MARK, &MARK[..2]]), 0..300,
+            ).prop_map(|parts| parts.concat()),
+            separator in prop_oneof![
+                Just(b"\n".to_vec()),
+                prop::collection::vec(prop::sample::select(b"ab\n\r\0\xEF".to_vec()), 1..4),
+            ],
             limit in 1usize..20, block in 1usize..40,
             reads in prop::collection::vec(1usize..50, 1..10),
         ) {
@@ -295,7 +406,7 @@ mod tests {
     fn memory_is_bounded_whatever_the_length_of_a_line_and_given_back() {
         let mut splitter = Splitter::new(Separator::new(b"\n").unwrap(), 64);
         for _ in 0..1000 {
-            let room = splitter.room();
+            let (_, room) = splitter.room();
             room.fill(b'x');
             let len = room.len();
             splitter.filled(len);
@@ -304,7 +415,7 @@ mod tests {
             }
             assert!(splitter.buffer.len() <= 2048 + BEFORE);
         }
-        splitter.room()[0] = b'\n';
+        splitter.room().1[0] = b'\n';
         splitter.filled(1);
         assert_eq!(splitter.next(500), None);
         splitter.room();

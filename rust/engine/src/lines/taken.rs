@@ -1,9 +1,12 @@
 //! How far the host is.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cursor::{Cursor, Place};
+use super::cursor::{Cursor, Place, Seen};
 
 /// How far the host is: what it was given before it came back for more. Clones are the same; it never waits for a
 /// `next_batch` that runs.
@@ -15,7 +18,9 @@ pub struct Taken(Arc<Mutex<Given>>);
 pub(super) struct Given {
     /// `None` for a stream, which cannot be read again, and as long as there is no file.
     pub(super) file: Option<Arc<File>>,
-    /// As far as that goes.
+    /// How many bytes of a compressed file were read, some of them in advance.
+    pub(super) compressed: Option<Arc<AtomicU64>>,
+    /// As far as that goes, in the content of a compressed file.
     pub(super) place: Place,
 }
 
@@ -37,24 +42,43 @@ impl Taken {
     /// The position, as it is found again; `None` for a stream, and as long as there is no file.
     pub fn cursor(&self) -> Option<Cursor> {
         let given = self.lock();
-        given.file.as_ref().map(|_| given.place.cursor())
+        let seen = seen(given.file.as_ref()?, given.compressed.is_some());
+        Some(given.place.cursor(seen))
     }
 
     /// How much was taken, 0 to 1, and as a text. What has no size has no fraction.
     pub fn progress(&self) -> (f64, String) {
-        let Given { file, place } = self.lock().clone();
+        let Given {
+            file,
+            compressed,
+            place,
+        } = self.lock().clone();
         let taken = shown(place.position);
         let Some(file) = file else {
             return (0.0, taken);
         };
         let size = file.metadata().map_or(0, |metadata| metadata.len());
-        let fraction = if place.position >= size {
-            1.0
-        } else {
-            place.position as f64 / size as f64
-        };
-        (fraction, format!("{taken} of {}", shown(size)))
+        let fraction = |part: u64| if part >= size { 1.0 } else { part as f64 / size as f64 };
+        match compressed {
+            Some(compressed) => (
+                fraction(compressed.load(Ordering::Relaxed)),
+                format!("{taken}, decompressed"),
+            ),
+            None => (fraction(place.position), format!("{taken} of {}", shown(size))),
+        }
     }
+}
+
+/// Where to search the file after a restart; `None` where that cannot be known.
+fn seen(file: &File, is_compressed: bool) -> Option<Seen> {
+    let metadata = file.metadata().ok()?;
+    Some(Seen {
+        inode: metadata.ino(),
+        // How long the content of a compressed file is, is not known.
+        size: if is_compressed { 0 } else { metadata.len() },
+        // The name that the file has now, also after a rotation.
+        path: fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?,
+    })
 }
 
 /// Bytes for a reader, such as "12.3 MiB".

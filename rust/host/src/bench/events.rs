@@ -21,12 +21,17 @@ const TIMED_EVERY_NS: u64 = 2_000;
 /// However fast they are, of so many calls one is.
 const MOST_CALLS: u64 = 256;
 
+/// How long a source without events is waited for, if nothing but a number of events ends the measurement.
+pub const IDLE_NS: u64 = 10_000_000_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     Eof,
     Limit,
     Time,
+    /// With a limit and without a time: no event came for [`IDLE_NS`].
+    Idle,
     Interrupted,
 }
 
@@ -146,6 +151,7 @@ impl<'c> Events<'c> {
         let epoch = timestamp::now();
         let elapsed = || nanoseconds(start.elapsed());
         let mut pace = Pace::default();
+        let mut idle = Idle::default();
         let mut counted = 0;
         // What events that have no time of their own are given: the last time that was read, as the clock is not free.
         let mut arrived = epoch;
@@ -160,6 +166,9 @@ impl<'c> Events<'c> {
                 counted = self.count;
                 if now >= most {
                     break Ok(Ending::Time);
+                }
+                if self.time.is_none() && idle.is_over(now, self.count) {
+                    break Ok(Ending::Idle);
                 }
             }
             let mut batch = source.next_batch()?;
@@ -270,6 +279,24 @@ fn wrong(before: u64, index: usize, fault: Fault) -> Error {
     Error::Event { number, fault }
 }
 
+/// How long no event has come.
+#[derive(Default)]
+struct Idle {
+    /// When the last event was seen, or the measurement began.
+    since: u64,
+    count: u64,
+}
+
+impl Idle {
+    /// Returns whether the count of events has been the same for [`IDLE_NS`].
+    fn is_over(&mut self, now: u64, count: u64) -> bool {
+        if count != self.count {
+            (self.since, self.count) = (now, count);
+        }
+        now - self.since >= IDLE_NS
+    }
+}
+
 /// Which calls are timed: all of a slow source, and of a fast one so few that the clock costs little.
 struct Pace {
     untimed: u64,
@@ -334,6 +361,22 @@ pub fn nanoseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_is_idle_after_a_time_without_events() {
+        let mut idle = Idle::default();
+        for (now, count, is_over) in [
+            (1, 0, false),
+            (IDLE_NS - 1, 0, false),
+            (IDLE_NS, 5, false),
+            (2 * IDLE_NS - 1, 5, false),
+            (2 * IDLE_NS, 5, true),
+            (2 * IDLE_NS + 1, 6, false),
+        ] {
+            assert_eq!(idle.is_over(now, count), is_over, "{now}");
+        }
+        assert!(Idle::default().is_over(IDLE_NS, 0));
+    }
 
     #[test]
     fn slow_calls_are_all_timed_and_fast_ones_seldom() {

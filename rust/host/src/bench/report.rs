@@ -152,6 +152,7 @@ fn ended(result: Ending) -> &'static str {
         Ending::Eof => "until the source ended",
         Ending::Limit => "until the limit was reached",
         Ending::Time => "until the time was up",
+        Ending::Idle => "until no event came for 10 s (--seconds S waits longer)",
         Ending::Interrupted => "until interrupted",
     }
 }
