@@ -197,18 +197,23 @@ def runner_path() -> Path:
 
 
 @functools.cache
-def golang_path() -> Path:
-    """The host around the loader of the Go SDK; where Go is missing the test is skipped, but not in CI."""
-    _skip_in_special_build()
+def go_program(name: str) -> Path:
+    """Builds a program in Go from its folder in `HOSTS`. Skips the test if Go is missing, but not in CI."""
     if shutil.which("go") is None:
         if os.environ.get("CI") == "true":
-            pytest.fail("CI needs Go for the loader of the Go SDK")
-        pytest.skip("the loader of the Go SDK needs Go, which is not installed")
-    path = BUILT / "golang"
+            pytest.fail(f"CI needs Go for {name}")
+        pytest.skip(f"{name} needs Go, which is not installed")
+    path = BUILT / name
     with _building():
-        built = run("go", "build", "-o", path, ".", env=os.environ, cwd=HOSTS / "golang", timeout=280)
+        built = run("go", "build", "-o", path, ".", env=os.environ, cwd=HOSTS / name, timeout=280)
         assert built.status == 0, built.stderr
     return path
+
+
+def golang_path() -> Path:
+    """The host around the loader of the Go SDK."""
+    _skip_in_special_build()
+    return go_program("golang")
 
 
 @functools.cache

@@ -1,203 +1,250 @@
-"""What a `json_field` has to give, in plain Python: slow, and with nothing in common with what it checks.
+"""The values that a `json_field` must give, in plain Python: slow, and independent of the code that it checks.
 
-Values come from `json.loads` made strict, places from tokens found by a regular expression.
+A payload need not be valid JSON. One pass over it finds the end of each string and container; members and elements are
+read from these ends by the grammar in the docstring of `Document`. `json_values` converts the values.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from typing import Any, Literal
 
-MAX_DEPTH = 128
-MAX_UINT64 = 2**64 - 1
-NANOS = 10**9
+from json_values import bare_object, convert, decode_string
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\[\]{}:,"\s]+', re.DOTALL)
-_SPACE_OR_STRING = re.compile(rb'("(?:[^"\\]|\\.)*")|\s+', re.DOTALL)
-_NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", re.ASCII)
-# Any one byte may stand between date and time: RFC 3339 itself allows "(say) a space character".
-_TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[\x00-\x7f](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
-)
-_NETWORK = re.compile(r"([^/]*)(?:/([0-9]+))?")
+MAX_DEPTH_OF_OBJECTS = 128
+"""`Event.json` gives None for deeper containers. Fields have no such limit."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SPACE = re.compile(rb"[\x00-\x20]*")
+_SPACE_OR_COMMA = re.compile(rb"[\x00-\x20,]*")
+_MARK = re.compile(rb'["{}\[\]]')
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BARE = re.compile(rb'[^,{}\[\]"]*')
+_BARE_ROOT = re.compile(rb"true|false|null|[+-]?(?:(?i:nan|inf|infinity)|[0-9.][0-9.eE+-]*)")
 
 
-class Number(str):
-    """A number, as its text."""
+@dataclass(frozen=True)
+class Node:
+    """A value in a payload, from its first byte to the byte behind its last one, quotes and brackets included."""
+
+    kind: Literal["string", "bare", "object", "array"]
+    start: int
+    end: int
+    is_finished: bool = True
+    """Whether the value has its closing quote or bracket, or a bare value something behind it."""
+    stop: int = 0
+    """Of a bare value: the position of the byte that ends it, behind white space."""
+
+    @property
+    def is_container(self) -> bool:
+        return self.kind in ("object", "array")
+
+
+Entry = tuple[str | None, Node]
+"""A member with its key, or an element."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A value, and where it stands in the payload."""
+    """A value, and its position in the payload."""
 
     value: Any
     start: int
     length: int
 
 
-# Documents
-
-
-def _first_counts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(reversed(pairs))
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_first_counts, parse_int=Number, parse_float=Number, parse_constant=_refuse
-)
-
-
-def depth(tree: Any) -> int:
-    """How many containers deep a value is."""
-    if isinstance(tree, dict):
-        tree = list(tree.values())
-    return 1 + max(map(depth, tree), default=0) if isinstance(tree, list) else 0
-
-
-def loads(text: str) -> Any:
-    """`json.loads`, with numbers as text, the first of duplicate keys, and no more than JSON is.
-
-    Raises:
-        ValueError: it is no JSON, or too deep.
-    """
-    try:
-        tree = _DECODER.decode(text)
-        if depth(tree) <= MAX_DEPTH:
-            return tree
-    except RecursionError:
-        pass
-    raise ValueError("the text is too deep")
-
-
-def before_fault(text: str) -> str:
-    """What stands before the fault in a text that is no JSON: the members or elements of the outermost container that
-    are complete and followed by what must follow, closed behind the last of them.
-
-    Raises:
-        ValueError: the text does not begin with a container.
-    """
-
-    def space(pos: int) -> int:
-        while text[pos : pos + 1] in (" ", "\t", "\r", "\n"):
-            pos += 1
-        return pos
-
-    start = space(0)
-    close = {"{": "}", "[": "]"}.get(text[start : start + 1])
-    if close is None:
-        raise ValueError("no container")
-    good, pos = start + 1, space(start + 1)
-    try:
-        while True:
-            if close == "}":
-                key, pos = _DECODER.raw_decode(text, pos)
-                pos = space(pos)
-                if type(key) is not str or text[pos] != ":":
-                    break
-                pos = space(pos + 1)
-            value, end = _DECODER.raw_decode(text, pos)
-            behind = space(end)
-            if depth(value) >= MAX_DEPTH or text[behind] not in (",", close):
-                break
-            good = end
-            if text[behind] == close:
-                break
-            pos = space(behind + 1)
-    except (ValueError, IndexError, RecursionError):
-        pass
-    return text[:good] + close
-
-
-@dataclass(frozen=True)
-class _Spot:
-    start: int
-    end: int
-    children: Any = None
-
-
-def _spot(first: re.Match[bytes], tokens: Iterator[re.Match[bytes]]) -> _Spot:
-    """The place of the value that begins with a token."""
-    children: Any = None
-    last = first
-    if first[0] == b"[":
-        children = []
-        while (last := next(tokens))[0] != b"]":
-            if last[0] != b",":
-                children.append(_spot(last, tokens))
-    elif first[0] == b"{":
-        children = {}
-        while (last := next(tokens))[0] != b"}":
-            if last[0] != b",":
-                key = json.loads(last[0])
-                assert next(tokens)[0] == b":"
-                children.setdefault(key, _spot(next(tokens), tokens))
-    return _Spot(first.start(), last.end(), children)
-
-
 class Document:
-    """A payload; of one that is no JSON, what stands before the fault."""
+    """A payload.
+
+    White space is every byte up to 0x20. A byte order mark may stand in front.
+
+    - A string ends at the next quote that is not escaped.
+    - A container ends at the bracket that closes it. Brackets of both kinds are counted alike.
+    - A bare value is everything else, up to a comma, a bracket or a quote.
+
+    Attributes:
+        root: the outermost value, or None if the payload is not JSON.
+    """
 
     def __init__(self, payload: bytes) -> None:
-        self.root: Any = None
-        self.spot: _Spot | None = None
-        self.whole = True
-        try:
-            text = payload.decode()
-            try:
-                self.root = loads(text)
-            except ValueError:
-                self.whole = False
-                text = before_fault(text)
-                self.root = loads(text)
-        except ValueError:
-            return
-        self.payload = text.encode()
-        tokens = _TOKEN.finditer(self.payload)
-        self.spot = _spot(next(tokens), tokens)
+        self.payload = payload
+        start = self._skip_prefix()
+        self._ends = dict(self._find_ends(start))
+        self._entries: dict[int, list[Entry]] = {}
+        self.root: Node | None
+        if payload[start : start + 1] in (b'"', b"{", b"["):
+            self.root = self._node(start)
+        else:
+            bare = payload[start:].rstrip(bytes(range(0x21)))
+            self.root = Node("bare", start, start + len(bare)) if _BARE_ROOT.fullmatch(bare) else None
 
     def values(self, pattern: str, kind: str, index: int | None = None, key: str | None = None) -> list[Found]:
         """The values of a field; none where it is absent."""
-        if self.spot is None:
+        if self.root is None:
             return []
         if pattern == "{pointer}":
             if re.search("~(?![01])", key):
                 return []
             # The first "/" of an argument may be missing.
-            steps = [("token", token) for token in _tokens(key if key[:1] in ("", "/") else f"/{key}")]
+            steps = [("token", token) for token in tokens(key if key[:1] in ("", "/") else f"/{key}")]
         else:
-            steps = [_step(token, index, key) for token in _tokens(pattern)]
-        if not steps and not self.whole:
-            return []
-        found = (self._convert(*node, kind) for node in _walk(self.root, self.spot, steps))
-        return [value for value in found if value is not None]
+            steps = [_step(token, index, key) for token in tokens(pattern)]
+        nodes = [self.root]
+        for step in steps:
+            nodes = [below for node in nodes for below in self._below(node, step)]
+        return [found for node in nodes if (found := self._convert(node, kind)) is not None]
 
-    def _convert(self, tree: Any, spot: _Spot, kind: str) -> Found | None:
-        start, end = spot.start, spot.end
-        if type(tree) is str:
-            tree = re.sub("[\ud800-\udfff]", "\ufffd", tree)  # halves of surrogate pairs
-            start, end = start + 1, end - 1
-            value = _of_string(tree, kind)
-        elif kind == "string" and isinstance(tree, (dict, list)):
-            value = _SPACE_OR_STRING.sub(rb"\1", self.payload[start:end]).decode()
-        else:
-            value = _of_scalar(tree, kind)
+    def pointers(self) -> Iterator[tuple[str, Node]]:
+        """Each value that a pointer leads to, the root first."""
+        waiting = [("", self.root)] if self.root else []
+        while waiting:
+            pointer, node = waiting.pop(0)
+            yield pointer, node
+            names = set()
+            for place, (key, below) in enumerate(self.entries(node)):
+                name = str(place) if key is None else key
+                if name not in names:
+                    names.add(name)
+                    waiting.append((f"{pointer}/{as_token(name)}", below))
+
+    def objects(self) -> Any:
+        """`Event.json`.
+
+        Raises:
+            ValueError: nothing of the payload can be read.
+        """
+        if self.root is None or (self.root.kind == "string" and not self.root.is_finished):
+            raise ValueError("the payload is not JSON")
+        return self._object(self.root, depth=1)
+
+    def entries(self, node: Node) -> list[Entry]:
+        """The members or elements of a container, up to its first structural fault; none for other values."""
+        if not node.is_container:
+            return []
+        if node.start not in self._entries:
+            self._entries[node.start] = list(self._read_entries(node))
+        return self._entries[node.start]
+
+    # Structure
+
+    def _skip_prefix(self) -> int:
+        pos = self._skip(_SPACE, 0)
+        while self.payload.startswith(BYTE_ORDER_MARK, pos):
+            pos = self._skip(_SPACE, pos + len(BYTE_ORDER_MARK))
+        return pos
+
+    def _skip(self, what: re.Pattern[bytes], pos: int) -> int:
+        return what.match(self.payload, pos).end()
+
+    def _byte(self, pos: int) -> bytes:
+        return self.payload[pos : pos + 1]
+
+    def _find_ends(self, pos: int) -> Iterator[tuple[int, int]]:
+        """The start and the end of each finished string and container of the value at a position."""
+        opened: list[int] = []
+        while mark := _MARK.search(self.payload, pos):
+            pos = mark.end()
+            if mark[0] == b'"':
+                string = _STRING.match(self.payload, mark.start())
+                if string is None:
+                    return
+                pos = string.end()
+                yield string.span()
+            elif mark[0] in b"{[":
+                opened.append(mark.start())
+            elif opened:
+                yield opened.pop(), pos
+            if not opened:
+                return
+
+    def _node(self, pos: int) -> Node:
+        first = self._byte(pos)
+        kinds: dict[bytes, Any] = {b'"': "string", b"{": "object", b"[": "array"}
+        if first in kinds:
+            end = self._ends.get(pos)
+            return Node(kinds[first], pos, len(self.payload) if end is None else end, end is not None)
+        bare = _BARE.match(self.payload, pos)
+        end = pos + len(bare[0].rstrip(bytes(range(0x21))))
+        return Node("bare", pos, end, bare.end() < len(self.payload), bare.end())
+
+    def _read_entries(self, node: Node) -> Iterator[Entry]:
+        closing = (b"]", b"}")
+        pos = self._skip(_SPACE, node.start + 1)
+        if node.kind == "array" and self._byte(pos) in closing:
+            return
+        while True:
+            key = None
+            if node.kind == "object":
+                pos = self._skip(_SPACE_OR_COMMA, pos)
+                if self._byte(pos) != b'"' or pos not in self._ends:
+                    return
+                key = decode_string(self.payload[pos + 1 : self._ends[pos] - 1])
+                pos = self._skip(_SPACE, self._ends[pos])
+                if self._byte(pos) != b":":
+                    return
+                pos = self._skip(_SPACE, pos + 1)
+            value = self._node(pos)
+            if value.is_finished or value.is_container:
+                yield key, value
+            if not value.is_finished:
+                return
+            pos = self._skip(_SPACE, value.stop or value.end)
+            if self._byte(pos) != b",":
+                return
+            pos = self._skip(_SPACE, pos + 1)
+            if node.kind == "array" and self._byte(pos) in closing:
+                return
+
+    # Values
+
+    def _below(self, node: Node, step: tuple[str, Any]) -> list[Node]:
+        """The values that a step leads to."""
+        kind, token = step
+        entries = self.entries(node)
+        if node.kind == "object":
+            return [value for key, value in entries if kind == "token" and key == token][:1]
+        elements = [value for _, value in entries]
+        if kind == "each":
+            return elements
+        if kind == "element":
+            return elements[token : token + 1]
+        return [element for place, element in enumerate(elements) if str(place) == token]
+
+    def _convert(self, node: Node, kind: str) -> Found | None:
+        if not node.is_finished:
+            return None
+        quotes = node.kind == "string"
+        start, end = node.start + quotes, node.end - quotes
+        value = convert(node.kind, self.payload[start:end], kind)
         return None if value is None else Found(value, start, end - start)
+
+    def _object(self, node: Node, depth: int) -> Any:
+        raw = self.payload[node.start : node.end]
+        if node.kind == "string":
+            return decode_string(raw[1:-1])
+        if node.kind == "bare":
+            return bare_object(raw)
+        if depth > MAX_DEPTH_OF_OBJECTS:
+            return None
+        entries = [(key, self._object(value, depth + 1)) for key, value in self.entries(node)]
+        if node.kind == "array":
+            return [value for _, value in entries]
+        # Of equal keys the first counts.
+        return dict(reversed(entries))
 
 
 # Pointers
 
 
-def _tokens(pointer: str) -> list[str]:
+def tokens(pointer: str) -> list[str]:
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+
+
+def as_token(name: str) -> str:
+    """A name as a token of a pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _step(token: str, index: int | None, key: str | None) -> tuple[str, Any]:
@@ -212,117 +259,3 @@ def _step(token: str, index: int | None, key: str | None) -> tuple[str, Any]:
             return ("token", key)
         case _:
             return ("token", token)
-
-
-def _walk(tree: Any, spot: _Spot, steps: list[tuple[str, Any]]) -> Iterator[tuple[Any, _Spot]]:
-    """The nodes that steps lead to."""
-    if not steps:
-        yield tree, spot
-        return
-    (kind, token), *rest = steps
-    if isinstance(tree, dict):
-        names = [token] if kind == "token" and token in tree else []
-    elif isinstance(tree, list):
-        names = list(range(len(tree)))
-        if kind == "element":
-            names = names[token : token + 1]
-        elif kind == "token":
-            names = [name for name in names if str(name) == token]
-    else:
-        names = []
-    for name in names:
-        yield from _walk(tree[name], spot.children[name], rest)
-
-
-# Values
-
-
-def _of_string(text: str, kind: str) -> Any:
-    match kind:
-        case "string":
-            return text.replace("\0", "\ufffd")
-        case "abstime":
-            return _rfc3339(text)
-        case "ipaddr":
-            return _address(text)
-        case "ipnet":
-            return _network(text)
-
-
-def _of_scalar(tree: Any, kind: str) -> Any:
-    match kind, tree:
-        case "string", bool():
-            return str(tree).lower()
-        case "string", Number():
-            return str(tree)
-        case "bool", bool():
-            return tree
-        case "uint64", Number():
-            is_integer = re.fullmatch(r"-0|\d{1,20}", tree, re.ASCII) and int(tree) <= MAX_UINT64
-            return int(tree) if is_integer else None
-        case "abstime" | "reltime", Number():
-            return _seconds(tree)
-
-
-def _seconds(text: str) -> int | None:
-    """Nanoseconds of a number of seconds, by moving its point."""
-    sign, whole, fraction, exponent = _NUMBER.fullmatch(text).groups("")
-    digits = whole + fraction
-    zeros = len(digits) - len(digits.lstrip("0"))
-    if zeros == len(digits):
-        return 0
-    point = len(whole) - zeros + int(exponent or 0) + 9
-    if sign or point > len(str(MAX_UINT64)):
-        return None
-    if point <= 0:
-        return 0
-    nanos = int(digits[zeros:][:point].ljust(point, "0"))
-    return nanos if nanos <= MAX_UINT64 else None
-
-
-def _rfc3339(text: str) -> int | None:
-    match = _TIME.fullmatch(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    nanos = int((match[7] or "")[:9].ljust(9, "0"))
-    offset_hour, offset_minute = int(match[9] or 0), int(match[10] or 0)
-    leaps = second == 60
-    if leaps:
-        # The nanosecond before it.
-        second, nanos = 59, NANOS - 1
-    if max(hour, offset_hour) > 23 or max(minute, second, offset_minute) > 59:
-        return None
-    try:
-        days = date(year, month, day).toordinal() - date(1970, 1, 1).toordinal()
-    except ValueError:
-        return None
-    offset = (offset_hour * 60 + offset_minute) * (-60 if match[8] == "-" else 60)
-    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - offset
-    total = seconds * NANOS + nanos
-    if not 0 <= total <= MAX_UINT64:
-        return None
-    if leaps:
-        # It ends the last day of a month, in UTC.
-        next_day, rest = divmod(seconds + 1, 24 * 3600)
-        if rest or date.fromordinal(next_day + date(1970, 1, 1).toordinal()).day != 1:
-            return None
-    return total
-
-
-def _address(text: str) -> Any:
-    try:
-        return None if "%" in text else ipaddress.ip_address(text)
-    except ValueError:
-        return None
-
-
-def _network(text: str) -> Any:
-    match = _NETWORK.fullmatch(text)
-    address = _address(match[1]) if match else None
-    if address is None:
-        return None
-    try:
-        return ipaddress.ip_network((address, address.max_prefixlen if match[2] is None else int(match[2])))
-    except ValueError:
-        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 
 from falco_plugin import Event, Plugin, field, json_field
@@ -23,8 +25,8 @@ class Json(Plugin):
             # Without decoding: numbers, escapes and members that come twice stay as they are.
             return msgspec.json.format(event.data, indent=2).decode()
         except (ValueError, RecursionError):
-            # No JSON, which is no failure where any source is asked.
-            return None
+            # Damaged or deep: as much as can be read. If that is nothing, the error leaves the field absent.
+            return json.dumps(event.json, indent=2, ensure_ascii=False)
 
     @field("jevt.obj", desc="The same as json.obj")
     def whole_event(self, event: Event) -> str | None:

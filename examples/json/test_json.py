@@ -68,7 +68,36 @@ def test_the_whole_event_is_shown_a_member_a_line_as_it_was_written(name: str, t
             "}",
         ]
     )
-    assert [other[f"{name}.obj"] for other in others] == [None, None]
+    assert [other[f"{name}.obj"] for other in others] == [None, "{}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param(
+            b'{"a":"x\xff","b":"\\u00e9"}', '{\n  "a": "x\ufffd",\n  "b": "é"\n}', id="byte that is not UTF-8"
+        ),
+        pytest.param(
+            b'{"a":"\\x5C\\ud83d","b":007}', '{\n  "a": "\\\\x5C\ufffd",\n  "b": "007"\n}', id="lexical faults"
+        ),
+        pytest.param(b'{"a":[1,{"b":2,"c', '{\n  "a": [\n    1,\n    {\n      "b": 2\n    }\n  ]\n}', id="cut off"),
+    ],
+)
+def test_the_whole_event_is_shown_as_far_as_it_can_be_read(
+    name: str, line: bytes, expected: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(line + b"\n")
+    (found,) = fields_of(log, f"{name}.obj")
+    assert found[f"{name}.obj"] == expected
+
+
+def test_the_whole_event_has_null_for_what_is_deeper_than_128_levels(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"[" * 5000 + b"]" * 5000 + b"\n")
+    (found,) = fields_of(log, "json.obj")
+    assert "".join(found["json.obj"].split()) == "[" * 128 + "null" + "]" * 128
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-//! What serde_json makes of a document, as far as it takes it: with the first of several members of one name.
+//! The tree that serde_json reads out of a document: with the first of several members of one name.
 
 use std::fmt;
 
@@ -16,23 +16,10 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    /// `None` where serde_json does not take it: also for a lone surrogate anywhere, or a number beyond an `f64`.
+    /// Reads a document. Returns `None` if serde_json rejects it: also for half of a surrogate pair anywhere, a number
+    /// beyond an `f64`, or more than 127 levels.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        // The engine has a bound of its own, which is another.
-        deserializer.disable_recursion_limit();
-        let tree = Self::deserialize(&mut deserializer).ok()?;
-        deserializer.end().ok()?;
-        Some(tree)
-    }
-
-    pub(crate) fn depth(&self) -> usize {
-        let deepest = match self {
-            Self::List(items) => items.iter().map(Self::depth).max(),
-            Self::Map(members) => members.iter().map(|(_, member)| member.depth()).max(),
-            _ => return 0,
-        };
-        1 + deepest.unwrap_or(0)
+        serde_json::from_slice(json).ok()
     }
 
     pub(crate) fn at(&self, pointer: &str) -> Option<&Self> {

@@ -1,26 +1,13 @@
-//! What a `json_field` has to give, out of serde_json's raw values: slow, and with nothing kept.
+//! Reads the values of a `json_field` out of a payload, which need not be valid JSON: slow, and with nothing kept.
+//!
+//! One pass finds the end of each string and container. Members and elements are then read from these ends.
 
-use std::fmt;
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::ops::Range;
 
-use falco_plugin_engine::extract::{Argument, FieldType, Place};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use falco_plugin_engine::extract::{Argument, Place};
 
-use super::MAX_DEPTH;
-
-const NANOS: u64 = 1_000_000_000;
-
-/// A value.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    Number(u64),
-    Bool(bool),
-    Text(String),
-    /// 4 or 16 bytes, and the length of the prefix.
-    Address(Vec<u8>, u8),
-}
+use super::values::{Form, Found, Kind, convert, decode_string};
 
 enum Step {
     Each,
@@ -28,30 +15,43 @@ enum Step {
     Token(String),
 }
 
-/// The values of a field with their places; none where it is absent.
-pub(crate) fn values(payload: &[u8], pattern: &str, kind: FieldType, argument: &Argument<'_>) -> Vec<(Found, Place)> {
-    let (Ok(json), Some(steps)) = (std::str::from_utf8(payload), steps(pattern, argument)) else {
+/// A value in the payload, with its quotes or brackets.
+#[derive(Clone)]
+struct Node {
+    form: Form,
+    range: Range<usize>,
+    /// Whether it has its closing quote or bracket, or, if it is bare, something behind it.
+    is_finished: bool,
+    /// The position of the next byte that does not belong to it; white space behind a bare value does.
+    stop: usize,
+}
+
+/// A member with its key, or an element.
+type Entry = (Option<String>, Node);
+
+/// Returns the values of a field with their positions; none where it is absent.
+pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argument<'_>) -> Vec<(Found, Place)> {
+    let document = Document::new(payload);
+    let (Some(root), Some(steps)) = (document.root(), steps(pattern, argument)) else {
         return Vec::new();
     };
-    let mut ranges: Vec<_> = std::iter::once(space(json, 0)..json.len()).collect();
-    for (level, step) in steps.iter().enumerate() {
-        ranges = ranges
-            .into_iter()
-            .flat_map(|range| below(json, range, level == 0, step))
-            .collect();
+    let mut nodes = vec![root];
+    for step in &steps {
+        nodes = nodes.iter().flat_map(|node| document.below(node, step)).collect();
     }
-    if steps.is_empty() {
-        // Of a document that is not JSON to its end there may be members, but no whole.
-        let whole = serde_json::from_str::<&RawValue>(json).ok().map(|raw| raw.get());
-        ranges = whole
-            .filter(|whole| depth(whole) <= MAX_DEPTH)
-            .map(|whole| range(json, whole))
-            .into_iter()
-            .collect();
-    }
-    ranges
-        .into_iter()
-        .filter_map(|range| convert(json, range, kind))
+    let finished = nodes.into_iter().filter(|node| node.is_finished);
+    finished
+        .filter_map(|Node { form, range, .. }| {
+            let range = match form {
+                Form::String => range.start + 1..range.end - 1,
+                _ => range,
+            };
+            let place = Place {
+                start: range.start as u32,
+                length: range.len() as u32,
+            };
+            Some((convert(form, &payload[range], kind)?, place))
+        })
         .collect()
 }
 
@@ -79,311 +79,201 @@ fn steps(pattern: &str, argument: &Argument<'_>) -> Option<Vec<Step>> {
     pattern.split('/').skip(1).map(step).collect()
 }
 
-/// Where a step leads from a value.
-fn below(json: &str, from: Range<usize>, outermost: bool, step: &Step) -> Vec<Range<usize>> {
-    let entries = entries(json, from.start, outermost);
-    match step {
-        Step::Token(token) => {
-            let mut entries = entries.into_iter().enumerate();
-            let named = entries.find(|(index, (key, _))| match key {
-                Some(key) => serde_json::from_str::<String>(key).is_ok_and(|key| key == *token),
-                None => index.to_string() == *token,
-            });
-            named.into_iter().map(|(_, (_, range))| range).collect()
+// Structure
+
+struct Document<'a> {
+    payload: &'a [u8],
+    start: usize,
+    /// The end of each finished string and container, by its start.
+    ends: HashMap<usize, usize>,
+}
+
+impl<'a> Document<'a> {
+    fn new(payload: &'a [u8]) -> Self {
+        let mut start = space(payload, 0);
+        while payload[start..].starts_with(b"\xef\xbb\xbf") {
+            start = space(payload, start + 3);
         }
-        Step::Element(_) | Step::Each => {
-            let elements = entries
-                .into_iter()
-                .filter(|(key, _)| key.is_none())
-                .map(|(_, range)| range);
-            match *step {
-                Step::Element(index) => elements
-                    .skip(usize::try_from(index).unwrap_or(usize::MAX))
-                    .take(1)
-                    .collect(),
-                _ => elements.collect(),
+        Self {
+            payload,
+            start,
+            ends: ends(payload, start),
+        }
+    }
+
+    fn root(&self) -> Option<Node> {
+        if matches!(self.payload.get(self.start)?, b'"' | b'{' | b'[') {
+            return Some(self.node(self.start));
+        }
+        // A bare value is all of the payload, or the payload is not JSON.
+        let end = self.start + trimmed(&self.payload[self.start..]);
+        is_bare_root(&self.payload[self.start..end]).then_some(Node {
+            form: Form::Bare,
+            range: self.start..end,
+            is_finished: true,
+            stop: end,
+        })
+    }
+
+    /// The value at a position.
+    fn node(&self, start: usize) -> Node {
+        let form = match self.payload.get(start) {
+            Some(b'"') => Form::String,
+            Some(b'{') => Form::Object,
+            Some(b'[') => Form::Array,
+            _ => {
+                let rest = &self.payload[start..];
+                let len = rest.iter().position(|byte| b",{}[]\"".contains(byte));
+                let len_or_rest = len.unwrap_or(rest.len());
+                return Node {
+                    form: Form::Bare,
+                    range: start..start + trimmed(&rest[..len_or_rest]),
+                    is_finished: len.is_some(),
+                    stop: start + len_or_rest,
+                };
+            }
+        };
+        let end = self.ends.get(&start).copied();
+        let end_or_rest = end.unwrap_or(self.payload.len());
+        Node {
+            form,
+            range: start..end_or_rest,
+            is_finished: end.is_some(),
+            stop: end_or_rest,
+        }
+    }
+
+    /// The members of an object, up to its end or its first structural fault.
+    fn members(&self, object: &Node) -> Vec<Entry> {
+        let mut members = Vec::new();
+        let mut pos = object.range.start + 1;
+        loop {
+            while self.payload.get(pos).is_some_and(|&byte| byte <= b' ' || byte == b',') {
+                pos += 1;
+            }
+            if self.payload.get(pos) != Some(&b'"') {
+                return members;
+            }
+            let Some(&key_end) = self.ends.get(&pos) else {
+                return members;
+            };
+            let key = decode_string(&self.payload[pos + 1..key_end - 1]);
+            pos = space(self.payload, key_end);
+            if self.payload.get(pos) != Some(&b':') {
+                return members;
+            }
+            let value = self.node(space(self.payload, pos + 1));
+            let next = self.next(&value);
+            if value.is_finished || value.form != Form::Bare && value.form != Form::String {
+                members.push((Some(key), value));
+            }
+            match next {
+                Some(next) => pos = next,
+                None => return members,
             }
         }
     }
-}
 
-// Members and elements
-
-/// A member with the text of its key, or an element.
-type Entry<'a> = (Option<&'a str>, Range<usize>);
-
-/// What a container holds; of the outermost, what stands before a fault: complete, and followed by what must follow.
-fn entries(json: &str, start: usize, outermost: bool) -> Vec<Entry<'_>> {
-    let mut raw = Vec::new();
-    let read = Collect(&mut raw).deserialize(&mut serde_json::Deserializer::from_str(&json[start..]));
-    assert!(
-        read.is_ok() || outermost || !json[start..].starts_with(['{', '[']),
-        "what is inside was checked before"
-    );
-    let close = if json[start..].starts_with('{') { b'}' } else { b']' };
-    let entries = raw.into_iter().map(|(key, value)| (key, range(json, value)));
-    let good = entries.take_while(|(_, range)| {
-        let behind = json.as_bytes().get(space(json, range.end));
-        depth(&json[range.clone()]) < MAX_DEPTH && behind.is_some_and(|&byte| byte == b',' || byte == close)
-    });
-    good.collect()
-}
-
-/// Collects entries up to the first that is no JSON.
-struct Collect<'v, 'a>(&'v mut Vec<(Option<&'a str>, &'a str)>);
-
-impl<'a> DeserializeSeed<'a> for Collect<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Collect<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a container")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            self.0.push((Some(key.get()), value.get()));
+    /// The elements of an array, up to its end or its first structural fault.
+    fn elements(&self, array: &Node) -> Vec<Entry> {
+        let mut elements = Vec::new();
+        let mut pos = space(self.payload, array.range.start + 1);
+        while !matches!(self.payload.get(pos), Some(b']' | b'}')) {
+            let value = self.node(pos);
+            let next = self.next(&value);
+            if value.is_finished || value.form != Form::Bare && value.form != Form::String {
+                elements.push((None, value));
+            }
+            match next {
+                Some(next) => pos = next,
+                None => break,
+            }
         }
-        Ok(())
+        elements
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(value) = seq.next_element::<&RawValue>()? {
-            self.0.push((None, value.get()));
+    /// The position behind the comma that follows a value, and behind white space.
+    fn next(&self, value: &Node) -> Option<usize> {
+        let comma = space(self.payload, value.stop);
+        let is_followed = value.is_finished && self.payload.get(comma) == Some(&b',');
+        is_followed.then(|| space(self.payload, comma + 1))
+    }
+
+    /// The values that a step leads to.
+    fn below(&self, node: &Node, step: &Step) -> Vec<Node> {
+        match (&node.form, step) {
+            (Form::Object, Step::Token(token)) => {
+                let mut members = self.members(node).into_iter();
+                let named = members.find(|(key, _)| key.as_ref() == Some(token));
+                named.into_iter().map(|(_, value)| value).collect()
+            }
+            (Form::Array, step) => {
+                let elements = self.elements(node).into_iter().enumerate();
+                let wanted = elements.filter(|(index, _)| match step {
+                    Step::Each => true,
+                    Step::Element(wanted) => *index as u64 == *wanted,
+                    Step::Token(token) => index.to_string() == *token,
+                });
+                wanted.map(|(_, (_, value))| value).collect()
+            }
+            _ => Vec::new(),
         }
-        Ok(())
     }
 }
 
-/// Where a part of a text stands in it.
-fn range(json: &str, part: &str) -> Range<usize> {
-    let start = part.as_ptr().addr() - json.as_ptr().addr();
-    start..start + part.len()
-}
-
-fn space(json: &str, from: usize) -> usize {
-    json.len() - json[from..].trim_start_matches([' ', '\t', '\r', '\n']).len()
-}
-
-/// The characters of a JSON text, and whether each stands in a string.
-fn chars(json: &str) -> impl Iterator<Item = (char, bool)> {
-    let (mut inside, mut escaped) = (false, false);
-    json.chars().map(move |char| {
-        let before = inside;
-        inside ^= char == '"' && !escaped;
-        escaped = inside && char == '\\' && !escaped;
-        (char, before || inside)
-    })
-}
-
-fn depth(json: &str) -> usize {
-    let (mut depth, mut most) = (0, 0);
-    for (char, _) in chars(json).filter(|&(_, inside)| !inside) {
-        match char {
-            '{' | '[' => depth += 1,
-            '}' | ']' => depth -= 1,
+/// Finds the ends of the strings and containers of the value at a position. Brackets of both kinds are counted alike.
+fn ends(payload: &[u8], mut pos: usize) -> HashMap<usize, usize> {
+    let (mut ends, mut opened) = (HashMap::new(), Vec::new());
+    while let Some(byte) = payload.get(pos) {
+        let start = pos;
+        pos += 1;
+        match byte {
+            b'"' => {
+                while payload.get(pos).is_some_and(|&byte| byte != b'"') {
+                    pos += if payload[pos] == b'\\' { 2 } else { 1 };
+                }
+                if pos >= payload.len() {
+                    break;
+                }
+                pos += 1;
+                ends.insert(start, pos);
+            }
+            b'{' | b'[' => opened.push(start),
+            b'}' | b']' => {
+                if let Some(start) = opened.pop() {
+                    ends.insert(start, pos);
+                }
+            }
             _ => {}
         }
-        most = depth.max(most);
-    }
-    most
-}
-
-// Values
-
-/// The characters of a string with its quotes; U+FFFD for halves of surrogate pairs.
-fn string(text: &str) -> String {
-    let mut units = Vec::new();
-    let mut chars = text[1..text.len() - 1].chars();
-    while let Some(char) = chars.next() {
-        let escape = (char == '\\').then(|| chars.next().unwrap());
-        let char = match escape {
-            None => char,
-            Some('u') => {
-                let digits: String = chars.by_ref().take(4).collect();
-                units.push(u16::from_str_radix(&digits, 16).unwrap());
-                continue;
-            }
-            Some('b') => '\u{8}',
-            Some('f') => '\u{c}',
-            Some('n') => '\n',
-            Some('r') => '\r',
-            Some('t') => '\t',
-            Some(other) => other,
-        };
-        units.extend_from_slice(char.encode_utf16(&mut [0; 2]));
-    }
-    String::from_utf16_lossy(&units)
-}
-
-fn convert(json: &str, range: Range<usize>, kind: FieldType) -> Option<(Found, Place)> {
-    let text = &json[range.clone()];
-    let is_string = text.starts_with('"');
-    let is_number = text.starts_with(|char: char| char == '-' || char.is_ascii_digit());
-    let found = if is_string {
-        let string = string(text);
-        match kind {
-            FieldType::String => Found::Text(string.replace('\0', "\u{fffd}")),
-            FieldType::AbsTime => Found::Number(rfc3339(&string)?),
-            FieldType::IpAddr => address(string.parse().ok()?, None)?,
-            FieldType::IpNet => network(&string)?,
-            _ => return None,
-        }
-    } else {
-        match kind {
-            FieldType::String if text != "null" => Found::Text(
-                chars(text)
-                    .filter(|&(char, inside)| inside || !" \t\r\n".contains(char))
-                    .map(|(char, _)| char)
-                    .collect(),
-            ),
-            FieldType::Bool if text == "true" || text == "false" => Found::Bool(text == "true"),
-            FieldType::Uint64 if text == "-0" => Found::Number(0),
-            FieldType::Uint64 if text.bytes().all(|byte| byte.is_ascii_digit()) => Found::Number(text.parse().ok()?),
-            FieldType::AbsTime | FieldType::RelTime if is_number => Found::Number(seconds(text)?),
-            _ => return None,
-        }
-    };
-    let quotes = usize::from(is_string);
-    let place = Place {
-        start: (range.start + quotes) as u32,
-        length: (range.len() - 2 * quotes) as u32,
-    };
-    Some((found, place))
-}
-
-/// Nanoseconds of a number of seconds, by moving its point.
-fn seconds(text: &str) -> Option<u64> {
-    let lower = text.to_ascii_lowercase();
-    let (mantissa, exponent) = lower.split_once('e').unwrap_or((&lower, "0"));
-    let unsigned = mantissa.trim_start_matches('-');
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let digits = format!("{whole}{fraction}");
-    let significant = digits.trim_start_matches('0');
-    if significant.is_empty() {
-        return Some(0);
-    }
-    if mantissa.starts_with('-') {
-        return None;
-    }
-    let far = if exponent.starts_with('-') {
-        i128::from(i64::MIN)
-    } else {
-        i128::from(i64::MAX)
-    };
-    let zeros = (digits.len() - significant.len()) as i128;
-    let point = whole.len() as i128 - zeros + exponent.parse::<i128>().unwrap_or(far) + 9;
-    match point {
-        ..=0 => Some(0),
-        21.. => None,
-        _ => significant
-            .chars()
-            .chain("0".repeat(20).chars())
-            .take(point as usize)
-            .collect::<String>()
-            .parse()
-            .ok(),
-    }
-}
-
-/// Nanoseconds since the epoch of a time of RFC 3339, with any one byte between date and time.
-fn rfc3339(text: &str) -> Option<u64> {
-    let (date, rest) = (text.get(..10)?, text.get(11..)?);
-    let zone = rest.find(['Z', 'z', '+', '-'])?;
-    let (time, zone) = rest.split_at(zone);
-    let (time, fraction) = time
-        .split_once('.')
-        .map_or((time, None), |(time, fraction)| (time, Some(fraction)));
-    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
-    let [hour, minute, mut second] = numbers(time, ':', [2, 2, 2])?;
-    let offset = match zone {
-        "Z" | "z" => 0,
-        _ => {
-            let [hour, minute] = numbers(zone.strip_prefix(['+', '-'])?, ':', [2, 2])?;
-            if hour > 23 || minute > 59 {
-                return None;
-            }
-            let minutes = (hour * 60 + minute) as i128;
-            if zone.starts_with('-') { -minutes } else { minutes }
-        }
-    };
-    let mut nanos = match fraction {
-        None => 0,
-        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            format!("{digits:0<9}")[..9].parse().ok()?
-        }
-        Some(_) => return None,
-    };
-    let leaps = second == 60;
-    if leaps {
-        (second, nanos) = (59, NANOS - 1);
-    }
-    // An offset is shorter than a day.
-    if !(1969..).contains(&year) || !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    if !(1..=month_days(year)[month as usize - 1]).contains(&day) {
-        return None;
-    }
-    let years: u64 = (1969..year).map(|year| month_days(year).iter().sum::<u64>()).sum();
-    let days = (years + month_days(year)[..month as usize - 1].iter().sum::<u64>() + day - 1) as i128 - 365;
-    let minutes = (days * 24 + hour as i128) * 60 + minute as i128 - offset;
-    let total = (minutes * 60 + second as i128) * i128::from(NANOS) + i128::from(nanos);
-    if leaps {
-        // It ends the last day of a month, in UTC.
-        let mut day = (minutes + 1) / (24 * 60);
-        let mut months = (1970..).flat_map(month_days);
-        while day > 0 {
-            day -= i128::from(months.next()?);
-        }
-        if day != 0 || (minutes + 1) % (24 * 60) != 0 {
-            return None;
+        if opened.is_empty() {
+            break;
         }
     }
-    total.try_into().ok()
+    ends
 }
 
-/// Numbers of so many digits with a separator between them.
-fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> Option<[u64; N]> {
-    let parts: Vec<&str> = text.split(separator).collect();
-    let fits = |(part, digits): (&&str, usize)| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
-    if parts.len() != N || !parts.iter().zip(digits).all(fits) {
-        return None;
+fn space(payload: &[u8], mut pos: usize) -> usize {
+    while payload.get(pos).is_some_and(|&byte| byte <= b' ') {
+        pos += 1;
     }
-    let numbers: Vec<u64> = parts.iter().map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    numbers.try_into().ok()
+    pos
 }
 
-fn month_days(year: u64) -> [u64; 12] {
-    let leap = year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
-    [31, 28 + u64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+/// The length of bytes without the white space at their end.
+fn trimmed(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte > b' ').map_or(0, |last| last + 1)
 }
 
-fn network(text: &str) -> Option<Found> {
-    let Some((text, digits)) = text.split_once('/') else {
-        return address(text.parse().ok()?, None);
+fn is_bare_root(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
     };
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    address(text.parse().ok()?, Some(digits.parse().ok()?))
-}
-
-/// An address as a network; none of the bits behind the prefix may be set.
-fn address(address: IpAddr, prefix: Option<u8>) -> Option<Found> {
-    let bytes = match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
-    let bits = bytes.len() * 8;
-    let prefix = prefix.map_or(bits, usize::from);
-    let is_set = |bit: usize| bytes[bit / 8] & (0x80 >> (bit % 8)) != 0;
-    (prefix <= bits && !(prefix..bits).any(is_set)).then_some(Found::Address(bytes, prefix as u8))
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    ["true", "false", "null"].contains(&text)
+        || ["nan", "inf", "infinity"].contains(&unsigned.to_ascii_lowercase().as_str())
+        || unsigned.starts_with(|char: char| char.is_ascii_digit() || char == '.')
+            && unsigned
+                .chars()
+                .all(|char| char.is_ascii_digit() || ".eE+-".contains(char))
 }
