@@ -70,13 +70,6 @@ OTHER_VALUES = [
         {"/01": (b"2", None), "/+1": (b"2", None), "/-0": (b"1", None)},
     ),
     Difference(
-        "a `~` in a pointer that is neither `~0` nor `~1`",
-        "stands for itself",
-        "leads nowhere, as RFC 6901 has it",
-        b'{"a~b": 1}',
-        {"/a~b": (b"1", None), "/a~0b": (b"1", "1")},
-    ),
-    Difference(
         "an object or array, after another rule has read what is in it",
         "strings and keys in the syntax of Go",
         "as in the event",

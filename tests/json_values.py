@@ -82,7 +82,7 @@ def convert(form: str, raw: bytes, kind: str) -> Any:
         case "reltime":
             return _duration(text)
         case "abstime":
-            return _time(text, form)
+            return _time(text)
     if form == "bare":
         return None
     value = _network(text) if kind.endswith("net") else _address(text)
@@ -144,14 +144,12 @@ def _duration(text: str) -> int | None:
     return None if number is None else _scaled(number, 9)
 
 
-def _time(text: str, form: str) -> int | None:
+def _time(text: str) -> int | None:
     number = _read_number(text)
     if number is not None:
         nanos = _epoch_time(number)
-    elif form == "string":
-        nanos = _read_time(text)
     else:
-        return None
+        nanos = _read_time(text)
     return None if nanos == NO_TIME else nanos
 
 

@@ -85,8 +85,6 @@ class Document:
         if self.root is None:
             return []
         if pattern == "{pointer}":
-            if re.search("~(?![01])", key):
-                return []
             # The first "/" of an argument may be missing.
             steps = [("token", token) for token in tokens(key if key[:1] in ("", "/") else f"/{key}")]
         else:

@@ -45,8 +45,7 @@ pub(crate) fn convert(form: Form, raw: &[u8], (kind, family): Kind) -> Option<Fo
         FieldType::AbsTime => {
             let nanos = match Number::parse(&text) {
                 Some(number) => number.since_epoch()?,
-                None if form == Form::String => time(&text)?,
-                None => return None,
+                None => time(&text)?,
             };
             // The plugin API's mark of an event without a time.
             Found::Number(Some(nanos).filter(|&nanos| nanos != u64::MAX)?)

@@ -61,9 +61,6 @@ fn steps(pattern: &str, argument: &Argument<'_>) -> Option<Vec<Step>> {
     let unescape = |token: &str| token.replace("~1", "/").replace("~0", "~");
     if pattern == "{pointer}" {
         let key = argument.key?;
-        if key.replace("~0", "").replace("~1", "").contains('~') {
-            return None;
-        }
         // The first "/" of an argument may be missing.
         let tokens = key.strip_prefix('/').or_else(|| (!key.is_empty()).then_some(key));
         return Some(tokens.map_or_else(Vec::new, |tokens| {

@@ -153,7 +153,9 @@ fn json_number<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> 
     let is_integer = !text.contains(['.', 'e', 'E']);
     match text.parse::<i64>() {
         Ok(number) => Ok(number.into_pyobject(py)?.into_any()),
-        Err(_) if is_integer && text.len() <= MOST_DIGITS => py.get_type::<PyInt>().call1((text,)),
+        Err(_) if is_integer && text.trim_start_matches('-').len() <= MOST_DIGITS => {
+            py.get_type::<PyInt>().call1((text,))
+        }
         Err(_) => Ok(PyFloat::new(py, text.parse().unwrap_or(f64::INFINITY)).into_any()),
     }
 }

@@ -152,7 +152,6 @@ impl Read<'_> {
 
     fn pointer(&mut self, mut spot: Spot, pointer: &str) -> Result<Spot, Option<Fault>> {
         for token in tokens(pointer) {
-            let token = token.map_err(|_| None)?;
             spot = self.token(spot, &token)?;
         }
         Ok(spot)

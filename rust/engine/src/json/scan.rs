@@ -13,13 +13,13 @@ use super::text;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Returns the offset at which the document begins: behind white space, NULs and a byte order mark.
+/// Returns the offset at which the document begins: behind white space, NULs and byte order marks.
 pub fn start(json: &[u8]) -> usize {
-    let pos = space(json, 0);
-    match json[pos..].strip_prefix(BYTE_ORDER_MARK) {
-        Some(rest) => space(json, json.len() - rest.len()),
-        None => pos,
+    let mut pos = space(json, 0);
+    while let Some(rest) = json[pos..].strip_prefix(BYTE_ORDER_MARK) {
+        pos = space(json, json.len() - rest.len());
     }
+    pos
 }
 
 /// Returns the extent of the document, a value that begins at `start`. Text behind it does not count, but behind a number
