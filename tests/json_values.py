@@ -146,10 +146,7 @@ def _duration(text: str) -> int | None:
 
 def _time(text: str) -> int | None:
     number = _read_number(text)
-    if number is not None:
-        nanos = _epoch_time(number)
-    else:
-        nanos = _read_time(text)
+    nanos = _read_time(text) if number is None else _epoch_time(number)
     return None if nanos == NO_TIME else nanos
 
 

@@ -203,7 +203,7 @@ def test_a_listed_difference_is_there(fastjson: Fastjson, difference: Difference
     ]
 
 
-@pytest.mark.parametrize("page", ["examples/json/README.md", "examples/k8saudit/README.md"])
+@pytest.mark.parametrize("page", ["examples/json/README.md", "examples/k8saudit/README.md", "docs/guide/fields.md"])
 def test_the_differences_are_the_rows_of_the_pages(page: str) -> None:
     _, _, rest = (REPOSITORY / page).read_text().partition("Damaged and unusual JSON")
     section, _, _ = rest.partition("\n#")

@@ -228,15 +228,18 @@ def json_field(
     the type is a ``list``, and elements without a value are left out.
 
     How JSON becomes a value: strings, numbers and booleans are ``str`` as the JSON has them, objects and arrays too, as
-    compact JSON; an integer is ``int``, a boolean ``bool``; a time that :func:`falco_plugin.source.parse_timestamp`
-    reads is ``datetime``; a number of seconds ``timedelta``; strings are addresses and networks. ``null``, and what
-    does not fit, is absent. Of duplicate keys the first counts.
+    compact JSON. A whole number in any notation is ``int``, ``true`` and ``false`` are ``bool``, a number of seconds is
+    ``timedelta``, each of them also in quotes. A time that :func:`falco_plugin.source.parse_timestamp` reads is
+    ``datetime``. Strings are addresses and networks. ``null`` is absent. So is a value of another type, which is counted
+    and reported. Of duplicate keys the first counts.
+
+    A fault of the JSON costs at most the value that it is in; bytes that are not UTF-8 become U+FFFD.
 
     Args:
         name: as rules write it, such as ``"shop.order.id"``.
         pointer: where the value stands.
-        type: ``str``, ``int``, ``bool``, ``datetime``, ``timedelta``, ``IPv4Address | IPv6Address``,
-            ``IPv4Network | IPv6Network``, or a ``list`` of one of them.
+        type: ``str``, ``int``, ``bool``, ``datetime``, ``timedelta``, ``IPv4Address``, ``IPv6Address``,
+            ``IPv4Network``, ``IPv6Network``, a union of both versions, or a ``list`` of one of them.
         desc: what it means.
         display: how a user interface calls it.
         add_output: Falco adds it to the output of all rules.
