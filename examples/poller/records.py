@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from falco_plugin import Event, source
+
 _page = msgspec.json.Decoder(list[msgspec.Raw])
 _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _id = msgspec.json.Decoder(str | int)
@@ -24,15 +26,26 @@ class Record(NamedTuple):
 
 
 def parse(body: bytes, id_field: str, timestamp_field: str) -> list[Record]:
-    """Reads an array of objects.
+    """Reads an array of objects. A fault within a record costs at most the value that it is in.
 
     Raises:
         ValueError: it is something else. Nothing of the content is in its text.
     """
     try:
         return [_read(bytes(raw), id_field, timestamp_field) for raw in _page.decode(body)]
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8") from None
+    except ValueError as error:
+        if (damaged := _split(body)) is None:
+            raise ValueError("it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)) from None
+        return [_read_damaged(raw, id_field, timestamp_field) for raw in damaged]
+
+
+def _split(body: bytes) -> list[bytes] | None:
+    """Returns the elements of an array that holds nothing but objects and is not cut off; else ``None``."""
+    text = body.strip()
+    if text[:1] != b"[" or text[-1:] != b"]":
+        return None
+    found = source.split_json(text)
+    return None if found == [text] else found
 
 
 def _read(raw: bytes, id_field: str, timestamp_field: str) -> Record:
@@ -42,12 +55,29 @@ def _read(raw: bytes, id_field: str, timestamp_field: str) -> Record:
     return Record(data, _id_of(fields.get(id_field), data), _text_of(fields.get(timestamp_field)))
 
 
+def _read_damaged(raw: bytes, id_field: str, timestamp_field: str) -> Record:
+    """Reads a record of a page that is not valid JSON, as far as fields of rules can be read from it."""
+    try:
+        return _read(raw, id_field, timestamp_field)
+    except ValueError:
+        found = Event(raw).json
+    value, time = found.get(id_field), found.get(timestamp_field)
+    # Bad bytes are replaced, so that different ids may look the same.
+    is_exact = isinstance(value, str | int) and not isinstance(value, bool) and "\ufffd" not in str(value)
+    id = str(value) if is_exact else _hash(raw)
+    return Record(raw, id, None if time is None else str(time))
+
+
 def _id_of(value: msgspec.Raw | None, data: bytes) -> str:
     if value is not None:
         try:
             return str(_id.decode(value))
         except msgspec.ValidationError:
             pass
+    return _hash(data)
+
+
+def _hash(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 

@@ -230,8 +230,8 @@ def json_field(
     How JSON becomes a value: strings, numbers and booleans are ``str`` as the JSON has them, objects and arrays too, as
     compact JSON. A whole number in any notation is ``int``, ``true`` and ``false`` are ``bool``, a number of seconds is
     ``timedelta``, each of them also in quotes. A time that :func:`falco_plugin.source.parse_timestamp` reads is
-    ``datetime``. Strings are addresses and networks. ``null`` is absent. So is a value of another type, which is counted
-    and reported. Of duplicate keys the first counts.
+    ``datetime``. Strings are addresses and networks. ``null`` is absent. So is a value of another type, which is
+    counted and reported. Of duplicate keys the first counts.
 
     A fault of the JSON costs at most the value that it is in; bytes that are not UTF-8 become U+FFFD.
 
