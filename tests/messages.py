@@ -36,7 +36,7 @@ SECTIONS = (
             f"{PACKAGE}/_fields.py",
             f"{PACKAGE}/_field_methods.py",
             f"{PACKAGE}/_types.py",
-            "rust/engine/src/extract/pointer.rs",
+            "rust/engine/src/json/pointer.rs",
         ],
     ),
     (
@@ -47,6 +47,9 @@ SECTIONS = (
             "rust/python/src/fields.rs",
             "rust/python/src/event.rs",
             "rust/python/src/json.rs",
+            "rust/engine/src/json/fault.rs",
+            "rust/engine/src/extract/problem.rs",
+            "rust/engine/src/extract/diagnosis.rs",
         ],
     ),
     (
@@ -82,6 +85,7 @@ SECTIONS = (
             f"{PACKAGE}/_producer.py",
             f"{PACKAGE}/_async_producer.py",
             "rust/python/src/options.rs",
+            "rust/python/src/timestamp.rs",
             "rust/python/src/instance.rs",
             "rust/python/src/left_out.rs",
             "rust/python/src/context.rs",

@@ -958,7 +958,7 @@ EVENTS = """
 def test_a_source_has_fields_of_its_own(build) -> None:
     library = build(EVENTS)
     fields = ["event.n", "event.about"]
-    about = [f"""{number} {number}000 test 322 b'{{"n": {number}}}'""" for number in (1, 2)]
+    about = [f"""{number} {number}000 fields 322 b'{{"n": {number}}}'""" for number in (1, 2)]
     *lines, end = c_host("extract", library, "", "", asked_lines(library, fields))
     assert [[extracted.values for extracted in by_calls(line)] for line in lines] == [
         [[1], [about[0]]],
@@ -979,8 +979,8 @@ def test_in_replay_fields_and_texts_are_asked_without_a_source(build) -> None:
     *lines, report = sorted(lines, key=lambda line: "log" in line)
     assert report["log"]["text"].startswith("event 2 is not valid JSON at byte 0: not a JSON value; ")
     assert [[extracted.values for extracted in by_calls(line)] for line in lines] == [
-        [[7], ["""1 1 test 322 b'{"n": 7}'"""]],
-        [None, ["2 1 test 322 b'no'"]],
+        [[7], ["""1 1 fields 322 b'{"n": 7}'"""]],
+        [None, ["2 1 fields 322 b'no'"]],
     ]
     assert [line["text"] for line in lines] == ["n is 7", "n is None"]
 

@@ -203,7 +203,7 @@ class TestLog:
         sender.send(3)
         assert lines()[2] == (
             'a source: left out 6 more items, 7 in all (on_error="log"), such as: '
-            "TypeError: an event's data must be bytes or another buffer, not int"
+            "TypeError: an event's data must be bytes, not int: give str(data).encode()"
         )
         instance.close()
         (rest,) = lines()[3:]

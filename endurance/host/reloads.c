@@ -220,6 +220,18 @@ static unsigned long resident_kib(void)
 	return pages * (unsigned long)sysconf(_SC_PAGESIZE) / 1024;
 }
 
+/* Threads that are left: this one, the interpreter's, and those that do not end. Others get a second to end in. */
+static unsigned threads_left(void)
+{
+	unsigned left = entries("/proc/self/task");
+
+	for (int waits = 0; left > 2 && waits < 200; waits++) {
+		usleep(5000);
+		left = entries("/proc/self/task");
+	}
+	return left;
+}
+
 /* The first plugin tells of the interpreter by its suggestion for the open parameters. */
 static void sample(unsigned reload)
 {
@@ -231,7 +243,7 @@ static void sample(unsigned reload)
 		die("list_open_params", plugins[0].api.get_last_error(plugins[0].state));
 	printf("{\"sample\":{\"reload\":%u,\"rss_kib\":%lu,\"heap_kib\":%zu,\"descriptors\":%u,\"threads\":%u,\"python\":%s}}\n",
 	       reload, resident_kib(), (heap.uordblks + heap.hblkhd) / 1024, entries("/proc/self/fd") - 1,
-	       entries("/proc/self/task"), python);
+	       threads_left(), python);
 	fflush(stdout);
 }
 

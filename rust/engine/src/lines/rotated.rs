@@ -150,6 +150,8 @@ fn age(log: &OsStr, name: &OsStr) -> Option<i64> {
     let compressed = [&b".gz"[..], b".zst"].iter().find_map(|end| name.strip_suffix(*end));
     let name = compressed.unwrap_or(name);
     let dot = log.iter().rposition(|byte| *byte == b'.').unwrap_or(log.len());
+    // A number is not an extension: `app.2.1` is a rotated `app.2`, and not an `app.1`.
+    let dot = if is_number(&log[dot..]) { log.len() } else { dot };
     [log.len(), dot].iter().find_map(|&at| {
         let (stem, extension) = log.split_at(at);
         let number = name.strip_prefix(stem)?.strip_suffix(extension)?;
@@ -196,6 +198,8 @@ mod tests {
             ("app.log", "app.log.new", None),
             ("app.log", "app.log1", None),
             ("app.log", "other.log.1", None),
+            ("app.1", "app.1.1", Some(1)),
+            ("app.1", "app.2.1", None),
             ("app.log", "app-errors.log", None),
             ("app.log", "app-errors.log.1", None),
         ] {
