@@ -111,7 +111,8 @@ def main() -> int:
 
 
 def build(targets: Sequence[str]) -> None:
-    subprocess.run(["cargo", "+nightly", "fuzz", "build"], cwd=FUZZ.parent, env=ENVIRONMENT, check=True)
+    for target in targets:
+        subprocess.run(["cargo", "+nightly", "fuzz", "build", target], cwd=FUZZ.parent, env=ENVIRONMENT, check=True)
     if "calls" in targets:
         asan, plugins = BUILT / "asan", BUILT / "asan" / "plugins"
         setup = FUZZ.parent / "tests" / "asan" / "setup"
