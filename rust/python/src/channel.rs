@@ -158,8 +158,8 @@ fn exception(error: &Bound<'_, PyAny>) -> PyResult<Py<PyBaseException>> {
 ///     capacity: events that wait in it at most.
 ///     max_bytes: bytes that wait in it at most; a larger event passes alone.
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-///     on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out, counted
-///         and logged, once a minute for each cause, and the rest when the source ends.
+///     on_error: ``"raise"``: an item that cannot be an event raises when it is sent. ``"log"``: the item is left out
+///         and counted; the log reports each cause at most once a minute, and the rest when the source ends.
 ///
 /// Raises:
 ///     TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
@@ -572,7 +572,7 @@ impl Sender {
     }
 
     /// Waits until the host is done with all that was sent through the channel before: it took it, and came back for
-    /// more. The GIL is free meanwhile. An item that was left out is not waited for.
+    /// more. The GIL is free meanwhile. It does not wait for items that were left out.
     ///
     /// Args:
     ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.

@@ -65,7 +65,7 @@ pub(crate) fn current_plugin() -> PluginNumber {
     CURRENT.get()
 }
 
-/// Makes the calling thread one of a plugin, until the thread ends. Not public.
+/// Attributes the calling thread to a plugin, until the thread ends. Not public.
 #[pyfunction]
 pub(crate) fn set_current_plugin(number: PluginNumber) {
     CURRENT.set(number);

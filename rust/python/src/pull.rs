@@ -34,9 +34,10 @@ use crate::options;
 ///     batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
 ///     progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
-///     on_error: ``"raise"``: an event that is refused, by the writer or because it is returned, ends the source if the
-///         function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for each
-///         cause, and the rest when the source ends. Any other exception of the function ends the source in either case.
+///     on_error: ``"raise"``: an event that the writer refuses ends the source if the function does not catch the
+///         exception; so does an event that is returned instead of written. ``"log"``: such an event is left out and
+///         counted; the log reports each cause at most once a minute, and the rest when the source ends. Any other
+///         exception of the function ends the source in both cases.
 ///
 /// Raises:
 ///     TypeError: the function or a callback is not callable, or an option is of a wrong type.
