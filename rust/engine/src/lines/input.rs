@@ -159,7 +159,7 @@ impl Input {
         Ok(Read::Nothing)
     }
 
-    /// Passes over a hole in front of what is read next; says how long it is.
+    /// Skips a hole in front of the next bytes. Returns its length.
     pub(super) fn skip_hole(&mut self) -> u64 {
         self.open.as_mut().map_or(0, Open::skip_hole)
     }
@@ -199,7 +199,8 @@ impl Input {
         if self.open.is_some() { Read::Anew } else { Read::Nothing }
     }
 
-    /// Goes back to the beginning of a file that is not what was read of it; false where it cannot be followed.
+    /// Returns to the beginning of a file whose content is not what was read. Returns false if the file cannot be
+    /// followed.
     fn begin_rewritten(&mut self) -> io::Result<bool> {
         let Some(open) = &mut self.open else { return Ok(false) };
         if open.check_unsized()? {
