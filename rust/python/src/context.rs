@@ -42,7 +42,7 @@ impl Context {
     }
 }
 
-/// Becomes readable when its context is cancelled, and stays so: nobody reads it.
+/// An event that becomes readable when its context is cancelled. It stays readable, because nobody reads it.
 struct Descriptor {
     event: OwnedFd,
     /// The process that made it. A forked child shares the event with its parent, and must not signal it.

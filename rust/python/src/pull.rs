@@ -71,7 +71,7 @@ struct Function<'a, 'py> {
 }
 
 impl Function<'_, '_> {
-    /// What becomes of an exception: an event that was refused is left out, if that is wished; all others end the source.
+    /// Handles an exception: a refused event is left out if `on_error` says so; all other exceptions end the source.
     #[cold]
     fn fail(&self, error: PyErr, writer: &mut Writer, is_refusal: bool) -> Result<(), Error> {
         let py = self.context.py();
@@ -102,7 +102,7 @@ impl engine::PullFunction for Function<'_, '_> {
         let result = match result {
             Ok(value) if value.is_none() => {
                 if self.left_out.is_some() {
-                    // The function has dealt with it. Its traceback must not live on in the writer.
+                    // The function has caught it. Drop it, because its traceback must not stay alive in the writer.
                     drop(lent.take_refusal());
                 }
                 Ok(())
