@@ -84,7 +84,7 @@ class LogFile:
 
     @property
     def is_reopenable(self) -> bool:
-        """Whether it can be closed and opened again without reading its content twice."""
+        """Returns whether the file can be closed and opened again without reading its content twice."""
         return True
 
     @property

@@ -43,7 +43,7 @@ class Reports:
         self._once(path, f"cannot be read: {error}; trying again when it changes", logging.WARNING)
 
     def note(self, path: str, text: str) -> None:
-        """What is left out, and does not change."""
+        """Logs that a path is left out, which does not change later."""
         if (path, text) not in self._notes:
             self._notes.add((path, text))
             self.log.info("%s: %s", path, text)

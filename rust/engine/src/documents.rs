@@ -385,7 +385,7 @@ fn skip_space(text: &[u8], mut pos: usize) -> usize {
     pos
 }
 
-/// Skips what may stand between two documents.
+/// Skips the separators that are allowed between two documents.
 fn skip_between(text: &[u8], mut pos: usize) -> usize {
     loop {
         match text.get(pos) {

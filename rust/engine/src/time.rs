@@ -80,7 +80,7 @@ fn date_time(text: &str) -> Result<Time, TimeError> {
     if !matches!(text.as_bytes().get(DATE_LEN), Some(b'T' | b't' | b' ' | b'_')) {
         return Err(TimeError::NotATime);
     }
-    // Most texts are RFC 3339 as they stand.
+    // Most texts are already RFC 3339.
     let (time, has_zone) = match OffsetDateTime::parse(text, &Rfc3339) {
         Ok(time) => (time, true),
         Err(_) => {

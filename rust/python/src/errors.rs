@@ -186,8 +186,8 @@ pub(crate) fn with_taken(py: Python<'_>, error: PyErr, taken: usize) -> PyErr {
     error
 }
 
-/// Marks an exception that ends a source. It is reported with its traceback there, so that it is not reported again for
-/// the thread that it ends.
+/// Marks an exception that ends a source. The source's error has its traceback, so the log line about the thread that
+/// it ends leaves the traceback out.
 pub(crate) fn mark_as_source_error(error: &Bound<'_, PyAny>) {
     // An exception without attributes is reported twice.
     let _ = error.setattr("_falco_plugin_ends_source", true);

@@ -15,7 +15,7 @@ pub(crate) struct HostLog {
     number: PluginNumber,
 }
 
-/// Tells the initialised plugins of the process apart, from 1 on.
+/// The number of an initialised plugin of the process, from 1 on.
 pub(crate) type PluginNumber = u64;
 
 thread_local! {

@@ -1,9 +1,9 @@
 //! The JSON of one event, read as far as look-ups need.
 //!
 //! Of each container that a look-up enters, members or elements are read one by one, as look-ups ask for them, and kept. A
-//! container that nobody enters is stepped over as a whole. So one field costs no more than the text before it, and many
-//! fields cost one pass over each container on their way. What is found depends on the text alone, never on what was
-//! looked up before. The text itself is the caller's, the same at every call.
+//! container that no look-up enters is stepped over as a whole. So one field costs no more than the text before it, and
+//! many fields cost one pass over each container on their way. What is found depends on the text alone, never on what
+//! was looked up before. The text itself is the caller's, the same at every call.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -34,7 +34,7 @@ pub(crate) struct Token {
     mask: u64,
 }
 
-/// Up to eight bytes of a text, which are compared at once.
+/// Up to eight bytes of a text, which are compared in one step.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head(u64);
 

@@ -14,7 +14,7 @@ pub struct Text<'a> {
     pub fault: Option<Fault>,
 }
 
-/// Decodes the content of a JSON string, which stands between its quotes, as far as it can be read.
+/// Decodes the content of a JSON string, without its quotes, as far as it can be read.
 ///
 /// A half of a surrogate pair, and each byte that is not part of a character of UTF-8, becomes U+FFFD. An escape that JSON does
 /// not have is kept as it is written.
@@ -132,7 +132,7 @@ enum Escape<'a> {
     Unknown,
 }
 
-/// Reads the escape in front of which a backslash stands.
+/// Reads the escape that follows a backslash.
 fn escaped(raw: &[u8]) -> Escape<'_> {
     let Some((&letter, rest)) = raw.split_first() else {
         return Escape::Unknown;

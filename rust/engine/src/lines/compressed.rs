@@ -10,10 +10,10 @@ use flate2::bufread::GzDecoder;
 
 use super::cursor::{BEFORE, Cursor, Place, read_at};
 
-/// Compressed bytes that are read at once.
+/// Compressed bytes of one read.
 const BLOCK: usize = 64 * 1024;
-/// Compressed bytes that are decompressed at once. A decoder that finds a fault drops the output of that one step, and
-/// the lines before a fault are events.
+/// Compressed bytes that are decompressed in one step. A decoder that finds a fault drops the output of that one step,
+/// and the lines before a fault are events.
 const STEP: usize = 64;
 
 /// How a file is compressed.
@@ -179,7 +179,7 @@ impl Decoder {
     }
 }
 
-/// A file that is read in small steps, at a position of its own.
+/// A file that is read in small steps, at its own position.
 struct Pieces {
     file: Arc<File>,
     position: u64,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// Time between two warnings of the same kind: a file with only faulty lines must not fill the log of the host.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// Counts what is warned of once in a while.
+/// Counts occurrences of something that is logged only once in a while.
 #[derive(Debug, Default)]
 pub(super) struct Occasional {
     count: u64,

@@ -18,7 +18,7 @@ use rustix::net::SocketType;
 use super::compressed::{Decoder, Format};
 use super::cursor::{BEFORE, Cursor, Place, read_at};
 
-/// Bytes that are searched at once for the last end of a line.
+/// Bytes of one step of the search for the last end of a line.
 const SEARCHED: u64 = 64 * 1024;
 
 /// Device and inode: a file, whatever its name.
@@ -35,8 +35,8 @@ pub(super) struct Open {
     position: u64,
     /// Whether others may read with the same descriptor.
     is_shared: bool,
-    /// Whether it has content although its size is 0, as files of /proc do: what was read may change, and nothing tells
-    /// whether there is more.
+    /// Whether it has content although its size is 0, as files of /proc do: its content may change, and its size does
+    /// not show whether there is more.
     is_unsized: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Got {
 
 impl Open {
     pub(super) fn path(path: &Path) -> io::Result<Self> {
-        // A FIFO is not waited for, until somebody opens it to write.
+        // Do not wait until a writer opens a FIFO.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
         let file = file.map_err(|error| socket_error(path).unwrap_or(error))?;
@@ -73,7 +73,7 @@ impl Open {
     }
 
     fn new(file: File, name: &Path, is_shared: bool) -> io::Result<Self> {
-        // Reads nothing, but says what every read would: of a folder, or of what is open for writing only.
+        // Reads nothing, but fails as each read would, for a folder or a file that is open only for writing.
         rustix::io::read(&file, &mut [0; 0])?;
         let metadata = file.metadata()?;
         let file = Arc::new(file);

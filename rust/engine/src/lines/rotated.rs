@@ -101,8 +101,8 @@ pub(super) fn open_regular(path: &Path) -> io::Result<Open> {
     }
 }
 
-/// The paths that the log may have had, each in a folder of its own: with and without symbolic links, now and when the
-/// cursor was made.
+/// Returns the paths that the log may have had, each in a different folder: with and without symbolic links, now and
+/// when the cursor was made.
 fn aliases(path: &Path, cursor: &Cursor) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     let real = path.canonicalize().ok();
