@@ -25,7 +25,7 @@ _PADDING = 200
 
 
 def requests(example: str, client: int, connection: int) -> Iterator[tuple[list[str], bytes]]:
-    """The ids of a request's events, each of which is used once, and the request: one event, or some."""
+    """Yields the ids of a request's events, and the request with one or several events. Each id is used once."""
     dice = random.Random(client << 16 | connection)
     write = {"webhook": _webhook, "k8saudit": _k8saudit}[example]
     for number in range(sys.maxsize):

@@ -296,7 +296,7 @@ def _row(loaded: Loaded) -> str:
 
 
 def run(clients: Iterable[int], seconds: float, tell: Callable[[str], None]) -> list[Loaded]:
-    """All examples in all hosts, under each number of clients."""
+    """Runs all examples in all hosts, with each number of clients."""
     rows = list[Loaded]()
     with tempfile.TemporaryDirectory(prefix="falco-plugin-load-") as name:
         libraries = {example: build(example, Path(name)) for example in EXAMPLES}

@@ -1,4 +1,4 @@
-"""Reloads five plugins in one host again and again, and sees whether events are lost, or something is left behind.
+"""Reloads five plugins in one host repeatedly, and checks whether events are lost or resources are left behind.
 
 `endurance/host/reloads.c` is the host, `endurance/reloaded` has the plugins: a generator, threads that push, lines of a
 file that grows, a client of a server on an event loop, and a listener that needs 0.3 s to let go of its port.

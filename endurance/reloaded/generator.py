@@ -1,4 +1,4 @@
-"""A generator that saves its cursor behind each barrier, and tells what the interpreter holds."""
+"""A generator that saves its cursor behind each barrier, and reports what the interpreter holds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Generator(Plugin):
             cursor.write_text(str(number))
 
     def list_open_params(self) -> list[OpenParam]:
-        """Counts what must not grow, without a collection: that is a part of what is measured."""
+        """Counts what must not grow. It does not collect garbage, because the SDK's own collection is part of the
+        test."""
         counts = {
             "objects": len(gc.get_objects()),
             "blocks": sys.getallocatedblocks(),

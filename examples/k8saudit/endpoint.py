@@ -55,7 +55,7 @@ class Endpoint:
         Raises:
             Refusal: the request is not taken.
         """
-        # A proxy in front may read such headers in another way, and end the body elsewhere.
+        # A proxy may interpret such headers differently, and see the body end elsewhere.
         is_folded = any(character in value for value in headers.values() for character in "\r\n")
         if is_folded or any(isinstance(defect, _MALFORMED) for defect in headers.defects):
             raise Refusal(HTTPStatus.BAD_REQUEST, "malformed headers")
@@ -83,7 +83,7 @@ class Endpoint:
         """Returns when Falco has taken the events and come back for more.
 
         Raises:
-            Refusal: it has taken none or only some, or it is not known.
+            Refusal: Falco has taken none or only some of them, or this is not known.
         """
         try:
             events = self._events.of(body, lines=_LINES.fullmatch(headers.get_content_type()) is not None)

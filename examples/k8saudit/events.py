@@ -1,4 +1,4 @@
-"""Audit events out of the texts in which they come: events, and an ``EventList`` or an array of them.
+"""Splits a text into its audit events: single events, and those of an ``EventList`` or an array.
 
 A text that is JSON is decoded. Any other text is split by its structure alone, so that a fault in one event, such as an
 escape that JSON does not know, costs neither that event nor the others.
@@ -42,7 +42,7 @@ _element = msgspec.json.Decoder(_Head)
 _times = msgspec.json.Decoder(_Times)
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
-# Of documents that are damaged. They are not attributes of the class, so not fields of rules.
+# These read damaged documents. They are not attributes of the class, so they are not fields of the plugin.
 _ROOT_KIND = json_field("ka.kind", "/kind", desc="Kind of the document")
 _STAGE_TIME = json_field("ka.time.stage", "/stageTimestamp", type=datetime, desc="Time of the stage")
 _REQUEST_TIME = json_field("ka.time.request", "/requestReceivedTimestamp", type=datetime, desc="Time of the request")
@@ -63,7 +63,7 @@ class Events:
         """Returns the events of a text.
 
         Args:
-            text: one or more documents of JSON, each with anything in front of it, as node names and klog's headers.
+            text: one or more JSON documents, each of which may have a prefix, such as a node name or a header of klog.
             lines: whether each line has its own documents.
 
         Raises:
@@ -119,7 +119,7 @@ def _parts(text: bytes, head: _Head) -> Sequence[bytes]:
 
 def _documents(text: bytes, lines: bool) -> Iterator[bytes]:
     start, has_prefix = _beginning(text)
-    # Where one line has a prefix, each is a line of a log.
+    # If one line has a prefix, all of them are lines of a log.
     for record in split_json(text[start:], lines=lines or has_prefix):
         if _is_container(record):
             yield record
@@ -128,7 +128,7 @@ def _documents(text: bytes, lines: bool) -> Iterator[bytes]:
 
 
 def _beginning(text: bytes) -> tuple[int, bool]:
-    """Where the first document of a text begins, and whether there is anything but white space in front of it."""
+    """Returns where the first document of a text begins, and whether anything but white space precedes it."""
     beginning = _BEGINNING.match(text)
     if beginning is not None and beginning[1]:
         return beginning.start(1), False
@@ -164,7 +164,7 @@ def _parts_of_damaged(document: bytes) -> Sequence[bytes] | None:
 
 def _time_of(event: bytes) -> datetime | None:
     for time in _times_of(event):
-        # Go's zero time, of the year 1, is none.
+        # Go's zero time, in the year 1, means that there is no time.
         if time is not None and 0 <= time.timestamp() <= _LATEST:
             return time
     return None

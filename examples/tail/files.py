@@ -271,6 +271,6 @@ class Files:
 
 
 def _lost(position: Position) -> str:
-    """How much of a file that is not found was not read."""
+    """Returns how much of a file was not read, for a file that is not found."""
     unread = 0 if position.cursor else position.size - position.offset
     return f"at least {unread} bytes" if unread > 0 else "how many bytes is not known"

@@ -84,7 +84,7 @@ class LogFile:
 
     @property
     def is_reopenable(self) -> bool:
-        """Whether it can be closed and opened again without reading its content twice."""
+        """Returns whether the file can be closed and opened again without reading its content twice."""
         return True
 
     @property
@@ -209,7 +209,7 @@ class LogFile:
         return rest
 
     def _skip_hole(self) -> None:
-        """Goes on where the file has data again. A file system that does not know of holes has data everywhere."""
+        """Continues where the file has data again. A file system without support for holes reports data everywhere."""
         size = os.fstat(self._descriptor).st_size
         try:
             data = os.lseek(self._descriptor, self.offset, os.SEEK_DATA)
@@ -276,7 +276,7 @@ def _open(path: str) -> tuple[int, os.stat_result]:
 
 
 def _is_utf16(sample: bytes) -> bool:
-    """Whether it begins with the byte order mark of UTF-16, or every other byte is NUL."""
+    """Returns whether the sample begins with the byte order mark of UTF-16, or every other byte is NUL."""
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True
     pairs = sample[: len(sample) // 2 * 2]

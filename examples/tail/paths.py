@@ -32,7 +32,8 @@ class Paths:
         self._leave_out = leave_out
 
     def find(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Each file that is there, and each FIFO that is named. A file that is meant twice comes twice."""
+        """Yields each file that exists, and each FIFO that a param names. A file that two params name is yielded
+        twice."""
         for param in self._params:
             for path in self._expand(param):
                 try:
@@ -48,7 +49,7 @@ class Paths:
                         yield path, status
 
     def _is_readable(self, path: str, mode: int, *, is_named: bool) -> bool:
-        """Whether it is a kind of file that is read; others are reported, but for folders."""
+        """Returns whether this kind of file is read. Reports other kinds, except for folders."""
         if stat.S_ISDIR(mode):
             return False
         problem = None
@@ -103,7 +104,7 @@ class Paths:
         return [os.path.join(folder, name) for name in names]
 
     def _without_compressed(self, param: str, paths: list[str]) -> list[str]:
-        """Their lines are those of files that were read before they were compressed."""
+        """Removes compressed files: their lines were read before they were compressed."""
         found = [path for path in paths if not path.lower().endswith(_COMPRESSED)]
         if len(found) < len(paths):
             text = "compressed files are left out: to read them, give a name or a glob that ends with .gz or .zst"

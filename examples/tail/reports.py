@@ -37,13 +37,13 @@ class Reports:
             self.log.info("%s: can be read now", path)
 
     def damaged(self, path: str, error: OSError) -> None:
-        """A compressed file that ends early or has a fault, whose lines before that were read."""
+        """Logs that a compressed file ends early or has a fault. The lines before the fault were read."""
         if not self.follow:
             raise error
         self._once(path, f"cannot be read: {error}; trying again when it changes", logging.WARNING)
 
     def note(self, path: str, text: str) -> None:
-        """What is left out, and does not change."""
+        """Logs that a path is left out, which does not change later."""
         if (path, text) not in self._notes:
             self._notes.add((path, text))
             self.log.info("%s: %s", path, text)
@@ -77,7 +77,7 @@ class Reports:
 
 
 class _Count:
-    """How often something was met that is logged once in a while."""
+    """Counts something that is logged only once in a while."""
 
     def __init__(self) -> None:
         self.total = 0

@@ -14,14 +14,14 @@ from .positions import Position
 from .reports import Reports
 
 DECOMPRESSED = (".gz", ".zst")
-"""Names of compressed files that are read end so."""
+"""Endings of the names of compressed files that can be read."""
 
 _BATCHES = 16
-"""Batches of one turn."""
+"""Batches that are read in one turn."""
 
 
 class _SdkFile:
-    """What files have that a ``LinesInstance`` reads: the members that ``Files`` uses of a ``LogFile``."""
+    """A file that a ``LinesInstance`` reads, with the members of ``LogFile`` that ``Files`` uses."""
 
     def __init__(self, path: str, event_size: int, reports: Reports) -> None:
         """Opens the file.
@@ -69,7 +69,7 @@ class _SdkFile:
         self._lines = self._file = None
 
     def _open(self) -> Identity:
-        # Without waiting for somebody to write to a FIFO.
+        # Do not wait for a writer of a FIFO.
         self._file = io.FileIO(self.path, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY))
         return identity(os.fstat(self._file.fileno()))
 
@@ -81,7 +81,7 @@ class _SdkFile:
 
 
 class CompressedFile(_SdkFile):
-    """A compressed file, which is read once: again only if it changes, and then from where it was."""
+    """A compressed file, which is read once. If it changes, reading continues where it ended."""
 
     def __init__(self, path: str, event_size: int, reports: Reports) -> None:
         super().__init__(path, event_size, reports)
@@ -98,7 +98,7 @@ class CompressedFile(_SdkFile):
 
     @property
     def is_reopenable(self) -> bool:
-        """Whether it can be closed and opened again without reading its content twice."""
+        """Returns whether the file can be closed and opened again without reading its content twice."""
         return self._lines is None
 
     def look(self, status: os.stat_result | None = None) -> None:
@@ -112,13 +112,13 @@ class CompressedFile(_SdkFile):
         self.size, self._state = status.st_size, state
 
     def skip_to_end(self) -> None:
-        """Leaves out the file as it is."""
+        """Leaves out the present content of the file."""
         self._state_read = self._state
         self._has_ended = True
         self.close()
 
     def resume(self, position: Position) -> bool:
-        """Goes on from a position, if it is one of a compressed file; whether of this one is found out by reading."""
+        """Continues at a position of a compressed file. Reading finds out whether it is a position of this file."""
         if not position.cursor:
             return False
         self._cursor = position.cursor
@@ -144,10 +144,10 @@ class CompressedFile(_SdkFile):
         )
 
     def read(self, *, to_end: bool = False) -> list[bytes]:
-        """The next lines. All lines before a fault are given, and then the fault is reported.
+        """Returns the next lines. All lines before a fault are returned, and then the fault is reported.
 
         Raises:
-            OSError: it cannot be read; without following, it is damaged.
+            OSError: the file cannot be read, or is damaged and not followed.
         """
         lines: list[bytes] = []
         if self.is_read:
@@ -175,7 +175,7 @@ class CompressedFile(_SdkFile):
             elif error.errno is not None:
                 raise
             else:
-                # It is tried again when it has changed: it may be written at the moment.
+                # It is read again when it has changed, because it may still be being written.
                 self._end(state)
                 self._reports.damaged(self.path, error)
         self.offset = int(self._lines.progress()[0] * self.size) if self._lines else self.size
@@ -191,7 +191,7 @@ class CompressedFile(_SdkFile):
 
 
 class Pipe(_SdkFile):
-    """A FIFO, which is followed while its writers come and go. It has no position: what was read of it is gone."""
+    """A FIFO, which is followed while its writers come and go. It has no position: its lines can be read only once."""
 
     def __init__(self, path: str, event_size: int, reports: Reports) -> None:
         super().__init__(path, event_size, reports)
@@ -209,7 +209,7 @@ class Pipe(_SdkFile):
         self._is_drained = False
 
     def skip_to_end(self) -> None:
-        """A FIFO has no end."""
+        """Does nothing: a FIFO has no end to skip to."""
 
     def resume(self, _position: Position) -> bool:
         return False
@@ -218,7 +218,7 @@ class Pipe(_SdkFile):
         return None
 
     def read(self, *, to_end: bool = False) -> list[bytes]:
-        """The lines that are there, without waiting.
+        """Returns the lines that are available, without waiting.
 
         Raises:
             OSError: it cannot be read.
@@ -239,7 +239,7 @@ File = LogFile | CompressedFile | Pipe
 
 
 def open_file(path: str, event_size: int, reports: Reports) -> File:
-    """Opens a file as what it is.
+    """Opens a file, with the class for its kind.
 
     Raises:
         OSError: it cannot be opened.

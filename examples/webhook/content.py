@@ -1,4 +1,4 @@
-"""Which events are in a body: by its Content-Type where that decides, else by the body itself."""
+"""Finds the events in a body: by its Content-Type if that is decisive, else by the body itself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from falco_plugin.source import split_json
 from .refusals import Refusal
 
 _LINES = re.compile(rb"application/(x-)?(ndjson|ldjson|jsonl|jsonlines|json-stream|stream\+json)")
-# Formats that are text, also as the end of types such as application/problem+json. No type is text, too.
+# Formats that are text, also as suffix of types such as application/problem+json. A body without a type is text, too.
 _TEXT = re.compile(
     rb"|text/.*|application/(.*[+.-])?((nd|ld)?json.*|xml|ya?ml|csp-report)",
 )
 _FORM = b"application/x-www-form-urlencoded"
-# Clients that are not told a type say one of these: curl and urllib a form, aiohttp bytes.
+# Clients send one of these if their user sets no type: curl and urllib send a form, aiohttp bytes.
 _UNDECIDED = {_FORM, b"application/octet-stream"}
 _FORMS = {_FORM, b"multipart/form-data"}
 
@@ -33,7 +33,7 @@ def check_type(content_type: bytes, encoding: bytes) -> None:
     """Checks the headers, before the body is read.
 
     Raises:
-        Refusal: no rule could see into the body.
+        Refusal: no rule could read the body.
     """
     if encoding.strip().lower() not in {b"", b"identity"}:
         raise _compressed()
@@ -48,7 +48,7 @@ def events_of(content_type: bytes, body: bytes) -> list[bytes]:
     """Returns the events in a body whose headers were checked.
 
     Raises:
-        Refusal: no rule could see into the body.
+        Refusal: no rule could read the body.
     """
     media = _media(content_type)
     if body.startswith(_COMPRESSED):

@@ -1,4 +1,4 @@
-"""cheroot's reader of headers, without what a proxy in front may read in another way."""
+"""cheroot's reader of headers, but strict: it rejects headers that a proxy may interpret differently."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from cheroot.server import HeaderReader
 
 _NAME = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):")
-# One value each. Of two, the proxy may have gone by the other one.
+# Headers that may occur only once. If one occurs twice, a proxy may have used the other value.
 _SINGLE = {b"content-length", b"content-type", b"content-encoding", b"host"}
 
 
@@ -24,7 +24,8 @@ class StrictHeaderReader(HeaderReader):
 
 
 class _CheckedLines:
-    """The lines of a request's headers. Errors do not quote them: they are answered and logged."""
+    """The lines of a request's headers. Errors do not quote the headers, because errors are sent in answers and
+    logged."""
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream

@@ -36,7 +36,7 @@ class Webhook(Plugin):
 
     @field("webhook.body", desc="The whole event: a document of the body, or all of it")
     def event_to_string(self, event: Event) -> str:
-        """The event in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        """Returns the whole event. The SDK's own text ends after 1 KiB, and rules must see all of the event."""
         return event.text
 
     def init(self) -> None:

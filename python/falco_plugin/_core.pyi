@@ -89,12 +89,12 @@ class Context:
     def fileno(self) -> int:
         """A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
 
-        For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. It is made by the
-        first call, always the same, and closed with this object: keep the context while you wait on it. Do not read,
-        write or close it.
+        For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. The first call
+        makes it; later calls return the same one. It is closed with this object, so keep the context while you wait. Do
+        not read, write or close the descriptor.
 
         Raises:
-            OSError: it cannot be made, such as when too many files are open.
+            OSError: the descriptor cannot be made, such as when too many files are open.
         """
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
@@ -150,14 +150,14 @@ class Event:
         Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
         ``json_field``. An integer of more than 4,000 digits is a ``float``.
 
-        A fault of the text costs at most the value that it is in: each byte that is not UTF-8 and each half of a
-        surrogate pair is U+FFFD, an unknown escape stays as it is written, a word that JSON does not have is a ``str``,
-        and a text that ends early gives the members before its end. Containers nested more deeply than 128 levels are
+        A fault costs at most the value that contains it. Each byte that is not UTF-8 and each half of a surrogate pair
+        becomes U+FFFD. An unknown escape stays as it is written. A word that JSON does not have is a ``str``. If the
+        text ends early, the members before its end are there. Containers nested more deeply than 128 levels are
         ``None``.
 
         Raises:
-            NoJsonError: the payload does not begin with a JSON value. If it leaves a field's method, the field is
-                absent, and the payload is counted and reported as one that is not JSON.
+            NoJsonError: the payload does not begin with a JSON value. If a field's method does not catch this error,
+                the field is absent, and the payload is counted and reported as one that is not JSON.
         """
 
 @final
@@ -329,8 +329,8 @@ def channel(
         capacity: events that wait in it at most.
         max_bytes: bytes that wait in it at most; a larger event passes alone.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-        on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out,
-            counted and logged, once a minute for each cause, and the rest when the source ends.
+        on_error: ``"raise"``: an item that cannot be an event raises when it is sent. ``"log"``: the item is left out
+            and counted; the log reports each cause at most once a minute, and the rest when the source ends.
 
     Raises:
         TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
@@ -338,25 +338,26 @@ def channel(
     """
 
 def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None) -> list[bytes]:
-    """Splits a payload that may hold several JSON documents, so that each of them becomes an event.
+    """Splits a payload that may hold several JSON documents, so that each of them can become an event.
 
-    Fields are read from the first document of an event: a second one behind it would be invisible to rules. Documents
-    may follow each other directly, or with white space, commas or byte order marks between them. An array whose
-    elements are all objects is a batch, and each element is a record. Text behind a document belongs to it, up to the
-    end of its line.
+    Fields are read from the first document of an event, so a second one would be invisible to rules. Documents may
+    follow each other directly, or with white space, commas or byte order marks between them. An array whose elements
+    are all objects is a batch, and each element is a record. Text behind a document belongs to it, up to the end of its
+    line.
 
-    The payload may be damaged. Only its structure decides: brackets that match, outside of strings. Nothing but
-    separators is left out. A damaged line does not hide the lines behind it, if one of these is a document by itself.
+    The payload may be damaged. Only matching brackets outside of strings decide where a document ends. Only separators
+    are left out. A damaged line does not hide the lines behind it, if one of these is a document by itself.
 
     Args:
         payload: any buffer.
-        lines: each line is a record, as the sender declares it (JSON lines). Other documents in a line are split too.
+        lines: whether each line is a record, as a sender of JSON lines declares. Several documents in a line are split
+        too.
         items: name of a top-level member: the elements of its array are records instead of the document, as in
             ``{"kind": "EventList", "items": [...]}``.
 
     Returns:
         The records, in their order and without white space around them. A payload that does not hold several documents,
-        such as text, is one record with all its bytes. A blank payload is none.
+        such as text, is one record with all its bytes. A blank payload has no records.
 
     Raises:
         TypeError: the payload is not a buffer.
@@ -431,7 +432,7 @@ class Sender:
 
     def flush(self, timeout: _Seconds | None = None) -> bool:
         """Waits until the host is done with all that was sent through the channel before: it took it, and came back for
-        more. The GIL is free meanwhile. An item that was left out is not waited for.
+        more. The GIL is free meanwhile. It does not wait for items that were left out.
 
         Args:
             timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
@@ -482,10 +483,10 @@ class PullInstance:
         batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
         progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
-        on_error: ``"raise"``: an event that is refused, by the writer or because it is returned, ends the source if the
-            function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for
-            each cause, and the rest when the source ends. Any other exception of the function ends the source in
-            either case.
+        on_error: ``"raise"``: an event that the writer refuses ends the source if the function does not catch the
+            exception; so does an event that is returned instead of written. ``"log"``: such an event is left out and
+            counted; the log reports each cause at most once a minute, and the rest when the source ends. Any other
+            exception of the function ends the source in both cases.
 
     Raises:
         TypeError: the function or a callback is not callable, or an option is of a wrong type.
@@ -628,9 +629,10 @@ class IterInstance(PushInstance):
         batch_size: events in a batch, 1 to 2**32 - 1.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
         progress: returns how much has been read, 0 to 1, and a text.
-        on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: it is left out,
-            counted and logged, once a minute for each cause, and the rest when the source ends. An exception that
-            leaves the iterable itself ends the source, or calls it again (``retry``), in either case.
+        on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: the item is left out
+            and counted; the log reports each cause at most once a minute, and the rest when the source ends. An
+            exception that leaves the iterable itself ends the source or, with ``retry``, starts another attempt, in
+            both cases.
 
     Raises:
         TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
@@ -673,25 +675,25 @@ class LinesInstance:
     """Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
 
     An event is a line without its separator. An empty line is an empty event. If the separator is a newline, a carriage
-    return in front of it belongs to it. At the end of the input, the bytes behind the last separator are an event too.
-    A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are delivered
-    immediately.
+    return in front of it belongs to the separator. At the end of the input, the bytes behind the last separator are an
+    event too. A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are
+    delivered immediately.
 
-    A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are passed over,
-    unless the separator has one: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
+    A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are skipped, unless
+    the separator contains a NUL: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
     is reported in the log, and not converted.
 
     A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed, and read once even with ``follow``. If it
-    is cut off or damaged, its lines up to there are events, and then an ``OSError`` ends the source.
+    is cut off or damaged, the lines before the fault are events, and then an ``OSError`` ends the source.
 
-    **Following** a path is like ``tail -F``. The path need not exist yet. If another file takes its place, the old one
-    is read to its end before the new one, and for as long as the new one is empty, since its writer may not have
-    changed over. Files that come and go between two looks are read too, if they have the log's name with a number or a
-    date. A file whose last bytes are not those that were read was truncated: it is read from its beginning, and the log
-    reports it. What is written between the last look and a truncation is lost. A file that cannot be read is tried
-    again, and the log reports it. Files are looked at every 20 ms. Of an object with ``fileno()`` only growth and
-    truncation are seen, not a file that takes its name. A FIFO is read on when its writers have left; the last line of
-    a writer ends with it. A file of ``/proc`` is read once.
+    **Following** a path is like ``tail -F``. The path need not exist yet. If another file appears at the path, the old
+    one is read to its end first. It is also read for as long as the new one is empty, because its writer may still use
+    it. Files that appear and are renamed between two checks are read too, if they have the log's name with a number or
+    a date. If the bytes that were read last are no longer in the file, it was truncated: it is read from its beginning,
+    and the log reports it. Lines that are written between the last check and a truncation are lost. If a file cannot be
+    read, that is logged and tried again. Files are checked every 20 ms. If ``file`` is an object with ``fileno()``,
+    growth and truncation are noticed, but not another file with its name. A FIFO is read further after its writers have
+    closed it; an unfinished line ends when they do. A file of ``/proc`` is read once.
 
     Args:
         file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. Its descriptor is
@@ -699,13 +701,14 @@ class LinesInstance:
             of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
         separator: what ends a line, one byte or more.
         timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``, in one of the forms that
-            ``parse_timestamp`` reads. A line without such a time gets no timestamp, as all lines without this option;
-            the log reports such lines once a minute for each cause, with a count.
+            ``parse_timestamp`` reads. A line without such a time gets no timestamp, as if this option were not set. The
+            log reports such lines at most once a minute for each cause, with a count.
         follow: whether to go on at the end of a file.
         start: where a regular file is begun: bytes from its beginning (of its content, if it is compressed); ``"end"``,
-            behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if that was
-            renamed in its folder or compressed since; the rest of it is then read first. If the file is shorter, or not
-            the cursor's, it is read from its beginning, and the log reports how much is lost.
+            behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if the file
+            was renamed in its folder or compressed since; the rest of that file is then read first. If the file is
+            shorter than the position, or is not the cursor's file, it is read from its beginning, and the log reports
+            how much is lost.
         context: parent of the instance's context; cancelling it ends the source.
         timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a line at most; 0 takes what is there.
         close: is called once when the source is closed, after the context was cancelled.
@@ -760,9 +763,9 @@ class LinesInstance:
         """The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
         there is no file.
 
-        It knows its file by up to 256 bytes in front of the position, its inode and its path: each line comes at least
-        once, however often the plugin is started. A file that was rotated while nothing ran is read on if it can still
-        be found, as ``start`` says. Only printable ASCII is in it.
+        It identifies its file by up to 256 bytes in front of the position, by inode and by path. Each line is delivered
+        at least once, however often the plugin is restarted. If the file was rotated while the plugin did not run, the
+        rest of it is read if it is found, as described for ``start``. The text is printable ASCII.
         """
 
     def next_batch(self, batch: EventBatch, /) -> int:
@@ -799,7 +802,7 @@ class AsyncSender:
         """Makes ``fileno()`` unreadable again."""
 
     def try_send(self, item: _Item) -> bool:
-        """Returns whether the item is done with: it was sent, or left out. False if the channel is full."""
+        """Returns whether the item was sent or left out. Returns false if the channel is full."""
 
     def is_taken(self, position: int) -> bool:
         """Whether the host is done with all that was sent before the position."""
@@ -867,19 +870,19 @@ def parse_timestamp(value: str | float, /) -> tuple[int, bool]:
 
 @final
 class Watch:
-    """Calls ``report(seconds)`` on a thread of its own, until it is stopped: after so many seconds, then each time when
-    twice the time has passed, and at least once a minute. Not public.
+    """Calls ``report(seconds)`` on its own thread until it is stopped: first after the given seconds, then each time
+    the waiting time has doubled, and at least once a minute. Not public.
     """
 
     def __new__(cls, seconds: float, report: Callable[[float], object]) -> Self: ...
     def stop(self) -> None:
-        """Ends the reports. One that is being made is not waited for."""
+        """Ends the reports. Does not wait for a report that is in progress."""
 
 def current_plugin() -> int:
     """The number of the plugin whose code the calling thread runs, 0 if it is not known. Not public."""
 
 def set_current_plugin(number: int) -> None:
-    """Makes the calling thread one of a plugin, until the thread ends. Not public."""
+    """Attributes the calling thread to a plugin, until the thread ends. Not public."""
 
 def stub() -> bytes:
     """The library in front, before a plugin was put into it. Not public."""

@@ -20,7 +20,7 @@ _MOST_LINES = 200
 _MOST_LINKS = 20
 """Exceptions of one chain, or of one group, that are shown."""
 _SHORT = 249
-"""Bytes of a message of ``open`` and ``next_batch`` that Falco shows, without ``open: `` in front of some."""
+"""Bytes of a message of ``open`` and ``next_batch`` that Falco shows, without the prefix ``open: `` that some have."""
 _SHORTENED = ("open", "next_batch")
 _LONG = 1023
 """Bytes of any other message that Falco shows."""
@@ -34,13 +34,13 @@ _log = logging.getLogger("falco_plugin")
 
 
 def report(doing: str, error: BaseException, *, traced: bool = True) -> str:
-    """Logs an exception with its traceback, unless that is not wanted or was logged before.
+    """Logs an exception with its traceback, unless ``traced`` is false or the traceback was logged before.
 
     Returns the message for the host: the cause with its line in user code.
     """
     message, place = _message(error, doing), place_of(error)
     if not place and doing in _SHORTENED and isinstance(error, TypeError | ValueError):
-        # An item of an iterable that is not a generator, for one.
+        # For example, an item of an iterable that is not a generator has no line of user code.
         place = _place_of_open()
     bare = not traced or (type(error) is PluginError and not place)
     _log.error("%s failed: %s%s", doing, _with_place(message, place), "" if bare else trace(error))
@@ -60,7 +60,7 @@ def _message(error: BaseException, doing: str = "") -> str:
     if isinstance(error, SyntaxError):
         return _shown(f"{kind}: {error.msg}")
     text = _text(error)
-    # The SDK's own error says all in its text.
+    # The messages of the SDK's own errors need no remedy.
     message = text if text and type(error) is PluginError else f"{kind}: {text}" if text else kind
     try:
         remedy = _remedies.for_error(error)
@@ -71,7 +71,7 @@ def _message(error: BaseException, doing: str = "") -> str:
 
 
 def is_end_of_source(error: BaseException | None) -> bool:
-    """Whether a producer has only heard that its source has ended, which is not a failure."""
+    """Returns whether the error only reports that the source has ended, which is not a failure of the producer."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_end_of_source(each) for each in error.exceptions)
     return isinstance(error, ChannelClosedError) and error.source_ended
@@ -89,7 +89,7 @@ def _with_place(message: str, place: str) -> str:
 
 
 def _shortened(message: str, place: str, limit: int) -> str:
-    """A message that the host shows whole: its beginning and its place."""
+    """Shortens a message so that the host shows its beginning and its place."""
     whole = _with_place(message, place)
     if len(whole.encode("utf-8", "replace")) <= limit:
         return whole
@@ -99,7 +99,7 @@ def _shortened(message: str, place: str, limit: int) -> str:
 
 
 def _shown(text: str) -> str:
-    """A line of text without characters that would control a terminal, and of bounded length."""
+    """Returns one line of text with bounded length, without characters that would control a terminal."""
     shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])
     return shown if len(text) <= _LONGEST else f"{shown}…"
 
@@ -108,8 +108,8 @@ def trace(error: BaseException) -> str:
     """Returns the traceback as lines to put behind the cause, with the exceptions that led to this one.
 
     Lines of the SDK are left out, unless ``FALCO_PLUGIN_DEBUG=1``. All lines are indented, because their text may come
-    from an event. For an exception whose traceback was returned before, there is none: user code may log an exception
-    and raise it again, and one of a thread may end a source too.
+    from an event. Returns no traceback if it was returned before for the same exception: user code may log an exception
+    and raise it again, and the exception of a thread may also end a source.
     """
     if getattr(error, _TRACED, None) is True:
         return ""
@@ -140,7 +140,7 @@ def _lines(error: BaseException) -> Iterator[str]:
 
 
 def _following(error: BaseException) -> tuple[BaseException | None, str]:
-    """The exception that led to this one, and how."""
+    """Returns the exception that led to this one, and how it did."""
     if error.__cause__ is not None:
         return error.__cause__, "caused by"
     return None if error.__suppress_context__ else error.__context__, "raised while handling"
@@ -152,7 +152,7 @@ def _frames(found: TracebackType | None) -> Iterator[str]:
     entries = list(traceback.extract_tb(found))
     own = [_loader.is_own(frame.f_globals) for frame, _ in traceback.walk_tb(found)]
     if not _is_debug() and True in own:
-        # What leads to a thread's function is the same for all threads.
+        # The frames that call a thread's function are the same for all threads.
         entries = entries[own.index(True) :]
     shown = [entry for entry in entries if _is_shown(entry.filename)]
     if shown:
@@ -171,7 +171,7 @@ def _is_shown(file: str) -> bool:
 
 
 def _details(error: BaseException) -> Iterator[str]:
-    """What an exception has beside its text."""
+    """Yields the details of an exception besides its message."""
     if isinstance(error, SyntaxError):
         for line in "".join(traceback.format_exception_only(error)).splitlines()[:-1]:
             yield f"  {line}"
@@ -187,7 +187,7 @@ def _details(error: BaseException) -> Iterator[str]:
 
 
 def note(text: str) -> None:
-    """Logs something of the SDK that is as it should be."""
+    """Logs a message of the SDK that is not a warning."""
     _log.info("%s", text)
 
 
@@ -197,7 +197,7 @@ def warn(text: str) -> None:
 
 
 def warn_of_wait(doing: str, seconds: float, frame: FrameType | None) -> None:
-    """Logs that a call of user code has not returned, with the line that it is at."""
+    """Logs that a call of user code has not returned, with the line at which it waits."""
     own = outside = ""
     while frame is not None and not own:
         code = frame.f_code
@@ -247,7 +247,7 @@ def at(error: Exception, function: object) -> Exception:
 
 
 def definition_of(function: object) -> str:
-    """Where a function is defined; empty if it is not written in Python."""
+    """Returns where a function is defined; empty if the function is not written in Python."""
     while isinstance(function, MethodType):
         function = function.__func__
     if not isinstance(function, FunctionType):

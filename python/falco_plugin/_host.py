@@ -63,7 +63,7 @@ class _Interruption:
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
-            # An interrupted command only cleans up from here on: one more signal must not keep it from that.
+            # From here on an interrupted command only cleans up, which another signal must not interrupt.
             signal.signal(number, signal.SIG_IGN if self._received else handler)
 
     @contextmanager

@@ -1,13 +1,13 @@
-"""The ids of plugins that make events: Falco loads one plugin of an id."""
+"""The ids of plugins that make events. Falco does not load two plugins with the same id."""
 
 from __future__ import annotations
 
 import zlib
 
 DEVELOPMENT = 999
-"""For development: every plugin may have it, so two of them cannot be loaded into one Falco."""
+"""The id for development. Falco cannot load two plugins that both keep it."""
 PRIVATE = range(2**30, 2**31)
-"""For private use. Smaller ids are registered with Falco."""
+"""The range of ids for private use. Smaller ids are registered with Falco."""
 
 
 def private(name: str) -> int:

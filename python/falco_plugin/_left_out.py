@@ -1,4 +1,4 @@
-"""What a source leaves out with ``on_error="log"``: counted for each cause, and logged once a minute."""
+"""Counts the items that a source leaves out with ``on_error="log"``, and logs each cause at most once a minute."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ INTERVAL = 60.0
 class _Cause:
     count: int = 0
     logged: int = 0
-    """How many of them the log has been told of."""
+    """How many of them were logged."""
     next_line: float = 0.0
-    """When the next line is due."""
+    """When the next log line is due."""
     latest: str = ""
 
 
@@ -51,7 +51,7 @@ class LeftOut:
         self._log(line)
 
     def finish(self) -> None:
-        """Logs the items that were not logged yet: the source has ended."""
+        """Logs the items that were not logged yet. Called when the source has ended."""
         with self._lock:
             self._finished = True
             lines = [self._line(cause) for cause in self._causes.values() if cause.count > cause.logged]
@@ -66,7 +66,7 @@ class LeftOut:
         return f'left out {more} more {items}, {cause.count} in all (on_error="log"), such as: {cause.latest}'
 
     def _log(self, line: str) -> None:
-        # The plugin's name is not known before it is made, and a channel may be made by then.
+        # A channel may be made before the plugin's name is known.
         name = (self._owner and self._owner.plugin) or "falco_plugin"
         source = (self._owner and self._owner.event_source) or "a source"
         logging.getLogger(name).warning("%s: %s", source, line)

@@ -16,7 +16,7 @@ _MARKER = b"\x7ffalco.appended!"
 _PLACE = struct.Struct("<QQQQ")
 """Behind the marker: the offset of the manifest, its length, the length of the archive, and the checksum of both."""
 _MARKED_WITHIN = 1 << 20
-"""Bytes of a library that have the marker; the library in front is much smaller."""
+"""Bytes of a library in which the marker is searched; the stub is much smaller."""
 _LONGEST_MANIFEST = 64 << 20
 _PAGE = 4096
 _ELF64_SECTION = struct.Struct("<IIQQQQIIQQ")
@@ -54,7 +54,7 @@ def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: fr
 
 
 class Identity(NamedTuple):
-    """What Falco tells two plugin libraries apart by."""
+    """The attributes by which Falco distinguishes two plugin libraries."""
 
     name: str
     id: str | None

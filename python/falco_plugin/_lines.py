@@ -32,7 +32,7 @@ def _file(files: Mapping[str, Path], entry: str) -> Path | None:
 
 
 def _definition(statements: Iterable[ast.stmt], name: str) -> ast.stmt | None:
-    """The last statement that defines a name, which is the one that counts."""
+    """Returns the last statement that defines a name, because Python uses that one."""
     found = None
     for statement in statements:
         match statement:

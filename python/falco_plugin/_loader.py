@@ -30,7 +30,7 @@ class Modules:
         self._folder = folder
         self._files = _archive.unpack(archive)
         self.plugin = ""
-        """The name of the plugin that they are of, once it is known."""
+        """The name of the plugin that the modules belong to, once it is known."""
         self.event_source = ""
         """The plugin's event source; empty for a plugin without one."""
         _finder.add(self)
@@ -146,7 +146,7 @@ class ArchiveLoader:
         return compile(self._modules.source(self._file), self._modules.path(self._file), "exec", dont_inherit=True)
 
     def remember_lines(self) -> None:
-        """Has tracebacks show the lines of the archive, never those of a file that is at this path today."""
+        """Makes tracebacks show the lines of the archive, not those of the file that is at this path now."""
         if self._file is None:
             return
         import linecache
@@ -167,12 +167,12 @@ class ArchiveLoader:
 
 
 def is_own(names: Mapping[str, object]) -> bool:
-    """Whether these are the global names of a module of a plugin."""
+    """Returns whether these are the global names of a plugin's module."""
     return isinstance(names.get("__loader__"), ArchiveLoader)
 
 
 def remember_lines(names: Mapping[str, object]) -> None:
-    """Makes the lines of a plugin's module those that tracebacks show: another version may have the same path."""
+    """Makes tracebacks show the lines of this plugin's module, since another version may have the same path."""
     loader = names.get("__loader__")
     if isinstance(loader, ArchiveLoader):
         loader.remember_lines()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from falco_plugin._loader import Modules
 
 _PLUGIN = "falco_plugin_number"
-"""Attribute of a record that says which plugin it is about."""
+"""Attribute of a record that names the plugin that the record belongs to."""
 
 
 class Attached:
@@ -34,12 +34,12 @@ class Attached:
         """Where its ``open`` is defined."""
 
     def owns(self, logger: str) -> str:
-        """The name of its logger that this one is or is below; empty if there is none."""
+        """Returns the name of the plugin's logger that is this one or a parent of it; empty if there is none."""
         return next((name for name in self.names if logger == name or logger.startswith(f"{name}.")), "")
 
 
 class HostHandler(logging.Handler):
-    """Passes every record to the log of the plugin that it is about.
+    """Passes each record to the log of the plugin that the record belongs to.
 
     That is the plugin whose logger it is, else the one whose code the thread runs. If neither is known, it is the one
     that was initialised last.
@@ -54,7 +54,7 @@ class HostHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             if record.name == "asyncio" and record.exc_info and _failure.is_end_of_source(record.exc_info[1]):
-                # A task of a producer has ended with its source, and nobody awaits it.
+                # The task of a producer ended because its source has ended, and nothing awaits the task.
                 return
             plugin = self._choose(record)
             text = self.format(record)

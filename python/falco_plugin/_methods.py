@@ -1,4 +1,4 @@
-"""Whether the methods of a plugin can be called as Falco needs it."""
+"""Checks whether the SDK can call the methods of a plugin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "list_open_params": (),
     "event_to_string": ("event",),
 }
-"""Of each method, what it is called with; ``open`` may take the context too."""
+"""The arguments that each method is called with; ``open`` may take the context too."""
 _CONTEXT = ("context", "ctx")
 # Flags of code objects, as inspect names them, which is large to import.
 _CO_VARARGS = 0x04
@@ -22,7 +22,7 @@ _CO_ASYNC_GENERATOR = 0x200
 
 
 def problems(plugin: object) -> Iterator[tuple[str, str]]:
-    """What is wrong with the methods: each with its name."""
+    """Yields the name of each method that cannot be called, and what is wrong with it."""
     for name, parameters in _PARAMETERS.items():
         method = getattr(plugin, name, None)
         # Decorators and descriptors of user code have a signature of their own.

@@ -1,4 +1,4 @@
-"""What ``open`` returned, as an instance that the host can use."""
+"""Makes an instance of what ``open`` returned."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _is_instance(opened: object) -> bool:
 
 
 def _problem(opened: Any) -> str:
-    """What is wrong with it and what to return instead; empty if it may be an iterable of events."""
+    """Returns what is wrong with the object and what to return instead; empty if it may be an iterable of events."""
     name = type(opened).__name__
     match opened:
         case None:

@@ -1,4 +1,4 @@
-"""Which plugin a piece of running code belongs to, as far as its frames show it."""
+"""Finds the plugin that running code belongs to, by the frames of its stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from falco_plugin._loader import ArchiveLoader, Modules
 
 
 def of_caller() -> Modules | None:
-    """The modules of the plugin whose code is the innermost on this thread's stack."""
+    """Returns the modules of the plugin whose code is the innermost on this thread's stack."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if (modules := _of_globals(frame.f_globals)) is not None:
@@ -20,7 +20,7 @@ def of_caller() -> Modules | None:
 
 
 def place_of_caller() -> str:
-    """The innermost line of a plugin's own code on this thread's stack, such as "plugin.py:12 in read"."""
+    """Returns the innermost line of a plugin's own code on this thread's stack, such as "plugin.py:12 in read"."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if _of_globals(frame.f_globals) is not None:
@@ -31,7 +31,7 @@ def place_of_caller() -> str:
 
 
 def of_error(error: BaseException) -> Modules | None:
-    """The modules of the plugin that an exception went through, innermost first."""
+    """Returns the modules of the plugin that raised or passed on an exception, searched from the innermost frame."""
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         found = _of_globals(frame.f_globals) or found
@@ -39,7 +39,7 @@ def of_error(error: BaseException) -> Modules | None:
 
 
 def of_class(kind: type) -> Modules | None:
-    """The modules of the plugin that defines a class."""
+    """Returns the modules of the plugin that defines a class."""
     module = sys.modules.get(kind.__module__)
     return None if module is None else _of_globals(vars(module))
 

@@ -106,7 +106,7 @@ class _Producer:
             self._sender.close()
 
     def _report_no_event(self) -> None:
-        """Says that a source has ended without an event: the host cannot know that it was meant to have some."""
+        """Logs that a source has ended without an event, because the host does not report that."""
         if self._closed or _core.position(self._sender):
             return
         hint = ": it yielded only None, which is a barrier, and an event is bytes" if self._barriers else ""

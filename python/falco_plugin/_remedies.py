@@ -1,4 +1,4 @@
-"""What to do about exceptions of Python that beginners meet."""
+"""Remedies for exceptions of Python that are common mistakes in plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOT_IMPORTED = re.compile(r"cannot import name '(\w+)' from 'falco_plugin'")
 
 
 def for_error(error: BaseException) -> str:
-    """Returns what to do about an exception; empty if it says all itself."""
+    """Returns what to do about an exception; empty if its message is sufficient."""
     if isinstance(error, ModuleNotFoundError):
         if not error.name:
             return ""
@@ -37,7 +37,7 @@ def _for_import(error: ImportError) -> str:
 
 
 def _for_attribute(error: AttributeError) -> str:
-    """For an attribute of ``self.config`` that is not there."""
+    """Returns the remedy for a missing attribute of ``self.config``."""
     from falco_plugin.plugin import Plugin
 
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]

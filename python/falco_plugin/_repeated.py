@@ -1,4 +1,4 @@
-"""Failures that can come with every event: counted, and logged once in a while."""
+"""Counts failures that can occur with every event, and logs only some of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RepeatedFailures:
     """Logs the first failure of each cause with its traceback, then a count at the tenth, the hundredth, and so on."""
 
     def __init__(self, doing: str, once: str, counted: str, places: Mapping[str, str]) -> None:
-        """Takes what fails and the two messages, which name the subject, and the function that makes each subject."""
+        """Takes what fails, the two messages, which name the subject, and the function that makes each subject."""
         self._doing = doing
         self._once = once
         self._counted = counted

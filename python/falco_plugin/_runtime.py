@@ -102,7 +102,7 @@ class Runtime:
 
     @contextlib.contextmanager
     def _watched(self, doing: str) -> Generator[None]:
-        """Reports a call of user code that does not return, with the line that it is at."""
+        """Reports a call of user code that does not return, with the line at which it waits."""
         thread, number = threading.get_ident(), self._log.number
 
         def report(seconds: float) -> None:
@@ -126,7 +126,7 @@ class Runtime:
         return text or EMPTY_TEXT
 
     def event_to_string_failed(self, error: BaseException) -> str:
-        """Counts the failure, and returns what to show for the event: Falco would show the payload for no text."""
+        """Counts the failure, and returns a placeholder for the text. Without a text Falco would show the payload."""
         self._text_failures.add(_TEXT, error)
         return f"<{_TEXT} of {self._plugin.name} failed: {type(error).__name__}>"
 

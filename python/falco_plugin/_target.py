@@ -109,9 +109,9 @@ class Target:
         return path
 
     def clashes(self, path: Path) -> Iterator[str]:
-        """Yields each plugin library beside `path` that one Falco cannot load together with this one, and why.
+        """Yields each plugin library in the folder of `path` that Falco cannot load together with this one, and why.
 
-        Only libraries of this SDK are looked at, since they can be read without running them.
+        Only libraries of this SDK are checked, because they can be read without running them.
         """
         for other in sorted(path.parent.glob("*.so")):
             try:
@@ -262,7 +262,7 @@ def _entry(modules: Modules, files: Mapping[str, Path], path: Path, candidates: 
 
 
 def _almost_plugins(module: ModuleType) -> Iterator[str]:
-    """Classes that look like plugins, and were not derived from the class of plugins."""
+    """Yields the names of classes that look like plugins but are not subclasses of ``Plugin``."""
     for name, value in vars(module).items():
         is_class = isinstance(value, type) and value.__module__ == module.__name__ and not issubclass(value, Plugin)
         if is_class and "open" in vars(value) and "name" in vars(value):

@@ -45,7 +45,7 @@ class ValueType(NamedTuple):
 
     @property
     def family(self) -> int | None:
-        """4 or 6 if addresses or networks of one version of IP are declared."""
+        """4 or 6 if the type has addresses or networks of only that version of IP."""
         return _FAMILIES.get(self.classes)
 
 

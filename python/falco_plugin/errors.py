@@ -53,7 +53,8 @@ class EventTooLargeError(PluginError, ValueError):
 class NoJsonError(PluginError, ValueError):
     """An event's payload does not begin with a JSON value.
 
-    If it leaves a field's method, the field is absent, and the payload is counted and reported as one that is not JSON.
+    If a field's method does not catch this error, the field is absent, and the payload is counted and reported as one
+    that is not JSON.
     """
 
 
@@ -64,11 +65,11 @@ class BatchFullError(PluginError):
 class ChannelClosedError(PluginError):
     """The sender was closed, or the source has ended. The event is still the caller's.
 
-    A thread may end with it once the source has ended: the log leaves it out then.
+    A thread may end with this error once the source has ended; it is then not logged.
     """
 
     source_ended: bool = False
-    """Whether the source has ended; otherwise this sender alone was closed."""
+    """Whether the source has ended. If false, only this sender was closed."""
 
 
 class ChannelFullError(PluginError):

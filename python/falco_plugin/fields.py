@@ -228,12 +228,13 @@ def json_field(
     the type is a ``list``, and elements without a value are left out.
 
     How JSON becomes a value: strings, numbers and booleans are ``str`` as the JSON has them, objects and arrays too, as
-    compact JSON. A whole number in any notation is ``int``, ``true`` and ``false`` are ``bool``, a number of seconds is
-    ``timedelta``, each of them also in quotes. A time that :func:`falco_plugin.source.parse_timestamp` reads is
-    ``datetime``. Strings are addresses and networks. ``null`` is absent. So is a value of another type, which is
-    counted and reported. Of duplicate keys the first counts.
+    compact JSON. ``int`` reads a whole number in any notation, ``bool`` reads ``true`` and ``false``, and ``timedelta``
+    reads a number of seconds; each of them may be in quotes. ``datetime`` reads what
+    :func:`falco_plugin.source.parse_timestamp` reads. Addresses and networks are read from strings. A field is absent
+    if the value is ``null`` or of another type; a value of another type is counted and reported. Of duplicate keys the
+    first counts.
 
-    A fault of the JSON costs at most the value that it is in; bytes that are not UTF-8 become U+FFFD.
+    A fault of the JSON costs at most the value that contains it. Bytes that are not UTF-8 become U+FFFD.
 
     Args:
         name: as rules write it, such as ``"shop.order.id"``.

@@ -59,8 +59,8 @@ class Plugin:
     version: str = "0.1.0"
     """Three numbers, as in semantic versioning."""
     id: int = 999
-    """The plugin's id, which Falco loads one plugin of, if the plugin makes events. 999 is for development; choose one
-    from 2**30 to 2**31 - 1 for private use, or register a smaller one with Falco."""
+    """The id of a plugin that makes events; Falco does not load two plugins with the same id. 999 is for development.
+    Choose an id from 2**30 to 2**31 - 1 for private use, or register a smaller one with Falco."""
     if TYPE_CHECKING:
         event_source: str = ""
         """The event source, as rules name it with ``source:``. Lower-case letters, digits and ``_``. Defaults to the
@@ -106,8 +106,9 @@ class Plugin:
     def event_to_string(self, event: Event) -> str:
         """The text of an event, ``%evt.plugininfo`` in rules (``sdk.Stringer`` of the Go SDK).
 
-        It is called once for an event. If it raises, or returns something else than ``str``, the text is a placeholder
-        that says so; an empty string becomes ``<empty>``. Falco would show the payload instead, which the method may
-        mask. If it is not defined, the text is the payload, bad UTF-8 replaced, cut at 1 KiB.
+        The method is called once for an event. If it raises, or does not return a ``str``, the text is a placeholder
+        that names the error; an empty string becomes ``<empty>``. Without a placeholder Falco would show the payload,
+        which the method may mask. If the method is not defined, the text is the payload with bad UTF-8 replaced, cut at
+        1 KiB.
         """
         return event.text

@@ -162,7 +162,8 @@ class ParsedTimestamp(NamedTuple):
     nanoseconds: int
     """Nanoseconds since the epoch, as events have it."""
     has_zone: bool
-    """Whether the text has a time zone; one without is read as UTC. A number has one by definition."""
+    """Whether the text has a time zone; a text without one is read as UTC. True for numbers, which are UTC by
+    definition."""
 
 
 def parse_timestamp(value: str | float, /) -> ParsedTimestamp:

@@ -31,7 +31,7 @@ def describe(config: type) -> mi.Type:
 
 
 def data_classes(described: mi.Type) -> list[mi.DataclassType]:
-    """The dataclasses that a class of the configuration consists of, itself included."""
+    """Returns the dataclasses that a configuration class refers to, itself included."""
     return [part for part in _parts(described, set()) if isinstance(part, mi.DataclassType)]
 
 

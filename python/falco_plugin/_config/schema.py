@@ -36,7 +36,7 @@ def schema(config: type) -> str:
     return msgspec.json.encode(out).decode()
 
 
-# msgspec 0.23 writes them itself; 0.22 does for a Struct alone.
+# msgspec 0.23 writes these defaults itself; 0.22 only does so for a Struct.
 def _add_empty_defaults(node: dict[str, Any], described: mi.DataclassType) -> None:
     """Adds the defaults that ``default_factory`` makes, if it is a collection's own type."""
     for field in described.fields:

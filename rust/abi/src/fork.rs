@@ -64,7 +64,7 @@ pub fn end_child() {
     }
 }
 
-/// Called before Python forks: makes what tells a child that its host has ended.
+/// Makes the pipe by which a child notices that its host has ended. Called before Python forks.
 pub fn prepare() {
     static ONCE: Once = Once::new();
     if is_child() {
@@ -81,8 +81,8 @@ pub fn prepare() {
     });
 }
 
-/// Ends a child that Python forked when the host's process ends, by SIGTERM to itself. A child that has begun its own
-/// session by then is a daemon, and stays.
+/// Makes a child that Python forked send SIGTERM to itself when the host's process ends. A child that has begun its own
+/// session by then is a daemon, and continues to run.
 ///
 /// `PR_SET_PDEATHSIG` would end the child with the thread that forked it, such as the one on which Falco tries a plugin
 /// before a reload. A thread that waits would keep the child alive when its other threads end. So the child opens the pipe
@@ -103,7 +103,8 @@ pub fn end_with_host() {
     on_end_of_host(libc::SIGIO);
 }
 
-/// Asks for SIGIO at the end of the pipe. Whose it is, is a property of the opened file, so each child opens its own.
+/// Requests SIGIO at the end of the pipe. The process that gets the signal is a property of the open file description,
+/// so each child opens its own.
 fn signals_end_of(end: RawFd) -> bool {
     let path = format!("/proc/self/fd/{end}\0");
     // SAFETY: the path ends with a NUL. `action` is valid when zeroed, and its function is of the kind for no flag but
@@ -146,12 +147,12 @@ extern "C" fn on_end_of_host(_signal: libc::c_int) {
     }
 }
 
-/// Whether a descriptor is still an end of the pipe.
+/// Returns whether a descriptor is still an end of the pipe.
 fn is_of_pipe(descriptor: RawFd) -> bool {
     inode_of(descriptor) == Some(INODE.load(Ordering::Relaxed))
 }
 
-/// The inode of an open file; pipes have distinct ones.
+/// Returns the inode of an open file; each pipe has its own.
 fn inode_of(descriptor: RawFd) -> Option<u64> {
     // SAFETY: the struct is valid when zeroed, and has room for the answer.
     unsafe {

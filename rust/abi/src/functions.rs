@@ -338,7 +338,8 @@ pub(crate) unsafe extern "C" fn event_to_string(state: *mut c_void, event: *cons
     }
 }
 
-/// The text of an event that has none. If a plugin returns NULL or an empty string, Falco shows the payload instead.
+/// The placeholder for an event without a text. If a plugin returns NULL or an empty string, Falco shows the payload
+/// instead.
 const NO_TEXT: &CStr = c"<event_to_string failed>";
 
 pub(crate) unsafe extern "C" fn extract_fields(state: *mut c_void, event: *const c_void, input: *const c_void) -> i32 {

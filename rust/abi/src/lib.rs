@@ -3,8 +3,7 @@
 //! [`table`] is what the library in front (`rust/stub`) calls. [`functions`] implements it: each function checks its
 //! handles, guards against panics and turns errors into result codes and a last error. [`extraction`] holds what
 //! each thread of the host asked for last, where the host reads the values of fields. [`fork`] keeps children of the
-//! host's process away from all of it; [`signals`] gives
-//! them default handlers.
+//! host's process from using any of this; [`signals`] gives them default handlers.
 
 mod debug;
 mod extraction;

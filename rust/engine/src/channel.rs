@@ -469,7 +469,8 @@ impl<P: Payload> Sender<P> {
         if last {
             self.gate.last_was_dropped.store(dropped, Ordering::Relaxed);
         }
-        // Under the lock: a receiver that had a token already gets no other, and must see this when it checks again.
+        // Done under the lock: a receiver that already has its token gets no second one, and must see this change when
+        // it checks again.
         self.gate.senders.fetch_sub(1, Ordering::AcqRel);
         self.gate.wake_senders(&mut state);
         drop(state);

@@ -95,13 +95,13 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Splits a text behind the digits that it begins with.
+/// Splits a text after its leading digits.
 fn split_digits(text: &str) -> (&str, &str) {
     let len = text.bytes().take_while(u8::is_ascii_digit).count();
     text.split_at(len)
 }
 
-/// Reads the exponent, from its `e` on. One that is too large for an `i64` is the largest or smallest.
+/// Reads the exponent, from its `e` on. Returns the largest or smallest `i64` if the exponent does not fit.
 fn exponent(text: &str) -> Option<i64> {
     let text = text.strip_prefix(['e', 'E'])?;
     let is_negative = text.starts_with('-');

@@ -1,8 +1,8 @@
 //! Splits a payload that may hold several JSON documents, so that each of them can become an event.
 //!
 //! Fields are read from the first document of a payload: a document behind it would be invisible to rules. The payload may
-//! be damaged. Its structure decides, and no value is looked at: a container ends at its matching bracket, as fields are
-//! read, and brackets within strings do not count. Each byte is visited a bounded number of times.
+//! be damaged. Only its structure decides, not its values: a container ends at its matching bracket, as for fields, and
+//! brackets within strings do not count. Each byte is visited a bounded number of times.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ pub struct Options<'a> {
 /// - Text behind a document belongs to it, up to the end of the line. Other lines without a document are records.
 /// - Lines are split even if one of them is damaged, so that a bracket or quote that is missing in one line does not hide
 ///   the lines behind it.
-/// - A payload that does not hold several documents is one record, byte for byte; a blank payload is none.
+/// - A payload that does not hold several documents is one unchanged record; a blank payload has no records.
 pub fn split(payload: &[u8], options: Options<'_>) -> Vec<Range<usize>> {
     let mut splitter = Splitter {
         payload,
@@ -57,7 +57,8 @@ struct Splitter<'a> {
 }
 
 impl Splitter<'_> {
-    /// Reads the records between two offsets. With `by_lines`, containers that span lines may be given up for them.
+    /// Reads the records between two offsets. With `by_lines`, the lines of a container may become records instead of
+    /// the container.
     fn read(&mut self, start: usize, end: usize, by_lines: bool) {
         let payload = &self.payload[..end];
         let mut previous = start;
@@ -82,7 +83,7 @@ impl Splitter<'_> {
         }
     }
 
-    /// Whether the lines of a container are records, not the container.
+    /// Returns whether the lines of a container become records instead of the container.
     fn is_split_by_lines(&self, container: &Container, start: usize, stop: usize) -> bool {
         let line = end_of_line(self.payload, stop);
         let behind = skip_between(&self.payload[..line], stop);
@@ -97,7 +98,7 @@ impl Splitter<'_> {
         (self.options.lines && is_damaged) || has_document_line(&self.payload[..line], start)
     }
 
-    /// Reads each line by itself, from `start` to the end of the line that `stop` is in, which is returned.
+    /// Reads each line by itself, from `start` to the end of the line that contains `stop`. Returns that end.
     fn read_lines(&mut self, start: usize, stop: usize) -> usize {
         let stop = end_of_line(self.payload, stop);
         let mut line = start;
@@ -151,7 +152,8 @@ impl Splitter<'_> {
         true
     }
 
-    /// Adds text that is not in a container. Returns where it ends: with its line, or, behind a document, at the next one.
+    /// Adds text that is not in a container. Returns its end: the end of the line, or, behind a document, the beginning
+    /// of the next document.
     fn add_text(&mut self, payload: &[u8], start: usize) -> usize {
         let line = end_of_line(payload, start);
         if !self.attach {
@@ -166,7 +168,7 @@ impl Splitter<'_> {
         end
     }
 
-    /// Adds what stands between `start` and the end of the payload, without white space at its end.
+    /// Adds the text between `start` and the end of the payload, without trailing white space.
     fn add(&mut self, payload: &[u8], start: usize) {
         self.records.push(start..start + trimmed(&payload[start..]));
     }
@@ -179,7 +181,7 @@ impl Splitter<'_> {
             || if begins_with_text {
                 has_document_line(self.payload, 0) || (self.records.len() > 1 && self.has_scalars_only())
             } else {
-                // A comma in front is not white space: fields would find nothing behind it.
+                // A leading comma is not white space: fields would not find a document behind it.
                 let first = self.records.first().map_or(0, |record| record.start);
                 self.documents > 1 || self.expanded || self.payload[..first].contains(&b',')
             };
@@ -200,13 +202,13 @@ impl Splitter<'_> {
 /// An object or array, which may be damaged.
 #[derive(Default)]
 struct Container {
-    /// The offset behind its matching bracket; `None` if there is none.
+    /// The offset behind its matching bracket; `None` if the bracket is missing.
     end: Option<usize>,
     /// Whether two values in it follow each other without a comma or colon, as where a bracket or quote is missing.
     is_faulty: bool,
     /// The complete elements of an array.
     elements: Vec<Range<usize>>,
-    /// Where the element begins in which the text ends.
+    /// The offset of the element that is cut off by the end of the text.
     unfinished: Option<usize>,
     /// Whether an element is not an object.
     has_others: bool,
@@ -272,7 +274,7 @@ impl Container {
     }
 }
 
-/// The offset of the value of a member of the object that begins at `start`. Of equal names the first counts.
+/// Returns the offset of a member's value in the object that begins at `start`. Of equal names the first counts.
 fn member(text: &[u8], start: usize, name: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut is_key_next = true;
@@ -333,7 +335,7 @@ fn is_document(text: &[u8], mut start: usize) -> bool {
     !container.is_faulty && container.end.is_some_and(|end| skip_space(text, end) == text.len())
 }
 
-/// The end of the string or bare value that begins at `start`; `None` for a string without a closing quote.
+/// Returns the end of the string or bare value that begins at `start`; `None` for a string without a closing quote.
 fn end_of_scalar(text: &[u8], start: usize) -> Option<usize> {
     if text[start] != b'"' {
         let is_end = |byte: &u8| matches!(byte, 0..=b' ' | b',' | b':' | b'"' | b'{' | b'[' | b'}' | b']');
@@ -369,7 +371,7 @@ fn is_opening(byte: u8) -> bool {
     matches!(byte, b'{' | b'[')
 }
 
-/// The offset of the line feed behind `start`, or the end of the text.
+/// Returns the offset of the line feed behind `start`, or the end of the text.
 fn end_of_line(text: &[u8], start: usize) -> usize {
     text.get(start..)
         .and_then(|rest| memchr(b'\n', rest))
@@ -383,7 +385,7 @@ fn skip_space(text: &[u8], mut pos: usize) -> usize {
     pos
 }
 
-/// Skips what may stand between two documents.
+/// Skips the separators that are allowed between two documents.
 fn skip_between(text: &[u8], mut pos: usize) -> usize {
     loop {
         match text.get(pos) {
@@ -394,7 +396,7 @@ fn skip_between(text: &[u8], mut pos: usize) -> usize {
     }
 }
 
-/// The length of a text without the white space at its end.
+/// Returns the length of a text without trailing white space.
 fn trimmed(text: &[u8]) -> usize {
     text.iter()
         .rposition(|byte| !matches!(byte, 0..=b' '))

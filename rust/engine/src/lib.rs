@@ -1,8 +1,8 @@
 //! What a Falco plugin is, with no Python, no C and no `unsafe`.
 //!
 //! The data goes one way: a [`pull`] function or a [`channel`] fills a [`batch`] of encoded [`event`]s, bounded by a
-//! [`clock`] and ended by a [`context`]; [`extract`] makes the fields of events that come back, most of them out of [`json`]. [`plugin`] holds the two
-//! traits that the C plugin API is built on.
+//! [`clock`] and ended by a [`context`]; [`extract`] makes the fields of events that the host passes back, most of them
+//! from [`json`]. [`plugin`] holds the two traits that the C plugin API is built on.
 
 #![forbid(unsafe_code)]
 

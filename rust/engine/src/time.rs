@@ -12,7 +12,7 @@ const MILLISECONDS: i64 = 6;
 const MICROSECONDS: i64 = 3;
 const NANOSECONDS: i64 = 0;
 
-/// The form that the crate `time` is given, in which each part has a fixed position.
+/// The form that is passed to the crate `time`, in which each part has a fixed position.
 const EPOCH: [u8; 35] = *b"1970-01-01T00:00:00.000000000+00:00";
 /// Bytes of the date, and of the date with the time of day.
 const DATE_LEN: usize = 10;
@@ -80,7 +80,7 @@ fn date_time(text: &str) -> Result<Time, TimeError> {
     if !matches!(text.as_bytes().get(DATE_LEN), Some(b'T' | b't' | b' ' | b'_')) {
         return Err(TimeError::NotATime);
     }
-    // Most texts are RFC 3339 as they stand.
+    // Most texts are already RFC 3339.
     let (time, has_zone) = match OffsetDateTime::parse(text, &Rfc3339) {
         Ok(time) => (time, true),
         Err(_) => {

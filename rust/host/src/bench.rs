@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let load_kib = process::resident_kib();
     let plugins = Plugins::new(own, &options.setup)?;
     plugins.warnings().for_each(|text| console::message(&text));
-    // Never freed: its owners are not.
+    // Never freed, because the owners that refer to it are not freed either.
     let log: &'static Log = Box::leak(Box::new(Log::to_stderr()));
     let (owner, owners) = plugins.owners(log);
     let start = Instant::now();

@@ -14,7 +14,7 @@ use crate::validation;
 /// How long the check may take. A pattern of the schema can take exponential time, and has no other limit.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// As much as the main thread has: the check is recursive, within the limits of `validation`.
+/// The stack's size, the same as the main thread's: the check is recursive, within the limits of `validation`.
 const STACK: usize = 8 << 20;
 
 /// The configuration as Falco passes it: with a schema it is JSON that fits, and `{}` where it is blank.

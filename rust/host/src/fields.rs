@@ -71,7 +71,7 @@ impl<'p> Fields<'p> {
         unseen.map(|(column, _)| column.asked.as_str()).collect()
     }
 
-    /// Which payloads were not valid JSON, if they were meant to be.
+    /// Returns which payloads were not valid JSON, if some payload was meant to be.
     pub fn invalid_json(&self) -> Option<Summary> {
         self.payloads.summary()
     }

@@ -87,7 +87,7 @@ impl Log {
     }
 }
 
-/// The owner that the host passes to one plugin: its way to the log.
+/// The owner that the host passes to one plugin, through which the plugin logs.
 pub struct Owner {
     log: &'static Log,
     plugin: String,
@@ -105,7 +105,7 @@ impl Owner {
         }))
     }
 
-    /// Itself as the plugin API passes it.
+    /// Returns the owner as the plugin API passes it.
     pub fn as_ptr(&'static self) -> *mut ss_plugin_owner_t {
         std::ptr::from_ref(self).cast_mut().cast()
     }

@@ -1,4 +1,4 @@
-//! Which payloads of a run are not valid JSON. Fields read from them may be absent, and Falco does not report why.
+//! Finds the payloads of a run that are not valid JSON. Fields read from them may be absent.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ pub fn check(payload: &[u8]) -> Result<(), Fault> {
         is_cut_off: false,
     });
     let first = match (syntax, utf8) {
-        // A byte that is not UTF-8 is wrong outside of strings too, where serde_json calls it something else.
+        // A byte that is not UTF-8 is also wrong outside of strings, where serde_json reports another cause.
         (Some(syntax), Some(utf8)) if syntax.byte < utf8.byte => Some(syntax),
         (syntax, utf8) => utf8.or(syntax),
     };
@@ -55,7 +55,7 @@ pub fn check(payload: &[u8]) -> Result<(), Fault> {
     })
 }
 
-/// The offset of the document.
+/// Returns the offset of the document.
 fn start(payload: &[u8]) -> usize {
     let mut start = 0;
     loop {
@@ -84,8 +84,8 @@ fn fault(document: &[u8], error: &serde_json::Error) -> Fault {
     }
 }
 
-/// The offset that serde_json reports as line and column, both counted from 1. The column counts bytes, and is 0 for a
-/// line's own end.
+/// Returns the offset that serde_json reports as line and column, both counted from 1. The column counts bytes, and is
+/// 0 for a line's own end.
 fn offset(document: &[u8], error: &serde_json::Error) -> usize {
     let mut ends = document.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     let line = match error.line().checked_sub(2) {
@@ -128,8 +128,8 @@ impl Payloads {
         }
     }
 
-    /// Returns what was found. None if all payloads are valid JSON, or if none is meant to be: nobody reads JSON out of
-    /// plain text.
+    /// Returns what was found. Returns `None` if all payloads are valid JSON, or if none is meant to be: plain text is
+    /// not reported.
     pub fn summary(&self) -> Option<Summary> {
         let (event, fault) = self.first.clone().filter(|_| self.has_json)?;
         Some(Summary {
@@ -141,8 +141,8 @@ impl Payloads {
     }
 }
 
-/// Whether a payload is an object or an array, or the damaged beginning of one. Lines of plain text begin with `[` too,
-/// such as `[error] …` and `[12.5] …`, so what follows decides.
+/// Returns whether a payload is an object or an array, or the damaged beginning of one. Lines of plain text begin with
+/// `[` too, such as `[error] …` and `[12.5] …`, so what follows decides.
 fn is_meant_as_json(payload: &[u8], result: &Result<(), Fault>) -> bool {
     let document = &payload[start(payload)..];
     match document {

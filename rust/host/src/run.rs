@@ -18,7 +18,7 @@ use crate::row::Style;
 use crate::setup::{Loaded, Plugins, Setup};
 use crate::signals;
 
-/// How long the plugin may take to return once somebody asked for the end, before that is reported.
+/// How long the plugin may take to return after an interruption before the host reports that it does not.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How old a line may get before it is written, where the plugin waits without saying so.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
@@ -27,7 +27,7 @@ pub struct Options {
     pub setup: Setup,
     pub limit: Option<u64>,
     pub format: Format,
-    /// Whether text has the values of fields for a person to read, not as Falco prints them.
+    /// Whether text output has the values of fields in a readable form, not as Falco prints them.
     pub pretty: bool,
 }
 
@@ -35,7 +35,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
     let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
     let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup)?;
-    // Never freed: its owners are not.
+    // Never freed, because the owners that refer to it are not freed either.
     let log: &'static Log = Box::leak(Box::new(match options.format {
         Format::Text => Log::to_stderr(),
         Format::Json => Log::waiting(),
@@ -86,7 +86,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     finish(&mut lock(&output), log, options.format, result, totals, &seen)
 }
 
-/// What the fields of the whole run say.
+/// What was found out about the fields and payloads of the whole run.
 struct Seen<'p> {
     /// None if no fields were asked for.
     never_present: Option<Vec<&'p str>>,

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::count::counted;
 use crate::node::{Node, members, strings, type_of};
 
-/// Objects of the schema that are read, each as often as it is referred to. References to references make their number
-/// grow exponentially.
+/// Objects of the schema that are read at most, each counted as often as it is referred to. References to references
+/// can make their number grow exponentially.
 const MOST_STEPS: usize = 10_000;
-/// How deep keys are nested in each other.
+/// The depth to which nested keys are read.
 const MOST_LEVELS: usize = 32;
 /// How many lists within lists a type is told of: a schema may contain itself.
 const DEEPEST: usize = 8;
@@ -36,7 +36,7 @@ pub struct Keys {
     pub is_cut: bool,
 }
 
-/// Lists the keys that a schema names. It takes time in proportion to a fixed number of objects, whatever they refer to.
+/// Lists the keys that a schema names. Its time is bounded by a fixed number of objects, whatever they refer to.
 pub fn keys(schema: &Value) -> Keys {
     let reader = Reader {
         root: schema,
@@ -68,7 +68,8 @@ impl<'s> Reader<'s> {
         may
     }
 
-    /// Adds the keys within a node; `around` is what it lies in, where a schema that contains itself is not followed again.
+    /// Adds the keys within a node; `around` has the nodes that contain it, so that a schema that contains itself is
+    /// not followed again.
     fn add_inner(&self, node: &'s Value, path: &str, keys: &mut Vec<Key>, around: &mut Vec<&'s Node>) {
         if around.len() >= MOST_LEVELS {
             return self.is_cut.set(true);
@@ -101,7 +102,7 @@ impl<'s> Reader<'s> {
     fn key(&self, node: &'s Value, path: &str, is_required: bool) -> Key {
         let nodes = self.resolved(node);
         let own = |word: &str| node.get(word).or_else(|| nodes.iter().find_map(|node| node.get(word)));
-        // Of a list or a map without words of its own, what it holds may have some.
+        // A list or a map without its own description may hold items that have one.
         let of_items = || {
             let words = ["items", "additionalProperties"];
             let items = nodes
@@ -129,7 +130,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// What a node refers to, and its alternatives, in its place.
+    /// Returns the nodes that a node refers to, and its alternatives, in place of the node.
     fn resolved(&self, node: &'s Value) -> Vec<&'s Node> {
         let mut resolved = Vec::new();
         let mut met: HashSet<*const Value> = HashSet::new();

@@ -32,7 +32,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The paths that messages name, of the own plugin and of the others.
+    /// Returns the paths that messages name: of the plugin that is run, and of the others.
     fn targets(&self) -> impl Iterator<Item = &Path> {
         let own = self.target.as_ref().unwrap_or(&self.library);
         let others = self
@@ -109,8 +109,8 @@ impl<'s> Plugins<'s> {
         })
     }
 
-    /// Makes the owner of each plugin in the log: the own one's, and those of the others. If there are several, lines of
-    /// text name the plugin.
+    /// Makes the owner of each plugin: of the plugin that is run, and of the others. If there are several plugins, log
+    /// lines name the plugin.
     pub fn owners(&self, log: &'static Log) -> (&'static Owner, Vec<&'static Owner>) {
         let owner = |plugin: &Loaded| Owner::leaked(log, &plugin.description.name, !self.others.is_empty());
         (

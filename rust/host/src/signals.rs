@@ -3,18 +3,18 @@
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-/// Signals that this process's parent sent, and those of everybody else, the terminal included. Ctrl-C reaches a whole
-/// group of processes, so a parent that passes it on would otherwise turn one Ctrl-C into two signals.
+/// Counts of signals from this process's parent, and from all other senders, the terminal included. Ctrl-C reaches a
+/// whole group of processes, so a parent that passes it on would otherwise turn one Ctrl-C into two signals.
 static FROM_PARENT: AtomicU32 = AtomicU32::new(0);
 static FROM_OTHERS: AtomicU32 = AtomicU32::new(0);
 static PARENT: AtomicI32 = AtomicI32::new(0);
 
-/// Returns whether a signal asked for the end. As in Falco it is checked between two batches only.
+/// Returns whether a signal asked the run to end. As in Falco, this is checked only between two batches.
 pub fn interrupted() -> bool {
     count() > 0
 }
 
-/// How often somebody asked for the end.
+/// Returns how many interruptions there were.
 fn count() -> u32 {
     FROM_PARENT
         .load(Ordering::Relaxed)

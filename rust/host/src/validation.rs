@@ -116,7 +116,7 @@ impl Place {
 /// An error where the schema is wrong.
 type Problems = Result<Vec<Problem>, String>;
 
-/// How many values a document has, itself included.
+/// Returns how many values a document has, itself included.
 fn count(document: &Value) -> usize {
     let inner: usize = match document {
         Value::Array(items) => items.iter().map(count).sum(),
@@ -128,7 +128,7 @@ fn count(document: &Value) -> usize {
 
 struct Check<'s> {
     root: &'s Value,
-    /// How many are left.
+    /// How many checks are left.
     steps: Cell<usize>,
     level: Cell<usize>,
 }

@@ -22,8 +22,8 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// Appends it as Falco prints it, but on one line and in one column: times and durations as nanoseconds, and a network
-    /// as a placeholder.
+    /// Appends the value as Falco prints it, but on one line and in one column: times and durations as nanoseconds, and
+    /// a network as a placeholder.
     pub fn write_falco(self, out: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.
         let _ = match self {
@@ -33,7 +33,7 @@ impl Value<'_> {
         };
     }
 
-    /// Appends it for a person to read, on one line and in one column.
+    /// Appends the value in a readable form, on one line and in one column.
     pub fn write_pretty(self, out: &mut Vec<u8>) {
         let _ = match self {
             Self::String(text) => write!(out, "{}", escape::column(text)),

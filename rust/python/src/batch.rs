@@ -340,7 +340,7 @@ pub(crate) struct EventWriter {
     lent: Lent<Writing>,
     /// Reused from event to event, unless a view of it is still held.
     memory: Mutex<Option<Py<PyByteArray>>>,
-    /// What a method raised last because it refused its argument. `None` if nobody asks for it.
+    /// The last exception of a method that refused its argument. `None` if this writer does not remember them.
     refusal: Option<Mutex<Option<Py<PyBaseException>>>>,
 }
 
@@ -367,7 +367,7 @@ impl EventWriter {
         }
     }
 
-    /// The last exception of a method that refused its argument since the last call.
+    /// Returns the last exception of a method that refused its argument since the last call of this function.
     pub(crate) fn take_refusal(&self) -> Option<Py<PyBaseException>> {
         self.refusal
             .as_ref()?

@@ -158,8 +158,8 @@ fn exception(error: &Bound<'_, PyAny>) -> PyResult<Py<PyBaseException>> {
 ///     capacity: events that wait in it at most.
 ///     max_bytes: bytes that wait in it at most; a larger event passes alone.
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-///     on_error: ``"raise"``: an item that cannot be an event raises where it is sent. ``"log"``: it is left out, counted
-///         and logged, once a minute for each cause, and the rest when the source ends.
+///     on_error: ``"raise"``: an item that cannot be an event raises when it is sent. ``"log"``: the item is left out
+///         and counted; the log reports each cause at most once a minute, and the rest when the source ends.
 ///
 /// Raises:
 ///     TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
@@ -203,7 +203,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// What is left out of the channel, if its items are not to raise.
+    /// Returns the counter of items that are left out, if items that cannot be events do not raise.
     pub(crate) fn left_out(&self, py: Python<'_>) -> Option<LeftOut> {
         self.left_out.as_ref().map(|left_out| left_out.clone_ref(py))
     }
@@ -242,7 +242,7 @@ type EngineSender = engine::Sender<BytesPayload>;
 pub(crate) struct Sender {
     engine: EngineSender,
     refused: AtomicU32,
-    /// What is left out, if items that cannot be events are not to raise.
+    /// Counts the items that are left out. `None` if items that cannot be events raise.
     left_out: Option<LeftOut>,
 }
 
@@ -347,7 +347,7 @@ impl Sender {
         self.closed_error(py)
     }
 
-    /// Why nothing can be sent any more.
+    /// Returns the error for a sender that is closed, or whose source has ended.
     pub(crate) fn closed_error(&self, py: Python<'_>) -> PyErr {
         if self.engine.source_ended() {
             source_ended(py)
@@ -356,8 +356,8 @@ impl Sender {
         }
     }
 
-    /// Leaves out an item that was refused with `error`, if the channel's items are not to raise. Returns the error
-    /// otherwise, and once nothing can be sent any more, so that a producer of nothing but bad items hears of the end.
+    /// Leaves out an item that was refused with `error`, if `on_error` says so. Otherwise returns the error. Also
+    /// returns an error once the channel is closed, so that a producer of only bad items notices the end.
     #[cold]
     pub(crate) fn leave_out(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
         let Some(left_out) = &self.left_out else {
@@ -572,7 +572,7 @@ impl Sender {
     }
 
     /// Waits until the host is done with all that was sent through the channel before: it took it, and came back for
-    /// more. The GIL is free meanwhile. An item that was left out is not waited for.
+    /// more. The GIL is free meanwhile. It does not wait for items that were left out.
     ///
     /// Args:
     ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.

@@ -42,7 +42,7 @@ impl Context {
     }
 }
 
-/// Becomes readable when its context is cancelled, and stays so: nobody reads it.
+/// An event that becomes readable when its context is cancelled. It stays readable, because nobody reads it.
 struct Descriptor {
     event: OwnedFd,
     /// The process that made it. A forked child shares the event with its parent, and must not signal it.
@@ -124,12 +124,12 @@ impl Context {
 
     /// A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
     ///
-    /// For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. It is made by the first
-    /// call, always the same, and closed with this object: keep the context while you wait on it. Do not read, write or
-    /// close it.
+    /// For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. The first call
+    /// makes it; later calls return the same one. It is closed with this object, so keep the context while you wait. Do
+    /// not read, write or close the descriptor.
     ///
     /// Raises:
-    ///     OSError: it cannot be made, such as when too many files are open.
+    ///     OSError: the descriptor cannot be made, such as when too many files are open.
     fn fileno(&self) -> PyResult<i32> {
         let mut held = self.descriptor.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(descriptor) = held.as_ref().filter(|descriptor| descriptor.is_of_this_process()) {

@@ -6,7 +6,7 @@ use pyo3::types::PyBytes;
 
 use crate::buffers::to_bytes;
 
-/// Other threads run while a payload of this many bytes or more is split.
+/// The GIL is released while a payload of this many bytes or more is split.
 const LARGE: usize = 64 << 10;
 
 #[pyfunction]

@@ -67,7 +67,8 @@ pub(crate) fn sender_closed(py: Python<'_>) -> PyErr {
     )
 }
 
-/// The error for a sender whose source has ended. A producer may end with it: it is not logged (`source_ended`).
+/// The error for a sender whose source has ended. A producer may end with it, and it is then not logged
+/// (`source_ended`).
 pub(crate) fn source_ended(py: Python<'_>) -> PyErr {
     let error = raise(
         py,
@@ -185,8 +186,8 @@ pub(crate) fn with_taken(py: Python<'_>, error: PyErr, taken: usize) -> PyErr {
     error
 }
 
-/// Marks an exception that ends a source, and so is reported with its traceback there: the thread that it ends reports
-/// it too.
+/// Marks an exception that ends a source. The source's error has its traceback, so the log line about the thread that
+/// it ends leaves the traceback out.
 pub(crate) fn mark_as_source_error(error: &Bound<'_, PyAny>) {
     // An exception without attributes is reported twice.
     let _ = error.setattr("_falco_plugin_ends_source", true);

@@ -182,13 +182,14 @@ impl Event {
     /// Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
     /// ``json_field``. An integer of more than 4,000 digits is a ``float``.
     ///
-    /// A fault of the text costs at most the value that it is in: each byte that is not UTF-8 and each half of a surrogate
-    /// pair is U+FFFD, an unknown escape stays as it is written, a word that JSON does not have is a ``str``, and a text
-    /// that ends early gives the members before its end. Containers nested more deeply than 128 levels are ``None``.
+    /// A fault costs at most the value that contains it. Each byte that is not UTF-8 and each half of a surrogate pair
+    /// becomes U+FFFD. An unknown escape stays as it is written. A word that JSON does not have is a ``str``. If the
+    /// text ends early, the members before its end are there. Containers nested more deeply than 128 levels are
+    /// ``None``.
     ///
     /// Raises:
-    ///     NoJsonError: the payload does not begin with a JSON value. If it leaves a field's method, the field is absent,
-    ///         and the payload is counted and reported as one that is not JSON.
+    ///     NoJsonError: the payload does not begin with a JSON value. If a field's method does not catch this error,
+    ///         the field is absent, and the payload is counted and reported as one that is not JSON.
     #[getter]
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let kept = self.kept_json().as_ref().map(|json| json.bind(py).clone());

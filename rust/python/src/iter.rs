@@ -45,9 +45,10 @@ use crate::{options, threads};
 ///     batch_size: events in a batch, 1 to 2**32 - 1.
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
 ///     progress: returns how much has been read, 0 to 1, and a text.
-///     on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: it is left out, counted
-///         and logged, once a minute for each cause, and the rest when the source ends. An exception that leaves the
-///         iterable itself ends the source, or calls it again (``retry``), in either case.
+///     on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: the item is left out
+///         and counted; the log reports each cause at most once a minute, and the rest when the source ends. An
+///         exception that leaves the iterable itself ends the source or, with ``retry``, starts another attempt, in
+///         both cases.
 ///
 /// Raises:
 ///     TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
@@ -235,7 +236,7 @@ impl AsyncSender {
         let _ = rustix::io::read(&self.changed.0, &mut [0_u8; 8]);
     }
 
-    /// Returns whether the item is done with: it was sent, or left out. False if the channel is full.
+    /// Returns whether the item was sent or left out. Returns false if the channel is full.
     fn try_send(&self, item: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = item.py();
         let sender = self.sender.get();

@@ -8,7 +8,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
 /// Python refuses to read longer integers, since that takes more than linear time; as a float they do no harm.
 const MOST_DIGITS: usize = 4000;
-/// Containers within containers: code that walks over Python objects mostly recurses.
+/// Levels of nested containers: most code that walks over Python objects is recursive.
 const MAX_DEPTH: usize = 128;
 
 /// A payload as Python objects, and the first fault of its text.
@@ -17,7 +17,7 @@ pub(crate) struct Decoded<'py> {
     pub(crate) fault: Option<Fault>,
 }
 
-/// Makes objects of a payload, as far as it can be read: a fault costs the value that it is in.
+/// Makes Python objects of a payload, as far as it can be read: a fault costs the value that contains it.
 ///
 /// # Errors
 /// The inner error if the payload does not begin with a JSON value.
@@ -108,7 +108,7 @@ impl<'py> Builder<'_, 'py> {
         }
     }
 
-    /// Makes a string of what stands between its quotes.
+    /// Makes a Python string of the text between the quotes.
     fn string(&mut self, start: usize, end: usize) -> Bound<'py, PyString> {
         let Text { text, fault } = text::decode(&self.json[start..end]);
         if let Some(Fault { offset, kind }) = fault {

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyException, PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// Counts and logs what one source leaves out.
+/// Counts and logs the items that one source leaves out.
 pub(crate) struct LeftOut(Py<PyAny>);
 
 /// Reads the option `on_error`. Returns `None` for "raise", which is the default.

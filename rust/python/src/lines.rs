@@ -26,25 +26,25 @@ use crate::{log, options};
 /// Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
 ///
 /// An event is a line without its separator. An empty line is an empty event. If the separator is a newline, a carriage
-/// return in front of it belongs to it. At the end of the input, the bytes behind the last separator are an event too.
-/// A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are delivered
-/// immediately.
+/// return in front of it belongs to the separator. At the end of the input, the bytes behind the last separator are an
+/// event too. A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are
+/// delivered immediately.
 ///
-/// A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are passed over,
-/// unless the separator has one: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
+/// A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are skipped, unless
+/// the separator contains a NUL: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
 /// is reported in the log, and not converted.
 ///
 /// A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed, and read once even with ``follow``. If it
-/// is cut off or damaged, its lines up to there are events, and then an ``OSError`` ends the source.
+/// is cut off or damaged, the lines before the fault are events, and then an ``OSError`` ends the source.
 ///
-/// **Following** a path is like ``tail -F``. The path need not exist yet. If another file takes its place, the old one
-/// is read to its end before the new one, and for as long as the new one is empty, since its writer may not have
-/// changed over. Files that come and go between two looks are read too, if they have the log's name with a number or a
-/// date. A file whose last bytes are not those that were read was truncated: it is read from its beginning, and the log
-/// reports it. What is written between the last look and a truncation is lost. A file that cannot be read is tried
-/// again, and the log reports it. Files are looked at every 20 ms. Of an object with ``fileno()`` only growth and
-/// truncation are seen, not a file that takes its name. A FIFO is read on when its writers have left; the last line of
-/// a writer ends with it. A file of ``/proc`` is read once.
+/// **Following** a path is like ``tail -F``. The path need not exist yet. If another file appears at the path, the old
+/// one is read to its end first. It is also read for as long as the new one is empty, because its writer may still use
+/// it. Files that appear and are renamed between two checks are read too, if they have the log's name with a number or
+/// a date. If the bytes that were read last are no longer in the file, it was truncated: it is read from its beginning,
+/// and the log reports it. Lines that are written between the last check and a truncation are lost. If a file cannot be
+/// read, that is logged and tried again. Files are checked every 20 ms. If ``file`` is an object with ``fileno()``,
+/// growth and truncation are noticed, but not another file with its name. A FIFO is read further after its writers have
+/// closed it; an unfinished line ends when they do. A file of ``/proc`` is read once.
 ///
 /// Args:
 ///     file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. Its descriptor is
@@ -52,13 +52,14 @@ use crate::{log, options};
 ///         of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
 ///     separator: what ends a line, one byte or more.
 ///     timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``, in one of the forms that
-///         ``parse_timestamp`` reads. A line without such a time gets no timestamp, as all lines without this option;
-///         the log reports such lines once a minute for each cause, with a count.
+///         ``parse_timestamp`` reads. A line without such a time gets no timestamp, as if this option were not set. The
+///         log reports such lines at most once a minute for each cause, with a count.
 ///     follow: whether to go on at the end of a file.
 ///     start: where a regular file is begun: bytes from its beginning (of its content, if it is compressed); ``"end"``,
-///         behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if that was
-///         renamed in its folder or compressed since; the rest of it is then read first. If the file is shorter, or not
-///         the cursor's, it is read from its beginning, and the log reports how much is lost.
+///         behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if the file
+///         was renamed in its folder or compressed since; the rest of that file is then read first. If the file is
+///         shorter than the position, or is not the cursor's file, it is read from its beginning, and the log reports
+///         how much is lost.
 ///     context: parent of the instance's context; cancelling it ends the source.
 ///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a line at most; 0 takes what is there.
 ///     close: is called once when the source is closed, after the context was cancelled.
@@ -197,9 +198,9 @@ impl LinesInstance {
     /// The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
     /// there is no file.
     ///
-    /// It knows its file by up to 256 bytes in front of the position, its inode and its path: each line comes at least
-    /// once, however often the plugin is started. A file that was rotated while nothing ran is read on if it can still
-    /// be found, as ``start`` says. Only printable ASCII is in it.
+    /// It identifies its file by up to 256 bytes in front of the position, by inode and by path. Each line is delivered
+    /// at least once, however often the plugin is restarted. If the file was rotated while the plugin did not run, the
+    /// rest of it is read if it is found, as described for ``start``. The text is printable ASCII.
     #[getter]
     fn cursor(&self) -> Option<String> {
         self.taken.cursor().map(|cursor| cursor.to_string())

@@ -15,7 +15,7 @@ pub(crate) struct HostLog {
     number: PluginNumber,
 }
 
-/// Tells the initialised plugins of the process apart, from 1 on.
+/// The number of an initialised plugin of the process, from 1 on.
 pub(crate) type PluginNumber = u64;
 
 thread_local! {
@@ -37,7 +37,7 @@ impl HostLog {
     }
 }
 
-/// While it lives, the calling thread runs the code of one plugin.
+/// A guard: while it lives, the calling thread runs the code of one plugin.
 pub(crate) struct CurrentPlugin {
     previous: PluginNumber,
 }
@@ -65,7 +65,7 @@ pub(crate) fn current_plugin() -> PluginNumber {
     CURRENT.get()
 }
 
-/// Makes the calling thread one of a plugin, until the thread ends. Not public.
+/// Attributes the calling thread to a plugin, until the thread ends. Not public.
 #[pyfunction]
 pub(crate) fn set_current_plugin(number: PluginNumber) {
     CURRENT.set(number);
@@ -103,7 +103,7 @@ fn severity(level: i32) -> Severity {
     }
 }
 
-/// The event source of the current plugin with a space in front, as it stands in a message; empty if it is not known.
+/// Returns the event source of the current plugin with a leading space, for use in a message; empty if it is not known.
 pub(crate) fn source_name(py: Python<'_>) -> String {
     py.import("falco_plugin._log")
         .and_then(|module| module.call_method0("source_name")?.extract::<String>())

@@ -19,7 +19,7 @@ use crate::threads;
 
 /// How much of a payload `event_to_string` shows where the plugin does not define it.
 const DEFAULT_TEXT_BYTES: usize = 1024;
-/// The text of an event if even the reason why there is none cannot be logged.
+/// The text of an event if the method fails and the failure cannot be logged either.
 const NO_TEXT: &str = "<event_to_string failed>";
 
 /// The `Runtime` of `falco_plugin._runtime`, which holds the author's plugin.

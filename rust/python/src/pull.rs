@@ -34,9 +34,10 @@ use crate::options;
 ///     batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
 ///     progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
-///     on_error: ``"raise"``: an event that is refused, by the writer or because it is returned, ends the source if the
-///         function lets the exception pass. ``"log"``: the event is left out, counted and logged, once a minute for each
-///         cause, and the rest when the source ends. Any other exception of the function ends the source in either case.
+///     on_error: ``"raise"``: an event that the writer refuses ends the source if the function does not catch the
+///         exception; so does an event that is returned instead of written. ``"log"``: such an event is left out and
+///         counted; the log reports each cause at most once a minute, and the rest when the source ends. Any other
+///         exception of the function ends the source in both cases.
 ///
 /// Raises:
 ///     TypeError: the function or a callback is not callable, or an option is of a wrong type.
@@ -70,7 +71,7 @@ struct Function<'a, 'py> {
 }
 
 impl Function<'_, '_> {
-    /// What becomes of an exception: an event that was refused is left out, if that is wished; all others end the source.
+    /// Handles an exception: a refused event is left out if `on_error` says so; all other exceptions end the source.
     #[cold]
     fn fail(&self, error: PyErr, writer: &mut Writer, is_refusal: bool) -> Result<(), Error> {
         let py = self.context.py();
@@ -101,7 +102,7 @@ impl engine::PullFunction for Function<'_, '_> {
         let result = match result {
             Ok(value) if value.is_none() => {
                 if self.left_out.is_some() {
-                    // The function has dealt with it. Its traceback must not live on in the writer.
+                    // The function has caught it. Drop it, because its traceback must not stay alive in the writer.
                     drop(lent.take_refusal());
                 }
                 Ok(())

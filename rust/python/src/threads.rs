@@ -155,9 +155,9 @@ impl Drop for Release {
     }
 }
 
-/// The last field of a plugin: collects garbage once the plugin is gone. Its modules are cycles, and so are event loops,
-/// clients and their connections. Python collects old objects rarely, so each reload would leave a copy of all that behind
-/// until then.
+/// The last field of a plugin: collects garbage once the plugin is gone. Modules, event loops, clients and their
+/// connections are in reference cycles. Python collects old objects rarely, so each reload would leave a copy of all of
+/// them behind until then.
 pub(crate) struct Collect;
 
 impl Drop for Collect {
@@ -305,7 +305,7 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
     thread::Builder::new()
         .name("python-main".into())
         .spawn(move || {
-            // They are for the host's own threads.
+            // Signals are for the host's own threads.
             signals::block_all();
             let result = initialise(&python);
             let failed = result.is_err();

@@ -47,7 +47,7 @@ fn unreadable(value: &Bound<'_, PyAny>, error: TimeError) -> PyErr {
     PyValueError::new_err(format!("value must be {expected}, got {}", shown(value)))
 }
 
-/// The representation of a value, as far as it is short.
+/// Returns the representation of a value, shortened if it is long.
 fn shown(value: &Bound<'_, PyAny>) -> String {
     // Python refuses to write out an integer of thousands of digits.
     let Ok(text) = value.repr() else {

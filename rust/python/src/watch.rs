@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 /// The longest time between two reports.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Calls ``report(seconds)`` on a thread of its own, until it is stopped: after so many seconds, then each time when
-/// twice the time has passed, and at least once a minute. Not public.
+/// Calls ``report(seconds)`` on its own thread until it is stopped: first after the given seconds, then each time the
+/// waiting time has doubled, and at least once a minute. Not public.
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct Watch {
     /// Locked with the GIL held and for no Python code, so nobody waits for it.
@@ -47,7 +47,7 @@ impl Watch {
         }
     }
 
-    /// Ends the reports. One that is being made is not waited for.
+    /// Ends the reports. Does not wait for a report that is in progress.
     fn stop(&self) {
         drop(lock(&self.running).take());
         let report = lock(&self.report).take();

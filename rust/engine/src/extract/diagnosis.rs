@@ -1,4 +1,4 @@
-//! Why fields are absent: counted for each field and cause, and reported once in a while.
+//! Counts why fields are absent, for each field and cause, and reports it once in a while.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use super::problem::{Found, Problem};
 use super::{Argument, Field, JsonReader};
 use crate::json::{Fault, FaultKind};
 
-/// A source of nothing but bad events must not fill the log of the host.
+/// Time between two reports of one cause: a source with only bad events must not fill the log of the host.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 /// How much of an argument a report shows.
 const MOST_ARGUMENT: usize = 100;
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Diagnosis {
     }
 }
 
-/// How often one cause was met. There are as many as fields have types to be wrong, and payloads faults to have.
+/// Counts of one cause. Their number is bounded by the number of fields and of kinds of faults.
 #[derive(Debug)]
 struct Count {
     cause: Cause,
@@ -93,13 +93,13 @@ impl Diagnosis {
             let is_recent = |reported: Instant| now.duration_since(reported) < BETWEEN_REPORTS;
             (!count.reported.is_some_and(is_recent)).then(|| count.take(now))
         };
-        // The lock is free: a log of the host may take its time.
+        // The lock is released first, because the host's log may be slow.
         if let Some(message) = message {
             (self.report)(&message);
         }
     }
 
-    /// Reports what was counted and not reported: before the plugin is destroyed.
+    /// Reports the counts that were not reported yet. Called before the plugin is destroyed.
     pub(super) fn finish(&self, now: Instant) {
         let messages: Vec<_> = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +113,7 @@ impl Diagnosis {
 }
 
 impl Count {
-    /// Makes the message of what was not reported.
+    /// Makes the message about the events that were not reported yet.
     fn take(&mut self, now: Instant) -> String {
         let count = std::mem::take(&mut self.unreported);
         self.reported = Some(now);

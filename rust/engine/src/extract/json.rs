@@ -97,7 +97,7 @@ impl JsonReader {
     }
 }
 
-/// Why there is no value: none is there, or something keeps it from being read.
+/// Why there is no value: the payload does not have it (`None`), or a problem keeps it from being read.
 type Absent = Option<Problem>;
 
 struct Read<'a> {
@@ -230,7 +230,8 @@ impl Read<'_> {
         found.map_err(|found| Some(Problem::Mismatch { offset: start, found }))
     }
 
-    /// Converts the text of a number or a boolean, with or without quotes; `other` is what it is if it is not of the type.
+    /// Converts the text of a number or a boolean, with or without quotes. `other` is reported as its type if it does
+    /// not fit.
     fn convert_text(&mut self, text: &str, place: Place, other: Found) -> Result<(), Found> {
         let number = |fault| Found::of_number(fault, other);
         match self.reader.kind {

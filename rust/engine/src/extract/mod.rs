@@ -156,7 +156,7 @@ impl Kept {
 }
 
 impl Extractor {
-    /// `report` is called once in a while with why fields are absent, on the thread that extracts.
+    /// `report` is called once in a while with the reason why fields are absent, on the thread that extracts.
     pub fn new(fields: Vec<Field>, report: Report) -> Self {
         Self {
             fields,
@@ -164,7 +164,7 @@ impl Extractor {
         }
     }
 
-    /// Reports what was counted and not reported. Nothing is extracted afterwards.
+    /// Reports the counts that were not reported yet. Nothing is extracted afterwards.
     pub fn finish(&self) {
         self.diagnosis.finish(Instant::now());
     }

@@ -6,7 +6,7 @@ use crate::decimal::NotWhole;
 use crate::json::Fault;
 use crate::json::number::NumberFault;
 
-/// Something that keeps a field from its value. That a payload does not have the value at all is not a problem.
+/// A problem that keeps a field's value from being read. A payload without the value is not a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
     /// The payload, or a part of it, cannot be read as JSON.
@@ -15,7 +15,7 @@ pub enum Problem {
     Mismatch { offset: usize, found: Found },
 }
 
-/// What a value is that is not of the declared type.
+/// The type of a value that does not have the declared type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Found {
     String,
@@ -39,7 +39,7 @@ pub enum Found {
 }
 
 impl Found {
-    /// Of a number that could not be read; `other` is what it is if it is not a number.
+    /// Returns the type of a value that could not be read as a number; `other` if it is not a number.
     pub(super) fn of_number(fault: NumberFault, other: Self) -> Self {
         match fault {
             NumberFault::NotANumber => other,

@@ -5,7 +5,7 @@ use wide::u8x16;
 /// How many bytes are checked in one step.
 pub(super) const BLOCK: usize = 64;
 
-/// Which bytes of a block are what, the first byte in the lowest bit.
+/// Bit masks of the bytes of a block, with the first byte in the lowest bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) quotes: u64,
@@ -44,7 +44,8 @@ impl Block {
     }
 }
 
-/// Each bit becomes the sum, modulo 2, of itself and all lower ones: of the quotes it makes what is within strings.
+/// Sets each bit to the sum, modulo 2, of itself and all lower bits. Applied to the quotes, this marks the bytes within
+/// strings.
 #[inline]
 pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
@@ -62,7 +63,8 @@ pub(super) fn escaped(backslashes: u64, carry: bool) -> (u64, bool) {
     // A backslash that is escaped does not escape.
     let backslashes = backslashes & !carry;
     let follows = backslashes << 1 | carry;
-    // Of a run of backslashes every other one escapes. The addition carries a run that begins at an odd place to its end.
+    // In a run of backslashes every other one escapes. The addition carries from the start of a run at an odd position
+    // to its end.
     let odd_starts = backslashes & !EVEN & !follows;
     let (sum, overflow) = odd_starts.overflowing_add(backslashes);
     ((EVEN ^ (sum << 1)) & follows, overflow)

@@ -1,9 +1,9 @@
-//! The JSON of one event, read as far as somebody asked.
+//! The JSON of one event, read as far as look-ups need.
 //!
 //! Of each container that a look-up enters, members or elements are read one by one, as look-ups ask for them, and kept. A
-//! container that nobody enters is stepped over as a whole. So one field costs no more than the text before it, and many
-//! fields cost one pass over each container on their way. What is found depends on the text alone, never on what was
-//! looked up before. The text itself is the caller's, the same at every call.
+//! container that no look-up enters is stepped over as a whole. So one field costs no more than the text before it, and
+//! many fields cost one pass over each container on their way. What is found depends on the text alone, never on what
+//! was looked up before. The text itself is the caller's, the same at every call.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use super::text;
 /// Values that are kept of one document. What lies behind them is read again each time: an event with millions of
 /// elements must not take a multiple of its size.
 const MOST_KEPT: usize = 65_536;
-/// The memory for so many stays from event to event.
+/// Capacity for this many values is kept from event to event.
 const MOST_IDLE: usize = 4096;
 /// No index: the document itself is no member, and the first container is that of the document.
 const NONE: u32 = u32::MAX;
@@ -45,7 +45,7 @@ impl Document {
         self.tree().clear();
     }
 
-    /// Keeps a fault of the text that code of the plugin came upon: the first one.
+    /// Keeps the first fault that user code found in the text.
     pub fn note(&self, fault: Fault) {
         let mut tree = self.tree();
         if tree.noted.is_none_or(|first| fault.offset < first.offset) {
@@ -59,8 +59,8 @@ impl Document {
     }
 }
 
-/// A value: its index among the nodes, or the start and end of its text if it is not kept. One number, since it is passed
-/// from step to step: what is written in parts and read as a whole stalls the processor.
+/// A value: its index among the nodes, or the start and end of its text if it is not kept. It is one number because it
+/// is passed from step to step: a read of a value that was written in parts stalls the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spot(u64);
 
@@ -83,7 +83,7 @@ impl Spot {
     }
 }
 
-/// Why a look-up found nothing: there is no such value, or what could have it cannot be read.
+/// Why a look-up found nothing: there is no such value, or a fault keeps the text that may have it from being read.
 pub(crate) type Miss = Option<Fault>;
 
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ pub(crate) struct Tree {
     fault: Option<Fault>,
     /// Whether a key of a node has an escape.
     escaped: bool,
-    /// A fault that code of the plugin came upon.
+    /// A fault that user code found.
     noted: Option<Fault>,
 }
 
@@ -210,7 +210,7 @@ impl Tree {
         if end != UNFINISHED {
             return Some(start..end as usize);
         }
-        // Only of the document it is not known yet.
+        // Only the end of the document may be unknown yet.
         let end = (spot == Spot::ROOT).then(|| self.spans.end(json, start)).flatten()?;
         Some(start..end)
     }

@@ -1,7 +1,8 @@
 //! JSON payloads, read as far as a look-up needs, whatever faults they have.
 //!
-//! A fault costs at most the value that it is in. [`scan`] says where values begin and end, [`document`] finds them by
-//! [`pointer`], [`text`] and [`number`] say what they stand for, and [`fault`] why a value could not be read.
+//! A fault costs at most the value that contains it. [`scan`] finds where values begin and end, [`document`] finds a
+//! value by its [`pointer`], [`text`] and [`number`] decode values, and [`fault`] describes why a value could not be
+//! read.
 
 mod blocks;
 mod document;

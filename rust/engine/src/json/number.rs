@@ -1,4 +1,4 @@
-//! Whole numbers as JSON and careless programs write them, read exactly.
+//! Reads whole numbers exactly, as JSON or careless programs write them.
 
 use crate::decimal::{Decimal, NotWhole};
 

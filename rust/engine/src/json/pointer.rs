@@ -28,13 +28,13 @@ pub(crate) enum Step {
 pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) index: Option<u64>,
-    /// The token and a closing quote, as far as eight bytes go, and which bits of it count: none if other spellings of it
-    /// may be its key.
+    /// The first eight bytes of the token and a closing quote, and which bits are compared: none if the key may be
+    /// spelled in another way.
     head: Head,
     mask: u64,
 }
 
-/// Up to eight bytes of a text, which are compared at once.
+/// Up to eight bytes of a text, which are compared in one step.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head(u64);
 
@@ -109,7 +109,7 @@ impl Token {
     }
 }
 
-/// Why a text is no pattern, as a sentence that goes on behind "the pointer …".
+/// Why a text is not a pattern, worded to follow "the pointer …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PatternError(String);

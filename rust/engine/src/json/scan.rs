@@ -1,9 +1,9 @@
 //! Steps over JSON text: where a string or a value ends, and what the members of a container are.
 //!
-//! Nothing that is stepped over is checked beyond what its end depends on, so that a fault costs at most the value that it
-//! is in. A string ends at its closing quote, whatever bytes it has. A container ends at its matching bracket, whatever
-//! stands between. A value without quotes ends in front of the next comma, bracket or quote. There is no recursion, and
-//! no limit on the depth. Offsets are those of bytes; an offset that is returned may be the end of the text.
+//! Only what decides where a value ends is checked, so that a fault costs at most the value that contains it. A string
+//! ends at its closing quote, whatever bytes it has. A container ends at its matching bracket, whatever is between
+//! them. A value without quotes ends in front of the next comma, bracket or quote. There is no recursion, and no limit
+//! on the depth. Offsets are those of bytes; an offset that is returned may be the end of the text.
 
 use wide::u8x16;
 
@@ -228,7 +228,7 @@ pub fn string(json: &[u8], mut pos: usize) -> Option<usize> {
         pos = run(json, pos);
         match *json.get(pos)? {
             b'"' => return Some(pos + 1),
-            // Whatever stands behind a backslash, it does not end the string.
+            // A character that follows a backslash does not end the string.
             _ => pos += 2,
         }
     }

@@ -1,11 +1,11 @@
-//! Where containers end: noted for all containers within one when it is stepped over, so that entering them later takes no
-//! second pass.
+//! Notes where containers end. Stepping over a container notes the ends of all containers in it, so that entering them
+//! later needs no second pass.
 
 use super::blocks::{BLOCK, Block, escaped, prefix_xor};
 
 /// Containers that are noted of one document. Others are stepped over each time.
 const MOST_NOTED: usize = 16_384;
-/// The memory for so many stays from event to event.
+/// Capacity for this many containers is kept from event to event.
 const MOST_IDLE: usize = 4096;
 /// In place of an index: the outermost container has none around it.
 const NONE: u32 = u32::MAX;
@@ -21,7 +21,7 @@ pub struct Spans {
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start: u32,
-    /// Of a container that is open while text is stepped over it is the index of the one around it.
+    /// While a container is open, this is the index of the container around it.
     end: u32,
 }
 

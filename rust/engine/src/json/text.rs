@@ -14,7 +14,7 @@ pub struct Text<'a> {
     pub fault: Option<Fault>,
 }
 
-/// Decodes the content of a JSON string, which stands between its quotes, as far as it can be read.
+/// Decodes the content of a JSON string, without its quotes, as far as it can be read.
 ///
 /// A half of a surrogate pair, and each byte that is not part of a character of UTF-8, becomes U+FFFD. An escape that JSON does
 /// not have is kept as it is written.
@@ -102,7 +102,7 @@ pub(crate) fn is_plain(content: &[u8]) -> bool {
         (word | zero(word) | zero(word ^ (ONES * b'\\' as u64))) & HIGHS == 0
     };
     let (words, rest) = content.as_chunks::<8>();
-    // Padded with any plain character.
+    // The padding is a character that needs no change.
     let mut last = [b' '; 8];
     last[..rest.len()].copy_from_slice(rest);
     let mut words = words.iter().chain([&last]);
@@ -132,7 +132,7 @@ enum Escape<'a> {
     Unknown,
 }
 
-/// Reads the escape in front of which a backslash stands.
+/// Reads the escape that follows a backslash.
 fn escaped(raw: &[u8]) -> Escape<'_> {
     let Some((&letter, rest)) = raw.split_first() else {
         return Escape::Unknown;
@@ -207,7 +207,7 @@ pub(crate) fn compact(json: &[u8]) -> Cow<'_, [u8]> {
     while let Some(at) = memchr(b'"', rest) {
         let (between, string) = rest.split_at(at);
         text.extend(between.iter().filter(|byte| !is_space(byte)));
-        // A container that is closed has no string that is not.
+        // Each string in a closed container has a closing quote.
         let end = super::scan::string(string, 1).unwrap_or(string.len());
         text.extend_from_slice(&string[..end]);
         rest = &string[end..];

@@ -1,4 +1,4 @@
-//! Compressed files: their content, decompressed as far as it is asked for.
+//! Reads the content of compressed files, decompressed as far as needed.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -10,10 +10,10 @@ use flate2::bufread::GzDecoder;
 
 use super::cursor::{BEFORE, Cursor, Place, read_at};
 
-/// Compressed bytes that are read at once.
+/// Compressed bytes of one read.
 const BLOCK: usize = 64 * 1024;
-/// Compressed bytes that are decompressed at once. A decoder that finds a fault drops the output of that one step, and
-/// the lines before a fault are events.
+/// Compressed bytes that are decompressed in one step. A decoder that finds a fault drops the output of that one step,
+/// and the lines before a fault are events.
 const STEP: usize = 64;
 
 /// How a file is compressed.
@@ -80,7 +80,7 @@ impl Decoder {
         Self::new(file, self.format)
     }
 
-    /// How many compressed bytes were read, also later.
+    /// Returns the counter of compressed bytes that were read; it is updated by later reads.
     pub(super) fn compressed(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.compressed)
     }
@@ -99,7 +99,7 @@ impl Decoder {
         }
     }
 
-    /// Passes over content up to a position; `None` where there is less.
+    /// Skips content up to a position. Returns `None` if the content is shorter.
     pub(super) fn go_to(&mut self, position: u64) -> io::Result<Option<Place>> {
         let mut block = vec![0; BEFORE + BLOCK];
         let mut before = 0;
@@ -117,7 +117,7 @@ impl Decoder {
         Ok(Some(Place::new(position, &block[..before])))
     }
 
-    /// Passes over content up to a cursor; `None` where it is one of other content.
+    /// Skips content up to a cursor. Returns `None` if the cursor belongs to other content.
     pub(super) fn find(&mut self, cursor: &Cursor) -> io::Result<Option<Place>> {
         let place = self.go_to(cursor.position())?;
         Ok(place.filter(|place| cursor.is_at(place)))
@@ -179,7 +179,7 @@ impl Decoder {
     }
 }
 
-/// A file that is read in small steps, at a position of its own.
+/// A file that is read in small steps, at its own position.
 struct Pieces {
     file: Arc<File>,
     position: u64,

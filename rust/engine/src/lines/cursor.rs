@@ -84,7 +84,7 @@ impl Cursor {
         self.file.as_ref()
     }
 
-    /// Whether a place is the cursor's.
+    /// Returns whether a place is the cursor's.
     pub(super) fn is_at(&self, place: &Place) -> bool {
         place.position == self.position && fingerprint(place.before()) == self.fingerprint
     }

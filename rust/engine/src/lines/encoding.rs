@@ -1,8 +1,8 @@
 //! Content that is not UTF-8.
 
-/// Bytes that are looked at.
+/// Bytes of the content that are checked.
 const SAMPLE: usize = 64;
-/// Fewer prove nothing.
+/// Fewer bytes do not prove an encoding.
 const LEAST: usize = 4;
 
 /// Finds out whether content is UTF-16, by its first bytes.
@@ -13,7 +13,7 @@ pub(super) struct Sniffer {
 }
 
 impl Sniffer {
-    /// Whether content that begins so is UTF-16; true only once.
+    /// Returns whether content that begins like this is UTF-16. Returns true only once.
     #[inline]
     pub(super) fn is_utf16(&mut self, content: &[u8]) -> bool {
         !self.is_decided && self.decide(content)
@@ -24,13 +24,13 @@ impl Sniffer {
         self.is_decided = self.has_found;
     }
 
-    /// Whether it has been.
+    /// Returns whether UTF-16 was found.
     pub(super) fn has_found(&self) -> bool {
         self.has_found
     }
 
     fn decide(&mut self, content: &[u8]) -> bool {
-        // A hole in front of the content says nothing of it.
+        // A hole in front of the content does not reveal its encoding.
         let hole = content.iter().take_while(|byte| **byte == 0).count();
         let sample = &content[if hole > 1 { hole } else { 0 }..];
         let sample = &sample[..sample.len().min(SAMPLE)];

@@ -48,8 +48,8 @@ pub(super) enum Read {
     Bytes(usize),
     /// Nothing for now.
     Nothing,
-    /// What is read from here on has nothing to do with what came before: another file, a truncated one, or another
-    /// writer of a FIFO.
+    /// The next bytes do not continue the previous ones: they are of another file, a truncated one, or another writer
+    /// of a FIFO.
     Anew,
     End,
 }
@@ -58,7 +58,7 @@ pub(super) enum Read {
 pub(super) struct Input {
     name: String,
     separator: Vec<u8>,
-    /// Looked at again and again, where it is followed.
+    /// The path that is checked repeatedly if the file is followed.
     path: Option<PathBuf>,
     follow: bool,
     start: Start,
@@ -66,7 +66,7 @@ pub(super) struct Input {
     open: Option<Open>,
     /// What has taken the path since, in this order; each is read to its end before the next.
     successors: VecDeque<Open>,
-    /// Rotated files that were there when their folder was last looked at.
+    /// Rotated files that existed when their folder was last checked.
     known: HashSet<Key>,
     /// When the path was last seen to lead to the last of the files that are read.
     seen: SystemTime,
@@ -159,7 +159,7 @@ impl Input {
         Ok(Read::Nothing)
     }
 
-    /// Passes over a hole in front of what is read next; says how long it is.
+    /// Skips a hole in front of the next bytes. Returns its length.
     pub(super) fn skip_hole(&mut self) -> u64 {
         self.open.as_mut().map_or(0, Open::skip_hole)
     }
@@ -199,7 +199,8 @@ impl Input {
         if self.open.is_some() { Read::Anew } else { Read::Nothing }
     }
 
-    /// Goes back to the beginning of a file that is not what was read of it; false where it cannot be followed.
+    /// Returns to the beginning of a file whose content is not what was read. Returns false if the file cannot be
+    /// followed.
     fn begin_rewritten(&mut self) -> io::Result<bool> {
         let Some(open) = &mut self.open else { return Ok(false) };
         if open.check_unsized()? {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How often the same is logged at most: a log of nothing but faulty lines must not fill the log of the host.
+/// Time between two warnings of the same kind: a file with only faulty lines must not fill the log of the host.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// Counts what is warned of once in a while.
+/// Counts occurrences of something that is logged only once in a while.
 #[derive(Debug, Default)]
 pub(super) struct Occasional {
     count: u64,

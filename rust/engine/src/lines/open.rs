@@ -18,7 +18,7 @@ use rustix::net::SocketType;
 use super::compressed::{Decoder, Format};
 use super::cursor::{BEFORE, Cursor, Place, read_at};
 
-/// Bytes that are searched at once for the last end of a line.
+/// Bytes of one step of the search for the last end of a line.
 const SEARCHED: u64 = 64 * 1024;
 
 /// Device and inode: a file, whatever its name.
@@ -31,12 +31,12 @@ pub(super) struct Open {
     pub(super) identity: Identity,
     /// Where the first line begins, or the one after the last that was ended by [`Self::end_line`].
     pub(super) begin: Place,
-    /// Where it is read next. It is ours: a descriptor that others have too keeps its own.
+    /// The position of the next read. The position of the descriptor, which others may share, is left alone.
     position: u64,
     /// Whether others may read with the same descriptor.
     is_shared: bool,
-    /// Whether it has content although its size is 0, as files of /proc do: what was read may change, and nothing tells
-    /// whether there is more.
+    /// Whether it has content although its size is 0, as files of /proc do: its content may change, and its size does
+    /// not show whether there is more.
     is_unsized: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Got {
 
 impl Open {
     pub(super) fn path(path: &Path) -> io::Result<Self> {
-        // A FIFO is not waited for, until somebody opens it to write.
+        // Do not wait until a writer opens a FIFO.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
         let file = file.map_err(|error| socket_error(path).unwrap_or(error))?;
@@ -73,7 +73,7 @@ impl Open {
     }
 
     fn new(file: File, name: &Path, is_shared: bool) -> io::Result<Self> {
-        // Reads nothing, but says what every read would: of a folder, or of what is open for writing only.
+        // Reads nothing, but fails as each read would, for a folder or a file that is open only for writing.
         rustix::io::read(&file, &mut [0; 0])?;
         let metadata = file.metadata()?;
         let file = Arc::new(file);
@@ -101,18 +101,19 @@ impl Open {
         matches!(self.kind, Kind::Compressed(_))
     }
 
-    /// Begins at a position; false where the content is shorter.
+    /// Begins at a position. Returns false if the content is shorter.
     pub(super) fn go_to(&mut self, position: u64) -> io::Result<bool> {
         let place = match &mut self.kind {
             Kind::Compressed(decoder) => decoder.go_to(position)?,
             _ if position > self.file.metadata()?.len() => None,
-            // Without what stands in front of it, a cursor is not found again, and the file read from its beginning.
+            // If the bytes in front of the position are not known, the cursor is not found again, and the file is read
+            // from its beginning.
             _ => Some(Place::of(&self.file, position).unwrap_or_else(|_| Place::new(position, &[]))),
         };
         self.begin_at(place)
     }
 
-    /// Begins at a cursor; false where it is one of another file.
+    /// Begins at a cursor. Returns false if the cursor belongs to another file.
     pub(super) fn find(&mut self, cursor: &Cursor) -> io::Result<bool> {
         let place = match &mut self.kind {
             Kind::Compressed(decoder) => decoder.find(cursor)?,
@@ -145,7 +146,7 @@ impl Open {
         Ok(place.is_some())
     }
 
-    /// What is read from here on does not continue what was read. Returns whether anything was.
+    /// Ends the current line: the next bytes do not continue it. Returns whether anything was read.
     pub(super) fn end_line(&mut self) -> bool {
         let has_read = self.position > self.begin.position;
         self.begin = Place::new(self.position, &[]);
@@ -168,7 +169,7 @@ impl Open {
                     Ok(None) => return Ok(Got::Rewritten),
                     Err(error) => Err(error),
                 },
-                // Others may have the descriptor too: whether a read of it waits is for them to say.
+                // Others may share the descriptor, and decide whether a read of it waits.
                 Kind::Stream => match is_ready(&self.file) {
                     Ok(true) => (&*self.file).read(into),
                     Ok(false) => return Ok(Got::Nothing),
@@ -187,8 +188,7 @@ impl Open {
         }
     }
 
-    /// Passes over a hole at the position, where the file system knows of one; says how long it is. All of it reads as
-    /// NULs.
+    /// Skips a hole at the position if the file system reports one. Returns its length; all of it reads as NULs.
     pub(super) fn skip_hole(&mut self) -> u64 {
         if !matches!(self.kind, Kind::Regular) {
             return 0;
@@ -206,7 +206,7 @@ impl Open {
     fn end_of_hole(&self) -> io::Result<u64> {
         let size = self.file.metadata()?.len();
         let found = if self.is_shared {
-            // The position of the descriptor is not ours to move.
+            // The position of the descriptor must not be moved, because others may share it.
             let own = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;
             seek(&own, SeekFrom::Data(self.position))
         } else {
@@ -255,7 +255,7 @@ pub(super) fn is_stream_socket(file: &File) -> bool {
     rustix::net::sockopt::socket_type(file).is_ok_and(|kind| kind == SocketType::STREAM)
 }
 
-/// Reads at a position, and what stands in front of it in the same call; `None` where that is something else.
+/// Reads at a position, and the bytes in front of it in the same call. Returns `None` if these differ from `before`.
 fn read_behind(file: &File, before: &[u8], into: &mut [u8], position: u64) -> io::Result<Option<usize>> {
     let mut block = [0; BEFORE];
     let seen = &mut block[..before.len()];
@@ -268,13 +268,13 @@ fn read_behind(file: &File, before: &[u8], into: &mut [u8], position: u64) -> io
     })
 }
 
-/// Whether a read would not wait: there is something, or the end, or an error.
+/// Returns whether a read would not wait, because there is data, the end or an error.
 fn is_ready(file: &File) -> io::Result<bool> {
     let mut polled = [PollFd::new(file, PollFlags::IN)];
     Ok(poll(&mut polled, Some(&Timespec::default()))? > 0)
 }
 
-/// Waits until a read would not wait, or the source is woken; false at the deadline.
+/// Waits until a read would not wait, or the source is woken. Returns false at the deadline.
 pub(super) fn wait_for(file: &File, wake: &OwnedFd, deadline: Option<Instant>) -> bool {
     loop {
         let mut polled = [PollFd::new(file, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
@@ -289,7 +289,7 @@ pub(super) fn wait_for(file: &File, wake: &OwnedFd, deadline: Option<Instant>) -
     }
 }
 
-/// Where the last line begins that has no end.
+/// Returns where the last line begins that has no end.
 fn behind_last(file: &File, size: u64, separator: &[u8]) -> io::Result<u64> {
     let overlap = separator.len() as u64 - 1;
     let mut block = vec![0; (SEARCHED + overlap) as usize];

@@ -1,4 +1,4 @@
-//! Files that a rotation has renamed: the one of a cursor, and those that came after it.
+//! Finds files that a rotation has renamed: the file of a cursor, and those that came after it.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
@@ -40,7 +40,7 @@ pub(super) fn find(path: &Path, cursor: &Cursor, except: Option<Identity>) -> Op
             return Some(found);
         }
     }
-    // Any file has the beginning of a file.
+    // A cursor at position 0 matches any file.
     if cursor.position() == 0 {
         return None;
     }
@@ -56,7 +56,7 @@ pub(super) struct Rotated {
     metadata: Metadata,
 }
 
-/// A file, also where the number of its inode is used again.
+/// Identifies a file, even if the number of its inode is used again.
 pub(super) type Key = (Identity, Option<SystemTime>);
 
 pub(super) fn key(metadata: &Metadata) -> Key {
@@ -92,7 +92,7 @@ pub(super) fn rotated(path: &Path) -> Vec<Rotated> {
     rotated.collect()
 }
 
-/// Opens a regular file; a link in its place may be anybody's.
+/// Opens a regular file. Links are not followed, because anybody may have made them.
 pub(super) fn open_regular(path: &Path) -> io::Result<Open> {
     if path.symlink_metadata()?.is_file() {
         Open::path(path)
@@ -101,8 +101,8 @@ pub(super) fn open_regular(path: &Path) -> io::Result<Open> {
     }
 }
 
-/// The paths that the log may have had, each in a folder of its own: with and without symbolic links, now and when the
-/// cursor was made.
+/// Returns the paths that the log may have had, each in a different folder: with and without symbolic links, now and
+/// when the cursor was made.
 fn aliases(path: &Path, cursor: &Cursor) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     let real = path.canonicalize().ok();
@@ -166,7 +166,7 @@ fn age(log: &OsStr, name: &OsStr) -> Option<i64> {
     })
 }
 
-/// Whether it is a separator and a number or a date.
+/// Returns whether a text is a separator and a number or a date.
 fn is_number(text: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_digit() || b".-_:+TZ".contains(byte);
     match text {

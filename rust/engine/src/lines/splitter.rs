@@ -64,7 +64,7 @@ impl Separator {
         usize::from(matches!(self, Self::Newline) && line.ends_with(b"\r"))
     }
 
-    /// The most of these.
+    /// The largest number of these bytes.
     fn most_in_line(&self) -> usize {
         usize::from(matches!(self, Self::Newline))
     }
@@ -186,7 +186,8 @@ impl Splitter {
         self.skip(line.taken);
     }
 
-    /// What was read last, at most [`BEFORE`] bytes, and room for what is read next, never empty.
+    /// Returns the bytes that were read last, at most [`BEFORE`], and the free space for the next read, which is never
+    /// empty.
     pub(super) fn room(&mut self) -> (&[u8], &mut [u8]) {
         let unused = self.start.saturating_sub(BEFORE);
         if unused > 0 {
@@ -218,7 +219,7 @@ impl Splitter {
         self.nuls > 0 && self.start == self.end && self.passing.is_none() && !self.ended
     }
 
-    /// Goes on behind so many NULs, at least [`BEFORE`], which were not read.
+    /// Continues behind `len` NULs, at least [`BEFORE`], which were not read.
     pub(super) fn skip_hole(&mut self, len: u64) {
         self.buffer[..BEFORE].fill(0);
         (self.start, self.searched, self.end) = (BEFORE, BEFORE, BEFORE);
@@ -226,13 +227,14 @@ impl Splitter {
         self.nuls += len;
     }
 
-    /// How many NULs were passed over in front of the line that was found, or of the end; once.
+    /// Returns how many NULs were skipped in front of the line that was found, or of the end. Each count is returned
+    /// once.
     #[inline]
     pub(super) fn take_nuls(&mut self) -> u64 {
         std::mem::take(&mut self.nuls)
     }
 
-    /// What was read and not split.
+    /// Returns the bytes that were read and not split.
     pub(super) fn pending(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -257,7 +259,7 @@ impl Splitter {
         self.is_beginning = place.position == 0;
     }
 
-    /// Passes over a byte order mark; says whether it is known by now that there is none any more.
+    /// Skips a byte order mark. Returns whether it is known that no byte order mark follows.
     fn pass_over_mark(&mut self) -> bool {
         let pending = self.pending();
         if pending.starts_with(MARK) {

@@ -74,7 +74,7 @@ fn seen(file: &File, is_compressed: bool) -> Option<Seen> {
     let metadata = file.metadata().ok()?;
     Some(Seen {
         inode: metadata.ino(),
-        // How long the content of a compressed file is, is not known.
+        // The length of the content of a compressed file is unknown.
         size: if is_compressed { 0 } else { metadata.len() },
         // The name that the file has now, also after a rotation.
         path: fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?,

@@ -87,7 +87,7 @@ enum Problem {
 }
 
 impl Problem {
-    /// What the pointer finds, and what to do.
+    /// Returns what the pointer finds, and what to do.
     fn described(self) -> (&'static str, &'static str) {
         match self {
             Self::NoValue => ("no value", "check the pointer, and that each line is a JSON object"),

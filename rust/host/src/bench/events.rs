@@ -21,7 +21,7 @@ const TIMED_EVERY_NS: u64 = 2_000;
 /// However fast they are, of so many calls one is.
 const MOST_CALLS: u64 = 256;
 
-/// How long a source without events is waited for, if nothing but a number of events ends the measurement.
+/// How long the measurement waits for a source without events, if only a number of events ends it.
 pub const IDLE_NS: u64 = 10_000_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -279,7 +279,7 @@ fn wrong(before: u64, index: usize, fault: Fault) -> Error {
     Error::Event { number, fault }
 }
 
-/// How long no event has come.
+/// Measures how long no event has come.
 #[derive(Default)]
 struct Idle {
     /// When the last event was seen, or the measurement began.

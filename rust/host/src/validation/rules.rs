@@ -7,7 +7,7 @@ use super::{INTEGER, Place, Problem, Problems};
 use crate::count::counted;
 use crate::node::{Node, strings, type_of};
 
-/// What may be left of a division that comes out even, as numbers with fractions are not exact.
+/// The remainder that a division without a remainder may have, because fractions are not exact.
 const ALMOST: f64 = 1e-9;
 const TYPES: [&str; 7] = ["null", "boolean", INTEGER, "number", "string", "array", "object"];
 
@@ -107,7 +107,7 @@ pub fn matches(pattern: &str, text: &str) -> Result<bool, String> {
     Ok(pattern.find(text).is_some())
 }
 
-/// Whether two values are the same; 1 and 1.0 are.
+/// Returns whether two values are equal; 1 and 1.0 are.
 pub fn equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => one.as_f64() == other.as_f64(),

@@ -100,7 +100,7 @@ impl Input {
         self.begin(open).map_err(|error| self.error(error))
     }
 
-    /// There is nothing at the path: the file of the cursor may have another name now.
+    /// Handles a path without a file: the file of the cursor may have another name now.
     fn miss_first(&mut self, error: io::Error) -> Result<(), Error> {
         if let Start::Cursor(cursor) = self.start.clone() {
             if self.go_on_in_rotated(&cursor, None) {
@@ -127,7 +127,7 @@ impl Input {
         Ok(())
     }
 
-    /// Begins with the first file, where `start` says.
+    /// Begins with the first file, at the position that `start` gives.
     pub(super) fn begin(&mut self, mut open: Open) -> io::Result<()> {
         self.seen = SystemTime::now();
         if let (true, Some(path)) = (self.follow, &self.path) {
@@ -226,7 +226,7 @@ impl Input {
     }
 }
 
-/// How much of a file that is not found was not read.
+/// Describes how much of a file was not read, for a file that is not found.
 fn lost(cursor: &Cursor) -> String {
     let position = cursor.position();
     match cursor.file() {
