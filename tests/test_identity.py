@@ -91,9 +91,9 @@ def test_build_warns_of_the_id_for_development(tmp_path: Path, code: str, is_war
     write_sources(tmp_path, {"plugin.py": code})
     ran = command("build", "plugin.py", cwd=tmp_path)
     warning = (
-        "falco-plugin: warning: the id 999 is for development, and Falco loads one plugin of an id: before the plugin "
-        "is deployed, set its id to a number from 1073741824 to 2147483647 for private use, such as id = "
-        f"{_ids.private('made')}, or to one that is registered with Falco\n"
+        "falco-plugin: warning: the id 999 is for development, and Falco does not load two plugins with one id: "
+        "before the plugin is deployed, set its id to a number from 1073741824 to 2147483647 for private use, such as "
+        f"id = {_ids.private('made')}, or to one that is registered with Falco\n"
     )
     assert (ran.status, ran.stderr) == (0, warning if is_warned else "")
 
@@ -119,8 +119,13 @@ def build_both(folder: Path, first: str, second: str, *, name: str = "libsecond.
     return "".join(line for line in ran.stderr.splitlines(True) if "is for development" not in line)
 
 
-SAME_ID = "falco-plugin: warning: out/libfirst.so has the id {} too (plugin first), and Falco loads one plugin of an id"
-SAME_NAME = "falco-plugin: warning: out/libfirst.so has the name first too, and Falco loads one plugin of a name"
+SAME_ID = (
+    "falco-plugin: warning: out/libfirst.so has the id {} too (plugin first), and Falco does not load two plugins with "
+    "one id"
+)
+SAME_NAME = (
+    "falco-plugin: warning: out/libfirst.so has the name first too, and Falco does not load two plugins with one name"
+)
 
 
 @pytest.mark.parametrize(
@@ -174,12 +179,14 @@ def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content:
     [
         (
             source("second"),
-            "the plugins first and second have the id 999, and Falco loads one of an id: give one of them another id, "
+            "the plugins first and second have the id 999, and Falco does not load two plugins with one id: give one of "
+            "them another id, "
             "1073741824 to 2147483647 for private use",
         ),
         (
             extractor("first"),
-            "two plugins have the name first, and Falco loads one of a name: leave one out, or rename one",
+            "two plugins have the name first, and Falco does not load two plugins with one name: leave one out, or "
+            "rename one",
         ),
     ],
     ids=["id", "name"],

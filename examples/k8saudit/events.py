@@ -109,11 +109,16 @@ class Events:
 
 
 def _parts(text: bytes, head: _Head) -> Sequence[bytes]:
-    if head.kind == "Event":
+    # msgspec takes the last of several members with one name, fields of rules the first.
+    kind = _ROOT_KIND(Event(text))
+    if kind == "Event":
         return [text.strip()]
-    if head.kind == "EventList":
-        # That they are of this kind is said by the list alone.
-        return [bytes(item) for item in head.items or ()]
+    if kind == "EventList":
+        # The items' own kind is that of the list, which says it once for all of them.
+        if head.items:
+            return [bytes(item) for item in head.items]
+        # A list without items, or a damaged one whose first items count.
+        return [item for item in split_json(text, items="items") if item != text.strip()]
     raise ValueError(_NO_EVENTS)
 
 
@@ -179,6 +184,8 @@ def _times_of(event: bytes) -> Iterator[datetime | None]:
         yield _REQUEST_TIME(damaged)
         return
     for time in (times.stage_timestamp, times.request_received_timestamp):
+        if time is None:
+            continue
         try:
             yield msgspec.convert(time, _Time)
         except msgspec.ValidationError:

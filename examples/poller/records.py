@@ -9,6 +9,9 @@ import msgspec
 
 from falco_plugin import Event, source
 
+_BLANK = bytes(range(0x21))
+"""White space of damaged JSON: blanks and control characters."""
+
 _page = msgspec.json.Decoder(list[msgspec.Raw])
 _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _id = msgspec.json.Decoder(str | int)
@@ -31,17 +34,25 @@ def parse(body: bytes, id_field: str, timestamp_field: str) -> list[Record]:
     Raises:
         ValueError: it is something else. Nothing of the content is in its text.
     """
+    # What stands in front of a document does not count.
+    body = body.lstrip(b"\xef\xbb\xbf" + _BLANK)
     try:
         return [_read(bytes(raw), id_field, timestamp_field) for raw in _page.decode(body)]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if (damaged := _split(body)) is None:
-            raise ValueError("it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)) from None
+            raise ValueError(_cause(error)) from None
         return [_read_damaged(raw, id_field, timestamp_field) for raw in damaged]
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _split(body: bytes) -> list[bytes] | None:
     """Returns the elements of an array that holds nothing but objects and is not cut off; else ``None``."""
-    text = body.strip()
+    text = body.strip(_BLANK)
     if text[:1] != b"[" or text[-1:] != b"]":
         return None
     found = source.split_json(text)
@@ -59,19 +70,27 @@ def _read_damaged(raw: bytes, id_field: str, timestamp_field: str) -> Record:
     """Reads a record of a page that is not valid JSON, as far as fields of rules can be read from it."""
     try:
         return _read(raw, id_field, timestamp_field)
-    except ValueError:
+    except (ValueError, RecursionError):
+        pass
+    try:
         found = Event(raw).json
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        # Such as a bracket too many: it is an event all the same.
+        return Record(raw, _hash(raw), None)
     value, time = found.get(id_field), found.get(timestamp_field)
     # Bad bytes are replaced, so that different ids may look the same.
-    is_exact = isinstance(value, str | int) and not isinstance(value, bool) and "\ufffd" not in str(value)
-    id = str(value) if is_exact else _hash(raw)
+    is_id = isinstance(value, str | int) and not isinstance(value, bool)
+    id = str(value) if is_id and value != "" and "\ufffd" not in str(value) else _hash(raw)
     return Record(raw, id, None if time is None else str(time))
 
 
 def _id_of(value: msgspec.Raw | None, data: bytes) -> str:
     if value is not None:
         try:
-            return str(_id.decode(value))
+            # Records with an empty id are told apart by their content.
+            return str(_id.decode(value)) or _hash(data)
         except msgspec.ValidationError:
             pass
     return _hash(data)

@@ -25,7 +25,7 @@ _JSON = re.compile(
 )
 _WIDE_CHARSET = re.compile(rb';\s*charset\s*=\s*"?\s*(utf[-_]?(7|16|32)|(iso-10646-)?ucs)', re.IGNORECASE)
 # Byte order marks, or the NUL that UTF-16 and UTF-32 have in every character of ASCII.
-_WIDE = re.compile(rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff|\x00*+[\x21-\x7e]\x00")
+_WIDE = re.compile(rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff|[\x00-\x20]*+[\x21-\x7e]\x00")
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 

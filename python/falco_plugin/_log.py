@@ -60,6 +60,7 @@ class HostHandler(logging.Handler):
             text = self.format(record)
             if plugin is None or plugin.owns(record.name) != record.name:
                 text = f"{record.name}: {text}"
+            text = _within_record(text)
             # File names that are not UTF-8 come as lone surrogates.
             text = text.encode("utf-8", "backslashreplace").decode()
             if plugin is not None:
@@ -91,6 +92,23 @@ class _Formatter(logging.Formatter):
         elif record.exc_text:
             text += f"\n{record.exc_text}"
         return f"{text}\n{record.stack_info}" if record.stack_info else text
+
+
+def _within_record(text: str) -> str:
+    """Indents the further lines of a message, and replaces characters that steer a terminal.
+
+    A message may quote text from outside, such as the name of a file, which must not look like another record.
+    """
+    if text.isprintable():
+        return text
+    first, *more = ["".join(map(_shown, line)) for line in text.split("\n")]
+    return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in more)])
+
+
+def _shown(char: str) -> str:
+    # Lone surrogates are file names that are not UTF-8, and are shown as such.
+    is_shown = char.isprintable() or char == "\t" or "\ud800" <= char <= "\udfff"
+    return char if is_shown else "\ufffd"
 
 
 def _with_number(attached: list[Attached], number: int) -> Attached | None:

@@ -122,13 +122,13 @@ class Target:
                 continue
             if found.name == self.plugin.name:
                 yield (
-                    f"{other} has the name {found.name} too, and Falco loads one plugin of a name: load one of them, "
-                    "or choose another name"
+                    f"{other} has the name {found.name} too, and Falco does not load two plugins with one name: "
+                    "load one of them, or choose another name"
                 )
             elif self.capabilities.is_source and found.id == str(self.plugin.id):
                 yield (
-                    f"{other} has the id {found.id} too (plugin {found.name}), and Falco loads one plugin of an id: "
-                    "give one of them another id"
+                    f"{other} has the id {found.id} too (plugin {found.name}), and Falco does not load two plugins "
+                    "with one id: give one of them another id"
                 )
 
     def _hidden(self) -> frozenset[str]:

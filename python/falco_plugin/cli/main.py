@@ -67,9 +67,9 @@ def build(context: click.Context, target: str, output: Path | None, python: str 
     _tell_built(built, path)
     if built.capabilities.is_source and built.plugin.id == _ids.DEVELOPMENT:
         _warn(
-            f"the id {_ids.DEVELOPMENT} is for development, and Falco loads one plugin of an id: before the plugin is "
-            f"deployed, set its id to a number from {_ids.PRIVATE[0]} to {_ids.PRIVATE[-1]} for private use, such as "
-            f"id = {_ids.private(built.plugin.name)}, or to one that is registered with Falco"
+            f"the id {_ids.DEVELOPMENT} is for development, and Falco does not load two plugins with one id: "
+            f"before the plugin is deployed, set its id to a number from {_ids.PRIVATE[0]} to {_ids.PRIVATE[-1]} for "
+            f"private use, such as id = {_ids.private(built.plugin.name)}, or to one that is registered with Falco"
         )
     for clash in built.clashes(path):
         _warn(clash)

@@ -37,6 +37,7 @@ pub fn split(payload: &[u8], options: Options<'_>) -> Vec<Range<usize>> {
         expanded: false,
         begins_with_text: None,
         attach: false,
+        line: 0..0,
     };
     splitter.read(0, payload.len(), true);
     splitter.finish()
@@ -54,6 +55,8 @@ struct Splitter<'a> {
     begins_with_text: Option<bool>,
     /// Whether text that follows on the same line belongs to the last record.
     attach: bool,
+    /// The part of a line that was searched for its end: a long line has many documents, each of which asks for it.
+    line: Range<usize>,
 }
 
 impl Splitter<'_> {
@@ -84,8 +87,9 @@ impl Splitter<'_> {
     }
 
     /// Returns whether the lines of a container become records instead of the container.
-    fn is_split_by_lines(&self, container: &Container, start: usize, stop: usize) -> bool {
-        let line = end_of_line(self.payload, stop);
+    fn is_split_by_lines(&mut self, container: &Container, start: usize, stop: usize) -> bool {
+        let first_line = self.end_of_line(start);
+        let line = self.end_of_line(stop);
         let behind = skip_between(&self.payload[..line], stop);
         let has_text_behind = self.payload[behind..line]
             .first()
@@ -95,15 +99,23 @@ impl Splitter<'_> {
             return false;
         }
         let is_damaged = container.end.is_none() || container.is_faulty;
-        (self.options.lines && is_damaged) || has_document_line(&self.payload[..line], start)
+        (self.options.lines && is_damaged) || has_document_line(&self.payload[..line], first_line)
+    }
+
+    /// Returns the offset of the line feed behind `pos`, or the end of the payload.
+    fn end_of_line(&mut self, pos: usize) -> usize {
+        if !(self.line.start..=self.line.end).contains(&pos) || self.line.is_empty() {
+            self.line = pos..end_of_line(self.payload, pos);
+        }
+        self.line.end
     }
 
     /// Reads each line by itself, from `start` to the end of the line that contains `stop`. Returns that end.
     fn read_lines(&mut self, start: usize, stop: usize) -> usize {
-        let stop = end_of_line(self.payload, stop);
+        let stop = self.end_of_line(stop);
         let mut line = start;
         while line < stop {
-            let end = end_of_line(self.payload, line).min(stop);
+            let end = self.end_of_line(line).min(stop);
             self.attach = false;
             self.read(line, end, false);
             line = end + 1;
@@ -155,7 +167,7 @@ impl Splitter<'_> {
     /// Adds text that is not in a container. Returns its end: the end of the line, or, behind a document, the beginning
     /// of the next document.
     fn add_text(&mut self, payload: &[u8], start: usize) -> usize {
-        let line = end_of_line(payload, start);
+        let line = self.end_of_line(start).min(payload.len());
         if !self.attach {
             self.begins_with_text.get_or_insert(true);
             self.add(&payload[..line], start);
@@ -179,7 +191,8 @@ impl Splitter<'_> {
         };
         let is_split = self.options.lines
             || if begins_with_text {
-                has_document_line(self.payload, 0) || (self.records.len() > 1 && self.has_scalars_only())
+                has_document_line(self.payload, end_of_line(self.payload, 0))
+                    || (self.records.len() > 1 && self.has_scalars_only())
             } else {
                 // A leading comma is not white space: fields would not find a document behind it.
                 let first = self.records.first().map_or(0, |record| record.start);
@@ -306,11 +319,11 @@ fn member(text: &[u8], start: usize, name: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether a line behind the first one from `start` on is a document by itself, and begins with it.
+/// Whether a line behind the one that ends at `first_line` is a document by itself, and begins with it.
 ///
 /// The lines of a document that was written over several lines are indented, and end with commas.
-fn has_document_line(text: &[u8], start: usize) -> bool {
-    let mut line = end_of_line(text, start) + 1;
+fn has_document_line(text: &[u8], first_line: usize) -> bool {
+    let mut line = first_line + 1;
     while line < text.len() {
         let end = end_of_line(text, line);
         if is_document(&text[..end], line) {

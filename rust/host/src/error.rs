@@ -41,12 +41,14 @@ pub enum Error {
     #[error("the plugin {0} has no fields to extract: leave it out")]
     NoFields(String),
     #[error(
-        "two plugins have the name {name}, and Falco loads one of a name: leave one out, or rename one ({} and {})",
+        "two plugins have the name {name}, and Falco does not load two plugins with one name: \
+         leave one out, or rename one ({} and {})",
         paths[0].display(), paths[1].display()
     )]
     SameName { name: String, paths: [PathBuf; 2] },
     #[error(
-        "the plugins {} and {} have the id {id}, and Falco loads one of an id: give one of them another id, \
+        "the plugins {} and {} have the id {id}, and Falco does not load two plugins with one id: give one of \
+         them another id, \
          1073741824 to 2147483647 for private use ({} and {})",
         names[0], names[1], paths[0].display(), paths[1].display()
     )]

@@ -46,7 +46,7 @@ fn two_plugins_with_one_id_are_refused_before_init() {
         assert_eq!(
             stderr(&output),
             format!(
-                "falco-plugin-host: the plugins first and second have the id 999, and Falco loads one of an id: give \
+                "falco-plugin-host: the plugins first and second have the id 999, and Falco does not load two plugins with one id: give \
                  one of them another id, 1073741824 to 2147483647 for private use ({} and {})\n",
                 first.display(),
                 second.display()
@@ -64,7 +64,7 @@ fn two_plugins_with_one_name_are_refused() {
         assert_eq!(
             stderr(&output),
             format!(
-                "falco-plugin-host: two plugins have the name sample, and Falco loads one of a name: leave one out, or \
+                "falco-plugin-host: two plugins have the name sample, and Falco does not load two plugins with one name: leave one out, or \
                  rename one ({} and {})\n",
                 sample.display(),
                 other.display()

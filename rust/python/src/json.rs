@@ -35,6 +35,12 @@ pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<De
         fault: None,
     };
     let value = builder.value(start, extent, 0)?;
+    if let Extent::Finished(end) = extent {
+        let behind = scan::space(payload, end);
+        if behind < payload.len() {
+            builder.note(behind, FaultKind::TextBehind);
+        }
+    }
     let fault = builder.fault;
     Ok(Ok(Decoded { value, fault }))
 }
@@ -89,7 +95,7 @@ impl<'py> Builder<'_, 'py> {
     fn entry(&mut self, object: bool, pos: usize) -> Option<scan::Entry> {
         match scan::entry(self.json, object, pos, &mut self.spans) {
             Next::Entry(entry) => Some(entry),
-            Next::End => None,
+            Next::End(_) => None,
             Next::Fault(Fault { offset, kind }) => {
                 self.note(offset, kind);
                 None
@@ -100,7 +106,7 @@ impl<'py> Builder<'_, 'py> {
     fn next(&mut self, behind: Behind) -> Option<usize> {
         match behind {
             Behind::Entry(pos) => Some(pos),
-            Behind::End => None,
+            Behind::End(_) => None,
             Behind::Fault(Fault { offset, kind }) => {
                 self.note(offset, kind);
                 None

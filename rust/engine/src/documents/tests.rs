@@ -279,3 +279,12 @@ proptest! {
         split(&payload, ITEMS);
     }
 }
+
+#[test]
+fn documents_of_one_line_take_linear_time() {
+    // Quadratic time would be minutes.
+    for part in ["{}", "{}x", "[1]", "{\"items\":[{}]}"] {
+        let payload = part.repeat(4_000_000 / part.len());
+        assert!(split(payload.as_bytes(), ITEMS).len() >= 1_000, "{part}");
+    }
+}

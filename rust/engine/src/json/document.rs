@@ -137,7 +137,7 @@ impl Container {
     fn rest(&self) -> Behind {
         match (self.rest, self.fault) {
             (NONE, Some(fault)) => Behind::Fault(fault),
-            (NONE, None) => Behind::End,
+            (NONE, None) => Behind::End(0),
             (pos, _) => Behind::Entry(pos as usize),
         }
     }
@@ -382,6 +382,8 @@ impl Tree {
     /// the head of its key.
     #[inline]
     fn read_on<const OBJECT: bool>(&mut self, json: &[u8], container: usize) -> Option<(usize, Head)> {
+        // The document is entered before all containers in it.
+        let is_root = container == 0;
         let container = &mut self.containers[container];
         let index = self.nodes.len();
         if container.rest == NONE || index >= MOST_KEPT {
@@ -391,7 +393,10 @@ impl Tree {
         container.rest = NONE;
         let entry = match next {
             Next::Entry(entry) => entry,
-            Next::End => return None,
+            Next::End(end) => {
+                container.fault = text_behind(json, is_root, end);
+                return None;
+            }
             Next::Fault(fault) => {
                 container.fault = Some(fault);
                 return None;
@@ -399,7 +404,7 @@ impl Tree {
         };
         match entry.behind {
             Behind::Entry(pos) => container.rest = pos as u32,
-            Behind::End => {}
+            Behind::End(end) => container.fault = text_behind(json, is_root, end),
             Behind::Fault(fault) => container.fault = Some(fault),
         }
         let head = match OBJECT {
@@ -426,6 +431,19 @@ impl Tree {
     }
 }
 
+/// Returns the fault of text behind the document, which no field can be read from.
+#[inline]
+fn text_behind(json: &[u8], is_root: bool, end: usize) -> Option<Fault> {
+    if !is_root || end == json.len() {
+        return None;
+    }
+    let offset = scan::space(json, end);
+    (offset < json.len()).then_some(Fault {
+        offset,
+        kind: FaultKind::TextBehind,
+    })
+}
+
 fn end_of(extent: Extent) -> u32 {
     match extent {
         Extent::Finished(end) => end as u32,
@@ -440,11 +458,11 @@ fn spot_of(entry: &Entry) -> Spot {
 #[cold]
 fn unkept_entry(json: &[u8], object: bool, rest: Behind, spans: &mut Spans) -> Result<Entry, Miss> {
     match rest {
-        Behind::End => Err(None),
+        Behind::End(_) => Err(None),
         Behind::Fault(fault) => Err(Some(fault)),
         Behind::Entry(pos) => match scan::entry(json, object, pos, spans) {
             Next::Entry(entry) => Ok(entry),
-            Next::End => Err(None),
+            Next::End(_) => Err(None),
             Next::Fault(fault) => Err(Some(fault)),
         },
     }

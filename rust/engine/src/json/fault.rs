@@ -30,6 +30,8 @@ pub enum FaultKind {
     /// A backslash is followed by something that is not an escape.
     UnknownEscape,
     InvalidUtf8,
+    /// There is text behind the document, such as another document.
+    TextBehind,
     /// Containers are nested more deeply than they are read.
     TooDeep,
 }
@@ -46,6 +48,7 @@ impl fmt::Display for FaultKind {
             Self::UnknownWord => "a value without quotes that is not JSON",
             Self::UnknownEscape => "an escape that JSON does not have",
             Self::InvalidUtf8 => "invalid UTF-8",
+            Self::TextBehind => "text behind the end of the document",
             Self::TooDeep => "nested too deeply",
         })
     }

@@ -69,8 +69,8 @@ pub struct Entry {
 pub enum Behind {
     /// Another entry, which [`entry`] reads from this offset on.
     Entry(usize),
-    /// The end of the container.
-    End,
+    /// The end of the container: the offset behind its closing bracket.
+    End(usize),
     /// A fault: what follows cannot be read.
     Fault(Fault),
 }
@@ -79,7 +79,8 @@ pub enum Behind {
 #[derive(Debug, Clone, Copy)]
 pub enum Next {
     Entry(Entry),
-    End,
+    /// The end of the container: the offset behind its closing bracket.
+    End(usize),
     Fault(Fault),
 }
 
@@ -89,13 +90,13 @@ pub fn entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> Next {
     let pos = space(json, pos);
     let (key, escaped, start) = if object {
         match member(json, pos) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Next::End,
+            Ok(Member::At(key, escaped, start)) => (key, escaped, start),
+            Ok(Member::None(end)) => return Next::End(end),
             Err(fault) => return Next::Fault(fault),
         }
     } else {
         match json.get(pos) {
-            Some(b']' | b'}') => return Next::End,
+            Some(b']' | b'}') => return Next::End(pos + 1),
             Some(_) => (0, false, pos),
             None => return cut_off(pos),
         }
@@ -120,7 +121,7 @@ pub fn entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> Next {
     let pos = space(json, end);
     let behind = match json.get(pos) {
         Some(b',') => Behind::Entry(pos + 1),
-        Some(b'}' | b']') => Behind::End,
+        Some(b'}' | b']') => Behind::End(pos + 1),
         other => Behind::Fault(Fault {
             offset: pos,
             kind: match other {
@@ -146,17 +147,24 @@ fn cut_off(offset: usize) -> Next {
     })
 }
 
+/// What [`member`] finds.
+enum Member {
+    At(usize, bool, usize),
+    /// The end of the object: the offset behind its closing bracket.
+    None(usize),
+}
+
 /// Reads the key at `pos`: returns the offset behind its opening quote, whether it has a backslash, and the offset of its
-/// value; `None` at the end of the object.
+/// value.
 #[inline(always)]
-fn member(json: &[u8], mut pos: usize) -> Result<Option<(usize, bool, usize)>, Fault> {
+fn member(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
     while json.get(pos) == Some(&b',') {
         pos = space(json, pos + 1);
     }
     let fault = |offset, kind| Fault { offset, kind };
     match json.get(pos) {
         Some(b'"') => {}
-        Some(b'}' | b']') => return Ok(None),
+        Some(b'}' | b']') => return Ok(Member::None(pos + 1)),
         Some(_) => return Err(fault(pos, FaultKind::NoKey)),
         None => return Err(fault(pos, FaultKind::CutOff)),
     }
@@ -168,7 +176,7 @@ fn member(json: &[u8], mut pos: usize) -> Result<Option<(usize, bool, usize)>, F
     };
     let colon = space(json, end);
     match json.get(colon) {
-        Some(b':') => Ok(Some((pos + 1, escaped, space(json, colon + 1)))),
+        Some(b':') => Ok(Member::At(pos + 1, escaped, space(json, colon + 1))),
         Some(_) => Err(fault(colon, FaultKind::NoColon)),
         None => Err(fault(colon, FaultKind::CutOff)),
     }
@@ -367,7 +375,7 @@ mod tests {
         let mut pos = 1;
         loop {
             match entry(bytes, object, pos, &mut Spans::default()) {
-                Next::End => return (found, None),
+                Next::End(_) => return (found, None),
                 Next::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
                 Next::Entry(entry) => {
                     let key = match object {
@@ -381,7 +389,7 @@ mod tests {
                     found.push((key, value));
                     match entry.behind {
                         Behind::Entry(next) => pos = next,
-                        Behind::End => return (found, None),
+                        Behind::End(_) => return (found, None),
                         Behind::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
                     }
                 }
