@@ -73,6 +73,8 @@ def logged(fields: list[str], *payloads: str) -> list[str]:
         ("p.num", '{"a": 1, "user" {', "event 1 is not valid JSON at byte 16: expected a colon behind the key; "),
         ("p.num", '{"user": {"nam', "event 1 is not valid JSON at byte 10: the text ends within a value; "),
         ("p.keys", '{"a": "\xff"}', "event 1 is not valid JSON at byte 7: invalid UTF-8; "),
+        ("p.num", '{"a": 1} {"user": {"name": 1}}', "event 1 is not valid JSON at byte 9: text behind the end of the "),
+        ("p.keys", "{} x", "event 1 is not valid JSON at byte 3: text behind the end of the document; "),
         ("p.keys", "plain text", "event 1 is not valid JSON at byte 0: not a JSON value; "),
     ],
 )

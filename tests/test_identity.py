@@ -179,8 +179,8 @@ def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content:
     [
         (
             source("second"),
-            "the plugins first and second have the id 999, and Falco does not load two plugins with one id: give one of "
-            "them another id, "
+            "the plugins first and second have the id 999, and Falco does not load two plugins with one id: give one "
+            "of them another id, "
             "1073741824 to 2147483647 for private use",
         ),
         (

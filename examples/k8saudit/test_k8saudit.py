@@ -67,6 +67,8 @@ ITEM = json.dumps({"auditID": "item", "stageTimestamp": TIME}).encode()
         (event_list(ITEM), [ITEM]),
         (event_list(), []),
         (b'{"kind": "EventList", "items": null}', []),
+        (b'{"kind": "EventList", "items": [%s], "items": []}' % A, [A]),
+        (A[:-1] + b', "kind": "EventList"}', [A[:-1] + b', "kind": "EventList"}']),
         (b"[%s, %s]" % (A, event_list(B, C)), [A, B, C]),
         (b"[]", []),
         (b'[{"kind": "Pod"}, %s, 5, [%s]]' % (A, B), [A]),

@@ -102,6 +102,7 @@ UNREADABLE: list[tuple[dict[str, str], bytes, str]] = [
     ({"Content-Type": "text/plain;charset=utf-32le"}, A, WIDE),
     ({"Content-Type": JSON}, A.decode().encode("utf-16"), WIDE),
     ({"Content-Type": JSON}, A.decode().encode("utf-16-be"), WIDE),
+    ({"Content-Type": JSON}, b"\n\0" + A.decode().encode("utf-16-le"), WIDE),
     ({"Content-Type": JSON}, A.decode().encode("utf-32-le"), WIDE),
 ]
 
