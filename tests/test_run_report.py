@@ -164,14 +164,14 @@ def test_log_lines_name_their_plugin_beside_others(types: Path, tmp_path: Path) 
     assert alone.stderr.splitlines()[0] == "[warning] opened"
     lines = native(types, "--with", tmp_path / "other.py")
     assert {(line["plugin"], line["text"]) for line in lines if line["kind"] == "log"} == {
-        ("other", "ready\nto extract"),
+        ("other", "ready\n  to extract"),
         ("types", "opened"),
     }
     ran = command("run", types, "--with", tmp_path / "other.py")
-    assert {"[warning] other: ready", "to extract", "[warning] types: opened"} <= set(ran.stderr.splitlines())
+    assert {"[warning] other: ready", "  to extract", "[warning] types: opened"} <= set(ran.stderr.splitlines())
 
 
 def test_log_lines_of_a_test_name_their_plugin(types: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"other.py": OTHER})
     ran = run(types, extractors=[tmp_path / "other.py"])
-    assert {(line.plugin, line.text) for line in ran.log} == {("other", "ready\nto extract"), ("types", "opened")}
+    assert {(line.plugin, line.text) for line in ran.log} == {("other", "ready\n  to extract"), ("types", "opened")}
