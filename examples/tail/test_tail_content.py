@@ -230,7 +230,7 @@ def test_a_compressed_file_is_read_once(
 
 def test_a_compressed_file_is_read_on_after_a_kill(tmp_path: Path, follow: Follow) -> None:
     log, positions = tmp_path / "log.gz", tmp_path / "positions"
-    lines = [b"line %d" % number for number in range(40_000)]
+    lines = [b"line %d" % number for number in range(150_000)]
     log.write_bytes(gzip.compress(b"\n".join(lines)))
     host = follow(log, position_file=str(positions))
     next_lines(host, 15_000)

@@ -351,7 +351,7 @@ def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | 
     Args:
         payload: any buffer.
         lines: whether each line is a record, as a sender of JSON lines declares. Several documents in a line are split
-        too.
+            too.
         items: name of a top-level member: the elements of its array are records instead of the document, as in
             ``{"kind": "EventList", "items": [...]}``.
 
