@@ -42,11 +42,11 @@ _SERIES: Sequence[tuple[str, str, str, Limit]] = (
     ("blocks", "Python's blocks of memory", "", Limit(0, 500)),
     ("modules", "Python's modules", "", Limit(0, 0)),
 )
-"""What is sampled at the beginning of each round, and how much more of it there may be at the end."""
+"""The figures that each round samples at its beginning, and by how much each may have grown at the end."""
 
 
 class Failed(Exception):
-    """Why there is no result."""
+    """The host or a plugin could not be built or run."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Reloaded:
 
     @property
     def grown(self) -> list[str]:
-        """What has grown by more than is allowed."""
+        """The figures that have grown by more than their limit allows."""
         return [
             f"{series.title}: {series.growth:,.0f} {series.unit} more, {series.allowed:,.0f} are allowed"
             for series in self.series

@@ -229,7 +229,7 @@ def test_connections_beyond_the_limit_are_closed_and_those_within_are_served(sta
 
 def test_who_speaks_no_tls_is_refused_at_the_handshake(start: Start) -> None:
     host, hook = start(HTTPS)
-    # What it sent is not all read, so that the connection may end with a reset.
+    # The server does not read all of the request, so that the connection may end with a reset.
     with suppress(ConnectionResetError):
         assert b"HTTP/1.1" not in hook.exchange(b"POST /k8s-audit HTTP/1.1\r\n\r\n")
     host.wait_for_log("a connection: HTTP_REQUEST (1)")

@@ -85,7 +85,7 @@ class FakeConsumer:
 
 
 class Reading:
-    """What a member makes of records."""
+    """The events and log lines that a member makes of records."""
 
     def __init__(self) -> None:
         self.events: list[bytes] = []

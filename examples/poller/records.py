@@ -34,7 +34,7 @@ def parse(body: bytes, id_field: str, timestamp_field: str) -> list[Record]:
     Raises:
         ValueError: it is something else. Nothing of the content is in its text.
     """
-    # What stands in front of a document does not count.
+    # White space and a byte order mark may precede the array.
     body = body.lstrip(b"\xef\xbb\xbf" + _BLANK)
     try:
         return [_read(bytes(raw), id_field, timestamp_field) for raw in _page.decode(body)]

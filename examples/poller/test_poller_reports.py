@@ -1,4 +1,4 @@
-"""What happens again and again is counted, and logged once a minute."""
+"""Repeated reports are counted, and logged once a minute."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ class Attached:
 
     def __init__(self, package: str, log: HostLog) -> None:
         self.package = package
-        """Of its modules."""
+        """The private package of the plugin's modules."""
         self.names = [package]
-        """Its loggers."""
+        """The names of the plugin's loggers."""
         self.log = log
         self.source = ""
         """The event source that it makes, if any."""
