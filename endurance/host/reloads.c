@@ -236,6 +236,8 @@ static unsigned threads_left(void)
 static void sample(unsigned reload)
 {
 	int rc = RC_FAILURE;
+	/* First, so that Python does not count a thread that is ending. */
+	unsigned threads = threads_left();
 	const char *python = plugins[0].api.list_open_params(plugins[0].state, &rc);
 	struct mallinfo2 heap = mallinfo2();
 
@@ -243,7 +245,7 @@ static void sample(unsigned reload)
 		die("list_open_params", plugins[0].api.get_last_error(plugins[0].state));
 	printf("{\"sample\":{\"reload\":%u,\"rss_kib\":%lu,\"heap_kib\":%zu,\"descriptors\":%u,\"threads\":%u,\"python\":%s}}\n",
 	       reload, resident_kib(), (heap.uordblks + heap.hblkhd) / 1024, entries("/proc/self/fd") - 1,
-	       threads_left(), python);
+	       threads, python);
 	fflush(stdout);
 }
 
