@@ -38,7 +38,7 @@ def told() -> dict[str, Any]:
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
-def test_lines_are_seen_whole_and_values_of_json_by_their_pointer(tmp_path: Path) -> None:
+def test_fields_give_line_and_json_values(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("\n".join(SEEN))
     fields = [*SEEN[JSON], "tail.value[/missing]", "tail.number[/ok]"]

@@ -41,7 +41,7 @@ def told() -> dict[str, Any]:
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
-def test_bodies_are_seen_whole_and_values_of_json_by_their_pointer(start_plugin: StartPlugin) -> None:
+def test_fields_give_body_and_json_values(start_plugin: StartPlugin) -> None:
     fields = [*SEEN[PUSH], "webhook.value[/key/read_only]", "webhook.number[/ref]"]
     host = start_plugin(WEBHOOK, "http://127.0.0.1:0/hook", config={"allow_unsigned": True}, fields=fields)
     address = host.wait_for_log("listening on ").text.rpartition(" ")[2]
