@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::capture::{Capture, Ending, Totals, lock, write_log};
-use crate::console;
-use crate::error::Error;
-use crate::fields::Fields;
-use crate::library::{Extractor, Plugin, Source};
-use crate::log::{Log, Record};
-use crate::output::{End, Format, Output};
-use crate::payload;
-use crate::row::Style;
-use crate::setup::{Loaded, Plugins, Setup};
+use crate::abi::library::{Extractor, Plugin, Source};
+use crate::command::capture::{Capture, Ending, Totals, lock, write_log};
+use crate::command::error::Error;
+use crate::command::setup::{Loaded, Plugins, Setup};
+use crate::output::console;
+use crate::output::fields::Fields;
+use crate::output::lines::{End, Format, Output};
+use crate::output::log::{Log, Record};
+use crate::output::payload;
+use crate::output::row::Style;
 use crate::signals;
 
 /// How long the plugin may take to return after an interruption before the host reports that it does not.

@@ -1,40 +1,23 @@
 //! `bench`: what a plugin costs its host, in one pass.
-//!
-//! | module | purpose |
-//! |---|---|
-//! | [`events`] | the running source |
-//! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
-//! | [`checksum`] | whether two libraries did the same |
-//! | [`slices`], [`histogram`] | many durations in a few numbers |
-//! | [`process`] | memory, and time that was computed |
-//! | [`report`] | the result, for people and for programs |
-
-pub mod checksum;
-pub mod events;
-pub mod extraction;
-pub mod histogram;
-pub mod live;
-pub mod process;
-pub mod report;
-pub mod slices;
 
 use std::ffi::CString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use crate::console;
-use crate::error::Error;
-use crate::library::{Extractor, Plugin, Source};
-use crate::log::Log;
-use crate::output::{Format, Stdout};
-use crate::setup::{Loaded, Plugins, Setup};
+use crate::abi::library::{Extractor, Plugin, Source};
+use crate::command::error::Error;
+use crate::command::setup::{Loaded, Plugins, Setup};
+use crate::output::console;
+use crate::output::lines::{Format, Stdout};
+use crate::output::log::Log;
 use crate::signals;
 
-use checksum::Of;
-use events::{Events, Purpose, nanoseconds};
-use extraction::Kept;
-use live::Live;
-use report::{Memory, Report};
+use crate::bench::checksum::Of;
+use crate::bench::events::{Events, Purpose, nanoseconds};
+use crate::bench::extraction::{self, Kept};
+use crate::bench::live::Live;
+use crate::bench::process;
+use crate::bench::report::{Memory, Report};
 
 /// How long is measured where nothing else is said.
 const TIME: Duration = Duration::from_secs(2);

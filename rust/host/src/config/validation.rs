@@ -4,15 +4,13 @@
 //! Our own: `boon` reads patterns as Rust's regular expressions, not as ECMAScript's, which Falco's validator does, and
 //! does not tell where a key is wrong; `jsonschema` does, and makes the program several times as large.
 
-mod rules;
-
 use std::cell::Cell;
 use std::fmt;
 
 use serde_json::Value;
 
-use crate::node::{Node, members, strings, type_of};
-use rules::{choice, equal, is_whole, limits, matches, sizes, types};
+use crate::config::node::{Node, members, strings, type_of};
+use crate::config::rules::{choice, equal, is_whole, limits, matches, sizes, types};
 
 /// References that are followed for one place of the document; more are a circle.
 const MOST_REFERENCES: usize = 32;
@@ -23,7 +21,7 @@ const MOST_STEPS_A_VALUE: usize = 1_000;
 /// How deep these checks nest: each takes some of the stack.
 const MOST_LEVELS: usize = 256;
 const REQUIRED: &str = "required";
-const INTEGER: &str = "integer";
+pub const INTEGER: &str = "integer";
 
 /// What is wrong with one place of the document.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +68,7 @@ pub fn problems(schema: &Value, document: &Value) -> Result<Vec<Problem>, String
 }
 
 /// A place of the document, and how many references have led to the schema that it is looked at with.
-struct Place {
+pub struct Place {
     path: String,
     references: usize,
 }
@@ -91,7 +89,7 @@ impl Place {
         }
     }
 
-    fn wrong(&self, words: impl Into<String>) -> Problem {
+    pub fn wrong(&self, words: impl Into<String>) -> Problem {
         Problem {
             path: self.path.clone(),
             words: words.into(),
@@ -99,7 +97,7 @@ impl Place {
         }
     }
 
-    fn wrong_type(&self, types: Vec<String>, value: &Value) -> Problem {
+    pub fn wrong_type(&self, types: Vec<String>, value: &Value) -> Problem {
         let mut expected = types.join(" or ");
         if is_whole(value) {
             let range = format!("{INTEGER} from {} to {} (all that Falco accepts)", i64::MIN, i64::MAX);
@@ -114,7 +112,7 @@ impl Place {
 }
 
 /// An error where the schema is wrong.
-type Problems = Result<Vec<Problem>, String>;
+pub type Problems = Result<Vec<Problem>, String>;
 
 /// Returns how many values a document has, itself included.
 fn count(document: &Value) -> usize {

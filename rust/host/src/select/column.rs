@@ -4,9 +4,9 @@ use std::ffi::CString;
 
 use serde::Serialize;
 
-use crate::description::Description;
-use crate::field::{Field, Type};
-use crate::request::{self, Request};
+use crate::describe::description::Description;
+use crate::describe::field::{Field, Type};
+use crate::select::request::{self, Request};
 
 /// How alike two names must be for one to be offered for the other.
 const CLOSE: f64 = 0.8;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::error::Error;
+use crate::command::error::Error;
 
 const MAGIC: &[u8] = b"\x7fELF";
 /// The part of the header up to `e_machine`, which lies alike in 32-bit and 64-bit files.

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use crate::description::Description;
-use crate::escape;
-use crate::field::{Argument, Field};
-use crate::schema;
-use crate::table;
+use crate::config::keys;
+use crate::describe::description::Description;
+use crate::describe::field::{Argument, Field};
+use crate::text::escape;
+use crate::text::table;
 
 pub fn write_json(out: &mut impl Write, description: &Description) -> io::Result<()> {
     serde_json::to_writer(&mut *out, description)?;
@@ -86,11 +86,11 @@ fn properties(field: &Field) -> String {
 
 fn write_schema(out: &mut impl Write, schema: &Value) -> io::Result<()> {
     writeln!(out, "\nconfig:")?;
-    let schema::Keys { keys, is_cut } = schema::keys(schema);
+    let keys::Keys { keys, is_cut } = keys::keys(schema);
     if keys.is_empty() {
         return writeln!(out, "{schema:#}");
     }
-    let row = |key: &schema::Key| {
+    let row = |key: &keys::Key| {
         let required = if key.is_required { "yes" } else { "" };
         [
             one_line(&key.path),

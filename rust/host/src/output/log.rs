@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use falco_plugin_api::{ss_plugin_log_severity, ss_plugin_owner_t};
 
-use crate::console;
+use crate::output::console;
 
 /// Lines that wait for standard output. A reader that has stopped must not let them fill the memory.
 const MOST_WAITING: usize = 65_536;

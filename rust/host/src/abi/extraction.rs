@@ -14,9 +14,9 @@ use falco_plugin_api::{
     ss_plugin_table_reader_vtable_ext,
 };
 
-use crate::field::Type;
-use crate::selection::Column;
-use crate::value::Value;
+use crate::abi::value::Value;
+use crate::describe::field::Type;
+use crate::select::column::Column;
 
 /// The host passes the flag of its own that it keeps for lists.
 const LIST_FLAG: u32 = 1 << 6;
@@ -95,7 +95,7 @@ impl Extract {
             unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
         let input = ss_plugin_field_extract_input {
             owner: self.owner,
-            get_owner_last_error: Some(crate::log::get_owner_last_error),
+            get_owner_last_error: Some(crate::output::log::get_owner_last_error),
             num_fields: 1,
             fields: &raw mut field,
             table_reader,

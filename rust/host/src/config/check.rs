@@ -7,9 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::description::Description;
-use crate::error::Error;
-use crate::validation;
+use crate::command::error::Error;
+use crate::config::validation;
+use crate::describe::description::Description;
 
 /// How long the check may take. A pattern of the schema can take exponential time, and has no other limit.
 const LONGEST: Duration = Duration::from_secs(10);

@@ -17,12 +17,12 @@ use falco_plugin_api::{
     ss_plugin_schema_type_SS_PLUGIN_SCHEMA_JSON as SCHEMA_JSON, ss_plugin_t,
 };
 
-use crate::elf;
-use crate::error::Error;
-use crate::event::{self, Event, Fault};
-use crate::extraction::{self, Extract, ExtractFields, Values};
-use crate::log::Owner;
-use crate::selection::Column;
+use crate::abi::elf;
+use crate::abi::event::{self, Event, Fault};
+use crate::abi::extraction::{self, Extract, ExtractFields, Values};
+use crate::command::error::Error;
+use crate::output::log::Owner;
+use crate::select::column::Column;
 
 /// What the host puts where a plugin must put something else, to see whether it did.
 const UNSET_CODE: ss_plugin_rc = 0x5EED;
@@ -248,9 +248,9 @@ impl<'l> Plugin<'l> {
         let input = ss_plugin_init_input {
             config: config.as_ptr(),
             owner: owner.as_ptr(),
-            get_owner_last_error: Some(crate::log::get_owner_last_error),
+            get_owner_last_error: Some(crate::output::log::get_owner_last_error),
             tables: ptr::null(),
-            log_fn: Some(crate::log::log),
+            log_fn: Some(crate::output::log::log),
         };
         let mut code = UNSET_CODE;
         // SAFETY: the input and what it points to are good for the whole call, `code` is writable.

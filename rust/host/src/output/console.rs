@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
-use crate::escape;
+use crate::text::escape;
 
 const CLEAR: &[u8] = b"\r\x1b[K";
 /// A live line that is wider than the terminal would wrap, and a wrapped line cannot be cleared.

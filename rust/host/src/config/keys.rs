@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::count::counted;
-use crate::node::{Node, members, strings, type_of};
+use crate::config::node::{Node, members, strings, type_of};
+use crate::text::count::counted;
 
 /// Objects of the schema that are read at most, each counted as often as it is referred to. References to references
 /// can make their number grow exponentially.

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::escape;
-use crate::timestamp;
+use crate::text::escape;
+use crate::text::timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {

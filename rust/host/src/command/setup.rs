@@ -5,12 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::config;
-use crate::description::Description;
-use crate::error::Error;
-use crate::library::Library;
-use crate::log::{Log, Owner};
-use crate::selection::{self, Column, Wanted};
+use crate::abi::library::Library;
+use crate::command::error::Error;
+use crate::config::check;
+use crate::describe::description::Description;
+use crate::output::log::{Log, Owner};
+use crate::select::column::{self, Column, Wanted};
 
 /// A further library, whose fields are extracted from the source's events too.
 pub struct With {
@@ -91,11 +91,11 @@ impl<'s> Plugins<'s> {
         if let Some(plugin) = others.iter().find(|plugin| plugin.description.fields.is_empty()) {
             return Err(Error::NoFields(plugin.description.name.clone()));
         }
-        let columns = selection::select(&setup.fields, &descriptions, &source).map_err(Error::Fields)?;
-        let config = config::checked(&setup.config, &own.description)?;
+        let columns = column::select(&setup.fields, &descriptions, &source).map_err(Error::Fields)?;
+        let config = check::checked(&setup.config, &own.description)?;
         let others = others.into_iter().zip(&setup.with).map(|(plugin, with)| {
             let config = with.config.as_deref().unwrap_or_default();
-            let config = config::checked(config, &plugin.description)?;
+            let config = check::checked(config, &plugin.description)?;
             Ok((plugin, config))
         });
         Ok(Self {

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::description::ApiVersion;
-use crate::event::Fault;
-use crate::extraction;
-use crate::validation::Problem;
+use crate::abi::event::Fault;
+use crate::abi::extraction;
+use crate::config::validation::Problem;
+use crate::describe::description::ApiVersion;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

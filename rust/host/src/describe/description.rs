@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::capabilities::{self, Capability};
-use crate::error::Error;
-use crate::field::Field;
-use crate::library::Library;
+use crate::abi::library::Library;
+use crate::command::error::Error;
+use crate::describe::capabilities::{self, Capability};
+use crate::describe::field::Field;
 
 /// The plugin API of the host that this one stands for.
 pub const HOST_API: ApiVersion = ApiVersion {

@@ -5,15 +5,15 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::console;
-use crate::count::counted;
-use crate::error::Error;
-use crate::fields::Fields;
-use crate::library::{Code, Extractor, Source};
-use crate::log::Log;
-use crate::output::Output;
+use crate::abi::library::{Code, Extractor, Source};
+use crate::command::error::Error;
+use crate::output::console;
+use crate::output::fields::Fields;
+use crate::output::lines::Output;
+use crate::output::log::Log;
 use crate::signals;
-use crate::timestamp;
+use crate::text::count::counted;
+use crate::text::timestamp;
 
 const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 /// A shorter run does not say how fast a source is.

@@ -9,14 +9,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::console;
-use crate::escape;
-use crate::event::Event;
-use crate::log::Record;
-use crate::payload;
-use crate::row::Row;
-use crate::selection::Column;
-use crate::timestamp;
+use crate::abi::event::Event;
+use crate::output::console;
+use crate::output::log::Record;
+use crate::output::payload;
+use crate::output::row::Row;
+use crate::select::column::Column;
+use crate::text::escape;
+use crate::text::timestamp;
 
 const BUFFER: usize = 256 * 1024;
 /// As much as a pipe may hold by default.

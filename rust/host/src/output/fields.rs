@@ -1,12 +1,12 @@
 //! The fields of each event: asked of the plugins that have them, and shown.
 
-use crate::error::Error;
-use crate::event::Event;
-use crate::extraction::{Fault, Values};
-use crate::library::{Batch, Extractor};
-use crate::payload::{Payloads, Summary};
-use crate::row::{Row, Style};
-use crate::selection::Column;
+use crate::abi::event::Event;
+use crate::abi::extraction::{Fault, Values};
+use crate::abi::library::{Batch, Extractor};
+use crate::command::error::Error;
+use crate::output::payload::{Payloads, Summary};
+use crate::output::row::{Row, Style};
+use crate::select::column::Column;
 
 /// Asks the plugin that has a field: the source's own, or one of the others.
 pub fn ask<'v, 'b>(

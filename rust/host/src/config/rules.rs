@@ -3,9 +3,9 @@
 use regress::Regex;
 use serde_json::{Number, Value};
 
-use super::{INTEGER, Place, Problem, Problems};
-use crate::count::counted;
-use crate::node::{Node, strings, type_of};
+use crate::config::node::{Node, strings, type_of};
+use crate::config::validation::{INTEGER, Place, Problem, Problems};
+use crate::text::count::counted;
 
 /// The remainder that a division without a remainder may have, because fractions are not exact.
 const ALMOST: f64 = 1e-9;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use crate::count::counted;
+use crate::text::count::counted;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -1,9 +1,9 @@
 //! The fields of one event, as its line shows them.
 
-use crate::escape;
-use crate::extraction::{Fault, Values};
-use crate::selection::Column;
-use crate::value::Value;
+use crate::abi::extraction::{Fault, Values};
+use crate::abi::value::Value;
+use crate::select::column::Column;
+use crate::text::escape;
 
 /// A buffer that an unusually large value made is given back.
 const KEPT: usize = 1024 * 1024;
