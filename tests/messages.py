@@ -92,9 +92,9 @@ SECTIONS = (
             "rust/python/src/iter.rs",
             "rust/python/src/push.rs",
             "rust/python/src/pull.rs",
-            "rust/engine/src/push.rs",
-            "rust/engine/src/pull.rs",
-            "rust/engine/src/context.rs",
+            "rust/engine/src/source/push.rs",
+            "rust/engine/src/source/pull.rs",
+            "rust/engine/src/source/context.rs",
         ],
     ),
     (
@@ -103,9 +103,9 @@ SECTIONS = (
         [
             f"{PACKAGE}/errors.py",
             "rust/engine/src/error.rs",
-            "rust/engine/src/event.rs",
-            "rust/engine/src/batch.rs",
-            "rust/engine/src/channel.rs",
+            "rust/engine/src/event/mod.rs",
+            "rust/engine/src/event/batch.rs",
+            "rust/engine/src/source/channel.rs",
             "rust/python/src/errors.rs",
             "rust/python/src/buffers.rs",
             "rust/python/src/batch.rs",
@@ -116,7 +116,7 @@ SECTIONS = (
     (
         "Lines",
         "The error of the source, or a warning in the log.",
-        ["rust/engine/src/lines", "rust/python/src/lines.rs"],
+        ["rust/engine/src/source/lines", "rust/python/src/lines.rs"],
     ),
     (
         "Your exceptions, and the log",

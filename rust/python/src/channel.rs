@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use falco_plugin_abi::fork;
-use falco_plugin_engine::channel::{self as engine, Message, Refused};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::NO_TIMESTAMP;
+use falco_plugin_engine::source::channel::{self as engine, Message, Refused};
 use pyo3::exceptions::{PyBaseException, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -5,7 +5,7 @@ use std::io;
 
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::json::Fault;
-use falco_plugin_engine::lines::ReadError;
+use falco_plugin_engine::source::lines::ReadError;
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

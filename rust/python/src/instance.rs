@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use falco_plugin_engine::batch::EventBatch as EngineBatch;
-use falco_plugin_engine::ending::Ending;
 use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event::batch::EventBatch as EngineBatch;
 use falco_plugin_engine::plugin::Instance;
+use falco_plugin_engine::source::ending::Ending;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use falco_plugin_abi::fork;
-use falco_plugin_engine::channel::{self as engine, Refused};
-use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
-use falco_plugin_engine::context::Context as EngineContext;
 use falco_plugin_engine::error::Error;
+use falco_plugin_engine::source::channel::{self as engine, Refused};
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::context::Context as EngineContext;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyIterator};

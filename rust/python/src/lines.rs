@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
-use falco_plugin_engine::batch::EventBatch as EngineBatch;
-use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::lines::{self as engine, Options, Source, Start, Taken};
+use falco_plugin_engine::event::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::lines::{self as engine, Options, Source, Start, Taken};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;

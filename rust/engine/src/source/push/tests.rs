@@ -1,6 +1,6 @@
 use super::*;
-use crate::channel::{Refused, Sender, channel};
 use crate::event::NO_TIMESTAMP;
+use crate::source::channel::{Refused, Sender, channel};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

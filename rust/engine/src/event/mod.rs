@@ -12,6 +12,8 @@
 //! | 34 | 4 | plugin id |
 //! | 38 | n | payload |
 
+pub mod batch;
+
 /// Bytes in front of the payload.
 pub const HEADER_LEN: usize = 38;
 /// Timestamp of an event that has none: the host fills in its own time.

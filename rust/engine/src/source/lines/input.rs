@@ -15,8 +15,8 @@ use super::occasional::Occasional;
 use super::open::{Got, Open, identity, wait_for};
 use super::rotated::{self, Key};
 use super::{ReadError, Warn};
-use crate::context::Context;
 use crate::error::Error;
+use crate::source::context::Context;
 
 /// How often a file that is followed is looked at. Looking works on every file system, where a watch does not hear what
 /// another machine writes; a look takes some microseconds.

@@ -13,9 +13,9 @@ use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
-use crate::batch::{SOFT_BYTES, check_event_size};
-use crate::context::Context;
 use crate::error::Error;
+use crate::event::batch::{SOFT_BYTES, check_event_size};
+use crate::source::context::Context;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::channel::{self, Select, bounded};
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard};

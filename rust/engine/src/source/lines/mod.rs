@@ -20,12 +20,12 @@ pub use cursor::Cursor;
 pub use input::{Source, Start};
 pub use taken::Taken;
 
-use crate::batch::{EventBatch, Filling};
-use crate::clock::Clock;
-use crate::context::Context;
-use crate::ending::Ending;
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
+use crate::event::batch::{EventBatch, Filling};
+use crate::source::clock::Clock;
+use crate::source::context::Context;
+use crate::source::ending::Ending;
 use cursor::Place;
 use encoding::Sniffer;
 use input::{Input, Read};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::batch::{EventBatch, Filling};
-use crate::channel::{Message, Nothing, Payload, Receiver, Wake};
-use crate::clock::Clock;
-use crate::context::Context;
-use crate::ending::Ending;
 use crate::error::Error;
+use crate::event::batch::{EventBatch, Filling};
+use crate::source::channel::{Message, Nothing, Payload, Receiver, Wake};
+use crate::source::clock::Clock;
+use crate::source::context::Context;
+use crate::source::ending::Ending;
 use crate::sync::Instant;
 
 /// A source whose next event comes within this time of an empty channel is a fast one: handing over its events one by

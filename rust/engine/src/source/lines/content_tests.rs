@@ -12,8 +12,8 @@ use proptest::prelude::*;
 
 use super::tests::{Folder, LONG, Reader, fifo, following, open, open_path, open_with, options};
 use super::{BLOCK, LinesInstance, Options, Source, Start};
-use crate::batch::EventBatch;
 use crate::error::Error;
+use crate::event::batch::EventBatch;
 
 fn cursor(lines: &LinesInstance) -> Start {
     Start::Cursor(lines.taken().cursor().unwrap().to_string().parse().unwrap())

@@ -3,11 +3,11 @@
 use std::mem;
 use std::time::Duration;
 
-use crate::batch::{EventBatch, EventWriter, Written};
-use crate::clock::Clock;
-use crate::context::Context;
-use crate::ending::Ending;
 use crate::error::Error;
+use crate::event::batch::{EventBatch, EventWriter, Written};
+use crate::source::clock::Clock;
+use crate::source::context::Context;
+use crate::source::ending::Ending;
 
 /// Empty events in a row after which `PullFunction::warn_of_empty_events` is called, once.
 pub const EMPTY_EVENTS_BEFORE_WARNING: u32 = 1000;

@@ -10,12 +10,12 @@ use std::time::SystemTime;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::{Input, Source, Start};
-use crate::context::Context;
 use crate::error::Error;
-use crate::lines::cursor::{Cursor, Seen};
-use crate::lines::occasional::Occasional;
-use crate::lines::open::{Identity, Open, is_stream_socket};
-use crate::lines::{Options, Warn, rotated};
+use crate::source::context::Context;
+use crate::source::lines::cursor::{Cursor, Seen};
+use crate::source::lines::occasional::Occasional;
+use crate::source::lines::open::{Identity, Open, is_stream_socket};
+use crate::source::lines::{Options, Warn, rotated};
 
 impl Input {
     pub(in super::super) fn new(
