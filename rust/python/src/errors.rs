@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
-use crate::once::get_or_make;
+use crate::interpreter::once::get_or_make;
 
 /// The Python classes of `falco_plugin.errors`.
 struct Classes {
@@ -222,7 +222,7 @@ pub(crate) fn describe(py: Python<'_>, doing: &str, error: PyErr) -> String {
         .and_then(|module| module.call_method1("report", (doing, error.into_value(py))))
         .and_then(|text| text.extract())
         .unwrap_or_else(|_| {
-            crate::log::warn(py, &format!("{doing} failed: {fallback}"));
+            crate::interpreter::log::warn(py, &format!("{doing} failed: {fallback}"));
             fallback
         })
 }

@@ -9,12 +9,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView, PySlice, PyTuple};
 
-use crate::buffers::{with_bytes, with_reserved};
-use crate::channel::PushEvent;
+use crate::convert::buffers::{with_bytes, with_reserved};
+use crate::convert::options;
 use crate::errors::{plugin_error, to_python, with_taken};
-use crate::fast::OneArgument;
-use crate::options;
-use crate::threads::{Lent, Unusable};
+use crate::interpreter::fast::OneArgument;
+use crate::interpreter::threads::{Lent, Unusable};
+use crate::source::channel::PushEvent;
 
 pub(crate) fn batch_size(value: &Bound<'_, PyAny>) -> PyResult<u32> {
     options::integer("batch_size", value, 1, u64::from(u32::MAX)).map(|size| size as u32)

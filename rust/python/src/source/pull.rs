@@ -15,12 +15,12 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
-use crate::batch::{self, EventBatch, EventWriter};
-use crate::context::Context;
+use crate::convert::options;
 use crate::errors::{at, from_python, to_python, with_parameters};
-use crate::instance::{Callbacks, Driven, optional_callable};
-use crate::left_out::{self, LeftOut};
-use crate::options;
+use crate::event::batch::{self, EventBatch, EventWriter};
+use crate::source::context::Context;
+use crate::source::driver::{Callbacks, Driven, optional_callable};
+use crate::source::left_out::{self, LeftOut};
 
 /// An event source that a function fills, event by event (``source.NewPullInstance`` of the Go SDK).
 ///
@@ -122,7 +122,7 @@ impl engine::PullFunction for Function<'_, '_> {
             "the pull function returned {count} times in a row without writing anything, which makes empty events; \
              to say that there is none for now, raise falco_plugin.Timeout"
         );
-        crate::log::warn(self.context.py(), &text);
+        crate::interpreter::log::warn(self.context.py(), &text);
     }
 }
 

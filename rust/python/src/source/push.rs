@@ -13,15 +13,16 @@ use falco_plugin_engine::source::push as engine;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use crate::batch::{self, EventBatch};
-use crate::buffers::BytesPayload;
-use crate::channel::Receiver;
-use crate::context::Context;
+use crate::convert::buffers::BytesPayload;
+use crate::convert::options;
 use crate::errors::{describe, to_python};
-use crate::instance::{Callbacks, Driven, optional_callable};
-use crate::left_out::LeftOut;
-use crate::pull::{already_running, fill_batch, try_lock};
-use crate::{log, options};
+use crate::event::batch::{self, EventBatch};
+use crate::interpreter::log;
+use crate::source::channel::Receiver;
+use crate::source::context::Context;
+use crate::source::driver::{Callbacks, Driven, optional_callable};
+use crate::source::left_out::LeftOut;
+use crate::source::pull::{already_running, fill_batch, try_lock};
 
 /// An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
 ///

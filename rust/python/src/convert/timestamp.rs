@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 
-use crate::text::replacing;
+use crate::convert::text::replacing;
 
 /// Characters of an offending value that an error shows.
 const MAX_SHOWN: usize = 100;

@@ -13,16 +13,16 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::batch::EventBatch;
-use crate::context::Context;
+use crate::convert::text::replacing;
 use crate::errors::{describe, for_host, from_python, plugin_error, to_python, with_parameters};
-use crate::iter::IterInstance;
-use crate::lines::LinesInstance;
-use crate::log::{self, CurrentPlugin, PluginNumber};
-use crate::pull::PullInstance;
-use crate::push::PushInstance;
-use crate::text::replacing;
-use crate::threads;
+use crate::event::batch::EventBatch;
+use crate::interpreter::log::{self, CurrentPlugin, PluginNumber};
+use crate::interpreter::threads;
+use crate::source::context::Context;
+use crate::source::iter::IterInstance;
+use crate::source::lines::LinesInstance;
+use crate::source::pull::PullInstance;
+use crate::source::push::PushInstance;
 
 /// How long each close waits for producers to stop. Closes at the same time wait at the same time.
 const TIME_TO_STOP: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use falco_plugin_engine::json::documents::{Options, split};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::buffers::to_bytes;
+use crate::convert::buffers::to_bytes;
 
 /// The GIL is released while a payload of this many bytes or more is split.
 const LARGE: usize = 64 << 10;

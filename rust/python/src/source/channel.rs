@@ -14,14 +14,16 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyList, PyTuple, PyType};
 
-use crate::batch::{self, Item};
-use crate::buffers::{BytesPayload, to_bytes};
+use crate::convert::buffers::{BytesPayload, to_bytes};
+use crate::convert::options;
 use crate::errors::{
     channel_full, from_python, mark_as_source_error, plugin_error, sender_closed, source_ended, to_python, with_taken,
 };
-use crate::fast::OneArgument;
-use crate::left_out::{self, LeftOut};
-use crate::{context, options, threads};
+use crate::event::batch::{self, Item};
+use crate::interpreter::fast::OneArgument;
+use crate::interpreter::threads;
+use crate::source::context;
+use crate::source::left_out::{self, LeftOut};
 
 /// Why nothing waits there for the host to take events.
 const ON_HOSTS_THREAD: &str = "on a thread of the host, which takes the events itself: call it on a thread of your own, or \

@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDateTime, PyDelta, PyInt, PyList, PyString, PyType, PyTzInfo};
 
-use crate::event::Event;
-use crate::once::get_or_make;
-use crate::options;
-use crate::text::replacing;
+use crate::convert::options;
+use crate::convert::text::replacing;
+use crate::event::reader::Event;
+use crate::interpreter::once::get_or_make;
 
 const NANOS_A_MICROSECOND: u64 = 1_000;
 const MICROSECONDS_A_SECOND: u64 = 1_000_000;

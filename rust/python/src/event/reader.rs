@@ -9,9 +9,9 @@ use falco_plugin_engine::json::text;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::buffers::{Payload, is_shared, to_bytes};
+use crate::convert::buffers::{Payload, is_shared, to_bytes};
+use crate::convert::json;
 use crate::errors::no_json;
-use crate::json;
 
 // One object serves event after event, as long as nobody keeps it: to make one costs more than to call a method.
 /// One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). It can be kept.

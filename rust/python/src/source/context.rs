@@ -12,7 +12,8 @@ use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::prelude::*;
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::{options, threads};
+use crate::convert::options;
+use crate::interpreter::threads;
 
 /// How often a wait looks for signals, such as Ctrl-C on Python's main thread.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);

@@ -13,15 +13,16 @@ use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyIterator};
 
-use crate::batch;
-use crate::buffers::BytesPayload;
-use crate::channel::{Deadline, Sender};
-use crate::context::{self, Context};
+use crate::convert::buffers::BytesPayload;
+use crate::convert::options;
 use crate::errors::{Raised, to_python};
-use crate::instance::{Callbacks, optional_callable};
-use crate::left_out;
-use crate::push::PushInstance;
-use crate::{options, threads};
+use crate::event::batch;
+use crate::interpreter::threads;
+use crate::source::channel::{Deadline, Sender};
+use crate::source::context::{self, Context};
+use crate::source::driver::{Callbacks, optional_callable};
+use crate::source::left_out;
+use crate::source::push::PushInstance;
 
 /// An event source that an iterable makes, on a thread of its own; what ``open`` makes of one.
 ///

@@ -15,13 +15,14 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::batch::{self, EventBatch};
-use crate::buffers::duplicate;
-use crate::context::Context;
+use crate::convert::buffers::duplicate;
+use crate::convert::options;
 use crate::errors::{os_error, to_python};
-use crate::instance::{Callbacks, Driven, optional_callable};
-use crate::pull::{already_running, fill_batch, try_lock};
-use crate::{log, options};
+use crate::event::batch::{self, EventBatch};
+use crate::interpreter::log;
+use crate::source::context::Context;
+use crate::source::driver::{Callbacks, Driven, optional_callable};
+use crate::source::pull::{already_running, fill_batch, try_lock};
 
 /// Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
 ///
