@@ -142,7 +142,7 @@ SECTIONS = (
         [
             f"rust/host/src/{name}.rs"
             for name in (
-                "main",
+                "command/arguments",
                 "command/error",
                 "describe/description",
                 "describe/field",
@@ -153,7 +153,9 @@ SECTIONS = (
                 "select/request",
                 "select/column",
                 "abi/event",
-                "abi/extraction",
+                "abi/values",
+                "abi/library",
+                "abi/source",
                 "command/run",
                 "output/payload",
             )
