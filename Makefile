@@ -38,7 +38,7 @@ test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*
 	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
 
 test-newest: ## the Python tests with the newest versions of all dependencies instead of the locked ones
-	@$(PYTHON) python/falco_plugin/_environment.py
+	@$(PYTHON) python/falco_plugin/_build/environment.py
 	rm -rf target/newest/venv
 	$(PYTHON) -m venv target/newest/venv
 	target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
@@ -179,7 +179,7 @@ WANTED := $(shell $(PYTHON) -c 'import os, sys; print(sys.version, os.path.realp
 $(shell mkdir -p $(STAMPS) build && { echo '$(WANTED)' | cmp -s - $(STAMPS)/wanted || echo '$(WANTED)' >$(STAMPS)/wanted; })
 
 $(STAMPS)/venv: $(STAMPS)/wanted requirements-dev.txt
-	@$(PYTHON) python/falco_plugin/_environment.py
+	@$(PYTHON) python/falco_plugin/_build/environment.py
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)

@@ -27,7 +27,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from falco_plugin import _core, _library, _target
+from falco_plugin import _core
+from falco_plugin._build import library as _library
+from falco_plugin._build import target as _target
 from falco_plugin.cli.main import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -23,9 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from falco_plugin._config.declaration import declared
-from falco_plugin._config.schema import schema
-from falco_plugin._config.text import parse
+from falco_plugin._declare.config.declaration import declared
+from falco_plugin._declare.config.parser import parse
+from falco_plugin._declare.config.schema import schema
 from falco_plugin.errors import PluginError
 
 if TYPE_CHECKING:

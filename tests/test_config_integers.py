@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hosts_support import command, write_sources
 
-from falco_plugin._config.text import parse
+from falco_plugin._declare.config.parser import parse
 from falco_plugin.errors import PluginError
 
 LEAST, MOST = -(2**63), 2**63 - 1

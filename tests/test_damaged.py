@@ -11,7 +11,7 @@ from hosts_support import build_plugin, failed_init, native_path, run, simple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falco_plugin import _archive
+from falco_plugin._runtime import archive as _archive
 
 MARKER = b"\x7ffalco.appended!"
 PLACES = struct.Struct("<QQQQ")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hosts_support import build_plugin, command, native, simple, write_sources
 
-from falco_plugin import Plugin, _ids, _library
+from falco_plugin import Plugin
+from falco_plugin._build import library as _library
+from falco_plugin._declare import plugin_ids as _ids
 
 
 def source(name: str, **attributes: object) -> str:

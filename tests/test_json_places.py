@@ -13,7 +13,7 @@ from json_documents import TYPES, Read, any_documents, valid_documents
 from json_values import convert
 from json_walk import Document, Found
 
-from falco_plugin import _types
+from falco_plugin._declare import types as _types
 
 FIELDS = [
     Read(pattern, kind, index, key)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hosts_support import REPOSITORY, Ran, command, environment, run
 
-from falco_plugin._template import TEMPLATES
+from falco_plugin._build.template import TEMPLATES
 
 # A dash is where a plugin's name and its event source differ.
 NAME = "access-log"

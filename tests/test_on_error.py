@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hosts_support import build_plugin, data_of, logged
 
-from falco_plugin import _left_out
+from falco_plugin._runtime import skipped_items as _left_out
 from falco_plugin.source import (
     EOF,
     ChannelClosedError,

@@ -11,9 +11,13 @@ from collections.abc import Generator
 from types import FunctionType, MethodType
 from typing import Any
 
-from falco_plugin import _capabilities, _core, _failure, _log, _opened
-from falco_plugin._loader import Modules
-from falco_plugin._repeated import RepeatedFailures
+from falco_plugin import _core
+from falco_plugin._declare import capabilities as _capabilities
+from falco_plugin._runtime import failures as _failure
+from falco_plugin._runtime import instances as _opened
+from falco_plugin._runtime import log as _log
+from falco_plugin._runtime.loader import Modules
+from falco_plugin._runtime.repeated_failures import RepeatedFailures
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
 
@@ -200,7 +204,7 @@ def configuration(text: str, declared: type | None) -> object:
     """What the plugin gets as its configuration."""
     if declared is None:
         return text
-    from falco_plugin._config.text import parse
+    from falco_plugin._declare.config.parser import parse
 
     return parse(text, declared)
 

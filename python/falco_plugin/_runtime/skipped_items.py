@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from falco_plugin import _failure, _owner
+from falco_plugin._runtime import code_owner as _owner
+from falco_plugin._runtime import failures as _failure
 
 INTERVAL = 60.0
 """Seconds between two log lines about one cause."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
-from falco_plugin import _archive
+from falco_plugin._runtime import archive as _archive
 
 _counter = itertools.count(1)
 

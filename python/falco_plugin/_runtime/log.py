@@ -7,11 +7,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from falco_plugin import _core, _failure, _owner
+from falco_plugin import _core
+from falco_plugin._runtime import code_owner as _owner
+from falco_plugin._runtime import failures as _failure
 
 if TYPE_CHECKING:
     from falco_plugin._core import HostLog
-    from falco_plugin._loader import Modules
+    from falco_plugin._runtime.loader import Modules
 
 _PLUGIN = "falco_plugin_number"
 """Attribute of a record that names the plugin that the record belongs to."""

@@ -10,14 +10,14 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-from falco_plugin import _ids
-from falco_plugin._capabilities import check
+from falco_plugin._declare import plugin_ids as _ids
+from falco_plugin._declare.capabilities import check
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import Plugin
 
 TEMPLATES = ("generator", "push")
 
-_FOLDER = Path(__file__).with_name("templates")
+_FOLDER = Path(__file__).parents[1] / "templates"
 _SUFFIX = ".txt"
 """Of all files of a template, so that no tool takes them for this project's own."""
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")

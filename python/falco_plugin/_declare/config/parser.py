@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect as mi
 
-from falco_plugin._config.description import describe
-from falco_plugin._config.kinds import (
+from falco_plugin._declare.config.description import describe
+from falco_plugin._declare.config.kinds import (
     allowed,
     called,
     is_one_of,
@@ -21,7 +21,7 @@ from falco_plugin._config.kinds import (
     python_type,
     reads_key,
 )
-from falco_plugin._failure import place_of
+from falco_plugin._runtime.failures import place_of
 from falco_plugin.errors import PluginError
 
 _NAMES = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "map"}

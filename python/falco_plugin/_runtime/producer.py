@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from types import CoroutineType
 from typing import Any
 
-from falco_plugin import _core, _failure
+from falco_plugin import _core
+from falco_plugin._runtime import failures as _failure
 from falco_plugin.errors import EOF, PluginError, Timeout
 
 MAX_WAIT = 300.0
@@ -177,7 +178,7 @@ class _Producer:
     def _send(self, items: Any, context: _core.Context) -> None:
         if isinstance(items, AsyncIterable):
             # asyncio takes as long to import as all the rest of the SDK.
-            from falco_plugin import _async_producer
+            from falco_plugin._runtime import async_producer as _async_producer
 
             _async_producer.send_all(items, self._sender, context)
         else:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import CoroutineType
 from typing import Any
 
-from falco_plugin import _core, _failure
+from falco_plugin import _core
+from falco_plugin._runtime import failures as _failure
 from falco_plugin.plugin import Plugin
 
 

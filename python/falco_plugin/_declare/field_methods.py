@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, NoneType
 from typing import Any, get_args
 
-from falco_plugin import _annotations, _core, _types
+from falco_plugin import _core
+from falco_plugin._declare import annotations as _annotations
+from falco_plugin._declare import types as _types
 from falco_plugin.errors import PluginError
 from falco_plugin.fields import Located
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as mi
 
-from falco_plugin._config.description import data_classes, describe
+from falco_plugin._declare.config.description import data_classes, describe
 
 
 def schema(config: type) -> str:

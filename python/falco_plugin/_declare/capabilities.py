@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin import _fields, _ids, _methods
-from falco_plugin._config.declaration import declared
+from falco_plugin._declare import fields as _fields
+from falco_plugin._declare import methods as _methods
+from falco_plugin._declare import plugin_ids as _ids
+from falco_plugin._declare.config.declaration import declared
 from falco_plugin.errors import PluginError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from falco_plugin._failure import describe, place_of, trace
+from falco_plugin._runtime.failures import describe, place_of, trace
 
 _log = logging.getLogger("falco_plugin")
 

@@ -6,7 +6,7 @@ import sys
 import traceback
 from types import FrameType
 
-from falco_plugin._loader import ArchiveLoader, Modules
+from falco_plugin._runtime.loader import ArchiveLoader, Modules
 
 
 def of_caller() -> Modules | None:

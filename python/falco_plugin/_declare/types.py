@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from falco_plugin._annotations import name
+from falco_plugin._declare.annotations import name
 
 _KINDS: dict[frozenset[type], tuple[str, str]] = {
     frozenset({str}): ("string", "str"),

@@ -13,12 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from falco_plugin import _archive, _capabilities, _core, _environment, _library, _lines
-from falco_plugin._capabilities import Capabilities
-from falco_plugin._config.schema import schema
-from falco_plugin._failure import describe
-from falco_plugin._loader import Modules
-from falco_plugin._runtime import make
+from falco_plugin import _core
+from falco_plugin._build import definitions as _lines
+from falco_plugin._build import environment as _environment
+from falco_plugin._build import library as _library
+from falco_plugin._declare import capabilities as _capabilities
+from falco_plugin._declare.capabilities import Capabilities
+from falco_plugin._declare.config.schema import schema
+from falco_plugin._runtime import archive as _archive
+from falco_plugin._runtime.failures import describe
+from falco_plugin._runtime.loader import Modules
+from falco_plugin._runtime.runtime import make
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import Plugin
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, TypeGuard
 
-from falco_plugin import _annotations
+from falco_plugin._declare import annotations as _annotations
 from falco_plugin.errors import PluginError
 
 

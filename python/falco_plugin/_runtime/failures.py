@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from falco_plugin import _loader, _remedies
+from falco_plugin._runtime import loader as _loader
+from falco_plugin._runtime import remedies as _remedies
 from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
 _LONGEST = 3000
@@ -24,7 +25,7 @@ _SHORT = 249
 _SHORTENED = ("open", "next_batch")
 _LONG = 1023
 """Bytes of any other message that Falco shows."""
-_OWN_FOLDER = os.path.dirname(__file__)
+_OWN_FOLDER = os.path.dirname(os.path.dirname(__file__))
 _STANDARD_FOLDER = os.path.dirname(traceback.__file__)
 _PLACE = "_falco_plugin_place"
 """Attribute of an exception that names the line to look at, if its traceback has no line of user code."""
@@ -234,7 +235,7 @@ def place_of(error: BaseException) -> str:
 
 def _place_of_open() -> str:
     # It needs this module for what it logs.
-    from falco_plugin import _log as log
+    from falco_plugin._runtime import log
 
     return log.place_of_open()
 

@@ -13,7 +13,7 @@ from falco_plugin.fields import DECLARATION, Declaration, JsonField
 
 if TYPE_CHECKING:
     from falco_plugin import _core
-    from falco_plugin._types import ValueType
+    from falco_plugin._declare.types import ValueType
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ATTRIBUTE = "_falco_plugin_attribute"
@@ -78,7 +78,7 @@ def of(plugin: object) -> list[Field]:
                 field = Field(declaration, value.type, reader.index, reader.key, reader)
             else:
                 # With inspect, which a plugin that has no such fields does not need.
-                from falco_plugin._field_methods import signature
+                from falco_plugin._declare.field_methods import signature
 
                 field = Field(declaration, *signature(plugin, attribute, value))
             fields[declaration.name] = field
