@@ -23,9 +23,9 @@ help: ## list the commands
 setup: $(STAMPS)/installed ## make .venv with the package and all tools (PYTHON=python3.12 chooses another Python)
 
 demo: setup ## build the example plugin, load it with the native host, show its events and fields
-	$(BIN)/falco-plugin build examples/tail -o build/libtail.so
+	$(BIN)/falco-plugin build plugins/tail -o build/libtail.so
 	$(BIN)/falco-plugin info build/libtail.so
-	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params examples/tail/sample.jsonl \
+	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params plugins/tail/sample.jsonl \
 		--fields 'tail.value[/user],tail.value[/action]'
 
 test: setup test-rust test-python ## run all tests, Rust and Python
@@ -55,9 +55,9 @@ loom: ## every order of threads in small models of context, channel and push loo
 	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom
 
 test-kafka: setup target/kafka ## the example kafka against a real broker (Java 17 or newer, and Maven)
-	$(BIN)/python -m pytest -m kafka examples/kafka
+	$(BIN)/python -m pytest -m kafka plugins/kafka
 
-target/kafka: examples/kafka/pom.xml
+target/kafka: plugins/kafka/pom.xml
 	rm -rf $@
 	mvn -B -q -f $< dependency:copy-dependencies
 	@touch $@

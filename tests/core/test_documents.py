@@ -1,4 +1,4 @@
-"""`source.split_json`: its arguments and results in Python. The rules are tested in rust/engine/src/documents."""
+"""`source.split_json`: its arguments and results in Python. The rules are tested in rust/engine/src/json/documents."""
 
 from __future__ import annotations
 

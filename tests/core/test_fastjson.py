@@ -30,7 +30,7 @@ HALF = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 SHARED = REPOSITORY.parent / "shared"
 REAL_LOGS = [*sorted((SHARED / "data").glob("*.jsonl")), *sorted((SHARED / "cases").glob("*/*.jsonl"))]
-SAMPLES = sorted(REPOSITORY.glob("examples/*/*.jsonl"))
+SAMPLES = sorted(REPOSITORY.glob("plugins/*/*.jsonl"))
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def test_a_listed_difference_is_there(fastjson: Fastjson, difference: Difference
     ]
 
 
-@pytest.mark.parametrize("page", ["examples/json/README.md", "examples/k8saudit/README.md", "docs/guide/fields.md"])
+@pytest.mark.parametrize("page", ["plugins/json/README.md", "plugins/k8saudit/README.md", "docs/guide/fields.md"])
 def test_the_differences_are_the_rows_of_the_pages(page: str) -> None:
     _, _, rest = (REPOSITORY / page).read_text().partition("Damaged and unusual JSON")
     section, _, _ = rest.partition("\n#")

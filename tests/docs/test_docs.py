@@ -205,7 +205,7 @@ def test_each_command_and_its_options_are_on_the_page_of_the_command() -> None:
 
 def test_each_example_is_named_on_the_page_of_the_examples() -> None:
     page = (DOCS / "guide/examples.md").read_text()
-    examples = sorted(path.parent.name for path in REPOSITORY.glob("examples/*/plugin.py"))
+    examples = sorted(path.parent.name for path in REPOSITORY.glob("plugins/*/plugin.py"))
     assert sorted(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == examples
 
 

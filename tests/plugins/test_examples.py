@@ -14,7 +14,7 @@ from typing import Any
 
 from support.hosts import REPOSITORY, native
 
-MERGE = REPOSITORY / "examples/merge"
+MERGE = REPOSITORY / "plugins/merge"
 
 
 def events_of(target: Path, params: str) -> list[dict]:
@@ -47,11 +47,11 @@ def test_the_plugin_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     assert len([line for line in code[1].splitlines() if line]) <= 10
     plugin = tmp_path / "lines.py"
     plugin.write_text(code[1])
-    log = REPOSITORY / "examples/tail/sample.jsonl"
+    log = REPOSITORY / "plugins/tail/sample.jsonl"
     assert [payload(event) for event in events_of(plugin, str(log))] == log.read_bytes().splitlines()
 
 
-EXAMPLES = sorted(plugin.parent for plugin in (REPOSITORY / "examples").glob("*/plugin.py"))
+EXAMPLES = sorted(plugin.parent for plugin in (REPOSITORY / "plugins").glob("*/plugin.py"))
 OFFICIAL = {"k8saudit": 1}
 PRIVATE_USE = range(2**30, 2**31)
 

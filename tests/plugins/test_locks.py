@@ -16,7 +16,7 @@ LOCKED = {
     canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.MULTILINE)
 }
 OWN = "falco-plugin-sdk"
-PROJECTS = [REPOSITORY / "pyproject.toml", *sorted((REPOSITORY / "examples").glob("*/pyproject.toml"))]
+PROJECTS = [REPOSITORY / "pyproject.toml", *sorted((REPOSITORY / "plugins").glob("*/pyproject.toml"))]
 CRATES = ["Cargo.lock", "fuzz/Cargo.lock", "tests/hosts/runner/Cargo.lock", "bench/peers/rust/Cargo.lock"]
 
 

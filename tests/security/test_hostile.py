@@ -402,7 +402,7 @@ def test_what_is_no_file_in_the_place_of_a_log_is_not_read(tmp_path: Path, make:
 
 def test_each_test_that_the_page_and_the_threat_model_name_is_there() -> None:
     for page in ("docs/guide/hostile.md", "SECURITY.md"):
-        named = re.findall(r"`((?:tests|examples)[\w/]*/(test_\w+)\.py)::(test_\w+)`", (REPOSITORY / page).read_text())
+        named = re.findall(r"`((?:tests|plugins)[\w/]*/(test_\w+)\.py)::(test_\w+)`", (REPOSITORY / page).read_text())
         assert named
         for file, _, test in named:
             assert f"def {test}(" in (REPOSITORY / file).read_text(), f"{page}: {file}::{test}"

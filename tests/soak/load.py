@@ -110,7 +110,7 @@ class Loaded:
 def build(example: str, folder: Path) -> Path:
     """Builds an example as a library."""
     library = folder / f"lib{example}.so"
-    command = [sys.executable, "-m", "falco_plugin", "build", str(ROOT / "examples" / example), "-o", str(library)]
+    command = [sys.executable, "-m", "falco_plugin", "build", str(ROOT / "plugins" / example), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(done.stderr or done.stdout)

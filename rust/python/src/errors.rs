@@ -5,13 +5,13 @@ use std::io;
 
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::json::Fault;
-use falco_plugin_engine::lines::ReadError;
+use falco_plugin_engine::source::lines::ReadError;
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
-use crate::once::get_or_make;
+use crate::interpreter::once::get_or_make;
 
 /// The Python classes of `falco_plugin.errors`.
 struct Classes {
@@ -222,7 +222,7 @@ pub(crate) fn describe(py: Python<'_>, doing: &str, error: PyErr) -> String {
         .and_then(|module| module.call_method1("report", (doing, error.into_value(py))))
         .and_then(|text| text.extract())
         .unwrap_or_else(|_| {
-            crate::log::warn(py, &format!("{doing} failed: {fallback}"));
+            crate::interpreter::log::warn(py, &format!("{doing} failed: {fallback}"));
             fallback
         })
 }

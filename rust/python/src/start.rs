@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::describe;
-use crate::log::{CurrentPlugin, HostLog};
+use crate::interpreter::log::{CurrentPlugin, HostLog};
+use crate::interpreter::threads;
 use crate::plugin::PythonPlugin;
-use crate::threads;
 
 falco_plugin_abi::export_start!(make);
 
