@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use falco_plugin_host::bench::{self, checksum::Of};
-use falco_plugin_host::console;
-use falco_plugin_host::description::Description;
-use falco_plugin_host::error::Error;
-use falco_plugin_host::info;
-use falco_plugin_host::library::Library;
-use falco_plugin_host::output::Format;
-use falco_plugin_host::run;
-use falco_plugin_host::selection::Wanted;
-use falco_plugin_host::setup::{Setup, With};
+use falco_plugin_host::abi::library::Library;
+use falco_plugin_host::bench::checksum::Of;
+use falco_plugin_host::command::bench;
+use falco_plugin_host::command::error::Error;
+use falco_plugin_host::command::info;
+use falco_plugin_host::command::run;
+use falco_plugin_host::command::setup::{Setup, With};
+use falco_plugin_host::describe::description::Description;
+use falco_plugin_host::output::console;
+use falco_plugin_host::output::lines::Format;
+use falco_plugin_host::select::column::Wanted;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 const HELP: &str = "\

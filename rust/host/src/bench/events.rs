@@ -10,11 +10,11 @@ use super::histogram::{Histogram, Latency};
 use super::live::Live;
 use super::process;
 use super::slices::{Cost, Slices};
-use crate::error::Error;
-use crate::event::Fault;
-use crate::library::{Batch, Code, Extractor, Source};
+use crate::abi::event::Fault;
+use crate::abi::library::{Batch, Code, Extractor, Source};
+use crate::command::error::Error;
 use crate::signals;
-use crate::timestamp;
+use crate::text::timestamp;
 
 /// So often a call is timed: two looks at the clock, and what is done with them, take some 50 ns.
 const TIMED_EVERY_NS: u64 = 2_000;

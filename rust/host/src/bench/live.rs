@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::events::nanoseconds;
 use super::histogram::{Histogram, Latency};
-use crate::error::Error;
-use crate::event::Event;
-use crate::fields;
-use crate::library::{Batch, Extractor};
-use crate::selection::Column;
+use crate::abi::event::Event;
+use crate::abi::library::{Batch, Extractor};
+use crate::command::error::Error;
+use crate::output::fields;
+use crate::select::column::Column;
 
 pub struct Live<'c> {
     columns: Vec<(&'c Column, u64, Histogram)>,

@@ -1,0 +1,7 @@
+//! The C boundary: a library, its plugin, its source, events, and values of fields.
+
+pub mod elf;
+pub mod event;
+pub mod extraction;
+pub mod library;
+pub mod value;
