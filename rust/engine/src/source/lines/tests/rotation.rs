@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::tests::{Folder, following, open, open_path, options};
-use super::{Cursor, Options, Source, Start};
+use super::{Folder, following, open, open_path, options};
+use crate::source::lines::{Cursor, Options, Source, Start};
 
 /// The cursor behind all lines of a file.
 fn cursor(path: &Path) -> Start {

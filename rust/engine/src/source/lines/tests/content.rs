@@ -10,10 +10,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
-use super::tests::{Folder, LONG, Reader, fifo, following, open, open_path, open_with, options};
-use super::{BLOCK, LinesInstance, Options, Source, Start};
+use super::{Folder, LONG, Reader, fifo, following, open, open_path, open_with, options};
 use crate::error::Error;
 use crate::event::batch::EventBatch;
+use crate::source::lines::instance::BLOCK;
+use crate::source::lines::{LinesInstance, Options, Source, Start};
 
 fn cursor(lines: &LinesInstance) -> Start {
     Start::Cursor(lines.taken().cursor().unwrap().to_string().parse().unwrap())
