@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from tests.http_support import Answer, AuditHook, BlockedHost, free_port, old_tls, read_all, wait_until
+from support.http import Answer, AuditHook, BlockedHost, free_port, old_tls, read_all, wait_until
 
 from falco_plugin import Context
 from falco_plugin.testing import RunningPlugin, run

@@ -1,4 +1,4 @@
-//! `IterInstance`, and what its producer needs of the channel. The producer itself is `falco_plugin._producer`.
+//! `IterInstance`, and what its producer needs of the channel. The producer itself is `falco_plugin._runtime.producer`.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl IterInstance {
             engine::channel(engine::DEFAULT_CAPACITY, engine::DEFAULT_MAX_BYTES, memory.event_size())
                 .map_err(|error| to_python(py, error))?;
         let sender = Sender::new(sender, left_out.as_ref().map(|left_out| left_out.clone_ref(py)));
-        py.import("falco_plugin._producer")?.call_method1(
+        py.import("falco_plugin._runtime.producer")?.call_method1(
             "start",
             (
                 items,
