@@ -10,7 +10,7 @@ use falco_plugin_api::{
 };
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN};
-use falco_plugin_engine::extract::{Argument, Cache, Field, Place, Takes, Value, Values, array_index};
+use falco_plugin_engine::extract::{Argument, ArgumentMode, Cache, Field, Location, Value, Values, array_index};
 use falco_plugin_engine::plugin::Plugin;
 
 /// The fields of one call.
@@ -127,7 +127,7 @@ unsafe fn extract<'c>(
 /// # Safety
 /// The field's argument is NULL or a NUL-terminated string during `'a`.
 unsafe fn key<'a>(field: &Field, asked: &'a ss_plugin_extract_field) -> Result<Option<&'a str>, Utf8Error> {
-    if field.key == Takes::No || asked.arg_present == 0 || asked.arg_key.is_null() {
+    if field.key == ArgumentMode::None || asked.arg_present == 0 || asked.arg_key.is_null() {
         return Ok(None);
     }
     // SAFETY: not NULL, so a string by the caller's promise.
@@ -138,7 +138,7 @@ unsafe fn key<'a>(field: &Field, asked: &'a ss_plugin_extract_field) -> Result<O
 /// `arg_index` where it is none.
 fn index(field: &Field, asked: &ss_plugin_extract_field, key: Option<&str>) -> Option<u64> {
     match (field.index, key) {
-        (Takes::No, _) => None,
+        (ArgumentMode::None, _) => None,
         (_, Some(key)) => array_index(key),
         (_, None) => (asked.arg_present != 0).then_some(asked.arg_index),
     }
@@ -161,7 +161,7 @@ impl Arrays {
     fn add(&mut self, values: Option<&Values>, with_places: bool) {
         let mut array = Array::Numbers;
         let values = values.map_or((&[][..], &[][..], &[][..]), |values| {
-            (values.as_slice(), values.bytes(), values.places())
+            (values.as_slice(), values.bytes(), values.locations())
         });
         let (values, bytes, places) = values;
         let bytes = bytes.as_ptr();
@@ -188,7 +188,7 @@ impl Arrays {
         self.found.push((values.len(), array));
         if with_places {
             for &place in places {
-                self.starts.push(if place == Place::default() {
+                self.starts.push(if place == Location::default() {
                     0
                 } else {
                     place.start.saturating_add(HEADER_LEN as u32)

@@ -9,8 +9,8 @@ use super::input::{Input, Read};
 use super::occasional::Occasional;
 use super::open::Kind;
 use super::options::{Options, Source, Warn};
+use super::progress::{Given, Progress};
 use super::splitter::{Separator, Splitter};
-use super::taken::{Given, Taken};
 use super::timestamp::Timestamp;
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
@@ -33,7 +33,7 @@ pub struct LinesInstance {
     ending: Ending,
     /// As far as the events of the last call go.
     given: Given,
-    taken: Taken,
+    progress: Progress,
     /// What the last events were put into, and whether there were any: the host cannot be done with them while that is
     /// being filled.
     filling: Filling,
@@ -76,7 +76,7 @@ impl LinesInstance {
             context,
             timeout,
             ending: Ending::default(),
-            taken: Taken::new(given.clone()),
+            progress: Progress::new(given.clone()),
             given,
             filling: Filling::default(),
             outstanding: false,
@@ -87,13 +87,13 @@ impl LinesInstance {
     }
 
     /// How far the host is; it can be asked while `next_batch` runs.
-    pub fn taken(&self) -> Taken {
-        self.taken.clone()
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// The error that the next call would tell, where there is one.
-    pub fn unsaid(&mut self) -> Option<Error> {
-        self.ending.unsaid()
+    pub fn take_pending_error(&mut self) -> Option<Error> {
+        self.ending.take_pending_error()
     }
 
     /// Appends lines until the batch is full or there are no more for now; waits for one until the clock has run out.
@@ -124,7 +124,7 @@ impl LinesInstance {
             // The first line does not fit beside what another instance has put there.
             return Err(batch.full_error());
         }
-        self.ending.answer(added, stop)
+        self.ending.conclude(added, stop)
     }
 
     /// Ends the source: whoever writes to a pipe or a socket hears of it now.
@@ -141,7 +141,7 @@ impl LinesInstance {
     }
 
     fn acknowledge(&self) {
-        self.taken.lock().clone_from(&self.given);
+        self.progress.lock().clone_from(&self.given);
     }
 
     fn fill(&mut self, batch: &mut EventBatch) -> Result<(), Error> {

@@ -9,16 +9,16 @@ mod instance;
 mod occasional;
 mod open;
 mod options;
+mod progress;
 mod rotated;
 mod splitter;
-mod taken;
 mod timestamp;
 
 pub use cursor::Cursor;
 pub use error::ReadError;
 pub use instance::LinesInstance;
 pub use options::{Options, Source, Start, Warn};
-pub use taken::Taken;
+pub use progress::Progress;
 
 #[cfg(test)]
 mod tests;

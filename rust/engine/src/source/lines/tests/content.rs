@@ -17,7 +17,7 @@ use crate::source::lines::instance::BLOCK;
 use crate::source::lines::{LinesInstance, Options, Source, Start};
 
 fn cursor(lines: &LinesInstance) -> Start {
-    Start::Cursor(lines.taken().cursor().unwrap().to_string().parse().unwrap())
+    Start::Cursor(lines.progress().cursor().unwrap().to_string().parse().unwrap())
 }
 
 fn from_start(start: Start) -> Options {
@@ -332,7 +332,7 @@ fn a_compressed_file_is_read_once_with_all_its_members() {
             assert_eq!(lines[9_999..], ["line 9999", "\u{FEFF}more", "last"]);
             assert_eq!(reader.position() as usize, first.len() + second.len());
             let size = format!("{:.1} KiB, decompressed", (first.len() + second.len()) as f64 / 1024.0);
-            assert_eq!(reader.lines.taken().progress(), (1.0, size));
+            assert_eq!(reader.lines.progress().report(), (1.0, size));
         }
     }
 }

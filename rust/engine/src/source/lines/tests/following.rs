@@ -116,7 +116,7 @@ fn a_cursor_of_another_file_begins_at_its_beginning_and_says_so() {
     let path = folder.write("log", b"one\ntwo\n");
     let mut reader = open_path(&path, following());
     reader.gives(&["one", "two"]);
-    let start = Start::Cursor(reader.lines.taken().cursor().unwrap());
+    let start = Start::Cursor(reader.lines.progress().cursor().unwrap());
     for (content, lines) in [
         (&b"one\ntwo\nthree\n"[..], &["three"][..]),
         (b"uno\ntwo\nthree\n", &["uno", "two", "three"]),

@@ -136,7 +136,7 @@ impl Reader {
     }
 
     pub(super) fn position(&self) -> u64 {
-        self.lines.taken().position()
+        self.lines.progress().position()
     }
 
     pub(super) fn warned_of(&self, text: &str) -> usize {

@@ -171,7 +171,7 @@ fn progress_is_the_share_of_the_file_that_was_taken() {
             ..options()
         },
     );
-    let progress = |reader: &Reader| reader.lines.taken().progress();
+    let progress = |reader: &Reader| reader.lines.progress().report();
     reader.next().unwrap();
     assert_eq!(progress(&reader), (0.0, "0 B of 80 B".into()));
     reader.next().unwrap();
@@ -194,9 +194,9 @@ fn lines_are_not_taken_while_the_batch_that_they_are_in_is_being_filled() {
     let mut batch = EventBatch::new(6, 64).unwrap();
     while !batch.is_full() {
         lines.next_batch(&mut batch).unwrap();
-        assert_eq!(lines.taken().progress().0, 0.0);
+        assert_eq!(lines.progress().report().0, 0.0);
     }
     batch.clear();
     lines.next_batch(&mut batch).unwrap();
-    assert_eq!(lines.taken().progress().0, 0.75);
+    assert_eq!(lines.progress().report().0, 0.75);
 }

@@ -16,7 +16,7 @@ use crate::source::lines::{Cursor, Options, Source, Start};
 fn cursor(path: &Path) -> Start {
     let mut reader = open_path(path, following());
     reader.all();
-    Start::Cursor(reader.lines.taken().cursor().unwrap())
+    Start::Cursor(reader.lines.progress().cursor().unwrap())
 }
 
 fn both(start: &Start) -> [Options; 2] {
@@ -177,9 +177,9 @@ fn lines_that_are_not_found_are_reported_with_their_count() {
     let path = folder.write("app.log", b"one\ntwo\n");
     let mut reader = open_path(&path, following());
     reader.gives(&["one", "two"]);
-    let read: Cursor = reader.lines.taken().cursor().unwrap();
+    let read: Cursor = reader.lines.progress().cursor().unwrap();
     folder.append("app.log", b"three\n");
-    let known: Cursor = reader.lines.taken().cursor().unwrap();
+    let known: Cursor = reader.lines.progress().cursor().unwrap();
     fs::remove_file(&path).unwrap();
     for (cursor, says) in [
         (read, "what the old file got after byte 8 is lost"),

@@ -94,7 +94,7 @@ proptest! {
             let Ok(lines) = first.next() else { break };
             last = lines;
         }
-        let cursor = first.lines.taken().cursor().unwrap();
+        let cursor = first.lines.progress().cursor().unwrap();
         prop_assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
         let start = if from_offset { Start::Offset(first.position()) } else { Start::Cursor(cursor) };
         let mut second = open_path(&path, Options { start, timeout: LONG, ..options() });

@@ -42,10 +42,10 @@ fn a_stream_gives_what_there_is_and_ends_with_its_writers() {
         writer.write_all(b"o\nno end").unwrap();
         reader.gives(&["two"]);
         assert_eq!(
-            (reader.position(), reader.lines.taken().progress()),
+            (reader.position(), reader.lines.progress().report()),
             (8, (0.0, "8 B".into()))
         );
-        assert_eq!(reader.lines.taken().cursor(), None);
+        assert_eq!(reader.lines.progress().cursor(), None);
         drop(writer);
         reader.ends_with(&["no end"]);
     }

@@ -11,7 +11,7 @@ use super::cursor::{Cursor, Place, Seen};
 /// How far the host is: what it was given before it came back for more. Clones are the same; it never waits for a
 /// `next_batch` that runs.
 #[derive(Debug, Clone)]
-pub struct Taken(Arc<Mutex<Given>>);
+pub struct Progress(Arc<Mutex<Given>>);
 
 /// What was handed over.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub(super) struct Given {
     pub(super) place: Place,
 }
 
-impl Taken {
+impl Progress {
     pub(super) fn new(given: Given) -> Self {
         Self(Arc::new(Mutex::new(given)))
     }
@@ -47,7 +47,7 @@ impl Taken {
     }
 
     /// How much was taken, 0 to 1, and as a text. What has no size has no fraction.
-    pub fn progress(&self) -> (f64, String) {
+    pub fn report(&self) -> (f64, String) {
         let Given {
             file,
             compressed,
