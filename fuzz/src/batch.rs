@@ -1,8 +1,8 @@
 //! The engine's batch memory against a list of timestamps and payloads.
 
 use arbitrary::{Arbitrary, Unstructured};
-use falco_plugin_engine::batch::{EventBatch, EventWriter, SOFT_BYTES, Written};
 use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event::batch::{EventBatch, EventWriter, SOFT_BYTES, Written};
 use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, header};
 
 const LARGEST_PAYLOAD: u32 = 3 << 20;

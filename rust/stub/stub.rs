@@ -217,9 +217,9 @@ const FOLDERS: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("fol
     Err(_) => panic!(),
 };
 /// What it is asked once these are checked: where its parts are.
-const LOCATION: &CStr = c"from falco_plugin import _environment; _environment.print_location()";
+const LOCATION: &CStr = c"from falco_plugin._build import environment; environment.print_location()";
 
-/// Of `_environment.print_location`: how many files it names, and room for its answer.
+/// Of `environment.print_location`: how many files it names, and room for its answer.
 const FILES: usize = 3;
 const PLACE: usize = 32768;
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hosts_support import Ran, asked_lines, c_host_path, environment, run
+from support.hosts import Ran, asked_lines, c_host_path, environment, run
 
 EVENTS = ("one", "two", "three")
 WARNING = 4

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use falco_plugin_engine::batch::EventBatch;
-use falco_plugin_engine::channel::{Message, Refused, Sender, channel};
-use falco_plugin_engine::clock::Clock;
-use falco_plugin_engine::context::Context;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::push::PushInstance;
+use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::source::channel::{Message, Refused, Sender, channel};
+use falco_plugin_engine::source::clock::Clock;
+use falco_plugin_engine::source::context::Context;
+use falco_plugin_engine::source::push::PushInstance;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 

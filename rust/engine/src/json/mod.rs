@@ -6,6 +6,7 @@
 
 mod blocks;
 mod document;
+pub mod documents;
 mod fault;
 pub mod number;
 mod pointer;
