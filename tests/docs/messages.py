@@ -67,7 +67,7 @@ SECTIONS = (
         "The error of `init`: Falco does not start, or keeps what it runs.",
         [
             "rust/stub/stub.rs",
-            "rust/stub/security.rs",
+            "rust/stub/permissions.rs",
             "rust/abi/src/request.rs",
             "rust/python/src/start.rs",
             "rust/python/src/interpreter/threads.rs",
@@ -133,7 +133,7 @@ SECTIONS = (
     (
         "The host",
         "What a host other than Falco does wrong; please report it where it is Falco.",
-        ["rust/abi/src/functions.rs", "rust/abi/src/extraction.rs", "rust/abi/src/fork.rs"],
+        ["rust/abi/src/functions.rs", "rust/abi/src/capability/extract.rs", "rust/abi/src/fork.rs"],
     ),
     (
         "Running a library",

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char};
 
 use crate::libc;
-use crate::text::Text;
+use crate::message::Text;
 
 const ALLOW: &CStr = c"FALCO_PLUGIN_ALLOW_WRITABLE";
 
