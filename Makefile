@@ -11,14 +11,17 @@ RELOADS := 300
 JOBS := 1
 WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
+VALE := $(or $(shell command -v vale),target/tools/bin/vale)
+ACTIONLINT := $(or $(shell command -v actionlint),target/tools/bin/actionlint)
+NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMPS)/installed ## make .venv with the package and all tools (PYTHON=python3.12 chooses another Python)
 
@@ -38,7 +41,7 @@ test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*
 	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
 
 test-newest: ## the Python tests with the newest versions of all dependencies instead of the locked ones
-	@$(PYTHON) python/falco_plugin/_environment.py
+	@$(PYTHON) python/falco_plugin/_build/environment.py
 	rm -rf target/newest/venv
 	$(PYTHON) -m venv target/newest/venv
 	target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
@@ -62,18 +65,31 @@ target/kafka: plugins/kafka/pom.xml
 	mvn -B -q -f $< dependency:copy-dependencies
 	@touch $@
 
-lint: setup $(DENY) ## rustfmt, clippy, ruff, mypy, pyright, stubtest, cargo-deny, pip-audit
+lint: setup $(DENY) $(VALE) $(ACTIONLINT) ## all linters: lint-rust, lint-python, lint-words and lint-dependencies
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
+		lint-rust lint-python lint-words lint-dependencies
+
+lint-rust: setup ## rustfmt, clippy
 	cargo fmt --check
 	rustfmt --check rust/stub/stub.rs
 	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	CARGO_TARGET_DIR=target/fuzz cargo clippy --quiet --locked --manifest-path fuzz/Cargo.toml --lib --tests -- -D warnings
+
+lint-python: setup ## ruff, mypy, pyright, stubtest
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" pyright
 	PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes falco_plugin --ignoreexternal
 	$(BIN)/stubtest falco_plugin._core
+
+lint-words: setup $(VALE) $(ACTIONLINT) ## codespell, vale (the language: .vale/English), actionlint
+	git ls-files | grep -vE '$(NOT_SPELLED)' | xargs $(BIN)/codespell
+	git ls-files '*.md' '*.py' '*.pyi' '*.rs' '*.[ch]' | xargs $(VALE) --output=line
+	$(ACTIONLINT)
+
+lint-dependencies: setup $(DENY) ## licences and sources of crates (cargo-deny), vulnerabilities of Python packages (pip-audit)
 	for manifest in $(WORKSPACES); do \
 		$(DENY) --manifest-path $$manifest --locked --config $(abspath deny.toml) check licenses bans sources; done
 	.ci/audit
@@ -85,6 +101,12 @@ audit: setup $(DENY) ## known vulnerabilities of all that is locked: cargo-deny 
 
 target/tools/bin/cargo-deny:
 	cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+
+target/tools/bin/vale:
+	GOBIN=$(abspath target/tools/bin) go install github.com/vale-cli/vale/v3/cmd/vale@v3.22.0
+
+target/tools/bin/actionlint:
+	GOBIN=$(abspath target/tools/bin) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 lock: setup ## bring the locked Python packages of development up to date
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -178,7 +200,7 @@ WANTED := $(shell $(PYTHON) -c 'import os, sys; print(sys.version, os.path.realp
 $(shell mkdir -p $(STAMPS) build && { echo '$(WANTED)' | cmp -s - $(STAMPS)/wanted || echo '$(WANTED)' >$(STAMPS)/wanted; })
 
 $(STAMPS)/venv: $(STAMPS)/wanted requirements-dev.txt
-	@$(PYTHON) python/falco_plugin/_environment.py
+	@$(PYTHON) python/falco_plugin/_build/environment.py
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from falco_plugin import _core, _environment
+from falco_plugin import _core
+from falco_plugin._build import environment as _environment
 
 
 def test_the_shared_library_of_this_python_is_found() -> None:

@@ -8,7 +8,9 @@ import pytest
 from support.hosts import command, native
 from support.libraries import build_plugin, simple, write_sources
 
-from falco_plugin import Plugin, _ids, _library
+from falco_plugin import Plugin
+from falco_plugin._build import library as _library
+from falco_plugin._declare import plugin_ids as _ids
 
 
 def source(name: str, **attributes: object) -> str:

@@ -306,7 +306,8 @@ def test_a_source_that_ends_without_an_event_is_reported(tmp_path: Path, body: s
 BLOCKS = """
 import logging
 import threading
-from falco_plugin import Plugin, _runtime
+from falco_plugin import Plugin
+from falco_plugin._runtime import runtime as _runtime
 
 _runtime.STILL_RUNNING_AFTER = 0.001
 reported = threading.Event()

@@ -14,7 +14,7 @@ import yaml
 from support.hosts import Ran, command, environment, run
 from support.paths import REPOSITORY
 
-from falco_plugin._template import TEMPLATES
+from falco_plugin._build.template import TEMPLATES
 
 # A dash is where a plugin's name and its event source differ.
 NAME = "access-log"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from falco_plugin._config.declaration import declared
+from falco_plugin._declare.config.declaration import declared
 from falco_plugin.errors import PluginError
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.hosts import command
 from support.libraries import write_sources
 
-from falco_plugin._config.text import parse
+from falco_plugin._declare.config.parser import parse
 from falco_plugin.errors import PluginError
 
 LEAST, MOST = -(2**63), 2**63 - 1

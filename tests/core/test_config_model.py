@@ -23,7 +23,7 @@ from support.config_classes import (
     validator,
 )
 
-from falco_plugin._config.text import parse
+from falco_plugin._declare.config.parser import parse
 from falco_plugin.errors import PluginError
 
 # Falco accepts no others.

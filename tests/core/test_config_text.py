@@ -15,7 +15,7 @@ import pytest
 from msgspec import Meta
 from support.config_classes import Colour, DataConfig, Level, Listen, StructConfig, TextConfig, Tls, Token, refusal
 
-from falco_plugin._config.text import parse
+from falco_plugin._declare.config.parser import parse
 
 
 @pytest.mark.parametrize(

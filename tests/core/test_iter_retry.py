@@ -64,7 +64,7 @@ def test_retry_logs_the_traceback_of_a_repeated_failure_once(caplog):
 
 
 def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, monkeypatch):
-    monkeypatch.setattr("falco_plugin._producer.MAX_WAIT", 0.003)
+    monkeypatch.setattr("falco_plugin._runtime.producer.MAX_WAIT", 0.003)
 
     def items(context):
         raise Broken
@@ -127,7 +127,7 @@ def test_a_callable_that_returns_no_iterable_is_not_called_again(made, told):
 
 
 def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):
-    monkeypatch.setattr("falco_plugin._producer.MAX_WAIT", 1.0)
+    monkeypatch.setattr("falco_plugin._runtime.producer.MAX_WAIT", 1.0)
     attempts = iter([0, 0, 1.1, 0])
 
     def items(context):

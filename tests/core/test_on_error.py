@@ -12,7 +12,7 @@ import pytest
 from support.hosts import data_of, logged
 from support.libraries import build_plugin
 
-from falco_plugin import _left_out
+from falco_plugin._runtime import skipped_items as _left_out
 from falco_plugin.source import (
     EOF,
     ChannelClosedError,

@@ -8,7 +8,6 @@ from pathlib import Path
 from support.hosts import command, data_of, described, failed_init, logged
 from support.libraries import build_plugin, simple
 
-
 IN_A_FOLDER = {
     "config.py": """
         from __future__ import annotations

@@ -8,7 +8,6 @@ from support.events import encoded
 from support.field_plugins import field_logs, plugin
 from support.fields import Extracted, together
 
-
 RAISING = """
 @field("fails.always", desc="Fails for two causes, and at two places")
 def always(self, event) -> str:

@@ -16,7 +16,7 @@ from support.json_values import convert
 from support.json_walk import Document, Found
 from support.libraries import build_plugin
 
-from falco_plugin import _types
+from falco_plugin._declare import types as _types
 
 FIELDS = [
     Read(pattern, kind, index, key)

@@ -33,7 +33,8 @@ from support.hosts import (
 )
 from support.libraries import build_changed, build_plugin, simple, write_sources
 
-from falco_plugin import _core, _environment
+from falco_plugin import _core
+from falco_plugin._build import environment as _environment
 from falco_plugin.cli.main import main
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the check of who can write is made for root only")

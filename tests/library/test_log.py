@@ -203,7 +203,7 @@ def test_nothing_of_a_destroyed_plugin_is_kept(build: Build) -> None:
             """
         def destroy(self):
             import gc, sys
-            from falco_plugin import _log
+            from falco_plugin._runtime import log as _log
             gc.collect()
             kept = [type(o) for o in gc.get_objects() if type(o).__name__ == "Simple"]
             names = [name for name in sys.modules if name.startswith("falco_plugin_modules_")]

@@ -96,7 +96,7 @@ def test_a_traceback_has_the_cause_first_and_lines_of_the_user_alone(
 
 def test_lines_of_the_sdk_are_shown_for_debugging(tmp_path: Path) -> None:
     (found,) = (lines for lines in errors(tmp_path, SIMPLE, DEBUG) if "Traceback" in "".join(lines))
-    assert any("/falco_plugin/_producer.py" in line for line in found)
+    assert any("/falco_plugin/_runtime/producer.py" in line for line in found)
     assert not any("/falco_plugin/" in line for lines in errors(tmp_path, SIMPLE) for line in lines)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.hosts import failed_init, native_path, run
 from support.libraries import build_plugin, simple
 
-from falco_plugin import _archive
+from falco_plugin._runtime import archive as _archive
 
 MARKER = b"\x7ffalco.appended!"
 PLACES = struct.Struct("<QQQQ")

@@ -17,7 +17,9 @@ from support.hosts import Ran, c_host_path, command, data_of, failed_init, nativ
 from support.libraries import build_plugin, simple, write_sources
 from support.paths import REPOSITORY
 
-from falco_plugin import _archive, _library, _target
+from falco_plugin._build import library as _library
+from falco_plugin._build import target as _target
+from falco_plugin._runtime import archive as _archive
 from falco_plugin.source import LinesInstance, Timeout
 
 NEIGHBOUR = [b"one", b"two"]
@@ -143,7 +145,7 @@ SABOTAGE = {
     """,
     "empties sys.modules": "import sys; sys.modules.clear()",
     "replaces the SDK's functions": """
-        from falco_plugin import _failure, _log, _runtime
+        from falco_plugin._runtime import failures as _failure, log as _log, runtime as _runtime
         for module in (_failure, _log, _runtime):
             for name in [name for name in vars(module) if not name.startswith("__")]:
                 setattr(module, name, None)

@@ -16,7 +16,8 @@ from support.hosts import MISSING, c_host, c_host_path, data_of, environment, fa
 from support.libraries import build_changed, build_plugin, simple, write_sources
 from support.paths import REPOSITORY
 
-from falco_plugin import _core, _environment
+from falco_plugin import _core
+from falco_plugin._build import environment as _environment
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the check of who can write is made for root only")
 

@@ -24,7 +24,7 @@ from typing import IO
 
 from tests.soak.client import CONNECTIONS, NO_ANSWER, SECRET
 
-from falco_plugin import _host
+from falco_plugin._build import host as _host
 
 ROOT = Path(__file__).resolve().parents[2]
 _REPORT = ROOT / "tests" / "soak" / "results" / "load.md"

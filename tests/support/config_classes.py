@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from falco_plugin._config.schema import schema
-from falco_plugin._config.text import parse
+from falco_plugin._declare.config.parser import parse
+from falco_plugin._declare.config.schema import schema
 from falco_plugin.errors import PluginError
 
 

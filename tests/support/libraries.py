@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from falco_plugin import _library, _target
+from falco_plugin._build import library, target
 from falco_plugin.cli.main import main
 
 Sources = str | Mapping[str, str | bytes]
@@ -16,7 +16,7 @@ Build = Callable[..., Path]
 
 
 def write_sources(folder: Path, sources: Mapping[str, str | bytes]) -> Path:
-    """Writes files below a folder; text is dedented."""
+    """Writes files below a folder; strings are dedented."""
     for name, content in sources.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,27 +25,27 @@ def write_sources(folder: Path, sources: Mapping[str, str | bytes]) -> Path:
 
 
 def build_plugin(folder: Path, source: Sources, name: str = "plugin") -> Path:
-    """Builds a file's text, or the files of a folder, into ``<name>.so`` in `folder` with the command."""
-    library = folder / f"{name}.so"
+    """Builds a source string, or the files of a package, into ``<name>.so`` in `folder` with the command."""
+    path = folder / f"{name}.so"
     if isinstance(source, str):
-        target = write_sources(folder, {f"{name}.py": source}) / f"{name}.py"
+        plugin = write_sources(folder, {f"{name}.py": source}) / f"{name}.py"
     else:
-        target = write_sources(folder / name, source)
-    result = CliRunner().invoke(main, ["build", str(target), "-o", str(library)])
+        plugin = write_sources(folder / name, source)
+    result = CliRunner().invoke(main, ["build", str(plugin), "-o", str(path)])
     assert result.exit_code == 0, result.output
-    return library
+    return path
 
 
 def build_changed(folder: Path, source: str, name: str = "changed", **manifest: str) -> Path:
-    """A library whose manifest says something else here and there, as if the environment had changed since."""
-    loaded = _target.load(str(write_sources(folder, {f"{name}.py": source}) / f"{name}.py"))
-    library = folder / f"{name}.so"
-    _library.write(library, {**loaded.manifest(), **manifest}, loaded.archive, hidden=loaded._hidden())
-    return library
+    """Builds a library with other values in its manifest, as if the environment had changed after the build."""
+    loaded = target.load(str(write_sources(folder, {f"{name}.py": source}) / f"{name}.py"))
+    path = folder / f"{name}.so"
+    library.write(path, {**loaded.manifest(), **manifest}, loaded.archive, hidden=loaded._hidden())
+    return path
 
 
 def simple(name: str, body: str = "", *, events: str = "[b'one', b'two']") -> str:
-    """A plugin that delivers some payloads and ends; `body` is more of its class."""
+    """Returns the source of a plugin that delivers some payloads and ends; `body` is added to its class."""
     return (
         "from falco_plugin import EOF, Plugin, source\n\n\n"
         f"class Simple(Plugin):\n"

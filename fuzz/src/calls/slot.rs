@@ -11,7 +11,7 @@ use falco_plugin_api::{
 };
 use falco_plugin_engine::event::{HEADER_LEN, header};
 use falco_plugin_host::abi::event::Event as Checked;
-use falco_plugin_host::describe::field::Type;
+use falco_plugin_host::abi::types::Type;
 
 use super::library::Library;
 use super::owner::{self, Owner};

@@ -105,7 +105,7 @@ fn a_panic_is_an_error_and_the_end_of_its_source() {
         assert_eq!(rc, FAILURE);
         assert!(last_error().ends_with("please report it: list_open_params panics"));
 
-        let event = falco_plugin_engine::event::header(0, 0);
+        let event = falco_plugin_engine::event::encode_header(0, 0);
         let event_input = ss_plugin_event_input {
             evt: event.as_ptr().cast(),
             evtnum: 1,

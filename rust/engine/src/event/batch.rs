@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
-use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, complete, decode, header};
+use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, complete, decode, encode_header};
 
 /// Events in a batch, unless an instance says otherwise.
 pub const DEFAULT_BATCH_SIZE: u32 = 128;
@@ -144,7 +144,8 @@ impl EventBatch {
             return Err(self.too_large(payload.len()));
         }
         self.place(payload.len());
-        self.memory.extend_from_slice(&header(timestamp, payload.len() as u32));
+        self.memory
+            .extend_from_slice(&encode_header(timestamp, payload.len() as u32));
         self.memory.extend_from_slice(payload);
         self.finish();
         Ok(())
@@ -186,7 +187,7 @@ impl EventBatch {
     #[inline]
     fn begin(&mut self) {
         self.place(0);
-        self.memory.extend_from_slice(&header(NO_TIMESTAMP, 0));
+        self.memory.extend_from_slice(&encode_header(NO_TIMESTAMP, 0));
     }
 
     #[inline]
@@ -276,7 +277,7 @@ impl EventWriter {
         self.check(data.len())?;
         if data.len() >= ALIGNED_FROM && self.is_empty() {
             self.batch.place(data.len());
-            self.batch.memory.extend_from_slice(&header(NO_TIMESTAMP, 0));
+            self.batch.memory.extend_from_slice(&encode_header(NO_TIMESTAMP, 0));
         }
         self.batch.memory.extend_from_slice(data);
         self.refused = false;

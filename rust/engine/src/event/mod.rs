@@ -32,7 +32,7 @@ const PLUGIN_ID_LEN: u32 = 4;
 const PLUGIN_ID: u32 = 0;
 
 /// The header of an event with a payload of `payload_len` bytes, at most [`MAX_EVENT_SIZE`].
-pub fn header(timestamp: u64, payload_len: u32) -> [u8; HEADER_LEN] {
+pub fn encode_header(timestamp: u64, payload_len: u32) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     header[0..8].copy_from_slice(&timestamp.to_le_bytes());
     header[8..16].copy_from_slice(&NO_THREAD_ID.to_le_bytes());
@@ -88,7 +88,7 @@ mod tests {
         fn an_encoded_event_decodes_to_its_timestamp_and_payload(
             timestamp: u64, payload in prop::collection::vec(any::<u8>(), 0..600),
         ) {
-            let mut event = header(timestamp, payload.len() as u32).to_vec();
+            let mut event = encode_header(timestamp, payload.len() as u32).to_vec();
             event.extend_from_slice(&payload);
             prop_assert_eq!(decode(&event), Some((timestamp, &payload[..])));
             prop_assert_eq!(decode(&event[..event.len().saturating_sub(1)]).is_none(), true);
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn every_header_field_stands_at_its_offset() {
-        let header = header(0x0102030405060708, 5);
+        let header = encode_header(0x0102030405060708, 5);
         assert_eq!(
             header,
             [

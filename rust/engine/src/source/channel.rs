@@ -71,7 +71,7 @@ impl<P: Payload> Message<P> {
 
 /// Why a message was not sent; it is still the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum Refusal {
     /// No room for it, for now.
     Full,
     /// The sender was closed, or the source has ended.
@@ -270,16 +270,16 @@ impl<P: Payload> Sender<P> {
 
     /// Whether this sender or the receiving end has been closed.
     pub fn is_closed(&self) -> bool {
-        self.was_closed() || self.source_ended()
+        self.is_sender_closed() || self.is_source_closed()
     }
 
     /// Whether the receiving end has been closed: the source has ended.
-    pub fn source_ended(&self) -> bool {
+    pub fn is_source_closed(&self) -> bool {
         self.gate.closed.load(Ordering::Acquire)
     }
 
     /// Whether this sender itself has been closed.
-    pub fn was_closed(&self) -> bool {
+    pub fn is_sender_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
@@ -297,18 +297,18 @@ impl<P: Payload> Sender<P> {
 
     /// Sends the message, if it has room, without waiting; gives it back otherwise.
     #[inline(always)]
-    pub fn try_send(&self, message: Message<P>) -> Result<(), (Refused, Message<P>)> {
+    pub fn try_send(&self, message: Message<P>) -> Result<(), (Refusal, Message<P>)> {
         let len = message.payload_len();
         let mut state = self.gate.lock();
         let unused = state.take_copied();
         let refused = if self.is_closed() {
-            Refused::Closed
+            Refusal::Closed
         } else if self.gate.admits(&state, len) {
             state.push(message, len);
             self.sent(state, unused);
             return Ok(());
         } else {
-            Refused::Full
+            Refusal::Full
         };
         self.sent(state, unused);
         Err((refused, message))
@@ -319,11 +319,11 @@ impl<P: Payload> Sender<P> {
     pub fn try_send_all(
         &self,
         messages: impl IntoIterator<Item = Message<P>>,
-    ) -> Result<(usize, Option<Message<P>>), Refused> {
+    ) -> Result<(usize, Option<Message<P>>), Refusal> {
         let mut state = self.gate.lock();
         let unused = state.take_copied();
         let sent = if self.is_closed() {
-            Err(Refused::Closed)
+            Err(Refusal::Closed)
         } else {
             let mut count = 0;
             let refused = messages.into_iter().find_map(|message| {
@@ -363,32 +363,32 @@ impl<P: Payload> Sender<P> {
 
     /// Waits until a message may have room, or this sender or the receiving end is closed. Returns false when the
     /// deadline has passed.
-    pub fn wait_for_room(&self, len: usize, deadline: Option<Instant>) -> bool {
+    pub fn wait_for_space(&self, len: usize, deadline: Option<Instant>) -> bool {
         let ready = |state: &GateState<P>| self.gate.admits(state, len) || !state.copied.is_empty();
         self.wait_until(deadline, |state| &mut state.without_room, ready)
     }
 
-    /// How many messages were sent through the channel so far: a place for [`Self::is_taken`].
+    /// How many messages were sent through the channel so far: a place for [`Self::is_acknowledged`].
     pub fn position(&self) -> u64 {
         self.gate.lock().sent
     }
 
     /// Whether the host is done with all messages before `position`: it took them, and came back for more.
-    pub fn is_taken(&self, position: u64) -> Result<bool, Refused> {
+    pub fn is_acknowledged(&self, position: u64) -> Result<bool, Refusal> {
         if self.gate.lock().acknowledged >= position {
             return Ok(true);
         }
         if self.is_closed() {
-            return Err(Refused::Closed);
+            return Err(Refusal::Closed);
         }
         Ok(false)
     }
 
-    /// Waits until [`Self::is_taken`], or the deadline.
-    pub fn wait_until_taken(&self, position: u64, deadline: Option<Instant>) -> Result<bool, Refused> {
+    /// Waits until [`Self::is_acknowledged`], or the deadline.
+    pub fn wait_until_acknowledged(&self, position: u64, deadline: Option<Instant>) -> Result<bool, Refusal> {
         let ready = |state: &GateState<P>| state.acknowledged >= position;
         self.wait_until(deadline, |state| &mut state.flushing, ready);
-        self.is_taken(position)
+        self.is_acknowledged(position)
     }
 
     /// Wakes the task once, when room, what was taken or the end may have changed. Register first, then look.
@@ -485,7 +485,7 @@ impl<P: Payload> Clone for Sender<P> {
     /// A sender that is closed on its own. That of a closed one is closed.
     fn clone(&self) -> Self {
         let state = self.gate.lock();
-        let closed = self.was_closed();
+        let closed = self.is_sender_closed();
         if !closed {
             self.gate.senders.fetch_add(1, Ordering::Relaxed);
         }

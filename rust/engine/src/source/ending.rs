@@ -6,13 +6,13 @@ use crate::error::Error;
 #[derive(Debug, Default)]
 pub struct Ending {
     ended: bool,
-    unsaid: Option<Error>,
+    pending: Option<Error>,
 }
 
 impl Ending {
     /// The answer of a call on a source that has ended; `Ok` while it runs.
     pub fn check(&mut self) -> Result<(), Error> {
-        match (self.unsaid.take(), self.ended) {
+        match (self.pending.take(), self.ended) {
             (Some(error), _) => Err(error),
             (None, true) => Err(Error::Eof),
             (None, false) => Ok(()),
@@ -20,13 +20,13 @@ impl Ending {
     }
 
     /// Takes the error that the next call would have told; an end in good order is none.
-    pub fn unsaid(&mut self) -> Option<Error> {
-        self.unsaid.take().filter(|error| !matches!(error, Error::Eof))
+    pub fn take_pending_error(&mut self) -> Option<Error> {
+        self.pending.take().filter(|error| !matches!(error, Error::Eof))
     }
 
     /// The answer of a call that added `added` events and was stopped by `stop`, if by anything. A timeout does not
     /// end the source.
-    pub fn answer(&mut self, added: usize, stop: Option<Error>) -> Result<usize, Error> {
+    pub fn conclude(&mut self, added: usize, stop: Option<Error>) -> Result<usize, Error> {
         match stop {
             None => Ok(added),
             Some(Error::Timeout) if added > 0 => Ok(added),
@@ -36,7 +36,7 @@ impl Ending {
                 if added == 0 {
                     return Err(error);
                 }
-                self.unsaid = Some(error);
+                self.pending = Some(error);
                 Ok(added)
             }
         }

@@ -49,8 +49,8 @@ impl PullInstance {
     }
 
     /// The error that the next call would tell, where there is one.
-    pub fn unsaid(&mut self) -> Option<Error> {
-        self.ending.unsaid()
+    pub fn take_pending_error(&mut self) -> Option<Error> {
+        self.ending.take_pending_error()
     }
 
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
@@ -64,7 +64,7 @@ impl PullInstance {
         let writer = Box::new(EventWriter::new(mem::take(batch)));
         let (writer, stop) = self.fill(function, writer);
         *batch = writer.into_batch();
-        self.ending.answer(batch.len() - before, stop.err())
+        self.ending.conclude(batch.len() - before, stop.err())
     }
 
     fn fill(

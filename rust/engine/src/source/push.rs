@@ -60,8 +60,8 @@ impl<P: Payload> PushInstance<P> {
     }
 
     /// The error that the next call would tell, where there is one.
-    pub fn unsaid(&mut self) -> Option<Error> {
-        self.ending.unsaid()
+    pub fn take_pending_error(&mut self) -> Option<Error> {
+        self.ending.take_pending_error()
     }
 
     /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
@@ -88,7 +88,7 @@ impl<P: Payload> PushInstance<P> {
             // The first event does not fit beside what another instance has put there.
             return Err(batch.full_error());
         }
-        self.ending.answer(added, stop)
+        self.ending.conclude(added, stop)
     }
 
     /// Ends the source: what is still queued is dropped and counted, senders are refused from here on.

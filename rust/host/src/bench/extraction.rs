@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::events::nanoseconds;
+use super::clock::nanoseconds;
 use super::slices::{Cost, Slices};
 use crate::abi::event::{Event, OwnedEvent};
-use crate::abi::library::Extractor;
+use crate::abi::extractor::Extractor;
 use crate::command::error::Error;
 use crate::select::column::Column;
 use crate::signals;
@@ -156,7 +156,7 @@ impl Host<'_, '_> {
     }
 }
 
-fn fault_of(number: u64, column: &Column, fault: crate::abi::extraction::Fault) -> Error {
+fn fault_of(number: u64, column: &Column, fault: crate::abi::values::Fault) -> Error {
     Error::Field {
         number,
         field: column.asked.clone(),

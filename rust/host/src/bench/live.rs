@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::events::nanoseconds;
+use super::clock::nanoseconds;
 use super::histogram::{Histogram, Latency};
 use crate::abi::event::Event;
-use crate::abi::library::{Batch, Extractor};
+use crate::abi::extractor::Extractor;
+use crate::abi::source::Batch;
 use crate::command::error::Error;
 use crate::output::fields;
 use crate::select::column::Column;

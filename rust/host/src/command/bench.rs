@@ -4,16 +4,20 @@ use std::ffi::CString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use crate::abi::library::{Extractor, Plugin, Source};
+use crate::abi::extractor::Extractor;
+use crate::abi::plugin::Plugin;
+use crate::abi::source::Source;
 use crate::command::error::Error;
 use crate::command::setup::{Loaded, Plugins, Setup};
 use crate::output::console;
-use crate::output::lines::{Format, Stdout};
+use crate::output::format::Format;
 use crate::output::log::Log;
+use crate::output::stdout::Stdout;
 use crate::signals;
 
 use crate::bench::checksum::Of;
-use crate::bench::events::{Events, Purpose, nanoseconds};
+use crate::bench::clock::nanoseconds;
+use crate::bench::events::{Events, Purpose};
 use crate::bench::extraction::{self, Kept};
 use crate::bench::live::Live;
 use crate::bench::process;

@@ -5,7 +5,8 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::abi::library::{Code, Extractor, Source};
+use crate::abi::extractor::Extractor;
+use crate::abi::source::{Code, Source};
 use crate::command::error::Error;
 use crate::output::console;
 use crate::output::fields::Fields;

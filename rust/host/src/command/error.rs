@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::abi::event::Fault;
-use crate::abi::extraction;
+use crate::abi::values;
+use crate::abi::version::ApiVersion;
 use crate::config::validation::Problem;
-use crate::describe::description::ApiVersion;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -86,7 +86,7 @@ pub enum Error {
     Field {
         number: u64,
         field: String,
-        fault: extraction::Fault,
+        fault: values::Fault,
     },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),

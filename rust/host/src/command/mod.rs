@@ -1,5 +1,6 @@
 //! The three commands, and what they share.
 
+pub mod arguments;
 pub mod bench;
 pub mod capture;
 pub mod error;

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::abi::library::{Extractor, Plugin, Source};
+use crate::abi::extractor::Extractor;
+use crate::abi::plugin::Plugin;
+use crate::abi::source::Source;
 use crate::command::capture::{Capture, Ending, Totals, lock, write_log};
 use crate::command::error::Error;
 use crate::command::setup::{Loaded, Plugins, Setup};
 use crate::output::console;
 use crate::output::fields::Fields;
-use crate::output::lines::{End, Format, Output};
+use crate::output::format::Format;
+use crate::output::lines::{End, Output};
 use crate::output::log::{Log, Record};
 use crate::output::payload;
 use crate::output::row::Style;

@@ -1,8 +1,9 @@
 //! The fields of each event: asked of the plugins that have them, and shown.
 
 use crate::abi::event::Event;
-use crate::abi::extraction::{Fault, Values};
-use crate::abi::library::{Batch, Extractor};
+use crate::abi::extractor::Extractor;
+use crate::abi::source::Batch;
+use crate::abi::values::{Fault, Values};
 use crate::command::error::Error;
 use crate::output::payload::{Payloads, Summary};
 use crate::output::row::{Row, Style};

@@ -2,7 +2,9 @@
 
 pub mod console;
 pub mod fields;
+pub mod format;
 pub mod lines;
 pub mod log;
 pub mod payload;
 pub mod row;
+pub mod stdout;

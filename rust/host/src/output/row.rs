@@ -1,7 +1,7 @@
 //! The fields of one event, as its line shows them.
 
-use crate::abi::extraction::{Fault, Values};
 use crate::abi::value::Value;
+use crate::abi::values::{Fault, Values};
 use crate::select::column::Column;
 use crate::text::escape;
 

@@ -4,8 +4,9 @@ use std::ffi::CString;
 
 use serde::Serialize;
 
+use crate::abi::types::Type;
 use crate::describe::description::Description;
-use crate::describe::field::{Field, Type};
+use crate::describe::field::Field;
 use crate::select::request::{self, Request};
 
 /// How alike two names must be for one to be offered for the other.

@@ -164,8 +164,8 @@ impl PullInstance {
     }
 
     /// The error that the next call would have told.
-    pub(crate) fn unsaid(&self) -> Option<Error> {
-        try_lock(&self.running)?.engine.unsaid()
+    pub(crate) fn take_pending_error(&self) -> Option<Error> {
+        try_lock(&self.running)?.engine.take_pending_error()
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {

@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cursor::Cursor;
+use super::error::ReadError;
 use super::occasional::Occasional;
 use super::open::{Got, Open, identity, wait_for};
+use super::options::{Start, Warn};
 use super::rotated::{self, Key};
-use super::{ReadError, Warn};
 use crate::error::Error;
 use crate::source::context::Context;
 
@@ -25,22 +25,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const READS_A_LOOK: u32 = 64;
 /// How coarse the times of a file system may be.
 const COARSE: Duration = Duration::from_secs(1);
-
-/// Where lines come from.
-#[derive(Debug)]
-pub enum Source {
-    Path(PathBuf),
-    Descriptor(OwnedFd),
-}
-
-/// Where in a file the first line begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    Offset(u64),
-    /// Behind the last line that has an end.
-    End,
-    Cursor(Cursor),
-}
 
 /// What a read gave.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
-use crate::extract::{Argument, Document, FieldType, JsonReader, Takes, Value, Values};
+use crate::extract::{Argument, ArgumentMode, Document, FieldType, JsonReader, Value, Values};
 use crate::time::{self, Time, TimeError};
 
 /// A log in which no line has a time must not fill the log of the host.
@@ -29,7 +29,7 @@ impl Timestamp {
             Err(problem) => return refuse(problem.to_string()),
         };
         let pattern = reader.pattern();
-        if pattern.is_list() || pattern.index() != Takes::No || pattern.key() != Takes::No {
+        if pattern.is_list() || pattern.index() != ArgumentMode::None || pattern.key() != ArgumentMode::None {
             return refuse(format!("{pointer:?} must lead to one value, without * and {{…}}"));
         }
         Ok(Self {

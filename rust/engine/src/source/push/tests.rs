@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::NO_TIMESTAMP;
-use crate::source::channel::{Refused, Sender, channel};
+use crate::source::channel::{Refusal, Sender, channel};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ fn event(data: &[u8]) -> Message<Vec<u8>> {
     }
 }
 
-fn send<P: Payload>(sender: &Sender<P>, message: Message<P>) -> Result<(), Refused> {
+fn send<P: Payload>(sender: &Sender<P>, message: Message<P>) -> Result<(), Refusal> {
     sender.try_send(message).map_err(|(refused, _)| refused)
 }
 
@@ -83,7 +83,7 @@ fn push_ends_normally_when_senders_drop_after_the_end() {
         end(&mut instance, &context);
         drop(sender);
         assert!(matches!(instance.next_batch(&mut batch(4)), Err(Error::Eof)));
-        assert!(instance.unsaid().is_none());
+        assert!(instance.take_pending_error().is_none());
     }
 }
 
@@ -99,7 +99,7 @@ fn a_timeout_message_ends_the_batch_and_an_error_the_source() {
     assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
     assert_eq!(instance.next_batch(&mut batch(9)).unwrap_err().to_string(), "boom");
     assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
-    assert_eq!(send(&sender, event(b"c")), Err(Refused::Closed));
+    assert_eq!(send(&sender, event(b"c")), Err(Refusal::Closed));
 }
 
 #[test]
@@ -156,19 +156,22 @@ fn what_there_is_is_handed_over_without_waiting_for_the_clock() {
 #[test]
 fn a_message_is_taken_when_the_host_comes_back_after_it() {
     let (sender, mut instance, _) = instance(Duration::ZERO);
-    assert_eq!(sender.is_taken(sender.position()), Ok(true));
+    assert_eq!(sender.is_acknowledged(sender.position()), Ok(true));
     send(&sender, event(b"a")).unwrap();
     let first = sender.position();
     send(&sender, event(b"b")).unwrap();
     let second = sender.position();
     assert_eq!(instance.next_batch(&mut batch(1)).unwrap(), 1);
-    assert_eq!(sender.is_taken(first), Ok(false));
+    assert_eq!(sender.is_acknowledged(first), Ok(false));
     assert_eq!(instance.next_batch(&mut batch(1)).unwrap(), 1);
-    assert_eq!((sender.is_taken(first), sender.is_taken(second)), (Ok(true), Ok(false)));
+    assert_eq!(
+        (sender.is_acknowledged(first), sender.is_acknowledged(second)),
+        (Ok(true), Ok(false))
+    );
     instance.close();
     assert_eq!(
-        (sender.is_taken(first), sender.is_taken(second)),
-        (Ok(true), Err(Refused::Closed))
+        (sender.is_acknowledged(first), sender.is_acknowledged(second)),
+        (Ok(true), Err(Refusal::Closed))
     );
 }
 
@@ -183,10 +186,10 @@ fn a_message_is_not_taken_while_the_batch_that_it_is_in_is_being_filled() {
     assert!(matches!(instance.next_batch(&mut batch), Err(Error::Timeout)));
     send(&sender, event(b"b")).unwrap();
     assert_eq!(instance.next_batch(&mut batch).unwrap(), 1);
-    assert_eq!(sender.is_taken(first), Ok(false));
+    assert_eq!(sender.is_acknowledged(first), Ok(false));
     batch.clear();
     assert!(matches!(instance.next_batch(&mut batch), Err(Error::Timeout)));
-    assert_eq!(sender.is_taken(sender.position()), Ok(true));
+    assert_eq!(sender.is_acknowledged(sender.position()), Ok(true));
 }
 
 #[test]
@@ -198,7 +201,7 @@ fn a_channel_is_not_full_of_what_the_host_has() {
         for _ in 0..9 {
             instance.next_batch(&mut batch(1)).unwrap();
             assert_eq!(send(&sender, event(b"x")), Ok(()));
-            assert_eq!(send(&sender, event(b"x")), Err(Refused::Full));
+            assert_eq!(send(&sender, event(b"x")), Err(Refusal::Full));
         }
     }
 }
@@ -210,11 +213,11 @@ fn what_was_handed_over_before_the_end_is_taken_when_the_host_comes_back() {
     sender.fail(Error::text("boom"));
     send(&sender, event(b"lost")).unwrap();
     assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
-    assert_eq!(sender.is_taken(1), Err(Refused::Closed));
+    assert_eq!(sender.is_acknowledged(1), Err(Refusal::Closed));
     assert_eq!(instance.next_batch(&mut batch(9)).unwrap_err().to_string(), "boom");
     assert_eq!(
-        (sender.is_taken(1), sender.is_taken(3)),
-        (Ok(true), Err(Refused::Closed))
+        (sender.is_acknowledged(1), sender.is_acknowledged(3)),
+        (Ok(true), Err(Refusal::Closed))
     );
 }
 
@@ -228,9 +231,9 @@ fn what_is_dropped_is_never_taken() {
     assert_eq!(instance.next_batch(&mut batch(9)).unwrap(), 1);
     instance.close();
     assert!(matches!(instance.next_batch(&mut batch(9)), Err(Error::Eof)));
-    assert_eq!(sender.is_taken(1), Ok(true));
-    assert_eq!(sender.is_taken(2), Err(Refused::Closed));
-    assert_eq!(sender.is_taken(3), Err(Refused::Closed));
+    assert_eq!(sender.is_acknowledged(1), Ok(true));
+    assert_eq!(sender.is_acknowledged(2), Err(Refusal::Closed));
+    assert_eq!(sender.is_acknowledged(3), Err(Refusal::Closed));
 }
 
 #[test]
@@ -295,15 +298,15 @@ fn the_channel_is_bounded_by_count_and_by_bytes_until_payloads_are_released() {
     let (sender, receiver) = channel(3, 100, 1000).unwrap();
     let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_, _| {});
     assert_eq!(send(&sender, message(500)), Ok(()), "a larger one passes alone");
-    assert_eq!(send(&sender, message(0)), Err(Refused::Full));
+    assert_eq!(send(&sender, message(0)), Err(Refusal::Full));
     instance.next_batch(&mut batch(9)).unwrap();
     assert_eq!(RELEASED.load(Ordering::Relaxed), 0, "the host's thread drops nothing");
     for _ in 0..3 {
         assert_eq!(send(&sender, message(10)), Ok(()));
     }
     assert_eq!(RELEASED.load(Ordering::Relaxed), 1);
-    assert_eq!(send(&sender, message(10)), Err(Refused::Full));
-    assert!(!sender.wait_for_room(10, Some(Instant::now())));
+    assert_eq!(send(&sender, message(10)), Err(Refusal::Full));
+    assert!(!sender.wait_for_space(10, Some(Instant::now())));
 }
 
 #[test]
@@ -323,12 +326,12 @@ fn close_wakes_blocked_senders_and_refuses_later_ones() {
     send(&sender, event(b"a")).unwrap();
     let blocked = sender.clone();
     let waiting = thread::spawn(move || {
-        assert!(blocked.wait_for_room(1, None));
+        assert!(blocked.wait_for_space(1, None));
         send(&blocked, event(b"b"))
     });
     thread::sleep(Duration::from_millis(20));
     closer.close();
-    assert_eq!(waiting.join().unwrap(), Err(Refused::Closed));
+    assert_eq!(waiting.join().unwrap(), Err(Refusal::Closed));
     drop(sender);
     assert!(closer.wait_for_senders(Instant::now()));
     drop(receiver);
@@ -382,7 +385,7 @@ proptest! {
                         Action::Timeout => Message::Error(Box::new(Error::Timeout)),
                         Action::Flush => {
                             let position = sender.position();
-                            assert_eq!(sender.wait_until_taken(position, Some(Instant::now() + LONG)), Ok(true));
+                            assert_eq!(sender.wait_until_acknowledged(position, Some(Instant::now() + LONG)), Ok(true));
                             assert_eq!(taken[number].load(Ordering::SeqCst), sent);
                             continue;
                         }
@@ -391,9 +394,9 @@ proptest! {
                             continue;
                         }
                     };
-                    while let Err((Refused::Full, refused)) = sender.try_send(message) {
+                    while let Err((Refusal::Full, refused)) = sender.try_send(message) {
                         message = refused;
-                        assert!(sender.wait_for_room(message.payload_len(), Some(Instant::now() + LONG)));
+                        assert!(sender.wait_for_space(message.payload_len(), Some(Instant::now() + LONG)));
                     }
                 }
             })

@@ -9,13 +9,14 @@ use std::time::SystemTime;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::{Input, Source, Start};
+use super::Input;
 use crate::error::Error;
 use crate::source::context::Context;
 use crate::source::lines::cursor::{Cursor, Seen};
 use crate::source::lines::occasional::Occasional;
 use crate::source::lines::open::{Identity, Open, is_stream_socket};
-use crate::source::lines::{Options, Warn, rotated};
+use crate::source::lines::options::{Options, Source, Start, Warn};
+use crate::source::lines::rotated;
 
 impl Input {
     pub(in super::super) fn new(
