@@ -9,7 +9,7 @@ SECONDS := 60
 MINUTES := 10
 RELOADS := 300
 JOBS := 1
-WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml tests/hosts/runner/Cargo.toml
+WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
 ACTIONLINT := $(or $(shell command -v actionlint),target/tools/bin/actionlint)
@@ -150,7 +150,6 @@ fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARG
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
 pages: setup ## write the pages of the documentation that are made out of code and tests
-	$(BIN)/python tests/docs/messages.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
 asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitizer (nightly Rust)
@@ -160,7 +159,7 @@ asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitiz
 
 # What needs tools, hosts or a Python without AddressSanitizer, or measures or limits memory, which is kept from reuse.
 ASAN_LEFT_OUT := $(addprefix --ignore=tests/,command/test_bench.py docs soak plugins/test_examples.py core/test_go_package.py command/test_new.py) \
-	--deselect tests/core/test_iter.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
+	--deselect tests/library/test_iter_host.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
 	--deselect 'tests/security/test_hostile.py::test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour[takes memory until there is none]' \
 	--deselect tests/security/test_security.py::test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone
 
@@ -171,7 +170,7 @@ $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/
 valgrind: setup target/valgrind/host ## the host in C with a library of all kinds of sources under memcheck
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt-get install valgrind"; exit 1; }
 	C_HOST=$(abspath tests/hosts/valgrind/host) tests/hosts/without_reports target/valgrind/reports \
-		$(BIN)/python -m pytest tests/library/test_memory.py tests/library/test_boundary.py::test_every_function_survives_null_handles
+		$(BIN)/python -m pytest tests/library/test_memory.py tests/library/test_results.py::test_every_function_survives_null_handles
 
 target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
 	mkdir -p $(@D)
@@ -188,7 +187,7 @@ docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove what the commands made
-	rm -rf $(VENV) $(STAMPS) build target tests/hosts/runner/target
+	rm -rf $(VENV) $(STAMPS) build target
 
 # A venv of another Python is made anew.
 $(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)

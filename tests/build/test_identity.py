@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, command, native, simple, write_sources
+from support.hosts import command, native
+from support.libraries import build_plugin, simple, write_sources
 
 from falco_plugin import Plugin
 from falco_plugin._build import library as _library

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hosts import Ran, build_plugin, command, environment, simple, write_sources
+from support.hosts import Ran, command, environment
+from support.libraries import build_plugin, simple, write_sources
 
 COUNTS = """
     from falco_plugin import EOF, Plugin, field, json_field, source

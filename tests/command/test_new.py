@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.hosts import REPOSITORY, Ran, command, environment, run
+from support.hosts import Ran, command, environment, run
+from support.paths import REPOSITORY
 
 from falco_plugin._build.template import TEMPLATES
 

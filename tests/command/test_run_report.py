@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, command, native, write_sources
+from support.hosts import command, native
+from support.libraries import build_plugin, write_sources
 
 from falco_plugin.testing import run
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support.hosts import command, write_sources
+from support.hosts import command
+from support.libraries import write_sources
 
 from falco_plugin._declare.config.parser import parse
 from falco_plugin.errors import PluginError

@@ -18,10 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fastjson_differences import MORE_VALUES, OTHER_VALUES, Difference
-from support.hosts import REPOSITORY, environment, go_program
+from support.hosts import environment, go_program
 from support.json_documents import any_documents, damage, faulty_characters, faulty_scalars, faulty_values
 from support.json_values import decode_utf8
 from support.json_walk import Document, as_token, tokens
+from support.paths import REPOSITORY
 
 from falco_plugin import Event, json_field
 

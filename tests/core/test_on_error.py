@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, data_of, logged
+from support.hosts import data_of, logged
+from support.libraries import build_plugin
 
 from falco_plugin._runtime import skipped_items as _left_out
 from falco_plugin.source import (

@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.hosts import REPOSITORY, build_plugin
+from support.libraries import build_plugin
+from support.paths import REPOSITORY
 
 from faults import page
 from faults.playing import Ran, expected, logged, matches, play, steps

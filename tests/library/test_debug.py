@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, c_host, environment, logged, native
+from support.hosts import c_host, environment, logged, native
+from support.libraries import build_plugin
 
 SOURCE = """
     from falco_plugin import Plugin, field

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.hosts import EOF, NO_TIMESTAMP, SUCCESS, TIMEOUT, Library, build_plugin, encoded
+from support.embedded import Library
+from support.events import EOF, NO_TIMESTAMP, SUCCESS, TIMEOUT, encoded
+from support.libraries import build_plugin
 
 # One event per item of the params; the same items by each of the three ways.
 SOURCE = """

@@ -6,7 +6,10 @@ import base64
 from pathlib import Path
 
 import pytest
-from support.hosts import Library, Ran, build_plugin, command, encoded, held, logged, simple, write_sources
+from support.embedded import Library, held
+from support.events import encoded
+from support.hosts import Ran, command, logged
+from support.libraries import build_plugin, simple, write_sources
 
 PLACEHOLDER = "<event_to_string of masks failed: {kind}>"
 COUNTS = """

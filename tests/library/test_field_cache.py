@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.hosts import MEETING, Library, build_plugin, encoded, held
+from support.embedded import MEETING, Library, held
+from support.events import encoded
+from support.libraries import build_plugin
 
 PLUGIN = """
     import sys
@@ -82,7 +84,7 @@ PLUGIN = """
 
         @field("count.meets", desc="Waits for another thread, twice")
         def meets(self, event) -> int:
-            meeting = sys.modules["support.hosts"].MEETING
+            meeting = sys.modules["support.embedded"].MEETING
             meeting.wait()
             meeting.wait()
             return self.count(event)

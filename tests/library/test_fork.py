@@ -6,20 +6,13 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, data_of, environment, logged, native, native_path, run_c_host, simple
+from support.hosts import data_of, environment, logged, native, native_path, run_c_host
+from support.libraries import Build, build_plugin, simple
 
-Build = Callable[..., Path]
 ENDED = "falco-plugin: a process that the plugin forked came back into the code of its host"
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Build:
-    """Builds a plugin from a source text."""
-    return lambda source, name="plugin": build_plugin(tmp_path, source, name)
 
 
 def script(library: Path, *calls: str) -> list[dict]:

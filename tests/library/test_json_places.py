@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from support.hosts import FIELD_TYPES, NO_INDEX, PAYLOAD_AT, Asked, Library, build_plugin, encoded, held
+from support.embedded import Library, held
+from support.events import PAYLOAD_AT, encoded
+from support.fields import FIELD_TYPES, NO_INDEX, Asked
 from support.json_documents import TYPES, Read, any_documents, valid_documents
 from support.json_values import convert
 from support.json_walk import Document, Found
+from support.libraries import build_plugin
 
 from falco_plugin._declare import types as _types
 

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.embedded import Library
+from support.events import payloads
 from support.hosts import (
     MISSING,
-    Library,
-    build_changed,
-    build_plugin,
     c_host,
     c_host_path,
     command,
@@ -30,12 +29,9 @@ from support.hosts import (
     logged,
     native,
     native_path,
-    payloads,
     run,
-    runner,
-    simple,
-    write_sources,
 )
+from support.libraries import build_changed, build_plugin, simple, write_sources
 
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
@@ -133,13 +129,6 @@ def test_the_native_host_reads_the_same_events(same: Path) -> None:
     ]
     assert found == c_events(logged(same))
     assert (end["kind"], end["result"], end["events"]) == ("end", "eof", len(EVENTS))
-
-
-def test_the_runner_crate_reads_the_same_events(same: Path) -> None:
-    *events, end = runner(same)
-    found = [(base64.b64decode(event["data_base64"]), event["timestamp"], event["text"]) for event in events]
-    assert found == c_events(logged(same))
-    assert end == {"end": "eof"}
 
 
 def test_the_loader_of_the_go_sdk_accepts_it(same: Path) -> None:

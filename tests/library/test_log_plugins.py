@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.hosts import Library, build_plugin, encoded
+from support.embedded import Library
+from support.events import encoded
+from support.libraries import build_plugin
 
 EVENT = encoded(b"event")
 

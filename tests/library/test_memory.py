@@ -7,7 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from support.hosts import Ran, asked_lines, build_plugin, c_host, data_of, environment, joined, logged
+from support.fields import asked_lines, joined
+from support.hosts import Ran, c_host, data_of, environment, logged
+from support.libraries import build_plugin
 
 PRODUCERS = 4
 EACH = 60

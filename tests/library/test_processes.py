@@ -10,20 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.hosts import (
-    EOF,
-    SUCCESS,
-    Library,
-    build_plugin,
-    c_host,
-    data_of,
-    environment,
-    logged,
-    payloads,
-    run_c_host,
-    simple,
-    write_sources,
-)
+from support.embedded import Library
+from support.events import EOF, SUCCESS, payloads
+from support.hosts import c_host, data_of, environment, logged, run_c_host
+from support.libraries import build_plugin, simple, write_sources
 
 from falco_plugin.cli.main import main
 

@@ -7,7 +7,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, command, data_of, logged, native
+from support.hosts import command, data_of, logged, native
+from support.libraries import build_plugin
 
 PLUGIN = """
     import asyncio, contextlib, threading, time

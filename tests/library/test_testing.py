@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import tested_plugins
-from support.hosts import build_plugin, simple, write_sources
+from support.libraries import build_plugin, simple, write_sources
 from tested_plugins import Broken, Elsewhere, Endless, Numbers, Orders, Sizes, Tuned
 
 import falco_plugin

@@ -6,7 +6,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, logged
+from support.hosts import logged
+from support.libraries import build_plugin
 
 PLUGIN = """\
 from falco_plugin import Plugin, source

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from support.hosts import REPOSITORY, native
+from support.hosts import native
+from support.paths import REPOSITORY
 
 MERGE = REPOSITORY / "plugins/merge"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.hosts import build_plugin, failed_init, native_path, run, simple
+from support.hosts import failed_init, native_path, run
+from support.libraries import build_plugin, simple
 
 from falco_plugin._runtime import archive as _archive
 

@@ -11,22 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from support.hosts import (
-    REPOSITORY,
-    SUCCESS,
-    Library,
-    Ran,
-    build_plugin,
-    c_host_path,
-    command,
-    data_of,
-    encoded,
-    failed_init,
-    native_path,
-    run,
-    simple,
-    write_sources,
-)
+from support.embedded import Library
+from support.events import SUCCESS, encoded
+from support.hosts import Ran, c_host_path, command, data_of, failed_init, native_path, run
+from support.libraries import build_plugin, simple, write_sources
+from support.paths import REPOSITORY
 
 from falco_plugin._build import library as _library
 from falco_plugin._build import target as _target

@@ -12,22 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.hosts import (
-    MISSING,
-    REPOSITORY,
-    build_changed,
-    build_plugin,
-    c_host,
-    c_host_path,
-    data_of,
-    environment,
-    failed_init,
-    logged,
-    run,
-    run_c_host,
-    simple,
-    write_sources,
-)
+from support.hosts import MISSING, c_host, c_host_path, data_of, environment, failed_init, logged, run, run_c_host
+from support.libraries import build_changed, build_plugin, simple, write_sources
+from support.paths import REPOSITORY
 
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
