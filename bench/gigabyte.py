@@ -14,7 +14,7 @@ BYTES = 1 << 30
 
 
 def main() -> None:
-    sample = (ROOT / "examples/tail/sample.jsonl").read_bytes()
+    sample = (ROOT / "plugins/tail/sample.jsonl").read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder, "lines.jsonl")
         rounds = -(-BYTES // len(sample))
@@ -22,7 +22,7 @@ def main() -> None:
             for _ in range(rounds):
                 file.write(sample)
         expected = rounds * sample.count(b"\n")
-        command: list[str | Path] = [sys.executable, "-m", "falco_plugin", "run", ROOT / "examples/tail"]
+        command: list[str | Path] = [sys.executable, "-m", "falco_plugin", "run", ROOT / "plugins/tail"]
         command += ["--json", "--params", lines, "--config", '{"follow": false}']
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None

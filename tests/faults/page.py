@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hosts_support import REPOSITORY
+from support.paths import REPOSITORY
 
 from faults.playing import EVENTS, Cell
 from faults.table import CALLBACKS, CAUSES, FAULTS, TABLE

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hosts_support import Ran, asked_lines, c_host_path, environment, run
+from support.fields import asked_lines
+from support.hosts import Ran, c_host_path, environment, run
 
 EVENTS = ("one", "two", "three")
 WARNING = 4

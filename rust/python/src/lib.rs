@@ -1,31 +1,13 @@
 //! `falco_plugin._core`: the engine's types as Python classes, and Python objects as plugins.
 
-mod batch;
-mod buffers;
-mod channel;
-mod context;
-mod documents;
+mod convert;
 mod errors;
 mod event;
-mod fast;
 mod fields;
-mod fork;
-mod instance;
-mod iter;
-mod json;
-mod left_out;
-mod lines;
-mod log;
-mod once;
-mod options;
+mod interpreter;
 mod plugin;
-mod pull;
-mod push;
+mod source;
 mod start;
-mod text;
-mod threads;
-mod timestamp;
-mod watch;
 
 /// The library in front and the native host, as built with this module.
 mod embedded {
@@ -41,41 +23,41 @@ mod _core {
     use pyo3::types::PyBytes;
 
     #[pymodule_export]
-    use crate::batch::{EventBatch, EventWriter};
+    use crate::convert::documents::split_json;
     #[pymodule_export]
-    use crate::channel::{PushEvent, Receiver, Sender, channel};
+    use crate::convert::timestamp::parse_timestamp;
     #[pymodule_export]
-    use crate::context::Context;
+    use crate::event::batch::{EventBatch, EventWriter};
     #[pymodule_export]
-    use crate::documents::split_json;
-    #[pymodule_export]
-    use crate::event::Event;
+    use crate::event::reader::Event;
     #[pymodule_export]
     use crate::fields::JsonReader;
     #[pymodule_export]
-    use crate::fork::{after_fork_in_child, before_fork, end_child};
+    use crate::interpreter::fork::{after_fork_in_child, before_fork, end_child};
     #[pymodule_export]
-    use crate::iter::{AsyncSender, IterInstance, fail, position, send_each};
+    use crate::interpreter::log::{HostLog, current_plugin, set_current_plugin};
     #[pymodule_export]
-    use crate::lines::LinesInstance;
+    use crate::interpreter::watch::Watch;
     #[pymodule_export]
-    use crate::log::{HostLog, current_plugin, set_current_plugin};
+    use crate::source::channel::{PushEvent, Receiver, Sender, channel};
     #[pymodule_export]
-    use crate::pull::PullInstance;
+    use crate::source::context::Context;
     #[pymodule_export]
-    use crate::push::PushInstance;
+    use crate::source::iter::{AsyncSender, IterInstance, fail, position, send_each};
     #[pymodule_export]
-    use crate::timestamp::parse_timestamp;
+    use crate::source::lines::LinesInstance;
     #[pymodule_export]
-    use crate::watch::Watch;
+    use crate::source::pull::PullInstance;
+    #[pymodule_export]
+    use crate::source::push::PushInstance;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::fast::install::<EventWriter>(module.py())?;
-        crate::fast::install::<Sender>(module.py())
+        crate::interpreter::fast::install::<EventWriter>(module.py())?;
+        crate::interpreter::fast::install::<Sender>(module.py())
     }
 
     /// The library in front, before a plugin was put into it. Not public.

@@ -8,21 +8,21 @@ use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::context::Context;
+use crate::convert::text::replacing;
 use crate::errors::{describe, is_no_json};
-use crate::event::Event;
+use crate::event::reader::Event;
 use crate::fields::{self, Method};
-use crate::instance::PythonInstance;
-use crate::log::{CurrentPlugin, PluginNumber};
-use crate::text::replacing;
-use crate::threads;
+use crate::interpreter::log::{CurrentPlugin, PluginNumber};
+use crate::interpreter::threads;
+use crate::source::context::Context;
+use crate::source::driver::PythonInstance;
 
 /// How much of a payload `event_to_string` shows where the plugin does not define it.
 const DEFAULT_TEXT_BYTES: usize = 1024;
 /// The text of an event if the method fails and the failure cannot be logged either.
 const NO_TEXT: &str = "<event_to_string failed>";
 
-/// The `Runtime` of `falco_plugin._runtime`, which holds the author's plugin.
+/// The `Runtime` of `falco_plugin._runtime.runtime`, which holds the author's plugin.
 pub(crate) struct PythonPlugin {
     runtime: Py<PyAny>,
     number: PluginNumber,

@@ -9,9 +9,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::describe;
-use crate::log::{CurrentPlugin, HostLog};
+use crate::interpreter::log::{CurrentPlugin, HostLog};
+use crate::interpreter::threads;
 use crate::plugin::PythonPlugin;
-use crate::threads;
 
 falco_plugin_abi::export_start!(make);
 
@@ -31,7 +31,7 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
         let number = host_log.number();
         let _current = CurrentPlugin::enter(number);
         let runtime = py
-            .import("falco_plugin._runtime")
+            .import("falco_plugin._runtime.runtime")
             .and_then(|module| {
                 module.getattr("Runtime")?.call1((
                     PyBytes::new(py, &request.archive),

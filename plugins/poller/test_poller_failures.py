@@ -1,0 +1,201 @@
+"""Failures of the API, and what is not logged."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from plugins.poller.conftest import (
+    TOKEN,
+    Answer,
+    AuditApi,
+    Handler,
+    cut_off,
+    hang_up,
+    never,
+    payloads,
+    status,
+    take,
+    trickle,
+    wait_until,
+)
+
+from falco_plugin.testing import RunningPlugin
+
+
+def test_poller_continues_after_a_failure(github: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    failures = [
+        status(500),
+        status(502, body=b"<html>"),
+        status(503),
+        status(408),
+        hang_up,
+        cut_off,
+        trickle,
+        never,
+        status(401),
+        status(403),
+        status(404),
+        status(302, ("Location", "/elsewhere")),
+        status(200, body=b"<html>"),
+        status(200, body=b'{"records":[]}'),
+        status(200, body=b"[1]"),
+        status(200, body=b"[" + b" " * 5000 + b"]"),
+        status(200, ("Link", "<http://[>; rel=next"), body=b"[]"),
+    ]
+    plugin = start(github.url, timeout=0.5, max_body=4000)
+    for number, answer in enumerate([github.serve, *failures]):
+        github.answers.append(answer)
+        wait_until(lambda: not github.answers)
+        wait_until(lambda number=number: sum("called again in 0.02 s" in line.text for line in plugin.log) == number)
+        added = github.add(2)
+        assert take(plugin, 2) == added
+    assert payloads(plugin.stop()) == github.records
+
+
+def test_repeated_failure_is_logged_in_one_line(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    okta.answers.extend([status(500)] * 4)
+    added = okta.add(1)
+    plugin = start(okta.url)
+    assert take(plugin, 1) == added
+    lines = [line.text for line in plugin.stop().log if "the source failed" in line.text]
+    assert ["Traceback" in line for line in lines] == [True, False, False, False]
+    expected = f"the source failed again: Unavailable: {okta.origin} answers 500 Internal Server Error (api.py:"
+    for line in lines[1:]:
+        assert expected in line
+        assert "\n" not in line
+
+
+def test_poller_waits_for_an_api_that_is_away_at_the_start(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    okta.answers.extend([status(500), hang_up, status(503)])
+    added = okta.add(2)
+    assert take(start(okta.url), 2) == added
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (status(401), "answers 401 Unauthorized: write a valid token into the token_file"),
+        (status(403), "answers 403 Forbidden: give the token the permission"),
+        (status(404), "answers 404 Not Found: correct open_params"),
+        (status(400), "answers 400 Bad Request: correct open_params"),
+        (status(301, ("Location", "/elsewhere")), "redirects are not followed"),
+        (status(200, body=b"<html>"), "is not a JSON array of objects"),
+        (status(200, body=b'{"records":[]}'), "is not a JSON array of objects (Expected `array`, got `object`)"),
+        (status(200, body=b"[" + b" " * 5000 + b"]"), "is larger than 4000 bytes"),
+    ],
+)
+def test_poller_ends_at_the_start_when_the_configuration_is_wrong(
+    answer: Answer, reason: str, okta: AuditApi, fail: Callable[..., str]
+) -> None:
+    okta.answers.append(answer)
+    assert reason in fail(okta.url, max_body=4000)
+    assert len(okta.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [never, trickle])
+def test_close_cancels_a_request(answer: Answer, okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    okta.answers.append(answer)
+    plugin = start(okta.url)
+    wait_until(lambda: len(okta.requests) == 1)
+    # Without a cancellation the request would take a minute, and stop waits for ten seconds.
+    assert plugin.stop().result == "interrupted"
+
+
+def test_token_can_be_replaced_while_falco_runs(
+    okta: AuditApi, start: Callable[..., RunningPlugin], config: dict[str, Any]
+) -> None:
+    def authorize(handler: Handler) -> None:
+        if handler.headers["Authorization"] == "SSWS the-new-one":
+            handler.api.serve(handler)
+        else:
+            handler.reply(401)
+
+    added = okta.add(1)
+    plugin = start(okta.url, auth_scheme="SSWS")
+    assert take(plugin, 1) == added
+    assert set(okta.authorizations) == {f"SSWS {TOKEN}"}
+    okta.answers.extend([authorize] * 1000)
+    plugin.wait_for_log("answers 401 Unauthorized: write a valid token into ")
+    Path(config["token_file"]).write_text("the-new-one")
+    added = okta.add(1)
+    assert take(plugin, 1) == added
+
+
+def test_log_has_neither_token_nor_records(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    private = b'{"uuid":"1","text":"private"}'
+
+    def repeat(code: int) -> Answer:
+        repeated = f"{TOKEN} private"
+        headers = (("Set-Cookie", repeated), ("X-Token", repeated), ("Location", f"/{repeated}"))
+        return lambda handler: handler.reply(code, repeated.encode(), *headers, phrase=repeated)
+
+    def malformed(handler: Handler) -> None:
+        handler.wfile.write(f"{TOKEN} private\r\n\r\n".encode())
+        handler.close_connection = True
+
+    okta.records.append(private)
+    plugin = start(f"{okta.url}&key={TOKEN}", retry_wait=0.001)
+    take(plugin, 1)
+    failures = [repeat(401), repeat(403), repeat(500), repeat(200), repeat(302), malformed, cut_off, hang_up]
+    okta.answers.extend([*failures, status(200, body=b'[{"private":1,}]'), repeat(429)])
+    plugin.wait_for_log("waiting for 60 s")
+    ran = plugin.stop()
+    assert sum("failed" in line.text for line in ran.log) >= len(failures)
+    assert TOKEN not in str(ran)
+    assert "private" not in str(ran)
+
+
+def test_requests_go_through_the_proxy(github: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    added = github.add(2)
+    assert take(start("http://localhost:1/logs", proxy=github.origin), 2) == added
+    assert github.requests[0] == "http://localhost:1/logs"
+
+
+def test_server_needs_a_certificate_of_a_known_authority(
+    servers: ExitStack, start: Callable[..., RunningPlugin], tmp_path: Path
+) -> None:
+    api = AuditApi(last_page_has_link=True, tls=tls(tmp_path))
+    servers.callback(api.close)
+    added = api.add(2)
+    stranger = start(api.url)
+    stranger.wait_for_log("CERTIFICATE_VERIFY_FAILED")
+    assert payloads(stranger.stop()) == []
+    assert api.requests == []
+    assert take(start(api.url, ca_file=str(tmp_path / "cert.pem")), 2) == added
+
+
+def tls(folder: Path) -> ssl.SSLContext:
+    """With a certificate for 127.0.0.1 that signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "poller")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context

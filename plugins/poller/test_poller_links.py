@@ -1,0 +1,190 @@
+"""Links to the next page are checked before they are saved and followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from plugins.poller.conftest import (
+    PAGE,
+    SIMULATED_URL,
+    TOKEN,
+    AuditApi,
+    Simulate,
+    SimulatedAnswer,
+    next_link,
+    page,
+    payloads,
+    position,
+    record,
+    status,
+    wait_until,
+)
+
+from falco_plugin.testing import RunningPlugin
+
+URL = SIMULATED_URL
+OWN = "https://api.example"
+
+
+def then_link_to(*links: str, count: int = 2) -> SimulatedAnswer:
+    """Answers with some new records and each of the links, and repeats the last answer."""
+
+    def answer(number: int, _: str) -> tuple[int, dict[str, str], bytes]:
+        number = min(number, len(links))
+        return 200, next_link(links[number - 1]), page(10 * number, count)
+
+    return answer
+
+
+REFUSED = {
+    "http://[": "is not a URL: report this to the API's operator",
+    f"{OWN}/\x7f": "is not a URL: report this to the API's operator",
+    f"{OWN}:port/": "is not a URL: report this to the API's operator",
+    "https://other.example/logs": f"leads to https://other.example, but the token is sent to {OWN} alone: write the "
+    "origin of the links into open_params, or let the proxy in front of the API correct them",
+    "//other.example/logs": "leads to https://other.example, but",
+    "http://api.example/logs": "leads to http://api.example, but",
+    f"{OWN}:8443/logs": f"leads to {OWN}:8443, but",
+    "ftp://api.example/logs": "leads to ftp://api.example, but",
+    "file:///etc/passwd": "leads to file://, but",
+    "javascript:alert(1)": "leads to javascript://, but",
+    f"https://{TOKEN}@api.example/": "has a user in it, which would replace the token: report this to the API's",
+    f"https://api.example@{TOKEN[:3]}.example/": "has a user in it",
+}
+
+
+@pytest.mark.parametrize(("link", "reason"), REFUSED.items())
+def test_refused_link_is_not_saved_and_ends_the_source_at_the_start(link: str, reason: str, simulate: Simulate) -> None:
+    poller = simulate(then_link_to(link))
+    poller.run(100)
+    assert (poller.error or "").startswith("the link to the next page ")
+    assert reason in (poller.error or "")
+    assert TOKEN not in str((poller.error, poller.failures, poller.log))
+    assert poller.saved_url == URL
+    assert poller.urls == [URL]
+    # No record is lost: Falco does not run, and the next start begins with this page.
+    assert poller.events == []
+
+
+@pytest.mark.parametrize(("link", "reason"), REFUSED.items())
+def test_refused_link_costs_no_records_once_polling_has_worked(link: str, reason: str, simulate: Simulate) -> None:
+    poller = simulate(then_link_to(f"{OWN}/second", link))
+    poller.run(100)
+    assert poller.error is None
+    assert reason in poller.failures[0]
+    assert len(set(poller.failures)) == 1
+    assert poller.saved_url == f"{OWN}/second"
+    assert set(poller.urls[1:]) == {f"{OWN}/second"}
+    assert poller.events == [record(number) for number in (10, 11, 20, 21)]
+    assert min(poller.gaps) >= 5
+
+
+def test_refused_link_delivers_what_is_added_to_its_page(simulate: Simulate) -> None:
+    def answer(number: int, _: str) -> tuple[int, dict[str, str], bytes]:
+        link = f"{OWN}/second" if number == 1 else "https://other.example/"
+        return 200, next_link(link), page(10 * min(number, 2), min(number, 4))
+
+    poller = simulate(answer)
+    poller.run(100)
+    assert poller.events == [record(number) for number in (10, 20, 21, 22, 23)]
+
+
+LEADS_BACK = "leads back to a page that was read before: sort the records oldest first in open_params, or report this"
+
+
+@pytest.mark.parametrize(
+    ("links", "reason"),
+    [
+        (["/b", URL], LEADS_BACK),
+        (["/b", "/c", "/d", "/c"], LEADS_BACK),
+        (["/b", f"{URL}#x"], LEADS_BACK),
+        (["/b", "https://API.example:443/logs?limit=5"], LEADS_BACK),
+        (["/b", "/b#x"], "leads to the same page, which is full: sort the records oldest first in open_params"),
+    ],
+)
+def test_poller_does_not_read_the_same_pages_without_end(links: list[str], reason: str, simulate: Simulate) -> None:
+    poller = simulate(then_link_to(*links, count=PAGE))
+    poller.run(600)
+    assert reason in poller.failures[0]
+    assert len(set(poller.failures)) == 1
+    assert len(poller.events) == len(set(poller.events)) == PAGE * len(links)
+    assert poller.error is None
+    assert len(poller.urls) <= len(links) + 600 / 5
+
+
+def test_poller_does_not_deliver_a_page_again_when_the_api_ignores_the_cursor(simulate: Simulate) -> None:
+    poller = simulate(lambda number, _: (200, next_link(f"/logs?after={number}"), page(0, PAGE)))
+    poller.run(600)
+    assert poller.events == [record(number) for number in range(PAGE)]
+    assert set(poller.failures) == {
+        "the next page has the same 5 records as the page before it: use an API that pages by Link headers, and let "
+        "no proxy in front of it change the query of a URL"
+    }
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<https://api.example/x>; rel="self"',
+        "",
+        ";;;,,,<<>>",
+        "<https://api.example/x>",
+        "<https://api.example/x>; rel=nextpage",
+        "https://api.example/x; next",
+    ],
+)
+def test_link_that_is_not_to_the_next_page_is_ignored(link: str, simulate: Simulate) -> None:
+    poller = simulate(lambda *_: (200, {"Link": link}, page(0, 1)))
+    poller.run(50)
+    assert (poller.error, poller.failures, poller.events) == (None, [], [record(0)])
+    assert set(poller.urls) == {URL}
+
+
+@pytest.mark.parametrize("where", ["http://{other}/", "//{other}/", "https://{own}/", "http://{own}@{other}/"])
+def test_token_is_not_sent_to_another_origin(
+    where: str,
+    okta: AuditApi,
+    github: AuditApi,
+    start: Callable[..., RunningPlugin],
+    fail: Callable[..., str],
+    state_file: Path,
+) -> None:
+    link = where.format(own=urlsplit(okta.url).netloc, other=urlsplit(github.url).netloc)
+    okta.answers.extend(
+        [
+            status(200, ("Link", "</second>; rel=next"), body=b"[]"),
+            # As often as it is asked before it is killed.
+            *[status(200, ("Link", f"<{link}>; rel=next"), body=b"[]")] * 100,
+        ]
+    )
+    plugin = start(okta.url)
+    plugin.wait_for_log("Unusable: the link to the next page ")
+    plugin.kill()
+    assert position(state_file)["url"] == f"{okta.origin}/second"
+    # A state file with such a URL is refused too.
+    saved = state_file.read_text()
+    requests = len(okta.requests)
+    state_file.write_text(saved.replace(f"{okta.origin}/second", f"{github.origin}/"))
+    assert f"the page in state_file is not at {okta.origin}, but the token is sent there alone" in fail(okta.url)
+    assert github.requests == []
+    assert len(okta.requests) == requests
+
+
+def test_next_link_may_be_relative_and_have_several_relations(
+    okta: AuditApi, start: Callable[..., RunningPlugin]
+) -> None:
+    okta.answers.append(status(200, ("Link", '</y>; rel="prev", <x?a=1,2>; rel="last NEXT"'), body=b"[]"))
+    start(okta.url)
+    wait_until(lambda: len(okta.requests) == 2)
+    assert okta.requests[1] == "/x?a=1,2"
+
+
+def test_next_link_to_the_same_page_asks_for_it_again(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    body = b"[" + record(1) + b"]"
+    okta.answers.extend([status(200, ("Link", f"<{okta.url}>; rel=next"), body=body)] * 3)
+    plugin = start(okta.url)
+    wait_until(lambda: not okta.answers)
+    assert payloads(plugin.stop()) == [record(1)]

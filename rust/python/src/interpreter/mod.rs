@@ -1,0 +1,8 @@
+//! The interpreter in the host's process: its start, its threads, forked children, and the host's log.
+
+pub(crate) mod fast;
+pub(crate) mod fork;
+pub(crate) mod log;
+pub(crate) mod once;
+pub(crate) mod threads;
+pub(crate) mod watch;
