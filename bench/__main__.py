@@ -7,7 +7,7 @@ import json
 import sys
 
 from bench import chart, libraries, machine, report
-from bench.measure import MeasurementError, Host, Measured, compare, measure
+from bench.measure import Host, Measured, MeasurementError, compare, measure
 from bench.rows import FULL, QUICK, UnknownRowError, select, table
 
 _RESULTS = libraries.ROOT / "bench" / "results"
@@ -39,7 +39,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--rows", type=_names, default=[], metavar="LIST", help="names of rows, or prefixes of names")
-    parser.add_argument("--peers", type=_peers, default=[], metavar="LIST", help=f"peers to compare with: {', '.join(libraries.PEERS)}")
+    parser.add_argument(
+        "--peers", type=_peers, default=[], metavar="LIST", help=f"peers to compare with: {', '.join(libraries.PEERS)}"
+    )
     return parser.parse_args()
 
 

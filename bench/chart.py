@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BAR, _GAP = 480, 70, 56, 16, 8
 _WIDTH = 1030
 _TEXT, _FAINT = "#768390", "#76839055"
 _COLOURS = {True: "#2da44e", False: "#d4731f", None: "#5b8dc9"}
-"""Of medium lightness, to contrast with white and with black."""
+"""Medium lightness contrasts with white and with black."""
 
 
 def draw(verdicts: Sequence[Verdict], caption: str) -> str:

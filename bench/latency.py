@@ -1,7 +1,7 @@
 """Measures how long the host waits for the GIL while other Python code computes, by the interpreter's switch interval.
 
-Compares Python's default interval of 5 ms, and some others, with the SDK's interval, in one run. The measured call extracts a
-field by a method from each event as it arrives.
+Compares Python's default interval of 5 ms, and some others, with the SDK's interval, in one run. The measured
+call extracts a field by a method from each event as it arrives.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from bench import libraries
-from bench.measure import MeasurementError, Host
+from bench.measure import Host, MeasurementError
 from bench.rows import Case
 
 _SECONDS = 3
@@ -18,7 +18,13 @@ _ACTIVITIES = {
     "a thread that computes": ("beside", "file-small"),
     "a generator that computes": ("busy", ""),
 }
-_INTERVALS = {"5 ms, Python's default": "0.005", "1 ms": "0.001", "0.5 ms": "0.0005", "0.1 ms": "0.0001", "the SDK's": ""}
+_INTERVALS = {
+    "5 ms, Python's default": "0.005",
+    "1 ms": "0.001",
+    "0.5 ms": "0.0005",
+    "0.1 ms": "0.0001",
+    "the SDK's": "",
+}
 
 
 def main() -> None:

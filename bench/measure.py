@@ -22,7 +22,7 @@ _LONGEST_WAIT = 5
 
 
 class MeasurementError(Exception):
-    """The host failed, or a library emitted other bytes than expected; the message says which library."""
+    """The host failed, or a library emitted other bytes than expected; the message names the library."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Host:
         return cls(program, libraries, folder, int(done.stdout))
 
     def measure(self, case: Case, seconds: float, under: Sequence[str] = ()) -> Raw:
-        """Runs one measurement in a new process. `under` is the command of a program that runs the host, such as a profiler."""
+        """Runs one measurement in a new process; `under` is the command of a program that runs it, such as perf."""
         options = [] if case.limit is None else ["--limit", str(case.limit)]
         if case.limit is None or case.fields:
             options += ["--seconds", str(seconds * case.times)]
@@ -99,7 +99,9 @@ def compare(host: Host, cases: Iterable[Case], log: Callable[[str], None]) -> No
         MeasurementError: two of them differ.
     """
     seen: dict[str, tuple[str, Case]] = {}
-    for library, mode, workload in dict.fromkeys((case.library, case.mode, case.workload) for case in cases if case.workload):
+    for library, mode, workload in dict.fromkeys(
+        (case.library, case.mode, case.workload) for case in cases if case.workload
+    ):
         case = Case(library, library, mode, workload)
         log(f"comparing bytes of {workload}: {library} {mode}")
         checksum = host.checksum(case)
@@ -112,7 +114,7 @@ def compare(host: Host, cases: Iterable[Case], log: Callable[[str], None]) -> No
 
 
 def measure(host: Host, rows: Iterable[Row], scale: Scale, log: Callable[[str], None]) -> list[Measured]:
-    """Measures all rows. Within a row the cases take turns. Before each case, waits a few seconds for a quiet machine."""
+    """Measures all rows. The cases of a row take turns. Each waits a few seconds for a quiet machine."""
     result = []
     patience = scale.patience
     for row in rows:

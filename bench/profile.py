@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import libraries
-from bench.measure import MeasurementError, Host
+from bench.measure import Host, MeasurementError
 from bench.rows import QUICK, SPAN, Case, Row, UnknownRowError, select, table
 
 _SECONDS = 3

@@ -75,12 +75,13 @@ def markdown(results: Sequence[Measured], machine: Mapping[str, str]) -> str:
 
 _RATIOS = """## Ratios
 
-Nanoseconds per event or field: minimum and median of all rounds. A ratio is the nanoseconds of this SDK divided by those
-of the peer in the same round: minimum and median. The median must not exceed the column "at most"."""
+Nanoseconds per event or field: minimum and median of all rounds. A ratio is the nanoseconds of this SDK divided by
+those of the peer in the same round: minimum and median. The median must not exceed the column "at most"."""
 
 _COSTS = """## Costs
 
-Memory is the peak of the process, including the interpreter. A peer that appears in several rows was measured for each row."""
+Memory is the peak of the process, including the interpreter. A peer that appears in several rows was measured for each
+row."""
 
 _LIMITS = """## Limits
 

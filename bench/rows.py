@@ -188,12 +188,21 @@ def table(scale: Scale) -> list[Row]:
             (Comparison(go("pull", "empty"), 0.55), Comparison(baseline("empty"))),
         ),
         Row("pull-300", "pull function, one write, 300 B", ours("pull", "log300"), (Comparison(go("pull", "log300")),)),
-        Row("pull-1k", "pull function, one write, 1 KiB", ours("pull", "log1k"), (Comparison(go("pull", "log1k"), 0.13),)),
+        Row(
+            "pull-1k",
+            "pull function, one write, 1 KiB",
+            ours("pull", "log1k"),
+            (Comparison(go("pull", "log1k"), 0.13),),
+        ),
         Row(
             "pull-random",
             "pull function, 1 KiB to 1.18 MiB",
             ours("pull", "random"),
-            (Comparison(rust("batch", "random"), 0.7), Comparison(go("pull", "random")), Comparison(baseline("random"))),
+            (
+                Comparison(rust("batch", "random"), 0.7),
+                Comparison(go("pull", "random")),
+                Comparison(baseline("random")),
+            ),
         ),
         Row(
             "push-generator-300",
@@ -320,7 +329,7 @@ def table(scale: Scale) -> list[Row]:
         ),
         Row(
             "memory-burst",
-            "128 x 1 MiB at once, then 1,000 small batches",
+            "128 x 1 MiB at one time, then 1,000 small batches",
             replace(ours("burst"), limit=TO_THE_END),
             limits=(Limit(_MEMORY, "MB", _over_bare, at_most=14),),
         ),

@@ -82,7 +82,9 @@ def test_compare_names_library_with_different_bytes():
             return case.library
 
     rows = select(table(QUICK), ["batch-1k"], ["rust"])
-    with pytest.raises(MeasurementError, match="rust batch does not emit the bytes of ours extend in the workload log1k"):
+    with pytest.raises(
+        MeasurementError, match="rust batch does not emit the bytes of ours extend in the workload log1k"
+    ):
         compare(DifferingHost(), [case for row in rows for case in row.cases()], lambda text: None)
 
 

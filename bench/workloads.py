@@ -1,15 +1,15 @@
 """Defines the workloads, which emit the same bytes in each measured plugin, and makes the files that they read.
 
-Open params are `MODE WORKLOAD`. The mode says how the plugin makes its events; the workload says which:
+Open params are `MODE WORKLOAD`. The mode is the way in which the plugin makes its events, for example `pull`. The workload is one of these:
 
 | workload | payload of event n, counted from 0 |
 |---|---|
 | `empty` | 0 bytes |
 | `lines:FILE` | line n of the file without its newline, repeated endlessly; `open` reads the file |
-| `random:FILE` | the first 1024 + x % (1024 * 1204 - 1024) bytes of the file; x is xorshift32 (13, 17, 5) after n + 1 steps from 1 |
+| `random:FILE` | the first 1024 + x % (1024 * 1204 - 1024) bytes of the file |
 | `file:FILE` | line n of the file, which is read while the source runs, then EOF |
 
-The files are generated from fixed seeds.
+The x of `random` is xorshift32 (13, 17, 5) after n + 1 steps from 1. The files are generated from fixed seeds.
 """
 
 from __future__ import annotations

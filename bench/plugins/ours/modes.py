@@ -114,7 +114,7 @@ def idle(workload: str, context: Context) -> source.PushInstance:
 
 
 def burst(workload: str, context: Context) -> source.PushInstance:
-    """Sends 128 events of 1 MiB at once, then 1,000 times 128 small events, and ends."""
+    """Sends 128 events of 1 MiB at one time, then 1,000 times 128 small events, and ends."""
     sender, receiver = source.channel(max_bytes=256 << 20, event_size=1 << 20)
 
     def produce() -> None:
