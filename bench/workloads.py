@@ -1,6 +1,7 @@
 """Defines the workloads, which emit the same bytes in each measured plugin, and makes the files that they read.
 
-Open params are `MODE WORKLOAD`. The mode is the way in which the plugin makes its events, for example `pull`. The workload is one of these:
+Open params are `MODE WORKLOAD`. The mode is the way in which the plugin makes its events, for example `pull`.
+The workload is one of these:
 
 | workload | payload of event n, counted from 0 |
 |---|---|
