@@ -11,7 +11,7 @@ import pytest
 from bench import chart, libraries, noise, report, works
 from bench.measure import Failed, Host, Measured, compare
 from bench.rows import QUICK, Against, Case, Limit, Row, UnknownRow, select, table
-from support.hosts import native
+from support.hosts import native_lines
 
 MODES = {
     "c": ("batch",),
@@ -68,7 +68,7 @@ def test_fields_have_the_same_values_in_every_library(peer, mode, work, prefix):
 
     def values(library, mode):
         options = ["--limit", 128, "--params", f"{mode} {path}", "--fields", fields]
-        return [line["fields"] for line in native(host.libraries[library], *options) if line["kind"] == "event"]
+        return [line["fields"] for line in native_lines(host.libraries[library], *options) if line["kind"] == "event"]
 
     ours = values("ours", "extend")
     assert len(ours) == 128
