@@ -17,7 +17,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -149,7 +149,7 @@ load: setup ## the examples webhook and k8saudit under 1, 2, 4 and 8 client proc
 fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARGETS='host lines', JOBS=2; nightly Rust, cargo-fuzz)
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
-pages: setup ## write the pages of the documentation that are made out of code and tests
+pages: setup ## write the generated parts of the documentation: pictures, and the page of faults
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
 asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitizer (nightly Rust)
@@ -182,6 +182,9 @@ miri: ## the tests of engine and abi in Miri, but for those of files (component 
 		|| { echo "Miri is missing: rustup component add miri rust-src --toolchain nightly"; exit 1; }
 	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 CARGO_TARGET_DIR=target/miri cargo +nightly miri test \
 		--package falco-plugin-engine --package falco-plugin-abi --lib -- --skip lines::
+
+changelog: setup ## print the section of CHANGELOG.md that the next release will get
+	$(BIN)/towncrier build --draft --version next
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -9,11 +9,11 @@ import (
 
 const largestEvent = 1204 << 10
 
-// work gives the payloads, one after the other, without copying. bench/works.py tells what they are.
-type work func() []byte
+// workload returns the next payload at each call, without copying. bench/workloads.py describes the workloads.
+type workload func() []byte
 
-// newWork makes a work from its name, such as "lines:FILE". Also tells how large a payload can be, or 0.
-func newWork(name string) (work, uint32, error) {
+// newWorkload makes a workload from its name, such as "lines:FILE". It also returns the largest payload, 0 for the default.
+func newWorkload(name string) (workload, uint32, error) {
 	kind, file, _ := strings.Cut(name, ":")
 	if kind == "empty" {
 		return func() []byte { return nil }, 0, nil
@@ -28,10 +28,10 @@ func newWork(name string) (work, uint32, error) {
 	case "random":
 		return slices(data), largestEvent, nil
 	}
-	return nil, 0, fmt.Errorf("no such work: %s", name)
+	return nil, 0, fmt.Errorf("unknown workload: %s", name)
 }
 
-func cycle(lines [][]byte) work {
+func cycle(lines [][]byte) workload {
 	at := -1
 	return func() []byte {
 		if at++; at == len(lines) {
@@ -41,7 +41,7 @@ func cycle(lines [][]byte) work {
 	}
 }
 
-func slices(data []byte) work {
+func slices(data []byte) workload {
 	state := uint32(1)
 	return func() []byte {
 		state ^= state << 13

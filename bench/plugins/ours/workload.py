@@ -1,4 +1,4 @@
-"""The payloads; `bench/works.py` tells what they are."""
+"""Makes the payloads of the workloads, which `bench/workloads.py` describes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ LARGEST = 1204 << 10
 DEFAULT = 262_144
 
 
-def event_size(work: str) -> int:
-    return LARGEST if work.startswith("random:") else DEFAULT
+def event_size(workload: str) -> int:
+    return LARGEST if workload.startswith("random:") else DEFAULT
 
 
-def payloads(work: str) -> Iterator[bytes | memoryview]:
-    kind, _, file = work.partition(":")
+def payloads(workload: str) -> Iterator[bytes | memoryview]:
+    kind, _, file = workload.partition(":")
     if kind == "empty":
         return itertools.repeat(b"")
     if kind == "lines":
         return itertools.cycle(Path(file).read_bytes().splitlines())
     if kind == "random":
         return _slices(Path(file).read_bytes())
-    raise ValueError(f"no such work: {work}")
+    raise ValueError(f"unknown workload: {workload}")
 
 
-def lists(work: str) -> Iterator[list[bytes]]:
-    """The payloads in lists of a batch each, which are made once: such as the pages of an API."""
-    lines = [b""] * BATCH if work == "empty" else Path(work.removeprefix("lines:")).read_bytes().splitlines()
+def lists(workload: str) -> Iterator[list[bytes]]:
+    """Yields the payloads in lists of one batch each, made once, like the pages of an API."""
+    lines = [b""] * BATCH if workload == "empty" else Path(workload.removeprefix("lines:")).read_bytes().splitlines()
     if len(lines) % BATCH != 0:
-        raise ValueError(f"{len(lines)} lines are no whole number of batches")
+        raise ValueError(f"the number of lines must be a multiple of {BATCH}, got {len(lines)}")
     return itertools.cycle([lines[start : start + BATCH] for start in range(0, len(lines), BATCH)])
 
 

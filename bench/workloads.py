@@ -1,15 +1,16 @@
-"""What the measured plugins do, the same bytes in each: the works, and the files that they read.
+"""Defines the workloads, which emit the same bytes in each measured plugin, and makes the files that they read.
 
-Open parameters are `MODE WORK`: the mode is the plugin's way, the work one of
+Open params are `MODE WORKLOAD`. The mode is the way in which the plugin makes its events, for example `pull`.
+The workload is one of these:
 
-| work | event number n, from 0 on |
+| workload | payload of event n, counted from 0 |
 |---|---|
 | `empty` | 0 bytes |
-| `lines:FILE` | line n of the file, without the newline, over and over; the file is read by open |
-| `random:FILE` | the file's first 1024 + x % (1024 * 1204 - 1024) bytes; x: xorshift32 13/17/5, n + 1 steps from 1 |
-| `file:FILE` | line n of the file, which is read as it goes, and then the end |
+| `lines:FILE` | line n of the file without its newline, repeated endlessly; `open` reads the file |
+| `random:FILE` | the first 1024 + x % (1024 * 1204 - 1024) bytes of the file |
+| `file:FILE` | line n of the file, which is read while the source runs, then EOF |
 
-The files are made from a fixed seed.
+The x of `random` is xorshift32 (13, 17, 5) after n + 1 steps from 1. The files are generated from fixed seeds.
 """
 
 from __future__ import annotations
@@ -23,41 +24,41 @@ from pathlib import Path
 from typing import Any
 
 LINES = 128
-"""In each file of lines: the batch size, so that a plugin that hands over lists can make them once."""
+"""Lines of each file: the batch size, so that a plugin can send the file as one list."""
 LARGEST = 1204 << 10
 
 
 @dataclass(frozen=True)
-class Work:
-    """One kind of event."""
+class Workload:
+    """One kind of events."""
 
     title: str
     kind: str
     content: Callable[[], Iterable[bytes]] | None = None
-    """Of its file, in parts."""
+    """Makes the content of its file, in parts."""
 
 
 def prepare(name: str, folder: Path) -> str:
-    """Makes a work's file below a folder where it is not there yet.
+    """Makes the file of a workload in a folder, unless it is up to date.
 
     Returns:
-        The work, as it stands in open parameters.
+        The workload as a part of open params, such as `lines:FILE`.
     """
-    work = WORKS[name]
-    if work.content is None:
-        return work.kind
+    workload = WORKLOADS[name]
+    if workload.content is None:
+        return workload.kind
     path = folder / name
     if not path.exists() or path.stat().st_mtime < Path(__file__).stat().st_mtime:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         with part.open("wb") as file:
-            file.writelines(work.content())
+            file.writelines(workload.content())
         part.rename(path)
-    return f"{work.kind}:{path}"
+    return f"{workload.kind}:{path}"
 
 
 def _logs(size: int) -> Iterator[bytes]:
-    """Lines of a service, all of one size, with a level near the front and a trace id at the end."""
+    """Yields log lines of a service, all of one size, with a level near the front and a trace id at the end."""
     chance = random.Random(1)
     levels = ["info"] * 10 + ["debug"] * 3 + ["warning", "error"]
     messages = ["request served", "upstream retried", 'token "refreshed"', "cache missed", "connection reset"]
@@ -80,7 +81,7 @@ def _logs(size: int) -> Iterator[bytes]:
 
 
 def _cloudtrail() -> Iterator[bytes]:
-    """Records like AWS CloudTrail's, 1.0 to 1.4 KB, in four shapes."""
+    """Yields records like those of AWS CloudTrail, 1.0 to 1.4 KB, in four shapes."""
     chance = random.Random(2)
     for number in range(LINES):
         shape = _CLOUDTRAIL[number % len(_CLOUDTRAIL)]
@@ -157,7 +158,7 @@ _CLOUDTRAIL: list[dict[str, Any]] = [
 
 
 def _audits() -> Iterator[bytes]:
-    """Kubernetes audit events of about 1.9 KB: pods that are created."""
+    """Yields Kubernetes audit events of about 1.9 KB, of created pods."""
     chance = random.Random(3)
     for number in range(LINES):
         name = f"cart-{_hex(chance, 10)}-{_hex(chance, 5)}"
@@ -246,13 +247,13 @@ def _repeated(size: int) -> Iterator[bytes]:
     return itertools.repeat(block, -(-size // len(block)))
 
 
-WORKS = {
-    "empty": Work("empty", "empty"),
-    "log300": Work("300 B JSON", "lines", lambda: _lines(_logs(300))),
-    "log1k": Work("1 KiB JSON", "lines", lambda: _lines(_logs(1024))),
-    "cloudtrail": Work("CloudTrail, 1.2 KB", "lines", lambda: _lines(_cloudtrail())),
-    "audit": Work("audit event, 1.9 KB", "lines", lambda: _lines(_audits())),
-    "random": Work("random, 1 KiB to 1.18 MiB", "random", lambda: [random.Random(4).randbytes(LARGEST)]),
-    "file": Work("256 MB of CloudTrail lines", "file", lambda: _repeated(256_000_000)),
-    "file-small": Work("64 MB of CloudTrail lines", "file", lambda: _repeated(64_000_000)),
+WORKLOADS = {
+    "empty": Workload("empty", "empty"),
+    "log300": Workload("300 B JSON", "lines", lambda: _lines(_logs(300))),
+    "log1k": Workload("1 KiB JSON", "lines", lambda: _lines(_logs(1024))),
+    "cloudtrail": Workload("CloudTrail, 1.2 KB", "lines", lambda: _lines(_cloudtrail())),
+    "audit": Workload("audit event, 1.9 KB", "lines", lambda: _lines(_audits())),
+    "random": Workload("random, 1 KiB to 1.18 MiB", "random", lambda: [random.Random(4).randbytes(LARGEST)]),
+    "file": Workload("256 MB of CloudTrail lines", "file", lambda: _repeated(256_000_000)),
+    "file-small": Workload("64 MB of CloudTrail lines", "file", lambda: _repeated(64_000_000)),
 }

@@ -1,4 +1,4 @@
-//! The payloads; `bench/works.py` tells what they are.
+//! Makes the payloads of the workloads, which `bench/workloads.py` describes.
 
 use std::fs;
 
@@ -6,20 +6,20 @@ use falco_plugin::anyhow::{Error, bail};
 
 const LARGEST_EVENT: u32 = 1204 << 10;
 
-pub enum Work {
+pub enum Workload {
     Empty,
     Lines { lines: Vec<&'static [u8]>, at: usize },
     Random { data: &'static [u8], state: u32 },
 }
 
-impl Work {
-    /// From its name, such as `lines:FILE`.
+impl Workload {
+    /// Makes a workload from its name, such as `lines:FILE`.
     pub fn new(name: &str) -> Result<Self, Error> {
         if name == "empty" {
             return Ok(Self::Empty);
         }
         let (kind, file) = name.split_once(':').unwrap_or((name, ""));
-        // For as long as the process, so that a payload goes through the channel without a copy.
+        // Leaked, so that payloads are `'static` and pass through the channel without a copy.
         let data: &'static [u8] = Box::leak(fs::read(file)?.into_boxed_slice());
         match kind {
             "lines" => Ok(Self::Lines {
@@ -31,12 +31,12 @@ impl Work {
                 at: 0,
             }),
             "random" => Ok(Self::Random { data, state: 1 }),
-            _ => bail!("no such work: {name}"),
+            _ => bail!("unknown workload: {name}"),
         }
     }
 }
 
-impl Iterator for Work {
+impl Iterator for Workload {
     type Item = &'static [u8];
 
     #[inline]
