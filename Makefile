@@ -158,7 +158,7 @@ asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitiz
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:log_path=$(abspath target/asan/reports)/asan \
 		tests/hosts/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
 
-# What needs tools, hosts or a Python without AddressSanitizer, or measures or limits memory, which is kept from reuse.
+# Tests that need tools, hosts or a Python without AddressSanitizer, or that measure or limit memory.
 ASAN_LEFT_OUT := $(addprefix --ignore=tests/,command/test_bench.py docs soak plugins/test_examples.py core/test_go_package.py command/test_new.py) \
 	--deselect tests/library/test_iter_host.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
 	--deselect 'tests/security/test_hostile.py::test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour[takes memory until there is none]' \
@@ -175,7 +175,7 @@ valgrind: setup target/valgrind/host ## the host in C with a library of all kind
 
 target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
 	mkdir -p $(@D)
-	cc -std=c11 -O1 -g -rdynamic -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	cc -std=c11 -O1 -g -rdynamic -fvisibility=hidden -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 		$(filter %.c,$^) -o $@ -ldl -lpthread
 
 miri: ## the tests of engine and abi in Miri, but for those of files (component miri of nightly Rust)

@@ -11,7 +11,7 @@ import pytest
 from bench import chart, libraries, noise, report, workloads
 from bench.measure import Host, Measured, MeasurementError, compare
 from bench.rows import QUICK, Case, Comparison, Limit, Row, UnknownRowError, select, table
-from support.hosts import native
+from support.hosts import native_lines
 
 MODES = {
     "c": ("batch",),
@@ -68,7 +68,7 @@ def test_fields_have_equal_values_in_peers(peer, mode, workload, prefix):
 
     def values(library, mode):
         options = ["--limit", 128, "--params", f"{mode} {path}", "--fields", fields]
-        return [line["fields"] for line in native(host.libraries[library], *options) if line["kind"] == "event"]
+        return [line["fields"] for line in native_lines(host.libraries[library], *options) if line["kind"] == "event"]
 
     ours = values("ours", "extend")
     assert len(ours) == 128

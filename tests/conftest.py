@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.field_plugins import plugin
+from support.field_plugins import fields_plugin
 from support.libraries import build_plugin
 
 # Machines differ: no example may fail for having been slow. HYPOTHESIS_PROFILE=slow looks harder.
@@ -68,6 +68,6 @@ def build_fields(tmp_path: Path) -> Callable[..., Path]:
     """Builds a plugin from the body of its class, and from lines that come before the class."""
 
     def build(body: str, before: str = "", name: str = "fields") -> Path:
-        return build_plugin(tmp_path, plugin(body, before), name)
+        return build_plugin(tmp_path, fields_plugin(body, before), name)
 
     return build

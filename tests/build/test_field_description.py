@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 import pytest
-from support.hosts import c_host, described, failed_init, golang
+from support.hosts import c_host_lines, go_loader_lines, init_error, static_answers
 
 STATIC = """
     @field(
@@ -136,9 +136,9 @@ KINDS = {
 def test_a_library_has_what_its_kind_of_plugin_needs_and_no_more(build_fields, kind: str) -> None:
     body, symbols, version, sources = KINDS[kind]
     library = build_fields(body)
-    (line,) = c_host("symbols", library)
+    (line,) = c_host_lines("symbols", library)
     assert set(line["symbols"]) == symbols
-    assert described(library) == {
+    assert static_answers(library) == {
         "required_api_version": version,
         "fields": None if sources is None else TOLD,
         "extract_event_sources": sources,
@@ -151,7 +151,7 @@ def test_a_library_has_what_its_kind_of_plugin_needs_and_no_more(build_fields, k
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loader_of_the_go_sdk_accepts_each_kind(build_fields, kind: str) -> None:
     body, symbols, version, sources = KINDS[kind]
-    info, init, *_ = golang(build_fields(body))
+    info, init, *_ = go_loader_lines(build_fields(body))
     assert info["info"]["required_api_version"] == version
     assert info["info"]["caps"] == {
         "sourcing": symbols >= SOURCING,
@@ -167,5 +167,5 @@ def test_the_loader_of_the_go_sdk_accepts_each_kind(build_fields, kind: str) -> 
 def test_a_damaged_library_tells_a_field_that_hosts_accept_and_why_at_init(build_fields) -> None:
     library = build_fields(STATIC)
     library.write_bytes(library.read_bytes()[:-10])
-    assert [told["name"] for told in described(library)["fields"]] == ["unreadable.library"]
-    assert "build it again" in failed_init(library)
+    assert [told["name"] for told in static_answers(library)["fields"]] == ["unreadable.library"]
+    assert "build it again" in init_error(library)

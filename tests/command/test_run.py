@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from support.commands import RUN, check_refused
-from support.hosts import command, environment, native
-from support.libraries import build_plugin, simple, write_sources
+from support.hosts import environment, native_lines, run_command
+from support.libraries import build_plugin, simple_plugin, write_sources
 
 # Libraries that run refuses
 
@@ -47,25 +47,25 @@ def foreign(folder: Path, version: str) -> Path:
 
 
 def test_a_library_of_another_sdk_runs_too(tmp_path: Path) -> None:
-    (end,) = native(foreign(tmp_path, "3.0.0"))
+    (end,) = native_lines(foreign(tmp_path, "3.0.0"))
     assert (end["result"], end["events"]) == ("eof", 0)
 
 
 @pytest.mark.parametrize("subcommand", ["run", "info"])
 @pytest.mark.parametrize("version", ["3.99.0", "4.0.0", "2.0.0"])
 def test_an_api_version_that_the_host_has_not_is_refused(tmp_path: Path, subcommand: str, version: str) -> None:
-    ran = command(subcommand, foreign(tmp_path, version))
+    ran = run_command(subcommand, foreign(tmp_path, version))
     check_refused(ran, f"the plugin needs plugin API {version}, but this host has 3.", by="falco-plugin-host")
 
 
 def test_a_missing_library_is_named(tmp_path: Path) -> None:
-    ran = command("run", "nothing.so", cwd=tmp_path)
+    ran = run_command("run", "nothing.so", cwd=tmp_path)
     check_refused(ran, f"cannot open {tmp_path / 'nothing.so'}: No such file", by="falco-plugin-host")
 
 
 def test_a_missing_python_target_is_named(tmp_path: Path) -> None:
     check_refused(
-        command("run", "nothing.py", cwd=tmp_path),
+        run_command("run", "nothing.py", cwd=tmp_path),
         "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library",
     )
 
@@ -74,29 +74,29 @@ def test_a_missing_python_target_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_library_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file.so"
     file.write_bytes(content)
-    check_refused(command("run", file), f"{file} is no shared library", by="falco-plugin-host")
+    check_refused(run_command("run", file), f"{file} is no shared library", by="falco-plugin-host")
 
 
 def test_a_library_that_is_no_plugin_is_refused_naming_what_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "other.c").write_text("int other(void) { return 1; }\n")
     library = tmp_path / "libother.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "other.c"], check=True)
-    ran = command("run", library)
+    ran = run_command("run", library)
     check_refused(ran, f"{library} is no Falco plugin: it lacks ", "plugin_init", by="falco-plugin-host")
 
 
 def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("other"))
+    library = build_plugin(tmp_path, simple_plugin("other"))
     number, name = (183, "aarch64") if platform.machine() != "aarch64" else (62, "x86_64")
     content = bytearray(library.read_bytes())
     content[18:20] = number.to_bytes(2, "little")
     library.write_bytes(content)
-    ran = command("run", library)
+    ran = run_command("run", library)
     check_refused(ran, f"{library} was built for {name}, this is {platform.machine()}", by="falco-plugin-host")
 
 
 def test_json_lines_have_the_documented_keys(runs: Path) -> None:
-    lines = native(runs, "--config", "ç", "--params", " p ")
+    lines = native_lines(runs, "--config", "ç", "--params", " p ")
     log = [line for line in lines if line["kind"] == "log"]
     assert log == [{"kind": "log", "severity": "warning", "text": "opened p with ç", "plugin": "runs"}]
     events = [line for line in lines if line["kind"] == "event"]
@@ -122,7 +122,7 @@ def test_json_lines_have_the_documented_keys(runs: Path) -> None:
 
 
 def test_text_is_an_event_a_line_with_the_rest_on_stderr(runs: Path) -> None:
-    ran = command("run", runs)
+    ran = run_command("run", runs)
     assert ran.status == 0
     assert [line.rsplit(" ", 1)[1] for line in ran.stdout.splitlines()] == ["<1>", "<2>", "<3>", "<4>"]
     assert all(line.startswith("2023-11-14") for line in ran.stdout.splitlines())
@@ -130,41 +130,43 @@ def test_text_is_an_event_a_line_with_the_rest_on_stderr(runs: Path) -> None:
     assert re.fullmatch(
         r"4 events, 21 bytes, \d\.\d{3} s(, \d+ events/s)?: the source ended", ran.stderr.splitlines()[-1]
     )
-    one = command("run", runs, "--limit", 1).stderr.splitlines()[-1]
+    one = run_command("run", runs, "--limit", 1).stderr.splitlines()[-1]
     assert one.startswith("1 event, 5 bytes, ")
 
 
 def test_a_python_target_runs_as_its_library_does(runs: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": RUN})
-    found = native(tmp_path / "plugin.py")
-    assert [line for line in found if line["kind"] != "end"] == [line for line in native(runs) if line["kind"] != "end"]
+    found = native_lines(tmp_path / "plugin.py")
+    assert [line for line in found if line["kind"] != "end"] == [
+        line for line in native_lines(runs) if line["kind"] != "end"
+    ]
     assert [file.name for file in tmp_path.iterdir()] == ["plugin.py"], "the library of the occasion is gone"
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 5])
 def test_limit_stops_after_so_many_events(runs: Path, limit: int) -> None:
-    lines = native(runs, "--limit", str(limit))
+    lines = native_lines(runs, "--limit", str(limit))
     assert len([line for line in lines if line["kind"] == "event"]) == min(limit, 4)
     assert lines[-1]["events"] == min(limit, 4)
     assert lines[-1]["result"] == ("limit" if limit <= 4 else "eof")
 
 
 def test_a_limit_ends_an_endless_source(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("endless", events="__import__('itertools').repeat(b'again')"))
-    lines = native(library, "--limit", "1000")
+    library = build_plugin(tmp_path, simple_plugin("endless", events="__import__('itertools').repeat(b'again')"))
+    lines = native_lines(library, "--limit", "1000")
     assert (lines[-1]["events"], lines[-1]["result"]) == (1000, "limit")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "many"])
 def test_a_limit_below_1_is_a_usage_error(runs: Path, limit: str) -> None:
-    ran = command("run", runs, "--limit", limit)
+    ran = run_command("run", runs, "--limit", limit)
     assert ran.status == 2
     assert "--limit" in ran.stderr
 
 
 def test_a_failure_is_told_after_the_events(tmp_path: Path) -> None:
-    body = simple("fails").replace("raise EOF", "raise ValueError('no more')")
-    ran = command("run", "--json", build_plugin(tmp_path, body))
+    body = simple_plugin("fails").replace("raise EOF", "raise ValueError('no more')")
+    ran = run_command("run", "--json", build_plugin(tmp_path, body))
     assert ran.status == 1
     kinds = [line["kind"] for line in ran.lines]
     assert [kind for kind in kinds if kind != "log"] == ["event", "event", "end"]
@@ -177,8 +179,10 @@ def test_a_failure_is_told_after_the_events(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["init", "open"])
 def test_a_failed_start_is_one_line_with_the_cause(tmp_path: Path, where: str) -> None:
     arguments = {"init": "(self)", "open": "(self, params)"}[where]
-    library = build_plugin(tmp_path, simple("fails", f"def {where}{arguments}:\n    raise OSError('no start')\n"))
-    ran = command("run", "--json", library)
+    library = build_plugin(
+        tmp_path, simple_plugin("fails", f"def {where}{arguments}:\n    raise OSError('no start')\n")
+    )
+    ran = run_command("run", "--json", library)
     assert ran.status == 1
     assert ran.lines[-1]["error"].startswith(f"{where} failed: OSError: no start (plugin.py:")
     assert len(ran.stderr.splitlines()) == 1
@@ -240,7 +244,7 @@ def test_ctrl_c_closes_the_source_and_prints_the_totals(tmp_path: Path, form: st
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("endless", events="__import__('itertools').repeat(b'again' * 100)"))
+    library = build_plugin(tmp_path, simple_plugin("endless", events="__import__('itertools').repeat(b'again' * 100)"))
     process = subprocess.Popen(
         [sys.executable, "-m", "falco_plugin", "run", str(library)],
         stdout=subprocess.PIPE,
@@ -267,8 +271,8 @@ def test_a_reader_that_goes_away_ends_the_run_quietly(tmp_path: Path) -> None:
     ],
 )
 def test_a_crash_of_the_plugin_is_told_with_its_signal(tmp_path: Path, code: str, name: str, number: int) -> None:
-    source = simple("crashes").replace("raise EOF", f"import ctypes, os, resource; {code}")
-    ran = command("run", "--json", build_plugin(tmp_path, source), cwd=tmp_path)
+    source = simple_plugin("crashes").replace("raise EOF", f"import ctypes, os, resource; {code}")
+    ran = run_command("run", "--json", build_plugin(tmp_path, source), cwd=tmp_path)
     assert ran.status == 1
     told = [line for line in ran.stderr.splitlines() if line.startswith("falco-plugin: ")]
     assert told == [f"falco-plugin: the plugin crashed the host with {name} (signal {int(number)})"]

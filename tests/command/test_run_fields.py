@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 from support.commands import REQUIRES, RUN, TALLY, check_refused
-from support.hosts import command, native
-from support.libraries import build_plugin, simple, write_sources
+from support.hosts import native_lines, run_command
+from support.libraries import build_plugin, simple_plugin, write_sources
 
 
 def extracted(*words: object) -> list[dict[str, object]]:
-    return [line["fields"] for line in native(*words) if line["kind"] == "event"]
+    return [line["fields"] for line in native_lines(*words) if line["kind"] == "event"]
 
 
 def test_all_fields_are_in_the_json_of_each_event(shop: Path) -> None:
-    lines = native(shop, "--all-fields")
+    lines = native_lines(shop, "--all-fields")
     assert lines[0]["kind"] == "fields"
     assert {told["asked"]: (told["type"], told["is_list"], told["plugin"]) for told in lines[0]["fields"]} == {
         "shop.order": ("uint64", False, "shop"),
@@ -53,7 +53,7 @@ def test_all_fields_are_in_the_json_of_each_event(shop: Path) -> None:
 
 def test_fields_are_columns_after_the_text(shop: Path) -> None:
     names = ["--fields", "shop.items,shop.when,shop.never", "--fields", "shop.any['/a b'], shop.took"]
-    ran = command("run", shop, *names)
+    ran = run_command("run", shop, *names)
     first, second = (line.split("\t")[1:] for line in ran.stdout.splitlines())
     assert first == [
         "shop.items=(a,b, c)",
@@ -98,7 +98,7 @@ def test_arguments_are_written_as_in_rules(shop: Path, asked: str, value: object
     ],
 )
 def test_a_field_that_there_is_not_is_told_before_anything_runs(shop: Path, asked: str, told: str) -> None:
-    check_refused(command("run", shop, "--fields", asked), told, by="falco-plugin-host")
+    check_refused(run_command("run", shop, "--fields", asked), told, by="falco-plugin-host")
 
 
 def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path)
     library = build_plugin(tmp_path, TALLY, "tally")
     assert extracted(shop, "--with", library, "--fields", "tally.bytes,shop.order") == expected
     assert "tally.bytes" in extracted(shop, "--with", library, "--all-fields")[0]
-    refused = command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
+    refused = run_command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
     check_refused(refused, "the plugin tally extracts it from other only", by="falco-plugin-host")
-    refused = command("run", shop, "--with", shop.with_name("nothing.py"))
+    refused = run_command("run", shop, "--with", shop.with_name("nothing.py"))
     check_refused(refused, "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library")
 
 
@@ -142,11 +142,11 @@ def test_a_further_plugin_gets_the_configuration_of_its_place(shop: Path, tmp_pa
     assert extracted(shop, *words, *config) == [{"tuned.word": "here"}]
     told = "the configuration of the plugin tuned does not fit its schema: word: required (falco-plugin info shows"
     for few in ([], config[:2]):
-        check_refused(command("run", shop, *words, *few), told, by="falco-plugin-host")
-    wrong = command("run", shop, *words, "--with-config", "", "--with-config", '{"word": ["SECRET"]}')
+        check_refused(run_command("run", shop, *words, *few), told, by="falco-plugin-host")
+    wrong = run_command("run", shop, *words, "--with-config", "", "--with-config", '{"word": ["SECRET"]}')
     check_refused(wrong, "of the plugin tuned does not fit its schema: word: expected string", by="falco-plugin-host")
     assert "SECRET" not in wrong.stderr
-    many = command("run", shop, "--with", tuned, *config)
+    many = run_command("run", shop, "--with", tuned, *config)
     assert many.status == 2
     assert "there are more --with-config than --with" in many.stderr
 
@@ -155,22 +155,22 @@ def test_a_further_plugin_that_is_not_for_the_source_is_missed(shop: Path, tmp_p
     write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', '("shp", "other")')})
     told = "the plugin tally has no fields for the source shop: it names shp, other"
     words = [shop, "--with", tmp_path / "tally.py", "--all-fields"]
-    ran = command("run", *words)
+    ran = run_command("run", *words)
     assert ran.status == 0
     assert told in ran.stderr.splitlines()
-    assert {"kind": "log", "severity": "warning", "text": told} in native(*words)
+    assert {"kind": "log", "severity": "warning", "text": told} in native_lines(*words)
 
 
 def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, runs: Path) -> None:
     library = build_plugin(tmp_path, TALLY, "tally")
-    refused = command("run", library)
+    refused = run_command("run", library)
     check_refused(
         refused, "tally has no event source to run: run a source, and add this one by --with", by="falco-plugin-host"
     )
-    refused = command("run", library, "--with", runs)
+    refused = run_command("run", library, "--with", runs)
     check_refused(refused, "tally has no event source to run", by="falco-plugin-host")
-    bare = build_plugin(tmp_path, simple("bare", "id = 2**30"), "bare")
-    refused = command("run", runs, "--with", bare)
+    bare = build_plugin(tmp_path, simple_plugin("bare", "id = 2**30"), "bare")
+    refused = run_command("run", runs, "--with", bare)
     check_refused(refused, "the plugin bare has no fields to extract: leave it out", by="falco-plugin-host")
 
 
@@ -194,14 +194,14 @@ def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, run
     ],
 )
 def test_a_configuration_that_does_not_fit_is_told_before_init(shop: Path, config: str, told: str) -> None:
-    ran = command("run", shop, "--config", config)
+    ran = run_command("run", shop, "--config", config)
     check_refused(ran, "the configuration of the plugin shop", told, by="falco-plugin-host")
     assert "SECRET" not in ran.stderr
 
 
 @pytest.mark.parametrize(("config", "limit"), [("", 3), (" \n", 3), ("{}", 3), ('{"limit": 7, "tls": null}', 7)])
 def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limit: int) -> None:
-    (log,) = (line["text"] for line in native(shop, "--config", config) if line["kind"] == "log")
+    (log,) = (line["text"] for line in native_lines(shop, "--config", config) if line["kind"] == "log")
     assert log == f"limit {limit}"
 
 
@@ -217,12 +217,12 @@ def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limi
 )
 def test_a_key_that_is_missing_comes_with_where_to_find_them(tmp_path: Path, config: str, told: str) -> None:
     write_sources(tmp_path, {"plugin.py": REQUIRES})
-    ran = command("run", "plugin.py", "--config", config, cwd=tmp_path)
+    ran = run_command("run", "plugin.py", "--config", config, cwd=tmp_path)
     assert ran.stderr.endswith(f"does not fit its schema: {told}\n")
 
 
 def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:
-    lines = command("info", shop).stdout.splitlines()
+    lines = run_command("info", shop).stdout.splitlines()
     fields = lines.index("fields:")
     assert lines[fields + 1 : fields + 4] == [
         "  name        type      arg                     properties  display    desc",
@@ -240,23 +240,23 @@ def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path)
         "  tls.key      string           yes",
         "  tls.ciphers  array of string            []",
     ]
-    (told,) = command("info", shop, "--json").lines
+    (told,) = run_command("info", shop, "--json").lines
     assert told["schema"]["properties"]["limit"]["maximum"] == 100
-    assert "extract event sources:" in command("info", build_plugin(tmp_path, TALLY, "tally")).stdout
+    assert "extract event sources:" in run_command("info", build_plugin(tmp_path, TALLY, "tally")).stdout
 
 
 def test_info_leaves_out_what_is_empty(runs: Path, tmp_path: Path) -> None:
-    assert not [line for line in command("info", runs).stdout.splitlines() if line.rstrip().endswith(":")]
-    contact = build_plugin(tmp_path, simple("told", "contact = 'me'"), "told")
-    assert "contact:               me\n" in command("info", contact).stdout
+    assert not [line for line in run_command("info", runs).stdout.splitlines() if line.rstrip().endswith(":")]
+    contact = build_plugin(tmp_path, simple_plugin("told", "contact = 'me'"), "told")
+    assert "contact:               me\n" in run_command("info", contact).stdout
 
 
 def test_info_shows_what_the_plugin_says_of_itself(runs: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": RUN})
-    (library,) = command("info", runs, "--json").lines
-    (target,) = command("info", tmp_path / "plugin.py", "--json").lines
+    (library,) = run_command("info", runs, "--json").lines
+    (target,) = run_command("info", tmp_path / "plugin.py", "--json").lines
     assert library == target
     assert (library["name"], library["id"], library["event_source"]) == ("runs", 999, "run_source")
-    text = command("info", runs)
+    text = run_command("info", runs)
     assert text.status == 0
     assert "run_source" in text.stdout

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.iterables import EVENT_SIZE, HANGS, Broken, Host, host, kinds, no_thread_left, until
+from support.iterables import EVENT_SIZE, HANGS, Broken, Host, drain, kinds, no_thread_left, wait_until
 
 from falco_plugin.errors import PluginError
 from falco_plugin.source import (
@@ -37,7 +37,7 @@ from falco_plugin.source import (
     ],
 )
 def test_any_iterable_is_a_source(items):
-    seen = host(items)
+    seen = drain(items)
     assert seen.data == [b"a", b"b"]
     assert type(seen.end) is EOF
 
@@ -64,7 +64,7 @@ def test_a_coroutine_is_refused_with_the_remedy():
 
     with pytest.raises(TypeError, match="yield them in it, or define it without async"):
         IterInstance(opened())
-    assert "yield them in it" in str(host(lambda context: opened()).end)
+    assert "yield them in it" in str(drain(lambda context: opened()).end)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_item_that_is_refused_raises_where_it_was_made(kind):
             told.append(refused.size)
         yield b"next"
 
-    assert host(kind(items), event_size=EVENT_SIZE).data == [b"next"]
+    assert drain(kind(items), event_size=EVENT_SIZE).data == [b"next"]
     assert told == [EVENT_SIZE + 1]
 
 
@@ -127,13 +127,13 @@ def test_a_refused_item_that_nobody_catches_is_the_source_s_error(kind):
         yield b"good"
         yield "text"
 
-    seen = host(kind(items))
+    seen = drain(kind(items))
     assert seen.data == [b"good"]
     assert isinstance(seen.end, TypeError)
 
 
 def test_a_refused_item_of_an_iterator_that_cannot_catch_is_the_source_s_error():
-    seen = host([b"good", "text"])
+    seen = drain([b"good", "text"])
     assert seen.data == [b"good"]
     assert isinstance(seen.end, TypeError)
 
@@ -152,7 +152,7 @@ def test_a_host_that_does_not_come_holds_a_generator_back_and_loses_nothing(kind
 
     with no_thread_left():
         instance = IterInstance(kind(items))
-        until(lambda: len(made) > 1000)
+        wait_until(lambda: len(made) > 1000)
         held = len(made)
         assert held < 1100
         seen = Host(instance).take_all()
@@ -179,9 +179,9 @@ def test_back_pressure_does_not_block_the_event_loop():
 
     with no_thread_left():
         instance = IterInstance(items)
-        until(lambda: len(ticks) > 20)
+        wait_until(lambda: len(ticks) > 20)
         full.set()
-        until(lambda: ticks.count(True) > 20)
+        wait_until(lambda: ticks.count(True) > 20)
         seen = Host(instance).take_all()
         instance.close()
     assert len(seen.data) == 1100

@@ -7,7 +7,7 @@ import gc
 import threading
 
 import pytest
-from support.iterables import HANGS, Broken, Host, host, kinds, no_thread_left, until
+from support.iterables import HANGS, Broken, Host, drain, kinds, no_thread_left, wait_until
 
 from falco_plugin.source import (
     EOF,
@@ -22,7 +22,7 @@ def test_a_timeout_is_refused_with_the_remedy_even_with_retry(kind):
         yield b"a"
         raise Timeout
 
-    seen = host(kind(items), retry=0.001)
+    seen = drain(kind(items), retry=0.001)
     assert seen.data == [b"a"]
     assert "Timeout cannot be raised in a generator" in str(seen.end)
     assert "yield None" in str(seen.end)
@@ -35,7 +35,7 @@ def test_an_exception_of_a_library_is_told_as_it_is(kind):
         yield b"a"
         raise TimeoutError("timed out")
 
-    end = host(kind(items)).end
+    end = drain(kind(items)).end
     assert (type(end), str(end)) == (TimeoutError, "timed out")
 
 
@@ -45,7 +45,7 @@ def test_an_exit_in_good_order_is_the_end(code, end):
         yield b"a"
         raise SystemExit(code)
 
-    assert type(host(items).end) is end
+    assert type(drain(items).end) is end
 
 
 @kinds
@@ -141,7 +141,7 @@ def test_a_file_is_closed_at_its_end_and_at_close(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"one\n" * 5000)
     read = log.open("rb")
-    assert len(host(read).data) == 5000
+    assert len(drain(read).data) == 5000
     assert read.closed
     left = log.open("rb")
     with no_thread_left():
@@ -188,7 +188,7 @@ def test_a_barrier_does_not_begin_an_iterator_anew():
                 raise StopIteration
             return self.left.pop(0)
 
-    assert host(Anew()).data == [b"a", b"b"]
+    assert drain(Anew()).data == [b"a", b"b"]
 
 
 def test_an_iterator_need_not_be_iterable():
@@ -205,7 +205,7 @@ def test_an_iterator_need_not_be_iterable():
         def __iter__(self):
             return OnlyNext()
 
-    assert host(Items()).data == [b"a", b"b"]
+    assert drain(Items()).data == [b"a", b"b"]
 
 
 def test_a_cancellation_that_comes_while_a_yield_waits_is_raised_at_it():
@@ -222,7 +222,7 @@ def test_a_cancellation_that_comes_while_a_yield_waits_is_raised_at_it():
 
     with no_thread_left():
         instance = IterInstance(items)
-        until(lambda: told)
+        wait_until(lambda: told)
         seen = Host(instance).take_all()
         instance.close()
     assert seen.data == [b"first", b"second"]

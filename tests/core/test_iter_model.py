@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.iterables import EVENT_SIZE, HANGS, KINDS, Broken, Host, no_thread_left, until
+from support.iterables import EVENT_SIZE, HANGS, KINDS, Broken, Host, no_thread_left, wait_until
 
 from falco_plugin.source import (
     EOF,
@@ -89,7 +89,7 @@ class Script:
         elif step == BARRIER:
             before = len(self.yielded)
             yield None
-            until(lambda: self.host)
+            wait_until(lambda: self.host)
             if self.host.done < before:
                 self.lost.append((before, self.host.done))
             self.passed = before

@@ -7,7 +7,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from support.iterables import Broken, host, kinds, no_thread_left, until
+from support.iterables import Broken, drain, kinds, no_thread_left, wait_until
 
 from falco_plugin.source import (
     EOF,
@@ -33,7 +33,7 @@ def test_a_retry_doubles_the_wait_until_an_attempt_makes_an_event(kind, caplog):
             return
         raise Broken(f"attempt {attempt}")
 
-    seen = host(kind(items), retry=timedelta(milliseconds=1))
+    seen = drain(kind(items), retry=timedelta(milliseconds=1))
     assert seen.data == [b"an event"]
     assert type(seen.end) is EOF
     assert again_after(caplog) == [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008]
@@ -51,7 +51,7 @@ def test_retry_logs_the_traceback_of_a_repeated_failure_once(caplog):
             raise errors.pop(0)
         yield b"an event"
 
-    host(items, retry=0.001)
+    drain(items, retry=0.001)
     told = [record.getMessage() for record in caplog.records if "the source failed" in record.getMessage()]
     assert [(line.splitlines()[0].split(" (")[0], "Traceback" in line) for line in told] == [
         ("the source failed: Broken: first", True),
@@ -71,7 +71,7 @@ def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, m
 
     with no_thread_left():
         instance = IterInstance(items, retry=0.001)
-        until(lambda: again_after(caplog)[-2:] == [0.003, 0.003])
+        wait_until(lambda: again_after(caplog)[-2:] == [0.003, 0.003])
         instance.close()
     waits = again_after(caplog)
     # An attempt that a slow machine holds up as long as the longest wait starts anew.
@@ -89,8 +89,8 @@ def test_what_an_attempt_leaves_on_its_context_goes_with_it():
             raise Broken
         yield b"x"
 
-    assert host(items, retry=0.001).data == [b"x"]
-    until(lambda: left == [0, 1, 2])
+    assert drain(items, retry=0.001).data == [b"x"]
+    wait_until(lambda: left == [0, 1, 2])
 
 
 @kinds
@@ -105,7 +105,7 @@ def test_attempts_that_fail_leave_no_descriptor(kind):
 
     gc.disable()
     try:
-        host(kind(items), retry=0.0001, timeout=0.001)
+        drain(kind(items), retry=0.0001, timeout=0.001)
     finally:
         gc.enable()
     assert max(descriptors) < descriptors[0] + 10
@@ -123,7 +123,7 @@ def test_a_callable_that_returns_no_iterable_is_not_called_again(made, told):
     def items(context):
         return made
 
-    assert told in str(host(items, retry=0.001).end)
+    assert told in str(drain(items, retry=0.001).end)
 
 
 def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):
@@ -136,7 +136,7 @@ def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):
 
     with no_thread_left():
         instance = IterInstance(items, retry=0.001)
-        until(lambda: len(again_after(caplog)) > 3)
+        wait_until(lambda: len(again_after(caplog)) > 3)
         instance.close()
     assert again_after(caplog)[:4] == [0.001, 0.002, 0.001, 0.002]
 
@@ -150,4 +150,4 @@ def test_a_callable_that_raises_is_called_again():
             raise result
         return result
 
-    assert host(make, retry=0.001).data == [b"up"]
+    assert drain(make, retry=0.001).data == [b"up"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.hosts import command, data_of, described, failed_init, logged
-from support.libraries import build_plugin, simple
+from support.hosts import cycle_payloads, init_error, run_command, run_cycle, static_answers
+from support.libraries import build_plugin, simple_plugin
 
 IN_A_FOLDER = {
     "config.py": """
@@ -59,20 +59,20 @@ IN_A_FOLDER = {
 def test_a_plugin_finds_its_configuration_before_init(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, IN_A_FOLDER)
     for config, seen in (('{"url": "a"}', b"a 10"), ('{"limits": {"most": 3}, "url": "b"}', b"b 3")):
-        assert data_of(logged(library, config)) == [seen]
+        assert cycle_payloads(run_cycle(library, config)) == [seen]
 
 
 def test_a_configuration_that_does_not_fit_is_an_error_of_init(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, IN_A_FOLDER)
-    assert failed_init(library, '{"limits": {"most": 0}, "password": "secret"}') == (
+    assert init_error(library, '{"limits": {"most": 0}, "password": "secret"}') == (
         "init_config does not fit: url: required; limits.most: expected int >= 1; "
         "password: unknown key (known: url, limits)"
     )
-    assert failed_init(library, "secret") == ("init_config must be a map, and is no JSON: invalid character (byte 0)")
+    assert init_error(library, "secret") == ("init_config must be a map, and is no JSON: invalid character (byte 0)")
 
 
 def test_a_library_exports_the_schema_and_only_with_a_class(tmp_path: Path) -> None:
-    schema = json.loads(described(build_plugin(tmp_path, IN_A_FOLDER))["schema"])
+    schema = json.loads(static_answers(build_plugin(tmp_path, IN_A_FOLDER))["schema"])
     assert schema["required"] == ["url"]
     assert schema["description"] == "Where to listen"
     assert schema["definitions"]["Limits"]["properties"]["most"] == {
@@ -81,15 +81,15 @@ def test_a_library_exports_the_schema_and_only_with_a_class(tmp_path: Path) -> N
         "minimum": 1,
         "default": 10,
     }
-    text = build_plugin(tmp_path, simple("text", "config: str\n"), "text")
-    assert described(text)["schema"] is None
-    assert data_of(logged(text, '{"any": "text"}')) == [b"one", b"two"]
+    text = build_plugin(tmp_path, simple_plugin("text", "config: str\n"), "text")
+    assert static_answers(text)["schema"] is None
+    assert cycle_payloads(run_cycle(text, '{"any": "text"}')) == [b"one", b"two"]
 
 
 def test_a_class_that_cannot_be_a_configuration_stops_the_build(tmp_path: Path) -> None:
     path = tmp_path / "wrong.py"
-    path.write_text(simple("wrong", "config: int\n"))
-    ran = command("build", path, "-o", tmp_path / "wrong.so")
+    path.write_text(simple_plugin("wrong", "config: int\n"))
+    ran = run_command("build", path, "-o", tmp_path / "wrong.so")
     assert (ran.status, ran.stderr) == (
         1,
         f"falco-plugin: {path}:4: Simple.config must be annotated with str, a dataclass or a msgspec.Struct, not int\n",

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from support.embedded import Library
-from support.events import EOF, FAILURE, SUCCESS, payloads
+from support.events import EOF, FAILURE, SUCCESS, payloads_of
 from support.hosts import (
-    data_of,
-    ending,
-    failed_init,
-    logged,
-    texts,
+    cycle_end,
+    cycle_payloads,
+    init_error,
+    log_messages,
+    run_cycle,
 )
-from support.libraries import Build, build_plugin, simple
+from support.libraries import Build, build_plugin, simple_plugin
 
 RAISING = """
     from falco_plugin import EOF, Plugin, Timeout, source
@@ -113,29 +113,29 @@ def raising(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("what", [*TOLD, *MORE])
 def test_an_exception_in_init_is_the_hosts_error(raising: Path, what: str) -> None:
-    assert failed_init(raising, f"init {what}") == {**TOLD, **MORE}[what] + PLACE
+    assert init_error(raising, f"init {what}") == {**TOLD, **MORE}[what] + PLACE
 
 
 @pytest.mark.parametrize("what", [*TOLD, *MORE])
 def test_an_exception_in_open_is_the_hosts_error(raising: Path, what: str) -> None:
-    ran = logged(raising, f"open {what}")
-    assert (ending(ran)["stage"], ending(ran)["error"]) == ("open", {**TOLD, **MORE}[what] + PLACE)
+    ran = run_cycle(raising, f"open {what}")
+    assert (cycle_end(ran)["stage"], cycle_end(ran)["error"]) == ("open", {**TOLD, **MORE}[what] + PLACE)
     assert ran.values("late_logs") == [0], "the process lives to the end"
 
 
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
 @pytest.mark.parametrize("what", [*TOLD, *MORE])
 def test_events_before_an_exception_are_delivered_and_then_the_exception(raising: Path, where: str, what: str) -> None:
-    ran = logged(raising, f"{where} {what}")
-    assert data_of(ran) == [b"one", b"two"]
-    assert (ending(ran)["stage"], ending(ran)["error"]) == ("next_batch", {**TOLD, **MORE}[what] + PLACE)
+    ran = run_cycle(raising, f"{where} {what}")
+    assert cycle_payloads(ran) == [b"one", b"two"]
+    assert (cycle_end(ran)["stage"], cycle_end(ran)["error"]) == ("next_batch", {**TOLD, **MORE}[what] + PLACE)
     assert ran.values("late_logs") == [0]
 
 
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
 def test_after_events_and_the_exception_there_is_eof_for_ever(raising: Path, where: str) -> None:
     with Library(raising, f"{where} ValueError") as library, library.opened() as instance:
-        assert [(code, payloads(events)) for code, events in (instance.next_batch() for _ in range(4))] == [
+        assert [(code, payloads_of(events)) for code, events in (instance.next_batch() for _ in range(4))] == [
             (SUCCESS, [b"one", b"two"]),
             (FAILURE, []),
             (EOF, []),
@@ -147,20 +147,20 @@ def test_after_events_and_the_exception_there_is_eof_for_ever(raising: Path, whe
 @pytest.mark.parametrize("what", TOLD)
 @pytest.mark.parametrize("where", ["close", "destroy"])
 def test_an_exception_where_nobody_can_be_told_is_logged(raising: Path, where: str, what: str) -> None:
-    ran = logged(raising, f"{where} {what}")
+    ran = run_cycle(raising, f"{where} {what}")
     assert ran.status == 0, ran.stderr
-    (told,) = [text for text in texts(ran, severity=3) if where in text]
+    (told,) = [text for text in log_messages(ran, severity=3) if where in text]
     assert f"{where} failed: {TOLD[what]}{PLACE}\n  Traceback" in told
     assert "the line that is told" in told, "the traceback shows the source"
 
 
 @pytest.mark.parametrize("what", TOLD)
 def test_an_exception_in_event_to_string_gives_a_placeholder_and_the_source_goes_on(raising: Path, what: str) -> None:
-    ran = logged(raising, f"event_to_string {what}")
+    ran = run_cycle(raising, f"event_to_string {what}")
     assert ran.status == 0, ran.stderr
     kind = TOLD[what].partition(":")[0]
     assert [event["text"] for event in ran.values("event")] == [f"<event_to_string of raising failed: {kind}>"] * 2
-    assert f"event_to_string failed: {TOLD[what]}{PLACE}" in "\n".join(texts(ran, severity=3))
+    assert f"event_to_string failed: {TOLD[what]}{PLACE}" in "\n".join(log_messages(ran, severity=3))
 
 
 @pytest.mark.parametrize("what", TOLD)
@@ -176,25 +176,25 @@ def test_an_exception_in_progress_or_list_open_params_is_told(raising: Path, wha
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
 @pytest.mark.parametrize("what", MEANT)
 def test_an_exception_that_looks_like_a_signal_says_which_one_was_meant(raising: Path, where: str, what: str) -> None:
-    ran = logged(raising, f"{where} {what}")
+    ran = run_cycle(raising, f"{where} {what}")
     said, meant = MEANT[what]
-    assert data_of(ran) == [b"one", b"two"]
-    assert ending(ran)["stage"] == "next_batch"
-    assert said in ending(ran)["error"]
-    assert f"raise {meant}" in ending(ran)["error"]
-    assert ending(ran)["error"].endswith(PLACE)
+    assert cycle_payloads(ran) == [b"one", b"two"]
+    assert cycle_end(ran)["stage"] == "next_batch"
+    assert said in cycle_end(ran)["error"]
+    assert f"raise {meant}" in cycle_end(ran)["error"]
+    assert cycle_end(ran)["error"].endswith(PLACE)
 
 
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
 def test_eof_ends_the_source_without_an_error(raising: Path, where: str) -> None:
-    ran = logged(raising, f"{where} EOF")
-    assert (data_of(ran), ending(ran)["end"], ran.status) == ([b"one", b"two"], "eof", 0)
+    ran = run_cycle(raising, f"{where} EOF")
+    assert (cycle_payloads(ran), cycle_end(ran)["end"], ran.status) == ([b"one", b"two"], "eof", 0)
 
 
 def test_timeout_lets_the_source_go_on(raising: Path) -> None:
-    ran = logged(raising, "pull Timeout")
+    ran = run_cycle(raising, "pull Timeout")
     # The host gives up after three in a row.
-    assert (data_of(ran), ending(ran)["end"], ran.status) == ([b"one", b"two"], "timeout", 0)
+    assert (cycle_payloads(ran), cycle_end(ran)["end"], ran.status) == ([b"one", b"two"], "timeout", 0)
 
 
 @pytest.mark.parametrize("what", ["EOF", "Timeout"])
@@ -214,13 +214,13 @@ def test_a_signal_outside_of_next_batch_is_an_error_that_says_so(raising: Path, 
 
 
 def test_the_traceback_goes_to_the_log_once(raising: Path) -> None:
-    ran = logged(raising, "pull ValueError")
-    told = [text for text in texts(ran, severity=3) if "Traceback" in text]
+    ran = run_cycle(raising, "pull ValueError")
+    told = [text for text in log_messages(ran, severity=3) if "Traceback" in text]
     assert len(told) == 1
     assert 'raising.py", line' in told[0]
     assert told[0].count("böse Zeile") == 1
 
 
 def test_a_cause_comes_first_however_long_the_text_is(build: Build) -> None:
-    library = build(simple("long", "def init(self):\n    raise ValueError('cause ' + 'x' * 5000)\n"))
-    assert failed_init(library).startswith("ValueError: cause xxx")
+    library = build(simple_plugin("long", "def init(self):\n    raise ValueError('cause ' + 'x' * 5000)\n"))
+    assert init_error(library).startswith("ValueError: cause xxx")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from click.testing import CliRunner
-from support.field_plugins import extracted_by
+from support.field_plugins import extract_values
 from support.fields import replay
-from support.hosts import described
+from support.hosts import static_answers
 from support.libraries import build_plugin, write_sources
 
 from falco_plugin.cli.main import main
@@ -50,7 +50,7 @@ def test_a_decorator_of_another_module_may_be_around_a_field(tmp_path: Path) -> 
                     return "text"
         """,
     }
-    assert extracted_by(build_plugin(tmp_path, files), "wrapped.time", "wrapped.text") == [[10**9], ["text"]]
+    assert extract_values(build_plugin(tmp_path, files), "wrapped.time", "wrapped.text") == [[10**9], ["text"]]
 
 
 def test_annotations_may_be_strings_and_that_of_the_event_unknown(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_annotations_may_be_strings_and_that_of_the_event_unknown(tmp_path: Path
                 return None
     """
     library = build_plugin(tmp_path, source)
-    assert extracted_by(library, "future.index[3]", "future.index", "future.time", payload=b"x") == [
+    assert extract_values(library, "future.index[3]", "future.index", "future.time", payload=b"x") == [
         ["3 x"],
         ["None x"],
         None,
@@ -145,9 +145,9 @@ def test_fields_are_inherited_overridden_and_taken_away(tmp_path: Path) -> None:
     }
     library = build_plugin(tmp_path, files)
     fields = ["base.json", "base.word", "derived.renamed", "base.kept", "common.mixed", "derived.more"]
-    assert [told["name"] for told in described(library)["fields"]] == fields
-    assert described(library)["fields"][1]["desc"] == "In the derived class"
-    assert extracted_by(library, *fields) == [
+    assert [told["name"] for told in static_answers(library)["fields"]] == fields
+    assert static_answers(library)["fields"][1]["desc"] == "In the derived class"
+    assert extract_values(library, *fields) == [
         ["of JSON"],
         ["derived from base"],
         [1, 2],
@@ -188,7 +188,7 @@ def test_a_factory_may_make_the_plugin_and_its_object_need_be_no_plugin_class(tm
     library = tmp_path / "own.so"
     built = CliRunner().invoke(main, ["build", f"{target}:make", "-o", str(library)])
     assert built.exit_code == 0, built.output
-    assert extracted_by(library, "own.a", "own.word") == [["of JSON"], ["word of JSON"]]
+    assert extract_values(library, "own.a", "own.word") == [["of JSON"], ["word of JSON"]]
 
 
 def test_a_field_uses_the_configuration_and_what_init_made(build_fields) -> None:
@@ -224,7 +224,7 @@ def test_index_and_key_may_come_in_any_order_and_by_name_only(build_fields) -> N
     """)
     asked_for = ["order.turned", "order.turned[3]", "order.turned[a]", "order.named[3]", "order.named[a]"]
     asked_for += ["order.one", "order.one[0]", "order.bare[7]", "order.bare[b]"]
-    assert extracted_by(library, *asked_for) == [
+    assert extract_values(library, *asked_for) == [
         ["None None"],
         ["3 '3'"],
         ["None 'a'"],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from support.embedded import Library
-from support.events import encoded
-from support.field_plugins import field_logs, plugin
-from support.fields import Extracted, together
+from support.events import encode_event
+from support.field_plugins import field_log_lines, fields_plugin
+from support.fields import Extraction, replay_together
 
 RAISING = """
 @field("fails.always", desc="Fails for two causes, and at two places")
@@ -28,7 +28,7 @@ def too(self, event) -> str:
 
 def place_of(text: str, function: str) -> str:
     """Where in the plugin a line stands, as failures are told."""
-    line = next(number for number, line in enumerate(plugin(RAISING).splitlines(), 1) if text in line)
+    line = next(number for number, line in enumerate(fields_plugin(RAISING).splitlines(), 1) if text in line)
     return f"(fields.py:{line} in {function})"
 
 
@@ -49,7 +49,7 @@ def test_a_failure_is_logged_once_for_its_cause_and_then_counted(build_fields) -
             """What is logged meanwhile."""
             before = len(loaded.logs)
             for number in range(first, first + times):
-                values = loaded.extract(encoded(payload), field, number).values
+                values = loaded.extract(encode_event(payload), field, number).values
                 assert values == (["fine"] if payload == b"fine" else None)
             assert {severity for severity, _ in loaded.logs[before:]} <= {3}
             return [text.removeprefix("falco_plugin: ") for _, text in loaded.logs[before:]]
@@ -99,9 +99,9 @@ def test_whatever_a_method_raises_ends_nothing(build_fields, raised: str, told: 
         """
     )
     with Library(library) as loaded:
-        assert loaded.extract(encoded(b"7"), "fails.so") == Extracted(None)
-        assert loaded.extract(encoded(b"7"), "fails.not").values == [7]
-        (line,) = field_logs(loaded, "fails.so")
+        assert loaded.extract(encode_event(b"7"), "fails.so") == Extraction(None)
+        assert loaded.extract(encode_event(b"7"), "fails.not").values == [7]
+        (line,) = field_log_lines(loaded, "fails.so")
     assert line.startswith(f"falco_plugin: field fails.so is absent: {told} (fields.py:")
 
 
@@ -112,10 +112,10 @@ def test_what_is_no_json_makes_a_method_that_reads_it_absent_without_a_word(buil
             return event.json["a"]
     """)
     with Library(library) as loaded:
-        assert loaded.extract(encoded(b"no JSON"), "reads.json") == Extracted(None)
-        assert not field_logs(loaded, "reads.json")
-        assert loaded.extract(encoded(b"[]"), "reads.json") == Extracted(None)
-        assert field_logs(loaded, "reads.json"), "JSON of another shape is the method's to think of"
+        assert loaded.extract(encode_event(b"no JSON"), "reads.json") == Extraction(None)
+        assert not field_log_lines(loaded, "reads.json")
+        assert loaded.extract(encode_event(b"[]"), "reads.json") == Extraction(None)
+        assert field_log_lines(loaded, "reads.json"), "JSON of another shape is the method's to think of"
 
 
 def test_a_failure_that_cannot_be_told_is_told_once(build_fields) -> None:
@@ -130,8 +130,8 @@ def test_a_failure_that_cannot_be_told_is_told_once(build_fields) -> None:
     """)
     with Library(library) as loaded:
         for number in range(9):
-            assert loaded.extract(encoded(b""), "fails.silently", number) == Extracted(None)
-        (line,) = field_logs(loaded, "fails.silently")
+            assert loaded.extract(encode_event(b""), "fails.silently", number) == Extraction(None)
+        (line,) = field_log_lines(loaded, "fails.silently")
     assert line.startswith(
         "falco_plugin: field fails.silently is absent: Silent: no text, its __str__ raises SystemExit"
     )
@@ -144,7 +144,7 @@ def test_the_log_of_a_failure_is_bounded_and_steers_no_terminal(build_fields) ->
             raise ValueError(event.text)
     """)
     with Library(library) as loaded:
-        loaded.extract(encoded(b"\x1b[31m\n[libs]: forged" + b"a" * 10_000_000), "fails.loudly")
+        loaded.extract(encode_event(b"\x1b[31m\n[libs]: forged" + b"a" * 10_000_000), "fails.loudly")
         ((_, text),) = loaded.logs
     assert len(text) < 10_000
     assert "\x1b" not in text
@@ -165,7 +165,7 @@ def test_a_failure_never_hides_the_fields_beside_it(build_fields) -> None:
             return event.text
         """
     )
-    (extracted,) = together(library, ["some.number", "some.failure", "some.text"], [b'{"a": 7}'])
+    (extracted,) = replay_together(library, ["some.number", "some.failure", "some.text"], [b'{"a": 7}'])
     assert {field: found.values for field, found in extracted.items()} == {
         "some.number": [7],
         "some.failure": None,

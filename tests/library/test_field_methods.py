@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from support.embedded import Library
-from support.events import PAYLOAD_AT, SUCCESS, encoded
-from support.field_plugins import field_logs, plugin
-from support.fields import Extracted, replay
+from support.events import PAYLOAD_AT, SUCCESS, encode_event
+from support.field_plugins import field_log_lines, fields_plugin
+from support.fields import Extraction, replay
 from support.libraries import build_plugin
 
 
@@ -32,10 +32,10 @@ def test_a_method_may_say_where_its_values_stand(build_fields) -> None:
     """)
     payload = b"one 22 three 4"
     (extracted,) = replay(library, ["at.word", "at.numbers"], [payload])
-    assert extracted["at.word"] == Extracted(["22"], [(PAYLOAD_AT + 4, 2)])
-    assert extracted["at.numbers"] == Extracted([22, 4, 26], [(PAYLOAD_AT + 4, 2), (PAYLOAD_AT + 13, 1), (0, 0)])
+    assert extracted["at.word"] == Extraction(["22"], [(PAYLOAD_AT + 4, 2)])
+    assert extracted["at.numbers"] == Extraction([22, 4, 26], [(PAYLOAD_AT + 4, 2), (PAYLOAD_AT + 13, 1), (0, 0)])
     (nothing,) = replay(library, ["at.word"], [b"alone"])
-    assert nothing["at.word"] == Extracted(None)
+    assert nothing["at.word"] == Extraction(None)
 
 
 RETURNED = [
@@ -166,16 +166,16 @@ def {kind}_{number}(self, event) -> {annotation}:
         for kind, rows in (("returned", RETURNED), ("refused", REFUSED))
         for number, (annotation, expression, _) in enumerate(rows)
     )
-    library = build_plugin(tmp_path_factory.mktemp("returning"), plugin(body, RETURNING), "returning")
+    library = build_plugin(tmp_path_factory.mktemp("returning"), fields_plugin(body, RETURNING), "returning")
     with Library(library) as loaded:
         yield loaded
 
 
 @pytest.mark.parametrize(("number", "values"), cases(RETURNED))
 def test_what_a_method_returns_is_the_fields_value(returning: Library, number: int, values: list[Any] | None) -> None:
-    extracted = returning.extract(encoded(b"event"), f"returned.f{number}")
+    extracted = returning.extract(encode_event(b"event"), f"returned.f{number}")
     assert (extracted.code, extracted.values) == (SUCCESS, values)
-    assert not field_logs(returning, f"returned.f{number}")
+    assert not field_log_lines(returning, f"returned.f{number}")
 
 
 @pytest.mark.parametrize(("number", "cause"), cases(REFUSED))
@@ -183,8 +183,8 @@ def test_what_a_field_cannot_be_is_logged_with_the_field_and_both_types(
     returning: Library, number: int, cause: str
 ) -> None:
     name = f"refused.f{number}"
-    assert returning.extract(encoded(b"event"), name) == Extracted(None), "it is absent, which is no failure"
-    (line,) = field_logs(returning, name)
+    assert returning.extract(encode_event(b"event"), name) == Extraction(None), "it is absent, which is no failure"
+    (line,) = field_log_lines(returning, name)
     told, place, _ = line.partition(" (returning.py:")
     assert told == f"falco_plugin: field {name} is absent: {cause}"
     assert place, "where the method stands"

@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.events import SUCCESS, encoded
+from support.events import SUCCESS, encode_event
 from support.field_table import ALL_ROWS, BY, PAYLOAD, SHAPES, TYPES, rows
-from support.fields import Extracted, replay, together
-from support.hosts import described
+from support.fields import Extraction, replay, replay_together
+from support.hosts import static_answers
 
 
 @pytest.fixture(scope="module")
-def by_c_host(field_table: Path) -> dict[str, Extracted]:
+def by_c_host(field_table: Path) -> dict[str, Extraction]:
     (extracted,) = replay(field_table, [row.asked for row in ALL_ROWS], [PAYLOAD])
     return extracted
 
 
 @pytest.fixture(scope="module")
-def in_one_call(field_table: Path) -> dict[str, Extracted]:
-    (extracted,) = together(field_table, [row.asked for row in ALL_ROWS], [PAYLOAD])
+def in_one_call(field_table: Path) -> dict[str, Extraction]:
+    (extracted,) = replay_together(field_table, [row.asked for row in ALL_ROWS], [PAYLOAD])
     return extracted
 
 
@@ -40,7 +40,7 @@ def test_a_field_has_its_values_where_all_are_asked_in_one_call(in_one_call, by:
 
 
 def test_the_values_have_the_types_of_the_plugin_api(field_table: Path) -> None:
-    fields = described(field_table)["fields"]
+    fields = static_answers(field_table)["fields"]
     assert {told["name"]: (told["type"], told["isList"]) for told in fields} == {
         row.asked.partition("[")[0]: (TYPES[name].kind, shape == "many")
         for by in BY
@@ -56,7 +56,7 @@ def test_the_values_have_the_types_of_the_plugin_api(field_table: Path) -> None:
 @pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_value_out_of_json_is_told_with_its_place(by_c_host, name: str, shape: str) -> None:
-    event = encoded(PAYLOAD)
+    event = encode_event(PAYLOAD)
     for row in rows("pointer", name, shape):
         places = by_c_host[row.asked].places
         found = None if places is None else [event[start : start + length].decode() for start, length in places]

@@ -6,7 +6,7 @@ In Go, one call can return events and an end. Here the call with events succeeds
 from __future__ import annotations
 
 import pytest
-from support.events import EOF, SUCCESS, TIMEOUT, encoded
+from support.events import EOF, SUCCESS, TIMEOUT, encode_event
 
 GO_PULL = """
     import time
@@ -41,9 +41,9 @@ def test_go_pull_instance(load) -> None:
     library = load(GO_PULL)
     with library.opened() as instance:
         # Go: one event and a timeout. A timeout that has events is a success.
-        assert instance.next_batch() == (SUCCESS, [encoded(bytes(100))])
+        assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))])
         # Go: two events and EOF at once. Never both.
-        assert instance.next_batch() == (SUCCESS, [encoded(bytes(100))] * 2)
+        assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))] * 2)
         assert instance.next_batch() == (EOF, [])
         assert instance.next_batch() == (EOF, [])
         assert (6, "closed") not in library.logs
@@ -79,7 +79,7 @@ def test_go_instance_with_a_cancelled_context(load, kind: str) -> None:
     library = load(GO_CANCEL)
     with library.opened(kind) as instance:
         assert instance.next_batch() == (TIMEOUT, [])
-        assert library.event_to_string(encoded(b"")) == "cancelled"
+        assert library.event_to_string(encode_event(b"")) == "cancelled"
         assert instance.next_batch() == (EOF, [])
         assert instance.next_batch() == (EOF, [])
 
@@ -120,10 +120,10 @@ def test_go_push_instance(load) -> None:
     library = load(GO_PUSH)
     with library.opened() as instance:
         # Go: one event and a timeout. A timeout that has events is a success.
-        assert instance.next_batch() == (SUCCESS, [encoded(bytes(100))])
-        assert library.event_to_string(encoded(b"")) == "gone on"
+        assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))])
+        assert library.event_to_string(encode_event(b"")) == "gone on"
         # Go: two events and EOF at once. Never both.
-        assert instance.next_batch() == (SUCCESS, [encoded(bytes(100))] * 2)
+        assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))] * 2)
         assert instance.next_batch() == (EOF, [])
         assert instance.next_batch() == (EOF, [])
     assert (6, "closed") in library.logs
@@ -146,5 +146,5 @@ def test_go_push_instance_with_a_closed_channel(load) -> None:
     """)
     with library.opened() as instance:
         assert instance.next_batch() == (TIMEOUT, [])
-        assert library.event_to_string(encoded(b"")) == "closed"
+        assert library.event_to_string(encode_event(b"")) == "closed"
         assert instance.next_batch() == (EOF, [])

@@ -10,8 +10,8 @@ import time
 
 import pytest
 from support.embedded import Library
-from support.hosts import data_of, logged
-from support.iterables import HANGS, until
+from support.hosts import cycle_payloads, run_cycle
+from support.iterables import HANGS, wait_until
 from support.libraries import build_plugin
 
 
@@ -30,11 +30,11 @@ def test_an_error_before_the_first_event_is_told_as_one_of_open_with_its_place(t
                 yield open("/nonexistent/file").read()
         """,
     )
-    first, second = (logged(library, params=params) for params in ("first", "second"))
+    first, second = (run_cycle(library, params=params) for params in ("first", "second"))
     error = "FileNotFoundError: [Errno 2] No such file or directory: '/nonexistent/file' (plugin.py:10 in open)"
     assert (first.values("stage"), first.values("error")) == (["next_batch"], [f"open: {error}"])
     assert second.values("error") == [error]
-    assert data_of(second) == [b"first"]
+    assert cycle_payloads(second) == [b"first"]
     assert "Traceback" in first.stdout
 
 
@@ -54,8 +54,8 @@ def test_a_generator_that_blocks_is_left_behind_and_named(tmp_path):
         """,
     )
     started = time.monotonic()
-    ran = logged(library)
-    assert data_of(ran) == [b"one"]
+    ran = run_cycle(library)
+    assert cycle_payloads(ran) == [b"one"]
     assert ran.status == 0
     assert "is left behind" in ran.stdout
     assert time.monotonic() - started < HANGS
@@ -139,11 +139,11 @@ def test_a_hundred_opens_and_closes_leave_nothing_behind(tmp_path, kind):
     with Library(build_plugin(tmp_path, ENDLESS)) as library:
         for _ in range(10):
             opened_and_closed()
-        until(lambda: not any(thread.name == "falco-source" for thread in threading.enumerate()))
+        wait_until(lambda: not any(thread.name == "falco-source" for thread in threading.enumerate()))
         before, memory = measure(), resident()
         for _ in range(100):
             opened_and_closed()
         # Fewer where something of an earlier test has ended meanwhile.
-        until(lambda: all(now <= then for now, then in zip(measure(), before, strict=True)))
+        wait_until(lambda: all(now <= then for now, then in zip(measure(), before, strict=True)))
         # A source that stayed would keep a thread's stack and a batch: 100 of them several times this.
         assert resident() - memory < 6 << 20

@@ -7,18 +7,19 @@ import logging
 import pytest
 from support.embedded import Library
 from support.hosts import (
-    command,
-    logged,
+    environment,
+    log_messages,
     run_c_host,
-    texts,
+    run_command,
+    run_cycle,
 )
-from support.libraries import Build, simple
+from support.libraries import Build, simple_plugin
 
 
 def test_log_lines_have_their_severity_and_no_prefix_of_their_own(build: Build) -> None:
-    ran = logged(
+    ran = run_cycle(
         build(
-            simple(
+            simple_plugin(
                 "logs",
                 """
         def init(self):
@@ -53,9 +54,9 @@ def test_log_lines_have_their_severity_and_no_prefix_of_their_own(build: Build) 
 
 
 def test_an_exception_that_is_logged_shows_its_traceback(build: Build) -> None:
-    ran = logged(
+    ran = run_cycle(
         build(
-            simple(
+            simple_plugin(
                 "logs",
                 """
         def init(self):
@@ -67,16 +68,16 @@ def test_an_exception_that_is_logged_shows_its_traceback(build: Build) -> None:
             )
         )
     )
-    (told,) = [text for text in texts(ran, severity=3) if text.startswith("cannot divide\n")]
+    (told,) = [text for text in log_messages(ran, severity=3) if text.startswith("cannot divide\n")]
     assert told.splitlines()[1].startswith("  ZeroDivisionError: division by zero (plugin.py:")
     assert told.count("division by zero") == 1
     assert "1 / 0" in told
 
 
 def test_warnings_reach_the_host(build: Build) -> None:
-    ran = logged(
+    ran = run_cycle(
         build(
-            simple(
+            simple_plugin(
                 "warns",
                 """
         def init(self):
@@ -86,13 +87,13 @@ def test_warnings_reach_the_host(build: Build) -> None:
             )
         )
     )
-    assert any("UserWarning: mind this" in text for text in texts(ran, severity=4))
+    assert any("UserWarning: mind this" in text for text in log_messages(ran, severity=4))
 
 
 def test_what_is_printed_never_reaches_stdout(build: Build) -> None:
     library = build(
         "print('while importing')\n"
-        + simple(
+        + simple_plugin(
             "prints",
             """
         def init(self):
@@ -106,20 +107,20 @@ def test_what_is_printed_never_reaches_stdout(build: Build) -> None:
     """,
         )
     )
-    ran = logged(library)
+    ran = run_cycle(library)
     # Every line of stdout is the host's own JSON.
     assert ran.status == 0, ran.stderr
     assert len(ran.values("event")) == 2
     for text in ("while importing", "in init", "written", "in text"):
         assert text in ran.stderr
-    shown = command("run", "--json", library)
+    shown = run_command("run", "--json", library)
     assert {line["kind"] for line in shown.lines} <= {"event", "log", "end"}
 
 
 def test_a_thread_that_dies_is_told(build: Build) -> None:
-    ran = logged(
+    ran = run_cycle(
         build(
-            simple(
+            simple_plugin(
                 "threads",
                 """
         def init(self):
@@ -136,7 +137,7 @@ def test_a_thread_that_dies_is_told(build: Build) -> None:
             )
         )
     )
-    (told,) = [text for text in texts(ran, severity=3) if "died" in text]
+    (told,) = [text for text in log_messages(ran, severity=3) if "died" in text]
     assert told.startswith("thread worker of plugin threads died: ValueError: of a thread (plugin.py:")
     assert "\n  Traceback" in told
     assert "threading.py" not in told, "what leads to the thread's function is left out"
@@ -144,12 +145,7 @@ def test_a_thread_that_dies_is_told(build: Build) -> None:
 
 
 def test_a_thread_that_is_left_behind_does_not_reach_the_host_after_destroy(build: Build) -> None:
-    # The C host waits 300 ms after destroy, and counts what comes through the log function.
-    ran = logged(
-        build(
-            simple(
-                "late",
-                """
+    body = """
         def init(self):
             import threading, time
             said = threading.Event()
@@ -163,19 +159,18 @@ def test_a_thread_that_is_left_behind_does_not_reach_the_host_after_destroy(buil
 
             threading.Thread(target=chat, daemon=True).start()
             said.wait(10)
-    """,
-            )
-        )
-    )
+    """
+    # The C host waits after destroy, and counts the calls of its log function.
+    ran = run_cycle(build(simple_plugin("late", body)), env=environment(HOST_LATE_MS="300"))
     assert ran.status == 0, ran.stderr
     assert ran.values("late_logs") == [0]
-    assert "still here" in texts(ran)
-    assert "still here" in ran.stderr, "what it says later goes to stderr"
+    assert "still here" in log_messages(ran)
+    assert "still here" in ran.stderr, "later log lines go to stderr"
 
 
 def test_two_plugins_do_not_log_for_each_other(load) -> None:
     body = "def init(self):\n    self.log.info('of {0}')\n\ndef destroy(self):\n    self.log.info('end of {0}')\n"
-    first, second = (load(simple(name, body.format(name))) for name in ("firstone", "secondone"))
+    first, second = (load(simple_plugin(name, body.format(name))) for name in ("firstone", "secondone"))
     first.destroy()
     second.destroy()
     assert [text for _, text in first.logs if "of " in text] == ["of firstone", "end of firstone"]
@@ -191,14 +186,14 @@ def test_loggers_are_forgotten_while_nobody_walks_through_them(load, monkeypatch
 
     locked: list[bool] = []
     monkeypatch.setattr(logging.Logger.manager, "loggerDict", Loggers(logging.Logger.manager.loggerDict))
-    load(simple("loggers")).destroy()
+    load(simple_plugin("loggers")).destroy()
     assert locked
     assert all(locked)
 
 
 def test_nothing_of_a_destroyed_plugin_is_kept(build: Build) -> None:
     library = build(
-        simple(
+        simple_plugin(
             "forgotten",
             """
         def destroy(self):
@@ -222,7 +217,7 @@ def test_no_logger_of_a_failed_init_is_kept(build: Build) -> None:
     def loggers() -> set[str]:
         return {name for name in logging.Logger.manager.loggerDict if name.startswith("falco_plugin_modules_")}
 
-    library = build(simple("refused", "def init(self):\n    raise ValueError('no')\n"))
+    library = build(simple_plugin("refused", "def init(self):\n    raise ValueError('no')\n"))
     before = loggers()
     loaded = Library(library)
     assert "ValueError: no" in loaded.last_error()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from support.embedded import Library
-from support.events import encoded
+from support.events import encode_event
 from support.libraries import build_plugin
 
-EVENT = encoded(b"event")
+EVENT = encode_event(b"event")
 
 SPEAKS = """
 import logging

@@ -6,14 +6,14 @@ import pytest
 from support.embedded import Library
 from support.events import FAILURE
 from support.hosts import (
-    Ran,
-    c_host,
-    data_of,
-    ending,
-    logged,
-    texts,
+    Output,
+    c_host_lines,
+    cycle_end,
+    cycle_payloads,
+    log_messages,
+    run_cycle,
 )
-from support.libraries import Build, simple
+from support.libraries import Build, simple_plugin
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from support.libraries import Build, simple
     ],
 )
 def test_a_pull_function_that_returns_its_event_is_told_to_write_it(build: Build, result: str, name: str) -> None:
-    ran = logged(
+    ran = run_cycle(
         build(f"""
         from falco_plugin import Plugin, source
 
@@ -39,16 +39,16 @@ def test_a_pull_function_that_returns_its_event_is_told_to_write_it(build: Build
                 return source.PullInstance(lambda context, writer: {result})
     """)
     )
-    assert ending(ran)["stage"] == "next_batch"
-    assert ending(ran)["error"].startswith(
+    assert cycle_end(ran)["stage"] == "next_batch"
+    assert cycle_end(ran)["error"].startswith(
         f"TypeError: the pull function returned {name}: write the event with writer."
     )
 
 
-def opened(build: Build, body: str, more: str = "") -> Ran:
+def opened(build: Build, body: str, more: str = "") -> Output:
     """One cycle of a plugin whose open is `body`."""
     lines = "".join(f"        {line}\n" for line in body.splitlines())
-    return logged(
+    return run_cycle(
         build(
             f"from falco_plugin import *\n\n{more}\n\nclass Opens(Plugin):\n    name = 'opens'\n\n"
             f"    def open(self, params):\n{lines}"
@@ -59,14 +59,14 @@ def opened(build: Build, body: str, more: str = "") -> Ran:
 @pytest.mark.parametrize("result", ["None", "b'bytes'", "42", "'text'", "{'a': 1}", "Opens", "source.BaseInstance"])
 def test_open_must_return_an_event_source(build: Build, result: str) -> None:
     ran = opened(build, f"return {result}")
-    assert ending(ran)["stage"] == "open"
-    assert ending(ran)["error"].startswith("TypeError: open returned ")
-    assert ending(ran)["error"].endswith(" in open)")
+    assert cycle_end(ran)["stage"] == "open"
+    assert cycle_end(ran)["error"].startswith("TypeError: open returned ")
+    assert cycle_end(ran)["error"].endswith(" in open)")
 
 
 def test_open_may_return_an_iterable(build: Build) -> None:
     ran = opened(build, "return [b'one', (b'two', 2)]")
-    assert (data_of(ran), ending(ran)["end"]) == ([b"one", b"two"], "eof")
+    assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"one", b"two"], "eof")
 
 
 OWN = """
@@ -81,19 +81,21 @@ class Own(source.BaseInstance):
 
 def test_an_instance_without_super_init_says_what_to_call(build: Build) -> None:
     ran = opened(build, "return Own()", OWN + "\n    def __init__(self):\n        self.calls = 0\n")
-    assert ending(ran)["stage"] == "open"
-    assert ending(ran)["error"].startswith("TypeError: open returned Own, which has no events: call super().__init__()")
+    assert cycle_end(ran)["stage"] == "open"
+    assert cycle_end(ran)["error"].startswith(
+        "TypeError: open returned Own, which has no events: call super().__init__()"
+    )
 
 
 def test_an_instance_with_something_else_as_events_is_refused(build: Build) -> None:
     ran = opened(build, "own = Own()\nown.events = [b'x']\nreturn own", OWN)
-    assert ending(ran)["error"].startswith("TypeError: the instance's events must be an EventBatch, not list")
+    assert cycle_end(ran)["error"].startswith("TypeError: the instance's events must be an EventBatch, not list")
 
 
 def test_an_instance_that_gives_nothing_times_out_with_one_warning(build: Build) -> None:
     ran = opened(build, "return Own()", OWN + "\n    def step(self, batch):\n        return 0\n")
-    assert (ending(ran)["end"], ran.status) == ("timeout", 0)
-    (warning,) = [text for text in texts(ran, severity=4) if "next_batch returned without an event" in text]
+    assert (cycle_end(ran)["end"], ran.status) == ("timeout", 0)
+    (warning,) = [text for text in log_messages(ran, severity=4) if "next_batch returned without an event" in text]
     assert "raise falco_plugin.Timeout" in warning
 
 
@@ -106,7 +108,7 @@ def test_what_an_instance_appended_counts_not_what_it_returns(build: Build) -> N
         return [None, 77, "many"][self.calls]
 """
     ran = opened(build, "return Own()", OWN + step)
-    assert (data_of(ran), ending(ran)["end"]) == ([b"1", b"2"], "eof")
+    assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1", b"2"], "eof")
 
 
 def test_what_an_instance_clears_again_is_not_delivered(build: Build) -> None:
@@ -121,7 +123,7 @@ def test_what_an_instance_clears_again_is_not_delivered(build: Build) -> None:
         return 1
 """
     ran = opened(build, "return Own()", OWN + step)
-    assert (data_of(ran), ending(ran)["end"]) == ([b"1"], "eof")
+    assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1"], "eof")
 
 
 def test_the_hosts_batch_cannot_be_touched_after_its_call(build: Build) -> None:
@@ -146,8 +148,8 @@ def test_the_hosts_batch_cannot_be_touched_after_its_call(build: Build) -> None:
             logging.getLogger("opens").info("refused: %s", error)
 """
     ran = opened(build, "return Own()", OWN + step)
-    assert data_of(ran) == [b"mine"]
-    assert any(text.startswith("refused: ") for text in texts(ran))
+    assert cycle_payloads(ran) == [b"mine"]
+    assert any(text.startswith("refused: ") for text in log_messages(ran))
 
 
 @pytest.mark.parametrize(
@@ -163,8 +165,8 @@ def pull(context, writer):
 instance = source.PullInstance(pull)
 return instance"""
     ran = opened(build, body)
-    assert ending(ran)["stage"] == "next_batch"
-    assert "only the host calls its next_batch" in ending(ran)["error"]
+    assert cycle_end(ran)["stage"] == "next_batch"
+    assert "only the host calls its next_batch" in cycle_end(ran)["error"]
 
 
 WAITS = """
@@ -210,28 +212,28 @@ def test_nothing_waits_for_the_host_on_a_thread_of_the_hosts(build: Build, where
         "flush": "PluginError: flush would never return on a thread of the host",
         "send": "ChannelFullError: the event was not sent: the channel is full on a thread of the host",
     }
-    ran = logged(build(WAITS), f"{where} {what}")
+    ran = run_cycle(build(WAITS), f"{where} {what}")
     assert ran.status == 0, ran.stderr
-    assert any(text.startswith(told[what]) for text in texts(ran, severity=6))
-    assert data_of(ran)[0] == b"one"
+    assert any(text.startswith(told[what]) for text in log_messages(ran, severity=6))
+    assert cycle_payloads(ran)[0] == b"one"
 
 
 def test_every_function_survives_null_handles(build: Build) -> None:
     body = "def list_open_params(self):\n    return []\n"
-    (line,) = c_host("nulls", build(simple("nulls", body)))
+    (line,) = c_host_lines("nulls", build(simple_plugin("nulls", body)))
     assert (line["ok"], line["opened"], line["unset"], line["success"]) == (True, True, [], [])
     assert line["calls"] > 10
 
 
 def test_an_extraction_without_its_input_fails_with_a_message(load) -> None:
     fields = 'number = json_field("fields.number", "/n", desc="A number")'
-    library = load(simple("fields", fields).replace("import EOF", "import json_field, EOF"))
+    library = load(simple_plugin("fields", fields).replace("import EOF", "import json_field, EOF"))
     assert library.api.plugin_extract_fields(library.state, None, None) == FAILURE
     assert library.last_error() == "extract_fields was called without its input"
 
 
 def test_an_init_without_its_input_fails_with_a_message(build: Build) -> None:
-    library = Library(build(simple("without")))
+    library = Library(build(simple_plugin("without")))
     library.destroy()
     library.state = library.api.plugin_init(None, None)
     assert library.last_error() == "plugin_init was called without its input"

@@ -7,19 +7,19 @@ import json
 import subprocess
 
 import pytest
-from support.events import FAILURE, PAYLOAD_AT, SUCCESS, encoded
+from support.events import FAILURE, PAYLOAD_AT, SUCCESS, encode_event
 from support.hosts import (
     c_host_path,
-    data_of,
+    cycle_payloads,
     environment,
-    golang,
-    logged,
+    go_loader_lines,
+    run_cycle,
 )
-from support.libraries import Build, simple
+from support.libraries import Build, simple_plugin
 
 
 def test_null_params_and_null_config_are_empty_texts(load) -> None:
-    library = load(simple("given", events="[b'<' + params.encode() + b'|' + self.config.encode() + b'>']"))
+    library = load(simple_plugin("given", events="[b'<' + params.encode() + b'|' + self.config.encode() + b'>']"))
     code = ctypes.c_int(0x5A5A)
     handle = library.api.plugin_open(library.state, None, ctypes.byref(code))
     assert code.value == SUCCESS
@@ -44,13 +44,13 @@ def test_null_params_and_null_config_are_empty_texts(load) -> None:
     ids=["ascii", "utf-8", "bad", "empty", "nul", "1024", "1025", "half", "whole", "wide"],
 )
 def test_the_default_text_is_the_payload_cut_at_1_kib(load, payload: bytes, text: str) -> None:
-    library = load(simple("plain"))
-    assert library.event_to_string(encoded(payload)) == text
+    library = load(simple_plugin("plain"))
+    assert library.event_to_string(encode_event(payload)) == text
 
 
 def test_an_own_text_sees_the_whole_event(load) -> None:
     library = load(
-        simple(
+        simple_plugin(
             "own",
             """
         def event_to_string(self, event):
@@ -58,16 +58,16 @@ def test_an_own_text_sees_the_whole_event(load) -> None:
     """,
         )
     )
-    event = encoded(b"\xffx", 77)
+    event = encode_event(b"\xffx", 77)
     assert library.event_to_string(event, 2**64 - 1, "quelle") == f"{2**64 - 1} 77 quelle b'\\xffx' \ufffdx"
     # What the host filled in does not matter.
-    assert library.event_to_string(encoded(b"y", 1, plugin_id=999), 1) == "1 1 test b'y' y"
+    assert library.event_to_string(encode_event(b"y", 1, plugin_id=999), 1) == "1 1 test b'y' y"
 
 
 @pytest.mark.parametrize("cut", [0, 10, PAYLOAD_AT - 1])
 def test_a_malformed_event_gives_no_text(load, cut: int) -> None:
-    library = load(simple("short", "def event_to_string(self, event):\n    return 'never'\n"))
-    event = bytearray(encoded(b"payload"))
+    library = load(simple_plugin("short", "def event_to_string(self, event):\n    return 'never'\n"))
+    event = bytearray(encode_event(b"payload"))
     # The length field says how much there is to read.
     event[16:20] = cut.to_bytes(4, "little")
     assert library.event_to_string(bytes(event)) is None
@@ -76,7 +76,7 @@ def test_a_malformed_event_gives_no_text(load, cut: int) -> None:
 
 def test_a_surrogate_in_a_text_is_replaced(load) -> None:
     library = load(
-        simple(
+        simple_plugin(
             "surrogate",
             r"""
         def event_to_string(self, event):
@@ -84,7 +84,7 @@ def test_a_surrogate_in_a_text_is_replaced(load) -> None:
     """,
         )
     )
-    assert library.event_to_string(encoded(b"")) == "a\ufffdb\ufffdc"
+    assert library.event_to_string(encode_event(b"")) == "a\ufffdb\ufffdc"
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_a_wrong_progress_is_none_and_says_what_is_right(load, value: str) -> No
 
 
 def test_without_a_progress_there_is_none(load) -> None:
-    with load(simple("none")).opened() as instance:
+    with load(simple_plugin("none")).opened() as instance:
         assert instance.progress() == (0, "")
 
 
 def test_open_params_are_suggested_as_json(load) -> None:
     library = load(
-        simple(
+        simple_plugin(
             "suggests",
             """
         def list_open_params(self):
@@ -168,7 +168,7 @@ def test_open_params_are_suggested_as_json(load) -> None:
 
 def test_the_loader_of_the_go_sdk_reads_the_suggestions(build: Build) -> None:
     body = 'def list_open_params(self):\n    return ["größe", "b"]\n'
-    lines = golang(build(simple("suggests", body)))
+    lines = go_loader_lines(build(simple_plugin("suggests", body)))
     expected = [{"value": value, "desc": "", "separator": ""} for value in ("größe", "b")]
     assert {"open_params": expected} in lines
 
@@ -176,19 +176,21 @@ def test_the_loader_of_the_go_sdk_reads_the_suggestions(build: Build) -> None:
 @pytest.mark.parametrize("result", ["[42]", "None", "[('a', 'b')]", "'text'", "OpenParam('a')", "[OpenParam(1)]"])
 def test_wrong_suggestions_are_an_error(load, result: str) -> None:
     body = f"def list_open_params(self):\n    from falco_plugin import OpenParam\n    return {result}\n"
-    library = load(simple("wrong", body))
+    library = load(simple_plugin("wrong", body))
     assert library.list_open_params() == (FAILURE, None)
     assert library.last_error().startswith("TypeError: ")
 
 
 @pytest.mark.parametrize("text", ["", "plain", '{"a": ["ü", "日本語"]}', "line\nline", " spaces "])
 def test_config_and_params_arrive_as_they_are(build: Build, text: str) -> None:
-    library = build(simple("given", events="[self.config.encode(), params.encode(), type(params).__name__.encode()]"))
-    assert data_of(logged(library, text, text)) == [text.encode(), text.encode(), b"str"]
+    library = build(
+        simple_plugin("given", events="[self.config.encode(), params.encode(), type(params).__name__.encode()]")
+    )
+    assert cycle_payloads(run_cycle(library, text, text)) == [text.encode(), text.encode(), b"str"]
 
 
 def test_bad_utf8_in_config_and_params_does_not_stop_the_plugin(build: Build) -> None:
-    library = build(simple("given", events="[self.config.encode(), params.encode()]"))
+    library = build(simple_plugin("given", events="[self.config.encode(), params.encode()]"))
     done = subprocess.run(
         [c_host_path(), "log", library, b"a\xff", b"\xfeb"], capture_output=True, check=True, env=environment()
     )

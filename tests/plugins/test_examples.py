@@ -12,14 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from support.hosts import native
+from support.hosts import native_lines
 from support.paths import REPOSITORY
 
 MERGE = REPOSITORY / "plugins/merge"
 
 
 def events_of(target: Path, params: str) -> list[dict]:
-    lines = native(target, "--params", params)
+    lines = native_lines(target, "--params", params)
     assert lines[-1]["kind"] == "end"
     assert (lines[-1]["result"], lines[-1]["error"]) == ("eof", None)
     return [line for line in lines if line["kind"] == "event"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from support.hosts import Ran
+from support.hosts import Output
 
 HEAD = "from falco_plugin import Plugin\n\n\nclass P(Plugin):\n    name = 'p'\n    def open(self, params): ...\n"
 
 
-def check_refused(ran: Ran, *told: str, by: str = "falco-plugin") -> None:
+def check_refused(ran: Output, *told: str, by: str = "falco-plugin") -> None:
     """One clear line on stderr, nothing else, and exit status 1."""
     assert ran.status == 1, ran
     assert ran.stdout == ""

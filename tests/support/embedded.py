@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support.events import SUCCESS, TIMEOUT
-from support.fields import FIELD_TYPES, Asked, Extracted, asked
+from support.fields import FIELD_TYPES, Extraction, FieldRequest, field_request
 
 # Where a test and a method of a plugin in the same interpreter wait for each other.
 MEETING = threading.Barrier(2, timeout=60)
@@ -92,19 +92,19 @@ class Answer:
     field: _Field
     places: _Places
 
-    def read(self) -> Extracted:
+    def read(self) -> Extraction:
         """The values, as they stand in the plugin's memory now."""
         if self.code != SUCCESS:
-            return Extracted(None, None, self.code, self.error)
+            return Extraction(None, None, self.code, self.error)
         count = self.field.count
         if count == 0:
-            return Extracted(None)
+            return Extraction(None)
         values = [self._value(value) for value in (_VALUES[self.field.type] * count).from_address(self.field.values)]
         if not self.places.starts:
-            return Extracted(values)
+            return Extraction(values)
         array = ctypes.c_uint32 * count
         starts, lengths = (array.from_address(place) for place in (self.places.starts, self.places.lengths))
-        return Extracted(values, list(zip(starts, lengths, strict=True)))
+        return Extraction(values, list(zip(starts, lengths, strict=True)))
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, bytes):
@@ -114,7 +114,7 @@ class Answer:
         return bool(value) if self.field.type == FIELD_TYPES["bool"] else value
 
 
-def held(event: bytes) -> ctypes.Array[ctypes.c_char]:
+def event_buffer(event: bytes) -> ctypes.Array[ctypes.c_char]:
     """An event in memory that stays where it is, and can be written over."""
     return ctypes.create_string_buffer(event, len(event))
 
@@ -178,7 +178,7 @@ class Library:
     def ask(
         self,
         event: bytes | ctypes.Array[ctypes.c_char] | int | None,
-        field: str | Asked,
+        field: str | FieldRequest,
         number: int = 1,
         source: str = "test",
     ) -> Answer:
@@ -188,12 +188,12 @@ class Library:
     def ask_together(
         self,
         event: bytes | ctypes.Array[ctypes.c_char] | int | None,
-        fields: Sequence[str | Asked],
+        fields: Sequence[str | FieldRequest],
         number: int = 1,
         source: str = "test",
     ) -> list[Answer]:
         """What `ask` does, for several fields in one call."""
-        memory = held(event) if isinstance(event, bytes) else event
+        memory = event_buffer(event) if isinstance(event, bytes) else event
         address = ctypes.addressof(memory) if isinstance(memory, ctypes.Array) else memory
         given = _EventInput(address, number, source.encode())
         asking = (_Field * len(fields))(*map(self._field, fields))
@@ -203,9 +203,9 @@ class Library:
         error = "" if code == SUCCESS else self.last_error()
         return [Answer(code, error, field, places) for field in asking]
 
-    def _field(self, field: str | Asked) -> _Field:
+    def _field(self, field: str | FieldRequest) -> _Field:
         if isinstance(field, str):
-            field = asked(json.loads(self.api.plugin_get_fields()), field)
+            field = field_request(json.loads(self.api.plugin_get_fields()), field)
         return _Field(
             0xA5A5A5A5,
             0xA5A5A5A5A5A5A5A5,
@@ -221,10 +221,10 @@ class Library:
     def extract(
         self,
         event: bytes | ctypes.Array[ctypes.c_char] | int | None,
-        field: str | Asked,
+        field: str | FieldRequest,
         number: int = 1,
         source: str = "test",
-    ) -> Extracted:
+    ) -> Extraction:
         """What `ask` gets, read at once."""
         return self.ask(event, field, number, source).read()
 
@@ -232,7 +232,7 @@ class Library:
         self, event: bytes | ctypes.Array[ctypes.c_char], number: int = 1, source: str = "test"
     ) -> str | None:
         """The text of an event that the host holds."""
-        memory = held(event) if isinstance(event, bytes) else event
+        memory = event_buffer(event) if isinstance(event, bytes) else event
         given = _EventInput(ctypes.addressof(memory), number, source.encode())
         text = self.api.plugin_event_to_string(self.state, ctypes.byref(given))
         return None if text is None else text.decode()

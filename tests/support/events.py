@@ -10,12 +10,12 @@ PLUGIN_EVENT = 322
 PAYLOAD_AT = 38
 
 
-def payloads(events: list[bytes]) -> list[bytes]:
+def payloads_of(events: list[bytes]) -> list[bytes]:
     """The payloads of whole events."""
     return [event[PAYLOAD_AT:] for event in events]
 
 
-def encoded(payload: bytes, timestamp: int = NO_TIMESTAMP, plugin_id: int = 0) -> bytes:
+def encode_event(payload: bytes, timestamp: int = NO_TIMESTAMP, plugin_id: int = 0) -> bytes:
     """An event as source-semantics has it, field by field."""
     whole = PAYLOAD_AT + len(payload)
     header = struct.pack("<QQIHI", timestamp, 2**64 - 1, whole, PLUGIN_EVENT, 2)

@@ -10,7 +10,7 @@ from support.embedded import Library
 from support.fields import replay
 
 
-def plugin(body: str, before: str = "") -> str:
+def fields_plugin(body: str, before: str = "") -> str:
     """A plugin with this body."""
     return (
         f"{textwrap.dedent(before)}\n"
@@ -22,12 +22,12 @@ def plugin(body: str, before: str = "") -> str:
     )
 
 
-def field_logs(library: Library, field: str) -> list[str]:
+def field_log_lines(library: Library, field: str) -> list[str]:
     """The log lines about a field, without tracebacks."""
     return [text.partition("\n")[0] for _, text in library.logs if f"field {field} " in text]
 
 
-def extracted_by(library: Path, *fields: str, payload: bytes = b'{"a": "of JSON"}') -> list[Any]:
+def extract_values(library: Path, *fields: str, payload: bytes = b'{"a": "of JSON"}') -> list[Any]:
     """The values of some fields of one event."""
     (extracted,) = replay(library, fields, [payload])
     return [found.values for found in extracted.values()]

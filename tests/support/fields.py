@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from support.events import SUCCESS
-from support.hosts import c_host, described
+from support.hosts import c_host_lines, static_answers
 
 FIELD_TYPES = {"uint64": 8, "string": 9, "reltime": 20, "abstime": 21, "bool": 25, "ipaddr": 40, "ipnet": 41}
 NO_INDEX = 2**64 - 1
 
 
 @dataclass(frozen=True)
-class Asked:
+class FieldRequest:
     """A field and its argument, in the form in which a host asks for it."""
 
     name: str
@@ -32,7 +32,7 @@ class Asked:
         return line if self.key is None else f"{line} {self.key}"
 
 
-def asked(fields: Sequence[Mapping[str, Any]], text: str) -> Asked:
+def field_request(fields: Sequence[Mapping[str, Any]], text: str) -> FieldRequest:
     """What a host makes of ``name`` or ``name[argument]``: where a field takes index and key, a number is both, and any
     other argument the key."""
     name, bracket, rest = text.partition("[")
@@ -40,7 +40,7 @@ def asked(fields: Sequence[Mapping[str, Any]], text: str) -> Asked:
     argument = rest[:-1]
     takes = field.get("arg", {})
     is_number = re.fullmatch("0|[1-9][0-9]*", argument) and int(argument) < 2**64
-    return Asked(
+    return FieldRequest(
         name,
         place,
         FIELD_TYPES[field["type"]],
@@ -52,7 +52,7 @@ def asked(fields: Sequence[Mapping[str, Any]], text: str) -> Asked:
 
 
 @dataclass(frozen=True)
-class Extracted:
+class Extraction:
     """What a field gave. Times are nanoseconds, addresses text."""
 
     values: list[Any] | None
@@ -63,43 +63,43 @@ class Extracted:
     error: str | None = None
 
 
-def _extracted(field: Mapping[str, Any], call: Mapping[str, Any]) -> Extracted:
+def _extraction(field: Mapping[str, Any], call: Mapping[str, Any]) -> Extraction:
     told = field["starts"] is not None and field["lengths"] is not None
     places = list(zip(field["starts"], field["lengths"], strict=True)) if told else None
-    return Extracted(field["values"], places, call["rc"], call["error"])
+    return Extraction(field["values"], places, call["rc"], call["error"])
 
 
-def by_calls(line: Mapping[str, Any]) -> list[Extracted]:
+def extractions_by_call(line: Mapping[str, Any]) -> list[Extraction]:
     """The fields of an event that were asked one by one."""
-    return [_extracted(*call["fields"], call) for call in line["calls"]]
+    return [_extraction(*call["fields"], call) for call in line["calls"]]
 
 
-def asked_lines(library: Path, fields: Sequence[str]) -> str:
+def request_lines(library: Path, fields: Sequence[str]) -> str:
     """Fields as the host in C takes them."""
-    known = described(library)["fields"]
-    return "\n".join(str(asked(known, field)) for field in fields)
+    known = static_answers(library)["fields"]
+    return "\n".join(str(field_request(known, field)) for field in fields)
 
 
-def joined(payloads: Sequence[bytes]) -> str:
+def join_payloads(payloads: Sequence[bytes]) -> str:
     """Payloads as the host in C takes them."""
     return ",".join(payload.hex() for payload in payloads)
 
 
 def replay(
     library: Path, fields: Sequence[str], payloads: Sequence[bytes], config: str = ""
-) -> list[dict[str, Extracted]]:
+) -> list[dict[str, Extraction]]:
     """The fields of each event in the host in C, which opens no source and asks for one field a call."""
-    lines = c_host("replay", library, config, asked_lines(library, fields), joined(payloads))
-    return [dict(zip(fields, by_calls(line), strict=True)) for line in lines if "event" in line]
+    lines = c_host_lines("replay", library, config, request_lines(library, fields), join_payloads(payloads))
+    return [dict(zip(fields, extractions_by_call(line), strict=True)) for line in lines if "event" in line]
 
 
-def together(
+def replay_together(
     library: Path, fields: Sequence[str], payloads: Sequence[bytes], config: str = ""
-) -> list[dict[str, Extracted]]:
+) -> list[dict[str, Extraction]]:
     """As `replay`, but with all fields in one call."""
-    lines = c_host("together", library, config, asked_lines(library, fields), joined(payloads))
+    lines = c_host_lines("together", library, config, request_lines(library, fields), join_payloads(payloads))
     return [
-        dict(zip(fields, [_extracted(field, line) for field in line["fields"]], strict=True))
+        dict(zip(fields, [_extraction(field, line) for field in line["fields"]], strict=True))
         for line in lines
         if "event" in line
     ]

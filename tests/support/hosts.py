@@ -1,4 +1,4 @@
-"""The programs that load plugin libraries in their own process: see tests/hosts/README.md."""
+"""The programs that load plugin libraries in their own process. See tests/hosts/README.md."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ MISSING = "/nonexistent/falco-plugin-tests"
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a host said."""
+class Output:
+    """The exit status and the output of a program."""
 
     status: int
     stdout: str
@@ -37,17 +36,19 @@ class Ran:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
+        """The lines of stdout, each read as JSON."""
         return [json.loads(line) for line in self.stdout.splitlines()]
 
     def values(self, key: str) -> list[Any]:
-        """The values of one key of all lines that have it."""
+        """The values of a key, from all lines that have it."""
         return [line[key] for line in self.lines if key in line]
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """This process's environment without what steers hosts and plugin libraries; ``None`` takes a variable away.
+    """Returns this process's environment with changes; ``None`` removes a variable.
 
-    A checkout need not belong to root, so as a rule the check of who can write is off.
+    Variables that control hosts and plugin libraries are removed. The check of file permissions is off by default,
+    because a checkout need not belong to root.
     """
     names = {name: value for name, value in os.environ.items() if not name.startswith(("HOST_", "FALCO_PLUGIN_"))}
     names["FALCO_PLUGIN_ALLOW_WRITABLE"] = "1"
@@ -61,8 +62,8 @@ def environment(**changes: str | None) -> dict[str, str]:
 
 def run(
     *command: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None, timeout: float = 240
-) -> Ran:
-    """Runs a program with an environment of its own."""
+) -> Output:
+    """Runs a program in a clean environment. The program may fail."""
     done = subprocess.run(
         [str(part) for part in command],
         env=environment() if env is None else env,
@@ -72,42 +73,42 @@ def run(
         check=False,
         timeout=timeout,
     )
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return Output(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def _checked(ran: Ran) -> Ran:
+def _checked(ran: Output) -> Output:
     assert ran.status == 0, f"exit status {ran.status}\n{ran.stdout}\n{ran.stderr}"
     return ran
 
 
-@contextmanager
-def _building() -> Iterator[None]:
-    """One test process builds at a time."""
+def _build(name: str, files: Iterable[Path], *command: object) -> Path:
+    """Builds a program with a compiler, unless it is newer than its files. Only one test process builds at a time."""
+    files = list(files)
+    path = BUILT / name
     BUILT.mkdir(parents=True, exist_ok=True)
     with (BUILT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if not path.exists() or path.stat().st_mtime < max(file.stat().st_mtime for file in files):
+            built = run(*command, "-o", path, env=os.environ, cwd=files[0].parent, timeout=280)
+            assert built.status == 0, built.stderr
+    return path
 
 
 def _skip_in_special_build() -> None:
-    """Libraries of a special build ask their host for what only a host of that build has."""
+    """Skips the test under a memory checker: its libraries load only into a host that was built for it."""
     if "C_HOST" in os.environ:
-        pytest.skip("a host that is not of this special build")
+        pytest.skip("this host is not built for the memory checker")
 
 
 @functools.cache
 def c_host_path() -> Path:
-    """The host in C: one of a special build where ``C_HOST`` names it, otherwise built here."""
+    """The C host: built here, unless ``C_HOST`` names one that was built for a memory checker."""
     if special := os.environ.get("C_HOST"):
         return Path(special)
-    sources = [HOSTS / "c" / "host.c", HOSTS / "c" / "plugin.h"]
-    path = BUILT / "host"
-    with _building():
-        if not path.exists() or path.stat().st_mtime < max(source.stat().st_mtime for source in sources):
-            flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1"]
-            built = run("cc", *flags, sources[0], "-o", path, "-ldl", "-lpthread", env=os.environ)
-            assert built.status == 0, built.stderr
-    return path
+    files = [path for path in (HOSTS / "c").iterdir() if path.name != "malloc.c"]
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fvisibility=hidden"]
+    sources = [file for file in files if file.suffix == ".c"]
+    return _build("host", files, "cc", *flags, *sources, "-ldl", "-lpthread")
 
 
 @functools.cache
@@ -117,14 +118,10 @@ def go_program(name: str) -> Path:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI needs Go for {name}")
         pytest.skip(f"{name} needs Go, which is not installed")
-    path = BUILT / name
-    with _building():
-        built = run("go", "build", "-o", path, ".", env=os.environ, cwd=HOSTS / name, timeout=280)
-        assert built.status == 0, built.stderr
-    return path
+    return _build(name, (HOSTS / name).iterdir(), "go", "build")
 
 
-def golang_path() -> Path:
+def go_loader_path() -> Path:
     """The host around the loader of the Go SDK."""
     _skip_in_special_build()
     return go_program("golang")
@@ -132,7 +129,7 @@ def golang_path() -> Path:
 
 @functools.cache
 def native_path() -> Path:
-    """The native host of the package, as a file of its own that needs no Python."""
+    """The native host of the package, as an executable file that needs no Python."""
     folder = tempfile.mkdtemp(prefix="falco-plugin-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "falco-plugin-host")
@@ -141,62 +138,62 @@ def native_path() -> Path:
     return path
 
 
-def run_c_host(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None) -> Ran:
-    """The host in C, whatever comes of it."""
+def run_c_host(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None) -> Output:
+    """Runs the C host. It may fail."""
     return run(c_host_path(), *arguments, env=env, cwd=cwd)
 
 
-def c_host(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None) -> list[dict]:
-    """What the host in C says; it has to succeed."""
+def c_host_lines(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None) -> list[dict]:
+    """The lines of the C host, which must succeed."""
     return _checked(run_c_host(*arguments, env=env, cwd=cwd)).lines
 
 
-def logged(library: Path, config: str = "", params: str = "", env: Mapping[str, str] | None = None) -> Ran:
-    """One cycle in the host in C with all its events and log lines, whatever comes of it."""
+def run_cycle(library: Path, config: str = "", params: str = "", env: Mapping[str, str] | None = None) -> Output:
+    """Runs one cycle of a library in the C host, which prints all events and log lines. The cycle may fail."""
     return run_c_host("log", library, config, params, env=env)
 
 
-def texts(ran: Ran, severity: int | None = None) -> list[str]:
+def log_messages(ran: Output, severity: int | None = None) -> list[str]:
     """The messages of the log lines, of one severity or of all."""
     return [log["text"] for log in ran.values("log") if severity in (None, log["severity"])]
 
 
-def ending(ran: Ran) -> dict:
+def cycle_end(ran: Output) -> dict:
     """The line that reports how the cycle ended."""
     (line,) = [line for line in ran.lines if "cycle" in line]
     return line
 
 
-def data_of(ran: Ran) -> list[bytes]:
-    """The payloads of the events of a cycle of `logged`."""
+def cycle_payloads(ran: Output) -> list[bytes]:
+    """The payloads of the events of `run_cycle`."""
     return [base64.b64decode(event["base64"]) for event in ran.values("event")]
 
 
-def failed_init(library: Path, config: str = "", env: Mapping[str, str] | None = None) -> str:
-    """The text of an init that has to fail, heard as the real host hears it."""
-    (line,) = c_host("initfail", library, config, env=env)
+def init_error(library: Path, config: str = "", env: Mapping[str, str] | None = None) -> str:
+    """The error message of an init that must fail, read as the real host reads it."""
+    (line,) = c_host_lines("initfail", library, config, env=env)
     assert not line["state_is_null"], "without a state the host cannot ask for the message"
     return line["error"]
 
 
-def described(library: Path) -> dict[str, Any]:
-    """What a library says before it is initialised; the JSON texts are read."""
-    (line,) = c_host("static", library)
+def static_answers(library: Path) -> dict[str, Any]:
+    """What a library answers before init, with its JSON strings decoded."""
+    (line,) = c_host_lines("static", library)
     for name in ("fields", "extract_event_sources"):
         line[name] = None if line[name] is None else json.loads(line[name])
     return line
 
 
-def golang(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict]:
-    """What the loader of the Go SDK says; it has to succeed."""
-    return _checked(run(golang_path(), *arguments, env=env)).lines
+def go_loader_lines(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict]:
+    """The lines of the Go loader, which must succeed."""
+    return _checked(run(go_loader_path(), *arguments, env=env)).lines
 
 
-def command(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None) -> Ran:
-    """``falco-plugin`` in a process of its own, whatever comes of it."""
+def run_command(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None) -> Output:
+    """Runs ``falco-plugin``. It may fail."""
     return run(Path(sysconfig.get_path("scripts"), "falco-plugin"), *arguments, env=env, cwd=cwd)
 
 
-def native(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict]:
-    """What ``falco-plugin run --json`` says; it has to succeed."""
-    return _checked(command("run", "--json", *arguments, env=env)).lines
+def native_lines(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict]:
+    """The lines of ``falco-plugin run --json``, which must succeed."""
+    return _checked(run_command("run", "--json", *arguments, env=env)).lines

@@ -24,7 +24,7 @@ class Broken(Exception):
     """A source's own error."""
 
 
-def until(condition: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Waits for a condition that must come."""
     give_up = time.monotonic() + HANGS
     while not condition():
@@ -36,7 +36,7 @@ def until(condition: Callable[[], object]) -> None:
 def no_thread_left():
     before = set(threading.enumerate())
     yield
-    until(lambda: set(threading.enumerate()) <= before)
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 class Host:
@@ -77,7 +77,7 @@ class Host:
         return [data for data, _ in self.seen]
 
 
-def host(items, **options) -> Host:
+def drain(items, **options) -> Host:
     """All that the host sees of items that end by themselves."""
     with no_thread_left():
         instance = IterInstance(items, **options)
@@ -86,7 +86,7 @@ def host(items, **options) -> Host:
     return host
 
 
-def as_async(make):
+def make_async(make):
     """An async generator function of the same steps; it gives way to the loop before each."""
 
     async def items(context):
@@ -109,5 +109,5 @@ def as_async(make):
     return items
 
 
-KINDS = {"generator": lambda make: make, "async generator": as_async}
+KINDS = {"generator": lambda make: make, "async generator": make_async}
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

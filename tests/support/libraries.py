@@ -44,7 +44,7 @@ def build_changed(folder: Path, source: str, name: str = "changed", **manifest: 
     return path
 
 
-def simple(name: str, body: str = "", *, events: str = "[b'one', b'two']") -> str:
+def simple_plugin(name: str, body: str = "", *, events: str = "[b'one', b'two']") -> str:
     """Returns the source of a plugin that delivers some payloads and ends; `body` is added to its class."""
     return (
         "from falco_plugin import EOF, Plugin, source\n\n\n"
