@@ -9,16 +9,19 @@ SECONDS := 60
 MINUTES := 10
 RELOADS := 300
 JOBS := 1
-WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml tests/hosts/runner/Cargo.toml
+WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
+VALE := $(or $(shell command -v vale),target/tools/bin/vale)
+ACTIONLINT := $(or $(shell command -v actionlint),target/tools/bin/actionlint)
+NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages docs clean
+.PHONY: help setup demo test test-rust test-python test-newest test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMPS)/installed ## make .venv with the package and all tools (PYTHON=python3.12 chooses another Python)
 
@@ -38,7 +41,7 @@ test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*
 	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
 
 test-newest: ## the Python tests with the newest versions of all dependencies instead of the locked ones
-	@$(PYTHON) python/falco_plugin/_environment.py
+	@$(PYTHON) python/falco_plugin/_build/environment.py
 	rm -rf target/newest/venv
 	$(PYTHON) -m venv target/newest/venv
 	target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
@@ -62,18 +65,31 @@ target/kafka: plugins/kafka/pom.xml
 	mvn -B -q -f $< dependency:copy-dependencies
 	@touch $@
 
-lint: setup $(DENY) ## rustfmt, clippy, ruff, mypy, pyright, stubtest, cargo-deny, pip-audit
+lint: setup $(DENY) $(VALE) $(ACTIONLINT) ## all linters: lint-rust, lint-python, lint-words and lint-dependencies
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
+		lint-rust lint-python lint-words lint-dependencies
+
+lint-rust: setup ## rustfmt, clippy
 	cargo fmt --check
 	rustfmt --check rust/stub/stub.rs
 	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	CARGO_TARGET_DIR=target/fuzz cargo clippy --quiet --locked --manifest-path fuzz/Cargo.toml --lib --tests -- -D warnings
+
+lint-python: setup ## ruff, mypy, pyright, stubtest
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" pyright
 	PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes falco_plugin --ignoreexternal
 	$(BIN)/stubtest falco_plugin._core
+
+lint-words: setup $(VALE) $(ACTIONLINT) ## codespell, vale (the language: .vale/English), actionlint
+	git ls-files | grep -vE '$(NOT_SPELLED)' | xargs $(BIN)/codespell
+	git ls-files '*.md' '*.py' '*.pyi' '*.rs' '*.[ch]' | xargs $(VALE) --output=line
+	$(ACTIONLINT)
+
+lint-dependencies: setup $(DENY) ## licences and sources of crates (cargo-deny), vulnerabilities of Python packages (pip-audit)
 	for manifest in $(WORKSPACES); do \
 		$(DENY) --manifest-path $$manifest --locked --config $(abspath deny.toml) check licenses bans sources; done
 	.ci/audit
@@ -85,6 +101,12 @@ audit: setup $(DENY) ## known vulnerabilities of all that is locked: cargo-deny 
 
 target/tools/bin/cargo-deny:
 	cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+
+target/tools/bin/vale:
+	GOBIN=$(abspath target/tools/bin) go install github.com/vale-cli/vale/v3/cmd/vale@v3.22.0
+
+target/tools/bin/actionlint:
+	GOBIN=$(abspath target/tools/bin) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 lock: setup ## bring the locked Python packages of development up to date
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -116,44 +138,44 @@ gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the m
 	$(BIN)/python bench/gigabyte.py
 
 soak: setup ## open, read, close and reload plugins for MINUTES=10: all events come, nothing grows (SEED=1 repeats a plan)
-	$(BIN)/python -m endurance.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 reloads: setup ## reload five plugins 300 times (RELOADS=300): no event is lost, nothing is left behind
-	$(BIN)/python -m endurance.reloads --reloads $(RELOADS)
+	$(BIN)/python -m tests.soak.reloads --reloads $(RELOADS)
 
 load: setup ## the examples webhook and k8saudit under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
-	$(BIN)/python -m endurance.load
+	$(BIN)/python -m tests.soak.load
 
 fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARGETS='host lines', JOBS=2; nightly Rust, cargo-fuzz)
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
-pages: setup ## write the pages of the documentation that are made out of code and tests
-	$(BIN)/python tests/messages.py
+pages: setup ## write the generated parts of the documentation: pictures, and the page of faults
+	$(BIN)/python docs/extensions/pictures.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
 asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitizer (nightly Rust)
 	C_HOST=$(abspath target/asan/host) PYTHONMALLOC=malloc \
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:log_path=$(abspath target/asan/reports)/asan \
-		tests/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
+		tests/hosts/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
 
-# What needs tools, hosts or a Python without AddressSanitizer, or measures or limits memory, which is kept from reuse.
-ASAN_LEFT_OUT := $(addprefix --ignore=tests/test_,bench.py docs.py endurance.py examples.py go_package.py new.py peers.py) \
-	--deselect tests/test_iter.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
-	--deselect 'tests/test_hostile.py::test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour[takes memory until there is none]' \
-	--deselect tests/test_security.py::test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone
+# Tests that need tools, hosts or a Python without AddressSanitizer, or that measure or limit memory.
+ASAN_LEFT_OUT := $(addprefix --ignore=tests/,command/test_bench.py docs soak plugins core/test_go_package.py command/test_new.py) \
+	--deselect tests/library/test_iter_host.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
+	--deselect 'tests/security/test_hostile.py::test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour[takes memory until there is none]' \
+	--deselect tests/security/test_security.py::test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone
 
-$(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/asan/* tests/hosts/c/*)
-	tests/asan/setup
+$(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/*)
+	tests/hosts/asan/setup
 	@touch $@
 
 valgrind: setup target/valgrind/host ## the host in C with a library of all kinds of sources under memcheck
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt-get install valgrind"; exit 1; }
-	C_HOST=$(abspath tests/valgrind/host) tests/without_reports target/valgrind/reports \
-		$(BIN)/python -m pytest tests/test_memory.py tests/test_boundary.py::test_every_function_survives_null_handles
+	C_HOST=$(abspath tests/hosts/valgrind/host) tests/hosts/without_reports target/valgrind/reports \
+		$(BIN)/python -m pytest tests/library/test_memory.py tests/library/test_results.py::test_every_function_survives_null_handles
 
 target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
 	mkdir -p $(@D)
-	cc -std=c11 -O1 -g -rdynamic -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	cc -std=c11 -O1 -g -rdynamic -fvisibility=hidden -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 		$(filter %.c,$^) -o $@ -ldl -lpthread
 
 miri: ## the tests of engine and abi in Miri, but for those of files (component miri of nightly Rust)
@@ -162,11 +184,14 @@ miri: ## the tests of engine and abi in Miri, but for those of files (component 
 	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 CARGO_TARGET_DIR=target/miri cargo +nightly miri test \
 		--package falco-plugin-engine --package falco-plugin-abi --lib -- --skip lines::
 
+changelog: setup ## print the section of CHANGELOG.md that the next release will get
+	$(BIN)/towncrier build --draft --version next
+
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove what the commands made
-	rm -rf $(VENV) $(STAMPS) build target tests/hosts/runner/target
+	rm -rf $(VENV) $(STAMPS) build target
 
 # A venv of another Python is made anew.
 $(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)
@@ -179,7 +204,7 @@ WANTED := $(shell $(PYTHON) -c 'import os, sys; print(sys.version, os.path.realp
 $(shell mkdir -p $(STAMPS) build && { echo '$(WANTED)' | cmp -s - $(STAMPS)/wanted || echo '$(WANTED)' >$(STAMPS)/wanted; })
 
 $(STAMPS)/venv: $(STAMPS)/wanted requirements-dev.txt
-	@$(PYTHON) python/falco_plugin/_environment.py
+	@$(PYTHON) python/falco_plugin/_build/environment.py
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)

@@ -1,9 +1,9 @@
 //! The engine's batch memory against a list of timestamps and payloads.
 
 use arbitrary::{Arbitrary, Unstructured};
-use falco_plugin_engine::batch::{EventBatch, EventWriter, SOFT_BYTES, Written};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, header};
+use falco_plugin_engine::event::batch::{EventBatch, EventWriter, SOFT_BYTES, Written};
+use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, encode_header};
 
 const LARGEST_PAYLOAD: u32 = 3 << 20;
 /// Bytes that are left out before an event, at most.
@@ -218,7 +218,7 @@ impl Model {
         for (&start, (timestamp, payload)) in starts.iter().zip(&self.events) {
             assert!(start >= end, "events overlap");
             end = start + HEADER_LEN + payload.len();
-            let expected = header(*timestamp, payload.len() as u32);
+            let expected = encode_header(*timestamp, payload.len() as u32);
             assert_eq!(memory[start..start + HEADER_LEN], expected);
         }
         assert_eq!(end, bytes);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use falco_plugin_engine::documents::{Options, split};
+use falco_plugin_engine::json::documents::{Options, split};
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 

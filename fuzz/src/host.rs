@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use falco_plugin_host::event::{Event, Fault, OwnedEvent, PLUGIN_EVENT};
-use falco_plugin_host::field::Field;
-use falco_plugin_host::value::Value as FieldValue;
-use falco_plugin_host::{elf, payload, request, schema, validation};
+use falco_plugin_host::abi::elf;
+use falco_plugin_host::abi::event::{Event, Fault, OwnedEvent, PLUGIN_EVENT};
+use falco_plugin_host::abi::value::Value as FieldValue;
+use falco_plugin_host::config::{keys, validation};
+use falco_plugin_host::describe::field::Field;
+use falco_plugin_host::output::payload;
+use falco_plugin_host::select::request;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -131,7 +134,7 @@ fn configuration(input: &[u8]) {
     let mut parts = input.splitn(2, |byte| *byte == 0);
     let mut next = || serde_json::from_slice::<Value>(parts.next()?).ok();
     let Some(schema) = next() else { return };
-    let keys = schema::keys(&schema);
+    let keys = keys::keys(&schema);
     assert!(keys.keys.len() <= MOST_KEYS);
     for key in keys.keys {
         assert!(!key.path.is_empty() || input.windows(2).any(|pair| pair == b"\"\""));

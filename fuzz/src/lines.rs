@@ -7,10 +7,10 @@ use splitter::{Separator, Splitter};
 
 // Compiled here a second time: nobody else can read from anything but files and sockets.
 #[allow(dead_code, unreachable_pub)]
-#[path = "../../rust/engine/src/lines/cursor.rs"]
+#[path = "../../rust/engine/src/source/lines/cursor.rs"]
 mod cursor;
 #[allow(dead_code)]
-#[path = "../../rust/engine/src/lines/splitter.rs"]
+#[path = "../../rust/engine/src/source/lines/splitter.rs"]
 mod splitter;
 
 #[derive(Debug, Arbitrary)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from falco_plugin.testing import collect
 
@@ -103,11 +101,3 @@ def test_obj_is_present_at_any_depth(tmp_path: Path) -> None:
 def test_rawtime_is_the_timestamp_in_nanoseconds(name: str) -> None:
     events = collect(TAIL, str(SAMPLE), config={"follow": False}, extractors=[JSON], fields=[f"{name}.rawtime"])
     assert [event.fields[f"{name}.rawtime"] for event in events] == [str(event.timestamp) for event in events]
-
-
-def test_the_rules_use_fields_that_there_are() -> None:
-    rules = yaml.safe_load((JSON / "json_rules.yaml").read_text())
-    texts = [part[key] for part in rules for key in ("condition", "output") if key in part]
-    used = {name for text in texts for name in re.findall(r"\b(?:json|jevt)(?:\.\w+)+", text)}
-    assert used
-    assert used <= set(FIELDS)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.http_support import AuditHook, build, port_in, self_signed
+from support.http import AuditHook, build, port_in, self_signed
 
 from falco_plugin.testing import RunningPlugin
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import pytest
 from plugins.k8saudit.conftest import NANOSECONDS, event, event_list, large_event
-from tests.http_support import Answer, AuditHook, BlockedHost, free_port, old_tls, read_all, wait_until
+from support.http import Answer, AuditHook, BlockedHost, free_port, old_tls, read_all, wait_until
 
 from falco_plugin import Context
 from falco_plugin.testing import RunningPlugin, run

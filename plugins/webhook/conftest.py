@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.http_support import NEXT_SECRET, SECRET, Hook, build, port_in, self_signed
+from support.http import NEXT_SECRET, SECRET, Hook, build, port_in, self_signed
 
 from falco_plugin.testing import RunningPlugin
 

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from typing import TypeAlias
 
 import pytest
-from tests.http_support import NEXT_SECRET, SECRET, Answer, Hook, read_all, signature, wait_until
+from support.http import NEXT_SECRET, SECRET, Answer, Hook, read_all, signature, wait_until
 
 from falco_plugin.testing import RunningPlugin
 

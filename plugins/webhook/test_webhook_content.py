@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugins.webhook.content import check_type, events_of
 from plugins.webhook.rejections import Rejection
-from tests.http_support import Hook, signature
+from support.http import Hook, signature
 
 from falco_plugin.testing import RunningPlugin
 

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from tests.http_support import Answer, BlockedHost, Hook, free_port, old_tls, read_all, signature, wait_until
+from support.http import Answer, BlockedHost, Hook, free_port, old_tls, read_all, signature, wait_until
 
 from falco_plugin import Context
 from falco_plugin.testing import RunningPlugin, run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
-from falco_plugin._annotations import name as name_of
 from falco_plugin._core import Event, JsonReader
+from falco_plugin._declare.annotations import name as name_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
-    from falco_plugin._types import ValueType
+    from falco_plugin._declare.types import ValueType
 
 __all__ = ["JsonField", "Located", "field", "json_field"]
 
@@ -149,7 +149,7 @@ class JsonField(Generic[T]):
 
     def __init__(self, declaration: Declaration, pointer: str, type: Any) -> None:
         # With the classes of times and addresses, which a plugin without fields does not need.
-        from falco_plugin import _types
+        from falco_plugin._declare import types as _types
 
         self.declaration = declaration
         try:

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from falco_plugin._capabilities import register_class
 from falco_plugin._core import Event
+from falco_plugin._declare.capabilities import register_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from falco_plugin import _core
-from falco_plugin._capabilities import register
 from falco_plugin._core import (
     Context,
     EventBatch,
@@ -25,6 +24,7 @@ from falco_plugin._core import (
     channel,
     split_json,
 )
+from falco_plugin._declare.capabilities import register
 from falco_plugin.errors import (
     EOF,
     BatchFullError,

@@ -21,8 +21,12 @@ from typing import Any, NoReturn
 
 import click
 
-from falco_plugin import __version__, _host, _ids, _target, _template
-from falco_plugin._failure import trace
+from falco_plugin import __version__
+from falco_plugin._build import host as _host
+from falco_plugin._build import target as _target
+from falco_plugin._build import template as _template
+from falco_plugin._declare import plugin_ids as _ids
+from falco_plugin._runtime.failures import trace
 
 
 class _Group(click.Group):

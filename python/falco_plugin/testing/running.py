@@ -18,7 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from falco_plugin import _host, _target
+from falco_plugin._build import host as _host
+from falco_plugin._build import target as _target
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import Plugin
 from falco_plugin.testing.extracted import Column, ExtractedEvent, Values

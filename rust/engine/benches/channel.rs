@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::thread;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::batch::EventBatch;
-use falco_plugin_engine::channel::{
-    DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, Message, Payload, Receiver, Refused, Sender, channel,
-};
-use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
-use falco_plugin_engine::context::Context;
+use falco_plugin_engine::event::batch::EventBatch;
 use falco_plugin_engine::event::{DEFAULT_EVENT_SIZE, NO_TIMESTAMP};
-use falco_plugin_engine::push::PushInstance;
+use falco_plugin_engine::source::channel::{
+    DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, Message, Payload, Receiver, Refusal, Sender, channel,
+};
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::context::Context;
+use falco_plugin_engine::source::push::PushInstance;
 
 /// Shared bytes, as those of Python are.
 #[derive(Clone)]
@@ -98,10 +98,10 @@ fn send_until_closed(sender: &Sender<Shared>, payload: &Shared) {
     loop {
         match sender.try_send(payload.message()) {
             Ok(()) => {}
-            Err((Refused::Full, _)) => {
-                sender.wait_for_room(payload.bytes().len(), None);
+            Err((Refusal::Full, _)) => {
+                sender.wait_for_space(payload.bytes().len(), None);
             }
-            Err((Refused::Closed, _)) => break,
+            Err((Refusal::Closed, _)) => break,
         }
     }
 }

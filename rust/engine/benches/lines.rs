@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::batch::EventBatch;
-use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
-use falco_plugin_engine::context::Context;
-use falco_plugin_engine::lines::{LinesInstance, Options, Source, Start};
+use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::context::Context;
+use falco_plugin_engine::source::lines::{LinesInstance, Options, Source, Start};
 
 /// So many that opening the file does not count.
 const LINES: usize = 50_000;

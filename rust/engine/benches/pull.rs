@@ -3,11 +3,11 @@
 mod support;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::batch::{EventBatch, EventWriter};
-use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
-use falco_plugin_engine::context::Context;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::pull::PullInstance;
+use falco_plugin_engine::event::batch::{EventBatch, EventWriter};
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::context::Context;
+use falco_plugin_engine::source::pull::PullInstance;
 
 fn pull(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pull: a function that writes once");

@@ -1,8 +1,8 @@
 //! What the C plugin API is built on: a plugin, and the instances that it opens.
 
-use crate::batch::EventBatch;
 use crate::error::Error;
 use crate::event::Event;
+use crate::event::batch::EventBatch;
 use crate::extract::{Argument, Cache, Field, Values};
 
 /// One initialised plugin (`ss_plugin_t`). The host may call it from several threads.

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use falco_plugin_engine::batch::EventBatch;
-use falco_plugin_engine::channel::{Message, Refused, Sender, channel};
-use falco_plugin_engine::clock::Clock;
-use falco_plugin_engine::context::Context;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::push::PushInstance;
+use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::source::channel::{Message, Refusal, Sender, channel};
+use falco_plugin_engine::source::clock::Clock;
+use falco_plugin_engine::source::context::Context;
+use falco_plugin_engine::source::push::PushInstance;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
@@ -53,15 +53,15 @@ fn push(capacity: usize, max_bytes: usize) -> (Sender<Vec<u8>>, Instance, Contex
 }
 
 /// Sends all, and waits for room where there is none.
-fn send(sender: &Sender<Vec<u8>>, data: &[u8]) -> Result<(), Refused> {
+fn send(sender: &Sender<Vec<u8>>, data: &[u8]) -> Result<(), Refusal> {
     let mut message = event(data);
     loop {
         match sender.try_send(message) {
             Ok(()) => return Ok(()),
-            Err((Refused::Full, refused)) => message = refused,
-            Err((Refused::Closed, _)) => return Err(Refused::Closed),
+            Err((Refusal::Full, refused)) => message = refused,
+            Err((Refusal::Closed, _)) => return Err(Refusal::Closed),
         }
-        assert!(sender.wait_for_room(message.payload_len(), None));
+        assert!(sender.wait_for_space(message.payload_len(), None));
     }
 }
 
@@ -226,7 +226,7 @@ fn a_sender_that_is_dropped_beside_a_close_of_the_source_is_not_an_error() {
         context.cancel();
         assert!(matches!(call(&mut instance, 4), Err(Error::Eof)));
         instance.close();
-        assert!(instance.unsaid().is_none());
+        assert!(instance.take_pending_error().is_none());
         producer.join().unwrap();
     });
 }
@@ -285,7 +285,7 @@ fn a_clone_that_is_made_beside_a_close_keeps_the_source_open_or_is_closed() {
         });
         let cloner = thread::spawn(move || {
             let clone = Sender::clone(&sender);
-            let sent = !clone.was_closed() && send(&clone, b"a").is_ok();
+            let sent = !clone.is_sender_closed() && send(&clone, b"a").is_ok();
             clone.close();
             usize::from(sent)
         });
@@ -358,7 +358,7 @@ fn a_flush_returns_when_the_host_came_back_and_not_before() {
             move || {
                 send(&sender, b"a").unwrap();
                 send(&sender, b"b").unwrap();
-                assert_eq!(sender.wait_until_taken(1, None), Ok(true));
+                assert_eq!(sender.wait_until_acknowledged(1, None), Ok(true));
                 assert!(handled.load(Ordering::Relaxed) >= 1);
             }
         });
@@ -376,7 +376,7 @@ fn a_flush_beside_a_close_ends_and_never_says_that_what_was_dropped_was_taken() 
         let (sender, mut instance, _, dropped) = push(4, 100);
         let producer = thread::spawn(move || {
             let sent = ["a", "b"].map(|data| send(&sender, data.as_bytes()).is_ok());
-            assert_eq!(sender.wait_until_taken(2, None), Err(Refused::Closed));
+            assert_eq!(sender.wait_until_acknowledged(2, None), Err(Refusal::Closed));
             sent.iter().filter(|sent| **sent).count()
         });
         let delivered = call(&mut instance, 1).unwrap().len();
@@ -392,8 +392,8 @@ fn a_close_from_elsewhere_wakes_who_waits_for_room_and_who_waits_for_the_host() 
         let (sender, receiver) = channel(1, 100, 64).unwrap();
         send(&sender, b"a").unwrap();
         let other = sender.clone();
-        let flush = thread::spawn(move || assert_eq!(other.wait_until_taken(1, None), Err(Refused::Closed)));
-        let room = thread::spawn(move || assert_eq!(send(&sender, b"b"), Err(Refused::Closed)));
+        let flush = thread::spawn(move || assert_eq!(other.wait_until_acknowledged(1, None), Err(Refusal::Closed)));
+        let room = thread::spawn(move || assert_eq!(send(&sender, b"b"), Err(Refusal::Closed)));
         receiver.closer().close();
         flush.join().unwrap();
         room.join().unwrap();
@@ -438,7 +438,7 @@ fn a_task_that_registered_is_woken_for_room_and_for_what_was_taken() {
             for data in [b"a", b"b"] {
                 until(&mut || sender.try_send(event(data)).is_ok());
             }
-            until(&mut || sender.is_taken(2) == Ok(true));
+            until(&mut || sender.is_acknowledged(2) == Ok(true));
             sender.close();
         });
         assert_eq!(all(&mut instance, 1).len(), 2);

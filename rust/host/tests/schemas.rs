@@ -4,7 +4,7 @@ mod support;
 
 use std::path::PathBuf;
 
-use falco_plugin_host::{schema, validation};
+use falco_plugin_host::config::{keys, validation};
 use serde_json::{Value, json};
 use support::*;
 
@@ -83,11 +83,11 @@ fn references_that_are_used_often_are_checked() {
 #[test]
 fn keys_of_references_that_multiply_are_cut() {
     for (refer, is_cut) in [(properties as fn(Value) -> Value, true), (items, true), (all_of, false)] {
-        let keys = schema::keys(&doubling(30, refer));
+        let keys = keys::keys(&doubling(30, refer));
         assert_eq!(keys.is_cut, is_cut);
         assert!(keys.keys.len() <= 10_000);
     }
-    let few = schema::keys(&doubling(4, properties));
+    let few = keys::keys(&doubling(4, properties));
     assert_eq!((few.keys.len(), few.is_cut), (2 + 4 + 8 + 16 + 16, false));
 }
 
@@ -97,7 +97,7 @@ fn a_long_chain_of_references_is_cut() {
         100_000,
         |reference| json!({"type": "object", "properties": {"x": reference}}),
     );
-    let keys = schema::keys(&chain);
+    let keys = keys::keys(&chain);
     assert_eq!((keys.keys.len(), keys.is_cut), (32, true));
 }
 

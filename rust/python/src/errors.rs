@@ -5,7 +5,7 @@ use std::io;
 
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::json::Fault;
-use falco_plugin_engine::lines::ReadError;
+use falco_plugin_engine::source::lines::ReadError;
 use pyo3::exceptions::{PyOSError, PyStopIteration, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -197,7 +197,7 @@ pub(crate) fn mark_as_source_error(error: &Bound<'_, PyAny>) {
 pub(crate) fn at(function: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = function.py();
     let named = py
-        .import("falco_plugin._failure")
+        .import("falco_plugin._runtime.failures")
         .and_then(|module| module.call_method1("at", (error.value(py), function)));
     named.map_or(error, PyErr::from_value)
 }
@@ -210,7 +210,7 @@ pub(crate) fn with_parameters(function: &Bound<'_, PyAny>, error: PyErr, paramet
         return error;
     }
     let explained = py
-        .import("falco_plugin._failure")
+        .import("falco_plugin._runtime.failures")
         .and_then(|module| module.call_method1("with_parameters", (function, error.value(py), parameters)));
     explained.map_or(error, PyErr::from_value)
 }
@@ -218,7 +218,7 @@ pub(crate) fn with_parameters(function: &Bound<'_, PyAny>, error: PyErr, paramet
 /// The text of an exception for the host: cause first, then the place in the author's code. Its traceback is logged.
 pub(crate) fn describe(py: Python<'_>, doing: &str, error: PyErr) -> String {
     let fallback = error.to_string();
-    py.import("falco_plugin._failure")
+    py.import("falco_plugin._runtime.failures")
         .and_then(|module| module.call_method1("report", (doing, error.into_value(py))))
         .and_then(|text| text.extract())
         .unwrap_or_else(|_| {

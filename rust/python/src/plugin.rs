@@ -22,7 +22,7 @@ const DEFAULT_TEXT_BYTES: usize = 1024;
 /// The text of an event if the method fails and the failure cannot be logged either.
 const NO_TEXT: &str = "<event_to_string failed>";
 
-/// The `Runtime` of `falco_plugin._runtime`, which holds the author's plugin.
+/// The `Runtime` of `falco_plugin._runtime.runtime`, which holds the author's plugin.
 pub(crate) struct PythonPlugin {
     runtime: Py<PyAny>,
     number: PluginNumber,

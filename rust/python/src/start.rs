@@ -31,7 +31,7 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
         let number = host_log.number();
         let _current = CurrentPlugin::enter(number);
         let runtime = py
-            .import("falco_plugin._runtime")
+            .import("falco_plugin._runtime.runtime")
             .and_then(|module| {
                 module.getattr("Runtime")?.call1((
                     PyBytes::new(py, &request.archive),

@@ -159,14 +159,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::extract::{FieldType, Reader, Takes};
+    use crate::extract::{ArgumentMode, FieldType, Reader};
 
     fn field() -> Field {
         Field {
             name: "p.num".into(),
             kind: FieldType::Uint64,
-            index: Takes::No,
-            key: Takes::No,
+            index: ArgumentMode::None,
+            key: ArgumentMode::None,
             reader: Reader::Json(Arc::new(JsonReader::new("/user/name", FieldType::Uint64).unwrap())),
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Argument;
 use super::problem::{Found, Problem};
-use super::values::{FieldType, Place, Values};
+use super::values::{FieldType, Location, Values};
 use crate::json::text::{self, Text};
 use crate::json::{Document, Fault, FaultKind, Pattern, PatternError, Spot, Step, Token, Tree, number, tokens};
 use crate::time::{self, TimeError};
@@ -210,7 +210,7 @@ impl Read<'_> {
 
     fn convert_bare(&mut self, raw: &[u8], start: usize) -> Result<(), Absent> {
         let place = place(start, raw.len());
-        let Text { text, fault } = text::lossy(raw);
+        let Text { text, fault } = text::decode_lossy(raw);
         self.note(fault, start);
         let is_known = text::is_word(raw) || text::is_number_like(raw);
         if self.reader.kind == FieldType::String {
@@ -232,7 +232,7 @@ impl Read<'_> {
 
     /// Converts the text of a number or a boolean, with or without quotes. `other` is reported as its type if it does
     /// not fit.
-    fn convert_text(&mut self, text: &str, place: Place, other: Found) -> Result<(), Found> {
+    fn convert_text(&mut self, text: &str, place: Location, other: Found) -> Result<(), Found> {
         let number = |fault| Found::of_number(fault, other);
         match self.reader.kind {
             FieldType::Uint64 => self.into.push_number(number::whole(text).map_err(number)?, place),
@@ -256,10 +256,12 @@ impl Read<'_> {
             return Err(Some(Problem::Mismatch { offset: start, found }));
         }
         let compact = text::compact(raw);
-        let Text { text, fault } = text::lossy(&compact);
+        let Text { text, fault } = text::decode_lossy(&compact);
         if let Some(fault) = fault {
             // The offset is that of the text as it is written.
-            let offset = text::lossy(raw).fault.map_or(start, |fault| start + fault.offset);
+            let offset = text::decode_lossy(raw)
+                .fault
+                .map_or(start, |fault| start + fault.offset);
             let fault = self.fault(offset, fault.kind);
             self.problem.get_or_insert(fault);
         }
@@ -291,8 +293,8 @@ impl Read<'_> {
     }
 }
 
-fn place(start: usize, length: usize) -> Place {
-    Place {
+fn place(start: usize, length: usize) -> Location {
+    Location {
         start: start as u32,
         length: length as u32,
     }

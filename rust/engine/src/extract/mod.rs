@@ -12,10 +12,10 @@ use std::time::Instant;
 pub use diagnosis::Report;
 pub use json::{Family, JsonReader};
 pub use problem::{Found, Problem};
-pub use values::{FieldType, Place, Value, Values};
+pub use values::{FieldType, Location, Value, Values};
 
 use crate::event::Event;
-pub use crate::json::{Document, Pattern, PatternError, Takes, array_index};
+pub use crate::json::{ArgumentMode, Document, Pattern, PatternError, array_index};
 use diagnosis::Diagnosis;
 
 /// The argument of a field, as the host gives it.
@@ -31,8 +31,8 @@ pub struct Field {
     /// As rules write it.
     pub name: String,
     pub kind: FieldType,
-    pub index: Takes,
-    pub key: Takes,
+    pub index: ArgumentMode,
+    pub key: ArgumentMode,
     pub reader: Reader,
 }
 
@@ -288,8 +288,8 @@ mod tests {
         let field = |reader| Field {
             name: "a.field".into(),
             kind: FieldType::String,
-            index: Takes::Optional,
-            key: Takes::No,
+            index: ArgumentMode::Optional,
+            key: ArgumentMode::None,
             reader,
         };
         Extractor::new(
@@ -340,7 +340,7 @@ mod tests {
             texts(
                 extractor.extract(&mut self.cache, event, field, &argument, |_, values| {
                     *calls += 1;
-                    values.push_text(&calls.to_string(), Place::default());
+                    values.push_text(&calls.to_string(), Location::default());
                 }),
             )
         }

@@ -36,7 +36,7 @@ pub enum Value {
 
 /// Where in the payload a value stands; both 0 where it stands nowhere.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     pub start: u32,
     pub length: u32,
 }
@@ -45,7 +45,7 @@ pub struct Place {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Values {
     values: Vec<Value>,
-    places: Vec<Place>,
+    locations: Vec<Location>,
     bytes: Vec<u8>,
 }
 
@@ -55,10 +55,10 @@ const KEPT_BYTES: usize = 64 * 1024;
 impl Values {
     pub fn clear(&mut self) {
         self.values.clear();
-        self.places.clear();
+        self.locations.clear();
         self.bytes.clear();
         self.values.shrink_to(KEPT_BYTES / size_of::<Value>());
-        self.places.shrink_to(KEPT_BYTES / size_of::<Place>());
+        self.locations.shrink_to(KEPT_BYTES / size_of::<Location>());
         self.bytes.shrink_to(KEPT_BYTES);
     }
 
@@ -79,8 +79,8 @@ impl Values {
         &self.values
     }
 
-    pub fn places(&self) -> &[Place] {
-        &self.places
+    pub fn places(&self) -> &[Location] {
+        &self.locations
     }
 
     /// What texts and addresses stand in.
@@ -94,16 +94,16 @@ impl Values {
         &text[..memchr::memchr(0, text).unwrap_or(text.len())]
     }
 
-    pub fn push_number(&mut self, number: u64, place: Place) {
+    pub fn push_number(&mut self, number: u64, place: Location) {
         self.push(Value::Number(number), place);
     }
 
-    pub fn push_bool(&mut self, value: bool, place: Place) {
+    pub fn push_bool(&mut self, value: bool, place: Location) {
         self.push(Value::Bool(value), place);
     }
 
     /// The host would end a text at its first NUL, and so hide the rest of it from its rules: each becomes U+FFFD.
-    pub fn push_text(&mut self, text: &str, place: Place) {
+    pub fn push_text(&mut self, text: &str, place: Location) {
         match memchr::memchr(0, text.as_bytes()) {
             None => self.push_plain(text.as_bytes(), place),
             Some(_) => self.push_plain(text.replace('\0', "\u{fffd}").as_bytes(), place),
@@ -111,19 +111,19 @@ impl Values {
     }
 
     /// A text that has no NUL.
-    pub(super) fn push_plain(&mut self, text: &[u8], place: Place) {
+    pub(super) fn push_plain(&mut self, text: &[u8], place: Location) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
         self.bytes.push(0);
         self.push(Value::Text { start }, place);
     }
 
-    pub fn push_address(&mut self, address: IpAddr, place: Place) {
+    pub fn push_address(&mut self, address: IpAddr, place: Location) {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         self.push_network(address, bits, place);
     }
 
-    pub fn push_network(&mut self, address: IpAddr, prefix: u8, place: Place) {
+    pub fn push_network(&mut self, address: IpAddr, prefix: u8, place: Location) {
         let start = self.bytes.len();
         match address {
             IpAddr::V4(address) => self.bytes.extend_from_slice(&address.octets()),
@@ -137,7 +137,7 @@ impl Values {
     pub fn append(&mut self, other: &Self) {
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);
-        self.places.extend_from_slice(&other.places);
+        self.locations.extend_from_slice(&other.locations);
         self.values.extend(other.values.iter().map(|&value| match value {
             Value::Text { start } => Value::Text { start: base + start },
             Value::Address { start, len, prefix } => Value::Address {
@@ -149,9 +149,9 @@ impl Values {
         }));
     }
 
-    fn push(&mut self, value: Value, place: Place) {
+    fn push(&mut self, value: Value, place: Location) {
         self.values.push(value);
-        self.places.push(place);
+        self.locations.push(place);
     }
 }
 
@@ -159,8 +159,8 @@ impl Values {
 mod tests {
     use super::*;
 
-    fn at(start: u32, length: u32) -> Place {
-        Place { start, length }
+    fn at(start: u32, length: u32) -> Location {
+        Location { start, length }
     }
 
     #[test]
@@ -169,11 +169,11 @@ mod tests {
         first.push_text("one", at(1, 3));
         first.push_address("10.0.0.1".parse().unwrap(), at(5, 8));
         let mut all = first.clone();
-        all.push_number(7, Place::default());
+        all.push_number(7, Location::default());
         all.append(&first);
 
         assert_eq!(all.len(), 5);
-        assert_eq!(all.places(), [at(1, 3), at(5, 8), at(0, 0), at(1, 3), at(5, 8)]);
+        assert_eq!(all.locations(), [at(1, 3), at(5, 8), at(0, 0), at(1, 3), at(5, 8)]);
         let texts: Vec<_> = all
             .as_slice()
             .iter()
@@ -190,15 +190,15 @@ mod tests {
     #[test]
     fn each_nul_of_a_text_is_replaced() {
         let mut values = Values::default();
-        values.push_text("a\0b", Place::default());
-        values.push_text("", Place::default());
+        values.push_text("a\0b", Location::default());
+        values.push_text("", Location::default());
         assert_eq!(values.bytes(), "a\u{fffd}b\0\0".as_bytes());
     }
 
     #[test]
     fn memory_of_a_large_value_is_given_back() {
         let mut values = Values::default();
-        values.push_text(&"a".repeat(1 << 20), Place::default());
+        values.push_text(&"a".repeat(1 << 20), Location::default());
         values.clear();
         assert!(values.is_empty() && values.bytes.capacity() <= KEPT_BYTES);
     }

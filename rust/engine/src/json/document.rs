@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fault::{Fault, FaultKind};
 use super::pointer::{Head, Token};
-use super::scan::{self, Behind, Entry, Extent, Next};
+use super::scan::{self, Continuation, Entry, Extent, Next};
 use super::spans::Spans;
 use super::text;
 
@@ -136,9 +136,9 @@ impl Container {
     /// What follows the values that are kept.
     fn rest(&self) -> Behind {
         match (self.rest, self.fault) {
-            (NONE, Some(fault)) => Behind::Fault(fault),
-            (NONE, None) => Behind::End(0),
-            (pos, _) => Behind::Entry(pos as usize),
+            (NONE, Some(fault)) => Continuation::Fault(fault),
+            (NONE, None) => Continuation::End(0),
+            (pos, _) => Continuation::Entry(pos as usize),
         }
     }
 }
@@ -152,7 +152,7 @@ pub(crate) enum Walk {
         before: u32,
     },
     Text {
-        rest: Behind,
+        rest: Continuation,
     },
 }
 
@@ -181,7 +181,7 @@ impl Tree {
     }
 
     fn begin(&mut self, json: &[u8]) {
-        let start = scan::start(json);
+        let start = scan::find_start(json);
         let is_container = matches!(json.get(start), Some(b'{' | b'['));
         let end = match u32::try_from(json.len()) {
             // Offsets of fields are of 32 bits in the plugin API.
@@ -191,7 +191,7 @@ impl Tree {
             }),
             // The end of a container takes a pass over all of it, and is looked up when it is asked for.
             Ok(_) if is_container => Ok(UNFINISHED),
-            Ok(_) => scan::root(json, start, &mut self.spans).map(end_of),
+            Ok(_) => scan::read_root(json, start, &mut self.spans).map(end_of),
         };
         self.fault = end.err();
         self.nodes.push(Node {
@@ -355,7 +355,7 @@ impl Tree {
             _ => return Err(None),
         };
         let Ok(index) = spot.get() else {
-            let rest = Behind::Entry(start + 1);
+            let rest = Continuation::Entry(start + 1);
             return Ok((object, Walk::Text { rest }));
         };
         let mut container = self.nodes[index].container;
@@ -389,7 +389,7 @@ impl Tree {
         if container.rest == NONE || index >= MOST_KEPT {
             return None;
         }
-        let next = scan::entry(json, OBJECT, container.rest as usize, &mut self.spans);
+        let next = scan::read_entry(json, OBJECT, container.rest as usize, &mut self.spans);
         container.rest = NONE;
         let entry = match next {
             Next::Entry(entry) => entry,
@@ -403,9 +403,9 @@ impl Tree {
             }
         };
         match entry.behind {
-            Behind::Entry(pos) => container.rest = pos as u32,
-            Behind::End(end) => container.fault = text_behind(json, is_root, end),
-            Behind::Fault(fault) => container.fault = Some(fault),
+            Continuation::Entry(pos) => container.rest = pos as u32,
+            Continuation::End(end) => container.fault = text_behind(json, is_root, end),
+            Continuation::Fault(fault) => container.fault = Some(fault),
         }
         let head = match OBJECT {
             true => Head::at(json, entry.key),
@@ -437,7 +437,7 @@ fn text_behind(json: &[u8], is_root: bool, end: usize) -> Option<Fault> {
     if !is_root || end == json.len() {
         return None;
     }
-    let offset = scan::space(json, end);
+    let offset = scan::skip_space(json, end);
     (offset < json.len()).then_some(Fault {
         offset,
         kind: FaultKind::TextBehind,
@@ -456,11 +456,11 @@ fn spot_of(entry: &Entry) -> Spot {
 }
 
 #[cold]
-fn unkept_entry(json: &[u8], object: bool, rest: Behind, spans: &mut Spans) -> Result<Entry, Miss> {
+fn unkept_entry(json: &[u8], object: bool, rest: Continuation, spans: &mut Spans) -> Result<Entry, Miss> {
     match rest {
-        Behind::End(_) => Err(None),
-        Behind::Fault(fault) => Err(Some(fault)),
-        Behind::Entry(pos) => match scan::entry(json, object, pos, spans) {
+        Continuation::End(_) => Err(None),
+        Continuation::Fault(fault) => Err(Some(fault)),
+        Continuation::Entry(pos) => match scan::read_entry(json, object, pos, spans) {
             Next::Entry(entry) => Ok(entry),
             Next::End(_) => Err(None),
             Next::Fault(fault) => Err(Some(fault)),
@@ -469,7 +469,7 @@ fn unkept_entry(json: &[u8], object: bool, rest: Behind, spans: &mut Spans) -> R
 }
 
 #[cold]
-fn unkept_member(json: &[u8], mut rest: Behind, token: &Token, spans: &mut Spans) -> Result<Spot, Miss> {
+fn unkept_member(json: &[u8], mut rest: Continuation, token: &Token, spans: &mut Spans) -> Result<Spot, Miss> {
     loop {
         let entry = unkept_entry(json, true, rest, spans)?;
         if is_written(json, entry.key, token) {
@@ -482,7 +482,7 @@ fn unkept_member(json: &[u8], mut rest: Behind, token: &Token, spans: &mut Spans
 /// Returns whether the key whose content begins at `pos` is the token's, however it is written.
 #[cold]
 fn is_written(json: &[u8], pos: usize, token: &Token) -> bool {
-    scan::string(json, pos).is_some_and(|end| text::is_key(&json[pos..end - 1], &token.text))
+    scan::string_end(json, pos).is_some_and(|end| text::is_key(&json[pos..end - 1], &token.text))
 }
 
 #[cfg(test)]

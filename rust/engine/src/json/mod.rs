@@ -6,6 +6,7 @@
 
 mod blocks;
 mod document;
+pub mod documents;
 mod fault;
 pub mod number;
 mod pointer;
@@ -16,6 +17,6 @@ pub mod text;
 pub use document::Document;
 pub(crate) use document::{Spot, Tree};
 pub use fault::{Fault, FaultKind};
-pub use pointer::{Pattern, PatternError, Takes, array_index};
+pub use pointer::{ArgumentMode, Pattern, PatternError, array_index};
 pub(crate) use pointer::{Step, Token, tokens};
 pub use spans::Spans;

@@ -24,7 +24,7 @@ pub fn whole(text: &str) -> Result<u64, NumberFault> {
 }
 
 /// Returns whether a text is a number by the grammar of JSON.
-pub fn is_json(text: &str) -> bool {
+pub fn is_json_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
@@ -94,7 +94,7 @@ mod tests {
             "1.e5", "0x1", "NaN", "1 ", "--1",
         ] {
             let parsed = serde_json::from_str::<serde_json::Number>(text).is_ok() && !text.ends_with(' ');
-            assert_eq!(is_json(text), parsed, "{text}");
+            assert_eq!(is_json_number(text), parsed, "{text}");
         }
     }
 }

@@ -116,7 +116,7 @@ pub struct PatternError(String);
 
 /// Whether a field takes an argument.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum Takes {
+pub enum ArgumentMode {
     #[default]
     No,
     Optional,
@@ -156,20 +156,20 @@ impl Pattern {
             .any(|step| matches!(step, Step::Each | Step::IndexOrEach))
     }
 
-    pub fn index(&self) -> Takes {
+    pub fn index(&self) -> ArgumentMode {
         self.takes(&[Step::Index], &[Step::IndexOrEach])
     }
 
-    pub fn key(&self) -> Takes {
+    pub fn key(&self) -> ArgumentMode {
         self.takes(&[Step::Key, Step::Pointer], &[])
     }
 
-    fn takes(&self, required: &[Step], optional: &[Step]) -> Takes {
+    fn takes(&self, required: &[Step], optional: &[Step]) -> ArgumentMode {
         let has = |wanted: &[Step]| self.steps.iter().any(|step| wanted.contains(step));
         match (has(required), has(optional)) {
-            (true, _) => Takes::Required,
-            (false, true) => Takes::Optional,
-            (false, false) => Takes::No,
+            (true, _) => ArgumentMode::Required,
+            (false, true) => ArgumentMode::Optional,
+            (false, false) => ArgumentMode::None,
         }
     }
 }
@@ -243,15 +243,20 @@ mod tests {
     #[test]
     fn a_pattern_says_what_it_takes_and_whether_it_names_a_list() {
         for (text, list, index, key) in [
-            ("", false, Takes::No, Takes::No),
-            ("/a/b", false, Takes::No, Takes::No),
-            ("/a/*/b", true, Takes::No, Takes::No),
-            ("/a/{index}", false, Takes::Required, Takes::No),
-            ("/a/{index|*}/b", true, Takes::Optional, Takes::No),
-            ("/a/{index}/*", true, Takes::Required, Takes::No),
-            ("/a/{key}", false, Takes::No, Takes::Required),
-            ("/a/{index}/{key}", false, Takes::Required, Takes::Required),
-            ("{pointer}", false, Takes::No, Takes::Required),
+            ("", false, ArgumentMode::None, ArgumentMode::None),
+            ("/a/b", false, ArgumentMode::None, ArgumentMode::None),
+            ("/a/*/b", true, ArgumentMode::None, ArgumentMode::None),
+            ("/a/{index}", false, ArgumentMode::Required, ArgumentMode::None),
+            ("/a/{index|*}/b", true, ArgumentMode::Optional, ArgumentMode::None),
+            ("/a/{index}/*", true, ArgumentMode::Required, ArgumentMode::None),
+            ("/a/{key}", false, ArgumentMode::None, ArgumentMode::Required),
+            (
+                "/a/{index}/{key}",
+                false,
+                ArgumentMode::Required,
+                ArgumentMode::Required,
+            ),
+            ("{pointer}", false, ArgumentMode::None, ArgumentMode::Required),
         ] {
             let pattern = Pattern::parse(text).unwrap();
             assert_eq!(

@@ -14,10 +14,10 @@ use super::text;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Returns the offset at which the document begins: behind white space, NULs and byte order marks.
-pub fn start(json: &[u8]) -> usize {
-    let mut pos = space(json, 0);
+pub fn find_start(json: &[u8]) -> usize {
+    let mut pos = skip_space(json, 0);
     while let Some(rest) = json[pos..].strip_prefix(BYTE_ORDER_MARK) {
-        pos = space(json, json.len() - rest.len());
+        pos = skip_space(json, json.len() - rest.len());
     }
     pos
 }
@@ -27,7 +27,7 @@ pub fn start(json: &[u8]) -> usize {
 ///
 /// # Errors
 /// If the text does not begin with a value.
-pub fn root(json: &[u8], start: usize, spans: &mut Spans) -> Result<Extent, Fault> {
+pub fn read_root(json: &[u8], start: usize, spans: &mut Spans) -> Result<Extent, Fault> {
     let fault = |kind| Fault { offset: start, kind };
     match json.get(start) {
         None => Err(fault(FaultKind::NotJson)),
@@ -59,7 +59,7 @@ pub struct Entry {
     /// The offset of its value.
     pub start: usize,
     pub extent: Extent,
-    pub behind: Behind,
+    pub behind: Continuation,
     /// Whether the key has a backslash.
     pub escaped: bool,
 }
@@ -67,7 +67,7 @@ pub struct Entry {
 /// What follows an entry.
 #[derive(Debug, Clone, Copy)]
 pub enum Behind {
-    /// Another entry, which [`entry`] reads from this offset on.
+    /// Another entry, which [`read_entry`] reads from this offset on.
     Entry(usize),
     /// The end of the container: the offset behind its closing bracket.
     End(usize),
@@ -75,7 +75,7 @@ pub enum Behind {
     Fault(Fault),
 }
 
-/// What [`entry`] finds at an offset.
+/// What [`read_entry`] finds at an offset.
 #[derive(Debug, Clone, Copy)]
 pub enum Next {
     Entry(Entry),
@@ -86,8 +86,8 @@ pub enum Next {
 
 /// Reads the next member or element of a container, from behind its opening bracket or the comma in front of it.
 #[inline(always)]
-pub fn entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> Next {
-    let pos = space(json, pos);
+pub fn read_entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> Next {
+    let pos = skip_space(json, pos);
     let (key, escaped, start) = if object {
         match member(json, pos) {
             Ok(Member::At(key, escaped, start)) => (key, escaped, start),
@@ -109,7 +109,7 @@ pub fn entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> Next {
             offset: json.len(),
             kind: FaultKind::CutOff,
         };
-        let behind = Behind::Fault(fault);
+        let behind = Continuation::Fault(fault);
         return Next::Entry(Entry {
             key,
             start,
@@ -118,11 +118,11 @@ pub fn entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> Next {
             escaped,
         });
     };
-    let pos = space(json, end);
+    let pos = skip_space(json, end);
     let behind = match json.get(pos) {
-        Some(b',') => Behind::Entry(pos + 1),
-        Some(b'}' | b']') => Behind::End(pos + 1),
-        other => Behind::Fault(Fault {
+        Some(b',') => Continuation::Entry(pos + 1),
+        Some(b'}' | b']') => Continuation::End(pos + 1),
+        other => Continuation::Fault(Fault {
             offset: pos,
             kind: match other {
                 Some(_) => FaultKind::NoComma,
@@ -159,7 +159,7 @@ enum Member {
 #[inline(always)]
 fn member(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
     while json.get(pos) == Some(&b',') {
-        pos = space(json, pos + 1);
+        pos = skip_space(json, pos + 1);
     }
     let fault = |offset, kind| Fault { offset, kind };
     match json.get(pos) {
@@ -172,11 +172,11 @@ fn member(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
     let escaped = json.get(end) != Some(&b'"');
     let end = match escaped {
         false => end + 1,
-        true => string(json, end).ok_or(fault(pos, FaultKind::CutOff))?,
+        true => string_end(json, end).ok_or(fault(pos, FaultKind::CutOff))?,
     };
-    let colon = space(json, end);
+    let colon = skip_space(json, end);
     match json.get(colon) {
-        Some(b':') => Ok(Member::At(pos + 1, escaped, space(json, colon + 1))),
+        Some(b':') => Ok(Member::At(pos + 1, escaped, skip_space(json, colon + 1))),
         Some(_) => Err(fault(colon, FaultKind::NoColon)),
         None => Err(fault(colon, FaultKind::CutOff)),
     }
@@ -186,7 +186,7 @@ fn member(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
 #[inline(always)]
 fn value(json: &[u8], pos: usize, spans: &mut Spans) -> Option<Extent> {
     match *json.get(pos)? {
-        b'"' => string(json, pos + 1).map(Extent::Finished),
+        b'"' => string_end(json, pos + 1).map(Extent::Finished),
         b'{' | b'[' => Some(spans.end(json, pos).map_or(Extent::Unfinished, Extent::Finished)),
         _ => bare(json, pos).map(Extent::Finished),
     }
@@ -213,7 +213,7 @@ fn trimmed(json: &[u8], start: usize, mut end: usize) -> usize {
 
 /// Steps over white space: blanks and control characters. Most of JSON has none.
 #[inline(always)]
-pub fn space(json: &[u8], pos: usize) -> usize {
+pub fn skip_space(json: &[u8], pos: usize) -> usize {
     match json.get(pos) {
         Some(0..=b' ') => spaces(json, pos),
         _ => pos,
@@ -231,7 +231,7 @@ fn spaces(json: &[u8], mut pos: usize) -> usize {
 
 /// Returns the offset behind the closing quote of the string whose content begins at `pos`.
 #[inline(always)]
-pub fn string(json: &[u8], mut pos: usize) -> Option<usize> {
+pub fn string_end(json: &[u8], mut pos: usize) -> Option<usize> {
     loop {
         pos = run(json, pos);
         match *json.get(pos)? {
@@ -311,7 +311,7 @@ mod tests {
                     b'"' => place + 1,
                     _ => 42,
                 };
-                assert_eq!(string(&text, 0), Some(expected), "{byte} at {place}");
+                assert_eq!(string_end(&text, 0), Some(expected), "{byte} at {place}");
             }
         }
         for (text, end) in [
@@ -322,7 +322,7 @@ mod tests {
             ("a", None),
             ("a\\", None),
         ] {
-            assert_eq!(string(text.as_bytes(), 0), end, "{text}");
+            assert_eq!(string_end(text.as_bytes(), 0), end, "{text}");
         }
     }
 
@@ -337,7 +337,7 @@ mod tests {
             ("", 0),
             ("  ", 2),
         ] {
-            assert_eq!(start(text.as_bytes()), expected, "{text:?}");
+            assert_eq!(find_start(text.as_bytes()), expected, "{text:?}");
         }
     }
 
@@ -359,7 +359,7 @@ mod tests {
             ("", Err(FaultKind::NotJson)),
             (r#""a"#, Err(FaultKind::CutOff)),
         ] {
-            let found = root(text.as_bytes(), 0, &mut Spans::default()).map_err(|fault| fault.kind);
+            let found = read_root(text.as_bytes(), 0, &mut Spans::default()).map_err(|fault| fault.kind);
             assert_eq!(found, expected, "{text:?}");
         }
     }
@@ -374,7 +374,7 @@ mod tests {
         let mut found = Vec::new();
         let mut pos = 1;
         loop {
-            match entry(bytes, object, pos, &mut Spans::default()) {
+            match read_entry(bytes, object, pos, &mut Spans::default()) {
                 Next::End(_) => return (found, None),
                 Next::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
                 Next::Entry(entry) => {
@@ -388,9 +388,9 @@ mod tests {
                     };
                     found.push((key, value));
                     match entry.behind {
-                        Behind::Entry(next) => pos = next,
-                        Behind::End(_) => return (found, None),
-                        Behind::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
+                        Continuation::Entry(next) => pos = next,
+                        Continuation::End(_) => return (found, None),
+                        Continuation::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
                     }
                 }
             }

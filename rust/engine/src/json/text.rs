@@ -20,7 +20,7 @@ pub struct Text<'a> {
 /// not have is kept as it is written.
 pub fn decode(content: &[u8]) -> Text<'_> {
     if memchr(b'\\', content).is_none() {
-        return lossy(content);
+        return decode_lossy(content);
     }
     let mut text = String::with_capacity(content.len());
     let mut fault = None;
@@ -56,7 +56,7 @@ pub fn decode(content: &[u8]) -> Text<'_> {
 }
 
 /// Makes text of bytes: each byte that is not part of a character of UTF-8 becomes U+FFFD.
-pub fn lossy(bytes: &[u8]) -> Text<'_> {
+pub fn decode_lossy(bytes: &[u8]) -> Text<'_> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Text {
             text: text.into(),
@@ -208,7 +208,7 @@ pub(crate) fn compact(json: &[u8]) -> Cow<'_, [u8]> {
         let (between, string) = rest.split_at(at);
         text.extend(between.iter().filter(|byte| !is_space(byte)));
         // Each string in a closed container has a closing quote.
-        let end = super::scan::string(string, 1).unwrap_or(string.len());
+        let end = super::scan::string_end(string, 1).unwrap_or(string.len());
         text.extend_from_slice(&string[..end]);
         rest = &string[end..];
     }

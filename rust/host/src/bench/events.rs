@@ -5,21 +5,18 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::checksum::{Checksum, Of};
+use super::clock::{Pace, nanoseconds};
 use super::extraction::Kept;
 use super::histogram::{Histogram, Latency};
 use super::live::Live;
 use super::process;
 use super::slices::{Cost, Slices};
-use crate::error::Error;
-use crate::event::Fault;
-use crate::library::{Batch, Code, Extractor, Source};
+use crate::abi::event::Fault;
+use crate::abi::extractor::Extractor;
+use crate::abi::source::{Batch, Code, Source};
+use crate::command::error::Error;
 use crate::signals;
-use crate::timestamp;
-
-/// So often a call is timed: two looks at the clock, and what is done with them, take some 50 ns.
-const TIMED_EVERY_NS: u64 = 2_000;
-/// However fast they are, of so many calls one is.
-const MOST_CALLS: u64 = 256;
+use crate::text::timestamp;
 
 /// How long the measurement waits for a source without events, if only a number of events ends it.
 pub const IDLE_NS: u64 = 10_000_000_000;
@@ -297,67 +294,6 @@ impl Idle {
     }
 }
 
-/// Which calls are timed: all of a slow source, and of a fast one so few that the clock costs little.
-struct Pace {
-    untimed: u64,
-    /// How many calls one that is timed stands for.
-    every: u64,
-    /// When the last timed call began; None before the first.
-    last: Option<u64>,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            untimed: 0,
-            every: 1,
-            last: None,
-        }
-    }
-}
-
-impl Pace {
-    fn is_due(&mut self) -> bool {
-        match self.untimed {
-            0 => true,
-            _ => {
-                self.untimed -= 1;
-                false
-            }
-        }
-    }
-
-    /// A timed call begins. Returns the nanoseconds since the last one began.
-    fn next(&mut self, now: u64) -> u64 {
-        let ns = self.since(now);
-        if self.last.is_some() {
-            // Grows step by step, so that one odd call decides nothing.
-            let wanted = TIMED_EVERY_NS * self.every / ns.max(1);
-            self.every = wanted.clamp(1, (self.every * 2).min(MOST_CALLS));
-        }
-        self.untimed = self.every - 1;
-        self.last = Some(now);
-        ns
-    }
-
-    fn since(&self, now: u64) -> u64 {
-        now - self.last.unwrap_or(0)
-    }
-
-    fn weight(&self) -> u64 {
-        self.every
-    }
-
-    /// The source waits: the next call may be slow.
-    fn reset(&mut self) {
-        (self.untimed, self.every) = (0, 1);
-    }
-}
-
-pub fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,27 +312,5 @@ mod tests {
             assert_eq!(idle.is_over(now, count), is_over, "{now}");
         }
         assert!(Idle::default().is_over(IDLE_NS, 0));
-    }
-
-    #[test]
-    fn slow_calls_are_all_timed_and_fast_ones_seldom() {
-        for (ns, every) in [(10, 200), (1, 256), (700, 2), (2_000, 1), (30_000_000, 1)] {
-            let mut pace = Pace::default();
-            let (mut now, mut timed, mut calls) = (0, 0, 0);
-            while timed < 100 {
-                if pace.is_due() {
-                    pace.next(now);
-                    timed += 1;
-                }
-                calls += 1;
-                now += ns;
-            }
-            assert!(
-                pace.weight() == every && calls >= 80 * every && calls <= 100 * every,
-                "{ns}: {calls}"
-            );
-            pace.reset();
-            assert!(pace.is_due() && pace.weight() == 1);
-        }
     }
 }

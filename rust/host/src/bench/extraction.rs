@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::events::nanoseconds;
+use super::clock::nanoseconds;
 use super::slices::{Cost, Slices};
-use crate::error::Error;
-use crate::event::{Event, OwnedEvent};
-use crate::library::Extractor;
-use crate::selection::Column;
+use crate::abi::event::{Event, OwnedEvent};
+use crate::abi::extractor::Extractor;
+use crate::command::error::Error;
+use crate::select::column::Column;
 use crate::signals;
 
 const MOST_EVENTS: usize = 128;
@@ -156,7 +156,7 @@ impl Host<'_, '_> {
     }
 }
 
-fn fault_of(number: u64, column: &Column, fault: crate::extraction::Fault) -> Error {
+fn fault_of(number: u64, column: &Column, fault: crate::abi::values::Fault) -> Error {
     Error::Field {
         number,
         field: column.asked.clone(),

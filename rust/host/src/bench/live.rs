@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::events::nanoseconds;
+use super::clock::nanoseconds;
 use super::histogram::{Histogram, Latency};
-use crate::error::Error;
-use crate::event::Event;
-use crate::fields;
-use crate::library::{Batch, Extractor};
-use crate::selection::Column;
+use crate::abi::event::Event;
+use crate::abi::extractor::Extractor;
+use crate::abi::source::Batch;
+use crate::command::error::Error;
+use crate::output::fields;
+use crate::select::column::Column;
 
 pub struct Live<'c> {
     columns: Vec<(&'c Column, u64, Histogram)>,

@@ -9,9 +9,9 @@ use super::extraction::Fields;
 use super::histogram::Latency;
 use super::live::Calls;
 use super::slices::Cost;
-use crate::count::counted;
-use crate::escape;
-use crate::table;
+use crate::text::count::counted;
+use crate::text::escape;
+use crate::text::table;
 
 #[derive(Debug, Serialize)]
 pub struct Report<'c> {

@@ -1,6 +1,6 @@
 //! Splitting payloads that hold several JSON documents.
 
-use falco_plugin_engine::documents::{Options, split};
+use falco_plugin_engine::json::documents::{Options, split};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 

@@ -1,6 +1,6 @@
 //! JSON payloads as Python objects, read by the same rules as fields.
 
-use falco_plugin_engine::json::scan::{self, Behind, Extent, Next};
+use falco_plugin_engine::json::scan::{self, Continuation, Extent, Next};
 use falco_plugin_engine::json::text::{self, Text};
 use falco_plugin_engine::json::{Fault, FaultKind, Spans, number};
 use pyo3::prelude::*;
@@ -22,9 +22,9 @@ pub(crate) struct Decoded<'py> {
 /// # Errors
 /// The inner error if the payload does not begin with a JSON value.
 pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<Decoded<'py>, Fault>> {
-    let start = scan::start(payload);
+    let start = scan::find_start(payload);
     let mut spans = Spans::default();
-    let extent = match scan::root(payload, start, &mut spans) {
+    let extent = match scan::read_root(payload, start, &mut spans) {
         Ok(extent) => extent,
         Err(fault) => return Ok(Err(fault)),
     };
@@ -36,7 +36,7 @@ pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<De
     };
     let value = builder.value(start, extent, 0)?;
     if let Extent::Finished(end) = extent {
-        let behind = scan::space(payload, end);
+        let behind = scan::skip_space(payload, end);
         if behind < payload.len() {
             builder.note(behind, FaultKind::TextBehind);
         }
@@ -70,7 +70,7 @@ impl<'py> Builder<'_, 'py> {
     fn object(&mut self, mut pos: usize, depth: usize) -> PyResult<Bound<'py, PyAny>> {
         let dict = PyDict::new(self.py);
         while let Some(entry) = self.entry(true, pos) {
-            let end = scan::string(self.json, entry.key).map_or(entry.key, |end| end - 1);
+            let end = scan::string_end(self.json, entry.key).map_or(entry.key, |end| end - 1);
             let key = self.string(entry.key, end);
             let value = self.value(entry.start, entry.extent, depth)?;
             if !dict.contains(&key)? {
@@ -93,7 +93,7 @@ impl<'py> Builder<'_, 'py> {
     }
 
     fn entry(&mut self, object: bool, pos: usize) -> Option<scan::Entry> {
-        match scan::entry(self.json, object, pos, &mut self.spans) {
+        match scan::read_entry(self.json, object, pos, &mut self.spans) {
             Next::Entry(entry) => Some(entry),
             Next::End(_) => None,
             Next::Fault(Fault { offset, kind }) => {
@@ -103,11 +103,11 @@ impl<'py> Builder<'_, 'py> {
         }
     }
 
-    fn next(&mut self, behind: Behind) -> Option<usize> {
+    fn next(&mut self, behind: Continuation) -> Option<usize> {
         match behind {
-            Behind::Entry(pos) => Some(pos),
-            Behind::End(_) => None,
-            Behind::Fault(Fault { offset, kind }) => {
+            Continuation::Entry(pos) => Some(pos),
+            Continuation::End(_) => None,
+            Continuation::Fault(Fault { offset, kind }) => {
                 self.note(offset, kind);
                 None
             }
@@ -125,7 +125,7 @@ impl<'py> Builder<'_, 'py> {
 
     fn bare(&mut self, start: usize, end: usize) -> PyResult<Bound<'py, PyAny>> {
         let py = self.py;
-        let Text { text, fault } = text::lossy(&self.json[start..end]);
+        let Text { text, fault } = text::decode_lossy(&self.json[start..end]);
         if let Some(Fault { offset, kind }) = fault {
             self.note(start + offset, kind);
         }
@@ -139,7 +139,7 @@ impl<'py> Builder<'_, 'py> {
             "NaN" => PyFloat::new(py, f64::NAN).into_any(),
             "Infinity" => PyFloat::new(py, f64::INFINITY).into_any(),
             "-Infinity" => PyFloat::new(py, f64::NEG_INFINITY).into_any(),
-            text if number::is_json(text) => json_number(py, text)?,
+            text if number::is_json_number(text) => json_number(py, text)?,
             text => {
                 self.note(start, FaultKind::UnknownWord);
                 PyString::new(py, text).into_any()

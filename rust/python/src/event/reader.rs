@@ -168,7 +168,8 @@ impl Event {
     /// The payload as text; each byte that is not UTF-8 is replaced by U+FFFD.
     #[getter]
     fn text(&self, py: Python<'_>) -> String {
-        self.payload.with(py, |bytes| text::lossy(bytes).text.into_owned())
+        self.payload
+            .with(py, |bytes| text::decode_lossy(bytes).text.into_owned())
     }
 
     /// The type of plugin events, 322 (``PPME_PLUGINEVENT_E``).

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use falco_plugin_abi::{Log, Severity};
 use pyo3::prelude::*;
 
-// Python's logging goes through it, see `falco_plugin._log`.
+// Python's logging goes through it, see `falco_plugin._runtime.log`.
 /// The log of one initialised plugin, as the host takes it. Not public.
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct HostLog {
@@ -105,7 +105,7 @@ fn severity(level: i32) -> Severity {
 
 /// Returns the event source of the current plugin with a leading space, for use in a message; empty if it is not known.
 pub(crate) fn source_name(py: Python<'_>) -> String {
-    py.import("falco_plugin._log")
+    py.import("falco_plugin._runtime.log")
         .and_then(|module| module.call_method0("source_name")?.extract::<String>())
         .map_or_else(
             |_| String::new(),
@@ -116,7 +116,7 @@ pub(crate) fn source_name(py: Python<'_>) -> String {
 /// A warning of the SDK itself.
 pub(crate) fn warn(py: Python<'_>, text: &str) {
     let logged = py
-        .import("falco_plugin._failure")
+        .import("falco_plugin._runtime.failures")
         .and_then(|module| module.call_method1("warn", (text,)));
     if logged.is_err() {
         // Where stderr is gone too, there is nowhere left to say so.

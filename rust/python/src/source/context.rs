@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use falco_plugin_abi::fork;
-use falco_plugin_engine::context::Context as Engine;
+use falco_plugin_engine::source::context::Context as Engine;
 use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::prelude::*;
 use rustix::event::{EventfdFlags, eventfd};

@@ -1,14 +1,14 @@
-//! `IterInstance`, and what its producer needs of the channel. The producer itself is `falco_plugin._producer`.
+//! `IterInstance`, and what its producer needs of the channel. The producer itself is `falco_plugin._runtime.producer`.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use falco_plugin_abi::fork;
-use falco_plugin_engine::channel::{self as engine, Refused};
-use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
-use falco_plugin_engine::context::Context as EngineContext;
 use falco_plugin_engine::error::Error;
+use falco_plugin_engine::source::channel::{self as engine, Refusal};
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::context::Context as EngineContext;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyIterator};
@@ -96,7 +96,7 @@ impl IterInstance {
             engine::channel(engine::DEFAULT_CAPACITY, engine::DEFAULT_MAX_BYTES, memory.event_size())
                 .map_err(|error| to_python(py, error))?;
         let sender = Sender::new(sender, left_out.as_ref().map(|left_out| left_out.clone_ref(py)));
-        py.import("falco_plugin._producer")?.call_method1(
+        py.import("falco_plugin._runtime.producer")?.call_method1(
             "start",
             (
                 items,
@@ -203,7 +203,7 @@ impl AsyncSender {
     fn attempt(
         &self,
         py: Python<'_>,
-        mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
+        mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refusal>,
     ) -> PyResult<bool> {
         let sender = self.sender.get();
         let engine = sender.engine();
@@ -257,6 +257,6 @@ impl AsyncSender {
 
     /// Whether the host is done with all that was sent before the position.
     fn is_taken(&self, py: Python<'_>, position: u64) -> PyResult<bool> {
-        self.attempt(py, |engine| engine.is_taken(position))
+        self.attempt(py, |engine| engine.is_acknowledged(position))
     }
 }

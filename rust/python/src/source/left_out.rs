@@ -1,4 +1,4 @@
-//! `on_error`: items that cannot be events raise, or are left out, counted and logged (`falco_plugin._left_out`).
+//! `on_error`: items that cannot be events raise, or are left out, counted and logged (`_runtime.skipped_items`).
 
 use pyo3::exceptions::{PyException, PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -19,7 +19,7 @@ pub(crate) fn from_option(py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> P
     match &*text.to_string_lossy() {
         "raise" => Ok(None),
         "log" => {
-            let module = py.import("falco_plugin._left_out")?;
+            let module = py.import("falco_plugin._runtime.skipped_items")?;
             Ok(Some(LeftOut(module.getattr("LeftOut")?.call0()?.unbind())))
         }
         _ => Err(PyValueError::new_err(format!(

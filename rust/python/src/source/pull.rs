@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use falco_plugin_abi::fork;
-use falco_plugin_engine::batch as engine_batch;
-use falco_plugin_engine::clock::DEFAULT_TIMEOUT;
-use falco_plugin_engine::context::Context as EngineContext;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::pull as engine;
+use falco_plugin_engine::event::batch as engine_batch;
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::context::Context as EngineContext;
+use falco_plugin_engine::source::pull as engine;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -164,8 +164,8 @@ impl PullInstance {
     }
 
     /// The error that the next call would have told.
-    pub(crate) fn unsaid(&self) -> Option<Error> {
-        try_lock(&self.running)?.engine.unsaid()
+    pub(crate) fn take_pending_error(&self) -> Option<Error> {
+        try_lock(&self.running)?.engine.take_pending_error()
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {

@@ -1,0 +1,113 @@
+"""What msgspec knows of the class of a configuration, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import inspect as mi
+
+from falco_plugin._declare.config.declaration import annotation_of, is_config_class
+from falco_plugin._declare.config.kinds import KINDS
+from falco_plugin.errors import PluginError
+
+WithFields: TypeAlias = mi.StructType | mi.DataclassType | mi.TypedDictType | mi.NamedTupleType
+
+
+def describe(config: type) -> mi.Type:
+    """What msgspec knows of a class, all of which must be readable from JSON."""
+    try:
+        described = mi.type_info(config)
+    except Exception as error:
+        where = ".".join([config.__qualname__, *_culprit(config, {config})])
+        raise PluginError(f"{where}: {error}") from None
+    for problem in _unfit(described, config.__qualname__, set()):
+        raise PluginError(problem)
+    return described
+
+
+def data_classes(described: mi.Type) -> list[mi.DataclassType]:
+    """Returns the dataclasses that a configuration class refers to, itself included."""
+    return [part for part in _parts(described, set()) if isinstance(part, mi.DataclassType)]
+
+
+def _parts(described: mi.Type, seen: set[object]) -> Iterator[mi.Type]:
+    yield described
+    if isinstance(described, WithFields):
+        if described.cls in seen:
+            return
+        seen.add(described.cls)
+    for value in (getattr(described, name) for name in described.__struct_fields__):
+        for part in value if isinstance(value, tuple) else (value,):
+            inner = part.type if isinstance(part, mi.Field) else part
+            if isinstance(inner, mi.Type):
+                yield from _parts(inner, seen)
+
+
+def _culprit(cls: type, seen: set[type]) -> tuple[str, ...]:
+    """The path to the field that msgspec cannot describe; its own text names none."""
+    names = cls.__struct_fields__ if issubclass(cls, msgspec.Struct) else [f.name for f in _dataclass_fields(cls)]
+    for name in names:
+        nested: set[type] = set()
+        try:
+            annotation = annotation_of(cls, name)
+            nested.update(_config_classes(annotation))
+            mi.type_info(annotation)
+        except Exception:
+            for part in nested - seen:
+                if inner := _culprit(part, seen | nested):
+                    return (name, *inner)
+            # A field that leads back to a class being searched fails for the sake of another one.
+            if not nested & seen:
+                return (name,)
+    return ()
+
+
+def _config_classes(annotation: object) -> Iterator[type]:
+    if is_config_class(annotation):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _config_classes(part)
+
+
+def _unfit(described: mi.Type, path: str, seen: set[object]) -> Iterator[str]:
+    """What msgspec describes, and a configuration still cannot be."""
+    if isinstance(described, WithFields):
+        if described.cls in seen:
+            return
+        seen.add(described.cls)
+        yield from _not_made(described, typing.get_origin(described.cls) or described.cls, path)
+    elif not isinstance(described, (*KINDS, mi.Metadata, mi.UnionType, mi.LiteralType, mi.EnumType)):
+        cls = getattr(described, "cls", type(described))
+        name = getattr(cls, "__name__", cls)
+        yield f"{path}: {name} cannot be read from JSON: annotate it with str, and convert it where it is used"
+    for value in (getattr(described, name) for name in described.__struct_fields__):
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, mi.Type):
+                yield from _unfit(part, path, seen)
+            elif isinstance(part, mi.Field):
+                yield from _unfit(part.type, f"{path}.{part.name}", seen)
+
+
+def _not_made(described: WithFields, cls: Any, path: str) -> Iterator[str]:
+    """Why a class would not be instantiated as its author means."""
+    if inspect.isabstract(cls):
+        yield f"{path}: {cls.__qualname__} cannot be instantiated, it is abstract: name a class that is not"
+    if getattr(described, "array_like", False):
+        yield f"{path}: {cls.__qualname__} is array_like, which leaves no names to configure it by: leave that out"
+    for field in _dataclass_fields(cls):
+        if not field.init:
+            yield f"{path}.{field.name}: with init=False it would still be read from the text: make it a property"
+    for described_field in described.fields:
+        try:
+            msgspec.json.encode(None if described_field.default is msgspec.NODEFAULT else described_field.default)
+        except Exception as error:
+            yield f"{path}.{described_field.name}: its default cannot be written as JSON: {error}"
+
+
+def _dataclass_fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()

@@ -1,0 +1,202 @@
+"""A plugin's own modules, imported from memory under a name of their own.
+
+Each init gets a fresh copy below a private package, so that two plugins with modules of one name, two inits of one
+plugin, and an old and a new version do not meet. An absolute import of one of the plugin's own modules is led there.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.machinery
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from types import CodeType, ModuleType
+from typing import Any
+
+from falco_plugin._runtime import archive as _archive
+
+_counter = itertools.count(1)
+
+
+class Modules:
+    """The modules of one archive, entered in ``sys.modules`` until they are unloaded."""
+
+    def __init__(self, archive: bytes, library: str, folder: str) -> None:
+        """Takes the folder that the files were in when the library was built: tracebacks name it."""
+        self.package = f"falco_plugin_modules_{next(_counter)}"
+        self._library = library
+        self._folder = folder
+        self._files = _archive.unpack(archive)
+        self.plugin = ""
+        """The name of the plugin that the modules belong to, once it is known."""
+        self.event_source = ""
+        """The plugin's event source; empty for a plugin without one."""
+        _finder.add(self)
+
+    def load(self, name: str) -> ModuleType:
+        """Imports one of the plugin's own modules."""
+        return importlib.import_module(f"{self.package}.{name}")
+
+    def unload(self) -> None:
+        """Removes all of them. What still runs keeps what it holds."""
+        _finder.remove(self)
+        prefix = f"{self.package}."
+        for name in [name for name in list(sys.modules) if name == self.package or name.startswith(prefix)]:
+            sys.modules.pop(name, None)
+        # Another version at this path has other lines.
+        if (linecache := sys.modules.get("linecache")) is not None:
+            for file in self._files:
+                linecache.cache.pop(self.path(file), None)
+
+    def has(self, name: str) -> bool:
+        """Whether the top-level module `name` is the plugin's own."""
+        return (
+            f"{name}.py" in self._files
+            or f"{name}/__init__.py" in self._files
+            or any(file.startswith(f"{name}/") and file.endswith(".py") for file in self._files)
+        )
+
+    def spec(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
+        """How to import a module below the private package."""
+        if fullname == self.package:
+            return importlib.machinery.ModuleSpec(fullname, self._loader(None), is_package=True)
+        path = fullname.removeprefix(f"{self.package}.").replace(".", "/")
+        for file, is_package in ((f"{path}.py", False), (f"{path}/__init__.py", True)):
+            if file in self._files:
+                spec = importlib.machinery.ModuleSpec(
+                    fullname, self._loader(file), origin=f"{self._library}/{file}", is_package=is_package
+                )
+                spec.has_location = True
+                return spec
+        if any(file.startswith(f"{path}/") for file in self._files):
+            return importlib.machinery.ModuleSpec(fullname, self._loader(None), is_package=True)
+        return None
+
+    def _loader(self, file: str | None) -> Any:
+        # To type checkers a loader is a subclass of what importlib.abc has, which imports a tenth of the library.
+        return ArchiveLoader(self, file)
+
+    def source(self, file: str) -> bytes:
+        """The source of a file of the archive."""
+        return self._files[file]
+
+    def path(self, file: str) -> str:
+        """The path that a file had when the library was built."""
+        return f"{self._folder}/{file}"
+
+    def data(self, path: str) -> bytes:
+        """A data file beside the modules, by the path that ``pkgutil.get_data`` builds from ``__file__``."""
+        return self._files[path.removeprefix(f"{self._library}/")]
+
+    def namespace_builtins(self) -> dict[str, Any]:
+        """The builtins of the plugin's modules, whose ``import`` prefers the plugin's own."""
+        names = dict(vars(builtins))
+        names["__import__"] = self._import
+        return names
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        top = name.partition(".")[0]
+        if level or not self.has(top):
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        module = builtins.__import__(f"{self.package}.{name}", None, None, fromlist or ("",), 0)
+        return module if fromlist else sys.modules[f"{self.package}.{top}"]
+
+
+class ArchiveLoader:
+    """Runs one file of an archive as a module; no file: a package of nothing but modules."""
+
+    def __init__(self, modules: Modules, file: str | None) -> None:
+        self._modules = modules
+        self._file = file
+
+    @property
+    def modules(self) -> Modules:
+        """The archive's modules."""
+        return self._modules
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """A module as usual."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = self._modules.namespace_builtins()
+        code = self.get_code(module.__name__)
+        if code is not None:
+            self.remember_lines()
+            exec(code, module.__dict__)  # noqa: S102 - this is what an importer does
+
+    def get_source(self, fullname: str) -> str | None:
+        if self._file is None:
+            return None
+        import importlib.util
+
+        return importlib.util.decode_source(self._modules.source(self._file))
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        if self._file is None:
+            return None
+        return compile(self._modules.source(self._file), self._modules.path(self._file), "exec", dont_inherit=True)
+
+    def remember_lines(self) -> None:
+        """Makes tracebacks show the lines of the archive, not those of the file that is at this path now."""
+        if self._file is None:
+            return
+        import linecache
+
+        source = self._modules.source(self._file)
+        path = self._modules.path(self._file)
+        # Without a time of modification an entry is not compared with a file.
+        linecache.cache[path] = (len(source), None, source.decode("utf-8", "replace").splitlines(keepends=True), path)
+
+    def get_data(self, path: str) -> bytes:
+        """For ``pkgutil.get_data``."""
+        try:
+            return self._modules.data(path)
+        except KeyError:
+            raise FileNotFoundError(
+                f"{path}: not packed into the plugin library: put it into the plugin's folder, and build the folder"
+            ) from None
+
+
+def is_own(names: Mapping[str, object]) -> bool:
+    """Returns whether these are the global names of a plugin's module."""
+    return isinstance(names.get("__loader__"), ArchiveLoader)
+
+
+def remember_lines(names: Mapping[str, object]) -> None:
+    """Makes tracebacks show the lines of this plugin's module, since another version may have the same path."""
+    loader = names.get("__loader__")
+    if isinstance(loader, ArchiveLoader):
+        loader.remember_lines()
+
+
+class _Finder:
+    """Finds the modules of all archives that are loaded."""
+
+    def __init__(self) -> None:
+        self._archives: dict[str, Modules] = {}
+
+    def add(self, modules: Modules) -> None:
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+        self._archives[modules.package] = modules
+
+    def remove(self, modules: Modules) -> None:
+        self._archives.pop(modules.package, None)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        modules = self._archives.get(fullname.partition(".")[0])
+        return modules.spec(fullname) if modules else None
+
+
+_finder = _Finder()

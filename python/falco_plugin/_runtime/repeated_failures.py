@@ -1,0 +1,56 @@
+"""Counts failures that can occur with every event, and logs only some of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from falco_plugin._runtime.failures import describe, place_of, trace
+
+_log = logging.getLogger("falco_plugin")
+
+
+class _Cause(NamedTuple):
+    subject: str
+    kind: str
+    place: str
+
+
+class RepeatedFailures:
+    """Logs the first failure of each cause with its traceback, then a count at the tenth, the hundredth, and so on."""
+
+    def __init__(self, doing: str, once: str, counted: str, places: Mapping[str, str]) -> None:
+        """Takes what fails, the two messages, which name the subject, and the function that makes each subject."""
+        self._doing = doing
+        self._once = once
+        self._counted = counted
+        self._places = places
+        self._counts: dict[_Cause, int] = {}
+        self._logged: dict[_Cause, int] = {}
+
+    def add(self, subject: str, error: BaseException) -> None:
+        """Counts a failure, and logs it if it is due."""
+        place = place_of(error)
+        cause = _Cause(subject, type(error).__name__, place or self._places.get(subject, ""))
+        count = self._counts[cause] = self._counts.get(cause, 0) + 1
+        logged = self._logged.get(cause, 0)
+        if count != 1 and count != 10 * logged:
+            return
+        # Before the log, which lets other threads run.
+        self._logged[cause] = count
+        if count == 1:
+            where = "" if place or not cause.place else f" ({cause.place})"
+            _log.error(f"{self._once}: %s%s%s", subject, describe(error, self._doing % subject), where, trace(error))
+        else:
+            self._log_count(cause)
+
+    def log_rest(self) -> None:
+        """Logs the counts that were not logged yet."""
+        for cause, count in list(self._counts.items()):
+            if count > self._logged.get(cause, 0):
+                self._log_count(cause)
+
+    def _log_count(self, cause: _Cause) -> None:
+        where = f" ({cause.place})" if cause.place else ""
+        _log.error(f"{self._counted}: %s%s", cause.subject, self._counts[cause], cause.kind, where)

@@ -1,0 +1,240 @@
+//! Where an input begins: at its path, or in the file of a cursor that was renamed since.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::Input;
+use crate::error::Error;
+use crate::source::context::Context;
+use crate::source::lines::cursor::{Cursor, Seen};
+use crate::source::lines::occasional::Occasional;
+use crate::source::lines::open::{Identity, Open, is_stream_socket};
+use crate::source::lines::options::{Options, Source, Start, Warn};
+use crate::source::lines::rotated;
+
+impl Input {
+    pub(in super::super) fn new(
+        source: Source,
+        name: String,
+        options: Options,
+        context: &Context,
+        warn: Warn,
+    ) -> Result<Self, Error> {
+        let Options {
+            separator,
+            follow,
+            start,
+            ..
+        } = options;
+        let mut input = Self {
+            name,
+            separator,
+            path: None,
+            follow,
+            start,
+            open: None,
+            successors: VecDeque::new(),
+            known: HashSet::new(),
+            seen: SystemTime::now(),
+            reads: 0,
+            is_over: false,
+            wake: None,
+            trouble: None,
+            truncated: Occasional::default(),
+            warn,
+        };
+        let opened = match source {
+            Source::Path(path) => {
+                // Where the host changes its directory, the path still leads to the same file.
+                let path = std::path::absolute(path).map_err(|error| input.error(error))?;
+                let opened = Open::path(&path);
+                input.path = Some(path);
+                opened
+            }
+            Source::Descriptor(descriptor) => Open::descriptor(descriptor, Path::new(&input.name)),
+        };
+        match opened {
+            Ok(open) => input.take_first(open, context)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => input.miss_first(error)?,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                return Err(Error::InvalidOption(format!("{}: {error}", input.name)));
+            }
+            Err(error) => return Err(input.error(error)),
+        }
+        Ok(input)
+    }
+
+    fn take_first(&mut self, open: Open, context: &Context) -> Result<(), Error> {
+        let metadata = open.file.metadata().map_err(|error| self.error(error))?;
+        let kind = metadata.file_type();
+        let refuse = |what: &str| Err(Error::InvalidOption(format!("{}: {what}", self.name)));
+        if kind.is_socket() && !is_stream_socket(&open.file) {
+            return refuse(
+                "a socket of datagrams has no lines: give a stream socket, or send each datagram as an event",
+            );
+        }
+        if self.follow && !kind.is_file() && !kind.is_fifo() {
+            return refuse("only a file or a FIFO can be followed: leave follow out");
+        }
+        if open.is_stream() && self.start != Start::Offset(0) {
+            return refuse("only a regular file has a start: leave start out");
+        }
+        if open.is_compressed() && self.start == Start::End {
+            return refuse("a compressed file is not followed and has nothing behind its end: leave start out");
+        }
+        if open.is_stream() && !self.follow {
+            let wake =
+                eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| self.error(error.into()))?;
+            let wake = Arc::new(wake);
+            self.wake = Some(Arc::clone(&wake));
+            context.on_cancel(move || {
+                // It fails only where the counter is full, which wakes as well.
+                let _ = rustix::io::write(&wake, &1_u64.to_ne_bytes());
+            });
+        }
+        self.begin(open).map_err(|error| self.error(error))
+    }
+
+    /// Handles a path without a file: the file of the cursor may have another name now.
+    fn miss_first(&mut self, error: io::Error) -> Result<(), Error> {
+        if let Start::Cursor(cursor) = self.start.clone() {
+            if self.go_on_in_rotated(&cursor, None) {
+                return Ok(());
+            }
+            if self.follow {
+                self.warn(&format!(
+                    "{} does not exist; waiting for it; the file that was read before is not found under another name \
+                     in its folder: {}",
+                    self.name,
+                    lost(&cursor)
+                ));
+                return Ok(());
+            }
+        }
+        if !self.follow {
+            return Err(self.error(error));
+        }
+        self.warn(&format!("{} does not exist; waiting for it", self.name));
+        // All of a file that comes later is new.
+        if self.start == Start::End {
+            self.start = Start::Offset(0);
+        }
+        Ok(())
+    }
+
+    /// Begins with the first file, at the position that `start` gives.
+    pub(super) fn begin(&mut self, mut open: Open) -> io::Result<()> {
+        self.seen = SystemTime::now();
+        if let (true, Some(path)) = (self.follow, &self.path) {
+            self.known = rotated::rotated(path).iter().map(|file| file.key).collect();
+        }
+        if open.is_compressed() && self.follow {
+            self.warn(&format!(
+                "{} is compressed: reading it once, without following it",
+                self.name
+            ));
+            self.follow = false;
+        }
+        if !open.is_stream() {
+            match self.start.clone() {
+                Start::Offset(offset) => {
+                    if !open.go_to(offset)? {
+                        self.warn(&format!(
+                            "{} is not the file that start is a position in, or was truncated: reading it from its \
+                             beginning",
+                            self.name
+                        ));
+                    }
+                }
+                Start::End => open.go_to_end(&self.separator)?,
+                Start::Cursor(cursor) => {
+                    let is_found = open.find(&cursor)?;
+                    let is_same = cursor.file().is_none_or(|seen| seen.inode == open.identity.1);
+                    if !(is_found && is_same) && self.go_on_in_rotated(&cursor, Some(open.identity)) {
+                        if !self.follow {
+                            open.rewind()?;
+                            self.successors.push_back(open);
+                        }
+                        return Ok(());
+                    }
+                    if !is_found {
+                        self.warn(&format!(
+                            "{} is not the file that start is a position in, or was truncated, and that file is not \
+                             found under another name in its folder: reading {} from its beginning; {}",
+                            self.name,
+                            self.name,
+                            lost(&cursor)
+                        ));
+                    }
+                }
+            }
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Begins with the file of a cursor that was renamed since, and those that came after it but for the last.
+    fn go_on_in_rotated(&mut self, cursor: &Cursor, last: Option<Identity>) -> bool {
+        let Some(path) = self.path.clone() else { return false };
+        let Some(found) = rotated::find(&path, cursor, last) else {
+            return false;
+        };
+        let old = found.open.identity;
+        let metadata = found.open.file.metadata();
+        let mut after = rotated::rotated(&path);
+        after.retain(|file| {
+            let identity = file.key.0;
+            let is_after = metadata.as_ref().is_ok_and(|metadata| file.is_changed_after(metadata));
+            is_after && identity != old && Some(identity) != last
+        });
+        self.warn(&format!(
+            "{} was rotated while it was not read: reading first the rest of {} after byte {}",
+            self.name,
+            found.path.display(),
+            cursor.position()
+        ));
+        self.open = Some(found.open);
+        self.start = Start::Offset(0);
+        self.push_rotated(after.into_iter().map(|file| file.path).collect());
+        true
+    }
+
+    /// Adds files that were renamed before they were read.
+    pub(super) fn push_rotated(&mut self, paths: Vec<PathBuf>) {
+        for path in paths {
+            match rotated::open_regular(&path) {
+                Ok(open) => {
+                    self.warn(&format!(
+                        "{} was rotated several times between two looks: reading {} too",
+                        self.name,
+                        path.display()
+                    ));
+                    self.successors.push_back(open);
+                }
+                Err(error) => self.warn(&format!(
+                    "{} was rotated several times between two looks, and {} cannot be read: {error}; its lines are lost",
+                    self.name,
+                    path.display()
+                )),
+            }
+        }
+    }
+}
+
+/// Describes how much of a file was not read, for a file that is not found.
+fn lost(cursor: &Cursor) -> String {
+    let position = cursor.position();
+    match cursor.file() {
+        Some(Seen { size, .. }) if *size > position => format!(
+            "at least {} bytes are lost, from byte {position} to byte {size} of the old file, and what it got since",
+            size - position
+        ),
+        _ => format!("what the old file got after byte {position} is lost"),
+    }
+}

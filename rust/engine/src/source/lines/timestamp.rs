@@ -1,0 +1,265 @@
+//! The time of a line of JSON, and reports of lines whose time cannot be read.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::event::NO_TIMESTAMP;
+use crate::extract::{Argument, ArgumentMode, Document, FieldType, JsonReader, Value, Values};
+use crate::time::{self, Time, TimeError};
+
+/// A log in which no line has a time must not fill the log of the host.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Reads the time that a JSON pointer leads to, and reports what it cannot read.
+#[derive(Debug)]
+pub(super) struct Timestamp {
+    reader: JsonReader,
+    // Memory that is kept from line to line.
+    document: Document,
+    values: Values,
+    reports: Reports,
+}
+
+impl Timestamp {
+    /// `source` is what the input is called in reports.
+    pub(super) fn new(source: &str, pointer: &str) -> Result<Self, Error> {
+        let refuse = |problem: String| Err(Error::InvalidOption(format!("timestamp: the pointer {problem}")));
+        let reader = match JsonReader::new(pointer, FieldType::String) {
+            Ok(reader) => reader,
+            Err(problem) => return refuse(problem.to_string()),
+        };
+        let pattern = reader.pattern();
+        if pattern.is_list() || pattern.index() != ArgumentMode::None || pattern.key() != ArgumentMode::None {
+            return refuse(format!("{pointer:?} must lead to one value, without * and {{…}}"));
+        }
+        Ok(Self {
+            reader,
+            document: Document::default(),
+            values: Values::default(),
+            reports: Reports::new(source, pointer),
+        })
+    }
+
+    /// Returns nanoseconds since the epoch, or [`NO_TIMESTAMP`]. `position` is the line's, and is asked
+    /// for if the line is counted; `warn` logs the report that is due.
+    pub(super) fn of(&mut self, line: &[u8], position: impl FnOnce() -> u64, warn: impl Fn(&str)) -> u64 {
+        let (nanoseconds, problem) = match self.read(line) {
+            Ok(time) if time.has_zone => return time.nanoseconds,
+            Ok(time) => (time.nanoseconds, Problem::NoZone),
+            Err(problem) => (NO_TIMESTAMP, problem),
+        };
+        if let Some(report) = self.reports.count(problem, position(), Instant::now()) {
+            warn(&report);
+        }
+        nanoseconds
+    }
+
+    /// Logs the number of lines that no report has counted yet. To be called when the source ends.
+    pub(super) fn finish(&mut self, warn: impl Fn(&str)) {
+        for report in self.reports.rest() {
+            warn(&report);
+        }
+    }
+
+    fn read(&mut self, line: &[u8]) -> Result<Time, Problem> {
+        self.document.clear();
+        self.values.clear();
+        self.reader
+            .read(&self.document, line, &Argument::default(), &mut self.values);
+        let [Value::Text { start }] = *self.values.as_slice() else {
+            return Err(Problem::NoValue);
+        };
+        let text = str::from_utf8(self.values.text(start)).map_err(|_| Problem::NotATime)?;
+        time::parse(text).map_err(|error| match error {
+            TimeError::NotATime => Problem::NotATime,
+            TimeError::OutOfRange => Problem::OutOfRange,
+        })
+    }
+}
+
+/// Why a line has no time, or maybe the wrong one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Problem {
+    NoValue,
+    NotATime,
+    OutOfRange,
+    NoZone,
+}
+
+impl Problem {
+    /// Returns what the pointer finds, and what to do.
+    fn described(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NoValue => ("no value", "check the pointer, and that each line is a JSON object"),
+            Self::NotATime => (
+                "a value that is not a time",
+                "write RFC 3339, or a number since the epoch",
+            ),
+            Self::OutOfRange => (
+                "a time before 1970 or after 2554",
+                "check the clock of the writer, and the unit of numbers",
+            ),
+            Self::NoZone => ("a time without a time zone", "write the zone, such as Z or +01:00"),
+        }
+    }
+}
+
+/// Counts the lines of each problem, and reports a problem at most once a minute. Times without a zone are reported once.
+#[derive(Debug)]
+struct Reports {
+    /// The input and the pointer, with which each report begins.
+    subject: String,
+    counts: [(Problem, Count); 3],
+    has_reported_zone: bool,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    lines: u64,
+    reported: u64,
+    reported_at: Option<Instant>,
+    last_position: u64,
+}
+
+impl Reports {
+    fn new(source: &str, pointer: &str) -> Self {
+        let problems = [Problem::NoValue, Problem::NotATime, Problem::OutOfRange];
+        Self {
+            subject: format!("{source}: timestamp {pointer:?}"),
+            counts: problems.map(|problem| (problem, Count::default())),
+            has_reported_zone: false,
+        }
+    }
+
+    /// Counts a line, and returns the report that is due.
+    fn count(&mut self, problem: Problem, position: u64, now: Instant) -> Option<String> {
+        let (found, remedy) = problem.described();
+        let place = format_args!("{} finds {found} in the line at byte {position}", self.subject);
+        let Some((_, count)) = self.counts.iter_mut().find(|(counted, _)| *counted == problem) else {
+            if self.has_reported_zone {
+                return None;
+            }
+            self.has_reported_zone = true;
+            return Some(format!("{place}; all such times are read as UTC: {remedy}"));
+        };
+        count.lines += 1;
+        count.last_position = position;
+        if count
+            .reported_at
+            .is_some_and(|reported| now - reported < REPORT_INTERVAL)
+        {
+            return None;
+        }
+        count.reported_at = Some(now);
+        count.reported = count.lines;
+        Some(format!(
+            "{place}; the event gets the time of its arrival: {remedy} (lines so far: {})",
+            count.lines
+        ))
+    }
+
+    /// Returns a report of each problem with lines that no report has counted.
+    fn rest(&mut self) -> Vec<String> {
+        let mut reports = Vec::new();
+        for (problem, count) in &mut self.counts {
+            let more = count.lines - count.reported;
+            if more > 0 {
+                reports.push(format!(
+                    "{} found {} in further lines, the last one at byte {} (since the last report: {more}, in all: {})",
+                    self.subject,
+                    problem.described().0,
+                    count.last_position,
+                    count.lines
+                ));
+                count.reported = count.lines;
+            }
+        }
+        reports
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports() -> Reports {
+        Reports::new("app.log", "/time")
+    }
+
+    #[test]
+    fn a_problem_is_reported_once_a_minute_with_its_count() {
+        let mut reports = reports();
+        let start = Instant::now();
+        let mut count =
+            |position, seconds| reports.count(Problem::NotATime, position, start + Duration::from_secs(seconds));
+        assert_eq!(
+            count(7, 0).unwrap(),
+            "app.log: timestamp \"/time\" finds a value that is not a time in the line at byte 7; the event gets the \
+             time of its arrival: write RFC 3339, or a number since the epoch (lines so far: 1)"
+        );
+        assert_eq!(count(8, 0), None);
+        assert_eq!(count(9, 59), None);
+        assert_eq!(
+            count(70, 60).unwrap(),
+            "app.log: timestamp \"/time\" finds a value that is not a time in the line at byte 70; the event gets the \
+             time of its arrival: write RFC 3339, or a number since the epoch (lines so far: 4)"
+        );
+        assert_eq!(count(80, 119), None);
+        assert!(count(90, 120).is_some());
+    }
+
+    #[test]
+    fn each_problem_is_reported_for_itself() {
+        let mut reports = reports();
+        let now = Instant::now();
+        for (problem, found) in [
+            (Problem::NoValue, "finds no value in the line at byte 3"),
+            (
+                Problem::NotATime,
+                "finds a value that is not a time in the line at byte 3",
+            ),
+            (
+                Problem::OutOfRange,
+                "finds a time before 1970 or after 2554 in the line at byte 3",
+            ),
+            (
+                Problem::NoZone,
+                "finds a time without a time zone in the line at byte 3; all such times are read as UTC",
+            ),
+        ] {
+            let report = reports.count(problem, 3, now).unwrap();
+            assert!(report.contains(found), "{report}");
+            assert_eq!(reports.count(problem, 4, now), None);
+        }
+    }
+
+    #[test]
+    fn a_missing_zone_is_reported_once() {
+        let mut reports = reports();
+        let now = Instant::now();
+        assert!(reports.count(Problem::NoZone, 3, now).is_some());
+        assert_eq!(reports.count(Problem::NoZone, 3, now + 2 * REPORT_INTERVAL), None);
+        assert_eq!(reports.rest(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_rest_is_reported_once_when_the_source_ends() {
+        let mut reports = reports();
+        let now = Instant::now();
+        for position in [1, 2, 3] {
+            reports.count(Problem::NoValue, position, now);
+            reports.count(Problem::OutOfRange, position * 10, now);
+        }
+        reports.count(Problem::NotATime, 4, now);
+        assert_eq!(
+            reports.rest(),
+            [
+                "app.log: timestamp \"/time\" found no value in further lines, the last one at byte 3 (since the last \
+                 report: 2, in all: 3)",
+                "app.log: timestamp \"/time\" found a time before 1970 or after 2554 in further lines, the last one at byte 30 \
+                 (since the last report: 2, in all: 3)",
+            ]
+        );
+        assert_eq!(reports.rest(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,48 @@
+//! Strings across the C boundary.
+
+use std::ffi::{CStr, CString, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::command::error::Error;
+
+pub fn c_string(text: &OsStr) -> Result<CString, Error> {
+    CString::new(text.as_bytes()).map_err(|_| Error::Usage(format!("{} contains a NUL", text.display())))
+}
+
+/// # Safety
+/// `text` is NULL or points to a NUL-terminated string that stays for `'t`.
+pub unsafe fn bytes<'t>(text: *const c_char) -> Option<&'t [u8]> {
+    // SAFETY: not NULL, so the caller's promise is that of CStr::from_ptr.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// # Safety
+/// `text` is NULL or points to a NUL-terminated string.
+pub unsafe fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise; it is copied at once.
+    unsafe { bytes(text) }.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// At most `most` bytes, and no half of a character at the end.
+pub fn cut(bytes: &[u8], most: usize) -> &[u8] {
+    let mut end = bytes.len().min(most);
+    if end < bytes.len() {
+        while end > 0 && bytes[end] & 0xC0 == 0x80 {
+            end -= 1;
+        }
+    }
+    &bytes[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        assert_eq!(cut(b"short", 255), b"short");
+        assert_eq!(cut(b"longer", 4), b"long");
+        assert_eq!(cut("aé".as_bytes(), 2), b"a");
+        assert_eq!(cut("é".as_bytes(), 2), "é".as_bytes());
+    }
+}

@@ -1,0 +1,198 @@
+//! `run`: loads a plugin and what extracts from its events, captures them, and tears everything down in Falco's order.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use crate::abi::extractor::Extractor;
+use crate::abi::plugin::Plugin;
+use crate::abi::source::Source;
+use crate::command::capture::{Capture, Ending, Totals, lock, write_log};
+use crate::command::error::Error;
+use crate::command::setup::{Loaded, Plugins, Setup};
+use crate::output::console;
+use crate::output::fields::Fields;
+use crate::output::format::Format;
+use crate::output::lines::{End, Output};
+use crate::output::log::{Log, Record};
+use crate::output::payload;
+use crate::output::row::Style;
+use crate::signals;
+
+/// How long the plugin may take to return after an interruption before the host reports that it does not.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How old a line may get before it is written, where the plugin waits without saying so.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
+
+pub struct Options {
+    pub setup: Setup,
+    pub limit: Option<u64>,
+    pub format: Format,
+    /// Whether text output has the values of fields in a readable form, not as Falco prints them.
+    pub pretty: bool,
+}
+
+pub fn run(options: &Options) -> Result<(), Error> {
+    signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
+    let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
+    let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup)?;
+    // Never freed, because the owners that refer to it are not freed either.
+    let log: &'static Log = Box::leak(Box::new(match options.format {
+        Format::Text => Log::to_stderr(),
+        Format::Json => Log::waiting(),
+    }));
+    let capture = Capture {
+        output: &output,
+        log,
+        source_name: &plugins.source,
+        limit: options.limit,
+    };
+    let columns = plugins.columns.as_deref();
+    let style = match options.format {
+        Format::Json => Style::Json,
+        Format::Text if options.pretty => Style::Pretty,
+        Format::Text => Style::Falco,
+    };
+    let mut fields = columns.map(|columns| Fields::new(columns, style));
+    if let Some(columns) = columns {
+        lock(&output).fields(columns);
+    }
+    for text in plugins.warnings() {
+        warn(&mut lock(&output), options.format, text);
+    }
+    let (owner, owners) = plugins.owners(log);
+    let captured = while_flushing(&output, log, options.format, || {
+        let mut plugin = Plugin::init(&plugins.own.library, plugins.config, owner)?;
+        let others = plugins.others.iter().zip(owners);
+        let others = others.map(|((other, config), owner)| Plugin::init(&other.library, config, owner));
+        let mut others = others.collect::<Result<Vec<_>, _>>()?;
+        let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+        let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
+        // Like Falco with several sources: a thread for next_batch, which is gone when this one closes and destroys.
+        Ok(thread::scope(|scope| {
+            let capture = &capture;
+            let (source, extractors, fields) = (&mut source, &mut extractors, &mut fields);
+            let thread = scope.spawn(move || capture.run(source, extractors, fields.as_mut()));
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        }))
+    });
+    let (result, totals) = match captured {
+        Ok((result, totals)) => (result, Some(totals)),
+        Err(error) => (Err(error), None),
+    };
+    let seen = Seen {
+        never_present: fields.as_ref().map(Fields::never_present),
+        invalid_json: fields.as_ref().and_then(Fields::invalid_json),
+    };
+    finish(&mut lock(&output), log, options.format, result, totals, &seen)
+}
+
+/// What was found out about the fields and payloads of the whole run.
+struct Seen<'p> {
+    /// None if no fields were asked for.
+    never_present: Option<Vec<&'p str>>,
+    invalid_json: Option<payload::Summary>,
+}
+
+/// Tells what does not keep the source from running.
+fn warn(output: &mut Output, format: Format, text: String) {
+    match format {
+        Format::Text => console::message(&text),
+        Format::Json => output.log(&Record {
+            plugin: None,
+            severity: "warning",
+            text,
+        }),
+    }
+}
+
+/// Runs `action` while another thread writes lines that have waited for long, and reports a plugin that does not return
+/// after an interruption.
+fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: impl FnOnce() -> T) -> T {
+    struct Stop<'a>(&'a AtomicBool, Thread);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+            self.1.unpark();
+        }
+    }
+    let stopped = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let flusher = scope.spawn(|| {
+            let (mut interrupted, mut is_reported) = (None, false);
+            while !stopped.load(Ordering::Relaxed) {
+                thread::park_timeout(FLUSH_INTERVAL);
+                let mut output = lock(output);
+                write_log(&mut output, log);
+                if signals::interrupted() && !is_reported {
+                    let since = interrupted.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= PATIENCE {
+                        is_reported = true;
+                        let text = "interrupted, but the plugin has not returned: wait for it to close its source, or \
+                                    interrupt again (Ctrl-C) to end it immediately";
+                        warn(&mut output, format, text.into());
+                    }
+                }
+                output.flush();
+            }
+        });
+        // Dropped on a panic too: the scope waits for the flusher.
+        let _stop = Stop(&stopped, flusher.thread().clone());
+        action()
+    })
+}
+
+/// Says how it ended; `totals` is there if the source was open.
+fn finish(
+    output: &mut Output,
+    log: &Log,
+    format: Format,
+    result: Result<Ending, Error>,
+    totals: Option<Totals>,
+    seen: &Seen<'_>,
+) -> Result<(), Error> {
+    if matches!(result, Ok(Ending::Unread)) {
+        return Ok(());
+    }
+    let (word, words) = match &result {
+        Ok(Ending::Eof) => ("eof", "the source ended"),
+        Ok(Ending::Limit) => ("limit", "the limit was reached"),
+        Ok(Ending::Interrupted) => ("interrupted", "interrupted"),
+        Ok(Ending::Unread) | Err(_) => ("failure", "failed"),
+    };
+    if format == Format::Json {
+        let error = result.as_ref().err().map(ToString::to_string);
+        let totals = totals.unwrap_or_default();
+        write_log(output, log);
+        output.end(&End {
+            kind: "end",
+            result: word,
+            error: error.as_deref(),
+            events: totals.events,
+            bytes: totals.bytes,
+            batches: totals.batches,
+            timeouts: totals.timeouts,
+            seconds: totals.time.as_secs_f64(),
+            never_present: seen.never_present.as_deref(),
+            invalid_json: seen.invalid_json.as_ref(),
+        });
+    }
+    output.flush();
+    if let (Format::Text, Some(totals)) = (format, totals) {
+        console::message(&format!("{totals}: {words}"));
+        let never_present = seen.never_present.as_deref().unwrap_or_default();
+        if totals.events > 0 && !never_present.is_empty() {
+            console::message(&format!("never present: {}", never_present.join(", ")));
+        }
+        if let Some(summary) = &seen.invalid_json {
+            console::message(&summary.to_string());
+        }
+    }
+    result?;
+    match output.take_error() {
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,123 @@
+//! The rules of a schema for one value, apart from the schemas within it.
+
+use regress::Regex;
+use serde_json::{Number, Value};
+
+use crate::config::node::{Node, strings, type_of};
+use crate::config::validation::{INTEGER, Place, Problem, Problems};
+use crate::text::count::counted;
+
+/// The remainder that a division without a remainder may have, because fractions are not exact.
+const ALMOST: f64 = 1e-9;
+const TYPES: [&str; 7] = ["null", "boolean", INTEGER, "number", "string", "array", "object"];
+
+pub fn types(schema: &Node, value: &Value, place: &Place) -> Problems {
+    let types: Vec<String> = match schema.get("type") {
+        Some(Value::String(one)) => vec![one.clone()],
+        several => strings(several).map(str::to_owned).collect(),
+    };
+    if let Some(strange) = types.iter().find(|one| !TYPES.contains(&one.as_str())) {
+        return Err(format!("there is no type {strange:?}"));
+    }
+    let fits = types.is_empty() || types.iter().any(|one| is_of(value, one));
+    Ok(if fits {
+        Vec::new()
+    } else {
+        vec![place.wrong_type(types, value)]
+    })
+}
+
+fn is_of(value: &Value, of: &str) -> bool {
+    match value {
+        // A number without a fraction is an integer, however it is written. Falco takes those of 64 bits.
+        Value::Number(number) if of == INTEGER => {
+            number.is_i64() || (number.is_f64() && is_whole(value) && is_64_bit(number.as_f64().unwrap_or(f64::NAN)))
+        }
+        value => type_of(value) == of,
+    }
+}
+
+pub fn is_whole(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| number.fract() == 0.0)
+}
+
+fn is_64_bit(number: f64) -> bool {
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    (-END..END).contains(&number)
+}
+
+pub fn choice(schema: &Node, value: &Value, place: &Place) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if let Some(only) = schema.get("const").filter(|only| !equal(only, value)) {
+        found.push(place.wrong(format!("expected {only}")));
+    }
+    if let Some(Value::Array(options)) = schema.get("enum")
+        && !options.iter().any(|option| equal(option, value))
+    {
+        let options: Vec<_> = options.iter().map(Value::to_string).collect();
+        found.push(place.wrong(format!("expected one of {}", options.join(", "))));
+    }
+    found
+}
+
+pub fn limits(schema: &Node, number: &Number, place: &Place) -> Problems {
+    type Fits = fn(f64, f64) -> bool;
+    let rules: [(&str, &str, Fits); 5] = [
+        ("minimum", "at least", |number, limit| number >= limit),
+        ("maximum", "at most", |number, limit| number <= limit),
+        ("exclusiveMinimum", "more than", |number, limit| number > limit),
+        ("exclusiveMaximum", "less than", |number, limit| number < limit),
+        ("multipleOf", "a multiple of", |number, step| {
+            let times = number / step;
+            (times - times.round()).abs() < ALMOST
+        }),
+    ];
+    let number = number.as_f64().unwrap_or(f64::NAN);
+    let mut found = Vec::new();
+    for (word, words, fits) in rules {
+        if let Some(limit) = limit(schema, word)?.filter(|limit| !fits(number, *limit)) {
+            found.push(place.wrong(format!("expected {words} {limit}")));
+        }
+    }
+    Ok(found)
+}
+
+pub fn sizes(schema: &Node, size: usize, [least, most]: [&str; 2], of: &str, place: &Place) -> Problems {
+    let size = size as f64;
+    let mut found = Vec::new();
+    if let Some(limit) = limit(schema, least)?.filter(|limit| size < *limit) {
+        found.push(place.wrong(format!("expected at least {}", counted(limit, of))));
+    }
+    if let Some(limit) = limit(schema, most)?.filter(|limit| size > *limit) {
+        found.push(place.wrong(format!("expected at most {}", counted(limit, of))));
+    }
+    Ok(found)
+}
+
+fn limit(schema: &Node, word: &str) -> Result<Option<f64>, String> {
+    let limit = schema.get(word);
+    limit
+        .map(|limit| limit.as_f64().ok_or_else(|| format!("its {word} is no number")))
+        .transpose()
+}
+
+/// Whether a pattern is found anywhere in a text, in the syntax of ECMAScript, as Falco reads it.
+pub fn matches(pattern: &str, text: &str) -> Result<bool, String> {
+    let pattern = Regex::new(pattern).map_err(|error| format!("its pattern {pattern} is none: {error}"))?;
+    Ok(pattern.find(text).is_some())
+}
+
+/// Returns whether two values are equal; 1 and 1.0 are.
+pub fn equal(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let same = |(name, value)| other.get(name).is_some_and(|other| equal(value, other));
+            one.len() == other.len() && one.iter().all(same)
+        }
+        (one, other) => one == other,
+    }
+}

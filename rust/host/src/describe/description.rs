@@ -1,0 +1,161 @@
+//! What a plugin says of itself before it is initialised, checked by the rules of the host.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::abi::library::Library;
+use crate::abi::version::{ApiVersion, HOST_API};
+use crate::command::error::Error;
+use crate::describe::capabilities::{self, Capability};
+use crate::describe::field::Field;
+
+const RESERVED_SOURCES: [&str; 3] = ["syscall", "internal", "plugins"];
+
+#[derive(Debug, Serialize)]
+pub struct Description {
+    pub name: String,
+    pub version: String,
+    pub description: String,
+    pub contact: String,
+    pub required_api_version: String,
+    pub capabilities: Vec<Capability>,
+    pub id: Option<u32>,
+    pub event_source: Option<String>,
+    pub extract_event_sources: Vec<String>,
+    #[serde(rename = "fields")]
+    field_entries: Vec<Value>,
+    #[serde(skip)]
+    pub fields: Vec<Field>,
+    pub schema: Option<Value>,
+}
+
+impl Description {
+    /// Reads and checks it. The API version goes first: another API may mean something else by the rest.
+    pub fn read(library: &Library) -> Result<Self, Error> {
+        let required_api_version = library.required_api_version()?;
+        let Some(theirs) = ApiVersion::parse(&required_api_version) else {
+            return refuse(format!(
+                "the plugin needs plugin API {required_api_version:?}, which is no version"
+            ));
+        };
+        if !HOST_API.accepts(theirs) {
+            return Err(Error::ApiVersion { theirs, ours: HOST_API });
+        }
+        let name = library.name()?;
+        if !is_identifier(&name, b"_-") {
+            return refuse(format!(
+                "the plugin's name {name:?} is not lower-case letters, then letters, digits, _ and -"
+            ));
+        }
+        let version = library.version()?;
+        if ApiVersion::parse(&version).is_none() {
+            return refuse(format!("the plugin's version {version:?} is not three numbers"));
+        }
+        let capabilities = capabilities::resolve(|symbol| library.has(symbol))?;
+        let (id, event_source) = match capabilities.contains(&Capability::Sourcing) {
+            true => source(library)?,
+            false => (None, None),
+        };
+        let (extract_event_sources, (field_entries, fields)) = match capabilities.contains(&Capability::Extraction) {
+            true => (extract_event_sources(library)?, fields(library)?),
+            false => Default::default(),
+        };
+        let schema = library
+            .schema()?
+            .map(|schema| parse("config schema", &schema))
+            .transpose()?;
+        Ok(Self {
+            description: library.description()?,
+            contact: library.contact()?,
+            name,
+            version,
+            required_api_version,
+            capabilities,
+            id,
+            event_source,
+            extract_event_sources,
+            field_entries,
+            fields,
+            schema,
+        })
+    }
+
+    /// Whether the host asks the plugin for its fields on events of this source. Its own it always is asked for.
+    pub fn extracts_from(&self, source: &str) -> bool {
+        let every = self.extract_event_sources.is_empty() && self.event_source.is_none();
+        every || self.sources().any(|name| name == source)
+    }
+
+    /// The event sources that its fields are for; none means every one.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.extract_event_sources
+            .iter()
+            .chain(&self.event_source)
+            .map(String::as_str)
+    }
+}
+
+fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
+    match (library.id(), library.event_source().filter(|source| !source.is_empty())) {
+        (0, None) => Ok((None, None)),
+        (0, Some(source)) => refuse(format!("the plugin has the event source {source:?}, but no id")),
+        (id, None) => refuse(format!("the plugin has the id {id}, but no event source")),
+        (_, Some(source)) if RESERVED_SOURCES.contains(&source.as_str()) => {
+            refuse(format!("the event source {source:?} is reserved"))
+        }
+        (_, Some(source)) if !is_identifier(&source, b"_") => refuse(format!(
+            "the event source {source:?} is not lower-case letters, then letters, digits and _"
+        )),
+        (id, Some(source)) => Ok((Some(id), Some(source))),
+    }
+}
+
+fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
+    let sources = library.extract_event_sources().filter(|sources| !sources.is_empty());
+    let sources: Vec<String> = sources.map_or(Ok(Vec::new()), |sources| {
+        parse("list of extract event sources", &sources)
+    })?;
+    Ok(sources.into_iter().filter(|source| !source.is_empty()).collect())
+}
+
+/// The entries as they are, and as they are read.
+fn fields(library: &Library) -> Result<(Vec<Value>, Vec<Field>), Error> {
+    let entries: Vec<Value> = parse("list of fields", &library.fields().unwrap_or_default())?;
+    if entries.is_empty() {
+        return refuse("the plugin extracts, but its list of fields is empty".into());
+    }
+    let fields = entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| Field::read(index, entry));
+    let fields = fields.collect::<Result<_, _>>()?;
+    Ok((entries, fields))
+}
+
+fn parse<'t, T: Deserialize<'t>>(what: &str, text: &'t str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Refused(format!("the plugin's {what} is wrong: {error}")))
+}
+
+fn refuse<T>(reason: String) -> Result<T, Error> {
+    Err(Error::Refused(reason))
+}
+
+/// Whether `text` is lower-case letters, digits and `others`, and begins with a letter.
+fn is_identifier(text: &str, others: &[u8]) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || others.contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_with_a_letter() {
+        assert!(is_identifier("k8s_audit", b"_") && is_identifier("a-b", b"_-"));
+        assert!(!is_identifier("a-b", b"_") && !is_identifier("8s", b"_") && !is_identifier("", b"_"));
+        assert!(!is_identifier("Test", b"_") && !is_identifier("é", b"_"));
+    }
+}

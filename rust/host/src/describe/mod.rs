@@ -1,0 +1,5 @@
+//! What a plugin reports about itself.
+
+pub mod capabilities;
+pub mod description;
+pub mod field;

@@ -1,0 +1,59 @@
+//! Standard error: messages, and a live line that gives way to them.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use crate::text::escape;
+
+const CLEAR: &[u8] = b"\r\x1b[K";
+/// A live line that is wider than the terminal would wrap, and a wrapped line cannot be cleared.
+const LIVE_WIDTH: usize = 79;
+
+static LIVE_SHOWN: Mutex<bool> = Mutex::new(false);
+
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Writes one line, whatever `text` holds.
+pub fn message(text: &str) {
+    let mut line = String::with_capacity(text.len() + 1);
+    escape::line(&mut line, text);
+    line.push('\n');
+    write(line.as_bytes(), false);
+}
+
+/// Writes a text of several lines, such as a traceback, a line each.
+pub fn lines(text: &str) {
+    let mut lines = String::with_capacity(text.len() + 1);
+    for line in text.lines() {
+        escape::line(&mut lines, line);
+        lines.push('\n');
+    }
+    write(lines.as_bytes(), false);
+}
+
+/// Replaces the live line.
+pub fn live(text: &str) {
+    let mut line = String::new();
+    escape::line(&mut line, text);
+    let mut out = CLEAR.to_vec();
+    out.extend(line.chars().take(LIVE_WIDTH).collect::<String>().as_bytes());
+    write(&out, true);
+}
+
+/// Takes the live line away.
+pub fn clear() {
+    write(b"", false);
+}
+
+fn write(bytes: &[u8], live: bool) {
+    let mut shown = LIVE_SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stderr = io::stderr().lock();
+    // There is nowhere left to say that standard error is gone.
+    if *shown && !live {
+        let _ = stderr.write_all(CLEAR);
+    }
+    let _ = stderr.write_all(bytes);
+    *shown = live;
+}

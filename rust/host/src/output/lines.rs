@@ -1,0 +1,196 @@
+//! Lines on standard output: which fields there are, events, the plugin's log and, at the end, the totals.
+
+use std::borrow::Cow;
+use std::io::{self, BufWriter, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+
+use crate::abi::event::Event;
+use crate::output::format::Format;
+use crate::output::log::Record;
+use crate::output::payload;
+use crate::output::row::Row;
+use crate::output::stdout::Stdout;
+use crate::select::column::Column;
+use crate::text::escape;
+use crate::text::timestamp;
+
+const BUFFER: usize = 256 * 1024;
+/// A buffer that an unusually large event made is given back.
+const KEPT: usize = 1024 * 1024;
+
+/// The totals of a run, as the last line says them.
+#[derive(Debug, Serialize)]
+pub struct End<'a> {
+    pub kind: &'static str,
+    pub result: &'static str,
+    pub error: Option<&'a str>,
+    pub events: u64,
+    pub bytes: u64,
+    pub batches: u64,
+    pub timeouts: u64,
+    pub seconds: f64,
+    /// Fields that were asked for, and that no event had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never_present: Option<&'a [&'a str]>,
+    /// Payloads that are not valid JSON. Absent if fields were not asked for, or if there are none of these payloads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid_json: Option<&'a payload::Summary>,
+}
+
+pub struct Output {
+    writer: BufWriter<Stdout>,
+    format: Format,
+    timestamps: timestamp::Formatter,
+    json: Vec<u8>,
+    base64: String,
+    line: String,
+    error: Option<io::Error>,
+}
+
+impl Output {
+    pub fn new(format: Format) -> io::Result<Self> {
+        Ok(Self {
+            writer: BufWriter::with_capacity(BUFFER, Stdout::new()?),
+            format,
+            timestamps: timestamp::Formatter::default(),
+            json: Vec::new(),
+            base64: String::new(),
+            line: String::new(),
+            error: None,
+        })
+    }
+
+    /// The error that made the output useless. After it nothing is written.
+    pub fn error(&self) -> Option<&io::Error> {
+        self.error.as_ref()
+    }
+
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
+
+    /// Which fields the events have; in text they stand with each event.
+    pub fn fields(&mut self, fields: &[Column]) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            kind: &'static str,
+            fields: &'a [Column],
+        }
+        if self.format == Format::Json {
+            self.line(&Line { kind: "fields", fields });
+        }
+    }
+
+    /// One event; `text` is the plugin's own words for it, `source` a name that needs no escaping, `row` its fields if
+    /// some were asked for.
+    pub fn event(&mut self, number: u64, source: &str, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) {
+        self.attempt(|output| match output.format {
+            Format::Text => output.event_text(event, text, row),
+            Format::Json => output.event_json(number, source, event, text, row),
+        });
+    }
+
+    pub fn log(&mut self, record: &Record) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            kind: &'static str,
+            severity: &'a str,
+            text: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            plugin: Option<&'a str>,
+        }
+        self.line(&Line {
+            kind: "log",
+            severity: record.severity,
+            text: &record.text,
+            plugin: record.plugin,
+        });
+    }
+
+    pub fn end(&mut self, end: &End<'_>) {
+        self.line(end);
+    }
+
+    pub fn flush(&mut self) {
+        self.attempt(|output| output.writer.flush());
+    }
+
+    fn attempt(&mut self, action: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if self.error.is_none() {
+            self.error = action(self).err();
+        }
+    }
+
+    fn line(&mut self, line: &impl Serialize) {
+        self.attempt(|output| {
+            serde_json::to_writer(&mut output.writer, line)?;
+            output.writer.write_all(b"\n")
+        });
+    }
+
+    fn event_text(&mut self, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) -> io::Result<()> {
+        self.line.clear();
+        escape::line(
+            &mut self.line,
+            &String::from_utf8_lossy(text.unwrap_or(event.payload())),
+        );
+        self.timestamps.write(&mut self.writer, event.timestamp())?;
+        self.writer.write_all(b" ")?;
+        self.writer.write_all(self.line.as_bytes())?;
+        self.writer.write_all(row.map_or(b"", Row::bytes))?;
+        self.writer.write_all(b"\n")?;
+        self.line.shrink_to(KEPT);
+        Ok(())
+    }
+
+    fn event_json(
+        &mut self,
+        number: u64,
+        source: &str,
+        event: &Event<'_>,
+        text: Option<&[u8]>,
+        row: Option<&Row>,
+    ) -> io::Result<()> {
+        write!(
+            self.writer,
+            r#"{{"kind":"event","number":{number},"timestamp":{},"source":"{source}","text":""#,
+            event.timestamp()
+        )?;
+        let data = String::from_utf8_lossy(event.payload());
+        let escaped = |buffer: &mut Vec<u8>, text: &str| {
+            buffer.clear();
+            escape::json(buffer, text);
+        };
+        escaped(
+            &mut self.json,
+            &text.map_or(Cow::Borrowed(&*data), String::from_utf8_lossy),
+        );
+        self.writer.write_all(&self.json)?;
+        if let Cow::Borrowed(data) = data {
+            self.writer.write_all(br#"","data":""#)?;
+            // Without words of the plugin's own the text is the data, escaped already.
+            if text.is_some() {
+                escaped(&mut self.json, data);
+            }
+            self.writer.write_all(&self.json)?;
+        } else {
+            self.writer.write_all(br#"","data_base64":""#)?;
+            self.base64.clear();
+            BASE64.encode_string(event.payload(), &mut self.base64);
+            self.writer.write_all(self.base64.as_bytes())?;
+        }
+        self.writer.write_all(b"\"")?;
+        if let Some(row) = row {
+            self.writer.write_all(br#","fields":{"#)?;
+            self.writer.write_all(row.bytes())?;
+            self.writer.write_all(b"}")?;
+        }
+        self.writer.write_all(b"}\n")?;
+        self.json.shrink_to(KEPT);
+        self.base64.shrink_to(KEPT);
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! The fields that the user asked for.
+
+pub mod column;
+pub mod request;

@@ -1,0 +1,226 @@
+"""``falco-plugin new``: each template in an environment of its own, as its README says, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.hosts import Output, environment, run, run_command
+from support.paths import REPOSITORY
+
+from falco_plugin._build.template import TEMPLATES
+
+# A dash is where a plugin's name and its event source differ.
+NAME = "access-log"
+CARGO_TARGET = REPOSITORY / "target" / f"python-{sys.version_info.major}.{sys.version_info.minor}"
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def new(folder: Path, name: str, *options: str) -> Output:
+    return run_command("new", name, *options, cwd=folder)
+
+
+def texts_of(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def commands_of(readme: Path) -> list[list[str]]:
+    """The commands of each console block."""
+    blocks = CONSOLE.findall(readme.read_text())
+    return [[line.removeprefix("$ ") for line in block.splitlines()] for block in blocks]
+
+
+# In a new environment
+
+
+class Terminal:
+    """Commands of a new environment, which has the SDK's wheel and pytest."""
+
+    def __init__(self, environment_folder: Path) -> None:
+        self._path = f"{environment_folder / 'bin'}:{os.environ['PATH']}"
+
+    def type(self, commands: list[str], folder: Path) -> str:
+        """Types them one after the other; returns what is on the screen then."""
+        done = subprocess.run(
+            ["bash", "-euc", "\n".join(commands)],
+            cwd=folder,
+            env=environment(PATH=self._path, PYTEST_ADDOPTS=None),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{commands} end with {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    folder = tmp_path_factory.mktemp("environment")
+    maturin = Path(sys.executable).with_name("maturin")
+    made = [
+        run(
+            *(maturin, "build", "--release", "--interpreter", sys.executable, "--out", folder),
+            env=environment(CARGO_TARGET_DIR=str(CARGO_TARGET)),
+            cwd=REPOSITORY,
+            timeout=280,
+        ),
+        run(sys.executable, "-m", "venv", folder),
+        run(folder / "bin/python", "-m", "pip", "install", "--quiet", *folder.glob("*.whl"), "pytest", timeout=120),
+    ]
+    assert all(ran.status == 0 for ran in made), made
+    return Terminal(folder)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_new_plugin_does_at_once_what_its_readme_says(template: str, terminal: Terminal, tmp_path: Path) -> None:
+    terminal.type([f"falco-plugin new {NAME} --template {template}"], tmp_path)
+    folder = tmp_path / NAME
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shown = ""
+    for block in commands_of(folder / "README.md"):
+        # Another run of these tests may have the README's port.
+        shown += terminal.type([command.replace("5140", port) for command in block], folder)
+    assert re.search(r"= \d passed in ", shown)
+    assert re.search(r"^3 events, ", shown, re.MULTILINE)
+    assert f"lib{NAME}.so: plugin {NAME} 0.1.0, event source access_log" in shown
+    assert re.search(rf"^name: +{NAME}$", shown, re.MULTILINE)
+
+
+# What is written
+
+
+@pytest.fixture(params=TEMPLATES)
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Output]:
+    """A new plugin's folder, and what the command said."""
+    ran = new(tmp_path, NAME, "--template", request.param)
+    assert ran.status == 0, ran.stderr
+    return tmp_path / NAME, ran
+
+
+def test_the_files_and_the_next_commands_are_told(made: tuple[Path, Output]) -> None:
+    folder, ran = made
+    files, _, following = ran.stdout.partition("\n\n")
+    assert sorted(files.splitlines()) == sorted(f"{NAME}/{file}" for file in texts_of(folder))
+    enter, *typed = [line.strip() for line in following.splitlines() if line.startswith("  ")]
+    assert enter == f"cd {NAME}"
+    assert typed
+    assert set(typed) <= {command for block in commands_of(folder / "README.md") for command in block}
+
+
+def test_a_new_plugin_is_clean_under_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_path: Path) -> None:
+    folder, _ = made
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    tools = Path(sys.executable).parent
+    for arguments in (
+        ["ruff", "check", "--no-cache", "."],
+        ["ruff", "format", "--no-cache", "--check", "."],
+        ["mypy", "--strict", "--cache-dir", os.devnull, "."],
+        ["pyright", "--project", tmp_path, "--pythonpath", sys.executable, "."],
+    ):
+        tool, *options = arguments
+        checked = run(tools / str(tool), *options, env=environment(PATH=f"{tools}:{os.environ['PATH']}"), cwd=folder)
+        assert checked.status == 0, checked.stdout
+
+
+def test_names_and_sources_agree_and_no_placeholder_is_left(made: tuple[Path, Output]) -> None:
+    folder, _ = made
+    for name, text in texts_of(folder).items():
+        assert not re.search(r"\{\{|\}\}", name + text), name
+    (plugin,) = (config := yaml.safe_load((folder / "falco.yaml").read_text()))["plugins"]
+    assert (plugin["name"], plugin["library_path"].rpartition("/")[2]) == (NAME, f"lib{NAME}.so")
+    assert config["load_plugins"] == [NAME]
+    (rules_file,) = config["rules_files"]
+    rules = yaml.safe_load((folder / Path(rules_file).name).read_text())
+    assert {rule["source"] for rule in rules} == {"access_log"}
+    assert NAME in rules[0]["rule"], "two new plugins must not have a rule of the same name"
+
+
+def test_the_templates_differ_and_generator_is_the_default(tmp_path: Path) -> None:
+    folders = {}
+    for template in TEMPLATES:
+        (tmp_path / template).mkdir()
+        assert new(tmp_path / template, NAME, "--template", template).status == 0
+        folders[template] = texts_of(tmp_path / template / NAME)
+    assert new(tmp_path, NAME).status == 0
+    assert texts_of(tmp_path / NAME) == folders["generator"]
+    assert folders["push"]["plugin.py"] != folders["generator"]["plugin.py"]
+
+
+# A class may not be called as what the module means by something else.
+CLASS_NAMES = {
+    "access-log": "AccessLog",
+    "s3_access--log2": "S3AccessLog2",
+    "plugin": "PluginPlugin",
+    "config": "ConfigPlugin",
+    "context": "ContextPlugin",
+    "true": "TruePlugin",
+    "end-": "End",
+}
+
+
+@pytest.mark.parametrize("name", CLASS_NAMES)
+def test_each_name_that_falco_accepts_makes_a_plugin_that_builds(name: str, tmp_path: Path) -> None:
+    assert new(tmp_path, name).status == 0
+    assert f"class {CLASS_NAMES[name]}(Plugin):" in (tmp_path / name / "plugin.py").read_text()
+    built = run_command("build", name, cwd=tmp_path)
+    assert built.stdout.startswith(
+        f"lib{name}.so: plugin {name} 0.1.0, event source {name.replace('-', '_')}, 4 fields\n"
+    )
+
+
+# What is refused
+
+
+def check_refused(ran: Output, told: str) -> None:
+    assert (ran.status, ran.stdout) == (1, "")
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("falco-plugin: ")
+    assert told in line
+
+
+@pytest.mark.parametrize("name", ["", "Audit", "1audit", "_audit", "au dit", "au.dit", "../audit", "aud\u00eft"])
+def test_a_name_that_falco_refuses_is_refused(name: str, tmp_path: Path) -> None:
+    check_refused(new(tmp_path, name), f"the name {name!r} is not accepted by Falco")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["syscall", "internal", "plugins"])
+def test_a_source_of_falco_s_own_is_refused(name: str, tmp_path: Path) -> None:
+    check_refused(new(tmp_path, name), f"the event_source {name!r} is Falco's own")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
+    folder, file, link = tmp_path / "folder", tmp_path / "file", tmp_path / "link"
+    folder.mkdir()
+    file.write_text("mine")
+    link.symlink_to("nowhere")
+    for path in (folder, file, link):
+        check_refused(new(tmp_path, path.name), f"{path.name} is there already")
+    assert not list(folder.iterdir())
+    assert file.read_text() == "mine"
+    assert link.is_symlink()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    check_refused(new(tmp_path, "a" * 300), "File name too long")
+    check_refused(new(Path("/proc"), "audit"), "cannot make audit: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path: Path) -> None:
+    falco_plugin = Path(sys.executable).with_name("falco-plugin")
+    # No process below this shell may write a byte into a file, as on a full disk.
+    check_refused(run("bash", "-c", f"ulimit -f 0; {falco_plugin} new audit", cwd=tmp_path), "cannot write audit: ")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,80 @@
+"""`source.split_json`: its arguments and results in Python. The rules are tested in rust/engine/src/json/documents."""
+
+from __future__ import annotations
+
+import json
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falco_plugin.source import split_json
+
+SEVERAL = b'{"a": 1}\n{"b": "\xff"}\n'
+RECORDS = [b'{"a": 1}', b'{"b": "\xff"}']
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: array("B", data)])
+def test_split_json_takes_any_buffer(kind):
+    records = split_json(kind(SEVERAL))
+    assert records == RECORDS
+    assert {type(record) for record in records} == {bytes}
+
+
+def test_split_json_reads_a_sliced_memoryview():
+    assert split_json(memoryview(b"-".join(SEVERAL[i : i + 1] for i in range(len(SEVERAL))))[::2]) == RECORDS
+
+
+def test_split_json_returns_a_single_record_without_a_copy():
+    payload = b' {"a": 1}\n'
+    assert split_json(payload)[0] is payload
+
+
+def test_split_json_splits_large_payloads():
+    records = [json.dumps({"number": number, "text": "x" * 100}).encode() for number in range(5000)]
+    for between in (b"", b"\n", b","):
+        assert split_json(between.join(records)) == records
+    assert split_json(b"[" * 5_000_000) == [b"[" * 5_000_000]
+
+
+def test_split_json_takes_lines_and_items():
+    assert split_json(b"one\ntwo\n") == [b"one\ntwo\n"]
+    assert split_json(b"one\ntwo\n", lines=True) == [b"one", b"two"]
+    assert split_json(b'{"items": [1, {}]}', items="items") == [b"1", b"{}"]
+    assert split_json('{"ítems": [1]}'.encode(), items="ítems") == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ((), {}),
+        (("{}",), {}),
+        ((None,), {}),
+        ((5,), {}),
+        ((b"", b""), {}),
+        ((b"",), {"lines": 1}),
+        ((b"",), {"items": b""}),
+    ],
+)
+def test_split_json_refuses_other_arguments(arguments, options):
+    with pytest.raises(TypeError):
+        split_json(*arguments, **options)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.text(max_size=3), JSON, max_size=3), min_size=2, max_size=5),
+    st.sampled_from([None, 2]),
+    st.sampled_from(["", "\n", " , "]),
+)
+def test_split_json_gives_each_object_of_a_payload(objects, indent, between):
+    written = [json.dumps(each, indent=indent, ensure_ascii=False).encode() for each in objects]
+    assert split_json(between.encode().join(written)) == written
+    assert split_json(b"[%s]" % b",".join(written)) == written

@@ -1,0 +1,106 @@
+"""`Event.json`: what Python's json has of valid documents, and of damaged ones as much as can be read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from support.json_documents import any_documents, valid_documents
+from support.json_values import decode_string
+from support.json_walk import Document
+
+from falco_plugin import Event, NoJsonError
+
+
+@given(valid_documents)
+def test_json_of_valid_documents_is_what_python_loads(payload: bytes) -> None:
+    def first_counts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {without_halves(key): value for key, value in reversed(pairs)}
+
+    loaded = json.loads(payload.decode(), object_pairs_hook=first_counts)
+    assert comparable(Event(payload).json) == comparable(without_halves(loaded))
+
+
+@given(any_documents)
+def test_json_of_damaged_documents_is_what_a_plain_walk_finds(payload: bytes) -> None:
+    try:
+        expected = Document(payload).objects()
+    except ValueError:
+        with pytest.raises(NoJsonError):
+            Event(payload).json  # noqa: B018
+    else:
+        assert comparable(Event(payload).json) == comparable(expected)
+
+
+def without_halves(tree: Any) -> Any:
+    """Objects of Python's json with U+FFFD for halves of surrogate pairs, as text in UTF-8 has them."""
+    if isinstance(tree, dict):
+        return {key: without_halves(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [without_halves(element) for element in tree]
+    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in tree) if type(tree) is str else tree
+
+
+def comparable(tree: Any) -> str:
+    """Objects as text, in which NaN equals NaN, and 1 is neither 1.0 nor True; keys in any order."""
+    if isinstance(tree, dict):
+        return f"{{{', '.join(f'{key!r}: {comparable(tree[key])}' for key in sorted(tree))}}}"
+    return f"[{', '.join(map(comparable, tree))}]" if isinstance(tree, list) else repr(tree)
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        pytest.param(b'{"a": {"x": 1, "y" 2}, "b": 3}', {"a": {"x": 1}, "b": 3}, id="no colon"),
+        pytest.param(b'{"a": [1, {"b": "c", "d": "e', {"a": [1, {"b": "c"}]}, id="cut off in a string"),
+        pytest.param(b'{"a": [1, 2', {"a": [1]}, id="cut off in a number"),
+        pytest.param(b"[", [], id="cut off at once"),
+        pytest.param(b'{"a": , "a": 1, "b": [1,,]}', {"a": None, "b": [1, None]}, id="no value"),
+        pytest.param(b'{"a": 1, "a": 2, "\\u0061": 3}', {"a": 1}, id="equal keys"),
+        pytest.param(b'\xef\xbb\xbf\0{"a": 1} x', {"a": 1}, id="bytes around the document"),
+        pytest.param(b"[NaN, Infinity, -Infinity]", [float("nan"), float("inf"), -float("inf")], id="NaN and Infinity"),
+        pytest.param(b"[nan, 007, +1, 5., .5, 0x1F]", ["nan", "007", "+1", "5.", ".5", "0x1F"], id="other numbers"),
+        pytest.param(b"[tru, a b: c, '\xff']", ["tru", "a b: c", "'\ufffd'"], id="bare text"),
+        pytest.param(b'["\xff\xe2\x82", "\\x5C", "a\0\tb"]', ["\ufffd\ufffd\ufffd", "\\x5C", "a\0\tb"], id="strings"),
+        pytest.param(b'["\\ud83d", "\\ud83d\\ude00", "\\u0000"]', ["\ufffd", "😀", "\0"], id="surrogates"),
+        pytest.param(b'{"\xff\\ud83d": 1}', {"\ufffd\ufffd": 1}, id="key"),
+        pytest.param(b"-0", 0, id="negative zero"),
+        pytest.param(b"NaN", float("nan"), id="NaN alone"),
+        pytest.param(b"007", "007", id="number with zeros alone"),
+        pytest.param(b"null", None, id="null alone"),
+        pytest.param(b"9" * 4000, int("9" * 4000), id="integer of 4,000 digits"),
+        pytest.param(b"-" + b"9" * 4000, -int("9" * 4000), id="negative integer of 4,000 digits"),
+        pytest.param(b"1" + b"0" * 4000, float("inf"), id="integer of 4,001 digits"),
+        pytest.param(b"0" * 4001, "0" * 4001, id="zeros"),
+    ],
+)
+def test_json_of_a_damaged_document_has_what_can_be_read(payload: bytes, expected: Any) -> None:
+    assert comparable(Document(payload).objects()) == comparable(expected)
+    assert comparable(Event(payload).json) == comparable(expected)
+
+
+@pytest.mark.parametrize("payload", [b"", b" \0", b"\xef\xbb\xbf", b"text", b'"cut off', b"1,", b"x{}", b"-", b"}"])
+def test_json_raises_where_nothing_can_be_read(payload: bytes) -> None:
+    with pytest.raises(ValueError):
+        Document(payload).objects()
+    with pytest.raises(NoJsonError):
+        Event(payload).json  # noqa: B018
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "cut off"])
+def test_json_has_none_for_containers_deeper_than_128(opening: str, closing: str, is_closed: bool) -> None:
+    levels = 10_000
+    payload = (opening * levels + '"deep"' + closing * levels * is_closed).encode()
+    tree = Event(payload).json
+    for _ in range(128):
+        (tree,) = tree if isinstance(tree, list) else tree.values()
+    assert tree is None
+    assert comparable(Event(payload).json) == comparable(Document(payload).objects())
+
+
+def test_strings_are_decoded_alike_in_fields_and_objects() -> None:
+    raw = bytes(range(1, 256)).replace(b'"', b"").replace(b"\\", b"") + rb"\x\u00zz\ud800\"\\"
+    assert Event(b'["' + raw + b'"]').json == [decode_string(raw)]

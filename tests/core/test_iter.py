@@ -1,0 +1,251 @@
+"""Iterables as sources: items, barriers, back-pressure and flush."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.iterables import EVENT_SIZE, HANGS, Broken, Host, drain, kinds, no_thread_left, wait_until
+
+from falco_plugin.errors import PluginError
+from falco_plugin.source import (
+    EOF,
+    EventBatch,
+    EventTooLargeError,
+    IterInstance,
+    PullInstance,
+    PushEvent,
+    PushInstance,
+    channel,
+)
+
+# Items and iterables
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [b"a", b"b"],
+        (b"a", bytearray(b"b")),
+        iter([b"a", memoryview(b"b")]),
+        (each for each in [b"a", b"b"]),
+        lambda context: [b"a", None, b"b"],
+        lambda context: iter([PushEvent(b"a"), (b"b", datetime.now(UTC))]),
+    ],
+)
+def test_any_iterable_is_a_source(items):
+    seen = drain(items)
+    assert seen.data == [b"a", b"b"]
+    assert type(seen.end) is EOF
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ("text", "str is no iterable of events: for a single event give [data]"),
+        (b"bytes", "bytes is no iterable of events"),
+        ({"a": b"b"}, "dict is no iterable of events"),
+        (None, "NoneType is no iterable, no async iterable, and no callable"),
+        (lambda: [], "does not take the context as its one argument"),
+    ],
+)
+def test_what_makes_no_events_is_refused_at_once(items, told):
+    with no_thread_left(), pytest.raises(TypeError) as refused:
+        IterInstance(items)
+    assert told in str(refused.value)
+
+
+def test_a_coroutine_is_refused_with_the_remedy():
+    async def opened():
+        return [b"a"]
+
+    with pytest.raises(TypeError, match="yield them in it, or define it without async"):
+        IterInstance(opened())
+    assert "yield them in it" in str(drain(lambda context: opened()).end)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "told"),
+    [
+        ({"retry": 1}, TypeError, "give the function itself"),
+        ({"retry": -1}, ValueError, "retry must be 0 seconds or more"),
+        ({"timeout": "1"}, TypeError, "timeout must be seconds"),
+        ({"event_size": 0}, ValueError, "event_size"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"close": 1}, TypeError, "close must be callable"),
+    ],
+)
+def test_options_are_checked_before_anything_starts(options, error, told):
+    with no_thread_left(), pytest.raises(error, match=told):
+        IterInstance([b"a"], **options)
+
+
+def test_a_retry_of_no_time_is_refused():
+    with pytest.raises(ValueError, match="retry must be more than 0"):
+        IterInstance(lambda context: [], retry=0)
+
+
+def test_items_are_delivered_one_by_one_as_they_come():
+    came = threading.Event()
+
+    def items(context):
+        yield b"first"
+        assert came.wait(HANGS)
+        yield b"second"
+
+    instance = IterInstance(items, timeout=HANGS)
+    seen = Host(instance)
+    seen.take()
+    assert seen.data == [b"first"]
+    came.set()
+    seen.take_all()
+    assert seen.data == [b"first", b"second"]
+    instance.close()
+
+
+@kinds
+def test_an_item_that_is_refused_raises_where_it_was_made(kind):
+    told = []
+
+    def items(context):
+        try:
+            yield bytes(EVENT_SIZE + 1)
+        except EventTooLargeError as refused:
+            told.append(refused.size)
+        yield b"next"
+
+    assert drain(kind(items), event_size=EVENT_SIZE).data == [b"next"]
+    assert told == [EVENT_SIZE + 1]
+
+
+@kinds
+def test_a_refused_item_that_nobody_catches_is_the_source_s_error(kind):
+    def items(context):
+        yield b"good"
+        yield "text"
+
+    seen = drain(kind(items))
+    assert seen.data == [b"good"]
+    assert isinstance(seen.end, TypeError)
+
+
+def test_a_refused_item_of_an_iterator_that_cannot_catch_is_the_source_s_error():
+    seen = drain([b"good", "text"])
+    assert seen.data == [b"good"]
+    assert isinstance(seen.end, TypeError)
+
+
+# Back-pressure
+
+
+@kinds
+def test_a_host_that_does_not_come_holds_a_generator_back_and_loses_nothing(kind):
+    made = []
+
+    def items(context):
+        for number in range(3000):
+            made.append(number)
+            yield b"%d" % number
+
+    with no_thread_left():
+        instance = IterInstance(kind(items))
+        wait_until(lambda: len(made) > 1000)
+        held = len(made)
+        assert held < 1100
+        seen = Host(instance).take_all()
+        instance.close()
+    assert seen.data == [b"%d" % number for number in range(3000)]
+
+
+def test_back_pressure_does_not_block_the_event_loop():
+    ticks, full = [], threading.Event()
+
+    async def tick():
+        while True:
+            ticks.append(full.is_set())
+            await asyncio.sleep(0.001)
+
+    async def items(context):
+        ticking = asyncio.create_task(tick())
+        try:
+            for number in range(1100):
+                yield b"%d" % number
+            yield None
+        finally:
+            ticking.cancel()
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        wait_until(lambda: len(ticks) > 20)
+        full.set()
+        wait_until(lambda: ticks.count(True) > 20)
+        seen = Host(instance).take_all()
+        instance.close()
+    assert len(seen.data) == 1100
+
+
+# Flush
+
+
+class TestFlush:
+    def opened(self, **options):
+        sender, receiver = channel()
+        return sender, PushInstance(receiver, timeout=0.005, **options)
+
+    def test_it_waits_until_the_host_comes_back(self, in_thread):
+        sender, instance = self.opened()
+        assert sender.flush(0) is True
+        sender.send_many([b"a", b"b"])
+        assert sender.flush(timeout=0.001) is False
+        seen = Host(instance)
+        seen.take()
+        assert len(seen.data) == 2
+        assert sender.flush(timedelta(0)) is False
+        waiting = in_thread(sender.flush)
+        time.sleep(0.01)
+        assert not waiting.ended
+        seen.take()
+        assert waiting.result() is True
+
+    def test_it_counts_what_other_senders_sent(self):
+        sender, instance = self.opened()
+        sender.clone().send(b"other")
+        assert sender.flush(0) is False
+        seen = Host(instance)
+        seen.take()
+        seen.take()
+        assert sender.flush(0) is True
+
+    @pytest.mark.parametrize("how", ["close", "cancel", "own"])
+    def test_an_end_before_wakes_it(self, how, in_thread):
+        sender, instance = self.opened()
+        sender.send(b"a")
+        waiting = in_thread(sender.flush)
+        time.sleep(0.01)
+        {"close": instance.close, "cancel": instance.context.cancel, "own": sender.close}[how]()
+        if how == "cancel":
+            Host(instance).take_all()
+        with pytest.raises(PluginError, match="the channel is closed"):
+            waiting.result()
+        instance.close()
+
+    def test_what_is_dropped_with_an_error_was_not_taken(self):
+        sender, instance = self.opened()
+        sender.send(b"a")
+        sender.send(PushEvent(error=Broken("boom")))
+        sender.send(b"dropped")
+        position = sender.clone()
+        seen = Host(instance).take_all()
+        assert seen.data == [b"a"]
+        seen.take()
+        with pytest.raises(PluginError, match="the channel is closed"):
+            position.flush(0)
+
+
+def test_the_other_instances_are_none_of_it():
+    assert isinstance(IterInstance([b"a"]), PushInstance)
+    assert not isinstance(PullInstance(lambda context, writer: None), PushInstance)
+    assert isinstance(IterInstance([b"a"]).events, EventBatch)

@@ -1,0 +1,496 @@
+"""Lines of files, pipes and sockets: what they are, where they come from, and when the host is done with them."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.lines import append, next_lines, to_the_end, until_none
+
+from falco_plugin.source import (
+    EOF,
+    BatchFullError,
+    Context,
+    EventBatch,
+    Instance,
+    LinesInstance,
+    Timeout,
+)
+
+CONTENT = b"one\n\ntwo\r\n\xff\x00\nlast"
+LINES = [b"one", b"", b"two", b"\xff\x00", b"last"]
+LONG = 60
+
+
+def split(content, separator=b"\n"):
+    """The events that a text makes."""
+    lines = content.split(separator)
+    lines = lines[:-1] if lines[-1] == b"" else lines
+    return [line.removesuffix(b"\r") for line in lines] if separator == b"\n" else lines
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "app.log"
+    path.write_bytes(CONTENT)
+    return path
+
+
+# What an event is
+
+
+@given(
+    content=st.lists(st.sampled_from([b"a", b"b", b"\n", b"\r\n"])).map(b"".join),
+    separator=st.sampled_from([b"\n", b"\r\n", b"a", b"ab", b"\n\n"]),
+    batch_size=st.integers(1, 5),
+    event_size=st.integers(1, 10),
+)
+def test_lines_are_those_that_bytes_split_gives(content, separator, batch_size, event_size):
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(content)
+        instance = LinesInstance(
+            file.name, separator=separator, batch_size=batch_size, event_size=event_size, timeout=LONG
+        )
+        lines = [line[:event_size] for line in split(content, separator)]
+        for start in range(0, len(lines), batch_size):
+            assert next_lines(instance) == lines[start : start + batch_size]
+        with pytest.raises(EOF):
+            next_lines(instance)
+        assert instance.position == len(content)
+
+
+def test_many_lines_of_many_lengths_come_once_and_in_order(tmp_path):
+    lines = [b"%d %s" % (number, b"x" * (number * 7919 % 5000)) for number in range(5000)]
+    (tmp_path / "log").write_bytes(b"".join(line + b"\n" for line in lines))
+    assert to_the_end(LinesInstance(tmp_path / "log", timeout=LONG)) == lines
+
+
+def test_a_line_that_is_too_long_is_cut_and_the_log_says_where(tmp_path, caplog):
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        file.write(b"short\nx")
+        file.truncate(50 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\nnext\n" + b"y" * 101 + b"\n")
+    instance = LinesInstance(log, event_size=100, timeout=LONG)
+    assert to_the_end(instance) == [b"short", b"x" + b"\x00" * 99, b"next", b"y" * 100]
+    assert instance.position == log.stat().st_size
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(f"{log}: the line at byte 6 is longer than the event size of 100 bytes")
+
+
+@pytest.mark.parametrize(
+    ("line", "timestamp"),
+    [
+        (b'{"at": {"time": "2026-01-01T00:00:00.5Z"}}', 1_767_225_600_500_000_000),
+        (b'{"at": {"time": "2026-01-01T01:00:00+01:00"}, "more": [1]}', 1_767_225_600_000_000_000),
+        (b'{"at": {"time": "2026-01-01 01:00:00,5 +0100"}}', 1_767_225_600_500_000_000),
+        (b'{"at": {"time": "2026-01-01 00:00:00"}}', 1_767_225_600_000_000_000),
+        (b'{"at": {"time": 1767225600.25}}', 1_767_225_600_250_000_000),
+        (b'{"at": {"time": 1767225600250}}', 1_767_225_600_250_000_000),
+        (b'{"at": {"time": "1767225600.25"}}', 1_767_225_600_250_000_000),
+        (b'{"at": {"time": "yesterday"}}', None),
+        (b'{"at": {"time": -1}}', None),
+        (b'{"at": {"time": null}}', None),
+        (b'{"at": {}}', None),
+        (b"no JSON", None),
+        (b"", None),
+    ],
+)
+def test_a_line_has_the_time_that_it_says_of_itself(log, line, timestamp):
+    log.write_bytes(line + b"\n" + b'{"at": {"time": 1}}')
+    instance = LinesInstance(log, timestamp="/at/time")
+    instance.next_batch(instance.events)
+    assert [instance.events[index].timestamp for index in range(2)] == [timestamp, 1_000_000_000]
+
+
+def test_without_the_option_no_line_has_a_time(log):
+    log.write_bytes(b'{"time": 1}')
+    instance = LinesInstance(log)
+    instance.next_batch(instance.events)
+    assert instance.events[0].timestamp is None
+
+
+# Where lines come from
+
+
+def pipe_of(content):
+    read, write = os.pipe()
+    os.write(write, content)
+    os.close(write)
+    return os.fdopen(read, "rb")
+
+
+def socket_of(content):
+    read, write = socket.socketpair()
+    write.sendall(content)
+    write.close()
+    return read
+
+
+def program_of(content):
+    program = subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({content!r})"], stdout=subprocess.PIPE
+    )
+    program.wait()
+    return program.stdout
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        pytest.param(str, id="text"),
+        pytest.param(os.fsencode, id="bytes"),
+        pytest.param(Path, id="path"),
+        pytest.param(lambda path: path.open("rb"), id="binary-file"),
+        pytest.param(lambda path: path.open("rb", buffering=0), id="raw-file"),
+        pytest.param(lambda path: path.open(encoding="latin-1"), id="text-file"),
+        pytest.param(lambda path: pipe_of(path.read_bytes()), id="pipe"),
+        pytest.param(lambda path: socket_of(path.read_bytes()), id="socket"),
+        pytest.param(lambda path: program_of(path.read_bytes()), id="program"),
+    ],
+)
+def test_anything_with_bytes_gives_its_lines_also_where_the_object_is_closed(give, log):
+    file = give(log)
+    instance = LinesInstance(file, timeout=LONG)
+    assert isinstance(instance, Instance)
+    if hasattr(file, "close"):
+        file.close()
+    assert to_the_end(instance) == LINES
+
+
+def test_the_place_and_the_flags_of_an_object_are_left_alone(log):
+    with log.open("rb") as file:
+        assert file.readline() == b"one\n"
+        assert to_the_end(LinesInstance(file)) == LINES
+        assert to_the_end(LinesInstance(file, start=file.tell())) == LINES[1:]
+        assert file.readline() == b"\n"
+    read, write = socket.socketpair()
+    for timeout in (None, 0):
+        read.settimeout(timeout)
+        write.send(b"line\n")
+        assert until_none(LinesInstance(read, timeout=0)) == [b"line"]
+        assert os.get_blocking(read.fileno()) is (timeout is None)
+    read.close()
+    write.close()
+
+
+def test_a_fifo_is_opened_before_anyone_writes_and_ends_with_its_writers(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    instance = LinesInstance(fifo, timeout=0)
+    for _ in range(3):
+        assert until_none(instance) == []
+    with fifo.open("wb", buffering=0) as writer:
+        writer.write(CONTENT)
+        assert until_none(instance) == LINES[:-1]
+    assert to_the_end(instance) == LINES[-1:]
+
+
+def test_what_there_is_is_handed_over_at_once(in_thread):
+    read, write = socket.socketpair()
+    instance = LinesInstance(read, timeout=LONG)
+    waiting = in_thread(lambda: next_lines(instance))
+    write.send(b"one\n")
+    assert waiting.result() == [b"one"]
+    write.send(b"two\nthree\nfo")
+    assert next_lines(instance) == [b"two", b"three"]
+    read.close()
+    write.close()
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01])
+def test_a_silent_stream_times_out(timeout):
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as file, os.fdopen(write, "wb"):
+        instance = LinesInstance(file, timeout=timeout)
+        for _ in range(3):
+            with pytest.raises(Timeout):
+                next_lines(instance)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "followed", "missing"])
+@pytest.mark.parametrize("which", ["own", "users", "close"])
+def test_a_cancel_wakes_a_call_that_waits(kind, which, tmp_path, in_thread):
+    read, write = os.pipe()
+    (tmp_path / "followed").write_bytes(b"")
+    parent = Context()
+    with os.fdopen(read, "rb") as pipe, os.fdopen(write, "wb"):
+        file = pipe if kind == "pipe" else tmp_path / kind
+        instance = LinesInstance(file, follow=kind != "pipe", context=parent, timeout=LONG)
+        waiting = in_thread(lambda: next_lines(instance))
+        {"own": instance.context.cancel, "users": parent.cancel, "close": instance.close}[which]()
+        with pytest.raises(EOF):
+            waiting.result()
+        with pytest.raises(EOF):
+            next_lines(instance)
+
+
+def test_a_connection_that_breaks_is_an_error_after_its_lines():
+    read, write = socket.socketpair()
+    write.send(b"one\n")
+    read.send(b"never read")
+    write.close()
+    instance = LinesInstance(read, timeout=LONG)
+    name = f"descriptor {read.fileno()}"
+    read.close()
+    assert next_lines(instance) == [b"one"]
+    with pytest.raises(ConnectionResetError) as caught:
+        next_lines(instance)
+    assert caught.value.filename == name
+    with pytest.raises(EOF):
+        next_lines(instance)
+
+
+# Positions
+
+
+def test_a_position_is_reached_when_the_host_comes_back(log):
+    instance = LinesInstance(log, batch_size=2)
+    assert (instance.position, instance.progress()) == (0, (0.0, "0 B of 17 B"))
+    next_lines(instance)
+    assert instance.position == 0
+    next_lines(instance)
+    assert (instance.position, instance.progress()) == (5, (5 / 17, "5 B of 17 B"))
+    to_the_end(instance)
+    assert (instance.position, instance.progress()) == (17, (1.0, "17 B of 17 B"))
+
+
+def test_a_stream_counts_what_was_read_and_has_no_cursor():
+    with pipe_of(b"x" * 1023 + b"\n" + b"y" * 511 + b"\n") as pipe:
+        instance = LinesInstance(pipe, batch_size=1)
+    to_the_end(instance)
+    assert (instance.position, instance.cursor, instance.progress()) == (1536, None, (0.0, "1.5 KiB"))
+
+
+def test_progress_of_the_authors_own_goes_before(log):
+    instance = LinesInstance(log, progress=lambda: (0.5, "half"))
+    assert instance.progress() == (0.5, "half")
+
+
+@pytest.mark.parametrize("name", ["position", "cursor"])
+@pytest.mark.parametrize("calls", range(5))
+def test_a_start_where_the_host_was_loses_nothing(name, calls, log):
+    first = LinesInstance(log, batch_size=1)
+    taken = [next_lines(first) for _ in range(calls)]
+    second = LinesInstance(log, start=getattr(first, name))
+    # The host did not come back after the last.
+    assert [line for lines in taken[:-1] for line in lines] + to_the_end(second) == LINES
+
+
+def test_a_cursor_outlives_what_a_file_grows_by_and_the_instance(log):
+    log.write_bytes(b"one\n")
+    instance = LinesInstance(log)
+    assert to_the_end(instance) == [b"one"]
+    instance.close()
+    append(log, b"two\n")
+    assert to_the_end(LinesInstance(log, start=instance.cursor)) == [b"two"]
+
+
+@pytest.mark.parametrize("content", [b"other\nlines\nthan before\n", b"one\n", b""], ids=["other", "shorter", "empty"])
+def test_a_cursor_in_another_file_begins_at_its_beginning_and_the_log_says_so(content, log, caplog):
+    instance = LinesInstance(log)
+    to_the_end(instance)
+    log.write_bytes(content)
+    assert to_the_end(LinesInstance(log, start=instance.cursor)) == split(content)
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(f"{log} is not the file")
+
+
+def test_a_start_at_the_end_leaves_out_whole_lines_only(log):
+    instance = LinesInstance(log, start="end", follow=True, timeout=0)
+    assert until_none(instance) == []
+    append(log, b" of them\nnew\n")
+    assert until_none(instance) == [b"last of them", b"new"]
+    assert to_the_end(LinesInstance(log, start="end")) == []
+
+
+# Following
+
+
+@pytest.mark.parametrize("by", ["path", "file"])
+def test_a_file_that_grows_gives_its_lines_once_they_have_an_end(by, log):
+    with log.open("rb") as file:
+        instance = LinesInstance(log if by == "path" else file, follow=True, timeout=0)
+    assert until_none(instance) == LINES[:-1]
+    append(log, b" line\nanother")
+    assert until_none(instance) == [b"last line"]
+    append(log, b"\n")
+    assert until_none(instance) == [b"another"]
+
+
+def test_a_call_that_waits_sees_what_is_written(log, in_thread):
+    instance = LinesInstance(log, follow=True, start="end", timeout=LONG)
+    waiting = in_thread(lambda: next_lines(instance))
+    append(log, b"\n")
+    assert waiting.result() == [b"last"]
+
+
+def test_a_rotated_file_is_read_to_its_end_and_has_its_cursor_until_the_host_is_done(log):
+    log.write_bytes(b"1\n2\n3")
+    instance = LinesInstance(log, follow=True, batch_size=2, timeout=0)
+    assert next_lines(instance) == [b"1", b"2"]
+    old = log.rename(log.with_suffix(".1"))
+    assert until_none(instance) == []
+    log.touch()
+    assert until_none(instance) == []
+    # Whoever writes has not changed over yet.
+    append(old, b"33\n4")
+    log.write_bytes(b"5\n6\n")
+    assert next_lines(instance) == [b"333"]
+    assert instance.position == 4
+    assert next_lines(instance) == [b"4", b"5"]
+    assert instance.position == 8
+    assert to_the_end(LinesInstance(old, start=instance.cursor)) == [b"4"]
+    assert next_lines(instance) == [b"6"]
+    assert instance.position == 2
+    assert to_the_end(LinesInstance(log, start=instance.cursor)) == [b"6"]
+
+
+def test_a_truncated_file_is_read_from_its_beginning_and_the_log_says_so(log, caplog):
+    instance = LinesInstance(log, follow=True, timeout=0)
+    until_none(instance)
+    log.write_bytes(b"new\n")
+    # What was there without an end is a line.
+    assert until_none(instance) == [b"last", b"new"]
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [f"{log} was truncated"]
+
+
+@pytest.mark.parametrize("start", [0, "end", 3])
+def test_a_file_that_is_not_there_yet_is_waited_for_and_the_log_says_so(start, log, caplog):
+    log.unlink()
+    instance = LinesInstance(log, follow=True, start=start, timeout=0)
+    assert [record.getMessage() for record in caplog.records] == [f"{log} does not exist; waiting for it"]
+    assert (until_none(instance), instance.cursor) == ([], None)
+    log.write_bytes(b"on\none\n")
+    assert until_none(instance) == ([b"one"] if start == 3 else [b"on", b"one"])
+
+
+def test_a_relative_path_is_followed_wherever_the_process_goes(log, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    instance = LinesInstance(log.name, follow=True, timeout=0)
+    assert len(until_none(instance)) == 4
+    monkeypatch.chdir("/")
+    log.unlink()
+    log.write_bytes(b"new\n")
+    assert until_none(instance) == [b"last", b"new"]
+
+
+def test_a_fifo_that_is_followed_outlives_its_writers(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    instance = LinesInstance(fifo, follow=True, timeout=0)
+    for line in (b"one", b"two"):
+        fifo.write_bytes(line + b"\n")
+        assert until_none(instance) == [line]
+
+
+# Mistakes
+
+
+class WithoutDescriptor:
+    def fileno(self):
+        raise OSError("it has none")
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "error", "says"),
+    [
+        ("missing", {}, FileNotFoundError, "No such file or directory: '.*missing'"),
+        (".", {}, IsADirectoryError, "Is a directory"),
+        (".", {"follow": True}, IsADirectoryError, "Is a directory"),
+        ("missing/app.log", {}, FileNotFoundError, "No such file"),
+        ("app.log/more", {"follow": True}, NotADirectoryError, "Not a directory"),
+        (WithoutDescriptor(), {}, OSError, "it has none"),
+        (io.BytesIO(b"line"), {}, io.UnsupportedOperation, "fileno"),
+        (3, {}, TypeError, r"^file must be a path, or have fileno\(\), not int$"),
+        (None, {}, TypeError, "^file must be a path"),
+        ("app.log", {"separator": b""}, ValueError, "^separator must have at least one byte$"),
+        ("app.log", {"separator": "\n"}, TypeError, "^separator must be bytes, not str$"),
+        ("app.log", {"timestamp": "time"}, ValueError, '^timestamp: the pointer "time" must begin with "/"'),
+        ("app.log", {"timestamp": "/a/*"}, ValueError, "must lead to one value"),
+        ("app.log", {"timestamp": "/{key}"}, ValueError, "must lead to one value"),
+        ("app.log", {"timestamp": b"/time"}, TypeError, "^timestamp must be a JSON pointer"),
+        ("app.log", {"start": -1}, ValueError, "^start must be 0 to 9223372036854775807, not -1$"),
+        ("app.log", {"start": 2**63}, ValueError, "^start must be 0 to"),
+        ("app.log", {"start": 1.5}, TypeError, "^start must be an int"),
+        *[
+            ("app.log", {"start": start}, ValueError, '^start must be a number of bytes, "end", or the cursor')
+            for start in ("", "begin", "5", "5:", ":5", "-5:5", "5:x", "5:00000000000000000", "+5:5")
+        ],
+        ("app.log", {"follow": 1}, TypeError, "follow"),
+    ],
+)
+def test_a_mistake_is_an_error_that_names_it(file, options, error, says, log, monkeypatch):
+    monkeypatch.chdir(log.parent)
+    with pytest.raises(error, match=says):
+        LinesInstance(file, **options)
+
+
+def test_a_file_that_cannot_be_read_or_followed_or_begun_elsewhere_is_an_error(log):
+    with log.open("ab") as file, pytest.raises(OSError, match="Bad file descriptor") as caught:
+        LinesInstance(file)
+    assert caught.value.filename == str(log)
+    read, write = socket.socketpair(type=socket.SOCK_DGRAM)
+    with read, write, pytest.raises(ValueError, match="a socket of datagrams has no lines"):
+        LinesInstance(read)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        LinesInstance(read)
+    for options in ({"start": 1}, {"start": "end"}, {"start": "1:0000000000000001"}):
+        with pipe_of(b"") as pipe, pytest.raises(ValueError, match="only a regular file has a start"):
+            LinesInstance(pipe, **options)
+    with socket_of(b"") as end, pytest.raises(ValueError, match="only a file or a FIFO can be followed"):
+        LinesInstance(end, follow=True)
+
+
+# The instance
+
+
+def test_a_full_batch_is_refused_and_no_line_lost(log):
+    instance = LinesInstance(log, batch_size=2)
+    instance.next_batch(instance.events)
+    with pytest.raises(BatchFullError):
+        instance.next_batch(instance.events)
+    assert to_the_end(instance) == LINES[2:]
+
+
+def test_a_batch_set_before_decides_how_long_a_line_may_be(log):
+    instance = LinesInstance(log)
+    instance.events = EventBatch(3, 2)
+    assert to_the_end(instance) == [line[:2] for line in LINES]
+
+
+def test_closing_closes_a_stream_and_calls_back_once_after_the_cancel():
+    read, write = os.pipe()
+    seen = []
+    with os.fdopen(read, "rb") as file:
+        instance = LinesInstance(file, close=lambda: seen.append(instance.context.cancelled))
+    instance.close()
+    instance.close()
+    assert seen == [True]
+    with pytest.raises(BrokenPipeError):
+        os.write(write, b"x")
+    os.close(write)
+
+
+def test_an_instance_that_knows_itself_is_collected(log):
+    class Owner:
+        def close(self):
+            pass
+
+    owner = Owner()
+    owner.instance = LinesInstance(log, close=owner.close)
+    gone = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert gone() is None

@@ -1,0 +1,171 @@
+"""The bytes of an event as the host reads them, at the C boundary of a built library."""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.embedded import Library
+from support.events import EOF, NO_TIMESTAMP, SUCCESS, TIMEOUT, encode_event
+from support.libraries import build_plugin
+
+# One event per item of the params; the same items by each of the three ways.
+SOURCE = """
+    import base64
+    import json
+
+    from falco_plugin import EOF, Plugin, source
+
+
+    def items(params):
+        return [(base64.b64decode(data), timestamp) for data, timestamp in json.loads(params)["items"]]
+
+
+    class Own(source.BaseInstance):
+        def __init__(self, items):
+            super().__init__()
+            self.items = list(reversed(items))
+
+        def next_batch(self, batch):
+            if not self.items:
+                raise EOF
+            while self.items and not batch.full:
+                batch.append(*self.items.pop())
+            return len(batch)
+
+
+    class Bytes(Plugin):
+        name = "bytes"
+        id = 4711
+
+        def open(self, params):
+            todo = items(params)
+            kind = json.loads(params)["kind"]
+            if kind == "own":
+                return Own(todo)
+            if kind == "push":
+                sender, receiver = source.channel(capacity=len(todo) + 1)
+                with sender:
+                    for data, timestamp in todo:
+                        sender.send(data, timestamp)
+                return source.PushInstance(receiver)
+            waiting = iter(todo)
+
+            def pull(context, writer):
+                for data, timestamp in waiting:
+                    writer.write(data)
+                    if timestamp is not None:
+                        writer.timestamp = timestamp
+                    return
+                raise EOF
+
+            return source.PullInstance(pull)
+"""
+
+# Made-up times look like seconds, about which the SDK warns; here warnings would be errors.
+pytestmark = pytest.mark.filterwarnings("ignore:the timestamp:RuntimeWarning")
+
+KINDS = ["pull", "push", "own"]
+# Large payloads are made of small ones, which are quick to draw.
+PAYLOADS = st.one_of(
+    st.binary(max_size=100),
+    st.tuples(st.binary(min_size=1, max_size=20), st.integers(1, 400)).map(lambda parts: parts[0] * parts[1]),
+)
+ITEMS = st.lists(st.tuples(PAYLOADS, st.one_of(st.none(), st.integers(0, 2**64 - 2))), max_size=8)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with Library(build_plugin(tmp_path_factory.mktemp("bytes"), SOURCE)) as library:
+        yield library
+
+
+def params(kind: str, items: list[tuple[bytes, int | None]]) -> str:
+    return json.dumps({"kind": kind, "items": [[base64.b64encode(data).decode(), time] for data, time in items]})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(items=ITEMS)
+def test_every_byte_of_every_event_is_as_documented(
+    library: Library, kind: str, items: list[tuple[bytes, int | None]]
+) -> None:
+    with library.opened(params(kind, items)) as instance:
+        code, events = instance.drain()
+    assert code == EOF
+    assert events == [encode_event(data, NO_TIMESTAMP if time is None else time) for data, time in items]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_without_a_timestamp_leaves_it_to_the_host(library: Library, kind: str) -> None:
+    with library.opened(params(kind, [(b"x", None)])) as instance:
+        code, (event,) = instance.next_batch()
+    assert code == SUCCESS
+    assert event[:8] == b"\xff" * 8
+    assert len(event) == 39
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_largest_and_the_smallest_timestamp_arrive_as_they_are(library: Library, kind: str) -> None:
+    with library.opened(params(kind, [(b"", 0), (b"", 2**64 - 2)])) as instance:
+        _, events = instance.drain()
+    assert [event[:8] for event in events] == [b"\0" * 8, b"\xfe" + b"\xff" * 7]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_of_the_default_event_size_fits(library: Library, kind: str) -> None:
+    largest = bytes(range(256)) * 1024
+    with library.opened(params(kind, [(largest, 7)])) as instance:
+        _, events = instance.drain()
+    assert events == [encode_event(largest, 7)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_is_written_afresh_after_the_host_wrote_into_the_memory(library: Library, kind: str) -> None:
+    # Two batches of the default size, so that the second is in memory that the host has overwritten.
+    items = [(b"%03d" % number, None if number % 2 else number) for number in range(256)]
+    with library.opened(params(kind, items)) as instance:
+        instance.overwrite()
+        code, events = instance.next_batch()
+    assert code == SUCCESS
+    expected = [encode_event(data, NO_TIMESTAMP if time is None else time) for data, time in items[128:]]
+    assert events == expected
+
+
+def test_the_memory_of_a_batch_stays_until_the_next_call(library: Library) -> None:
+    items = [(b"first", 1), (b"second", 2)]
+    with library.opened(params("pull", items)) as one, library.opened(params("pull", items)) as other:
+        count, places = ctypes.c_uint32(), ctypes.c_void_p()
+        library.api.plugin_next_batch(library.state, one.handle, ctypes.byref(count), ctypes.byref(places))
+        other.drain()
+        one.progress()
+        place = (ctypes.c_void_p * 2).from_address(places.value)[1]
+        assert ctypes.string_at(place, 44) == encode_event(b"second", 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_source_without_events_ends_at_once_and_stays_ended(library: Library, kind: str) -> None:
+    with library.opened(params(kind, [])) as instance:
+        assert [instance.next_batch() for _ in range(3)] == [(EOF, [])] * 3
+
+
+def test_a_timeout_hands_over_no_event(tmp_path) -> None:
+    source = """
+        from falco_plugin import Plugin, Timeout, source
+
+        class Quiet(Plugin):
+            name = "quiet"
+
+            def open(self, params):
+                def pull(context, writer):
+                    writer.write(b"not kept")
+                    raise Timeout
+
+                return source.PullInstance(pull)
+    """
+    with Library(build_plugin(tmp_path, source)) as library, library.opened() as instance:
+        assert [instance.next_batch() for _ in range(3)] == [(TIMEOUT, [])] * 3

@@ -1,0 +1,321 @@
+"""Children of the host's process: what the plugin forks, and what the host does."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.hosts import cycle_payloads, environment, native_lines, native_path, run_c_host, run_cycle
+from support.libraries import Build, build_plugin, simple_plugin
+
+ENDED = "falco-plugin: a process that the plugin forked came back into the code of its host"
+
+
+def script(library: Path, *calls: str) -> list[dict]:
+    """What the host in C says of calls; it has to succeed."""
+    ran = run_c_host("script", library, "", "\n".join(calls), env=environment(HOST_TIMEOUTS="300"))
+    assert ran.status == 0, f"{ran.stdout}\n{ran.stderr}"
+    return ran.lines
+
+
+def test_a_child_of_the_host_is_told_that_it_cannot_use_the_plugin_while_its_parent_can(build: Build) -> None:
+    # Something has the GIL at nearly every moment, so a child that waited for it would wait for ever.
+    library = build(
+        simple_plugin(
+            "busy",
+            """
+        def init(self):
+            import threading
+
+            def compute():
+                while True:
+                    pass
+
+            threading.Thread(target=compute, daemon=True).start()
+
+        def list_open_params(self):
+            return []
+    """,
+        )
+    )
+    calls = ["take", "suggest", "progress", "close", "open", "take", "close", "destroy", "init", "destroy"]
+    lines = [line for line in script(library, "init", "open", "fork", *calls) if "call" in line]
+    child = [(line["call"], line["end"], line["error"]) for line in lines if line["process"] == "child"]
+    failed = ("take", "suggest", "open", "init")
+    # Without an open source there is nothing to take or to close.
+    assert [(call, end) for call, end, _ in child] == [
+        (call, "failure" if call in failed else None) for call in [*calls[:5], *calls[7:]]
+    ]
+    for call, _, error in child:
+        assert (error or "").startswith("this process was forked from the one in which") == (call in failed)
+    parent = [(line["call"], line["end"]) for line in lines if line["process"] == "parent"]
+    assert parent == [(call, "eof" if call == "take" else None) for call in calls]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "subprocess.run(['true'], check=True)",
+        "subprocess.run(['true'], check=True, preexec_fn=lambda: None)",
+        "subprocess.run(['true'], check=True, start_new_session=True, close_fds=False)",
+    ],
+)
+def test_a_program_that_the_plugin_starts_is_let_alone(build: Build, work: str) -> None:
+    library = build(simple_plugin("starts", f"def init(self):\n    import subprocess\n    {work}\n"))
+    ran = run_cycle(library)
+    assert (cycle_payloads(ran), ran.status, ran.stderr) == ([b"one", b"two"], 0, "")
+
+
+WORKERS = """
+    import multiprocessing
+
+    from falco_plugin import Context, Plugin, source
+
+
+    def work(queue, sender):
+        context = Context()
+        context.on_cancel(lambda: queue.put("cancelled"))
+        context.cancel()
+        for send in (lambda: sender.send(b"lost"), lambda: sender.send_many([b"lost"]), sender.flush):
+            try:
+                send()
+            except Exception as error:
+                queue.put(f"{type(error).__name__}: {error}")
+
+
+    class Workers(Plugin):
+        name = "workers"
+
+        def open(self, params):
+            sender, receiver = source.channel()
+            fork = multiprocessing.get_context("fork")
+            queue = fork.Queue()
+            worker = fork.Process(target=work, args=(queue, sender))
+            worker.start()
+            for _ in range(4):
+                sender.send(queue.get().encode())
+            worker.join()
+            sender.send(b"exit %d" % worker.exitcode)
+            sender.close()
+            return source.PushInstance(receiver)
+"""
+
+
+def test_a_worker_of_multiprocessing_works_and_is_told_that_it_cannot_send(build: Build) -> None:
+    ran = run_cycle(build(WORKERS))
+    cancelled, *refused, exited = cycle_payloads(ran)
+    assert (cancelled, exited, ran.stderr) == (b"cancelled", b"exit 0", "")
+    for text in refused:
+        assert text.startswith(b"PluginError: this process was forked from the one that the source is in")
+
+
+def test_a_child_whose_thread_ends_does_not_end_as_the_host_does(build: Build) -> None:
+    library = build(
+        simple_plugin(
+            "threads",
+            """
+        def init(self):
+            import os, threading
+
+            children = []
+
+            def fork():
+                children.append(os.fork())
+
+            thread = threading.Thread(target=fork)
+            thread.start()
+            thread.join()
+            self.log.info("exit %d", os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+    """,
+        )
+    )
+    ran = run_cycle(library)
+    assert ran.stderr.startswith(ENDED)
+    assert "exit 1" in [log["text"] for log in ran.values("log")]
+    assert cycle_payloads(ran) == [b"one", b"two"]
+
+
+def test_what_a_child_logs_goes_to_stderr_since_the_log_is_its_parents(build: Build) -> None:
+    library = build(
+        simple_plugin(
+            "logs",
+            """
+        def init(self):
+            import os
+
+            child = os.fork()
+            self.log.info("of the %s", "parent" if child else "child")
+            if not child:
+                os._exit(0)
+            os.waitpid(child, 0)
+    """,
+        )
+    )
+    ran = run_cycle(library)
+    assert [log["text"] for log in ran.values("log") if "of the" in log["text"]] == ["of the parent"]
+    assert ran.stderr == "of the child\n"
+
+
+SIGNALS = """
+    import os, signal, time
+    import multiprocessing
+
+    from falco_plugin import Plugin
+
+    def sleep():
+        time.sleep(600)
+
+    def square(number):
+        return number * number
+
+    class Signals(Plugin):
+        name = event_source = "signals"
+
+        def open(self, params):
+            # The host's thread leaves signals to others, or notes them only.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
+            fork = multiprocessing.get_context("fork")
+            yield from getattr(self, params)(fork)
+
+        def terminate(self, fork):
+            worker = fork.Process(target=sleep)
+            worker.start()
+            worker.terminate()
+            worker.join()
+            yield b"%d" % worker.exitcode
+
+        def pool(self, fork):
+            with fork.Pool(2) as pool:
+                yield b"%d" % sum(pool.map(square, range(4)))
+
+        def states(self, fork):
+            reading, writing = os.pipe()
+            child = os.fork()
+            if not child:
+                with open("/proc/self/status") as status:
+                    masks = dict(line.split(":\\t") for line in status)
+                for name in ("SigBlk", "SigCgt", "SigIgn"):
+                    mask = int(masks[name], 16)
+                    names = [one.name for one in signal.Signals if mask >> one - 1 & 1]
+                    os.write(writing, f"{name}: {','.join(names)} ".encode())
+                os._exit(0)
+            os.waitpid(child, 0)
+            yield os.read(reading, 1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def signals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("signals"), SIGNALS)
+
+
+@pytest.mark.parametrize(
+    ("what", "result"),
+    [("terminate", "-15"), ("pool", "14")],
+)
+def test_a_worker_hears_signals_that_the_forking_thread_blocks(signals: Path, what: str, result: str) -> None:
+    # The native host has handlers of SIGINT and SIGTERM that only note the signal.
+    assert [line["data"] for line in native_lines(signals, "--params", what) if line["kind"] == "event"] == [result]
+
+
+def test_a_child_has_default_handlers_and_keeps_what_is_ignored(signals: Path) -> None:
+    (event,) = [line["data"] for line in native_lines(signals, "--params", "states") if line["kind"] == "event"]
+    # SIGIO tells it of the end of its host.
+    assert event == "SigBlk:  SigCgt: SIGIO SigIgn: SIGPIPE "
+
+
+OUTLIVED = """
+    import multiprocessing, os, time
+
+    from falco_plugin import Plugin
+
+    def sleep():
+        print("WORKER", os.getpid(), flush=True)
+        # A child of a child is a worker too.
+        if os.fork() == 0:
+            print("WORKER", os.getpid(), flush=True)
+        time.sleep(600)
+
+    class Outlived(Plugin):
+        name = event_source = "outlived"
+
+        def open(self, params, context):
+            fork = multiprocessing.get_context("fork")
+            # One ends before the others: that ends none of them.
+            fork.Process(target=os.getpid).start()
+            for _ in range(2):
+                fork.Process(target=sleep).start()
+            yield b"started"
+            context.wait()
+"""
+
+
+def test_workers_end_with_their_host_however_it_ends(build: Build) -> None:
+    host = subprocess.Popen(
+        [native_path(), "run", build(OUTLIVED)],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert host.stderr is not None
+    workers = []
+    for line in host.stderr:
+        if line.startswith("WORKER"):
+            workers.append(int(line.split()[1]))
+        if len(workers) == 4:
+            break
+    watched = [os.pidfd_open(worker) for worker in workers]
+    assert select.select(watched, [], [], 0)[0] == [], "they run"
+    host.kill()
+    host.wait()
+    for one in watched:
+        assert select.select([one], [], [], 60)[0] == [one]
+        os.close(one)
+    host.stderr.close()
+
+
+DAEMON = """
+    import os, signal, time
+
+    from falco_plugin import Plugin
+
+    class Daemon(Plugin):
+        name = event_source = "daemon"
+
+        def open(self, params, context):
+            if os.fork() == 0:
+                os.setsid()
+                print("DAEMON", os.getpid(), flush=True)
+                os.closerange(0, 3)
+                time.sleep(600)
+                os._exit(0)
+            yield b"started"
+            context.wait()
+"""
+
+
+def test_a_child_with_a_session_of_its_own_outlives_the_host(build: Build) -> None:
+    host = subprocess.Popen(
+        [native_path(), "run", build(DAEMON)],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert host.stderr is not None
+    daemon = next(int(line.split()[1]) for line in host.stderr if line.startswith("DAEMON"))
+    watched = os.pidfd_open(daemon)
+    try:
+        host.kill()
+        host.wait()
+        host.stderr.close()
+        # A signal would have been sent when the host's last descriptor was closed, before it could be waited for.
+        assert select.select([watched], [], [], 0.3)[0] == [], "it runs"
+    finally:
+        os.kill(daemon, signal.SIGKILL)
+        os.close(watched)

@@ -1,0 +1,122 @@
+"""The values of `json_field` and their positions in the payload, as a host gets them through the C plugin API."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from support.embedded import Library, event_buffer
+from support.events import PAYLOAD_AT, encode_event
+from support.fields import FIELD_TYPES, NO_INDEX, FieldRequest
+from support.json_documents import TYPES, Read, any_documents, valid_documents
+from support.json_values import convert
+from support.json_walk import Document, Found
+from support.libraries import build_plugin
+
+from falco_plugin._declare import types as _types
+
+FIELDS = [
+    Read(pattern, kind, index, key)
+    for pattern, index, key in [
+        ("", None, None),
+        ("/a", None, None),
+        ("/*", None, None),
+        ("/a/*", None, None),
+        ("/*/*", None, None),
+        ("/{index}", 1, None),
+        ("/a/{index|*}", None, None),
+        ("/{index|*}", 0, None),
+        ("/{key}", None, "b"),
+        ("{pointer}", None, "/0/a"),
+    ]
+    for kind in TYPES
+]
+PLUGIN = """
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from falco_plugin import Plugin, json_field
+
+
+class Fields(Plugin):
+    name = "fields"
+    extract_event_sources = ("test",)
+""" + "".join(
+    f"    field{id} = json_field('test.f{id}', {read.pattern!r}, type={_types.name(read.type)}, desc='A field')\n"
+    for id, read in enumerate(FIELDS)
+)
+
+
+def type_of(kind: str) -> int:
+    """The plugin API has one type for addresses of both versions, and one for networks."""
+    return FIELD_TYPES[kind.replace("v4", "").replace("v6", "")]
+
+
+ASKED = [
+    FieldRequest(
+        name=f"test.f{id}",
+        id=id,
+        type=type_of(read.kind),
+        is_list=read.is_list,
+        present=read.index is not None or read.key is not None,
+        index=NO_INDEX if read.index is None else read.index,
+        key=read.key,
+    )
+    for id, read in enumerate(FIELDS)
+]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with Library(build_plugin(tmp_path_factory.mktemp("fields"), PLUGIN)) as library:
+        yield library
+
+
+_numbers = itertools.count(1)
+
+
+@given(valid_documents)
+def test_a_host_gets_each_value_and_its_exact_place(library: Library, payload: bytes) -> None:
+    assert_same_in_host(library, payload)
+
+
+@given(any_documents)
+def test_a_host_gets_values_and_places_of_damaged_documents(library: Library, payload: bytes) -> None:
+    assert_same_in_host(library, payload)
+
+
+def assert_same_in_host(library: Library, value: bytes) -> None:
+    # Of shapes that the fields of the library lead into.
+    for payload in (
+        value,
+        b'{"a": [%b, {"b":%b }], "b" : %b}' % (value, value, value),
+        b'[{"a": %b} ,%b]' % (value, value),
+    ):
+        document, event, number = Document(payload), event_buffer(encode_event(payload)), next(_numbers)
+        for read, asked in zip(FIELDS, ASKED, strict=True):
+            expected = read.find(document)
+            extracted = library.extract(event, asked, number)
+            assert extracted.values == ([in_c(read.kind, found) for found in expected] or None), read
+            places = [(start - PAYLOAD_AT, length) for start, length in extracted.places or []]
+            assert places == [(found.start, found.length) for found in expected]
+            assert all(is_at_its_place(payload, found, read.kind) for found in expected)
+
+
+def in_c(kind: str, found: Found) -> Any:
+    """A value as `Library.extract` has it."""
+    if kind.endswith("addr"):
+        return str(found.value)
+    if kind.endswith("net"):
+        return str(found.value.network_address)
+    return found.value
+
+
+def is_at_its_place(payload: bytes, found: Found, kind: str) -> bool:
+    """Returns whether the bytes at the position of a value convert to that value."""
+    raw = payload[found.start : found.start + found.length]
+    is_string = payload[found.start - 1 : found.start] == b'"'
+    form = "string" if is_string else {b"{": "object", b"[": "array"}.get(raw[:1], "bare")
+    return convert(form, raw, kind) == found.value

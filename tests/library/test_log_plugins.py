@@ -1,0 +1,138 @@
+"""Several plugins in one process: each log line goes to the plugin that it is about."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.embedded import Library
+from support.events import encode_event
+from support.libraries import build_plugin
+
+EVENT = encode_event(b"event")
+
+SPEAKS = """
+import logging
+import threading
+import warnings
+from falco_plugin import Plugin, field, source
+
+
+class Speaks(Plugin):
+    name = "{name}"
+    event_source = "{name}_events"
+
+    def init(self):
+        if self.config == "fails":
+            raise ValueError("no init")
+
+    def open(self, params, context):
+        return getattr(self, params)(context)
+
+    def on_the_hosts_thread(self, context):
+        logging.getLogger("client").warning("from open")
+        return []
+
+    def in_a_generator(self, context):
+        logging.getLogger("client").warning("from the generator")
+        yield b"event"
+
+    async def in_an_async_generator(self, context):
+        logging.getLogger("client").warning("from the async generator")
+        yield b"event"
+
+    def on_a_thread(self, context):
+        thread = threading.Thread(target=self.work)
+        thread.start()
+        thread.join()
+        return []
+
+    def work(self):
+        logging.getLogger("client").warning("from a thread")
+
+    def in_a_warning(self, context):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("from a warning")
+        return []
+
+    def by_its_own_logger(self, context):
+        self.log.warning("by the plugin's logger")
+        return []
+
+    def in_an_error(self, context):
+        yield b"event"
+        raise ValueError("an error of the generator")
+
+    def in_what_is_dropped(self, context):
+        sender, receiver = source.channel()
+        sender.send(b"event")
+        return source.PushInstance(receiver, context=context)
+
+    @field("{name}.fails", desc="Fails")
+    def fails(self, event) -> str:
+        raise ValueError("an error of the field")
+
+    def event_to_string(self, event):
+        raise ValueError("an error of the text")
+"""
+
+OPENED = {
+    "on_the_hosts_thread": "client: from open",
+    "in_a_generator": "client: from the generator",
+    "in_an_async_generator": "client: from the async generator",
+    "on_a_thread": "client: from a thread",
+    "in_a_warning": "UserWarning: from a warning",
+    "by_its_own_logger": "by the plugin's logger",
+    "in_an_error": "ValueError: an error of the generator",
+    "in_what_is_dropped": "1 event(s) were still in the channel when the source {name}_events ended; they are dropped",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("speaks")
+    return {name: build_plugin(folder, SPEAKS.replace("{name}", name), name) for name in ("first", "second")}
+
+
+@pytest.fixture
+def loaded(built: dict[str, Path]) -> Iterator[dict[str, Library]]:
+    """Two plugins, one of them twice."""
+    with Library(built["first"]) as first, Library(built["second"]) as second, Library(built["first"]) as again:
+        yield {"first": first, "second": second, "again": again}
+
+
+def texts(library: Library) -> list[str]:
+    return [text.splitlines()[0] for _, text in library.logs]
+
+
+@pytest.mark.parametrize("which", ["first", "second", "again"])
+@pytest.mark.parametrize(("where", "expected"), OPENED.items())
+def test_a_line_goes_to_the_plugin_whose_source_is_open(loaded, which: str, where: str, expected: str) -> None:
+    logging.captureWarnings(True)
+    with loaded[which].opened(where) as instance:
+        if where != "in_what_is_dropped":
+            instance.drain()
+    logging.captureWarnings(False)
+    expected = expected.replace("{name}", "second" if which == "second" else "first")
+    found = {name: [text for text in texts(library) if expected in text] for name, library in loaded.items()}
+    assert {name: len(lines) for name, lines in found.items()} == {name: name == which for name in loaded}
+
+
+@pytest.mark.parametrize("which", ["first", "second", "again"])
+def test_a_failure_for_an_event_goes_to_the_plugin_that_was_asked(loaded, which: str) -> None:
+    name = "second" if which == "second" else "first"
+    loaded[which].extract(EVENT, f"{name}.fails")
+    loaded[which].event_to_string(EVENT)
+    for other, library in loaded.items():
+        found = [text for text in texts(library) if "an error of" in text]
+        assert len(found) == (2 if other == which else 0)
+
+
+def test_a_failed_init_goes_to_the_plugin_that_failed(loaded, built: dict[str, Path]) -> None:
+    failed = Library(built["second"], "fails")
+    assert any("init failed: ValueError: no init" in text for text in texts(failed))
+    assert not any("no init" in text for library in loaded.values() for text in texts(library))
+    failed.destroy()

@@ -1,0 +1,205 @@
+"""Every way that data goes between a plugin and the host in C, with ends of all sorts; `make valgrind` runs these."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from support.fields import join_payloads, request_lines
+from support.hosts import Output, c_host_lines, cycle_payloads, environment, run_cycle
+from support.libraries import build_plugin
+
+PRODUCERS = 4
+EACH = 60
+PLUGIN = """
+    import json
+    import threading
+
+    from falco_plugin import EOF, Event, Plugin, Timeout, field, json_field, source
+
+    PRODUCERS, EACH = {producers}, {each}
+
+
+    def payload(number, producer=0):
+        # Small ones and, now and then, a large one.
+        size = 200_000 if number % 29 == 28 else number * 7 % 200
+        return json.dumps({{"producer": producer, "number": number, "text": "x" * size}}).encode()
+
+
+    class Own(source.BaseInstance):
+        def __init__(self):
+            super().__init__()
+            self.numbers = iter(range(EACH))
+
+        def next_batch(self, batch):
+            while not batch.full:
+                for number in self.numbers:
+                    batch.append(payload(number))
+                    break
+                else:
+                    raise EOF
+            return len(batch)
+
+
+    class Everything(Plugin):
+        name = event_source = "everything"
+        number = json_field("e.number", "/number", type=int, desc="Number")
+        text = json_field("e.text", "/text", desc="Text")
+        any = json_field("e.any", "{{pointer}}", desc="Anything")
+
+        @field("e.half", desc="Half of the text")
+        def half(self, event: Event) -> list[str]:
+            text = self.text(event) or ""
+            return [text[: len(text) // 2], text[len(text) // 2 :]]
+
+        def event_to_string(self, event):
+            return event.text
+
+        def open(self, params, context):
+            kind, _, way = params.partition(" ")
+            return getattr(self, kind)(way, context)
+
+        def pull(self, way, context):
+            numbers = iter(range(EACH))
+
+            def pull(context, writer):
+                for number in numbers:
+                    data = payload(number)
+                    if number % 3:
+                        writer.write(data)
+                    else:
+                        writer.reserve(len(data))[:] = data
+                        writer.commit(len(data))
+                    return
+                raise EOF
+
+            return source.PullInstance(pull)
+
+        def own(self, way, context):
+            return Own()
+
+        def generator(self, way, context):
+            for number in range(EACH):
+                yield payload(number)
+                if number % 10 == 0:
+                    yield None
+
+        async def asynchronous(self, way, context):
+            for number in range(EACH):
+                yield payload(number)
+                if number % 10 == 0:
+                    yield None
+
+        def lines(self, way, context):
+            return source.LinesInstance(way, follow=False)
+
+        def push(self, way, context):
+            sender, receiver = source.channel(16, max_bytes=1 << 20)
+            instance = source.PushInstance(receiver, context=context)
+            numbers = range(EACH) if way == "to the end" else range(1 << 30)
+
+            def produce(producer, sender):
+                make = [bytes, bytearray, memoryview, lambda data: source.PushEvent(data, 7)][producer]
+                try:
+                    with sender:
+                        for number in numbers:
+                            sender.send(make(payload(number, producer)))
+                            if number % 16 == producer:
+                                sender.flush(0.01)
+                            if number == EACH // 2 and producer == 0:
+                                self.act(way, sender, context)
+                except source.ChannelClosedError:
+                    pass
+
+            for producer in range(PRODUCERS):
+                threading.Thread(target=produce, args=(producer, sender.clone()), daemon=True).start()
+            sender.close()
+            return instance
+
+        def act(self, way, sender, context):
+            if way == "cancelled":
+                context.cancel()
+            elif way == "failing":
+                sender.send(source.PushEvent(error=ValueError("as it should")))
+"""
+
+
+def payload(number: int, producer: int = 0) -> bytes:
+    size = 200_000 if number % 29 == 28 else number * 7 % 200
+    return json.dumps({"producer": producer, "number": number, "text": "x" * size}).encode()
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("memory"), PLUGIN.format(producers=PRODUCERS, each=EACH), "everything")
+
+
+def drained(library: Path, params: str, **env: str) -> Output:
+    """Runs a cycle with many timeouts, because memcheck is slow, and counts log lines after destroy."""
+    return run_cycle(library, "", params, env=environment(HOST_TIMEOUTS="1000", HOST_LATE_MS="50", **env))
+
+
+def by_producer(ran: Output) -> dict[int, list[bytes]]:
+    seen = defaultdict(list)
+    for data in cycle_payloads(ran):
+        seen[json.loads(data)["producer"]].append(data)
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["pull", "own", "generator", "asynchronous", "lines", "push to the end"])
+def test_every_event_of_a_source_arrives(library: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "lines":
+        path = tmp_path / "lines"
+        path.write_bytes(b"".join(payload(number) + b"\n" for number in range(EACH)))
+        kind = f"lines {path}"
+    ran = drained(library, kind)
+    assert (ran.status, ran.values("end")) == (0, ["eof"]), ran.stderr
+    producers = PRODUCERS if kind.startswith("push") else 1
+    assert by_producer(ran) == {
+        producer: [payload(number, producer) for number in range(EACH)] for producer in range(producers)
+    }
+
+
+@pytest.mark.parametrize(
+    ("way", "env", "end"),
+    [
+        ("for ever", {"HOST_EVENTS": "100"}, "enough"),
+        ("cancelled", {}, "eof"),
+        ("failing", {}, "failure"),
+    ],
+)
+def test_an_end_under_way_leaves_a_beginning_of_what_each_of_four_producers_sent(
+    library: Path, way: str, env: dict[str, str], end: str
+) -> None:
+    ran = drained(library, f"push {way}", **env)
+    assert ran.values("end") == [end], ran.stderr
+    assert ran.values("late_logs") == [0]
+    for producer, seen in by_producer(ran).items():
+        assert seen == [payload(number, producer) for number in range(len(seen))]
+
+
+@pytest.mark.parametrize("kind", ["pull", "generator", "asynchronous", "own"])
+def test_a_source_that_is_closed_before_its_end_is_gone(library: Path, kind: str) -> None:
+    ran = drained(library, kind, HOST_EVENTS="1")
+    assert (ran.status, ran.values("end"), ran.values("late_logs")) == (0, ["enough"], [0]), ran.stderr
+
+
+def test_two_threads_extract_at_once_what_one_extracts(library: Path) -> None:
+    fields = request_lines(library, ["e.number", "e.text", "e.half", "e.any[/text]"])
+    payloads = join_payloads([payload(number) for number in (3, 9, 5)] + [b"", b"{", b'{"text": "\\ud83d\\ude00"}'])
+    for states in (1, 2):
+        lines = c_host_lines("twins", library, "", fields, payloads, 3, states)
+        assert [line["wrong"] for line in lines if "wrong" in line] == [0, 0]
+
+
+def test_three_sources_of_one_library_at_once(library: Path) -> None:
+    (line,) = c_host_lines("triple", library, "push to the end", env=environment(HOST_TIMEOUTS="1000"))
+    assert [run["events"] for run in line["triple"]] == [PRODUCERS * EACH] * 3
+
+
+@pytest.mark.parametrize("kind", ["pull", "push to the end"])
+def test_a_library_that_comes_and_goes_delivers_the_same_each_time(library: Path, kind: str) -> None:
+    lines = c_host_lines("cycle", library, 4, kind, env=environment(HOST_TIMEOUTS="1000"))
+    assert [line["events"] for line in lines] == [EACH * (PRODUCERS if kind.startswith("push") else 1)] * 4

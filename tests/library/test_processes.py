@@ -1,0 +1,446 @@
+"""Several plugins, states, instances and threads in one process, as Falco has them."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.embedded import Library
+from support.events import EOF, SUCCESS, payloads_of
+from support.hosts import c_host_lines, cycle_payloads, environment, run_c_host, run_cycle
+from support.libraries import build_plugin, simple_plugin, write_sources
+
+from falco_plugin.cli.main import main
+
+# A module of this name is in several plugins, and each must get its own.
+HELPER = """
+    import itertools
+
+    WHO = "{who}"
+    counter = itertools.count()
+
+    def describe(number):
+        return f"{{WHO}} {{number}} {{next(counter)}}".encode()
+"""
+PLUGIN = """
+    import threading
+
+    import helper
+    from falco_plugin import EOF, Plugin, source
+
+
+    class Numbers(Plugin):
+        name = "{who}"
+
+        def open(self, params):
+            numbers = iter(range(300))
+
+            def pull(context, writer):
+                # Imported late too: the import has to know whose it is.
+                import helper as again
+
+                assert again is helper
+                for number in numbers:
+                    writer.write(helper.describe(number))
+                    return
+                raise EOF
+
+            return source.PullInstance(pull, batch_size=7)
+"""
+
+
+def numbers(folder: Path, who: str) -> Path:
+    """A folder target whose helper module has the same name in each plugin."""
+    return build_plugin(folder, {"plugin.py": PLUGIN.format(who=who), "helper.py": HELPER.format(who=who)}, f"lib{who}")
+
+
+def expected(who: str) -> list[bytes]:
+    return [f"{who} {number} {number}".encode() for number in range(300)]
+
+
+def decoded(line: dict) -> list[bytes]:
+    return [base64.b64decode(payload) for payload in line["payloads"]]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("pair")
+    return numbers(folder, "alpha"), numbers(folder, "beta")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("alone"), simple_plugin("alone"))
+
+
+def test_two_libraries_with_modules_of_one_name_are_interleaved_from_two_threads(pair: tuple[Path, Path]) -> None:
+    lines = c_host_lines("interleave", *pair, "")
+    assert [decoded(line) for line in lines] == [expected("alpha"), expected("beta")]
+    assert [line["end"] for line in lines] == ["eof", "eof"]
+
+
+def test_two_libraries_may_be_initialised_at_the_same_moment_100_times(pair: tuple[Path, Path]) -> None:
+    # A process each, as the interpreter starts once in a process.
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: run_c_host("race", *pair, ""), range(100)))
+    assert [ran.status for ran in runs] == [0] * 100, [ran.stderr for ran in runs if ran.status][:3]
+    for ran in runs:
+        (line,) = ran.lines
+        assert line["ok"]
+        assert [decoded(one) for one in line["race"]] == [expected("alpha"), expected("beta")]
+
+
+def test_one_library_may_be_initialised_three_times_at_once(pair: tuple[Path, Path]) -> None:
+    for _ in range(5):
+        (line,) = c_host_lines("triple", pair[0], "")
+        assert (line["ok"], line["distinct_states"]) == (True, True)
+        # Each state has modules of its own: the counters do not meet.
+        assert [decoded(one) for one in line["triple"]] == [expected("alpha")] * 3
+
+
+def test_a_host_thread_may_end_before_close_on_another(pair: tuple[Path, Path]) -> None:
+    lines = c_host_lines("threadend", pair[0], "")
+    assert [line["round"] for line in lines] == [1, 2, 3, 4]
+    assert [(line["events"], line["end"]) for line in lines] == [(300, "eof")] * 4
+    assert lines[3]["threads"] == 2
+    assert 0 < lines[3]["first_events"] < 300
+
+
+def test_a_thread_local_of_the_plugin_ends_with_the_host_thread(tmp_path: Path) -> None:
+    # The Python state of a host thread is kept between calls, and cleared when the thread ends.
+    body = """
+        local = __import__("threading").local()
+
+        class Mark:
+            def __init__(self, log):
+                self.log = log
+
+            def __del__(self):
+                import sys
+                print("CLEARED", file=sys.stderr, flush=True)
+
+        def event_to_string(self, event):
+            return event.text
+    """
+    source = simple_plugin("locals", body).replace(
+        "            for item in items:\n",
+        "            if not hasattr(self.local, 'mark'):\n"
+        "                self.local.mark = self.Mark(self.log)\n"
+        "            for item in items:\n",
+    )
+    ran = run_c_host("threadend", build_plugin(tmp_path, source), "")
+    assert ran.status == 0, ran.stderr
+    # In each of the four rounds one thread calls the pull function: the second of the last finds the source ended.
+    assert ran.stderr.count("CLEARED") == 4
+
+
+def test_python_forgets_a_thread_that_has_ended(tmp_path: Path) -> None:
+    source = simple_plugin(
+        "threads",
+        """
+        def destroy(self):
+            import sys, threading
+            left = [thread.name for thread in threading.enumerate() if thread.name.startswith("Dummy")]
+            own = threading.current_thread().name
+            print("LEFT", [name for name in left if name != own], file=sys.stderr, flush=True)
+    """,
+    ).replace(
+        "            for item in items:\n",
+        "            self.log.info('as each record, this asks for the thread')\n            for item in items:\n",
+    )
+    ran = run_c_host("threadend", build_plugin(tmp_path, source), "")
+    assert ran.status == 0, ran.stderr
+    assert [line for line in ran.stderr.splitlines() if line.startswith("LEFT")] == ["LEFT []"] * 4
+
+
+def test_a_library_replaced_on_disk_shows_its_new_code(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        sources = {"plugin.py": PLUGIN.format(who="same"), "helper.py": HELPER.format(who=name)}
+        build_plugin(tmp_path, sources, name)
+    old, new = c_host_lines("replace", tmp_path / "old.so", tmp_path / "new.so", "")
+    assert (decoded(old), decoded(new)) == (expected("old"), expected("new"))
+    assert not old["still_mapped"], "the linker would never read a mapped library anew"
+    assert not new["still_mapped"]
+
+
+def test_a_library_replaced_on_disk_shows_its_new_lines_in_tracebacks(tmp_path: Path) -> None:
+    body = """
+        def init(self):
+            try:
+                raise ValueError  # of {name}
+            except ValueError:
+                self.log.exception("caught")
+    """
+    old, new = (
+        build_plugin(tmp_path, {"plugin.py": simple_plugin("same", body.format(name=name))}, name)
+        for name in ("old", "new")
+    )
+    ran = run_c_host("replace", old, new, "", env=environment(HOST_LOG="1"))
+    assert ran.status == 0, ran.stderr
+    assert [line.partition("# of ")[2] for line in ran.stderr.splitlines() if "# of " in line] == ["old", "new"]
+
+
+def test_a_library_replaced_while_its_python_threads_live_shows_its_new_code(tmp_path: Path) -> None:
+    # A producer that is left behind must not keep the library mapped.
+    source = """
+        import threading, time
+
+        from falco_plugin import Plugin, source
+
+        class Pushes(Plugin):
+            name = "pushes"
+
+            def open(self, params):
+                sender, receiver = source.channel()
+
+                def produce():
+                    sender.send(b"{version}")
+                    sender.close()
+                    time.sleep(60)
+
+                threading.Thread(target=produce, daemon=True).start()
+                return source.PushInstance(receiver)
+    """
+    for version in ("old", "new"):
+        build_plugin(tmp_path, source.format(version=version), version)
+    old, new = c_host_lines("replace", tmp_path / "old.so", tmp_path / "new.so", "")
+    assert (decoded(old), decoded(new)) == ([b"old"], [b"new"])
+    assert not old["still_mapped"]
+
+
+def test_instances_of_one_state_run_in_parallel(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    source = """
+        import threading
+
+        from falco_plugin import Plugin, source
+
+        class Many(Plugin):
+            name = "many"
+            opened = 0
+
+            def open(self, params):
+                self.opened += 1
+                sender, receiver = source.channel(capacity=10)
+                mine = self.opened
+
+                def produce():
+                    with sender:
+                        for number in range(500):
+                            sender.send(b"%d:%d" % (mine, number))
+
+                threading.Thread(target=produce).start()
+                return source.PushInstance(receiver)
+    """
+    for lines in (
+        c_host_lines("parallel", build_plugin(tmp_path, source), "", 6),
+        c_host_lines("parallel", pair[0], "", 6),
+    ):
+        assert [line["instance"] for line in lines] == [1, 2, 3, 4, 5, 6]
+        assert {line["end"] for line in lines} == {"eof"}
+        assert {line["events"] for line in lines} in ({500}, {300})
+
+
+def test_one_instance_may_end_while_another_goes_on(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, simple_plugin("both"))
+    with Library(library) as state, state.opened() as one, state.opened() as other:
+        assert payloads_of(one.drain()[1]) == [b"one", b"two"]
+        one.close()
+        code, events = other.drain()
+    assert (code, payloads_of(events)) == (EOF, [b"one", b"two"])
+
+
+def test_states_come_and_go_while_another_captures(alone: Path, pair: tuple[Path, Path]) -> None:
+    # A reload: a dry run initialises and destroys the library while the first state captures.
+    with Library(pair[0]) as first, first.opened() as instance:
+        code, events = instance.next_batch()
+        assert code == SUCCESS
+        for _ in range(3):
+            with Library(pair[0]) as dry_run:
+                assert dry_run.state != first.state
+            with Library(alone) as other, other.opened() as theirs:
+                assert payloads_of(theirs.drain()[1]) == [b"one", b"two"]
+        code, more = instance.drain()
+    assert (code, payloads_of(events + more)) == (EOF, expected("alpha"))
+
+
+def test_a_failed_dry_run_leaves_what_runs_alone(tmp_path: Path) -> None:
+    body = "def init(self):\n    if self.config == 'bad':\n        raise ValueError('a bad config')\n"
+    library = build_plugin(tmp_path, simple_plugin("reload", body))
+    with Library(library, "good") as first, first.opened() as instance:
+        dry_run = Library(library, "bad")
+        assert dry_run.init_code == 1
+        assert dry_run.last_error().startswith("ValueError: a bad config")
+        dry_run.destroy()
+        assert payloads_of(instance.drain()[1]) == [b"one", b"two"]
+
+
+# Folder targets
+
+
+def test_a_folder_with_an_init_is_a_package_with_relative_imports_and_data(tmp_path: Path) -> None:
+    sources = {
+        "__init__.py": """
+            import pkgutil
+            from importlib import resources
+
+            from falco_plugin import EOF, Plugin, source
+
+            from . import parts
+            from .parts.deep import VALUE
+            from .parts import deep as renamed
+            import package.parts.deep as absolute
+
+
+            class Packaged(Plugin):
+                name = "packaged"
+
+                def open(self, params):
+                    from .parts import late
+                    found = [
+                        VALUE,
+                        renamed.VALUE,
+                        absolute.VALUE,
+                        parts.NAME,
+                        late.UP,
+                        pkgutil.get_data(__name__, "data/rows.csv"),
+                        pkgutil.get_data(parts.__name__, "more.json"),
+                    ]
+                    assert renamed is absolute
+                    items = iter(found)
+
+                    def pull(context, writer):
+                        for item in items:
+                            writer.write(item)
+                            return
+                        raise EOF
+
+                    return source.PullInstance(pull)
+        """,
+        "parts/__init__.py": "NAME = b'parts'\n",
+        "parts/deep.py": "from .. import parts\nVALUE = b'deep'\n",
+        "parts/late.py": "from ..parts.deep import VALUE\nUP = b'up ' + VALUE\n",
+        "parts/more.json": b"{}",
+        "data/rows.csv": "a,b\nü,1\n".encode(),
+    }
+    library = build_plugin(tmp_path, sources, "package")
+    # Nothing is read from where it was built.
+    shutil.rmtree(tmp_path / "package")
+    ran = run_cycle(library)
+    assert ran.status == 0, ran.stderr
+    expected = [b"deep", b"deep", b"deep", b"parts", b"up deep", "a,b\nü,1\n".encode(), b"{}"]
+    assert cycle_payloads(ran) == expected
+
+
+def test_what_a_library_carries_is_a_zip_archive_for_other_tools_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    plain = {
+        "empty.csv": b"",
+        "größe.txt": "ñ\n".encode(),
+        "sub/archive.pem": b"PK\x03\x04" * 20 + b"PK\x05\x06\0",
+        "sub/large.txt": bytes(range(256)) * 300,
+    }
+    body = f"""
+        def init(self):
+            import pkgutil
+            for name in {list(plain)}:
+                self.log.info("%s %s", name, pkgutil.get_data(__name__, name).hex())
+    """
+    library = build_plugin(tmp_path, {"plugin.py": simple_plugin("carries", body), **plain})
+    with zipfile.ZipFile(library) as archive:
+        assert {name: archive.read(name) for name in archive.namelist() if name != "plugin.py"} == plain
+    told = [log["text"] for log in run_cycle(library).values("log")]
+    assert [text for text in told if " " in text and text.split()[0] in plain] == [
+        f"{name} {data.hex()}" for name, data in plain.items()
+    ]
+
+
+def test_modules_of_a_folder_shadow_those_of_the_environment_for_the_plugin_only(tmp_path: Path) -> None:
+    sources = {
+        "plugin.py": simple_plugin("shadows", events="[colorsys.WHO, json.dumps(1).encode()]").replace(
+            "from falco_plugin", "import colorsys\nimport json\n\nfrom falco_plugin", 1
+        ),
+        # A module of the standard library has this name, and another part of it must not meet ours.
+        "colorsys.py": "WHO = b'ours'\n",
+    }
+    assert cycle_payloads(run_cycle(build_plugin(tmp_path, sources))) == [b"ours", b"1"]
+
+
+def test_a_data_file_that_was_not_packed_is_a_clear_error(tmp_path: Path) -> None:
+    body = "def init(self):\n    import pkgutil\n    pkgutil.get_data(__name__, 'missing.csv')\n"
+    ran = run_cycle(build_plugin(tmp_path, {"plugin.py": simple_plugin("nodata", body)}))
+    error = next(line for line in ran.lines if "cycle" in line)["error"]
+    assert error.startswith("FileNotFoundError: ")
+    assert "missing.csv: not packed into the plugin library" in error
+
+
+def test_classes_of_the_plugins_modules_can_be_pickled_and_inspected(tmp_path: Path) -> None:
+    # Dataclasses, typing and inspect look a class's module up in sys.modules.
+    sources = {
+        "plugin.py": """
+            from __future__ import annotations
+
+            import inspect
+            import pickle
+            import typing
+            from dataclasses import dataclass
+
+            import shapes
+            from falco_plugin import EOF, Plugin, source
+
+
+            @dataclass
+            class Row:
+                shape: shapes.Shape | None = None
+
+
+            class Picky(Plugin):
+                name = "picky"
+
+                def open(self, params):
+                    copy = pickle.loads(pickle.dumps(Row(shapes.Shape(3))))
+                    assert copy == Row(shapes.Shape(3))
+                    assert typing.get_type_hints(Row)["shape"] == shapes.Shape | None
+                    assert "class Row" in inspect.getsource(Row)
+
+                    def pull(context, writer):
+                        raise EOF
+
+                    return source.PullInstance(pull)
+        """,
+        "shapes.py": "from dataclasses import dataclass\n\n\n@dataclass\nclass Shape:\n    sides: int\n",
+    }
+    ran = run_cycle(build_plugin(tmp_path, sources))
+    assert ran.status == 0, ran.stderr
+
+
+def test_a_factory_function_is_an_entry_point(tmp_path: Path) -> None:
+    source = """
+        from falco_plugin import EOF, source
+
+
+        class NoSubclass:
+            name, version, id, event_source, description, contact = "factory", "1.0.0", 999, "test", "Made", ""
+
+            def open(self, params):
+                def pull(context, writer):
+                    raise EOF
+
+                return source.PullInstance(pull)
+
+
+        def make():
+            plugin = NoSubclass()
+            source.register(plugin)
+            source.register(plugin)
+            return plugin
+    """
+    write_sources(tmp_path, {"plugin.py": source})
+    library = tmp_path / "lib.so"
+    result = CliRunner().invoke(main, ["build", f"{tmp_path / 'plugin.py'}:make", "-o", str(library)])
+    assert result.exit_code == 0, result.output
+    (line,) = c_host_lines("cycle", library, 1, "")
+    assert (line["name"], line["end"]) == ("factory", "eof")

@@ -1,0 +1,297 @@
+"""What plugin authors test with: `collect`, `run`, running plugins and the pytest fixture."""
+
+from __future__ import annotations
+
+import os
+import signal
+import textwrap
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import tested_plugins
+from support.libraries import build_plugin, simple_plugin, write_sources
+from tested_plugins import Broken, Elsewhere, Endless, Numbers, Orders, Sizes, Tuned
+
+import falco_plugin
+from falco_plugin import Event, Plugin, PluginError
+from falco_plugin.testing import ExtractedEvent, LogLine, RunError, RunningPlugin, collect, run
+
+pytest_plugins = ["pytester"]
+
+
+def test_collect_gives_events_with_all_that_the_host_knows_of_them():
+    events = collect(Numbers, "3")
+    assert [event.data for event in events] == [b"0", b"1", b"2"]
+    assert [event.number for event in events] == [1, 2, 3]
+    assert [event.timestamp for event in events] == [1, 2, 3]
+    assert {event.source for event in events} == {"numbers"}
+
+
+@pytest.mark.parametrize("kind", ["class", "function", "file", "path", "named", "folder", "library"])
+def test_a_plugin_is_named_in_any_way_that_the_command_takes(kind, tmp_path):
+    folder = write_sources(tmp_path / "folder", {"plugin.py": simple_plugin("named")})
+    targets = {
+        "class": (Numbers, "2"),
+        "function": (tested_plugins.make, "2"),
+        "named": (f"{tested_plugins.__file__}:Numbers", "2"),
+        "file": (str(folder / "plugin.py"), ""),
+        "path": (folder / "plugin.py", ""),
+        "folder": (folder, ""),
+    }
+    plugin, params = targets[kind] if kind in targets else (build_plugin(tmp_path, simple_plugin("built")), "")
+    assert len(collect(plugin, params)) == 2
+
+
+def test_data_that_is_no_text_comes_as_it_is(tmp_path):
+    (tmp_path / "plugin.py").write_text(simple_plugin("raw", events="[bytes(range(256))]"))
+    assert collect(tmp_path / "plugin.py")[0].data == bytes(range(256))
+
+
+@pytest.mark.parametrize(("config", "seen"), [(None, ""), ("text", "text"), ({"a": ["b"]}, '{"a": ["b"]}'), ({}, "{}")])
+def test_the_configuration_is_text_or_a_mapping(config, seen):
+    assert run(Numbers, "0", config=config).log[0] == LogLine("info", f"config {seen}")
+
+
+def test_what_a_plugin_writes_to_standard_output_is_no_event():
+    assert [event.data for event in collect(tested_plugins.Loud)] == [b"event"]
+
+
+def test_a_limit_ends_a_source_that_goes_on():
+    assert [event.data for event in collect(Endless, limit=1)] == [b"first"]
+
+
+def test_run_tells_what_came_of_a_source():
+    ran = run(Numbers, "2")
+    assert (ran.result, ran.error) == ("eof", None)
+    assert ran.texts == ["number 0", "number 1"]
+    assert LogLine("warning", "the end is near") in ran.log
+    failed = run(Numbers, "1", config="fail")
+    assert failed.result == "failure"
+    assert "ValueError: the source is broken" in failed.error
+    assert len(failed.events) == 1
+
+
+def test_a_failure_shows_the_traceback_of_the_plugin():
+    with pytest.raises(RunError) as failed:
+        collect(Numbers, "1", config="fail")
+    for text in ("failure after 1 event: ", "Traceback (most recent call last)", 'raise ValueError("the source is'):
+        assert text in str(failed.value)
+
+
+def test_a_source_that_goes_on_is_told_apart_and_closed():
+    ran = run(Endless, timeout=1)
+    assert ran.result == "timeout"
+    assert "give a limit, or a longer timeout" in ran.error
+    assert ran.log[-1].text == "closed"
+    with pytest.raises(RunError, match="timeout after 1 event: "):
+        collect(Endless, timeout=1)
+
+
+def test_a_source_that_ends_before_its_limit_is_an_error():
+    with pytest.raises(RunError, match="ended before 3 events"):
+        collect(Numbers, "2", limit=3)
+
+
+def test_what_cannot_be_built_says_why(tmp_path):
+    class Local(Plugin):
+        name = "local"
+
+        def open(self, params):
+            return [b"x"]
+
+    with pytest.raises(PluginError, match="at the top level of a module"):
+        collect(Local)
+    (tmp_path / "bad.py").write_text("1 / 0\n")
+    with pytest.raises(PluginError, match="division by zero") as failed:
+        collect(tmp_path / "bad.py")
+    assert isinstance(failed.value.__cause__, ZeroDivisionError)
+    with pytest.raises(PluginError, match="no such file or folder"):
+        collect(tmp_path / "none.py")
+
+
+class TestFields:
+    def test_are_values_of_python_by_default_all_that_need_no_argument(self):
+        full, empty = collect(Orders)
+        assert dict(full.fields) == {
+            "order.number": 2**64 - 1,
+            "order.text": "x",
+            "order.paid": True,
+            "order.at": datetime(2020, 1, 1, 0, 0, 0, 123456, UTC),
+            "order.took": timedelta(seconds=1.5),
+            "order.ip": ip_address("10.0.0.1"),
+            "order.net": ip_address("2001:db8::"),
+            "order.items": ["a", "b"],
+            "order.times": [datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)],
+        }
+        assert full.fields["order.paid"] is True
+        assert full.fields["order.at"].tzinfo is UTC
+        assert set(empty.fields) == set(full.fields)
+        assert set(empty.fields.values()) == {None}
+
+    def test_are_what_was_asked_for_under_the_name_it_was_asked_by(self):
+        asked = ["order.items[1]", "order.any[/text]", "order.any['/took']", "order.number"]
+        full, _ = collect(Orders, fields=asked)
+        assert list(full.fields.items()) == [*zip(asked, [["b"], "x", "1.5", 2**64 - 1], strict=True)]
+        (event,) = collect(Orders, fields=[], limit=1)
+        assert dict(event.fields) == {}
+
+    def test_that_were_not_asked_for_say_what_to_do(self):
+        (event,) = collect(Orders, fields=["order.number", "order.text"], limit=1)
+        advice = r"order.ip was not extracted: name it in fields=\[…\], .*order.number, order.text"
+        with pytest.raises(KeyError, match=advice):
+            event.fields["order.ip"]
+        assert "order.ip" not in event.fields
+        assert event.fields.get("order.ip", 7) == 7
+
+    def test_cannot_be_changed(self):
+        (event,) = collect(Orders, limit=1)
+        with pytest.raises(TypeError):
+            event.fields["order.ip"] = None
+
+    def test_are_those_of_further_plugins_too(self):
+        events = collect(Numbers, "2", extractors=[Sizes])
+        assert [dict(event.fields) for event in events] == [{"size.bytes": 1}] * 2
+        both = collect(Orders, extractors=[Sizes], fields=["size.bytes", "order.text"])
+        assert both[1].fields == {"size.bytes": 2, "order.text": None}
+
+    def test_of_two_plugins_with_one_name_are_refused(self):
+        told = r"two plugins have the name orders, .* \(\S*/tested_plugins.py:Orders and \S*/tested_plugins.py:Orders\)"
+        with pytest.raises(RunError, match=told):
+            collect(Orders, extractors=[Orders])
+
+    def test_that_do_not_exist_fail_the_run(self):
+        ran = run(Orders, fields=["order.txt"])
+        assert ran.result == "failure"
+        assert ran.error == "no loaded plugin has the field order.txt: did you mean order.text?"
+        assert str(ran) == f"failure after 0 events: {ran.error}"
+        with pytest.raises(RunError, match="did you mean order.text"):
+            collect(Orders, fields=["order.txt"])
+
+    def test_that_fail_are_absent_with_a_line_in_the_log(self):
+        ran = run(Broken)
+        assert ran.events[0].fields["broken.field"] is None
+        assert "ValueError: no field today" in "".join(line.text for line in ran.log)
+
+    def test_come_with_running_plugins_too(self, start_plugin):
+        running = start_plugin(Numbers, "1", extractors=[Sizes], fields=["size.bytes"])
+        event = running.next_event()
+        assert isinstance(event, ExtractedEvent)
+        assert isinstance(event, Event)
+        assert (event.data, event.fields["size.bytes"]) == (b"0", 1)
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ({"fields": "order.text"}, "fields must be a list of names, not str"),
+            ({"extractors": Sizes}, "extractors must be a list of plugins, not Sizes"),
+            ({"extractors": "sizes.py"}, "extractors must be a list of plugins, not str"),
+            ({"extractors": Path("sizes.py")}, "extractors must be a list of plugins, not "),
+            ({"extractors": tested_plugins.make}, "extractors must be a list of plugins, not function"),
+            ({"extractors": (Sizes, {"a": "SECRET"})}, "plugins or pairs of plugin and config, not dict"),
+        ],
+    )
+    def test_are_asked_for_by_lists(self, given, told):
+        with pytest.raises(TypeError, match=told):
+            collect(Orders, **given)
+
+    def test_of_further_plugins_come_with_a_configuration_of_their_own(self):
+        extractors = [Sizes, (Tuned, {"word": "here"})]
+        (event,) = collect(Numbers, "1", extractors=extractors, fields=["tuned.word", "size.bytes"])
+        assert event.fields == {"tuned.word": "here", "size.bytes": 1}
+        told = r"the configuration of the plugin tuned does not fit its schema: word: expected string, got number"
+        with pytest.raises(RunError, match=f"^failure after 0 events: {told}$"):
+            collect(Numbers, "1", extractors=[(Tuned, {"word": 5})])
+
+    def test_of_further_plugins_for_other_sources_are_missed_in_the_log(self):
+        told = "the plugin elsewhere has no fields for the source numbers: it names nmbers"
+        assert LogLine("warning", told) in run(Numbers, "1", extractors=[Elsewhere]).log
+
+    def test_need_a_source_to_run(self):
+        told = "the plugin sizes has no event source to run: run a source, and add this one by extractors=[…]"
+        assert run(Sizes).error == told
+
+
+class TestRunning:
+    def test_events_and_log_lines_are_waited_for(self, start_plugin):
+        running = start_plugin(Endless)
+        assert running.next_event().data == b"first"
+        assert running.wait_for_log("open") == LogLine("info", "opened")
+        with pytest.raises(RunError, match="event 2 did not come: running"):
+            running.next_event(timeout=0.05)
+        ran = running.stop()
+        assert ran.result == "interrupted"
+        assert [line.text for line in ran.log] == ["opened", "closed"]
+        with pytest.raises(RunError, match="did not come: interrupted"):
+            running.next_event()
+
+    def test_a_kill_lets_nothing_be_closed(self, start_plugin):
+        running = start_plugin(Endless)
+        running.next_event()
+        ran = running.kill()
+        assert ran.result == "killed"
+        assert "closed" not in [line.text for line in ran.log]
+
+    def test_a_host_that_crashes_is_told(self):
+        with RunningPlugin(Endless) as running:
+            running.next_event()
+            os.kill(running.pid, signal.SIGABRT)
+            ran = running.wait()
+        assert (ran.result, ran.error[:29]) == ("failure", "the host crashed with SIGABRT")
+
+    def test_no_host_and_no_folder_is_left(self, start_plugin, tmp_path, monkeypatch):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        with RunningPlugin(Endless) as running:
+            running.next_event()
+            pid = running.pid
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_class_in_a_file_that_imports_what_lies_beside_it_is_told_apart(pytester):
+    pytester.makepyfile(
+        helper="WORD = b'word'",
+        plain="from helper import WORD\n" + textwrap.dedent(simple_plugin("plain")),
+        test_it="""
+            from plain import Simple
+            from falco_plugin.testing import collect
+
+            def test_it():
+                collect(Simple)
+        """,
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    told = "*plain.py imports helper, which lies beside it but is not packed with a single file: build the folder*"
+    result.stdout.fnmatch_lines([told])
+
+
+def test_a_file_may_import_what_lies_beside_it_and_is_installed(pytester):
+    # Of all that is installed, the SDK is there for sure.
+    folder = Path(falco_plugin.__file__).parent.parent
+    file = pytester.path / "plain.py"
+    file.write_text(textwrap.dedent(simple_plugin("plain")))
+    (pytester.path / "falco_plugin").symlink_to(folder / "falco_plugin")
+    assert len(collect(file)) == 2
+
+
+def test_the_fixture_shows_the_log_of_a_test_that_fails(pytester):
+    pytester.makepyfile(
+        plugin=textwrap.dedent(simple_plugin("shown", "def init(self):\n    self.log.warning('look here')")),
+        test_it="""
+            def test_it(start_plugin):
+                plugin = start_plugin("plugin.py")
+                assert plugin.next_event().data == b"one"
+                plugin.wait()
+                assert False
+
+            def test_well(start_plugin):
+                assert start_plugin("plugin.py").wait().result == "eof"
+        """,
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*log of the plugin*", "*warning*look here*"])
+    assert Path(pytester.path, "plugin.py").exists()

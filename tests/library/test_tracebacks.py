@@ -1,0 +1,228 @@
+"""Tracebacks in the log: the user's own files and lines, the cause first and once."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from support.hosts import run_cycle
+from support.libraries import build_plugin
+
+PLUGIN = """\
+from falco_plugin import Plugin, source
+import threading
+
+
+class Fails(Plugin):
+    name = event_source = "fails"
+
+    def open(self, params, context):
+        yield b"event"
+        self.fail()
+
+"""
+DEBUG = {"FALCO_PLUGIN_DEBUG": "1"}
+
+
+def source_of(body: str) -> str:
+    return PLUGIN + textwrap.indent(textwrap.dedent(body), "    ")
+
+
+def errors(folder: Path, body: str, env: dict[str, str] | None = None) -> list[list[str]]:
+    """The lines of each error in the log; the library was built in the folder."""
+    library = build_plugin(folder, source_of(body), "fails")
+    return [log["text"].splitlines() for log in run_cycle(library, env=env).values("log") if log["severity"] <= 3]
+
+
+SIMPLE = """
+def fail(self):
+    raise ValueError("no record")
+"""
+CHAIN = """
+def fail(self):
+    try:
+        {}["record"]
+    except KeyError as error:
+        raise ValueError("no record") from error
+"""
+CONTEXT = """
+def fail(self):
+    try:
+        {}["record"]
+    except KeyError:
+        raise ValueError("no record")
+"""
+HIDDEN = """
+def fail(self):
+    try:
+        {}["record"]
+    except KeyError:
+        raise ValueError("no record") from None
+"""
+
+
+def frame(folder: Path, line: int, function: str, code: str) -> list[str]:
+    return [f'    File "{folder}/fails.py", line {line}, in {function}', f"      {code}"]
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "raises", "how"),
+    [
+        (SIMPLE, 14, 'raise ValueError("no record")', None),
+        (CHAIN, 17, 'raise ValueError("no record") from error', "caused by"),
+        (CONTEXT, 17, 'raise ValueError("no record")', "raised while handling"),
+        (HIDDEN, 17, 'raise ValueError("no record") from None', None),
+    ],
+)
+def test_a_traceback_has_the_cause_first_and_lines_of_the_user_alone(
+    tmp_path: Path, body: str, line: int, raises: str, how: str | None
+) -> None:
+    expected = [
+        f"falco_plugin: next_batch failed: ValueError: no record (fails.py:{line} in fail)",
+        "  Traceback (most recent call last):",
+        *frame(tmp_path, 10, "open", "self.fail()"),
+        *frame(tmp_path, line, "fail", raises),
+    ]
+    if how:
+        expected += [
+            f"  {how} KeyError: 'record' (fails.py:15 in fail)",
+            "  Traceback (most recent call last):",
+            *frame(tmp_path, 15, "fail", '{}["record"]'),
+        ]
+    (found,) = errors(tmp_path, body)
+    assert [text for text in found if set(text) - set(" ~^")] == expected
+
+
+def test_lines_of_the_sdk_are_shown_for_debugging(tmp_path: Path) -> None:
+    (found,) = (lines for lines in errors(tmp_path, SIMPLE, DEBUG) if "Traceback" in "".join(lines))
+    assert any("/falco_plugin/_runtime/producer.py" in line for line in found)
+    assert not any("/falco_plugin/" in line for lines in errors(tmp_path, SIMPLE) for line in lines)
+
+
+def test_lines_are_those_that_were_built_whatever_the_file_has_today(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, source_of(SIMPLE), "fails")
+    secret = tmp_path / "secret"
+    secret.write_text("password\n" * 100)
+    (tmp_path / "fails.py").unlink()
+    (tmp_path / "fails.py").symlink_to(secret)
+    texts = [log["text"] for log in run_cycle(library).values("log")]
+    assert any('raise ValueError("no record")' in text for text in texts)
+    assert not any("password" in text for text in texts)
+
+
+def test_a_library_elsewhere_names_the_files_it_was_built_from(tmp_path: Path) -> None:
+    source, place = tmp_path / "source", tmp_path / "place"
+    source.mkdir()
+    place.mkdir()
+    built = build_plugin(source, source_of(SIMPLE), "fails")
+    library = built.rename(place / built.name)
+    texts = "\n".join(log["text"] for log in run_cycle(library).values("log"))
+    assert f'File "{source}/fails.py", line 14, in fail' in texts
+    assert str(place) not in texts
+
+
+def test_exceptions_of_a_group_are_shown_each(tmp_path: Path) -> None:
+    body = """
+    def fail(self):
+        raise ExceptionGroup("both", [ValueError("one"), KeyError("two")])
+    """
+    (found,) = errors(tmp_path, body)
+    assert "ExceptionGroup: both (2 sub-exceptions) (fails.py:14 in fail)" in found[0]
+    assert [line for line in found if "exception " in line] == [
+        "  exception 1 of 2: ValueError: one",
+        "  exception 2 of 2: KeyError: 'two'",
+    ]
+
+
+def test_notes_of_an_exception_are_shown(tmp_path: Path) -> None:
+    body = """
+    def fail(self):
+        error = ValueError("no record")
+        error.add_note("in the file /var/log/a\\nof today")
+        raise error
+    """
+    (found,) = errors(tmp_path, body)
+    assert found[-2:] == ["    in the file /var/log/a", "    of today"]
+
+
+@pytest.mark.parametrize(
+    ("body", "depth"),
+    [
+        ("def fail(self):\n    self.fail()\n", 20),
+        (
+            "def fail(self):\n    error = None\n    for _ in range(10_000):\n        following = ValueError('x')\n"
+            "        following.__cause__ = error\n        error = following\n    raise error\n",
+            60,
+        ),
+        (
+            "def fail(self):\n    one, other = ValueError(1), ValueError(2)\n    one.__cause__ = other\n"
+            "    other.__cause__ = one\n    raise one\n",
+            20,
+        ),
+    ],
+    ids=["a deep recursion", "a long chain", "a circle"],
+)
+def test_a_traceback_is_bounded(tmp_path: Path, body: str, depth: int) -> None:
+    (found,) = errors(tmp_path, body)
+    assert len(found) < depth
+
+
+def test_one_exception_of_a_thread_and_its_source_has_one_traceback(tmp_path: Path) -> None:
+    source = """
+        import threading
+        from falco_plugin import Plugin, source
+
+        class Fails(Plugin):
+            name = event_source = "fails"
+
+            def open(self, params, context):
+                sender, receiver = source.channel()
+
+                def work():
+                    with sender:
+                        sender.send(b"event")
+                        raise ValueError("no record")
+
+                threading.Thread(target=work).start()
+                return source.PushInstance(receiver, context=context)
+    """
+    library = build_plugin(tmp_path, textwrap.dedent(source), "fails")
+    texts = [log["text"] for log in run_cycle(library).values("log") if "no record" in log["text"]]
+    assert sum("Traceback" in text for text in texts) == 1
+
+
+def test_an_exception_that_is_logged_and_raised_again_has_one_traceback(tmp_path: Path) -> None:
+    body = """
+    def fail(self):
+        try:
+            raise ValueError("no record")
+        except ValueError:
+            self.log.exception("cannot read")
+            raise
+    """
+    first, second = errors(tmp_path, body)
+    assert first[:2] == ["cannot read", "  ValueError: no record (fails.py:15 in fail)"]
+    assert second == ["falco_plugin: next_batch failed: ValueError: no record (fails.py:15 in fail)"]
+
+
+def test_a_repeated_failure_of_a_source_has_one_traceback(tmp_path: Path) -> None:
+    source = """
+        from falco_plugin import Plugin, source
+
+        class Fails(Plugin):
+            name = event_source = "fails"
+            attempts = 0
+
+            def open(self, params, context):
+                return source.IterInstance(self.records, retry=0.001, context=context)
+
+            def records(self, context):
+                self.attempts += 1
+                if self.attempts < 4:
+                    raise ConnectionError("refused")
+                yield b"event"
+    """
+    library = build_plugin(tmp_path, textwrap.dedent(source), "fails")
+    texts = [log["text"] for log in run_cycle(library).values("log") if "refused" in log["text"]]
+    assert [("Traceback" in text) for text in texts] == [True, False, False]

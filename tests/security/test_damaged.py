@@ -1,0 +1,107 @@
+"""Libraries whose file was damaged: the struct that says where their parts lie, the parts, the archive in them."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.hosts import init_error, native_path, run
+from support.libraries import build_plugin, simple_plugin
+
+from falco_plugin._runtime import archive as _archive
+
+MARKER = b"\x7ffalco.appended!"
+PLACES = struct.Struct("<QQQQ")
+DAMAGED = "was cut, stripped or changed after it was built"
+
+numbers = st.one_of(
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 300),
+    st.integers(1, 6).flatmap(lambda back: st.sampled_from([2**31, 2**32, 2**63, 2**64]).map(lambda top: top - back)),
+)
+files = st.dictionaries(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1), st.binary())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_plugin(tmp_path_factory.mktemp("whole"), simple_plugin("whole"))
+
+
+def places_of(library: bytes | bytearray) -> dict[str, int]:
+    names = ("offset", "manifest", "archive", "checksum")
+    return dict(zip(names, PLACES.unpack_from(library, library.index(MARKER) + len(MARKER)), strict=True))
+
+
+def changed(whole: Path, folder: Path, **places: int) -> Path:
+    """The library with other numbers in its struct."""
+    library = bytearray(whole.read_bytes())
+    PLACES.pack_into(library, library.index(MARKER) + len(MARKER), *{**places_of(library), **places}.values())
+    path = folder / "changed.so"
+    path.write_bytes(library)
+    return path
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(2**64 - 8, id="a sum that wraps"),
+        pytest.param(2**63, id="more than any memory"),
+        pytest.param(0, id="no manifest"),
+        pytest.param(1, id="half a name"),
+        pytest.param(len("name\0"), id="a name without a value"),
+    ],
+)
+def test_a_manifest_of_another_length_is_noticed_though_the_checksum_is_right(
+    whole: Path, tmp_path: Path, manifest: int
+) -> None:
+    places = places_of(whole.read_bytes())
+    archive = (places["manifest"] + places["archive"] - manifest) % 2**64
+    assert DAMAGED in init_error(changed(whole, tmp_path, manifest=manifest, archive=archive))
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"manifest": 2**64 - 1, "archive": 0},
+        {"manifest": 0, "archive": 2**64 - 1},
+        {"manifest": 2**63, "archive": 2**63},
+        {"manifest": 2**40},
+        {"offset": 2**64 - 1},
+        {"offset": 2**63 - 1},
+        {"checksum": 2**32},
+    ],
+    ids=str,
+)
+def test_places_where_nothing_lies_are_noticed(whole: Path, tmp_path: Path, places: dict[str, int]) -> None:
+    assert DAMAGED in init_error(changed(whole, tmp_path, **places))
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(["offset", "manifest", "archive", "checksum"], numbers)))
+def test_no_numbers_in_the_struct_take_the_host_down(whole: Path, places: dict[str, int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ran = run(native_path(), "info", changed(whole, Path(folder), **places))
+    assert ran.status in (0, 1), ran.stderr
+    assert ran.status == 0 or ran.stderr
+
+
+@given(files)
+def test_an_archive_gives_back_what_was_packed(files: dict[str, bytes]) -> None:
+    assert _archive.unpack(_archive.pack(files)) == files
+
+
+@given(files.map(_archive.pack), st.lists(st.tuples(st.integers(0), st.binary(max_size=4))), st.integers(0, 100))
+def test_of_a_damaged_archive_comes_nothing_that_is_not_in_it(archive: bytes, changes, cut: int) -> None:
+    damaged = bytearray(archive)
+    for at, put in changes:
+        at %= len(damaged)
+        damaged[at : at + len(put)] = put
+    damaged = bytes(damaged[: len(damaged) - cut])
+    try:
+        files = _archive.unpack(damaged)
+    except ValueError:
+        return
+    assert all(name.encode() in damaged and data in damaged for name, data in files.items())

@@ -1,0 +1,404 @@
+"""What was tried on purpose against host, SDK and neighbours: docs/guide/hostile.md tells it."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import textwrap
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from support.embedded import Library
+from support.events import SUCCESS, encode_event
+from support.hosts import Output, c_host_path, cycle_payloads, init_error, native_path, run, run_command
+from support.libraries import build_plugin, simple_plugin, write_sources
+from support.paths import REPOSITORY
+
+from falco_plugin._build import library as _library
+from falco_plugin._build import target as _target
+from falco_plugin._runtime import archive as _archive
+from falco_plugin.source import LinesInstance, Timeout
+
+NEIGHBOUR = [b"one", b"two"]
+
+# Hostile plugins
+
+
+def attack(code: str) -> str:
+    """A plugin that does something in its init, and then delivers two events."""
+    return simple_plugin("hostile", "def init(self):\n" + textwrap.indent(textwrap.dedent(code), "    "))
+
+
+@pytest.fixture
+def beside(tmp_path: Path):
+    """Runs a hostile plugin beside an honest one, in one host: the run, and the events of both."""
+
+    def beside(code: str) -> tuple[Output, list[int]]:
+        hostile = build_plugin(tmp_path, attack(code), "hostile")
+        honest = build_plugin(tmp_path, simple_plugin("honest"), "honest")
+        ran = run(c_host_path(), "interleave", hostile, honest, "")
+        return ran, ran.values("events")
+
+    return beside
+
+
+HARMLESS = {
+    "closes all descriptors": """
+        import os
+        for number in range(3, 1024):
+            try:
+                os.close(number)
+            except OSError:
+                pass
+    """,
+    "leaves no room for descriptors": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))",
+    "hides all modules from the next import": "import sys; sys.meta_path[:] = sys.path[:] = sys.path_hooks[:] = []",
+    "leaves the folder, the locale and the environment": """
+        import locale, os
+        os.chdir("/proc")
+        locale.setlocale(locale.LC_ALL, "C")
+        os.environ.clear()
+        os.umask(0)
+    """,
+    "takes logging, hooks and streams away": """
+        import logging, sys, threading, warnings
+        warnings.simplefilter("error")
+        logging.disable(100)
+        logging.shutdown()
+        sys.excepthook = sys.unraisablehook = threading.excepthook = sys.stdout = sys.stderr = None
+    """,
+    "switches threads without pause, and never collects": """
+        import gc, sys
+        sys.setswitchinterval(1e-9)
+        gc.disable()
+        gc.freeze()
+    """,
+    "leaves destructors that raise and exit": """
+        class Exits:
+            def __del__(self):
+                raise SystemExit(4)
+        self.kept = [Exits(), Exits()]
+    """,
+    "starts threads that never end and catch everything": """
+        import threading
+        def spin():
+            while True:
+                try:
+                    sum(range(1000))
+                except BaseException:
+                    pass
+        for _ in range(8):
+            threading.Thread(target=spin).start()
+    """,
+    "takes memory until there is none": """
+        import resource, threading
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        limit = resource.getrlimit(resource.RLIMIT_AS)
+        def eat():
+            eaten = []
+            while True:
+                eaten.append(bytearray(1 << 20))
+        resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), limit[1]))
+        eater = threading.Thread(target=eat)
+        eater.start()
+        eater.join()
+    """,
+}
+
+
+@pytest.mark.parametrize("code", HARMLESS.values(), ids=HARMLESS)
+def test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour(beside, code: str) -> None:
+    ran, events = beside(code)
+    assert ran.status == 0, ran.stdout + ran.stderr
+    assert events == [2, 2]
+
+
+REFUSED = {
+    "exits": ("import sys; sys.exit(0)", "SystemExit: 0"),
+    "calls itself for ever": ("def call():\n    call()\ncall()", "RecursionError"),
+    "traces every call, and raises": (
+        "import sys\ndef trace(*_):\n    raise ValueError('trace')\nsys.settrace(trace)\n(lambda: 0)()",
+        "ValueError: trace",
+    ),
+    "takes Falco's signals": (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "ValueError: signal only works in main thread",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "error"), REFUSED.values(), ids=REFUSED)
+def test_a_plugin_that_would_end_or_take_over_the_process_is_an_error_of_its_own(beside, code: str, error: str) -> None:
+    ran, events = beside(code)
+    assert events == [0, 2]
+    assert error in ran.stdout
+
+
+SABOTAGE = {
+    "replaces builtins": """
+        import builtins
+        for name in ("len", "isinstance", "hasattr", "getattr", "type", "open", "Exception"):
+            setattr(builtins, name, None)
+    """,
+    "empties sys.modules": "import sys; sys.modules.clear()",
+    "replaces the SDK's functions": """
+        from falco_plugin._runtime import failures as _failure, log as _log, runtime as _runtime
+        for module in (_failure, _log, _runtime):
+            for name in [name for name in vars(module) if not name.startswith("__")]:
+                setattr(module, name, None)
+    """,
+    "deletes the SDK's exceptions": """
+        from falco_plugin import errors
+        for name in [name for name in vars(errors) if not name.startswith("__")]:
+            delattr(errors, name)
+    """,
+    "refuses all that is audited": """
+        import sys
+        def refuse(*_):
+            raise RuntimeError("audit")
+        sys.addaudithook(refuse)
+    """,
+}
+
+
+@pytest.mark.parametrize("code", SABOTAGE.values(), ids=SABOTAGE)
+def test_a_plugin_that_takes_python_apart_gives_errors_and_no_crash(beside, code: str) -> None:
+    # Its neighbours share the interpreter, and may fail with it.
+    ran, _ = beside(code)
+    assert ran.status in {0, 1}, ran.stderr
+    ends = ran.values("end")
+    assert len(ends) == 2
+    assert set(ends) <= {"eof", "failure"}
+
+
+UNHELD = {
+    "os._exit(3)": (3, ""),
+    "os.abort()": (1, "the plugin crashed the host with SIGABRT"),
+    "os.kill(os.getpid(), 9)": (1, "the plugin crashed the host with SIGKILL"),
+    "ctypes.string_at(0)": (1, "the plugin crashed the host with SIGSEGV"),
+}
+
+
+@pytest.mark.parametrize("code", UNHELD)
+def test_what_ends_a_process_ends_it_and_the_command_says_so(tmp_path: Path, code: str) -> None:
+    write_sources(tmp_path, {"hostile.py": attack(f"import ctypes, os\n{code}")})
+    ran = run_command("run", tmp_path / "hostile.py")
+    status, told = UNHELD[code]
+    assert ran.status == status
+    assert told in ran.stderr
+
+
+# Hostile libraries
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return build_plugin(tmp_path, simple_plugin("good"), "good")
+
+
+def place_of_parts(library: bytes) -> int:
+    return library.index(_library._MARKER) + len(_library._MARKER)
+
+
+# Offset, and lengths of manifest and archive, from those that are right.
+LENGTHS = {
+    "a manifest of 1 GiB": lambda offset, manifest, archive: (offset, 1 << 30, archive),
+    "lengths that add up by overflowing": lambda offset, manifest, archive: (
+        offset,
+        2**64 - 10,
+        manifest + archive + 10,
+    ),
+    "an archive of all memory": lambda offset, manifest, archive: (offset, manifest, 2**64 - 1),
+    "an offset below zero": lambda offset, manifest, archive: (2**63, manifest, archive),
+    "an offset behind the end": lambda offset, manifest, archive: (1 << 40, manifest, archive),
+}
+
+
+@pytest.mark.parametrize("lie", LENGTHS.values(), ids=LENGTHS)
+def test_lengths_that_lie_are_told_as_a_damaged_library(good: Path, lie: Callable[..., tuple[int, int, int]]) -> None:
+    library = bytearray(good.read_bytes())
+    place = place_of_parts(library)
+    *places, checksum = struct.unpack_from("<QQQQ", library, place)
+    struct.pack_into("<QQQQ", library, place, *lie(*places), checksum)
+    good.write_bytes(library)
+    assert "was cut, stripped or changed after it was built" in init_error(good)
+
+
+def with_files(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """A library whose archive has more files than a build would give it, and a checksum that fits."""
+    loaded = _target.load(str(write_sources(folder, {"laden.py": simple_plugin("laden")}) / "laden.py"))
+    path = folder / "laden.so"
+    packed = _archive.pack({**_archive.unpack(loaded.archive), **files})
+    _library.write(path, loaded.manifest(), packed, hidden=loaded._hidden())
+    return path
+
+
+def test_an_archive_leaves_no_file_anywhere_whatever_its_names_are(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.py"
+    names = [f"../{outside.name}", str(outside), f"a/../../{outside.name}", "a//b.py", "\n.py", "é.py", ".", "x" * 5000]
+    library = with_files(tmp_path, dict.fromkeys(names, b"raise SystemExit('planted')"))
+    before = sorted(tmp_path.iterdir())
+    ran = run(c_host_path(), "log", library, "", "", cwd=tmp_path)
+    assert cycle_payloads(ran) == NEIGHBOUR
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_archive_with_modules_of_pythons_names_shadows_them_for_itself_only(tmp_path: Path) -> None:
+    shadows = ("os", "sys", "encodings/__init__", "json/__init__", "typing", "falco_plugin/__init__")
+    library = with_files(tmp_path, {f"{name}.py": b"raise SystemExit('shadowed')" for name in shadows})
+    honest = build_plugin(tmp_path, simple_plugin("honest", "import json, os, typing"), "honest")
+    ran = run(c_host_path(), "interleave", library, honest, "")
+    assert ran.values("events") == [0, 2]
+    assert "SystemExit: shadowed" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"PK\x03\x04" + b"\xff" * 100,
+        b"PK\x03\x04",
+        b"PK\x03\x04" + b"\0" * 26,
+        b"\xff" * 1000,
+    ],
+    ids=["lengths of 4 GiB", "cut", "no name", "no archive"],
+)
+def test_an_archive_that_is_none_is_an_error_of_init(good: Path, tail: bytes) -> None:
+    library = bytearray(good.read_bytes())
+    place = place_of_parts(library)
+    offset, manifest, _, _ = struct.unpack_from("<QQQQ", library, place)
+    parts = bytes(library[offset : offset + manifest]) + tail
+    struct.pack_into("<QQQQ", library, place, offset, manifest, len(tail), zlib.crc32(parts))
+    good.write_bytes(library[:offset] + parts)
+    assert init_error(good)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_is_no_regular_file_is_no_library_to_the_command(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "fifo.so"
+    os.mkfifo(path)
+    target = path if kind == "fifo" else Path("/dev/zero")
+    ran = run(native_path(), "info", target)
+    assert ran.status == 1
+    assert ran.stderr.endswith(f"{target} is no shared library\n")
+
+
+def test_build_takes_nothing_from_outside_of_the_folder(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_text('"the secret"')
+    folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("leaking"), "inside.json": "1"})
+    (folder / "also_inside.json").symlink_to("inside.json")
+    assert run_command("build", folder, "-o", tmp_path / "fine.so").status == 0
+    (folder / "settings.json").symlink_to(secret)
+    ran = run_command("build", folder, "-o", tmp_path / "leaking.so")
+    assert ran.status == 1
+    assert "settings.json is a link that leads out of " in ran.stderr
+    assert not (tmp_path / "leaking.so").exists()
+
+
+def test_build_does_not_wait_for_what_is_no_file(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("waiting")})
+    os.mkfifo(folder / "data.json")
+    ran = run_command("build", folder, "-o", tmp_path / "waiting.so")
+    assert ran.status == 1
+    assert "data.json is no regular file" in ran.stderr
+
+
+# Hostile inputs
+
+MEGA = 1 << 20
+BOMBS = {
+    "100 MiB of open brackets": b"[" * (100 * MEGA),
+    "objects in objects": b'{"a":' * MEGA,
+    "a million members of one name": b"{" + b",".join(b'"a":%d' % number for number in range(10**6)) + b"}",
+    "a number of a million digits": b'{"a":' + b"9" * 10**6 + b"}",
+    "an exponent of a billion": b'{"a":1e1000000000}',
+    "eight million elements": b"[" + b"0," * (8 * MEGA) + b"0]",
+    "a key of 8 MiB": b'{"' + b"k" * (8 * MEGA) + b'":1,"a":2}',
+    "a million escapes": b'{"a":"' + b"\\u0041" * MEGA + b'"}',
+    "half a surrogate": b'{"a":"\\ud800"}',
+    "bytes that are no text": b'{"a":"\xff\xfe\xc0\x80"}',
+    "a NUL in the text, and behind it": b'{"a":"x\\u0000y"}\0\0',
+    "8 MiB of nothing": b" " * (8 * MEGA),
+    "nothing": b"",
+}
+
+READER = """
+    from falco_plugin import Event, Plugin, field, json_field
+
+
+    class Reader(Plugin):
+        name = "reader"
+        extract_event_sources = ["test"]
+
+        text = json_field("reader.text", "/a", desc="Text")
+        number = json_field("reader.number", "/a", type=int, desc="Number")
+
+        @field("reader.all", desc="All of it, in Python")
+        def all(self, event: Event) -> str:
+            return type(event.json).__name__
+"""
+
+
+def test_no_payload_crashes_or_fails_the_extraction_of_fields(tmp_path: Path) -> None:
+    with Library(build_plugin(tmp_path, READER, "reader")) as library:
+        for number, (name, payload) in enumerate(BOMBS.items(), 1):
+            event = encode_event(payload)
+            for field in ("reader.text", "reader.number", "reader.all"):
+                assert library.extract(event, field, number).code == SUCCESS, name
+        assert library.extract(encode_event(b'{"a": 7}'), "reader.number", 99).values == [7]
+        # What is wrong with a payload is reported, and nothing else.
+        assert all("not valid JSON" in text or text.startswith("field reader.") for _, text in library.logs)
+
+
+def lines_of(instance: LinesInstance, count: int) -> list[bytes]:
+    """Lines that come now or later."""
+    found: list[bytes] = []
+    while len(found) < count:
+        batch = instance.events
+        batch.clear()
+        try:
+            instance.next_batch(batch)
+        except Timeout:
+            continue
+        found += [batch[index].data for index in range(len(batch))]
+    return found
+
+
+OTHER_KINDS = {"fifo": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero")}
+
+
+@pytest.mark.parametrize("make", OTHER_KINDS.values(), ids=OTHER_KINDS)
+def test_what_is_no_file_in_the_place_of_a_log_is_not_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    log = tmp_path / "app.log"
+    log.write_bytes(b"one\n")
+    instance = LinesInstance(log, follow=True, timeout=0.01)
+    assert lines_of(instance, 1) == [b"one"]
+    make(tmp_path / "other")
+    (tmp_path / "other").replace(log)
+    # Each call comes back, and none has what is there.
+    for _ in range(5):
+        with pytest.raises(Timeout):
+            instance.next_batch(instance.events)
+    (tmp_path / "new").write_bytes(b"two\n")
+    (tmp_path / "new").replace(log)
+    assert lines_of(instance, 1) == [b"two"]
+    instance.close()
+
+
+# The page
+
+
+def test_each_test_that_the_page_and_the_threat_model_name_is_there() -> None:
+    for page in ("docs/guide/hostile.md", "SECURITY.md"):
+        named = re.findall(r"`((?:tests|plugins)[\w/]*/(test_\w+)\.py)::(test_\w+)`", (REPOSITORY / page).read_text())
+        assert named
+        for file, _, test in named:
+            assert f"def {test}(" in (REPOSITORY / file).read_text(), f"{page}: {file}::{test}"
+
+
+def test_the_page_tells_ten() -> None:
+    page = (REPOSITORY / "docs/guide/hostile.md").read_text()
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(range(1, 11))

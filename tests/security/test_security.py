@@ -1,0 +1,646 @@
+"""Whose code a library runs: where Falco is root, root's alone; never what the caller's environment or folder names."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.hosts import (
+    MISSING,
+    c_host_lines,
+    c_host_path,
+    cycle_payloads,
+    environment,
+    init_error,
+    run,
+    run_c_host,
+    run_cycle,
+)
+from support.libraries import build_changed, build_plugin, simple_plugin, write_sources
+from support.paths import REPOSITORY
+
+from falco_plugin import _core
+from falco_plugin._build import environment as _environment
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the check of who can write is made for root only")
+
+# Nothing from outside
+
+
+def test_neither_variables_nor_the_working_directory_reach_the_path_of_imports(tmp_path: Path) -> None:
+    planted = {
+        f"{name}.py": "raise SystemExit('planted code ran')\n"
+        for name in ("json", "encodings", "falco_plugin", "logging", "sitecustomize", "typing", "usercustomize")
+    }
+    folder = str(write_sources(tmp_path / "planted", {**planted, "planted.pth": "import planted\n"}))
+    # Where Python looks beside its executable, and for a user's own packages.
+    write_sources(tmp_path / "planted", {"pyvenv.cfg": f"home = {folder}\ninclude-system-site-packages = true\n"})
+    version = _environment.python_version()
+    write_sources(Path(folder, "lib", f"python{version}", "site-packages"), planted)
+    Path(folder, os.path.basename(_environment.libpython())).write_bytes(b"no library")
+    names = ["HOME", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX"]
+    names += ["PYTHONUSERBASE", "VIRTUAL_ENV"]
+    env = environment(**dict.fromkeys(names, folder), PYTHONSTARTUP=f"{folder}/json.py", PYTHONSAFEPATH="")
+    source = """
+        import json, sys
+
+        from falco_plugin import Plugin
+
+
+        class Told(Plugin):
+            name = "told"
+
+            def open(self, params):
+                yield json.dumps([sys.path, sys.executable, sys.flags.isolated, sys.flags.no_user_site]).encode()
+    """
+    library = build_plugin(tmp_path, source)
+    ran = run_c_host("log", library, "", "", env=env, cwd=folder)
+    assert ran.status == 0, ran.stdout + ran.stderr
+    (told,) = cycle_payloads(ran)
+    path, executable, isolated, no_user_site = json.loads(told)
+    assert path == list(_environment.folders())
+    assert (executable, isolated, no_user_site) == (sys.executable, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"])
+def test_a_variable_that_even_an_isolated_python_follows_is_refused(tmp_path: Path, name: str) -> None:
+    error = init_error(
+        build_plugin(tmp_path, simple_plugin("misled")), env=environment(**{name: "/elsewhere/bin/python"})
+    )
+    assert error.startswith(f"the environment variable {name} is set")
+    assert "start Falco without it" in error
+
+
+# As root, only what nobody else can write
+
+
+def strict() -> dict[str, str]:
+    return environment(FALCO_PLUGIN_ALLOW_WRITABLE=None)
+
+
+def check_refused(library: Path, culprit: Path) -> None:
+    error = init_error(library, env=strict())
+    assert error.startswith(f"Falco runs as root, but others than root can write to {culprit}: "), error
+    assert "mode go-w" in error
+    assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
+    (line,) = c_host_lines("cycle", library, 1, "", env=environment(FALCO_PLUGIN_ALLOW_WRITABLE="1"))
+    assert line["end"] == "eof"
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o757, 0o777, 0o646])
+def test_a_library_that_all_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    library = build_plugin(tmp_path, simple_plugin("open"))
+    library.chmod(mode)
+    check_refused(library, library)
+
+
+@as_root
+@pytest.mark.parametrize("group", [0, 12345])
+def test_a_library_that_a_group_can_write_is_refused(tmp_path: Path, group: int) -> None:
+    # Also root's, which others may be in; and a list of access rights shows there, whatever the group.
+    library = build_plugin(tmp_path, simple_plugin("group"))
+    os.chown(library, 0, group)
+    library.chmod(0o775)
+    check_refused(library, library)
+
+
+@as_root
+def test_a_library_that_a_list_of_access_rights_opens_is_refused(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, simple_plugin("rights"))
+    library.chmod(0o644)
+    user, owner, group, mask, other = 0x02, 0x01, 0x04, 0x10, 0x20
+    rights = [(owner, 6, -1), (user, 6, 12345), (group, 4, -1), (mask, 6, -1), (other, 4, -1)]
+    try:
+        packed = b"".join(struct.pack("<HHi", *right) for right in rights)
+        os.setxattr(library, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+    except OSError as problem:
+        pytest.skip(f"no lists of access rights here: {problem.strerror}")
+    check_refused(library, library)
+
+
+@as_root
+def test_a_library_of_another_user_is_refused(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, simple_plugin("theirs"))
+    os.chown(library, 12345, 0)
+    check_refused(library, library)
+
+
+@as_root
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_folder_above_it_that_all_can_write_is_refused(tmp_path: Path, depth: int) -> None:
+    folder = tmp_path / "outer" / "inner"
+    folder.mkdir(parents=True)
+    library = build_plugin(folder, simple_plugin("folder"))
+    culprit = [folder, folder.parent][depth - 1]
+    culprit.chmod(0o777)
+    check_refused(library, culprit)
+
+
+@as_root
+def test_a_link_to_what_all_can_write_is_refused(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, simple_plugin("linked"))
+    library.chmod(0o777)
+    (tmp_path / "safe").mkdir()
+    link = tmp_path / "safe" / "link.so"
+    link.symlink_to(library)
+    check_refused(link, library)
+
+
+@as_root
+@pytest.mark.parametrize("part", ["libpython", "core", "python", "folders"])
+def test_an_environment_that_all_can_write_is_refused(tmp_path: Path, part: str) -> None:
+    # Nothing of it is opened, so empty files will do.
+    parts = {name: tmp_path / "safe" / name for name in ("libpython", "core", "python", "folders")}
+    parts[part] = tmp_path / "open" / part
+    for file in parts.values():
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    parts[part].parent.chmod(0o777)
+    library = build_changed(tmp_path, simple_plugin("parts"), **{name: str(file) for name, file in parts.items()})
+    error = init_error(library, env=strict())
+    assert error.startswith(f"Falco runs as root, but others than root can write to {parts[part].parent}: ")
+    assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
+    # Where it is allowed, the next that is wrong is told: the files are no libraries.
+    allowed = init_error(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE="1"))
+    assert allowed.startswith("cannot load Python ")
+
+
+@as_root
+@pytest.mark.parametrize("value", ["0", "", "yes", "true"])
+def test_only_the_value_1_allows_it(tmp_path: Path, value: str) -> None:
+    library = build_plugin(tmp_path, simple_plugin("almost"))
+    library.chmod(0o777)
+    error = init_error(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=value))
+    assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
+
+
+@as_root
+def test_a_sticky_folder_is_good_enough(tmp_path: Path) -> None:
+    # Such as /tmp, where nobody can replace what is root's.
+    folder = tmp_path / "sticky"
+    folder.mkdir()
+    missing = dict.fromkeys(("libpython", "core", "python", "folders"), MISSING)
+    library = build_changed(folder, simple_plugin("sticky"), **missing)
+    folder.chmod(0o1777)
+    assert init_error(library, env=strict()).startswith("cannot load Python ")
+
+
+@as_root
+@pytest.mark.parametrize("part", ["libpython", "core", "python", "folders"])
+def test_what_others_could_still_put_into_a_sticky_folder_is_refused(tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "sticky"
+    folder.mkdir()
+    parts = dict.fromkeys(("libpython", "core", "python", "folders"), f"{MISSING}/part")
+    library = build_changed(tmp_path, simple_plugin("still"), **{**parts, part: str(folder / "not-there-yet" / "part")})
+    folder.chmod(0o1777)
+    error = init_error(library, env=strict())
+    assert error.startswith(f"Falco runs as root, but others than root can write to {folder}: "), error
+    # /tmp has to stay as it is.
+    assert "go-w" not in error
+    assert "a folder of root's own" in error
+
+
+@as_root
+def test_a_link_in_a_folder_of_another_user_is_refused_whatever_it_leads_to(tmp_path: Path) -> None:
+    # Today it leads to what is root's; what it leads to at the next start is up to them.
+    library = build_plugin(tmp_path, simple_plugin("led"))
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "link.so").symlink_to(library)
+    os.chown(theirs, 12345, 12345)
+    check_refused(theirs / "link.so", theirs)
+
+
+@as_root
+def test_a_relative_name_is_checked_from_the_folder_that_it_was_meant_for(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, simple_plugin("near"))
+    tmp_path.chmod(0o777)
+    ran = run_c_host("initfail", f"./{library.name}", "", env=strict(), cwd=tmp_path)
+    assert f"others than root can write to {tmp_path}: " in ran.stdout
+
+
+# The environment, all of it
+
+
+class House:
+    """A virtual environment of root's own with the SDK in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        self.python = folder / "bin" / "python"
+        self.packages = folder / "lib" / f"python{_environment.python_version()}" / "site-packages"
+        sdk = Path(_core.__file__).parent
+        (self.packages / "falco_plugin").symlink_to(sdk)
+        write_sources(self.packages, {"helper/__init__.py": "", "helper/deep/module.py": "VALUE = 1\n"})
+
+    def build(self, folder: Path, imports: str = "helper.deep.module") -> Path:
+        command = [self.python, "-I", "-c", "import sys; print(*sys.path, sep='\\n')"]
+        folders = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        init = f"def init(self):\n    import {imports}\n"
+        return build_changed(folder, simple_plugin("house", init), python=str(self.python), folders=folders)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Where the checkout or the Python that runs the tests are not root's alone, nothing can be told by it."""
+    house = House(tmp_path / "house")
+    (tmp_path / "untouched").mkdir()
+    ran = run_cycle(house.build(tmp_path / "untouched"), env=strict())
+    for outside in (REPOSITORY, Path(sys.base_prefix)):
+        if ran.status and f"can write to {outside}" in ran.stderr + ran.stdout:
+            pytest.skip(f"others than root can write to {outside}")
+    assert ran.status == 0, ran.stdout + ran.stderr
+    return house
+
+
+@as_root
+def test_an_environment_that_is_roots_alone_is_taken(house: House, tmp_path: Path) -> None:
+    assert len(cycle_payloads(run_cycle(house.build(tmp_path), env=strict()))) == 2
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("place", "mode"),
+    [
+        ("helper/deep/module.py", 0o646),
+        ("helper/deep", 0o777),
+        ("helper/deep", 0o1777),
+        ("helper", 0o775),
+        ("helper/deep/__pycache__/module.pyc", 0o666),
+        ("helper/deep/native.so", 0o666),
+        ("any.pth", 0o666),
+        ("", 0o1777),
+        ("../../../pyvenv.cfg", 0o666),
+    ],
+)
+def test_code_of_the_environment_that_others_can_write_is_refused_however_deep(
+    house: House, tmp_path: Path, place: str, mode: int
+) -> None:
+    library = house.build(tmp_path)
+    culprit = house.packages / place
+    if not culprit.exists():
+        culprit.parent.mkdir(exist_ok=True)
+        culprit.touch()
+    culprit.chmod(mode)
+    error = init_error(library, env=strict())
+    assert error.startswith("Falco runs as root, but others than root can write to "), error
+    assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
+
+
+@as_root
+def test_code_behind_a_link_is_checked_with_all_that_lies_there(house: House, tmp_path: Path) -> None:
+    write_sources(tmp_path / "elsewhere", {"inner/module.py": ""})
+    (house.packages / "linked").symlink_to(tmp_path / "elsewhere")
+    library = house.build(tmp_path)
+    assert run_cycle(library, env=strict()).status == 0
+    (tmp_path / "elsewhere" / "inner" / "module.py").chmod(0o666)
+    assert f"can write to {tmp_path}/elsewhere/inner/module.py: " in init_error(library, env=strict())
+
+
+@as_root
+def test_links_in_a_circle_are_refused_and_no_endless_way(house: House, tmp_path: Path) -> None:
+    (house.packages / "circle").symlink_to(house.packages)
+    assert init_error(house.build(tmp_path), env=strict()).startswith("too many links, or too long a path, at ")
+
+
+@as_root
+def test_a_folder_that_a_package_adds_to_the_path_later_is_checked_too(house: House, tmp_path: Path) -> None:
+    library = house.build(tmp_path)
+    added = write_sources(tmp_path / "added", {"added.py": ""})
+    (house.packages / "added.pth").write_text(f"{added}\n")
+    assert run_cycle(library, env=strict()).status == 0
+    added.chmod(0o777)
+    assert f"can write to {added}: " in init_error(library, env=strict())
+
+
+@as_root
+def test_a_package_that_is_installed_in_place_is_checked_where_it_lies(house: House, tmp_path: Path) -> None:
+    # As `pip install --editable` does it: a finder of its own, and no folder on the path.
+    place = write_sources(tmp_path / "project", {"in_place.py": ""}) / "in_place.py"
+    finder = f"""
+        import importlib.util, sys
+
+        class Finder:
+            def find_spec(self, name, path=None, target=None):
+                if name == "in_place":
+                    return importlib.util.spec_from_file_location(name, {str(place)!r})
+
+        sys.meta_path.append(Finder())
+    """
+    write_sources(house.packages, {"finder_of_ours.py": finder, "finder.pth": "import finder_of_ours\n"})
+    library = house.build(tmp_path, imports="in_place")
+    assert run_cycle(library, env=strict()).status == 0
+    place.chmod(0o666)
+    assert f"can write to {place}: " in init_error(library, env=strict())
+
+
+@as_root
+@pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
+def test_folders_of_packages_within_packages_are_no_exception(house: House, tmp_path: Path, name: str) -> None:
+    write_sources(house.packages / "helper", {f"{name}/vendored.py": ""})
+    library = house.build(tmp_path)
+    assert run_cycle(library, env=strict()).status == 0
+    culprit = house.packages / "helper" / name / "vendored.py"
+    culprit.chmod(0o666)
+    assert f"can write to {culprit}: " in init_error(library, env=strict())
+
+
+@as_root
+@pytest.mark.parametrize("part", ["vendored.py", "__pycache__"])
+def test_a_module_is_checked_also_where_its_folder_was_not(house: House, tmp_path: Path, part: str) -> None:
+    # Directly below a folder of the path these are folders of another environment, and are not looked into.
+    inner = write_sources(house.packages / "site-packages", {"vendored.py": ""})
+    loads = f"""
+        import importlib.util
+        spec = importlib.util.spec_from_file_location("vendored", {str(inner / "vendored.py")!r})
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["vendored"] = module
+        spec.loader.exec_module(module)
+    """
+    write_sources(house.packages, {"loader_of_ours.py": "import sys\n" + textwrap.dedent(loads)})
+    library = house.build(tmp_path, imports="loader_of_ours")
+    assert run_cycle(library, env=strict()).status == 0
+    (inner / "__pycache__").mkdir(exist_ok=True)
+    (inner / part).chmod(0o777)
+    assert f"can write to {inner / part}: " in init_error(library, env=strict())
+
+
+@as_root
+def test_names_that_are_no_text_are_checked_like_others(house: House, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    (house.packages / "bytes.pth").write_text(f"import os, sys; sys.path.append(os.fsdecode({folder!r}))\n")
+    library = build_changed(tmp_path, simple_plugin("bytes"), python=str(house.python), folders=str(house.packages))
+    assert run_cycle(library, env=strict()).status == 0
+    os.chmod(folder, 0o777)
+    ran = run_c_host("initfail", library, "", env=strict())
+    assert f"can write to {tmp_path}/caf" in ran.stdout
+
+
+@as_root
+def test_a_relative_folder_of_imports_is_refused(house: House, tmp_path: Path) -> None:
+    (house.packages / "near.pth").write_text("import sys; sys.path.append('near')\n")
+    library = build_changed(tmp_path, simple_plugin("near"), python=str(house.python), folders=str(house.packages))
+    assert init_error(library, env=strict()).startswith("not an absolute path: near")
+
+
+PRELOADED = """
+    #include <errno.h>
+    #include <stddef.h>
+    #include <string.h>
+    #include <sys/stat.h>
+    #include <dirent.h>
+    #include <dlfcn.h>
+
+    static int is_culprit(const char *path) {
+        size_t len = strlen(path);
+        return len >= 7 && strcmp(path + len - 7, "culprit") == 0;
+    }
+
+    #ifdef LSTAT
+    int lstat(const char *path, struct stat *stat) {
+        if (is_culprit(path)) { errno = EIO; return -1; }
+        return ((int (*)(const char *, struct stat *))dlsym(RTLD_NEXT, "lstat"))(path, stat);
+    }
+    #else
+    static void *culprit;
+    DIR *opendir(const char *path) {
+        DIR *folder = ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
+        if (is_culprit(path)) {
+    #ifdef OPENDIR
+            closedir(folder);
+            errno = EIO;
+            return NULL;
+    #endif
+            culprit = folder;
+        }
+        return folder;
+    }
+    struct dirent *readdir(DIR *folder) {
+        if (folder == culprit) { errno = EIO; return NULL; }
+        return ((struct dirent *(*)(DIR *))dlsym(RTLD_NEXT, "readdir"))(folder);
+    }
+    #endif
+"""
+
+
+@as_root
+@pytest.mark.parametrize("call", ["LSTAT", "OPENDIR", "READDIR"])
+def test_what_cannot_be_looked_at_is_refused_with_the_reason(house: House, tmp_path: Path, call: str) -> None:
+    culprit = house.packages / "culprit"
+    culprit.mkdir()
+    library = house.build(tmp_path)
+    assert run_cycle(library, env=strict()).status == 0
+    source, preloaded = tmp_path / "preloaded.c", tmp_path / "preloaded.so"
+    source.write_text(PRELOADED)
+    command = ["cc", "-D_GNU_SOURCE", f"-D{call}", "-shared", "-fPIC", source, "-o", preloaded, "-ldl"]
+    subprocess.run(command, check=True)
+    error = init_error(library, env={**strict(), "LD_PRELOAD": str(preloaded)})
+    assert "others than root can write" not in error
+    assert "cannot look into " in error
+    assert error.endswith("/culprit: Input/output error")
+
+
+# The Python that FALCO_PLUGIN_PYTHON names
+
+
+@as_root
+def test_the_python_that_the_variable_names_is_checked_before_it_runs(tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n: > {mark}\n")
+    python.chmod(0o777)
+    library = build_plugin(tmp_path, simple_plugin("asked"))
+    error = init_error(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(python)})
+    assert error.startswith(f"Falco runs as root, but others than root can write to {python}: ")
+    assert not mark.exists()
+
+
+def test_the_variable_must_name_an_absolute_path(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, simple_plugin("relative"))
+    error = init_error(library, env=environment(FALCO_PLUGIN_PYTHON="bin/python"))
+    assert error.startswith("FALCO_PLUGIN_PYTHON must be an absolute path")
+
+
+@as_root
+def test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone(house: House, tmp_path: Path) -> None:
+    library = build_changed(
+        tmp_path, simple_plugin("chosen"), libpython=MISSING, core=MISSING, python=MISSING, folders=MISSING
+    )
+    assert run_cycle(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}).status == 0
+
+
+def _packages(house: House) -> Path:
+    return house.packages / "helper" / "deep" / "module.py"
+
+
+def _configuration(house: House) -> Path:
+    return house.folder / "pyvenv.cfg"
+
+
+def _standard_library_behind(house: House) -> Path:
+    """Of a Python that only `pyvenv.cfg` leads to: the executable is a copy."""
+    prefix = house.folder.parent / "other"
+    place = write_sources(prefix, {f"lib/python{_environment.python_version()}/encodings/__init__.py": ""})
+    _configuration(house).write_text(f"Home = {prefix}/bin\n")
+    (place / "bin").mkdir()
+    house.python.unlink()
+    house.python.write_bytes(Path(sys.executable).resolve().read_bytes())
+    house.python.chmod(0o755)
+    return place / "lib" / f"python{_environment.python_version()}" / "encodings" / "__init__.py"
+
+
+def _standard_library_of_the_first_home(house: House) -> Path:
+    """Python takes the first line, and only that."""
+    culprit = _standard_library_behind(house)
+    with _configuration(house).open("a") as configuration:
+        configuration.write(f"home = {Path(sys.executable).resolve().parent}\n")
+    return culprit
+
+
+def _folder_of_a_path_file(house: House) -> Path:
+    folder = house.folder.parent / "sdk"
+    write_sources(folder, {"falco_plugin/__init__.py": "raise SystemExit('planted code ran')\n"})
+    (house.packages / "falco_plugin").unlink()
+    (house.packages / "sdk.pth").write_text(f"# comment\n\n{folder}\n")
+    return folder
+
+
+def _relative_folder_of_a_path_file(house: House) -> Path:
+    (house.packages / "near.pth").write_text("../../../near\n")
+    return write_sources(house.folder / "near", {"module.py": ""})
+
+
+def _module_below_the_folder_of_a_path_file(house: House) -> Path:
+    return _folder_of_a_path_file(house) / "falco_plugin" / "__init__.py"
+
+
+@as_root
+@pytest.mark.parametrize(
+    "part",
+    [
+        _packages,
+        _configuration,
+        _standard_library_behind,
+        _standard_library_of_the_first_home,
+        _folder_of_a_path_file,
+        _relative_folder_of_a_path_file,
+        _module_below_the_folder_of_a_path_file,
+    ],
+)
+def test_what_it_would_run_to_answer_is_checked_before_it_is_asked(
+    house: House, tmp_path: Path, part: Callable[[House], Path]
+) -> None:
+    mark = tmp_path / "it-ran"
+    (house.packages / "mark.pth").write_text(f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n")
+    library = build_plugin(tmp_path, simple_plugin("before"))
+    culprit = part(house)
+    culprit.chmod(0o666)
+    error = init_error(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
+    assert error.startswith("Falco runs as root, but others than root can write to "), error
+    assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
+    assert not mark.exists()
+
+
+@as_root
+def test_a_configuration_that_is_too_long_to_be_read_is_refused(house: House, tmp_path: Path) -> None:
+    with _configuration(house).open("a") as configuration:
+        configuration.write("# long\n" * 1000)
+    error = init_error(
+        build_plugin(tmp_path, simple_plugin("long")), env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}
+    )
+    assert error.startswith("longer than 4095 bytes: ")
+
+
+@as_root
+@pytest.mark.parametrize("lines", ["", "a\n" * 20000, "no end"])
+def test_an_answer_that_is_not_whole_is_none(tmp_path: Path, lines: str) -> None:
+    mark = tmp_path / "it-ran"
+    (tmp_path / "answer").write_text(lines)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in "-I -S "*) cat {tmp_path}/answer; exit 0;; *) : > {mark};; esac\n')
+    python.chmod(0o755)
+    env = {**strict(), "FALCO_PLUGIN_PYTHON": str(python)}
+    error = init_error(build_plugin(tmp_path, simple_plugin("partial")), env=env)
+    assert "which is no Python with falco-plugin-sdk" in error
+    assert not mark.exists()
+
+
+@as_root
+def test_a_missing_folder_that_a_path_file_names_is_refused_where_others_could_make_it(
+    house: House, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sticky"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    (house.packages / "later.pth").write_text(f"{folder}/later\n")
+    mark = tmp_path / "it-ran"
+    (house.packages / "mark.pth").write_text(f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n")
+    library = build_plugin(tmp_path, simple_plugin("later"))
+    error = init_error(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
+    assert f"can write to {folder}: " in error
+    assert not mark.exists()
+
+
+@as_root
+def test_packages_outside_of_the_installation_are_checked_before_it_is_asked(tmp_path: Path) -> None:
+    # As Debian's Python has them in /usr/local.
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    mark = tmp_path / "it-ran"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$*" in "-I -S "*) echo {outside};; *) : > {mark};; esac\n')
+    python.chmod(0o755)
+    library = build_plugin(tmp_path, simple_plugin("outside"))
+    env = {**strict(), "FALCO_PLUGIN_PYTHON": str(python)}
+    assert init_error(library, env=env).endswith("install it there, or name another")
+    mark.unlink()
+    outside.chmod(0o777)
+    assert f"can write to {outside}: " in init_error(library, env=env)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", ["own", "system", "alone", "default"])
+def test_what_a_python_tells_first_is_all_that_it_imports_from(tmp_path: Path, kind: str) -> None:
+    python, added = Path(sys.executable), tmp_path / "added"
+    if kind == "system":
+        python = Path("/usr/bin/python3")
+        if not python.exists():
+            pytest.skip("no Python of the system")
+    elif kind != "own":
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+        python = tmp_path / "venv" / "bin" / "python"
+        packages = python.parents[1] / "lib" / f"python{_environment.python_version()}" / "site-packages"
+        mark = tmp_path / "it-ran"
+        (packages / "added.pth").write_text(f"{added}\nimport pathlib; pathlib.Path({str(mark)!r}).touch()\n")
+        if kind == "default":
+            (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    question = (REPOSITORY / "rust" / "stub" / "folders.py").read_text()
+    told = run(python, "-I", "-S", "-c", question).stdout.splitlines()
+    assert not (tmp_path / "it-ran").exists()
+    added.mkdir()
+    path = run(python, "-I", "-c", "import sys; print(*sys.path, sep='\\n')").stdout.splitlines()
+    assert set(path) - set(told) == set()
+    assert (str(added) in path) == (kind in {"alone", "default"})
+
+
+@as_root
+def test_the_python_that_is_asked_has_nothing_to_read(house: House, tmp_path: Path) -> None:
+    mark = tmp_path / "input"
+    # The Python in the host says it too, later.
+    line = f"import os; print(os.readlink('/proc/self/fd/0'), file=open({str(mark)!r}, 'a'))\n"
+    (house.packages / "mark.pth").write_text(line)
+    library = build_plugin(tmp_path, simple_plugin("input"))
+    command = [c_host_path(), "initfail", library, ""]
+    env = {**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}
+    subprocess.run(command, env=env, input=b"the host's", capture_output=True, check=False)
+    assert mark.read_text().splitlines()[0] == os.devnull

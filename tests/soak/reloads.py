@@ -1,0 +1,276 @@
+"""Reloads five plugins in one host repeatedly, and checks whether events are lost or resources are left behind.
+
+`tests/soak/host/reloads.c` is the host, `tests/soak/reloaded` has the plugins: a generator, threads that push, lines of
+a file that grows, a client of a server on an event loop, and a listener that needs 0.3 s to let go of its port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.soak.flat import FIFTHS, Limit, Series
+
+ROOT = Path(__file__).resolve().parents[2]
+_HERE = ROOT / "tests" / "soak"
+_REPORT = _HERE / "results" / "reloads.md"
+PLUGINS = ("generator", "threads", "lines", "client", "port")
+_AT_ONCE = 25
+"""Numbers in one answer of the server."""
+
+_SERIES: Sequence[tuple[str, str, str, Limit]] = (
+    ("rss_kib", "resident memory", "KiB", Limit(0, 1024)),
+    ("heap_kib", "of it, in use by malloc", "KiB", Limit(0, 512)),
+    ("descriptors", "open descriptors", "", Limit(0, 0)),
+    ("threads", "threads", "", Limit(0, 0)),
+    ("python_threads", "threads that Python knows", "", Limit(0, 0)),
+    ("objects", "Python's objects", "", Limit(0, 50)),
+    ("blocks", "Python's blocks of memory", "", Limit(0, 500)),
+    ("modules", "Python's modules", "", Limit(0, 0)),
+)
+"""The figures that each round samples at its beginning, and by how much each may have grown at the end."""
+
+
+class Failed(Exception):
+    """The host or a plugin could not be built or run."""
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """What the host reported."""
+
+    faults: Sequence[str]
+    samples: Sequence[Mapping[str, float]]
+    total: Mapping[str, Any]
+    status: int
+
+    @property
+    def series(self) -> list[Series]:
+        return [
+            Series(title, unit, [sample[name] for sample in self.samples], limit)
+            for name, title, unit, limit in _SERIES
+        ]
+
+    @property
+    def problems(self) -> list[str]:
+        problems = [*self.faults]
+        if self.status != bool(self.faults):
+            problems.append(f"the host ended with status {self.status}")
+        return problems
+
+    @property
+    def grown(self) -> list[str]:
+        """The figures that have grown by more than their limit allows."""
+        return [
+            f"{series.title}: {series.growth:,.0f} {series.unit} more, {series.allowed:,.0f} are allowed"
+            for series in self.series
+            if not series.is_flat
+        ]
+
+
+def reload(count: int, milliseconds: int, tell: Callable[[str], None] = lambda text: None) -> Reloaded:
+    """Builds host and plugins, and reloads the plugins `count` times, with some time between two reloads.
+
+    Raises:
+        Failed: something cannot be built.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="falco-plugin-reloads-") as name,
+        _growing(Path(name, "log")),
+        _server() as url,
+    ):
+        folder = Path(name)
+        host = folder / "host"
+        flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-g"]
+        _run("cc", *flags, str(_HERE / "host" / "reloads.c"), "-o", str(host), "-ldl", "-lpthread")
+        params = {
+            "generator": str(folder / "generator.cursor"),
+            "threads": str(folder / "threads.cursor"),
+            "lines": str(folder / "log"),
+            "client": f"{url} {folder / 'client.cursor'}",
+            "port": f"{_free_port()} {folder / 'port.cursor'}",
+        }
+        command = [str(host), str(count), str(milliseconds)]
+        for plugin in PLUGINS:
+            library = folder / f"{plugin}.so"
+            _run(
+                sys.executable,
+                "-m",
+                "falco_plugin",
+                "build",
+                str(_HERE / "reloaded" / f"{plugin}.py"),
+                "-o",
+                str(library),
+            )
+            command += [str(library), params[plugin]]
+        # A checkout need not belong to root.
+        env = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
+        return _driven(command, env, tell)
+
+
+def _driven(command: Sequence[str], env: Mapping[str, str], tell: Callable[[str], None]) -> Reloaded:
+    faults, samples, total = list[str](), list[dict[str, float]](), {}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            reported = json.loads(line)
+            if "fault" in reported:
+                faults.append(reported["fault"])
+                tell(f"FAULT {reported['fault']}")
+            elif "sample" in reported:
+                samples.append(_sample(reported["sample"]))
+                tell(", ".join(f"{name} {value:,.0f}" for name, value in samples[-1].items()))
+            else:
+                total = reported["total"]
+    return Reloaded(faults, samples, total, process.returncode)
+
+
+def _sample(reported: dict[str, Any]) -> dict[str, float]:
+    (param,) = reported.pop("python")
+    return {**reported, **json.loads(param["value"])}
+
+
+@contextmanager
+def _growing(path: Path) -> Generator[None]:
+    """A file that gets a line each millisecond."""
+    ended = threading.Event()
+
+    def write() -> None:
+        with path.open("w", buffering=1) as file:
+            number = 0
+            while not ended.wait(0.001):
+                file.write(f"0 {number}\n")
+                number += 1
+
+    path.touch()
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+
+
+class _Numbers(BaseHTTPRequestHandler):
+    """Answers with the numbers from a given one on."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        (after,) = parse_qs(urlsplit(self.path).query)["after"]
+        body = "".join(f"0 {int(after) + number}\n" for number in range(_AT_ONCE)).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: each request would be a line."""
+
+
+@contextmanager
+def _server() -> Generator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Numbers) as server:
+        server.daemon_threads = True
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"`{command[0]}` failed:\n{done.stderr or done.stdout}")
+
+
+# The report
+
+
+def report(reloaded: Reloaded) -> str:
+    """Tables of what came, and of what there was at the beginning, in the middle and at the end."""
+    total = reloaded.total
+    problems = [*reloaded.problems, *reloaded.grown]
+    failed = ["**It failed:**", "", *(f"- {problem}" for problem in problems), ""] if problems else []
+    lines = [
+        "# Reloads",
+        "",
+        f"`make reloads`: {len(reloaded.samples) - 1} reloads of five plugins in one process of a host in C, in "
+        f"{total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
+        "A reload first loads, initialises and destroys each library on another thread, as Falco tries a new",
+        "configuration. Then it closes and destroys all plugins, unloads their libraries, and begins again. The",
+        "listener needs 0.3 s to let go of its port, and its next `open` fails if it does not.",
+        "",
+        f"**{sum(total['events']):,} events, {len(reloaded.faults)} faults.** A fault is a gap in the numbers that a",
+        "source delivers, a log line of an error or a warning, or a call that fails.",
+        f"{total['repeated']:,} events came twice: each source has a cursor, and repeats what was not acknowledged.",
+        "",
+        *failed,
+        "| source | events |",
+        "|---|--:|",
+        *(f"| {name} | {count:,} |" for name, count in zip(PLUGINS, total["events"], strict=True)),
+        "",
+        "## What must not grow",
+        "",
+        "A sample for each round, once all plugins are initialised and before any source is open. The columns are",
+        "medians of a fifth of the samples. Flat: the last is not above the second by more than is allowed.",
+        "",
+        "| | 1st | 2nd | 3rd | 4th | 5th | allowed | |",
+        "|---|--:|--:|--:|--:|--:|--:|---|",
+        *(_row(series) for series in reloaded.series),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(series: Series) -> str:
+    title = f"{series.title}, {series.unit}" if series.unit else series.title
+    fifths = [f"{series.fifth(index):,.0f}" for index in range(FIFTHS)]
+    verdict = "flat" if series.is_flat else "**grows**"
+    return f"| {title} | {' | '.join(fifths)} | +{series.allowed:,.0f} | {verdict} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="reloads", description=__doc__)
+    parser.add_argument("--reloads", type=int, default=300)
+    parser.add_argument("--milliseconds", type=int, default=50, help="between two reloads at least")
+    parser.add_argument("--report", type=Path, default=_REPORT)
+    given = parser.parse_args()
+    try:
+        reloaded = reload(given.reloads, given.milliseconds, lambda text: print(text, flush=True))
+    except Failed as problem:
+        sys.exit(f"reloads: {problem}")
+    problems = [*reloaded.problems, *reloaded.grown]
+    if reloaded.total:
+        given.report.parent.mkdir(parents=True, exist_ok=True)
+        given.report.write_text(report(reloaded))
+        print(report(reloaded))
+    if problems:
+        sys.exit("\n".join(f"reloads: {problem}" for problem in problems))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The soak, the reloads and the load, shortly; and that they see what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.soak import load
+from tests.soak.flat import Limit, Series
+from tests.soak.reloads import reload
+from tests.soak.soak import ROOT, soak
+
+PLUGIN = ROOT / "tests" / "soak" / "plugin"
+
+
+def test_in_a_short_soak_nothing_is_lost_broken_or_left_behind() -> None:
+    soaked = soak(15, seed=7)
+    # Whether something grows is not to be seen in so short a time.
+    assert (list(soaked.faults), soaked.status) == ([], 0)
+    assert all(kind["events"] and kind["opens"] for kind in soaked.total["kinds"].values())
+    assert soaked.total["unloads"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "fault"),
+    [
+        ("yield event(self.key, producer, number)", "yield event(self.key, producer, number + number // 9)", "is due"),
+        ("yield event(self.key, producer, number)", "yield event(self.key, producer, number // 2)", "twice"),
+        ("yield event(self.key, producer, number)", "yield event(self.key, 0, number)[:-2] + b'!!'", "other bytes"),
+    ],
+    ids=["lost", "doubled", "changed"],
+)
+def test_the_soak_sees_what_is_wrong(tmp_path: Path, right: str, wrong: str, fault: str) -> None:
+    plugin = tmp_path / "plugin"
+    shutil.copytree(PLUGIN, plugin)
+    wishes = plugin / "wishes.py"
+    assert right in wishes.read_text()
+    wishes.write_text(wishes.read_text().replace(right, wrong))
+    soaked = soak(1, seed=7, plugin=plugin)
+    assert any(fault in problem for problem in soaked.problems)
+
+
+@pytest.mark.parametrize(
+    ("samples", "is_flat"),
+    [
+        ([100.0] * 50, True),
+        ([*range(50), *[50.0] * 150], True),
+        ([100.0] * 40 + [1000.0] + [100.0] * 9, True),
+        ([float(sample) for sample in range(100, 150)], False),
+        ([100.0] * 30 + [111.0] * 20, False),
+    ],
+    ids=["constant", "warms up", "one peak", "a leak", "a step"],
+)
+def test_flat_is_what_does_not_grow_after_it_is_warm(samples: list[float], is_flat: bool) -> None:
+    assert Series("", "", samples, Limit(0.1, 0)).is_flat == is_flat
+
+
+def test_a_few_reloads_lose_nothing_and_leave_no_producer_behind() -> None:
+    # One of the sources needs 0.3 s to let go of its port: the second of each close must not be that of all.
+    reloaded = reload(7, milliseconds=10)
+    assert (reloaded.problems, len(reloaded.samples)) == ([], 8)
+    assert all(reloaded.total["events"])
+    for name in ("descriptors", "threads", "python_threads", "modules"):
+        assert len({sample[name] for sample in reloaded.samples[2:]}) == 1
+
+
+def test_under_a_short_load_what_was_answered_with_200_was_taken() -> None:
+    rows = load.run([2], 1, lambda text: None)
+    assert {row.host for row in rows} == {"fast", "slow", "closes", "killed"}
+    assert {row.example for row in rows} == {"webhook", "k8saudit"}
+    assert [problem for row in rows for problem in row.problems] == []
