@@ -134,7 +134,7 @@ def test_compressed_log_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "config", "says"),
+    ("params", "config", "error"),
     [
         ("/nonexistent/log", {"follow": False}, "FileNotFoundError: [Errno 2] No such file or directory"),
         (str(SAMPLE), {"cursor_file": "/nonexistent/cursor"}, "its folder does not exist: create it"),
@@ -142,7 +142,7 @@ def test_compressed_log_is_read_once(tmp_path: Path) -> None:
         (str(JSONLOG), {}, "Is a directory"),
     ],
 )
-def test_open_rejects_invalid_configuration(params: str, config: dict[str, object], says: str) -> None:
+def test_open_rejects_invalid_configuration(params: str, config: dict[str, object], error: str) -> None:
     ran = run(JSONLOG, params, config=config)
     assert (ran.result, ran.events) == ("failure", [])
-    assert says in ran.error
+    assert error in ran.error

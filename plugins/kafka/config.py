@@ -40,7 +40,7 @@ class Config(Struct, frozen=True):
     framing: Annotated[
         Literal["none", "confluent"],
         Meta(
-            description="What to remove before a record's JSON: none, or confluent, which is a 0 byte and a schema id"
+            description="Bytes to remove before a record's JSON: none, or confluent, which is a 0 byte and a schema id"
         ),
     ] = "none"
     event_size: Annotated[int, Meta(ge=1, le=64 << 20, description="Bytes of the largest record, up to 64 MiB")] = (

@@ -36,7 +36,7 @@ def test_open_fails_if_the_position_file_is_unwritable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "params", "says"),
+    ("config", "params", "error"),
     [
         ({"start": "end", "follow": False}, "log", "nothing to read"),
         ({}, " ; ", "must name a file"),
@@ -46,10 +46,10 @@ def test_open_fails_if_the_position_file_is_unwritable(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_open_rejects_invalid_configuration(config: dict[str, object], params: str, says: str) -> None:
+def test_open_rejects_invalid_configuration(config: dict[str, object], params: str, error: str) -> None:
     ran = run(TAIL, params, config=config)
     assert (ran.result, ran.events) == ("failure", [])
-    assert says in ran.error
+    assert error in ran.error
 
 
 @pytest.mark.parametrize(

@@ -139,10 +139,10 @@ def test_start_end_skips_complete_lines_of_first_run(tmp_path: Path, follow: Fol
     follower.expect(b"new file")
     wait_until(lambda: saved_offsets(positions) == {"log": 17, "log2": 9})
     follower.stop()
-    append(log, b"meanwhile\n")
-    (tmp_path / "log3").write_bytes(b"new meanwhile\n")
+    append(log, b"written while stopped\n")
+    (tmp_path / "log3").write_bytes(b"new file while stopped\n")
     follower.start()
-    assert {follower.host.next_event().data for _ in range(2)} == {b"meanwhile", b"new meanwhile"}
+    assert {follower.host.next_event().data for _ in range(2)} == {b"written while stopped", b"new file while stopped"}
 
 
 def test_large_file_does_not_delay_others(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class Server(HTTPServer):
         try:
             super().put_conn(conn)
         except (KeyError, OSError, RuntimeError, ValueError):
-            # The server was closed meanwhile.
+            # The server was closed in another thread.
             conn.close()
 
     def _admit(self, connection: Connection) -> bool:

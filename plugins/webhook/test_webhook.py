@@ -230,7 +230,7 @@ def test_slow_client_is_cut_off_after_request_timeout(start: Start, beginning: b
     with hook.raw() as slow:
         slow.sendall(beginning)
         with dripping(slow):
-            # Other clients are served meanwhile.
+            # Other clients are served at the same time.
             assert hook.post(b"event").status == 200
             assert re.findall(rb"HTTP/1.1 (\d+)", read_all(slow)) == [b"408"]
     assert host.next_event().data == b"event"

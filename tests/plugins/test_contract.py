@@ -1,4 +1,4 @@
-"""What every plugin of the repository keeps: metadata, rules, README, falco.yaml and guide agree."""
+"""Checks that metadata, rules, README, falco.yaml and guide agree for each plugin of the repository."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ each_with_rules = pytest.mark.parametrize("plugin", WITH_RULES, ids=lambda plugi
 
 @functools.cache
 def metadata(plugin: Path) -> dict[str, Any]:
-    """What the plugin's library answers to a host before init."""
+    """Returns the metadata of a plugin, as a host reads it before init."""
     command = [sys.executable, "-P", "-m", "falco_plugin", "info", "--json", str(plugin)]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
