@@ -53,6 +53,6 @@ def start(
     def start(params: str = "http://127.0.0.1:0/k8s-audit", **config: object) -> tuple[RunningPlugin, AuditHook]:
         host = start_plugin(library, params, config={"sslCertificate": str(certificate), **config})
         tls = ssl.create_default_context(cafile=str(certificate)) if params.startswith("https") else None
-        return host, AuditHook(port_in(host.wait_for_log("listening on ").text), tls)
+        return host, AuditHook(port_in(host.wait_for_log("listening on ", timeout=30).text), tls)
 
     return start

@@ -92,7 +92,8 @@ def test_request_fields_reads_events_of_another_plugin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
-def test_example_is_short_and_says_how_to_run_it(example: Path) -> None:
+def test_example_is_short_documented_and_shows_how_to_run_it(example: Path) -> None:
     text = example.read_text()
     assert 20 <= len(text.splitlines()) <= 60
     assert re.search(rf"^\$ falco-plugin run .*examples/{example.name} ", text, re.MULTILINE)
+    assert f"| `{example.name}` |" in (REPOSITORY / "docs/guide/examples.md").read_text()
