@@ -5,8 +5,8 @@ mod support;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::event::NO_TIMESTAMP;
-use falco_plugin_engine::event::batch::EventBatch;
 
 fn append(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("batch: append");

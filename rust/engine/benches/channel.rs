@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::event::{DEFAULT_EVENT_SIZE, NO_TIMESTAMP};
 use falco_plugin_engine::source::channel::{
     DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, Message, Payload, Receiver, Refusal, Sender, channel,

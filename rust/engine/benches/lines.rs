@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context;
 use falco_plugin_engine::source::lines::{LinesInstance, Options, Source, Start};

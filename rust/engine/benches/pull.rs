@@ -4,7 +4,7 @@ mod support;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::{EventBatch, EventWriter};
+use falco_plugin_engine::event::{EventBatch, EventWriter};
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context;
 use falco_plugin_engine::source::pull::PullInstance;

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::{Folder, LONG, Reader, fifo, following, open, open_path, open_with, options};
 use crate::error::Error;
-use crate::event::batch::EventBatch;
+use crate::event::EventBatch;
 use crate::source::lines::instance::BLOCK;
 use crate::source::lines::{LinesInstance, Options, Source, Start};
 

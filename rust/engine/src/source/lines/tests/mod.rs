@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::instance::LinesInstance;
 use super::{Options, Source, Start};
 use crate::error::Error;
-use crate::event::batch::EventBatch;
+use crate::event::EventBatch;
 use crate::source::context::Context;
 
 pub(super) const LONG: Duration = Duration::from_secs(60);

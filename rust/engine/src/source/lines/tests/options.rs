@@ -5,8 +5,8 @@ use std::io::pipe;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use super::{Folder, LONG, Reader, following, open, open_path, open_with, options};
+use crate::event::EventBatch;
 use crate::event::NO_TIMESTAMP;
-use crate::event::batch::EventBatch;
 use crate::source::lines::instance::BLOCK;
 use crate::source::lines::{Options, Source, Start};
 
