@@ -25,7 +25,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.hosts import REPOSITORY, environment
+from support.hosts import environment
+from support.paths import REPOSITORY
 
 import falco_plugin
 from falco_plugin import source, testing
