@@ -1,4 +1,4 @@
-//! One event that is copied into a batch.
+//! Copies an event into a batch.
 
 mod support;
 

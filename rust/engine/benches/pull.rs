@@ -1,4 +1,4 @@
-//! One event of a pull function.
+//! Calls a pull function for an event.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn pull(criterion: &mut Criterion) {
         let mut instance = PullInstance::new(Context::new(), DEFAULT_TIMEOUT);
         let mut batch = EventBatch::with_defaults();
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-            support::an_event(bencher, || {
+            support::measure_event(bencher, || {
                 batch.clear();
                 instance.next_batch(&mut function, &mut batch).unwrap()
             });

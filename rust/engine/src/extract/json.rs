@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::field::Argument;
 use super::problem::{ActualType, Problem};
 use super::values::{FieldType, Location, Values};
-use crate::json::text::{self, Decoded};
+use crate::json::text::{self, DecodedText};
 use crate::json::{Document, Fault, FaultKind, Pattern, PatternError, Step, Token, Tree, ValueRef, number, tokens};
 use crate::time::{self, TimeError};
 
@@ -182,7 +182,7 @@ impl Read<'_> {
             self.into.push_plain(content, location);
             return Ok(());
         }
-        let Decoded { text, fault } = text::decode(content);
+        let DecodedText { text, fault } = text::decode(content);
         self.keep_fault(fault, start + 1);
         let mismatch = |found| Some(Problem::Mismatch { offset: start, found });
         let found = match self.reader.kind {
@@ -210,7 +210,7 @@ impl Read<'_> {
 
     fn convert_bare(&mut self, raw: &[u8], start: usize) -> Result<(), Absence> {
         let location = location(start, raw.len());
-        let Decoded { text, fault } = text::decode_lossy(raw);
+        let DecodedText { text, fault } = text::decode_lossy(raw);
         self.keep_fault(fault, start);
         let is_known = text::is_word(raw) || text::is_number_like(raw);
         if self.reader.kind == FieldType::String {
@@ -262,7 +262,7 @@ impl Read<'_> {
             return Err(Some(Problem::Mismatch { offset: start, found }));
         }
         let compact = text::compact(raw);
-        let Decoded { text, fault } = text::decode_lossy(&compact);
+        let DecodedText { text, fault } = text::decode_lossy(&compact);
         if let Some(fault) = fault {
             // Use the offset in the original text, with its white space.
             let offset = text::decode_lossy(raw)

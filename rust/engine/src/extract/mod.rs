@@ -16,7 +16,7 @@ pub use json::{Family, JsonReader};
 pub use problem::{ActualType, Problem};
 pub use values::{FieldType, Location, Value, Values};
 
-pub use crate::json::{ArgumentMode, Document, Pattern, PatternError, array_index};
+pub use crate::json::{ArgumentMode, Document, Pattern, PatternError, parse_index};
 
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,7 @@ impl Values {
         &self.values
     }
 
-    pub fn places(&self) -> &[Location] {
+    pub fn locations(&self) -> &[Location] {
         &self.locations
     }
 

@@ -20,7 +20,7 @@ mod tree;
 pub use document::Document;
 pub use fault::{Fault, FaultKind};
 pub(crate) use node::ValueRef;
-pub use pointer::{ArgumentMode, Pattern, PatternError, array_index};
+pub use pointer::{ArgumentMode, Pattern, PatternError, parse_index};
 pub(crate) use pointer::{Step, Token, tokens};
 pub use spans::Spans;
 pub use string::string_end;

@@ -27,6 +27,12 @@ impl ValueRef {
         Self(u64::from(end) << 32 | start as u64)
     }
 
+    /// Returns the start and the end of a reference that was made by [`Self::from_text`].
+    #[inline]
+    pub(super) fn bounds(self) -> (usize, u32) {
+        (self.0 as u32 as usize, (self.0 >> 32) as u32)
+    }
+
     /// Returns the index of the node, or the start and end of the text. An end is never 0.
     #[inline]
     pub(super) fn get(self) -> Result<usize, (usize, u32)> {
@@ -97,6 +103,6 @@ pub(super) fn end_of(extent: Extent) -> u32 {
     }
 }
 
-pub(super) fn ref_of(entry: &Entry) -> ValueRef {
+pub(super) fn reference(entry: &Entry) -> ValueRef {
     ValueRef::from_text(entry.start, end_of(entry.extent))
 }

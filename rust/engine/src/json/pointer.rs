@@ -119,7 +119,7 @@ pub struct PatternError(String);
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum ArgumentMode {
     #[default]
-    No,
+    None,
     Optional,
     Required,
 }

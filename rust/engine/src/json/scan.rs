@@ -301,7 +301,7 @@ mod tests {
                 NextEntry::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
                 NextEntry::Entry(entry) => {
                     let key = match is_object {
-                        true => &json[entry.key..string(bytes, entry.key).unwrap() - 1],
+                        true => &json[entry.key..string_end(bytes, entry.key).unwrap() - 1],
                         false => "",
                     };
                     let value = match entry.extent {

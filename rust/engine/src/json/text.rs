@@ -6,9 +6,9 @@ use memchr::memchr;
 
 use super::fault::{Fault, FaultKind};
 
-/// Decoded text, and the first fault in it.
+/// DecodedText text, and the first fault in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoded<'a> {
+pub struct DecodedText<'a> {
     pub text: Cow<'a, str>,
     /// Its offset counts from the beginning of the decoded bytes.
     pub fault: Option<Fault>,
@@ -18,7 +18,7 @@ pub struct Decoded<'a> {
 ///
 /// Half of a surrogate pair becomes U+FFFD, and so does each byte that is not part of a UTF-8 character. An unknown escape
 /// is kept as it is written.
-pub fn decode(content: &[u8]) -> Decoded<'_> {
+pub fn decode(content: &[u8]) -> DecodedText<'_> {
     if memchr(b'\\', content).is_none() {
         return decode_lossy(content);
     }
@@ -49,23 +49,23 @@ pub fn decode(content: &[u8]) -> Decoded<'_> {
         };
     }
     push_lossy(&mut text, &mut fault, content, rest);
-    Decoded {
+    DecodedText {
         text: text.into(),
         fault,
     }
 }
 
 /// Decodes UTF-8. Each byte that is not part of a character becomes U+FFFD.
-pub fn decode_lossy(bytes: &[u8]) -> Decoded<'_> {
+pub fn decode_lossy(bytes: &[u8]) -> DecodedText<'_> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => Decoded {
+        Ok(text) => DecodedText {
             text: text.into(),
             fault: None,
         },
         Err(_) => {
             let (mut text, mut fault) = (String::with_capacity(bytes.len()), None);
             push_lossy(&mut text, &mut fault, bytes, bytes);
-            Decoded {
+            DecodedText {
                 text: text.into(),
                 fault,
             }
@@ -239,7 +239,7 @@ mod tests {
         fn decode_agrees_with_serde_json(text: String) {
             let quoted = serde_json::to_string(&text).unwrap();
             let content = &quoted.as_bytes()[1..quoted.len() - 1];
-            prop_assert_eq!(decode(content), Decoded { text: text.as_str().into(), fault: None });
+            prop_assert_eq!(decode(content), DecodedText { text: text.as_str().into(), fault: None });
             prop_assert_eq!(is_plain(content), !content.contains(&b'\\'));
         }
 

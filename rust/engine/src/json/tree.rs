@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::fault::{Fault, FaultKind};
-use super::node::{Container, NONE, Node, UNFINISHED, ValueRef, Walk, end_of};
+use super::node::{Container, NONE, Node, UNFINISHED, ValueRef, Walk, end_of, reference};
 use super::pointer::{Head, Token};
 use super::scan::{self, Continuation, Entry, NextEntry};
 use super::spans::Spans;
@@ -127,7 +127,7 @@ impl Tree {
             Ok(index) => self.nodes[index].text,
             Err(_) => value,
         };
-        (text.0 as u32 as usize, (text.0 >> 32) as u32)
+        text.bounds()
     }
 
     /// Finds the member or element that a reference token names (RFC 6901). If members have equal keys, the first counts.
@@ -247,7 +247,7 @@ impl Tree {
         let Walk::Text { rest } = walk else { return Err(None) };
         let entry = read_unkept(json, false, *rest, &mut self.spans)?;
         *rest = entry.continuation;
-        Ok(ref_of(&entry))
+        Ok(reference(&entry))
     }
 
     /// Begins an iteration over a container, and returns whether the container is an object. Fails if the value is not a
@@ -324,7 +324,7 @@ impl Tree {
         self.nodes.push(Node {
             head,
             key: entry.key as u32,
-            text: ref_of(&entry),
+            text: reference(&entry),
             next: NONE,
             container: NONE,
         });
@@ -368,7 +368,7 @@ fn find_unkept(json: &[u8], mut rest: Continuation, token: &Token, spans: &mut S
     loop {
         let entry = read_unkept(json, true, rest, spans)?;
         if has_key(json, entry.key, token) {
-            return Ok(ref_of(&entry));
+            return Ok(reference(&entry));
         }
         rest = entry.continuation;
     }

@@ -11,7 +11,7 @@ mod sender;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::event::batch::check_event_size;
+use crate::event::check_event_size;
 use gate::Gate;
 
 pub use gate::Closer;

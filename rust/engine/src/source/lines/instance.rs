@@ -178,7 +178,7 @@ impl LinesInstance {
                 self.sniffer.begin();
             }
             // Check after a read: a timeout of 0 means one read.
-            if has_read && clock.run_out() {
+            if has_read && clock.has_run_out() {
                 return Err(Error::Timeout);
             }
             if self.splitter.is_in_nuls() {
