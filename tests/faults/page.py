@@ -18,15 +18,15 @@ LONGEST = 150
 INTRODUCTION = """\
 # Faults
 
-This page is for those who want to know the exact effect of a mistake in a plugin. After it you know the result of each
-fault in each callback: for Falco, for the log, and for the following events. A test writes this page. Each cell was
-observed by a separate host process through the plugin API, and nothing else differed from a run without a fault. No cell
-is a crash, a hang or a lost event.
+This page is for those who want to know the exact effect of a mistake in a plugin. After it you know the result of
+each fault in each callback: for Falco, for the log, and for the following events. A test writes this page. Each cell
+was observed by a separate host process through the plugin API, and nothing else differed from a run without a fault.
+No cell is a crash, a hang or a lost event.
 
-In each run the host requests suggestions for open params and opens a source with the events `one`, `two` and `three`. It
-requests the text and a field of each event, closes the source, and opens it again. Then it destroys the plugin and
-initialises it again. Code that is called for each event has its fault at the second event, all other code at its first
-call. **The second open and the second init always deliver all events.**
+In each run the host requests suggestions for open params and opens a source with the events `one`, `two` and `three`.
+It requests the text and a field of each event, closes the source, and opens it again. Then it destroys the plugin and
+initialises it again. Code that is called for each event has its fault at the second event, all other code at its
+first call. **The second open and the second init always deliver all events.**
 
 ## At a glance
 
