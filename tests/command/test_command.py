@@ -310,7 +310,7 @@ def test_a_missing_python_target_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_library_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file.so"
     file.write_bytes(content)
-    check_refused(command("run", file), f"{file} is no shared library", by="falco-plugin-host")
+    check_refused(command("run", file), f"{file} is not a shared library", by="falco-plugin-host")
 
 
 def test_a_library_that_is_no_plugin_is_refused_naming_what_it_lacks(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_a_library_that_is_no_plugin_is_refused_naming_what_it_lacks(tmp_path: P
     library = tmp_path / "libother.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "other.c"], check=True)
     ran = command("run", library)
-    check_refused(ran, f"{library} is no Falco plugin: it lacks ", "plugin_init", by="falco-plugin-host")
+    check_refused(ran, f"{library} is not a Falco plugin: it lacks ", "plugin_init", by="falco-plugin-host")
 
 
 def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Pat
     content[18:20] = number.to_bytes(2, "little")
     library.write_bytes(content)
     ran = command("run", library)
-    check_refused(ran, f"{library} was built for {name}, this is {platform.machine()}", by="falco-plugin-host")
+    check_refused(ran, f"{library} was built for {name}, but this machine is {platform.machine()}", by="falco-plugin-host")
 
 
 # run
@@ -705,11 +705,11 @@ def test_arguments_are_written_as_in_rules(shop: Path, asked: str, value: object
         ("shop.any", "the field shop.any needs an argument: shop.any[key]"),
         ("shop.order[1]", "the field shop.order takes no argument"),
         ("order", "no loaded plugin has the field order: did you mean shop.order?"),
-        ("shop.items[x]", 'takes an index, which "x" is not: give a whole number from 0 to 2**64 - 1'),
-        ("shop.items[-1]", 'takes an index, which "-1" is not: give a whole number from 0 to 2**64 - 1'),
-        ("shop.items[1", "shop.items[…]: its bracket is not closed"),
-        ("shop.any['/a]", "shop.any[…]: its quote is not closed"),
-        ("tally.bytes", "no loaded plugin has the field tally.bytes: falco-plugin info lists them"),
+        ("shop.items[x]", 'takes an index, which "x" is not: write a whole number from 0 to 2**64 - 1'),
+        ("shop.items[-1]", 'takes an index, which "-1" is not: write a whole number from 0 to 2**64 - 1'),
+        ("shop.items[1", "shop.items[…]: the bracket is not closed"),
+        ("shop.any['/a]", "shop.any[…]: the quote is not closed"),
+        ("tally.bytes", "no loaded plugin has the field tally.bytes: falco-plugin info lists the fields"),
     ],
 )
 def test_a_field_that_there_is_not_is_told_before_anything_runs(shop: Path, asked: str, told: str) -> None:
@@ -725,7 +725,7 @@ def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path)
     assert extracted(shop, "--with", library, "--fields", "tally.bytes,shop.order") == expected
     assert "tally.bytes" in extracted(shop, "--with", library, "--all-fields")[0]
     refused = command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
-    check_refused(refused, "the plugin tally extracts it from other only", by="falco-plugin-host")
+    check_refused(refused, "the plugin tally extracts it only from other", by="falco-plugin-host")
     refused = command("run", shop, "--with", shop.with_name("nothing.py"))
     check_refused(refused, "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library")
 
@@ -755,11 +755,11 @@ def test_a_further_plugin_gets_the_configuration_of_its_place(shop: Path, tmp_pa
     words = ["--with", tmp_path / "tally.py", "--with", tuned, "--fields", "tuned.word", "--limit", 1]
     config = ["--with-config", "", "--with-config", '{"word": "here"}']
     assert extracted(shop, *words, *config) == [{"tuned.word": "here"}]
-    told = "the configuration of the plugin tuned does not fit its schema: word: required (falco-plugin info shows"
+    told = "the configuration of the plugin tuned does not match its schema: word: required (falco-plugin info shows"
     for few in ([], config[:2]):
         check_refused(command("run", shop, *words, *few), told, by="falco-plugin-host")
     wrong = command("run", shop, *words, "--with-config", "", "--with-config", '{"word": ["SECRET"]}')
-    check_refused(wrong, "of the plugin tuned does not fit its schema: word: expected string", by="falco-plugin-host")
+    check_refused(wrong, "of the plugin tuned does not match its schema: word: expected string", by="falco-plugin-host")
     assert "SECRET" not in wrong.stderr
     many = command("run", shop, "--with", tuned, *config)
     assert many.status == 2
@@ -780,7 +780,7 @@ def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, run
     library = build_plugin(tmp_path, TALLY, "tally")
     refused = command("run", library)
     check_refused(
-        refused, "tally has no event source to run: run a source, and add this one by --with", by="falco-plugin-host"
+        refused, "tally has no event source to run: run a plugin that has one, and add this one by --with", by="falco-plugin-host"
     )
     refused = command("run", library, "--with", runs)
     check_refused(refused, "tally has no event source to run", by="falco-plugin-host")
@@ -825,7 +825,7 @@ def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limi
     [
         (
             '{"period": "SECRET"}',
-            "period: expected integer, got string; url: required (falco-plugin info shows its keys)",
+            "period: expected integer, got string; url: required (falco-plugin info shows the keys)",
         ),
         ('{"period": "SECRET", "url": "x"}', "period: expected integer, got string"),
     ],
@@ -833,7 +833,7 @@ def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limi
 def test_a_key_that_is_missing_comes_with_where_to_find_them(tmp_path: Path, config: str, told: str) -> None:
     write_sources(tmp_path, {"plugin.py": REQUIRES})
     ran = command("run", "plugin.py", "--config", config, cwd=tmp_path)
-    assert ran.stderr.endswith(f"does not fit its schema: {told}\n")
+    assert ran.stderr.endswith(f"does not match its schema: {told}\n")
 
 
 def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:
