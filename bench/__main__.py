@@ -1,4 +1,4 @@
-"""Where this SDK stands against others: `make bench`."""
+"""Compares this SDK with the Go SDK, the Rust SDK and a plugin in C: `make bench`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import sys
 
 from bench import chart, libraries, machine, report
-from bench.measure import Failed, Host, Measured, compare, measure
-from bench.rows import FULL, QUICK, UnknownRow, select, table
+from bench.measure import Host, Measured, MeasurementError, compare, measure
+from bench.rows import FULL, QUICK, UnknownRowError, select, table
 
 _RESULTS = libraries.ROOT / "bench" / "results"
 
@@ -21,13 +21,13 @@ def main() -> None:
         rows = select(table(scale), options.rows, peers)
         cases = [case for row in rows for case in row.cases()]
         needed = dict.fromkeys(case.library for case in cases)
-        _tell(f"building {', '.join(needed)}")
-        host = Host.start(libraries.host(), libraries.build(needed), libraries.BUILD / "works")
-        compare(host, cases, _tell)
-        results = measure(host, rows, scale, _tell)
-    except (UnknownRow, libraries.Unbuildable, Failed) as error:
+        _log(f"building {', '.join(needed)}")
+        host = Host.start(libraries.host(), libraries.build(needed), libraries.BUILD / "workloads")
+        compare(host, cases, _log)
+        results = measure(host, rows, scale, _log)
+    except (UnknownRowError, libraries.BuildError, MeasurementError) as error:
         sys.exit(f"bench: {error}")
-    # What is not the whole table does not replace it.
+    # A partial or quick run gets its own file, so that it does not replace the results of a full run.
     name = ("quick" if options.quick else "full") + ("-part" if options.rows or options.peers else "")
     about = {**machine.describe(needed), "other processes": report.noise(results)}
     text = report.markdown(results, about)
@@ -38,8 +38,10 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--rows", type=_names, default=[], metavar="LIST", help="rows, by name or how it begins")
-    parser.add_argument("--peers", type=_peers, default=[], metavar="LIST", help=f"of {', '.join(libraries.PEERS)}")
+    parser.add_argument("--rows", type=_names, default=[], metavar="LIST", help="names of rows, or prefixes of names")
+    parser.add_argument(
+        "--peers", type=_peers, default=[], metavar="LIST", help=f"peers to compare with: {', '.join(libraries.PEERS)}"
+    )
     return parser.parse_args()
 
 
@@ -51,7 +53,7 @@ def _peers(text: str) -> list[str]:
     names = _names(text)
     for name in names:
         if name not in libraries.PEERS:
-            raise argparse.ArgumentTypeError(f"no peer is called {name}; there are {', '.join(libraries.PEERS)}")
+            raise argparse.ArgumentTypeError(f"unknown peer {name!r}: choose from {', '.join(libraries.PEERS)}")
     return names
 
 
@@ -63,18 +65,18 @@ def _write(name: str, results: list[Measured], about: dict[str, str], text: str)
         "rows": {result.row.name: {case.title: result.runs(case) for case in result.row.cases()} for result in results},
     }
     files = {".json": json.dumps(raw) + "\n"}
-    title = "# Beside other SDKs"
+    title = "# Comparison with other SDKs"
     if verdicts := report.verdicts(results):
-        caption = f"Nanoseconds, this SDK's to a peer's: {about['date']}, {about['processor']}"
+        caption = f"Nanoseconds of this SDK divided by those of the peer: {about['date']}, {about['processor']}"
         files[".svg"] = chart.draw(verdicts, caption)
-        title += f"\n\n![The ratios]({name}.svg)"
+        title += f"\n\n![Ratios]({name}.svg)"
     files[".md"] = f"{title}\n\n{text}"
     for suffix, content in files.items():
         path.with_suffix(suffix).write_text(content)
-    _tell(f"written: {', '.join(str(path.with_suffix(suffix)) for suffix in files)}")
+    _log(f"written: {', '.join(str(path.with_suffix(suffix)) for suffix in files)}")
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

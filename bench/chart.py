@@ -1,4 +1,4 @@
-"""The ratios as bars, an SVG that reads well on light and on dark."""
+"""Draws the ratios as a bar chart: an SVG that is readable on light and on dark backgrounds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LEFT, _RIGHT, _TOP, _BAR, _GAP = 480, 70, 56, 16, 8
 _WIDTH = 1030
 _TEXT, _FAINT = "#768390", "#76839055"
 _COLOURS = {True: "#2da44e", False: "#d4731f", None: "#5b8dc9"}
-"""Neither near white nor near black."""
+"""Medium lightness contrasts with white and with black."""
 
 
 def draw(verdicts: Sequence[Verdict], caption: str) -> str:
-    """A bar for each verdict, from 1 (as fast as the peer) to its ratio, on a logarithmic scale."""
+    """Returns an SVG with one bar a verdict, from 1 (as fast as the peer) to its ratio, on a logarithmic scale."""
     ratios = [number for one in verdicts for number in (one.ratio, one.at_most or 1)]
     lowest, highest = math.floor(math.log10(min([*ratios, 0.5]))), math.ceil(math.log10(max([*ratios, 2])))
 
@@ -25,7 +25,7 @@ def draw(verdicts: Sequence[Verdict], caption: str) -> str:
 
     bottom = _TOP + len(verdicts) * (_BAR + _GAP)
     parts = [_text(8, 20, caption, bold=True)]
-    parts += [_text(8, 40, "left of 1 is faster than the peer; the mark is the most that it may be", faint=True)]
+    parts += [_text(8, 40, "a ratio below 1 means faster than the peer; the mark is the upper bound", faint=True)]
     for power in range(lowest, highest + 1):
         for step in (1, 2, 5) if power < highest else (1,):
             ratio = step * 10.0**power
@@ -35,17 +35,17 @@ def draw(verdicts: Sequence[Verdict], caption: str) -> str:
         top = _TOP + number * (_BAR + _GAP)
         start, end = sorted((x(1), x(one.ratio)))
         colour = _COLOURS[one.met]
-        parts.append(_text(_LEFT - 10, top + 12, f"{one.work}: {one.peer}", anchor="end"))
+        parts.append(_text(_LEFT - 10, top + 12, f"{one.workload}: {one.peer}", anchor="end"))
         parts.append(f'<rect x="{start}" y="{top}" width="{end - start:.1f}" height="{_BAR}" fill="{colour}"/>')
         parts.append(_text(_WIDTH - 8, top + 12, ratio_text(one.ratio), anchor="end", bold=True))
         if one.at_most is not None:
             parts.append(_line(x(one.at_most), top - 3, top + _BAR + 3, _TEXT, width=3))
-    legend = [("within the mark", True), ("beyond it", False), ("no mark", None)]
-    for place, (meaning, met) in enumerate(legend):
+    legend = [("within the bound", True), ("above the bound", False), ("no bound", None)]
+    for column, (meaning, met) in enumerate(legend):
         parts.append(
-            f'<rect x="{_LEFT + 180 * place}" y="{bottom + 32}" width="12" height="12" fill="{_COLOURS[met]}"/>'
+            f'<rect x="{_LEFT + 180 * column}" y="{bottom + 32}" width="12" height="12" fill="{_COLOURS[met]}"/>'
         )
-        parts.append(_text(_LEFT + 180 * place + 18, bottom + 42, meaning))
+        parts.append(_text(_LEFT + 180 * column + 18, bottom + 42, meaning))
     height = bottom + 56
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     return f'{head} font-family="system-ui, sans-serif" font-size="12">\n' + "\n".join(parts) + "\n</svg>\n"

@@ -1,4 +1,4 @@
-"""1 GB of lines through `falco-plugin run`: whether the count is right, and how the host's memory goes."""
+"""Sends 1 GiB of lines through `falco-plugin run`; checks the event count and prints the host's memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main() -> None:
         with lines.open("wb") as file:
             for _ in range(rounds):
                 file.write(sample)
-        wanted = rounds * sample.count(b"\n")
+        expected = rounds * sample.count(b"\n")
         command: list[str | Path] = [sys.executable, "-m", "falco_plugin", "run", ROOT / "plugins/tail"]
         command += ["--json", "--params", lines, "--config", '{"follow": false}']
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -34,12 +34,12 @@ def main() -> None:
             sizes += [resident_kib(child) for child in children(process.pid)]
         end = json.loads(tail.communicate()[0])
         sizes = [size for size in sizes if size]
-        print(f"{lines.stat().st_size} bytes, {wanted} lines")
-        print(f"the host saw {end['events']} events in {end['seconds']:.1f} s")
+        print(f"{lines.stat().st_size} bytes, {expected} lines")
+        print(f"the host received {end['events']} events in {end['seconds']:.1f} s")
         third = len(sizes) // 3
-        print(f"its resident memory: {max(sizes[:third])} KiB at most in the first third, {max(sizes)} KiB in all")
-        if end["events"] != wanted or end["result"] != "eof":
-            sys.exit(f"the count is wrong: {end}")
+        print(f"peak resident memory: {max(sizes[:third])} KiB in the first third, {max(sizes)} KiB overall")
+        if end["events"] != expected or end["result"] != "eof":
+            sys.exit(f"expected {expected} events and the result eof, got {end}")
 
 
 def children(pid: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Builds what is measured: the peers from their registries, this SDK's plugins, and the host."""
+"""Builds the measured plugins: the peers, with their SDKs from the registries, and those of this SDK; and the host."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ BUILD = ROOT / "build" / "bench"
 _BENCH = ROOT / "bench"
 
 
-class Unbuildable(Exception):
-    """What is missing, and how to go on."""
+class BuildError(Exception):
+    """A tool is missing or a build failed; the message names the tool or has the output of the build."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Another way to write a plugin."""
+    """A plugin that is written without this SDK and does the same workloads."""
 
     title: str
     tool: str
     version: tuple[str, ...]
-    """A command that says the tool's."""
+    """The command that prints the version of the tool."""
 
 
 PEERS = {
@@ -40,28 +40,28 @@ OURS = {"ours": _BENCH / "plugins" / "ours", "smallest": _BENCH / "plugins" / "s
 
 
 def build(names: Collection[str]) -> dict[str, Path]:
-    """Builds libraries; what is up to date is left to the tools.
+    """Builds plugin libraries. The build tools skip those that are up to date.
 
     Args:
-        names: of `PEERS` and `OURS`.
+        names: keys of `PEERS` and `OURS`.
 
     Returns:
-        Where each is.
+        The path of each library, by name.
 
     Raises:
-        Unbuildable: a tool is missing, or a build failed.
+        BuildError: a tool is missing, or a build failed.
     """
     for name in names:
         if name in PEERS and shutil.which(PEERS[name].tool) is None:
             rest = ",".join(peer for peer in PEERS if peer != name)
-            message = f"{PEERS[name].tool} is missing, which builds the peer {name}: install it, or leave it out by"
-            raise Unbuildable(f"{message} PEERS={rest}")
+            message = f"{PEERS[name].tool} is missing, which builds the peer {name}"
+            raise BuildError(f"{message}: install it, or leave the peer out with PEERS={rest}")
     BUILD.mkdir(parents=True, exist_ok=True)
     return {name: _BUILDERS.get(name, _build_ours)(name) for name in names}
 
 
 def host() -> Path:
-    """The native host, which is part of the package, as a file."""
+    """Writes the native host, which is embedded in the package, to a file and returns its path."""
     BUILD.mkdir(parents=True, exist_ok=True)
     path = BUILD / "falco-plugin-host"
     part = path.with_suffix(".part")
@@ -113,4 +113,4 @@ def _run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, st
         check=False,
     )
     if done.returncode != 0:
-        raise Unbuildable(f"{name} cannot be built, as `{' '.join(command[:2])}` failed:\n{done.stderr or done.stdout}")
+        raise BuildError(f"cannot build {name}: `{' '.join(command[:2])}` failed:\n{done.stderr or done.stdout}")

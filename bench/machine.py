@@ -1,4 +1,4 @@
-"""Where and with what was measured."""
+"""Describes the machine and the versions of the measured software."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bench.libraries import PEERS, ROOT
 
 
 def describe(peers: Collection[str]) -> dict[str, str]:
-    """What a reader has to know of the numbers."""
+    """Returns what the figures depend on: date, commit, processor, kernel, and versions of the peers, by name."""
     peers_folder = ROOT / "bench" / "peers"
     versions = {
-        "golang": _found(r"plugin-sdk-go (\S+)", peers_folder / "golang" / "go.mod"),
-        "rust": _found(r'name = "falco_plugin"\nversion = "(.+)"', peers_folder / "rust" / "Cargo.lock"),
+        "golang": _search(r"plugin-sdk-go (\S+)", peers_folder / "golang" / "go.mod"),
+        "rust": _search(r'name = "falco_plugin"\nversion = "(.+)"', peers_folder / "rust" / "Cargo.lock"),
     }
     described = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _said("git", "describe", "--always", "--dirty"),
-        "processor": _found(r"model name\s*: (.+)", Path("/proc/cpuinfo")),
+        "commit": _first_line_of("git", "describe", "--always", "--dirty"),
+        "processor": _search(r"model name\s*: (.+)", Path("/proc/cpuinfo")),
         "cores": str(len(os.sched_getaffinity(0))),
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
@@ -31,11 +31,11 @@ def describe(peers: Collection[str]) -> dict[str, str]:
     for name in PEERS:
         if name in peers:
             peer = PEERS[name]
-            described[peer.title] = ", ".join(filter(None, [versions.get(name), _said(*peer.version)]))
+            described[peer.title] = ", ".join(filter(None, [versions.get(name), _first_line_of(*peer.version)]))
     return described
 
 
-def _said(*command: str) -> str:
+def _first_line_of(*command: str) -> str:
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -43,7 +43,7 @@ def _said(*command: str) -> str:
     return done.stdout.splitlines()[0].strip()
 
 
-def _found(pattern: str, path: Path) -> str:
+def _search(pattern: str, path: Path) -> str:
     try:
         found = re.search(pattern, path.read_text())
     except OSError:

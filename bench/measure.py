@@ -1,4 +1,4 @@
-"""Runs the host, one process for a measurement, and in turns what is to be compared."""
+"""Measures cases with the native host, one process a measurement; the cases of a row take turns."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import noise, works
+from bench import noise, workloads
 from bench.rows import TO_THE_END, Case, Raw, Row, Scale
 
-_COMPARED = {"random": 300, "file": TO_THE_END, "file-small": TO_THE_END}
-_COMPARED_ELSE = 10_000
-_LONGEST = 300
+_COMPARED_EVENTS = {"random": 300, "file": TO_THE_END, "file-small": TO_THE_END}
+_COMPARED_DEFAULT = 10_000
+_TIMEOUT = 300
+"""Seconds that one process of the host may take."""
 _LONGEST_WAIT = 5
+"""Seconds to wait for a quiet machine before one measurement."""
 
 
-class Failed(Exception):
-    """A library that does not do what it should, and how."""
+class MeasurementError(Exception):
+    """The host failed, or a library emitted other bytes than expected; the message names the library."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """The native host, with what it can load."""
+    """The native host and the libraries that it loads."""
 
     program: Path
     libraries: Mapping[str, Path]
-    works: Path
-    """The folder of their files."""
+    workloads: Path
+    """The folder with the files of the workloads."""
     bare_kib: int
-    """Resident memory of the same Python that does nothing, without site."""
+    """Resident memory, in KiB, of an idle interpreter of the same Python, started with `-I -S`."""
 
     @classmethod
     def start(cls, program: Path, libraries: Mapping[str, Path], folder: Path) -> Host:
@@ -41,7 +43,7 @@ class Host:
         return cls(program, libraries, folder, int(done.stdout))
 
     def measure(self, case: Case, seconds: float, under: Sequence[str] = ()) -> Raw:
-        """One measurement, in a process of its own; `under` another program, such as a profiler."""
+        """Runs one measurement in a new process; `under` is the command of a program that runs it, such as perf."""
         options = [] if case.limit is None else ["--limit", str(case.limit)]
         if case.limit is None or case.fields:
             options += ["--seconds", str(seconds * case.times)]
@@ -52,28 +54,28 @@ class Host:
         return self._run(case, *options, under=under)
 
     def checksum(self, case: Case) -> str:
-        """Of all bytes of the first events, in their order; of a file, of all events."""
-        count = _COMPARED.get(case.work, _COMPARED_ELSE)
+        """Returns the checksum over the bytes of the first events, in order; for a file, of all its events."""
+        count = _COMPARED_EVENTS.get(case.workload, _COMPARED_DEFAULT)
         return str(self._run(case, "--checksum", "--limit", str(count))["events"]["checksum"])
 
     def _run(self, case: Case, *options: str, under: Sequence[str] = ()) -> Raw:
-        work = works.prepare(case.work, self.works) if case.work else ""
+        workload = workloads.prepare(case.workload, self.workloads) if case.workload else ""
         command = [*under, str(self.program), "bench", str(self.libraries[case.library]), "--json", *options]
-        command += ["--params", f"{case.mode} {work}"]
+        command += ["--params", f"{case.mode} {workload}"]
         if case.config:
             command += ["--config", case.config]
-        # A checkout need not belong to root.
+        # A checkout may belong to another user than root.
         env = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_LONGEST, check=False)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         if done.returncode != 0:
-            raise Failed(f"{case.title} ({case.library} {case.mode} {case.work}) failed:\n{done.stderr}")
+            raise MeasurementError(f"{case.title} ({case.library} {case.mode} {case.workload}) failed:\n{done.stderr}")
         raw: Raw = json.loads(done.stdout)
         return {**raw, "bare_kib": self.bare_kib}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A row, and each of its cases in every round."""
+    """The results of a row: for every round, those of each case."""
 
     row: Row
     rounds: Sequence[Mapping[Case, Raw]]
@@ -82,41 +84,43 @@ class Measured:
         return [measured[case] for measured in self.rounds]
 
     def costs(self, case: Case) -> list[float]:
-        """Nanoseconds in every round."""
+        """Returns the nanoseconds of the case in each round."""
         return [self.row.metric.read(raw) for raw in self.runs(case)]
 
     def ratios(self, case: Case) -> list[float]:
-        """Of this SDK to the case, round by round."""
+        """Returns the nanoseconds of this SDK divided by those of the case, for each round."""
         return [ours / peer for ours, peer in zip(self.costs(self.row.ours), self.costs(case), strict=True)]
 
 
-def compare(host: Host, cases: Iterable[Case], tell: Callable[[str], None]) -> None:
-    """Checks that all cases of the same work emit the same bytes.
+def compare(host: Host, cases: Iterable[Case], log: Callable[[str], None]) -> None:
+    """Checks that all cases of the same workload emit the same bytes.
 
     Raises:
-        Failed: they do not.
+        MeasurementError: two of them differ.
     """
     seen: dict[str, tuple[str, Case]] = {}
-    for library, mode, work in dict.fromkeys((case.library, case.mode, case.work) for case in cases if case.work):
-        case = Case(library, library, mode, work)
-        tell(f"same bytes? {work}: {library} {mode}")
+    for library, mode, workload in dict.fromkeys(
+        (case.library, case.mode, case.workload) for case in cases if case.workload
+    ):
+        case = Case(library, library, mode, workload)
+        log(f"comparing bytes of {workload}: {library} {mode}")
         checksum = host.checksum(case)
-        expected, first = seen.setdefault(work, (checksum, case))
+        expected, first = seen.setdefault(workload, (checksum, case))
         if checksum != expected:
             other = f"{first.library} {first.mode}"
-            raise Failed(
-                f"{library} {mode} does not emit the bytes of {other} in the work {work}: no ratio would count"
+            raise MeasurementError(
+                f"{library} {mode} does not emit the bytes of {other} in the workload {workload}: no ratio would count"
             )
 
 
-def measure(host: Host, rows: Iterable[Row], scale: Scale, tell: Callable[[str], None]) -> list[Measured]:
-    """Measures row by row; within a row the cases take turns. Each waits some seconds for the machine to be quiet."""
+def measure(host: Host, rows: Iterable[Row], scale: Scale, log: Callable[[str], None]) -> list[Measured]:
+    """Measures all rows. The cases of a row take turns. Each waits a few seconds for a quiet machine."""
     result = []
     patience = scale.patience
     for row in rows:
         rounds = []
         for number in range(1, scale.rounds + 1):
-            tell(f"{row.name}: round {number} of {scale.rounds}")
+            log(f"{row.name}: round {number} of {scale.rounds}")
             measured = {}
             for case in row.cases():
                 patience -= noise.wait_for_quiet(min(patience, _LONGEST_WAIT))

@@ -1,7 +1,7 @@
-"""Where the time of this SDK goes, by row: `make profile`. Needs perf, and the right to use it.
+"""Shows by row where this SDK spends its time: `make profile`. Requires perf and the permission to use it.
 
-The time is the processor's, of all threads, and that of one event. A row of fields extracts them once from each event:
-it includes the making of the event, and the clock that the host reads around each extraction.
+Times are processor time of all threads, for one event. Rows of fields extract each field once from each event. They
+include the creation of the event, and the clock that the host reads before and after each extraction.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import libraries
-from bench.measure import Failed, Host
-from bench.rows import QUICK, SPAN, Case, Row, UnknownRow, select, table
+from bench.measure import Host, MeasurementError
+from bench.rows import QUICK, SPAN, Case, Row, UnknownRowError, select, table
 
 _SECONDS = 3
 _START_MS = "500"
-"""What is not looked at: the interpreter starts."""
+"""The delay before the first sample, which leaves out the start of the interpreter."""
 
 PARTS = ("Python code", "GIL", "copying", "SDK", "waking threads", "clock, memory", "host")
 _GIL = re.compile(r"gil|pthread_(mutex|cond)|ThreadState|RestoreThread|SaveThread|pthread_getspecific", re.IGNORECASE)
@@ -31,7 +31,7 @@ _LINE = re.compile(r"\s*(?P<share>[\d.]+)%\s+(?P<object>\S+)\s+\[.\] (?P<symbol>
 
 
 def part(binary: str, symbol: str) -> str:
-    """Of which of `PARTS` a sample is."""
+    """Returns the element of `PARTS` that a sample belongs to."""
     if _COPYING.search(symbol):
         return "copying"
     if _GIL.search(symbol):
@@ -46,7 +46,7 @@ def part(binary: str, symbol: str) -> str:
 
 
 def profile(host: Host, case: Case) -> dict[str, float]:
-    """Nanoseconds of one event by part."""
+    """Returns the nanoseconds of one event, by part."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "perf.data")
         recorded = ["perf", "record", "--quiet", "--delay", _START_MS, "--freq", "5000", "--output", str(data), "--"]
@@ -62,7 +62,7 @@ def profile(host: Host, case: Case) -> dict[str, float]:
 
 
 def _profiled(row: Row) -> Case | None:
-    """What shows the work of a row, where it is one that goes on and on, and not another one for longer."""
+    """Returns the case to profile, or None for rows that end by themselves or only have limits."""
     if row.metric is SPAN or row.limits:
         return None
     return replace(row.ours, limit=None, live=bool(row.ours.fields))
@@ -70,20 +70,20 @@ def _profiled(row: Row) -> Case | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
-    parser.add_argument("--rows", default="", metavar="LIST", help="rows, by name or how it begins")
+    parser.add_argument("--rows", default="", metavar="LIST", help="names of rows, or prefixes of names")
     names = parser.parse_args().rows.replace(",", " ").split()
     if shutil.which("perf") is None:
-        sys.exit("profile: perf is missing: install linux-perf, or the package of the kernel's tools")
+        sys.exit("profile: perf is missing: install linux-perf (Debian) or linux-tools (Ubuntu)")
     try:
         rows = select(table(QUICK), names, list(libraries.PEERS))
-        host = Host.start(libraries.host(), libraries.build(["ours"]), libraries.BUILD / "works")
+        host = Host.start(libraries.host(), libraries.build(["ours"]), libraries.BUILD / "workloads")
         _print(host, rows)
-    except (UnknownRow, libraries.Unbuildable, Failed) as error:
+    except (UnknownRowError, libraries.BuildError, MeasurementError) as error:
         sys.exit(f"profile: {error}")
 
 
 def _print(host: Host, rows: Sequence[Row]) -> None:
-    print(f"| ns of an event | all | {' | '.join(PARTS)} |\n|---|{'--:|' * (len(PARTS) + 1)}")
+    print(f"| ns per event | total | {' | '.join(PARTS)} |\n|---|{'--:|' * (len(PARTS) + 1)}")
     for row in rows:
         if case := _profiled(row):
             parts = profile(host, case)

@@ -1,4 +1,4 @@
-"""The tables, as Markdown that is readable in a terminal too."""
+"""Formats the results as Markdown tables that are readable in a terminal too."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.rows import Limit, Raw
 
 @dataclass(frozen=True)
 class Verdict:
-    """How this SDK stands to one peer in one row."""
+    """The comparison of this SDK with one peer in one row."""
 
     row: str
-    work: str
+    workload: str
     peer: str
     ours_ns: Sequence[float]
     peer_ns: Sequence[float]
@@ -29,12 +29,12 @@ class Verdict:
 
     @property
     def met(self) -> bool | None:
-        """None where there is nothing to meet."""
+        """Whether the median ratio is within its bounds; None without bounds."""
         return None if self.at_most is None else self.at_least <= self.ratio <= self.at_most
 
 
 def ratio_text(ratio: float) -> str:
-    """Two digits that count."""
+    """Formats a ratio with at least two significant digits."""
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
 
 
@@ -56,15 +56,15 @@ def verdicts(results: Iterable[Measured]) -> list[Verdict]:
 
 
 def noise(results: Sequence[Measured]) -> str:
-    """How much others computed while it was measured, and where most."""
+    """Describes the share of processor time that other processes took: the median, and the maximum with its row."""
     shares = [(raw["others"], result.row.name) for result in results for run in result.rounds for raw in run.values()]
     most, row = max(shares)
     middle = median(share for share, _ in shares)
-    return f"took {middle:.0%} of the processors' time while it was measured, at most {most:.0%} ({row})"
+    return f"took {middle:.0%} of the processors' time during the measurement (median), at most {most:.0%} ({row})"
 
 
 def markdown(results: Sequence[Measured], machine: Mapping[str, str]) -> str:
-    """All tables, each with what its columns mean."""
+    """Returns all tables, each with an explanation of its columns."""
     parts = [_list(machine)]
     if any(result.row.against for result in results):
         parts += [_RATIOS, _ratios(results), _COSTS, _costs(results)]
@@ -73,18 +73,19 @@ def markdown(results: Sequence[Measured], machine: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_RATIOS = """## Against the peers
+_RATIOS = """## Ratios
 
-Nanoseconds for one event or field, the smallest and the median of all rounds. The ratio is this SDK's to the peer's of
-the same round, the smallest and the median; it must be at most the number behind it."""
+Nanoseconds per event or field: minimum and median of all rounds. A ratio is the nanoseconds of this SDK divided by
+those of the peer in the same round: minimum and median. The median must not exceed the column "at most"."""
 
-_COSTS = """## What each costs
+_COSTS = """## Costs
 
-Memory is the process's peak, the interpreter included. A peer that appears in several rows was measured for each."""
+Memory is the peak of the process, including the interpreter. A peer that appears in several rows was measured for each
+row."""
 
 _LIMITS = """## Limits
 
-The median of all rounds, with the smallest and the largest."""
+Median of all rounds, with minimum and maximum."""
 
 
 def _list(machine: Mapping[str, str]) -> str:
@@ -92,11 +93,11 @@ def _list(machine: Mapping[str, str]) -> str:
 
 
 def _ratios(results: Iterable[Measured]) -> str:
-    head = ["row", "what", "ns", "peer", "its ns", "ratio", "at most", "met"]
+    head = ["row", "workload", "ns", "peer", "peer ns", "ratio", "at most", "met"]
     lines = [
         [
             one.row,
-            one.work,
+            one.workload,
             _pair(one.ours_ns),
             one.peer,
             _pair(one.peer_ns),
@@ -110,14 +111,14 @@ def _ratios(results: Iterable[Measured]) -> str:
 
 
 def _costs(results: Iterable[Measured]) -> str:
-    head = ["row", "who", "ns", "GB/s", "CPU ns", "memory, MB"]
+    head = ["row", "plugin", "ns", "GB/s", "CPU ns", "memory, MB"]
     lines = [
         [
             result.row.name,
             case.title,
             _pair(result.costs(case)),
-            _throughput(result.runs(case), result.costs(case)) if result.row.metric.of_events else "",
-            _processor(result.runs(case)) if result.row.metric.of_events else "",
+            _throughput(result.runs(case), result.costs(case)) if result.row.metric.per_event else "",
+            _processor(result.runs(case)) if result.row.metric.per_event else "",
             f"{max(raw['memory']['peak_kib'] for raw in result.runs(case)) * 1024 / 1e6:.0f}",
         ]
         for result in results
@@ -128,7 +129,7 @@ def _costs(results: Iterable[Measured]) -> str:
 
 
 def _limits(results: Iterable[Measured]) -> str:
-    head = ["row", "what", "number", "measured", "must be", "met"]
+    head = ["row", "workload", "quantity", "measured", "bound", "met"]
     lines = []
     for result in results:
         for limit in result.row.limits:
@@ -166,7 +167,7 @@ def _pair(values: Sequence[float]) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, and all before the point."""
+    """Formats a number with three significant digits, or all digits before the decimal point."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 

@@ -1,4 +1,4 @@
-"""The rows of the table: what is compared with what, and what it must be at most."""
+"""Defines the rows of the table: the compared cases, and the bounds of their ratios."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 Raw: TypeAlias = dict[str, Any]
-"""What the host said of one measurement."""
+"""The host's JSON report of one measurement."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How long is measured."""
+    """The length of a run: rounds, seconds a case, the file, and the events of the row `steady`."""
 
     rounds: int
     seconds: float
     file: str
     many: int
     patience: float
-    """How many seconds are spent in all, at most, on waiting for other processes to pause."""
+    """The most seconds that the whole run waits for other processes to pause."""
 
 
 EVENTS_OF_FIELDS = 128
@@ -31,40 +31,40 @@ QUICK = Scale(rounds=3, seconds=0.2, file="file-small", many=10**7, patience=20)
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: a library, and what it has to do."""
+    """One measurement: a library and its open params, configuration and fields."""
 
     title: str
     library: str
     mode: str = ""
-    work: str = ""
+    workload: str = ""
     config: str = ""
     fields: tuple[str, ...] = ()
     live: bool = False
     limit: int | None = None
-    """Ends after so many events, instead of after a time."""
+    """Ends after this number of events instead of after a time."""
     times: int = 1
-    """How many times as long as others."""
+    """The factor by which this case takes longer than others."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What two cases are compared by: nanoseconds."""
+    """The quantity, in nanoseconds, by which two cases are compared."""
 
     read: Callable[[Raw], float]
-    of_events: bool
-    """For one event, so that bytes and processor time belong to it; else for a field, or several."""
+    per_event: bool
+    """Whether the quantity is that of one event, so that throughput and processor time apply; otherwise of fields."""
 
 
-EVENT = Metric(lambda raw: raw["events"]["per_event"]["median_ns"], of_events=True)
-SPAN = Metric(lambda raw: raw["events"]["wall_ns"] / raw["events"]["count"], of_events=True)
-FIRST = Metric(lambda raw: raw["fields"]["columns"][0]["first"]["median_ns"], of_events=False)
-AGAIN = Metric(lambda raw: raw["fields"]["columns"][0]["again"]["median_ns"], of_events=False)
-TOGETHER = Metric(lambda raw: raw["fields"]["together"]["median_ns"], of_events=False)
+EVENT = Metric(lambda raw: raw["events"]["per_event"]["median_ns"], per_event=True)
+SPAN = Metric(lambda raw: raw["events"]["wall_ns"] / raw["events"]["count"], per_event=True)
+FIRST = Metric(lambda raw: raw["fields"]["columns"][0]["first"]["median_ns"], per_event=False)
+AGAIN = Metric(lambda raw: raw["fields"]["columns"][0]["again"]["median_ns"], per_event=False)
+TOGETHER = Metric(lambda raw: raw["fields"]["together"]["median_ns"], per_event=False)
 
 
 @dataclass(frozen=True)
-class Against:
-    """A case to compare with; `at_most` is the largest ratio to it, None where it only tells."""
+class Comparison:
+    """A case to compare with. `at_most` is the largest allowed ratio, or None if the ratio is only reported."""
 
     case: Case
     at_most: float | None = None
@@ -73,7 +73,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Limit:
-    """A number that has to stay within bounds whatever others do."""
+    """An absolute bound of one quantity, independent of the peers."""
 
     title: str
     unit: str
@@ -87,7 +87,7 @@ class Row:
     name: str
     title: str
     ours: Case
-    against: tuple[Against, ...] = ()
+    against: tuple[Comparison, ...] = ()
     metric: Metric = EVENT
     limits: tuple[Limit, ...] = ()
 
@@ -95,15 +95,15 @@ class Row:
         return [self.ours, *(against.case for against in self.against)]
 
 
-class UnknownRow(Exception):
-    """A name that selects nothing, and those that there are."""
+class UnknownRowError(Exception):
+    """A name selects no row; the message lists the existing names."""
 
 
 def select(rows: Sequence[Row], names: Collection[str], peers: Collection[str]) -> list[Row]:
-    """The rows whose name is one of `names` or begins with one, or all without names, with these peers alone."""
+    """Returns the rows whose name starts with one of `names` (all if empty), compared only with `peers`."""
     for name in names:
         if not any(row.name.startswith(name) for row in rows):
-            raise UnknownRow(f"no row is called {name}, or begins with it; there are {', '.join(r.name for r in rows)}")
+            raise UnknownRowError(f"no row starts with {name!r}: choose from {', '.join(r.name for r in rows)}")
     chosen = [row for row in rows if not names or row.name.startswith(tuple(names))]
     own = {row.ours.library for row in rows}
     chosen = [
@@ -140,21 +140,21 @@ _TWENTY = (
 
 
 def table(scale: Scale) -> list[Row]:
-    """All rows."""
+    """Returns all rows."""
 
-    def floor(work: str) -> Case:
-        return Case("C", "c", "batch", work)
+    def baseline(workload: str) -> Case:
+        return Case("C", "c", "batch", workload)
 
-    def go(mode: str, work: str) -> Case:
+    def go(mode: str, workload: str) -> Case:
         titles = {"pull": "Go pull", "push128": "Go, channel of 128", "push0": "Go, unbuffered channel"}
-        return Case(titles[mode], "golang", mode, work)
+        return Case(titles[mode], "golang", mode, workload)
 
-    def rust(mode: str, work: str) -> Case:
+    def rust(mode: str, workload: str) -> Case:
         titles = {"batch": "Rust batch", "channel": "Rust, channel of 128"}
-        return Case(titles[mode], "rust", mode, work)
+        return Case(titles[mode], "rust", mode, workload)
 
-    def ours(mode: str, work: str = "") -> Case:
-        return Case("ours", "ours", mode, work)
+    def ours(mode: str, workload: str = "") -> Case:
+        return Case("ours", "ours", mode, workload)
 
     def reading(case: Case, title: str, fields: Sequence[str], config: str = "") -> Case:
         return replace(case, title=title, fields=tuple(fields), config=config, limit=EVENTS_OF_FIELDS)
@@ -162,19 +162,19 @@ def table(scale: Scale) -> list[Row]:
     def field_row(
         name: str,
         title: str,
-        work: str,
+        workload: str,
         fields: Sequence[str],
         metric: Metric,
         of_go: float,
         of_rust: float | None = None,
     ) -> Row:
         against = [
-            Against(reading(go("pull", work), "Go, worker off", fields), of_go),
-            Against(reading(go("pull", work), "Go, worker on", fields, "worker")),
+            Comparison(reading(go("pull", workload), "Go, worker off", fields), of_go),
+            Comparison(reading(go("pull", workload), "Go, worker on", fields, "worker")),
         ]
         if of_rust is not None:
-            against.append(Against(reading(rust("batch", work), "Rust", fields), of_rust))
-        return Row(name, title, reading(ours("extend", work), "ours", fields), tuple(against), metric)
+            against.append(Comparison(reading(rust("batch", workload), "Rust", fields), of_rust))
+        return Row(name, title, reading(ours("extend", workload), "ours", fields), tuple(against), metric)
 
     field_limits = (
         Limit("p99", "ms", lambda raw: raw["live"][0]["latency"]["p99_ns"] / 1e6, at_most=2),
@@ -185,67 +185,76 @@ def table(scale: Scale) -> list[Row]:
             "pull-empty",
             "pull function, nothing written",
             ours("pull", "empty"),
-            (Against(go("pull", "empty"), 0.55), Against(floor("empty"))),
+            (Comparison(go("pull", "empty"), 0.55), Comparison(baseline("empty"))),
         ),
-        Row("pull-300", "pull function, one write, 300 B", ours("pull", "log300"), (Against(go("pull", "log300")),)),
-        Row("pull-1k", "pull function, one write, 1 KiB", ours("pull", "log1k"), (Against(go("pull", "log1k"), 0.13),)),
+        Row("pull-300", "pull function, one write, 300 B", ours("pull", "log300"), (Comparison(go("pull", "log300")),)),
+        Row(
+            "pull-1k",
+            "pull function, one write, 1 KiB",
+            ours("pull", "log1k"),
+            (Comparison(go("pull", "log1k"), 0.13),),
+        ),
         Row(
             "pull-random",
             "pull function, 1 KiB to 1.18 MiB",
             ours("pull", "random"),
-            (Against(rust("batch", "random"), 0.7), Against(go("pull", "random")), Against(floor("random"))),
+            (
+                Comparison(rust("batch", "random"), 0.7),
+                Comparison(go("pull", "random")),
+                Comparison(baseline("random")),
+            ),
         ),
         Row(
             "push-generator-300",
             "generator returned by open, 300 B",
             ours("generator", "log300"),
-            (Against(go("pull", "log300"), 0.35), Against(rust("channel", "log300"))),
+            (Comparison(go("pull", "log300"), 0.35), Comparison(rust("channel", "log300"))),
         ),
         Row(
             "push-send-1k",
             "send one by one, 1 KiB",
             ours("send", "log1k"),
             (
-                Against(rust("channel", "log1k"), 0.5),
-                Against(go("push128", "log1k"), 0.1),
-                Against(go("push0", "log1k")),
+                Comparison(rust("channel", "log1k"), 0.5),
+                Comparison(go("push128", "log1k"), 0.1),
+                Comparison(go("push0", "log1k")),
             ),
         ),
         Row(
             "push-send-cloudtrail",
             "send one by one, 1.2 KB",
             ours("send", "cloudtrail"),
-            (Against(rust("channel", "cloudtrail")), Against(go("push128", "cloudtrail"))),
+            (Comparison(rust("channel", "cloudtrail")), Comparison(go("push128", "cloudtrail"))),
         ),
         Row(
             "push-send-many-1k",
             "send_many of 128, 1 KiB",
             ours("send_many", "log1k"),
-            (Against(rust("batch", "log1k"), 1.5),),
+            (Comparison(rust("batch", "log1k"), 1.5),),
         ),
         Row(
             "batch-300",
             "extend by a list of 128, 300 B",
             ours("extend", "log300"),
-            (Against(rust("batch", "log300"), 1.5), Against(floor("log300"))),
+            (Comparison(rust("batch", "log300"), 1.5), Comparison(baseline("log300"))),
         ),
         Row(
             "batch-1k",
             "extend by a list of 128, 1 KiB",
             ours("extend", "log1k"),
-            (Against(rust("batch", "log1k"), 1.1), Against(floor("log1k"))),
+            (Comparison(rust("batch", "log1k"), 1.1), Comparison(baseline("log1k"))),
         ),
         Row(
             "batch-cloudtrail",
             "extend by a list of 128, 1.2 KB",
             ours("extend", "cloudtrail"),
-            (Against(rust("batch", "cloudtrail")), Against(floor("cloudtrail"))),
+            (Comparison(rust("batch", "cloudtrail")), Comparison(baseline("cloudtrail"))),
         ),
         Row(
             "file",
             "lines of a file in the page cache, 1.2 KB",
             replace(ours("lines", scale.file), limit=TO_THE_END),
-            (Against(replace(floor(scale.file), limit=TO_THE_END), 1.3),),
+            (Comparison(replace(baseline(scale.file), limit=TO_THE_END), 1.3),),
             SPAN,
         ),
         field_row(
@@ -260,7 +269,7 @@ def table(scale: Scale) -> list[Row]:
             "field-again",
             "the same field again on the same event",
             reading(ours("extend", "log300"), "ours", ["bench.const"]),
-            (Against(reading(rust("batch", "log300"), "Rust", ["bench.const"]), 2.5),),
+            (Comparison(reading(rust("batch", "log300"), "Rust", ["bench.const"]), 2.5),),
             AGAIN,
         ),
         field_row(
@@ -280,13 +289,13 @@ def table(scale: Scale) -> list[Row]:
         ),
         Row(
             "latency-field-generator",
-            "Python field beside a generator that computes",
+            "Python field while a generator computes",
             replace(ours("busy"), fields=("bench.const",), live=True, times=5),
             limits=field_limits,
         ),
         Row(
             "latency-field-thread",
-            "Python field beside a thread that computes and never sends",
+            "Python field while a thread computes and never sends",
             replace(ours("beside", "file-small"), fields=("bench.const",), live=True, times=5),
             limits=field_limits,
         ),
@@ -301,7 +310,7 @@ def table(scale: Scale) -> list[Row]:
         ),
         Row(
             "latency-idle",
-            "a source that has nothing, timeout 30 ms",
+            "a source without events, timeout 30 ms",
             replace(ours("idle"), times=5),
             limits=(
                 Limit("next_batch, p99", "ms", lambda raw: raw["latency"]["timeout"]["p99_ns"] / 1e6, at_most=35),
@@ -320,7 +329,7 @@ def table(scale: Scale) -> list[Row]:
         ),
         Row(
             "memory-burst",
-            "128 x 1 MiB at once, then 1,000 small batches",
+            "128 x 1 MiB at one time, then 1,000 small batches",
             replace(ours("burst"), limit=TO_THE_END),
             limits=(Limit(_MEMORY, "MB", _over_bare, at_most=14),),
         ),
@@ -328,7 +337,7 @@ def table(scale: Scale) -> list[Row]:
             "steady",
             f"generator, 300 B, {scale.many:,} events",
             replace(ours("generator", "log300"), limit=scale.many),
-            (Against(replace(ours("generator", "log300"), title="1,000,000 events", limit=10**6), 1.1, 1 / 1.1),),
+            (Comparison(replace(ours("generator", "log300"), title="1,000,000 events", limit=10**6), 1.1, 1 / 1.1),),
             SPAN,
         ),
     ]

@@ -1,4 +1,4 @@
-"""The measurement beside other SDKs, in a short form: that all do the same work, and none crashes. No time counts."""
+"""Checks that the measured plugins emit the same bytes and field values, and how results are selected and reported."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import shutil
 from xml.etree import ElementTree
 
 import pytest
-from bench import chart, libraries, noise, report, works
-from bench.measure import Failed, Host, Measured, compare
-from bench.rows import QUICK, Against, Case, Limit, Row, UnknownRow, select, table
-from support.hosts import native
+from bench import chart, libraries, noise, report, workloads
+from bench.measure import Host, Measured, MeasurementError, compare
+from bench.rows import QUICK, Case, Comparison, Limit, Row, UnknownRowError, select, table
+from support.hosts import native_lines
 
 MODES = {
     "c": ("batch",),
@@ -25,50 +25,50 @@ TIMED = {"busy": 5, "beside": 5, "live": 5, "idle": 0, "burst": 128 + 1000 * 128
 
 
 def built(*names: str) -> Host:
-    """A host with these libraries; where Go is missing the test is skipped, but not in CI."""
+    """Returns a host with these libraries. Without Go the test is skipped, except in CI."""
     if "golang" in names and shutil.which("go") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI needs Go for the peer")
         pytest.skip("the peer needs Go, which is not installed")
-    return Host.start(libraries.host(), libraries.build(names), libraries.BUILD / "works")
+    return Host.start(libraries.host(), libraries.build(names), libraries.BUILD / "workloads")
 
 
-@pytest.mark.parametrize("work", ["empty", "log300", "log1k", "cloudtrail", "audit", "random"])
+@pytest.mark.parametrize("workload", ["empty", "log300", "log1k", "cloudtrail", "audit", "random"])
 @pytest.mark.parametrize("peer", ["ours", "golang", "rust"])
-def test_every_way_emits_the_same_bytes_as_the_program_in_c(peer, work):
+def test_modes_emit_the_bytes_of_the_c_peer(peer, workload):
     host = built("c", peer)
-    modes = [mode for mode in MODES[peer] if work != "random" or mode not in NOT_FOR_LARGE]
-    checksums = {mode: host.checksum(Case(peer, peer, mode, work)) for mode in modes}
-    assert checksums == dict.fromkeys(modes, host.checksum(Case("c", "c", "batch", work)))
+    modes = [mode for mode in MODES[peer] if workload != "random" or mode not in NOT_FOR_LARGE]
+    checksums = {mode: host.checksum(Case(peer, peer, mode, workload)) for mode in modes}
+    assert checksums == dict.fromkeys(modes, host.checksum(Case("c", "c", "batch", workload)))
 
 
-def test_the_lines_of_a_file_are_the_same_as_of_the_program_in_c():
+def test_file_lines_equal_those_of_the_c_peer():
     host = built("c", "ours")
     assert host.checksum(Case("", "ours", "lines", "file-small")) == host.checksum(Case("", "c", "batch", "file-small"))
 
 
 @pytest.mark.parametrize(("mode", "least"), TIMED.items())
-def test_the_ways_that_are_only_timed_run(mode, least):
+def test_timed_modes_run(mode, least):
     case = next(case for row in table(QUICK) for case in row.cases() if case.mode == mode)
     assert built("ours").measure(case, 0.02)["events"]["count"] >= least
 
 
 @pytest.mark.parametrize(
-    ("peer", "mode", "work", "prefix"),
+    ("peer", "mode", "workload", "prefix"),
     [
         ("golang", "pull", "log300", "bench."),
         ("rust", "batch", "log300", "bench."),
         ("golang", "pull", "audit", "audit."),
     ],
 )
-def test_fields_have_the_same_values_in_every_library(peer, mode, work, prefix):
+def test_fields_have_equal_values_in_peers(peer, mode, workload, prefix):
     host = built("ours", peer)
     fields = ",".join(field for field in FIELDS if field.startswith(prefix))
-    path = works.prepare(work, host.works)
+    path = workloads.prepare(workload, host.workloads)
 
     def values(library, mode):
         options = ["--limit", 128, "--params", f"{mode} {path}", "--fields", fields]
-        return [line["fields"] for line in native(host.libraries[library], *options) if line["kind"] == "event"]
+        return [line["fields"] for line in native_lines(host.libraries[library], *options) if line["kind"] == "event"]
 
     ours = values("ours", "extend")
     assert len(ours) == 128
@@ -76,45 +76,47 @@ def test_fields_have_the_same_values_in_every_library(peer, mode, work, prefix):
     assert values(peer, mode) == ours
 
 
-def test_a_library_that_emits_other_bytes_is_named():
-    class Liar:
+def test_compare_names_library_with_different_bytes():
+    class DifferingHost:
         def checksum(self, case):
             return case.library
 
     rows = select(table(QUICK), ["batch-1k"], ["rust"])
-    with pytest.raises(Failed, match="rust batch does not emit the bytes of ours extend in the work log1k"):
-        compare(Liar(), [case for row in rows for case in row.cases()], lambda text: None)
+    with pytest.raises(
+        MeasurementError, match="rust batch does not emit the bytes of ours extend in the workload log1k"
+    ):
+        compare(DifferingHost(), [case for row in rows for case in row.cases()], lambda text: None)
 
 
-def test_rows_are_chosen_by_name_or_how_it_begins():
+def test_select_accepts_names_and_prefixes():
     rows = table(QUICK)
     assert [row.name for row in select(rows, ["pull-e", "start"], ["golang"])] == ["pull-empty", "start"]
     assert select(rows, [], ["c", "golang", "rust"]) == rows
-    with pytest.raises(UnknownRow, match="no row is called nonsense.*pull-empty, "):
+    with pytest.raises(UnknownRowError, match="no row starts with 'nonsense'.*pull-empty, "):
         select(rows, ["nonsense"], [])
 
 
-def test_peers_that_are_left_out_are_not_measured_and_rows_without_one_neither():
+def test_select_drops_excluded_peers_and_empty_rows():
     rows = select(table(QUICK), [], ["c"])
     cases = [case for row in rows for case in row.cases()]
     assert {case.library for case in cases} == {"c", "ours", "smallest"}
     assert "field-again" not in [row.name for row in rows]
 
 
-def test_a_missing_tool_is_named_with_the_way_to_go_on(monkeypatch):
+def test_build_names_missing_tool_and_alternative(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "go" else f"/usr/bin/{name}")
-    with pytest.raises(libraries.Unbuildable, match=re.escape("go is missing, which builds the peer golang")) as info:
+    with pytest.raises(libraries.BuildError, match=re.escape("go is missing, which builds the peer golang")) as info:
         libraries.build(["golang"])
     assert "PEERS=c,rust" in str(info.value)
 
 
-def test_a_ratio_is_made_of_runs_of_the_same_round_and_judged_by_their_median():
+def test_ratio_compares_same_round_and_judges_median():
     def raw(ns):
         events = {"count": 10, "bytes": 1000, "cpu_ns": 20, "wall_ns": 10, "per_event": {"median_ns": ns}}
         return {"events": events, "memory": {"peak_kib": 2000}}
 
     ours, fast, slow, same = (Case(title, "ours") for title in ("ours", "fast", "slow", "same"))
-    against = (Against(fast, 1.5), Against(slow, 0.5), Against(same, 1.1, 0.9))
+    against = (Comparison(fast, 1.5), Comparison(slow, 0.5), Comparison(same, 1.1, 0.9))
     row = Row("row", "Row", ours, against, limits=(Limit("events", "", lambda r: 7),))
     rounds = [
         {ours: raw(ns), fast: raw(ns / times), slow: raw(2 * ns), same: raw(1.25 * ns)}
@@ -132,17 +134,17 @@ def test_a_ratio_is_made_of_runs_of_the_same_round_and_judged_by_their_median():
     assert {"a < b", "Row: fast", "Row: slow", "2.00", "0.50"} <= set(texts)
 
 
-def test_what_others_computed_meanwhile_is_told_with_the_row_that_had_most_of_it():
+def test_noise_reports_median_and_noisiest_row():
     case = Case("", "ours")
     results = [
         Measured(Row(name, "", case), [{case: {"others": share}} for share in shares])
         for name, shares in (("first", (0, 0.25)), ("second", (0.5, 0)), ("third", (0.04,)))
     ]
-    told = "took 4% of the processors' time while it was measured, at most 50% (second)"
-    assert report.noise(results) == told
+    expected = "took 4% of the processors' time during the measurement (median), at most 50% (second)"
+    assert report.noise(results) == expected
 
 
-def test_what_the_measurement_itself_computes_is_no_noise():
+def test_noise_excludes_own_processor_time():
     before = noise.Moment(busy=10, idle=20, own=5)
     for after, share in [((13, 21, 8), 0), ((13, 21, 7), 0.25), ((10, 24, 5), 0), ((10, 20, 5), 0)]:
         assert noise.Moment(*after).others_since(before) == share

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.field_plugins import fields_plugin
+from support.libraries import build_plugin
 
 # Machines differ: no example may fail for having been slow. HYPOTHESIS_PROFILE=slow looks harder.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -57,3 +61,13 @@ def in_thread():
     yield start
     for running in started:
         running.join()
+
+
+@pytest.fixture
+def build_fields(tmp_path: Path) -> Callable[..., Path]:
+    """Builds a plugin from the body of its class, and from lines that come before the class."""
+
+    def build(body: str, before: str = "", name: str = "fields") -> Path:
+        return build_plugin(tmp_path, fields_plugin(body, before), name)
+
+    return build

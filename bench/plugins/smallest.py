@@ -1,4 +1,4 @@
-"""A plugin as small as can be: how long it takes to load one, and to the first event."""
+"""The smallest possible plugin, to measure loading and the time to the first event."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::{EventBatch, EventWriter, SOFT_BYTES, Written};
-use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, header};
+use falco_plugin_engine::event::{EventBatch, EventWriter, SOFT_BYTES, WriteOutcome};
+use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, encode_header};
 
 const LARGEST_PAYLOAD: u32 = 3 << 20;
 /// Bytes that are left out before an event, at most.
@@ -171,12 +171,12 @@ impl Model {
                 continue;
             }
             let expected = match (refused, payload.is_empty()) {
-                (true, _) => Written::Nothing,
-                (false, true) => Written::Empty,
-                (false, false) => Written::Event,
+                (true, _) => WriteOutcome::Nothing,
+                (false, true) => WriteOutcome::Empty,
+                (false, false) => WriteOutcome::Event,
             };
             assert_eq!(writer.finish(), expected);
-            if expected != Written::Nothing {
+            if expected != WriteOutcome::Nothing {
                 self.events.push((timestamp.unwrap_or(NO_TIMESTAMP), payload));
             }
         }
@@ -218,7 +218,7 @@ impl Model {
         for (&start, (timestamp, payload)) in starts.iter().zip(&self.events) {
             assert!(start >= end, "events overlap");
             end = start + HEADER_LEN + payload.len();
-            let expected = header(*timestamp, payload.len() as u32);
+            let expected = encode_header(*timestamp, payload.len() as u32);
             assert_eq!(memory[start..start + HEADER_LEN], expected);
         }
         assert_eq!(end, bytes);

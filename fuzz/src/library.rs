@@ -7,11 +7,11 @@ use arbitrary::{Arbitrary, Unstructured};
 use falco_plugin_abi::Request;
 use falco_plugin_abi::table::StartRequest;
 
-use parts::{Appended, Parts};
+use appended::{Appended, Parts};
 
 // The stub has no standard library, and is no crate.
-#[path = "../../rust/stub/parts.rs"]
-mod parts;
+#[path = "../../rust/stub/appended.rs"]
+mod appended;
 
 const NAMES: [&CStr; 4] = [c"name", c"fields", c"core", c""];
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from falco_plugin.testing import collect
 
@@ -105,11 +103,3 @@ def test_whole_event_is_present_however_deep_it_is(tmp_path: Path) -> None:
 def test_the_raw_time_is_the_events_in_nanoseconds(name: str) -> None:
     events = collect(TAIL, str(SAMPLE), config={"follow": False}, extractors=[JSON], fields=[f"{name}.rawtime"])
     assert [event.fields[f"{name}.rawtime"] for event in events] == [str(event.timestamp) for event in events]
-
-
-def test_the_rules_use_fields_that_there_are() -> None:
-    rules = yaml.safe_load((JSON / "json_rules.yaml").read_text())
-    texts = [part[key] for part in rules for key in ("condition", "output") if key in part]
-    used = {name for text in texts for name in re.findall(r"\b(?:json|jevt)(?:\.\w+)+", text)}
-    assert used
-    assert used <= set(FIELDS)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -152,34 +148,3 @@ def test_a_mistake_is_an_error_that_names_it(params: str, config: dict[str, obje
     ran = run(JSONLOG, params, config=config)
     assert (ran.result, ran.events) == ("failure", [])
     assert says in ran.error
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
-    """What the plugin says of itself, as a host hears it."""
-    command = [sys.executable, "-P", "-m", "falco_plugin", "info", "--json", str(JSONLOG)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-
-
-def test_the_rules_use_fields_that_there_are(told: dict[str, Any]) -> None:
-    names = {field["name"] for field in told["fields"]}
-    used = re.findall(r"\b(jsonlog\.\w+)\[/\S+?\]", (JSONLOG / "jsonlog_rules.yaml").read_text())
-    assert used
-    assert set(used) <= names
-
-
-def test_the_readme_says_of_fields_and_settings_what_the_plugin_says(told: dict[str, Any]) -> None:
-    rows = re.findall(r"^\| `(\S+)` \|(.*?)\| (.*) \|$", (JSONLOG / "README.md").read_text(), re.MULTILINE)
-    written = {name: (second.strip().replace("`", ""), text.replace("`", "")) for name, second, text in rows}
-    settings = {
-        name: (shown(setting["default"]), setting["description"])
-        for name, setting in told["schema"]["properties"].items()
-    }
-    fields = {f"{field['name']}[pointer]": (field["type"], field["desc"]) for field in told["fields"]}
-    assert written == settings | fields
-
-
-def shown(default: object) -> str:
-    if default is None:
-        return ""
-    return default if isinstance(default, str) else json.dumps(default)

@@ -1,20 +1,13 @@
-"""What rules see of a record, and that rules and README go by what the plugin says of itself."""
+"""The fields of a record, as rules see them."""
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from falco_plugin.testing import run
 
@@ -41,13 +34,6 @@ SEEN = {
     },
     LONG: {"audit_api.record": LONG},
 }
-
-
-@pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
-    """What the plugin says of itself, as a host hears it."""
-    command = [sys.executable, "-P", "-m", "falco_plugin", "info", "--json", str(POLLER)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
 def test_records_are_seen_whole_and_their_values_by_pointers_and_the_names_of_either_api(tmp_path: Path) -> None:
@@ -77,32 +63,3 @@ def serving(folder: Path) -> Generator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def test_the_rules_use_fields_that_there_are(told: dict[str, Any]) -> None:
-    fields = {field["name"]: "arg" in field for field in told["fields"]}
-    used = re.findall(r"\b(audit_api\.\w+)(\[/\S+?\])?", (POLLER / "poller_rules.yaml").read_text())
-    assert used
-    for name, argument in used:
-        assert fields[name] == bool(argument), name
-
-
-def test_the_readme_says_of_fields_and_settings_what_the_plugin_says(told: dict[str, Any]) -> None:
-    rows = re.findall(r"^\| `(\S+)` \|(.*?)\| (.*) \|$", (POLLER / "README.md").read_text(), re.MULTILINE)
-    written = {name: (second.strip().replace("`", ""), text.replace("`", "")) for name, second, text in rows}
-    schema = told["schema"]
-    settings = {
-        name: ("required" if name in schema["required"] else shown(setting["default"]), setting["description"])
-        for name, setting in schema["properties"].items()
-    }
-    fields = {
-        field["name"] + ("[pointer]" if "arg" in field else ""): (field["type"], field["desc"])
-        for field in told["fields"]
-    }
-    assert written == settings | fields
-
-
-def shown(default: object) -> str:
-    if default is None:
-        return ""
-    return default if isinstance(default, str) else json.dumps(default)

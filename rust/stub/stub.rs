@@ -9,22 +9,22 @@
 
 #![no_std]
 
+mod appended;
 mod libc;
-mod parts;
-mod security;
+mod message;
+mod permissions;
 #[path = "../abi/src/table.rs"]
 #[allow(dead_code)]
 mod table;
-mod text;
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::panic::PanicInfo;
 use core::{ptr, slice};
 
-use parts::{Appended, Parts};
-use security::Path;
+use appended::{Appended, Parts};
+use message::Text;
+use permissions::Path;
 use table::{START_SYMBOL, Start, StartReply, StartRequest, Table};
-use text::Text;
 
 /// The lowest plugin API version that carries each struct field that is read: `log_fn` of the init input came with
 /// Falco 0.38.
@@ -204,10 +204,10 @@ impl Environment<'_> {
         let mut folders = self.folders.to_bytes().split(|&byte| byte == b'\n');
         [self.libpython, self.core, self.python]
             .iter()
-            .all(|file| security::check_file(file.to_bytes(), problem))
-            && security::check_configuration(self.python.to_bytes(), problem)
-            && security::check_code(sdk.folder(), problem)
-            && folders.all(|folder| folder.is_empty() || security::check_code(folder, problem))
+            .all(|file| permissions::check_file(file.to_bytes(), problem))
+            && permissions::check_configuration(self.python.to_bytes(), problem)
+            && permissions::check_code(sdk.folder(), problem)
+            && folders.all(|folder| folder.is_empty() || permissions::check_code(folder, problem))
     }
 }
 
@@ -244,7 +244,7 @@ fn environment<'a>(place: &'a mut [u8; PLACE], problem: &mut Text) -> Option<Env
         problem.push("FALCO_PLUGIN_PYTHON must be an absolute path, such as /opt/falco-python/bin/python");
         return None;
     }
-    if !security::check_file(path, problem) || !security::check_unasked(path, problem) {
+    if !permissions::check_file(path, problem) || !permissions::check_unasked(path, problem) {
         return None;
     }
     let no_python = |problem: &mut Text| {
@@ -258,7 +258,7 @@ fn environment<'a>(place: &'a mut [u8; PLACE], problem: &mut Text) -> Option<Env
         return no_python(problem);
     }
     let mut folders = place.split(|&byte| matches!(byte, b'\n' | 0));
-    if !folders.all(|folder| folder.is_empty() || security::check_code(folder, problem)) {
+    if !folders.all(|folder| folder.is_empty() || permissions::check_code(folder, problem)) {
         return None;
     }
     // SAFETY: as above.
@@ -291,7 +291,7 @@ unsafe extern "C" fn check_code(folder: *const c_char, problem: *mut c_char, siz
     let mut text = Text::new();
     // SAFETY: the caller's promise: a NUL-terminated string, and room for `size` bytes.
     unsafe {
-        let safe = security::check_code(CStr::from_ptr(folder).to_bytes(), &mut text);
+        let safe = permissions::check_code(CStr::from_ptr(folder).to_bytes(), &mut text);
         text.copy_to(problem, size);
         safe
     }
@@ -528,7 +528,7 @@ pub unsafe extern "C" fn plugin_init(input: *const c_void, rc: *mut i32) -> *mut
             problem.push_c(library.problem.as_ptr());
             return state;
         };
-        if !security::check_file(library.named.bytes(), problem) {
+        if !permissions::check_file(library.named.bytes(), problem) {
             return state;
         }
         let mut place = [0; PLACE];

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, command, native, simple, write_sources
+from support.hosts import native_lines, run_command
+from support.libraries import build_plugin, simple_plugin, write_sources
 
 from falco_plugin import Plugin
 from falco_plugin._build import library as _library
@@ -15,7 +16,9 @@ from falco_plugin._declare import plugin_ids as _ids
 def source(name: str, **attributes: object) -> str:
     """A plugin that makes events and has a field."""
     body = "".join(f"{attribute} = {value!r}\n" for attribute, value in attributes.items())
-    return simple(name, f"from falco_plugin import json_field\n{body}a = json_field('{name}.a', '/a', desc='a')\n")
+    return simple_plugin(
+        name, f"from falco_plugin import json_field\n{body}a = json_field('{name}.a', '/a', desc='a')\n"
+    )
 
 
 def extractor(name: str) -> str:
@@ -63,13 +66,13 @@ def test_event_source_is_empty_without_a_name() -> None:
 
 
 def test_events_have_the_default_event_source(tmp_path: Path) -> None:
-    lines = native(build_plugin(tmp_path, simple("two-words")))
+    lines = native_lines(build_plugin(tmp_path, simple_plugin("two-words")))
     assert {line["source"] for line in lines if line["kind"] == "event"} == {"two_words"}
 
 
 def test_an_extractor_may_have_a_name_that_no_event_source_has(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": extractor("syscall")})
-    ran = command("build", "plugin.py", cwd=tmp_path)
+    ran = run_command("build", "plugin.py", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
 
 
@@ -91,7 +94,7 @@ def test_private_ids_are_in_their_range_and_depend_on_the_name() -> None:
 )
 def test_build_warns_of_the_id_for_development(tmp_path: Path, code: str, is_warned: bool) -> None:
     write_sources(tmp_path, {"plugin.py": code})
-    ran = command("build", "plugin.py", cwd=tmp_path)
+    ran = run_command("build", "plugin.py", cwd=tmp_path)
     warning = (
         "falco-plugin: warning: the id 999 is for development, and Falco does not load two plugins with one id: "
         "before the plugin is deployed, set its id to a number from 1073741824 to 2147483647 for private use, such as "
@@ -101,8 +104,8 @@ def test_build_warns_of_the_id_for_development(tmp_path: Path, code: str, is_war
 
 
 def test_a_new_plugin_has_a_private_id(tmp_path: Path) -> None:
-    assert command("new", "audit-log", cwd=tmp_path).status == 0
-    ran = command("build", "audit-log", cwd=tmp_path)
+    assert run_command("new", "audit-log", cwd=tmp_path).status == 0
+    ran = run_command("build", "audit-log", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
     found = _library.identity(tmp_path / "libaudit-log.so")
     assert found == ("audit-log", str(_ids.private("audit-log")))
@@ -115,8 +118,8 @@ def build_both(folder: Path, first: str, second: str, *, name: str = "libsecond.
     """Builds two plugins into one folder, and returns what the second build warns of."""
     write_sources(folder, {"first.py": first, "second.py": second})
     (folder / "out").mkdir()
-    assert command("build", "first.py", "-o", "out/libfirst.so", cwd=folder).status == 0
-    ran = command("build", "second.py", "-o", f"out/{name}", cwd=folder)
+    assert run_command("build", "first.py", "-o", "out/libfirst.so", cwd=folder).status == 0
+    ran = run_command("build", "second.py", "-o", f"out/{name}", cwd=folder)
     assert ran.status == 0
     return "".join(line for line in ran.stderr.splitlines(True) if "is for development" not in line)
 
@@ -171,7 +174,7 @@ def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content:
     (tmp_path / "nowhere.so").symlink_to(tmp_path / "missing")
     write_sources(tmp_path, {"plugin.py": source("made", id=5)})
     assert _library.identity(tmp_path / "odd.so") is None
-    ran = command("build", "plugin.py", cwd=tmp_path)
+    ran = run_command("build", "plugin.py", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
 
 
@@ -195,7 +198,7 @@ def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content:
 )
 def test_run_refuses_a_clash_naming_both_targets(tmp_path: Path, subcommand: str, second: str, told: str) -> None:
     write_sources(tmp_path, {"first.py": source("first"), "second.py": second})
-    ran = command(subcommand, "first.py", "--with", "second.py", cwd=tmp_path)
+    ran = run_command(subcommand, "first.py", "--with", "second.py", cwd=tmp_path)
     assert (ran.status, ran.stdout) == (1, "")
     assert ran.stderr == f"falco-plugin-host: {told} (first.py and second.py)\n"
 
@@ -205,5 +208,5 @@ def test_run_takes_plugins_that_one_falco_loads(tmp_path: Path) -> None:
         tmp_path,
         {"first.py": source("first"), "second.py": source("second", id=2**30), "third.py": extractor("third")},
     )
-    lines = native(tmp_path / "first.py", "--with", tmp_path / "second.py", "--with", tmp_path / "third.py")
+    lines = native_lines(tmp_path / "first.py", "--with", tmp_path / "second.py", "--with", tmp_path / "third.py")
     assert lines[-1]["result"] == "eof"

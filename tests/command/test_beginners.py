@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.hosts import command
+from support.hosts import run_command
 
 HEADER = """\
 import json, time
@@ -30,7 +30,7 @@ def plugin(body: str, head: str = "class Mine(Plugin):", names: str = 'name = ev
 def run(folder: Path, source: str, *options: str) -> str:
     """What the user reads on stderr."""
     (folder / "plugin.py").write_text(source)
-    return command("run", "plugin.py", "--limit", "20", *options, cwd=folder).stderr
+    return run_command("run", "plugin.py", "--limit", "20", *options, cwd=folder).stderr
 
 
 def last(printed: str) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hosts import Ran, build_plugin, command, environment, simple, write_sources
+from support.hosts import Output, environment, run_command
+from support.libraries import build_plugin, simple_plugin, write_sources
 
 COUNTS = """
     from falco_plugin import EOF, Plugin, field, json_field, source
@@ -83,13 +84,13 @@ def counts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measured(*words: object) -> dict[str, Any]:
     """What ``bench --json`` says; it has to succeed."""
-    ran = command("bench", "--json", *words)
+    ran = run_command("bench", "--json", *words)
     assert (ran.status, ran.stderr) == (0, "")
     (told,) = ran.lines
     return told
 
 
-def refused(ran: Ran) -> str:
+def refused(ran: Output) -> str:
     """The last line on stderr of a call that failed, below what the plugin logged."""
     assert ran.status == 1, ran
     assert ran.stdout == ""
@@ -112,7 +113,7 @@ def test_a_source_may_end_before_the_limit(counts: Path) -> None:
     told = measured(*words)
     assert (told["result"], told["events"]["count"]) == ("eof", 300)
     assert told["events"]["checksum"] == checksum(payloads(300))
-    assert command("bench", *words).stdout.splitlines()[0].endswith(", until the source ended")
+    assert run_command("bench", *words).stdout.splitlines()[0].endswith(", until the source ended")
 
 
 def test_time_ends_it_whatever_the_limit(counts: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_python_target_and_further_plugins_are_built(tmp_path: Path) -> None:
 
 
 def test_waiting_is_counted_as_timeouts_and_the_age_of_an_event_is_known(tmp_path: Path) -> None:
-    source = simple("waits").replace("raise EOF", "raise Timeout").replace("EOF,", "EOF, Timeout,")
+    source = simple_plugin("waits").replace("raise EOF", "raise Timeout").replace("EOF,", "EOF, Timeout,")
     source = source.replace("writer.write(item)", "writer.write(item); writer.timestamp = 1_700_000_000_000_000_000")
     told = measured(build_plugin(tmp_path, source), "--seconds", 0.05)
     assert (told["result"], told["events"]["count"]) == ("time", 2)
@@ -192,7 +193,7 @@ def test_waiting_is_counted_as_timeouts_and_the_age_of_an_event_is_known(tmp_pat
 
 
 def test_what_there_was_none_of_is_null(tmp_path: Path) -> None:
-    told = measured(build_plugin(tmp_path, simple("none", events="[]")))
+    told = measured(build_plugin(tmp_path, simple_plugin("none", events="[]")))
     assert told["result"] == "eof"
     assert told["events"]["checksum"] == checksum([])
     assert told["first_event_ns"] is None
@@ -201,7 +202,7 @@ def test_what_there_was_none_of_is_null(tmp_path: Path) -> None:
 
 
 def test_text_is_what_an_author_wants_to_know(counts: Path) -> None:
-    ran = command("bench", counts, "--limit", 1280, "--fields", "counts.even,counts.size")
+    ran = run_command("bench", counts, "--limit", 1280, "--fields", "counts.even,counts.size")
     assert (ran.status, ran.stderr) == (0, "")
     number = r"\d+(\.\d+)? (ns|us|ms|s)"
     for expected in (
@@ -222,8 +223,10 @@ def test_text_is_what_an_author_wants_to_know(counts: Path) -> None:
 
 
 def test_what_the_plugin_prints_or_logs_is_kept_out_of_the_result(tmp_path: Path) -> None:
-    source = simple("talks", "def init(self):\n    self.log.warning('logged')\n    print('printed', flush=True)\n")
-    ran = command("bench", "--json", build_plugin(tmp_path, source))
+    source = simple_plugin(
+        "talks", "def init(self):\n    self.log.warning('logged')\n    print('printed', flush=True)\n"
+    )
+    ran = run_command("bench", "--json", build_plugin(tmp_path, source))
     assert ran.status == 0
     assert len(ran.lines) == 1
     assert "[warning] logged" in ran.stderr
@@ -231,14 +234,14 @@ def test_what_the_plugin_prints_or_logs_is_kept_out_of_the_result(tmp_path: Path
 
 
 def test_a_failing_next_batch_is_told_and_nothing_else(tmp_path: Path) -> None:
-    source = simple("fails").replace("raise EOF", "raise ValueError('no more')")
+    source = simple_plugin("fails").replace("raise EOF", "raise ValueError('no more')")
     for words in ([], ["--json"]):
-        ran = command("bench", build_plugin(tmp_path, source), *words)
+        ran = run_command("bench", build_plugin(tmp_path, source), *words)
         assert refused(ran).startswith("falco-plugin-host: next_batch failed: ValueError: no more (plugin.py:")
 
 
 def test_a_plugin_without_a_source_needs_one(tmp_path: Path) -> None:
-    told = refused(command("bench", build_plugin(tmp_path, SIZE), "--all-fields"))
+    told = refused(run_command("bench", build_plugin(tmp_path, SIZE), "--all-fields"))
     assert "the plugin size has no event source to run: run a plugin that has one, and add this one by --with" in told
 
 
@@ -251,19 +254,19 @@ def test_a_plugin_without_a_source_needs_one(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_told_with_its_cause(counts: Path, words: list[str], told: str) -> None:
-    assert told in refused(command("bench", counts, *words))
+    assert told in refused(run_command("bench", counts, *words))
 
 
 @pytest.mark.parametrize("words", [["--limit", "0"], ["--seconds", "0"], ["--seconds", "-1"], ["--with-config", "a"]])
 def test_a_wrong_number_of_something_is_a_usage_error(counts: Path, words: list[str]) -> None:
-    ran = command("bench", counts, *words)
+    ran = run_command("bench", counts, *words)
     assert ran.status == 2
     assert words[0] in ran.stderr
 
 
 def test_ctrl_c_ends_it_with_its_result(tmp_path: Path) -> None:
     # The plugin itself says when it runs.
-    source = simple("endless", events="__import__('itertools').repeat(b'again')")
+    source = simple_plugin("endless", events="__import__('itertools').repeat(b'again')")
     source = source.replace("writer.write(item)", "writer.write(item); self.say()")
     source += "\n    def say(self):\n        self.log.error('runs')\n        self.say = int\n"
     process = subprocess.Popen(

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.hosts import environment, write_sources
+from support.hosts import environment
+from support.libraries import write_sources
 
 HANGS = """
     import threading

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.hosts import REPOSITORY, Ran, command, environment, run
+from support.hosts import Output, environment, run, run_command
+from support.paths import REPOSITORY
 
 from falco_plugin._build.template import TEMPLATES
 
@@ -21,8 +22,8 @@ CARGO_TARGET = REPOSITORY / "target" / f"python-{sys.version_info.major}.{sys.ve
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def new(folder: Path, name: str, *options: str) -> Ran:
-    return command("new", name, *options, cwd=folder)
+def new(folder: Path, name: str, *options: str) -> Output:
+    return run_command("new", name, *options, cwd=folder)
 
 
 def texts_of(folder: Path) -> dict[str, str]:
@@ -100,14 +101,14 @@ def test_a_new_plugin_does_at_once_what_its_readme_says(template: str, terminal:
 
 
 @pytest.fixture(params=TEMPLATES)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Ran]:
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Output]:
     """A new plugin's folder, and what the command said."""
     ran = new(tmp_path, NAME, "--template", request.param)
     assert ran.status == 0, ran.stderr
     return tmp_path / NAME, ran
 
 
-def test_the_files_and_the_next_commands_are_told(made: tuple[Path, Ran]) -> None:
+def test_the_files_and_the_next_commands_are_told(made: tuple[Path, Output]) -> None:
     folder, ran = made
     files, _, following = ran.stdout.partition("\n\n")
     assert sorted(files.splitlines()) == sorted(f"{NAME}/{file}" for file in texts_of(folder))
@@ -117,7 +118,7 @@ def test_the_files_and_the_next_commands_are_told(made: tuple[Path, Ran]) -> Non
     assert set(typed) <= {command for block in commands_of(folder / "README.md") for command in block}
 
 
-def test_a_new_plugin_is_clean_under_ruff_mypy_and_pyright(made: tuple[Path, Ran], tmp_path: Path) -> None:
+def test_a_new_plugin_is_clean_under_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_path: Path) -> None:
     folder, _ = made
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     tools = Path(sys.executable).parent
@@ -132,7 +133,7 @@ def test_a_new_plugin_is_clean_under_ruff_mypy_and_pyright(made: tuple[Path, Ran
         assert checked.status == 0, checked.stdout
 
 
-def test_names_and_sources_agree_and_no_placeholder_is_left(made: tuple[Path, Ran]) -> None:
+def test_names_and_sources_agree_and_no_placeholder_is_left(made: tuple[Path, Output]) -> None:
     folder, _ = made
     for name, text in texts_of(folder).items():
         assert not re.search(r"\{\{|\}\}", name + text), name
@@ -172,7 +173,7 @@ CLASS_NAMES = {
 def test_each_name_that_falco_accepts_makes_a_plugin_that_builds(name: str, tmp_path: Path) -> None:
     assert new(tmp_path, name).status == 0
     assert f"class {CLASS_NAMES[name]}(Plugin):" in (tmp_path / name / "plugin.py").read_text()
-    built = command("build", name, cwd=tmp_path)
+    built = run_command("build", name, cwd=tmp_path)
     assert built.stdout.startswith(
         f"lib{name}.so: plugin {name} 0.1.0, event source {name.replace('-', '_')}, 4 fields\n"
     )
@@ -181,7 +182,7 @@ def test_each_name_that_falco_accepts_makes_a_plugin_that_builds(name: str, tmp_
 # What is refused
 
 
-def check_refused(ran: Ran, told: str) -> None:
+def check_refused(ran: Output, told: str) -> None:
     assert (ran.status, ran.stdout) == (1, "")
     (line,) = ran.stderr.splitlines()
     assert line.startswith("falco-plugin: ")

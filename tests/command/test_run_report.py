@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, command, native, write_sources
+from support.hosts import native_lines, run_command
+from support.libraries import build_plugin, write_sources
 
 from falco_plugin.testing import run
 
@@ -72,12 +73,12 @@ PRETTY = [
 
 @pytest.mark.parametrize(("options", "expected"), [([], FALCO), (["--pretty"], PRETTY)], ids=["falco", "pretty"])
 def test_run_writes_each_type(types: Path, options: list[str], expected: list[str]) -> None:
-    ran = command("run", types, "--all-fields", *options)
+    ran = run_command("run", types, "--all-fields", *options)
     assert ran.stdout.rstrip("\n").split("\t")[1:] == expected
 
 
 def test_json_has_values_for_programs(types: Path) -> None:
-    (event,) = (line for line in native(types, "--all-fields") if line["kind"] == "event")
+    (event,) = (line for line in native_lines(types, "--all-fields") if line["kind"] == "event")
     assert event["fields"] == {
         "t.text": "a b",
         "t.number": 7,
@@ -93,7 +94,7 @@ def test_json_has_values_for_programs(types: Path) -> None:
 
 
 def test_pretty_beside_json_is_a_usage_error(types: Path) -> None:
-    ran = command("run", types, "--pretty", "--json")
+    ran = run_command("run", types, "--pretty", "--json")
     assert ran.status == 2
     assert "--pretty is for text: leave out --json, or --pretty" in ran.stderr
 
@@ -122,10 +123,10 @@ def test_pretty_beside_json_is_a_usage_error(types: Path) -> None:
 def test_payloads_that_are_not_valid_json_are_counted(
     types: Path, payloads: str, told: str, summary: dict[str, object]
 ) -> None:
-    ran = command("run", types, "--fields", "t.text", "--params", payloads)
+    ran = run_command("run", types, "--fields", "t.text", "--params", payloads)
     assert ran.status == 0
     assert ran.stderr.splitlines()[-1] == f"{told} (fields beside the fault are still read)"
-    assert native(types, "--fields", "t.text", "--params", payloads)[-1]["invalid_json"] == summary
+    assert native_lines(types, "--fields", "t.text", "--params", payloads)[-1]["invalid_json"] == summary
 
 
 @pytest.mark.parametrize(
@@ -138,9 +139,9 @@ def test_payloads_that_are_not_valid_json_are_counted(
     ids=["plain text", "valid", "no fields"],
 )
 def test_other_payloads_are_not_reported(types: Path, payloads: str, options: list[str]) -> None:
-    ran = command("run", types, "--params", payloads, *options)
+    ran = run_command("run", types, "--params", payloads, *options)
     assert "not valid JSON, first in" not in ran.stderr
-    assert "invalid_json" not in native(types, "--params", payloads, *options)[-1]
+    assert "invalid_json" not in native_lines(types, "--params", payloads, *options)[-1]
 
 
 OTHER = """
@@ -160,14 +161,14 @@ OTHER = """
 
 def test_log_lines_name_their_plugin_beside_others(types: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"other.py": OTHER})
-    alone = command("run", types)
+    alone = run_command("run", types)
     assert alone.stderr.splitlines()[0] == "[warning] opened"
-    lines = native(types, "--with", tmp_path / "other.py")
+    lines = native_lines(types, "--with", tmp_path / "other.py")
     assert {(line["plugin"], line["text"]) for line in lines if line["kind"] == "log"} == {
         ("other", "ready\n  to extract"),
         ("types", "opened"),
     }
-    ran = command("run", types, "--with", tmp_path / "other.py")
+    ran = run_command("run", types, "--with", tmp_path / "other.py")
     assert {"[warning] other: ready", "  to extract", "[warning] types: opened"} <= set(ran.stderr.splitlines())
 
 

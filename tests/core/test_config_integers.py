@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support.hosts import command, write_sources
+from support.hosts import run_command
+from support.libraries import write_sources
 
 from falco_plugin._declare.config.parser import parse
 from falco_plugin.errors import PluginError
@@ -67,20 +68,20 @@ def test_an_integer_of_more_bits_is_refused_with_the_range(number: str) -> None:
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_sources(tmp_path_factory.mktemp("numbers"), {"numbers_plugin.py": SOURCE})
-    ran = command("build", folder / "numbers_plugin.py", "-o", folder / "numbers.so")
+    ran = run_command("build", folder / "numbers_plugin.py", "-o", folder / "numbers.so")
     assert ran.status == 0, ran.stderr
     return folder / "numbers.so"
 
 
 @pytest.mark.parametrize("number", ACCEPTED)
 def test_the_host_accepts_an_integer_of_64_bits(library: Path, number: str) -> None:
-    ran = command("run", library, "--config", f'{{"number": {number}, "maybe": {number}, "many": [{number}]}}')
+    ran = run_command("run", library, "--config", f'{{"number": {number}, "maybe": {number}, "many": [{number}]}}')
     assert ran.status == 0, ran.stderr
 
 
 @pytest.mark.parametrize("number", REFUSED)
 def test_the_host_refuses_an_integer_of_more_bits_with_the_range(library: Path, number: str) -> None:
-    ran = command("run", library, "--config", f'{{"number": {number}}}')
+    ran = run_command("run", library, "--config", f'{{"number": {number}}}')
     # To the host, the first number below the range is the least number in it: a float. The plugin refuses it.
     assert LIMITS in ran.stderr
     assert "all that Falco accepts" in ran.stderr

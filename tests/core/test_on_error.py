@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, data_of, logged
+from support.hosts import cycle_payloads, run_cycle
+from support.libraries import build_plugin
 
 from falco_plugin._runtime import skipped_items as _left_out
 from falco_plugin.source import (
@@ -409,8 +410,8 @@ PLUGIN = """
 
 @pytest.mark.parametrize(("kind", "place"), [("generator", ""), ("push", " (plugin.py:22 in produce)")])
 def test_the_log_names_the_source_in_a_host(tmp_path: Path, kind: str, place: str) -> None:
-    ran = logged(build_plugin(tmp_path, PLUGIN), params=kind)
-    assert (data_of(ran), ran.status) == ([b"one", b"two"], 0)
+    ran = run_cycle(build_plugin(tmp_path, PLUGIN), params=kind)
+    assert (cycle_payloads(ran), ran.status) == ([b"one", b"two"], 0)
     large = (
         "EventTooLargeError: an event of 14 bytes is larger than the event size of 8 bytes: raise event_size, or "
         "cut the event"

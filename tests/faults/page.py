@@ -1,11 +1,11 @@
-"""The page of the documentation that the table makes: ``python -m faults.page`` writes it."""
+"""Writes docs/guide/faults.md from the table: ``python -m faults.page``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from support.hosts import REPOSITORY
+from support.paths import REPOSITORY
 
 from faults.playing import EVENTS, Cell
 from faults.table import CALLBACKS, CAUSES, FAULTS, TABLE
@@ -18,47 +18,49 @@ LONGEST = 150
 INTRODUCTION = """\
 # Faults
 
-What your code can do wrong in each of its callbacks, and what comes of it in Falco. This page is written by the tests:
-each cell is what a host process of its own was told through the plugin API, and nothing else differed from a run
-without a fault. No cell is a crash, a hang or a lost event.
+This page is for those who want to know the exact effect of a mistake in a plugin. After it you know the result of
+each fault in each callback: for Falco, for the log, and for the following events. A test writes this page. Each cell
+was observed by a separate host process through the plugin API, and nothing else differed from a run without a fault.
+No cell is a crash, a hang or a lost event.
 
-In each run the host asks for suggestions, opens a source with the events `one`, `two` and `three`, asks for the text
-and a field of each, closes the source, opens it again, destroys the plugin and initialises it anew. Code that is called
-for each event misbehaves at the second, all other code at its first call. Whatever happened, **the second open and the
-second init bring all events**.
+In each run the host requests suggestions for open params and opens a source with the events `one`, `two` and `three`.
+It requests the text and a field of each event, closes the source, and opens it again. Then it destroys the plugin and
+initialises it again. Code that is called for each event has its fault at the second event, all other code at its
+first call. **The second open and the second init always deliver all events.**
 
 ## At a glance
 
 | | |
 |---|---|
-| · | all is as without the fault |
-| log | the log says so, and all goes on |
-| error | the call of the host fails with a text; a source has then ended, after the events that were made before |
-| ends | the source ends in good order, after the events that were made before |
+| · | the same as without the fault |
+| log | the fault is logged, and everything continues |
+| error | the call of the host fails with a message; a source has then ended, after the preceding events |
+| ends | the source ends normally, after the preceding events |
 | again | the source is called again |
 | absent | this one event has no text, or not this field; or there is no progress |
-| other | the host gets something else, see below |
+| other | the host gets another value, see below |
 """
 
 EXPLANATION = """\
 ## Callback by callback
 
-*The exception* is its class, its text and the line of your code, such as `ValueError: broken (faulty.py:62 in read)`.
-It is cut at 3,000 characters, NULs and lone surrogates are shown as `\ufffd`, and where its `__str__` raises, that is
-what is said. The traceback goes to the log. Falco treats an error of `open` or `next_batch` as fatal, and starts with
-none of `init`: see [Errors and retry](errors.md). Long texts are cut on this page only.
+*The exception* is its class, its message and the line of your code, such as
+`ValueError: broken (faulty.py:62 in read)`. It is cut at 3,000 characters. NULs and lone surrogates are shown as
+`\ufffd`. If its `__str__` raises, the message reports that. The traceback goes to the log. Falco treats an error of
+`open` or `next_batch` as fatal, and does not start after an error of `init`: see [Errors and retry](errors.md). Only
+this page cuts long messages further.
 
-The same everywhere:
+These faults have the same effect in every callback:
 
-- A callback that blocks holds up its own caller, and no event is lost. Falco looks at signals between two batches.
-- Threads may be started, log, and be left behind; they do not keep Falco from ending.
-- A child made by `fork` must not return from your code. It is ended there, with a line on stderr that says so. What
-  `subprocess` starts, and workers of `multiprocessing`, are let alone.
+- A callback that blocks delays its own caller, and no event is lost. Falco handles signals between two batches.
+- A plugin may start threads that log and are left behind. They do not keep Falco from ending.
+- A child made by `fork` must not return from your code. The SDK ends it, with a line on stderr that names the reason.
+  Children of `subprocess` and workers of `multiprocessing` are not affected.
 """
 
 
 def text() -> str:
-    """All of the page."""
+    """Returns the whole page."""
     parts = [
         INTRODUCTION,
         _grid(),
@@ -104,7 +106,7 @@ def _section(callback: str, cells: Mapping[str, Cell]) -> str:
             same.append(fault)
     rows = [[_faults(faults), _host(callback, cell), _log(cell), _then(cell)] for faults, cell in groups]
     title = f"### {CALLBACKS[callback]} {{#{_anchor(callback)}}}\n"
-    return f"{title}\n{_table(['your code', 'the host gets', 'the log says', 'then'], rows)}"
+    return f"{title}\n{_table(['your code', 'the host gets', 'the log has', 'afterwards'], rows)}"
 
 
 def _anchor(callback: str) -> str:
@@ -113,28 +115,28 @@ def _anchor(callback: str) -> str:
 
 def _faults(faults: list[str]) -> str:
     if set(faults) == set(CAUSES):
-        return "raises, whatever it is"
+        return "raises any of the exceptions"
     return ",<br>".join(FAULTS[fault] for fault in faults)
 
 
 def _host(callback: str, cell: Cell) -> str:
-    told = []
+    parts = []
     calls = {"suggest": "list_open_params", "take": "next_batch"}
     if cell.fails:
-        told.append(f"{calls.get(cell.fails, cell.fails)} fails: {_told(cell.error or '')}")
+        parts.append(f"{calls.get(cell.fails, cell.fails)} fails: {_quoted(cell.error or '')}")
     if tuple(cell.events) != EVENTS:
         events = [f"`{event}`" if event else "an empty event" for event in cell.events]
-        told.insert(0, ", ".join(events) or "no event")
+        parts.insert(0, ", ".join(events) or "no event")
     if tuple(cell.events[:2]) == EVENTS[:2]:
         if cell.text != Cell.text:
-            told.append(f"as the text of `two` {_value(cell.text)}")
+            parts.append(f"as the text of `two` {_value(cell.text)}")
         if cell.field != Cell.field:
-            told.append(f"as the field of `two` {_value(cell.field)}")
+            parts.append(f"as the field of `two` {_value(cell.field)}")
     if cell.progress != Cell.progress:
-        told.append(f"{cell.progress[0] / 10_000:.0%}, {_value(cell.progress[1])}")
+        parts.append(f"{cell.progress[0] / 10_000:.0%}, {_value(cell.progress[1])}")
     if not cell.fails and cell.suggested != Cell.suggested:
-        told.append(_value(cell.suggested))
-    return ";<br>".join(told) or "all as it should be"
+        parts.append(_value(cell.suggested))
+    return ";<br>".join(parts) or "the same as without the fault"
 
 
 def _value(value: Any) -> str:
@@ -148,39 +150,39 @@ def _value(value: Any) -> str:
 
 
 def _code(text: str) -> str:
-    """As code, which may have a backquote in it."""
+    """Returns the text as a code span, also if it contains a backquote."""
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _log(cell: Cell) -> str:
-    told = [_line(line, cell.error) for line in cell.log]
-    told += [f"perhaps {_told(line)}" for line in cell.may_log]
-    told += [f"your code finds: {_told(line.partition(': ')[2] or line)}" for line in cell.found]
-    return ";<br>".join(told) or "nothing"
+    parts = [_line(line, cell.error) for line in cell.log]
+    parts += [f"perhaps {_quoted(line)}" for line in cell.may_log]
+    parts += [f"your code finds: {_quoted(line.partition(': ')[2] or line)}" for line in cell.found]
+    return ";<br>".join(parts) or "nothing"
 
 
 def _line(line: str, error: str | None) -> str:
-    """A line of the log, without the text that the host got too."""
+    """Returns a line of the log, without the message that the host also got."""
     if error and line.endswith(error):
-        return f"{_told(line.removesuffix(error))} and the same"
-    return _told(line)
+        return f"{_quoted(line.removesuffix(error))} and the same message"
+    return _quoted(line)
 
 
 def _then(cell: Cell) -> str:
-    then = "all events come"
+    then = "all events follow"
     if cell.fails == "init":
-        then = "the state only tells why"
+        then = "the state only contains the reason"
     elif cell.fails == "open":
         then = "there is no source"
     elif cell.fails == "take" or EVENTS[-1] not in cell.events:
         then = "the source has ended"
     elif len(cell.events) < len(EVENTS):
-        then = "all others come"
+        then = "all other events follow"
     return f"{then}; {cell.note}" if cell.note else then
 
 
-def _told(line: str) -> str:
-    """As code, but for the exception that each fault has of its own."""
+def _quoted(line: str) -> str:
+    """Returns the line as a code span, with a placeholder for the exception."""
     before, cause, after = line.partition("{cause}")
     parts = [_code(_cut(part.strip())) for part in (before, after) if part.strip()]
     return " ".join([*parts, "*the exception*"]) if cause else parts[0]

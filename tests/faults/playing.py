@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from support.hosts import Ran, asked_lines, c_host_path, environment, run
+from support.fields import request_lines
+from support.hosts import Output, c_host_path, environment, run
 
 EVENTS = ("one", "two", "three")
 WARNING = 4
@@ -69,15 +70,15 @@ def script(callback: str, fault: str) -> str:
     return "\n".join(line for config in configs for line in (f"init {config}", "suggest", *life))
 
 
-def play(library: Path, callback: str, fault: str) -> Ran:
+def play(library: Path, callback: str, fault: str) -> Output:
     """Runs a cell."""
-    fields = asked_lines(library, ["faulty.payload"])
+    fields = request_lines(library, ["faulty.payload"])
     # A machine may be slow: only a source that brings nothing for seconds has stopped.
     env = environment(HOST_TIMEOUTS="300")
     return run(c_host_path(), "script", library, fields, script(callback, fault), env=env, timeout=HANGS)
 
 
-def steps(ran: Ran) -> list[Step]:
+def steps(ran: Output) -> list[Step]:
     """What the host told, call by call."""
     found: list[Step] = []
     got: list[Any] = []
@@ -133,7 +134,7 @@ def _events(cell: Cell) -> list[tuple[Any, ...]]:
     return told
 
 
-def logged(ran: Ran) -> tuple[list[str], list[str]]:
+def logged(ran: Output) -> tuple[list[str], list[str]]:
     """The first lines of all warnings and errors: those of the SDK, and those of the plugin."""
     lines = [log["text"].splitlines()[0] for log in ran.values("log") if log["severity"] <= WARNING]
     own = [line.removeprefix(OWN_LOGGER) for line in lines if line.startswith(OWN_LOGGER)]

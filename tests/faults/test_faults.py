@@ -7,10 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.hosts import REPOSITORY, build_plugin
+from support.hosts import Output
+from support.libraries import build_plugin
+from support.paths import REPOSITORY
 
 from faults import page
-from faults.playing import Ran, expected, logged, matches, play, steps
+from faults.playing import expected, logged, matches, play, steps
 from faults.table import CALLBACKS, FAULTS, TABLE, cells
 
 AT_ONCE = 2
@@ -36,7 +38,7 @@ def test_every_fault_is_tried_in_every_callback() -> None:
 
 @pytest.mark.parametrize(("callback", "fault", "cell"), CELLS)
 def test_a_fault_is_told_and_what_comes_after_it_is_as_it_must_be(played, callback: str, fault: str, cell) -> None:
-    future: Future[Ran] = played[callback, fault]
+    future: Future[Output] = played[callback, fault]
     ran = future.result()
     assert ran.status == 0, ran.stderr
     for got, due in zip(steps(ran), expected(cell), strict=True):

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, c_host, environment, logged, native
+from support.hosts import c_host_lines, environment, native_lines, run_cycle
+from support.libraries import build_plugin
 
 SOURCE = """
     from falco_plugin import Plugin, field
@@ -51,7 +52,7 @@ def calls(texts: list[str]) -> list[tuple[str, str]]:
 
 
 def ran(library: Path, *arguments: str) -> list[tuple[str, str]]:
-    lines = native(library, *arguments, env=environment(FALCO_PLUGIN_DEBUG="1"))
+    lines = native_lines(library, *arguments, env=environment(FALCO_PLUGIN_DEBUG="1"))
     return calls([line["text"] for line in lines if line["kind"] == "log"])
 
 
@@ -74,7 +75,7 @@ def test_each_call_is_told_when_it_begins_and_with_its_result(library: Path) -> 
 
 @pytest.mark.parametrize(("config", "params", "call"), [("x", "", "init"), ("", "x", "open")])
 def test_a_call_that_fails_says_so(library: Path, config: str, params: str, call: str) -> None:
-    host = logged(library, config, params, environment(FALCO_PLUGIN_DEBUG="1"))
+    host = run_cycle(library, config, params, environment(FALCO_PLUGIN_DEBUG="1"))
     told = calls([line["text"] for line in host.values("log")])
     assert (call, "FAILURE") in told
     assert told[-1] == ("destroy", "done")
@@ -82,9 +83,9 @@ def test_a_call_that_fails_says_so(library: Path, config: str, params: str, call
 
 @pytest.mark.parametrize("value", [None, "", "0", "yes"])
 def test_nothing_is_told_where_it_is_not_asked_for(library: Path, value: str | None) -> None:
-    lines = native(library, env=environment(FALCO_PLUGIN_DEBUG=value))
+    lines = native_lines(library, env=environment(FALCO_PLUGIN_DEBUG=value))
     assert [line for line in lines if line["kind"] == "log"] == []
 
 
 def test_null_handles_are_answered_as_without_it(library: Path) -> None:
-    assert c_host("nulls", library, env=environment(FALCO_PLUGIN_DEBUG="1")) == c_host("nulls", library)
+    assert c_host_lines("nulls", library, env=environment(FALCO_PLUGIN_DEBUG="1")) == c_host_lines("nulls", library)

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.hosts import EOF, NO_TIMESTAMP, SUCCESS, TIMEOUT, Library, build_plugin, encoded
+from support.embedded import Library
+from support.events import EOF, NO_TIMESTAMP, SUCCESS, TIMEOUT, encode_event
+from support.libraries import build_plugin
 
 # One event per item of the params; the same items by each of the three ways.
 SOURCE = """
@@ -95,7 +97,7 @@ def test_every_byte_of_every_event_is_as_documented(
     with library.opened(params(kind, items)) as instance:
         code, events = instance.drain()
     assert code == EOF
-    assert events == [encoded(data, NO_TIMESTAMP if time is None else time) for data, time in items]
+    assert events == [encode_event(data, NO_TIMESTAMP if time is None else time) for data, time in items]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,7 +121,7 @@ def test_an_event_of_the_default_event_size_fits(library: Library, kind: str) ->
     largest = bytes(range(256)) * 1024
     with library.opened(params(kind, [(largest, 7)])) as instance:
         _, events = instance.drain()
-    assert events == [encoded(largest, 7)]
+    assert events == [encode_event(largest, 7)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,7 +132,7 @@ def test_every_field_is_written_afresh_after_the_host_wrote_into_the_memory(libr
         instance.overwrite()
         code, events = instance.next_batch()
     assert code == SUCCESS
-    expected = [encoded(data, NO_TIMESTAMP if time is None else time) for data, time in items[128:]]
+    expected = [encode_event(data, NO_TIMESTAMP if time is None else time) for data, time in items[128:]]
     assert events == expected
 
 
@@ -142,7 +144,7 @@ def test_the_memory_of_a_batch_stays_until_the_next_call(library: Library) -> No
         other.drain()
         one.progress()
         place = (ctypes.c_void_p * 2).from_address(places.value)[1]
-        assert ctypes.string_at(place, 44) == encoded(b"second", 2)
+        assert ctypes.string_at(place, 44) == encode_event(b"second", 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

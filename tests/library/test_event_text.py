@@ -6,7 +6,10 @@ import base64
 from pathlib import Path
 
 import pytest
-from support.hosts import Library, Ran, build_plugin, command, encoded, held, logged, simple, write_sources
+from support.embedded import Library, event_buffer
+from support.events import encode_event
+from support.hosts import Output, run_command, run_cycle
+from support.libraries import build_plugin, simple_plugin, write_sources
 
 PLACEHOLDER = "<event_to_string of masks failed: {kind}>"
 COUNTS = """
@@ -17,10 +20,10 @@ def event_to_string(self, event):
 
 
 def build(folder: Path, body: str, events: str = "[b'secret']") -> Path:
-    return build_plugin(folder, simple("masks", COUNTS.replace("{body}", body), events=events), "masks")
+    return build_plugin(folder, simple_plugin("masks", COUNTS.replace("{body}", body), events=events), "masks")
 
 
-def shown(ran: Ran) -> list[str]:
+def shown(ran: Output) -> list[str]:
     return [event["text"] for event in ran.values("event")]
 
 
@@ -60,7 +63,7 @@ def shown(ran: Ran) -> list[str]:
     ],
 )
 def test_a_text_is_never_the_payload(tmp_path: Path, body: str, text: str, line: str | None) -> None:
-    ran = logged(build(tmp_path, body))
+    ran = run_cycle(build(tmp_path, body))
     assert shown(ran) == [text]
     lines = [log["text"] for log in ran.values("log") if "event_to_string" in log["text"]]
     assert len(lines) == (line is not None)
@@ -69,7 +72,7 @@ def test_a_text_is_never_the_payload(tmp_path: Path, body: str, text: str, line:
 
 def test_a_failure_is_logged_with_its_traceback_once_and_then_counted(tmp_path: Path) -> None:
     body = "raise (KeyError if event.text.endswith('0') else ValueError)('no text')"
-    ran = logged(build(tmp_path, body, events="(b'%d' % n for n in range(200))"))
+    ran = run_cycle(build(tmp_path, body, events="(b'%d' % n for n in range(200))"))
     assert shown(ran) == [PLACEHOLDER.format(kind="ValueError" if n % 10 else "KeyError") for n in range(200)]
     lines = [log["text"].removeprefix("falco_plugin: event_to_string ") for log in ran.values("log")]
     lines = [line.partition(" (masks.py")[0] for line in lines if "Error" in line]
@@ -92,7 +95,7 @@ def test_a_text_is_made_once_for_an_event(tmp_path: Path, body: str) -> None:
         def calls(event: object, number: int) -> int:
             return len({library.event_to_string(event, number) for _ in range(10)})
 
-        first, second = held(encoded(b"one")), held(encoded(b"two"))
+        first, second = event_buffer(encode_event(b"one")), event_buffer(encode_event(b"two"))
         assert [calls(event, number) for event, number in ((first, 1), (first, 2), (second, 2))] == [1, 1, 1]
         with library.opened():
             library.event_to_string(second, 2)
@@ -103,7 +106,7 @@ def test_a_text_is_made_once_for_an_event(tmp_path: Path, body: str) -> None:
             library.destroy()
             assert library.logs[-1][1].startswith("falco_plugin: event_to_string failed 4 times")
         else:
-            assert library.event_to_string(held(encoded(b"other")), 3) == "call 5"
+            assert library.event_to_string(event_buffer(encode_event(b"other")), 3) == "call 5"
 
 
 def test_the_command_shows_the_placeholder(tmp_path: Path) -> None:
@@ -120,6 +123,6 @@ def test_the_command_shows_the_placeholder(tmp_path: Path) -> None:
                 return event.masked
     """
     write_sources(tmp_path, {"masks.py": source})
-    ran = command("run", tmp_path / "masks.py")
+    ran = run_command("run", tmp_path / "masks.py")
     assert ran.stdout.endswith(" <event_to_string of masks failed: AttributeError>\n")
     assert base64.b64encode(b"secret").decode() not in ran.stdout

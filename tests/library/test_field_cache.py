@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.hosts import MEETING, Library, build_plugin, encoded, held
+from support.embedded import MEETING, Library, event_buffer
+from support.events import encode_event
+from support.libraries import build_plugin
 
 PLUGIN = """
     import sys
@@ -82,7 +84,7 @@ PLUGIN = """
 
         @field("count.meets", desc="Waits for another thread, twice")
         def meets(self, event) -> int:
-            meeting = sys.modules["support.hosts"].MEETING
+            meeting = sys.modules["support.embedded"].MEETING
             meeting.wait()
             meeting.wait()
             return self.count(event)
@@ -109,12 +111,12 @@ def library(counting: Path) -> Iterator[Library]:
 
 @pytest.fixture
 def event() -> ctypes.Array[ctypes.c_char]:
-    return held(encoded(b'{"n": 7, "names": ["a", "b"]}', 1000))
+    return event_buffer(encode_event(b'{"n": 7, "names": ["a", "b"]}', 1000))
 
 
 def calls(library: Library) -> int:
     """How many calls there were; asked with an event of its own, which counts as another."""
-    told = library.event_to_string(encoded(b"", 1), 2**64 - 1)
+    told = library.event_to_string(encode_event(b"", 1), 2**64 - 1)
     assert told is not None
     return eval(told)["calls"]
 
@@ -189,11 +191,11 @@ def test_a_method_is_called_again_for_the_next_event(library: Library, event, ch
     if change == "number":
         number = 6
     elif change == "address":
-        again = held(bytes(event))
+        again = event_buffer(bytes(event))
     elif change == "timestamp":
-        ctypes.memmove(event, encoded(b'{"n": 7, "names": ["a", "b"]}', 1001), len(event))
+        ctypes.memmove(event, encode_event(b'{"n": 7, "names": ["a", "b"]}', 1001), len(event))
     else:
-        shorter = encoded(b'{"n": 7, "names": ["a"]}', 1000)
+        shorter = encode_event(b'{"n": 7, "names": ["a"]}', 1000)
         ctypes.memmove(event, shorter, len(shorter))
     for _ in range(3):
         assert library.extract(again, "count.plain", number=number).values == [2]
@@ -203,7 +205,7 @@ def test_a_method_is_called_again_for_the_next_event(library: Library, event, ch
 def test_what_is_kept_goes_with_an_open_and_with_a_close(library: Library, event, field: str) -> None:
     def next_event(number: int) -> list | None:
         """Another event of which the host tells nothing else: same number, address, timestamp and length."""
-        ctypes.memmove(event, encoded(b'{"n": %d, "names": ["a", "b"]}' % number, 1000), len(event))
+        ctypes.memmove(event, encode_event(b'{"n": %d, "names": ["a", "b"]}' % number, 1000), len(event))
         return [library.extract(event, field).values for _ in range(2)]
 
     made = {"count.plain": [1, 2, 3, 4, 5], "json.n": [1, 2, 3, 4, 5], "json.sum": [3, 4, 5, 6, 7]}
@@ -250,23 +252,23 @@ def test_the_text_comes_first_as_well(library: Library, event) -> None:
 
 
 def test_an_event_that_is_kept_keeps_its_data(library: Library) -> None:
-    memory = held(encoded(b'{"n": 1}', 10))
+    memory = event_buffer(encode_event(b'{"n": 1}', 10))
     library.extract(memory, "count.plain", number=1)
     ctypes.memset(memory, 0xEE, len(memory))
-    ctypes.memmove(memory, encoded(b'{"n": 2}', 20), len(memory))
+    ctypes.memmove(memory, encode_event(b'{"n": 2}', 20), len(memory))
     assert library.extract(memory, "json.n", number=2).values == [2]
     library.extract(memory, "count.plain", number=2)
     ctypes.memset(memory, 0xEE, len(memory))
-    told = eval(library.event_to_string(encoded(b"", 30), 3))
+    told = eval(library.event_to_string(encode_event(b"", 30), 3))
     assert told["kept"] == [['{"n": 1}', 1, 10, 1], ['{"n": 2}', 2, 20, 2]]
 
 
 def test_an_event_that_is_kept_over_a_close_keeps_its_data(library: Library) -> None:
-    memory = held(encoded(b'{"n": 1}', 10))
+    memory = event_buffer(encode_event(b'{"n": 1}', 10))
     with library.opened():
         library.extract(memory, "json.sum")
     ctypes.memset(memory, 0xEE, len(memory))
-    assert eval(library.event_to_string(encoded(b"", 30)))["kept"] == [['{"n": 1}', 1, 10, 1]]
+    assert eval(library.event_to_string(encode_event(b"", 30)))["kept"] == [['{"n": 1}', 1, 10, 1]]
 
 
 def test_states_share_nothing(counting: Path, library: Library, event) -> None:
@@ -294,14 +296,14 @@ def test_states_share_nothing(counting: Path, library: Library, event) -> None:
 )
 def test_a_value_is_that_of_its_event_whatever_was_asked_before(counting: Path, steps, payloads) -> None:
     # Each step is an event in one memory, told from the one before by its number alone, or the same event again.
-    memory = held(bytes(200))
+    memory = event_buffer(bytes(200))
     with Library(counting) as library:
         last, number = None, 0
         for which, field in steps:
             if which != last:
                 last, number = which, number + 1
                 payload = json.dumps(payloads[which]).encode().ljust(100)
-                ctypes.memmove(memory, encoded(payload, 1000), 138)
+                ctypes.memmove(memory, encode_event(payload, 1000), 138)
             names = payloads[which].get("names", [])
             expected = {
                 "json.n": [payloads[which]["n"]],
@@ -376,7 +378,7 @@ def keeping(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_an_event_is_itself_whether_others_were_kept_or_not(keeping: Path, steps) -> None:
     # One object may serve event after event, out of the host's memory: nobody must be able to tell.
-    memory = held(bytes(200))
+    memory = event_buffer(bytes(200))
     expected_kept, kept_by = [], set()
     with Library(keeping) as library:
         number = 0
@@ -387,7 +389,7 @@ def test_an_event_is_itself_whether_others_were_kept_or_not(keeping: Path, steps
                 # What the host does with its memory between two events.
                 ctypes.memset(memory, 0xEE, len(memory))
                 event_source, payload = source, json.dumps({"n": number}).encode()
-                ctypes.memmove(memory, encoded(payload, 1000 + number), 38 + len(payload))
+                ctypes.memmove(memory, encode_event(payload, 1000 + number), 38 + len(payload))
                 told = repr([payload.decode(), number, 1000 + number, event_source, {"n": number}, number])
                 kept_by, text = set(), None
             if field == "close":
@@ -405,5 +407,5 @@ def test_an_event_is_itself_whether_others_were_kept_or_not(keeping: Path, steps
                 expected = {"k.told": [told], "k.n": [number], "k.fails": None, "k.data": [payload.decode()]}
                 assert values == expected.get(field, [1])
         ctypes.memset(memory, 0xEE, len(memory))
-        last = eval(library.event_to_string(encoded(b'{"n": 0}', 1), 2**64 - 1))
+        last = eval(library.event_to_string(encode_event(b'{"n": 0}', 1), 2**64 - 1))
         assert last[1] == expected_kept

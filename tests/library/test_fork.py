@@ -6,20 +6,13 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, data_of, environment, logged, native, native_path, run_c_host, simple
+from support.hosts import cycle_payloads, environment, native_lines, native_path, run_c_host, run_cycle
+from support.libraries import Build, build_plugin, simple_plugin
 
-Build = Callable[..., Path]
 ENDED = "falco-plugin: a process that the plugin forked came back into the code of its host"
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Build:
-    """Builds a plugin from a source text."""
-    return lambda source, name="plugin": build_plugin(tmp_path, source, name)
 
 
 def script(library: Path, *calls: str) -> list[dict]:
@@ -32,7 +25,7 @@ def script(library: Path, *calls: str) -> list[dict]:
 def test_a_child_of_the_host_is_told_that_it_cannot_use_the_plugin_while_its_parent_can(build: Build) -> None:
     # Something has the GIL at nearly every moment, so a child that waited for it would wait for ever.
     library = build(
-        simple(
+        simple_plugin(
             "busy",
             """
         def init(self):
@@ -72,9 +65,9 @@ def test_a_child_of_the_host_is_told_that_it_cannot_use_the_plugin_while_its_par
     ],
 )
 def test_a_program_that_the_plugin_starts_is_let_alone(build: Build, work: str) -> None:
-    library = build(simple("starts", f"def init(self):\n    import subprocess\n    {work}\n"))
-    ran = logged(library)
-    assert (data_of(ran), ran.status, ran.stderr) == ([b"one", b"two"], 0, "")
+    library = build(simple_plugin("starts", f"def init(self):\n    import subprocess\n    {work}\n"))
+    ran = run_cycle(library)
+    assert (cycle_payloads(ran), ran.status, ran.stderr) == ([b"one", b"two"], 0, "")
 
 
 WORKERS = """
@@ -113,8 +106,8 @@ WORKERS = """
 
 
 def test_a_worker_of_multiprocessing_works_and_is_told_that_it_cannot_send(build: Build) -> None:
-    ran = logged(build(WORKERS))
-    cancelled, *refused, exited = data_of(ran)
+    ran = run_cycle(build(WORKERS))
+    cancelled, *refused, exited = cycle_payloads(ran)
     assert (cancelled, exited, ran.stderr) == (b"cancelled", b"exit 0", "")
     for text in refused:
         assert text.startswith(b"PluginError: this process was forked from the one that the source is in")
@@ -122,7 +115,7 @@ def test_a_worker_of_multiprocessing_works_and_is_told_that_it_cannot_send(build
 
 def test_a_child_whose_thread_ends_does_not_end_as_the_host_does(build: Build) -> None:
     library = build(
-        simple(
+        simple_plugin(
             "threads",
             """
         def init(self):
@@ -140,15 +133,15 @@ def test_a_child_whose_thread_ends_does_not_end_as_the_host_does(build: Build) -
     """,
         )
     )
-    ran = logged(library)
+    ran = run_cycle(library)
     assert ran.stderr.startswith(ENDED)
     assert "exit 1" in [log["text"] for log in ran.values("log")]
-    assert data_of(ran) == [b"one", b"two"]
+    assert cycle_payloads(ran) == [b"one", b"two"]
 
 
 def test_what_a_child_logs_goes_to_stderr_since_the_log_is_its_parents(build: Build) -> None:
     library = build(
-        simple(
+        simple_plugin(
             "logs",
             """
         def init(self):
@@ -162,7 +155,7 @@ def test_what_a_child_logs_goes_to_stderr_since_the_log_is_its_parents(build: Bu
     """,
         )
     )
-    ran = logged(library)
+    ran = run_cycle(library)
     assert [log["text"] for log in ran.values("log") if "of the" in log["text"]] == ["of the parent"]
     assert ran.stderr == "of the child\n"
 
@@ -226,11 +219,11 @@ def signals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_worker_hears_signals_that_the_forking_thread_blocks(signals: Path, what: str, result: str) -> None:
     # The native host has handlers of SIGINT and SIGTERM that only note the signal.
-    assert [line["data"] for line in native(signals, "--params", what) if line["kind"] == "event"] == [result]
+    assert [line["data"] for line in native_lines(signals, "--params", what) if line["kind"] == "event"] == [result]
 
 
 def test_a_child_has_default_handlers_and_keeps_what_is_ignored(signals: Path) -> None:
-    (event,) = [line["data"] for line in native(signals, "--params", "states") if line["kind"] == "event"]
+    (event,) = [line["data"] for line in native_lines(signals, "--params", "states") if line["kind"] == "event"]
     # SIGIO tells it of the end of its host.
     assert event == "SigBlk:  SigCgt: SIGIO SigIgn: SIGPIPE "
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from support.hosts import FIELD_TYPES, NO_INDEX, PAYLOAD_AT, Asked, Library, build_plugin, encoded, held
+from support.embedded import Library, event_buffer
+from support.events import PAYLOAD_AT, encode_event
+from support.fields import FIELD_TYPES, NO_INDEX, FieldRequest
 from support.json_documents import TYPES, Read, any_documents, valid_documents
 from support.json_values import convert
 from support.json_walk import Document, Found
+from support.libraries import build_plugin
 
 from falco_plugin._declare import types as _types
 
@@ -53,7 +56,7 @@ def type_of(kind: str) -> int:
 
 
 ASKED = [
-    Asked(
+    FieldRequest(
         name=f"test.f{id}",
         id=id,
         type=type_of(read.kind),
@@ -92,7 +95,7 @@ def assert_same_in_host(library: Library, value: bytes) -> None:
         b'{"a": [%b, {"b":%b }], "b" : %b}' % (value, value, value),
         b'[{"a": %b} ,%b]' % (value, value),
     ):
-        document, event, number = Document(payload), held(encoded(payload)), next(_numbers)
+        document, event, number = Document(payload), event_buffer(encode_event(payload)), next(_numbers)
         for read, asked in zip(FIELDS, ASKED, strict=True):
             expected = read.find(document)
             extracted = library.extract(event, asked, number)

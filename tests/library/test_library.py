@@ -15,27 +15,23 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.embedded import Library
+from support.events import payloads_of
 from support.hosts import (
     MISSING,
-    Library,
-    build_changed,
-    build_plugin,
-    c_host,
+    c_host_lines,
     c_host_path,
-    command,
-    data_of,
+    cycle_payloads,
     environment,
-    failed_init,
-    golang,
-    logged,
-    native,
+    go_loader_lines,
+    init_error,
+    native_lines,
     native_path,
-    payloads,
     run,
-    runner,
-    simple,
-    write_sources,
+    run_command,
+    run_cycle,
 )
+from support.libraries import build_changed, build_plugin, simple_plugin, write_sources
 
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
@@ -113,7 +109,7 @@ def c_events(ran) -> list[tuple[bytes, int, str]]:
 
 
 def test_the_host_in_c_reads_the_events(same: Path) -> None:
-    ran = logged(same)
+    ran = run_cycle(same)
     assert ran.status == 0, ran.stderr
     # In C the text ends at the first NUL, so the SDK replaces it.
     assert c_events(ran) == [(data, time, text.replace("\0", "\ufffd")) for data, time, text in EVENTS]
@@ -122,7 +118,7 @@ def test_the_host_in_c_reads_the_events(same: Path) -> None:
 
 
 def test_the_native_host_reads_the_same_events(same: Path) -> None:
-    *events, end = native(same)
+    *events, end = native_lines(same)
     found = [
         (
             event["data"].encode() if "data" in event else base64.b64decode(event["data_base64"]),
@@ -131,19 +127,12 @@ def test_the_native_host_reads_the_same_events(same: Path) -> None:
         )
         for event in events
     ]
-    assert found == c_events(logged(same))
+    assert found == c_events(run_cycle(same))
     assert (end["kind"], end["result"], end["events"]) == ("end", "eof", len(EVENTS))
 
 
-def test_the_runner_crate_reads_the_same_events(same: Path) -> None:
-    *events, end = runner(same)
-    found = [(base64.b64decode(event["data_base64"]), event["timestamp"], event["text"]) for event in events]
-    assert found == c_events(logged(same))
-    assert end == {"end": "eof"}
-
-
 def test_the_loader_of_the_go_sdk_accepts_it(same: Path) -> None:
-    info, init, open_params, end = golang(same)
+    info, init, open_params, end = go_loader_lines(same)
     assert {name: info["info"][name] for name in STATIC} == STATIC
     assert info["info"]["caps"] == {"sourcing": True, "extraction": False, "broken": False, "broken_error": None}
     assert init == {"init": "ok"}
@@ -154,7 +143,7 @@ def test_the_loader_of_the_go_sdk_accepts_it(same: Path) -> None:
 def test_a_program_without_python_loads_and_unloads_it_100_times(same: Path) -> None:
     linked = subprocess.run(["ldd", str(c_host_path())], capture_output=True, text=True, check=True).stdout
     assert "python" not in linked
-    lines = c_host("cycle", same, 100, "")
+    lines = c_host_lines("cycle", same, 100, "")
     assert len(lines) == 100
     assert {(line["events"], line["bytes"], line["end"]) for line in lines} == {
         (len(PAYLOADS), sum(map(len, PAYLOADS)), "eof")
@@ -200,7 +189,7 @@ def test_texts_are_utf8_whatever_the_locale(tmp_path: Path, locale: dict[str, st
             def event_to_string(self, event):
                 return f"→ {event.text}"
     """
-    ran = logged(build_plugin(tmp_path, source), "Grüße", "日本語", env=environment(**locale))
+    ran = run_cycle(build_plugin(tmp_path, source), "Grüße", "日本語", env=environment(**locale))
     assert ran.status == 0, ran.stderr
     found = [event["text"].lower() for event in ran.values("event")]
     assert found == ["→ grüße", "→ 日本語", "→ utf-8", "→ utf-8"]
@@ -210,7 +199,7 @@ def test_texts_are_utf8_whatever_the_locale(tmp_path: Path, locale: dict[str, st
 
 def test_an_empty_environment_is_enough(same: Path) -> None:
     env = {"FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
-    (line,) = c_host("cycle", same, 1, "", env=env)
+    (line,) = c_host_lines("cycle", same, 1, "", env=env)
     assert line["events"] == len(PAYLOADS)
 
 
@@ -230,7 +219,7 @@ def test_variables_of_python_do_not_reach_the_plugin(tmp_path: Path) -> None:
             assert json.loads("1") == 1
             self.log.info("optimize %d, path has %r: %s", sys.flags.optimize, "", "" in sys.path)
     """
-    ran = logged(build_plugin(tmp_path, simple("isolated", body)), env=env)
+    ran = run_cycle(build_plugin(tmp_path, simple_plugin("isolated", body)), env=env)
     assert ran.status == 0, ran.stderr
     assert "optimize 0, path has '': False" in [log["text"] for log in ran.values("log")]
 
@@ -246,7 +235,7 @@ def test_nothing_large_is_imported_that_the_plugin_does_not_use(tmp_path: Path) 
             def open(self, params):
                 yield " ".join(sys.modules).encode()
     """
-    (told,) = data_of(logged(build_plugin(tmp_path, source)))
+    (told,) = cycle_payloads(run_cycle(build_plugin(tmp_path, source)))
     large = {"asyncio", "click", "dataclasses", "datetime", "importlib.resources", "inspect", "ipaddress", "json"}
     large |= {"msgspec", "ssl", "subprocess", "zipfile"}
     # What an environment imports at each start, and what logging takes along, is not the SDK's.
@@ -262,25 +251,25 @@ def test_nothing_large_is_imported_that_the_plugin_does_not_use(tmp_path: Path) 
 def test_it_loads_from_another_working_directory(same: Path, tmp_path: Path) -> None:
     # A module here must not be taken for one of Python's.
     write_sources(tmp_path, {"logging.py": "raise ImportError('the wrong logging')\n"})
-    (line,) = c_host("cycle", same, 1, "", cwd=tmp_path)
+    (line,) = c_host_lines("cycle", same, 1, "", cwd=tmp_path)
     assert line["events"] == len(PAYLOADS)
 
 
 def test_it_loads_by_a_relative_path_that_is_wrong_by_the_time_of_init(same: Path) -> None:
-    (line,) = c_host("relative", same, "")
+    (line,) = c_host_lines("relative", same, "")
     assert [base64.b64decode(data) for data in line["payloads"]] == PAYLOADS
 
 
 def test_it_loads_through_a_symbolic_link(same: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.so"
     link.symlink_to(same)
-    (line,) = c_host("cycle", link, 1, "")
+    (line,) = c_host_lines("cycle", link, 1, "")
     assert line["events"] == len(PAYLOADS)
 
 
 def test_it_may_be_deleted_once_it_is_loaded(tmp_path: Path) -> None:
     # As a package manager does while Falco runs: what is needed later was read while loading.
-    path = build_plugin(tmp_path, simple("deleted"))
+    path = build_plugin(tmp_path, simple_plugin("deleted"))
     mapped = ctypes.CDLL(str(path))
     path.unlink()
     mapped.plugin_get_name.restype = ctypes.c_char_p
@@ -288,7 +277,7 @@ def test_it_may_be_deleted_once_it_is_loaded(tmp_path: Path) -> None:
     # The dynamic linker finds it by its name.
     with Library(path) as library, library.opened() as instance:
         _, events = instance.drain()
-    assert payloads(events) == [b"one", b"two"]
+    assert payloads_of(events) == [b"one", b"two"]
 
 
 # Symbols
@@ -321,15 +310,15 @@ def exported(library: Path) -> set[str]:
 
 
 def test_a_source_exports_what_a_source_needs_and_no_more(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("few"))
-    (line,) = c_host("symbols", library)
+    library = build_plugin(tmp_path, simple_plugin("few"))
+    (line,) = c_host_lines("symbols", library)
     assert len(line["symbols"]) == len(SOURCE_SYMBOLS)
     assert set(line["symbols"]) == SOURCE_SYMBOLS
     assert {name for name in exported(library) if name.startswith("plugin")} == SOURCE_SYMBOLS
 
 
 def test_list_open_params_is_there_only_where_the_plugin_defines_it(same: Path) -> None:
-    (line,) = c_host("symbols", same)
+    (line,) = c_host_lines("symbols", same)
     assert set(line["symbols"]) == SOURCE_SYMBOLS | {"plugin_list_open_params"}
 
 
@@ -355,7 +344,7 @@ def test_a_stripped_library_says_so(same: Path, tmp_path: Path) -> None:
     stripped = tmp_path / "stripped.so"
     subprocess.run(["strip", "-o", str(stripped), str(same)], check=True)
     assert stripped.stat().st_size < same.stat().st_size
-    assert failed_init(stripped) == DAMAGED
+    assert init_error(stripped) == DAMAGED
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5], ids=["all", "half"])
@@ -364,7 +353,7 @@ def test_a_library_without_its_end_says_so(same: Path, tmp_path: Path, kept: flo
     start = whole.index(b"name\0same\0")
     cut = tmp_path / "cut.so"
     cut.write_bytes(whole[: start + int((len(whole) - start) * kept)])
-    assert failed_init(cut) == DAMAGED
+    assert init_error(cut) == DAMAGED
 
 
 @pytest.mark.parametrize("place", ["first", "manifest", "archive", "last"])
@@ -375,13 +364,13 @@ def test_a_changed_byte_behind_the_end_is_noticed(same: Path, tmp_path: Path, pl
     whole[at[place]] ^= 1
     changed = tmp_path / "changed.so"
     changed.write_bytes(whole)
-    assert failed_init(changed) == DAMAGED
+    assert init_error(changed) == DAMAGED
 
 
 def test_a_damaged_library_still_loads_and_tells_the_command(same: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed.so"
     changed.write_bytes(same.read_bytes()[:-1])
-    ran = command("run", changed)
+    ran = run_command("run", changed)
     assert ran.status == 1
     assert "was cut, stripped or changed" in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
@@ -391,7 +380,12 @@ def test_a_damaged_library_still_loads_and_tells_the_command(same: Path, tmp_pat
 
 
 def test_the_same_sources_make_the_same_library(tmp_path: Path) -> None:
-    sources = {"plugin.py": simple("twice"), "helper.py": "A = 1\n", "data/rows.csv": "a,b\n", "sub/__init__.py": ""}
+    sources = {
+        "plugin.py": simple_plugin("twice"),
+        "helper.py": "A = 1\n",
+        "data/rows.csv": "a,b\n",
+        "sub/__init__.py": "",
+    }
     first = build_plugin(tmp_path, sources).read_bytes()
     # A library names the folder that it was built from, and nothing else of the files but their names and bytes.
     shutil.rmtree(tmp_path / "plugin")
@@ -404,16 +398,16 @@ def test_the_same_sources_make_the_same_library(tmp_path: Path) -> None:
 def test_the_library_can_be_read_by_all_and_written_by_its_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        library = build_plugin(tmp_path, simple("modes"))
+        library = build_plugin(tmp_path, simple_plugin("modes"))
     finally:
         os.umask(before)
     assert library.stat().st_mode & 0o7777 == 0o755
 
 
 def test_a_failed_write_leaves_the_old_library_and_nothing_else(tmp_path: Path) -> None:
-    old = build_plugin(tmp_path, simple("kept"))
+    old = build_plugin(tmp_path, simple_plugin("kept"))
     content = old.read_bytes()
-    write_sources(tmp_path, {"plugin.py": simple("kept", "LONG = 'x' * 3")})
+    write_sources(tmp_path, {"plugin.py": simple_plugin("kept", "LONG = 'x' * 3")})
     # The library is longer than the process may write.
     done = subprocess.run(
         [sys.executable, "-m", "falco_plugin", "build", str(tmp_path / "plugin.py"), "-o", str(old)],
@@ -430,7 +424,7 @@ def test_a_failed_write_leaves_the_old_library_and_nothing_else(tmp_path: Path) 
 
 
 def test_a_failed_rename_leaves_nothing_behind(tmp_path: Path) -> None:
-    write_sources(tmp_path, {"plugin.py": simple("taken"), "out/libtaken.so/in-the-way.txt": ""})
+    write_sources(tmp_path, {"plugin.py": simple_plugin("taken"), "out/libtaken.so/in-the-way.txt": ""})
     result = CliRunner().invoke(main, ["build", str(tmp_path / "plugin.py"), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert f"cannot write {tmp_path / 'out' / 'libtaken.so'}" in result.output
@@ -438,7 +432,7 @@ def test_a_failed_rename_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    write_sources(tmp_path, {"plugin.py": simple("nowhere")})
+    write_sources(tmp_path, {"plugin.py": simple_plugin("nowhere")})
     output = tmp_path / "no" / "such" / "lib.so"
     result = CliRunner().invoke(main, ["build", str(tmp_path / "plugin.py"), "-o", str(output)])
     assert result.exit_code == 1
@@ -476,11 +470,11 @@ def test_info_prints_everything_where_no_python_can_be_found(orphan: Path) -> No
 def test_info_says_the_same_whether_python_is_there_or_not(same: Path, orphan: Path) -> None:
     answers = [run(native_path(), "info", path, "--json", env={}, cwd="/").lines for path in (same, orphan)]
     assert answers[0] == answers[1]
-    assert command("info", same, "--json").lines == answers[0]
+    assert run_command("info", same, "--json").lines == answers[0]
 
 
 def test_init_without_python_says_what_is_missing_and_how_to_mend_it(orphan: Path) -> None:
-    error = failed_init(orphan, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=None))
+    error = init_error(orphan, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=None))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert error.startswith(f"cannot load Python {version} from {MISSING}/libpython3.so: ")
     for remedy in ("install it there", "build the library again", "FALCO_PLUGIN_PYTHON"):
@@ -488,8 +482,8 @@ def test_init_without_python_says_what_is_missing_and_how_to_mend_it(orphan: Pat
 
 
 def test_init_without_the_sdk_says_so(tmp_path: Path) -> None:
-    library = build_changed(tmp_path, simple("nosdk"), core=f"{MISSING}/_core.so")
-    error = failed_init(library)
+    library = build_changed(tmp_path, simple_plugin("nosdk"), core=f"{MISSING}/_core.so")
+    error = init_error(library)
     assert error.startswith(f"cannot load falco-plugin-sdk {_core.SDK_VERSION} from {MISSING}/_core.so: ")
     assert "install it there" in error
 
@@ -497,8 +491,8 @@ def test_init_without_the_sdk_says_so(tmp_path: Path) -> None:
 def test_init_without_a_module_that_was_there_at_build_says_so(tmp_path: Path, monkeypatch) -> None:
     write_sources(tmp_path / "gone", {"a_dependency_of_ours.py": "VALUE = 1\n"})
     monkeypatch.syspath_prepend(tmp_path / "gone")
-    library = build_plugin(tmp_path, "import a_dependency_of_ours\n" + simple("lonely"))
-    error = failed_init(library)
+    library = build_plugin(tmp_path, "import a_dependency_of_ours\n" + simple_plugin("lonely"))
+    error = init_error(library)
     assert error.startswith("ModuleNotFoundError: No module named 'a_dependency_of_ours'")
     assert "install it into " in error
     assert "(plugin.py:1 in <module>)" in error
@@ -510,8 +504,8 @@ def test_init_without_a_module_that_was_there_at_build_says_so(tmp_path: Path, m
     ids=["python", "sdk"],
 )
 def test_another_version_is_refused_naming_both(tmp_path: Path, changed: dict[str, str], named: str) -> None:
-    library = build_changed(tmp_path, simple("versions"), **changed)
-    error = failed_init(library)
+    library = build_changed(tmp_path, simple_plugin("versions"), **changed)
+    error = init_error(library)
     assert f"was built for {named}" in error
     assert (_core.SDK_VERSION if "sdk" in named else _environment.python_version()) in error.replace(named, "")
     assert "build" in error
@@ -519,7 +513,7 @@ def test_another_version_is_refused_naming_both(tmp_path: Path, changed: dict[st
 
 def test_another_python_in_the_process_is_refused_naming_both(tmp_path: Path) -> None:
     # In this process there is a Python already, which the library in front asks for its version before anything else.
-    library = Library(build_changed(tmp_path, simple("elsewhere"), python_version="3.99"))
+    library = Library(build_changed(tmp_path, simple_plugin("elsewhere"), python_version="3.99"))
     assert library.init_code == 1
     error = library.last_error()
     library.destroy()
@@ -529,9 +523,9 @@ def test_another_python_in_the_process_is_refused_naming_both(tmp_path: Path) ->
 
 def test_another_environment_is_chosen_by_the_variable(orphan: Path) -> None:
     env = environment(FALCO_PLUGIN_PYTHON=sys.executable)
-    (line,) = c_host("cycle", orphan, 1, "", env=env)
+    (line,) = c_host_lines("cycle", orphan, 1, "", env=env)
     assert line["events"] == len(PAYLOADS)
-    assert len(c_host("cycle", orphan, 20, "", env=env)) == 20
+    assert len(c_host_lines("cycle", orphan, 20, "", env=env)) == 20
 
 
 @pytest.mark.parametrize("python", [MISSING, "/bin/false", "/bin/true", "/", "base"])
@@ -540,7 +534,7 @@ def test_a_variable_that_names_no_fitting_python_is_refused(orphan: Path, tmp_pa
         # A Python that runs, but has no packages.
         run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare")
         python = str(tmp_path / "bare" / "bin" / "python")
-    error = failed_init(orphan, env=environment(FALCO_PLUGIN_PYTHON=python))
+    error = init_error(orphan, env=environment(FALCO_PLUGIN_PYTHON=python))
     assert error == (
         f"FALCO_PLUGIN_PYTHON names {python}, which is no Python with falco-plugin-sdk: "
         "install it there, or name another"
@@ -548,7 +542,7 @@ def test_a_variable_that_names_no_fitting_python_is_refused(orphan: Path, tmp_pa
 
 
 def test_an_empty_variable_chooses_nothing(same: Path) -> None:
-    (line,) = c_host("cycle", same, 1, "", env=environment(FALCO_PLUGIN_PYTHON=""))
+    (line,) = c_host_lines("cycle", same, 1, "", env=environment(FALCO_PLUGIN_PYTHON=""))
     assert line["end"] == "eof"
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.hosts import Library, build_plugin, encoded
+from support.embedded import Library
+from support.events import encode_event
+from support.libraries import build_plugin
 
-EVENT = encoded(b"event")
+EVENT = encode_event(b"event")
 
 SPEAKS = """
 import logging

@@ -7,7 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from support.hosts import Ran, asked_lines, build_plugin, c_host, data_of, environment, joined, logged
+from support.fields import join_payloads, request_lines
+from support.hosts import Output, c_host_lines, cycle_payloads, environment, run_cycle
+from support.libraries import build_plugin
 
 PRODUCERS = 4
 EACH = 60
@@ -134,14 +136,14 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("memory"), PLUGIN.format(producers=PRODUCERS, each=EACH), "everything")
 
 
-def drained(library: Path, params: str, **env: str) -> Ran:
-    """A cycle of a host that is patient, since memcheck makes all of it slow."""
-    return logged(library, "", params, env=environment(HOST_TIMEOUTS="1000", **env))
+def drained(library: Path, params: str, **env: str) -> Output:
+    """Runs a cycle with many timeouts, because memcheck is slow, and counts log lines after destroy."""
+    return run_cycle(library, "", params, env=environment(HOST_TIMEOUTS="1000", HOST_LATE_MS="50", **env))
 
 
-def by_producer(ran: Ran) -> dict[int, list[bytes]]:
+def by_producer(ran: Output) -> dict[int, list[bytes]]:
     seen = defaultdict(list)
-    for data in data_of(ran):
+    for data in cycle_payloads(ran):
         seen[json.loads(data)["producer"]].append(data)
     return seen
 
@@ -185,19 +187,19 @@ def test_a_source_that_is_closed_before_its_end_is_gone(library: Path, kind: str
 
 
 def test_two_threads_extract_at_once_what_one_extracts(library: Path) -> None:
-    fields = asked_lines(library, ["e.number", "e.text", "e.half", "e.any[/text]"])
-    payloads = joined([payload(number) for number in (3, 9, 5)] + [b"", b"{", b'{"text": "\\ud83d\\ude00"}'])
+    fields = request_lines(library, ["e.number", "e.text", "e.half", "e.any[/text]"])
+    payloads = join_payloads([payload(number) for number in (3, 9, 5)] + [b"", b"{", b'{"text": "\\ud83d\\ude00"}'])
     for states in (1, 2):
-        lines = c_host("twins", library, "", fields, payloads, 3, states)
+        lines = c_host_lines("twins", library, "", fields, payloads, 3, states)
         assert [line["wrong"] for line in lines if "wrong" in line] == [0, 0]
 
 
 def test_three_sources_of_one_library_at_once(library: Path) -> None:
-    (line,) = c_host("triple", library, "push to the end", env=environment(HOST_TIMEOUTS="1000"))
+    (line,) = c_host_lines("triple", library, "push to the end", env=environment(HOST_TIMEOUTS="1000"))
     assert [run["events"] for run in line["triple"]] == [PRODUCERS * EACH] * 3
 
 
 @pytest.mark.parametrize("kind", ["pull", "push to the end"])
 def test_a_library_that_comes_and_goes_delivers_the_same_each_time(library: Path, kind: str) -> None:
-    lines = c_host("cycle", library, 4, kind, env=environment(HOST_TIMEOUTS="1000"))
+    lines = c_host_lines("cycle", library, 4, kind, env=environment(HOST_TIMEOUTS="1000"))
     assert [line["events"] for line in lines] == [EACH * (PRODUCERS if kind.startswith("push") else 1)] * 4

@@ -10,20 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.hosts import (
-    EOF,
-    SUCCESS,
-    Library,
-    build_plugin,
-    c_host,
-    data_of,
-    environment,
-    logged,
-    payloads,
-    run_c_host,
-    simple,
-    write_sources,
-)
+from support.embedded import Library
+from support.events import EOF, SUCCESS, payloads_of
+from support.hosts import c_host_lines, cycle_payloads, environment, run_c_host, run_cycle
+from support.libraries import build_plugin, simple_plugin, write_sources
 
 from falco_plugin.cli.main import main
 
@@ -85,11 +75,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_plugin(tmp_path_factory.mktemp("alone"), simple("alone"))
+    return build_plugin(tmp_path_factory.mktemp("alone"), simple_plugin("alone"))
 
 
 def test_two_libraries_with_modules_of_one_name_are_interleaved_from_two_threads(pair: tuple[Path, Path]) -> None:
-    lines = c_host("interleave", *pair, "")
+    lines = c_host_lines("interleave", *pair, "")
     assert [decoded(line) for line in lines] == [expected("alpha"), expected("beta")]
     assert [line["end"] for line in lines] == ["eof", "eof"]
 
@@ -107,14 +97,14 @@ def test_two_libraries_may_be_initialised_at_the_same_moment_100_times(pair: tup
 
 def test_one_library_may_be_initialised_three_times_at_once(pair: tuple[Path, Path]) -> None:
     for _ in range(5):
-        (line,) = c_host("triple", pair[0], "")
+        (line,) = c_host_lines("triple", pair[0], "")
         assert (line["ok"], line["distinct_states"]) == (True, True)
         # Each state has modules of its own: the counters do not meet.
         assert [decoded(one) for one in line["triple"]] == [expected("alpha")] * 3
 
 
 def test_a_host_thread_may_end_before_close_on_another(pair: tuple[Path, Path]) -> None:
-    lines = c_host("threadend", pair[0], "")
+    lines = c_host_lines("threadend", pair[0], "")
     assert [line["round"] for line in lines] == [1, 2, 3, 4]
     assert [(line["events"], line["end"]) for line in lines] == [(300, "eof")] * 4
     assert lines[3]["threads"] == 2
@@ -137,7 +127,7 @@ def test_a_thread_local_of_the_plugin_ends_with_the_host_thread(tmp_path: Path) 
         def event_to_string(self, event):
             return event.text
     """
-    source = simple("locals", body).replace(
+    source = simple_plugin("locals", body).replace(
         "            for item in items:\n",
         "            if not hasattr(self.local, 'mark'):\n"
         "                self.local.mark = self.Mark(self.log)\n"
@@ -150,7 +140,7 @@ def test_a_thread_local_of_the_plugin_ends_with_the_host_thread(tmp_path: Path) 
 
 
 def test_python_forgets_a_thread_that_has_ended(tmp_path: Path) -> None:
-    source = simple(
+    source = simple_plugin(
         "threads",
         """
         def destroy(self):
@@ -172,7 +162,7 @@ def test_a_library_replaced_on_disk_shows_its_new_code(tmp_path: Path) -> None:
     for name in ("old", "new"):
         sources = {"plugin.py": PLUGIN.format(who="same"), "helper.py": HELPER.format(who=name)}
         build_plugin(tmp_path, sources, name)
-    old, new = c_host("replace", tmp_path / "old.so", tmp_path / "new.so", "")
+    old, new = c_host_lines("replace", tmp_path / "old.so", tmp_path / "new.so", "")
     assert (decoded(old), decoded(new)) == (expected("old"), expected("new"))
     assert not old["still_mapped"], "the linker would never read a mapped library anew"
     assert not new["still_mapped"]
@@ -187,7 +177,8 @@ def test_a_library_replaced_on_disk_shows_its_new_lines_in_tracebacks(tmp_path: 
                 self.log.exception("caught")
     """
     old, new = (
-        build_plugin(tmp_path, {"plugin.py": simple("same", body.format(name=name))}, name) for name in ("old", "new")
+        build_plugin(tmp_path, {"plugin.py": simple_plugin("same", body.format(name=name))}, name)
+        for name in ("old", "new")
     )
     ran = run_c_host("replace", old, new, "", env=environment(HOST_LOG="1"))
     assert ran.status == 0, ran.stderr
@@ -217,7 +208,7 @@ def test_a_library_replaced_while_its_python_threads_live_shows_its_new_code(tmp
     """
     for version in ("old", "new"):
         build_plugin(tmp_path, source.format(version=version), version)
-    old, new = c_host("replace", tmp_path / "old.so", tmp_path / "new.so", "")
+    old, new = c_host_lines("replace", tmp_path / "old.so", tmp_path / "new.so", "")
     assert (decoded(old), decoded(new)) == ([b"old"], [b"new"])
     assert not old["still_mapped"]
 
@@ -245,19 +236,22 @@ def test_instances_of_one_state_run_in_parallel(pair: tuple[Path, Path], tmp_pat
                 threading.Thread(target=produce).start()
                 return source.PushInstance(receiver)
     """
-    for lines in (c_host("parallel", build_plugin(tmp_path, source), "", 6), c_host("parallel", pair[0], "", 6)):
+    for lines in (
+        c_host_lines("parallel", build_plugin(tmp_path, source), "", 6),
+        c_host_lines("parallel", pair[0], "", 6),
+    ):
         assert [line["instance"] for line in lines] == [1, 2, 3, 4, 5, 6]
         assert {line["end"] for line in lines} == {"eof"}
         assert {line["events"] for line in lines} in ({500}, {300})
 
 
 def test_one_instance_may_end_while_another_goes_on(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("both"))
+    library = build_plugin(tmp_path, simple_plugin("both"))
     with Library(library) as state, state.opened() as one, state.opened() as other:
-        assert payloads(one.drain()[1]) == [b"one", b"two"]
+        assert payloads_of(one.drain()[1]) == [b"one", b"two"]
         one.close()
         code, events = other.drain()
-    assert (code, payloads(events)) == (EOF, [b"one", b"two"])
+    assert (code, payloads_of(events)) == (EOF, [b"one", b"two"])
 
 
 def test_states_come_and_go_while_another_captures(alone: Path, pair: tuple[Path, Path]) -> None:
@@ -269,20 +263,20 @@ def test_states_come_and_go_while_another_captures(alone: Path, pair: tuple[Path
             with Library(pair[0]) as dry_run:
                 assert dry_run.state != first.state
             with Library(alone) as other, other.opened() as theirs:
-                assert payloads(theirs.drain()[1]) == [b"one", b"two"]
+                assert payloads_of(theirs.drain()[1]) == [b"one", b"two"]
         code, more = instance.drain()
-    assert (code, payloads(events + more)) == (EOF, expected("alpha"))
+    assert (code, payloads_of(events + more)) == (EOF, expected("alpha"))
 
 
 def test_a_failed_dry_run_leaves_what_runs_alone(tmp_path: Path) -> None:
     body = "def init(self):\n    if self.config == 'bad':\n        raise ValueError('a bad config')\n"
-    library = build_plugin(tmp_path, simple("reload", body))
+    library = build_plugin(tmp_path, simple_plugin("reload", body))
     with Library(library, "good") as first, first.opened() as instance:
         dry_run = Library(library, "bad")
         assert dry_run.init_code == 1
         assert dry_run.last_error().startswith("ValueError: a bad config")
         dry_run.destroy()
-        assert payloads(instance.drain()[1]) == [b"one", b"two"]
+        assert payloads_of(instance.drain()[1]) == [b"one", b"two"]
 
 
 # Folder targets
@@ -336,10 +330,10 @@ def test_a_folder_with_an_init_is_a_package_with_relative_imports_and_data(tmp_p
     library = build_plugin(tmp_path, sources, "package")
     # Nothing is read from where it was built.
     shutil.rmtree(tmp_path / "package")
-    ran = logged(library)
+    ran = run_cycle(library)
     assert ran.status == 0, ran.stderr
     expected = [b"deep", b"deep", b"deep", b"parts", b"up deep", "a,b\nü,1\n".encode(), b"{}"]
-    assert data_of(ran) == expected
+    assert cycle_payloads(ran) == expected
 
 
 def test_what_a_library_carries_is_a_zip_archive_for_other_tools_and_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -355,10 +349,10 @@ def test_what_a_library_carries_is_a_zip_archive_for_other_tools_and_comes_back_
             for name in {list(plain)}:
                 self.log.info("%s %s", name, pkgutil.get_data(__name__, name).hex())
     """
-    library = build_plugin(tmp_path, {"plugin.py": simple("carries", body), **plain})
+    library = build_plugin(tmp_path, {"plugin.py": simple_plugin("carries", body), **plain})
     with zipfile.ZipFile(library) as archive:
         assert {name: archive.read(name) for name in archive.namelist() if name != "plugin.py"} == plain
-    told = [log["text"] for log in logged(library).values("log")]
+    told = [log["text"] for log in run_cycle(library).values("log")]
     assert [text for text in told if " " in text and text.split()[0] in plain] == [
         f"{name} {data.hex()}" for name, data in plain.items()
     ]
@@ -366,18 +360,18 @@ def test_what_a_library_carries_is_a_zip_archive_for_other_tools_and_comes_back_
 
 def test_modules_of_a_folder_shadow_those_of_the_environment_for_the_plugin_only(tmp_path: Path) -> None:
     sources = {
-        "plugin.py": simple("shadows", events="[colorsys.WHO, json.dumps(1).encode()]").replace(
+        "plugin.py": simple_plugin("shadows", events="[colorsys.WHO, json.dumps(1).encode()]").replace(
             "from falco_plugin", "import colorsys\nimport json\n\nfrom falco_plugin", 1
         ),
         # A module of the standard library has this name, and another part of it must not meet ours.
         "colorsys.py": "WHO = b'ours'\n",
     }
-    assert data_of(logged(build_plugin(tmp_path, sources))) == [b"ours", b"1"]
+    assert cycle_payloads(run_cycle(build_plugin(tmp_path, sources))) == [b"ours", b"1"]
 
 
 def test_a_data_file_that_was_not_packed_is_a_clear_error(tmp_path: Path) -> None:
     body = "def init(self):\n    import pkgutil\n    pkgutil.get_data(__name__, 'missing.csv')\n"
-    ran = logged(build_plugin(tmp_path, {"plugin.py": simple("nodata", body)}))
+    ran = run_cycle(build_plugin(tmp_path, {"plugin.py": simple_plugin("nodata", body)}))
     error = next(line for line in ran.lines if "cycle" in line)["error"]
     assert error.startswith("FileNotFoundError: ")
     assert "missing.csv: not packed into the plugin library" in error
@@ -419,7 +413,7 @@ def test_classes_of_the_plugins_modules_can_be_pickled_and_inspected(tmp_path: P
         """,
         "shapes.py": "from dataclasses import dataclass\n\n\n@dataclass\nclass Shape:\n    sides: int\n",
     }
-    ran = logged(build_plugin(tmp_path, sources))
+    ran = run_cycle(build_plugin(tmp_path, sources))
     assert ran.status == 0, ran.stderr
 
 
@@ -448,5 +442,5 @@ def test_a_factory_function_is_an_entry_point(tmp_path: Path) -> None:
     library = tmp_path / "lib.so"
     result = CliRunner().invoke(main, ["build", f"{tmp_path / 'plugin.py'}:make", "-o", str(library)])
     assert result.exit_code == 0, result.output
-    (line,) = c_host("cycle", library, 1, "")
+    (line,) = c_host_lines("cycle", library, 1, "")
     assert (line["name"], line["end"]) == ("factory", "eof")

@@ -7,7 +7,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, command, data_of, logged, native
+from support.hosts import cycle_payloads, native_lines, run_command, run_cycle
+from support.libraries import build_plugin
 
 PLUGIN = """
     import asyncio, contextlib, threading, time
@@ -62,8 +63,8 @@ RAISES = """
 
 @pytest.mark.parametrize("kind", ["raises", "kept"])
 def test_a_thread_that_dies_is_logged_with_its_plugin_and_its_frames(tmp_path: Path, kind: str) -> None:
-    ran = logged(plugin(tmp_path, RAISES), params=kind)
-    assert data_of(ran) == [b"one"]
+    ran = run_cycle(plugin(tmp_path, RAISES), params=kind)
+    assert cycle_payloads(ran) == [b"one"]
     (text,) = [log["text"] for log in ran.values("log") if log["text"].startswith("thread ")]
     assert text.startswith(
         "thread own of plugin producer died: ValueError: invalid literal for int() with base 10: "
@@ -74,7 +75,7 @@ def test_a_thread_that_dies_is_logged_with_its_plugin_and_its_frames(tmp_path: P
 
 
 def test_a_dropped_sender_ends_the_source_with_an_error_in_the_host(tmp_path: Path) -> None:
-    ran = command("run", "--json", plugin(tmp_path, RAISES), "--params", "raises")
+    ran = run_command("run", "--json", plugin(tmp_path, RAISES), "--params", "raises")
     (end,) = [line for line in ran.lines if line["kind"] == "end"]
     assert (ran.status, end["result"]) == (1, "failure")
     assert end["error"].startswith(
@@ -131,7 +132,7 @@ ENDS = """
 
 @pytest.mark.parametrize("kind", ["plain", "context_manager", "flushes", "task", "group", "generator"])
 def test_a_producer_that_hears_of_the_end_is_not_an_error(tmp_path: Path, kind: str) -> None:
-    lines = native(plugin(tmp_path, ENDS), "--params", kind, "--limit", "3")
+    lines = native_lines(plugin(tmp_path, ENDS), "--params", kind, "--limit", "3")
     assert [line["data"] for line in lines if line["kind"] == "event"] == ["event"] * 3
     logs = [line["text"] for line in lines if line["kind"] == "log"]
     assert [text for text in logs if "still in the channel" not in text] == []
@@ -169,7 +170,7 @@ MISTAKES = """
     ],
 )
 def test_other_exceptions_of_a_producer_are_errors(tmp_path: Path, kind: str, error: str) -> None:
-    ran = logged(plugin(tmp_path, MISTAKES), params=kind)
+    ran = run_cycle(plugin(tmp_path, MISTAKES), params=kind)
     texts = [log["text"] for log in ran.values("log")]
     (text,) = [text for text in texts if text.startswith("thread own")]
     assert re.sub(r"py:\d+", "py:…", text.splitlines()[0]) == f"thread own of plugin producer died: {error}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import tested_plugins
-from support.hosts import build_plugin, simple, write_sources
+from support.libraries import build_plugin, simple_plugin, write_sources
 from tested_plugins import Broken, Elsewhere, Endless, Numbers, Orders, Sizes, Tuned
 
 import falco_plugin
@@ -31,7 +31,7 @@ def test_collect_gives_events_with_all_that_the_host_knows_of_them():
 
 @pytest.mark.parametrize("kind", ["class", "function", "file", "path", "named", "folder", "library"])
 def test_a_plugin_is_named_in_any_way_that_the_command_takes(kind, tmp_path):
-    folder = write_sources(tmp_path / "folder", {"plugin.py": simple("named")})
+    folder = write_sources(tmp_path / "folder", {"plugin.py": simple_plugin("named")})
     targets = {
         "class": (Numbers, "2"),
         "function": (tested_plugins.make, "2"),
@@ -40,12 +40,12 @@ def test_a_plugin_is_named_in_any_way_that_the_command_takes(kind, tmp_path):
         "path": (folder / "plugin.py", ""),
         "folder": (folder, ""),
     }
-    plugin, params = targets[kind] if kind in targets else (build_plugin(tmp_path, simple("built")), "")
+    plugin, params = targets[kind] if kind in targets else (build_plugin(tmp_path, simple_plugin("built")), "")
     assert len(collect(plugin, params)) == 2
 
 
 def test_data_that_is_no_text_comes_as_it_is(tmp_path):
-    (tmp_path / "plugin.py").write_text(simple("raw", events="[bytes(range(256))]"))
+    (tmp_path / "plugin.py").write_text(simple_plugin("raw", events="[bytes(range(256))]"))
     assert collect(tmp_path / "plugin.py")[0].data == bytes(range(256))
 
 
@@ -253,7 +253,7 @@ class TestRunning:
 def test_a_class_in_a_file_that_imports_what_lies_beside_it_is_told_apart(pytester):
     pytester.makepyfile(
         helper="WORD = b'word'",
-        plain="from helper import WORD\n" + textwrap.dedent(simple("plain")),
+        plain="from helper import WORD\n" + textwrap.dedent(simple_plugin("plain")),
         test_it="""
             from plain import Simple
             from falco_plugin.testing import collect
@@ -272,14 +272,14 @@ def test_a_file_may_import_what_lies_beside_it_and_is_installed(pytester):
     # Of all that is installed, the SDK is there for sure.
     folder = Path(falco_plugin.__file__).parent.parent
     file = pytester.path / "plain.py"
-    file.write_text(textwrap.dedent(simple("plain")))
+    file.write_text(textwrap.dedent(simple_plugin("plain")))
     (pytester.path / "falco_plugin").symlink_to(folder / "falco_plugin")
     assert len(collect(file)) == 2
 
 
 def test_the_fixture_shows_the_log_of_a_test_that_fails(pytester):
     pytester.makepyfile(
-        plugin=textwrap.dedent(simple("shown", "def init(self):\n    self.log.warning('look here')")),
+        plugin=textwrap.dedent(simple_plugin("shown", "def init(self):\n    self.log.warning('look here')")),
         test_it="""
             def test_it(start_plugin):
                 plugin = start_plugin("plugin.py")

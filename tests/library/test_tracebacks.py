@@ -6,7 +6,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.hosts import build_plugin, logged
+from support.hosts import run_cycle
+from support.libraries import build_plugin
 
 PLUGIN = """\
 from falco_plugin import Plugin, source
@@ -31,7 +32,7 @@ def source_of(body: str) -> str:
 def errors(folder: Path, body: str, env: dict[str, str] | None = None) -> list[list[str]]:
     """The lines of each error in the log; the library was built in the folder."""
     library = build_plugin(folder, source_of(body), "fails")
-    return [log["text"].splitlines() for log in logged(library, env=env).values("log") if log["severity"] <= 3]
+    return [log["text"].splitlines() for log in run_cycle(library, env=env).values("log") if log["severity"] <= 3]
 
 
 SIMPLE = """
@@ -105,7 +106,7 @@ def test_lines_are_those_that_were_built_whatever_the_file_has_today(tmp_path: P
     secret.write_text("password\n" * 100)
     (tmp_path / "fails.py").unlink()
     (tmp_path / "fails.py").symlink_to(secret)
-    texts = [log["text"] for log in logged(library).values("log")]
+    texts = [log["text"] for log in run_cycle(library).values("log")]
     assert any('raise ValueError("no record")' in text for text in texts)
     assert not any("password" in text for text in texts)
 
@@ -116,7 +117,7 @@ def test_a_library_elsewhere_names_the_files_it_was_built_from(tmp_path: Path) -
     place.mkdir()
     built = build_plugin(source, source_of(SIMPLE), "fails")
     library = built.rename(place / built.name)
-    texts = "\n".join(log["text"] for log in logged(library).values("log"))
+    texts = "\n".join(log["text"] for log in run_cycle(library).values("log"))
     assert f'File "{source}/fails.py", line 14, in fail' in texts
     assert str(place) not in texts
 
@@ -187,7 +188,7 @@ def test_one_exception_of_a_thread_and_its_source_has_one_traceback(tmp_path: Pa
                 return source.PushInstance(receiver, context=context)
     """
     library = build_plugin(tmp_path, textwrap.dedent(source), "fails")
-    texts = [log["text"] for log in logged(library).values("log") if "no record" in log["text"]]
+    texts = [log["text"] for log in run_cycle(library).values("log") if "no record" in log["text"]]
     assert sum("Traceback" in text for text in texts) == 1
 
 
@@ -223,5 +224,5 @@ def test_a_repeated_failure_of_a_source_has_one_traceback(tmp_path: Path) -> Non
                 yield b"event"
     """
     library = build_plugin(tmp_path, textwrap.dedent(source), "fails")
-    texts = [log["text"] for log in logged(library).values("log") if "refused" in log["text"]]
+    texts = [log["text"] for log in run_cycle(library).values("log") if "refused" in log["text"]]
     assert [("Traceback" in text) for text in texts] == [True, False, False]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from support.hosts import REPOSITORY
+from support.paths import REPOSITORY
 
 LOCK = (REPOSITORY / "requirements-dev.txt").read_text()
 LOCKED = {
@@ -17,7 +17,7 @@ LOCKED = {
 }
 OWN = "falco-plugin-sdk"
 PROJECTS = [REPOSITORY / "pyproject.toml", *sorted((REPOSITORY / "plugins").glob("*/pyproject.toml"))]
-CRATES = ["Cargo.lock", "fuzz/Cargo.lock", "tests/hosts/runner/Cargo.lock", "bench/peers/rust/Cargo.lock"]
+CRATES = ["Cargo.lock", "fuzz/Cargo.lock", "bench/peers/rust/Cargo.lock"]
 
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.hosts import build_plugin, failed_init, native_path, run, simple
+from support.hosts import init_error, native_path, run
+from support.libraries import build_plugin, simple_plugin
 
 from falco_plugin._runtime import archive as _archive
 
@@ -27,7 +28,7 @@ files = st.dictionaries(st.text(st.characters(exclude_characters="\0", codec="ut
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_plugin(tmp_path_factory.mktemp("whole"), simple("whole"))
+    return build_plugin(tmp_path_factory.mktemp("whole"), simple_plugin("whole"))
 
 
 def places_of(library: bytes | bytearray) -> dict[str, int]:
@@ -59,7 +60,7 @@ def test_a_manifest_of_another_length_is_noticed_though_the_checksum_is_right(
 ) -> None:
     places = places_of(whole.read_bytes())
     archive = (places["manifest"] + places["archive"] - manifest) % 2**64
-    assert DAMAGED in failed_init(changed(whole, tmp_path, manifest=manifest, archive=archive))
+    assert DAMAGED in init_error(changed(whole, tmp_path, manifest=manifest, archive=archive))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_manifest_of_another_length_is_noticed_though_the_checksum_is_right(
     ids=str,
 )
 def test_places_where_nothing_lies_are_noticed(whole: Path, tmp_path: Path, places: dict[str, int]) -> None:
-    assert DAMAGED in failed_init(changed(whole, tmp_path, **places))
+    assert DAMAGED in init_error(changed(whole, tmp_path, **places))
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(["offset", "manifest", "archive", "checksum"], numbers)))

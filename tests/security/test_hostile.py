@@ -11,22 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from support.hosts import (
-    REPOSITORY,
-    SUCCESS,
-    Library,
-    Ran,
-    build_plugin,
-    c_host_path,
-    command,
-    data_of,
-    encoded,
-    failed_init,
-    native_path,
-    run,
-    simple,
-    write_sources,
-)
+from support.embedded import Library
+from support.events import SUCCESS, encode_event
+from support.hosts import Output, c_host_path, cycle_payloads, init_error, native_path, run, run_command
+from support.libraries import build_plugin, simple_plugin, write_sources
+from support.paths import REPOSITORY
 
 from falco_plugin._build import library as _library
 from falco_plugin._build import target as _target
@@ -40,16 +29,16 @@ NEIGHBOUR = [b"one", b"two"]
 
 def attack(code: str) -> str:
     """A plugin that does something in its init, and then delivers two events."""
-    return simple("hostile", "def init(self):\n" + textwrap.indent(textwrap.dedent(code), "    "))
+    return simple_plugin("hostile", "def init(self):\n" + textwrap.indent(textwrap.dedent(code), "    "))
 
 
 @pytest.fixture
 def beside(tmp_path: Path):
     """Runs a hostile plugin beside an honest one, in one host: the run, and the events of both."""
 
-    def beside(code: str) -> tuple[Ran, list[int]]:
+    def beside(code: str) -> tuple[Output, list[int]]:
         hostile = build_plugin(tmp_path, attack(code), "hostile")
-        honest = build_plugin(tmp_path, simple("honest"), "honest")
+        honest = build_plugin(tmp_path, simple_plugin("honest"), "honest")
         ran = run(c_host_path(), "interleave", hostile, honest, "")
         return ran, ran.values("events")
 
@@ -196,7 +185,7 @@ UNHELD = {
 @pytest.mark.parametrize("code", UNHELD)
 def test_what_ends_a_process_ends_it_and_the_command_says_so(tmp_path: Path, code: str) -> None:
     write_sources(tmp_path, {"hostile.py": attack(f"import ctypes, os\n{code}")})
-    ran = command("run", tmp_path / "hostile.py")
+    ran = run_command("run", tmp_path / "hostile.py")
     status, told = UNHELD[code]
     assert ran.status == status
     assert told in ran.stderr
@@ -207,7 +196,7 @@ def test_what_ends_a_process_ends_it_and_the_command_says_so(tmp_path: Path, cod
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    return build_plugin(tmp_path, simple("good"), "good")
+    return build_plugin(tmp_path, simple_plugin("good"), "good")
 
 
 def place_of_parts(library: bytes) -> int:
@@ -235,12 +224,12 @@ def test_lengths_that_lie_are_told_as_a_damaged_library(good: Path, lie: Callabl
     *places, checksum = struct.unpack_from("<QQQQ", library, place)
     struct.pack_into("<QQQQ", library, place, *lie(*places), checksum)
     good.write_bytes(library)
-    assert "was cut, stripped or changed after it was built" in failed_init(good)
+    assert "was cut, stripped or changed after it was built" in init_error(good)
 
 
 def with_files(folder: Path, files: Mapping[str, bytes]) -> Path:
     """A library whose archive has more files than a build would give it, and a checksum that fits."""
-    loaded = _target.load(str(write_sources(folder, {"laden.py": simple("laden")}) / "laden.py"))
+    loaded = _target.load(str(write_sources(folder, {"laden.py": simple_plugin("laden")}) / "laden.py"))
     path = folder / "laden.so"
     packed = _archive.pack({**_archive.unpack(loaded.archive), **files})
     _library.write(path, loaded.manifest(), packed, hidden=loaded._hidden())
@@ -253,14 +242,14 @@ def test_an_archive_leaves_no_file_anywhere_whatever_its_names_are(tmp_path: Pat
     library = with_files(tmp_path, dict.fromkeys(names, b"raise SystemExit('planted')"))
     before = sorted(tmp_path.iterdir())
     ran = run(c_host_path(), "log", library, "", "", cwd=tmp_path)
-    assert data_of(ran) == NEIGHBOUR
+    assert cycle_payloads(ran) == NEIGHBOUR
     assert sorted(tmp_path.iterdir()) == before
 
 
 def test_an_archive_with_modules_of_pythons_names_shadows_them_for_itself_only(tmp_path: Path) -> None:
     shadows = ("os", "sys", "encodings/__init__", "json/__init__", "typing", "falco_plugin/__init__")
     library = with_files(tmp_path, {f"{name}.py": b"raise SystemExit('shadowed')" for name in shadows})
-    honest = build_plugin(tmp_path, simple("honest", "import json, os, typing"), "honest")
+    honest = build_plugin(tmp_path, simple_plugin("honest", "import json, os, typing"), "honest")
     ran = run(c_host_path(), "interleave", library, honest, "")
     assert ran.values("events") == [0, 2]
     assert "SystemExit: shadowed" in ran.stdout
@@ -283,7 +272,7 @@ def test_an_archive_that_is_none_is_an_error_of_init(good: Path, tail: bytes) ->
     parts = bytes(library[offset : offset + manifest]) + tail
     struct.pack_into("<QQQQ", library, place, offset, manifest, len(tail), zlib.crc32(parts))
     good.write_bytes(library[:offset] + parts)
-    assert failed_init(good)
+    assert init_error(good)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device"])
@@ -299,20 +288,20 @@ def test_what_is_no_regular_file_is_no_library_to_the_command(tmp_path: Path, ki
 def test_build_takes_nothing_from_outside_of_the_folder(tmp_path: Path) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text('"the secret"')
-    folder = write_sources(tmp_path / "plugin", {"plugin.py": simple("leaking"), "inside.json": "1"})
+    folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("leaking"), "inside.json": "1"})
     (folder / "also_inside.json").symlink_to("inside.json")
-    assert command("build", folder, "-o", tmp_path / "fine.so").status == 0
+    assert run_command("build", folder, "-o", tmp_path / "fine.so").status == 0
     (folder / "settings.json").symlink_to(secret)
-    ran = command("build", folder, "-o", tmp_path / "leaking.so")
+    ran = run_command("build", folder, "-o", tmp_path / "leaking.so")
     assert ran.status == 1
     assert "settings.json is a link that leads out of " in ran.stderr
     assert not (tmp_path / "leaking.so").exists()
 
 
 def test_build_does_not_wait_for_what_is_no_file(tmp_path: Path) -> None:
-    folder = write_sources(tmp_path / "plugin", {"plugin.py": simple("waiting")})
+    folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("waiting")})
     os.mkfifo(folder / "data.json")
-    ran = command("build", folder, "-o", tmp_path / "waiting.so")
+    ran = run_command("build", folder, "-o", tmp_path / "waiting.so")
     assert ran.status == 1
     assert "data.json is no regular file" in ran.stderr
 
@@ -356,10 +345,10 @@ READER = """
 def test_no_payload_crashes_or_fails_the_extraction_of_fields(tmp_path: Path) -> None:
     with Library(build_plugin(tmp_path, READER, "reader")) as library:
         for number, (name, payload) in enumerate(BOMBS.items(), 1):
-            event = encoded(payload)
+            event = encode_event(payload)
             for field in ("reader.text", "reader.number", "reader.all"):
                 assert library.extract(event, field, number).code == SUCCESS, name
-        assert library.extract(encoded(b'{"a": 7}'), "reader.number", 99).values == [7]
+        assert library.extract(encode_event(b'{"a": 7}'), "reader.number", 99).values == [7]
         # What is wrong with a payload is reported, and nothing else.
         assert all("not valid JSON" in text or text.startswith("field reader.") for _, text in library.logs)
 

@@ -14,20 +14,17 @@ from pathlib import Path
 import pytest
 from support.hosts import (
     MISSING,
-    REPOSITORY,
-    build_changed,
-    build_plugin,
-    c_host,
+    c_host_lines,
     c_host_path,
-    data_of,
+    cycle_payloads,
     environment,
-    failed_init,
-    logged,
+    init_error,
     run,
     run_c_host,
-    simple,
-    write_sources,
+    run_cycle,
 )
+from support.libraries import build_changed, build_plugin, simple_plugin, write_sources
+from support.paths import REPOSITORY
 
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
@@ -66,7 +63,7 @@ def test_neither_variables_nor_the_working_directory_reach_the_path_of_imports(t
     library = build_plugin(tmp_path, source)
     ran = run_c_host("log", library, "", "", env=env, cwd=folder)
     assert ran.status == 0, ran.stdout + ran.stderr
-    (told,) = data_of(ran)
+    (told,) = cycle_payloads(ran)
     path, executable, isolated, no_user_site = json.loads(told)
     assert path == list(_environment.folders())
     assert (executable, isolated, no_user_site) == (sys.executable, 1, 1)
@@ -74,7 +71,9 @@ def test_neither_variables_nor_the_working_directory_reach_the_path_of_imports(t
 
 @pytest.mark.parametrize("name", ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"])
 def test_a_variable_that_even_an_isolated_python_follows_is_refused(tmp_path: Path, name: str) -> None:
-    error = failed_init(build_plugin(tmp_path, simple("misled")), env=environment(**{name: "/elsewhere/bin/python"}))
+    error = init_error(
+        build_plugin(tmp_path, simple_plugin("misled")), env=environment(**{name: "/elsewhere/bin/python"})
+    )
     assert error.startswith(f"the environment variable {name} is set")
     assert "start Falco without it" in error
 
@@ -87,18 +86,18 @@ def strict() -> dict[str, str]:
 
 
 def check_refused(library: Path, culprit: Path) -> None:
-    error = failed_init(library, env=strict())
+    error = init_error(library, env=strict())
     assert error.startswith(f"Falco runs as root, but others than root can write to {culprit}: "), error
     assert "mode go-w" in error
     assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
-    (line,) = c_host("cycle", library, 1, "", env=environment(FALCO_PLUGIN_ALLOW_WRITABLE="1"))
+    (line,) = c_host_lines("cycle", library, 1, "", env=environment(FALCO_PLUGIN_ALLOW_WRITABLE="1"))
     assert line["end"] == "eof"
 
 
 @as_root
 @pytest.mark.parametrize("mode", [0o757, 0o777, 0o646])
 def test_a_library_that_all_can_write_is_refused(tmp_path: Path, mode: int) -> None:
-    library = build_plugin(tmp_path, simple("open"))
+    library = build_plugin(tmp_path, simple_plugin("open"))
     library.chmod(mode)
     check_refused(library, library)
 
@@ -107,7 +106,7 @@ def test_a_library_that_all_can_write_is_refused(tmp_path: Path, mode: int) -> N
 @pytest.mark.parametrize("group", [0, 12345])
 def test_a_library_that_a_group_can_write_is_refused(tmp_path: Path, group: int) -> None:
     # Also root's, which others may be in; and a list of access rights shows there, whatever the group.
-    library = build_plugin(tmp_path, simple("group"))
+    library = build_plugin(tmp_path, simple_plugin("group"))
     os.chown(library, 0, group)
     library.chmod(0o775)
     check_refused(library, library)
@@ -115,7 +114,7 @@ def test_a_library_that_a_group_can_write_is_refused(tmp_path: Path, group: int)
 
 @as_root
 def test_a_library_that_a_list_of_access_rights_opens_is_refused(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("rights"))
+    library = build_plugin(tmp_path, simple_plugin("rights"))
     library.chmod(0o644)
     user, owner, group, mask, other = 0x02, 0x01, 0x04, 0x10, 0x20
     rights = [(owner, 6, -1), (user, 6, 12345), (group, 4, -1), (mask, 6, -1), (other, 4, -1)]
@@ -129,7 +128,7 @@ def test_a_library_that_a_list_of_access_rights_opens_is_refused(tmp_path: Path)
 
 @as_root
 def test_a_library_of_another_user_is_refused(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("theirs"))
+    library = build_plugin(tmp_path, simple_plugin("theirs"))
     os.chown(library, 12345, 0)
     check_refused(library, library)
 
@@ -139,7 +138,7 @@ def test_a_library_of_another_user_is_refused(tmp_path: Path) -> None:
 def test_a_folder_above_it_that_all_can_write_is_refused(tmp_path: Path, depth: int) -> None:
     folder = tmp_path / "outer" / "inner"
     folder.mkdir(parents=True)
-    library = build_plugin(folder, simple("folder"))
+    library = build_plugin(folder, simple_plugin("folder"))
     culprit = [folder, folder.parent][depth - 1]
     culprit.chmod(0o777)
     check_refused(library, culprit)
@@ -147,7 +146,7 @@ def test_a_folder_above_it_that_all_can_write_is_refused(tmp_path: Path, depth: 
 
 @as_root
 def test_a_link_to_what_all_can_write_is_refused(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("linked"))
+    library = build_plugin(tmp_path, simple_plugin("linked"))
     library.chmod(0o777)
     (tmp_path / "safe").mkdir()
     link = tmp_path / "safe" / "link.so"
@@ -165,21 +164,21 @@ def test_an_environment_that_all_can_write_is_refused(tmp_path: Path, part: str)
         file.parent.mkdir(exist_ok=True)
         file.touch()
     parts[part].parent.chmod(0o777)
-    library = build_changed(tmp_path, simple("parts"), **{name: str(file) for name, file in parts.items()})
-    error = failed_init(library, env=strict())
+    library = build_changed(tmp_path, simple_plugin("parts"), **{name: str(file) for name, file in parts.items()})
+    error = init_error(library, env=strict())
     assert error.startswith(f"Falco runs as root, but others than root can write to {parts[part].parent}: ")
     assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
     # Where it is allowed, the next that is wrong is told: the files are no libraries.
-    allowed = failed_init(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE="1"))
+    allowed = init_error(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE="1"))
     assert allowed.startswith("cannot load Python ")
 
 
 @as_root
 @pytest.mark.parametrize("value", ["0", "", "yes", "true"])
 def test_only_the_value_1_allows_it(tmp_path: Path, value: str) -> None:
-    library = build_plugin(tmp_path, simple("almost"))
+    library = build_plugin(tmp_path, simple_plugin("almost"))
     library.chmod(0o777)
-    error = failed_init(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=value))
+    error = init_error(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=value))
     assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
 
 
@@ -189,9 +188,9 @@ def test_a_sticky_folder_is_good_enough(tmp_path: Path) -> None:
     folder = tmp_path / "sticky"
     folder.mkdir()
     missing = dict.fromkeys(("libpython", "core", "python", "folders"), MISSING)
-    library = build_changed(folder, simple("sticky"), **missing)
+    library = build_changed(folder, simple_plugin("sticky"), **missing)
     folder.chmod(0o1777)
-    assert failed_init(library, env=strict()).startswith("cannot load Python ")
+    assert init_error(library, env=strict()).startswith("cannot load Python ")
 
 
 @as_root
@@ -200,9 +199,9 @@ def test_what_others_could_still_put_into_a_sticky_folder_is_refused(tmp_path: P
     folder = tmp_path / "sticky"
     folder.mkdir()
     parts = dict.fromkeys(("libpython", "core", "python", "folders"), f"{MISSING}/part")
-    library = build_changed(tmp_path, simple("still"), **{**parts, part: str(folder / "not-there-yet" / "part")})
+    library = build_changed(tmp_path, simple_plugin("still"), **{**parts, part: str(folder / "not-there-yet" / "part")})
     folder.chmod(0o1777)
-    error = failed_init(library, env=strict())
+    error = init_error(library, env=strict())
     assert error.startswith(f"Falco runs as root, but others than root can write to {folder}: "), error
     # /tmp has to stay as it is.
     assert "go-w" not in error
@@ -212,7 +211,7 @@ def test_what_others_could_still_put_into_a_sticky_folder_is_refused(tmp_path: P
 @as_root
 def test_a_link_in_a_folder_of_another_user_is_refused_whatever_it_leads_to(tmp_path: Path) -> None:
     # Today it leads to what is root's; what it leads to at the next start is up to them.
-    library = build_plugin(tmp_path, simple("led"))
+    library = build_plugin(tmp_path, simple_plugin("led"))
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "link.so").symlink_to(library)
@@ -222,7 +221,7 @@ def test_a_link_in_a_folder_of_another_user_is_refused_whatever_it_leads_to(tmp_
 
 @as_root
 def test_a_relative_name_is_checked_from_the_folder_that_it_was_meant_for(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("near"))
+    library = build_plugin(tmp_path, simple_plugin("near"))
     tmp_path.chmod(0o777)
     ran = run_c_host("initfail", f"./{library.name}", "", env=strict(), cwd=tmp_path)
     assert f"others than root can write to {tmp_path}: " in ran.stdout
@@ -247,7 +246,7 @@ class House:
         command = [self.python, "-I", "-c", "import sys; print(*sys.path, sep='\\n')"]
         folders = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         init = f"def init(self):\n    import {imports}\n"
-        return build_changed(folder, simple("house", init), python=str(self.python), folders=folders)
+        return build_changed(folder, simple_plugin("house", init), python=str(self.python), folders=folders)
 
 
 @pytest.fixture
@@ -255,7 +254,7 @@ def house(tmp_path: Path) -> House:
     """Where the checkout or the Python that runs the tests are not root's alone, nothing can be told by it."""
     house = House(tmp_path / "house")
     (tmp_path / "untouched").mkdir()
-    ran = logged(house.build(tmp_path / "untouched"), env=strict())
+    ran = run_cycle(house.build(tmp_path / "untouched"), env=strict())
     for outside in (REPOSITORY, Path(sys.base_prefix)):
         if ran.status and f"can write to {outside}" in ran.stderr + ran.stdout:
             pytest.skip(f"others than root can write to {outside}")
@@ -265,7 +264,7 @@ def house(tmp_path: Path) -> House:
 
 @as_root
 def test_an_environment_that_is_roots_alone_is_taken(house: House, tmp_path: Path) -> None:
-    assert len(data_of(logged(house.build(tmp_path), env=strict()))) == 2
+    assert len(cycle_payloads(run_cycle(house.build(tmp_path), env=strict()))) == 2
 
 
 @as_root
@@ -292,7 +291,7 @@ def test_code_of_the_environment_that_others_can_write_is_refused_however_deep(
         culprit.parent.mkdir(exist_ok=True)
         culprit.touch()
     culprit.chmod(mode)
-    error = failed_init(library, env=strict())
+    error = init_error(library, env=strict())
     assert error.startswith("Falco runs as root, but others than root can write to "), error
     assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
 
@@ -302,15 +301,15 @@ def test_code_behind_a_link_is_checked_with_all_that_lies_there(house: House, tm
     write_sources(tmp_path / "elsewhere", {"inner/module.py": ""})
     (house.packages / "linked").symlink_to(tmp_path / "elsewhere")
     library = house.build(tmp_path)
-    assert logged(library, env=strict()).status == 0
+    assert run_cycle(library, env=strict()).status == 0
     (tmp_path / "elsewhere" / "inner" / "module.py").chmod(0o666)
-    assert f"can write to {tmp_path}/elsewhere/inner/module.py: " in failed_init(library, env=strict())
+    assert f"can write to {tmp_path}/elsewhere/inner/module.py: " in init_error(library, env=strict())
 
 
 @as_root
 def test_links_in_a_circle_are_refused_and_no_endless_way(house: House, tmp_path: Path) -> None:
     (house.packages / "circle").symlink_to(house.packages)
-    assert failed_init(house.build(tmp_path), env=strict()).startswith("too many links, or too long a path, at ")
+    assert init_error(house.build(tmp_path), env=strict()).startswith("too many links, or too long a path, at ")
 
 
 @as_root
@@ -318,9 +317,9 @@ def test_a_folder_that_a_package_adds_to_the_path_later_is_checked_too(house: Ho
     library = house.build(tmp_path)
     added = write_sources(tmp_path / "added", {"added.py": ""})
     (house.packages / "added.pth").write_text(f"{added}\n")
-    assert logged(library, env=strict()).status == 0
+    assert run_cycle(library, env=strict()).status == 0
     added.chmod(0o777)
-    assert f"can write to {added}: " in failed_init(library, env=strict())
+    assert f"can write to {added}: " in init_error(library, env=strict())
 
 
 @as_root
@@ -339,9 +338,9 @@ def test_a_package_that_is_installed_in_place_is_checked_where_it_lies(house: Ho
     """
     write_sources(house.packages, {"finder_of_ours.py": finder, "finder.pth": "import finder_of_ours\n"})
     library = house.build(tmp_path, imports="in_place")
-    assert logged(library, env=strict()).status == 0
+    assert run_cycle(library, env=strict()).status == 0
     place.chmod(0o666)
-    assert f"can write to {place}: " in failed_init(library, env=strict())
+    assert f"can write to {place}: " in init_error(library, env=strict())
 
 
 @as_root
@@ -349,10 +348,10 @@ def test_a_package_that_is_installed_in_place_is_checked_where_it_lies(house: Ho
 def test_folders_of_packages_within_packages_are_no_exception(house: House, tmp_path: Path, name: str) -> None:
     write_sources(house.packages / "helper", {f"{name}/vendored.py": ""})
     library = house.build(tmp_path)
-    assert logged(library, env=strict()).status == 0
+    assert run_cycle(library, env=strict()).status == 0
     culprit = house.packages / "helper" / name / "vendored.py"
     culprit.chmod(0o666)
-    assert f"can write to {culprit}: " in failed_init(library, env=strict())
+    assert f"can write to {culprit}: " in init_error(library, env=strict())
 
 
 @as_root
@@ -369,10 +368,10 @@ def test_a_module_is_checked_also_where_its_folder_was_not(house: House, tmp_pat
     """
     write_sources(house.packages, {"loader_of_ours.py": "import sys\n" + textwrap.dedent(loads)})
     library = house.build(tmp_path, imports="loader_of_ours")
-    assert logged(library, env=strict()).status == 0
+    assert run_cycle(library, env=strict()).status == 0
     (inner / "__pycache__").mkdir(exist_ok=True)
     (inner / part).chmod(0o777)
-    assert f"can write to {inner / part}: " in failed_init(library, env=strict())
+    assert f"can write to {inner / part}: " in init_error(library, env=strict())
 
 
 @as_root
@@ -380,8 +379,8 @@ def test_names_that_are_no_text_are_checked_like_others(house: House, tmp_path: 
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     os.mkdir(folder)
     (house.packages / "bytes.pth").write_text(f"import os, sys; sys.path.append(os.fsdecode({folder!r}))\n")
-    library = build_changed(tmp_path, simple("bytes"), python=str(house.python), folders=str(house.packages))
-    assert logged(library, env=strict()).status == 0
+    library = build_changed(tmp_path, simple_plugin("bytes"), python=str(house.python), folders=str(house.packages))
+    assert run_cycle(library, env=strict()).status == 0
     os.chmod(folder, 0o777)
     ran = run_c_host("initfail", library, "", env=strict())
     assert f"can write to {tmp_path}/caf" in ran.stdout
@@ -390,8 +389,8 @@ def test_names_that_are_no_text_are_checked_like_others(house: House, tmp_path: 
 @as_root
 def test_a_relative_folder_of_imports_is_refused(house: House, tmp_path: Path) -> None:
     (house.packages / "near.pth").write_text("import sys; sys.path.append('near')\n")
-    library = build_changed(tmp_path, simple("near"), python=str(house.python), folders=str(house.packages))
-    assert failed_init(library, env=strict()).startswith("not an absolute path: near")
+    library = build_changed(tmp_path, simple_plugin("near"), python=str(house.python), folders=str(house.packages))
+    assert init_error(library, env=strict()).startswith("not an absolute path: near")
 
 
 PRELOADED = """
@@ -440,12 +439,12 @@ def test_what_cannot_be_looked_at_is_refused_with_the_reason(house: House, tmp_p
     culprit = house.packages / "culprit"
     culprit.mkdir()
     library = house.build(tmp_path)
-    assert logged(library, env=strict()).status == 0
+    assert run_cycle(library, env=strict()).status == 0
     source, preloaded = tmp_path / "preloaded.c", tmp_path / "preloaded.so"
     source.write_text(PRELOADED)
     command = ["cc", "-D_GNU_SOURCE", f"-D{call}", "-shared", "-fPIC", source, "-o", preloaded, "-ldl"]
     subprocess.run(command, check=True)
-    error = failed_init(library, env={**strict(), "LD_PRELOAD": str(preloaded)})
+    error = init_error(library, env={**strict(), "LD_PRELOAD": str(preloaded)})
     assert "others than root can write" not in error
     assert "cannot look into " in error
     assert error.endswith("/culprit: Input/output error")
@@ -460,24 +459,24 @@ def test_the_python_that_the_variable_names_is_checked_before_it_runs(tmp_path: 
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n: > {mark}\n")
     python.chmod(0o777)
-    library = build_plugin(tmp_path, simple("asked"))
-    error = failed_init(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(python)})
+    library = build_plugin(tmp_path, simple_plugin("asked"))
+    error = init_error(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(python)})
     assert error.startswith(f"Falco runs as root, but others than root can write to {python}: ")
     assert not mark.exists()
 
 
 def test_the_variable_must_name_an_absolute_path(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, simple("relative"))
-    error = failed_init(library, env=environment(FALCO_PLUGIN_PYTHON="bin/python"))
+    library = build_plugin(tmp_path, simple_plugin("relative"))
+    error = init_error(library, env=environment(FALCO_PLUGIN_PYTHON="bin/python"))
     assert error.startswith("FALCO_PLUGIN_PYTHON must be an absolute path")
 
 
 @as_root
 def test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone(house: House, tmp_path: Path) -> None:
     library = build_changed(
-        tmp_path, simple("chosen"), libpython=MISSING, core=MISSING, python=MISSING, folders=MISSING
+        tmp_path, simple_plugin("chosen"), libpython=MISSING, core=MISSING, python=MISSING, folders=MISSING
     )
-    assert logged(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}).status == 0
+    assert run_cycle(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}).status == 0
 
 
 def _packages(house: House) -> Path:
@@ -543,10 +542,10 @@ def test_what_it_would_run_to_answer_is_checked_before_it_is_asked(
 ) -> None:
     mark = tmp_path / "it-ran"
     (house.packages / "mark.pth").write_text(f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n")
-    library = build_plugin(tmp_path, simple("before"))
+    library = build_plugin(tmp_path, simple_plugin("before"))
     culprit = part(house)
     culprit.chmod(0o666)
-    error = failed_init(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
+    error = init_error(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
     assert error.startswith("Falco runs as root, but others than root can write to "), error
     assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
     assert not mark.exists()
@@ -556,8 +555,8 @@ def test_what_it_would_run_to_answer_is_checked_before_it_is_asked(
 def test_a_configuration_that_is_too_long_to_be_read_is_refused(house: House, tmp_path: Path) -> None:
     with _configuration(house).open("a") as configuration:
         configuration.write("# long\n" * 1000)
-    error = failed_init(
-        build_plugin(tmp_path, simple("long")), env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}
+    error = init_error(
+        build_plugin(tmp_path, simple_plugin("long")), env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}
     )
     assert error.startswith("longer than 4095 bytes: ")
 
@@ -571,7 +570,7 @@ def test_an_answer_that_is_not_whole_is_none(tmp_path: Path, lines: str) -> None
     python.write_text(f'#!/bin/sh\ncase "$*" in "-I -S "*) cat {tmp_path}/answer; exit 0;; *) : > {mark};; esac\n')
     python.chmod(0o755)
     env = {**strict(), "FALCO_PLUGIN_PYTHON": str(python)}
-    error = failed_init(build_plugin(tmp_path, simple("partial")), env=env)
+    error = init_error(build_plugin(tmp_path, simple_plugin("partial")), env=env)
     assert "which is no Python with falco-plugin-sdk" in error
     assert not mark.exists()
 
@@ -586,8 +585,8 @@ def test_a_missing_folder_that_a_path_file_names_is_refused_where_others_could_m
     (house.packages / "later.pth").write_text(f"{folder}/later\n")
     mark = tmp_path / "it-ran"
     (house.packages / "mark.pth").write_text(f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n")
-    library = build_plugin(tmp_path, simple("later"))
-    error = failed_init(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
+    library = build_plugin(tmp_path, simple_plugin("later"))
+    error = init_error(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)})
     assert f"can write to {folder}: " in error
     assert not mark.exists()
 
@@ -601,12 +600,12 @@ def test_packages_outside_of_the_installation_are_checked_before_it_is_asked(tmp
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\ncase "$*" in "-I -S "*) echo {outside};; *) : > {mark};; esac\n')
     python.chmod(0o755)
-    library = build_plugin(tmp_path, simple("outside"))
+    library = build_plugin(tmp_path, simple_plugin("outside"))
     env = {**strict(), "FALCO_PLUGIN_PYTHON": str(python)}
-    assert failed_init(library, env=env).endswith("install it there, or name another")
+    assert init_error(library, env=env).endswith("install it there, or name another")
     mark.unlink()
     outside.chmod(0o777)
-    assert f"can write to {outside}: " in failed_init(library, env=env)
+    assert f"can write to {outside}: " in init_error(library, env=env)
     assert not mark.exists()
 
 
@@ -640,7 +639,7 @@ def test_the_python_that_is_asked_has_nothing_to_read(house: House, tmp_path: Pa
     # The Python in the host says it too, later.
     line = f"import os; print(os.readlink('/proc/self/fd/0'), file=open({str(mark)!r}, 'a'))\n"
     (house.packages / "mark.pth").write_text(line)
-    library = build_plugin(tmp_path, simple("input"))
+    library = build_plugin(tmp_path, simple_plugin("input"))
     command = [c_host_path(), "initfail", library, ""]
     env = {**strict(), "FALCO_PLUGIN_PYTHON": str(house.python)}
     subprocess.run(command, env=env, input=b"the host's", capture_output=True, check=False)

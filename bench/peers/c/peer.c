@@ -1,8 +1,8 @@
 /*
- * The least that a source can cost: events lie one behind the other in memory of their own, and a
- * payload is copied there once. Nothing is checked that the works do not need.
+ * A lower bound of the cost of an event source. Events are packed into one block of memory, and each
+ * payload is copied into it once. It checks only what the workloads need.
  *
- * Parameters: `batch WORK`; bench/works.py tells the works.
+ * Open params: `batch WORKLOAD`; bench/workloads.py describes the workloads.
  */
 #include "../../../tests/hosts/c/plugin.h"
 
@@ -15,10 +15,10 @@
 #define DECLARE(type, name, arguments) type plugin_##name arguments;
 PLUGIN_FUNCTIONS(DECLARE)
 
-/* Blocks of 1 MiB, which leave the cache before they are copied, took a fifth longer. */
+/* Blocks of 1 MiB took a fifth longer, because they leave the cache before they are copied. */
 enum { BATCH_EVENTS = 128, BATCH_BYTES = 1 << 20, BLOCK_BYTES = 1 << 18, LARGEST_EVENT = 1204 << 10 };
 
-/* A batch ends with the event that crosses BATCH_BYTES: larger batches leave the processor's cache. */
+/* A batch ends with the event that crosses BATCH_BYTES: larger batches do not stay in the cache. */
 struct batch {
 	uint32_t count;
 	size_t used;
@@ -34,7 +34,7 @@ struct bytes {
 struct instance {
 	int (*fill)(struct instance *);
 	struct batch batch;
-	/* lines and random: the whole file; file: one block, whose unread part begins at `at`. */
+	/* lines and random: the whole file; file: one block; its unread part begins at `at`. */
 	unsigned char *buffer;
 	size_t len;
 	size_t at;
@@ -109,7 +109,7 @@ static int fill_random(struct instance *self)
 	return RC_SUCCESS;
 }
 
-/* Reads another block behind what is left of this one, which moves to the front. */
+/* Moves the unread rest of the block to the front and reads another block after it. */
 static ssize_t read_block(struct instance *self)
 {
 	ssize_t got;
@@ -139,7 +139,7 @@ static int fill_file(struct instance *self)
 		}
 		switch (read_block(self)) {
 		case -1:
-			return fail("the file cannot be read");
+			return fail("cannot read the file");
 		case 0:
 			return self->batch.count == 0 ? RC_EOF : RC_SUCCESS;
 		}
@@ -184,7 +184,7 @@ static int prepare(struct instance *self, const char *params)
 	if (file != NULL)
 		self->fd = open(file + 1, O_RDONLY | O_CLOEXEC);
 	if (self->fd == -1)
-		return fail("no such work, or its file cannot be opened");
+		return fail("unknown workload, or its file cannot be opened");
 	if (strncmp(params, "batch file:", 11) == 0) {
 		self->fill = fill_file;
 		self->buffer = malloc(2 * BLOCK_BYTES);
@@ -200,9 +200,9 @@ static int prepare(struct instance *self, const char *params)
 	if (strncmp(params, "batch random:", 13) == 0) {
 		self->fill = fill_random;
 		self->state = 1;
-		return self->len == LARGEST_EVENT ? RC_SUCCESS : fail("the file is not as long as the largest event");
+		return self->len == LARGEST_EVENT ? RC_SUCCESS : fail("the file must have the length of the largest event");
 	}
-	return fail("no such work");
+	return fail("unknown workload");
 }
 
 void *plugin_open(void *state, const char *params, int *rc)
@@ -278,7 +278,7 @@ const char *plugin_get_version(void)
 
 const char *plugin_get_description(void)
 {
-	return "The least that a source can cost";
+	return "A lower bound of the cost of an event source";
 }
 
 const char *plugin_get_contact(void)

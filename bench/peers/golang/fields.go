@@ -7,7 +7,7 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// field is one that the plugin extracts; without keys it is a constant.
+// field describes a field of the plugin. A field without keys is a constant.
 type field struct {
 	name   string
 	number bool
@@ -87,7 +87,7 @@ func (p *plugin) Extract(req sdk.ExtractRequest, event sdk.EventReader) error {
 	return nil
 }
 
-// document parses an event's payload as the plugins json and k8saudit do: once for each event number.
+// document parses the payload of an event once for each event number, as the official plugins json and k8saudit do.
 func (p *plugin) document(event sdk.EventReader) (*fastjson.Value, error) {
 	if p.parsed != nil && p.number == event.EventNum() {
 		return p.parsed, nil

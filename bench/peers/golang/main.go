@@ -1,5 +1,5 @@
-// The works of the benchmark by the Go SDK. Parameters: `pull WORK`, `push128 WORK` and `push0 WORK`, where the number
-// is the size of the channel; the configuration `worker` turns on the SDK's worker for extraction.
+// The benchmark's plugin of the Go SDK. Open params: `pull WORKLOAD`, `push128 WORKLOAD` and `push0 WORKLOAD`; the
+// number is the size of the channel. The configuration `worker` turns on the SDK's worker for extraction.
 package main
 
 import (
@@ -27,7 +27,7 @@ func (p *plugin) Info() *plugins.Info {
 	return &plugins.Info{
 		ID:          999,
 		Name:        "bench-golang",
-		Description: "The works of the benchmark by the Go SDK",
+		Description: "The workloads of the benchmark, made by the Go SDK",
 		EventSource: "bench",
 		Version:     "0.0.0",
 	}
@@ -40,7 +40,7 @@ func (p *plugin) Init(config string) error {
 
 func (p *plugin) Open(params string) (source.Instance, error) {
 	mode, name, _ := strings.Cut(params, " ")
-	next, size, err := newWork(name)
+	next, size, err := newWorkload(name)
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +62,10 @@ func (p *plugin) Open(params string) (source.Instance, error) {
 	case "push0":
 		return push(next, 0, size)
 	}
-	return nil, fmt.Errorf("no such mode: %s", mode)
+	return nil, fmt.Errorf("unknown mode: %s", mode)
 }
 
-func push(next work, capacity int, size uint32) (source.Instance, error) {
+func push(next workload, capacity int, size uint32) (source.Instance, error) {
 	events := make(chan source.PushEvent, capacity)
 	var closed atomic.Bool
 	go func() {
@@ -74,7 +74,8 @@ func push(next work, capacity int, size uint32) (source.Instance, error) {
 		}
 		close(events)
 	}()
-	// A select in the producer would cost it more than a look at a flag, so whoever closes makes room for its last event.
+	// The producer checks a flag, because a select would cost more. It may block in its last send, so shutdown drains the
+	// channel.
 	shutdown := func() {
 		closed.Store(true)
 		for range events {

@@ -1,4 +1,4 @@
-"""The ways in which a plugin can make events, each as an author would write it."""
+"""The ways in which a plugin can make events, each as a plugin author would write it."""
 
 from __future__ import annotations
 
@@ -9,90 +9,90 @@ from contextlib import suppress
 
 from falco_plugin import Context, source
 
-from .work import event_size, lists, payloads
+from .workload import event_size, lists, payloads
 
 
-def pull(work: str, context: Context) -> source.PullInstance:
-    if work == "empty":
+def pull(workload: str, context: Context) -> source.PullInstance:
+    if workload == "empty":
         return source.PullInstance(lambda context, writer: None)
-    next_payload = payloads(work).__next__
+    next_payload = payloads(workload).__next__
 
     def pull(context: Context, writer: source.EventWriter) -> None:
         writer.write(next_payload())
 
-    return source.PullInstance(pull, event_size=event_size(work))
+    return source.PullInstance(pull, event_size=event_size(workload))
 
 
-def generator(work: str, context: Context) -> Iterator[bytes | memoryview]:
-    for payload in payloads(work):  # noqa: UP028 - an author's loop does something
+def generator(workload: str, context: Context) -> Iterator[bytes | memoryview]:
+    for payload in payloads(workload):  # noqa: UP028 - the loop of a real plugin has a body
         yield payload
 
 
 class Extending(source.BaseInstance):
-    def __init__(self, work: str) -> None:
+    def __init__(self, workload: str) -> None:
         super().__init__()
-        self._lists = lists(work)
+        self._lists = lists(workload)
 
     def next_batch(self, batch: source.EventBatch, /) -> int:
         return batch.extend(next(self._lists))
 
 
-def extend(work: str, context: Context) -> source.BaseInstance:
-    return Extending(work)
+def extend(workload: str, context: Context) -> source.BaseInstance:
+    return Extending(workload)
 
 
-def send(work: str, context: Context) -> source.PushInstance:
-    sender, receiver = source.channel(event_size=event_size(work))
+def send(workload: str, context: Context) -> source.PushInstance:
+    sender, receiver = source.channel(event_size=event_size(workload))
 
     def produce() -> None:
         with sender, suppress(source.ChannelClosedError):
-            for payload in payloads(work):
+            for payload in payloads(workload):
                 sender.send(payload)
 
     threading.Thread(target=produce, daemon=True).start()
     return source.PushInstance(receiver)
 
 
-def send_many(work: str, context: Context) -> source.PushInstance:
+def send_many(workload: str, context: Context) -> source.PushInstance:
     sender, receiver = source.channel()
 
     def produce() -> None:
         with sender, suppress(source.ChannelClosedError):
-            for items in lists(work):
+            for items in lists(workload):
                 sender.send_many(items)
 
     threading.Thread(target=produce, daemon=True).start()
     return source.PushInstance(receiver)
 
 
-def lines(work: str, context: Context) -> source.Opened:
-    return source.LinesInstance(work.removeprefix("file:"))
+def lines(workload: str, context: Context) -> source.Opened:
+    return source.LinesInstance(workload.removeprefix("file:"))
 
 
-def busy(work: str, context: Context) -> Iterator[bytes]:
-    """Computes without pause: some 30 us between two events."""
+def busy(workload: str, context: Context) -> Iterator[bytes]:
+    """Computes without pause, about 30 us between two events."""
     while not context.cancelled:
         _compute()
         yield b"event"
 
 
-def beside(work: str, context: Context) -> source.Opened:
-    """Lines of a file, which need no Python, beside a thread that computes and never sends."""
+def beside(workload: str, context: Context) -> source.Opened:
+    """Reads lines of a file, which takes no Python, while a thread computes and never sends."""
 
     def compute() -> None:
         while not context.cancelled:
             _compute()
 
     threading.Thread(target=compute, daemon=True).start()
-    return lines(work, context)
+    return lines(workload, context)
 
 
 def _compute() -> None:
     sum(number * number for number in range(1000))
 
 
-def live(work: str, context: Context) -> source.PushInstance:
-    """1,000 events a second, one at a time, each with the time of its send."""
+def live(workload: str, context: Context) -> source.PushInstance:
+    """Sends 1,000 events a second, one at a time; the timestamp of each is the time of its send."""
     sender, receiver = source.channel()
 
     def produce() -> None:
@@ -107,14 +107,14 @@ def live(work: str, context: Context) -> source.PushInstance:
     return source.PushInstance(receiver)
 
 
-def idle(work: str, context: Context) -> source.PushInstance:
-    """Nothing ever comes."""
+def idle(workload: str, context: Context) -> source.PushInstance:
+    """Never sends an event."""
     sender, receiver = source.channel()
     return source.PushInstance(receiver, close=sender.close)
 
 
-def burst(work: str, context: Context) -> source.PushInstance:
-    """128 events of 1 MiB at once, then 1,000 batches of 128 small ones, and the end."""
+def burst(workload: str, context: Context) -> source.PushInstance:
+    """Sends 128 events of 1 MiB at one time, then 1,000 times 128 small events, and ends."""
     sender, receiver = source.channel(max_bytes=256 << 20, event_size=1 << 20)
 
     def produce() -> None:

@@ -1,5 +1,5 @@
-"""The works of the benchmark by this SDK. Parameters: `MODE WORK`; `modes.py` has the modes. A configuration is
-another switch interval than the SDK's, in seconds."""
+"""The benchmark's plugin of this SDK. Open params: `MODE WORKLOAD`; the modes are in `modes.py`. The configuration, if
+any, is a switch interval in seconds that replaces the SDK's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .modes import MODES
 
 
 class Ours(Plugin):
-    """The works of the benchmark by this SDK"""
+    """The workloads of the benchmark, made by this SDK"""
 
     name = "bench-ours"
     event_source = "bench"
@@ -21,7 +21,7 @@ class Ours(Plugin):
         return 42
 
     level = json_field("bench.level", "/level", desc="A string near the front of a log line")
-    last = json_field("bench.last", "/trace_id", desc="A string at its end")
+    last = json_field("bench.last", "/trace_id", desc="A string at the end of a log line")
 
     audit_id = json_field("audit.id", "/auditID", desc="A string")
     stage = json_field("audit.stage", "/stage", desc="A string")
@@ -49,5 +49,5 @@ class Ours(Plugin):
     def open(self, params: str, context: Context) -> source.Opened:
         if self.config:
             sys.setswitchinterval(float(self.config))
-        mode, _, work = params.partition(" ")
-        return MODES[mode](work, context)
+        mode, _, workload = params.partition(" ")
+        return MODES[mode](workload, context)

@@ -5,7 +5,7 @@ mod tree;
 mod values;
 mod walk;
 
-use falco_plugin_engine::extract::{Argument, Document, Family, FieldType, JsonReader, Place, Value, Values};
+use falco_plugin_engine::extract::{Argument, Document, Family, FieldType, JsonReader, Location, Value, Values};
 
 use tree::Tree;
 use values::Found;
@@ -71,7 +71,7 @@ impl<'a> Read<'a> {
         let reader = JsonReader::new(pattern, kind).ok()?;
         Some(Self {
             reader: match family {
-                Some(family) => reader.of_family(family),
+                Some(family) => reader.with_family(family),
                 None => reader,
             },
             pattern,
@@ -84,7 +84,7 @@ impl<'a> Read<'a> {
     }
 
     /// Checks what was found against what the tree has there.
-    fn compare(&self, found: &[(Found, Place)], tree: Option<&Tree>) {
+    fn compare(&self, found: &[(Found, Location)], tree: Option<&Tree>) {
         let found = found.first().map(|(found, _)| found);
         match (self.kind(), tree) {
             (_, None | Some(Tree::Null)) => assert_eq!(found, None),
@@ -120,7 +120,7 @@ impl<'a> Read<'a> {
     }
 
     /// What the engine gives.
-    fn found(&self, document: &Document, payload: &[u8]) -> Vec<(Found, Place)> {
+    fn found(&self, document: &Document, payload: &[u8]) -> Vec<(Found, Location)> {
         let mut values = Values::default();
         self.reader.read(document, payload, &self.argument, &mut values);
         let found = values.as_slice().iter().map(|value| match *value {
@@ -131,7 +131,7 @@ impl<'a> Read<'a> {
                 Found::Address(values.bytes()[start..start + len as usize].to_vec(), prefix)
             }
         });
-        found.zip(values.places().iter().copied()).collect()
+        found.zip(values.locations().iter().copied()).collect()
     }
 }
 

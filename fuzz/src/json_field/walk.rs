@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use falco_plugin_engine::extract::{Argument, Place};
+use falco_plugin_engine::extract::{Argument, Location};
 
 use super::values::{Form, Found, Kind, convert, decode_string};
 
@@ -30,7 +30,7 @@ struct Node {
 type Entry = (Option<String>, Node);
 
 /// Returns the values of a field with their positions; none where it is absent.
-pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argument<'_>) -> Vec<(Found, Place)> {
+pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argument<'_>) -> Vec<(Found, Location)> {
     let document = Document::new(payload);
     let (Some(root), Some(steps)) = (document.root(), steps(pattern, argument)) else {
         return Vec::new();
@@ -46,7 +46,7 @@ pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argum
                 Form::String => range.start + 1..range.end - 1,
                 _ => range,
             };
-            let place = Place {
+            let place = Location {
                 start: range.start as u32,
                 length: range.len() as u32,
             };

@@ -15,15 +15,15 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN, decode};
 use falco_plugin_engine::plugin::Plugin;
 
+use crate::capability::extract::Asked;
 use crate::debug;
-use crate::extraction::Asked;
 use crate::fork;
 use crate::log::{Log, Severity};
 use crate::per_thread::PerThread;
 use crate::request::Request;
 use crate::state::{InstanceState, PluginState};
+use crate::strings::{Errors, Texts, from_host, to_c_string};
 use crate::table::{StartReply, StartRequest, Table};
-use crate::texts::{Errors, Texts, from_host, to_c_string};
 
 /// The functions in the form in which the library in front calls them.
 pub static TABLE: Table = Table {

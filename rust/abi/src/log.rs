@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use falco_plugin_api::{ss_plugin_init_input, ss_plugin_log_fn_t, ss_plugin_owner_t};
 
 use crate::fork;
-use crate::texts::to_c_string;
+use crate::strings::to_c_string;
 
 /// `ss_plugin_log_severity`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

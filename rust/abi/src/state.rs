@@ -7,11 +7,11 @@ use falco_plugin_api::ss_plugin_event;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::{Instance, Plugin};
 
-use crate::extraction::Extraction;
+use crate::capability::extract::Extraction;
 use crate::fork;
 use crate::log::Log;
 use crate::per_thread::PerThread;
-use crate::texts::{Errors, Texts};
+use crate::strings::{Errors, Texts};
 
 /// `ss_plugin_t`. Shared between the host's threads.
 pub(crate) struct PluginState {

@@ -25,7 +25,7 @@ pub struct StartRequest {
     pub archive_len: usize,
     /// The host's `ss_plugin_init_input`.
     pub input: *const c_void,
-    /// Whether nobody can plant code in a folder (see `rust/stub/security.rs`); where somebody can, the reason is
+    /// Whether nobody can plant code in a folder (see `rust/stub/permissions.rs`); where somebody can, the reason is
     /// written into `size` bytes of text. To be called before init returns.
     pub check_code: unsafe extern "C" fn(folder: *const c_char, problem: *mut c_char, size: usize) -> bool,
 }

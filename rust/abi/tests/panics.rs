@@ -6,7 +6,7 @@ use std::ptr;
 use falco_plugin_abi::functions::{TABLE, init};
 use falco_plugin_abi::table::StartRequest;
 use falco_plugin_api::{ss_plugin_event_input, ss_plugin_init_input};
-use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::Event;
 use falco_plugin_engine::extract::{Argument, Cache, Field, Values};
@@ -105,7 +105,7 @@ fn a_panic_is_an_error_and_the_end_of_its_source() {
         assert_eq!(rc, FAILURE);
         assert!(last_error().ends_with("please report it: list_open_params panics"));
 
-        let event = falco_plugin_engine::event::header(0, 0);
+        let event = falco_plugin_engine::event::encode_header(0, 0);
         let event_input = ss_plugin_event_input {
             evt: event.as_ptr().cast(),
             evtnum: 1,

@@ -1,6 +1,6 @@
 /*
- * Linked into programs with AddressSanitizer. Leaks are not looked for: Python keeps much until the process ends, and
- * what a source keeps is measured by other tests. A crash stays a signal, which the native host tells.
+ * Linked into programs with AddressSanitizer. Leaks are not checked: Python keeps much memory until the process ends,
+ * and other tests measure what a source keeps. A crash remains a signal, which the native host reports.
  */
 const char *__asan_default_options(void);
 

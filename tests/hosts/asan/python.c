@@ -1,4 +1,4 @@
-/* Python as a program that has the runtime of AddressSanitizer, as libraries built with it ask of any program. */
+/* Python with the runtime of AddressSanitizer, which libraries that are built with the sanitizer require. */
 #include <Python.h>
 
 int main(int argc, char **argv)

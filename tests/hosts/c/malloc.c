@@ -1,13 +1,13 @@
 /*
- * Linked into hosts for memory checkers: a Python that a library loads takes each object from malloc, which they watch.
- * The interpreter is isolated and does not read PYTHONMALLOC.
+ * Linked into hosts for memory checkers: makes a Python that a library loads allocate each object with malloc, which
+ * the checkers watch. The environment variable PYTHONMALLOC cannot do this: the interpreter is isolated.
  */
 #define _GNU_SOURCE
 #include <Python.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 
-/* Zeroes, since Python 3.11 looks at the first digit of an int that has none, which memcheck would tell. */
+/* Returns zeroed memory: Python 3.11 reads the first digit of an int that has none, which memcheck would report. */
 static void *zeroes(void *context, size_t size)
 {
 	(void)context;
@@ -29,7 +29,8 @@ static void set_allocators(void)
 	set(PYMEM_DOMAIN_OBJ, &allocator);
 }
 
-void *dlopen(const char *path, int flags)
+/* Visible to libraries, although the host is compiled with hidden symbols. */
+__attribute__((visibility("default"))) void *dlopen(const char *path, int flags)
 {
 	static __typeof__(dlopen) *next;
 	void *library;

@@ -1,15 +1,15 @@
 // fastjson
 //
-// Reads documents with github.com/valyala/fastjson, the parser of the official plugins json and k8saudit. It is not a
-// host of plugins, but a second opinion on the values in damaged JSON.
+// Reads JSON documents with github.com/valyala/fastjson, the parser of the official plugins json and k8saudit, so that
+// tests can compare values in damaged JSON.
 //
-// Each line of stdin is {"document": BASE64, "pointers": [[BASE64, …], …]}: the pointers as lists of tokens. They are
-// read in their order out of one parsed document. Without pointers the answer has every value of the document, each
-// read out of a document that was parsed for it alone: reading changes fastjson's documents.
+// Each line of stdin is {"document": BASE64, "pointers": [[BASE64, …], …]}, where a pointer is a list of tokens. The
+// pointers are read in order from one parsed document. Without pointers, the answer has every value of the document.
+// Each value is then read from a freshly parsed document, because reading changes fastjson's documents.
 //
-// Each line of stdout is {"error": TEXT} or {"values": [{"pointer": [BASE64, …], "type": TYPE, "text": BASE64}, …]}. A
-// text is what the official plugin json makes of a value: that of a string is unescaped, that of others is JSON. A
-// value that is not found has the type "".
+// Each line of stdout is {"error": TEXT} or {"values": [{"pointer": [BASE64, …], "type": TYPE, "text": BASE64}, …]}. The
+// text is what the official plugin json makes of a value: a string is unescaped, every other value is JSON. The type of
+// a value that was not found is "".
 package main
 
 import (
@@ -55,7 +55,7 @@ func read(document *fastjson.Value, pointer [][]byte) value {
 	return value{pointer, found.Type().String(), found.MarshalTo(nil)}
 }
 
-// pointers lists those to all values in a value. An array's elements beyond the first hundred are left out.
+// pointers lists the pointers to all values within a value, but only to the first hundred elements of an array.
 func pointers(in *fastjson.Value, path [][]byte, into [][][]byte) [][][]byte {
 	into = append(into, path)
 	extend := func(token []byte) [][]byte {

@@ -1,10 +1,8 @@
-// golang LIB [--config TEXT] [--params TEXT] [--limit N]
+// golang LIB
 //
-// Loads a plugin library with the loader of the Go SDK, which is the C loader of the real host
-// behind a Go interface: it checks the API version, the required symbols and the capabilities,
-// reads the static information, and initialises the plugin, checking the configuration against
-// the schema. The loader has no way to open a capture, so --params and --limit are accepted and
-// not used, and no events are read.
+// Loads a plugin library with the loader of the Go SDK, which wraps the C loader of the real host.
+// The loader checks the API version, the required symbols and the capabilities, reads the static
+// information, and initialises the plugin with an empty configuration. It cannot open a source.
 package main
 
 import (
@@ -12,43 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/loader"
 )
-
-type options struct {
-	library, config string
-}
-
-var errUsage = errors.New("usage: golang LIB [--config TEXT] [--params TEXT] [--limit N]")
-
-func parse(args []string) (o options, err error) {
-	for i := 0; i < len(args); i++ {
-		switch arg := args[i]; {
-		case arg == "--config" || arg == "--params" || arg == "--limit":
-			if i++; i == len(args) {
-				return o, errUsage
-			}
-			if arg == "--config" {
-				o.config = args[i]
-			} else if arg == "--limit" {
-				if _, err := strconv.ParseUint(args[i], 10, 64); err != nil {
-					return o, fmt.Errorf("not a number: %s", args[i])
-				}
-			}
-		case o.library == "" && !strings.HasPrefix(arg, "--"):
-			o.library = arg
-		default:
-			return o, errUsage
-		}
-	}
-	if o.library == "" {
-		return o, errUsage
-	}
-	return o, nil
-}
 
 type object map[string]any
 
@@ -93,19 +58,18 @@ func describe(p *loader.Plugin) object {
 }
 
 func run() error {
-	o, err := parse(os.Args[1:])
+	if len(os.Args) != 2 {
+		return errors.New("usage: golang LIB")
+	}
+	p, err := loader.NewValidPlugin(os.Args[1])
 	if err != nil {
 		return err
 	}
-	p, err := loader.NewValidPlugin(o.library)
-	if err != nil {
-		return err
-	}
-	defer p.Unload() // destroys the plugin too, where it is initialised
+	defer p.Unload() // also destroys an initialised plugin
 	if err := show(object{"info": describe(p)}); err != nil {
 		return err
 	}
-	if err := p.Init(o.config); err != nil {
+	if err := p.Init(""); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
 	if err := show(object{"init": "ok"}); err != nil {

@@ -1,4 +1,4 @@
-//! Two ways to fill a batch.
+//! Fills batches in two ways: directly, and from a channel.
 
 use std::thread;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use falco_plugin::anyhow::Error;
 use falco_plugin::source::{EventBatch, SourcePluginInstance};
 
 use crate::Peer;
-use crate::work::Work;
+use crate::workload::Workload;
 
 const BATCH_EVENTS: usize = 128;
 const CAPACITY: usize = 128;
 const TIMEOUT: Duration = Duration::from_millis(30);
 
 pub enum Instance {
-    Batch(Work),
+    Batch(Workload),
     Channel(Receiver<&'static [u8]>),
 }
 
 impl Instance {
-    /// The thread ends at its next event once the instance is gone.
-    pub fn through_channel(work: Work) -> Self {
+    /// Starts a thread that sends the payloads. After the instance was dropped, the thread ends at its next send.
+    pub fn through_channel(workload: Workload) -> Self {
         let (sender, receiver) = bounded(CAPACITY);
         thread::spawn(move || {
-            for payload in work {
+            for payload in workload {
                 if sender.send(payload).is_err() {
                     break;
                 }
@@ -41,8 +41,8 @@ impl SourcePluginInstance for Instance {
     fn next_batch(&mut self, _: &mut Peer, batch: &mut EventBatch) -> Result<(), Error> {
         batch.reserve(BATCH_EVENTS);
         match self {
-            Self::Batch(work) => {
-                for payload in work.take(BATCH_EVENTS) {
+            Self::Batch(workload) => {
+                for payload in workload.take(BATCH_EVENTS) {
                     batch.add(Self::plugin_event(payload))?;
                 }
             }

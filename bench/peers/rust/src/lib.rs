@@ -1,8 +1,8 @@
-//! The works of the benchmark by the Rust SDK. Parameters: `batch WORK`, a full batch per call, and `channel WORK`, from
-//! a thread of its own through a channel of 128.
+//! The benchmark's plugin of the Rust SDK. Open params: `batch WORKLOAD` returns a full batch per call; `channel WORKLOAD`
+//! sends from a separate thread through a channel of 128.
 
 mod instance;
-mod work;
+mod workload;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -18,14 +18,14 @@ use falco_plugin::{extract_plugin, plugin, source_plugin};
 use serde::Deserialize;
 
 use instance::Instance;
-use work::Work;
+use workload::Workload;
 
 pub struct Peer;
 
 impl Plugin for Peer {
     const NAME: &'static CStr = c"bench-rust";
     const PLUGIN_VERSION: &'static CStr = c"0.0.0";
-    const DESCRIPTION: &'static CStr = c"The works of the benchmark by the Rust SDK";
+    const DESCRIPTION: &'static CStr = c"The workloads of the benchmark, made by the Rust SDK";
     const CONTACT: &'static CStr = c"";
     type ConfigType = ();
 
@@ -42,9 +42,9 @@ impl SourcePlugin for Peer {
 
     fn open(&mut self, params: Option<&str>) -> Result<Self::Instance, Error> {
         match params.and_then(|params| params.split_once(' ')) {
-            Some(("batch", work)) => Ok(Instance::Batch(Work::new(work)?)),
-            Some(("channel", work)) => Ok(Instance::through_channel(Work::new(work)?)),
-            _ => Err(anyhow!("no such mode: {params:?}")),
+            Some(("batch", workload)) => Ok(Instance::Batch(Workload::new(workload)?)),
+            Some(("channel", workload)) => Ok(Instance::through_channel(Workload::new(workload)?)),
+            _ => Err(anyhow!("unknown mode: {params:?}")),
         }
     }
 
@@ -53,7 +53,7 @@ impl SourcePlugin for Peer {
     }
 }
 
-/// What the fields need of a log line; serde skips the rest.
+/// The members of a log line that the fields read; serde skips the others.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! The values of a field, in memory that is kept from one extraction to the next.
+//! The values of a field, in memory that is reused for the next extraction.
 
 use std::net::IpAddr;
 
@@ -13,20 +13,20 @@ pub enum FieldType {
     AbsTime,
     Bool,
     IpAddr,
-    /// The plugin API knows the address of a network, but not the length of its prefix.
+    /// The plugin API passes the address of a network, but not the length of its prefix.
     IpNet,
 }
 
-/// One value. Text and addresses stand among the bytes of their [`Values`].
+/// A value. Text and addresses are stored in the bytes of its [`Values`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
     Number(u64),
     Bool(bool),
-    /// Ends with a NUL, and has no other.
+    /// A string that ends with a NUL, and has no other NUL.
     Text {
         start: usize,
     },
-    /// 4 or 16 bytes; of a network, its address and how long its prefix is.
+    /// An address of 4 or 16 bytes, or a network with the length of its prefix.
     Address {
         start: usize,
         len: u32,
@@ -34,35 +34,35 @@ pub enum Value {
     },
 }
 
-/// Where in the payload a value stands; both 0 where it stands nowhere.
+/// The location of a value in the payload, in bytes. Both are 0 if the value is not in the payload.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     pub start: u32,
     pub length: u32,
 }
 
-/// The values of one field, or of several, one after the other; none means that the field is absent.
+/// The values of one field, or of several fields one after the other. A field without values is absent.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Values {
     values: Vec<Value>,
-    places: Vec<Place>,
+    locations: Vec<Location>,
     bytes: Vec<u8>,
 }
 
-/// Bytes that are kept for the next event; more is given back.
+/// Memory up to this size is kept for the next event; more is freed.
 const KEPT_BYTES: usize = 64 * 1024;
 
 impl Values {
     pub fn clear(&mut self) {
         self.values.clear();
-        self.places.clear();
+        self.locations.clear();
         self.bytes.clear();
         self.values.shrink_to(KEPT_BYTES / size_of::<Value>());
-        self.places.shrink_to(KEPT_BYTES / size_of::<Place>());
+        self.locations.shrink_to(KEPT_BYTES / size_of::<Location>());
         self.bytes.shrink_to(KEPT_BYTES);
     }
 
-    /// Whether they take more memory than is kept.
+    /// Returns whether the values use more memory than is kept.
     pub fn is_large(&self) -> bool {
         self.bytes.capacity() > KEPT_BYTES || self.values.capacity() * size_of::<Value>() > KEPT_BYTES
     }
@@ -79,51 +79,51 @@ impl Values {
         &self.values
     }
 
-    pub fn places(&self) -> &[Place] {
-        &self.places
+    pub fn locations(&self) -> &[Location] {
+        &self.locations
     }
 
-    /// What texts and addresses stand in.
+    /// Returns the bytes of all strings and addresses.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The text that begins at `start`, without its NUL.
+    /// Returns the string that begins at `start`, without its NUL.
     pub fn text(&self, start: usize) -> &[u8] {
         let text = &self.bytes[start..];
         &text[..memchr::memchr(0, text).unwrap_or(text.len())]
     }
 
-    pub fn push_number(&mut self, number: u64, place: Place) {
+    pub fn push_number(&mut self, number: u64, place: Location) {
         self.push(Value::Number(number), place);
     }
 
-    pub fn push_bool(&mut self, value: bool, place: Place) {
+    pub fn push_bool(&mut self, value: bool, place: Location) {
         self.push(Value::Bool(value), place);
     }
 
-    /// The host would end a text at its first NUL, and so hide the rest of it from its rules: each becomes U+FFFD.
-    pub fn push_text(&mut self, text: &str, place: Place) {
+    /// Adds a string, with each NUL replaced by U+FFFD. The host would end the string at a NUL, and hide the rest from rules.
+    pub fn push_text(&mut self, text: &str, place: Location) {
         match memchr::memchr(0, text.as_bytes()) {
             None => self.push_plain(text.as_bytes(), place),
             Some(_) => self.push_plain(text.replace('\0', "\u{fffd}").as_bytes(), place),
         }
     }
 
-    /// A text that has no NUL.
-    pub(super) fn push_plain(&mut self, text: &[u8], place: Place) {
+    /// Adds a string without NULs.
+    pub(super) fn push_plain(&mut self, text: &[u8], place: Location) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
         self.bytes.push(0);
         self.push(Value::Text { start }, place);
     }
 
-    pub fn push_address(&mut self, address: IpAddr, place: Place) {
+    pub fn push_address(&mut self, address: IpAddr, place: Location) {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         self.push_network(address, bits, place);
     }
 
-    pub fn push_network(&mut self, address: IpAddr, prefix: u8, place: Place) {
+    pub fn push_network(&mut self, address: IpAddr, prefix: u8, place: Location) {
         let start = self.bytes.len();
         match address {
             IpAddr::V4(address) => self.bytes.extend_from_slice(&address.octets()),
@@ -133,11 +133,11 @@ impl Values {
         self.push(Value::Address { start, len, prefix }, place);
     }
 
-    /// Adds what another field has.
+    /// Adds the values of another field.
     pub fn append(&mut self, other: &Self) {
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);
-        self.places.extend_from_slice(&other.places);
+        self.locations.extend_from_slice(&other.locations);
         self.values.extend(other.values.iter().map(|&value| match value {
             Value::Text { start } => Value::Text { start: base + start },
             Value::Address { start, len, prefix } => Value::Address {
@@ -149,9 +149,9 @@ impl Values {
         }));
     }
 
-    fn push(&mut self, value: Value, place: Place) {
+    fn push(&mut self, value: Value, place: Location) {
         self.values.push(value);
-        self.places.push(place);
+        self.locations.push(place);
     }
 }
 
@@ -159,21 +159,21 @@ impl Values {
 mod tests {
     use super::*;
 
-    fn at(start: u32, length: u32) -> Place {
-        Place { start, length }
+    fn at(start: u32, length: u32) -> Location {
+        Location { start, length }
     }
 
     #[test]
-    fn values_keep_their_order_places_and_bytes() {
+    fn values_keep_their_order_locations_and_bytes() {
         let mut first = Values::default();
         first.push_text("one", at(1, 3));
         first.push_address("10.0.0.1".parse().unwrap(), at(5, 8));
         let mut all = first.clone();
-        all.push_number(7, Place::default());
+        all.push_number(7, Location::default());
         all.append(&first);
 
         assert_eq!(all.len(), 5);
-        assert_eq!(all.places(), [at(1, 3), at(5, 8), at(0, 0), at(1, 3), at(5, 8)]);
+        assert_eq!(all.locations(), [at(1, 3), at(5, 8), at(0, 0), at(1, 3), at(5, 8)]);
         let texts: Vec<_> = all
             .as_slice()
             .iter()
@@ -188,17 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn each_nul_of_a_text_is_replaced() {
+    fn push_text_replaces_each_nul() {
         let mut values = Values::default();
-        values.push_text("a\0b", Place::default());
-        values.push_text("", Place::default());
+        values.push_text("a\0b", Location::default());
+        values.push_text("", Location::default());
         assert_eq!(values.bytes(), "a\u{fffd}b\0\0".as_bytes());
     }
 
     #[test]
-    fn memory_of_a_large_value_is_given_back() {
+    fn clear_frees_the_memory_of_a_large_value() {
         let mut values = Values::default();
-        values.push_text(&"a".repeat(1 << 20), Place::default());
+        values.push_text(&"a".repeat(1 << 20), Location::default());
         values.clear();
         assert!(values.is_empty() && values.bytes.capacity() <= KEPT_BYTES);
     }

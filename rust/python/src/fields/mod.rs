@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use falco_plugin_engine::extract::{self as engine, Argument, Family, FieldType, Place, Problem, Takes, Value, Values};
+use falco_plugin_engine::extract::{
+    self as engine, Argument, ArgumentMode, Family, FieldType, Location, Problem, Value, Values,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -32,7 +34,7 @@ impl JsonReader {
         let mut reader = engine::JsonReader::new(pointer, field_type(kind)?)
             .map_err(|problem| PyValueError::new_err(format!("the pointer {problem}")))?;
         if let Some(version) = family {
-            reader = reader.of_family(if version == 4 { Family::V4 } else { Family::V6 });
+            reader = reader.with_family(if version == 4 { Family::V4 } else { Family::V6 });
         }
         match (is_list, reader.pattern().is_list()) {
             (true, false) => Err(PyValueError::new_err(format!(
@@ -81,17 +83,17 @@ impl JsonReader {
             let argument = Argument { index, key };
             let problem = self.reader.read(event.document(), payload, &argument, &mut values);
             if let Some(Problem::Fault(fault)) = problem {
-                event.document().note(fault);
+                event.document().record_fault(fault);
             }
         });
         to_python(py, self.reader.kind(), pattern.is_list(), &values)
     }
 }
 
-fn check(argument: &str, takes: Takes, given: bool) -> PyResult<()> {
+fn check(argument: &str, takes: ArgumentMode, given: bool) -> PyResult<()> {
     match (takes, given) {
-        (Takes::No, true) => Err(PyTypeError::new_err(format!("it takes no {argument}: leave it out"))),
-        (Takes::Required, false) => Err(PyTypeError::new_err(format!(
+        (ArgumentMode::None, true) => Err(PyTypeError::new_err(format!("it takes no {argument}: leave it out"))),
+        (ArgumentMode::Required, false) => Err(PyTypeError::new_err(format!(
             "it needs its {argument}: give it as {argument}=…"
         ))),
         _ => Ok(()),
@@ -104,8 +106,8 @@ pub(crate) struct Method {
     function: Py<PyAny>,
     kind: FieldType,
     is_list: bool,
-    index: Takes,
-    key: Takes,
+    index: ArgumentMode,
+    key: ArgumentMode,
 }
 
 impl Method {
@@ -117,7 +119,7 @@ impl Method {
         argument: &Argument<'_>,
         values: &mut Values,
     ) -> PyResult<()> {
-        let required = self.index == Takes::Required || self.key == Takes::Required;
+        let required = self.index == ArgumentMode::Required || self.key == ArgumentMode::Required;
         if required && *argument == Argument::default() {
             return Err(PyTypeError::new_err(
                 "the host gave no argument, which the field requires",
@@ -125,9 +127,9 @@ impl Method {
         }
         let function = self.function.bind(event.py());
         let returned = match (self.index, self.key) {
-            (Takes::No, Takes::No) => function.call1((event,)),
-            (_, Takes::No) => function.call1((event, argument.index)),
-            (Takes::No, _) => function.call1((event, argument.key)),
+            (ArgumentMode::None, ArgumentMode::None) => function.call1((event,)),
+            (_, ArgumentMode::None) => function.call1((event, argument.index)),
+            (ArgumentMode::None, _) => function.call1((event, argument.key)),
             (_, _) => function.call1((event, argument.index, argument.key)),
         }?;
         self.take_over(&returned, payload_len, values)
@@ -148,7 +150,7 @@ impl Method {
 
     /// Takes over one value.
     fn push(&self, value: &Bound<'_, PyAny>, payload_len: usize, values: &mut Values) -> PyResult<()> {
-        if push_value(self.kind, value, Place::default(), values)? {
+        if push_value(self.kind, value, Location::default(), values)? {
             return Ok(());
         }
         let located = classes(value.py())?.located.bind(value.py());
@@ -156,7 +158,7 @@ impl Method {
             return Err(self.wrong_value(value)?);
         }
         let part = |name: &str| options::integer(name, &value.getattr(name)?, 0, u32::MAX.into());
-        let place = Place {
+        let place = Location {
             start: part("start")? as u32,
             length: part("length")? as u32,
         };
@@ -257,18 +259,18 @@ fn python_name(kind: FieldType) -> &'static str {
     }
 }
 
-fn takes(name: &str) -> PyResult<Takes> {
-    [Takes::No, Takes::Optional, Takes::Required]
+fn takes(name: &str) -> PyResult<ArgumentMode> {
+    [ArgumentMode::None, ArgumentMode::Optional, ArgumentMode::Required]
         .into_iter()
         .find(|&takes| name_of(takes) == name)
         .ok_or_else(|| PyValueError::new_err(format!("an argument is not {name:?}")))
 }
 
-fn name_of(takes: Takes) -> &'static str {
+fn name_of(takes: ArgumentMode) -> &'static str {
     match takes {
-        Takes::No => "no",
-        Takes::Optional => "optional",
-        Takes::Required => "required",
+        ArgumentMode::None => "no",
+        ArgumentMode::Optional => "optional",
+        ArgumentMode::Required => "required",
     }
 }
 
@@ -302,7 +304,7 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
 }
 
 /// Takes over one value where it is of the type, and says whether it was.
-fn push_value(kind: FieldType, value: &Bound<'_, PyAny>, place: Place, values: &mut Values) -> PyResult<bool> {
+fn push_value(kind: FieldType, value: &Bound<'_, PyAny>, place: Location, values: &mut Values) -> PyResult<bool> {
     match kind {
         FieldType::String => match value.cast::<PyString>() {
             Ok(text) => values.push_text(&replacing(text)?, place),

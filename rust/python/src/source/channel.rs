@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use falco_plugin_abi::fork;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::NO_TIMESTAMP;
-use falco_plugin_engine::source::channel::{self as engine, Message, Refused};
+use falco_plugin_engine::source::channel::{self as engine, Message, Refusal};
 use pyo3::exceptions::{PyBaseException, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -272,8 +272,8 @@ impl Sender {
                 threads::step_aside(py);
                 Ok(())
             }
-            Err((Refused::Closed, _)) => Err(self.refuse(py)),
-            Err((Refused::Full, message)) => self.send_when_there_is_room(py, message, deadline),
+            Err((Refusal::Closed, _)) => Err(self.refuse(py)),
+            Err((Refusal::Full, message)) => self.send_when_there_is_room(py, message, deadline),
         }
     }
 
@@ -290,16 +290,16 @@ impl Sender {
         loop {
             let len = message.payload_len();
             let room = context::wait_with_signals(py, deadline.moment(), |slice| {
-                self.engine.wait_for_room(len, slice).then_some(())
+                self.engine.wait_for_space(len, slice).then_some(())
             })?;
             if self.engine.is_closed() {
                 return Err(self.closed_error(py));
             }
             match self.engine.try_send(message) {
                 Ok(()) => return Ok(()),
-                Err((Refused::Closed, _)) => return Err(self.refuse(py)),
-                Err((Refused::Full, _)) if room.is_none() => return Err(channel_full(py, "after the timeout")),
-                Err((Refused::Full, refused)) => message = refused,
+                Err((Refusal::Closed, _)) => return Err(self.refuse(py)),
+                Err((Refusal::Full, _)) if room.is_none() => return Err(channel_full(py, "after the timeout")),
+                Err((Refusal::Full, refused)) => message = refused,
             }
         }
     }
@@ -351,7 +351,7 @@ impl Sender {
 
     /// Returns the error for a sender that is closed, or whose source has ended.
     pub(crate) fn closed_error(&self, py: Python<'_>) -> PyErr {
-        if self.engine.source_ended() {
+        if self.engine.is_source_closed() {
             source_ended(py)
         } else {
             sender_closed(py)
@@ -494,7 +494,7 @@ impl Sender {
     ///     ChannelClosedError: this sender was closed.
     #[getter]
     fn event_size(&self, py: Python<'_>) -> PyResult<u32> {
-        if self.engine.was_closed() {
+        if self.engine.is_sender_closed() {
             return Err(self.closed_error(py));
         }
         Ok(self.engine.event_size())
@@ -591,7 +591,7 @@ impl Sender {
     fn flush(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let deadline = Deadline::new(timeout)?;
         refuse_in_child(py)?;
-        if self.engine.was_closed() {
+        if self.engine.is_sender_closed() {
             return Err(self.closed_error(py));
         }
         if deadline.is_never() && threads::is_hosts() {
@@ -599,7 +599,7 @@ impl Sender {
         }
         let position = self.engine.position();
         let taken = context::wait_with_signals(py, deadline.moment(), |slice| {
-            match self.engine.wait_until_taken(position, slice) {
+            match self.engine.wait_until_acknowledged(position, slice) {
                 Ok(false) => None,
                 decided => Some(decided),
             }
@@ -614,7 +614,7 @@ impl Sender {
     #[pyo3(name = "clone")]
     fn clone_sender(&self, py: Python<'_>) -> PyResult<Self> {
         let clone = self.engine.clone();
-        if clone.was_closed() {
+        if clone.is_sender_closed() {
             return Err(self.closed_error(py));
         }
         let left_out = self.left_out.as_ref().map(|left_out| left_out.clone_ref(py));

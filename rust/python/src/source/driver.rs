@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::event::EventBatch as EngineBatch;
 use falco_plugin_engine::plugin::Instance;
 use falco_plugin_engine::source::ending::Ending;
 use pyo3::exceptions::PyTypeError;
@@ -243,7 +243,7 @@ impl Instance for PythonInstance {
                 } else {
                     next_batch_of(self.object.bind(py), self.events.bind(py), &mut self.memory, warned)
                 };
-                ending.answer(added, stop)
+                ending.conclude(added, stop)
             }),
         };
         match result {
@@ -286,13 +286,13 @@ impl Instance for PythonInstance {
             if let Err(error) = close_object(object) {
                 describe(py, "close", error);
             }
-            let unsaid = match &mut self.source {
-                Source::Pull(pull) => pull.get().unsaid(),
-                Source::Push(push) => push.get().unsaid(),
-                Source::Lines(lines) => lines.get().unsaid(),
-                Source::Own { ending, .. } => ending.unsaid(),
+            let pending = match &mut self.source {
+                Source::Pull(pull) => pull.get().take_pending_error(),
+                Source::Push(push) => push.get().take_pending_error(),
+                Source::Lines(lines) => lines.get().take_pending_error(),
+                Source::Own { ending, .. } => ending.take_pending_error(),
             };
-            if let Some(error) = unsaid {
+            if let Some(error) = pending {
                 // It would have been the answer of the next call, which the host did not make.
                 describe(py, "the source", to_python(py, error));
             }

@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 
 use falco_plugin_abi::fork;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::source::channel::{self as engine, Refused};
+use falco_plugin_engine::source::channel::{self as engine, Refusal};
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context as EngineContext;
 use pyo3::exceptions::PyBaseException;
@@ -203,7 +203,7 @@ impl AsyncSender {
     fn attempt(
         &self,
         py: Python<'_>,
-        mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refused>,
+        mut attempt: impl FnMut(&engine::Sender<BytesPayload>) -> Result<bool, Refusal>,
     ) -> PyResult<bool> {
         let sender = self.sender.get();
         let engine = sender.engine();
@@ -257,6 +257,6 @@ impl AsyncSender {
 
     /// Whether the host is done with all that was sent before the position.
     fn is_taken(&self, py: Python<'_>, position: u64) -> PyResult<bool> {
-        self.attempt(py, |engine| engine.is_taken(position))
+        self.attempt(py, |engine| engine.is_acknowledged(position))
     }
 }

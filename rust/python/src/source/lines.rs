@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::event::EventBatch as EngineBatch;
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
-use falco_plugin_engine::source::lines::{self as engine, Options, Source, Start, Taken};
+use falco_plugin_engine::source::lines::{self as engine, Options, Progress, Source, Start};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -76,7 +76,7 @@ use crate::source::pull::{already_running, fill_batch, try_lock};
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct LinesInstance {
     engine: Mutex<engine::LinesInstance>,
-    taken: Taken,
+    progress: Progress,
     pub(crate) context: Py<Context>,
     events: Mutex<Py<EventBatch>>,
     pub(crate) callbacks: Callbacks,
@@ -100,8 +100,8 @@ impl LinesInstance {
     }
 
     /// The error that the next call would have told.
-    pub(crate) fn unsaid(&self) -> Option<Error> {
-        try_lock(&self.engine)?.unsaid()
+    pub(crate) fn take_pending_error(&self) -> Option<Error> {
+        try_lock(&self.engine)?.take_pending_error()
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
@@ -156,7 +156,7 @@ impl LinesInstance {
         };
         let engine = engine.map_err(|error| to_python(py, error))?;
         Ok(Self {
-            taken: engine.taken(),
+            progress: engine.progress(),
             engine: Mutex::new(engine),
             context,
             events: Mutex::new(events),
@@ -193,7 +193,7 @@ impl LinesInstance {
     /// After a rotation it is a place in the new file, from when the host has taken the rest of the old one.
     #[getter]
     fn position(&self) -> u64 {
-        self.taken.position()
+        self.progress.position()
     }
 
     /// The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
@@ -204,7 +204,7 @@ impl LinesInstance {
     /// rest of it is read if it is found, as described for ``start``. The text is printable ASCII.
     #[getter]
     fn cursor(&self) -> Option<String> {
-        self.taken.cursor().map(|cursor| cursor.to_string())
+        self.progress.cursor().map(|cursor| cursor.to_string())
     }
 
     /// Appends lines to the batch until it is full, or there is none for now; waits for one (``sdk.NextBatcher``).
@@ -233,7 +233,7 @@ impl LinesInstance {
     /// How much of the file the host is done with, 0 to 1, and as a text, such as "12.3 MiB of 40 MiB"; of a stream
     /// 0.0, and how much was read. With a callback, what that says.
     fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
-        self.callbacks.progress_or(py, || py.detach(|| self.taken.progress()))
+        self.callbacks.progress_or(py, || py.detach(|| self.progress.report()))
     }
 
     /// Cancels the context, closes a stream, then calls the close callback. Idempotent.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use falco_plugin_abi::fork;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch as engine_batch;
+use falco_plugin_engine::event as engine_batch;
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context as EngineContext;
 use falco_plugin_engine::source::pull as engine;
@@ -164,8 +164,8 @@ impl PullInstance {
     }
 
     /// The error that the next call would have told.
-    pub(crate) fn unsaid(&self) -> Option<Error> {
-        try_lock(&self.running)?.engine.unsaid()
+    pub(crate) fn take_pending_error(&self) -> Option<Error> {
+        try_lock(&self.running)?.engine.take_pending_error()
     }
 
     pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {

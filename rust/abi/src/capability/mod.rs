@@ -1,0 +1,3 @@
+//! The functions of each capability.
+
+pub(crate) mod extract;

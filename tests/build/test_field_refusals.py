@@ -1,0 +1,219 @@
+"""Fields that `build` refuses, with the message."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.libraries import write_sources
+
+from falco_plugin.cli.main import main
+
+POSSIBLE = (
+    "it can be str, int, bool, datetime, timedelta, IPv4Address | IPv6Address, IPv4Network | IPv6Network, or a list of "
+    "one of them"
+)
+NAME = (
+    "Falco does not accept this name: use parts of letters, digits and '_' that begin with a letter, joined by dots, "
+    "such as shop.order.id"
+)
+NEITHER = "is neither index nor key: the argument in brackets comes as index: int, or as key: str"
+PLAIN = "one must be a plain method that returns the value, not async and no generator"
+
+
+def method(parameters: str = "", returned: str = "str") -> str:
+    """A field a.b by a method with these parameters and this annotation."""
+    return f'@field("a.b", desc="x")\ndef one(self, event{parameters}) -> {returned}: ...'
+
+
+BROKEN = [
+    # What stands in the class; the message, in which a class that cannot be made has its place behind it.
+    (
+        f'{method()}\ntwo = json_field("a.b", "/x", desc="x")',
+        "field a.b: it is declared twice: give one of them another name",
+    ),
+    (
+        'one = json_field("a.b", "/x", desc="x")\ntwo = one',
+        "field a.b: it is declared twice: give one of them another name",
+    ),
+    (
+        method(returned="float"),
+        f"field a.b: float is no type of a field (Falco has no floats: use str or int); {POSSIBLE}",
+    ),
+    (method(returned="bytes"), f"field a.b: bytes is no type of a field (decode it: use str); {POSSIBLE}"),
+    (
+        method(returned="list[float]"),
+        f"field a.b: list[float] is no type of a field (Falco has no floats: use str or int); {POSSIBLE}",
+    ),
+    (method(returned="dict"), f"field a.b: dict is no type of a field; {POSSIBLE}"),
+    (method(returned="list"), f"field a.b: list is no type of a field (say of what, such as list[str]); {POSSIBLE}"),
+    (method(returned="Located[list[str]]"), f"field a.b: Located[list[str]] is no type of a field; {POSSIBLE}"),
+    (
+        method(returned="Located"),
+        f"field a.b: Located is no type of a field (say of what, such as Located[str]); {POSSIBLE}",
+    ),
+    (
+        method(", index: int, key: str | None"),
+        "field a.b: index must be int | None: beside the other one it may be missing",
+    ),
+    (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is no type of a field; {POSSIBLE}"),
+    (method(returned="list[str | None]"), f"field a.b: list[str | None] is no type of a field; {POSSIBLE}"),
+    (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is no type of a field; {POSSIBLE}"),
+    (method(returned="str | int"), f"field a.b: str | int is no type of a field; {POSSIBLE}"),
+    (method(returned="str | list[str]"), f"field a.b: str | list[str] is no type of a field; {POSSIBLE}"),
+    (method(returned="None"), f"field a.b: None is no type of a field; {POSSIBLE}"),
+    (
+        method(returned='"Missing"'),
+        "field a.b: the annotation 'Missing' cannot be read (NameError: name 'Missing' is not defined): import what it "
+        "names at run time, not only for type checkers",
+    ),
+    (
+        '@field("a.b", desc="x")\ndef one(self, event): ...',
+        "field a.b: one must say what it returns, such as def one(self, event) -> str",
+    ),
+    (
+        '@field("a.b", desc="x")\ndef one(self) -> str: ...',
+        "field a.b: one must take the event: def one(self, event) -> …",
+    ),
+    (
+        method(", other: int"),
+        f"field a.b: its parameter 'other' {NEITHER}",
+    ),
+    (
+        method(", other: int = 3"),
+        f"field a.b: its parameter 'other' {NEITHER}",
+    ),
+    (
+        method(", *index"),
+        f"field a.b: its parameter 'index' {NEITHER}",
+    ),
+    (method(", index: str"), "field a.b: index must be int or int | None, not str"),
+    (method(", *, key: int | None"), "field a.b: key must be str or str | None, not int | None"),
+    (
+        method(", index: int = 3"),
+        "field a.b: the default of index must be None, for an argument that may be left out",
+    ),
+    (method().replace("def", "async def"), f"field a.b: {PLAIN}"),
+    ('@field("a.b", desc="x")\ndef one(self, event) -> str:\n    yield "x"', f"field a.b: {PLAIN}"),
+    (f"@staticmethod\n{method()}", "field a.b: @field is for methods, not for staticmethod"),
+    (f"@classmethod\n{method()}", "field a.b: @field is for methods, not for classmethod"),
+    (f"@property\n{method()}", "field a.b: @field is for methods, not for property"),
+    (method().replace("\n", "\n@staticmethod\n", 1), "field a.b: @field is for methods, not for staticmethod"),
+    (
+        method().replace("\n", "\n@property\n", 1),
+        "TypeError: field a.b: @field is for methods, not for property (broken.py:8 in Broken)",
+    ),
+    (method().replace("a.b", "nodot"), f"field nodot: {NAME}"),
+    (method().replace("a.b", "a.2b"), f"field a.2b: {NAME}"),
+    (method().replace("a.b", "a-b.c"), f"field a-b.c: {NAME}"),
+    (method().replace("a.b", ""), f"field : {NAME}"),
+    ('one = json_field("a.b ", "/x", desc="x")', f"field a.b : {NAME}"),
+    (method().replace('"x"', '" "'), "field a.b: desc is empty: say what the field means"),
+    ('one = json_field("a.b", "/x", desc=None)', "field a.b: desc is empty: say what the field means"),
+    (
+        method().replace(', desc="x"', ""),
+        "TypeError: field() missing 1 required keyword-only argument: 'desc' (broken.py:8 in Broken)",
+    ),
+    ('one = json_field("a.b", "/x", desc="x", display=3)', "field a.b: display must be str, not int"),
+    (r'one = json_field("a.b", "/x", desc="x\0")', "field a.b: desc and display must not contain NUL"),
+    (
+        'one = json_field("a.b", "x/y", desc="x")',
+        'ValueError: field a.b: the pointer "x/y" must begin with "/", such as "/user/name" (broken.py:8 in Broken)',
+    ),
+    (
+        'one = json_field("a.b", "/x/~2", desc="x")',
+        'ValueError: field a.b: the pointer has "~2": write ~ as ~0, and / as ~1 (broken.py:8 in Broken)',
+    ),
+    (
+        'one = json_field("a.b", "/x/{name}", desc="x")',
+        "ValueError: field a.b: the pointer has {name}: it can have {index}, {index|*}, {key}, or be {pointer} "
+        "(broken.py:8 in Broken)",
+    ),
+    (
+        'one = json_field("a.b", "/x/*", desc="x")',
+        'ValueError: field a.b: the pointer "/x/*" names several values, but the type is no list: use list[…] '
+        "(broken.py:8 in Broken)",
+    ),
+    (
+        'one = json_field("a.b", "/x", type=list[str], desc="x")',
+        'ValueError: field a.b: the pointer "/x" names one value, but the type is a list: give it a * for "each '
+        'element", or a type that is no list (broken.py:8 in Broken)',
+    ),
+    (
+        'one = json_field("a.b", "/x", type=float, desc="x")',
+        f"TypeError: field a.b: float is no type of a field (Falco has no floats: use str or int); {POSSIBLE} "
+        "(broken.py:8 in Broken)",
+    ),
+    (
+        'log = json_field("a.b", "/x", desc="x")',
+        "Broken: the field a.b hides the plugin's own 'log': give its attribute another name",
+    ),
+    (
+        '@field("a.b", desc="x")\ndef open(self, event) -> str: ...',
+        "Broken: the field a.b hides the plugin's own 'open': give its attribute another name",
+    ),
+    (
+        'one = json_field("a.b", "/x/y{key}", desc="x")',
+        "ValueError: field a.b: the pointer has y{key}: an argument is all that stands between two slashes "
+        "(broken.py:8 in Broken)",
+    ),
+    (
+        'one = json_field("a.b", 3, desc="x")',
+        "TypeError: field a.b: the pointer must be str, not int (broken.py:8 in Broken)",
+    ),
+    (
+        'one = json_field("a.b", "/x", desc="x", hidden="yes")',
+        "field a.b: hidden must be bool, not str",
+    ),
+    (
+        'one = json_field("a.b", "/x", desc="\\ud800")',
+        "field a.b: desc and display must be valid Unicode, without halves of surrogate pairs",
+    ),
+    (
+        f'extract_event_sources = "one"\n{method()}',
+        "Broken: extract_event_sources must be a tuple of names, not str",
+    ),
+    (
+        f'extract_event_sources = ("syscall",)\n{method()}',
+        "Broken: extract_event_sources has 'syscall', which is no event source of a plugin",
+    ),
+    (
+        f'extract_event_sources = ("Upper",)\n{method()}',
+        "Broken: extract_event_sources has 'Upper', which is no event source of a plugin",
+    ),
+    (
+        'extract_event_sources = ("one",)\ndef open(self, params): ...',
+        "Broken has extract_event_sources, but no fields to extract: declare some, or leave it out",
+    ),
+    (
+        f'event_source = "own"\n{method()}',
+        "Broken has an event_source, but no open(self, params) to make its events: define it, or name the sources that "
+        "its fields are for, as extract_event_sources = ('own',)",
+    ),
+    (
+        "",
+        "Broken has no capability: define open(self, params) to make it an event source, or fields to extract from "
+        "events",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), BROKEN, ids=[body for body, _ in BROKEN])
+def test_what_is_no_field_is_refused_when_the_library_is_built(tmp_path: Path, body: str, message: str) -> None:
+    source = (
+        "from datetime import datetime\nfrom ipaddress import IPv4Address\n\n"
+        "from falco_plugin import Located, Plugin, field, json_field\n\n"
+        "class Broken(Plugin):\n"
+        '    name = "broken"\n' + textwrap.indent(body, "    ")
+    )
+    target = write_sources(tmp_path, {"broken.py": source}) / "broken.py"
+    library = tmp_path / "broken.so"
+    built = CliRunner().invoke(main, ["build", str(target), "-o", str(library)])
+    doing = "" if "(broken.py:" not in message else " cannot be imported"
+    # The line of the class or of the field stands behind the path.
+    told = re.sub(rf"^falco-plugin: {re.escape(str(target))}:\d+: ", f"falco-plugin: {target}: ", built.stderr)
+    assert (built.exit_code, built.stdout, told) == (1, "", f"falco-plugin: {target}{doing}: {message}\n")
+    assert not library.exists()

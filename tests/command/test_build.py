@@ -1,0 +1,215 @@
+"""`falco-plugin build`: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.commands import HEAD, REQUIRES, TALLY, check_refused
+from support.hosts import MISSING, run, run_command
+from support.libraries import build_plugin, simple_plugin, write_sources
+
+# Bad input of build: the source, and what is told.
+BAD_SOURCES = {
+    "no plugin": ("x = 1\n", ["bad.py has no plugin", "define a subclass of falco_plugin.Plugin", "bad.py:NAME"]),
+    "two plugins": (
+        f"{HEAD}\n\nclass Q(P):\n    name = 'q'\n",
+        ["bad.py has 2 plugins (P at bad.py:4, Q at bad.py:9)", "name one, such as ", "bad.py:P"],
+    ),
+    "empty": ("", ["bad.py has no plugin"]),
+    "missing module": (
+        "import no_such_module_at_all\n",
+        ["No module named 'no_such_module_at_all'", "install it into", "bad.py:1"],
+    ),
+    "missing name": ("from json import nothing\n", ["ImportError: cannot import name 'nothing'", "bad.py:1"]),
+    "raises": ("x = 1\n1 / 0\n", ["ZeroDivisionError: division by zero", "bad.py:2"]),
+    "exits": ("raise SystemExit(7)\n", ["SystemExit: 7", "bad.py:1"]),
+    "interrupts": ("raise KeyboardInterrupt\n", ["KeyboardInterrupt", "bad.py:1"]),
+    "syntax": ("x = 1\ndef (\n", ["SyntaxError: invalid syntax (bad.py:2: def ()"]),
+    "indentation": ("if True:\nx = 1\n", ["IndentationError: ", "(bad.py:2: x = 1)"]),
+    "nul": ("x = '\0'\n", ["bad.py", "null bytes"]),
+    "sibling": ("import sibling\n", ["bad.py imports sibling", "not packed with a single file", "build the folder"]),
+    "no name": (HEAD.replace("name = 'p'", ""), ["P has no name", "name = 'lines'"]),
+    "bad name": (HEAD.replace("'p'", "'Bad Name'"), ["P: the name 'Bad Name' is not accepted by Falco", "lower-case"]),
+    "name is no text": (HEAD.replace("'p'", "7"), ["P: name must be str, not int"]),
+    "bad version": (f"{HEAD}    version = '1'\n", ["the version '1' must be three numbers, such as 0.1.0"]),
+    "id too small": (f"{HEAD}    id = 0\n", ["id must be 1 to 2147483647", "not 0"]),
+    "id too large": (f"{HEAD}    id = 2**31\n", ["id must be 1 to 2147483647", "not 2147483648"]),
+    "id is text": (f"{HEAD}    id = '999'\n", ["id must be int, not str"]),
+    "bad source": (f"{HEAD}    event_source = 'a-b'\n", ["the event_source 'a-b' is not accepted by Falco"]),
+    "taken source": (f"{HEAD}    event_source = 'syscall'\n", ["the event_source 'syscall' is Falco's own"]),
+    "taken source by default": (
+        HEAD.replace("'p'", "'internal'"),
+        ["the event_source 'internal', which is the plugin's name, is Falco's own: choose another name, or set"],
+    ),
+    "nul in a text": (f"{HEAD}    contact = 'a\\0b'\n", ["contact must not contain NUL"]),
+    "method hides attribute": (
+        f"{HEAD}    def contact(self): ...\n",
+        ["the method 'contact' hides the plugin attribute 'contact'", "another name"],
+    ),
+    "method hides config": (
+        f"{HEAD}    def config(self): ...\n",
+        ["the method 'config' hides the plugin attribute 'config'", "another name"],
+    ),
+    "attribute hides method": (
+        f"{HEAD}    destroy = 4\n",
+        ["the attribute 'destroy' (int) hides the plugin method 'destroy'", "another name"],
+    ),
+    "no capability": ("from falco_plugin import Plugin\n\n\nclass P(Plugin):\n    name = 'p'\n", ["define open"]),
+    "constructor fails": (
+        f"{HEAD}    def __init__(self):\n        raise ValueError('not today')\n",
+        ["bad:P fails: ValueError: not today", "bad.py:8"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_SOURCES)
+def test_build_of_a_bad_source_is_one_clear_line(tmp_path: Path, kind: str) -> None:
+    source, told = BAD_SOURCES[kind]
+    (tmp_path / "bad.py").write_text(source)
+    (tmp_path / "sibling.py").write_text("")
+    check_refused(run_command("build", "bad.py", "-o", "out.so", cwd=tmp_path), *told)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.py", "sibling.py"], "nothing is left behind"
+
+
+@pytest.mark.parametrize("way", ["module", "--python"])
+def test_a_sibling_is_noticed_however_the_command_is_called(tmp_path: Path, way: str) -> None:
+    # Python puts the working directory in front of its path for `python -m`, where the library will not have it.
+    write_sources(tmp_path, {"sibling.py": "", "bad.py": "import sibling\n" + simple_plugin("lonely")})
+    if way == "module":
+        ran = run(sys.executable, "-m", "falco_plugin", "build", "bad.py", cwd=tmp_path)
+    else:
+        ran = run_command("build", "bad.py", "--python", sys.executable, cwd=tmp_path)
+    check_refused(ran, "bad.py imports sibling", "build the folder")
+
+
+@pytest.mark.parametrize("subcommand", ["run", "info"])
+def test_run_and_info_of_a_bad_source_are_one_clear_line(tmp_path: Path, subcommand: str) -> None:
+    (tmp_path / "bad.py").write_text("import json\njson.loads('{')\n")
+    check_refused(run_command(subcommand, "bad.py", cwd=tmp_path), "JSONDecodeError: ", "bad.py:2")
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("subcommand", ["build", "run", "info"])
+def test_debug_shows_the_traceback_of_the_author_s_code(tmp_path: Path, subcommand: str, place: str) -> None:
+    (tmp_path / "bad.py").write_text("def inner():\n    raise ValueError('deep inside')\n\n\ninner()\n")
+    words = ["--debug", subcommand, "bad.py"] if place == "before" else [subcommand, "bad.py", "--debug"]
+    ran = run_command(*words, cwd=tmp_path)
+    assert ran.status == 1
+    assert "Traceback (most recent call last)" in ran.stderr
+    assert 'bad.py", line 2, in inner' in ran.stderr
+    assert "ValueError: deep inside" in ran.stderr
+
+
+def test_build_of_a_missing_file_names_it(tmp_path: Path) -> None:
+    check_refused(
+        run_command("build", "nothing.py", cwd=tmp_path),
+        "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library",
+    )
+
+
+def test_build_of_a_name_that_is_not_there_names_it(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"some.py": simple_plugin("some")})
+    check_refused(
+        run_command("build", "some.py:Other", cwd=tmp_path),
+        "some.py has no class or factory function 'Other': name one that stands at its top level",
+    )
+
+
+def test_build_of_a_library_says_what_it_takes(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, simple_plugin("built"))
+    check_refused(run_command("build", library), "is not Python code", "path.py[:Name] or a folder")
+
+
+def test_build_of_a_folder_without_python_has_no_plugin(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    check_refused(run_command("build", "empty", cwd=tmp_path), "empty has no plugin")
+
+
+def test_one_of_two_plugins_can_be_named(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"two.py": f"{HEAD}\n\nclass Q(P):\n    name = 'q'\n"})
+    ran = run_command("build", "two.py:Q", cwd=tmp_path)
+    assert ran.status == 0, ran.stderr
+    assert (tmp_path / "libq.so").exists()
+
+
+def test_build_says_what_falco_needs(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"plugin.py": simple_plugin("shown", 'event_source = "shown_source"\n')})
+    ran = run_command("build", "plugin.py", cwd=tmp_path)
+    assert ran.status == 0
+    library = (tmp_path / "libshown.so").resolve()
+    assert library.exists()
+    for text in ("- name: shown\n", f"library_path: {library}\n", "load_plugins: [shown]", "source: shown_source"):
+        assert text in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "config"),
+    [
+        (simple_plugin("any"), ""),
+        (REQUIRES, {"url": "", "period": ""}),
+        (REQUIRES.replace("url: str", "url: str = ''").replace("period: int", "period: int = 5"), ""),
+    ],
+    ids=["text", "required", "optional"],
+)
+def test_the_yaml_that_build_shows_has_the_keys_that_are_required(tmp_path: Path, source: str, config: object) -> None:
+    write_sources(tmp_path, {"plugin.py": source})
+    _, _, text = run_command("build", "plugin.py", cwd=tmp_path).stdout.partition("In falco.yaml:\n\n")
+    shown = yaml.safe_load(text.partition("\n\n")[0])
+    (plugin,) = shown["plugins"]
+    assert plugin["init_config"] == config
+    assert shown["load_plugins"] == [plugin["name"]]
+
+
+@pytest.mark.parametrize(
+    ("sources", "rules"),
+    [
+        ('("shop", "other")', "Rules on its fields need:\n\n  source: shop\n  source: other\n"),
+        ("()", "Rules on its fields say the source of the events, such as:\n\n  source: k8s_audit\n"),
+    ],
+    ids=["named", "every"],
+)
+def test_build_says_that_a_plugin_without_a_source_is_loaded_beside_one(
+    tmp_path: Path, sources: str, rules: str
+) -> None:
+    write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', sources)})
+    ran = run_command("build", "tally.py", cwd=tmp_path)
+    assert "\nload_plugins: [SOURCE, tally]  # SOURCE: the plugin that its events come from\n" in ran.stdout
+    assert "open_params" not in ran.stdout
+    assert ran.stdout.endswith(rules)
+
+
+def test_output_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"plugin.py": simple_plugin("placed")})
+    (tmp_path / "folder").mkdir()
+    for output in ("folder", "other.so"):
+        assert run_command("build", "plugin.py", "-o", output, cwd=tmp_path).status == 0
+    assert (tmp_path / "folder" / "libplaced.so").read_bytes() == (tmp_path / "other.so").read_bytes()
+
+
+# --python
+
+
+def test_build_for_the_same_python_makes_the_same_library(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"plugin.py": simple_plugin("same")})
+    for words in (["-o", "a.so"], ["-o", "b.so", "--python", sys.executable]):
+        ran = run_command("build", "plugin.py", *words, cwd=tmp_path)
+        assert ran.status == 0, ran.stderr
+    assert (tmp_path / "a.so").read_bytes() == (tmp_path / "b.so").read_bytes()
+
+
+def test_build_for_a_python_without_the_sdk_says_how_to_install_it(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"plugin.py": simple_plugin("other")})
+    python = tmp_path / "bare" / "bin" / "python"
+    assert run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare").status == 0
+    ran = run_command("build", "plugin.py", "--python", python, cwd=tmp_path)
+    check_refused(ran, f"--python {python} has no falco-plugin-sdk", "-m pip install falco-plugin-sdk")
+    assert not (tmp_path / "libother.so").exists()
+
+
+def test_build_for_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"plugin.py": simple_plugin("other")})
+    ran = run_command("build", "plugin.py", "--python", f"{MISSING}/python", cwd=tmp_path)
+    check_refused(ran, f"--python {MISSING}/python: no such program: give the path of an environment's Python")

@@ -1,0 +1,126 @@
+"""The configuration class that a plugin declares."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+
+import pytest
+
+from falco_plugin._declare.config.declaration import declared
+from falco_plugin.errors import PluginError
+
+
+@pytest.fixture
+def define(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], type]:
+    """The class Declaring of a module with this source."""
+
+    def run(source):
+        module = types.ModuleType("declaring")
+        monkeypatch.setitem(sys.modules, "declaring", module)
+        exec(f"{source}\n", vars(module))
+        return module.Declaring
+
+    return run
+
+
+MODULE = """
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+import msgspec
+from falco_plugin import Plugin
+
+if TYPE_CHECKING:
+    from nowhere import Missing
+
+@dataclass
+class Data: ...
+class Struct(msgspec.Struct): ...
+class Plain: ...
+"""
+LATER = "from __future__ import annotations\n"
+
+
+@pytest.mark.parametrize("future", [LATER, ""])
+@pytest.mark.parametrize("base", ["", "(Plugin)"])
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("config: Data", "Data"),
+        ("config: Struct", "Struct"),
+        ("config: 'Struct'", "Struct"),
+        ("config: str", None),
+        ("config: 'str'", None),
+        ("config: Any", None),
+        ("name = 'lines'", None),
+        ("class Inner(msgspec.Struct): ...\n    config: Inner", "Inner"),
+    ],
+)
+def test_the_annotation_of_config_names_the_class(define, future, base, body, name):
+    found = declared(define(f"{future}{MODULE}\nclass Declaring{base}:\n    {body}"))
+    assert (found and found.__name__) == name
+
+
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [
+        ("class Base(Plugin):\n    config: Data\nclass Declaring(Base): ...", "Data"),
+        ("class Base(Plugin):\n    config: Data\nclass Declaring(Base):\n    config: Struct", "Struct"),
+        ("class Base(Plugin):\n    config: Data\nclass Declaring(Base):\n    config: str", None),
+        ("class Mixin:\n    config: Data\nclass Declaring(Mixin, Plugin): ...", "Data"),
+        ("class Mixin:\n    config: Data\nclass Declaring(Plugin, Mixin): ...", None),
+    ],
+)
+def test_the_nearest_annotation_counts(define, classes, name):
+    found = declared(define(f"{MODULE}\n{classes}"))
+    assert (found and found.__name__) == name
+
+
+@pytest.mark.parametrize(
+    "future",
+    [LATER, pytest.param("", marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="evaluated at once"))],
+)
+def test_no_other_annotation_is_evaluated(define, future):
+    found = declared(define(f"{future}{MODULE}\nclass Declaring(Plugin):\n    other: Missing\n    config: Data"))
+    assert found.__name__ == "Data"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "shown"),
+    [
+        ("Plain", "Plain (put @dataclass on it)"),
+        ("int", "int"),
+        ("None", "None"),
+        ("dict[str, int]", "dict[str, int]"),
+        ("list[Data]", "list[Data]"),
+        ("Data | None", "Data | None"),
+        ("Data()", "Data()"),
+    ],
+)
+def test_any_other_annotation_is_refused(define, annotation, shown):
+    cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: {annotation}")
+    with pytest.raises(PluginError) as refused:
+        declared(cls)
+    assert (
+        str(refused.value)
+        == f"Declaring.config must be annotated with str, a dataclass or a msgspec.Struct, not {shown}"
+    )
+
+
+@pytest.mark.parametrize("value", ["Data", "Data()"])
+def test_a_class_that_is_set_instead_of_annotated_is_refused(define, value):
+    cls = define(f"{MODULE}\nclass Declaring:\n    config = {value}")
+    with pytest.raises(PluginError) as refused:
+        declared(cls)
+    assert str(refused.value) == "Declaring.config is set, but not annotated: write config: Data"
+
+
+def test_an_annotation_that_has_no_meaning_at_run_time_is_refused(define):
+    cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: Missing")
+    with pytest.raises(PluginError) as refused:
+        declared(cls)
+    assert str(refused.value) == (
+        "Declaring.config: its annotation cannot be evaluated (name 'Missing' is not defined): "
+        "name a class that its module has at run time"
+    )

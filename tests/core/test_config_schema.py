@@ -1,0 +1,219 @@
+"""The JSON schema of a configuration class."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import pytest
+from msgspec import Meta
+
+from falco_plugin._declare.config.parser import parse
+from falco_plugin._declare.config.schema import schema
+from falco_plugin.errors import PluginError
+
+if TYPE_CHECKING:
+    from nowhere import Missing
+from support.config_classes import Basic, Colour, Listen, Tls, Token, validator
+
+
+def test_the_schema_of_a_class_says_all_that_the_class_says():
+    assert json.loads(schema(Listening)) == {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Listening",
+        "description": "What the operator says.\n\nIn two parts.",
+        "type": "object",
+        "properties": {
+            "listen": {"$ref": "#/definitions/Listen", },
+            "tls": {
+                "anyOf": [{"$ref": "#/definitions/Tls"}, {"type": "null"}],
+                "description": "Encryption",
+                "default": None,
+            },
+            "colour": {"allOf": [{"$ref": "#/definitions/Colour"}], "default": "red"},
+            "interval": {"type": "number", "exclusiveMinimum": 0, "maximum": 60, "default": 1},
+            "name": {"type": "string", "minLength": 1, "pattern": "^[a-z]+$", "examples": ["audit"]},
+            "nested": {"type": "array", "items": {"$ref": "#"}, "default": []},
+        },
+        "required": ["listen", "name"],
+        "additionalProperties": False,
+        "definitions": {
+            "Listen": {
+                "title": "Listen",
+                "description": "Where it listens.\n\nSeveral lines.",
+                "type": "object",
+                "properties": {
+                    "port": {"type": "integer", "minimum": 1, "maximum": 65535, "description": "The TCP port"},
+                    "hosts": {"type": "array", "items": {"type": "string"}, "default": []},
+                },
+                "required": ["port"],
+                "additionalProperties": False,
+            },
+            "Tls": {
+                "title": "Tls",
+                "type": "object",
+                "properties": {
+                    "certificate": {"type": "string"},
+                    "min-version": {"enum": ["1.2", "1.3"], "default": "1.2"},
+                },
+                "required": ["certificate"],
+                "additionalProperties": False,
+            },
+            "Colour": {"title": "Colour", "enum": ["blue", "red"]},
+        },
+    }  # fmt: skip
+
+
+class Listening(msgspec.Struct, kw_only=True):
+    """What the operator says.
+
+    In two parts.
+    """
+
+    listen: Listen
+    tls: Annotated[Tls | None, Meta(description="Encryption")] = None
+    colour: Colour = Colour.RED
+    interval: Annotated[float, Meta(gt=0, le=60)] = 1
+    name: Annotated[str, Meta(min_length=1, pattern="^[a-z]+$", examples=["audit"])]
+    nested: list[Listening] = []
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (
+            tuple[int, str],
+            {
+                "items": [{"type": "integer"}, {"type": "string"}],
+                "additionalItems": False,
+                "minItems": 2,
+                "maxItems": 2,
+            },
+        ),
+        (set[int], {"items": {"type": "integer"}}),
+        (Decimal, {"type": ["string", "number"]}),
+        (datetime, {"type": "string"}),
+        (timedelta, {"type": "string"}),
+        (bytes, {"type": "string", "contentEncoding": "base64"}),
+        (Basic | Token, {"anyOf": [{"$ref": "#/definitions/Basic"}, {"$ref": "#/definitions/Token"}]}),
+        (Annotated[Basic, Meta(description="Who")], {"allOf": [{"$ref": "#/definitions/Basic"}], "description": "Who"}),
+        (Annotated[str, Meta(pattern="^a(?:b|c)(?!d)[?][A-Z]+$")], {"pattern": "^a(?:b|c)(?!d)[?][A-Z]+$"}),
+        (dict[Annotated[str, Meta(pattern="^a")], int], {"propertyNames": {"pattern": "^a"}}),
+    ],
+)
+def test_what_msgspec_says_otherwise_is_said_in_words_of_draft_7(annotation, expected):
+    config = msgspec.defstruct("Config", [("value", annotation)])
+    said = validator(config).schema["properties"]["value"]
+    assert {word: said.get(word) for word in expected} == expected
+    assert not said.keys() & {"prefixItems", "format", "discriminator", "uniqueItems"}
+
+
+@pytest.mark.parametrize("pattern", [r"\Aa", r"a\Z", "(?P<a>a)", "(?<=a)b", "(?i:a)", "a++", "a{,3}"])
+def test_a_pattern_that_only_python_knows_is_left_to_the_parser(pattern):
+    config = msgspec.defstruct("Config", [("value", Annotated[str, Meta(pattern=pattern, min_length=9)])])
+    assert validator(config).schema["properties"]["value"] == {"type": "string", "minLength": 9}
+
+
+def test_a_field_may_be_called_as_a_word_of_json_schema():
+    words = [
+        "format",
+        "pattern",
+        "discriminator",
+        "prefixItems",
+        "properties",
+        "definitions",
+        "anyOf",
+        "default",
+        "items",
+    ]
+    config = msgspec.defstruct("Config", [(word, int) for word in words])
+    assert validator(config).schema["properties"] == {word: {"type": "integer"} for word in words}
+
+
+def test_two_classes_of_one_name_have_two_definitions():
+    one, two = (msgspec.defstruct("Same", [(name, int)], module=name) for name in ("one", "two"))
+    config = msgspec.defstruct("Config", [("a", one), ("b", two)])
+    assert validator(config).is_valid({"a": {"one": 1}, "b": {"two": 1}})
+    assert not validator(config).is_valid({"a": {"two": 1}, "b": {"two": 1}})
+
+
+UNREADABLE = "cannot be read from JSON: annotate it with str, and convert it where it is used"
+
+
+class HasPath(msgspec.Struct):
+    folder: Path | None = None
+
+
+class HasClash(msgspec.Struct):
+    clash: str | date
+    again: HasClash | None = None
+
+
+@dataclass
+class HasMissing:
+    missing: Missing
+
+
+@dataclass
+class HasInitVar:
+    before: dataclasses.InitVar[int]
+
+
+@dataclass
+class HasNoInit:
+    host: str = field(init=False)
+
+
+class HasDefault(msgspec.Struct):
+    thing: Any = object()
+
+
+class ArrayLike(msgspec.Struct, array_like=True):
+    a: int
+
+
+@dataclass
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def connect(self): ...
+
+
+@dataclass
+class Around:
+    of: dict[str, list[HasClash]]
+
+
+@pytest.mark.parametrize("use", [schema, lambda config: parse("{}", config)])
+@pytest.mark.parametrize(
+    ("annotation", "error"),
+    [
+        (HasPath, f"Config.value.folder: Path {UNREADABLE}"),
+        (msgspec.Raw, f"Config.value: RawType {UNREADABLE}"),
+        (HasClash, "Config.value.clash: Type unions may not contain more than one str-like type"),
+        (Around, "Config.value.of.clash: Type unions may not contain more than one str-like type"),
+        (HasMissing, "Config.value.missing: name 'Missing' is not defined"),
+        (HasInitVar, "Config.value: dataclasses with `InitVar` fields are not supported"),
+        (HasNoInit, "Config.value.host: with init=False it would still be read from the text: make it a property"),
+        (
+            HasDefault,
+            "Config.value.thing: its default cannot be written as JSON: Encoding objects of type object is unsupported",
+        ),
+        (
+            ArrayLike,
+            "Config.value: ArrayLike is array_like, which leaves no names to configure it by: leave that out",
+        ),
+        (list[Abstract], "Config.value: Abstract cannot be instantiated, it is abstract: name a class that is not"),
+    ],
+)  # fmt: skip
+def test_a_class_that_cannot_be_configured_is_refused_with_its_field(annotation, error, use):
+    with pytest.raises(PluginError) as refused:
+        use(msgspec.defstruct("Config", [("value", annotation)]))
+    # What follows is msgspec's, and names the type.
+    assert str(refused.value).startswith(error)

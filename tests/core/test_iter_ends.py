@@ -1,0 +1,262 @@
+"""The ends of an iterable: by itself, by an exception, by close."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+
+import pytest
+from support.iterables import HANGS, Broken, Host, drain, kinds, no_thread_left, wait_until
+
+from falco_plugin.source import (
+    EOF,
+    IterInstance,
+    Timeout,
+)
+
+
+@kinds
+def test_a_timeout_is_refused_with_the_remedy_even_with_retry(kind):
+    def items(context):
+        yield b"a"
+        raise Timeout
+
+    seen = drain(kind(items), retry=0.001)
+    assert seen.data == [b"a"]
+    assert "Timeout cannot be raised in a generator" in str(seen.end)
+    assert "yield None" in str(seen.end)
+    assert isinstance(seen.end.__cause__, Timeout)
+
+
+@kinds
+def test_an_exception_of_a_library_is_told_as_it_is(kind):
+    def items(context):
+        yield b"a"
+        raise TimeoutError("timed out")
+
+    end = drain(kind(items)).end
+    assert (type(end), str(end)) == (TimeoutError, "timed out")
+
+
+@pytest.mark.parametrize(("code", "end"), [(0, EOF), (None, EOF), (3, SystemExit)])
+def test_an_exit_in_good_order_is_the_end(code, end):
+    def items(context):
+        yield b"a"
+        raise SystemExit(code)
+
+    assert type(drain(items).end) is end
+
+
+@kinds
+def test_closing_ends_a_generator_on_its_own_thread(kind):
+    finished = []
+
+    def items(context):
+        try:
+            while True:
+                yield b"x"
+        finally:
+            finished.append((threading.current_thread().name, context.cancelled))
+
+    with no_thread_left():
+        instance = IterInstance(kind(items))
+        Host(instance).take()
+        instance.close()
+    assert finished == [("falco-source", True)]
+
+
+def test_closing_cancels_the_task_of_an_async_generator():
+    finished = []
+
+    async def items(context):
+        try:
+            yield b"x"
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)
+            finished.append(True)
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.close()
+    assert finished == [True]
+
+
+def test_closing_wakes_a_generator_that_waits_on_the_context():
+    def items(context):
+        yield b"x"
+        assert context.wait(3600)
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.close()
+
+
+@kinds
+def test_closing_wakes_a_barrier_without_letting_it_pass(kind):
+    passed, waiting = [], threading.Event()
+
+    def items(context):
+        yield b"x"
+        waiting.set()
+        yield None
+        passed.append(True)
+
+    with no_thread_left():
+        instance = IterInstance(kind(items))
+        assert waiting.wait(HANGS)
+        instance.close()
+    assert passed == []
+
+
+def test_close_does_not_wait_for_a_generator_that_blocks():
+    go_on = threading.Event()
+
+    def items(context):
+        yield b"x"
+        go_on.wait()
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.close()
+        go_on.set()
+
+
+def test_an_instance_that_is_dropped_ends_its_generator():
+    def items(context):
+        context.wait()
+        yield b"x"
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        del instance
+        gc.collect()
+
+
+def test_a_file_is_closed_at_its_end_and_at_close(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"one\n" * 5000)
+    read = log.open("rb")
+    assert len(drain(read).data) == 5000
+    assert read.closed
+    left = log.open("rb")
+    with no_thread_left():
+        instance = IterInstance(left)
+        Host(instance).take()
+        instance.close()
+    assert left.closed
+
+
+def test_an_error_while_closing_is_logged(caplog):
+    def items(context):
+        try:
+            while True:
+                yield b"x"
+        finally:
+            raise Broken("the cursor is not saved")
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.close()
+    assert "the cursor is not saved" in caplog.text
+
+
+def test_an_async_source_of_nothing_but_barriers_ends():
+    async def items(context):
+        while True:
+            yield None
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.close()
+
+
+def test_a_barrier_does_not_begin_an_iterator_anew():
+    class Anew:
+        def __iter__(self):
+            self.left = [b"a", None, b"b"]
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+    assert drain(Anew()).data == [b"a", b"b"]
+
+
+def test_an_iterator_need_not_be_iterable():
+    class OnlyNext:
+        def __init__(self):
+            self.left = [b"a", None, b"b"]
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            return self.left.pop(0)
+
+    class Items:
+        def __iter__(self):
+            return OnlyNext()
+
+    assert drain(Items()).data == [b"a", b"b"]
+
+
+def test_a_cancellation_that_comes_while_a_yield_waits_is_raised_at_it():
+    told = []
+
+    async def items(context):
+        yield b"first"
+        try:
+            async with asyncio.timeout(0.01):
+                yield None
+        except TimeoutError as error:
+            told.append(type(error))
+        yield b"second"
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        wait_until(lambda: told)
+        seen = Host(instance).take_all()
+        instance.close()
+    assert seen.data == [b"first", b"second"]
+    assert told == [TimeoutError]
+
+
+def test_a_dropped_instance_does_not_swallow_an_exception():
+    def dropped():
+        def items(context):
+            context.on_cancel(lambda: None)
+            yield b"x"
+            context.wait()
+
+        return len(IterInstance(items))
+
+    with no_thread_left(), pytest.raises(TypeError, match="has no len"):
+        dropped()
+
+
+def test_a_task_that_is_cancelled_may_still_wait_to_clean_up():
+    finished = []
+
+    async def items(context):
+        try:
+            yield b"x"
+            await asyncio.sleep(3600)
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            finished.append(True)
+
+    with no_thread_left():
+        instance = IterInstance(items)
+        Host(instance).take()
+        instance.context.cancel()
+        instance.close()
+    assert finished == [True]

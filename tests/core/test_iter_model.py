@@ -1,0 +1,174 @@
+"""Any mix of items, barriers, pauses and errors: what the host sees of an iterable."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.iterables import EVENT_SIZE, HANGS, KINDS, Broken, Host, no_thread_left, wait_until
+
+from falco_plugin.source import (
+    EOF,
+    Context,
+    EventTooLargeError,
+    IterInstance,
+    PushEvent,
+    Timeout,
+)
+
+
+@dataclass
+class Event:
+    data: bytes
+    timestamp: int | None
+    how: int
+
+    @property
+    def item(self):
+        pair = (self.data, self.timestamp)
+        return [
+            pair,
+            (bytearray(self.data), self.timestamp),
+            PushEvent(*pair),
+            (memoryview(self.data), self.timestamp),
+        ][self.how]
+
+    @property
+    def fits(self):
+        return len(self.data) <= EVENT_SIZE
+
+
+BARRIER = "barrier"
+events = st.builds(
+    Event, st.binary(max_size=EVENT_SIZE + 2), st.none() | st.integers(0, 10**8 - 1), how=st.integers(0, 3)
+)
+steps = st.lists(st.one_of(events, events, st.just(BARRIER), st.sampled_from([0.0, 0.0005])), max_size=15)
+waits = st.sampled_from([0, 0.0005, 0.003])
+
+
+@dataclass
+class Script:
+    """The steps of a generator, attempt by attempt, and what it saw of the host."""
+
+    attempts: list[list]
+    error: type[BaseException] | None
+    host: Host | None = None
+    number: int = 0
+    yielded: list = field(default_factory=list)
+    running: int = 0
+    lost: list = field(default_factory=list)
+    passed: int = 0
+    """Events before the last barrier that returned."""
+
+    def __call__(self, context):
+        """Each attempt but the last raises; one more is empty."""
+        if self.number == len(self.attempts):
+            return
+        attempt = self.attempts[self.number]
+        self.number += 1
+        last = self.number == len(self.attempts)
+        self.running += 1
+        try:
+            for step in attempt:
+                yield from self.step(step)
+            if not last:
+                raise Broken("once more")
+            if self.error is not None:
+                raise self.error("the end")
+        finally:
+            self.running -= 1
+
+    def step(self, step):
+        if isinstance(step, float):
+            time.sleep(step)
+        elif step == BARRIER:
+            before = len(self.yielded)
+            yield None
+            wait_until(lambda: self.host)
+            if self.host.done < before:
+                self.lost.append((before, self.host.done))
+            self.passed = before
+        elif step.fits:
+            self.yielded.append((step.data, step.timestamp))
+            yield step.item
+        else:
+            try:
+                yield step.item
+            except EventTooLargeError:
+                return
+            raise AssertionError("a large event was taken")
+
+
+@given(
+    attempts=st.lists(steps, min_size=1, max_size=3),
+    retry=st.booleans(),
+    kind=st.sampled_from(list(KINDS)),
+    error=st.sampled_from([None, EOF, Broken, Timeout, SystemExit]),
+    batch_size=st.integers(1, 9),
+    timeout=st.sampled_from([0, 0.001, 0.005]),
+)
+@pytest.mark.filterwarnings("ignore:the timestamp .* looks like:RuntimeWarning")
+def test_the_host_sees_what_was_yielded_and_a_barrier_waits_for_it(attempts, retry, kind, error, batch_size, timeout):
+    attempts = attempts if retry else attempts[:1]
+    script = Script(attempts, error)
+    with no_thread_left():
+        instance = IterInstance(
+            KINDS[kind](script),
+            retry=0.0001 if retry else None,
+            batch_size=batch_size,
+            event_size=EVENT_SIZE,
+            timeout=timeout,
+        )
+        script.host = Host(instance)
+        script.host.take_all()
+        instance.close()
+    assert script.host.seen == script.yielded
+    assert script.lost == []
+    assert (script.number, script.running) == (len(attempts), 0)
+    end = script.host.end
+    if error is Timeout:
+        assert "yield None" in str(end)
+    elif error is Broken and retry:
+        assert type(end) is EOF
+    else:
+        assert type(end) is (error or EOF)
+
+
+@given(
+    script=steps,
+    more=st.sampled_from([[Event(b"more", None, 0), BARRIER], [Event(b"more", None, 0)], [BARRIER]]),
+    kind=st.sampled_from(list(KINDS)),
+    wait=waits,
+    how=st.sampled_from(["cancel", "close", "parent", "drop"]),
+)
+@pytest.mark.filterwarnings("ignore:the timestamp .* looks like:RuntimeWarning")
+def test_an_end_at_any_moment_leaves_a_prefix_and_no_thread(script, more, kind, wait, how):
+    # It goes on for ever, unless it is stopped.
+    more = more * 20_000
+    script = Script([[*script, *more]], None)
+    parent = Context()
+    with no_thread_left():
+        instance = IterInstance(KINDS[kind](script), context=parent, batch_size=5, event_size=EVENT_SIZE, timeout=0.002)
+        script.host = seen = Host(instance)
+        if how == "drop":
+            time.sleep(wait)
+            seen.instance = None
+            del instance
+            gc.collect()
+        else:
+            stop = {"cancel": instance.context.cancel, "close": instance.close, "parent": parent.cancel}[how]
+            stopping = threading.Timer(wait, stop)
+            stopping.start()
+            seen.take_all()
+            stopping.join(HANGS)
+            instance.close()
+            assert type(seen.end) is EOF
+    assert script.running == 0
+    assert seen.seen == script.yielded[: len(seen.seen)]
+    assert script.lost == []
+    assert script.passed <= len(seen.seen)

@@ -1,0 +1,153 @@
+"""The retry of an iterable after an error."""
+
+from __future__ import annotations
+
+import gc
+import os
+from datetime import timedelta
+
+import pytest
+from support.iterables import Broken, drain, kinds, no_thread_left, wait_until
+
+from falco_plugin.source import (
+    EOF,
+    IterInstance,
+)
+
+
+def again_after(caplog):
+    """The waits between attempts, in seconds."""
+    told = [record.getMessage() for record in caplog.records if "is called again in" in record.getMessage()]
+    return [float(text.split()[-2]) for text in told]
+
+
+@kinds
+def test_a_retry_doubles_the_wait_until_an_attempt_makes_an_event(kind, caplog):
+    attempts = iter(range(8))
+
+    def items(context):
+        attempt = next(attempts)
+        if attempt == 3:
+            yield b"an event"
+        if attempt == 7:
+            return
+        raise Broken(f"attempt {attempt}")
+
+    seen = drain(kind(items), retry=timedelta(milliseconds=1))
+    assert seen.data == [b"an event"]
+    assert type(seen.end) is EOF
+    assert again_after(caplog) == [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008]
+    assert "Broken: attempt 2" in caplog.text
+
+
+def test_retry_logs_the_traceback_of_a_repeated_failure_once(caplog):
+    class Other(Exception):
+        pass
+
+    errors = [Broken("first"), Broken("second"), Other("third"), Broken("fourth"), Other("fifth")]
+
+    def items(context):
+        if errors:
+            raise errors.pop(0)
+        yield b"an event"
+
+    drain(items, retry=0.001)
+    told = [record.getMessage() for record in caplog.records if "the source failed" in record.getMessage()]
+    assert [(line.splitlines()[0].split(" (")[0], "Traceback" in line) for line in told] == [
+        ("the source failed: Broken: first", True),
+        ("the source failed again: Broken: second", False),
+        ("the source failed: Other: third", True),
+        ("the source failed again: Broken: fourth", False),
+        ("the source failed again: Other: fifth", False),
+    ]
+    assert all("\n" not in line for line in told if "again" in line)
+
+
+def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, monkeypatch):
+    monkeypatch.setattr("falco_plugin._runtime.producer.MAX_WAIT", 0.003)
+
+    def items(context):
+        raise Broken
+
+    with no_thread_left():
+        instance = IterInstance(items, retry=0.001)
+        wait_until(lambda: again_after(caplog)[-2:] == [0.003, 0.003])
+        instance.close()
+    waits = again_after(caplog)
+    # An attempt that a slow machine holds up as long as the longest wait starts anew.
+    assert all(wait in (0.001, min(2 * before, 0.003)) for before, wait in zip(waits, waits[1:], strict=False))
+
+
+def test_what_an_attempt_leaves_on_its_context_goes_with_it():
+    left, attempts = [], iter(range(3))
+
+    def items(context):
+        attempt = next(attempts)
+        context.on_cancel(lambda: left.append(attempt))
+        assert len(left) == attempt
+        if attempt < 2:
+            raise Broken
+        yield b"x"
+
+    assert drain(items, retry=0.001).data == [b"x"]
+    wait_until(lambda: left == [0, 1, 2])
+
+
+@kinds
+def test_attempts_that_fail_leave_no_descriptor(kind):
+    descriptors = []
+
+    def items(context):
+        descriptors.append(len(os.listdir("/proc/self/fd")))
+        yield b"x"
+        if len(descriptors) < 40:
+            raise Broken
+
+    gc.disable()
+    try:
+        drain(kind(items), retry=0.0001, timeout=0.001)
+    finally:
+        gc.enable()
+    assert max(descriptors) < descriptors[0] + 10
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (None, "items returned NoneType: yield the events in it"),
+        (lambda: [], "items returned function: yield the events in it"),
+        (b"data", "for a single event give"),
+    ],
+)
+def test_a_callable_that_returns_no_iterable_is_not_called_again(made, told):
+    def items(context):
+        return made
+
+    assert told in str(drain(items, retry=0.001).end)
+
+
+def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):
+    monkeypatch.setattr("falco_plugin._runtime.producer.MAX_WAIT", 1.0)
+    attempts = iter([0, 0, 1.1, 0])
+
+    def items(context):
+        context.wait(next(attempts))
+        raise Broken
+
+    with no_thread_left():
+        instance = IterInstance(items, retry=0.001)
+        wait_until(lambda: len(again_after(caplog)) > 3)
+        instance.close()
+    assert again_after(caplog)[:4] == [0.001, 0.002, 0.001, 0.002]
+
+
+def test_a_callable_that_raises_is_called_again():
+    tries = iter([OSError("down"), [b"up"]])
+
+    def make(context):
+        result = next(tries)
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    assert drain(make, retry=0.001).data == [b"up"]

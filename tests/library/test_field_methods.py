@@ -1,0 +1,190 @@
+"""What a field's method returns, and what the host gets for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from support.embedded import Library
+from support.events import PAYLOAD_AT, SUCCESS, encode_event
+from support.field_plugins import field_log_lines, fields_plugin
+from support.fields import Extraction, replay
+from support.libraries import build_plugin
+
+
+def test_a_method_may_say_where_its_values_stand(build_fields) -> None:
+    library = build_fields("""
+        @field("at.word", desc="The second word")
+        def word(self, event) -> Located[str] | None:
+            before, _, rest = event.data.partition(b" ")
+            word = rest.partition(b" ")[0]
+            return Located(word.decode(), len(before) + 1, len(word)) if word else None
+
+        @field("at.numbers", desc="Each number, and their sum, which stands nowhere")
+        def numbers(self, event) -> list[Located[int]]:
+            place, found = 0, []
+            for part in event.data.split(b" "):
+                if part.isdigit():
+                    found.append(Located(int(part), place, len(part)))
+                place += len(part) + 1
+            return [*found, sum(number.value for number in found)]
+    """)
+    payload = b"one 22 three 4"
+    (extracted,) = replay(library, ["at.word", "at.numbers"], [payload])
+    assert extracted["at.word"] == Extraction(["22"], [(PAYLOAD_AT + 4, 2)])
+    assert extracted["at.numbers"] == Extraction([22, 4, 26], [(PAYLOAD_AT + 4, 2), (PAYLOAD_AT + 13, 1), (0, 0)])
+    (nothing,) = replay(library, ["at.word"], [b"alone"])
+    assert nothing["at.word"] == Extraction(None)
+
+
+RETURNED = [
+    ("str", r"'\0'", ["\ufffd"]),
+    ("str", "None", None),
+    ("str", "Name('of a subclass')", ["of a subclass"]),
+    ("str", "Located('nowhere', 0, 0)", ["nowhere"]),
+    ("int", "Number(7)", [7]),
+    ("datetime", "datetime(2554, 7, 21, 23, 34, 33, 709551, tzinfo=UTC)", [18446744073_709551000]),
+    ("timedelta", "timedelta(microseconds=1)", [1000]),
+    ("IPv4Address", "IPv4Address('10.0.0.1')", ["10.0.0.1"]),
+    ("IPv6Address | None", "IPv6Address('::1')", ["::1"]),
+    ("IPv4Network", "IPv4Network('0.0.0.0/0')", ["0.0.0.0"]),
+    ("IPv6Network", "IPv6Network('2001:db8::/32')", ["2001:db8::"]),
+    ("list[str]", "None", None),
+    ("list[str]", "[]", None),
+    ("list[str] | None", "[]", None),
+    ("list[str]", r"['a', 'b\0c']", ["a", "b\ufffdc"]),
+    ("list[str]", "[Located('a', 0, 1), 'b']", ["a", "b"]),
+    ("list[IPv4Address]", "[IPv4Address('10.0.0.1')]", ["10.0.0.1"]),
+    ("typing.Optional[str]", "'text'", ["text"]),
+    ("typing.Union[list[int], None]", "[1]", [1]),
+    ("typing.List[bool]", "[True, False]", [True, False]),
+    ("Located[str] | None", "Located('there', 1, 2)", ["there"]),
+    ("'str'", "'quoted'", ["quoted"]),
+    ("str", r"'a\ud800\0\udfffb'", ["a\ufffd\ufffd\ufffdb"]),
+    ("list[str]", r"['\0', '\ud800']", ["\ufffd", "\ufffd"]),
+]
+AN_INT = "ValueError: an int of a field is 0 to 2**64 - 1; return str for others"
+NO_FLOATS = "(Falco has no floats: return str or int)"
+REFUSED = [
+    ("str", "1.5", f"TypeError: it is declared as str, but it returned float {NO_FLOATS}"),
+    ("str", "7", "TypeError: it is declared as str, but it returned int"),
+    ("str", "b'x'", "TypeError: it is declared as str, but it returned bytes (decode it)"),
+    ("str", "['x']", "TypeError: it is declared as str, but it returned list"),
+    ("str", "Located(1.5, 0, 1)", f"TypeError: it is declared as str, but it returned float {NO_FLOATS}"),
+    (
+        "str",
+        "Located('x', 4, 2)",
+        "ValueError: Located at 4 with length 2 lies outside of the event, which has 5 bytes: count from the first "
+        "byte of event.data",
+    ),
+    ("str", "Located('x', -1, 1)", "ValueError: start must be 0 to 4294967295, not -1"),
+    ("str", "Located('x', 0, 2**32)", "ValueError: length must be 0 to 4294967295, not 4294967296"),
+    ("str", "Located('x', 0.5, 1)", "TypeError: start must be an int, not float"),
+    ("int", "-1", AN_INT),
+    ("int", "2**64", AN_INT),
+    ("int", "True", "TypeError: it is declared as int, but it returned bool"),
+    ("int", "1.0", f"TypeError: it is declared as int, but it returned float {NO_FLOATS}"),
+    ("int", "'1'", "TypeError: it is declared as int, but it returned str"),
+    ("bool", "1", "TypeError: it is declared as bool, but it returned int"),
+    ("datetime", "1.0", f"TypeError: it is declared as datetime, but it returned float {NO_FLOATS}"),
+    ("datetime", "date(2020, 1, 1)", "TypeError: it is declared as datetime, but it returned date"),
+    (
+        "datetime",
+        "datetime(2020, 1, 1)",
+        "ValueError: the datetime of a field must not be a naive datetime, whose time zone is unknown: give an aware "
+        "one, such as datetime.now(timezone.utc)",
+    ),
+    (
+        "datetime",
+        "datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)",
+        "ValueError: the datetime of a field must not be before 1970, not 1969-12-31 23:59:59+00:00",
+    ),
+    (
+        "datetime",
+        "datetime(2600, 1, 1, tzinfo=UTC)",
+        "ValueError: the datetime of a field must not be after 2554, not 2600-01-01 00:00:00+00:00",
+    ),
+    ("timedelta", "1.5", f"TypeError: it is declared as timedelta, but it returned float {NO_FLOATS}"),
+    (
+        "timedelta",
+        "timedelta(seconds=-1)",
+        "ValueError: the timedelta of a field must be 0 seconds or more, not -1 day, 23:59:59",
+    ),
+    ("timedelta", "timedelta.max", "ValueError: the timedelta of a field is longer than 584 years: return str"),
+    ("IPv4Address", "'10.0.0.1'", "TypeError: it is declared as IPv4Address | IPv6Address, but it returned str"),
+    (
+        "IPv4Address | IPv6Address",
+        "IPv4Network('10.0.0.0/8')",
+        "TypeError: it is declared as IPv4Address | IPv6Address, but it returned IPv4Network",
+    ),
+    (
+        "IPv4Network | IPv6Network",
+        "IPv4Address('10.0.0.1')",
+        "TypeError: it is declared as IPv4Network | IPv6Network, but it returned IPv4Address",
+    ),
+    ("list[str]", "'text'", "TypeError: it is declared as list[str], but it returned str"),
+    ("list[str]", "('a',)", "TypeError: it is declared as list[str], but it returned tuple"),
+    ("list[int]", "{1}", "TypeError: it is declared as list[int], but it returned set"),
+    ("list[int]", "(n for n in [1])", "TypeError: it is declared as list[int], but it returned generator"),
+    ("list[str]", "['a', 1]", "TypeError: it is declared as list[str], but an element is int"),
+    (
+        "list[str]",
+        "['a', None]",
+        "TypeError: it is declared as list[str], but an element is NoneType (leave out what is absent)",
+    ),
+    ("list[int]", "[1, -1]", AN_INT),
+    ("list[str]", "Located(['a'], 0, 1)", "TypeError: it is declared as list[str], but it returned Located"),
+]
+RETURNING = """
+import typing
+
+
+class Name(str):
+    pass
+
+
+class Number(int):
+    pass
+"""
+
+
+def cases(table: Sequence[tuple[str, str, Any]]) -> list[Any]:
+    """The rows of a table as parameters: the number of a field, and what has to come."""
+    return [pytest.param(number, row[-1], id=f"{row[0]}-{row[1]}") for number, row in enumerate(table)]
+
+
+@pytest.fixture(scope="module")
+def returning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """A plugin with a field for each row of both tables."""
+    body = "".join(
+        f"""
+@field("{kind}.f{number}", desc="One of the table")
+def {kind}_{number}(self, event) -> {annotation}:
+    return {expression}
+"""
+        for kind, rows in (("returned", RETURNED), ("refused", REFUSED))
+        for number, (annotation, expression, _) in enumerate(rows)
+    )
+    library = build_plugin(tmp_path_factory.mktemp("returning"), fields_plugin(body, RETURNING), "returning")
+    with Library(library) as loaded:
+        yield loaded
+
+
+@pytest.mark.parametrize(("number", "values"), cases(RETURNED))
+def test_what_a_method_returns_is_the_fields_value(returning: Library, number: int, values: list[Any] | None) -> None:
+    extracted = returning.extract(encode_event(b"event"), f"returned.f{number}")
+    assert (extracted.code, extracted.values) == (SUCCESS, values)
+    assert not field_log_lines(returning, f"returned.f{number}")
+
+
+@pytest.mark.parametrize(("number", "cause"), cases(REFUSED))
+def test_what_a_field_cannot_be_is_logged_with_the_field_and_both_types(
+    returning: Library, number: int, cause: str
+) -> None:
+    name = f"refused.f{number}"
+    assert returning.extract(encode_event(b"event"), name) == Extraction(None), "it is absent, which is no failure"
+    (line,) = field_log_lines(returning, name)
+    told, place, _ = line.partition(" (returning.py:")
+    assert told == f"falco_plugin: field {name} is absent: {cause}"
+    assert place, "where the method stands"

@@ -1,0 +1,72 @@
+"""Fields of every type and argument through a built library: their values, and their places in the event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.events import SUCCESS, encode_event
+from support.field_table import ALL_ROWS, BY, PAYLOAD, SHAPES, TYPES, rows
+from support.fields import Extraction, replay, replay_together
+from support.hosts import static_answers
+
+
+@pytest.fixture(scope="module")
+def by_c_host(field_table: Path) -> dict[str, Extraction]:
+    (extracted,) = replay(field_table, [row.asked for row in ALL_ROWS], [PAYLOAD])
+    return extracted
+
+
+@pytest.fixture(scope="module")
+def in_one_call(field_table: Path) -> dict[str, Extraction]:
+    (extracted,) = replay_together(field_table, [row.asked for row in ALL_ROWS], [PAYLOAD])
+    return extracted
+
+
+EACH = [pytest.param(by, name, shape, id=f"{by}-{name}-{shape}") for by in BY for name in TYPES for shape in SHAPES]
+
+
+@pytest.mark.parametrize(("by", "name", "shape"), EACH)
+def test_a_field_has_its_values_in_the_c_host(by_c_host, by: str, name: str, shape: str) -> None:
+    expected = {row.asked: row.values for row in rows(by, name, shape)}
+    assert {field: by_c_host[field].values for field in expected} == expected
+    assert {by_c_host[field].code for field in expected} == {SUCCESS}, "absent is no failure"
+
+
+@pytest.mark.parametrize(("by", "name", "shape"), EACH)
+def test_a_field_has_its_values_where_all_are_asked_in_one_call(in_one_call, by: str, name: str, shape: str) -> None:
+    expected = {row.asked: row.values for row in rows(by, name, shape)}
+    assert {field: in_one_call[field].values for field in expected} == expected
+
+
+def test_the_values_have_the_types_of_the_plugin_api(field_table: Path) -> None:
+    fields = static_answers(field_table)["fields"]
+    assert {told["name"]: (told["type"], told["isList"]) for told in fields} == {
+        row.asked.partition("[")[0]: (TYPES[name].kind, shape == "many")
+        for by in BY
+        for name in TYPES
+        for shape in SHAPES
+        for row in rows(by, name, shape)
+    }
+
+
+# Places of values in the event
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_value_out_of_json_is_told_with_its_place(by_c_host, name: str, shape: str) -> None:
+    event = encode_event(PAYLOAD)
+    for row in rows("pointer", name, shape):
+        places = by_c_host[row.asked].places
+        found = None if places is None else [event[start : start + length].decode() for start, length in places]
+        assert found == (row.json or None), row.asked
+
+
+def test_a_value_of_a_method_stands_nowhere(by_c_host) -> None:
+    places = [by_c_host[row.asked] for name in TYPES for shape in SHAPES for row in rows("method", name, shape)]
+    assert {place for extracted in places for place in extracted.places or ()} == {(0, 0)}
+
+
+def test_places_are_left_alone_where_several_fields_are_asked(in_one_call) -> None:
+    assert {extracted.places for extracted in in_one_call.values()} == {None}

@@ -1,0 +1,149 @@
+"""Generators in a built library."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import threading
+import time
+
+import pytest
+from support.embedded import Library
+from support.hosts import cycle_payloads, run_cycle
+from support.iterables import HANGS, wait_until
+from support.libraries import build_plugin
+
+
+def test_an_error_before_the_first_event_is_told_as_one_of_open_with_its_place(tmp_path):
+    library = build_plugin(
+        tmp_path,
+        """
+        from falco_plugin import Plugin
+
+        class Late(Plugin):
+            name = "late"
+
+            def open(self, params):
+                if params == "second":
+                    yield b"first"
+                yield open("/nonexistent/file").read()
+        """,
+    )
+    first, second = (run_cycle(library, params=params) for params in ("first", "second"))
+    error = "FileNotFoundError: [Errno 2] No such file or directory: '/nonexistent/file' (plugin.py:10 in open)"
+    assert (first.values("stage"), first.values("error")) == (["next_batch"], [f"open: {error}"])
+    assert second.values("error") == [error]
+    assert cycle_payloads(second) == [b"first"]
+    assert "Traceback" in first.stdout
+
+
+def test_a_generator_that_blocks_is_left_behind_and_named(tmp_path):
+    library = build_plugin(
+        tmp_path,
+        """
+        import threading
+        from falco_plugin import Plugin
+
+        class Blocks(Plugin):
+            name = "blocks"
+
+            def open(self, params):
+                yield b"one"
+                threading.Event().wait()
+        """,
+    )
+    started = time.monotonic()
+    ran = run_cycle(library)
+    assert cycle_payloads(ran) == [b"one"]
+    assert ran.status == 0
+    assert "is left behind" in ran.stdout
+    assert time.monotonic() - started < HANGS
+
+
+ENDLESS = """
+    import asyncio
+    import contextlib
+    import threading
+
+    from falco_plugin import Plugin, source
+
+
+    class Endless(Plugin):
+        name = "endless"
+
+        def open(self, params, context):
+            return getattr(self, params)(context)
+
+        def generator(self, context):
+            while not context.cancelled:
+                yield b"event"
+                yield None
+
+        async def agenerator(self, context):
+            while True:
+                yield b"event"
+                yield None
+                await asyncio.sleep(0)
+
+        def retried(self, context):
+            def items(context):
+                yield b"event"
+                raise ValueError("again")
+
+            return source.IterInstance(items, retry=0.01)
+
+        def pull(self, context):
+            return source.PullInstance(lambda context, writer: writer.write(b"event"))
+
+        def push(self, context):
+            sender, receiver = source.channel()
+
+            def produce():
+                with contextlib.suppress(source.ChannelClosedError), sender:
+                    while not context.cancelled:
+                        sender.send(b"event")
+
+            threading.Thread(target=produce, daemon=True).start()
+            return source.PushInstance(receiver)
+
+        def own(self, context):
+            class Own(source.BaseInstance):
+                def next_batch(self, batch):
+                    batch.append(b"event")
+                    return 1
+
+            return Own()
+"""
+
+
+@pytest.mark.parametrize("kind", ["generator", "agenerator", "retried", "pull", "push", "own"])
+def test_a_hundred_opens_and_closes_leave_nothing_behind(tmp_path, kind):
+    def resident():
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def measure():
+        gc.collect()
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    def opened_and_closed():
+        with library.opened(kind) as instance:
+            for _ in range(1000):
+                if instance.next_batch()[1]:
+                    break
+            else:
+                pytest.fail("no event came")
+
+    logging.getLogger("falco_plugin").setLevel(logging.CRITICAL)
+    with Library(build_plugin(tmp_path, ENDLESS)) as library:
+        for _ in range(10):
+            opened_and_closed()
+        wait_until(lambda: not any(thread.name == "falco-source" for thread in threading.enumerate()))
+        before, memory = measure(), resident()
+        for _ in range(100):
+            opened_and_closed()
+        # Fewer where something of an earlier test has ended meanwhile.
+        wait_until(lambda: all(now <= then for now, then in zip(measure(), before, strict=True)))
+        # A source that stayed would keep a thread's stack and a batch: 100 of them several times this.
+        assert resident() - memory < 6 << 20

@@ -1,0 +1,115 @@
+"""The method open and its context."""
+
+from __future__ import annotations
+
+import pytest
+from support.events import EOF, TIMEOUT
+
+CONTEXT = """
+    from falco_plugin import EOF, Plugin, Timeout, source
+
+    class Contexts(Plugin):
+        name = "contexts"
+
+        def open(self, params{more}):
+            context = {context}
+            log = self.log
+
+            def pull(inner, writer):
+                raise Timeout
+
+            if context is not None:
+                context.on_cancel(lambda: log.info("outer cancelled"))
+            close = lambda: log.info("closed, cancelled: %s", instance.context.cancelled)
+            instance = source.PullInstance(pull, close=close)
+            instance.context.on_cancel(lambda: log.info("inner cancelled"))
+            if params == "cancel":
+                context.cancel()
+            return instance
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "context"),
+    [(", context", "context"), (", context, /", "context"), (", *rest", "rest[0]")],
+    ids=["two", "positional-only", "rest"],
+)
+def test_the_context_of_open_is_the_parent_and_is_cancelled_on_close(load, more: str, context: str) -> None:
+    library = load(CONTEXT.format(more=more, context=context))
+    with library.opened() as instance:
+        assert instance.next_batch() == (TIMEOUT, [])
+        assert not [text for _, text in library.logs if "cancelled" in text]
+    found = [text for _, text in library.logs if "cancelled" in text]
+    assert sorted(found[:2]) == ["inner cancelled", "outer cancelled"]
+    assert found[2:] == ["closed, cancelled: True"], "the contexts first, then the author's callback"
+
+
+@pytest.mark.parametrize("more", ["", ", *, later=None", ", **options"])
+def test_open_with_one_parameter_is_called_with_one(load, more: str) -> None:
+    library = load(CONTEXT.format(more=more, context="None"))
+    with library.opened() as instance:
+        assert instance.next_batch() == (TIMEOUT, [])
+    assert [text for _, text in library.logs if "cancelled" in text] == ["inner cancelled", "closed, cancelled: True"]
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        "functools.wraps(Contexts.open)(lambda *all: Contexts.whole(*all))",
+        "functools.partialmethod(Contexts.open)",
+        "staticmethod(functools.partial(Contexts.open, Contexts()))",
+    ],
+    ids=["wrapped", "partial method", "partial"],
+)
+@pytest.mark.parametrize("more", ["", ", context"])
+def test_what_stands_around_open_is_looked_through(load, replaced: str, more: str) -> None:
+    around = f"\n    import functools\n\n    Contexts.whole = Contexts.open\n    Contexts.open = {replaced}\n"
+    library = load(CONTEXT.format(more=more, context="context" if more else "None") + around)
+    with library.opened() as instance:
+        assert instance.next_batch() == (TIMEOUT, [])
+    assert ("outer cancelled" in [text for _, text in library.logs]) == bool(more)
+
+
+def test_cancelling_the_context_of_open_ends_the_source(load) -> None:
+    with load(CONTEXT.format(more=", context", context="context")).opened("cancel") as instance:
+        assert instance.next_batch() == (EOF, [])
+
+
+def test_a_failed_open_cancels_its_context(load) -> None:
+    library = load("""
+        from falco_plugin import Plugin
+
+        class Half(Plugin):
+            name = "half"
+
+            def open(self, params, context):
+                context.on_cancel(lambda: self.log.info("stopped"))
+                raise ValueError("half open")
+    """)
+    with pytest.raises(AssertionError, match="half open"), library.opened():
+        pass
+    assert (6, "stopped") in library.logs
+
+
+def test_an_event_batch_of_ones_own_bounds_the_host(load) -> None:
+    library = load("""
+        from falco_plugin import EOF, Plugin, source
+
+        class Batches(Plugin):
+            name = "batches"
+
+            def open(self, params):
+                items = iter(range(7))
+
+                def pull(context, writer):
+                    for item in items:
+                        writer.write(b"%d" % item)
+                        return
+                    raise EOF
+
+                instance = source.PullInstance(pull)
+                instance.events = source.EventBatch(3, 10)
+                return instance
+    """)
+    with library.opened() as instance:
+        assert [len(instance.next_batch()[1]) for _ in range(4)] == [3, 3, 1, 0]

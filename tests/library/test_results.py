@@ -1,0 +1,240 @@
+"""Results of user code that are wrong, and calls of a host that are wrong."""
+
+from __future__ import annotations
+
+import pytest
+from support.embedded import Library
+from support.events import FAILURE
+from support.hosts import (
+    Output,
+    c_host_lines,
+    cycle_end,
+    cycle_payloads,
+    log_messages,
+    run_cycle,
+)
+from support.libraries import Build, simple_plugin
+
+
+@pytest.mark.parametrize(
+    ("result", "name"),
+    [
+        ("b'event'", "bytes"),
+        ("'event'", "str"),
+        ("bytearray(b'e')", "bytearray"),
+        ("memoryview(b'e')", "memoryview"),
+        ("{'event': 1}", "dict"),
+        ("[b'event']", "list"),
+    ],
+)
+def test_a_pull_function_that_returns_its_event_is_told_to_write_it(build: Build, result: str, name: str) -> None:
+    ran = run_cycle(
+        build(f"""
+        from falco_plugin import Plugin, source
+
+        class Returns(Plugin):
+            name = "returns"
+
+            def open(self, params):
+                return source.PullInstance(lambda context, writer: {result})
+    """)
+    )
+    assert cycle_end(ran)["stage"] == "next_batch"
+    assert cycle_end(ran)["error"].startswith(
+        f"TypeError: the pull function returned {name}: write the event with writer."
+    )
+
+
+def opened(build: Build, body: str, more: str = "") -> Output:
+    """One cycle of a plugin whose open is `body`."""
+    lines = "".join(f"        {line}\n" for line in body.splitlines())
+    return run_cycle(
+        build(
+            f"from falco_plugin import *\n\n{more}\n\nclass Opens(Plugin):\n    name = 'opens'\n\n"
+            f"    def open(self, params):\n{lines}"
+        )
+    )
+
+
+@pytest.mark.parametrize("result", ["None", "b'bytes'", "42", "'text'", "{'a': 1}", "Opens", "source.BaseInstance"])
+def test_open_must_return_an_event_source(build: Build, result: str) -> None:
+    ran = opened(build, f"return {result}")
+    assert cycle_end(ran)["stage"] == "open"
+    assert cycle_end(ran)["error"].startswith("TypeError: open returned ")
+    assert cycle_end(ran)["error"].endswith(" in open)")
+
+
+def test_open_may_return_an_iterable(build: Build) -> None:
+    ran = opened(build, "return [b'one', (b'two', 2)]")
+    assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"one", b"two"], "eof")
+
+
+OWN = """
+class Own(source.BaseInstance):
+    calls = 0
+
+    def next_batch(self, batch):
+        self.calls += 1
+        return self.step(batch)
+"""
+
+
+def test_an_instance_without_super_init_says_what_to_call(build: Build) -> None:
+    ran = opened(build, "return Own()", OWN + "\n    def __init__(self):\n        self.calls = 0\n")
+    assert cycle_end(ran)["stage"] == "open"
+    assert cycle_end(ran)["error"].startswith(
+        "TypeError: open returned Own, which has no events: call super().__init__()"
+    )
+
+
+def test_an_instance_with_something_else_as_events_is_refused(build: Build) -> None:
+    ran = opened(build, "own = Own()\nown.events = [b'x']\nreturn own", OWN)
+    assert cycle_end(ran)["error"].startswith("TypeError: the instance's events must be an EventBatch, not list")
+
+
+def test_an_instance_that_gives_nothing_times_out_with_one_warning(build: Build) -> None:
+    ran = opened(build, "return Own()", OWN + "\n    def step(self, batch):\n        return 0\n")
+    assert (cycle_end(ran)["end"], ran.status) == ("timeout", 0)
+    (warning,) = [text for text in log_messages(ran, severity=4) if "next_batch returned without an event" in text]
+    assert "raise falco_plugin.Timeout" in warning
+
+
+def test_what_an_instance_appended_counts_not_what_it_returns(build: Build) -> None:
+    step = """
+    def step(self, batch):
+        if self.calls == 3:
+            raise EOF
+        batch.append(b"%d" % self.calls)
+        return [None, 77, "many"][self.calls]
+"""
+    ran = opened(build, "return Own()", OWN + step)
+    assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1", b"2"], "eof")
+
+
+def test_what_an_instance_clears_again_is_not_delivered(build: Build) -> None:
+    step = """
+    def step(self, batch):
+        if self.calls == 3:
+            raise EOF
+        batch.append(b"%d" % self.calls)
+        if self.calls == 2:
+            batch.clear()
+            raise Timeout
+        return 1
+"""
+    ran = opened(build, "return Own()", OWN + step)
+    assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1"], "eof")
+
+
+def test_the_hosts_batch_cannot_be_touched_after_its_call(build: Build) -> None:
+    step = """
+    def step(self, batch):
+        if self.calls == 1:
+            import threading
+            batch.append(b"mine")
+            self.kept = batch
+            return 1
+        raise EOF
+
+    def progress(self):
+        return 0.0, ""
+
+    def close(self):
+        try:
+            self.kept.append(b"late")
+        except Exception as error:
+            print(type(error).__name__, error)
+            import logging
+            logging.getLogger("opens").info("refused: %s", error)
+"""
+    ran = opened(build, "return Own()", OWN + step)
+    assert cycle_payloads(ran) == [b"mine"]
+    assert any(text.startswith("refused: ") for text in log_messages(ran))
+
+
+@pytest.mark.parametrize(
+    "batch",
+    ["source.EventBatch(1, 10)", "instance.events"],
+    ids=["another", "the-hosts"],
+)
+def test_a_pull_function_that_calls_its_own_instance_is_refused(build: Build, batch: str) -> None:
+    body = f"""
+def pull(context, writer):
+    instance.next_batch({batch})
+
+instance = source.PullInstance(pull)
+return instance"""
+    ran = opened(build, body)
+    assert cycle_end(ran)["stage"] == "next_batch"
+    assert "only the host calls its next_batch" in cycle_end(ran)["error"]
+
+
+WAITS = """
+    from falco_plugin import Plugin, source
+
+
+    class Waits(Plugin):
+        name = "waits"
+
+        tried = False
+
+        def try_to(self, where):
+            if self.tried or where != self.config.split()[0]:
+                return
+            self.tried = True
+            try:
+                if self.config.endswith("flush"):
+                    self.sender.flush()
+                else:
+                    for _ in range(2):
+                        self.sender.send(b"more")
+            except Exception as error:
+                self.log.info("%s: %s", type(error).__name__, error)
+
+        def open(self, params):
+            self.sender, receiver = source.channel(1)
+            self.sender.send(b"one")
+            self.try_to("open")
+            instance = source.PushInstance(receiver)
+            instance.context.on_cancel(lambda: self.try_to("on_cancel"))
+            return instance
+
+        def event_to_string(self, event):
+            self.try_to("event_to_string")
+            return event.text
+"""
+
+
+@pytest.mark.parametrize("what", ["flush", "send"])
+@pytest.mark.parametrize("where", ["open", "event_to_string", "on_cancel"])
+def test_nothing_waits_for_the_host_on_a_thread_of_the_hosts(build: Build, where: str, what: str) -> None:
+    told = {
+        "flush": "PluginError: flush would never return on a thread of the host",
+        "send": "ChannelFullError: the event was not sent: the channel is full on a thread of the host",
+    }
+    ran = run_cycle(build(WAITS), f"{where} {what}")
+    assert ran.status == 0, ran.stderr
+    assert any(text.startswith(told[what]) for text in log_messages(ran, severity=6))
+    assert cycle_payloads(ran)[0] == b"one"
+
+
+def test_every_function_survives_null_handles(build: Build) -> None:
+    body = "def list_open_params(self):\n    return []\n"
+    (line,) = c_host_lines("nulls", build(simple_plugin("nulls", body)))
+    assert (line["ok"], line["opened"], line["unset"], line["success"]) == (True, True, [], [])
+    assert line["calls"] > 10
+
+
+def test_an_extraction_without_its_input_fails_with_a_message(load) -> None:
+    fields = 'number = json_field("fields.number", "/n", desc="A number")'
+    library = load(simple_plugin("fields", fields).replace("import EOF", "import json_field, EOF"))
+    assert library.api.plugin_extract_fields(library.state, None, None) == FAILURE
+    assert library.last_error() == "extract_fields was called without its input"
+
+
+def test_an_init_without_its_input_fails_with_a_message(build: Build) -> None:
+    library = Library(build(simple_plugin("without")))
+    library.destroy()
+    library.state = library.api.plugin_init(None, None)
+    assert library.last_error() == "plugin_init was called without its input"
+    library.destroy()

@@ -1,0 +1,62 @@
+"""Plugin libraries built from source strings."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from falco_plugin._build import library, target
+from falco_plugin.cli.main import main
+
+Sources = str | Mapping[str, str | bytes]
+Build = Callable[..., Path]
+
+
+def write_sources(folder: Path, sources: Mapping[str, str | bytes]) -> Path:
+    """Writes files below a folder; strings are dedented."""
+    for name, content in sources.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else textwrap.dedent(content).encode())
+    return folder
+
+
+def build_plugin(folder: Path, source: Sources, name: str = "plugin") -> Path:
+    """Builds a source string, or the files of a package, into ``<name>.so`` in `folder` with the command."""
+    path = folder / f"{name}.so"
+    if isinstance(source, str):
+        plugin = write_sources(folder, {f"{name}.py": source}) / f"{name}.py"
+    else:
+        plugin = write_sources(folder / name, source)
+    result = CliRunner().invoke(main, ["build", str(plugin), "-o", str(path)])
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def build_changed(folder: Path, source: str, name: str = "changed", **manifest: str) -> Path:
+    """Builds a library with other values in its manifest, as if the environment had changed after the build."""
+    loaded = target.load(str(write_sources(folder, {f"{name}.py": source}) / f"{name}.py"))
+    path = folder / f"{name}.so"
+    library.write(path, {**loaded.manifest(), **manifest}, loaded.archive, hidden=loaded._hidden())
+    return path
+
+
+def simple_plugin(name: str, body: str = "", *, events: str = "[b'one', b'two']") -> str:
+    """Returns the source of a plugin that delivers some payloads and ends; `body` is added to its class."""
+    return (
+        "from falco_plugin import EOF, Plugin, source\n\n\n"
+        f"class Simple(Plugin):\n"
+        f'    """Simple"""\n\n'
+        f'    name = "{name}"\n\n'
+        "    def open(self, params):\n"
+        f"        items = iter({events})\n\n"
+        "        def pull(context, writer):\n"
+        "            for item in items:\n"
+        "                writer.write(item)\n"
+        "                return\n"
+        "            raise EOF\n\n"
+        "        return source.PullInstance(pull)\n\n" + textwrap.indent(textwrap.dedent(body), "    ")
+    )

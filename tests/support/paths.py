@@ -1,0 +1,8 @@
+"""Folders of the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HOSTS = REPOSITORY / "tests" / "hosts"
