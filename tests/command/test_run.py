@@ -92,7 +92,9 @@ def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Pat
     content[18:20] = number.to_bytes(2, "little")
     library.write_bytes(content)
     ran = run_command("run", library)
-    check_refused(ran, f"{library} was built for {name}, but this machine is {platform.machine()}", by="falco-plugin-host")
+    check_refused(
+        ran, f"{library} was built for {name}, but this machine is {platform.machine()}", by="falco-plugin-host"
+    )
 
 
 def test_json_lines_have_the_documented_keys(runs: Path) -> None:

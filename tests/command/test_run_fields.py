@@ -165,7 +165,9 @@ def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, run
     library = build_plugin(tmp_path, TALLY, "tally")
     refused = run_command("run", library)
     check_refused(
-        refused, "tally has no event source to run: run a plugin that has one, and add this one by --with", by="falco-plugin-host"
+        refused,
+        "tally has no event source to run: run a plugin that has one, and add this one by --with",
+        by="falco-plugin-host",
     )
     refused = run_command("run", library, "--with", runs)
     check_refused(refused, "tally has no event source to run", by="falco-plugin-host")

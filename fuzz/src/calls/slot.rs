@@ -9,7 +9,7 @@ use falco_plugin_api::{
     ss_plugin_event, ss_plugin_event_input, ss_plugin_extract_field, ss_plugin_extract_field__bindgen_ty_1 as Pointer,
     ss_plugin_extract_value_offsets, ss_plugin_field_extract_input, ss_plugin_init_input,
 };
-use falco_plugin_engine::event::{HEADER_LEN, header};
+use falco_plugin_engine::event::{HEADER_LEN, encode_header};
 use falco_plugin_host::abi::Event as Checked;
 use falco_plugin_host::abi::Type;
 
@@ -595,7 +595,7 @@ impl Slot {
         let Some(event) = event else { return code(ptr::null()) };
         let source = event.source.map(c_string);
         let mut memory: Box<[u8]> = match event.memory {
-            Memory::Payload(timestamp, payload) => [&header(timestamp, payload.len() as u32), payload].concat().into(),
+            Memory::Payload(timestamp, payload) => [&encode_header(timestamp, payload.len() as u32), payload].concat().into(),
             Memory::Any(bytes) => {
                 let mut bytes = bytes.to_vec();
                 bytes.resize(bytes.len().max(HEADER_LEN), 0);
