@@ -10,8 +10,8 @@ use falco_plugin_api::{
     ss_plugin_extract_value_offsets, ss_plugin_field_extract_input, ss_plugin_init_input,
 };
 use falco_plugin_engine::event::{HEADER_LEN, encode_header};
-use falco_plugin_host::abi::event::Event as Checked;
-use falco_plugin_host::abi::types::Type;
+use falco_plugin_host::abi::Event as Checked;
+use falco_plugin_host::abi::Type;
 
 use super::library::Library;
 use super::owner::{self, Owner};
@@ -371,7 +371,7 @@ impl Slot {
         };
         let index = self.index(instance);
         let (state, instance) = self.handles(index, without);
-        let (mut count, mut events) = (UNSET as u32, falco_plugin_host::abi::event::UNSET);
+        let (mut count, mut events) = (UNSET as u32, falco_plugin_host::abi::UNSET);
         let without_places = without == Without::Places;
         // SAFETY: handles are NULL, or of init and open and used by this thread alone; places are NULL or writable.
         let code = unsafe {
