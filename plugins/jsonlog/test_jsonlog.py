@@ -124,7 +124,7 @@ def test_jsonlog_follows_truncation_by_a_non_appending_writer(tmp_path: Path, st
             writer.write(b'{"user":"%s"}\n' % user.encode())
             assert host.next_event().fields == {"jsonlog.value[/user]": user}
             os.truncate(log, 0)
-    host.wait_for_log("passed over 15 NUL bytes before byte 15")
+    host.wait_for_log("skipped 15 NUL bytes before byte 15")
 
 
 def test_compressed_log_is_read_once(tmp_path: Path) -> None:
