@@ -39,7 +39,7 @@ def test_open_fails_if_the_position_file_is_unwritable(tmp_path: Path) -> None:
     ("config", "params", "error"),
     [
         ({"start": "end", "follow": False}, "log", "nothing to read"),
-        ({}, " ; ", "must name a file"),
+        ({}, " ; ", "open_params is empty"),
         ({"position_file": "/nonexistent/positions"}, "log", "create it"),
         ({"follow": False}, "/nonexistent/log", "does not exist"),
         ({"follow": False}, "/nonexistent/*.log", "matches no file"),
