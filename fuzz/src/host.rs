@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use falco_plugin_host::abi::elf;
-use falco_plugin_host::abi::event::{Event, Fault, OwnedEvent, PLUGIN_EVENT};
-use falco_plugin_host::abi::value::Value as FieldValue;
-use falco_plugin_host::config::{keys, validation};
-use falco_plugin_host::describe::field::Field;
+use falco_plugin_host::abi::{Event, EventFault, OwnedEvent, PLUGIN_EVENT, Value as FieldValue};
+use falco_plugin_host::config;
+use falco_plugin_host::describe::Field;
+use falco_plugin_host::output::value::{write_falco, write_json, write_pretty};
 use falco_plugin_host::output::payload;
-use falco_plugin_host::select::request;
+use falco_plugin_host::select;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ fn event(input: &[u8]) {
     // SAFETY: as long as the event says, and as a header at least; nobody else has it.
     let found = unsafe { Event::check(memory.as_mut_ptr().cast(), OWN_ID, || NOW) };
     let found = found.map(|event| {
-        let owned = OwnedEvent::of(&event);
+        let owned = OwnedEvent::copy(&event);
         assert_eq!(owned.size(), length);
         assert_eq!(
             (owned.event().timestamp(), owned.event().payload()),
@@ -71,19 +71,19 @@ fn event(input: &[u8]) {
     }
 }
 
-fn model(event: &[u8]) -> Result<(u64, Vec<u8>), Fault> {
+fn model(event: &[u8]) -> Result<(u64, Vec<u8>), EventFault> {
     let type_ = u16::from_ne_bytes([event[20], event[21]]);
     let (length, parameters) = (event.len() as u32, u32_at(event, 22));
     if type_ != PLUGIN_EVENT {
-        return Err(Fault::Type(type_));
+        return Err(EventFault::Type(type_));
     }
     if parameters != 2 {
-        return Err(Fault::Parameters(parameters));
+        return Err(EventFault::Parameters(parameters));
     }
     // A header alone may say that it is shorter than it is.
     let length = length.min(u32_at(event, 16));
     if (length as usize) < PREFIX {
-        return Err(Fault::Length {
+        return Err(EventFault::Length {
             length,
             needed: PREFIX as u64,
         });
@@ -91,14 +91,14 @@ fn model(event: &[u8]) -> Result<(u64, Vec<u8>), Fault> {
     let (id_length, payload_length) = (u32_at(event, HEADER), u32_at(event, HEADER + 4));
     let needed = PREFIX as u64 + u64::from(id_length) + u64::from(payload_length);
     if needed != u64::from(length) {
-        return Err(Fault::Length { length, needed });
+        return Err(EventFault::Length { length, needed });
     }
     if id_length != 4 {
-        return Err(Fault::IdLength(id_length));
+        return Err(EventFault::IdLength(id_length));
     }
-    let theirs = u32_at(event, PREFIX);
-    if theirs != 0 && theirs != OWN_ID {
-        return Err(Fault::Id { theirs, own: OWN_ID });
+    let id = u32_at(event, PREFIX);
+    if id != 0 && id != OWN_ID {
+        return Err(EventFault::Id { id, own: OWN_ID });
     }
     let timestamp = u64_at(event, 0);
     Ok((
@@ -134,7 +134,7 @@ fn configuration(input: &[u8]) {
     let mut parts = input.splitn(2, |byte| *byte == 0);
     let mut next = || serde_json::from_slice::<Value>(parts.next()?).ok();
     let Some(schema) = next() else { return };
-    let keys = keys::keys(&schema);
+    let keys = config::keys(&schema);
     assert!(keys.keys.len() <= MOST_KEYS);
     for key in keys.keys {
         assert!(!key.path.is_empty() || input.windows(2).any(|pair| pair == b"\"\""));
@@ -145,12 +145,12 @@ fn configuration(input: &[u8]) {
     if text.to_lowercase().contains("pattern") {
         return;
     }
-    let Ok(problems) = validation::problems(&schema, &document) else {
+    let Ok(problems) = config::problems(&schema, &document) else {
         return;
     };
     if !text.contains("$ref") {
         // What a schema has problems with, its opposite has none with.
-        match validation::problems(&json!({ "not": schema }), &document) {
+        match config::problems(&json!({ "not": schema }), &document) {
             Ok(opposite) => assert_eq!(opposite.is_empty(), !problems.is_empty()),
             // It takes one step and one level more, which may be the first that is too many.
             Err(reason) => assert!(reason.contains("leave out references"), "{reason}"),
@@ -161,9 +161,9 @@ fn configuration(input: &[u8]) {
 /// Fields as somebody asks for them.
 fn requests(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    for asked in request::parse(text).into_iter().flatten() {
+    for asked in select::parse(text).into_iter().flatten() {
         assert!(!asked.name.is_empty() && text.contains(&asked.asked));
-        let again = request::parse(&asked.asked);
+        let again = select::parse(&asked.asked);
         assert_eq!(again.as_deref(), Ok(&[asked][..]));
     }
 }
@@ -173,8 +173,8 @@ fn texts(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let value = FieldValue::String(&text);
     let mut json = Vec::new();
-    value.write_json(&mut json);
-    for write in [FieldValue::write_falco, FieldValue::write_pretty] {
+    write_json(value, &mut json);
+    for write in [write_falco, write_pretty] {
         let mut line = Vec::new();
         write(value, &mut line);
         let line = String::from_utf8(line).expect("UTF-8");

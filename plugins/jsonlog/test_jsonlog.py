@@ -126,7 +126,7 @@ def test_a_writer_that_does_not_append_is_followed_through_a_truncation(
             writer.write(b'{"user":"%s"}\n' % user.encode())
             assert host.next_event().fields == {"jsonlog.value[/user]": user}
             os.truncate(log, 0)
-    host.wait_for_log("passed over 15 NUL bytes before byte 15")
+    host.wait_for_log("skipped 15 NUL bytes before byte 15")
 
 
 def test_a_compressed_log_is_read_once(tmp_path: Path) -> None:

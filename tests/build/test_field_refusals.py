@@ -129,7 +129,7 @@ BROKEN = [
     ),
     (
         'one = json_field("a.b", "/x/{name}", desc="x")',
-        "ValueError: field a.b: the pointer has {name}: it can have {index}, {index|*}, {key}, or be {pointer} "
+        "ValueError: field a.b: the pointer has {name}: use {index}, {index|*} or {key}, or {pointer} alone "
         "(broken.py:8 in Broken)",
     ),
     (
@@ -157,7 +157,7 @@ BROKEN = [
     ),
     (
         'one = json_field("a.b", "/x/y{key}", desc="x")',
-        "ValueError: field a.b: the pointer has y{key}: an argument is all that stands between two slashes "
+        "ValueError: field a.b: the pointer has y{key}: write nothing else between the two slashes around an argument "
         "(broken.py:8 in Broken)",
     ),
     (

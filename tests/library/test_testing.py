@@ -200,7 +200,7 @@ class TestFields:
         extractors = [Sizes, (Tuned, {"word": "here"})]
         (event,) = collect(Numbers, "1", extractors=extractors, fields=["tuned.word", "size.bytes"])
         assert event.fields == {"tuned.word": "here", "size.bytes": 1}
-        told = r"the configuration of the plugin tuned does not fit its schema: word: expected string, got number"
+        told = r"the configuration of the plugin tuned does not match its schema: word: expected string, got number"
         with pytest.raises(RunError, match=f"^failure after 0 events: {told}$"):
             collect(Numbers, "1", extractors=[(Tuned, {"word": 5})])
 
@@ -209,7 +209,7 @@ class TestFields:
         assert LogLine("warning", told) in run(Numbers, "1", extractors=[Elsewhere]).log
 
     def test_need_a_source_to_run(self):
-        told = "the plugin sizes has no event source to run: run a source, and add this one by extractors=[…]"
+        told = "the plugin sizes has no event source to run: run a plugin that has one, and add this one by extractors=[…]"
         assert run(Sizes).error == told
 
 

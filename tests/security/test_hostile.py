@@ -282,7 +282,7 @@ def test_what_is_no_regular_file_is_no_library_to_the_command(tmp_path: Path, ki
     target = path if kind == "fifo" else Path("/dev/zero")
     ran = run(native_path(), "info", target)
     assert ran.status == 1
-    assert ran.stderr.endswith(f"{target} is no shared library\n")
+    assert ran.stderr.endswith(f"{target} is not a shared library\n")
 
 
 def test_build_takes_nothing_from_outside_of_the_folder(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-// A plugin that does what its open parameters say, and by -D flags what a real one must not.
+// A plugin that follows its open parameters. With -D flags it breaks the rules of the plugin API.
 //
-// The parameters are steps, one call of next_batch each: a letter for the return code (s success, t timeout, e end of
-// file, f failure, x an unknown code), a number of events, and after a colon a fault of the last event or a payload.
-// The last step comes again for ever if a * follows it; otherwise the end of the file follows.
+// The parameters are steps, one for each call of next_batch. A step is a letter for the return code (s success, t timeout,
+// e EOF, f failure, x an unknown code), a number of events, and after a colon a fault of the last event, a payload, or
+// something else to do. If a * follows the last step, it repeats indefinitely; otherwise EOF follows.
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -45,13 +45,13 @@ typedef struct {
 	unsigned char* events[1000];
 } instance;
 
-// Never returns, and says so before.
+// Logs a line and never returns.
 static void hang(plugin* p) {
 	p->in.log(p->in.owner, NULL, "hanging", 6);
 	for(;;) pause();
 }
 
-// Writes what is called, and on which thread, to the file that TRACE names.
+// Appends a call, and whether it is on another thread than the first one, to the file that TRACE names.
 static void trace(const char* what) {
 	static pthread_t first;
 	static bool known;
@@ -67,7 +67,7 @@ static void trace(const char* what) {
 }
 
 const char* plugin_get_required_api_version() { return API; }
-const char* plugin_get_description() { return "Does what it is told"; }
+const char* plugin_get_description() { return "Follows its open parameters"; }
 const char* plugin_get_contact() { return "nobody"; }
 const char* plugin_get_version() { return "1.2.3"; }
 #ifndef NO_NAME
@@ -159,15 +159,15 @@ typedef struct {
 	const char* source;
 } extract_event;
 
-// What a field gives is its name's last part.
+// The last part of a field's name chooses its values.
 int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_input* in) {
 	static const char* texts[] = {"one", "t\two", "\"three\"", NULL, "\xff\xfe"};
 	static uint64_t numbers[] = {1700000000123456789u, 7, UINT64_MAX};
 	static uint32_t bools[] = {1, 0, 2};
 	static const unsigned char bytes[] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 	static buffer addresses[] = {{4, "\x0a\0\0\1"}, {16, bytes}, {5, bytes}, {4, NULL}};
-	static char told[300];
-	static const char* told_at[] = {told};
+	static char arguments[300];
+	static const char* argument_list[] = {arguments};
 	field* f = in->fields;
 	if(in->count != 1 || in->places != NULL) abort();
 	if(in->get_owner_last_error(in->owner) != NULL || in->table_reader_ext == NULL) abort();
@@ -202,11 +202,11 @@ int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_inp
 	if(IS("null")) GIVE((char*)NULL, 0, 1);
 	if(IS("onlycount")) f->count = 1;
 	if(IS("unaligned")) GIVE((char*)texts, 1, 1);
-	if(IS("told") || IS("index") || IS("key") || IS("both") || IS("toldlist")) {
-		snprintf(told, sizeof(told), "%d %d %d %s %lld %u %u %u %s %.5s", (int)event->number, f->id, f->type,
+	if(IS("args") || IS("index") || IS("key") || IS("both") || IS("argslist")) {
+		snprintf(arguments, sizeof(arguments), "%d %d %d %s %lld %u %u %u %s %.5s", (int)event->number, f->id, f->type,
 			f->key ? f->key : "NULL", (long long)f->index, f->present, f->list, (unsigned)p->in.config[0], event->source,
 			event->event + 38);
-		GIVE(told_at, 0, 1);
+		GIVE(argument_list, 0, 1);
 	}
 	return 0;
 }

@@ -1,9 +1,8 @@
-//! Fields of a run: how their values are written, and what is reported of payloads that are not valid JSON.
-
-mod support;
+//! The styles of values, and the report of payloads that are not valid JSON.
 
 use serde_json::{Value, json};
-use support::*;
+
+use crate::support::*;
 
 const FIELDS: &[&str] = &[
     "x.strings string list",
@@ -63,15 +62,15 @@ fn values_are_readable_with_pretty() {
 }
 
 #[test]
-fn pretty_is_refused_beside_json_and_by_other_commands() {
+fn pretty_is_refused_with_json_and_by_other_commands() {
     for (command, more, message) in [
         (
             "run",
             "--json",
-            "--pretty is for text: leave out --json, or --pretty (see --help)\n",
+            "--pretty applies to text: leave out --json or --pretty (see --help)\n",
         ),
-        ("bench", "--live", "bench takes no --pretty (see --help)\n"),
-        ("info", "--json", "info takes no --pretty (see --help)\n"),
+        ("bench", "--live", "bench has no option --pretty (see --help)\n"),
+        ("info", "--json", "info has no option --pretty (see --help)\n"),
     ] {
         let output = host(command, &plugin(&[])).args(["--pretty", more]).output().unwrap();
         assert_eq!(stderr(&output), format!("falco-plugin-host: {message}"));
@@ -79,7 +78,7 @@ fn pretty_is_refused_beside_json_and_by_other_commands() {
     }
 }
 
-/// The last line of stderr, and the summary in JSON, of a run with these steps.
+/// Runs these steps. Returns the last line of standard error, and the summary in JSON.
 fn reported(params: &str, arguments: &[&str]) -> (String, Value) {
     let flags = [flag(&["x.string string"])];
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();

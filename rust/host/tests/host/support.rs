@@ -1,7 +1,4 @@
-//! The real program and small plugins written in C, for all tests of the program.
-
-// Each test program uses a part of it.
-#![allow(dead_code)]
+//! Helpers: run the program, and build small plugins written in C.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,7 +10,7 @@ use serde_json::{Value, json};
 
 pub const TIMESTAMP: u64 = 1_700_000_000_123_456_789;
 
-/// The library of `plugin.c` with these flags, compiled once.
+/// Returns the library of `plugin.c` with these flags. Compiles it once.
 pub fn plugin(flags: &[&str]) -> PathBuf {
     static BUILT: LazyLock<Mutex<HashMap<Vec<String>, PathBuf>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -22,7 +19,7 @@ pub fn plugin(flags: &[&str]) -> PathBuf {
         return path.clone();
     }
     let path = temporary(&format!("plugin-{}.so", built.len()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugin.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host/plugin.c");
     let status = Command::new("cc")
         .args(["-w", "-shared", "-fPIC", "-o"])
         .arg(&path)
@@ -35,7 +32,7 @@ pub fn plugin(flags: &[&str]) -> PathBuf {
     path
 }
 
-/// A path in a folder of this process. The folders of processes that are gone are removed.
+/// Returns a path in a folder of this process. Removes the folders of processes that have ended.
 pub fn temporary(name: &str) -> PathBuf {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("host");
@@ -51,12 +48,14 @@ pub fn temporary(name: &str) -> PathBuf {
     FOLDER.join(name)
 }
 
+/// Prepares a command of the program.
 pub fn host(command: &str, library: &Path) -> Command {
     let mut host = Command::new(env!("CARGO_BIN_EXE_falco-plugin-host"));
     host.arg(command).arg(library).stdin(Stdio::null());
     host
 }
 
+/// Runs the plugin without flags.
 pub fn run(params: &str) -> Output {
     host("run", &plugin(&[])).args(["--params", params]).output().unwrap()
 }
@@ -69,7 +68,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// The lines of a run with `--json`, and how the process ended.
+/// Runs a plugin with `--json`. Returns its lines, and the result of the process.
 pub fn run_json(flags: &[&str], arguments: &[&str]) -> (Vec<Value>, Output) {
     let output = host("run", &plugin(flags))
         .args(arguments)
@@ -83,11 +82,13 @@ pub fn run_json(flags: &[&str], arguments: &[&str]) -> (Vec<Value>, Output) {
     (lines, output)
 }
 
+/// Returns the lines of one kind.
 pub fn of_kind<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
     lines.iter().filter(|line| line["kind"] == kind).collect()
 }
 
-/// `name type [options]`, where options are `list`, `index`, `key`, `required`.
+/// Returns the flag of a plugin with these fields. A field is `name type [options]`; options are `list`, `index`, `key`,
+/// `required` and `hidden`.
 pub fn flag(fields: &[&str]) -> String {
     let field = |text: &&str| {
         let mut words = text.split(' ');

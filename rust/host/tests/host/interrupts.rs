@@ -1,15 +1,14 @@
-//! SIGINT and SIGTERM, as a terminal, a parent process or anybody else sends them.
-
-mod support;
+//! SIGINT and SIGTERM from a terminal, the parent process or another process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use support::*;
 
-/// A run whose standard output and error are read. It has a group of processes for itself, as in a terminal.
+use crate::support::*;
+
+/// Starts a run in its own process group, as a terminal does. Returns it, its standard output and its standard error.
 fn start(params: &str) -> (Child, BufReader<impl Read>, BufReader<impl Read>) {
     let mut child = host("run", &plugin(&[]))
         .args(["--params", params, "--json"])
@@ -32,7 +31,7 @@ fn line(stdout: &mut BufReader<impl Read>) -> Value {
 /// Sends a signal from this process, which is the parent.
 fn kill_as_parent(child: &Child, signal: libc::c_int) {
     let pid = libc::pid_t::try_from(child.id()).unwrap();
-    // SAFETY: takes two numbers and touches no memory. The child is not waited for yet, so the number is still its own.
+    // SAFETY: takes two numbers and accesses no memory. The child was not waited for yet, so the pid is still its own.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }
 
@@ -45,7 +44,7 @@ fn kill_as_other(child: &Child, signal: libc::c_int) {
 type Kill = fn(&Child, libc::c_int);
 
 #[test]
-fn one_interruption_that_comes_by_two_ways_is_orderly() {
+fn signal_that_arrives_twice_closes_the_source() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let (mut child, mut stdout, _) = start("s1 t0:sleep300*");
         assert_eq!(line(&mut stdout)["kind"], "event");
@@ -58,7 +57,7 @@ fn one_interruption_that_comes_by_two_ways_is_orderly() {
 }
 
 #[test]
-fn a_second_signal_of_one_sender_ends_a_plugin_that_hangs() {
+fn second_signal_of_one_sender_ends_the_process() {
     for (params, kill, signal) in [
         ("t0:hang", kill_as_parent as Kill, libc::SIGINT),
         ("hang", kill_as_other, libc::SIGINT),

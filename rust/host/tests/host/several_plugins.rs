@@ -1,26 +1,25 @@
-//! Several plugins in one run: which of them one Falco loads, and whose log a line is.
-
-mod support;
+//! Several plugins in one run.
 
 use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
-use support::*;
 
-/// A plugin that makes events of its own, and has a field.
+use crate::support::*;
+
+/// Builds a plugin with an event source and a field.
 fn source(name: &str, id: u32) -> std::path::PathBuf {
     let (field, name, id) = (
-        flag(&[&format!("{name}.told string")]),
+        flag(&[&format!("{name}.args string")]),
         format!("NAME=\"{name}\""),
         format!("ID={id}"),
     );
     plugin(&[&field, &name, &id])
 }
 
-/// A plugin that has a field of the events of others.
+/// Builds a plugin without an event source, which extracts a field.
 fn extractor(name: &str) -> std::path::PathBuf {
-    let (field, name) = (flag(&[&format!("{name}.told string")]), format!("NAME=\"{name}\""));
+    let (field, name) = (flag(&[&format!("{name}.args string")]), format!("NAME=\"{name}\""));
     plugin(&[&field, &name, "NO_SOURCE"])
 }
 
@@ -81,7 +80,7 @@ fn two_plugins_with_one_name_are_refused() {
 }
 
 #[test]
-fn a_target_stands_in_messages_instead_of_its_library() {
+fn messages_name_the_target_instead_of_the_library() {
     let arguments = ["--target", "first.py", "--with-target", "folder/second"];
     let output = run_with("run", &source("first", 7), &[&source("second", 7)], &arguments);
     assert!(
@@ -92,7 +91,7 @@ fn a_target_stands_in_messages_instead_of_its_library() {
 }
 
 #[test]
-fn plugins_that_one_falco_loads_run_together() {
+fn plugins_with_their_own_name_and_id_run_together() {
     let others = [source("second", 1_073_741_824), extractor("third")];
     let output = run_with(
         "run",
@@ -104,7 +103,7 @@ fn plugins_that_one_falco_loads_run_together() {
 }
 
 #[test]
-fn a_log_line_names_its_plugin_beside_others() {
+fn log_lines_name_their_plugin() {
     let arguments = ["--params", "s1:log", "--with-config", "log"];
     let output = run_with("run", &plugin(&[]), &[&extractor("other")], &arguments);
     let expected = "[warning] other: first \"line\"\nsecond\n[info] other: hello\n[error] sample: from next_batch\n";
