@@ -595,7 +595,9 @@ impl Slot {
         let Some(event) = event else { return code(ptr::null()) };
         let source = event.source.map(c_string);
         let mut memory: Box<[u8]> = match event.memory {
-            Memory::Payload(timestamp, payload) => [&encode_header(timestamp, payload.len() as u32), payload].concat().into(),
+            Memory::Payload(timestamp, payload) => [&encode_header(timestamp, payload.len() as u32), payload]
+                .concat()
+                .into(),
             Memory::Any(bytes) => {
                 let mut bytes = bytes.to_vec();
                 bytes.resize(bytes.len().max(HEADER_LEN), 0);
