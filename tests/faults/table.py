@@ -56,7 +56,8 @@ CAUSES = {
     "recursion_error": "RecursionError: maximum recursion depth exceeded (faulty.py:… in recursion_error)",
     "huge_error": "ValueError: xxxxxxxx…",
     "odd_error": "ValueError: nul \ufffd surrogate \ufffd (faulty.py:… in odd_error)",
-    "unspeakable_error": "Unspeakable: no text, its __str__ raises ValueError (faulty.py:… in unspeakable_error)",
+    "unspeakable_error": "Unspeakable: no message, because its __str__ raised ValueError "
+    "(faulty.py:… in unspeakable_error)",
 }
 """The message of each exception that the host and the log get."""
 
@@ -64,7 +65,7 @@ RAISES = tuple(CAUSES)
 RETURNS = ("wrong_type", "none", "nul", "surrogates", "huge")
 
 FORKED = (
-    "falco-plugin: a process that the plugin forked came back into the code of its host, and is ended here: end it "
+    "falco-plugin: a process that the plugin forked returned to the code of its host, and was ended: end it "
     "with os._exit(), or start it with subprocess or multiprocessing"
 )
 DRIVEN = (

@@ -83,7 +83,7 @@ def test_a_failure_shows_the_traceback_of_the_plugin():
 def test_a_source_that_goes_on_is_told_apart_and_closed():
     ran = run(Endless, timeout=1)
     assert ran.result == "timeout"
-    assert "give a limit, or a longer timeout" in ran.error
+    assert "set a limit, or a longer timeout" in ran.error
     assert ran.log[-1].text == "closed"
     with pytest.raises(RunError, match="timeout after 1 event: "):
         collect(Endless, timeout=1)
@@ -101,7 +101,7 @@ def test_what_cannot_be_built_says_why(tmp_path):
         def open(self, params):
             return [b"x"]
 
-    with pytest.raises(PluginError, match="at the top level of a module"):
+    with pytest.raises(PluginError, match="of the top level of a module"):
         collect(Local)
     (tmp_path / "bad.py").write_text("1 / 0\n")
     with pytest.raises(PluginError, match="division by zero") as failed:

@@ -1,4 +1,4 @@
-"""The fields of a line, as rules see them."""
+"""Tests the fields of a line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEEN = {
 }
 
 
-def test_lines_are_seen_whole_and_values_of_json_by_their_pointer(tmp_path: Path) -> None:
+def test_fields_give_line_and_json_values(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("\n".join(SEEN))
     fields = [*SEEN[JSON], "tail.value[/missing]", "tail.number[/ok]"]

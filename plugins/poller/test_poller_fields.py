@@ -1,4 +1,4 @@
-"""The fields of a record, as rules see them."""
+"""Tests the fields of a record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SEEN = {
 }
 
 
-def test_records_are_seen_whole_and_their_values_by_pointers_and_the_names_of_either_api(tmp_path: Path) -> None:
+def test_fields_give_record_and_values_of_both_apis(tmp_path: Path) -> None:
     (tmp_path / "records.json").write_text(f"[{','.join(SEEN)}]")
     (tmp_path / "token").write_text("any")
     config = {"token_file": str(tmp_path / "token"), "id_field": "uuid", "timestamp_field": "published"}

@@ -1,4 +1,4 @@
-"""The fields of a record, as rules see them."""
+"""Tests the fields of a record."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ RECORD = b'{"user":"carol","action":"audit.retention","days":1,"ok":true,"object
         (b"\x00\x01avro", "/user", None, None),
     ],
 )
-def test_a_value_of_a_record_of_json_is_seen_by_its_pointer(
+def test_value_and_number_are_read_by_pointer(
     plugin: Any, record: bytes, pointer: str, value: str | None, number: int | None
 ) -> None:
     assert plugin.value(Event(record), key=pointer) == value
     assert plugin.number(Event(record), key=pointer) == number
 
 
-def test_a_record_is_seen_whole_however_long_it_is(plugin: Any) -> None:
+def test_record_field_has_any_length(plugin: Any) -> None:
     record = "ü" + 5000 * "x" + " the end"
     assert plugin.event_to_string(Event(record.encode())) == record

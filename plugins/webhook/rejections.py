@@ -1,4 +1,4 @@
-"""Requests that are not taken: how the client and the operator learn of it."""
+"""Rejected requests: the answer to the client, and the log line for the operator."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections import Counter
 from http import HTTPStatus
 
 _INTERVAL = 10.0
+"""Seconds between two log lines."""
 
 
-class Refusal(Exception):
-    """The request is not taken.
+class Rejection(Exception):
+    """Rejects a request.
 
     Args:
-        status: what the client gets.
-        reason: for client and operator. It is counted by this text, so that it must be one of few, and nothing of the
-            request may be in it.
-        headers: for the client.
+        status: of the answer.
+        reason: the text for client and operator. Rejections are counted by it, so it must be one of a few constants
+            and must not contain anything from the request.
+        headers: of the answer, with ``_`` for ``-`` in their names.
     """
 
     def __init__(self, status: HTTPStatus, reason: str, **headers: str) -> None:
@@ -28,8 +29,11 @@ class Refusal(Exception):
         self.headers = headers
 
 
-class Refusals:
-    """Logs refusals: the first at once, then how many there were. Whoever can connect must not fill Falco's log."""
+class RejectionLog:
+    """Logs the first rejection immediately, and then counts by reason, at most once in 10 seconds.
+
+    Otherwise a client could fill Falco's log. Any thread may call the methods.
+    """
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -39,20 +43,21 @@ class Refusals:
         self._quiet_until = 0.0
 
     def count(self, reason: str, address: str | None = None) -> None:
+        """Counts a rejection of the client at ``address``, and logs it if it is time to."""
         with self._lock:
             self._counts[reason] += 1
             self._last_address = address or self._last_address
             if time.monotonic() >= self._quiet_until:
                 self._quiet_until = time.monotonic() + _INTERVAL
-                self._say()
+                self._log_counts()
 
     def close(self) -> None:
-        """Logs what was counted and not logged yet."""
+        """Logs the rejections that were counted but not logged yet."""
         with self._lock:
-            self._say()
+            self._log_counts()
 
-    def _say(self) -> None:
+    def _log_counts(self) -> None:
         if self._counts:
             counts = ", ".join(f"{reason} ({count})" for reason, count in self._counts.most_common())
-            self._log.warning("refused: %s; the last from %s", counts, self._last_address or "an unknown address")
+            self._log.warning("rejected requests: %s; last client: %s", counts, self._last_address or "unknown")
             self._counts.clear()

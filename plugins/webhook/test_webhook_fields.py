@@ -1,4 +1,4 @@
-"""The fields of a request, as rules see them."""
+"""Tests the fields of a request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEEN = {
 }
 
 
-def test_bodies_are_seen_whole_and_values_of_json_by_their_pointer(start_plugin: StartPlugin) -> None:
+def test_fields_give_body_and_json_values(start_plugin: StartPlugin) -> None:
     fields = [*SEEN[PUSH], "webhook.value[/key/read_only]", "webhook.number[/ref]"]
     host = start_plugin(WEBHOOK, "http://127.0.0.1:0/hook", config={"allow_unsigned": True}, fields=fields)
     address = host.wait_for_log("listening on ").text.rpartition(" ")[2]
