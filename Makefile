@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
+CARGO_CRATES := --package falco-plugin-api-table --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
 STAMPS := .make
 MINIMUM_RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SECONDS := 60
@@ -30,7 +30,7 @@ demo: setup ## build a plugin and show its events and fields in the native host
 	$(BIN)/falco-plugin build plugins/tail -o build/libtail.so
 	$(BIN)/falco-plugin info build/libtail.so
 	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params plugins/tail/sample.jsonl \
-		--fields 'tail.value[/user],tail.value[/action]'
+		--limit 5 --fields 'tail.value[/user],tail.value[/action]'
 
 test: setup test-rust test-python ## run all tests, Rust and Python
 
@@ -204,7 +204,7 @@ clean: ## remove everything that the commands made
 # If PYTHON changes, .venv is made again.
 $(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)
 	CARGO_TARGET_DIR=target/python-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
-		$(BIN)/maturin develop --release --quiet 2>$(STAMPS)/install.log \
+		$(BIN)/maturin develop --release --quiet >$(STAMPS)/install.log 2>&1 \
 		|| { cat $(STAMPS)/install.log; exit 1; }
 	@touch $@
 
