@@ -1,6 +1,6 @@
-"""Lets a host without Python open, read, close and reload plugins for a long time, and sees whether something grows.
+"""Opens, reads, closes and reloads plugins in a host without Python for a long time, and checks that nothing grows.
 
-`tests/soak/host/soak.c` is the host, which knows each event before it comes; `tests/soak/plugin` has the sources.
+`tests/soak/host/soak` is the host, which computes each event before it reads it. `tests/soak/plugin` has the sources.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def soak(
         folder = Path(name)
         host = folder / "host"
         flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-g"]
-        _run("cc", *flags, str(_HERE / "host" / "soak.c"), "-o", str(host), "-ldl", "-lpthread")
+        sources = map(str, (_HERE / "host" / "soak").glob("*.c"))
+        _run("cc", *flags, *sources, "-o", str(host), "-ldl", "-lpthread")
         libraries = [_build(plugin, folder, version) for version in _VERSIONS]
         files = folder / "files"
         files.mkdir()

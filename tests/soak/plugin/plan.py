@@ -1,4 +1,4 @@
-"""What event has which number. The host has the same arithmetic (``host/soak.c``), so that it knows what is due.
+"""The plan: each event is computed from its number. The host does the same (``host/soak/plan.c``), and so knows each event.
 
 A tenth of the events is empty; their place is all that tells them apart. The others are JSON with the plugin's version,
 the source's key, the producer, the number, a checksum of these and of the body, and the body.
