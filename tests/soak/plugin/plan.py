@@ -1,7 +1,7 @@
-"""The plan: each event is computed from its number. The host does the same (``host/soak/plan.c``), and so knows each event.
+"""The plan: each event is computed from its number. The host has the same plan (``host/soak/plan.c``).
 
-A tenth of the events is empty; their place is all that tells them apart. The others are JSON with the plugin's version,
-the source's key, the producer, the number, a checksum of these and of the body, and the body.
+A tenth of the events is empty; only their position tells them apart. The others are JSON with the plugin's version, the
+source's key, the producer, the number, a checksum of these and of the body, and the body.
 """
 
 from __future__ import annotations
