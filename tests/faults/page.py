@@ -1,4 +1,4 @@
-"""The page of the documentation that the table makes: ``python -m faults.page`` writes it."""
+"""The documentation page of the table. ``python -m faults.page`` writes it."""
 
 from __future__ import annotations
 
@@ -18,47 +18,48 @@ LONGEST = 150
 INTRODUCTION = """\
 # Faults
 
-What your code can do wrong in each of its callbacks, and what comes of it in Falco. This page is written by the tests:
-each cell is what a host process of its own was told through the plugin API, and nothing else differed from a run
-without a fault. No cell is a crash, a hang or a lost event.
+This page is for plugin authors who want to know what happens in Falco when their code fails. It lists each fault in
+each callback. The tests write it: each cell is the result that a host got through the plugin API, and nothing else
+differed from a run without a fault. No fault crashed or blocked the host, or lost an event.
 
-In each run the host asks for suggestions, opens a source with the events `one`, `two` and `three`, asks for the text
-and a field of each, closes the source, opens it again, destroys the plugin and initialises it anew. Code that is called
-for each event misbehaves at the second, all other code at its first call. Whatever happened, **the second open and the
-second init bring all events**.
+In each run, the host asks for suggested parameters and opens a source with the events `one`, `two` and `three`. It
+asks for the text and a field of each event, closes the source and opens it again. Then it destroys the plugin and
+initialises it again. Code that is called for each event fails at the second event. All other code fails at its first
+call.
+**The second open and the second init always deliver all events.**
 
 ## At a glance
 
 | | |
 |---|---|
-| · | all is as without the fault |
-| log | the log says so, and all goes on |
-| error | the call of the host fails with a text; a source has then ended, after the events that were made before |
-| ends | the source ends in good order, after the events that were made before |
+| · | the same as without the fault |
+| log | the log reports the fault, and everything else continues |
+| error | the call of the host fails with a message; a source then has ended, after all earlier events |
+| ends | the source ends normally, after all earlier events |
 | again | the source is called again |
-| absent | this one event has no text, or not this field; or there is no progress |
-| other | the host gets something else, see below |
+| absent | this event has no text, or no value of this field; or there is no progress |
+| other | a different result, described below |
 """
 
 EXPLANATION = """\
 ## Callback by callback
 
-*The exception* is its class, its text and the line of your code, such as `ValueError: broken (faulty.py:62 in read)`.
-It is cut at 3,000 characters, NULs and lone surrogates are shown as `\ufffd`, and where its `__str__` raises, that is
-what is said. The traceback goes to the log. Falco treats an error of `open` or `next_batch` as fatal, and starts with
-none of `init`: see [Errors and retry](errors.md). Long texts are cut on this page only.
+*The exception* is its class, its message and the line of your code, such as
+`ValueError: broken (faulty.py:62 in read)`. It is cut at 3,000 characters. NULs and lone surrogates are shown as `\ufffd`. If `__str__` raises, the message reports
+that. The traceback goes to the log. Falco treats an error of `open` or `next_batch` as fatal, and does not start after
+an error of `init`: see [Errors and retry](errors.md). Long messages are cut on this page only.
 
-The same everywhere:
+Some faults have the same result everywhere:
 
-- A callback that blocks holds up its own caller, and no event is lost. Falco looks at signals between two batches.
-- Threads may be started, log, and be left behind; they do not keep Falco from ending.
-- A child made by `fork` must not return from your code. It is ended there, with a line on stderr that says so. What
-  `subprocess` starts, and workers of `multiprocessing`, are let alone.
+- A callback that blocks delays its own caller, and no event is lost. Falco handles signals between two batches.
+- Threads may be started, log, and be left behind. They do not keep Falco from ending.
+- A child made by `fork` must not return from your code. It is ended there, with a line on stderr. Processes started by
+  `subprocess` and workers of `multiprocessing` are not affected.
 """
 
 
 def text() -> str:
-    """All of the page."""
+    """The whole page."""
     parts = [
         INTRODUCTION,
         _grid(),
@@ -104,7 +105,7 @@ def _section(callback: str, cells: Mapping[str, Cell]) -> str:
             same.append(fault)
     rows = [[_faults(faults), _host(callback, cell), _log(cell), _then(cell)] for faults, cell in groups]
     title = f"### {CALLBACKS[callback]} {{#{_anchor(callback)}}}\n"
-    return f"{title}\n{_table(['your code', 'the host gets', 'the log says', 'then'], rows)}"
+    return f"{title}\n{_table(['your code', 'the host gets', 'the log has', 'then'], rows)}"
 
 
 def _anchor(callback: str) -> str:
@@ -113,28 +114,28 @@ def _anchor(callback: str) -> str:
 
 def _faults(faults: list[str]) -> str:
     if set(faults) == set(CAUSES):
-        return "raises, whatever it is"
+        return "raises any exception"
     return ",<br>".join(FAULTS[fault] for fault in faults)
 
 
 def _host(callback: str, cell: Cell) -> str:
-    told = []
+    results = []
     calls = {"suggest": "list_open_params", "take": "next_batch"}
     if cell.fails:
-        told.append(f"{calls.get(cell.fails, cell.fails)} fails: {_told(cell.error or '')}")
+        results.append(f"{calls.get(cell.fails, cell.fails)} fails: {_quoted(cell.error or '')}")
     if tuple(cell.events) != EVENTS:
         events = [f"`{event}`" if event else "an empty event" for event in cell.events]
-        told.insert(0, ", ".join(events) or "no event")
+        results.insert(0, ", ".join(events) or "no event")
     if tuple(cell.events[:2]) == EVENTS[:2]:
         if cell.text != Cell.text:
-            told.append(f"as the text of `two` {_value(cell.text)}")
+            results.append(f"as the text of `two` {_value(cell.text)}")
         if cell.field != Cell.field:
-            told.append(f"as the field of `two` {_value(cell.field)}")
+            results.append(f"as the field of `two` {_value(cell.field)}")
     if cell.progress != Cell.progress:
-        told.append(f"{cell.progress[0] / 10_000:.0%}, {_value(cell.progress[1])}")
+        results.append(f"{cell.progress[0] / 10_000:.0%}, {_value(cell.progress[1])}")
     if not cell.fails and cell.suggested != Cell.suggested:
-        told.append(_value(cell.suggested))
-    return ";<br>".join(told) or "all as it should be"
+        results.append(_value(cell.suggested))
+    return ";<br>".join(results) or "the normal results"
 
 
 def _value(value: Any) -> str:
@@ -144,43 +145,43 @@ def _value(value: Any) -> str:
         return "all 100 MB"
     if isinstance(value, tuple):
         (value,) = value
-    return _code(value.replace("{kind}", "…")).replace("\0", "\\0") if value else "no text"
+    return _code(value.replace("{kind}", "…")).replace("\0", "\\0") if value else "an empty string"
 
 
 def _code(text: str) -> str:
-    """As code, which may have a backquote in it."""
+    """As inline code, which may contain a backquote."""
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _log(cell: Cell) -> str:
-    told = [_line(line, cell.error) for line in cell.log]
-    told += [f"perhaps {_told(line)}" for line in cell.may_log]
-    told += [f"your code finds: {_told(line.partition(': ')[2] or line)}" for line in cell.found]
-    return ";<br>".join(told) or "nothing"
+    results = [_line(line, cell.error) for line in cell.log]
+    results += [f"sometimes {_quoted(line)}" for line in cell.may_log]
+    results += [f"your code sees: {_quoted(line.partition(': ')[2] or line)}" for line in cell.found]
+    return ";<br>".join(results) or "nothing"
 
 
 def _line(line: str, error: str | None) -> str:
-    """A line of the log, without the text that the host got too."""
+    """A log line, without the message that the host got as well."""
     if error and line.endswith(error):
-        return f"{_told(line.removesuffix(error))} and the same"
-    return _told(line)
+        return f"{_quoted(line.removesuffix(error))} and the same message"
+    return _quoted(line)
 
 
 def _then(cell: Cell) -> str:
-    then = "all events come"
+    then = "all events are delivered"
     if cell.fails == "init":
-        then = "the state only tells why"
+        then = "the state only reports the reason"
     elif cell.fails == "open":
         then = "there is no source"
     elif cell.fails == "take" or EVENTS[-1] not in cell.events:
         then = "the source has ended"
     elif len(cell.events) < len(EVENTS):
-        then = "all others come"
+        then = "all other events are delivered"
     return f"{then}; {cell.note}" if cell.note else then
 
 
-def _told(line: str) -> str:
-    """As code, but for the exception that each fault has of its own."""
+def _quoted(line: str) -> str:
+    """As inline code, except for the exception of the fault."""
     before, cause, after = line.partition("{cause}")
     parts = [_code(_cut(part.strip())) for part in (before, after) if part.strip()]
     return " ".join([*parts, "*the exception*"]) if cause else parts[0]

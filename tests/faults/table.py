@@ -1,4 +1,4 @@
-"""What has to come of every fault in every callback of an author's code. `plugin.py` has the faults."""
+"""The expected result of every fault in every callback of user code. `plugin.py` contains the faults."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FAULTS = {
     "system_exit": "raises `SystemExit`",
     "memory_error": "raises `MemoryError`",
     "recursion_error": "calls itself until `RecursionError`",
-    "huge_error": "raises with a text of 100 MB",
+    "huge_error": "raises with a message of 100 MB",
     "odd_error": "raises with NUL and a lone surrogate",
-    "unspeakable_error": "raises what has no text",
-    "wrong_type": "returns an object of a wrong type",
+    "unspeakable_error": "raises an exception whose `__str__` raises",
+    "wrong_type": "returns an object of the wrong type",
     "none": "returns `None`",
     "nul": "returns a `str` with NUL",
     "surrogates": "returns a `str` with a lone surrogate",
@@ -28,14 +28,14 @@ FAULTS = {
     "cancels": "cancels its context",
     "starts_threads": "starts threads, and leaves 20 behind",
     "forks": "forks, and the child returns",
-    "holds": "keeps what it was lent, and uses it later",
+    "holds": "keeps a borrowed object, and uses it later",
 }
 CALLBACKS = {
-    "config": "`__post_init__` of the configuration's class",
+    "config": "`__post_init__` of the configuration class",
     "init": "`init`",
     "open": "`open`",
     "pull": "a pull function",
-    "next_batch": "`next_batch` of an instance of one's own",
+    "next_batch": "`next_batch` of a custom instance",
     "generator": "a step of a generator",
     "async generator": "a step of an async generator",
     "retry": "a step of a callable with `retry`",
@@ -58,7 +58,7 @@ CAUSES = {
     "odd_error": "ValueError: nul \ufffd surrogate \ufffd (faulty.py:… in odd_error)",
     "unspeakable_error": "Unspeakable: no text, its __str__ raises ValueError (faulty.py:… in unspeakable_error)",
 }
-"""Of each exception, what the host and the log are told."""
+"""The text of each exception, as the host and the log get it."""
 
 RAISES = tuple(CAUSES)
 RETURNS = ("wrong_type", "none", "nul", "surrogates", "huge")
@@ -92,11 +92,11 @@ HARMLESS = {
     "starts_threads": Cell(found=["from a thread"]),
     "forks": Cell(found=["the child ended with 1"], stderr=[FORKED]),
 }
-"""What is as good in one callback as in another."""
+"""Faults with the same result in every callback."""
 WITHOUT_INSTANCE = {
-    "calls_itself": Cell(found=["called: [b'one']"], note="there is none yet: one that the plugin opens itself"),
-    "closes": Cell(note="there is none yet: one that the plugin opens itself"),
-    "cancels": Cell(note="there is none yet: one that the plugin opens itself"),
+    "calls_itself": Cell(found=["called: [b'one']"], note="no instance is open yet, so the plugin uses its own"),
+    "closes": Cell(note="no instance is open yet, so the plugin uses its own"),
+    "cancels": Cell(note="no instance is open yet, so the plugin uses its own"),
 }
 CALLS_ITS_OWN = Cell(found=[f"called: {DRIVEN}"])
 
@@ -104,7 +104,7 @@ Row = tuple[str | Iterable[str], Cell]
 
 
 def fails(call: str, error: str = "{cause}", *, doing: str | None = None, **more: object) -> Cell:
-    """The call fails, and the log has its reason."""
+    """The call fails, and the log has the reason."""
     return Cell(fails=call, error=error, log=[f"{doing or call} failed: {error}"], **more)  # type: ignore[arg-type]
 
 
@@ -118,18 +118,18 @@ def stops(error: str = "{cause}") -> Cell:
 
 
 def again(error: str = "{cause}") -> Cell:
-    """A source that is called again begins anew."""
+    """The source is called again, and starts from the beginning."""
     return Cell(
         events=["one", "one", "two", "three"],
         text="text of one",
         field="one",
         log=[f"the source failed: {error}", CALLED_AGAIN],
-        note="what was taken comes again, since this callable has no cursor",
+        note="delivered events are repeated, because this callable has no cursor",
     )
 
 
 def rows(*rows: Row) -> dict[str, Cell]:
-    """A cell for each fault; what is not said is harmless."""
+    """A cell for each fault; faults that are not listed are harmless."""
     cells = dict(HARMLESS)
     for faults, cell in rows:
         for fault in [faults] if isinstance(faults, str) else faults:
@@ -138,7 +138,7 @@ def rows(*rows: Row) -> dict[str, Cell]:
 
 
 def steps_of_an_iterable(stopped: Cell, too_large: Cell, wrong_type: Cell, text: Cell, held: Cell) -> dict[str, Cell]:
-    """What generators have in common."""
+    """The common cells of generators."""
     return rows(
         (RAISES, stopped),
         ("wrong_type", wrong_type),
@@ -146,7 +146,7 @@ def steps_of_an_iterable(stopped: Cell, too_large: Cell, wrong_type: Cell, text:
         (["nul", "surrogates"], text),
         ("huge", too_large),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(events=["one"], may_log=[DROPPED], note="as the author wished")),
+        (["closes", "cancels"], Cell(events=["one"], may_log=[DROPPED], note="as requested")),
         ("holds", held),
     )
 
@@ -157,13 +157,13 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("value_error", fails("init", "init_config does not fit: broken")),
         ("huge_error", fails("init", "init_config does not fit: xxxxxxxx…")),
         ("odd_error", fails("init", "init_config does not fit: nul \ufffd surrogate \ufffd")),
-        (RETURNS, Cell(note="what it returns is ignored")),
+        (RETURNS, Cell(note="the returned value is ignored")),
         *WITHOUT_INSTANCE.items(),
-        ("holds", Cell(note="nothing is lent")),
+        ("holds", Cell(note="nothing is borrowed")),
     ),
     "init": rows(
         (RAISES, fails("init")),
-        (RETURNS, Cell(note="what it returns is ignored")),
+        (RETURNS, Cell(note="the returned value is ignored")),
         *WITHOUT_INSTANCE.items(),
         ("holds", Cell(found=["held: plugin is faulty"])),
     ),
@@ -185,7 +185,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             fails("open", NO_SOURCE.replace("{what}", "str: for one event return [text.encode()]")),
         ),
         *WITHOUT_INSTANCE.items(),
-        ("cancels", Cell(events=[], note="the context that `open` was given")),
+        ("cancels", Cell(events=[], note="the context passed to `open`")),
         ("holds", Cell(found=["held: context is cancelled: False"])),
     ),
     "pull": rows(
@@ -200,7 +200,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                 events=["one", "", "two", "three"],
                 text="text of ",
                 field="",
-                note="nothing was written, which is an empty event",
+                note="nothing was written, which makes an empty event",
             ),
         ),
         (
@@ -209,7 +209,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ),
         ("huge", stops(TOO_LARGE)),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(events=["one", "two"], note="the event that was being made still comes")),
+        (["closes", "cancels"], Cell(events=["one", "two"], note="the event in progress is still delivered")),
         (
             "holds",
             Cell(
@@ -218,7 +218,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                     f"held: writer raises {LATE}",
                     f"held: writer_elsewhere raises {LATE}",
                 ],
-                note="the view is memory of Python's: the host's events stay as they are",
+                note="the view is Python's memory, so the host's events do not change",
             ),
         ),
     ),
@@ -229,7 +229,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             logs(
                 "next_batch returned without an event, which is taken as a timeout: raise falco_plugin.Timeout when "
                 "there is none for now, or falco_plugin.EOF at the end",
-                note="what was appended counts, whatever is returned",
+                note="the appended events count, not the returned value",
             ),
         ),
         ("huge", stops(TOO_LARGE)),
@@ -240,11 +240,11 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                 events=["one", "three"],
                 text="text of three",
                 field="three",
-                note="the author's own method: the event is in the batch that the author made",
+                note="your own method: the event is in your own batch",
             ),
         ),
-        ("closes", Cell(note="the author's own method, which `next_batch` does not heed here")),
-        ("cancels", Cell(events=["one", "two"], note="the event that was being made still comes")),
+        ("closes", Cell(note="your own method, which this `next_batch` does not check")),
+        ("cancels", Cell(events=["one", "two"], note="the event in progress is still delivered")),
         (
             "holds",
             Cell(
@@ -297,29 +297,29 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("surrogates", Cell(progress=(5000, "a\ufffdb"))),
         ("huge", Cell(progress=(5000, {"length": 100_000_000}))),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="here the source has ended before")),
+        (["closes", "cancels"], Cell(note="the source has already ended")),
         ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
     ),
     "on_cancel": rows(
         (RAISES, logs("a callback of Context.on_cancel failed: {cause}")),
-        (RETURNS, Cell(note="what it returns is ignored")),
+        (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="it is being closed")),
+        (["closes", "cancels"], Cell(note="the instance is being closed")),
         ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
     ),
     "close": rows(
         (RAISES, logs("close failed: {cause}")),
-        (RETURNS, Cell(note="what it returns is ignored")),
+        (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="it is being closed")),
+        (["closes", "cancels"], Cell(note="the instance is being closed")),
         ("holds", Cell(found=[f"held: instance raises {DRIVEN}", "held: context is cancelled: True"])),
     ),
     "destroy": rows(
         (RAISES, logs("destroy failed: {cause}")),
-        (RETURNS, Cell(note="what it returns is ignored")),
+        (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="it is closed")),
-        ("holds", Cell(note="nothing of the plugin runs later")),
+        (["closes", "cancels"], Cell(note="the instance is closed")),
+        ("holds", Cell(note="no code of the plugin runs later")),
     ),
     "event_to_string": rows(
         (RAISES, logs("event_to_string failed: {cause}", text=NO_TEXT)),
@@ -367,7 +367,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                 suggested=None,
             ),
         ),
-        ("nul", Cell(suggested=("a\0b",), note="escaped, since the host gets JSON")),
+        ("nul", Cell(suggested=("a\0b",), note="escaped, because the host gets JSON")),
         ("surrogates", Cell(suggested=("a\ufffdb",))),
         ("huge", Cell(suggested={"length": 100_000_039})),
         *WITHOUT_INSTANCE.items(),
@@ -383,7 +383,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                 field=None,
             ),
         ),
-        ("none", Cell(field=None, note="`None` says that there is no value")),
+        ("none", Cell(field=None, note="`None` means that there is no value")),
         (["nul", "surrogates"], Cell(field="a\ufffdb")),
         ("huge", Cell(field={"length": 100_000_000})),
         ("calls_itself", CALLS_ITS_OWN),
@@ -394,7 +394,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
 
 
 def cells() -> Iterator[tuple[str, str, Cell]]:
-    """All of them, with their exceptions in the texts."""
+    """All cells, with the text of the exception filled in."""
     for callback, faults in TABLE.items():
         for fault, cell in faults.items():
             yield callback, fault, _filled(cell, fault)
