@@ -45,9 +45,10 @@ EXPLANATION = """\
 ## Callback by callback
 
 *The exception* is its class, its message and the line of your code, such as
-`ValueError: broken (faulty.py:62 in read)`. It is cut at 3,000 characters. NULs and lone surrogates are shown as `\ufffd`. If `__str__` raises, the message reports
-that. The traceback goes to the log. Falco treats an error of `open` or `next_batch` as fatal, and does not start after
-an error of `init`: see [Errors and retry](errors.md). Long messages are cut on this page only.
+`ValueError: broken (faulty.py:62 in read)`. It is cut at 3,000 characters. NULs and lone surrogates are shown as
+`\ufffd`. If `__str__` raises, the message reports that. The traceback goes to the log. Falco treats an error of `open`
+or `next_batch` as fatal, and does not start after an error of `init`: see [Errors and retry](errors.md). Long messages
+are cut on this page only.
 
 Some faults have the same result everywhere:
 
