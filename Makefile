@@ -150,6 +150,7 @@ fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARG
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
 pages: setup ## write the generated parts of the documentation: pictures, and the page of faults
+	$(BIN)/python docs/extensions/pictures.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
 asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitizer (nightly Rust)
