@@ -1,10 +1,11 @@
-# Everything a developer does, one command each. `make` alone lists them.
+# Each task of a developer is one command. `make` alone lists them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CARGO_CRATES := --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-host
 STAMPS := .make
+MINIMUM_RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SECONDS := 60
 MINUTES := 10
 RELOADS := 300
@@ -18,7 +19,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-newest test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -26,7 +27,7 @@ help: ## list the commands
 
 setup: $(STAMPS)/installed ## make .venv with the package and all tools (PYTHON=python3.12 chooses another Python)
 
-demo: setup ## build the example plugin, load it with the native host, show its events and fields
+demo: setup ## build a plugin and show its events and fields in the native host
 	$(BIN)/falco-plugin build plugins/tail -o build/libtail.so
 	$(BIN)/falco-plugin info build/libtail.so
 	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params plugins/tail/sample.jsonl \
@@ -45,7 +46,7 @@ test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*
 	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
 	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
 
-test-newest: ## the Python tests with the newest versions of all dependencies instead of the locked ones
+test-newest: ## run the Python tests with the newest versions of all dependencies instead of the locked ones
 	@$(PYTHON) python/falco_plugin/_build/environment.py
 	rm -rf target/newest/venv
 	$(PYTHON) -m venv target/newest/venv
@@ -59,10 +60,17 @@ target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
 	$(BIN)/falco-plugin build $< -o $@ >/dev/null
 
-loom: ## every order of threads in small models of context, channel and push loop (rust/engine/tests/loom.rs)
+loom: ## run models of context, channel and push loop in every order of threads (rust/engine/tests/loom.rs)
 	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom
 
-test-kafka: setup target/kafka ## the example kafka against a real broker (Java 17 or newer, and Maven)
+test-minimum-rust: ## compile everything with the oldest supported Rust (rust-version in Cargo.toml)
+	rustup toolchain install --profile minimal $(MINIMUM_RUST)
+	CARGO_TARGET_DIR=target/minimum-rust cargo +$(MINIMUM_RUST) check --quiet --locked --workspace
+
+coverage: setup ## measure the line coverage of all tests, Rust and Python (rustup component llvm-tools)
+	tools/coverage
+
+test-kafka: setup target/kafka ## test the kafka plugin with a real broker (Java 17 or newer, and Maven)
 	$(BIN)/python -m pytest -m kafka plugins/kafka
 
 target/kafka: plugins/kafka/pom.xml
@@ -70,18 +78,18 @@ target/kafka: plugins/kafka/pom.xml
 	mvn -B -q -f $< dependency:copy-dependencies
 	@touch $@
 
-lint: setup $(DENY) $(VALE) $(ACTIONLINT) ## all linters: lint-rust, lint-python, lint-words and lint-dependencies
+lint: setup $(DENY) $(VALE) $(ACTIONLINT) ## run all linters: lint-rust, lint-python, lint-words and lint-dependencies
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going \
 		lint-rust lint-python lint-words lint-dependencies
 
-lint-rust: setup ## rustfmt, clippy
+lint-rust: setup ## run rustfmt and clippy
 	cargo fmt --check
 	rustfmt --check rust/stub/stub.rs
 	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	CARGO_TARGET_DIR=target/fuzz cargo clippy --quiet --locked --manifest-path fuzz/Cargo.toml --lib --tests -- -D warnings
 
-lint-python: setup ## ruff, mypy, pyright, stubtest
+lint-python: setup ## run ruff, mypy, pyright and stubtest
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -89,17 +97,17 @@ lint-python: setup ## ruff, mypy, pyright, stubtest
 	PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes falco_plugin --ignoreexternal
 	$(BIN)/stubtest falco_plugin._core
 
-lint-words: setup $(VALE) $(ACTIONLINT) ## codespell, vale (the language: .vale/English), actionlint
+lint-words: setup $(VALE) $(ACTIONLINT) ## run codespell, vale (the rules of .vale/English) and actionlint
 	git ls-files | grep -vE '$(NOT_SPELLED)' | xargs $(BIN)/codespell
 	git ls-files '*.md' '*.py' '*.pyi' '*.rs' '*.[ch]' | xargs $(VALE) --output=line
 	$(ACTIONLINT)
 
-lint-dependencies: setup $(DENY) ## licences and sources of crates (cargo-deny), vulnerabilities of Python packages (pip-audit)
+lint-dependencies: setup $(DENY) ## check licences and sources of crates, and vulnerabilities of Python packages (cargo-deny, pip-audit)
 	for manifest in $(WORKSPACES); do \
 		$(DENY) --manifest-path $$manifest --locked --config $(abspath deny.toml) check licenses bans sources; done
 	.ci/audit
 
-audit: setup $(DENY) ## known vulnerabilities of all that is locked: cargo-deny (fetches the advisories) and pip-audit
+audit: setup $(DENY) ## search for vulnerabilities of all locked dependencies (cargo-deny fetches the advisories; pip-audit)
 	for manifest in $(WORKSPACES); do \
 		$(DENY) --manifest-path $$manifest --locked --config $(abspath deny.toml) check advisories; done
 	.ci/audit
@@ -113,7 +121,7 @@ target/tools/bin/vale:
 target/tools/bin/actionlint:
 	GOBIN=$(abspath target/tools/bin) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-lock: setup ## bring the locked Python packages of development up to date
+lock: setup ## update the locked Python packages of development
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra dev pyproject.toml -o requirements-dev.txt
@@ -124,41 +132,41 @@ fmt: setup ## format all code
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 
-bench: setup ## measure beside the Go SDK, the Rust SDK and C (ROWS=pull,push and PEERS=c,rust choose)
+bench: setup ## measure this SDK, the Go SDK, the Rust SDK and C (ROWS=pull,push and PEERS=c,rust choose)
 	$(BIN)/python -m bench --rows '$(ROWS)' --peers '$(PEERS)'
 
-bench-quick: setup ## the same, with fewer and shorter rounds
+bench-quick: setup ## measure the same with fewer and shorter rounds
 	$(BIN)/python -m bench --quick --rows '$(ROWS)' --peers '$(PEERS)'
 
-profile: setup ## where the time of each row of the table goes (perf; ROWS=pull,push chooses)
+profile: setup ## show where the time of each row of the table goes (perf; ROWS=pull,push chooses)
 	$(BIN)/python -m bench.profile --rows '$(ROWS)'
 
-criterion: ## measure the parts of the engine, each alone (ROWS=channel chooses by name)
+criterion: ## measure single parts of the engine (ROWS=channel chooses by name)
 	CARGO_TARGET_DIR=$(abspath target/rust) cargo bench --quiet --package falco-plugin-engine -- --quiet '$(ROWS)'
 
-latency: setup ## how long the host waits for Python beside code that computes, by switch interval
+latency: setup ## measure how long the host waits for Python beside code that computes
 	$(BIN)/python -m bench.latency
 
-gigabyte: setup ## 1 GB of lines through `falco-plugin run`: the count and the memory
+gigabyte: setup ## run 1 GB of lines through `falco-plugin run`: completeness and memory
 	$(BIN)/python bench/gigabyte.py
 
-soak: setup ## open, read, close and reload plugins for MINUTES=10: all events come, nothing grows (SEED=1 repeats a plan)
+soak: setup ## open, read, close and reload plugins for MINUTES=10, and check every event (SEED=1 repeats a plan)
 	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 reloads: setup ## reload five plugins 300 times (RELOADS=300): no event is lost, nothing is left behind
 	$(BIN)/python -m tests.soak.reloads --reloads $(RELOADS)
 
-load: setup ## the examples webhook and k8saudit under 1, 2, 4 and 8 client processes: what was answered with 200 was taken
+load: setup ## compare the answers of webhook and k8saudit with the consumed events, for 1, 2, 4 and 8 clients
 	$(BIN)/python -m tests.soak.load
 
-fuzz: setup ## search for inputs that break something, for SECONDS=60 each (TARGETS='host lines', JOBS=2; nightly Rust, cargo-fuzz)
+fuzz: setup ## search for inputs that break something, SECONDS=60 a target (TARGETS='host lines', JOBS=2; nightly Rust, cargo-fuzz)
 	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
 pages: setup ## write the generated parts of the documentation: pictures, and the page of faults
 	$(BIN)/python docs/extensions/pictures.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
-asan: $(STAMPS)/asan ## the tests, with hosts and libraries under AddressSanitizer (nightly Rust)
+asan: $(STAMPS)/asan ## run the tests with hosts and libraries under AddressSanitizer (nightly Rust)
 	C_HOST=$(abspath target/asan/host) PYTHONMALLOC=malloc \
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:log_path=$(abspath target/asan/reports)/asan \
 		tests/hosts/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
@@ -173,7 +181,7 @@ $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/
 	tests/hosts/asan/setup
 	@touch $@
 
-valgrind: setup target/valgrind/host ## the host in C with a library of all kinds of sources under memcheck
+valgrind: setup target/valgrind/host ## run the C host with all kinds of sources under memcheck
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt-get install valgrind"; exit 1; }
 	C_HOST=$(abspath tests/hosts/valgrind/host) tests/hosts/without_reports target/valgrind/reports \
 		$(BIN)/python -m pytest tests/library/test_memory.py tests/library/test_results.py::test_every_function_survives_null_handles
@@ -183,7 +191,7 @@ target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
 	cc -std=c11 -O1 -g -rdynamic -fvisibility=hidden -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 		$(filter %.c,$^) -o $@ -ldl -lpthread
 
-miri: ## the tests of engine and abi in Miri, but for those of files (component miri of nightly Rust)
+miri: ## run the tests of engine and abi in Miri, except those of files (component miri of nightly Rust)
 	@cargo +nightly miri --version >/dev/null 2>&1 \
 		|| { echo "Miri is missing: rustup component add miri rust-src --toolchain nightly"; exit 1; }
 	MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=4 CARGO_TARGET_DIR=target/miri cargo +nightly miri test \
@@ -195,10 +203,10 @@ changelog: setup ## print the section of CHANGELOG.md that the next release will
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-clean: ## remove what the commands made
+clean: ## remove everything that the commands made
 	rm -rf $(VENV) $(STAMPS) build target
 
-# A venv of another Python is made anew.
+# If PYTHON changes, .venv is made again.
 $(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)
 	CARGO_TARGET_DIR=target/python-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
 		$(BIN)/maturin develop --release --quiet 2>$(STAMPS)/install.log \

@@ -1,4 +1,4 @@
-"""How the reference reads the package: what a stub and its docstrings say, in the words of mkdocstrings."""
+"""Adapts the package for mkdocstrings: roles become links, and private type names become public types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROLE = re.compile(r":(?:attr|class|exc|func|meth|mod):`([\w.]+)`")
 
 
 class Docstrings(Extension):
-    """Links for roles, constructors for ``__new__``, and types for names that are not exported."""
+    """Replaces roles by links, ``__new__`` by constructors, and names that are not exported by their types."""
 
     def on_package(self, *, pkg: Module, **_: Any) -> None:
         objects = list(_objects(pkg))
@@ -43,12 +43,12 @@ class Docstrings(Extension):
             if obj.docstring is not None:
                 _link(obj.docstring)
             if isinstance(obj, Function):
-                # Members of a function are also what it imports.
+                # The members of a function include its imports.
                 inner = (member for member in obj.members.values() if isinstance(member, Function))
                 for function in (obj, *(obj.overloads or ()), *inner):
                     _expand(function, aliases)
             elif isinstance(obj, Class):
-                # Of what a stub overloads there is no member.
+                # Overloads in a stub have no member.
                 for function in (overload for overloads in obj.overloads.values() for overload in overloads):
                     _expand(function, aliases)
             elif isinstance(obj, Attribute):
@@ -66,7 +66,7 @@ def _objects(obj: Object) -> Iterator[Object]:
 
 
 def _link(docstring: Docstring) -> None:
-    """Roles become references, resolved where the docstring stands."""
+    """Replaces roles by references, resolved in the scope of the docstring."""
 
     def reference(role: re.Match[str]) -> str:
         name = role[1]
@@ -85,7 +85,7 @@ def _expand(function: Function, aliases: dict[str, Any]) -> None:
 
 
 def _expanded(value: Any, aliases: dict[str, Any]) -> Any:
-    """A type with the names in it that are not exported replaced by what they stand for."""
+    """Returns the type, with its names that are not exported replaced by their values."""
     if isinstance(value, ExprName) and value.name in aliases:
         return _expanded(aliases[value.name], aliases)
     if isinstance(value, Expr):
@@ -97,8 +97,9 @@ def _expanded(value: Any, aliases: dict[str, Any]) -> Any:
 
 
 def _construct(cls: Class) -> None:
-    """A named tuple is made of its fields, a compiled class by ``__new__``; where that takes ``Never``, its user makes
-    none.
+    """Gives a named tuple a constructor with its fields, and a compiled class one from ``__new__``.
+
+    A class whose ``__new__`` takes ``Never`` gets no constructor, because users do not create it.
     """
     if any(str(base) == "NamedTuple" for base in cls.bases):
         fields = [
@@ -120,7 +121,7 @@ def _construct(cls: Class) -> None:
 
 
 def _joined(overloads: list[Function]) -> Function:
-    """A function whose parameters have the types of all overloads."""
+    """Returns a function whose parameters have the types of all overloads."""
     joined = copy.copy(overloads[0])
     joined.overloads = overloads
     joined.parameters = Parameters(*map(copy.copy, joined.parameters))

@@ -1,13 +1,13 @@
-"""The documentation: each code block does what its page says, each public name has one place in the reference.
+"""Runs the code blocks of the documentation, and checks that the reference describes each public name once.
 
 A page is a scenario in an empty folder, from top to bottom:
 
-- a block with a title is a file of that name;
-- ``console``: each ``$`` line has to succeed, and what stands below it is its output, where "…" stands for anything in
-  a line, or for any lines. ``cd`` lasts until the page's end;
-- ``python`` runs, all blocks of a page in one namespace;
-- ``sh`` is for another machine, such as a cluster: its syntax is checked, as that of all other languages;
-- ``text`` is no code.
+- A block with a title is a file of that name.
+- ``console``: each ``$`` line must succeed. The lines below it are its output; "…" matches anything in a line, or any
+  lines. ``cd`` lasts until the end of the page.
+- ``python`` runs, with one namespace for all blocks of a page.
+- ``sh`` is for another machine, such as a cluster. Only its syntax is checked, as that of all other languages.
+- ``text`` is not checked.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Block:
     language: str
     title: str | None
     text: str
-    place: str
+    origin: str
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
@@ -63,14 +63,14 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 @dataclass
 class Scenario:
-    """One page as its reader works through it."""
+    """One page, as its reader works through it."""
 
     folder: Path
     namespace: dict[str, object] = field(default_factory=lambda: {"__name__": "docs"})
 
     def play(self, block: Block) -> None:
         play = getattr(self, f"play_{block.language}", None)
-        assert play is not None, f"{block.place}: nobody knows how to check a block of {block.language!r}"
+        assert play is not None, f"{block.origin}: there is no check for a block of {block.language!r}"
         if block.title is not None:
             file = self.folder / block.title
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -82,11 +82,11 @@ class Scenario:
             if command.startswith("cd "):
                 self.folder /= command.removeprefix("cd ")
                 continue
-            output = self.run(command, block.place)
+            output = self.run(command, block.origin)
             if expected:
-                assert matches(expected, output), f"{block.place}: {command}\nsays\n{output}\nnot\n{expected}"
+                assert matches(expected, output), f"{block.origin}: {command}\nprints\n{output}\nnot\n{expected}"
 
-    def run(self, command: str, place: str) -> str:
+    def run(self, command: str, origin: str) -> str:
         path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-c", command],
@@ -99,25 +99,25 @@ class Scenario:
             check=False,
             timeout=60,
         )
-        assert done.returncode == 0, f"{place}: {command}\nends with {done.returncode}\n{done.stdout}"
+        assert done.returncode == 0, f"{origin}: {command}\nends with {done.returncode}\n{done.stdout}"
         return done.stdout
 
     def play_python(self, block: Block) -> None:
-        code = compile(block.text, block.place, "exec", dont_inherit=True)
+        code = compile(block.text, block.origin, "exec", dont_inherit=True)
         if block.title is None:
             exec(code, self.namespace)
 
     def play_sh(self, block: Block) -> None:
-        assert_shell(block.text, block.place)
+        assert_shell(block.text, block.origin)
 
     def play_yaml(self, block: Block) -> None:
-        assert all(isinstance(document, dict | list) for document in yaml.safe_load_all(block.text)), block.place
+        assert all(isinstance(document, dict | list) for document in yaml.safe_load_all(block.text)), block.origin
 
     def play_json(self, block: Block) -> None:
-        assert [json.loads(line) for line in block.text.splitlines()], block.place
+        assert [json.loads(line) for line in block.text.splitlines()], block.origin
 
     def play_toml(self, block: Block) -> None:
-        assert tomllib.loads(block.text), block.place
+        assert tomllib.loads(block.text), block.origin
 
     def play_dockerfile(self, block: Block) -> None:
         stages: set[str] = set()
@@ -125,14 +125,14 @@ class Scenario:
             instruction, _, rest = line.partition(" ")
             if not instruction:
                 continue
-            assert instruction in DOCKERFILE, f"{block.place}: {line}"
-            assert stages or instruction in {"ARG", "FROM"}, f"{block.place}: {line}: no FROM before it"
+            assert instruction in DOCKERFILE, f"{block.origin}: {line}"
+            assert stages or instruction in {"ARG", "FROM"}, f"{block.origin}: {line}: no FROM before it"
             if instruction == "FROM":
                 stages.add(rest.partition(" AS ")[2] or rest)
             elif instruction == "RUN":
-                assert_shell(rest, block.place)
+                assert_shell(rest, block.origin)
             elif stage := re.match(r"--from=(\w+) ", rest):
-                assert stage[1] in stages, f"{block.place}: {line}: no such stage"
+                assert stage[1] in stages, f"{block.origin}: {line}: no such stage"
 
     def play_text(self, block: Block) -> None:
         """Nothing to check."""
@@ -141,7 +141,7 @@ class Scenario:
 def commands_of(block: Block) -> Iterator[tuple[str, str]]:
     """The commands of a console block, each with the output that the page shows."""
     before, *parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
-    assert before == "", f"{block.place}: a console block begins with a command"
+    assert before == "", f"{block.origin}: a console block begins with a command"
     for part in parts:
         command = re.match(r"(?:.*\\\n)*.*", part)
         assert command is not None
@@ -159,13 +159,13 @@ def lines_of(text: str) -> list[str]:
     return [line.rstrip() for line in text.strip("\n").splitlines()]
 
 
-def assert_shell(script: str, place: str) -> None:
+def assert_shell(script: str, origin: str) -> None:
     checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
-    assert checked.returncode == 0, f"{place}: {checked.stderr}"
+    assert checked.returncode == 0, f"{origin}: {checked.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_a_page_is_true_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_code_works_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = list(blocks_of(page))
     assert len(re.findall(r"^ *```", page.read_text(), re.MULTILINE)) == 2 * len(blocks), "a block is not closed"
     monkeypatch.chdir(tmp_path)
@@ -174,7 +174,7 @@ def test_a_page_is_true_from_top_to_bottom(page: Path, tmp_path: Path, monkeypat
         scenario.play(block)
 
 
-def test_the_code_of_the_readme_runs_and_its_yaml_parses(tmp_path: Path) -> None:
+def test_readme_code_runs(tmp_path: Path) -> None:
     scenario = Scenario(tmp_path)
     for block in blocks_of(REPOSITORY / "README.md"):
         if block.language in {"python", "yaml"}:
@@ -182,7 +182,7 @@ def test_the_code_of_the_readme_runs_and_its_yaml_parses(tmp_path: Path) -> None
 
 
 def objects_named(names: Iterable[str]) -> list[tuple[str, object]]:
-    """Names of the package's modules with what they mean: a name that two modules share may mean one thing."""
+    """Returns the names with their objects. Two names may refer to the same object."""
     found = []
     for name in names:
         module, _, attribute = name.rpartition(".")
@@ -190,21 +190,21 @@ def objects_named(names: Iterable[str]) -> list[tuple[str, object]]:
     return found
 
 
-def test_each_public_name_has_one_place_in_the_reference() -> None:
+def test_reference_describes_each_public_name_once() -> None:
     written = [name for page in PAGES for name in DIRECTIVE.findall(page.read_text())]
     described = objects_named(written)
     for name, value in objects_named(f"{module.__name__}.{name}" for module in MODULES for name in module.__all__):
-        places = [place for place, other in described if other is value]
-        assert len(places) == 1, f"{name} is described {len(places)} times"
+        entries = [entry for entry, other in described if other is value]
+        assert len(entries) == 1, f"{name} is described {len(entries)} times"
 
 
-def test_each_command_and_its_options_are_on_the_page_of_the_command() -> None:
+def test_command_page_shows_the_help_of_each_command() -> None:
     blocks = [block for block in blocks_of(DOCS / "api/command.md") if block.language == "console"]
     commands = [command for block in blocks for command, _ in commands_of(block)]
     assert commands == ["falco-plugin --help", *(f"falco-plugin {name} --help" for name in sorted(main.commands))]
 
 
-def test_each_example_is_named_on_the_page_of_the_examples() -> None:
+def test_examples_page_describes_each_plugin() -> None:
     page = (DOCS / "guide/examples.md").read_text()
     examples = sorted(path.parent.name for path in REPOSITORY.glob("plugins/*/plugin.py"))
     assert sorted(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == examples
@@ -212,7 +212,7 @@ def test_each_example_is_named_on_the_page_of_the_examples() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
-    """The pages as they are built, where that gives no warning."""
+    """The built pages. The build must give no warning."""
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
         [Path(sysconfig.get_path("scripts"), "mkdocs"), "build", "--strict", "--site-dir", folder],
@@ -227,14 +227,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
     return {path.relative_to(folder).with_suffix(".md"): path.read_text() for path in folder.rglob("*.html")}
 
 
-def test_the_site_has_each_page_and_needs_no_network(site: dict[Path, str]) -> None:
+def test_site_has_each_page_and_needs_no_network(site: dict[Path, str]) -> None:
     assert set(site) == {page.relative_to(DOCS) for page in PAGES} | {Path("404.md")}
     for page, text in site.items():
         loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?((?:https?:)?//[^\s\">]+)", text)
         assert not loaded, f"{page}: {loaded}"
 
 
-def test_no_private_name_is_in_the_reference(site: dict[Path, str]) -> None:
+def test_reference_has_no_private_name(site: dict[Path, str]) -> None:
     for page, text in site.items():
         if page.parent == Path("api"):
             private = re.findall(r"(?<!os\.)\b_[a-zA-Z]\w*", re.sub("<[^>]+>", "", text))

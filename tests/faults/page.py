@@ -1,4 +1,4 @@
-"""The documentation page of the table. ``python -m faults.page`` writes it."""
+"""Writes docs/guide/faults.md from the table: ``python -m faults.page``."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ LONGEST = 150
 INTRODUCTION = """\
 # Faults
 
-This page is for plugin authors who want to know what happens in Falco when their code fails. It lists each fault in
-each callback. The tests write it: each cell is the result that a host got through the plugin API, and nothing else
-differed from a run without a fault. No fault crashed or blocked the host, or lost an event.
+This page is for those who want to know the exact effect of a mistake in a plugin. After it you know the result of
+each fault in each callback: for Falco, for the log, and for the following events. A test writes this page. Each cell
+was observed by a host through the plugin API, and nothing else differed from a run without a fault.
+No cell is a crash, a hang or a lost event.
 
-In each run, the host asks for suggested parameters and opens a source with the events `one`, `two` and `three`. It
-asks for the text and a field of each event, closes the source and opens it again. Then it destroys the plugin and
-initialises it again. Code that is called for each event fails at the second event. All other code fails at its first
-call.
-**The second open and the second init always deliver all events.**
+In each run the host requests suggestions for open params and opens a source with the events `one`, `two` and `three`.
+It requests the text and a field of each event, closes the source, and opens it again. Then it destroys the plugin and
+initialises it again. Code that is called for each event has its fault at the second event, all other code at its
+first call. **The second open and the second init always deliver all events.**
 
 ## At a glance
 
 | | |
 |---|---|
 | · | the same as without the fault |
-| log | the log reports the fault, and everything else continues |
-| error | the call of the host fails with a message; a source then has ended, after all earlier events |
-| ends | the source ends normally, after all earlier events |
+| log | the fault is logged, and everything continues |
+| error | the call of the host fails with a message; a source has then ended, after the preceding events |
+| ends | the source ends normally, after the preceding events |
 | again | the source is called again |
-| absent | this event has no text, or no value of this field; or there is no progress |
-| other | a different result, described below |
+| absent | this one event has no text, or not this field; or there is no progress |
+| other | the host gets another value, see below |
 """
 
 EXPLANATION = """\
@@ -46,21 +46,21 @@ EXPLANATION = """\
 
 *The exception* is its class, its message and the line of your code, such as
 `ValueError: broken (faulty.py:62 in read)`. It is cut at 3,000 characters. NULs and lone surrogates are shown as
-`\ufffd`. If `__str__` raises, the message reports that. The traceback goes to the log. Falco treats an error of `open`
-or `next_batch` as fatal, and does not start after an error of `init`: see [Errors and retry](errors.md). Long messages
-are cut on this page only.
+`\ufffd`. If its `__str__` raises, the message reports that. The traceback goes to the log. Falco treats an error of
+`open` or `next_batch` as fatal, and does not start after an error of `init`: see [Errors and retry](errors.md). Only
+this page cuts long messages further.
 
-Some faults have the same result everywhere:
+These faults have the same effect in every callback:
 
 - A callback that blocks delays its own caller, and no event is lost. Falco handles signals between two batches.
-- Threads may be started, log, and be left behind. They do not keep Falco from ending.
-- A child made by `fork` must not return from your code. It is ended there, with a line on stderr. Processes started by
-  `subprocess` and workers of `multiprocessing` are not affected.
+- A plugin may start threads that log and are left behind. They do not keep Falco from ending.
+- A child made by `fork` must not return from your code. The SDK ends it, with a line on stderr that names the reason.
+  Children of `subprocess` and workers of `multiprocessing` are not affected.
 """
 
 
 def text() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     parts = [
         INTRODUCTION,
         _grid(),
@@ -106,7 +106,7 @@ def _section(callback: str, cells: Mapping[str, Cell]) -> str:
             same.append(fault)
     rows = [[_faults(faults), _host(callback, cell), _log(cell), _then(cell)] for faults, cell in groups]
     title = f"### {CALLBACKS[callback]} {{#{_anchor(callback)}}}\n"
-    return f"{title}\n{_table(['your code', 'the host gets', 'the log has', 'then'], rows)}"
+    return f"{title}\n{_table(['your code', 'the host gets', 'the log has', 'afterwards'], rows)}"
 
 
 def _anchor(callback: str) -> str:
@@ -115,28 +115,28 @@ def _anchor(callback: str) -> str:
 
 def _faults(faults: list[str]) -> str:
     if set(faults) == set(CAUSES):
-        return "raises any exception"
+        return "raises any of the exceptions"
     return ",<br>".join(FAULTS[fault] for fault in faults)
 
 
 def _host(callback: str, cell: Cell) -> str:
-    results = []
+    parts = []
     calls = {"suggest": "list_open_params", "take": "next_batch"}
     if cell.fails:
-        results.append(f"{calls.get(cell.fails, cell.fails)} fails: {_quoted(cell.error or '')}")
+        parts.append(f"{calls.get(cell.fails, cell.fails)} fails: {_quoted(cell.error or '')}")
     if tuple(cell.events) != EVENTS:
         events = [f"`{event}`" if event else "an empty event" for event in cell.events]
-        results.insert(0, ", ".join(events) or "no event")
+        parts.insert(0, ", ".join(events) or "no event")
     if tuple(cell.events[:2]) == EVENTS[:2]:
         if cell.text != Cell.text:
-            results.append(f"as the text of `two` {_value(cell.text)}")
+            parts.append(f"as the text of `two` {_value(cell.text)}")
         if cell.field != Cell.field:
-            results.append(f"as the field of `two` {_value(cell.field)}")
+            parts.append(f"as the field of `two` {_value(cell.field)}")
     if cell.progress != Cell.progress:
-        results.append(f"{cell.progress[0] / 10_000:.0%}, {_value(cell.progress[1])}")
+        parts.append(f"{cell.progress[0] / 10_000:.0%}, {_value(cell.progress[1])}")
     if not cell.fails and cell.suggested != Cell.suggested:
-        results.append(_value(cell.suggested))
-    return ";<br>".join(results) or "the normal results"
+        parts.append(_value(cell.suggested))
+    return ";<br>".join(parts) or "the same as without the fault"
 
 
 def _value(value: Any) -> str:
@@ -146,43 +146,43 @@ def _value(value: Any) -> str:
         return "all 100 MB"
     if isinstance(value, tuple):
         (value,) = value
-    return _code(value.replace("{kind}", "…")).replace("\0", "\\0") if value else "an empty string"
+    return _code(value.replace("{kind}", "…")).replace("\0", "\\0") if value else "no text"
 
 
 def _code(text: str) -> str:
-    """As inline code, which may contain a backquote."""
+    """Returns the text as a code span, also if it contains a backquote."""
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _log(cell: Cell) -> str:
-    results = [_line(line, cell.error) for line in cell.log]
-    results += [f"sometimes {_quoted(line)}" for line in cell.may_log]
-    results += [f"your code sees: {_quoted(line.partition(': ')[2] or line)}" for line in cell.found]
-    return ";<br>".join(results) or "nothing"
+    parts = [_line(line, cell.error) for line in cell.log]
+    parts += [f"perhaps {_quoted(line)}" for line in cell.may_log]
+    parts += [f"your code finds: {_quoted(line.partition(': ')[2] or line)}" for line in cell.found]
+    return ";<br>".join(parts) or "nothing"
 
 
 def _line(line: str, error: str | None) -> str:
-    """A log line, without the message that the host got as well."""
+    """Returns a line of the log, without the message that the host also got."""
     if error and line.endswith(error):
         return f"{_quoted(line.removesuffix(error))} and the same message"
     return _quoted(line)
 
 
 def _then(cell: Cell) -> str:
-    then = "all events are delivered"
+    then = "all events follow"
     if cell.fails == "init":
-        then = "the state only reports the reason"
+        then = "the state only contains the reason"
     elif cell.fails == "open":
         then = "there is no source"
     elif cell.fails == "take" or EVENTS[-1] not in cell.events:
         then = "the source has ended"
     elif len(cell.events) < len(EVENTS):
-        then = "all other events are delivered"
+        then = "all other events follow"
     return f"{then}; {cell.note}" if cell.note else then
 
 
 def _quoted(line: str) -> str:
-    """As inline code, except for the exception of the fault."""
+    """Returns the line as a code span, with a placeholder for the exception."""
     before, cause, after = line.partition("{cause}")
     parts = [_code(_cut(part.strip())) for part in (before, after) if part.strip()]
     return " ".join([*parts, "*the exception*"]) if cause else parts[0]

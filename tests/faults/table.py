@@ -1,4 +1,4 @@
-"""The expected result of every fault in every callback of user code. `plugin.py` contains the faults."""
+"""The required result of every fault in every callback of user code. `plugin.py` has the faults."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ FAULTS = {
     "cancels": "cancels its context",
     "starts_threads": "starts threads, and leaves 20 behind",
     "forks": "forks, and the child returns",
-    "holds": "keeps a borrowed object, and uses it later",
+    "holds": "keeps an argument, and uses it after the call",
 }
 CALLBACKS = {
-    "config": "`__post_init__` of the configuration class",
+    "config": "`__post_init__` of the configuration's class",
     "init": "`init`",
     "open": "`open`",
     "pull": "a pull function",
@@ -58,7 +58,7 @@ CAUSES = {
     "odd_error": "ValueError: nul \ufffd surrogate \ufffd (faulty.py:… in odd_error)",
     "unspeakable_error": "Unspeakable: no text, its __str__ raises ValueError (faulty.py:… in unspeakable_error)",
 }
-"""The text of each exception, as the host and the log get it."""
+"""The message of each exception that the host and the log get."""
 
 RAISES = tuple(CAUSES)
 RETURNS = ("wrong_type", "none", "nul", "surrogates", "huge")
@@ -94,9 +94,9 @@ HARMLESS = {
 }
 """Faults with the same result in every callback."""
 WITHOUT_INSTANCE = {
-    "calls_itself": Cell(found=["called: [b'one']"], note="no instance is open yet, so the plugin uses its own"),
-    "closes": Cell(note="no instance is open yet, so the plugin uses its own"),
-    "cancels": Cell(note="no instance is open yet, so the plugin uses its own"),
+    "calls_itself": Cell(found=["called: [b'one']"], note="no source is open yet, so the plugin opened one itself"),
+    "closes": Cell(note="no source is open yet, so the plugin opened one itself"),
+    "cancels": Cell(note="no source is open yet, so the plugin opened one itself"),
 }
 CALLS_ITS_OWN = Cell(found=[f"called: {DRIVEN}"])
 
@@ -104,7 +104,7 @@ Row = tuple[str | Iterable[str], Cell]
 
 
 def fails(call: str, error: str = "{cause}", *, doing: str | None = None, **more: object) -> Cell:
-    """The call fails, and the log has the reason."""
+    """Returns the cell of a call that fails and whose reason is logged."""
     return Cell(fails=call, error=error, log=[f"{doing or call} failed: {error}"], **more)  # type: ignore[arg-type]
 
 
@@ -113,23 +113,23 @@ def logs(line: str, **more: object) -> Cell:
 
 
 def stops(error: str = "{cause}") -> Cell:
-    """A source's second step ends it with an error."""
+    """Returns the cell of a source whose second step ends it with an error."""
     return fails("take", error, doing="next_batch", events=["one"])
 
 
 def again(error: str = "{cause}") -> Cell:
-    """The source is called again, and starts from the beginning."""
+    """A source that is called again starts from its beginning."""
     return Cell(
         events=["one", "one", "two", "three"],
         text="text of one",
         field="one",
         log=[f"the source failed: {error}", CALLED_AGAIN],
-        note="delivered events are repeated, because this callable has no cursor",
+        note="consumed events come again, because this callable has no cursor",
     )
 
 
 def rows(*rows: Row) -> dict[str, Cell]:
-    """A cell for each fault; faults that are not listed are harmless."""
+    """Returns a cell for each fault; a fault that no row names is harmless."""
     cells = dict(HARMLESS)
     for faults, cell in rows:
         for fault in [faults] if isinstance(faults, str) else faults:
@@ -138,7 +138,7 @@ def rows(*rows: Row) -> dict[str, Cell]:
 
 
 def steps_of_an_iterable(stopped: Cell, too_large: Cell, wrong_type: Cell, text: Cell, held: Cell) -> dict[str, Cell]:
-    """The common cells of generators."""
+    """Returns the cells that all kinds of generators share."""
     return rows(
         (RAISES, stopped),
         ("wrong_type", wrong_type),
@@ -159,7 +159,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("odd_error", fails("init", "init_config does not fit: nul \ufffd surrogate \ufffd")),
         (RETURNS, Cell(note="the returned value is ignored")),
         *WITHOUT_INSTANCE.items(),
-        ("holds", Cell(note="nothing is borrowed")),
+        ("holds", Cell(note="there is no argument to keep")),
     ),
     "init": rows(
         (RAISES, fails("init")),
@@ -185,7 +185,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             fails("open", NO_SOURCE.replace("{what}", "str: for one event return [text.encode()]")),
         ),
         *WITHOUT_INSTANCE.items(),
-        ("cancels", Cell(events=[], note="the context passed to `open`")),
+        ("cancels", Cell(events=[], note="the context that is the argument of `open`")),
         ("holds", Cell(found=["held: context is cancelled: False"])),
     ),
     "pull": rows(
@@ -200,7 +200,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                 events=["one", "", "two", "three"],
                 text="text of ",
                 field="",
-                note="nothing was written, which makes an empty event",
+                note="nothing was written, so the event is empty",
             ),
         ),
         (
@@ -218,7 +218,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                     f"held: writer raises {LATE}",
                     f"held: writer_elsewhere raises {LATE}",
                 ],
-                note="the view is Python's memory, so the host's events do not change",
+                note="the view is memory of Python: the host's events do not change",
             ),
         ),
     ),
@@ -229,7 +229,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             logs(
                 "next_batch returned without an event, which is taken as a timeout: raise falco_plugin.Timeout when "
                 "there is none for now, or falco_plugin.EOF at the end",
-                note="the appended events count, not the returned value",
+                note="appended events count, whatever is returned",
             ),
         ),
         ("huge", stops(TOO_LARGE)),
@@ -240,10 +240,10 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
                 events=["one", "three"],
                 text="text of three",
                 field="three",
-                note="your own method: the event is in your own batch",
+                note="the method of user code: the event is in the batch that user code created",
             ),
         ),
-        ("closes", Cell(note="your own method, which this `next_batch` does not check")),
+        ("closes", Cell(note="the method of user code, which this `next_batch` ignores")),
         ("cancels", Cell(events=["one", "two"], note="the event in progress is still delivered")),
         (
             "holds",
@@ -297,28 +297,28 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("surrogates", Cell(progress=(5000, "a\ufffdb"))),
         ("huge", Cell(progress=(5000, {"length": 100_000_000}))),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="the source has already ended")),
+        (["closes", "cancels"], Cell(note="the source has ended before")),
         ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
     ),
     "on_cancel": rows(
         (RAISES, logs("a callback of Context.on_cancel failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="the instance is being closed")),
+        (["closes", "cancels"], Cell(note="the source is being closed")),
         ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
     ),
     "close": rows(
         (RAISES, logs("close failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="the instance is being closed")),
+        (["closes", "cancels"], Cell(note="the source is being closed")),
         ("holds", Cell(found=[f"held: instance raises {DRIVEN}", "held: context is cancelled: True"])),
     ),
     "destroy": rows(
         (RAISES, logs("destroy failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
-        (["closes", "cancels"], Cell(note="the instance is closed")),
+        (["closes", "cancels"], Cell(note="the source is closed")),
         ("holds", Cell(note="no code of the plugin runs later")),
     ),
     "event_to_string": rows(
@@ -394,7 +394,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
 
 
 def cells() -> Iterator[tuple[str, str, Cell]]:
-    """All cells, with the text of the exception filled in."""
+    """Yields all cells, with the exceptions inserted into the messages."""
     for callback, faults in TABLE.items():
         for fault, cell in faults.items():
             yield callback, fault, _filled(cell, fault)
