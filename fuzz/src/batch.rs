@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::{EventBatch, EventWriter, SOFT_BYTES, Written};
+use falco_plugin_engine::event::{EventBatch, EventWriter, SOFT_BYTES, WriteOutcome};
 use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, encode_header};
 
 const LARGEST_PAYLOAD: u32 = 3 << 20;
@@ -171,12 +171,12 @@ impl Model {
                 continue;
             }
             let expected = match (refused, payload.is_empty()) {
-                (true, _) => Written::Nothing,
-                (false, true) => Written::Empty,
-                (false, false) => Written::Event,
+                (true, _) => WriteOutcome::Nothing,
+                (false, true) => WriteOutcome::Empty,
+                (false, false) => WriteOutcome::Event,
             };
             assert_eq!(writer.finish(), expected);
-            if expected != Written::Nothing {
+            if expected != WriteOutcome::Nothing {
                 self.events.push((timestamp.unwrap_or(NO_TIMESTAMP), payload));
             }
         }

@@ -1,14 +1,18 @@
-//! The engine's splitter, read in pieces and over holes, against a search in the whole text.
+//! Compares the engine's splitter of lines, reading in pieces and across holes, with a search in the whole text.
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use cursor::BEFORE;
-use splitter::{Separator, Splitter};
+use cursor::PRECEDING;
+use separator::Separator;
+use splitter::Splitter;
 
-// Compiled here a second time: nobody else can read from anything but files and sockets.
+// Compile the modules a second time: the engine's API reads only from files and streams.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../rust/engine/src/source/lines/cursor.rs"]
 mod cursor;
+#[allow(dead_code)]
+#[path = "../../rust/engine/src/source/lines/separator.rs"]
+mod separator;
 #[allow(dead_code)]
 #[path = "../../rust/engine/src/source/lines/splitter.rs"]
 mod splitter;
@@ -18,20 +22,20 @@ struct Input<'a> {
     separator: &'a [u8],
     limit: u8,
     block: u8,
-    /// Bytes that one read gives, again and again.
+    /// The sizes of the reads, repeated cyclically.
     reads: &'a [u8],
-    /// Where a hole is in the content, and how long, as the file system knows it.
+    /// The offset and the length of a hole in the content, as the file system reports it.
     hole: (u16, u16),
     content: &'a [u8],
 }
 
-/// An event, whether it is a part of its line, and where the line begins.
+/// An event, whether its line was cut, and the position of the line.
 type Line = (Vec<u8>, bool, u64);
 
-/// Checks one text.
+/// Checks one input.
 ///
 /// # Panics
-/// If the lines are not those of the whole text.
+/// If the lines differ from those of the whole text.
 pub fn check(input: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(input)) else {
         return;
@@ -43,7 +47,7 @@ pub fn check(input: &[u8]) {
 }
 
 impl Input<'_> {
-    /// At least one byte of a line is an event.
+    /// Returns the event size, at least 1.
     fn limit(&self) -> usize {
         usize::from(self.limit).max(1)
     }
@@ -56,45 +60,49 @@ impl Input<'_> {
 
     fn split(&self, separator: Separator, content: &[u8]) -> Vec<Line> {
         let block = usize::from(self.block).max(1);
-        let most_room = 2 * (BEFORE + self.limit() + self.separator.len() + block);
+        let max_free = 2 * (PRECEDING + self.limit() + self.separator.len() + block);
         let mut splitter = Splitter::new(separator, block);
         let mut reads = self.reads.iter().map(|&len| usize::from(len).max(1)).cycle();
         let mut rest = content;
         let mut lines = Vec::new();
         loop {
-            while let Some(line) = splitter.next(self.limit()) {
+            while let Some(line) = splitter.next_line(self.limit()) {
                 assert_eq!(
-                    splitter.next(self.limit()),
+                    splitter.next_line(self.limit()),
                     Some(line),
-                    "a line that is not taken stays"
+                    "a line stays until it is consumed"
                 );
-                lines.push((splitter.bytes(line).to_vec(), line.cut, splitter.place().position));
+                lines.push((
+                    splitter.bytes(line).to_vec(),
+                    line.is_cut,
+                    splitter.checkpoint().position,
+                ));
                 splitter.take_nuls();
-                splitter.take(line);
+                splitter.consume(line);
             }
             if splitter.is_done() {
-                let place = splitter.place();
-                assert_eq!(place.position, content.len() as u64);
-                assert!(content.ends_with(place.before()));
+                let checkpoint = splitter.checkpoint();
+                assert_eq!(checkpoint.position, content.len() as u64);
+                assert!(content.ends_with(checkpoint.preceding()));
                 return lines;
             }
             if splitter.is_in_nuls() {
                 let nuls = rest.iter().take_while(|byte| **byte == 0).count();
-                if nuls >= BEFORE {
+                if nuls >= PRECEDING {
                     splitter.skip_hole(nuls as u64);
                     rest = &rest[nuls..];
                 }
             }
-            let (before, room) = splitter.room();
-            assert!(content[..content.len() - rest.len()].ends_with(before));
-            assert!((1..=most_room).contains(&room.len()));
-            let len = reads.next().unwrap_or(usize::MAX).min(room.len()).min(rest.len());
+            let (preceding, free) = splitter.free_space();
+            assert!(content[..content.len() - rest.len()].ends_with(preceding));
+            assert!((1..=max_free).contains(&free.len()));
+            let len = reads.next().unwrap_or(usize::MAX).min(free.len()).min(rest.len());
             let (read, after) = rest.split_at(len);
-            room[..len].copy_from_slice(read);
+            free[..len].copy_from_slice(read);
             rest = after;
-            splitter.filled(len);
+            splitter.commit(len);
             if rest.is_empty() {
-                splitter.end();
+                splitter.finish();
             }
         }
     }
@@ -131,7 +139,7 @@ mod tests {
     use crate::corpus;
 
     #[test]
-    fn lines_are_those_of_the_whole_text() {
+    fn splitter_agrees_with_the_model() {
         corpus::check("lines", 2048, corpus::bytes(), super::check);
     }
 }

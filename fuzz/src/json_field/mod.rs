@@ -71,7 +71,7 @@ impl<'a> Read<'a> {
         let reader = JsonReader::new(pattern, kind).ok()?;
         Some(Self {
             reader: match family {
-                Some(family) => reader.of_family(family),
+                Some(family) => reader.with_family(family),
                 None => reader,
             },
             pattern,

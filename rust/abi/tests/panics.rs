@@ -6,7 +6,7 @@ use std::ptr;
 use falco_plugin_abi::functions::{TABLE, init};
 use falco_plugin_abi::table::StartRequest;
 use falco_plugin_api::{ss_plugin_event_input, ss_plugin_init_input};
-use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::Event;
 use falco_plugin_engine::extract::{Argument, Cache, Field, Values};

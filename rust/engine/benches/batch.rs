@@ -1,12 +1,12 @@
-//! One event that is copied into a batch.
+//! Copies an event into a batch.
 
 mod support;
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::event::NO_TIMESTAMP;
-use falco_plugin_engine::event::batch::EventBatch;
 
 fn append(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("batch: append");

@@ -1,4 +1,4 @@
-//! One message through a channel, from send to the batch of a push instance.
+//! Sends a message through a channel into the batch of a push instance.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::event::{DEFAULT_EVENT_SIZE, NO_TIMESTAMP};
 use falco_plugin_engine::source::channel::{
     DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, Message, Payload, Receiver, Refusal, Sender, channel,
@@ -15,7 +15,7 @@ use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context;
 use falco_plugin_engine::source::push::PushInstance;
 
-/// Shared bytes, as those of Python are.
+/// Reference-counted bytes, like those of Python.
 #[derive(Clone)]
 struct Shared(Arc<[u8]>);
 
@@ -47,7 +47,7 @@ fn open() -> (Sender<Shared>, PushInstance<Shared>) {
     (sender, instance)
 }
 
-/// Sends all of it, then takes all of it: what the work costs without the meeting of two threads.
+/// Sends a whole batch, then receives it, on one thread: the cost without synchronization of two threads.
 fn in_turns(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("channel: send 128, take 128, one thread");
     for size in SIZES {
@@ -55,7 +55,7 @@ fn in_turns(criterion: &mut Criterion) {
         let (sender, mut instance) = open();
         let mut batch = EventBatch::with_defaults();
         group.bench_function(BenchmarkId::new("one by one", size), |bencher| {
-            support::an_event(bencher, || {
+            support::measure_event(bencher, || {
                 for _ in 0..batch.batch_size() {
                     assert!(sender.try_send(payload.message()).is_ok());
                 }
@@ -64,7 +64,7 @@ fn in_turns(criterion: &mut Criterion) {
             });
         });
         group.bench_function(BenchmarkId::new("at once", size), |bencher| {
-            support::an_event(bencher, || {
+            support::measure_event(bencher, || {
                 let messages = (0..batch.batch_size()).map(|_| payload.message());
                 assert!(matches!(sender.try_send_all(messages), Ok((_, None))));
                 batch.clear();
@@ -83,7 +83,7 @@ fn with_a_producer(criterion: &mut Criterion) {
         let producer = thread::spawn(move || send_until_closed(&sender, &payload));
         let mut batch = EventBatch::with_defaults();
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-            support::an_event(bencher, || {
+            support::measure_event(bencher, || {
                 batch.clear();
                 instance.next_batch(&mut batch).unwrap_or(0)
             });

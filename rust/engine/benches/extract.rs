@@ -1,4 +1,4 @@
-//! Fields out of JSON, the first time on an event.
+//! Extracts fields from JSON, for the first time on an event.
 
 mod support;
 
@@ -9,7 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use falco_plugin_engine::event::Event;
 use falco_plugin_engine::extract::{Argument, ArgumentMode, Cache, Extractor, Field, FieldType, JsonReader, Reader};
 
-/// Of an audit event, from its front to its end.
+/// Pointers into an audit event, from its beginning to its end.
 const TWENTY: [&str; 20] = [
     "/auditID",
     "/stage",

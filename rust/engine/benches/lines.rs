@@ -1,4 +1,4 @@
-//! One line of a file that is in the page cache.
+//! Reads a line of a file that is in the page cache.
 
 mod support;
 
@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context;
 use falco_plugin_engine::source::lines::{LinesInstance, Options, Source, Start};
 
-/// So many that opening the file does not count.
+/// Enough lines that the time to open the file does not matter.
 const LINES: usize = 50_000;
 
 fn lines(criterion: &mut Criterion) {
@@ -27,7 +27,7 @@ fn lines(criterion: &mut Criterion) {
         let mut instance = open(&path, timestamp);
         let mut batch = EventBatch::with_defaults();
         group.bench_function(name, |bencher| {
-            support::an_event(bencher, || {
+            support::measure_event(bencher, || {
                 batch.clear();
                 instance.next_batch(&mut batch).unwrap_or_else(|_| {
                     instance = open(&path, timestamp);

@@ -1,10 +1,10 @@
-//! One event of a pull function.
+//! Calls a pull function for an event.
 
 mod support;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::{EventBatch, EventWriter};
+use falco_plugin_engine::event::{EventBatch, EventWriter};
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context;
 use falco_plugin_engine::source::pull::PullInstance;
@@ -20,7 +20,7 @@ fn pull(criterion: &mut Criterion) {
         let mut instance = PullInstance::new(Context::new(), DEFAULT_TIMEOUT);
         let mut batch = EventBatch::with_defaults();
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-            support::an_event(bencher, || {
+            support::measure_event(bencher, || {
                 batch.clear();
                 instance.next_batch(&mut function, &mut batch).unwrap()
             });

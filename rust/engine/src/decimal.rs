@@ -1,17 +1,18 @@
-//! Decimal numbers in text, read exactly.
+//! Parses decimal numbers exactly.
 
 use std::iter;
 
-/// More digits than this do not fit into a `u64`.
+/// Numbers with more digits do not fit into a `u64`.
 const MAX_DIGITS: i64 = 20;
 
-/// A decimal number such as `-12`, `007`, `5.`, `.5` or `1.5e-3`. It borrows its digits, however many there are.
+/// A decimal number such as `-12`, `007`, `5.`, `.5` or `1.5e-3`. It borrows its digits, so that it can have any number of
+/// them.
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal<'a> {
     is_negative: bool,
-    /// The digits before and after the decimal point, both without the leading zeros of the number.
+    /// The digits before and after the decimal point, without the leading zeros of the number.
     digits: [&'a str; 2],
-    /// The position of the decimal point, counted from the first digit. Meaningless for zero.
+    /// The position of the decimal point, counted from the first digit. It has no meaning for zero.
     point: i64,
 }
 
@@ -19,14 +20,14 @@ pub struct Decimal<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotWhole {
     Negative,
-    /// It has digits other than 0 after its decimal point.
+    /// It has a digit other than 0 after the decimal point.
     Fraction,
     TooLarge,
 }
 
 impl<'a> Decimal<'a> {
-    /// Reads an optional sign, digits with an optional decimal point, and an optional exponent. Returns `None` for any
-    /// other text, and for a number without a digit.
+    /// Parses an optional sign, digits with an optional decimal point, and an optional exponent. Returns `None` for any other
+    /// string, and for a number without digits.
     pub fn parse(text: &'a str) -> Option<Self> {
         let is_negative = text.starts_with('-');
         let (digits, text) = split_digits(text.strip_prefix(['+', '-']).unwrap_or(text));
@@ -34,7 +35,7 @@ impl<'a> Decimal<'a> {
         if digits.is_empty() && fraction.is_empty() {
             return None;
         }
-        let exponent = if text.is_empty() { 0 } else { exponent(text)? };
+        let exponent = if text.is_empty() { 0 } else { parse_exponent(text)? };
         let whole = digits.trim_start_matches('0');
         let significant = if whole.is_empty() {
             fraction.trim_start_matches('0')
@@ -49,13 +50,13 @@ impl<'a> Decimal<'a> {
         })
     }
 
-    /// Returns how many digits the integer part has: the number is less than 10 to the power of it. Zero has none.
+    /// Returns the number of digits of the integer part; 0 for zero.
     pub fn integer_digits(&self) -> i64 {
         if self.is_zero() { 0 } else { self.point.max(0) }
     }
 
-    /// Returns the number times 10 to the power of `power`, without the fraction that is left. Returns `None` if the
-    /// number is negative, or the result does not fit.
+    /// Returns the integer part of the number times 10 to the power of `power`. Returns `None` if the number is negative or
+    /// the result does not fit.
     pub fn scaled(&self, power: i64) -> Option<u64> {
         if self.is_zero() {
             return Some(0);
@@ -73,7 +74,7 @@ impl<'a> Decimal<'a> {
             })
     }
 
-    /// Returns the number if it is whole, from 0 to 2**64 - 1.
+    /// Returns the number if it is a whole number from 0 to 2**64 - 1.
     pub fn whole(&self) -> Result<u64, NotWhole> {
         if self.is_zero() {
             return Ok(0);
@@ -95,22 +96,22 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Splits a text after its leading digits.
+/// Splits a string after its leading digits.
 fn split_digits(text: &str) -> (&str, &str) {
     let len = text.bytes().take_while(u8::is_ascii_digit).count();
     text.split_at(len)
 }
 
-/// Reads the exponent, from its `e` on. Returns the largest or smallest `i64` if the exponent does not fit.
-fn exponent(text: &str) -> Option<i64> {
+/// Parses an exponent, including its `e`. Returns the largest or smallest `i64` if the exponent does not fit.
+fn parse_exponent(text: &str) -> Option<i64> {
     let text = text.strip_prefix(['e', 'E'])?;
     let is_negative = text.starts_with('-');
     let (digits, rest) = split_digits(text.strip_prefix(['+', '-']).unwrap_or(text));
     if digits.is_empty() || !rest.is_empty() {
         return None;
     }
-    let far = if is_negative { i64::MIN } else { i64::MAX };
-    Some(text.parse().unwrap_or(far))
+    let limit = if is_negative { i64::MIN } else { i64::MAX };
+    Some(text.parse().unwrap_or(limit))
 }
 
 #[cfg(test)]
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn integer_digits_are_those_of_the_value() {
+    fn integer_digits_ignores_notation() {
         for (text, digits) in [
             ("0", 0),
             ("0.9", 0),
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_rejects_other_text() {
+    fn parse_rejects_other_strings() {
         for text in [
             "",
             "+",

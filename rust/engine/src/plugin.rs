@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::event::Event;
-use crate::event::batch::EventBatch;
+use crate::event::EventBatch;
 use crate::extract::{Argument, Cache, Field, Values};
 
 /// One initialised plugin (`ss_plugin_t`). The host may call it from several threads.

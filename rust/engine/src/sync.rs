@@ -1,4 +1,6 @@
-//! What threads meet through. `tests/loom.rs` is built with `cfg(loom)`, and tries all that could happen in between.
+//! The primitives through which threads synchronize: those of std and crossbeam, or with `cfg(loom)` those of a model.
+//!
+//! `tests/loom.rs` is built with `cfg(loom)`. It runs its programs in every order of these operations.
 
 #[cfg(not(loom))]
 mod real {

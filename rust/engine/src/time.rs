@@ -1,4 +1,4 @@
-//! Times of events and durations in text, in nanoseconds.
+//! Parses times and durations into nanoseconds.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -6,33 +6,33 @@ use time::format_description::well_known::Rfc3339;
 use crate::decimal::Decimal;
 use crate::event::NO_TIMESTAMP;
 
-/// Powers of 10 that make nanoseconds of seconds, milliseconds, microseconds and nanoseconds.
+/// The powers of 10 that convert seconds, milliseconds, microseconds and nanoseconds to nanoseconds.
 const SECONDS: i64 = 9;
 const MILLISECONDS: i64 = 6;
 const MICROSECONDS: i64 = 3;
 const NANOSECONDS: i64 = 0;
 
-/// The form that is passed to the crate `time`, in which each part has a fixed position.
+/// The form that is passed to the crate `time`. Each part has a fixed position.
 const EPOCH: [u8; 35] = *b"1970-01-01T00:00:00.000000000+00:00";
-/// Bytes of the date, and of the date with the time of day.
+/// The length of the date, and of the date with the time of day, in bytes.
 const DATE_LEN: usize = 10;
 const DATE_TIME_LEN: usize = 19;
-/// Position of the fraction's first digit, and the number of digits.
+/// The position of the fraction's first digit, and the number of its digits.
 const FRACTION: usize = 20;
 const FRACTION_LEN: usize = 9;
-/// Position of the time zone's sign.
+/// The position of the time zone's sign.
 const SIGN: usize = 29;
 
-/// A time that was read from text.
+/// A parsed time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time {
     /// Nanoseconds since the epoch; never [`NO_TIMESTAMP`].
     pub nanoseconds: u64,
-    /// Whether the text has a time zone. Without one the time is read as UTC. A number counts as UTC by definition.
+    /// Whether the string has a time zone. Without one the time is read as UTC. A number is in UTC by definition.
     pub has_zone: bool,
 }
 
-/// Why text cannot be read as the time of an event.
+/// Why a string cannot be read as the time of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     #[error("not a time")]
@@ -41,19 +41,18 @@ pub enum TimeError {
     OutOfRange,
 }
 
-/// Reads a time of RFC 3339 and its usual relatives, or a number since the epoch.
+/// Parses a time in the format of RFC 3339 or a common variant, or a number since the epoch.
 ///
-/// A text is a date, one of `T`, `t`, a space and `_`, a time of day, a fraction of any length after `.` or `,`, and a
-/// time zone such as `Z`, `+01:00`, `+0100` or `+01`, maybe after one space. A number is seconds if it is less than 1e11,
-/// milliseconds if it is less than 1e14, microseconds if it is less than 1e17, else nanoseconds. Digits beyond
-/// nanoseconds are cut off.
+/// A time consists of a date; `T`, `t`, a space or `_`; a time of day; an optional fraction of any length after `.` or `,`;
+/// and a time zone such as `Z`, `+01:00`, `+0100` or `+01`, after an optional space. A number below 1e11 is in seconds, below
+/// 1e14 in milliseconds, below 1e17 in microseconds, and otherwise in nanoseconds. Digits beyond nanoseconds are cut off.
 pub fn parse(text: &str) -> Result<Time, TimeError> {
     let time = match Decimal::parse(text) {
         Some(number) => Time {
-            nanoseconds: number.scaled(unit(&number)).ok_or(TimeError::OutOfRange)?,
+            nanoseconds: number.scaled(find_unit(&number)).ok_or(TimeError::OutOfRange)?,
             has_zone: true,
         },
-        None => date_time(text)?,
+        None => parse_date_time(text)?,
     };
     if time.nanoseconds == NO_TIMESTAMP {
         return Err(TimeError::OutOfRange);
@@ -61,12 +60,13 @@ pub fn parse(text: &str) -> Result<Time, TimeError> {
     Ok(time)
 }
 
-/// Reads a decimal number of seconds, not negative, as nanoseconds. Digits beyond nanoseconds are cut off.
-pub fn seconds(text: &str) -> Option<u64> {
+/// Parses a number of seconds, which must not be negative, into nanoseconds. Digits beyond nanoseconds are cut off.
+pub fn parse_seconds(text: &str) -> Option<u64> {
     Decimal::parse(text)?.scaled(SECONDS)
 }
 
-fn unit(number: &Decimal<'_>) -> i64 {
+/// Returns the power of 10 that converts a number since the epoch to nanoseconds.
+fn find_unit(number: &Decimal<'_>) -> i64 {
     match number.integer_digits() {
         ..=11 => SECONDS,
         12..=14 => MILLISECONDS,
@@ -75,12 +75,12 @@ fn unit(number: &Decimal<'_>) -> i64 {
     }
 }
 
-fn date_time(text: &str) -> Result<Time, TimeError> {
-    // The crate takes any byte here.
+fn parse_date_time(text: &str) -> Result<Time, TimeError> {
+    // Check the byte here: the crate `time` accepts any.
     if !matches!(text.as_bytes().get(DATE_LEN), Some(b'T' | b't' | b' ' | b'_')) {
         return Err(TimeError::NotATime);
     }
-    // Most texts are already RFC 3339.
+    // Fast path: most times are already in the format of RFC 3339.
     let (time, has_zone) = match OffsetDateTime::parse(text, &Rfc3339) {
         Ok(time) => (time, true),
         Err(_) => {
@@ -94,8 +94,8 @@ fn date_time(text: &str) -> Result<Time, TimeError> {
     Ok(Time { nanoseconds, has_zone })
 }
 
-/// Brings a text into the form of [`EPOCH`], and returns whether it has a time zone. Digits and the calendar are left to
-/// the crate `time`.
+/// Converts a time into the form of [`EPOCH`], and returns whether it has a time zone. The crate `time` checks the digits
+/// and the calendar.
 fn normalize(text: &[u8]) -> Option<([u8; EPOCH.len()], bool)> {
     let mut normal = EPOCH;
     let (date_time, mut rest) = text.split_at_checked(DATE_TIME_LEN)?;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_reads_rfc_3339_and_its_relatives() {
+    fn parse_reads_rfc_3339_and_its_variants() {
         for (text, expected) in [
             ("1970-01-01T00:00:00Z", 0),
             ("2026-11-25T08:00:00Z", MOMENT),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_rejects_other_text() {
+    fn parse_rejects_other_strings() {
         for text in [
             "",
             "now",
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_reads_numbers_alone() {
+    fn parse_seconds_accepts_only_numbers() {
         for (text, expected) in [
             ("0", Some(0)),
             ("+1.5", Some(1_500_000_000)),
@@ -290,13 +290,13 @@ mod tests {
             ("2026-11-25T08:00:00Z", None),
             ("", None),
         ] {
-            assert_eq!(seconds(text), expected, "{text}");
+            assert_eq!(parse_seconds(text), expected, "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn parse_reads_what_the_crate_time_has_formatted(
+        fn parse_reads_times_that_the_crate_time_formats(
             nanoseconds in 0..NO_TIMESTAMP - 86_400_000_000_000, minutes in 0i64..1440,
             separator in "[Tt _]", point in "[.,]", space in " ?", colon in ":?",
         ) {

@@ -1,5 +1,5 @@
-//! Small programs of two or three threads, run in every order that matters: `make loom`. A wait that nobody ends is a
-//! failure of its own.
+//! Models: programs of two or three threads that loom runs in every relevant order (`make loom`). A wait that never ends
+//! fails the test.
 
 #![cfg(loom)]
 
@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::EventBatch;
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::source::channel::{Message, Refusal, Sender, channel};
 use falco_plugin_engine::source::clock::Clock;
 use falco_plugin_engine::source::context::Context;
@@ -19,7 +19,7 @@ use loom::thread;
 
 type Instance = PushInstance<Vec<u8>>;
 
-/// In every order in which threads lose the processor so often at most without having to wait.
+/// Runs a program in every order with at most `preemptions` preemptions of threads that could continue.
 fn model(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
@@ -27,7 +27,7 @@ fn model(preemptions: usize, program: impl Fn() + Sync + Send + 'static) {
     builder.check(program);
 }
 
-/// Counts what is no part of the model.
+/// Returns a counter that is not part of the model, and a function that reads it.
 fn counter() -> (Arc<AtomicUsize>, impl Fn() -> usize) {
     let count = Arc::new(AtomicUsize::new(0));
     let read = Arc::clone(&count);
@@ -41,7 +41,7 @@ fn event(data: &[u8]) -> Message<Vec<u8>> {
     }
 }
 
-/// A channel and its instance, which waits for ever, and how many events it has dropped.
+/// Returns a sender, an instance without a timeout, its context, and a function that counts the dropped events.
 fn push(capacity: usize, max_bytes: usize) -> (Sender<Vec<u8>>, Instance, Context, impl Fn() -> usize) {
     let (sender, receiver) = channel(capacity, max_bytes, 64).unwrap();
     let context = Context::new();
@@ -52,7 +52,7 @@ fn push(capacity: usize, max_bytes: usize) -> (Sender<Vec<u8>>, Instance, Contex
     (sender, instance, context, dropped)
 }
 
-/// Sends all, and waits for room where there is none.
+/// Sends a message, and waits for space if the channel is full.
 fn send(sender: &Sender<Vec<u8>>, data: &[u8]) -> Result<(), Refusal> {
     let mut message = event(data);
     loop {
@@ -65,14 +65,14 @@ fn send(sender: &Sender<Vec<u8>>, data: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// One call of the host.
+/// Calls `next_batch` once.
 fn call(instance: &mut Instance, batch_size: u32) -> Result<Vec<Vec<u8>>, Error> {
     let mut batch = EventBatch::new(batch_size, 64).unwrap();
     instance.next_batch(&mut batch)?;
     Ok((0..batch.len()).map(|at| batch.get(at).unwrap().1.to_vec()).collect())
 }
 
-/// All events until the end.
+/// Returns all events until the end of the source.
 fn all(instance: &mut Instance, batch_size: u32) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     loop {
@@ -85,7 +85,7 @@ fn all(instance: &mut Instance, batch_size: u32) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_cancel_wakes_who_waits_on_a_child_and_calls_each_callback_once() {
+fn cancel_wakes_a_child_waiter_and_runs_each_callback_once() {
     model(3, || {
         let parent = Context::new();
         let child = parent.child();
@@ -106,7 +106,7 @@ fn a_cancel_wakes_who_waits_on_a_child_and_calls_each_callback_once() {
 }
 
 #[test]
-fn a_child_that_is_made_while_its_parent_is_cancelled_is_cancelled_too() {
+fn child_made_during_a_cancel_is_cancelled() {
     model(3, || {
         let parent = Context::new();
         let middle = parent.child();
@@ -119,7 +119,7 @@ fn a_child_that_is_made_while_its_parent_is_cancelled_is_cancelled_too() {
 }
 
 #[test]
-fn a_send_beside_a_close_is_delivered_dropped_or_refused() {
+fn send_during_close_is_delivered_dropped_or_refused() {
     model(3, || {
         let (sender, mut instance, _, dropped) = push(4, 100);
         let producer = thread::spawn(move || {
@@ -136,10 +136,10 @@ fn a_send_beside_a_close_is_delivered_dropped_or_refused() {
 }
 
 #[test]
-fn a_cancel_beside_a_waiting_call_ends_it_and_whoever_waits_for_room() {
+fn cancel_ends_a_waiting_call_and_a_waiting_sender() {
     model(2, || {
         let (sender, mut instance, context, dropped) = push(1, 100);
-        // Nothing but the cancel ends it.
+        // Only the cancel ends the source.
         let _open = sender.clone();
         let producer = thread::spawn(move || {
             ["a", "b"]
@@ -155,7 +155,7 @@ fn a_cancel_beside_a_waiting_call_ends_it_and_whoever_waits_for_room() {
 }
 
 #[test]
-fn what_the_last_senders_sent_comes_before_the_end() {
+fn events_of_the_last_senders_arrive_before_the_end() {
     model(3, || {
         let (sender, mut instance, _, dropped) = push(4, 100);
         let other = sender.clone();
@@ -174,7 +174,8 @@ fn what_the_last_senders_sent_comes_before_the_end() {
     });
 }
 
-/// Two senders that end at the same time, each by `close` or by being dropped; returns how the source ended in each order.
+/// Ends two senders at the same time, each by `close` or by a drop. Returns whether the source ended with
+/// [`Error::SenderDropped`] in each order.
 fn ends_of_two_senders(closes: [bool; 2]) -> Vec<bool> {
     let dropped = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = Arc::clone(&dropped);
@@ -197,7 +198,7 @@ fn ends_of_two_senders(closes: [bool; 2]) -> Vec<bool> {
                 Err(error) => break error,
             }
         };
-        assert_eq!(events, 2, "all that was sent comes before the end");
+        assert_eq!(events, 2, "all sent events arrive before the end");
         assert!(matches!(end, Error::Eof | Error::SenderDropped));
         assert!(matches!(call(&mut instance, 4), Err(Error::Eof)));
         seen.lock().unwrap().push(matches!(end, Error::SenderDropped));
@@ -212,14 +213,14 @@ fn ends_of_two_senders(closes: [bool; 2]) -> Vec<bool> {
 }
 
 #[test]
-fn a_dropped_last_sender_is_an_error_and_a_closed_one_an_end() {
+fn source_ends_with_an_error_if_the_last_sender_is_dropped() {
     assert_eq!(ends_of_two_senders([true, true]), [false]);
     assert_eq!(ends_of_two_senders([false, false]), [true]);
     assert_eq!(ends_of_two_senders([true, false]), [false, true]);
 }
 
 #[test]
-fn a_sender_that_is_dropped_beside_a_close_of_the_source_is_not_an_error() {
+fn sender_dropped_during_close_is_not_an_error() {
     model(3, || {
         let (sender, mut instance, context, _) = push(4, 100);
         let producer = thread::spawn(move || drop(sender));
@@ -232,7 +233,7 @@ fn a_sender_that_is_dropped_beside_a_close_of_the_source_is_not_an_error() {
 }
 
 #[test]
-fn a_cancel_wakes_a_task_that_registers_beside_it_once() {
+fn cancel_wakes_a_task_once_that_registers_concurrently() {
     struct Counted(Arc<AtomicUsize>);
     impl Wake for Counted {
         fn wake(self: Arc<Self>) {
@@ -252,7 +253,7 @@ fn a_cancel_wakes_a_task_that_registers_beside_it_once() {
 }
 
 #[test]
-fn a_sender_that_is_closed_elsewhere_waits_no_longer_and_the_source_ends() {
+fn close_by_another_thread_ends_a_waiting_sender() {
     model(3, || {
         let (sender, mut instance, _, _) = push(1, 100);
         let sender = Arc::new(sender);
@@ -275,7 +276,7 @@ fn a_sender_that_is_closed_elsewhere_waits_no_longer_and_the_source_ends() {
 }
 
 #[test]
-fn a_clone_that_is_made_beside_a_close_keeps_the_source_open_or_is_closed() {
+fn clone_during_close_keeps_the_source_open_or_is_closed() {
     model(3, || {
         let (sender, mut instance, _, _) = push(4, 100);
         let sender = Arc::new(sender);
@@ -296,7 +297,7 @@ fn a_clone_that_is_made_beside_a_close_keeps_the_source_open_or_is_closed() {
 }
 
 #[test]
-fn an_error_wakes_the_host_and_is_told_after_what_was_sent_before_it() {
+fn error_wakes_the_host_and_follows_earlier_events() {
     model(3, || {
         let (sender, mut instance, _, _) = push(1, 100);
         let _keeps_the_source_open = sender.clone();
@@ -311,8 +312,8 @@ fn an_error_wakes_the_host_and_is_told_after_what_was_sent_before_it() {
     });
 }
 
-/// One place, or room for one of the payloads: by count and by bytes the same must hold.
-fn two_senders_on_one_free_slot(capacity: usize, max_bytes: usize) {
+/// Runs two senders on a channel with space for one payload, limited by count or by bytes.
+fn run_two_senders(capacity: usize, max_bytes: usize) {
     model(2, move || {
         let (sender, mut instance, _, _) = push(capacity, max_bytes);
         let other = sender.clone();
@@ -338,20 +339,20 @@ fn two_senders_on_one_free_slot(capacity: usize, max_bytes: usize) {
 }
 
 #[test]
-fn two_senders_on_one_free_slot_both_get_through() {
-    two_senders_on_one_free_slot(1, 100);
+fn two_senders_share_one_free_slot() {
+    run_two_senders(1, 100);
 }
 
 #[test]
-fn two_senders_on_room_for_one_payload_both_get_through() {
-    two_senders_on_one_free_slot(100, 3);
+fn two_senders_share_the_bytes_of_one_payload() {
+    run_two_senders(100, 3);
 }
 
 #[test]
-fn a_flush_returns_when_the_host_came_back_and_not_before() {
+fn flush_returns_only_after_the_host_comes_back() {
     model(3, || {
         let (sender, mut instance, _, _) = push(4, 100);
-        // That it is seen without an order of its own is a part of what flush promises.
+        // Load it with relaxed order: flush must order the host's work before its return.
         let handled = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
         let producer = thread::spawn({
             let handled = Arc::clone(&handled);
@@ -371,7 +372,7 @@ fn a_flush_returns_when_the_host_came_back_and_not_before() {
 }
 
 #[test]
-fn a_flush_beside_a_close_ends_and_never_says_that_what_was_dropped_was_taken() {
+fn flush_during_close_never_acknowledges_dropped_events() {
     model(3, || {
         let (sender, mut instance, _, dropped) = push(4, 100);
         let producer = thread::spawn(move || {
@@ -387,7 +388,7 @@ fn a_flush_beside_a_close_ends_and_never_says_that_what_was_dropped_was_taken() 
 }
 
 #[test]
-fn a_close_from_elsewhere_wakes_who_waits_for_room_and_who_waits_for_the_host() {
+fn close_wakes_senders_that_wait_for_space_or_host() {
     model(3, || {
         let (sender, receiver) = channel(1, 100, 64).unwrap();
         send(&sender, b"a").unwrap();
@@ -400,7 +401,7 @@ fn a_close_from_elsewhere_wakes_who_waits_for_room_and_who_waits_for_the_host() 
     });
 }
 
-/// A task without a thread of its own.
+/// A task that a test waits for without a thread of its own.
 #[derive(Default)]
 struct Task(Mutex<bool>, Condvar);
 
@@ -422,7 +423,7 @@ impl Task {
 }
 
 #[test]
-fn a_task_that_registered_is_woken_for_room_and_for_what_was_taken() {
+fn registered_task_wakes_for_space_and_acknowledgement() {
     model(3, || {
         let (sender, mut instance, _, _) = push(1, 100);
         let producer = thread::spawn(move || {
@@ -447,7 +448,7 @@ fn a_task_that_registered_is_woken_for_room_and_for_what_was_taken() {
 }
 
 #[test]
-fn whoever_closes_hears_of_the_last_sender() {
+fn closer_waits_for_the_last_sender() {
     model(3, || {
         let (sender, receiver) = channel::<Vec<u8>>(1, 100, 64).unwrap();
         let closer = receiver.closer();
@@ -457,7 +458,7 @@ fn whoever_closes_hears_of_the_last_sender() {
             drop(other);
         });
         closer.close();
-        // Told at once, or too late: but then it is so.
+        // The wait may time out first; if it returns true, no sender is left.
         let passed = Clock::start(Duration::ZERO).deadline().unwrap();
         if closer.wait_for_senders(passed) {
             assert_eq!(closer.senders(), 0);

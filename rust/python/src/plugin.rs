@@ -3,7 +3,7 @@
 use falco_plugin_abi::{Log, Severity};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event as engine;
-use falco_plugin_engine::extract::{Argument, Cache, Extractor, Field, Moment, Values};
+use falco_plugin_engine::extract::{Argument, Cache, EventState, Extractor, Field, Values};
 use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -56,11 +56,11 @@ impl PythonPlugin {
         py: Python<'_>,
         method: &Method,
         event: &engine::Event<'_>,
-        moment: Moment<'_>,
+        state: EventState<'_>,
         argument: &Argument<'_>,
         values: &mut Values,
     ) {
-        let made = Event::while_current(py, event, moment, |object| {
+        let made = Event::while_current(py, event, state, |object| {
             method.call(object, event.data.len(), argument, values)
         });
         if let Err(error) = made {
@@ -91,9 +91,9 @@ impl PythonPlugin {
     }
 
     /// Makes the text of an event by the plugin's own method. If that fails, logs the reason and returns a placeholder.
-    fn own_text(&self, py: Python<'_>, event: &engine::Event<'_>, moment: Moment<'_>) -> PyResult<String> {
+    fn own_text(&self, py: Python<'_>, event: &engine::Event<'_>, state: EventState<'_>) -> PyResult<String> {
         let runtime = self.runtime.bind(py);
-        let made = Event::while_current(py, event, moment, |object| {
+        let made = Event::while_current(py, event, state, |object| {
             Ok(runtime.call_method1("event_to_string", (object,))?.unbind())
         });
         let text = match made {
@@ -123,13 +123,13 @@ impl Plugin for PythonPlugin {
     }
 
     fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &engine::Event<'_>) -> &'c str {
-        cache.text(event, |moment| {
+        cache.string(event, |state| {
             if !self.has_own_text {
                 return default_text(event.data);
             }
             let _current = CurrentPlugin::enter(self.number);
             threads::enter(|py| {
-                self.own_text(py, event, moment).unwrap_or_else(|error| {
+                self.own_text(py, event, state).unwrap_or_else(|error| {
                     describe(py, "event_to_string", error);
                     NO_TEXT.to_owned()
                 })
@@ -148,10 +148,10 @@ impl Plugin for PythonPlugin {
         field: usize,
         argument: &Argument<'_>,
     ) -> &'c Values {
-        self.extractor.extract(cache, event, field, argument, |moment, values| {
+        self.extractor.extract(cache, event, field, argument, |state, values| {
             if let Some(method) = &self.methods[field] {
                 let _current = CurrentPlugin::enter(self.number);
-                threads::enter(|py| self.run(py, method, event, moment, argument, values));
+                threads::enter(|py| self.run(py, method, event, state, argument, values));
             }
         })
     }

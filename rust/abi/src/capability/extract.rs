@@ -10,7 +10,7 @@ use falco_plugin_api::{
 };
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, HEADER_LEN};
-use falco_plugin_engine::extract::{Argument, ArgumentMode, Cache, Field, Location, Value, Values, array_index};
+use falco_plugin_engine::extract::{Argument, ArgumentMode, Cache, Field, Location, Value, Values, parse_index};
 use falco_plugin_engine::plugin::Plugin;
 
 /// The fields of one call.
@@ -139,7 +139,7 @@ unsafe fn key<'a>(field: &Field, asked: &'a ss_plugin_extract_field) -> Result<O
 fn index(field: &Field, asked: &ss_plugin_extract_field, key: Option<&str>) -> Option<u64> {
     match (field.index, key) {
         (ArgumentMode::None, _) => None,
-        (_, Some(key)) => array_index(key),
+        (_, Some(key)) => parse_index(key),
         (_, None) => (asked.arg_present != 0).then_some(asked.arg_index),
     }
 }

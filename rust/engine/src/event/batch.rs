@@ -1,51 +1,55 @@
-//! The memory of one batch: encoded events, packed one after the other.
+//! The memory of a batch: encoded events, packed one after the other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
-use crate::event::{DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, complete, decode, encode_header};
+use crate::event::encoding::{
+    DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, complete_header, decode, encode_header,
+};
 
-/// Events in a batch, unless an instance says otherwise.
+/// Default limit of events in a batch.
 pub const DEFAULT_BATCH_SIZE: u32 = 128;
-/// A batch takes no further event once it holds this many bytes: a larger one leaves the cache.
+/// A batch of this many bytes accepts no further event: a larger batch would not stay in the cache.
 pub const SOFT_BYTES: usize = 1 << 20;
-/// Memory beyond this is given back once this many batches in a row had no use for most of it. At once would be too
-/// early: fresh memory costs more than the copy into it.
+/// Memory up to this size is never freed.
 const KEPT_BYTES: usize = 2 * SOFT_BYTES;
+/// Larger memory is freed after this many consecutive batches that used at most a quarter of it. Freeing it earlier would
+/// cost more than it saves: fresh memory is slower than the copy into it.
+const BATCHES_BEFORE_FREEING: u32 = 64;
 const CACHE_LINE: usize = 64;
-const ALIGNED_FROM: usize = 4096;
-const BATCHES_BEFORE_GIVING_BACK: u32 = 64;
+/// Payloads of at least this many bytes begin at a cache line.
+pub(super) const ALIGNED_FROM: usize = 4096;
 
 /// A batch of events (`sdk.EventWriters` of the Go SDK).
 ///
-/// Bounded by count and, softly, by bytes: the event that crosses the byte bound is the last. Both are limits, not
-/// allocations; memory follows use and a burst is given back.
+/// It is limited by count and, softly, by bytes: the event that crosses the byte limit is the last. Memory grows with use
+/// and is freed after a burst.
 #[derive(Debug)]
 pub struct EventBatch {
-    /// Finished events, then the event that is being written, if one is.
+    /// The finished events, then the event that is being written, if any.
     memory: Vec<u8>,
-    /// Where each finished event begins.
+    /// The offset of each finished event.
     starts: Vec<usize>,
-    /// Where the finished events end.
+    /// The offset at which the finished events end.
     end: usize,
-    /// Where the event that is being written begins.
+    /// The offset of the event that is being written.
     start: usize,
     batch_size: u32,
     event_size: u32,
-    /// Batches in a row that left most of the memory unused.
+    /// Consecutive batches that left most of the memory unused.
     small_in_a_row: u32,
-    filling: Filling,
+    id: BatchId,
 }
 
-/// Which batch it is, and since which `clear`: as long as it is the same, the host cannot have had what is in it.
+/// Identifies a batch and its last `clear`. While it stays the same, the host cannot have received the batch's events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Filling {
+pub(crate) struct BatchId {
     batch: u64,
     clears: u64,
 }
 
-impl Filling {
-    fn of_another_batch() -> Self {
+impl BatchId {
+    fn next() -> Self {
         static BATCHES: AtomicU64 = AtomicU64::new(1);
         Self {
             batch: BATCHES.fetch_add(1, Ordering::Relaxed),
@@ -55,7 +59,7 @@ impl Filling {
 }
 
 impl Default for EventBatch {
-    /// A batch with no room, to stand in for one that is elsewhere.
+    /// Returns a batch of capacity 0, as a placeholder while the real batch is elsewhere.
     fn default() -> Self {
         Self {
             memory: Vec::new(),
@@ -65,13 +69,13 @@ impl Default for EventBatch {
             batch_size: 0,
             event_size: 0,
             small_in_a_row: 0,
-            filling: Filling::default(),
+            id: BatchId::default(),
         }
     }
 }
 
 impl EventBatch {
-    /// `batch_size` events at most, each with a payload of `event_size` bytes at most.
+    /// Creates a batch for up to `batch_size` events, each with a payload of up to `event_size` bytes.
     pub fn new(batch_size: u32, event_size: u32) -> Result<Self, Error> {
         if batch_size == 0 {
             return Err(Error::InvalidOption("batch_size must be at least 1, not 0".into()));
@@ -80,7 +84,7 @@ impl EventBatch {
         Ok(Self {
             batch_size,
             event_size,
-            filling: Filling::of_another_batch(),
+            id: BatchId::next(),
             ..Self::default()
         })
     }
@@ -89,7 +93,7 @@ impl EventBatch {
         Self {
             batch_size: DEFAULT_BATCH_SIZE,
             event_size: DEFAULT_EVENT_SIZE,
-            filling: Filling::of_another_batch(),
+            id: BatchId::next(),
             ..Self::default()
         }
     }
@@ -110,18 +114,18 @@ impl EventBatch {
         self.starts.is_empty()
     }
 
-    /// Bytes of the finished events, headers included.
+    /// Returns the length of the finished events in bytes, headers included.
     pub fn bytes(&self) -> usize {
         self.end
     }
 
-    /// Whether no further event is taken.
+    /// Returns whether the batch accepts no further event.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.starts.len() >= self.batch_size as usize || self.end >= SOFT_BYTES
     }
 
-    /// The error that a full batch answers with.
+    /// Returns the error of an append to a full batch.
     pub fn full_error(&self) -> Error {
         Error::BatchFull {
             events: self.len(),
@@ -129,12 +133,16 @@ impl EventBatch {
         }
     }
 
-    /// Whether an event with this payload can be added without crossing the byte bound, or goes alone.
+    /// Returns whether an event with a payload of this length fits: it does not cross the byte limit, or the batch is
+    /// empty.
     pub fn fits(&self, payload_len: usize) -> bool {
         !self.is_full() && (self.is_empty() || self.end + HEADER_LEN + payload_len <= SOFT_BYTES)
     }
 
-    /// Adds a whole event. `timestamp` is in ns since the epoch, [`NO_TIMESTAMP`] for none.
+    /// Adds a whole event. `timestamp` is in nanoseconds since the epoch, or [`NO_TIMESTAMP`].
+    ///
+    /// # Errors
+    /// [`Error::BatchFull`] or [`Error::EventTooLarge`].
     #[inline]
     pub fn append(&mut self, payload: &[u8], timestamp: u64) -> Result<(), Error> {
         if self.is_full() {
@@ -143,7 +151,7 @@ impl EventBatch {
         if payload.len() > self.event_size as usize {
             return Err(self.too_large(payload.len()));
         }
-        self.place(payload.len());
+        self.set_start(payload.len());
         self.memory
             .extend_from_slice(&encode_header(timestamp, payload.len() as u32));
         self.memory.extend_from_slice(payload);
@@ -151,9 +159,9 @@ impl EventBatch {
         Ok(())
     }
 
-    /// Removes all events, and gives back what a burst took when it is over.
+    /// Removes all events. Frees the memory of a burst some batches after its end.
     pub fn clear(&mut self) {
-        self.filling.clears += 1;
+        self.id.clears += 1;
         let (used, held) = (self.end, self.memory.capacity());
         self.memory.clear();
         self.starts.clear();
@@ -163,31 +171,63 @@ impl EventBatch {
             return;
         }
         self.small_in_a_row += 1;
-        if self.small_in_a_row == BATCHES_BEFORE_GIVING_BACK {
+        if self.small_in_a_row == BATCHES_BEFORE_FREEING {
             self.small_in_a_row = 0;
             self.memory.shrink_to(SOFT_BYTES);
         }
     }
 
-    pub(crate) fn filling(&self) -> Filling {
-        self.filling
+    pub(crate) fn id(&self) -> BatchId {
+        self.id
     }
 
-    /// Timestamp and payload of event `index`.
+    /// Returns the timestamp and the payload of an event; `None` if `index` is out of range.
     pub fn get(&self, index: usize) -> Option<(u64, &[u8])> {
         decode(&self.memory[*self.starts.get(index)?..self.end])
     }
 
-    /// The finished events as one block and where each begins. The host writes into the block.
+    /// Returns the memory of the finished events, and the offset of each. The host writes into this memory.
     pub fn parts_mut(&mut self) -> (&mut [u8], &[usize]) {
         (&mut self.memory[..self.end], &self.starts)
     }
 
-    /// Begins an event at the end of the finished ones, dropping one that was not finished.
+    /// Begins an event after the finished ones, and drops an unfinished one. Its payload, expected to have
+    /// `payload_len` bytes, is added by [`Self::extend_payload`].
     #[inline]
-    fn begin(&mut self) {
-        self.place(0);
+    pub(super) fn begin_event(&mut self, payload_len: usize) {
+        self.set_start(payload_len);
         self.memory.extend_from_slice(&encode_header(NO_TIMESTAMP, 0));
+    }
+
+    #[inline]
+    pub(super) fn extend_payload(&mut self, data: &[u8]) {
+        self.memory.extend_from_slice(data);
+    }
+
+    /// Returns the length of the unfinished event's payload in bytes; 0 without such an event.
+    #[inline]
+    pub(super) fn payload_len(&self) -> usize {
+        self.memory.len().saturating_sub(self.start + HEADER_LEN)
+    }
+
+    /// Empties the payload of the unfinished event.
+    pub(super) fn drop_payload(&mut self) {
+        self.memory.truncate(self.start + HEADER_LEN);
+    }
+
+    /// Drops the unfinished event.
+    pub(super) fn drop_event(&mut self) {
+        self.memory.truncate(self.end);
+    }
+
+    /// Completes the header of the unfinished event, and counts the event as finished.
+    #[inline]
+    pub(super) fn finish_event(&mut self, timestamp: u64) {
+        let payload_len = self.payload_len() as u32;
+        if let Some(header) = self.memory[self.start..].first_chunk_mut() {
+            complete_header(header, timestamp, payload_len);
+        }
+        self.finish();
     }
 
     #[inline]
@@ -196,9 +236,9 @@ impl EventBatch {
         self.end = self.memory.len();
     }
 
-    /// Finds the place of the next event, dropping one that was not finished.
+    /// Sets the offset of the next event, and drops an unfinished one.
     #[inline]
-    fn place(&mut self, payload_len: usize) {
+    fn set_start(&mut self, payload_len: usize) {
         self.memory.truncate(self.end);
         self.start = self.end;
         if payload_len >= ALIGNED_FROM {
@@ -206,7 +246,7 @@ impl EventBatch {
         }
     }
 
-    /// Leaves out some bytes, so that the payload begins with a cache line.
+    /// Adds padding before the event, so that its payload begins at a cache line.
     #[cold]
     fn align(&mut self, payload_len: usize) {
         self.memory.reserve(CACHE_LINE + HEADER_LEN + payload_len);
@@ -215,7 +255,7 @@ impl EventBatch {
         self.memory.resize(self.start, 0);
     }
 
-    fn too_large(&self, size: usize) -> Error {
+    pub(super) fn too_large(&self, size: usize) -> Error {
         Error::EventTooLarge {
             size,
             event_size: self.event_size,
@@ -223,7 +263,7 @@ impl EventBatch {
     }
 }
 
-/// Checks an event size against what the format can carry.
+/// Checks that an event size is within the limits of the encoding.
 pub fn check_event_size(event_size: u32) -> Result<(), Error> {
     if event_size == 0 || event_size > MAX_EVENT_SIZE {
         return Err(Error::InvalidOption(format!(
@@ -233,123 +273,6 @@ pub fn check_event_size(event_size: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes events at the end of a batch, each in as many writes as wanted (`sdk.EventWriter` of the Go SDK).
-///
-/// It owns the batch while it writes, so that it can be lent to where a borrow cannot go. `begin` comes before each
-/// event, `finish` or `discard` after it.
-#[derive(Debug)]
-pub struct EventWriter {
-    batch: EventBatch,
-    timestamp: Option<u64>,
-    refused: bool,
-}
-
-impl EventWriter {
-    pub fn new(batch: EventBatch) -> Self {
-        Self {
-            batch,
-            timestamp: None,
-            refused: false,
-        }
-    }
-
-    /// Gives the batch back, without an event that was not finished.
-    pub fn into_batch(mut self) -> EventBatch {
-        self.discard();
-        self.batch
-    }
-
-    pub fn batch(&self) -> &EventBatch {
-        &self.batch
-    }
-
-    /// Begins an event; the batch must not be full.
-    #[inline]
-    pub fn begin(&mut self) {
-        self.batch.begin();
-        self.timestamp = None;
-        self.refused = false;
-    }
-
-    /// Adds to the payload. Where the event becomes too large, nothing of it is kept.
-    #[inline]
-    pub fn write(&mut self, data: &[u8]) -> Result<usize, Error> {
-        self.check(data.len())?;
-        if data.len() >= ALIGNED_FROM && self.is_empty() {
-            self.batch.place(data.len());
-            self.batch.memory.extend_from_slice(&encode_header(NO_TIMESTAMP, 0));
-        }
-        self.batch.memory.extend_from_slice(data);
-        self.refused = false;
-        Ok(data.len())
-    }
-
-    /// Whether `len` more bytes can be written; where not, what was written so far is dropped.
-    #[inline]
-    pub fn check(&mut self, len: usize) -> Result<(), Error> {
-        let size = self.len() + len;
-        if size > self.batch.event_size as usize {
-            self.refuse();
-            return Err(self.batch.too_large(size));
-        }
-        Ok(())
-    }
-
-    /// Drops the event that is being written: `finish` adds nothing, unless something is written after this.
-    pub fn refuse(&mut self) {
-        self.batch.memory.truncate(self.batch.start + HEADER_LEN);
-        self.refused = true;
-    }
-
-    /// Bytes written so far.
-    pub fn len(&self) -> usize {
-        self.batch.memory.len().saturating_sub(self.batch.start + HEADER_LEN)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn timestamp(&self) -> Option<u64> {
-        self.timestamp
-    }
-
-    pub fn set_timestamp(&mut self, timestamp: Option<u64>) {
-        self.timestamp = timestamp;
-    }
-
-    /// Adds the event to the batch. An event that was refused as too large and not written anew is dropped.
-    #[inline]
-    pub fn finish(&mut self) -> Written {
-        if self.refused {
-            self.discard();
-            return Written::Nothing;
-        }
-        let len = self.len();
-        let start = self.batch.start;
-        if let Some(header) = self.batch.memory[start..].first_chunk_mut() {
-            complete(header, self.timestamp.unwrap_or(NO_TIMESTAMP), len as u32);
-        }
-        self.batch.finish();
-        if len == 0 { Written::Empty } else { Written::Event }
-    }
-
-    /// Drops the event.
-    pub fn discard(&mut self) {
-        self.batch.memory.truncate(self.batch.end);
-    }
-}
-
-/// What `EventWriter::finish` added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    Event,
-    /// An event without payload.
-    Empty,
-    /// The event was refused.
-    Nothing,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_batch_gives_back_what_was_appended_in_order(
+        fn get_returns_appended_events_in_order(
             events in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..300), any::<u64>()), 0..64),
             batch_size in 1u32..40, event_size in 1u32..280,
         ) {
@@ -377,46 +300,10 @@ mod tests {
             }
             prop_assert!(batch.get(model.len()).is_none());
         }
-
-        #[test]
-        fn writes_of_one_event_are_joined(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..8)) {
-            let mut writer = EventWriter::new(EventBatch::new(2, 1000).unwrap());
-            writer.begin();
-            for part in &parts {
-                prop_assert_eq!(writer.write(part).unwrap(), part.len());
-            }
-            writer.finish();
-            let batch = writer.into_batch();
-            prop_assert_eq!(batch.get(0).unwrap().1, &parts.concat()[..]);
-        }
     }
 
     #[test]
-    fn nothing_of_a_too_large_event_is_kept() {
-        let mut batch = EventBatch::new(4, 10).unwrap();
-        batch.append(b"before", 1).unwrap();
-        let mut writer = EventWriter::new(batch);
-        writer.begin();
-        writer.write(b"12345678").unwrap();
-        assert!(matches!(
-            writer.write(b"90A"),
-            Err(Error::EventTooLarge {
-                size: 11,
-                event_size: 10
-            })
-        ));
-        assert_eq!((writer.finish(), writer.batch().len()), (Written::Nothing, 1));
-        writer.begin();
-        writer.write(&[0; 11]).unwrap_err();
-        writer.write(b"short").unwrap();
-        assert_eq!(writer.finish(), Written::Event);
-        let batch = writer.into_batch();
-        assert_eq!(batch.get(0), Some((1, &b"before"[..])));
-        assert_eq!(batch.get(1), Some((NO_TIMESTAMP, &b"short"[..])));
-    }
-
-    #[test]
-    fn an_event_that_crosses_the_byte_bound_is_the_last() {
+    fn append_accepts_one_event_beyond_the_byte_limit() {
         let mut batch = EventBatch::new(128, 8 << 20).unwrap();
         assert!(batch.fits(4 << 20));
         batch.append(&[0; 100], 0).unwrap();
@@ -427,14 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_given_back_when_it_is_over() {
+    fn clear_frees_memory_after_a_burst() {
         let mut batch = EventBatch::new(128, 64 << 20).unwrap();
-        for _ in 0..2 * BATCHES_BEFORE_GIVING_BACK {
+        for _ in 0..2 * BATCHES_BEFORE_FREEING {
             batch.append(&vec![0; 32 << 20], 0).unwrap();
             batch.clear();
             assert!(batch.memory.capacity() >= 32 << 20);
         }
-        for _ in 0..BATCHES_BEFORE_GIVING_BACK {
+        for _ in 0..BATCHES_BEFORE_FREEING {
             batch.append(b"small", 0).unwrap();
             batch.clear();
         }
@@ -442,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_out_of_range_are_refused_by_name() {
+    fn new_names_the_size_that_is_out_of_range() {
         for (batch_size, event_size, name) in [(0, 1, "batch_size"), (1, 0, "event_size"), (1, u32::MAX, "event_size")]
         {
             let message = EventBatch::new(batch_size, event_size).unwrap_err().to_string();

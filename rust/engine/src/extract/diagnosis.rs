@@ -1,17 +1,17 @@
-//! Counts why fields are absent, for each field and cause, and reports it once in a while.
+//! Counts why fields are absent, for each field and cause, and reports the counts.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::problem::{Found, Problem};
+use super::problem::{ActualType, Problem};
 use super::{Argument, Field, JsonReader};
 use crate::json::{Fault, FaultKind};
 
-/// Time between two reports of one cause: a source with only bad events must not fill the log of the host.
+/// The time between two reports of one cause. A source with only bad events must not fill the host's log.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
-/// How much of an argument a report shows.
-const MOST_ARGUMENT: usize = 100;
+/// How many characters of an argument a report shows.
+const MAX_ARGUMENT: usize = 100;
 
 /// Reports a message to the operator.
 pub type Report = Box<dyn Fn(&str) + Send + Sync>;
@@ -30,22 +30,22 @@ impl std::fmt::Debug for Diagnosis {
     }
 }
 
-/// Counts of one cause. Their number is bounded by the number of fields and of kinds of faults.
+/// The count of one cause. The number of causes is limited by the numbers of fields and of kinds of faults.
 #[derive(Debug)]
 struct Count {
     cause: Cause,
     unreported: u64,
-    /// The first event that was not reported yet: the beginning of the next report.
+    /// The description of the first unreported event, with which the next report begins.
     example: String,
     reported: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// A payload cannot be read as JSON, or not all of it.
+    /// A payload, or a part of it, cannot be read as JSON.
     Payload(FaultKind),
     /// A field's value is not of its type.
-    Field(usize, Found),
+    Field(usize, ActualType),
 }
 
 impl Diagnosis {
@@ -58,7 +58,7 @@ impl Diagnosis {
 
     /// Counts a problem of an event, and reports it unless its cause was reported within the last minute.
     #[cold]
-    pub(super) fn note(
+    pub(super) fn count(
         &self,
         problem: Problem,
         event: u64,
@@ -87,24 +87,24 @@ impl Diagnosis {
             }
             let count = &mut counts[index];
             if count.unreported == 0 {
-                count.example = example(problem, event, field, argument);
+                count.example = describe(problem, event, field, argument);
             }
             count.unreported += 1;
             let is_recent = |reported: Instant| now.duration_since(reported) < BETWEEN_REPORTS;
-            (!count.reported.is_some_and(is_recent)).then(|| count.take(now))
+            (!count.reported.is_some_and(is_recent)).then(|| count.take_report(now))
         };
-        // The lock is released first, because the host's log may be slow.
+        // Report without the lock, because the host's log may be slow.
         if let Some(message) = message {
             (self.report)(&message);
         }
     }
 
-    /// Reports the counts that were not reported yet. Called before the plugin is destroyed.
+    /// Reports the counts since the last report. Call it before the plugin is destroyed.
     pub(super) fn finish(&self, now: Instant) {
         let messages: Vec<_> = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             let unreported = counts.iter_mut().filter(|count| count.unreported > 0);
-            unreported.map(|count| count.take(now)).collect()
+            unreported.map(|count| count.take_report(now)).collect()
         };
         for message in messages {
             (self.report)(&message);
@@ -113,8 +113,8 @@ impl Diagnosis {
 }
 
 impl Count {
-    /// Makes the message about the events that were not reported yet.
-    fn take(&mut self, now: Instant) -> String {
+    /// Returns the report of the events since the last report.
+    fn take_report(&mut self, now: Instant) -> String {
         let count = std::mem::take(&mut self.unreported);
         self.reported = Some(now);
         let what = match self.cause {
@@ -128,8 +128,8 @@ impl Count {
     }
 }
 
-/// Describes one problem: its cause and position, without any content of the event.
-fn example(problem: Problem, event: u64, field: &Field, argument: &Argument<'_>) -> String {
+/// Describes a problem by its cause and position, without any content of the event.
+fn describe(problem: Problem, event: u64, field: &Field, argument: &Argument<'_>) -> String {
     match problem {
         Problem::Fault(Fault { offset, kind }) => {
             format!("event {event} is not valid JSON at byte {offset}: {kind}; its fields are read as far as possible")
@@ -141,7 +141,7 @@ fn example(problem: Problem, event: u64, field: &Field, argument: &Argument<'_>)
             let mut name = field.name.clone();
             let mut pointer = pointer.to_owned();
             if let Some(key) = argument.key {
-                let key: String = key.chars().take(MOST_ARGUMENT).collect();
+                let key: String = key.chars().take(MAX_ARGUMENT).collect();
                 let _ = write!(name, "[{key}]");
                 if pointer == "{pointer}" {
                     pointer = key;
@@ -172,54 +172,54 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_reported_first_once_a_minute_and_at_the_end() {
+    fn cause_is_reported_immediately_once_a_minute_and_at_the_end() {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let reported = Arc::clone(&messages);
         let diagnosis = Diagnosis::new(Box::new(move |message| {
             reported.lock().unwrap().push(message.to_owned())
         }));
-        let said = || std::mem::take(&mut *messages.lock().unwrap());
+        let take_messages = || std::mem::take(&mut *messages.lock().unwrap());
         let field = field();
         let start = Instant::now();
-        let note = |seconds, event, problem| {
+        let count = |seconds, event, problem| {
             let now = start + Duration::from_secs(seconds);
-            diagnosis.note(problem, event, (0, &field), &Argument::default(), now);
+            diagnosis.count(problem, event, (0, &field), &Argument::default(), now);
         };
         let mismatch = Problem::Mismatch {
             offset: 17,
-            found: Found::String,
+            found: ActualType::String,
         };
         let fault = Problem::Fault(Fault {
             offset: 31,
             kind: FaultKind::InvalidUtf8,
         });
-        note(0, 3, mismatch);
+        count(0, 3, mismatch);
         assert_eq!(
-            said(),
+            take_messages(),
             ["field p.num: /user/name is a string, declared int, in event 3 at byte 17"]
         );
-        note(1, 4, fault);
+        count(1, 4, fault);
         assert_eq!(
-            said(),
+            take_messages(),
             ["event 4 is not valid JSON at byte 31: invalid UTF-8; its fields are read as far as possible"]
         );
-        note(2, 5, mismatch);
-        note(59, 6, mismatch);
-        assert!(said().is_empty());
-        note(60, 7, mismatch);
+        count(2, 5, mismatch);
+        count(59, 6, mismatch);
+        assert!(take_messages().is_empty());
+        count(60, 7, mismatch);
         assert_eq!(
-            said(),
+            take_messages(),
             ["field p.num: /user/name is a string, declared int, in event 5 at byte 17; the first of 3 such values"]
         );
-        note(61, 8, fault);
-        assert!(!said().is_empty());
-        note(62, 9, fault);
+        count(61, 8, fault);
+        assert!(!take_messages().is_empty());
+        count(62, 9, fault);
         diagnosis.finish(start + Duration::from_secs(63));
         assert_eq!(
-            said(),
+            take_messages(),
             ["event 9 is not valid JSON at byte 31: invalid UTF-8; its fields are read as far as possible"]
         );
         diagnosis.finish(start + Duration::from_secs(64));
-        assert!(said().is_empty());
+        assert!(take_messages().is_empty());
     }
 }

@@ -1,16 +1,16 @@
-//! Fields that are read out of JSON payloads.
+//! Fields that are read from JSON payloads.
 
 use std::net::IpAddr;
 use std::ops::Range;
 
-use super::Argument;
-use super::problem::{Found, Problem};
+use super::field::Argument;
+use super::problem::{ActualType, Problem};
 use super::values::{FieldType, Location, Values};
-use crate::json::text::{self, Text};
-use crate::json::{Document, Fault, FaultKind, Pattern, PatternError, Spot, Step, Token, Tree, number, tokens};
+use crate::json::text::{self, DecodedText};
+use crate::json::{Document, Fault, FaultKind, Pattern, PatternError, Step, Token, Tree, ValueRef, number, tokens};
 use crate::time::{self, TimeError};
 
-/// Reads the values that a pattern names, as values of one type.
+/// Reads the values that a pattern names, and converts them to one type.
 #[derive(Debug)]
 pub struct JsonReader {
     pattern: Pattern,
@@ -18,7 +18,7 @@ pub struct JsonReader {
     family: Option<Family>,
 }
 
-/// The family of the addresses and networks that a field takes.
+/// The address family that a field accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     V4,
@@ -40,9 +40,9 @@ impl JsonReader {
         })
     }
 
-    /// Takes only addresses and networks of one family.
+    /// Accepts only addresses and networks of one family.
     #[must_use]
-    pub fn of_family(mut self, family: Family) -> Self {
+    pub fn with_family(mut self, family: Family) -> Self {
         self.family = Some(family);
         self
     }
@@ -55,7 +55,7 @@ impl JsonReader {
         self.kind
     }
 
-    /// The declared type of a value, as Python writes it.
+    /// Returns the declared type in Python's notation.
     pub(super) fn type_name(&self) -> &'static str {
         match (self.kind, self.family) {
             (FieldType::String, _) => "str",
@@ -72,8 +72,8 @@ impl JsonReader {
         }
     }
 
-    /// Adds the values to `into`; none if the field is absent. `payload` is that of the document. Returns the first
-    /// problem that kept a value from being read, or from being read as it was meant.
+    /// Adds the values to `into`, none if the field is absent. `payload` is the text of the document. Returns the first
+    /// problem that made a value unreadable or doubtful.
     pub fn read(
         &self,
         document: &Document,
@@ -97,8 +97,8 @@ impl JsonReader {
     }
 }
 
-/// Why there is no value: the payload does not have it (`None`), or a problem keeps it from being read.
-type Absent = Option<Problem>;
+/// Why there is no value: a problem because of which it cannot be read; `None` if the payload does not contain it.
+type Absence = Option<Problem>;
 
 struct Read<'a> {
     reader: &'a JsonReader,
@@ -106,36 +106,36 @@ struct Read<'a> {
     json: &'a [u8],
     argument: &'a Argument<'a>,
     into: &'a mut Values,
-    /// The first problem of a value that was read nevertheless, or of one of several.
+    /// The first problem of a value that was read nevertheless, or of one of several values.
     problem: Option<Problem>,
 }
 
 impl Read<'_> {
-    /// Continues from a value. Recursion is as deep as the pattern has `*`.
-    fn walk(&mut self, mut spot: Spot, steps: &[Step]) -> Result<(), Absent> {
+    /// Follows the steps from a value. The depth of the recursion is the number of `*` in the pattern.
+    fn walk(&mut self, mut value: ValueRef, steps: &[Step]) -> Result<(), Absence> {
         let json = self.json;
         for (index, step) in steps.iter().enumerate() {
             let index_argument = self.argument.index;
             let found = match step {
-                Step::Token(token) => self.tree.child(json, spot, token),
-                Step::Index => self.tree.at(json, spot, index_argument.ok_or(None)?),
-                Step::IndexOrEach if index_argument.is_some() => self.tree.at(json, spot, index_argument.ok_or(None)?),
-                Step::Each | Step::IndexOrEach => return self.each(spot, &steps[index + 1..]),
-                Step::Key => self.token(spot, self.argument.key.ok_or(None)?),
-                Step::Pointer => self.pointer(spot, self.argument.key.ok_or(None)?),
+                Step::Token(token) => self.tree.child(json, value, token),
+                Step::Index => self.tree.at(json, value, index_argument.ok_or(None)?),
+                Step::IndexOrEach if index_argument.is_some() => self.tree.at(json, value, index_argument.ok_or(None)?),
+                Step::Each | Step::IndexOrEach => return self.each(value, &steps[index + 1..]),
+                Step::Key => self.token(value, self.argument.key.ok_or(None)?),
+                Step::Pointer => self.pointer(value, self.argument.key.ok_or(None)?),
             };
-            spot = found.map_err(|miss| miss.map(Problem::Fault))?;
+            value = found.map_err(|miss| miss.map(Problem::Fault))?;
         }
-        self.convert(spot)
+        self.convert(value)
     }
 
-    fn each(&mut self, spot: Spot, steps: &[Step]) -> Result<(), Absent> {
+    fn each(&mut self, value: ValueRef, steps: &[Step]) -> Result<(), Absence> {
         let fault = |miss: Option<Fault>| miss.map(Problem::Fault);
-        let mut walk = self.tree.elements(self.json, spot).map_err(fault)?;
+        let mut walk = self.tree.elements(self.json, value).map_err(fault)?;
         loop {
             match self.tree.next_element(self.json, &mut walk) {
                 Ok(element) => {
-                    // An element without a value is left out.
+                    // Leave out an element without a value.
                     if let Err(problem) = self.walk(element, steps) {
                         self.problem = self.problem.or(problem);
                     }
@@ -146,19 +146,19 @@ impl Read<'_> {
         }
     }
 
-    fn token(&mut self, spot: Spot, token: &str) -> Result<Spot, Option<Fault>> {
-        self.tree.child(self.json, spot, &Token::new(token.to_owned()))
+    fn token(&mut self, value: ValueRef, token: &str) -> Result<ValueRef, Option<Fault>> {
+        self.tree.child(self.json, value, &Token::new(token.to_owned()))
     }
 
-    fn pointer(&mut self, mut spot: Spot, pointer: &str) -> Result<Spot, Option<Fault>> {
+    fn pointer(&mut self, mut value: ValueRef, pointer: &str) -> Result<ValueRef, Option<Fault>> {
         for token in tokens(pointer) {
-            spot = self.token(spot, &token)?;
+            value = self.token(value, &token)?;
         }
-        Ok(spot)
+        Ok(value)
     }
 
-    fn convert(&mut self, spot: Spot) -> Result<(), Absent> {
-        let Some(Range { start, end }) = self.tree.range(self.json, spot) else {
+    fn convert(&mut self, value: ValueRef) -> Result<(), Absence> {
+        let Some(Range { start, end }) = self.tree.range(self.json, value) else {
             return Err(Some(Problem::Fault(Fault {
                 offset: self.json.len(),
                 kind: FaultKind::CutOff,
@@ -175,113 +175,119 @@ impl Read<'_> {
     }
 
     #[inline]
-    fn convert_string(&mut self, content: &[u8], start: usize) -> Result<(), Absent> {
-        let place = place(start + 1, content.len());
+    fn convert_string(&mut self, content: &[u8], start: usize) -> Result<(), Absence> {
+        let location = location(start + 1, content.len());
         if self.reader.kind == FieldType::String && text::is_plain(content) {
-            // Most fields are: no check, search or copy more than there must be.
-            self.into.push_plain(content, place);
+            // Fast path for most strings: nothing more than one check and one copy.
+            self.into.push_plain(content, location);
             return Ok(());
         }
-        let Text { text, fault } = text::decode(content);
-        self.note(fault, start + 1);
+        let DecodedText { text, fault } = text::decode(content);
+        self.keep_fault(fault, start + 1);
         let mismatch = |found| Some(Problem::Mismatch { offset: start, found });
         let found = match self.reader.kind {
             FieldType::String => {
-                self.into.push_text(&text, place);
+                self.into.push_text(&text, location);
                 return Ok(());
             }
             FieldType::IpAddr => {
-                let address = text.parse().map_err(|_| mismatch(Found::NotAnAddress))?;
+                let address = text.parse().map_err(|_| mismatch(ActualType::NotAnAddress))?;
                 self.check_family(address).map_err(mismatch)?;
-                self.into.push_address(address, place);
+                self.into.push_address(address, location);
                 return Ok(());
             }
             FieldType::IpNet => {
-                let (address, prefix) = network(&text).ok_or(mismatch(Found::NotANetwork))?;
+                let (address, prefix) = parse_network(&text).ok_or(mismatch(ActualType::NotANetwork))?;
                 self.check_family(address).map_err(mismatch)?;
-                self.into.push_network(address, prefix, place);
+                self.into.push_network(address, prefix, location);
                 return Ok(());
             }
-            FieldType::AbsTime => self.convert_text(&text, place, Found::NotATime),
-            _ => self.convert_text(&text, place, Found::String),
+            FieldType::AbsTime => self.convert_text(&text, location, ActualType::NotATime),
+            _ => self.convert_text(&text, location, ActualType::String),
         };
         found.map_err(mismatch)
     }
 
-    fn convert_bare(&mut self, raw: &[u8], start: usize) -> Result<(), Absent> {
-        let place = place(start, raw.len());
-        let Text { text, fault } = text::decode_lossy(raw);
-        self.note(fault, start);
+    fn convert_bare(&mut self, raw: &[u8], start: usize) -> Result<(), Absence> {
+        let location = location(start, raw.len());
+        let DecodedText { text, fault } = text::decode_lossy(raw);
+        self.keep_fault(fault, start);
         let is_known = text::is_word(raw) || text::is_number_like(raw);
         if self.reader.kind == FieldType::String {
             if !is_known {
                 let fault = self.fault(start, FaultKind::UnknownWord);
                 self.problem.get_or_insert(fault);
             }
-            self.into.push_text(&text, place);
+            self.into.push_text(&text, location);
             return Ok(());
         }
         let other = match raw {
-            b"true" | b"false" => Found::Bool,
-            _ if is_known => Found::Number,
-            _ => Found::Word,
+            b"true" | b"false" => ActualType::Bool,
+            _ if is_known => ActualType::Number,
+            _ => ActualType::Word,
         };
-        let found = self.convert_text(&text, place, other);
+        let found = self.convert_text(&text, location, other);
         found.map_err(|found| Some(Problem::Mismatch { offset: start, found }))
     }
 
-    /// Converts the text of a number or a boolean, with or without quotes. `other` is reported as its type if it does
-    /// not fit.
-    fn convert_text(&mut self, text: &str, place: Location, other: Found) -> Result<(), Found> {
-        let number = |fault| Found::of_number(fault, other);
+    /// Converts the text of a number or a boolean, with or without quotes. Returns `other` as its type if it does not have
+    /// the declared type.
+    fn convert_text(&mut self, text: &str, location: Location, other: ActualType) -> Result<(), ActualType> {
+        let number = |fault| ActualType::from_number_fault(fault, other);
         match self.reader.kind {
-            FieldType::Uint64 => self.into.push_number(number::whole(text).map_err(number)?, place),
-            FieldType::Bool => self.into.push_bool(text.parse().map_err(|_| other)?, place),
-            FieldType::RelTime => self.into.push_number(time::seconds(text).ok_or(other)?, place),
+            FieldType::Uint64 => self
+                .into
+                .push_number(number::parse_whole(text).map_err(number)?, location),
+            FieldType::Bool => self.into.push_bool(text.parse().map_err(|_| other)?, location),
+            FieldType::RelTime => self.into.push_number(time::parse_seconds(text).ok_or(other)?, location),
             FieldType::AbsTime => {
                 let time = time::parse(text).map_err(|error| match error {
                     TimeError::NotATime => other,
-                    TimeError::OutOfRange => Found::OutOfRange,
+                    TimeError::OutOfRange => ActualType::OutOfRange,
                 })?;
-                self.into.push_number(time.nanoseconds, place);
+                self.into.push_number(time.nanoseconds, location);
             }
             _ => return Err(other),
         }
         Ok(())
     }
 
-    fn convert_container(&mut self, raw: &[u8], start: usize) -> Result<(), Absent> {
+    fn convert_container(&mut self, raw: &[u8], start: usize) -> Result<(), Absence> {
         if self.reader.kind != FieldType::String {
-            let found = if raw[0] == b'{' { Found::Object } else { Found::Array };
+            let found = if raw[0] == b'{' {
+                ActualType::Object
+            } else {
+                ActualType::Array
+            };
             return Err(Some(Problem::Mismatch { offset: start, found }));
         }
         let compact = text::compact(raw);
-        let Text { text, fault } = text::decode_lossy(&compact);
+        let DecodedText { text, fault } = text::decode_lossy(&compact);
         if let Some(fault) = fault {
-            // The offset is that of the text as it is written.
+            // Use the offset in the original text, with its white space.
             let offset = text::decode_lossy(raw)
                 .fault
                 .map_or(start, |fault| start + fault.offset);
             let fault = self.fault(offset, fault.kind);
             self.problem.get_or_insert(fault);
         }
-        self.into.push_text(&text, place(start, raw.len()));
+        self.into.push_text(&text, location(start, raw.len()));
         Ok(())
     }
 
-    fn check_family(&self, address: IpAddr) -> Result<(), Found> {
+    fn check_family(&self, address: IpAddr) -> Result<(), ActualType> {
         let family = Family::of(address);
         match self.reader.family {
             Some(wanted) if wanted != family => Err(match family {
-                Family::V4 => Found::Ipv4,
-                Family::V6 => Found::Ipv6,
+                Family::V4 => ActualType::Ipv4,
+                Family::V6 => ActualType::Ipv6,
             }),
             _ => Ok(()),
         }
     }
 
-    /// Keeps the fault of a text that begins at `start`, if it is the first.
-    fn note(&mut self, fault: Option<Fault>, start: usize) {
+    /// Keeps the fault of a text that begins at `start`, unless there is an earlier one.
+    fn keep_fault(&mut self, fault: Option<Fault>, start: usize) {
         if let Some(Fault { offset, kind }) = fault {
             let fault = self.fault(start + offset, kind);
             self.problem.get_or_insert(fault);
@@ -293,22 +299,22 @@ impl Read<'_> {
     }
 }
 
-fn place(start: usize, length: usize) -> Location {
+fn location(start: usize, length: usize) -> Location {
     Location {
         start: start as u32,
         length: length as u32,
     }
 }
 
-/// A network such as `10.1.0.0/16`, as its address and the length of its prefix; a bare address is a network of one. No
-/// bit behind the prefix may be set.
-fn network(text: &str) -> Option<(IpAddr, u8)> {
+/// Parses a network such as `10.1.0.0/16` into its address and the length of its prefix. A bare address has the longest
+/// prefix. Returns `None` if a bit after the prefix is set.
+fn parse_network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
     };
     let address: IpAddr = address.parse().ok()?;
-    // Left-aligned, whatever the family.
+    // Align the bits of both families to the left.
     let (bits, aligned) = match address {
         IpAddr::V4(address) => (32, u128::from(address.to_bits()) << 96),
         IpAddr::V6(address) => (128, address.to_bits()),
@@ -318,6 +324,6 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
         Some(_) => return None,
     };
-    let behind = aligned.checked_shl(prefix.into()).unwrap_or(0);
-    (prefix <= bits && behind == 0).then_some((address, prefix))
+    let host_bits = aligned.checked_shl(prefix.into()).unwrap_or(0);
+    (prefix <= bits && host_bits == 0).then_some((address, prefix))
 }

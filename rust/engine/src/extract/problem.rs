@@ -1,4 +1,4 @@
-//! Why a field has no value, or not all of one.
+//! Problems: why a field has no value, or only a part of it.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use crate::decimal::NotWhole;
 use crate::json::Fault;
 use crate::json::number::NumberFault;
 
-/// A problem that keeps a field's value from being read. A payload without the value is not a problem.
+/// A problem because of which the value of a field cannot be read. A missing value is not a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
     /// The payload, or a part of it, cannot be read as JSON.
     Fault(Fault),
     /// The value at this offset is not of the declared type.
-    Mismatch { offset: usize, found: Found },
+    Mismatch { offset: usize, found: ActualType },
 }
 
 /// The type of a value that does not have the declared type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Found {
+pub enum ActualType {
     String,
     Number,
     Bool,
     Object,
     Array,
-    /// A value without quotes that JSON does not know.
+    /// A value without quotes that is not JSON.
     Word,
     Negative,
     Fraction,
@@ -33,14 +33,14 @@ pub enum Found {
     OutOfRange,
     NotAnAddress,
     NotANetwork,
-    /// An address or a network of the other family.
+    /// An address or a network of the wrong family.
     Ipv4,
     Ipv6,
 }
 
-impl Found {
-    /// Returns the type of a value that could not be read as a number; `other` if it is not a number.
-    pub(super) fn of_number(fault: NumberFault, other: Self) -> Self {
+impl ActualType {
+    /// Returns the type of a value that is not a whole number; `other` if it is not a number at all.
+    pub(super) fn from_number_fault(fault: NumberFault, other: Self) -> Self {
         match fault {
             NumberFault::NotANumber => other,
             NumberFault::NotWhole(NotWhole::Negative) => Self::Negative,
@@ -50,7 +50,7 @@ impl Found {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for ActualType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::String => "a string",

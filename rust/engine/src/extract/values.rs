@@ -1,4 +1,4 @@
-//! The values of a field, in memory that is kept from one extraction to the next.
+//! The values of a field, in memory that is reused for the next extraction.
 
 use std::net::IpAddr;
 
@@ -13,20 +13,20 @@ pub enum FieldType {
     AbsTime,
     Bool,
     IpAddr,
-    /// The plugin API knows the address of a network, but not the length of its prefix.
+    /// The plugin API passes the address of a network, but not the length of its prefix.
     IpNet,
 }
 
-/// One value. Text and addresses stand among the bytes of their [`Values`].
+/// A value. Text and addresses are stored in the bytes of its [`Values`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
     Number(u64),
     Bool(bool),
-    /// Ends with a NUL, and has no other.
+    /// A string that ends with a NUL, and has no other NUL.
     Text {
         start: usize,
     },
-    /// 4 or 16 bytes; of a network, its address and how long its prefix is.
+    /// An address of 4 or 16 bytes, or a network with the length of its prefix.
     Address {
         start: usize,
         len: u32,
@@ -34,14 +34,14 @@ pub enum Value {
     },
 }
 
-/// Where in the payload a value stands; both 0 where it stands nowhere.
+/// The location of a value in the payload, in bytes. Both are 0 if the value is not in the payload.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Location {
     pub start: u32,
     pub length: u32,
 }
 
-/// The values of one field, or of several, one after the other; none means that the field is absent.
+/// The values of one field, or of several fields one after the other. A field without values is absent.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Values {
     values: Vec<Value>,
@@ -49,7 +49,7 @@ pub struct Values {
     bytes: Vec<u8>,
 }
 
-/// Bytes that are kept for the next event; more is given back.
+/// Memory up to this size is kept for the next event; more is freed.
 const KEPT_BYTES: usize = 64 * 1024;
 
 impl Values {
@@ -62,7 +62,7 @@ impl Values {
         self.bytes.shrink_to(KEPT_BYTES);
     }
 
-    /// Whether they take more memory than is kept.
+    /// Returns whether the values use more memory than is kept.
     pub fn is_large(&self) -> bool {
         self.bytes.capacity() > KEPT_BYTES || self.values.capacity() * size_of::<Value>() > KEPT_BYTES
     }
@@ -79,16 +79,16 @@ impl Values {
         &self.values
     }
 
-    pub fn places(&self) -> &[Location] {
+    pub fn locations(&self) -> &[Location] {
         &self.locations
     }
 
-    /// What texts and addresses stand in.
+    /// Returns the bytes of all strings and addresses.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The text that begins at `start`, without its NUL.
+    /// Returns the string that begins at `start`, without its NUL.
     pub fn text(&self, start: usize) -> &[u8] {
         let text = &self.bytes[start..];
         &text[..memchr::memchr(0, text).unwrap_or(text.len())]
@@ -102,7 +102,7 @@ impl Values {
         self.push(Value::Bool(value), place);
     }
 
-    /// The host would end a text at its first NUL, and so hide the rest of it from its rules: each becomes U+FFFD.
+    /// Adds a string, with each NUL replaced by U+FFFD. The host would end the string at a NUL, and hide the rest from rules.
     pub fn push_text(&mut self, text: &str, place: Location) {
         match memchr::memchr(0, text.as_bytes()) {
             None => self.push_plain(text.as_bytes(), place),
@@ -110,7 +110,7 @@ impl Values {
         }
     }
 
-    /// A text that has no NUL.
+    /// Adds a string without NULs.
     pub(super) fn push_plain(&mut self, text: &[u8], place: Location) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
@@ -133,7 +133,7 @@ impl Values {
         self.push(Value::Address { start, len, prefix }, place);
     }
 
-    /// Adds what another field has.
+    /// Adds the values of another field.
     pub fn append(&mut self, other: &Self) {
         let base = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn values_keep_their_order_places_and_bytes() {
+    fn values_keep_their_order_locations_and_bytes() {
         let mut first = Values::default();
         first.push_text("one", at(1, 3));
         first.push_address("10.0.0.1".parse().unwrap(), at(5, 8));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn each_nul_of_a_text_is_replaced() {
+    fn push_text_replaces_each_nul() {
         let mut values = Values::default();
         values.push_text("a\0b", Location::default());
         values.push_text("", Location::default());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_a_large_value_is_given_back() {
+    fn clear_frees_the_memory_of_a_large_value() {
         let mut values = Values::default();
         values.push_text(&"a".repeat(1 << 20), Location::default());
         values.clear();

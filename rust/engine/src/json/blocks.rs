@@ -1,11 +1,11 @@
-//! The bytes of JSON that matter for where a value ends, 64 at a time.
+//! Finds the bytes that decide where a JSON value ends, 64 at a time.
 
 use wide::u8x16;
 
-/// How many bytes are checked in one step.
+/// How many bytes one step checks.
 pub(super) const BLOCK: usize = 64;
 
-/// Bit masks of the bytes of a block, with the first byte in the lowest bit.
+/// Bit masks of the bytes of a block. The lowest bit stands for the first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) quotes: u64,
@@ -16,14 +16,14 @@ pub(super) struct Block {
     pub(super) closing: u64,
 }
 
-/// With this bit set both kinds of bracket are the same byte.
+/// The bit in which the two kinds of brackets differ.
 const CASE: u8 = 0x20;
 const OPENING: u8 = b'{';
 const CLOSING: u8 = b'}';
 
 impl Block {
     #[inline]
-    pub(super) fn of(bytes: &[u8; BLOCK]) -> Self {
+    pub(super) fn new(bytes: &[u8; BLOCK]) -> Self {
         let mut block = Self {
             quotes: 0,
             backslashes: 0,
@@ -44,7 +44,7 @@ impl Block {
     }
 }
 
-/// Sets each bit to the sum, modulo 2, of itself and all lower bits. Applied to the quotes, this marks the bytes within
+/// Sets each bit to the exclusive or of itself and all lower bits. Applied to the quotes, this marks the bytes inside of
 /// strings.
 #[inline]
 pub(super) fn prefix_xor(mut bits: u64) -> u64 {
@@ -54,17 +54,17 @@ pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
-/// Returns which bytes are escaped by a backslash in front of them, and whether the last one escapes the byte behind the
-/// block. `carry`: whether the first byte is escaped.
+/// Returns the mask of the bytes that follow an escaping backslash, and whether the first byte after the block does.
+/// `carry` tells this for the first byte of the block.
 #[inline]
-pub(super) fn escaped(backslashes: u64, carry: bool) -> (u64, bool) {
+pub(super) fn find_escaped(backslashes: u64, carry: bool) -> (u64, bool) {
     const EVEN: u64 = u64::MAX / 3;
     let carry = u64::from(carry);
-    // A backslash that is escaped does not escape.
+    // An escaped backslash does not escape the next byte.
     let backslashes = backslashes & !carry;
     let follows = backslashes << 1 | carry;
-    // In a run of backslashes every other one escapes. The addition carries from the start of a run at an odd position
-    // to its end.
+    // In a run of backslashes, every other one escapes. The addition carries from the beginning of a run at an odd
+    // position to its end.
     let odd_starts = backslashes & !EVEN & !follows;
     let (sum, overflow) = odd_starts.overflowing_add(backslashes);
     ((EVEN ^ (sum << 1)) & follows, overflow)
@@ -77,8 +77,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn block_marks_each_byte(text in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(br#""\\{}[]"#.to_vec())], BLOCK)) {
-            let block = Block::of(text.as_slice().try_into().unwrap());
+        fn block_marks_quotes_backslashes_and_brackets(text in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(br#""\\{}[]"#.to_vec())], BLOCK)) {
+            let block = Block::new(text.as_slice().try_into().unwrap());
             for (index, byte) in text.iter().enumerate() {
                 let is_set = |bits: u64| bits >> index & 1 == 1;
                 prop_assert_eq!(is_set(block.quotes), *byte == b'"');
@@ -89,7 +89,7 @@ mod tests {
         }
 
         #[test]
-        fn escaped_marks_every_byte_behind_a_backslash(runs in prop::collection::vec((0_u32..5, 0_u32..5), 64), carry: bool) {
+        fn find_escaped_marks_each_byte_after_a_backslash(runs in prop::collection::vec((0_u32..5, 0_u32..5), 64), carry: bool) {
             // Runs of backslashes with gaps between.
             let bits = runs.iter().fold(0_u64, |bits, (set, clear)| (bits << set | ((1 << set) - 1)) << clear);
             let (mut expected, mut next) = (0, carry);
@@ -98,7 +98,7 @@ mod tests {
                 expected |= u64::from(is_escaped) << index;
                 next = !is_escaped && bits >> index & 1 == 1;
             }
-            prop_assert_eq!(escaped(bits, carry), (expected, next));
+            prop_assert_eq!(find_escaped(bits, carry), (expected, next));
         }
 
         #[test]

@@ -1,38 +1,38 @@
-//! Why a payload, or a part of it, could not be read as JSON.
+//! Faults: why a payload, or a part of it, cannot be read as JSON.
 
 use std::fmt;
 
 /// A fault of a JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// The byte at which it is, from the beginning of the payload.
+    /// The offset in bytes from the beginning of the payload.
     pub offset: usize,
     pub kind: FaultKind,
 }
 
-/// What is wrong with a JSON text.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// The payload does not begin with a JSON value.
     NotJson,
-    /// The text ends within a value.
+    /// The text ends inside of a value.
     CutOff,
-    /// There is no key where one must be.
+    /// A key is missing.
     NoKey,
-    /// There is no colon behind a key.
+    /// The colon after a key is missing.
     NoColon,
-    /// There is neither a comma nor a closing bracket behind a value.
+    /// The comma or closing bracket after a value is missing.
     NoComma,
-    /// There is no value where one must be.
+    /// A value is missing.
     NoValue,
-    /// A value without quotes that JSON does not know.
+    /// A value without quotes that is not JSON.
     UnknownWord,
     /// A backslash is followed by something that is not an escape.
     UnknownEscape,
     InvalidUtf8,
-    /// There is text behind the document, such as another document.
-    TextBehind,
-    /// Containers are nested more deeply than they are read.
+    /// Text follows the document, such as another document.
+    TextAfter,
+    /// Containers are nested too deeply to be read.
     TooDeep,
 }
 
@@ -42,13 +42,13 @@ impl fmt::Display for FaultKind {
             Self::NotJson => "not a JSON value",
             Self::CutOff => "the text ends within a value",
             Self::NoKey => "expected a key in double quotes",
-            Self::NoColon => "expected a colon behind the key",
-            Self::NoComma => "expected a comma or a closing bracket behind the value",
+            Self::NoColon => "expected a colon after the key",
+            Self::NoComma => "expected a comma or a closing bracket after the value",
             Self::NoValue => "expected a value",
             Self::UnknownWord => "a value without quotes that is not JSON",
-            Self::UnknownEscape => "an escape that JSON does not have",
+            Self::UnknownEscape => "an escape that is not JSON",
             Self::InvalidUtf8 => "invalid UTF-8",
-            Self::TextBehind => "text behind the end of the document",
+            Self::TextAfter => "text after the end of the document",
             Self::TooDeep => "nested too deeply",
         })
     }

@@ -1,19 +1,19 @@
-//! Reads whole numbers exactly, as JSON or careless programs write them.
+//! Reads whole numbers exactly, in the notation of JSON or of careless programs.
 
 use crate::decimal::{Decimal, NotWhole};
 
-/// Why a text is not the number that was asked for.
+/// Why a string is not a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberFault {
-    /// It is not a decimal number.
+    /// The string is not a decimal number.
     NotANumber,
     NotWhole(NotWhole),
 }
 
 /// Reads a whole number from 0 to 2**64 - 1 in any notation: `33`, `33.0`, `3.3e1`, `+33`, `033`.
 #[inline]
-pub fn whole(text: &str) -> Result<u64, NumberFault> {
-    // Most are short and have digits only.
+pub fn parse_whole(text: &str) -> Result<u64, NumberFault> {
+    // Fast path: most numbers are short and have only digits.
     if text.len() < 20 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(text
             .bytes()
@@ -23,7 +23,7 @@ pub fn whole(text: &str) -> Result<u64, NumberFault> {
     number.whole().map_err(NumberFault::NotWhole)
 }
 
-/// Returns whether a text is a number by the grammar of JSON.
+/// Returns whether a string is a number by the grammar of JSON.
 pub fn is_json_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_are_read_in_every_notation() {
+    fn parse_whole_reads_every_notation() {
         for (text, expected) in [
             ("33", Ok(33)),
             ("33.0", Ok(33)),
@@ -83,12 +83,12 @@ mod tests {
             (" 1", Err(NotANumber)),
             ("1_000", Err(NotANumber)),
         ] {
-            assert_eq!(whole(text), expected, "{text}");
+            assert_eq!(parse_whole(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn is_json_is_what_serde_json_takes() {
+    fn is_json_number_agrees_with_serde_json() {
         for text in [
             "0", "-0", "10", "1.5", "1.50", "1e5", "1E+5", "1.5e-5", "", "-", "+1", "01", "1.", ".5", "1e", "1e+",
             "1.e5", "0x1", "NaN", "1 ", "--1",

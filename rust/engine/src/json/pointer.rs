@@ -1,4 +1,4 @@
-//! Patterns of JSON pointers: RFC 6901, with tokens that stand for each element or for a field's argument.
+//! Patterns of JSON pointers (RFC 6901), with tokens that stand for each element or for the argument of a field.
 
 /// A pattern such as `/spec/containers/{index|*}/image`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,16 +7,16 @@ pub struct Pattern {
     steps: Vec<Step>,
 }
 
-/// One step into a document.
+/// One step of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// A member, or an element where the token is a number.
+    /// A member, or an element if the token is a number.
     Token(Token),
     /// `*`: each element of an array.
     Each,
     /// `{index}`: the element that the index argument names.
     Index,
-    /// `{index|*}`: that element, or each where there is no argument.
+    /// `{index|*}`: that element, or each element if there is no argument.
     IndexOrEach,
     /// `{key}`: the key argument as a token.
     Key,
@@ -24,22 +24,23 @@ pub(crate) enum Step {
     Pointer,
 }
 
+/// A reference token: the name of a member, or the index of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
     pub(crate) text: String,
     pub(crate) index: Option<u64>,
-    /// The first eight bytes of the token and a closing quote, and which bits are compared: none if the key may be
-    /// spelled in another way.
+    /// The first eight bytes of the token, followed by a closing quote.
     head: Head,
+    /// The bits of `head` to compare; 0 if a key can be the token's with other bytes.
     mask: u64,
 }
 
-/// Up to eight bytes of a text, which are compared in one step.
+/// Up to eight bytes of a key, compared in one step.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head(u64);
 
 impl Head {
-    /// Takes the bytes at an offset. Those behind the end of the text are zero.
+    /// Reads the bytes at an offset. Bytes after the end of the text are 0.
     #[inline]
     pub(crate) fn at(text: &[u8], pos: usize) -> Self {
         let rest = text.get(pos..).unwrap_or_default();
@@ -53,7 +54,7 @@ impl Head {
         }
     }
 
-    /// One of 64 bits, for the first two bytes.
+    /// Returns one of 64 bits, chosen by the first two bytes.
     #[inline]
     pub(crate) fn bit(self) -> u64 {
         1 << ((self.0 ^ self.0 >> 5) & 63)
@@ -64,30 +65,30 @@ impl Token {
     pub(crate) fn new(text: String) -> Self {
         let quoted = [text.as_bytes(), b"\""].concat();
         let len = quoted.len().min(8);
-        // A quote or a backslash of a key is escaped, and U+FFFD may stand for any bad byte.
+        // Keys write a quote and a backslash as escapes, and U+FFFD may stand for any invalid byte.
         let mask = if text.contains(['"', '\\', char::REPLACEMENT_CHARACTER]) {
             0
         } else {
             u64::MAX >> (64 - 8 * len)
         };
         Self {
-            index: array_index(&text),
+            index: parse_index(&text),
             head: Head::at(&quoted, 0),
             mask,
             text,
         }
     }
 
-    /// Whether a key without backslashes is the token's only if it has the same bytes.
+    /// Returns whether a key without escapes must have the same bytes as the token.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.mask != 0
     }
 
-    /// The bits that the heads of its key may have.
+    /// Returns the bits that the head of a matching key can have ([`Head::bit`]).
     #[inline]
     pub(crate) fn bit(&self) -> u64 {
-        // Of an empty key the first byte is the closing quote, and the second one any.
+        // For an empty key, the first byte is the closing quote, and the second can be any.
         if self.text.is_empty() {
             u64::MAX
         } else {
@@ -95,35 +96,36 @@ impl Token {
         }
     }
 
-    /// Whether a key begins as the token does, as far as its head goes.
+    /// Returns whether the head of a key matches the token.
     #[inline]
-    pub(crate) fn begins(&self, head: Head) -> bool {
+    pub(crate) fn matches_head(&self, head: Head) -> bool {
         (head.0 ^ self.head.0) & self.mask == 0
     }
 
-    /// Whether the key at `pos`, which begins as the token does, is the token to its end.
+    /// Returns whether the rest of the key at `pos`, whose head matches, equals the token.
     #[inline]
-    pub(crate) fn ends(&self, json: &[u8], pos: usize) -> bool {
+    pub(crate) fn matches_rest(&self, json: &[u8], pos: usize) -> bool {
         let len = self.text.len();
         len < 8 || json.get(pos + len) == Some(&b'"') && json[pos + 8..pos + len] == self.text.as_bytes()[8..]
     }
 }
 
-/// Why a text is not a pattern, worded to follow "the pointer …".
+/// Why a string is not a pattern. The message continues "the pointer …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PatternError(String);
 
-/// Whether a field takes an argument.
+/// Whether a field has an argument.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum ArgumentMode {
     #[default]
-    No,
+    None,
     Optional,
     Required,
 }
 
 impl Pattern {
+    /// Parses a pattern.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         if text == "{pointer}" {
             return Ok(Self {
@@ -131,7 +133,7 @@ impl Pattern {
                 steps: vec![Step::Pointer],
             });
         }
-        let steps = split(text)?.map(step).collect::<Result<Vec<_>, _>>()?;
+        let steps = split(text)?.map(parse_step).collect::<Result<Vec<_>, _>>()?;
         let has = |wanted: &Step| steps.contains(wanted);
         if has(&Step::Index) && has(&Step::IndexOrEach) {
             return Err(PatternError("has both {index} and {index|*}: use one of them".into()));
@@ -140,7 +142,7 @@ impl Pattern {
         Ok(Self { text, steps })
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -149,22 +151,24 @@ impl Pattern {
         &self.steps
     }
 
-    /// Whether it may name several values.
+    /// Returns whether the pattern can name several values.
     pub fn is_list(&self) -> bool {
         self.steps
             .iter()
             .any(|step| matches!(step, Step::Each | Step::IndexOrEach))
     }
 
+    /// Returns whether the pattern uses an index argument.
     pub fn index(&self) -> ArgumentMode {
-        self.takes(&[Step::Index], &[Step::IndexOrEach])
+        self.mode(&[Step::Index], &[Step::IndexOrEach])
     }
 
+    /// Returns whether the pattern uses a key argument.
     pub fn key(&self) -> ArgumentMode {
-        self.takes(&[Step::Key, Step::Pointer], &[])
+        self.mode(&[Step::Key, Step::Pointer], &[])
     }
 
-    fn takes(&self, required: &[Step], optional: &[Step]) -> ArgumentMode {
+    fn mode(&self, required: &[Step], optional: &[Step]) -> ArgumentMode {
         let has = |wanted: &[Step]| self.steps.iter().any(|step| wanted.contains(step));
         match (has(required), has(optional)) {
             (true, _) => ArgumentMode::Required,
@@ -174,8 +178,10 @@ impl Pattern {
     }
 }
 
-/// Returns the tokens of a JSON pointer that came as an argument, `~1` and `~0` resolved. Its first `/` may be missing, and
-/// any other `~` stands for itself: a rule that has one would never fire otherwise, without a message.
+/// Returns the tokens of a JSON pointer that was passed as an argument, with `~1` and `~0` resolved.
+///
+/// The first `/` may be missing, and any other `~` stands for itself: otherwise a rule with such a pointer would silently
+/// never match.
 pub(crate) fn tokens(pointer: &str) -> impl Iterator<Item = String> {
     let skipped = usize::from(pointer.is_empty() || pointer.starts_with('/'));
     let unescaped = |token: &str| token.replace("~1", "/").replace("~0", "~");
@@ -183,7 +189,7 @@ pub(crate) fn tokens(pointer: &str) -> impl Iterator<Item = String> {
 }
 
 fn split(pointer: &str) -> Result<impl Iterator<Item = &str>, PatternError> {
-    // "" is the whole document, and has no token; "/" has one, which is empty.
+    // "" is the whole document and has no token; "/" has one empty token.
     if !pointer.is_empty() && !pointer.starts_with('/') {
         return Err(PatternError(format!(
             "{pointer:?} must begin with \"/\", such as \"/user/name\""
@@ -192,18 +198,18 @@ fn split(pointer: &str) -> Result<impl Iterator<Item = &str>, PatternError> {
     Ok(pointer.split('/').skip(1))
 }
 
-fn step(token: &str) -> Result<Step, PatternError> {
+fn parse_step(token: &str) -> Result<Step, PatternError> {
     match token {
         "*" => Ok(Step::Each),
         "{index}" => Ok(Step::Index),
         "{index|*}" => Ok(Step::IndexOrEach),
         "{key}" => Ok(Step::Key),
-        "{pointer}" => Err(PatternError("has {pointer} as a part: it stands alone".into())),
+        "{pointer}" => Err(PatternError("has {pointer} as a part: use {pointer} alone".into())),
         token if token.starts_with('{') && token.ends_with('}') => Err(PatternError(format!(
-            "has {token}: it can have {{index}}, {{index|*}}, {{key}}, or be {{pointer}}"
+            "has {token}: use {{index}}, {{index|*}} or {{key}}, or {{pointer}} alone"
         ))),
         token if ["{index", "{key", "{pointer"].iter().any(|part| token.contains(part)) => Err(PatternError(format!(
-            "has {token}: an argument is all that stands between two slashes"
+            "has {token}: write nothing else between the two slashes around an argument"
         ))),
         token => unescape(token).map(Token::new).map(Step::Token),
     }
@@ -228,8 +234,8 @@ fn unescape(token: &str) -> Result<String, PatternError> {
     Ok(text)
 }
 
-/// The number of an element, as RFC 6901 writes it: no sign, no leading zero.
-pub fn array_index(token: &str) -> Option<u64> {
+/// Parses an index as RFC 6901 writes it, without sign and leading zeros.
+pub fn parse_index(token: &str) -> Option<u64> {
     let digits = token.bytes().all(|byte| byte.is_ascii_digit());
     (digits && (token == "0" || !token.starts_with('0')))
         .then(|| token.parse().ok())
@@ -241,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_says_what_it_takes_and_whether_it_names_a_list() {
+    fn pattern_reports_arguments_and_lists() {
         for (text, list, index, key) in [
             ("", false, ArgumentMode::None, ArgumentMode::None),
             ("/a/b", false, ArgumentMode::None, ArgumentMode::None),
@@ -268,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_unescaped() {
+    fn parse_unescapes_tokens() {
         let parsed = Pattern::parse("/a~1b/~0/~01//x{y}").unwrap();
         let token = |text: &str| Step::Token(Token::new(text.into()));
         assert_eq!(
@@ -278,19 +284,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_with_what_to_write() {
+    fn parse_rejects_invalid_patterns_with_a_remedy() {
         for (text, problem) in [
             ("a/b", "\"a/b\" must begin with \"/\", such as \"/user/name\""),
             (
                 "/a/b{key}",
-                "has b{key}: an argument is all that stands between two slashes",
+                "has b{key}: write nothing else between the two slashes around an argument",
             ),
             ("/a/~2", "has \"~2\": write ~ as ~0, and / as ~1"),
             ("/a/~", "has \"~\": write ~ as ~0, and / as ~1"),
-            ("/{pointer}", "has {pointer} as a part: it stands alone"),
+            ("/{pointer}", "has {pointer} as a part: use {pointer} alone"),
             (
                 "/a/{name}",
-                "has {name}: it can have {index}, {index|*}, {key}, or be {pointer}",
+                "has {name}: use {index}, {index|*} or {key}, or {pointer} alone",
             ),
             ("/{index}/{index|*}", "has both {index} and {index|*}: use one of them"),
         ] {
@@ -299,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_slash_of_an_argument_may_be_missing() {
+    fn tokens_accepts_a_missing_first_slash() {
         for (pointer, expected) in [
             ("", vec![]),
             ("/", vec![""]),
@@ -314,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_written_without_sign_and_leading_zero() {
+    fn parse_index_rejects_signs_and_leading_zeros() {
         for (token, index) in [
             ("0", Some(0)),
             ("10", Some(10)),

@@ -1,19 +1,22 @@
-//! Steps over JSON text: where a string or a value ends, and what the members of a container are.
+//! Scans JSON text: finds where values end, and reads the entries of containers.
 //!
-//! Only what decides where a value ends is checked, so that a fault costs at most the value that contains it. A string
-//! ends at its closing quote, whatever bytes it has. A container ends at its matching bracket, whatever is between
-//! them. A value without quotes ends in front of the next comma, bracket or quote. There is no recursion, and no limit
-//! on the depth. Offsets are those of bytes; an offset that is returned may be the end of the text.
-
-use wide::u8x16;
+//! The scanner checks only what decides where a value ends, so that a fault costs at most the value that contains it:
+//!
+//! - A string ends at its closing quote, whatever bytes it contains.
+//! - A container ends at its matching bracket, whatever is between the brackets.
+//! - A value without quotes ends before the next comma, bracket or quote.
+//!
+//! There is no recursion, and no limit of the depth. All offsets count bytes. A returned offset may be the end of the
+//! text.
 
 use super::fault::{Fault, FaultKind};
 use super::spans::Spans;
+use super::string::{skip_plain, string_end};
 use super::text;
 
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Returns the offset at which the document begins: behind white space, NULs and byte order marks.
+/// Returns the offset of the document, after white space, NULs and byte order marks.
 pub fn find_start(json: &[u8]) -> usize {
     let mut pos = skip_space(json, 0);
     while let Some(rest) = json[pos..].strip_prefix(BYTE_ORDER_MARK) {
@@ -22,8 +25,10 @@ pub fn find_start(json: &[u8]) -> usize {
     pos
 }
 
-/// Returns the extent of the document, a value that begins at `start`. Text behind it does not count, but behind a number
-/// or a word there must not be any: a line of plain text may begin with either.
+/// Returns the extent of the document, a value that begins at `start`.
+///
+/// Text after the document is ignored. Only a number or a word must not be followed by text, because a line of plain text
+/// may begin with either.
 ///
 /// # Errors
 /// If the text does not begin with a value.
@@ -31,9 +36,9 @@ pub fn read_root(json: &[u8], start: usize, spans: &mut Spans) -> Result<Extent,
     let fault = |kind| Fault { offset: start, kind };
     match json.get(start) {
         None => Err(fault(FaultKind::NotJson)),
-        Some(b'"' | b'{' | b'[') => value(json, start, spans).ok_or(fault(FaultKind::CutOff)),
+        Some(b'"' | b'{' | b'[') => find_extent(json, start, spans).ok_or(fault(FaultKind::CutOff)),
         Some(_) => {
-            let end = trimmed(json, start, json.len());
+            let end = trim_end(json, start, json.len());
             let is_value = text::is_word(&json[start..end]) || text::is_number_like(&json[start..end]);
             is_value
                 .then_some(Extent::Finished(end))
@@ -42,66 +47,66 @@ pub fn read_root(json: &[u8], start: usize, spans: &mut Spans) -> Result<Extent,
     }
 }
 
-/// How far a value goes.
+/// The extent of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// To this offset.
+    /// It ends at this offset.
     Finished(usize),
-    /// A container that has no closing bracket: its first members may be there.
+    /// It is a container without a closing bracket. It may have complete entries.
     Unfinished,
 }
 
 /// A member of an object or an element of an array.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// The offset behind the opening quote of a member's key.
+    /// The offset after the opening quote of a member's key.
     pub key: usize,
     /// The offset of its value.
     pub start: usize,
     pub extent: Extent,
-    pub behind: Continuation,
-    /// Whether the key has a backslash.
-    pub escaped: bool,
+    pub continuation: Continuation,
+    /// Whether the key contains a backslash.
+    pub has_escape: bool,
 }
 
 /// What follows an entry.
 #[derive(Debug, Clone, Copy)]
-pub enum Behind {
+pub enum Continuation {
     /// Another entry, which [`read_entry`] reads from this offset on.
     Entry(usize),
-    /// The end of the container: the offset behind its closing bracket.
+    /// The end of the container, as the offset after its closing bracket.
     End(usize),
-    /// A fault: what follows cannot be read.
+    /// A fault, because of which the rest of the container cannot be read.
     Fault(Fault),
 }
 
-/// What [`read_entry`] finds at an offset.
+/// The result of [`read_entry`].
 #[derive(Debug, Clone, Copy)]
-pub enum Next {
+pub enum NextEntry {
     Entry(Entry),
-    /// The end of the container: the offset behind its closing bracket.
+    /// The end of the container, as the offset after its closing bracket.
     End(usize),
     Fault(Fault),
 }
 
-/// Reads the next member or element of a container, from behind its opening bracket or the comma in front of it.
+/// Reads the next member or element of a container. `pos` is the offset after the opening bracket or a comma.
 #[inline(always)]
-pub fn read_entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> Next {
+pub fn read_entry(json: &[u8], is_object: bool, pos: usize, spans: &mut Spans) -> NextEntry {
     let pos = skip_space(json, pos);
-    let (key, escaped, start) = if object {
-        match member(json, pos) {
-            Ok(Member::At(key, escaped, start)) => (key, escaped, start),
-            Ok(Member::None(end)) => return Next::End(end),
-            Err(fault) => return Next::Fault(fault),
+    let (key, has_escape, start) = if is_object {
+        match read_key(json, pos) {
+            Ok(Member::At(key, has_escape, start)) => (key, has_escape, start),
+            Ok(Member::None(end)) => return NextEntry::End(end),
+            Err(fault) => return NextEntry::Fault(fault),
         }
     } else {
         match json.get(pos) {
-            Some(b']' | b'}') => return Next::End(pos + 1),
+            Some(b']' | b'}') => return NextEntry::End(pos + 1),
             Some(_) => (0, false, pos),
             None => return cut_off(pos),
         }
     };
-    let Some(extent) = value(json, start, spans) else {
+    let Some(extent) = find_extent(json, start, spans) else {
         return cut_off(start);
     };
     let Extent::Finished(end) = extent else {
@@ -109,17 +114,17 @@ pub fn read_entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> N
             offset: json.len(),
             kind: FaultKind::CutOff,
         };
-        let behind = Continuation::Fault(fault);
-        return Next::Entry(Entry {
+        let continuation = Continuation::Fault(fault);
+        return NextEntry::Entry(Entry {
             key,
             start,
             extent,
-            behind,
-            escaped,
+            continuation,
+            has_escape,
         });
     };
     let pos = skip_space(json, end);
-    let behind = match json.get(pos) {
+    let continuation = match json.get(pos) {
         Some(b',') => Continuation::Entry(pos + 1),
         Some(b'}' | b']') => Continuation::End(pos + 1),
         other => Continuation::Fault(Fault {
@@ -130,34 +135,35 @@ pub fn read_entry(json: &[u8], object: bool, pos: usize, spans: &mut Spans) -> N
             },
         }),
     };
-    Next::Entry(Entry {
+    NextEntry::Entry(Entry {
         key,
         start,
         extent,
-        behind,
-        escaped,
+        continuation,
+        has_escape,
     })
 }
 
 #[cold]
-fn cut_off(offset: usize) -> Next {
-    Next::Fault(Fault {
+fn cut_off(offset: usize) -> NextEntry {
+    NextEntry::Fault(Fault {
         offset,
         kind: FaultKind::CutOff,
     })
 }
 
-/// What [`member`] finds.
+/// The result of [`read_key`].
 enum Member {
+    /// A member: the offset after the opening quote of its key, whether the key contains a backslash, and the offset of its
+    /// value.
     At(usize, bool, usize),
-    /// The end of the object: the offset behind its closing bracket.
+    /// The end of the object, as the offset after its closing bracket.
     None(usize),
 }
 
-/// Reads the key at `pos`: returns the offset behind its opening quote, whether it has a backslash, and the offset of its
-/// value.
+/// Reads the key and the colon of the member at `pos`.
 #[inline(always)]
-fn member(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
+fn read_key(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
     while json.get(pos) == Some(&b',') {
         pos = skip_space(json, pos + 1);
     }
@@ -168,15 +174,15 @@ fn member(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
         Some(_) => return Err(fault(pos, FaultKind::NoKey)),
         None => return Err(fault(pos, FaultKind::CutOff)),
     }
-    let end = run(json, pos + 1);
-    let escaped = json.get(end) != Some(&b'"');
-    let end = match escaped {
+    let end = skip_plain(json, pos + 1);
+    let has_escape = json.get(end) != Some(&b'"');
+    let end = match has_escape {
         false => end + 1,
         true => string_end(json, end).ok_or(fault(pos, FaultKind::CutOff))?,
     };
     let colon = skip_space(json, end);
     match json.get(colon) {
-        Some(b':') => Ok(Member::At(pos + 1, escaped, skip_space(json, colon + 1))),
+        Some(b':') => Ok(Member::At(pos + 1, has_escape, skip_space(json, colon + 1))),
         Some(_) => Err(fault(colon, FaultKind::NoColon)),
         None => Err(fault(colon, FaultKind::CutOff)),
     }
@@ -184,107 +190,49 @@ fn member(json: &[u8], mut pos: usize) -> Result<Member, Fault> {
 
 /// Returns the extent of the value at `pos`; `None` if the text ends within a string or a value without quotes.
 #[inline(always)]
-fn value(json: &[u8], pos: usize, spans: &mut Spans) -> Option<Extent> {
+fn find_extent(json: &[u8], pos: usize, spans: &mut Spans) -> Option<Extent> {
     match *json.get(pos)? {
         b'"' => string_end(json, pos + 1).map(Extent::Finished),
         b'{' | b'[' => Some(spans.end(json, pos).map_or(Extent::Unfinished, Extent::Finished)),
-        _ => bare(json, pos).map(Extent::Finished),
+        _ => bare_end(json, pos).map(Extent::Finished),
     }
 }
 
-/// Returns the end of the value without quotes at `pos`; `None` if the text ends first, since digits may be missing.
+/// Returns the end of the value without quotes at `pos`; `None` if the text ends first, because digits may be missing.
 #[inline]
-fn bare(json: &[u8], pos: usize) -> Option<usize> {
+fn bare_end(json: &[u8], pos: usize) -> Option<usize> {
     let mut end = pos;
     while !matches!(json.get(end)?, b',' | b'}' | b']' | b'{' | b'[' | b'"') {
         end += 1;
     }
-    Some(trimmed(json, pos, end))
+    Some(trim_end(json, pos, end))
 }
 
-/// Returns the end of the text in `start..end` without the white space at its end.
+/// Returns the end of `start..end` without trailing white space.
 #[inline]
-fn trimmed(json: &[u8], start: usize, mut end: usize) -> usize {
+fn trim_end(json: &[u8], start: usize, mut end: usize) -> usize {
     while end > start && json[end - 1] <= b' ' {
         end -= 1;
     }
     end
 }
 
-/// Steps over white space: blanks and control characters. Most of JSON has none.
+/// Skips white space: blanks and control characters. Most JSON has none.
 #[inline(always)]
 pub fn skip_space(json: &[u8], pos: usize) -> usize {
     match json.get(pos) {
-        Some(0..=b' ') => spaces(json, pos),
+        Some(0..=b' ') => skip_spaces(json, pos),
         _ => pos,
     }
 }
 
-// Never inlined: loops within loops take registers from the outer ones.
+// Forbid inlining: an inner loop would take registers from the outer ones.
 #[inline(never)]
-fn spaces(json: &[u8], mut pos: usize) -> usize {
+fn skip_spaces(json: &[u8], mut pos: usize) -> usize {
     while let Some(0..=b' ') = json.get(pos) {
         pos += 1;
     }
     pos
-}
-
-/// Returns the offset behind the closing quote of the string whose content begins at `pos`.
-#[inline(always)]
-pub fn string_end(json: &[u8], mut pos: usize) -> Option<usize> {
-    loop {
-        pos = run(json, pos);
-        match *json.get(pos)? {
-            b'"' => return Some(pos + 1),
-            // A character that follows a backslash does not end the string.
-            _ => pos += 2,
-        }
-    }
-}
-
-/// Steps up to a quote, a backslash or the end, 16 bytes at a time: most of JSON is strings.
-#[inline(always)]
-fn run(json: &[u8], mut pos: usize) -> usize {
-    let (parts, _) = json.get(pos..).unwrap_or_default().as_chunks::<16>();
-    for part in parts {
-        let part = u8x16::new(*part);
-        let stops = part.simd_eq(u8x16::splat(b'"')) | part.simd_eq(u8x16::splat(b'\\'));
-        let stops = stops.to_bitmask();
-        if stops != 0 {
-            return pos + stops.trailing_zeros() as usize;
-        }
-        pos += 16;
-    }
-    run_at_end(json, pos)
-}
-
-/// Does the same for the last 15 bytes.
-#[inline(never)]
-fn run_at_end(json: &[u8], mut pos: usize) -> usize {
-    let (words, _) = json.get(pos..).unwrap_or_default().as_chunks::<8>();
-    for word in words {
-        let stops = stops(u64::from_le_bytes(*word));
-        if stops != 0 {
-            return pos + (stops.trailing_zeros() / 8) as usize;
-        }
-        pos += 8;
-    }
-    while let Some(byte) = json.get(pos)
-        && !matches!(byte, b'"' | b'\\')
-    {
-        pos += 1;
-    }
-    pos
-}
-
-/// Marks the high bit of each byte that is a quote or a backslash. Bytes behind the first of them may be marked too, by
-/// the borrow of the subtraction.
-#[inline]
-fn stops(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    (zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64))) & HIGHS
 }
 
 #[cfg(test)]
@@ -292,42 +240,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn container_that_is_cut_off_is_unfinished() {
+    fn container_without_its_end_is_unfinished() {
         let text = r#"{"a": [1, {"b": "\u00e9\\ long enough for a word"}, null]}"#.as_bytes();
         for cut in 1..text.len() {
-            let extent = value(&text[..cut], 0, &mut Spans::default());
+            let extent = find_extent(&text[..cut], 0, &mut Spans::default());
             assert_eq!(extent, Some(Extent::Unfinished), "{cut}");
         }
     }
 
     #[test]
-    fn string_ends_at_the_first_quote_without_backslash() {
-        for place in 0..40 {
-            for byte in 0..=255_u8 {
-                let mut text = [b'a'; 42];
-                text[place] = byte;
-                text[41] = b'"';
-                let expected = match byte {
-                    b'"' => place + 1,
-                    _ => 42,
-                };
-                assert_eq!(string_end(&text, 0), Some(expected), "{byte} at {place}");
-            }
-        }
-        for (text, end) in [
-            (r#"\"a""#, Some(4)),
-            (r#"\\"a"#, Some(3)),
-            (r#"\x5C""#, Some(5)),
-            (r#"a\""#, None),
-            ("a", None),
-            ("a\\", None),
-        ] {
-            assert_eq!(string_end(text.as_bytes(), 0), end, "{text}");
-        }
-    }
-
-    #[test]
-    fn document_begins_behind_white_space_and_a_byte_order_mark() {
+    fn find_start_skips_white_space_and_byte_order_marks() {
         for (text, expected) in [
             ("{}", 0),
             (" \t\r\n{}", 4),
@@ -342,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn document_is_a_value() {
+    fn read_root_requires_a_value() {
         for (text, expected) in [
             ("{}", Ok(Extent::Finished(2))),
             ("[1] and more", Ok(Extent::Finished(3))),
@@ -370,16 +292,16 @@ mod tests {
     /// Returns the entries of a container, and the fault at which they end.
     fn entries(json: &str) -> (Vec<Found<'_>>, Option<(usize, FaultKind)>) {
         let bytes = json.as_bytes();
-        let object = bytes[0] == b'{';
+        let is_object = bytes[0] == b'{';
         let mut found = Vec::new();
         let mut pos = 1;
         loop {
-            match read_entry(bytes, object, pos, &mut Spans::default()) {
-                Next::End(_) => return (found, None),
-                Next::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
-                Next::Entry(entry) => {
-                    let key = match object {
-                        true => &json[entry.key..string(bytes, entry.key).unwrap() - 1],
+            match read_entry(bytes, is_object, pos, &mut Spans::default()) {
+                NextEntry::End(_) => return (found, None),
+                NextEntry::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
+                NextEntry::Entry(entry) => {
+                    let key = match is_object {
+                        true => &json[entry.key..string_end(bytes, entry.key).unwrap() - 1],
                         false => "",
                     };
                     let value = match entry.extent {
@@ -387,7 +309,7 @@ mod tests {
                         Extent::Unfinished => "...",
                     };
                     found.push((key, value));
-                    match entry.behind {
+                    match entry.continuation {
                         Continuation::Entry(next) => pos = next,
                         Continuation::End(_) => return (found, None),
                         Continuation::Fault(Fault { offset, kind }) => return (found, Some((offset, kind))),
@@ -398,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_read_up_to_a_structural_fault() {
+    fn read_entry_continues_up_to_a_structural_fault() {
         use FaultKind::{CutOff, NoColon, NoComma, NoKey};
         let one = vec![("a", "1")];
         let elements = |values: &[&'static str]| values.iter().map(|value| ("", *value)).collect::<Vec<_>>();

@@ -1,42 +1,42 @@
-//! Notes where containers end. Stepping over a container notes the ends of all containers in it, so that entering them
+//! Records where containers end. Skipping a container records the ends of all containers in it, so that entering these
 //! later needs no second pass.
 
-use super::blocks::{BLOCK, Block, escaped, prefix_xor};
+use super::blocks::{BLOCK, Block, find_escaped, prefix_xor};
 
-/// Containers that are noted of one document. Others are stepped over each time.
-const MOST_NOTED: usize = 16_384;
-/// Capacity for this many containers is kept from event to event.
-const MOST_IDLE: usize = 4096;
-/// In place of an index: the outermost container has none around it.
+/// How many containers of a document are recorded. The end of any other is searched again each time.
+const MAX_RECORDED: usize = 16_384;
+/// Memory for this many containers is kept from event to event.
+const MAX_IDLE: usize = 4096;
+/// In place of an index: no container is around the outermost one.
 const NONE: u32 = u32::MAX;
 
 /// The extents of the containers of one document, in the order in which they begin.
 #[derive(Debug, Default)]
 pub struct Spans {
     list: Vec<Span>,
-    /// The index of the container that was asked for last: often the next one is asked for next.
+    /// The index of the last look-up. The next look-up often has the next index.
     last: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start: u32,
-    /// While a container is open, this is the index of the container around it.
+    /// The end; while the container is open, the index of the container around it.
     end: u32,
 }
 
 impl Spans {
     pub(super) fn clear(&mut self) {
         self.list.clear();
-        self.list.shrink_to(MOST_IDLE);
+        self.list.shrink_to(MAX_IDLE);
     }
 
-    /// Returns the offset behind the bracket that closes the container at `pos`; `None` if there is none.
+    /// Returns the offset after the bracket that closes the container at `pos`; `None` if there is none.
     #[inline(never)]
     pub(super) fn end(&mut self, json: &[u8], pos: usize) -> Option<usize> {
         if self.list.last().is_none_or(|last| (last.start as usize) < pos) {
             self.last = self.list.len();
-            return self.note(json, pos);
+            return self.record(json, pos);
         }
         let next = self.last + 1;
         let is_next = self.list.get(next).is_some_and(|span| span.start as usize == pos);
@@ -44,45 +44,45 @@ impl Spans {
             true => next,
             false => match self.list.binary_search_by_key(&(pos as u32), |span| span.start) {
                 Ok(index) => index,
-                // There were too many to note this one.
-                Err(_) => return Self::default().note(json, pos),
+                // Too many containers were recorded before this one.
+                Err(_) => return Self::default().record(json, pos),
             },
         };
         Some(self.list[self.last].end as usize)
     }
 
-    /// Steps over a container, and notes it and those within.
-    fn note(&mut self, json: &[u8], pos: usize) -> Option<usize> {
-        let noted = self.list.len();
+    /// Finds the end of a container, and records its span and those of all containers in it.
+    fn record(&mut self, json: &[u8], pos: usize) -> Option<usize> {
+        let recorded = self.list.len();
         let mut brackets = Brackets {
             spans: &mut self.list,
             open: NONE,
             depth: 0,
             in_string: false,
-            escaped: false,
+            is_escaped: false,
         };
-        let end = brackets.close(json, pos);
-        if end.is_none() || self.list.len() > MOST_NOTED {
-            self.list.truncate(noted);
+        let end = brackets.find_end(json, pos);
+        if end.is_none() || self.list.len() > MAX_RECORDED {
+            self.list.truncate(recorded);
         }
         end
     }
 }
 
-/// The brackets that are open while text is stepped over.
+/// The brackets that are open during a scan.
 struct Brackets<'a> {
     spans: &'a mut Vec<Span>,
-    /// The index of the innermost container that is open and noted.
+    /// The index of the innermost container that is open and recorded.
     open: u32,
-    /// How many containers are open that are not noted.
+    /// The number of containers that are open and not recorded.
     depth: usize,
     in_string: bool,
-    /// Whether the last byte was a backslash that escapes the next one.
-    escaped: bool,
+    /// Whether a backslash escapes the next byte.
+    is_escaped: bool,
 }
 
 impl Brackets<'_> {
-    fn close(&mut self, json: &[u8], pos: usize) -> Option<usize> {
+    fn find_end(&mut self, json: &[u8], pos: usize) -> Option<usize> {
         let (blocks, rest) = json[pos..].as_chunks::<BLOCK>();
         for (index, bytes) in blocks.iter().enumerate() {
             let end = self.step(bytes, pos + index * BLOCK);
@@ -93,26 +93,26 @@ impl Brackets<'_> {
         self.step_bytes(rest, json.len() - rest.len())
     }
 
-    /// Steps over a block; returns the offset behind the outermost closing bracket if it is there.
+    /// Scans a block. Returns the offset after the outermost closing bracket if the block contains it.
     #[inline]
     fn step(&mut self, bytes: &[u8; BLOCK], start: usize) -> Option<usize> {
-        let block = Block::of(bytes);
-        if block.backslashes != 0 || self.escaped {
+        let block = Block::new(bytes);
+        if block.backslashes != 0 || self.is_escaped {
             return self.step_escaped(block, bytes, start);
         }
         self.step_brackets(block, block.quotes, start)
     }
 
-    /// Does the same with a block that has backslashes, or whose first byte is escaped.
+    /// Does the same for a block that has backslashes, or whose first byte is escaped.
     #[inline(never)]
     fn step_escaped(&mut self, block: Block, bytes: &[u8; BLOCK], start: usize) -> Option<usize> {
-        let (escaped, carry) = escaped(block.backslashes, self.escaped);
+        let (escaped, carry) = find_escaped(block.backslashes, self.is_escaped);
         let quotes = block.quotes & !escaped;
         if block.backslashes & !self.inside(quotes) != 0 {
-            // Outside of a string a backslash does not escape anything.
+            // A backslash outside of a string does not escape anything.
             return self.step_bytes(bytes, start);
         }
-        self.escaped = carry;
+        self.is_escaped = carry;
         self.step_brackets(block, quotes, start)
     }
 
@@ -133,22 +133,22 @@ impl Brackets<'_> {
         None
     }
 
-    /// Sets the bits of a block that are within strings, from the opening quote on.
+    /// Returns the mask of the bytes inside of strings, including their opening quotes.
     #[inline(always)]
     fn inside(&self, quotes: u64) -> u64 {
         prefix_xor(quotes) ^ u64::from(self.in_string).wrapping_neg()
     }
 
-    /// Does the same byte by byte: for what is shorter than a block, and for text that is not JSON.
+    /// Does the same byte by byte, for the last bytes and for text that is not JSON.
     fn step_bytes(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
         for (index, byte) in bytes.iter().enumerate() {
-            if self.escaped {
-                self.escaped = false;
+            if self.is_escaped {
+                self.is_escaped = false;
                 continue;
             }
             match byte {
                 b'"' => self.in_string = !self.in_string,
-                b'\\' => self.escaped = self.in_string,
+                b'\\' => self.is_escaped = self.in_string,
                 b'{' | b'[' if !self.in_string => self.open(start + index),
                 b'}' | b']' if !self.in_string && self.closes_outermost(start + index) => {
                     return Some(start + index + 1);
@@ -161,7 +161,7 @@ impl Brackets<'_> {
 
     #[inline]
     fn open(&mut self, pos: usize) {
-        if self.spans.len() > MOST_NOTED {
+        if self.spans.len() > MAX_RECORDED {
             self.depth += 1;
             return;
         }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The end of a container by the rules as they are written, byte by byte.
+    /// Finds the end of a container byte by byte, as a reference.
     fn end_of(json: &[u8], mut pos: usize) -> Option<usize> {
         let mut depth = 0;
         loop {
@@ -216,8 +216,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn container_ends_at_its_matching_bracket(
-            // Pieces of JSON in any order: valid by chance, and broken in every way.
+        fn end_is_the_matching_bracket(
+            // Pieces of JSON in any order: valid by chance, or broken in any way.
             text in r#"[\[{]([\[\]{},:]|"(a|\\\\|\\"|\\n|\\|é|.{6,70})?"|"|\\|-?[0-9]{0,3}|true| |.{0,40}){0,30}"#,
         ) {
             let json = text.as_bytes();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_number_have_no_limit() {
+    fn end_has_no_limit_of_depth_or_number() {
         let nested = "[".repeat(1_000_000) + &"]".repeat(1_000_000);
         let mut spans = Spans::default();
         assert_eq!(spans.end(nested.as_bytes(), 0), Some(2_000_000));
@@ -241,6 +241,6 @@ mod tests {
         let mut spans = Spans::default();
         assert_eq!(spans.end(many.as_bytes(), 0), Some(many.len()));
         assert_eq!(spans.end(many.as_bytes(), 4), Some(6));
-        assert!(spans.list.len() <= MOST_NOTED);
+        assert!(spans.list.len() <= MAX_RECORDED);
     }
 }

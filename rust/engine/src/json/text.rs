@@ -1,4 +1,4 @@
-//! The text of JSON values: strings without their escapes, and values as they are written.
+//! Decodes the text of JSON values: strings with escapes, and values without quotes.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,19 @@ use memchr::memchr;
 
 use super::fault::{Fault, FaultKind};
 
-/// A text, and the first fault in it.
+/// DecodedText text, and the first fault in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text<'a> {
+pub struct DecodedText<'a> {
     pub text: Cow<'a, str>,
-    /// Its offset counts from the beginning of what was decoded.
+    /// Its offset counts from the beginning of the decoded bytes.
     pub fault: Option<Fault>,
 }
 
-/// Decodes the content of a JSON string, without its quotes, as far as it can be read.
+/// Decodes the content of a JSON string, without its quotes. A fault does not end the text.
 ///
-/// A half of a surrogate pair, and each byte that is not part of a character of UTF-8, becomes U+FFFD. An escape that JSON does
-/// not have is kept as it is written.
-pub fn decode(content: &[u8]) -> Text<'_> {
+/// Half of a surrogate pair becomes U+FFFD, and so does each byte that is not part of a UTF-8 character. An unknown escape
+/// is kept as it is written.
+pub fn decode(content: &[u8]) -> DecodedText<'_> {
     if memchr(b'\\', content).is_none() {
         return decode_lossy(content);
     }
@@ -27,8 +27,8 @@ pub fn decode(content: &[u8]) -> Text<'_> {
     let mut rest = content;
     while let Some(at) = memchr(b'\\', rest) {
         push_lossy(&mut text, &mut fault, content, &rest[..at]);
-        let behind = &rest[at + 1..];
-        rest = match escaped(behind) {
+        let raw = &rest[at + 1..];
+        rest = match read_escape(raw) {
             Escape::Char(char, rest) => {
                 text.push(char);
                 rest
@@ -44,28 +44,28 @@ pub fn decode(content: &[u8]) -> Text<'_> {
                     kind: FaultKind::UnknownEscape,
                 });
                 text.push('\\');
-                behind
+                raw
             }
         };
     }
     push_lossy(&mut text, &mut fault, content, rest);
-    Text {
+    DecodedText {
         text: text.into(),
         fault,
     }
 }
 
-/// Makes text of bytes: each byte that is not part of a character of UTF-8 becomes U+FFFD.
-pub fn decode_lossy(bytes: &[u8]) -> Text<'_> {
+/// Decodes UTF-8. Each byte that is not part of a character becomes U+FFFD.
+pub fn decode_lossy(bytes: &[u8]) -> DecodedText<'_> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => Text {
+        Ok(text) => DecodedText {
             text: text.into(),
             fault: None,
         },
         Err(_) => {
             let (mut text, mut fault) = (String::with_capacity(bytes.len()), None);
             push_lossy(&mut text, &mut fault, bytes, bytes);
-            Text {
+            DecodedText {
                 text: text.into(),
                 fault,
             }
@@ -73,7 +73,7 @@ pub fn decode_lossy(bytes: &[u8]) -> Text<'_> {
     }
 }
 
-/// Adds a part of `whole`, and notes the first fault of it.
+/// Decodes `part` of `whole` and adds it to `text`. Keeps its first fault, unless there is one already.
 fn push_lossy(text: &mut String, fault: &mut Option<Fault>, whole: &[u8], part: &[u8]) {
     let mut offset = part.as_ptr().addr() - whole.as_ptr().addr();
     for chunk in part.utf8_chunks() {
@@ -92,7 +92,7 @@ fn push_lossy(text: &mut String, fault: &mut Option<Fault>, whole: &[u8], part: 
     }
 }
 
-/// Returns whether bytes are text that needs no change: valid UTF-8 without backslash and NUL.
+/// Returns whether a string's content can be copied unchanged: it is valid UTF-8 without backslashes and NULs.
 #[inline]
 pub(crate) fn is_plain(content: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
@@ -102,7 +102,7 @@ pub(crate) fn is_plain(content: &[u8]) -> bool {
         (word | zero(word) | zero(word ^ (ONES * b'\\' as u64))) & HIGHS == 0
     };
     let (words, rest) = content.as_chunks::<8>();
-    // The padding is a character that needs no change.
+    // Pad with a character that can be copied unchanged.
     let mut last = [b' '; 8];
     last[..rest.len()].copy_from_slice(rest);
     let mut words = words.iter().chain([&last]);
@@ -119,12 +119,12 @@ pub(crate) fn is_key(content: &[u8], key: &str) -> bool {
     if memchr(b'\\', content).is_none() && !key.contains(char::REPLACEMENT_CHARACTER) {
         return content == key.as_bytes();
     }
-    // A character that is escaped or replaced takes at most six bytes of the content, and at least one.
+    // An escaped or replaced character takes one to six bytes of the content.
     let may_be = content.len() <= key.len() * 6 && key.len() <= content.len() * 3;
     may_be && decode(content).text == key
 }
 
-/// What an escape stands for, and what follows it.
+/// A decoded escape, and the bytes that follow it.
 enum Escape<'a> {
     Char(char, &'a [u8]),
     /// One half of a surrogate pair.
@@ -133,7 +133,7 @@ enum Escape<'a> {
 }
 
 /// Reads the escape that follows a backslash.
-fn escaped(raw: &[u8]) -> Escape<'_> {
+fn read_escape(raw: &[u8]) -> Escape<'_> {
     let Some((&letter, rest)) = raw.split_first() else {
         return Escape::Unknown;
     };
@@ -144,17 +144,18 @@ fn escaped(raw: &[u8]) -> Escape<'_> {
         b'n' => '\n',
         b'r' => '\r',
         b't' => '\t',
-        b'u' => return escaped_units(rest),
+        b'u' => return read_units(rest),
         _ => return Escape::Unknown,
     };
     Escape::Char(char, rest)
 }
 
-fn escaped_units(raw: &[u8]) -> Escape<'_> {
-    let Some((first, rest)) = unit(raw) else {
+/// Reads the UTF-16 code units of a `\u` escape.
+fn read_units(raw: &[u8]) -> Escape<'_> {
+    let Some((first, rest)) = read_unit(raw) else {
         return Escape::Unknown;
     };
-    let second = rest.strip_prefix(b"\\u").and_then(unit);
+    let second = rest.strip_prefix(b"\\u").and_then(read_unit);
     let units = [first, second.map_or(0, |(second, _)| second)];
     match char::decode_utf16(units).next() {
         Some(Ok(char)) => match second {
@@ -166,7 +167,7 @@ fn escaped_units(raw: &[u8]) -> Escape<'_> {
 }
 
 /// Reads four hexadecimal digits.
-fn unit(raw: &[u8]) -> Option<(u16, &[u8])> {
+fn read_unit(raw: &[u8]) -> Option<(u16, &[u8])> {
     let (digits, rest) = raw.split_at_checked(4)?;
     let unit = digits.iter().try_fold(0, |unit, &digit| {
         Some(unit << 4 | char::from(digit).to_digit(16)? as u16)
@@ -174,13 +175,13 @@ fn unit(raw: &[u8]) -> Option<(u16, &[u8])> {
     Some((unit, rest))
 }
 
-/// Returns whether the text of a value without quotes is `true`, `false` or `null`.
+/// Returns whether a value without quotes is `true`, `false` or `null`.
 pub fn is_word(text: &[u8]) -> bool {
     matches!(text, b"true" | b"false" | b"null")
 }
 
-/// Returns whether the text of a value without quotes is a number, or is written by a program that meant one: `NaN`,
-/// `-Infinity`, `007`, `+1`.
+/// Returns whether a value without quotes is a number, or what a careless program writes for one: `NaN`, `-Infinity`,
+/// `007`, `+1`.
 pub fn is_number_like(text: &[u8]) -> bool {
     let unsigned = match text {
         [b'+' | b'-', rest @ ..] => rest,
@@ -196,7 +197,7 @@ pub fn is_number_like(text: &[u8]) -> bool {
     is_name || is_number
 }
 
-/// Returns the text of a container without the white space between its parts. Strings are kept as they are written.
+/// Removes the white space of a container. Strings are kept as they are written.
 pub(crate) fn compact(json: &[u8]) -> Cow<'_, [u8]> {
     let is_space = |byte: &u8| *byte <= b' ';
     if !json.iter().any(is_space) {
@@ -208,7 +209,7 @@ pub(crate) fn compact(json: &[u8]) -> Cow<'_, [u8]> {
         let (between, string) = rest.split_at(at);
         text.extend(between.iter().filter(|byte| !is_space(byte)));
         // Each string in a closed container has a closing quote.
-        let end = super::scan::string_end(string, 1).unwrap_or(string.len());
+        let end = super::string::string_end(string, 1).unwrap_or(string.len());
         text.extend_from_slice(&string[..end]);
         rest = &string[end..];
     }
@@ -235,15 +236,15 @@ mod tests {
         }
 
         #[test]
-        fn decode_of_valid_strings_is_that_of_serde_json(text: String) {
+        fn decode_agrees_with_serde_json(text: String) {
             let quoted = serde_json::to_string(&text).unwrap();
             let content = &quoted.as_bytes()[1..quoted.len() - 1];
-            prop_assert_eq!(decode(content), Text { text: text.as_str().into(), fault: None });
+            prop_assert_eq!(decode(content), DecodedText { text: text.as_str().into(), fault: None });
             prop_assert_eq!(is_plain(content), !content.contains(&b'\\'));
         }
 
         #[test]
-        fn decode_of_any_bytes_replaces_each_bad_one(bytes in prop::collection::vec(prop::sample::select(b"abc\xff\xe2\x82\xac\xf0\x9f\x98\x80".to_vec()), 0..20)) {
+        fn decode_replaces_each_invalid_byte(bytes in prop::collection::vec(prop::sample::select(b"abc\xff\xe2\x82\xac\xf0\x9f\x98\x80".to_vec()), 0..20)) {
             let mut expected = String::new();
             let mut rest = &bytes[..];
             while !rest.is_empty() {
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn decode_keeps_what_is_not_an_escape() {
+    fn decode_keeps_unknown_escapes() {
         let unknown = |offset| Some((offset, FaultKind::UnknownEscape));
         for (content, expected, fault) in [
             (&br"a\\\ud83d\nb"[..], "a\\\u{fffd}\nb", None),
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn is_plain_refuses_what_must_be_changed() {
+    fn is_plain_rejects_content_that_must_change() {
         for (content, expected) in [
             (&b""[..], true),
             (b"a", true),
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn number_like_texts_are_told_from_words() {
+    fn is_number_like_distinguishes_numbers_from_words() {
         for text in [
             "0", "007", "+1", "-1.5e3", ".5", "NaN", "-nan", "Infinity", "-inf", "1.2.3.4",
         ] {
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn compact_keeps_white_space_within_strings() {
+    fn compact_keeps_white_space_in_strings() {
         for (json, expected) in [
             ("[ 1 ,\n 2 ]", "[1,2]"),
             (r#"{ "a b" : "c \" d" , "e" : [ ] }"#, r#"{"a b":"c \" d","e":[]}"#),

@@ -1,7 +1,7 @@
-//! The timeout clock of one `next_batch`.
+//! The clock of a `next_batch` and its timeout.
 //!
-//! It is read before every event, so it reads the coarse monotonic clock: a few ns a reading, late by one tick of the
-//! kernel (1 to 10 ms) at most.
+//! The clock is read for every event, so it uses the coarse monotonic clock of the system. A reading takes a few
+//! nanoseconds, and is late by at most one tick of the kernel (1 to 10 ms).
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::sync::Instant;
 
-/// How long one `next_batch` may take, unless an instance says otherwise.
+/// Default limit for the duration of a `next_batch`.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(30);
 
-/// Started by each `next_batch`.
+/// Measures the duration of one `next_batch`.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started: Duration,
@@ -27,13 +27,13 @@ impl Clock {
         }
     }
 
-    /// Whether the timeout has run out, to the tick.
+    /// Returns whether the timeout has run out, to the precision of one tick.
     #[inline]
-    pub fn run_out(&self) -> bool {
+    pub fn has_run_out(&self) -> bool {
         coarse_now().saturating_sub(self.started) >= self.timeout
     }
 
-    /// The exact moment at which the timeout runs out; `None` where it lies beyond what the system can count.
+    /// Returns the moment at which the timeout runs out; `None` if the system cannot represent it.
     pub fn deadline(&self) -> Option<Instant> {
         let left = self.timeout.saturating_sub(coarse_now().saturating_sub(self.started));
         Instant::now().checked_add(left)

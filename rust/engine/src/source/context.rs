@@ -12,21 +12,21 @@ use crate::sync::{Instant, Mutex, MutexGuard};
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// A handle on one cancellable context. Clones are the same context.
+/// A handle to a context that can be cancelled. Clones refer to the same context.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
 struct Inner {
     cancelled: AtomicBool,
-    /// Never carries a message; it is disconnected by `cancel`, which wakes every waiter at once.
+    /// Never receives a message. `cancel` disconnects it, which wakes every waiter.
     done: Receiver<Infallible>,
     live: Mutex<Option<Live>>,
 }
 
-/// What a context holds until it is cancelled.
+/// The parts of a context that it holds until it is cancelled.
 struct Live {
     _keeps_done_connected: Sender<Infallible>,
-    /// Held, so that a cancel passes through a context that nobody else holds any more.
+    /// Kept alive, so that a cancel reaches this context through parents that have no other holder.
     parents: Vec<Arc<Inner>>,
     children: Vec<Weak<Inner>>,
     wakers: Vec<Waker>,
@@ -34,7 +34,7 @@ struct Live {
 }
 
 impl Drop for Inner {
-    /// One after the other: a long line of parents must not be dropped by recursion.
+    /// Drops the parents in a loop: recursion would overflow the stack on a long chain of contexts.
     fn drop(&mut self) {
         let mut pending = parents_of(&mut self.live);
         while let Some(parent) = pending.pop() {
@@ -80,14 +80,14 @@ impl Context {
         }))
     }
 
-    /// A context that is cancelled with this one, and can be cancelled alone.
+    /// Returns a new context that is cancelled together with this one. It can also be cancelled alone.
     pub fn child(&self) -> Self {
         let child = Self::new();
         self.adopt(&child);
         child
     }
 
-    /// Makes an existing context a child of this one as well.
+    /// Makes an existing context a child of this one, in addition to its other parents.
     pub fn adopt(&self, child: &Self) {
         if Arc::ptr_eq(&self.0, &child.0) {
             return;
@@ -104,8 +104,8 @@ impl Context {
         child.cancel();
     }
 
-    /// Cancels this context and its children: waiters and tasks wake, then callbacks run, on this thread and with no lock
-    /// held. Only the first call does anything.
+    /// Cancels this context and its children. Waiters and tasks wake first; then the callbacks run on this thread, with no
+    /// lock held. Further calls do nothing.
     pub fn cancel(&self) {
         let mut wakers = Vec::new();
         let mut callbacks = Vec::new();
@@ -118,7 +118,7 @@ impl Context {
                 callbacks.extend(live.callbacks);
             }
         }
-        // Before all callbacks: one of them may wait for a thread that a waker is to wake.
+        // Wake tasks before running callbacks: a callback may wait for a thread that a waker wakes.
         for waker in wakers {
             waker.wake();
         }
@@ -132,7 +132,7 @@ impl Context {
         self.0.cancelled.load(Ordering::Acquire)
     }
 
-    /// Runs `callback` once, when the context is cancelled; at once, on this thread, where it already is.
+    /// Runs `callback` once, when the context is cancelled. If it already is, runs it immediately on this thread.
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) {
         if let Some(live) = &mut *self.0.lock() {
             live.callbacks.push(Box::new(callback));
@@ -150,7 +150,8 @@ impl Context {
         waker.wake();
     }
 
-    /// Waits until the context is cancelled, or the deadline; `None` waits without one. Returns whether it is cancelled.
+    /// Blocks until the context is cancelled or the deadline has passed; `None` is no deadline. Returns whether the context
+    /// is cancelled.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
         let error = match deadline {
             Some(deadline) => self.0.done.recv_deadline(deadline).unwrap_err(),
@@ -162,7 +163,7 @@ impl Context {
         error == RecvTimeoutError::Disconnected
     }
 
-    /// A receiver that is disconnected by `cancel`, to wait on beside other channels.
+    /// Returns a receiver that `cancel` disconnects, for a wait on several channels.
     pub fn done(&self) -> &Receiver<Infallible> {
         &self.0.done
     }
@@ -170,7 +171,7 @@ impl Context {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Option<Live>> {
-        // Every change of the state is a single push or take, so it is whole even after a panic.
+        // A poisoned state is whole: every change is a single push or take.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -183,7 +184,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn cancelling_a_parent_cancels_its_children_and_not_the_other_way() {
+    fn cancel_reaches_children_but_not_the_parent() {
         let parent = Context::new();
         let (one, two) = (parent.child(), parent.child());
         let grandchild = one.child();
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn callbacks_run_once_and_at_once_after_the_fact() {
+    fn callbacks_run_once_or_immediately_after_cancel() {
         let count = Arc::new(AtomicUsize::new(0));
         let context = Context::new();
         let add = |count: &Arc<AtomicUsize>| {
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_may_use_its_context() {
+    fn callback_can_use_its_context() {
         let context = Context::new();
         let inner = context.clone();
         context.on_cancel(move || {
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn waiters_wake_at_once() {
+    fn cancel_wakes_all_waiters() {
         let context = Context::new();
         let waiters: Vec<_> = (0..4)
             .map(|_| {
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancel_passes_through_a_context_that_nobody_holds() {
+    fn cancel_passes_through_a_dropped_context() {
         let grandparent = Context::new();
         let child = grandparent.child().child();
         grandparent.cancel();
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_of_contexts_is_dropped_and_cancelled_without_recursion() {
+    fn long_chain_is_cancelled_and_dropped_without_recursion() {
         let first = Context::new();
         let mut last = first.clone();
         for _ in 0..200_000 {
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_children_are_forgotten() {
+    fn context_forgets_dropped_children() {
         let parent = Context::new();
         for _ in 0..1000 {
             parent.child();

@@ -1,8 +1,8 @@
-//! "Never both": a call that has events succeeds, and what ended the source is the answer of the next call.
+//! The end of a source. A call that has events succeeds; the error that ended the source is returned by the next call.
 
 use crate::error::Error;
 
-/// Whether a source has ended, and what its next call still has to say.
+/// Whether a source has ended, and the error that is still to be returned.
 #[derive(Debug, Default)]
 pub struct Ending {
     ended: bool,
@@ -10,7 +10,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// The answer of a call on a source that has ended; `Ok` while it runs.
+    /// Returns the pending error of a source that has ended, then [`Error::Eof`]; `Ok` while the source runs.
     pub fn check(&mut self) -> Result<(), Error> {
         match (self.pending.take(), self.ended) {
             (Some(error), _) => Err(error),
@@ -19,13 +19,13 @@ impl Ending {
         }
     }
 
-    /// Takes the error that the next call would have told; an end in good order is none.
+    /// Takes the error that the next call would return, if any. A normal end is not an error.
     pub fn take_pending_error(&mut self) -> Option<Error> {
         self.pending.take().filter(|error| !matches!(error, Error::Eof))
     }
 
-    /// The answer of a call that added `added` events and was stopped by `stop`, if by anything. A timeout does not
-    /// end the source.
+    /// Returns the result of a call that added `added` events and was stopped by `stop`, if by anything. Any error but a
+    /// timeout ends the source.
     pub fn conclude(&mut self, added: usize, stop: Option<Error>) -> Result<usize, Error> {
         match stop {
             None => Ok(added),

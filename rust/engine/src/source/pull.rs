@@ -1,22 +1,23 @@
-//! The pull loop: a function that writes one event a call (`NewPullInstance` of the Go SDK).
+//! The pull loop, which calls a function for each event (`NewPullInstance` of the Go SDK).
 
 use std::mem;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::event::batch::{EventBatch, EventWriter, Written};
+use crate::event::{EventBatch, EventWriter, WriteOutcome};
 use crate::source::clock::Clock;
 use crate::source::context::Context;
 use crate::source::ending::Ending;
 
-/// Empty events in a row after which `PullFunction::warn_of_empty_events` is called, once.
+/// After this many consecutive empty events, [`PullFunction::warn_of_empty_events`] is called once.
 pub const EMPTY_EVENTS_BEFORE_WARNING: u32 = 1000;
 
-/// Writes one event into the writer and gives it back. `Timeout` ends the batch, any other error the source.
+/// The function that a pull instance calls for each event.
 pub trait PullFunction {
+    /// Writes one event, and returns the writer. [`Error::Timeout`] ends the batch; any other error ends the source.
     fn pull(&mut self, context: &Context, writer: Box<EventWriter>) -> (Box<EventWriter>, Result<(), Error>);
 
-    /// The function returned without writing anything this many times in a row.
+    /// Warns that the function returned `count` consecutive times without writing anything.
     fn warn_of_empty_events(&mut self, count: u32) {
         let _ = count;
     }
@@ -29,12 +30,13 @@ impl<F: FnMut(&Context, &mut EventWriter) -> Result<(), Error>> PullFunction for
     }
 }
 
-/// An event source that is asked for each event. The function is the caller's, who may have it in hand for one batch only.
+/// An event source that calls a function for each event. The caller owns the function and passes it with each batch.
 #[derive(Debug)]
 pub struct PullInstance {
     context: Context,
     timeout: Duration,
     ending: Ending,
+    /// Consecutive events without a payload.
     empty_in_a_row: u32,
 }
 
@@ -48,19 +50,24 @@ impl PullInstance {
         }
     }
 
-    /// The error that the next call would tell, where there is one.
+    /// Takes the error that the next `next_batch` would return, if any.
     pub fn take_pending_error(&mut self) -> Option<Error> {
         self.ending.take_pending_error()
     }
 
-    /// Appends to the batch until it is full, the clock has run out or the source has ended; says how many.
+    /// Appends events to the batch, without clearing it, until it is full or the timeout has run out. Returns their
+    /// number.
+    ///
+    /// # Errors
+    /// If no event was appended: [`Error::Timeout`], [`Error::Eof`] or the error of the source. An error that follows
+    /// some events is returned by the next call.
     pub fn next_batch(&mut self, function: &mut impl PullFunction, batch: &mut EventBatch) -> Result<usize, Error> {
         self.ending.check()?;
         if batch.is_full() {
             return Err(batch.full_error());
         }
         let before = batch.len();
-        // In a box, so that lending it for each event costs no more than a pointer.
+        // Boxed, so that passing the writer to the function moves only a pointer.
         let writer = Box::new(EventWriter::new(mem::take(batch)));
         let (writer, stop) = self.fill(function, writer);
         *batch = writer.into_batch();
@@ -83,28 +90,28 @@ impl PullInstance {
             if result.is_err() {
                 return (writer, result);
             }
-            self.note(function, writer.finish());
+            self.count_empty(function, writer.finish());
             if writer.batch().is_full() {
                 return (writer, Ok(()));
             }
-            // After the first attempt only: a timeout of 0 means "one attempt", and a slow function still yields.
-            if clock.run_out() {
+            // Check after the call: a timeout of 0 means one call, and a slow function still makes an event.
+            if clock.has_run_out() {
                 return (writer, Err(Error::Timeout));
             }
         }
     }
 
     #[inline]
-    fn note(&mut self, function: &mut impl PullFunction, written: Written) {
-        match written {
-            Written::Event => self.empty_in_a_row = 0,
-            Written::Empty => self.note_empty(function),
-            Written::Nothing => (),
+    fn count_empty(&mut self, function: &mut impl PullFunction, outcome: WriteOutcome) {
+        match outcome {
+            WriteOutcome::Event => self.empty_in_a_row = 0,
+            WriteOutcome::Empty => self.add_empty(function),
+            WriteOutcome::Nothing => (),
         }
     }
 
     #[cold]
-    fn note_empty(&mut self, function: &mut impl PullFunction) {
+    fn add_empty(&mut self, function: &mut impl PullFunction) {
         self.empty_in_a_row = self.empty_in_a_row.saturating_add(1);
         if self.empty_in_a_row == EMPTY_EVENTS_BEFORE_WARNING {
             function.warn_of_empty_events(EMPTY_EVENTS_BEFORE_WARNING);
@@ -142,7 +149,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_full_batch_returns_at_once_and_the_end_comes_alone() {
+    fn next_batch_reports_the_end_alone() {
         let mut function = counting(6, || Error::Eof);
         let mut instance = PullInstance::new(Context::new(), LONG);
         let mut first = batch();
@@ -159,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_said_once_after_the_events_then_eof() {
+    fn next_batch_reports_an_error_once_after_the_events() {
         let mut function = counting(2, || Error::text("boom"));
         let mut instance = PullInstance::new(Context::new(), LONG);
         assert_eq!(instance.next_batch(&mut function, &mut batch()).unwrap(), 2);
@@ -172,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_ends_the_batch_and_not_the_source() {
+    fn timeout_ends_the_batch_but_not_the_source() {
         let mut turn = 0;
         let mut function = move |_: &Context, writer: &mut EventWriter| {
             turn += 1;
@@ -191,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_function_yields_one_event_a_call_and_so_does_a_timeout_of_zero() {
+    fn next_batch_returns_one_event_of_a_slow_function() {
         for (timeout, pause) in [
             (Duration::from_millis(1), Duration::from_millis(15)),
             (Duration::ZERO, Duration::ZERO),
@@ -208,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn cancelling_the_parent_or_the_instance_ends_the_source() {
+    fn cancel_of_context_or_parent_ends_the_source() {
         let parent = Context::new();
         let mut function = counting(100, || Error::Eof);
         let mut instance = PullInstance::new(parent.child(), LONG);
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_batch_is_refused_and_the_function_not_called() {
+    fn next_batch_rejects_a_full_batch_without_a_call() {
         let mut function = counting(9, || Error::Eof);
         let mut instance = PullInstance::new(Context::new(), LONG);
         let mut batch = batch();
@@ -249,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_are_fresh_for_each_event() {
+    fn writer_begins_each_event_without_a_timestamp() {
         let mut turn = 0;
         let mut function = move |_: &Context, writer: &mut EventWriter| {
             turn += 1;

@@ -1,7 +1,7 @@
-//! loom's types, and what it has none of: a clock, and the part of crossbeam's channel that is used here.
+//! The types of loom, with models of what loom lacks: a clock, and the used part of crossbeam's channel.
 //!
-//! Time stands still but for a timed wait that finds nothing, which is over at once. That loses no case: other threads
-//! may do anything before the wait looks, so a wait that runs out at some moment is one that looks at that moment.
+//! Time passes only in a timed wait that finds nothing, and such a wait ends immediately. This covers every case: other
+//! threads may do anything before the wait checks, so a wait that times out at a moment is one that checks at that moment.
 
 pub use loom::sync::{Mutex, MutexGuard, atomic};
 
@@ -16,13 +16,14 @@ mod time {
     use std::time::Duration;
 
     thread_local! {
-        /// How often time has passed in this model: all its threads are one of the system, and other models run on others.
-        /// What is asked of it is the same in every run of an order.
+        /// How many times time has passed in this model. All threads of a model run on one system thread, so every run of
+        /// an order reads the same values.
         static PASSED: Cell<u32> = const { Cell::new(0) };
     }
-    /// More than any time that a model waits, or less than it counts as none at all.
+    /// Longer than any timeout of a model.
     const STEP: Duration = Duration::from_secs(3600);
-    const FOR_EVER: Duration = Duration::from_secs(1 << 40);
+    /// A timeout of at least this long has no deadline.
+    const ENDLESS: Duration = Duration::from_secs(1 << 40);
 
     pub(super) fn pass() {
         PASSED.set(PASSED.get() + 1);
@@ -37,7 +38,7 @@ mod time {
         }
 
         pub fn checked_add(&self, time: Duration) -> Option<Self> {
-            (time < FOR_EVER).then(|| *self + time)
+            (time < ENDLESS).then(|| *self + time)
         }
 
         pub fn elapsed(&self) -> Duration {

@@ -1,8 +1,8 @@
 //! JSON payloads as Python objects, read by the same rules as fields.
 
-use falco_plugin_engine::json::scan::{self, Continuation, Extent, Next};
-use falco_plugin_engine::json::text::{self, Text};
-use falco_plugin_engine::json::{Fault, FaultKind, Spans, number};
+use falco_plugin_engine::json::scan::{self, Continuation, Extent, NextEntry};
+use falco_plugin_engine::json::text::{self, DecodedText};
+use falco_plugin_engine::json::{Fault, FaultKind, Spans, number, string_end};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
@@ -36,9 +36,9 @@ pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<De
     };
     let value = builder.value(start, extent, 0)?;
     if let Extent::Finished(end) = extent {
-        let behind = scan::skip_space(payload, end);
-        if behind < payload.len() {
-            builder.note(behind, FaultKind::TextBehind);
+        let rest = scan::skip_space(payload, end);
+        if rest < payload.len() {
+            builder.note(rest, FaultKind::TextAfter);
         }
     }
     let fault = builder.fault;
@@ -70,13 +70,15 @@ impl<'py> Builder<'_, 'py> {
     fn object(&mut self, mut pos: usize, depth: usize) -> PyResult<Bound<'py, PyAny>> {
         let dict = PyDict::new(self.py);
         while let Some(entry) = self.entry(true, pos) {
-            let end = scan::string_end(self.json, entry.key).map_or(entry.key, |end| end - 1);
+            let end = string_end(self.json, entry.key).map_or(entry.key, |end| end - 1);
             let key = self.string(entry.key, end);
             let value = self.value(entry.start, entry.extent, depth)?;
             if !dict.contains(&key)? {
                 dict.set_item(key, value)?;
             }
-            let Some(next) = self.next(entry.behind) else { break };
+            let Some(next) = self.next(entry.continuation) else {
+                break;
+            };
             pos = next;
         }
         Ok(dict.into_any())
@@ -86,7 +88,9 @@ impl<'py> Builder<'_, 'py> {
         let list = PyList::empty(self.py);
         while let Some(entry) = self.entry(false, pos) {
             list.append(self.value(entry.start, entry.extent, depth)?)?;
-            let Some(next) = self.next(entry.behind) else { break };
+            let Some(next) = self.next(entry.continuation) else {
+                break;
+            };
             pos = next;
         }
         Ok(list.into_any())
@@ -94,9 +98,9 @@ impl<'py> Builder<'_, 'py> {
 
     fn entry(&mut self, object: bool, pos: usize) -> Option<scan::Entry> {
         match scan::read_entry(self.json, object, pos, &mut self.spans) {
-            Next::Entry(entry) => Some(entry),
-            Next::End(_) => None,
-            Next::Fault(Fault { offset, kind }) => {
+            NextEntry::Entry(entry) => Some(entry),
+            NextEntry::End(_) => None,
+            NextEntry::Fault(Fault { offset, kind }) => {
                 self.note(offset, kind);
                 None
             }
@@ -116,7 +120,7 @@ impl<'py> Builder<'_, 'py> {
 
     /// Makes a Python string of the text between the quotes.
     fn string(&mut self, start: usize, end: usize) -> Bound<'py, PyString> {
-        let Text { text, fault } = text::decode(&self.json[start..end]);
+        let DecodedText { text, fault } = text::decode(&self.json[start..end]);
         if let Some(Fault { offset, kind }) = fault {
             self.note(start + offset, kind);
         }
@@ -125,7 +129,7 @@ impl<'py> Builder<'_, 'py> {
 
     fn bare(&mut self, start: usize, end: usize) -> PyResult<Bound<'py, PyAny>> {
         let py = self.py;
-        let Text { text, fault } = text::decode_lossy(&self.json[start..end]);
+        let DecodedText { text, fault } = text::decode_lossy(&self.json[start..end]);
         if let Some(Fault { offset, kind }) = fault {
             self.note(start + offset, kind);
         }

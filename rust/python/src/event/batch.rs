@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use falco_plugin_engine::event::batch as engine;
+use falco_plugin_engine::event as engine;
 use falco_plugin_engine::event::{MAX_EVENT_SIZE, NO_TIMESTAMP};
 use pyo3::exceptions::{PyBaseException, PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::event as engine;
-use falco_plugin_engine::extract::{Document, Moment};
+use falco_plugin_engine::extract::{Document, EventState};
 use falco_plugin_engine::json::text;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -33,7 +33,7 @@ pub(crate) struct Event {
     has_json: AtomicBool,
     /// What fields have read of its JSON so far.
     document: Arc<Document>,
-    /// Which of its thread's events it is (`Moment::turn`).
+    /// Which of its thread's events it is (`EventState::serial`).
     turn: AtomicU64,
 }
 
@@ -42,29 +42,29 @@ impl Event {
     pub(crate) fn while_current<R>(
         py: Python<'_>,
         event: &engine::Event<'_>,
-        moment: Moment<'_>,
+        state: EventState<'_>,
         code: impl FnOnce(&Bound<'_, Self>) -> PyResult<R>,
     ) -> PyResult<R> {
-        let turn = moment.turn;
-        let kept = moment
-            .companion
+        let turn = state.serial;
+        let kept = state
+            .user_state
             .as_ref()
             .and_then(|kept| kept.downcast_ref::<Py<Self>>())
-            .filter(|kept| kept.get().becomes(kept.bind(py), event, &moment));
+            .filter(|kept| kept.get().becomes(kept.bind(py), event, &state));
         let object = match kept {
             Some(kept) => kept.bind(py),
             None => {
-                let made = Py::new(py, Self::of(event, &moment))?;
-                let before = moment.companion.replace(Box::new(made));
+                let made = Py::new(py, Self::of(event, &state))?;
+                let before = state.user_state.replace(Box::new(made));
                 drop(before);
-                let made = moment
-                    .companion
+                let made = state
+                    .user_state
                     .as_ref()
                     .and_then(|kept| kept.downcast_ref::<Py<Self>>());
                 made.expect("just put there").bind(py)
             }
         };
-        *moment.private = false;
+        *state.is_exclusive = false;
         let is_kept = || is_shared(object);
         let Self {
             payload, turn: known, ..
@@ -72,11 +72,11 @@ impl Event {
         let is_another = known.load(Ordering::Relaxed) != turn;
         known.store(turn, Ordering::Relaxed);
         let result = payload.while_lent(py, event.data, is_another, is_kept, || code(object));
-        *moment.private = !is_kept();
+        *state.is_exclusive = !is_kept();
         result
     }
 
-    fn of(event: &engine::Event<'_>, moment: &Moment<'_>) -> Self {
+    fn of(event: &engine::Event<'_>, state: &EventState<'_>) -> Self {
         Self {
             number: event.number.into(),
             timestamp: event.timestamp.into(),
@@ -84,17 +84,17 @@ impl Event {
             payload: Payload::gone(),
             json: Mutex::default(),
             has_json: AtomicBool::new(false),
-            document: moment.document.clone(),
+            document: state.document.clone(),
             turn: 0.into(),
         }
     }
 
     /// Makes this the object of the event, where it is not yet and nobody keeps it as what it was.
-    fn becomes(&self, own: &Bound<'_, Self>, event: &engine::Event<'_>, moment: &Moment<'_>) -> bool {
-        if !Arc::ptr_eq(&self.document, moment.document) {
+    fn becomes(&self, own: &Bound<'_, Self>, event: &engine::Event<'_>, state: &EventState<'_>) -> bool {
+        if !Arc::ptr_eq(&self.document, state.document) {
             return false;
         }
-        if self.turn.load(Ordering::Relaxed) == moment.turn {
+        if self.turn.load(Ordering::Relaxed) == state.serial {
             return true;
         }
         if is_shared(own) || self.source.as_bytes() != event.source {
@@ -200,12 +200,12 @@ impl Event {
         let made = match json::decode(py, self.payload.get(py).as_bytes())? {
             Ok(json::Decoded { value, fault }) => {
                 if let Some(fault) = fault {
-                    self.document.note(fault);
+                    self.document.record_fault(fault);
                 }
                 value
             }
             Err(fault) => {
-                self.document.note(fault);
+                self.document.record_fault(fault);
                 return Err(no_json(py, fault));
             }
         };

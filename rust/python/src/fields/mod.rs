@@ -34,7 +34,7 @@ impl JsonReader {
         let mut reader = engine::JsonReader::new(pointer, field_type(kind)?)
             .map_err(|problem| PyValueError::new_err(format!("the pointer {problem}")))?;
         if let Some(version) = family {
-            reader = reader.of_family(if version == 4 { Family::V4 } else { Family::V6 });
+            reader = reader.with_family(if version == 4 { Family::V4 } else { Family::V6 });
         }
         match (is_list, reader.pattern().is_list()) {
             (true, false) => Err(PyValueError::new_err(format!(
@@ -83,7 +83,7 @@ impl JsonReader {
             let argument = Argument { index, key };
             let problem = self.reader.read(event.document(), payload, &argument, &mut values);
             if let Some(Problem::Fault(fault)) = problem {
-                event.document().note(fault);
+                event.document().record_fault(fault);
             }
         });
         to_python(py, self.reader.kind(), pattern.is_list(), &values)

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::event::EventBatch as EngineBatch;
 use falco_plugin_engine::plugin::Instance;
 use falco_plugin_engine::source::ending::Ending;
 use pyo3::exceptions::PyTypeError;

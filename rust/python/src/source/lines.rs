@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::event::EventBatch as EngineBatch;
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::lines::{self as engine, Options, Progress, Source, Start};
 use pyo3::exceptions::{PyTypeError, PyValueError};

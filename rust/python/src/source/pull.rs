@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use falco_plugin_abi::fork;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch as engine_batch;
+use falco_plugin_engine::event as engine_batch;
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::context::Context as EngineContext;
 use falco_plugin_engine::source::pull as engine;

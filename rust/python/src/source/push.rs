@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::batch::EventBatch as EngineBatch;
+use falco_plugin_engine::event::EventBatch as EngineBatch;
 use falco_plugin_engine::source::channel::{Closer, Receiver as EngineReceiver};
 use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::push as engine;
@@ -157,10 +157,7 @@ impl PushInstance {
             optional_callable("close", close)?,
             optional_callable("progress", progress)?,
         );
-        let batch_size = batch_size.map_or(
-            Ok(falco_plugin_engine::event::batch::DEFAULT_BATCH_SIZE),
-            batch::batch_size,
-        )?;
+        let batch_size = batch_size.map_or(Ok(falco_plugin_engine::event::DEFAULT_BATCH_SIZE), batch::batch_size)?;
         let context = Context::for_instance(py, context.as_ref())?;
         let left_out = receiver.get().left_out(py);
         let receiver = receiver.get().take(py)?;

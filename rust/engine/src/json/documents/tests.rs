@@ -29,7 +29,7 @@ fn check(options: Options<'_>, table: &[(&str, &[&str])]) {
     }
 }
 
-/// The payload is one record, with all its bytes.
+/// Checks that each payload is one unchanged record.
 fn check_whole(options: Options<'_>, payloads: &[&str]) {
     for payload in payloads {
         assert_eq!(records(payload.as_bytes(), options), [*payload], "{payload:?}");
@@ -37,7 +37,7 @@ fn check_whole(options: Options<'_>, payloads: &[&str]) {
 }
 
 #[test]
-fn one_document_is_one_record_with_all_its_bytes() {
+fn split_keeps_one_document_unchanged() {
     check_whole(
         PLAIN,
         &[
@@ -62,7 +62,7 @@ fn one_document_is_one_record_with_all_its_bytes() {
 }
 
 #[test]
-fn damage_in_one_document_does_not_split_it() {
+fn split_keeps_a_damaged_document_whole() {
     check_whole(
         PLAIN,
         &[
@@ -70,14 +70,14 @@ fn damage_in_one_document_does_not_split_it() {
             r#"{"a": "\x5C\u12", "b": NaN, "c": 007}"#,
             r#"{"a" 1, "b": [}, "c": 2]"#,
             "{\"a\": \"raw\nlines\", \"b\": 2}",
-            // The last line is a whole document, but it is indented: it is not a record.
+            // The last line is a whole document, but it is indented, so it is not a record.
             "{\n  \"user\": 1,\n  \"items\": [\n    {\"x\": 1},\n    {\"y\": 2}\n",
         ],
     );
 }
 
 #[test]
-fn documents_behind_each_other_are_records() {
+fn split_separates_consecutive_documents() {
     check(
         PLAIN,
         &[
@@ -100,7 +100,7 @@ fn documents_behind_each_other_are_records() {
 }
 
 #[test]
-fn arrays_of_objects_are_batches() {
+fn split_expands_arrays_of_objects() {
     check(
         PLAIN,
         &[
@@ -121,7 +121,7 @@ fn arrays_of_objects_are_batches() {
 }
 
 #[test]
-fn a_damaged_line_does_not_hide_the_lines_behind_it() {
+fn split_finds_the_lines_after_a_damaged_line() {
     for damaged in [
         r#"{"a":1"#,
         r#"{"a":"1"#,
@@ -139,8 +139,8 @@ fn a_damaged_line_does_not_hide_the_lines_behind_it() {
         let payload = format!("{{\"x\":1}}\n{damaged}\n{{\"y\":\"2\"}}\n{{\"z\":{{}}}}\n");
         for options in [PLAIN, LINES] {
             let records = records(payload.as_bytes(), options);
-            let whole = damaged == r#"[{"a":1},"#;
-            let second = if whole { r#"{"a":1}"# } else { damaged };
+            let is_batch = damaged == r#"[{"a":1},"#;
+            let second = if is_batch { r#"{"a":1}"# } else { damaged };
             assert_eq!(records, ["{\"x\":1}", second, "{\"y\":\"2\"}", "{\"z\":{}}"]);
         }
     }
@@ -148,12 +148,12 @@ fn a_damaged_line_does_not_hide_the_lines_behind_it() {
         PLAIN,
         &[("text\n{\"a\":1}\n{\"b\":2}", &["text", "{\"a\":1}", "{\"b\":2}"])],
     );
-    // A bracket in the next line closes the array that a quote too many left open.
+    // An extra quote leaves the array open, and a bracket in the next line closes it.
     check(PLAIN, &[("[\"\n{\"]\":1}", &["[\"", "{\"]\":1}"])]);
 }
 
 #[test]
-fn declared_lines_are_records_whatever_they_are() {
+fn split_keeps_each_declared_line() {
     check(
         LINES,
         &[
@@ -164,7 +164,7 @@ fn declared_lines_are_records_whatever_they_are() {
                 &["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"],
             ),
             ("{\"a\":\n{\"b\":\n", &["{\"a\":", "{\"b\":"]),
-            // Lines of others cannot put a line into a document of theirs.
+            // A line cannot become part of another line's document.
             ("{\"a\":[\n{\"b\":2}\n]}\n", &["{\"a\":[", "{\"b\":2}", "]}"]),
             ("{\n \"a\": 1\n}\n", &["{\n \"a\": 1\n}"]),
             ("host {\"a\":1}\n", &["host {\"a\":1}"]),
@@ -173,7 +173,7 @@ fn declared_lines_are_records_whatever_they_are() {
 }
 
 #[test]
-fn items_of_a_member_are_records() {
+fn split_expands_the_items_of_a_member() {
     check(
         ITEMS,
         &[
@@ -224,7 +224,7 @@ fn written(value: &Value, is_pretty: bool) -> String {
 
 proptest! {
     #[test]
-    fn documents_are_found_however_they_are_joined(
+    fn split_finds_documents_for_any_separator(
         objects in prop::collection::vec((object(), any::<bool>()), 2..5),
         between in prop::sample::select(vec!["", " ", "\n", "\r\n\r\n", ",", ",\n", "\u{feff}", "\0\n", "\u{1e}"]),
     ) {
@@ -236,7 +236,7 @@ proptest! {
     }
 
     #[test]
-    fn no_line_hides_another(
+    fn split_never_hides_a_line(
         objects in prop::collection::vec(object(), 1..6),
         damaged in prop::collection::vec(
             prop::sample::select(b"{}[]\"\\,: a1\xff".to_vec()), 0..12),
@@ -257,13 +257,13 @@ proptest! {
         let found = records(&payload, Options { lines, items: None });
         let mut rest = found.iter();
         for text in &texts {
-            // A payload that is one record keeps its white space, and text behind the document.
+            // A payload of one record keeps its white space and the text after the document.
             prop_assert!(rest.any(|record| record.trim_start().starts_with(text)), "{text} in {found:?}");
         }
     }
 
     #[test]
-    fn nothing_but_separators_is_left_out(
+    fn split_drops_only_separators(
         payload in prop::collection::vec(prop::sample::select(b"{{}}[]\"\\,: \n\na1\xef\xbb\xbf\0".to_vec()), 0..40),
         lines in any::<bool>(),
     ) {
@@ -281,8 +281,8 @@ proptest! {
 }
 
 #[test]
-fn documents_of_one_line_take_linear_time() {
-    // Quadratic time would be minutes.
+fn split_takes_linear_time_for_one_long_line() {
+    // Quadratic time would take minutes.
     for part in ["{}", "{}x", "[1]", "{\"items\":[{}]}"] {
         let payload = part.repeat(4_000_000 / part.len());
         assert!(split(payload.as_bytes(), ITEMS).len() >= 1_000, "{part}");

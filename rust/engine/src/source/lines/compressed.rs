@@ -1,4 +1,4 @@
-//! Reads the content of compressed files, decompressed as far as needed.
+//! Reads the content of compressed files. Only the needed part is decompressed.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::GzDecoder;
 
-use super::cursor::{BEFORE, Cursor, Place, read_at};
+use super::cursor::{Checkpoint, Cursor, PRECEDING, read_at};
 
-/// Compressed bytes of one read.
+/// How many compressed bytes to read in one call.
 const BLOCK: usize = 64 * 1024;
-/// Compressed bytes that are decompressed in one step. A decoder that finds a fault drops the output of that one step,
-/// and the lines before a fault are events.
+/// How many compressed bytes to decompress in one step. A decoder that finds a fault drops the output of that step, so
+/// small steps keep the lines before the fault.
 const STEP: usize = 64;
 
-/// How a file is compressed.
+/// The compression format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Gzip,
@@ -24,8 +24,8 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format that the name of a file ends with.
-    pub(super) fn of(name: &Path) -> Option<Self> {
+    /// Returns the format of a file by the extension of its name.
+    pub(super) fn from_name(name: &Path) -> Option<Self> {
         let extension = name.extension()?;
         if extension.eq_ignore_ascii_case("gz") {
             Some(Self::Gzip)
@@ -44,28 +44,29 @@ impl Format {
     }
 }
 
-/// The content of one compressed file. Memory is bounded by the format's window, 128 MiB at most.
+/// Decompresses one file. Its memory is limited by the window of the format, at most 128 MiB.
 pub(super) struct Decoder {
     format: Format,
     content: Content,
-    /// Bytes of content that were read.
+    /// How many bytes of content were read.
     position: u64,
+    /// How many compressed bytes were read.
     compressed: Arc<AtomicU64>,
 }
 
 enum Content {
-    Gzip(Box<GzDecoder<Pieces>>),
-    Zstd(Box<zstd::Decoder<'static, Pieces>>),
+    Gzip(Box<GzDecoder<StepReader>>),
+    Zstd(Box<zstd::Decoder<'static, StepReader>>),
     End,
 }
 
 impl Decoder {
     pub(super) fn new(file: Arc<File>, format: Format) -> io::Result<Self> {
         let compressed = Arc::new(AtomicU64::new(0));
-        let pieces = Pieces::new(file, Arc::clone(&compressed));
+        let reader = StepReader::new(file, Arc::clone(&compressed));
         let content = match format {
-            Format::Gzip => Content::Gzip(Box::new(GzDecoder::new(pieces))),
-            Format::Zstd => Content::Zstd(Box::new(zstd::Decoder::with_buffer(pieces)?)),
+            Format::Gzip => Content::Gzip(Box::new(GzDecoder::new(reader))),
+            Format::Zstd => Content::Zstd(Box::new(zstd::Decoder::with_buffer(reader)?)),
         };
         Ok(Self {
             format,
@@ -75,8 +76,8 @@ impl Decoder {
         })
     }
 
-    /// A decoder of the same file, at its beginning.
-    pub(super) fn again(&self, file: Arc<File>) -> io::Result<Self> {
+    /// Returns a decoder at the beginning of the same file.
+    pub(super) fn restart(&self, file: Arc<File>) -> io::Result<Self> {
         Self::new(file, self.format)
     }
 
@@ -85,7 +86,7 @@ impl Decoder {
         Arc::clone(&self.compressed)
     }
 
-    /// Reads content; 0 at the end of the last member. An error ends it.
+    /// Reads content. Returns the number of bytes, 0 at the end of the last member. After an error there is no content.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.decode(into) {
             Ok(len) => {
@@ -100,34 +101,34 @@ impl Decoder {
     }
 
     /// Skips content up to a position. Returns `None` if the content is shorter.
-    pub(super) fn go_to(&mut self, position: u64) -> io::Result<Option<Place>> {
-        let mut block = vec![0; BEFORE + BLOCK];
-        let mut before = 0;
+    pub(super) fn go_to(&mut self, position: u64) -> io::Result<Option<Checkpoint>> {
+        let mut block = vec![0; PRECEDING + BLOCK];
+        let mut preceding = 0;
         while self.position < position {
             let len = usize::try_from(position - self.position).map_or(BLOCK, |left| left.min(BLOCK));
-            let len = self.read(&mut block[before..before + len])?;
+            let len = self.read(&mut block[preceding..preceding + len])?;
             if len == 0 {
                 return Ok(None);
             }
-            let end = before + len;
-            let kept = end.min(BEFORE);
+            let end = preceding + len;
+            let kept = end.min(PRECEDING);
             block.copy_within(end - kept..end, 0);
-            before = kept;
+            preceding = kept;
         }
-        Ok(Some(Place::new(position, &block[..before])))
+        Ok(Some(Checkpoint::new(position, &block[..preceding])))
     }
 
     /// Skips content up to a cursor. Returns `None` if the cursor belongs to other content.
-    pub(super) fn find(&mut self, cursor: &Cursor) -> io::Result<Option<Place>> {
-        let place = self.go_to(cursor.position())?;
-        Ok(place.filter(|place| cursor.is_at(place)))
+    pub(super) fn find(&mut self, cursor: &Cursor) -> io::Result<Option<Checkpoint>> {
+        let checkpoint = self.go_to(cursor.position())?;
+        Ok(checkpoint.filter(|checkpoint| cursor.is_at(checkpoint)))
     }
 
     fn decode(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let len = match &mut self.content {
                 Content::Gzip(decoder) => decoder.read(into)?,
-                // It reads all frames.
+                // The decoder continues with the next frame itself.
                 Content::Zstd(decoder) => return decoder.read(into),
                 Content::End => return Ok(0),
             };
@@ -138,22 +139,22 @@ impl Decoder {
         }
     }
 
-    /// Begins with the next member of a gzip file, behind zeros that fill up a block.
+    /// Begins the next member of a gzip file, after zeros that pad a block.
     fn next_member(&mut self) -> io::Result<()> {
         let Content::Gzip(decoder) = std::mem::replace(&mut self.content, Content::End) else {
             return Ok(());
         };
-        let mut pieces = decoder.into_inner();
+        let mut reader = decoder.into_inner();
         loop {
-            let piece = pieces.fill_buf()?;
-            if piece.is_empty() {
+            let step = reader.fill_buf()?;
+            if step.is_empty() {
                 return Ok(());
             }
-            let zeros = piece.iter().take_while(|byte| **byte == 0).count();
-            let is_member = zeros < piece.len();
-            pieces.consume(zeros);
+            let zeros = step.iter().take_while(|byte| **byte == 0).count();
+            let is_member = zeros < step.len();
+            reader.consume(zeros);
             if is_member {
-                self.content = Content::Gzip(Box::new(GzDecoder::new(pieces)));
+                self.content = Content::Gzip(Box::new(GzDecoder::new(reader)));
                 return Ok(());
             }
         }
@@ -179,8 +180,8 @@ impl Decoder {
     }
 }
 
-/// A file that is read in small steps, at its own position.
-struct Pieces {
+/// Reads a file in small steps, at its own position.
+struct StepReader {
     file: Arc<File>,
     position: u64,
     buffer: Vec<u8>,
@@ -189,7 +190,7 @@ struct Pieces {
     compressed: Arc<AtomicU64>,
 }
 
-impl Pieces {
+impl StepReader {
     fn new(file: Arc<File>, compressed: Arc<AtomicU64>) -> Self {
         Self {
             file,
@@ -202,7 +203,7 @@ impl Pieces {
     }
 }
 
-impl Read for Pieces {
+impl Read for StepReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let len = self.fill_buf()?.read(into)?;
         self.consume(len);
@@ -210,7 +211,7 @@ impl Read for Pieces {
     }
 }
 
-impl BufRead for Pieces {
+impl BufRead for StepReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.start == self.end {
             (self.start, self.end) = (0, read_at(&self.file, &mut self.buffer, self.position)?);
@@ -221,7 +222,7 @@ impl BufRead for Pieces {
 
     fn consume(&mut self, len: usize) {
         self.start += len;
-        // A number that is shown; nothing is ordered by it.
+        // Relaxed order: the number is only displayed.
         self.compressed
             .store(self.position - (self.end - self.start) as u64, Ordering::Relaxed);
     }

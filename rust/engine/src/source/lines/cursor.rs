@@ -1,4 +1,4 @@
-//! A place in a file that is found again after a restart, or known not to be there any more.
+//! Positions in a file that can be found again after a restart.
 
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
@@ -9,69 +9,73 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// How many bytes in front of a place tell whether it is in the same file.
-pub(super) const BEFORE: usize = 256;
+/// How many bytes before a position identify the content of its file.
+pub(super) const PRECEDING: usize = 256;
 
-/// A place in an input, and what was read in front of it.
+/// A position in an input, and the bytes that precede it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Checkpoint {
     pub(super) position: u64,
-    before: [u8; BEFORE],
+    preceding: [u8; PRECEDING],
     len: usize,
 }
 
-impl Place {
-    /// `before`: [`BEFORE`] bytes, or all where there are less.
-    pub(super) fn new(position: u64, before: &[u8]) -> Self {
-        let len = before.len();
-        let mut place = Self {
+impl Checkpoint {
+    /// Creates a checkpoint. `preceding` has [`PRECEDING`] bytes, or fewer at the beginning of the input.
+    pub(super) fn new(position: u64, preceding: &[u8]) -> Self {
+        let len = preceding.len();
+        let mut checkpoint = Self {
             position,
-            before: [0; BEFORE],
+            preceding: [0; PRECEDING],
             len,
         };
-        place.before[..len].copy_from_slice(before);
-        place
+        checkpoint.preceding[..len].copy_from_slice(preceding);
+        checkpoint
     }
 
-    /// A place in a file, with what stands in front of it now.
-    pub(super) fn of(file: &File, position: u64) -> io::Result<Self> {
-        let mut before = [0; BEFORE];
-        let len = position.min(BEFORE as u64);
-        let len = read_at(file, &mut before[..len as usize], position - len)?;
-        Ok(Self { position, before, len })
+    /// Reads the bytes that precede a position of a file now.
+    pub(super) fn read(file: &File, position: u64) -> io::Result<Self> {
+        let mut preceding = [0; PRECEDING];
+        let len = position.min(PRECEDING as u64);
+        let len = read_at(file, &mut preceding[..len as usize], position - len)?;
+        Ok(Self {
+            position,
+            preceding,
+            len,
+        })
     }
 
-    pub(super) fn before(&self) -> &[u8] {
-        &self.before[..self.len]
+    pub(super) fn preceding(&self) -> &[u8] {
+        &self.preceding[..self.len]
     }
 
-    /// What finds the place again.
-    pub(super) fn cursor(&self, file: Option<Seen>) -> Cursor {
+    /// Returns a cursor that finds this position again.
+    pub(super) fn cursor(&self, file: Option<FileSnapshot>) -> Cursor {
         Cursor {
             position: self.position,
-            fingerprint: fingerprint(self.before()),
+            fingerprint: fingerprint(self.preceding()),
             file,
         }
     }
 }
 
-/// A position, and a fingerprint of what was read in front of it: a file of the same name may be another one by then,
-/// and one with the same inode too.
+/// A position in a file, with a fingerprint of the preceding bytes. After a restart, another file may have the same name,
+/// and even the same inode; the fingerprint shows that.
 ///
-/// As a string it is `position:fingerprint`, or `position:fingerprint:inode:size:path`.
+/// Its string is `position:fingerprint`, or `position:fingerprint:inode:size:path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     position: u64,
     fingerprint: u64,
-    file: Option<Seen>,
+    file: Option<FileSnapshot>,
 }
 
-/// A file as it was when a cursor was made: where to search it after a rotation.
+/// A file at the time when a cursor was made, so that it can be found after a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct FileSnapshot {
     pub(super) inode: u64,
     pub(super) size: u64,
-    /// Symbolic links are resolved.
+    /// The path with symbolic links resolved.
     pub(super) path: PathBuf,
 }
 
@@ -80,26 +84,26 @@ impl Cursor {
         self.position
     }
 
-    pub(super) fn file(&self) -> Option<&Seen> {
+    pub(super) fn file(&self) -> Option<&FileSnapshot> {
         self.file.as_ref()
     }
 
-    /// Returns whether a place is the cursor's.
-    pub(super) fn is_at(&self, place: &Place) -> bool {
-        place.position == self.position && fingerprint(place.before()) == self.fingerprint
+    /// Returns whether a checkpoint has the cursor's position and fingerprint.
+    pub(super) fn is_at(&self, checkpoint: &Checkpoint) -> bool {
+        checkpoint.position == self.position && fingerprint(checkpoint.preceding()) == self.fingerprint
     }
 
-    /// The place, if the file has it.
-    pub(super) fn find(&self, file: &File) -> io::Result<Option<Place>> {
-        let place = Place::of(file, self.position)?;
-        Ok(Some(place).filter(|place| self.is_at(place)))
+    /// Returns the cursor's checkpoint; `None` if the file has other content there.
+    pub(super) fn find(&self, file: &File) -> io::Result<Option<Checkpoint>> {
+        let checkpoint = Checkpoint::read(file, self.position)?;
+        Ok(Some(checkpoint).filter(|checkpoint| self.is_at(checkpoint)))
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{:016x}", self.position, self.fingerprint)?;
-        let Some(Seen { inode, size, path }) = &self.file else {
+        let Some(FileSnapshot { inode, size, path }) = &self.file else {
             return Ok(());
         };
         write!(f, ":{inode}:{size}:")?;
@@ -120,7 +124,7 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (position, rest) = text.split_once(':').ok_or(())?;
         let (fingerprint, file) = match rest.split_once(':') {
-            Some((fingerprint, file)) => (fingerprint, Some(seen(file).ok_or(())?)),
+            Some((fingerprint, file)) => (fingerprint, Some(parse_snapshot(file).ok_or(())?)),
             None => (rest, None),
         };
         let cursor = Self {
@@ -128,7 +132,7 @@ impl FromStr for Cursor {
             fingerprint: u64::from_str_radix(fingerprint, 16).map_err(drop)?,
             file,
         };
-        // Not what only resembles one.
+        // Reject other spellings of the same values.
         if cursor.to_string() == text {
             Ok(cursor)
         } else {
@@ -137,7 +141,7 @@ impl FromStr for Cursor {
     }
 }
 
-fn seen(text: &str) -> Option<Seen> {
+fn parse_snapshot(text: &str) -> Option<FileSnapshot> {
     let mut parts = text.splitn(3, ':');
     let inode = parts.next()?.parse().ok()?;
     let size = parts.next()?.parse().ok()?;
@@ -152,14 +156,14 @@ fn seen(text: &str) -> Option<Seen> {
             byte => byte,
         });
     }
-    Some(Seen {
+    Some(FileSnapshot {
         inode,
         size,
         path: OsString::from_vec(path).into(),
     })
 }
 
-/// Reads until the memory is full or the file ends.
+/// Reads until `into` is full or the file ends. Returns the number of bytes read.
 pub(super) fn read_at(file: &File, into: &mut [u8], position: u64) -> io::Result<usize> {
     let mut len = 0;
     while len < into.len() {
@@ -173,7 +177,7 @@ pub(super) fn read_at(file: &File, into: &mut [u8], position: u64) -> io::Result
     Ok(len)
 }
 
-/// FNV-1a, whose result is the same with every version of this library.
+/// Returns the FNV-1a hash, which stays the same in every version of this library.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

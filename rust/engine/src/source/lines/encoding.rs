@@ -1,11 +1,11 @@
-//! Content that is not UTF-8.
+//! Detects content in UTF-16, which cannot be read.
 
-/// Bytes of the content that are checked.
+/// How many bytes of the content are checked.
 const SAMPLE: usize = 64;
-/// Fewer bytes do not prove an encoding.
-const LEAST: usize = 4;
+/// Fewer bytes than this do not show the encoding.
+const MIN_SAMPLE: usize = 4;
 
-/// Finds out whether content is UTF-16, by its first bytes.
+/// Detects UTF-16 by the first bytes of the content.
 #[derive(Debug, Default)]
 pub(super) struct Sniffer {
     is_decided: bool,
@@ -13,13 +13,13 @@ pub(super) struct Sniffer {
 }
 
 impl Sniffer {
-    /// Returns whether content that begins like this is UTF-16. Returns true only once.
+    /// Returns whether the content, of which the beginning is passed, is UTF-16. Returns true only once.
     #[inline]
     pub(super) fn is_utf16(&mut self, content: &[u8]) -> bool {
         !self.is_decided && self.decide(content)
     }
 
-    /// Other content follows.
+    /// Begins other content.
     pub(super) fn begin(&mut self) {
         self.is_decided = self.has_found;
     }
@@ -30,11 +30,11 @@ impl Sniffer {
     }
 
     fn decide(&mut self, content: &[u8]) -> bool {
-        // A hole in front of the content does not reveal its encoding.
+        // Skip a hole: it does not show the encoding.
         let hole = content.iter().take_while(|byte| **byte == 0).count();
         let sample = &content[if hole > 1 { hole } else { 0 }..];
         let sample = &sample[..sample.len().min(SAMPLE)];
-        self.is_decided = sample.len() >= LEAST;
+        self.is_decided = sample.len() >= MIN_SAMPLE;
         self.has_found = self.is_decided && is_utf16(sample);
         self.has_found
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn utf16_is_found_by_its_mark_or_by_nuls_at_every_other_byte() {
+    fn is_utf16_detects_a_mark_or_alternating_nuls() {
         for (content, expected) in [
             (&b"\xFF\xFEa\0\n\0"[..], true),
             (b"\xFE\xFF\0a\0\n", true),

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io;
 
-/// Why an input could not be opened or read.
+/// An input could not be opened or read.
 #[derive(Debug)]
 pub struct ReadError {
-    /// The path, or what else it is called.
+    /// The path, or another name of the input.
     pub name: String,
     pub error: io::Error,
 }

@@ -1,4 +1,4 @@
-//! Where the bytes of lines come from: which file is read now, and what is read after it.
+//! The input of lines: the file that is being read, and the files that follow it.
 
 mod begin;
 
@@ -11,34 +11,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::ReadError;
-use super::occasional::Occasional;
-use super::open::{Got, Open, identity, wait_for};
+use super::open::{OpenInput, ReadResult, identity, wait_for};
 use super::options::{Start, Warn};
 use super::rotated::{self, Key};
+use super::throttle::Throttle;
 use crate::error::Error;
 use crate::source::context::Context;
 
-/// How often a file that is followed is looked at. Looking works on every file system, where a watch does not hear what
-/// another machine writes; a look takes some microseconds.
-const LOOK: Duration = Duration::from_millis(20);
-/// Reads after which the path is looked at too while there is more: several files may come and go meanwhile.
-const READS_A_LOOK: u32 = 64;
-/// How coarse the times of a file system may be.
-const COARSE: Duration = Duration::from_secs(1);
+/// The time between two checks of a followed file. A check takes some microseconds, and works on every file system; a
+/// watch (inotify) does not notice what another machine writes.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// After this many reads the path is checked too, even if more can be read: it may be rotated several times until then.
+const READS_PER_CHECK: u32 = 64;
+/// The largest granularity of the times of a file system.
+const TIME_GRANULARITY: Duration = Duration::from_secs(1);
 
-/// What a read gave.
+/// The result of [`Input::read`].
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum ReadOutcome {
     Bytes(usize),
-    /// Nothing for now.
-    Nothing,
-    /// The next bytes do not continue the previous ones: they are of another file, a truncated one, or another writer
+    /// No bytes are available at the moment.
+    Pending,
+    /// The next bytes do not continue the previous ones. They come from another file, a truncated file, or another writer
     /// of a FIFO.
-    Anew,
+    NewContent,
     End,
 }
 
-/// What is read, and goes on being read where it is followed.
+/// An input. If it is followed, it continues after the end of its current content.
 pub(super) struct Input {
     name: String,
     separator: Vec<u8>,
@@ -46,43 +46,44 @@ pub(super) struct Input {
     path: Option<PathBuf>,
     follow: bool,
     start: Start,
-    /// `None` as long as there is nothing at the path.
-    open: Option<Open>,
-    /// What has taken the path since, in this order; each is read to its end before the next.
-    successors: VecDeque<Open>,
+    /// The current file; `None` while the path does not exist.
+    open: Option<OpenInput>,
+    /// The files that replaced the current one at the path, oldest first. Each is read to its end before the next.
+    successors: VecDeque<OpenInput>,
     /// Rotated files that existed when their folder was last checked.
     known: HashSet<Key>,
-    /// When the path was last seen to lead to the last of the files that are read.
+    /// When the path last led to the newest of these files.
     seen: SystemTime,
+    /// Reads since the last check of the path.
     reads: u32,
     is_over: bool,
-    /// Readable once a stream is cancelled.
+    /// Becomes readable when the context of a stream is cancelled.
     wake: Option<Arc<OwnedFd>>,
-    /// Why it cannot be read at the moment, as it was told.
+    /// The last reported reason why the input cannot be read; `None` if it can.
     trouble: Option<String>,
-    truncated: Occasional,
+    truncations: Throttle,
     warn: Warn,
 }
 
 impl Input {
-    /// The file that is read now.
-    pub(super) fn open(&self) -> Option<&Open> {
+    /// Returns the current file.
+    pub(super) fn open(&self) -> Option<&OpenInput> {
         self.open.as_ref()
     }
 
-    /// Lets go of all files.
+    /// Closes all files.
     pub(super) fn close(&mut self) {
         self.open = None;
         self.successors.clear();
         self.is_over = true;
     }
 
-    /// Whether a read has found the end.
+    /// Returns whether the input has ended.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// An error of reading it.
+    /// Returns the error of opening or reading the input.
     fn error(&self, error: io::Error) -> Error {
         Error::Source(Box::new(ReadError {
             name: self.name.clone(),
@@ -94,97 +95,97 @@ impl Input {
         (self.warn)(text);
     }
 
-    /// Reads what comes next. `before` is what was read last.
-    pub(super) fn read(&mut self, before: &[u8], into: &mut [u8]) -> Result<Read, Error> {
+    /// Reads the next bytes without blocking. `preceding` are the bytes that were read last.
+    pub(super) fn read(&mut self, preceding: &[u8], into: &mut [u8]) -> Result<ReadOutcome, Error> {
         let Some(open) = &mut self.open else {
-            return Ok(self.appear());
+            return Ok(self.try_open());
         };
         let is_replaced = !self.successors.is_empty();
-        let before = if self.follow { before } else { &[] };
-        let mut trouble = match open.read(before, into) {
-            Ok(Got::Nothing) => return Ok(Read::Nothing),
-            Ok(Got::Bytes(0)) if !self.follow || open.is_compressed() => return Ok(self.finish()),
-            Ok(Got::Bytes(0)) => {
+        let preceding = if self.follow { preceding } else { &[] };
+        let mut trouble = match open.read(preceding, into) {
+            Ok(ReadResult::Pending) => return Ok(ReadOutcome::Pending),
+            Ok(ReadResult::Bytes(0)) if !self.follow || open.is_compressed() => return Ok(self.open_next()),
+            Ok(ReadResult::Bytes(0)) => {
                 if open.is_stream() && open.end_line() {
-                    return Ok(Read::Anew);
+                    return Ok(ReadOutcome::NewContent);
                 }
                 None
             }
-            Ok(Got::Bytes(len)) => {
+            Ok(ReadResult::Bytes(len)) => {
                 self.reads += 1;
-                if self.reads >= READS_A_LOOK {
-                    let trouble = self.look().err();
-                    self.tell(trouble);
+                if self.reads >= READS_PER_CHECK {
+                    let trouble = self.check_path().err();
+                    self.report(trouble);
                 }
-                return Ok(Read::Bytes(len));
+                return Ok(ReadOutcome::Bytes(len));
             }
-            Ok(Got::Rewritten) => match self.begin_rewritten() {
-                Ok(true) => return Ok(Read::Anew),
+            Ok(ReadResult::Rewritten) => match self.begin_rewritten() {
+                Ok(true) => return Ok(ReadOutcome::NewContent),
                 Ok(false) => None,
                 Err(error) => Some(error),
             },
             Err(error) if !self.follow => return Err(self.error(error)),
             Err(error) if open.is_compressed() => {
                 self.warn(&format!("{}: a rotated file: {error}", self.name));
-                return Ok(self.finish());
+                return Ok(self.open_next());
             }
             Err(error) => Some(error),
         };
         if is_replaced {
-            return Ok(self.finish());
+            return Ok(self.open_next());
         }
-        match self.look() {
-            // What was written before the other took its place is read first.
-            Ok(()) if !self.successors.is_empty() => return self.read(before, into),
+        match self.check_path() {
+            // The current file may have grown before it was replaced: read it again first.
+            Ok(()) if !self.successors.is_empty() => return self.read(preceding, into),
             Ok(()) => {}
             Err(error) => trouble = trouble.or(Some(error)),
         }
-        self.tell(trouble);
-        Ok(Read::Nothing)
+        self.report(trouble);
+        Ok(ReadOutcome::Pending)
     }
 
-    /// Skips a hole in front of the next bytes. Returns its length.
+    /// Skips a hole at the current position. Returns its length.
     pub(super) fn skip_hole(&mut self) -> u64 {
-        self.open.as_mut().map_or(0, Open::skip_hole)
+        self.open.as_mut().map_or(0, OpenInput::skip_hole)
     }
 
-    /// Waits until it is worth another read, or the source is cancelled; false at the deadline.
+    /// Blocks until another read may return more, or the source is cancelled. Returns false at the deadline.
     pub(super) fn wait(&self, context: &Context, deadline: Option<Instant>) -> bool {
         match (&self.wake, &self.open) {
             (Some(wake), Some(open)) => wait_for(&open.file, wake, deadline),
             _ => {
-                let look = Instant::now() + LOOK;
-                context.wait(Some(deadline.map_or(look, |deadline| deadline.min(look))))
+                let check = Instant::now() + CHECK_INTERVAL;
+                context.wait(Some(deadline.map_or(check, |deadline| deadline.min(check))))
                     || deadline.is_none_or(|deadline| Instant::now() < deadline)
             }
         }
     }
 
-    /// Leaves the file that was read to its end for the next.
-    fn finish(&mut self) -> Read {
+    /// Replaces the current file, which was read to its end, by the next.
+    fn open_next(&mut self) -> ReadOutcome {
         if self.successors.is_empty() && !self.follow {
             self.is_over = true;
-            return Read::End;
+            return ReadOutcome::End;
         }
         let next = self.successors.pop_front();
         self.open = next;
-        Read::Anew
+        ReadOutcome::NewContent
     }
 
-    /// The first file at the path, where it has come.
-    fn appear(&mut self) -> Read {
-        let path = self
-            .path
-            .as_ref()
-            .expect("only a path that is followed may lead nowhere");
-        let begun = Open::path(path).and_then(|open| self.begin(open));
-        let trouble = begun.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
-        self.tell(trouble);
-        if self.open.is_some() { Read::Anew } else { Read::Nothing }
+    /// Opens the path if it exists by now.
+    fn try_open(&mut self) -> ReadOutcome {
+        let path = self.path.as_ref().expect("only a followed path may not exist");
+        let opened = OpenInput::path(path).and_then(|open| self.begin(open));
+        let trouble = opened.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
+        self.report(trouble);
+        if self.open.is_some() {
+            ReadOutcome::NewContent
+        } else {
+            ReadOutcome::Pending
+        }
     }
 
-    /// Returns to the beginning of a file whose content is not what was read. Returns false if the file cannot be
-    /// followed.
+    /// Returns to the beginning of a file whose content has changed. Returns false if such a file cannot be followed.
     fn begin_rewritten(&mut self) -> io::Result<bool> {
         let Some(open) = &mut self.open else { return Ok(false) };
         if open.check_unsized()? {
@@ -197,7 +198,7 @@ impl Input {
         }
         let read = open.position();
         open.rewind()?;
-        if let Some(count) = self.truncated.count() {
+        if let Some(count) = self.truncations.count() {
             self.warn(&format!(
                 "{} was truncated, after {read} bytes of it were read: reading it from its beginning (truncations so \
                  far: {count})",
@@ -207,8 +208,9 @@ impl Input {
         Ok(true)
     }
 
-    /// Looks whether another file has taken the path. One that is empty has not: whoever wrote the old one still may.
-    fn look(&mut self) -> io::Result<()> {
+    /// Checks whether another file has replaced the newest one at the path. An empty file does not count yet: the writer
+    /// may still write to the old one.
+    fn check_path(&mut self) -> io::Result<()> {
         self.reads = 0;
         let (true, Some(path), Some(last)) = (self.follow, &self.path, self.successors.back().or(self.open.as_ref()))
         else {
@@ -217,22 +219,27 @@ impl Input {
         let now = SystemTime::now();
         let is_other =
             |metadata: &Metadata| identity(metadata) != last.identity && !(metadata.is_file() && metadata.len() == 0);
-        // A FIFO or a device in the place of a file is no file that was rotated: somebody put it there.
+        // A FIFO or a device that replaces a file is not the result of a rotation: do not read it.
         let is_fitting = |metadata: &Metadata| last.is_stream() || metadata.is_file();
         let found = path.metadata().and_then(|metadata| {
             if is_other(&metadata) && !is_fitting(&metadata) {
-                return Err(io::Error::other("it was replaced by what is no regular file"));
+                return Err(io::Error::other(
+                    "it was replaced by something that is not a regular file",
+                ));
             }
             if identity(&metadata) == last.identity {
                 self.seen = now;
             }
-            is_other(&metadata).then(|| Open::path(path)).transpose()
+            is_other(&metadata).then(|| OpenInput::path(path)).transpose()
         });
         match found {
             Ok(Some(found)) if found.identity != last.identity => {
-                let since = self.seen.checked_sub(COARSE).unwrap_or(SystemTime::UNIX_EPOCH);
-                let mut between = rotated::rotated(path);
-                let before = std::mem::replace(&mut self.known, between.iter().map(|file| file.key).collect());
+                let since = self
+                    .seen
+                    .checked_sub(TIME_GRANULARITY)
+                    .unwrap_or(SystemTime::UNIX_EPOCH);
+                let mut between = rotated::list(path);
+                let known = std::mem::replace(&mut self.known, between.iter().map(|file| file.key).collect());
                 let is_read = |identity| {
                     self.open
                         .iter()
@@ -241,7 +248,7 @@ impl Input {
                 };
                 between.retain(|file| {
                     let identity = file.key.0;
-                    let is_new = file.is_new_since(since) && !before.contains(&file.key);
+                    let is_new = file.is_new_since(since) && !known.contains(&file.key);
                     is_new && identity != found.identity && !is_read(identity)
                 });
                 self.push_rotated(between.into_iter().map(|file| file.path).collect());
@@ -249,15 +256,15 @@ impl Input {
                 self.seen = now;
             }
             Ok(_) => {}
-            // Between two steps of a rotation.
+            // The path does not exist between two steps of a rotation.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Says once why it cannot be read, and when it can be read again.
-    fn tell(&mut self, trouble: Option<io::Error>) {
+    /// Logs once why the input cannot be read, and once when it can be read again.
+    fn report(&mut self, trouble: Option<io::Error>) {
         let trouble = trouble.map(|error| format!("{} cannot be read: {error}; trying again", self.name));
         if self.trouble != trouble {
             let solved = || format!("{} can be read again", self.name);

@@ -1,25 +1,26 @@
-//! The instance: lines from an input into batches.
+//! The lines instance, which copies lines from an input into batches.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cursor::Place;
+use super::cursor::Checkpoint;
 use super::encoding::Sniffer;
-use super::input::{Input, Read};
-use super::occasional::Occasional;
+use super::input::{Input, ReadOutcome};
 use super::open::Kind;
 use super::options::{Options, Source, Warn};
-use super::progress::{Given, Progress};
-use super::splitter::{Separator, Splitter};
+use super::progress::{InputPosition, Progress};
+use super::separator::Separator;
+use super::splitter::Splitter;
+use super::throttle::Throttle;
 use super::timestamp::Timestamp;
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
-use crate::event::batch::{EventBatch, Filling};
+use crate::event::{BatchId, EventBatch};
 use crate::source::clock::Clock;
 use crate::source::context::Context;
 use crate::source::ending::Ending;
 
-/// Bytes that are read at once: fewer cost more calls than they save in the cache.
+/// How many bytes to read in one call. Smaller reads cost more in calls than they save in the cache.
 pub(super) const BLOCK: usize = 1 << 20;
 
 /// An event source that splits an input into lines.
@@ -31,22 +32,28 @@ pub struct LinesInstance {
     pub(super) context: Context,
     timeout: Duration,
     ending: Ending,
-    /// As far as the events of the last call go.
-    given: Given,
+    /// The position after the last delivered line.
+    delivered: InputPosition,
     progress: Progress,
-    /// What the last events were put into, and whether there were any: the host cannot be done with them while that is
-    /// being filled.
-    filling: Filling,
-    outstanding: bool,
+    /// The batch of the last lines. The host cannot acknowledge them while the same batch is being filled.
+    last_batch: BatchId,
+    /// Whether the last batch has lines that the host has not acknowledged.
+    has_unacknowledged: bool,
     sniffer: Sniffer,
-    /// Lines that were too long.
-    cut: Occasional,
-    /// Runs of NULs that were passed over.
-    holes: Occasional,
+    /// Lines that were longer than the event size.
+    cut_lines: Throttle,
+    /// Runs of NULs that were skipped.
+    holes: Throttle,
 }
 
 impl LinesInstance {
-    /// `name` is what the input is called in errors and warnings.
+    /// Opens the input. `name` is the input's name in errors and warnings.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if an option does not fit the input; [`Error::Source`] with a [`ReadError`] if the input
+    /// cannot be opened.
+    ///
+    /// [`ReadError`]: super::ReadError
     pub fn new(source: Source, name: String, options: Options, context: Context, warn: Warn) -> Result<Self, Error> {
         Self::with_block(source, name, options, context, warn, BLOCK)
     }
@@ -65,9 +72,9 @@ impl LinesInstance {
         let timestamp = timestamp.map(|pointer| Timestamp::new(&name, pointer)).transpose()?;
         let timeout = options.timeout;
         let input = Input::new(source, name.clone(), options, &context, warn)?;
-        let given = given(&input);
+        let delivered = start_position(&input);
         let mut splitter = Splitter::new(separator, block);
-        splitter.begin(&given.place);
+        splitter.begin(&delivered.checkpoint);
         Ok(Self {
             name,
             input,
@@ -76,33 +83,39 @@ impl LinesInstance {
             context,
             timeout,
             ending: Ending::default(),
-            progress: Progress::new(given.clone()),
-            given,
-            filling: Filling::default(),
-            outstanding: false,
+            progress: Progress::new(delivered.clone()),
+            delivered,
+            last_batch: BatchId::default(),
+            has_unacknowledged: false,
             sniffer: Sniffer::default(),
-            cut: Occasional::default(),
-            holes: Occasional::default(),
+            cut_lines: Throttle::default(),
+            holes: Throttle::default(),
         })
     }
 
-    /// How far the host is; it can be asked while `next_batch` runs.
+    /// Returns a handle that shows how far the host has acknowledged the lines, also while `next_batch` runs.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    /// The error that the next call would tell, where there is one.
+    /// Takes the error that the next `next_batch` would return, if any.
     pub fn take_pending_error(&mut self) -> Option<Error> {
         self.ending.take_pending_error()
     }
 
-    /// Appends lines until the batch is full or there are no more for now; waits for one until the clock has run out.
-    /// Says how many. What the call before handed over is taken by now, unless it is in this very batch.
+    /// Appends lines to the batch, without clearing it, until it is full or no line is available. Returns their number.
+    ///
+    /// Blocks until a line is available or the timeout has run out. The call acknowledges the lines of the previous call,
+    /// unless they are in the same batch.
+    ///
+    /// # Errors
+    /// If no line was appended: [`Error::Timeout`], [`Error::Eof`] or the error of the input. An error that follows some
+    /// lines is returned by the next call.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
-        if batch.filling() != self.filling {
+        if batch.id() != self.last_batch {
             self.acknowledge();
-            self.filling = batch.filling();
-            self.outstanding = false;
+            self.last_batch = batch.id();
+            self.has_unacknowledged = false;
         }
         self.ending.check()?;
         if batch.is_full() {
@@ -114,20 +127,20 @@ impl LinesInstance {
             self.finish_timestamps();
         }
         let added = batch.len() - before;
-        self.given.place = self.splitter.place();
-        self.outstanding |= added > 0;
-        if !self.outstanding {
-            // Nothing was handed over that is not taken.
+        self.delivered.checkpoint = self.splitter.checkpoint();
+        self.has_unacknowledged |= added > 0;
+        if !self.has_unacknowledged {
+            // Acknowledge bytes that are not part of a line, such as NULs.
             self.acknowledge();
         }
         if added == 0 && stop.is_none() {
-            // The first line does not fit beside what another instance has put there.
+            // The first line does not fit beside the events of another instance.
             return Err(batch.full_error());
         }
         self.ending.conclude(added, stop)
     }
 
-    /// Ends the source: whoever writes to a pipe or a socket hears of it now.
+    /// Ends the source. The input is closed, which the writer of a pipe or a socket notices.
     pub fn close(&mut self) {
         self.context.cancel();
         self.input.close();
@@ -141,7 +154,7 @@ impl LinesInstance {
     }
 
     fn acknowledge(&self) {
-        self.progress.lock().clone_from(&self.given);
+        self.progress.lock().clone_from(&self.delivered);
     }
 
     fn fill(&mut self, batch: &mut EventBatch) -> Result<(), Error> {
@@ -152,7 +165,7 @@ impl LinesInstance {
             if self.context.is_cancelled() {
                 return Err(Error::Eof);
             }
-            if !self.hand_over(batch)? {
+            if !self.copy_lines(batch)? {
                 return Ok(());
             }
             if self.splitter.is_done() {
@@ -160,12 +173,12 @@ impl LinesInstance {
                 if self.input.is_over() {
                     return Err(Error::Eof);
                 }
-                self.given = given(&self.input);
-                self.splitter.begin(&self.given.place);
+                self.delivered = start_position(&self.input);
+                self.splitter.begin(&self.delivered.checkpoint);
                 self.sniffer.begin();
             }
-            // After the first read only: a timeout of 0 means one.
-            if has_read && clock.run_out() {
+            // Check after a read: a timeout of 0 means one read.
+            if has_read && clock.has_run_out() {
                 return Err(Error::Timeout);
             }
             if self.splitter.is_in_nuls() {
@@ -174,20 +187,20 @@ impl LinesInstance {
                     self.splitter.skip_hole(skipped);
                 }
             }
-            let (last, room) = self.splitter.room();
-            match self.input.read(last, room)? {
-                Read::Bytes(len) => {
-                    self.splitter.filled(len);
+            let (preceding, free) = self.splitter.free_space();
+            match self.input.read(preceding, free)? {
+                ReadOutcome::Bytes(len) => {
+                    self.splitter.commit(len);
                     if self.sniffer.is_utf16(self.splitter.pending()) {
                         self.input.warn(&format!(
-                            "{} is UTF-16, which fields and rules cannot read: have it written as UTF-8",
+                            "{} is UTF-16, which fields and rules cannot read: write it as UTF-8",
                             self.name
                         ));
                     }
                     has_read = true;
                 }
-                Read::Anew | Read::End => self.splitter.end(),
-                Read::Nothing => {
+                ReadOutcome::NewContent | ReadOutcome::End => self.splitter.finish(),
+                ReadOutcome::Pending => {
                     let is_enough = batch.len() > before || self.timeout.is_zero();
                     if is_enough || !self.input.wait(&self.context, clock.deadline()) {
                         return Err(Error::Timeout);
@@ -197,76 +210,80 @@ impl LinesInstance {
         }
     }
 
-    /// Copies the lines that were read into the batch; says whether it takes more.
-    fn hand_over(&mut self, batch: &mut EventBatch) -> Result<bool, Error> {
+    /// Copies the lines that were read into the batch. Returns whether the batch accepts more.
+    fn copy_lines(&mut self, batch: &mut EventBatch) -> Result<bool, Error> {
         let limit = batch.event_size() as usize;
-        while let Some(line) = self.splitter.next(limit) {
+        while let Some(line) = self.splitter.next_line(limit) {
             self.warn_of_nuls();
             if !batch.fits(line.len) {
                 return Ok(false);
             }
             let bytes = self.splitter.bytes(line);
             let timestamp = match &mut self.timestamp {
-                Some(timestamp) => timestamp.of(bytes, || self.splitter.place().position, |text| self.input.warn(text)),
+                Some(timestamp) => timestamp.read(
+                    bytes,
+                    || self.splitter.checkpoint().position,
+                    |text| self.input.warn(text),
+                ),
                 None => NO_TIMESTAMP,
             };
             batch.append(bytes, timestamp)?;
-            if line.cut {
+            if line.is_cut {
                 self.warn_of_cut(limit);
             }
-            self.splitter.take(line);
+            self.splitter.consume(line);
         }
         Ok(!batch.is_full())
     }
 
     fn warn_of_cut(&mut self, limit: usize) {
-        let Some(count) = self.cut.count() else { return };
+        let Some(count) = self.cut_lines.count() else { return };
         self.input.warn(&format!(
             "{}: the line at byte {} is longer than the event size of {limit} bytes, and is cut to it (lines cut so far: \
              {count})",
             self.name,
-            self.splitter.place().position,
+            self.splitter.checkpoint().position,
         ));
     }
 
     #[inline]
     fn warn_of_nuls(&mut self) {
         let nuls = self.splitter.take_nuls();
-        // UTF-16 has NULs everywhere, and was reported.
+        // UTF-16 is full of NULs, and was reported already.
         if nuls == 0 || self.sniffer.has_found() {
             return;
         }
         let Some(count) = self.holes.count() else { return };
         self.input.warn(&format!(
-            "{}: passed over {nuls} NUL bytes before byte {}, a hole that copytruncate leaves if the writer does not \
+            "{}: skipped {nuls} NUL bytes before byte {}, a hole that copytruncate leaves if the writer does not \
              append: open the log with O_APPEND (>> in a shell), or rotate it by renaming it (holes so far: {count})",
             self.name,
-            self.splitter.place().position,
+            self.splitter.checkpoint().position,
         ));
     }
 }
 
-/// What an input begins with, where it is read next.
-fn given(input: &Input) -> Given {
-    let none = Given {
+/// Returns the position at which the current file of an input begins.
+fn start_position(input: &Input) -> InputPosition {
+    let none = InputPosition {
         file: None,
         compressed: None,
-        place: Place::new(0, &[]),
+        checkpoint: Checkpoint::new(0, &[]),
     };
     let Some(open) = input.open() else { return none };
     let file = Arc::clone(&open.file);
-    let place = open.begin;
+    let checkpoint = open.begin;
     match &open.kind {
-        Kind::Stream => Given { place, ..none },
-        Kind::Regular => Given {
+        Kind::Stream => InputPosition { checkpoint, ..none },
+        Kind::Regular => InputPosition {
             file: Some(file),
-            place,
+            checkpoint,
             ..none
         },
-        Kind::Compressed(decoder) => Given {
+        Kind::Compressed(decoder) => InputPosition {
             file: Some(file),
             compressed: Some(decoder.compressed()),
-            place,
+            checkpoint,
         },
     }
 }

@@ -1,4 +1,4 @@
-//! Lines of a file, a pipe or a socket as events, without the author's code.
+//! Reads the lines of a file, a pipe or a socket as events, without calling user code.
 
 mod compressed;
 mod cursor;
@@ -6,12 +6,13 @@ mod encoding;
 mod error;
 mod input;
 mod instance;
-mod occasional;
 mod open;
 mod options;
 mod progress;
 mod rotated;
+mod separator;
 mod splitter;
+mod throttle;
 mod timestamp;
 
 pub use cursor::Cursor;

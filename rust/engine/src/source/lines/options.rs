@@ -1,4 +1,4 @@
-//! What a plugin chooses for a source of lines.
+//! The options of a source of lines.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -6,35 +6,37 @@ use std::time::Duration;
 
 use super::cursor::Cursor;
 
-/// Tells the operator something.
+/// Logs a warning to the operator.
 pub type Warn = Box<dyn Fn(&str) + Send>;
 
-/// How an input is read.
+/// How to read an input.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What ends a line.
+    /// The bytes that end a line.
     pub separator: Vec<u8>,
     /// A JSON pointer to the time of an event.
     pub timestamp: Option<String>,
-    /// Whether to go on at the end, as `tail -F`.
+    /// Whether to continue at the end of the file, as `tail -F` does.
     pub follow: bool,
-    /// Where to begin in a regular file.
+    /// The position of the first line in a regular file.
     pub start: Start,
+    /// The limit for the duration of a `next_batch`.
     pub timeout: Duration,
 }
 
-/// Where lines come from.
+/// The input to read.
 #[derive(Debug)]
 pub enum Source {
     Path(PathBuf),
     Descriptor(OwnedFd),
 }
 
-/// Where in a file the first line begins.
+/// The position of the first line in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
+    /// Bytes from the beginning.
     Offset(u64),
-    /// Behind the last line that has an end.
+    /// After the last separator.
     End,
     Cursor(Cursor),
 }

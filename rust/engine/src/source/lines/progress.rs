@@ -1,4 +1,4 @@
-//! How far the host is.
+//! How far the host has acknowledged the lines of an input.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -6,83 +6,86 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::cursor::{Cursor, Place, Seen};
+use super::cursor::{Checkpoint, Cursor, FileSnapshot};
 
-/// How far the host is: what it was given before it came back for more. Clones are the same; it never waits for a
-/// `next_batch` that runs.
+/// How far the host has acknowledged the lines: it received them and came back for more. Clones refer to the same state.
+/// No method waits for a `next_batch` that runs.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Mutex<Given>>);
+pub struct Progress(Arc<Mutex<InputPosition>>);
 
-/// What was handed over.
+/// A position in the current file.
 #[derive(Debug, Clone)]
-pub(super) struct Given {
-    /// `None` for a stream, which cannot be read again, and as long as there is no file.
+pub(super) struct InputPosition {
+    /// `None` for a stream, which cannot be read again, and while there is no file.
     pub(super) file: Option<Arc<File>>,
-    /// How many bytes of a compressed file were read, some of them in advance.
+    /// How many bytes of a compressed file were read, including bytes that were read ahead.
     pub(super) compressed: Option<Arc<AtomicU64>>,
-    /// As far as that goes, in the content of a compressed file.
-    pub(super) place: Place,
+    /// In a compressed file, a position in its decompressed content.
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl Progress {
-    pub(super) fn new(given: Given) -> Self {
-        Self(Arc::new(Mutex::new(given)))
+    pub(super) fn new(position: InputPosition) -> Self {
+        Self(Arc::new(Mutex::new(position)))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Given> {
-        // It is replaced as a whole.
+    pub(super) fn lock(&self) -> MutexGuard<'_, InputPosition> {
+        // A poisoned position is whole: it is replaced in one step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes from the beginning of the file that is read now; of a stream, all that were read.
+    /// Returns the acknowledged bytes of the current file, or of a whole stream.
     pub fn position(&self) -> u64 {
-        self.lock().place.position
+        self.lock().checkpoint.position
     }
 
-    /// The position, as it is found again; `None` for a stream, and as long as there is no file.
+    /// Returns a cursor at the position; `None` for a stream, and while there is no file.
     pub fn cursor(&self) -> Option<Cursor> {
-        let given = self.lock();
-        let seen = seen(given.file.as_ref()?, given.compressed.is_some());
-        Some(given.place.cursor(seen))
+        let position = self.lock();
+        let snapshot = snapshot(position.file.as_ref()?, position.compressed.is_some());
+        Some(position.checkpoint.cursor(snapshot))
     }
 
-    /// How much was taken, 0 to 1, and as a text. What has no size has no fraction.
+    /// Returns the acknowledged fraction of the current file, from 0 to 1, and a description. The fraction of a stream is 0.
     pub fn report(&self) -> (f64, String) {
-        let Given {
+        let InputPosition {
             file,
             compressed,
-            place,
+            checkpoint,
         } = self.lock().clone();
-        let taken = shown(place.position);
+        let acknowledged = format_size(checkpoint.position);
         let Some(file) = file else {
-            return (0.0, taken);
+            return (0.0, acknowledged);
         };
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         let fraction = |part: u64| if part >= size { 1.0 } else { part as f64 / size as f64 };
         match compressed {
             Some(compressed) => (
                 fraction(compressed.load(Ordering::Relaxed)),
-                format!("{taken}, decompressed"),
+                format!("{acknowledged}, decompressed"),
             ),
-            None => (fraction(place.position), format!("{taken} of {}", shown(size))),
+            None => (
+                fraction(checkpoint.position),
+                format!("{acknowledged} of {}", format_size(size)),
+            ),
         }
     }
 }
 
-/// Where to search the file after a restart; `None` where that cannot be known.
-fn seen(file: &File, is_compressed: bool) -> Option<Seen> {
+/// Returns how to find the file after a restart; `None` if the system does not provide it.
+fn snapshot(file: &File, is_compressed: bool) -> Option<FileSnapshot> {
     let metadata = file.metadata().ok()?;
-    Some(Seen {
+    Some(FileSnapshot {
         inode: metadata.ino(),
-        // The length of the content of a compressed file is unknown.
+        // The size of the decompressed content is unknown.
         size: if is_compressed { 0 } else { metadata.len() },
-        // The name that the file has now, also after a rotation.
+        // The current path of the file, even after a rotation.
         path: fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?,
     })
 }
 
-/// Bytes for a reader, such as "12.3 MiB".
-fn shown(bytes: u64) -> String {
+/// Formats a number of bytes, such as "12.3 MiB".
+fn format_size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
     let mut unit = "B";
@@ -102,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_shown_in_the_unit_that_fits() {
+    fn format_size_chooses_the_unit() {
         for (bytes, text) in [
             (0, "0 B"),
             (1023, "1023 B"),
@@ -112,7 +115,7 @@ mod tests {
             (12_897_485, "12.3 MiB"),
             (1 << 50, "1024 TiB"),
         ] {
-            assert_eq!(shown(bytes), text);
+            assert_eq!(format_size(bytes), text);
         }
     }
 }

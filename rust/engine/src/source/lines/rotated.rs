@@ -1,4 +1,4 @@
-//! Finds files that a rotation has renamed: the file of a cursor, and those that came after it.
+//! Finds files that a rotation has renamed: the file of a cursor, and the files that came after it.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
@@ -10,23 +10,26 @@ use std::time::SystemTime;
 
 use super::compressed::Format;
 use super::cursor::Cursor;
-use super::open::{Identity, Open, identity};
+use super::open::{Identity, OpenInput, identity};
 
-/// The file of a cursor under another name, begun at the cursor.
-pub(super) struct Found {
-    pub(super) open: Open,
+/// The file of a cursor under another name, opened at the cursor.
+pub(super) struct FoundFile {
+    pub(super) open: OpenInput,
     pub(super) path: PathBuf,
 }
 
-/// Searches the file of a cursor: at the path that the cursor knows, then by its inode in the folders of that path and
-/// of `path`, then by its content among files whose names begin as the log's.
+/// Searches for the file of a cursor. The search goes in this order:
 ///
-/// `except`: the file at `path`.
-pub(super) fn find(path: &Path, cursor: &Cursor, except: Option<Identity>) -> Option<Found> {
+/// 1. the path that is stored in the cursor;
+/// 2. files with the stored inode, in the directories of that path and of `path`;
+/// 3. files whose name begins like the log's and whose content matches the cursor.
+///
+/// `except` is the file at `path`.
+pub(super) fn find(path: &Path, cursor: &Cursor, except: Option<Identity>) -> Option<FoundFile> {
     let begin = |path: PathBuf| {
         let mut open = open_regular(&path).ok()?;
         let is_found = Some(open.identity) != except && open.find(cursor).unwrap_or(false);
-        is_found.then_some(Found { open, path })
+        is_found.then_some(FoundFile { open, path })
     };
     let paths = aliases(path, cursor);
     if let Some(seen) = cursor.file() {
@@ -44,65 +47,66 @@ pub(super) fn find(path: &Path, cursor: &Cursor, except: Option<Identity>) -> Op
     if cursor.position() == 0 {
         return None;
     }
-    let mut alike: Vec<_> = paths.iter().flat_map(|path| begin_alike(path)).collect();
-    alike.sort_by_key(|(path, metadata)| (Format::of(path).is_some(), -modified(metadata)));
-    alike.into_iter().find_map(|(path, _)| begin(path))
+    let mut similar: Vec<_> = paths.iter().flat_map(|path| list_similar(path)).collect();
+    similar.sort_by_key(|(path, metadata)| (Format::from_name(path).is_some(), -modified(metadata)));
+    similar.into_iter().find_map(|(path, _)| begin(path))
 }
 
-/// A file that a rotation of a log has left.
-pub(super) struct Rotated {
+/// A rotated file of a log.
+pub(super) struct RotatedFile {
     pub(super) path: PathBuf,
     pub(super) key: Key,
     metadata: Metadata,
 }
 
-/// Identifies a file, even if the number of its inode is used again.
+/// Identifies a file by identity and creation time: an inode may be used again.
 pub(super) type Key = (Identity, Option<SystemTime>);
 
 pub(super) fn key(metadata: &Metadata) -> Key {
     (identity(metadata), metadata.created().ok())
 }
 
-impl Rotated {
+impl RotatedFile {
+    /// Returns whether the file was modified after `old`.
     pub(super) fn is_changed_after(&self, old: &Metadata) -> bool {
         modified(&self.metadata) > modified(old)
     }
 
-    /// Whether it is a log that was created since. One that is compressed was another file, under another name, before.
+    /// Returns whether the file was created after `since`. A compressed file does not count: it replaced another file.
     pub(super) fn is_new_since(&self, since: SystemTime) -> bool {
         let created = self.metadata.created().or_else(|_| self.metadata.modified());
-        created.is_ok_and(|created| created >= since) && Format::of(&self.path).is_none()
+        created.is_ok_and(|created| created >= since) && Format::from_name(&self.path).is_none()
     }
 }
 
-/// The files that rotations of a log have left beside it, the oldest first.
-pub(super) fn rotated(path: &Path) -> Vec<Rotated> {
+/// Lists the rotated files of a log in its directory, oldest first.
+pub(super) fn list(path: &Path) -> Vec<RotatedFile> {
     let real = path.canonicalize().unwrap_or_else(|_| path.into());
     let log = real.file_name().unwrap_or_default();
     let mut found: Vec<_> = entries(&real)
-        .filter_map(|entry| Some((age(log, &entry.file_name())?, entry)))
-        .filter_map(|(age, entry)| Some((age, with_metadata(&entry)?)))
+        .filter_map(|entry| Some((rotation_count(log, &entry.file_name())?, entry)))
+        .filter_map(|(count, entry)| Some((count, with_metadata(&entry)?)))
         .collect();
-    found.sort_by_key(|(age, (path, metadata))| (modified(metadata), -age, path.clone()));
-    let rotated = found.into_iter().map(|(_, (path, metadata))| Rotated {
+    found.sort_by_key(|(count, (path, metadata))| (modified(metadata), -count, path.clone()));
+    let files = found.into_iter().map(|(_, (path, metadata))| RotatedFile {
         path,
         key: key(&metadata),
         metadata,
     });
-    rotated.collect()
+    files.collect()
 }
 
-/// Opens a regular file. Links are not followed, because anybody may have made them.
-pub(super) fn open_regular(path: &Path) -> io::Result<Open> {
+/// Opens a regular file. Symbolic links are rejected, because any user may have created them.
+pub(super) fn open_regular(path: &Path) -> io::Result<OpenInput> {
     if path.symlink_metadata()?.is_file() {
-        Open::path(path)
+        OpenInput::path(path)
     } else {
         Err(io::Error::other("it is not a regular file"))
     }
 }
 
-/// Returns the paths that the log may have had, each in a different folder: with and without symbolic links, now and
-/// when the cursor was made.
+/// Returns the paths that the log may have had, each in a different directory: with and without symbolic links, now and at
+/// the time of the cursor.
 fn aliases(path: &Path, cursor: &Cursor) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     let real = path.canonicalize().ok();
@@ -114,8 +118,8 @@ fn aliases(path: &Path, cursor: &Cursor) -> Vec<PathBuf> {
     paths
 }
 
-/// Files beside the path whose names begin as its own, up to the first dot.
-fn begin_alike(path: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> + use<> {
+/// Lists the files in the directory of `path` whose names begin like its own, up to the first dot.
+fn list_similar(path: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> + use<> {
     let name = path.file_name().unwrap_or_default().as_bytes();
     let stem = name.iter().skip(1).position(|byte| *byte == b'.');
     let stem = name[..stem.map_or(name.len(), |at| at + 1)].to_owned();
@@ -125,12 +129,12 @@ fn begin_alike(path: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> + use<>
 }
 
 fn entries(path: &Path) -> impl Iterator<Item = DirEntry> + use<> {
-    let folder = path.parent().and_then(|folder| fs::read_dir(folder).ok());
-    folder.into_iter().flatten().filter_map(Result::ok)
+    let entries = path.parent().and_then(|directory| fs::read_dir(directory).ok());
+    entries.into_iter().flatten().filter_map(Result::ok)
 }
 
 fn with_metadata(entry: &DirEntry) -> Option<(PathBuf, Metadata)> {
-    // Links are not followed.
+    // The metadata of an entry does not follow symbolic links.
     let metadata = entry.metadata().ok()?;
     metadata.is_file().then(|| (entry.path(), metadata))
 }
@@ -143,9 +147,9 @@ fn modified(metadata: &Metadata) -> i128 {
     i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec())
 }
 
-/// How many rotations ago a file was the log, as far as its name has that: the number of `app.log.1`, but 0 for the date
-/// of `app.log-20261129.gz` or `app-2026-11-29.log`. `None` if the name is not that of a rotated log.
-fn age(log: &OsStr, name: &OsStr) -> Option<i64> {
+/// Returns how many rotations ago a file was the log, according to its name: 1 for `app.log.1`, but 0 for a date, as in
+/// `app.log-20261129.gz` or `app-2026-11-29.log`. Returns `None` if the name is not that of a rotated log.
+fn rotation_count(log: &OsStr, name: &OsStr) -> Option<i64> {
     let (log, name) = (log.as_bytes(), name.as_bytes());
     let compressed = [&b".gz"[..], b".zst"].iter().find_map(|end| name.strip_suffix(*end));
     let name = compressed.unwrap_or(name);
@@ -156,7 +160,7 @@ fn age(log: &OsStr, name: &OsStr) -> Option<i64> {
         let (stem, extension) = log.split_at(at);
         let number = name.strip_prefix(stem)?.strip_suffix(extension)?;
         is_number(number).then(|| match number {
-            // More digits are those of a date.
+            // A longer number is a date.
             [_, digits @ ..] if digits.len() <= 4 => str::from_utf8(digits)
                 .ok()
                 .and_then(|digits| digits.parse().ok())
@@ -166,10 +170,10 @@ fn age(log: &OsStr, name: &OsStr) -> Option<i64> {
     })
 }
 
-/// Returns whether a text is a separator and a number or a date.
-fn is_number(text: &[u8]) -> bool {
+/// Returns whether a string is a separator followed by a number or a date.
+fn is_number(bytes: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_digit() || b".-_:+TZ".contains(byte);
-    match text {
+    match bytes {
         [b'.' | b'-' | b'_', digit, rest @ ..] => digit.is_ascii_digit() && rest.iter().all(is_part),
         _ => false,
     }
@@ -180,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_rotated_log_has_a_number_or_a_date() {
+    fn rotation_count_reads_a_number_or_a_date() {
         for (log, name, expected) in [
             ("app.log", "app.log.1", Some(1)),
             ("app.log", "app.log.12.gz", Some(12)),
@@ -203,7 +207,7 @@ mod tests {
             ("app.log", "app-errors.log", None),
             ("app.log", "app-errors.log.1", None),
         ] {
-            assert_eq!(age(OsStr::new(log), OsStr::new(name)), expected, "{name}");
+            assert_eq!(rotation_count(OsStr::new(log), OsStr::new(name)), expected, "{name}");
         }
     }
 }

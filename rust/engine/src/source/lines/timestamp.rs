@@ -1,4 +1,4 @@
-//! The time of a line of JSON, and reports of lines whose time cannot be read.
+//! Reads the time of a line of JSON, and reports lines whose time cannot be read.
 
 use std::time::{Duration, Instant};
 
@@ -7,21 +7,24 @@ use crate::event::NO_TIMESTAMP;
 use crate::extract::{Argument, ArgumentMode, Document, FieldType, JsonReader, Value, Values};
 use crate::time::{self, Time, TimeError};
 
-/// A log in which no line has a time must not fill the log of the host.
+/// The time between two reports of one problem. A log without readable times must not fill the host's log.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Reads the time that a JSON pointer leads to, and reports what it cannot read.
+/// Reads the time at a JSON pointer, and reports times that it cannot read.
 #[derive(Debug)]
 pub(super) struct Timestamp {
     reader: JsonReader,
-    // Memory that is kept from line to line.
+    // Memory that is reused for each line.
     document: Document,
     values: Values,
     reports: Reports,
 }
 
 impl Timestamp {
-    /// `source` is what the input is called in reports.
+    /// Creates a reader. `source` is the input's name in reports.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if the pointer is not valid, or names several values.
     pub(super) fn new(source: &str, pointer: &str) -> Result<Self, Error> {
         let refuse = |problem: String| Err(Error::InvalidOption(format!("timestamp: the pointer {problem}")));
         let reader = match JsonReader::new(pointer, FieldType::String) {
@@ -40,10 +43,10 @@ impl Timestamp {
         })
     }
 
-    /// Returns nanoseconds since the epoch, or [`NO_TIMESTAMP`]. `position` is the line's, and is asked
-    /// for if the line is counted; `warn` logs the report that is due.
-    pub(super) fn of(&mut self, line: &[u8], position: impl FnOnce() -> u64, warn: impl Fn(&str)) -> u64 {
-        let (nanoseconds, problem) = match self.read(line) {
+    /// Returns the time of a line in nanoseconds since the epoch, or [`NO_TIMESTAMP`]. If it cannot be read, calls
+    /// `position` for the line's position, and `warn` if a report is due.
+    pub(super) fn read(&mut self, line: &[u8], position: impl FnOnce() -> u64, warn: impl Fn(&str)) -> u64 {
+        let (nanoseconds, problem) = match self.parse(line) {
             Ok(time) if time.has_zone => return time.nanoseconds,
             Ok(time) => (time.nanoseconds, Problem::NoZone),
             Err(problem) => (NO_TIMESTAMP, problem),
@@ -54,14 +57,14 @@ impl Timestamp {
         nanoseconds
     }
 
-    /// Logs the number of lines that no report has counted yet. To be called when the source ends.
+    /// Logs the number of lines since the last report. Call it when the source ends.
     pub(super) fn finish(&mut self, warn: impl Fn(&str)) {
-        for report in self.reports.rest() {
+        for report in self.reports.take_remaining() {
             warn(&report);
         }
     }
 
-    fn read(&mut self, line: &[u8]) -> Result<Time, Problem> {
+    fn parse(&mut self, line: &[u8]) -> Result<Time, Problem> {
         self.document.clear();
         self.values.clear();
         self.reader
@@ -77,7 +80,7 @@ impl Timestamp {
     }
 }
 
-/// Why a line has no time, or maybe the wrong one.
+/// Why a line has no time, or a doubtful one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Problem {
     NoValue,
@@ -87,8 +90,8 @@ enum Problem {
 }
 
 impl Problem {
-    /// Returns what the pointer finds, and what to do.
-    fn described(self) -> (&'static str, &'static str) {
+    /// Returns what the pointer finds, and what to do about it.
+    fn describe(self) -> (&'static str, &'static str) {
         match self {
             Self::NoValue => ("no value", "check the pointer, and that each line is a JSON object"),
             Self::NotATime => (
@@ -104,10 +107,10 @@ impl Problem {
     }
 }
 
-/// Counts the lines of each problem, and reports a problem at most once a minute. Times without a zone are reported once.
+/// Counts the lines with each problem. Reports a problem at most once a minute, and times without a zone once in all.
 #[derive(Debug)]
 struct Reports {
-    /// The input and the pointer, with which each report begins.
+    /// The beginning of each report: the input and the pointer.
     subject: String,
     counts: [(Problem, Count); 3],
     has_reported_zone: bool,
@@ -131,16 +134,16 @@ impl Reports {
         }
     }
 
-    /// Counts a line, and returns the report that is due.
+    /// Counts a line. Returns a report if one is due.
     fn count(&mut self, problem: Problem, position: u64, now: Instant) -> Option<String> {
-        let (found, remedy) = problem.described();
-        let place = format_args!("{} finds {found} in the line at byte {position}", self.subject);
+        let (found, remedy) = problem.describe();
+        let subject = format_args!("{} finds {found} in the line at byte {position}", self.subject);
         let Some((_, count)) = self.counts.iter_mut().find(|(counted, _)| *counted == problem) else {
             if self.has_reported_zone {
                 return None;
             }
             self.has_reported_zone = true;
-            return Some(format!("{place}; all such times are read as UTC: {remedy}"));
+            return Some(format!("{subject}; all such times are read as UTC: {remedy}"));
         };
         count.lines += 1;
         count.last_position = position;
@@ -153,13 +156,13 @@ impl Reports {
         count.reported_at = Some(now);
         count.reported = count.lines;
         Some(format!(
-            "{place}; the event gets the time of its arrival: {remedy} (lines so far: {})",
+            "{subject}; the event gets the time of its arrival: {remedy} (lines so far: {})",
             count.lines
         ))
     }
 
-    /// Returns a report of each problem with lines that no report has counted.
-    fn rest(&mut self) -> Vec<String> {
+    /// Returns a report for each problem with lines since its last report.
+    fn take_remaining(&mut self) -> Vec<String> {
         let mut reports = Vec::new();
         for (problem, count) in &mut self.counts {
             let more = count.lines - count.reported;
@@ -167,7 +170,7 @@ impl Reports {
                 reports.push(format!(
                     "{} found {} in further lines, the last one at byte {} (since the last report: {more}, in all: {})",
                     self.subject,
-                    problem.described().0,
+                    problem.describe().0,
                     count.last_position,
                     count.lines
                 ));
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_reported_once_a_minute_with_its_count() {
+    fn problem_is_reported_once_a_minute_with_its_count() {
         let mut reports = reports();
         let start = Instant::now();
         let mut count =
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn each_problem_is_reported_for_itself() {
+    fn each_problem_is_reported_separately() {
         let mut reports = reports();
         let now = Instant::now();
         for (problem, found) in [
@@ -234,16 +237,16 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_zone_is_reported_once() {
+    fn missing_zone_is_reported_once() {
         let mut reports = reports();
         let now = Instant::now();
         assert!(reports.count(Problem::NoZone, 3, now).is_some());
         assert_eq!(reports.count(Problem::NoZone, 3, now + 2 * REPORT_INTERVAL), None);
-        assert_eq!(reports.rest(), Vec::<String>::new());
+        assert_eq!(reports.take_remaining(), Vec::<String>::new());
     }
 
     #[test]
-    fn the_rest_is_reported_once_when_the_source_ends() {
+    fn remaining_lines_are_reported_once_at_the_end() {
         let mut reports = reports();
         let now = Instant::now();
         for position in [1, 2, 3] {
@@ -252,7 +255,7 @@ mod tests {
         }
         reports.count(Problem::NotATime, 4, now);
         assert_eq!(
-            reports.rest(),
+            reports.take_remaining(),
             [
                 "app.log: timestamp \"/time\" found no value in further lines, the last one at byte 3 (since the last \
                  report: 2, in all: 3)",
@@ -260,6 +263,6 @@ mod tests {
                  (since the last report: 2, in all: 3)",
             ]
         );
-        assert_eq!(reports.rest(), Vec::<String>::new());
+        assert_eq!(reports.take_remaining(), Vec::<String>::new());
     }
 }

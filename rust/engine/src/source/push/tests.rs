@@ -34,7 +34,7 @@ fn batch(batch_size: u32) -> EventBatch {
 }
 
 #[test]
-fn events_come_in_order_with_their_timestamps_then_the_closed_channel_is_eof() {
+fn next_batch_returns_events_in_order_then_eof() {
     let (sender, mut instance, _) = instance(LONG);
     send(
         &sender,
@@ -56,12 +56,12 @@ fn events_come_in_order_with_their_timestamps_then_the_closed_channel_is_eof() {
 }
 
 #[test]
-fn push_reports_a_dropped_last_sender_after_its_events() {
+fn next_batch_reports_a_dropped_last_sender_after_its_events() {
     for (close, dropped) in [(false, true), (true, false)] {
         let (sender, mut instance, _) = instance(LONG);
         let last = sender.clone();
         send(&last, event(b"a")).unwrap();
-        // Only the last sender counts, whatever became of the others.
+        // Only the last sender counts, however the others ended.
         drop(sender);
         if close {
             last.close();
@@ -75,7 +75,7 @@ fn push_reports_a_dropped_last_sender_after_its_events() {
 }
 
 #[test]
-fn push_ends_normally_when_senders_drop_after_the_end() {
+fn source_ends_normally_if_senders_drop_after_the_end() {
     type End = fn(&mut PushInstance<Vec<u8>>, &Context);
     let ends: [End; 2] = [|instance, _| instance.close(), |_, context| context.cancel()];
     for end in ends {
@@ -88,7 +88,7 @@ fn push_ends_normally_when_senders_drop_after_the_end() {
 }
 
 #[test]
-fn a_timeout_message_ends_the_batch_and_an_error_the_source() {
+fn timeout_message_ends_the_batch_and_error_the_source() {
     let (sender, mut instance, _) = instance(LONG);
     send(&sender, event(b"a")).unwrap();
     send(&sender, Message::Error(Box::new(Error::Timeout))).unwrap();
@@ -103,7 +103,7 @@ fn a_timeout_message_ends_the_batch_and_an_error_the_source() {
 }
 
 #[test]
-fn an_empty_channel_is_a_timeout_and_a_timeout_of_zero_does_not_wait() {
+fn next_batch_times_out_on_an_empty_channel() {
     for timeout in [Duration::from_millis(20), Duration::ZERO] {
         let (sender, mut instance, _) = instance(timeout);
         let started = Instant::now();
@@ -115,7 +115,7 @@ fn an_empty_channel_is_a_timeout_and_a_timeout_of_zero_does_not_wait() {
 }
 
 #[test]
-fn the_context_goes_before_the_channel_and_the_rest_is_counted() {
+fn cancel_drops_and_counts_queued_events() {
     let (sender, receiver) = channel(16, 1024, 64).unwrap();
     let context = Context::new();
     let dropped = Arc::new(AtomicUsize::new(0));
@@ -132,7 +132,7 @@ fn the_context_goes_before_the_channel_and_the_rest_is_counted() {
 }
 
 #[test]
-fn cancelling_wakes_a_waiting_call_at_once() {
+fn cancel_wakes_a_waiting_call() {
     let (_sender, mut instance, context) = instance(LONG);
     let waiting = thread::spawn(move || instance.next_batch(&mut batch(9)).map_err(|error| error.to_string()));
     thread::sleep(Duration::from_millis(20));
@@ -143,7 +143,7 @@ fn cancelling_wakes_a_waiting_call_at_once() {
 }
 
 #[test]
-fn what_there_is_is_handed_over_without_waiting_for_the_clock() {
+fn next_batch_delivers_queued_events_immediately() {
     let (sender, mut instance, _) = instance(LONG);
     for round in 1..4 {
         for _ in 0..round {
@@ -154,7 +154,7 @@ fn what_there_is_is_handed_over_without_waiting_for_the_clock() {
 }
 
 #[test]
-fn a_message_is_taken_when_the_host_comes_back_after_it() {
+fn message_is_acknowledged_by_the_next_call() {
     let (sender, mut instance, _) = instance(Duration::ZERO);
     assert_eq!(sender.is_acknowledged(sender.position()), Ok(true));
     send(&sender, event(b"a")).unwrap();
@@ -176,12 +176,12 @@ fn a_message_is_taken_when_the_host_comes_back_after_it() {
 }
 
 #[test]
-fn a_message_is_not_taken_while_the_batch_that_it_is_in_is_being_filled() {
+fn message_is_not_acknowledged_while_its_batch_is_filled() {
     let (sender, mut instance, _) = instance(Duration::ZERO);
     let mut batch = batch(9);
     send(&sender, event(b"a")).unwrap();
     let first = sender.position();
-    // An instance around this one asks several times before its own host gets the batch.
+    // An outer instance calls several times before its host receives the batch.
     assert_eq!(instance.next_batch(&mut batch).unwrap(), 1);
     assert!(matches!(instance.next_batch(&mut batch), Err(Error::Timeout)));
     send(&sender, event(b"b")).unwrap();
@@ -193,7 +193,7 @@ fn a_message_is_not_taken_while_the_batch_that_it_is_in_is_being_filled() {
 }
 
 #[test]
-fn a_channel_is_not_full_of_what_the_host_has() {
+fn channel_has_space_for_events_that_the_host_received() {
     for (capacity, max_bytes) in [(4, 100), (100, 4)] {
         let (sender, receiver) = channel(capacity, max_bytes, 64).unwrap();
         let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_, _| {});
@@ -207,7 +207,7 @@ fn a_channel_is_not_full_of_what_the_host_has() {
 }
 
 #[test]
-fn what_was_handed_over_before_the_end_is_taken_when_the_host_comes_back() {
+fn delivered_event_is_acknowledged_after_the_end() {
     let (sender, mut instance, _) = instance(Duration::ZERO);
     send(&sender, event(b"a")).unwrap();
     sender.fail(Error::text("boom"));
@@ -222,9 +222,9 @@ fn what_was_handed_over_before_the_end_is_taken_when_the_host_comes_back() {
 }
 
 #[test]
-fn what_is_dropped_is_never_taken() {
+fn dropped_event_is_never_acknowledged() {
     let (sender, mut instance, _) = instance(Duration::ZERO);
-    // The second is held back, because it is too large for what is left of the batch.
+    // The second event is put back, because it is too large for the rest of the batch.
     send(&sender, event(b"a")).unwrap();
     send(&sender, event(&vec![0; 2 << 20])).unwrap();
     send(&sender, event(b"b")).unwrap();
@@ -237,7 +237,7 @@ fn what_is_dropped_is_never_taken() {
 }
 
 #[test]
-fn a_registered_task_is_woken_once_by_whatever_changes() {
+fn registered_task_wakes_once_for_each_change() {
     struct Woken(AtomicUsize);
     impl std::task::Wake for Woken {
         fn wake(self: Arc<Self>) {
@@ -264,7 +264,7 @@ fn a_registered_task_is_woken_once_by_whatever_changes() {
 }
 
 #[test]
-fn a_large_event_goes_alone() {
+fn large_event_gets_its_own_batch() {
     let (sender, mut instance, _) = instance(Duration::ZERO);
     for len in [10, 2 << 20, 10] {
         send(&sender, event(&vec![1; len])).unwrap();
@@ -280,7 +280,7 @@ fn a_large_event_goes_alone() {
 }
 
 #[test]
-fn the_channel_is_bounded_by_count_and_by_bytes_until_payloads_are_released() {
+fn channel_counts_payloads_until_they_are_released() {
     static RELEASED: AtomicUsize = AtomicUsize::new(0);
     struct Counted(Vec<u8>);
     impl Payload for Counted {
@@ -297,10 +297,14 @@ fn the_channel_is_bounded_by_count_and_by_bytes_until_payloads_are_released() {
     };
     let (sender, receiver) = channel(3, 100, 1000).unwrap();
     let mut instance = PushInstance::new(receiver, Context::new(), Duration::ZERO, |_, _| {});
-    assert_eq!(send(&sender, message(500)), Ok(()), "a larger one passes alone");
+    assert_eq!(send(&sender, message(500)), Ok(()), "a larger message passes alone");
     assert_eq!(send(&sender, message(0)), Err(Refusal::Full));
     instance.next_batch(&mut batch(9)).unwrap();
-    assert_eq!(RELEASED.load(Ordering::Relaxed), 0, "the host's thread drops nothing");
+    assert_eq!(
+        RELEASED.load(Ordering::Relaxed),
+        0,
+        "the host's thread releases nothing"
+    );
     for _ in 0..3 {
         assert_eq!(send(&sender, message(10)), Ok(()));
     }
@@ -310,7 +314,7 @@ fn the_channel_is_bounded_by_count_and_by_bytes_until_payloads_are_released() {
 }
 
 #[test]
-fn a_batch_smaller_than_its_channel_is_refused_with_both_sizes_and_loses_nothing() {
+fn next_batch_rejects_a_batch_with_a_smaller_event_size() {
     let (sender, mut instance, _) = instance(Duration::ZERO);
     send(&sender, event(b"a")).unwrap();
     let mut small = EventBatch::new(1, 7).unwrap();
@@ -320,7 +324,7 @@ fn a_batch_smaller_than_its_channel_is_refused_with_both_sizes_and_loses_nothing
 }
 
 #[test]
-fn close_wakes_blocked_senders_and_refuses_later_ones() {
+fn close_wakes_blocked_senders_and_refuses_later_sends() {
     let (sender, receiver) = channel(1, 100, 100).unwrap();
     let closer = receiver.closer();
     send(&sender, event(b"a")).unwrap();
@@ -360,7 +364,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn every_event_of_every_producer_arrives_once_and_in_its_order_and_no_wait_is_for_ever(
+    fn every_event_arrives_once_and_in_its_producers_order(
         producers in prop::collection::vec(actions(), 1..4),
         batch_size in 1u32..9, capacity in 1usize..6, max_bytes in 1usize..500,
         (fails, closes) in any::<(bool, bool)>(),
@@ -369,10 +373,10 @@ proptest! {
         let mut instance = PushInstance::new(receiver, Context::new(), LONG, |_, _| {});
         let is_timeout = |action: &&Action| matches!(action, Action::Timeout);
         let mut timeouts = producers.iter().flatten().filter(is_timeout).count();
-        // Of each producer, how many events the host is done with.
-        let taken: Arc<Vec<_>> = Arc::new(producers.iter().map(|_| AtomicUsize::new(0)).collect());
+        // The number of events of each producer that the host has acknowledged.
+        let acknowledged: Arc<Vec<_>> = Arc::new(producers.iter().map(|_| AtomicUsize::new(0)).collect());
         let threads: Vec<_> = producers.iter().cloned().enumerate().map(|(number, actions)| {
-            let (sender, taken) = (sender.clone(), Arc::clone(&taken));
+            let (sender, acknowledged) = (sender.clone(), Arc::clone(&acknowledged));
             thread::spawn(move || {
                 let mut sent = 0;
                 for action in actions {
@@ -386,7 +390,7 @@ proptest! {
                         Action::Flush => {
                             let position = sender.position();
                             assert_eq!(sender.wait_until_acknowledged(position, Some(Instant::now() + LONG)), Ok(true));
-                            assert_eq!(taken[number].load(Ordering::SeqCst), sent);
+                            assert_eq!(acknowledged[number].load(Ordering::SeqCst), sent);
                             continue;
                         }
                         Action::Pause => {
@@ -408,14 +412,14 @@ proptest! {
         });
         let mut seen: Vec<Vec<(u64, Vec<u8>)>> = vec![Vec::new(); producers.len()];
         let end = loop {
-            for (taken, seen) in taken.iter().zip(&seen) {
-                taken.store(seen.len(), Ordering::SeqCst);
+            for (acknowledged, seen) in acknowledged.iter().zip(&seen) {
+                acknowledged.store(seen.len(), Ordering::SeqCst);
             }
             let mut batch = EventBatch::new(batch_size, 256).unwrap();
             match instance.next_batch(&mut batch) {
                 Ok(added) => prop_assert_eq!(added, batch.len()),
                 Err(Error::Timeout) => {
-                    prop_assert!(batch.is_empty() && timeouts > 0, "it was said by a producer, not by the clock");
+                    prop_assert!(batch.is_empty() && timeouts > 0, "the timeout comes from a producer, not from the clock");
                     timeouts -= 1;
                 }
                 Err(error) => break error.to_string(),

@@ -1,6 +1,8 @@
-//! A channel of one token, or of none, which is only ever disconnected; and a wait on several of them.
+//! A model of two channels: one of capacity 1, for a token, and one of capacity 0 that is only ever disconnected. A
+//! `Select` waits on several of them.
 //!
-//! It promises no more than crossbeam's does: who finds the token there already has told the receiver nothing.
+//! The model guarantees no more than crossbeam does: a sender that finds the token present does not synchronize with the
+//! receiver.
 
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
@@ -29,7 +31,7 @@ struct Shared {
     waiters: Mutex<Vec<Weak<Waiter>>>,
 }
 
-/// Whether it was woken.
+/// A thread that waits, and whether it was woken.
 #[derive(Default)]
 struct Waiter(Mutex<bool>, Condvar);
 
@@ -111,7 +113,7 @@ impl<'a> Select<'a> {
             shared.waiters.lock().unwrap().push(Arc::downgrade(&waiter));
         }
         loop {
-            if let Some(ready) = self.look() {
+            if let Some(ready) = self.find_ready() {
                 return ready;
             }
             let mut woken = waiter.0.lock().unwrap();
@@ -123,13 +125,13 @@ impl<'a> Select<'a> {
     }
 
     pub fn ready_deadline(&mut self, _: Instant) -> Result<usize, Timeout> {
-        self.look().ok_or_else(|| {
+        self.find_ready().ok_or_else(|| {
             time::pass();
             Timeout
         })
     }
 
-    fn look(&self) -> Option<usize> {
+    fn find_ready(&self) -> Option<usize> {
         self.0.iter().position(|shared| shared.is_ready())
     }
 }

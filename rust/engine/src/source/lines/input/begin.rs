@@ -1,4 +1,4 @@
-//! Where an input begins: at its path, or in the file of a cursor that was renamed since.
+//! Begins an input: at its path, or in the file of a cursor that was renamed since.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -12,13 +12,17 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::Input;
 use crate::error::Error;
 use crate::source::context::Context;
-use crate::source::lines::cursor::{Cursor, Seen};
-use crate::source::lines::occasional::Occasional;
-use crate::source::lines::open::{Identity, Open, is_stream_socket};
+use crate::source::lines::cursor::{Cursor, FileSnapshot};
+use crate::source::lines::open::{Identity, OpenInput, is_stream_socket};
 use crate::source::lines::options::{Options, Source, Start, Warn};
 use crate::source::lines::rotated;
+use crate::source::lines::throttle::Throttle;
 
 impl Input {
+    /// Opens the input.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if an option does not fit the input; [`Error::Source`] if it cannot be opened.
     pub(in super::super) fn new(
         source: Source,
         name: String,
@@ -46,22 +50,22 @@ impl Input {
             is_over: false,
             wake: None,
             trouble: None,
-            truncated: Occasional::default(),
+            truncations: Throttle::default(),
             warn,
         };
         let opened = match source {
             Source::Path(path) => {
-                // Where the host changes its directory, the path still leads to the same file.
+                // Make the path absolute: the host may change its directory.
                 let path = std::path::absolute(path).map_err(|error| input.error(error))?;
-                let opened = Open::path(&path);
+                let opened = OpenInput::path(&path);
                 input.path = Some(path);
                 opened
             }
-            Source::Descriptor(descriptor) => Open::descriptor(descriptor, Path::new(&input.name)),
+            Source::Descriptor(descriptor) => OpenInput::descriptor(descriptor, Path::new(&input.name)),
         };
         match opened {
-            Ok(open) => input.take_first(open, context)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => input.miss_first(error)?,
+            Ok(open) => input.begin_first(open, context)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => input.handle_missing(error)?,
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 return Err(Error::InvalidOption(format!("{}: {error}", input.name)));
             }
@@ -70,23 +74,21 @@ impl Input {
         Ok(input)
     }
 
-    fn take_first(&mut self, open: Open, context: &Context) -> Result<(), Error> {
+    fn begin_first(&mut self, open: OpenInput, context: &Context) -> Result<(), Error> {
         let metadata = open.file.metadata().map_err(|error| self.error(error))?;
         let kind = metadata.file_type();
         let refuse = |what: &str| Err(Error::InvalidOption(format!("{}: {what}", self.name)));
         if kind.is_socket() && !is_stream_socket(&open.file) {
-            return refuse(
-                "a socket of datagrams has no lines: give a stream socket, or send each datagram as an event",
-            );
+            return refuse("a datagram socket has no lines: pass a stream socket, or send each datagram as an event");
         }
         if self.follow && !kind.is_file() && !kind.is_fifo() {
             return refuse("only a file or a FIFO can be followed: leave follow out");
         }
         if open.is_stream() && self.start != Start::Offset(0) {
-            return refuse("only a regular file has a start: leave start out");
+            return refuse("start requires a regular file: leave start out");
         }
         if open.is_compressed() && self.start == Start::End {
-            return refuse("a compressed file is not followed and has nothing behind its end: leave start out");
+            return refuse("a compressed file is not followed, so nothing comes after its end: leave start out");
         }
         if open.is_stream() && !self.follow {
             let wake =
@@ -94,17 +96,17 @@ impl Input {
             let wake = Arc::new(wake);
             self.wake = Some(Arc::clone(&wake));
             context.on_cancel(move || {
-                // It fails only where the counter is full, which wakes as well.
+                // The write fails only if the counter is full, and then the descriptor is readable already.
                 let _ = rustix::io::write(&wake, &1_u64.to_ne_bytes());
             });
         }
         self.begin(open).map_err(|error| self.error(error))
     }
 
-    /// Handles a path without a file: the file of the cursor may have another name now.
-    fn miss_first(&mut self, error: io::Error) -> Result<(), Error> {
+    /// Handles a path that does not exist. The file of the cursor may have another name now.
+    fn handle_missing(&mut self, error: io::Error) -> Result<(), Error> {
         if let Start::Cursor(cursor) = self.start.clone() {
-            if self.go_on_in_rotated(&cursor, None) {
+            if self.continue_in_rotated(&cursor, None) {
                 return Ok(());
             }
             if self.follow {
@@ -112,7 +114,7 @@ impl Input {
                     "{} does not exist; waiting for it; the file that was read before is not found under another name \
                      in its folder: {}",
                     self.name,
-                    lost(&cursor)
+                    describe_loss(&cursor)
                 ));
                 return Ok(());
             }
@@ -121,7 +123,7 @@ impl Input {
             return Err(self.error(error));
         }
         self.warn(&format!("{} does not exist; waiting for it", self.name));
-        // All of a file that comes later is new.
+        // A file that is created later is read from its beginning.
         if self.start == Start::End {
             self.start = Start::Offset(0);
         }
@@ -129,10 +131,10 @@ impl Input {
     }
 
     /// Begins with the first file, at the position that `start` gives.
-    pub(super) fn begin(&mut self, mut open: Open) -> io::Result<()> {
+    pub(super) fn begin(&mut self, mut open: OpenInput) -> io::Result<()> {
         self.seen = SystemTime::now();
         if let (true, Some(path)) = (self.follow, &self.path) {
-            self.known = rotated::rotated(path).iter().map(|file| file.key).collect();
+            self.known = rotated::list(path).iter().map(|file| file.key).collect();
         }
         if open.is_compressed() && self.follow {
             self.warn(&format!(
@@ -156,7 +158,7 @@ impl Input {
                 Start::Cursor(cursor) => {
                     let is_found = open.find(&cursor)?;
                     let is_same = cursor.file().is_none_or(|seen| seen.inode == open.identity.1);
-                    if !(is_found && is_same) && self.go_on_in_rotated(&cursor, Some(open.identity)) {
+                    if !(is_found && is_same) && self.continue_in_rotated(&cursor, Some(open.identity)) {
                         if !self.follow {
                             open.rewind()?;
                             self.successors.push_back(open);
@@ -169,7 +171,7 @@ impl Input {
                              found under another name in its folder: reading {} from its beginning; {}",
                             self.name,
                             self.name,
-                            lost(&cursor)
+                            describe_loss(&cursor)
                         ));
                     }
                 }
@@ -179,15 +181,16 @@ impl Input {
         Ok(())
     }
 
-    /// Begins with the file of a cursor that was renamed since, and those that came after it but for the last.
-    fn go_on_in_rotated(&mut self, cursor: &Cursor, last: Option<Identity>) -> bool {
+    /// Begins in the file of a cursor that was renamed since. The rotated files that came after it follow, except `last`.
+    /// Returns false if the file is not found.
+    fn continue_in_rotated(&mut self, cursor: &Cursor, last: Option<Identity>) -> bool {
         let Some(path) = self.path.clone() else { return false };
         let Some(found) = rotated::find(&path, cursor, last) else {
             return false;
         };
         let old = found.open.identity;
         let metadata = found.open.file.metadata();
-        let mut after = rotated::rotated(&path);
+        let mut after = rotated::list(&path);
         after.retain(|file| {
             let identity = file.key.0;
             let is_after = metadata.as_ref().is_ok_and(|metadata| file.is_changed_after(metadata));
@@ -211,14 +214,14 @@ impl Input {
             match rotated::open_regular(&path) {
                 Ok(open) => {
                     self.warn(&format!(
-                        "{} was rotated several times between two looks: reading {} too",
+                        "{} was rotated several times between two checks: reading {} too",
                         self.name,
                         path.display()
                     ));
                     self.successors.push_back(open);
                 }
                 Err(error) => self.warn(&format!(
-                    "{} was rotated several times between two looks, and {} cannot be read: {error}; its lines are lost",
+                    "{} was rotated several times between two checks, and {} cannot be read: {error}; its lines are lost",
                     self.name,
                     path.display()
                 )),
@@ -227,14 +230,15 @@ impl Input {
     }
 }
 
-/// Describes how much of a file was not read, for a file that is not found.
-fn lost(cursor: &Cursor) -> String {
+/// Describes how much of a file that is not found was not read.
+fn describe_loss(cursor: &Cursor) -> String {
     let position = cursor.position();
     match cursor.file() {
-        Some(Seen { size, .. }) if *size > position => format!(
-            "at least {} bytes are lost, from byte {position} to byte {size} of the old file, and what it got since",
+        Some(FileSnapshot { size, .. }) if *size > position => format!(
+            "at least {} bytes are lost, from byte {position} to byte {size} of the old file, and all that was added \
+             since",
             size - position
         ),
-        _ => format!("what the old file got after byte {position} is lost"),
+        _ => format!("all that was added to the old file after byte {position} is lost"),
     }
 }

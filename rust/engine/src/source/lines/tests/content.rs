@@ -1,4 +1,4 @@
-//! What is read of a file: holes, marks, line ends, compressed content.
+//! The content of files: holes, truncation, byte order marks, line ends and compression.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::{Folder, LONG, Reader, fifo, following, open, open_path, open_with, options};
 use crate::error::Error;
-use crate::event::batch::EventBatch;
+use crate::event::EventBatch;
 use crate::source::lines::instance::BLOCK;
 use crate::source::lines::{LinesInstance, Options, Source, Start};
 
@@ -26,7 +26,7 @@ fn from_start(start: Start) -> Options {
 
 // Holes
 
-/// A file whose first bytes are a hole.
+/// Creates a file that begins with a hole of `len` bytes.
 fn with_hole(folder: &Folder, len: u64, content: &[u8]) -> PathBuf {
     let path = folder.write("log", b"");
     OpenOptions::new()
@@ -39,7 +39,7 @@ fn with_hole(folder: &Folder, len: u64, content: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn a_record_behind_a_hole_is_an_event_however_large_the_hole_is() {
+fn line_after_a_hole_of_any_size_is_an_event() {
     let folder = Folder::new();
     for len in [1, 300, 4096, 5000, 3 << 20, 10 << 30] {
         let path = with_hole(&folder, len, b"one\n\0\0two\0\n\0\nthree");
@@ -48,21 +48,21 @@ fn a_record_behind_a_hole_is_an_event_however_large_the_hole_is() {
             Source::Descriptor(File::open(&path).unwrap().into()),
         ] {
             let mut reader = open_with(source, following(), EventBatch::new(4, 100).unwrap(), 4096).unwrap();
-            // NULs of the file itself are only left out at the beginning of a line.
-            reader.gives(&["one", "two\0", ""]);
+            // NULs are skipped only at the beginning of a line.
+            reader.expect_lines(&["one", "two\0", ""]);
             assert_eq!(reader.position(), len + 13);
             assert_eq!(
-                reader.warned_of(&format!("passed over {len} NUL bytes before byte {len}, a hole")),
+                reader.count_warnings(&format!("skipped {len} NUL bytes before byte {len}, a hole")),
                 1
             );
-            assert_eq!(reader.warned_of("holes so far"), 1, "not for each");
-            open_path(&path, from_start(cursor(&reader.lines))).ends_with(&["three"]);
+            assert_eq!(reader.count_warnings("holes so far"), 1, "the warning is not repeated");
+            open_path(&path, from_start(cursor(&reader.lines))).expect_end(&["three"]);
         }
     }
 }
 
 #[test]
-fn a_hole_at_the_end_is_not_an_event_and_what_is_appended_is() {
+fn hole_at_the_end_is_not_an_event() {
     let folder = Folder::new();
     let path = folder.write("log", b"one\n");
     OpenOptions::new()
@@ -79,16 +79,16 @@ fn a_hole_at_the_end_is_not_an_event_and_what_is_appended_is() {
             4096,
         )
     };
-    open(options()).unwrap().ends_with(&["one"]);
+    open(options()).unwrap().expect_end(&["one"]);
     let mut reader = open(following()).unwrap();
-    reader.gives(&["one"]);
+    reader.expect_lines(&["one"]);
     folder.append("log", b"two\n");
-    reader.gives(&["two"]);
+    reader.expect_lines(&["two"]);
     assert_eq!(reader.position(), (10 << 30) + 4);
 }
 
 #[test]
-fn a_writer_that_does_not_append_is_followed_through_truncations() {
+fn follow_reads_a_writer_without_append_after_truncations() {
     let folder = Folder::new();
     let path = folder.path("log");
     let mut writer = File::create(&path).unwrap();
@@ -97,29 +97,29 @@ fn a_writer_that_does_not_append_is_followed_through_truncations() {
         let lines = [format!("first of {number}"), format!("second of {number}")];
         for line in &lines {
             writer.write_all(format!("{line}\n").as_bytes()).unwrap();
-            reader.gives(&[line]);
+            reader.expect_lines(&[line]);
         }
         let start = cursor(&reader.lines);
         writer.write_all(b"while away\n").unwrap();
-        open_path(&path, from_start(start)).ends_with(&["while away"]);
-        reader.gives(&["while away"]);
+        open_path(&path, from_start(start)).expect_end(&["while away"]);
+        reader.expect_lines(&["while away"]);
         writer.set_len(0).unwrap();
     }
-    assert_eq!(reader.warned_of("was truncated"), 1, "not for each");
+    assert_eq!(reader.count_warnings("was truncated"), 1, "the warning is not repeated");
 }
 
 #[test]
-fn nuls_stay_if_the_separator_has_one() {
+fn nuls_are_kept_if_the_separator_has_one() {
     let folder = Folder::new();
     let path = folder.write("log", b"one\0\0two\0");
     let separator = b"\0".to_vec();
-    open_path(&path, Options { separator, ..options() }).ends_with(&["one", "", "two"]);
+    open_path(&path, Options { separator, ..options() }).expect_end(&["one", "", "two"]);
 }
 
 // Truncation
 
 #[test]
-fn a_truncated_file_that_has_outgrown_its_old_size_is_read_from_its_beginning() {
+fn truncated_file_is_read_again_even_if_it_is_larger() {
     let folder = Folder::new();
     let path = folder.write("log", b"1\n2\n");
     for source in [
@@ -128,17 +128,17 @@ fn a_truncated_file_that_has_outgrown_its_old_size_is_read_from_its_beginning() 
     ] {
         folder.write("log", b"1\n2\n");
         let mut reader = open(source, following()).unwrap();
-        reader.gives(&["1", "2"]);
+        reader.expect_lines(&["1", "2"]);
         folder.write("log", b"3\n4\n5\n6\n");
-        reader.gives(&["3", "4", "5", "6"]);
+        reader.expect_lines(&["3", "4", "5", "6"]);
         assert_eq!(reader.position(), 8);
-        assert_eq!(reader.warned_of("was truncated, after 4 bytes of it were read"), 1);
+        assert_eq!(reader.count_warnings("was truncated, after 4 bytes of it were read"), 1);
     }
 }
 
 proptest! {
     #[test]
-    fn a_file_is_read_anew_exactly_if_what_was_read_has_changed(
+    fn file_is_read_again_only_if_read_bytes_have_changed(
         first in prop::collection::vec(any::<u32>(), 1..50), second in prop::collection::vec(any::<u32>(), 0..100),
         appends: bool,
     ) {
@@ -149,49 +149,49 @@ proptest! {
         let (first, second) = (text("a", &first), text("b", &second));
         let path = folder.write("log", first.as_bytes());
         let mut reader = open_path(&path, following());
-        reader.gives(&first.lines().collect::<Vec<_>>());
+        reader.expect_lines(&first.lines().collect::<Vec<_>>());
         if appends {
             folder.append("log", second.as_bytes());
         } else {
             folder.write("log", second.as_bytes());
         }
-        reader.gives(&second.lines().collect::<Vec<_>>());
-        prop_assert_eq!(reader.warned_of("was truncated"), usize::from(!appends));
+        reader.expect_lines(&second.lines().collect::<Vec<_>>());
+        prop_assert_eq!(reader.count_warnings("was truncated"), usize::from(!appends));
     }
 }
 
 #[test]
-fn a_followed_file_without_a_size_is_read_once() {
-    // The one changes with each read, the other never.
+fn followed_file_of_size_0_is_read_once() {
+    // The content of the first file changes with each read, that of the second never.
     for (path, warned) in [("/proc/self/io", 1), ("/proc/version", 0)] {
         let batch = EventBatch::new(100, 1000).unwrap();
         let mut reader = open_with(Source::Path(path.into()), following(), batch, BLOCK).unwrap();
         let lines = reader.all().0.len();
         assert_eq!(lines, fs::read_to_string(path).unwrap().lines().count(), "{path}");
-        reader.gives(&[]);
-        assert_eq!(reader.warned_of("has a size of 0 although it has content"), warned);
-        assert_eq!(reader.warned_of("was truncated"), 0);
+        reader.expect_lines(&[]);
+        assert_eq!(reader.count_warnings("has a size of 0 although it has content"), warned);
+        assert_eq!(reader.count_warnings("was truncated"), 0);
     }
 }
 
 // Marks and line ends
 
 #[test]
-fn a_byte_order_mark_is_left_out_of_each_file() {
+fn byte_order_mark_of_each_file_is_skipped() {
     let folder = Folder::new();
     let path = folder.write("log", b"\xEF\xBB\xBFone\n\xEF\xBB\xBFtwo\n");
     let mut reader = open_path(&path, following());
-    reader.gives(&["one", "\u{FEFF}two"]);
-    open_path(&path, from_start(cursor(&reader.lines))).ends_with(&[]);
+    reader.expect_lines(&["one", "\u{FEFF}two"]);
+    open_path(&path, from_start(cursor(&reader.lines))).expect_end(&[]);
     folder.write("new", b"\xEF\xBB\xBFthree\n");
     fs::rename(folder.path("new"), &path).unwrap();
-    reader.gives(&["three"]);
+    reader.expect_lines(&["three"]);
     folder.write("log", b"\xEF\xBB\xBFx\n");
-    reader.gives(&["x"]);
+    reader.expect_lines(&["x"]);
 }
 
 #[test]
-fn utf16_is_named_once_whichever_file_it_is_in() {
+fn utf16_is_reported_once_for_all_files() {
     let folder = Folder::new();
     let text: Vec<u8> = "one\ntwo\nthree\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for first in [[b"\xFF\xFE", &text[..]].concat(), text.clone(), b"UTF-8\n".to_vec()] {
@@ -204,40 +204,40 @@ fn utf16_is_named_once_whichever_file_it_is_in() {
             fs::rename(&new, &path).unwrap();
         }
         while reader.next().is_ok() {}
-        assert_eq!(reader.warned_of("is UTF-16"), 1);
-        assert_eq!(reader.warned_of("NUL"), 0);
+        assert_eq!(reader.count_warnings("is UTF-16"), 1);
+        assert_eq!(reader.count_warnings("NUL"), 0);
     }
 }
 
 #[test]
-fn a_carriage_return_before_a_newline_belongs_to_the_line_end() {
+fn carriage_return_before_a_newline_is_dropped() {
     let folder = Folder::new();
     let path = folder.write("log", b"one\r\n\r\ntw\ro\r\r\nthree\r");
     let mut reader = open_path(&path, following());
-    reader.gives(&["one", "", "tw\ro\r"]);
+    reader.expect_lines(&["one", "", "tw\ro\r"]);
     assert_eq!(reader.position(), 14);
     folder.append("log", b"\nfour\r\n");
-    reader.gives(&["three", "four"]);
+    reader.expect_lines(&["three", "four"]);
     let separator = b"\r".to_vec();
     let path = folder.write("other", b"one\r\ntwo\r");
-    open_path(&path, Options { separator, ..options() }).ends_with(&["one", "\ntwo"]);
+    open_path(&path, Options { separator, ..options() }).expect_end(&["one", "\ntwo"]);
 }
 
 #[test]
-fn a_line_that_fills_an_event_is_not_cut_for_its_carriage_return() {
+fn carriage_return_does_not_count_towards_the_event_size() {
     let folder = Folder::new();
     let line = "x".repeat(100);
     let path = folder.write("log", format!("{line}\r\n{line}y\r\n{line}\r").as_bytes());
     let mut reader = open_path(&path, options());
-    reader.ends_with(&[&line, &line, &line]);
-    assert_eq!(reader.warned_of("lines cut so far: 1"), 1);
-    assert_eq!(reader.warned_of("the line at byte 102 is longer"), 1);
+    reader.expect_end(&[&line, &line, &line]);
+    assert_eq!(reader.count_warnings("lines cut so far: 1"), 1);
+    assert_eq!(reader.count_warnings("the line at byte 102 is longer"), 1);
 }
 
 // Streams
 
 #[test]
-fn a_line_of_a_fifo_ends_with_its_writer() {
+fn line_of_a_fifo_ends_with_its_writer() {
     let folder = Folder::new();
     let path = fifo(&folder);
     let mut reader = open_path(&path, following());
@@ -245,13 +245,13 @@ fn a_line_of_a_fifo_ends_with_its_writer() {
         let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
         writer.write_all(content.as_bytes()).unwrap();
         drop(writer);
-        reader.gives(lines);
+        reader.expect_lines(lines);
     }
     assert_eq!(reader.position(), 14);
 }
 
 #[test]
-fn a_socket_is_not_opened_by_its_path_and_the_error_says_what_to_do() {
+fn path_of_a_socket_is_rejected_with_a_remedy() {
     let folder = Folder::new();
     let path = folder.path("socket");
     let _listener = UnixListener::bind(&path).unwrap();
@@ -260,15 +260,15 @@ fn a_socket_is_not_opened_by_its_path_and_the_error_says_what_to_do() {
         assert!(matches!(error, Error::InvalidOption(_)));
         assert_eq!(
             error.to_string(),
-            "input: a socket cannot be opened by its path: connect to it, and give the connection instead"
+            "input: a socket cannot be opened by its path: connect to it, and pass the connection instead"
         );
     }
 }
 
 #[test]
-fn a_device_is_read_to_its_end_or_is_an_error() {
+fn device_is_read_once_and_cannot_be_followed() {
     let null = Path::new("/dev/null");
-    open_path(null, options()).ends_with(&[]);
+    open_path(null, options()).expect_end(&[]);
     let error = open(Source::Path(null.into()), following()).err().unwrap().to_string();
     assert!(error.contains("only a file or a FIFO can be followed"), "{error}");
 }
@@ -308,7 +308,7 @@ fn read_all(reader: &mut Reader) -> (Vec<String>, Error) {
 }
 
 #[test]
-fn a_compressed_file_is_read_once_with_all_its_members() {
+fn compressed_file_is_read_once_with_all_members() {
     let folder = Folder::new();
     let (first, second) = (numbers(10_000), "\u{FEFF}more\r\nlast");
     for (name, compress) in FORMATS {
@@ -338,17 +338,17 @@ fn a_compressed_file_is_read_once_with_all_its_members() {
 }
 
 #[test]
-fn zeros_behind_a_gzip_member_are_padding() {
+fn zeros_after_a_gzip_member_are_padding() {
     let folder = Folder::new();
     let path = folder.write(
         "log.gz",
         &[gzip(b"one\n"), vec![0; 1000], gzip(b"two\n"), vec![0; 5]].concat(),
     );
-    open_path(&path, options()).ends_with(&["one", "two"]);
+    open_path(&path, options()).expect_end(&["one", "two"]);
 }
 
 #[test]
-fn a_cursor_and_an_offset_go_on_in_the_content_of_a_compressed_file() {
+fn start_is_a_position_in_decompressed_content() {
     let folder = Folder::new();
     let content = numbers(5_000);
     for (name, compress) in FORMATS {
@@ -374,8 +374,8 @@ fn a_cursor_and_an_offset_go_on_in_the_content_of_a_compressed_file() {
             &folder.write(name, &compress(b"other\n")),
             from_start(cursor(&reader.lines)),
         );
-        other.ends_with(&["other"]);
-        assert_eq!(other.warned_of("is not the file that start is a position in"), 1);
+        other.expect_end(&["other"]);
+        assert_eq!(other.count_warnings("is not the file that start is a position in"), 1);
         let error = open(Source::Path(path), from_start(Start::End))
             .err()
             .unwrap()
@@ -385,7 +385,7 @@ fn a_cursor_and_an_offset_go_on_in_the_content_of_a_compressed_file() {
 }
 
 #[test]
-fn the_lines_before_a_fault_of_a_compressed_file_are_events() {
+fn lines_before_a_fault_in_compressed_data_are_events() {
     let folder = Folder::new();
     let content = numbers(60_000);
     for (name, compress) in FORMATS {
@@ -393,7 +393,7 @@ fn the_lines_before_a_fault_of_a_compressed_file_are_events() {
         let cut = &whole[..whole.len() / 2];
         let mut damaged = whole.clone();
         damaged[whole.len() / 2..][..16].fill(0xFF);
-        for (bytes, says, least) in [
+        for (bytes, message, min_lines) in [
             (cut, "ends early, after", 20_000),
             (&damaged, "is damaged after", 20_000),
             (&whole[..3], "ends early, after 0 bytes", 0),
@@ -401,7 +401,7 @@ fn the_lines_before_a_fault_of_a_compressed_file_are_events() {
             (b"plain text\n", "is damaged after 0 bytes", 0),
             (&[&whole[..], b"garbage"].concat(), "bytes of content", 60_000),
         ] {
-            // An empty zstd file has no frame, and is whole.
+            // An empty zstd file is valid: it has no frame.
             if bytes.is_empty() && name.ends_with("ZST") {
                 continue;
             }
@@ -410,18 +410,20 @@ fn the_lines_before_a_fault_of_a_compressed_file_are_events() {
             let (lines, error) = read_all(&mut reader);
             let error = error.to_string();
             assert!(
-                error.starts_with("input: the ") && error.contains(says),
+                error.starts_with("input: the ") && error.contains(message),
                 "{name}: {error}"
             );
-            assert!(lines.len() >= least, "{name}: {} lines, {error}", lines.len());
-            assert!(lines.iter().map(String::as_str).eq(content.lines().take(lines.len())) || says.contains("damaged"));
+            assert!(lines.len() >= min_lines, "{name}: {} lines, {error}", lines.len());
+            assert!(
+                lines.iter().map(String::as_str).eq(content.lines().take(lines.len())) || message.contains("damaged")
+            );
             assert!(matches!(reader.next(), Err(Error::Eof)));
         }
     }
 }
 
 #[test]
-fn a_compressed_file_that_expands_without_end_takes_little_memory() {
+fn large_decompressed_line_is_cut() {
     let folder = Folder::new();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     for _ in 0..16 {
@@ -435,7 +437,7 @@ fn a_compressed_file_that_expands_without_end_takes_little_memory() {
 }
 
 #[test]
-fn what_is_compressed_is_known_by_the_name_of_a_regular_file() {
+fn only_regular_files_are_decompressed_by_their_name() {
     let folder = Folder::new();
     let compressed = gzip(b"one\n");
     let path = folder.write("plain.log", &compressed);
@@ -448,11 +450,14 @@ fn what_is_compressed_is_known_by_the_name_of_a_regular_file() {
             Err(_) => break,
         }
     }
-    assert!(lines.concat().starts_with(&compressed[..2]), "read as it stands");
+    assert!(
+        lines.concat().starts_with(&compressed[..2]),
+        "the content is not decompressed"
+    );
     let (read, mut write) = io::pipe().unwrap();
     write.write_all(b"one\n").unwrap();
     drop(write);
     open(Source::Descriptor(read.into()), options())
         .unwrap()
-        .ends_with(&["one"]);
+        .expect_end(&["one"]);
 }

@@ -6,7 +6,7 @@ use super::{Folder, following, open, open_path, options};
 use crate::source::lines::{Options, Source, Start};
 
 #[test]
-fn a_file_that_grows_gives_its_lines_once_they_have_an_end() {
+fn followed_file_delivers_only_complete_lines() {
     let folder = Folder::new();
     let path = folder.write("log", b"one\ntw");
     for source in [
@@ -15,38 +15,38 @@ fn a_file_that_grows_gives_its_lines_once_they_have_an_end() {
     ] {
         folder.write("log", b"one\ntw");
         let mut reader = open(source, following()).unwrap();
-        reader.gives(&["one"]);
+        reader.expect_lines(&["one"]);
         folder.append("log", b"o\n\nth");
-        reader.gives(&["two", ""]);
+        reader.expect_lines(&["two", ""]);
         assert_eq!(reader.position(), 9);
     }
 }
 
 #[test]
-fn a_rotated_file_is_read_to_its_end_before_the_new_one() {
+fn rotated_file_is_read_to_its_end_first() {
     let folder = Folder::new();
     let path = folder.write("log", b"1\n2\n3\n4\n5\n6\n");
     let mut reader = open_path(&path, following());
     assert_eq!(reader.next().unwrap().len(), 4);
     fs::rename(&path, folder.path("old")).unwrap();
-    reader.gives(&["5", "6"]);
+    reader.expect_lines(&["5", "6"]);
     folder.append("old", b"7\n");
-    reader.gives(&["7"]);
+    reader.expect_lines(&["7"]);
     folder.write("log", b"");
     folder.append("old", b"8\nno e");
-    reader.gives(&["8"]);
-    assert_eq!(reader.position(), 16, "that of the old file");
+    reader.expect_lines(&["8"]);
+    assert_eq!(reader.position(), 16, "the position in the old file");
     folder.append("old", b"nd");
     folder.append("log", b"new\n");
-    reader.gives(&["no end", "new"]);
+    reader.expect_lines(&["no end", "new"]);
     assert_eq!(reader.position(), 4);
     folder.append("log", b"newer\n");
-    reader.gives(&["newer"]);
+    reader.expect_lines(&["newer"]);
     assert_eq!(*reader.warnings.lock().unwrap(), Vec::<String>::new());
 }
 
 #[test]
-fn files_that_come_and_go_while_there_is_more_to_read_are_read_in_their_order() {
+fn files_rotated_during_a_long_read_are_read_in_order() {
     let folder = Folder::new();
     let path = folder.write("log", &b"of the first\n".repeat(1000));
     let mut reader = open_path(&path, following());
@@ -65,57 +65,57 @@ fn files_that_come_and_go_while_there_is_more_to_read_are_read_in_their_order() 
 }
 
 #[test]
-fn a_truncated_file_is_read_from_its_beginning() {
+fn truncated_file_is_read_from_its_beginning() {
     let folder = Folder::new();
     let path = folder.write("log", b"one\ntwo\nno end");
     let mut reader = open_path(&path, following());
-    reader.gives(&["one", "two"]);
+    reader.expect_lines(&["one", "two"]);
     File::create(&path).unwrap();
-    reader.gives(&["no end"]);
+    reader.expect_lines(&["no end"]);
     folder.append("log", b"three\n");
-    reader.gives(&["three"]);
+    reader.expect_lines(&["three"]);
     assert_eq!(reader.position(), 6);
-    assert_eq!(reader.warned_of("was truncated"), 1);
+    assert_eq!(reader.count_warnings("was truncated"), 1);
 }
 
 #[test]
-fn a_file_that_is_not_there_yet_is_waited_for() {
+fn missing_file_is_read_once_it_exists() {
     let folder = Folder::new();
     let path = folder.path("log");
     for start in [Start::Offset(0), Start::End] {
         let mut reader = open_path(&path, Options { start, ..following() });
-        reader.gives(&[]);
-        assert_eq!(reader.warned_of("does not exist; waiting for it"), 1);
+        reader.expect_lines(&[]);
+        assert_eq!(reader.count_warnings("does not exist; waiting for it"), 1);
         folder.write("log", b"one\n");
-        reader.gives(&["one"]);
+        reader.expect_lines(&["one"]);
         fs::remove_file(&path).unwrap();
     }
 }
 
 #[test]
-fn what_cannot_be_read_is_told_once_and_tried_again() {
+fn unreadable_path_is_reported_once_and_retried() {
     let folder = Folder::new();
     let path = folder.write("log", b"one\n");
     let mut reader = open_path(&path, following());
-    reader.gives(&["one"]);
+    reader.expect_lines(&["one"]);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    reader.gives(&[]);
-    reader.gives(&[]);
-    assert_eq!(reader.warned_of("cannot be read"), 1);
+    reader.expect_lines(&[]);
+    reader.expect_lines(&[]);
+    assert_eq!(reader.count_warnings("cannot be read"), 1);
     fs::remove_dir(&path).unwrap();
     folder.write("log", b"two\n");
-    reader.gives(&["two"]);
-    reader.gives(&[]);
-    assert_eq!(reader.warned_of("can be read again"), 1);
+    reader.expect_lines(&["two"]);
+    reader.expect_lines(&[]);
+    assert_eq!(reader.count_warnings("can be read again"), 1);
 }
 
 #[test]
-fn a_cursor_of_another_file_begins_at_its_beginning_and_says_so() {
+fn cursor_of_another_file_starts_at_the_beginning() {
     let folder = Folder::new();
     let path = folder.write("log", b"one\ntwo\n");
     let mut reader = open_path(&path, following());
-    reader.gives(&["one", "two"]);
+    reader.expect_lines(&["one", "two"]);
     let start = Start::Cursor(reader.lines.progress().cursor().unwrap());
     for (content, lines) in [
         (&b"one\ntwo\nthree\n"[..], &["three"][..]),
@@ -125,9 +125,9 @@ fn a_cursor_of_another_file_begins_at_its_beginning_and_says_so() {
         folder.write("log", content);
         let start = start.clone();
         let mut reader = open_path(&path, Options { start, ..following() });
-        reader.gives(lines);
+        reader.expect_lines(lines);
         assert_eq!(
-            reader.warned_of("not the file that start is a position in"),
+            reader.count_warnings("not the file that start is a position in"),
             usize::from(lines.len() != 1 || content.len() < 8)
         );
     }
@@ -139,6 +139,6 @@ fn a_cursor_of_another_file_begins_at_its_beginning_and_says_so() {
             ..options()
         },
     );
-    reader.ends_with(&["one"]);
-    assert_eq!(reader.warned_of("not the file that start is a position in"), 1);
+    reader.expect_end(&["one"]);
+    assert_eq!(reader.count_warnings("not the file that start is a position in"), 1);
 }

@@ -1,4 +1,4 @@
-//! A reader for the tests of lines, and its folder.
+//! Tests of the lines instance, with a reader and a temporary folder for them.
 
 mod content;
 mod following;
@@ -17,12 +17,12 @@ use std::time::Duration;
 use super::instance::LinesInstance;
 use super::{Options, Source, Start};
 use crate::error::Error;
-use crate::event::batch::EventBatch;
+use crate::event::EventBatch;
 use crate::source::context::Context;
 
 pub(super) const LONG: Duration = Duration::from_secs(60);
 
-/// A folder of one test.
+/// A temporary folder, deleted at the end of a test.
 pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
@@ -56,7 +56,7 @@ impl Drop for Folder {
     }
 }
 
-/// An instance that does not wait, and what it warned of.
+/// An instance with a timeout of 0, and its warnings.
 pub(super) struct Reader {
     pub(super) lines: LinesInstance,
     batch: EventBatch,
@@ -86,8 +86,8 @@ pub(super) fn open(source: Source, options: Options) -> Result<Reader, Error> {
 
 pub(super) fn open_with(source: Source, options: Options, batch: EventBatch, block: usize) -> Result<Reader, Error> {
     let warnings = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&warnings);
-    let warn = Box::new(move |text: &str| told.lock().unwrap().push(text.to_owned()));
+    let logged = Arc::clone(&warnings);
+    let warn = Box::new(move |text: &str| logged.lock().unwrap().push(text.to_owned()));
     LinesInstance::with_block(source, "input".into(), options, Context::new(), warn, block).map(|lines| Reader {
         lines,
         batch,
@@ -108,10 +108,10 @@ impl Reader {
             .collect())
     }
 
-    /// Lines until there is nothing for now, or the end; and whether it was the end.
+    /// Returns all lines that are available, and whether the source has ended.
     pub(super) fn all(&mut self) -> (Vec<String>, bool) {
         let mut lines = Vec::new();
-        // With a timeout of 0 a call reads one block, which need not hold a whole line.
+        // With a timeout of 0, a call reads one block, which may be shorter than a line.
         let mut idle = 0;
         loop {
             match self.next() {
@@ -127,11 +127,13 @@ impl Reader {
         }
     }
 
-    pub(super) fn gives(&mut self, lines: &[&str]) {
+    /// Checks that these lines are available, and that the source continues.
+    pub(super) fn expect_lines(&mut self, lines: &[&str]) {
         assert_eq!(self.all(), (lines.iter().map(ToString::to_string).collect(), false));
     }
 
-    pub(super) fn ends_with(&mut self, lines: &[&str]) {
+    /// Checks that the source ends with these lines.
+    pub(super) fn expect_end(&mut self, lines: &[&str]) {
         assert_eq!(self.all(), (lines.iter().map(ToString::to_string).collect(), true));
     }
 
@@ -139,7 +141,7 @@ impl Reader {
         self.lines.progress().position()
     }
 
-    pub(super) fn warned_of(&self, text: &str) -> usize {
+    pub(super) fn count_warnings(&self, text: &str) -> usize {
         self.warnings
             .lock()
             .unwrap()

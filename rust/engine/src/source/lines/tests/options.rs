@@ -1,17 +1,17 @@
-//! Timestamps, options that are refused, and progress.
+//! Timestamps, invalid options, and progress.
 
 use std::fs::OpenOptions;
 use std::io::pipe;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use super::{Folder, LONG, Reader, following, open, open_path, open_with, options};
+use crate::event::EventBatch;
 use crate::event::NO_TIMESTAMP;
-use crate::event::batch::EventBatch;
 use crate::source::lines::instance::BLOCK;
 use crate::source::lines::{Options, Source, Start};
 
 #[test]
-fn a_line_has_the_time_at_the_pointer_or_is_reported() {
+fn time_is_read_at_the_pointer_or_reported() {
     let lines: [(&[u8], u64); 10] = [
         (br#"{"at":{"time":"1970-01-01T00:00:01.5Z"}}"#, 1_500_000_000),
         (br#"{"at":{"time":"1970-01-01 01:00:02,5 +0100"}}"#, 2_500_000_000),
@@ -38,7 +38,7 @@ fn a_line_has_the_time_at_the_pointer_or_is_reported() {
     for (index, (line, time)) in lines.into_iter().enumerate() {
         assert_eq!(reader.batch.get(index).unwrap(), (time, line));
     }
-    let reports = |reader: &Reader| reader.warned_of("input: timestamp \"/at/time\" f");
+    let reports = |reader: &Reader| reader.count_warnings("input: timestamp \"/at/time\" f");
     let position = |index| content[..index].iter().map(|line| line.len() + 1).sum::<usize>();
     for (index, found) in [
         (4, "a time without a time zone"),
@@ -47,19 +47,22 @@ fn a_line_has_the_time_at_the_pointer_or_is_reported() {
         (9, "a time before 1970 or after 2554"),
     ] {
         let text = format!("finds {found} in the line at byte {}", position(index));
-        assert_eq!(reader.warned_of(&text), 1, "{text}");
+        assert_eq!(reader.count_warnings(&text), 1, "{text}");
     }
     assert_eq!(reports(&reader), 4);
-    reader.ends_with(&[]);
-    assert_eq!(reader.warned_of("found a value that is not a time in further lines"), 1);
-    assert_eq!(reader.warned_of("found no value in further lines"), 1);
+    reader.expect_end(&[]);
+    assert_eq!(
+        reader.count_warnings("found a value that is not a time in further lines"),
+        1
+    );
+    assert_eq!(reader.count_warnings("found no value in further lines"), 1);
     assert_eq!(reports(&reader), 6);
     reader.lines.close();
-    assert_eq!(reports(&reader), 6, "the rest is reported once");
+    assert_eq!(reports(&reader), 6, "the remaining lines are reported once");
 }
 
 #[test]
-fn lines_without_a_time_are_reported_when_the_source_is_closed() {
+fn lines_without_a_time_are_reported_on_close() {
     let folder = Folder::new();
     let path = folder.write("log", b"{}\n{}\n");
     let options = Options {
@@ -67,24 +70,24 @@ fn lines_without_a_time_are_reported_when_the_source_is_closed() {
         ..following()
     };
     let mut reader = open_path(&path, options);
-    reader.gives(&["{}", "{}"]);
-    assert_eq!(reader.warned_of("further lines"), 0);
+    reader.expect_lines(&["{}", "{}"]);
+    assert_eq!(reader.count_warnings("further lines"), 0);
     reader.lines.close();
     assert_eq!(
-        reader.warned_of("found no value in further lines, the last one at byte 3"),
+        reader.count_warnings("found no value in further lines, the last one at byte 3"),
         1
     );
 }
 
 #[test]
-fn what_cannot_be_read_or_has_no_sense_is_refused_by_name() {
+fn new_rejects_invalid_inputs_and_options() {
     let folder = Folder::new();
     let log = folder.write("log", b"one\n");
     let path = || Source::Path(log.clone());
     let pipe = || Source::Descriptor(pipe().unwrap().0.into());
     let written = OpenOptions::new().write(true).open(&log).unwrap();
     let (_, socket) = UnixDatagram::pair().unwrap();
-    for (source, options, says) in [
+    for (source, options, message) in [
         (
             Source::Path(folder.path("missing")),
             options(),
@@ -100,14 +103,14 @@ fn what_cannot_be_read_or_has_no_sense_is_refused_by_name() {
             options(),
             "Bad file descriptor (os error 9): input",
         ),
-        (Source::Descriptor(socket.into()), options(), "datagrams"),
+        (Source::Descriptor(socket.into()), options(), "datagram socket"),
         (
             pipe(),
             Options {
                 start: Start::End,
                 ..options()
             },
-            "only a regular file has a start",
+            "start requires a regular file",
         ),
         (
             pipe(),
@@ -115,7 +118,7 @@ fn what_cannot_be_read_or_has_no_sense_is_refused_by_name() {
                 start: Start::Offset(1),
                 ..options()
             },
-            "only a regular file has a start",
+            "start requires a regular file",
         ),
         (
             Source::Descriptor(UnixStream::pair().unwrap().0.into()),
@@ -156,12 +159,12 @@ fn what_cannot_be_read_or_has_no_sense_is_refused_by_name() {
         ),
     ] {
         let error = open(source, options).err().unwrap().to_string();
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(message), "{error}");
     }
 }
 
 #[test]
-fn progress_is_the_share_of_the_file_that_was_taken() {
+fn progress_is_the_acknowledged_fraction_of_the_file() {
     let folder = Folder::new();
     let path = folder.write("log", &b"123456789\n".repeat(8));
     let mut reader = open_path(
@@ -176,11 +179,11 @@ fn progress_is_the_share_of_the_file_that_was_taken() {
     assert_eq!(progress(&reader), (0.0, "0 B of 80 B".into()));
     reader.next().unwrap();
     assert_eq!(progress(&reader), (0.5, "40 B of 80 B".into()));
-    reader.ends_with(&[]);
+    reader.expect_end(&[]);
     assert_eq!(progress(&reader), (1.0, "80 B of 80 B".into()));
 }
 #[test]
-fn lines_are_not_taken_while_the_batch_that_they_are_in_is_being_filled() {
+fn lines_are_not_acknowledged_while_their_batch_is_filled() {
     let folder = Folder::new();
     let path = folder.write("log", &b"123456789\n".repeat(8));
     let mut lines = open_path(

@@ -1,4 +1,4 @@
-//! Files that were renamed while nobody looked.
+//! Files that were rotated while they were not checked.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use super::{Folder, following, open, open_path, options};
 use crate::source::lines::{Cursor, Options, Source, Start};
 
-/// The cursor behind all lines of a file.
+/// Returns a cursor after all lines of a file.
 fn cursor(path: &Path) -> Start {
     let mut reader = open_path(path, following());
     reader.all();
@@ -26,7 +26,7 @@ fn both(start: &Start) -> [Options; 2] {
     })
 }
 
-/// Sets the time of the last change so many seconds ago.
+/// Sets the time of the last modification to `seconds` ago.
 fn set_age(path: &Path, seconds: u64) {
     let file = fs::File::options().append(true).open(path).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(seconds))
@@ -34,7 +34,7 @@ fn set_age(path: &Path, seconds: u64) {
 }
 
 #[test]
-fn a_file_that_was_renamed_while_nothing_ran_is_read_first() {
+fn renamed_file_is_finished_first_after_a_restart() {
     for name in ["app.log.1", "elsewhere"] {
         let folder = Folder::new();
         let path = folder.write("app.log", b"one\n");
@@ -46,18 +46,18 @@ fn a_file_that_was_renamed_while_nothing_ran_is_read_first() {
             let follow = options.follow;
             let mut reader = open_path(&path, options);
             assert_eq!(reader.all().0, ["two", "end", "three"]);
-            assert_eq!(reader.warned_of("was rotated while it was not read"), 1);
+            assert_eq!(reader.count_warnings("was rotated while it was not read"), 1);
             assert_eq!(reader.position(), 6);
             if follow {
                 folder.append("app.log", b"four\n");
-                reader.gives(&["four"]);
+                reader.expect_lines(&["four"]);
             }
         }
     }
 }
 
 #[test]
-fn a_new_file_that_begins_as_the_old_one_is_another() {
+fn new_file_with_the_same_beginning_is_another_file() {
     let folder = Folder::new();
     let path = folder.write("app.log", b"# header\n");
     let start = cursor(&path);
@@ -65,17 +65,17 @@ fn a_new_file_that_begins_as_the_old_one_is_another() {
     fs::rename(&path, folder.path("app.log.1")).unwrap();
     folder.write("app.log", b"# header\nnew\n");
     let [options, _] = both(&start);
-    open_path(&path, options).ends_with(&["unread", "# header", "new"]);
+    open_path(&path, options).expect_end(&["unread", "# header", "new"]);
 }
 
 #[test]
-fn a_copy_is_found_by_its_content_if_its_name_begins_as_the_log() {
+fn copy_is_found_by_its_name_and_content() {
     let folder = Folder::new();
     let path = folder.write("app.log", b"one\n");
     let start = cursor(&path);
     folder.append("app.log", b"two\n");
     fs::copy(&path, folder.path("app.log-20261129")).unwrap();
-    // As copytruncate does.
+    // Write to the same inode, as copytruncate does.
     folder.write("app.log", b"three\n");
     for options in both(&start) {
         assert_eq!(open_path(&path, options).all().0, ["two", "three"]);
@@ -83,12 +83,15 @@ fn a_copy_is_found_by_its_content_if_its_name_begins_as_the_log() {
     fs::rename(folder.path("app.log-20261129"), folder.path("other")).unwrap();
     let [options, _] = both(&start);
     let mut reader = open_path(&path, options);
-    reader.ends_with(&["three"]);
-    assert_eq!(reader.warned_of("is not found under another name in its folder"), 1);
+    reader.expect_end(&["three"]);
+    assert_eq!(
+        reader.count_warnings("is not found under another name in its folder"),
+        1
+    );
 }
 
 #[test]
-fn a_log_that_was_compressed_while_nothing_ran_is_read_on() {
+fn compressed_log_is_continued_after_a_restart() {
     let folder = Folder::new();
     let path = folder.write("app.log", b"one\n");
     let start = cursor(&path);
@@ -103,7 +106,7 @@ fn a_log_that_was_compressed_while_nothing_ran_is_read_on() {
 }
 
 #[test]
-fn files_between_two_rotations_are_read_in_their_order() {
+fn rotated_files_are_read_in_order_after_a_restart() {
     let folder = Folder::new();
     let path = folder.write("app.log", b"1\n");
     let start = cursor(&path);
@@ -125,16 +128,16 @@ fn files_between_two_rotations_are_read_in_their_order() {
     for options in both(&start) {
         let mut reader = open_path(&path, options);
         assert_eq!(reader.all().0, ["2", "3", "4", "5"]);
-        assert_eq!(reader.warned_of("was rotated several times between two looks"), 2);
+        assert_eq!(reader.count_warnings("was rotated several times between two checks"), 2);
     }
 }
 
 #[test]
-fn two_rotations_between_two_looks_lose_nothing() {
+fn several_rotations_between_two_checks_lose_nothing() {
     let folder = Folder::new();
     let path = folder.write("app.log", b"1\n");
     let mut reader = open_path(&path, following());
-    reader.gives(&["1"]);
+    reader.expect_lines(&["1"]);
     for round in 0..3 {
         let lines = [0, 1, 2].map(|number| format!("{round} {number}"));
         for line in &lines {
@@ -147,13 +150,13 @@ fn two_rotations_between_two_looks_lose_nothing() {
             fs::rename(&path, folder.path("app.log.1")).unwrap();
             folder.write("app.log", format!("{line}\n").as_bytes());
         }
-        reader.gives(&lines.each_ref().map(String::as_str));
+        reader.expect_lines(&lines.each_ref().map(String::as_str));
     }
-    assert_eq!(reader.warned_of("was rotated several times between two looks"), 6);
+    assert_eq!(reader.count_warnings("was rotated several times between two checks"), 6);
 }
 
 #[test]
-fn a_link_that_was_removed_while_nothing_ran_is_read_behind_it() {
+fn target_of_a_removed_link_is_finished_first() {
     let folder = Folder::new();
     fs::create_dir(folder.path("pods")).unwrap();
     let target = folder.write("pods/0.log", b"one\n");
@@ -163,26 +166,26 @@ fn a_link_that_was_removed_while_nothing_ran_is_read_behind_it() {
     folder.append("pods/0.log", b"two\n");
     fs::remove_file(&link).unwrap();
     let [once, followed] = both(&start);
-    open_path(&link, once).ends_with(&["two"]);
+    open_path(&link, once).expect_end(&["two"]);
     let mut reader = open_path(&link, followed);
-    reader.gives(&["two"]);
+    reader.expect_lines(&["two"]);
     folder.write("new", b"three\n");
     symlink(folder.path("new"), &link).unwrap();
-    reader.gives(&["three"]);
+    reader.expect_lines(&["three"]);
 }
 
 #[test]
-fn lines_that_are_not_found_are_reported_with_their_count() {
+fn lost_bytes_are_reported_with_their_number() {
     let folder = Folder::new();
     let path = folder.write("app.log", b"one\ntwo\n");
     let mut reader = open_path(&path, following());
-    reader.gives(&["one", "two"]);
+    reader.expect_lines(&["one", "two"]);
     let read: Cursor = reader.lines.progress().cursor().unwrap();
     folder.append("app.log", b"three\n");
     let known: Cursor = reader.lines.progress().cursor().unwrap();
     fs::remove_file(&path).unwrap();
-    for (cursor, says) in [
-        (read, "what the old file got after byte 8 is lost"),
+    for (cursor, message) in [
+        (read, "all that was added to the old file after byte 8 is lost"),
         (
             known,
             "at least 6 bytes are lost, from byte 8 to byte 14 of the old file",
@@ -195,22 +198,22 @@ fn lines_that_are_not_found_are_reported_with_their_count() {
             .to_string();
         assert!(error.contains("No such file"), "{error}");
         let mut reader = open_path(&path, followed);
-        assert_eq!(reader.warned_of(says), 1);
+        assert_eq!(reader.count_warnings(message), 1);
         assert_eq!(
-            reader.warned_of("does not exist; waiting for it; the file that was read before"),
+            reader.count_warnings("does not exist; waiting for it; the file that was read before"),
             1
         );
         folder.write("app.log", b"new\n");
-        reader.gives(&["new"]);
+        reader.expect_lines(&["new"]);
         reader = open_path(&path, once);
-        reader.ends_with(&["new"]);
-        assert_eq!(reader.warned_of(says), 1);
+        reader.expect_end(&["new"]);
+        assert_eq!(reader.count_warnings(message), 1);
         fs::remove_file(&path).unwrap();
     }
 }
 
 #[test]
-fn a_cursor_as_a_string_keeps_any_path() {
+fn cursor_as_a_string_keeps_any_path() {
     let folder = Folder::new();
     for name in ["plain", "with space:and 100%", "ümlaut\n"] {
         let Start::Cursor(cursor) = cursor(&folder.write(name, b"one\n")) else {

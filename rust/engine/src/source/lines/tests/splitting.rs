@@ -1,4 +1,4 @@
-//! Lines and their positions, whatever the content is.
+//! The lines of any content, and their positions.
 
 use std::io::{Write, pipe};
 use std::os::fd::OwnedFd;
@@ -8,11 +8,12 @@ use proptest::prelude::*;
 
 use super::{Folder, LONG, following, open_path, open_with, options};
 use crate::error::Error;
-use crate::event::batch::EventBatch;
+use crate::event::EventBatch;
 use crate::source::lines::instance::BLOCK;
 use crate::source::lines::{Options, Source, Start};
 
-/// What `bytes.split` gives, with nothing behind the last separator; each with where it ends.
+/// Splits content as Python's `bytes.split` does, without an empty line after the last separator. Returns each line and the
+/// offset of its end.
 fn split(content: &[u8], separator: &[u8]) -> Vec<(Vec<u8>, u64)> {
     let mut lines = Vec::new();
     let mut start = 0;
@@ -36,7 +37,7 @@ fn separator() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn lines_and_positions_are_those_of_the_content(
+    fn lines_and_positions_agree_with_the_content(
         content in bytes(), separator in separator(), batch_size in 1u32..8, block in 1usize..64,
     ) {
         let folder = Folder::new();
@@ -49,7 +50,7 @@ proptest! {
         for part in expected.chunks(batch_size as usize) {
             let lines: Vec<_> = part.iter().map(|(line, _)| line.clone()).collect();
             prop_assert_eq!(reader.next().unwrap(), lines);
-            prop_assert_eq!(reader.position(), seen, "the host did not come back yet");
+            prop_assert_eq!(reader.position(), seen, "the host did not call again yet");
             seen = part.last().unwrap().1;
         }
         prop_assert!(matches!(reader.next(), Err(Error::Eof)));
@@ -57,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pipe_gives_the_lines_that_a_file_gives(
+    fn pipe_delivers_the_lines_of_its_content(
         parts in prop::collection::vec(bytes(), 0..8), separator in separator(), block in 1usize..64,
     ) {
         let (read, mut write) = pipe().unwrap();
@@ -76,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cursor_goes_on_where_the_host_was(
+    fn cursor_continues_after_the_acknowledged_lines(
         content in bytes(), calls in 0usize..8, batch_size in 1u32..8, from_offset: bool,
     ) {
         let folder = Folder::new();
@@ -87,10 +88,10 @@ proptest! {
             EventBatch::new(batch_size, 1000).unwrap(),
             16,
         ).unwrap();
-        let mut taken = Vec::new();
+        let mut acknowledged = Vec::new();
         let mut last = Vec::new();
         for _ in 0..calls {
-            taken.append(&mut last);
+            acknowledged.append(&mut last);
             let Ok(lines) = first.next() else { break };
             last = lines;
         }
@@ -99,19 +100,19 @@ proptest! {
         let start = if from_offset { Start::Offset(first.position()) } else { Start::Cursor(cursor) };
         let mut second = open_path(&path, Options { start, timeout: LONG, ..options() });
         while let Ok(lines) = second.next() {
-            taken.extend(lines);
+            acknowledged.extend(lines);
         }
         let expected: Vec<_> = split(&content, b"\n").into_iter().map(|(line, _)| line).collect();
-        prop_assert_eq!(taken, expected);
+        prop_assert_eq!(acknowledged, expected);
     }
 
     #[test]
-    fn a_start_at_the_end_is_behind_the_last_whole_line(content in bytes(), separator in separator()) {
+    fn start_at_the_end_follows_the_last_separator(content in bytes(), separator in separator()) {
         let folder = Folder::new();
         let path = folder.write("log", &content);
         let reader = open_path(&path, Options { start: Start::End, separator: separator.clone(), ..following() });
-        let behind = rposition(&content, &separator).map_or(0, |at| at + separator.len());
-        prop_assert_eq!(reader.position(), behind as u64);
+        let end = rposition(&content, &separator).map_or(0, |at| at + separator.len());
+        prop_assert_eq!(reader.position(), end as u64);
     }
 }
 
@@ -120,7 +121,7 @@ fn rposition(content: &[u8], separator: &[u8]) -> Option<usize> {
 }
 
 #[test]
-fn a_last_line_far_from_the_end_is_found() {
+fn start_at_the_end_finds_a_distant_separator() {
     let folder = Folder::new();
     for ending in [0, 1, 65_535, 65_536, 65_537, 200_000] {
         let path = folder.write("log", &[b"one\r\n".to_vec(), vec![b'x'; ending]].concat());
@@ -134,26 +135,30 @@ fn a_last_line_far_from_the_end_is_found() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_cut_and_counted_and_its_position_is_its_beginning() {
+fn long_line_is_cut_and_counted() {
     let folder = Folder::new();
     let path = folder.write("log", &[&b"one\n"[..], &[b'x'; 1000]].concat());
     let mut reader = open_path(&path, following());
-    reader.gives(&["one", &"x".repeat(100)]);
+    reader.expect_lines(&["one", &"x".repeat(100)]);
     assert_eq!(reader.position(), 4);
     folder.append("log", b"xx\ntwo\n");
-    reader.gives(&["two"]);
+    reader.expect_lines(&["two"]);
     assert_eq!(reader.position(), 1011);
     assert_eq!(
-        reader.warned_of("the line at byte 4 is longer than the event size of 100 bytes"),
+        reader.count_warnings("the line at byte 4 is longer than the event size of 100 bytes"),
         1
     );
     folder.append("log", &[b'y'; 1000]);
-    reader.gives(&[&"y".repeat(100)]);
-    assert_eq!(reader.warned_of("cut"), 1, "not for each line");
+    reader.expect_lines(&[&"y".repeat(100)]);
+    assert_eq!(
+        reader.count_warnings("cut"),
+        1,
+        "the warning is not repeated for each line"
+    );
 }
 
 #[test]
-fn a_large_line_goes_alone_and_a_batch_is_bounded_by_bytes() {
+fn large_line_gets_its_own_batch() {
     let folder = Folder::new();
     let content = [&b"small\n"[..], &[b'x'; 1 << 20], b"\nsmall\n"].concat();
     let path = folder.write("log", &content);

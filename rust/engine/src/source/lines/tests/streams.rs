@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::source::lines::{Options, Source};
 
 #[test]
-fn a_stream_gives_what_there_is_and_ends_with_its_writers() {
+fn stream_delivers_available_lines_and_ends_with_its_writers() {
     let folder = Folder::new();
     let fifo = fifo(&folder);
     let mut reader = open_path(&fifo, options());
-    reader.gives(&[]);
+    reader.expect_lines(&[]);
     let writers = [
         (
             open_path(&fifo, options()),
@@ -36,33 +36,33 @@ fn a_stream_gives_what_there_is_and_ends_with_its_writers() {
         },
     ];
     for (mut reader, mut writer) in writers {
-        reader.gives(&[]);
+        reader.expect_lines(&[]);
         writer.write_all(b"one\ntw").unwrap();
-        reader.gives(&["one"]);
+        reader.expect_lines(&["one"]);
         writer.write_all(b"o\nno end").unwrap();
-        reader.gives(&["two"]);
+        reader.expect_lines(&["two"]);
         assert_eq!(
             (reader.position(), reader.lines.progress().report()),
             (8, (0.0, "8 B".into()))
         );
         assert_eq!(reader.lines.progress().cursor(), None);
         drop(writer);
-        reader.ends_with(&["no end"]);
+        reader.expect_end(&["no end"]);
     }
 }
 
 #[test]
-fn a_stream_that_is_closed_is_closed_for_its_writer() {
+fn close_breaks_the_pipe_of_the_writer() {
     let (read, mut write) = pipe().unwrap();
     let mut reader = open(Source::Descriptor(read.into()), options()).unwrap();
-    reader.gives(&[]);
+    reader.expect_lines(&[]);
     reader.lines.close();
     assert_eq!(write.write_all(b"one\n").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-    reader.ends_with(&[]);
+    reader.expect_end(&[]);
 }
 
 #[test]
-fn a_fifo_that_is_followed_outlives_its_writers() {
+fn followed_fifo_outlives_its_writers() {
     let folder = Folder::new();
     let path = fifo(&folder);
     let mut reader = open_path(&path, following());
@@ -70,15 +70,15 @@ fn a_fifo_that_is_followed_outlives_its_writers() {
         let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
         writeln!(writer, "{line}").unwrap();
         drop(writer);
-        reader.gives(&[line]);
+        reader.expect_lines(&[line]);
     }
 }
 
 #[test]
-fn a_connection_that_breaks_is_the_error_of_the_source_after_its_lines() {
+fn broken_connection_is_reported_after_its_lines() {
     let (read, mut write) = UnixStream::pair().unwrap();
     write.write_all(b"one\n").unwrap();
-    // What was sent to it and not read breaks the connection when it is closed.
+    // Closing a socket with unread data resets the connection.
     (&read).write_all(b"unread").unwrap();
     drop(write);
     let mut reader = open(Source::Descriptor(read.into()), options()).unwrap();
@@ -94,7 +94,7 @@ fn a_connection_that_breaks_is_the_error_of_the_source_after_its_lines() {
 }
 
 #[test]
-fn cancelling_wakes_whoever_waits() {
+fn cancel_wakes_a_waiting_call() {
     let folder = Folder::new();
     let (read, _write): (_, PipeWriter) = pipe().unwrap();
     for (source, follow) in [

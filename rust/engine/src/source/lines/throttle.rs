@@ -1,19 +1,19 @@
-//! Warnings that come again and again.
+//! Limits how often a warning is logged.
 
 use std::time::{Duration, Instant};
 
-/// Time between two warnings of the same kind: a file with only faulty lines must not fill the log of the host.
+/// The time between two warnings of one kind. A file with only faulty lines must not fill the host's log.
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
-/// Counts occurrences of something that is logged only once in a while.
+/// Counts occurrences of a problem, and decides when to log the count.
 #[derive(Debug, Default)]
-pub(super) struct Occasional {
+pub(super) struct Throttle {
     count: u64,
     warned: Option<Instant>,
 }
 
-impl Occasional {
-    /// Counts one more; returns how many there were so far if it is time to log that.
+impl Throttle {
+    /// Counts an occurrence. Returns the count so far if it is due to be logged.
     pub(super) fn count(&mut self) -> Option<u64> {
         self.count += 1;
         let now = Instant::now();

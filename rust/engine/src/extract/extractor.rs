@@ -1,0 +1,97 @@
+//! Extracts the fields of one plugin.
+
+use std::time::Instant;
+
+use super::cache::{Cache, EventState, FieldCache};
+use super::diagnosis::{Diagnosis, Report};
+use super::field::{Argument, Field, Reader};
+use super::problem::Problem;
+use super::values::Values;
+use crate::event::Event;
+
+/// The fields of a plugin.
+#[derive(Debug)]
+pub struct Extractor {
+    fields: Vec<Field>,
+    diagnosis: Diagnosis,
+}
+
+impl Extractor {
+    /// Creates an extractor. It calls `report` on the extracting thread, at most once a minute for each reason why fields
+    /// are absent.
+    pub fn new(fields: Vec<Field>, report: Report) -> Self {
+        Self {
+            fields,
+            diagnosis: Diagnosis::new(report),
+        }
+    }
+
+    /// Reports the problems since the last report. Call it after the last extraction.
+    pub fn finish(&self) {
+        self.diagnosis.finish(Instant::now());
+    }
+
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Returns the values of a field, none if it is absent. Calls `code` for a field of user code.
+    ///
+    /// # Panics
+    /// If there is no such field.
+    pub fn extract<'c>(
+        &self,
+        cache: &'c mut Cache,
+        event: &Event<'_>,
+        field: usize,
+        argument: &Argument<'_>,
+        code: impl FnOnce(EventState<'_>, &mut Values),
+    ) -> &'c Values {
+        cache.select(event);
+        let serial = cache.serial;
+        if cache.large.is_some_and(|large| large != serial) {
+            // Free the values only now: the host may read them until the next extraction.
+            cache.fields.clear();
+            cache.large = None;
+        }
+        if cache.fields.len() < self.fields.len() {
+            cache.fields.resize_with(self.fields.len(), FieldCache::default);
+        }
+        let kept = &mut cache.fields[field];
+        let slot = if let Some(slot) = kept.find(serial, argument) {
+            slot
+        } else {
+            let values = kept.begin(serial, argument);
+            let problem = match &self.fields[field].reader {
+                Reader::Json(reader) => reader.read(&cache.document, event.data, argument, values),
+                Reader::Code => {
+                    let state = EventState {
+                        serial,
+                        document: &mut cache.document,
+                        user_state: &mut cache.user_state,
+                        is_exclusive: &mut cache.is_exclusive,
+                    };
+                    code(state, values);
+                    cache.document.take_fault().map(Problem::Fault)
+                }
+            };
+            if let Some(problem) = problem {
+                // Count a damaged payload once, even if several fields are read from it.
+                let is_fault = matches!(problem, Problem::Fault(_));
+                if !(is_fault && cache.damaged == Some(serial)) {
+                    let field = (field, &self.fields[field]);
+                    self.diagnosis
+                        .count(problem, event.number, field, argument, Instant::now());
+                }
+                if is_fault {
+                    cache.damaged = Some(serial);
+                }
+            }
+            if values.is_large() {
+                cache.large = Some(serial);
+            }
+            kept.finish()
+        };
+        kept.values(slot)
+    }
+}

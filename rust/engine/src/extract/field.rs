@@ -1,0 +1,45 @@
+//! The declaration of a field.
+
+use std::sync::Arc;
+
+use super::json::JsonReader;
+use super::values::FieldType;
+use crate::json::ArgumentMode;
+
+/// The argument with which the host requests a field.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Argument<'a> {
+    pub index: Option<u64>,
+    pub key: Option<&'a str>,
+}
+
+/// A field that a plugin declares.
+#[derive(Debug)]
+pub struct Field {
+    /// The name that rules use.
+    pub name: String,
+    pub kind: FieldType,
+    /// Whether the field has an index argument.
+    pub index: ArgumentMode,
+    /// Whether the field has a key argument.
+    pub key: ArgumentMode,
+    pub reader: Reader,
+}
+
+impl Field {
+    /// Returns the reader of a JSON field; `None` for a field of user code.
+    pub(super) fn json(&self) -> Option<&JsonReader> {
+        match &self.reader {
+            Reader::Json(reader) => Some(reader),
+            Reader::Code => None,
+        }
+    }
+}
+
+/// How the values of a field are made.
+#[derive(Debug)]
+pub enum Reader {
+    Json(Arc<JsonReader>),
+    /// By user code.
+    Code,
+}
