@@ -31,7 +31,7 @@ demo: setup ## build a plugin and show its events and fields in the native host
 	$(BIN)/falco-plugin build plugins/tail -o build/libtail.so
 	$(BIN)/falco-plugin info build/libtail.so
 	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params plugins/tail/sample.jsonl \
-		--fields 'tail.value[/user],tail.value[/action]'
+		--limit 5 --fields 'tail.value[/user],tail.value[/action]'
 
 test: setup ## run all tests, Rust and Python beside each other
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-rust test-python
@@ -209,7 +209,7 @@ clean: ## remove everything that the commands made
 # If PYTHON changes, .venv is made again.
 $(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)
 	CARGO_TARGET_DIR=target/python-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
-		$(BIN)/maturin develop --release --quiet 2>$(STAMPS)/install.log \
+		$(BIN)/maturin develop --release --quiet >$(STAMPS)/install.log 2>&1 \
 		|| { cat $(STAMPS)/install.log; exit 1; }
 	@touch $@
 

@@ -1,4 +1,4 @@
-//! The engine's batch memory against a list of timestamps and payloads.
+//! Compares the engine's batch memory with a list of timestamps and payloads.
 
 use arbitrary::{Arbitrary, Unstructured};
 use falco_plugin_engine::error::Error;
@@ -6,10 +6,10 @@ use falco_plugin_engine::event::{EventBatch, EventWriter, SOFT_BYTES, WriteOutco
 use falco_plugin_engine::event::{HEADER_LEN, NO_TIMESTAMP, encode_header};
 
 const LARGEST_PAYLOAD: u32 = 3 << 20;
-/// Bytes that are left out before an event, at most.
-const MOST_PADDING: usize = 63;
-/// More calls find nothing more, and with large payloads take long.
-const MOST_CALLS: usize = 64;
+/// The largest padding before an event, in bytes.
+const MAX_PADDING: usize = 63;
+/// More calls find no further faults, and take long with large payloads.
+const MAX_CALLS: usize = 64;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -24,11 +24,11 @@ enum Call {
         payload: Payload,
         timestamp: u64,
     },
-    /// Events by a writer, each with whether it is finished.
+    /// Events to write with a writer, and whether to finish each of them.
     Write(Vec<(Vec<Part>, bool)>),
-    /// The host writes plugin ids and times into its block.
+    /// The host writes plugin ids and timestamps into the memory.
     Host(u8),
-    /// Several times, as memory is given back after many small batches.
+    /// The number of calls of `clear`: memory is freed only after many small batches.
     Clear(u8),
 }
 
@@ -64,13 +64,15 @@ impl Size {
 
 impl Payload {
     fn bytes(&self) -> Vec<u8> {
-        (0..self.size.get())
-            .map(|at| self.first.wrapping_add(at as u8))
-            .collect()
+        let pattern: Vec<u8> = (0..=u8::MAX).map(|at| self.first.wrapping_add(at)).collect();
+        let len = self.size.get();
+        let mut bytes = pattern.repeat(len.div_ceil(pattern.len()));
+        bytes.truncate(len);
+        bytes
     }
 }
 
-/// What the batch must hold.
+/// The expected content of the batch.
 struct Model {
     events: Vec<(u64, Vec<u8>)>,
     batch_size: usize,
@@ -80,7 +82,7 @@ struct Model {
 /// Checks one sequence of calls.
 ///
 /// # Panics
-/// If the batch is not as the model is after each of them.
+/// If the batch differs from the model after a call.
 pub fn check(input: &[u8]) {
     let Ok(input) = Input::arbitrary(&mut Unstructured::new(input)) else {
         return;
@@ -95,7 +97,7 @@ pub fn check(input: &[u8]) {
         batch_size: batch_size as usize,
         event_size: event_size as usize,
     };
-    for call in input.calls.into_iter().take(MOST_CALLS) {
+    for call in input.calls.into_iter().take(MAX_CALLS) {
         match call {
             Call::Append { payload, timestamp } => model.append(&mut batch, payload.bytes(), timestamp),
             Call::Write(events) => batch = model.write(EventWriter::new(batch), &events),
@@ -133,13 +135,13 @@ impl Model {
     }
 
     fn write(&mut self, mut writer: EventWriter, events: &[(Vec<Part>, bool)]) -> EventBatch {
-        for (parts, finished) in events.iter().take(MOST_CALLS) {
+        for (parts, finished) in events.iter().take(MAX_CALLS) {
             if writer.batch().is_full() {
                 break;
             }
             let (mut payload, mut timestamp, mut refused) = (Vec::new(), None, false);
             writer.begin();
-            for part in parts.iter().take(MOST_CALLS) {
+            for part in parts.iter().take(MAX_CALLS) {
                 let (len, written) = match part {
                     Part::Write(part) => {
                         let part = part.bytes();
@@ -183,7 +185,7 @@ impl Model {
         writer.into_batch()
     }
 
-    /// What the host may do with the block: its payloads and times are then others.
+    /// Overwrites timestamps and payloads in the memory, as the host may.
     fn host(&mut self, batch: &mut EventBatch, byte: u8) {
         let (memory, starts) = batch.parts_mut();
         for (&start, (timestamp, payload)) in starts.iter().zip(&mut self.events) {
@@ -199,11 +201,11 @@ impl Model {
             (batch.len(), batch.is_empty()),
             (self.events.len(), self.events.is_empty())
         );
-        let least: usize = self.events.iter().map(|(_, payload)| HEADER_LEN + payload.len()).sum();
-        // Which events are large is known before they are written whole: a padded one may have become short.
-        let most = least + MOST_PADDING * self.events.len();
+        let min: usize = self.events.iter().map(|(_, payload)| HEADER_LEN + payload.len()).sum();
+        // Padding is added before an event is complete, so that a short event may have padding too.
+        let max = min + MAX_PADDING * self.events.len();
         let bytes = batch.bytes();
-        assert!((least..=most).contains(&bytes), "{bytes} of {least}");
+        assert!((min..=max).contains(&bytes), "{bytes}, at least {min}");
         assert_eq!(
             batch.is_full(),
             self.events.len() >= self.batch_size || bytes >= SOFT_BYTES
@@ -230,7 +232,7 @@ mod tests {
     use crate::corpus;
 
     #[test]
-    fn batches_are_as_the_model() {
+    fn batch_agrees_with_the_model() {
         corpus::check("batch", 512, corpus::bytes(), super::check);
     }
 }

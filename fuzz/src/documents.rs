@@ -1,4 +1,4 @@
-//! The engine's splitter of JSON documents against serde_json's stream of documents.
+//! Compares the engine's splitter of JSON documents with serde_json's stream of documents.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 /// Checks one payload.
 ///
 /// # Panics
-/// If anything but separators is left out, or if the records of JSON are not its documents.
+/// If the splitter drops anything but separators, or if the records of valid JSON are not its documents.
 pub fn check(input: &[u8]) {
     let Some((&flags, payload)) = input.split_first() else {
         return;
@@ -55,7 +55,7 @@ fn check_separators(payload: &[u8], records: &[Range<usize>]) {
     }
 }
 
-/// The objects and arrays of a payload that has nothing else, if each is JSON.
+/// Returns the objects and arrays of a payload; `None` if it contains anything else.
 fn documents(payload: &[u8]) -> Option<Vec<&[u8]>> {
     let text = std::str::from_utf8(payload).ok()?;
     let documents: Vec<&RawValue> = Deserializer::from_str(text)
@@ -87,7 +87,7 @@ mod tests {
     use crate::corpus;
 
     #[test]
-    fn records_are_the_documents_of_a_stream() {
+    fn split_agrees_with_serde_json() {
         let pieces = prop::sample::select(vec!["{", "}", "[", "]", "\"", "\\", "\n", ",", "{}", "{\"a\":1}\n"]);
         let replacement = prop::collection::vec(pieces, 0..3).prop_map(|pieces| pieces.concat().into_bytes());
         corpus::check("documents", 2048, replacement, super::check);

@@ -1,14 +1,14 @@
-//! What the native host reads of a plugin. The first byte of an input says what the others are.
+//! Checks how the native host reads the data of a plugin. The first byte of an input selects the kind of data.
 
 use std::path::Path;
 
 use falco_plugin_host::abi::elf;
-use falco_plugin_host::abi::event::{Event, Fault, OwnedEvent, PLUGIN_EVENT};
-use falco_plugin_host::abi::value::Value as FieldValue;
-use falco_plugin_host::config::{keys, validation};
-use falco_plugin_host::describe::field::Field;
+use falco_plugin_host::abi::{Event, EventFault, OwnedEvent, PLUGIN_EVENT, Value as FieldValue};
+use falco_plugin_host::config;
+use falco_plugin_host::describe::Field;
 use falco_plugin_host::output::payload;
-use falco_plugin_host::select::request;
+use falco_plugin_host::output::value::{write_falco, write_json, write_pretty};
+use falco_plugin_host::select;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -16,15 +16,15 @@ const OWN_ID: u32 = 999;
 const NOW: u64 = 42;
 const HEADER: usize = 26;
 const PREFIX: usize = 34;
-/// Keys that are listed of a schema, at most.
-const MOST_KEYS: usize = 10_000;
-/// An event says its length itself, and memory of that length is there.
-const MOST_LENGTH: usize = 1 << 16;
+/// The largest number of keys that the host lists for a schema.
+const MAX_KEYS: usize = 10_000;
+/// Longer events are not tested: an event must have as much memory as its header states.
+const MAX_LENGTH: usize = 1 << 16;
 
 /// Checks one input.
 ///
 /// # Panics
-/// If something is read that is not there, or not read that is.
+/// If the host accepts invalid data, or rejects valid data.
 pub fn check(input: &[u8]) {
     let Some((kind, input)) = input.split_first() else {
         return;
@@ -45,17 +45,17 @@ fn event(input: &[u8]) {
     let mut memory = input.to_vec();
     memory.resize(memory.len().max(HEADER), 0);
     let length = u32_at(&memory, 16) as usize;
-    if length > MOST_LENGTH {
+    if length > MAX_LENGTH {
         return;
     }
-    // Not one byte more than there must be, so that the sanitizer sees the first that is too many.
+    // Allocate no spare byte, so that the sanitizer detects a read beyond the end.
     memory.resize(length.max(HEADER), 0);
     let expected = model(&memory);
     let mut memory = memory.into_boxed_slice();
-    // SAFETY: as long as the event says, and as a header at least; nobody else has it.
+    // SAFETY: the memory has the length in the event's header, and at least that of a header. No one else uses it.
     let found = unsafe { Event::check(memory.as_mut_ptr().cast(), OWN_ID, || NOW) };
     let found = found.map(|event| {
-        let owned = OwnedEvent::of(&event);
+        let owned = OwnedEvent::copy(&event);
         assert_eq!(owned.size(), length);
         assert_eq!(
             (owned.event().timestamp(), owned.event().payload()),
@@ -71,19 +71,19 @@ fn event(input: &[u8]) {
     }
 }
 
-fn model(event: &[u8]) -> Result<(u64, Vec<u8>), Fault> {
+fn model(event: &[u8]) -> Result<(u64, Vec<u8>), EventFault> {
     let type_ = u16::from_ne_bytes([event[20], event[21]]);
     let (length, parameters) = (event.len() as u32, u32_at(event, 22));
     if type_ != PLUGIN_EVENT {
-        return Err(Fault::Type(type_));
+        return Err(EventFault::Type(type_));
     }
     if parameters != 2 {
-        return Err(Fault::Parameters(parameters));
+        return Err(EventFault::Parameters(parameters));
     }
-    // A header alone may say that it is shorter than it is.
+    // The header may state a length shorter than the header itself.
     let length = length.min(u32_at(event, 16));
     if (length as usize) < PREFIX {
-        return Err(Fault::Length {
+        return Err(EventFault::Length {
             length,
             needed: PREFIX as u64,
         });
@@ -91,14 +91,14 @@ fn model(event: &[u8]) -> Result<(u64, Vec<u8>), Fault> {
     let (id_length, payload_length) = (u32_at(event, HEADER), u32_at(event, HEADER + 4));
     let needed = PREFIX as u64 + u64::from(id_length) + u64::from(payload_length);
     if needed != u64::from(length) {
-        return Err(Fault::Length { length, needed });
+        return Err(EventFault::Length { length, needed });
     }
     if id_length != 4 {
-        return Err(Fault::IdLength(id_length));
+        return Err(EventFault::IdLength(id_length));
     }
-    let theirs = u32_at(event, PREFIX);
-    if theirs != 0 && theirs != OWN_ID {
-        return Err(Fault::Id { theirs, own: OWN_ID });
+    let id = u32_at(event, PREFIX);
+    if id != 0 && id != OWN_ID {
+        return Err(EventFault::Id { id, own: OWN_ID });
     }
     let timestamp = u64_at(event, 0);
     Ok((
@@ -115,7 +115,7 @@ fn u64_at(event: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(std::array::from_fn(|index| event[at + index]))
 }
 
-/// `plugin_get_fields`.
+/// Reads fields (`plugin_get_fields`).
 fn fields(input: &[u8]) {
     let Ok(entries) = serde_json::from_slice::<Vec<Value>>(input) else {
         return;
@@ -129,52 +129,52 @@ fn fields(input: &[u8]) {
     }
 }
 
-/// `plugin_get_init_schema`, and a configuration behind a NUL.
+/// Reads a schema (`plugin_get_init_schema`), and a configuration after a NUL.
 fn configuration(input: &[u8]) {
     let mut parts = input.splitn(2, |byte| *byte == 0);
     let mut next = || serde_json::from_slice::<Value>(parts.next()?).ok();
     let Some(schema) = next() else { return };
-    let keys = keys::keys(&schema);
-    assert!(keys.keys.len() <= MOST_KEYS);
+    let keys = config::keys(&schema);
+    assert!(keys.keys.len() <= MAX_KEYS);
     for key in keys.keys {
         assert!(!key.path.is_empty() || input.windows(2).any(|pair| pair == b"\"\""));
     }
     let Some(document) = next() else { return };
     let text = schema.to_string();
-    // A pattern may take as long as it likes: its engine tries all ways, like the one of Falco.
+    // A pattern may take exponential time: its engine backtracks, like the one of Falco.
     if text.to_lowercase().contains("pattern") {
         return;
     }
-    let Ok(problems) = validation::problems(&schema, &document) else {
+    let Ok(problems) = config::problems(&schema, &document) else {
         return;
     };
     if !text.contains("$ref") {
-        // What a schema has problems with, its opposite has none with.
-        match validation::problems(&json!({ "not": schema }), &document) {
+        // A document that violates a schema satisfies its negation.
+        match config::problems(&json!({ "not": schema }), &document) {
             Ok(opposite) => assert_eq!(opposite.is_empty(), !problems.is_empty()),
-            // It takes one step and one level more, which may be the first that is too many.
+            // The negation needs one step and one level more, and may exceed a limit.
             Err(reason) => assert!(reason.contains("leave out references"), "{reason}"),
         }
     }
 }
 
-/// Fields as somebody asks for them.
+/// Parses a request for fields.
 fn requests(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    for asked in request::parse(text).into_iter().flatten() {
+    for asked in select::parse(text).into_iter().flatten() {
         assert!(!asked.name.is_empty() && text.contains(&asked.asked));
-        let again = request::parse(&asked.asked);
+        let again = select::parse(&asked.asked);
         assert_eq!(again.as_deref(), Ok(&[asked][..]));
     }
 }
 
-/// Texts of a plugin on their way to a terminal, and to JSON.
+/// Writes strings of a plugin to a terminal and to JSON.
 fn texts(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let value = FieldValue::String(&text);
     let mut json = Vec::new();
-    value.write_json(&mut json);
-    for write in [FieldValue::write_falco, FieldValue::write_pretty] {
+    write_json(value, &mut json);
+    for write in [write_falco, write_pretty] {
         let mut line = Vec::new();
         write(value, &mut line);
         let line = String::from_utf8(line).expect("UTF-8");
@@ -183,7 +183,7 @@ fn texts(input: &[u8]) {
     assert_eq!(serde_json::from_slice::<String>(&json).expect("JSON"), text);
 }
 
-/// A payload that is checked for JSON, and lines of it as payloads of a run.
+/// Checks a payload for JSON, and its lines as the payloads of a run.
 fn payloads(input: &[u8]) {
     let found = payload::check(input);
     let document = without_prefix(input);
@@ -193,7 +193,7 @@ fn payloads(input: &[u8]) {
     if let Err(fault) = &found {
         assert!(fault.byte <= input.len() && !fault.cause.is_empty());
         assert_eq!(fault.is_cut_off, fault.byte == input.len(), "{fault:?}");
-        // What is in front of the fault is UTF-8, apart from a character that is cut off with the document.
+        // Everything before the fault is UTF-8, except a character that is truncated with the document.
         let start = input.len() - document.len();
         let before = &input[start..fault.byte.max(start)];
         let is_broken = std::str::from_utf8(before).is_err_and(|error| error.error_len().is_some());
@@ -210,7 +210,7 @@ fn payloads(input: &[u8]) {
     }
 }
 
-/// What is left of a payload without white space, NULs and byte order marks in front.
+/// Returns a payload without leading white space, NULs and byte order marks.
 fn without_prefix(mut payload: &[u8]) -> &[u8] {
     while let Some(rest) = payload
         .strip_prefix(b"\xef\xbb\xbf")
@@ -224,7 +224,7 @@ fn without_prefix(mut payload: &[u8]) -> &[u8] {
     payload
 }
 
-/// The first bytes of a file that is to be a library.
+/// Checks the first bytes of a library.
 fn header(input: &[u8]) {
     if elf::check_header(Path::new("library"), input).is_ok() {
         assert!(input.len() >= 20 && input.starts_with(b"\x7fELF"));
@@ -238,10 +238,10 @@ mod tests {
     use crate::corpus;
 
     #[test]
-    fn what_a_plugin_says_is_read_with_care() {
+    fn host_reads_damaged_data_of_a_plugin() {
         let replacement = prop_oneof![
             corpus::bytes(),
-            "[\\[\\]{}\",:\\\\ 0e.-]{1,3}".prop_map(String::into_bytes)
+            proptest::collection::vec(proptest::sample::select(br#"[]{}",:\ 0e.-"#.to_vec()), 1..4)
         ];
         corpus::check("host", 2048, replacement, super::check);
     }

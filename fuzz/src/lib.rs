@@ -1,14 +1,16 @@
-//! One module for each target of the fuzzer: a function `check` of any bytes, which panics where something is not as it
-//! must be. Any compiler runs them over `corpus` and over damaged files of it, as tests; `make fuzz` searches for more.
+//! The targets of the fuzzer, one module each. Its function `check` takes any bytes, and panics if it finds a fault.
 //!
-//! | target | what reads the input | what it is compared with |
+//! Ordinary tests run the targets on the files of `corpus` and on damaged copies of them. `make fuzz` searches for further
+//! inputs.
+//!
+//! | target | code under test | compared with |
 //! |---|---|---|
 //! | [`batch`] | the engine's batch memory | a list of payloads |
-//! | [`calls`] | built libraries, by the C plugin API | what the API says of every answer |
+//! | [`calls`] | built libraries, through the C plugin API | the rules of the API for each answer |
 //! | [`documents`] | the engine's splitter of JSON documents | serde_json's stream of documents |
-//! | [`host`] | what the native host reads of a plugin: an event, its fields, its schema | the same on slices; its own rules |
-//! | [`json_field`] | the engine's JSON fields | a plain walk, and serde_json's own tree |
-//! | [`library`] | the manifest behind a library, by the stub and by the SDK | pairs of texts |
+//! | [`host`] | how the native host reads events, fields and schemas of a plugin | the same on slices; its own rules |
+//! | [`json_field`] | the engine's JSON fields | a simple reader, and the tree of serde_json |
+//! | [`library`] | how the stub and the SDK read the manifest of a library | pairs of strings |
 //! | [`lines`] | the engine's splitter of lines | a search in the whole text |
 
 #![deny(unsafe_code)]

@@ -1,4 +1,4 @@
-"""The fields of lines that the plugin tail reads, in the native host."""
+"""Tests the fields of lines that the plugin tail reads in the native host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def fields_of(log: Path, *fields: str) -> list[dict[str, Any]]:
     return [{field: event.fields[field] for field in fields} for event in events]
 
 
-# What each pointer leads to in each line of the sample, the last of which is no JSON.
+# The value of each pointer in each line of the sample. The last line is not JSON.
 VALUES: dict[str, tuple[str | None, str | None, str | None]] = {
     "/action": ("login", "login", "export"),
     "/user/name": ("alice", "bob", "alice"),
@@ -42,14 +42,14 @@ VALUES: dict[str, tuple[str | None, str | None, str | None]] = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_pointer_leads_to_its_value_in_every_line(name: str) -> None:
+def test_value_is_read_by_its_pointer(name: str) -> None:
     lines = fields_of(SAMPLE, *(f"{name}.value[{pointer}]" for pointer in VALUES))
     for pointer, values in VALUES.items():
         assert tuple(line[f"{name}.value[{pointer}]"] for line in lines) == (*values, None), pointer
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_whole_event_is_shown_a_member_a_line_as_it_was_written(name: str, tmp_path: Path) -> None:
+def test_obj_has_one_line_per_member_with_values_unchanged(name: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text('{"a":[1.0e3,{},[]],"a":"caf\\u00e9","n":12345678901234567890}\nno JSON\n{"cut\n')
     first, *others = fields_of(log, f"{name}.obj")
@@ -82,24 +82,22 @@ def test_the_whole_event_is_shown_a_member_a_line_as_it_was_written(name: str, t
         pytest.param(b'{"a":[1,{"b":2,"c', '{\n  "a": [\n    1,\n    {\n      "b": 2\n    }\n  ]\n}', id="cut off"),
     ],
 )
-def test_the_whole_event_is_shown_as_far_as_it_can_be_read(
-    name: str, line: bytes, expected: str, tmp_path: Path
-) -> None:
+def test_obj_of_damaged_event_has_its_readable_part(name: str, line: bytes, expected: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(line + b"\n")
     (found,) = fields_of(log, f"{name}.obj")
     assert found[f"{name}.obj"] == expected
 
 
-def test_whole_event_is_present_however_deep_it_is(tmp_path: Path) -> None:
+def test_obj_is_present_at_any_depth(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"[" * 5000 + b"]" * 5000 + b"\n")
     (found,) = fields_of(log, "json.obj")
-    # How many levels the formatter takes depends on the version of Python; without it there are 128.
+    # The number of levels depends on the version of Python, and is at least 128.
     assert "".join(found["json.obj"].split()).startswith("[" * 128)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_raw_time_is_the_events_in_nanoseconds(name: str) -> None:
+def test_rawtime_is_the_timestamp_in_nanoseconds(name: str) -> None:
     events = collect(TAIL, str(SAMPLE), config={"follow": False}, extractors=[JSON], fields=[f"{name}.rawtime"])
     assert [event.fields[f"{name}.rawtime"] for event in events] == [str(event.timestamp) for event in events]

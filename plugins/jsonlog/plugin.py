@@ -1,4 +1,4 @@
-"""One log of JSON lines as events: nothing of it passes through Python."""
+"""The plugin: follows one log of JSON lines. No Python code runs for an event."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from msgspec import Meta, Struct
 
 from falco_plugin import Context, Event, OpenParam, Plugin, json_field, source
 
-from .kept import KeptCursor
+from .cursor import CursorFile
 
 _SAVE_INTERVAL = 1.0
+"""Seconds between two writes of the cursor file."""
 
 
 class Config(Struct, frozen=True):
@@ -20,10 +21,12 @@ class Config(Struct, frozen=True):
     timestamp: Annotated[
         str, Meta(description="JSON pointer to the time of an event: RFC 3339, or a number since the epoch")
     ] = "/time"
-    follow: Annotated[bool, Meta(description="Whether to go on; false: read what is there, then end")] = True
+    follow: Annotated[bool, Meta(description="Whether to wait for more lines; false: read to the end, then stop")] = (
+        True
+    )
     cursor_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
-        Meta(description="Path of the file that keeps how far the log was read; its folder must exist"),
+        Meta(description="Path of the file that stores the position in the log; its folder must exist"),
     ] = None
     event_size: Annotated[
         int, Meta(ge=1, le=64 << 20, description="Bytes of the longest event; longer lines are cut")
@@ -31,39 +34,43 @@ class Config(Struct, frozen=True):
 
 
 class JsonLog(Plugin):
-    """Lines of one log of JSON, each with the time that it says of itself"""
+    """Lines of one JSON log, each with the time that it contains"""
 
     name = "jsonlog"
     id = 1_734_560_002
     event_source = "jsonlog"
     config: Config
 
-    value = json_field("jsonlog.value", "{pointer}", desc="What a JSON pointer names, as jsonlog.value[/user/name]")
-    number = json_field("jsonlog.number", "{pointer}", type=int, desc="The same where it is an integer, 0 or more")
+    value = json_field(
+        "jsonlog.value", "{pointer}", desc="The value at a JSON pointer in the line, such as jsonlog.value[/user/name]"
+    )
+    number = json_field(
+        "jsonlog.number", "{pointer}", type=int, desc="The same value if it is an integer of at least 0, for < and >"
+    )
 
     def open(self, params: str, context: Context) -> source.LinesInstance:
-        """Params: a file, which need not be there yet, or a FIFO. A compressed file is read once."""
-        kept = KeptCursor(self.config.cursor_file, self.log)
+        """Follows ``params``, a file that need not exist yet, or a FIFO. A compressed file is read once."""
+        cursor_file = CursorFile(self.config.cursor_file, self.log)
 
-        def keep() -> None:
+        def save_cursor() -> None:
             while not context.wait(_SAVE_INTERVAL):
-                kept.save(lines.cursor)
+                cursor_file.save(lines.cursor)
 
         lines = source.LinesInstance(
             params,
             timestamp=self.config.timestamp,
             follow=self.config.follow,
-            start=kept.load(),
+            start=cursor_file.load(),
             context=context,
-            close=lambda: kept.save(lines.cursor),
+            close=lambda: cursor_file.save(lines.cursor),
             event_size=self.config.event_size,
         )
-        threading.Thread(target=keep, name="cursor", daemon=True).start()
+        threading.Thread(target=save_cursor, name="cursor", daemon=True).start()
         return lines
 
     def event_to_string(self, event: Event) -> str:
-        """The line in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        """Returns the whole line, because rules must see all of it. The SDK's default text ends after 1 KiB."""
         return event.text
 
     def list_open_params(self) -> list[OpenParam]:
-        return [OpenParam("/var/log/app/audit.jsonl", "a file of JSON lines, also .gz and .zst, or a FIFO")]
+        return [OpenParam("/var/log/app/audit.jsonl", "a file with JSON lines, also .gz and .zst, or a FIFO")]

@@ -1,4 +1,4 @@
-"""A log that is written, rotated and read on after a crash while the native host reads it."""
+"""Tests how a log is followed across rotation, truncation and crashes in the native host."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_each_line_has_its_own_time_and_its_values() -> None:
+def test_event_has_time_and_values_of_its_line() -> None:
     fields = ["jsonlog.value[/user]", "jsonlog.number[/rows]"]
     events = collect(JSONLOG, str(SAMPLE), config={"follow": False}, fields=fields)
     lines = SAMPLE.read_bytes().splitlines()
@@ -42,7 +42,7 @@ def test_each_line_has_its_own_time_and_its_values() -> None:
         assert event.fields == dict(zip(fields, (line["user"], line.get("rows")), strict=True))
 
 
-def test_jsonlog_reads_the_usual_forms_of_a_time_and_reports_the_rest(tmp_path: Path) -> None:
+def test_jsonlog_reads_common_time_formats_and_reports_others(tmp_path: Path) -> None:
     log = tmp_path / "log"
     times = {
         '"2026-11-20 09:00:00,5 +0100"': 1_795_161_600_500_000_000,
@@ -73,7 +73,7 @@ def test_jsonlog_reads_the_usual_forms_of_a_time_and_reports_the_rest(tmp_path: 
     ]
 
 
-def test_a_crash_loses_nothing_and_a_rotation_neither(tmp_path: Path, start_plugin: StartPlugin) -> None:
+def test_crash_and_rotation_lose_no_line(tmp_path: Path, start_plugin: StartPlugin) -> None:
     log, kept = tmp_path / "log", tmp_path / "cursor"
     config = {"cursor_file": str(kept)}
     host = start_plugin(JSONLOG, str(log), config=config)
@@ -97,7 +97,7 @@ def test_a_crash_loses_nothing_and_a_rotation_neither(tmp_path: Path, start_plug
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
-def test_a_rotation_during_a_stop_loses_nothing(is_compressed: bool, tmp_path: Path, start_plugin: StartPlugin) -> None:
+def test_rotation_while_stopped_loses_no_line(is_compressed: bool, tmp_path: Path, start_plugin: StartPlugin) -> None:
     log, kept = tmp_path / "app.log", tmp_path / "app.log.cursor"
     config = {"cursor_file": str(kept)}
     log.write_bytes(b"1\n")
@@ -116,9 +116,7 @@ def test_a_rotation_during_a_stop_loses_nothing(is_compressed: bool, tmp_path: P
     assert [host.next_event().data for _ in range(2)] == [b"2", b"3"]
 
 
-def test_a_writer_that_does_not_append_is_followed_through_a_truncation(
-    tmp_path: Path, start_plugin: StartPlugin
-) -> None:
+def test_jsonlog_follows_truncation_by_a_non_appending_writer(tmp_path: Path, start_plugin: StartPlugin) -> None:
     log = tmp_path / "log"
     host = start_plugin(JSONLOG, str(log), fields=["jsonlog.value[/user]"])
     with log.open("wb", buffering=0) as writer:
@@ -126,25 +124,25 @@ def test_a_writer_that_does_not_append_is_followed_through_a_truncation(
             writer.write(b'{"user":"%s"}\n' % user.encode())
             assert host.next_event().fields == {"jsonlog.value[/user]": user}
             os.truncate(log, 0)
-    host.wait_for_log("passed over 15 NUL bytes before byte 15")
+    host.wait_for_log("skipped 15 NUL bytes before byte 15")
 
 
-def test_a_compressed_log_is_read_once(tmp_path: Path) -> None:
+def test_compressed_log_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "log.1.gz").write_bytes(gzip.compress(SAMPLE.read_bytes()))
     events = collect(JSONLOG, str(tmp_path / "log.1.gz"))
     assert [event.data for event in events] == SAMPLE.read_bytes().splitlines()
 
 
 @pytest.mark.parametrize(
-    ("params", "config", "says"),
+    ("params", "config", "error"),
     [
         ("/nonexistent/log", {"follow": False}, "FileNotFoundError: [Errno 2] No such file or directory"),
-        (str(SAMPLE), {"cursor_file": "/nonexistent/cursor"}, "its folder does not exist, create it"),
+        (str(SAMPLE), {"cursor_file": "/nonexistent/cursor"}, "its folder does not exist: create it"),
         (str(SAMPLE), {"timestamp": "time"}, 'must begin with "/"'),
         (str(JSONLOG), {}, "Is a directory"),
     ],
 )
-def test_a_mistake_is_an_error_that_names_it(params: str, config: dict[str, object], says: str) -> None:
+def test_open_rejects_invalid_configuration(params: str, config: dict[str, object], error: str) -> None:
     ran = run(JSONLOG, params, config=config)
     assert (ran.result, ran.events) == ("failure", [])
-    assert says in ran.error
+    assert error in ran.error

@@ -1,4 +1,4 @@
-"""Where the webhook listens."""
+"""The address on which the webhook listens, and its TLS."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ class Address(NamedTuple):
 
     scheme: str
     host: str
-    """Empty for all of the machine's addresses."""
+    """Empty for all addresses of the machine."""
     port: int
     path: str
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Reads a URL. It is not repeated in errors: it may hold a password.
+        """Parses a URL. Errors do not repeat it, because it may hold a password.
 
         Raises:
-            ValueError: it is no such URL.
+            ValueError: the URL cannot be used.
         """
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise ValueError("open_params is no URL: give one such as http://:9765/k8s-audit") from None
+            raise ValueError("open_params is not a valid URL: expected one such as http://:9765/k8s-audit") from None
         if parts.scheme not in {"http", "https"}:
             raise ValueError(
-                f"open_params: unknown scheme {parts.scheme!r}: give a file, a folder, or a URL of http or https"
+                f"open_params has the scheme {parts.scheme!r}: expected a file, a folder, or a URL with http or https"
             )
         if port is None:
             raise ValueError("open_params must be a URL with a port, such as http://:9765/k8s-audit")
@@ -41,16 +41,16 @@ class Address(NamedTuple):
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
 
-def tls(certificate: str) -> ssl.SSLContext:
-    """TLS with a file that holds certificate and key.
+def tls_context(certificate: str) -> ssl.SSLContext:
+    """Returns a TLS context with the certificate and the key of a file.
 
     Raises:
-        ValueError: it cannot be used.
+        ValueError: the file cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # Without a function for the password, OpenSSL would ask for it on Falco's terminal.
+        # Without a password function, OpenSSL would prompt for the password on Falco's terminal.
         context.load_cert_chain(certificate, password=_no_password)
     except (OSError, ValueError) as error:
         raise ValueError(f"sslCertificate {certificate} cannot be used: {error}") from None
@@ -58,4 +58,4 @@ def tls(certificate: str) -> ssl.SSLContext:
 
 
 def _no_password() -> NoReturn:
-    raise ValueError("the key is encrypted, store it without a password")
+    raise ValueError("the key is encrypted: store it without a password")

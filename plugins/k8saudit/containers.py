@@ -1,4 +1,4 @@
-"""The fields of a pod's containers, the same for each of its three lists of them."""
+"""The fields of containers, the same for each of the three lists of containers that a pod has."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _WITHOUT_PORTS = "ephemeralContainers"
 _POINTERS = {
     "name": ("name", "Names of the {}"),
     "image": ("image", "Images of the {}"),
-    "privileged": ("securityContext/privileged", "Whether the {} are privileged, of those that say so"),
+    "privileged": ("securityContext/privileged", "Whether the {} are privileged, if specified"),
     "allow_privilege_escalation": (
         "securityContext/allowPrivilegeEscalation",
-        "Whether the {} may gain privileges, of those that say so",
+        "Whether the {} may gain privileges, if specified",
     ),
     "read_only_fs": (
         "securityContext/readOnlyRootFilesystem",
-        "Whether the root file systems of the {} are read-only, of those that say so",
+        "Whether the root file systems of the {} are read-only, if specified",
     ),
-    "run_as_user": ("securityContext/runAsUser", "User ids that the {} have themselves"),
-    "run_as_group": ("securityContext/runAsGroup", "Group ids that the {} have themselves"),
-    "proc_mount": ("securityContext/procMount", "How /proc is mounted in the {}, of those that say so"),
+    "run_as_user": ("securityContext/runAsUser", "User ids that are specified for the {} themselves"),
+    "run_as_group": ("securityContext/runAsGroup", "Group ids that are specified for the {} themselves"),
+    "proc_mount": ("securityContext/procMount", "How /proc is mounted in the {}, if specified"),
     "add_capabilities": ("securityContext/capabilities/add/*", "Capabilities that are added to the {}"),
 }
 
@@ -51,11 +51,11 @@ def _joined(words: Any) -> Iterator[str]:
 
 def _host_ports(container: Any, spec: Any) -> Iterator[str]:
     for port in elements(find(container, "ports")):
-        on_host, own = find(port, "hostPort"), find(port, "containerPort")
-        if on_host is not None:
-            yield text(on_host)
-        elif own is not None:
-            yield text(own)
+        host_port, container_port = find(port, "hostPort"), find(port, "containerPort")
+        if host_port is not None:
+            yield text(host_port)
+        elif container_port is not None:
+            yield text(container_port)
 
 
 def _user(container: Any, spec: Any) -> Iterator[str]:
@@ -67,8 +67,8 @@ def _group(container: Any, spec: Any) -> Iterator[str]:
 
 
 def _effective(container: Any, spec: Any, identity: str) -> str:
-    for place in (container, spec):
-        value = find(place, "securityContext", identity)
+    for owner in (container, spec):
+        value = find(owner, "securityContext", identity)
         if value is not None:
             return text(value)
     return "0"
@@ -76,11 +76,11 @@ def _effective(container: Any, spec: Any, identity: str) -> str:
 
 _Values = Callable[[Any, Any], Iterator[str]]
 _COMPUTED: dict[str, tuple[_Values, str]] = {
-    "command": (_command, "Commands of the {}, of each its words joined by spaces"),
-    "args": (_args, "Arguments of the commands of the {}, of each joined by spaces"),
-    "eff_run_as_user": (_user, "User ids of the {}: their own, else the pod's, else 0"),
-    "eff_run_as_group": (_group, "Group ids of the {}: their own, else the pod's, else 0"),
-    "host_port": (_host_ports, "Ports of the {} on the host, or their own where these have none there"),
+    "command": (_command, "Commands of the {}, each with its words joined by spaces"),
+    "args": (_args, "Arguments of the {}, joined by spaces for each"),
+    "eff_run_as_user": (_user, "Effective user ids of the {}: the container's, else the pod's, else 0"),
+    "eff_run_as_group": (_group, "Effective group ids of the {}: the container's, else the pod's, else 0"),
+    "host_port": (_host_ports, "Host ports of the {}, or the container port if a port has no host port"),
 }
 
 
@@ -88,7 +88,7 @@ class ContainerFields:
     """Fields ``ka.req.pod.containers.*``, ``ka.req.pod.initContainers.*`` and ``ka.req.pod.ephemeralContainers.*``."""
 
 
-def _computed(name: str, member: str, values: _Values, desc: str) -> object:
+def _computed_field(name: str, member: str, values: _Values, desc: str) -> object:
     @field(name, desc=desc)
     def method(self: object, event: Event, index: int | None = None) -> list[str]:
         spec = find(event.json, "requestObject", "spec")
@@ -97,8 +97,8 @@ def _computed(name: str, member: str, values: _Values, desc: str) -> object:
     return method
 
 
-def _repositories(name: str, images: JsonField[list[str]], desc: str) -> object:
-    # Rules ask for this one in conditions: it decodes no event.
+def _repository_field(name: str, images: JsonField[list[str]], desc: str) -> object:
+    # Rules use this field in conditions, so it is computed from a JSON field, without decoding the event.
     @field(name, desc=desc)
     def method(self: object, event: Event, index: int | None = None) -> list[str]:
         return [repository(image) for image in images(event, index) or ()]
@@ -106,7 +106,7 @@ def _repositories(name: str, images: JsonField[list[str]], desc: str) -> object:
     return method
 
 
-def _declared(member: str, noun: str) -> Iterator[tuple[str, object]]:
+def _fields_of(member: str, noun: str) -> Iterator[tuple[str, object]]:
     prefix = f"ka.req.pod.{member}"
     for name, (pointer, desc) in _POINTERS.items():
         whole = f"/requestObject/spec/{member}/{{index|*}}/{pointer}"
@@ -114,12 +114,12 @@ def _declared(member: str, noun: str) -> Iterator[tuple[str, object]]:
         yield name, values
         if name == "image":
             desc = f"Images of the {noun}, without tag and digest"
-            yield "repository", _repositories(f"{prefix}.image.repository", values, desc)
+            yield "repository", _repository_field(f"{prefix}.image.repository", values, desc)
     for name, (compute, desc) in _COMPUTED.items():
         if name != "host_port" or member != _WITHOUT_PORTS:
-            yield name, _computed(f"{prefix}.{name}", member, compute, desc.format(noun))
+            yield name, _computed_field(f"{prefix}.{name}", member, compute, desc.format(noun))
 
 
 for member, noun in _LISTS.items():
-    for name, declared in _declared(member, noun):
-        setattr(ContainerFields, f"{member}_{name}", declared)
+    for name, declaration in _fields_of(member, noun):
+        setattr(ContainerFields, f"{member}_{name}", declaration)

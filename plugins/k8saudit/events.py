@@ -1,7 +1,7 @@
-"""Splits a text into its audit events: single events, and those of an ``EventList`` or an array.
+"""Splits a body or a line into audit events: single events, and those of an ``EventList`` or an array.
 
-A text that is JSON is decoded. Any other text is split by its structure alone, so that a fault in one event, such as an
-escape that JSON does not know, costs neither that event nor the others.
+Valid JSON is decoded. Any other input is split by its structure alone, so that a fault in one event, such as an unknown
+escape, loses neither that event nor the others.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import msgspec
 from falco_plugin import Event, json_field
 from falco_plugin.source import split_json
 
-from .reports import Reports
+from .rejections import RejectionLog
 
 Item: TypeAlias = tuple[bytes, datetime | None]
-"""An event as it stands in the text, and its time."""
+"""An event with its bytes unchanged, and its time."""
 
 _LATEST = (2**64 - 2) / 1e9
-"""Seconds since the epoch that a timestamp can have."""
-_NO_EVENTS = "JSON without audit events"
-_BAD_ELEMENT = "an element without audit events"
+"""Largest timestamp of an event, in seconds since the epoch."""
+_NO_EVENTS = "has no audit events"
+_NOT_JSON = "is not JSON"
+_BAD_ELEMENT = "an element has no audit events"
 
 
 class _Head(msgspec.Struct):
@@ -42,7 +43,7 @@ _element = msgspec.json.Decoder(_Head)
 _times = msgspec.json.Decoder(_Times)
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
-# These read damaged documents. They are not attributes of the class, so they are not fields of the plugin.
+# These read damaged documents. They are not attributes of the plugin's class, so they are not fields of the plugin.
 _ROOT_KIND = json_field("ka.kind", "/kind", desc="Kind of the document")
 _STAGE_TIME = json_field("ka.time.stage", "/stageTimestamp", type=datetime, desc="Time of the stage")
 _REQUEST_TIME = json_field("ka.time.request", "/requestReceivedTimestamp", type=datetime, desc="Time of the request")
@@ -53,21 +54,21 @@ _OBJECT = re.compile(rb'\{[\x00-\x20]*"')
 
 
 class Events:
-    """Splits texts, and counts what is left out."""
+    """Splits input into events, and counts the parts that are rejected."""
 
-    def __init__(self, max_size: int, reports: Reports) -> None:
+    def __init__(self, max_size: int, rejections: RejectionLog) -> None:
         self._max_size = max_size
-        self._reports = reports
+        self._rejections = rejections
 
     def of(self, text: bytes, *, lines: bool = False) -> list[Item]:
-        """Returns the events of a text.
+        """Returns the events of a body or a line.
 
         Args:
             text: one or more JSON documents, each of which may have a prefix, such as a node name or a header of klog.
             lines: whether each line has its own documents.
 
         Raises:
-            ValueError: it is no JSON, or has no audit events.
+            ValueError: the text is not JSON or has no audit events. The message is a predicate without its subject.
         """
         if not (lines and b"\n" in text):
             try:
@@ -85,7 +86,7 @@ class Events:
         try:
             return _parts(bytes(element), _element.decode(element))
         except (ValueError, RecursionError):
-            self._reports.count(_BAD_ELEMENT)
+            self._rejections.count(_BAD_ELEMENT)
             return []
 
     def _of_documents(self, text: bytes, lines: bool) -> list[bytes]:
@@ -93,31 +94,31 @@ class Events:
         found = [_parts_of_document(document) for document in documents]
         others = found.count(None)
         if others == len(found):
-            raise ValueError(_NO_EVENTS if any(map(_is_container, documents)) else "no JSON")
+            raise ValueError(_NO_EVENTS if any(map(_is_container, documents)) else _NOT_JSON)
         for _ in range(others):
-            self._reports.count(_BAD_ELEMENT)
+            self._rejections.count(_BAD_ELEMENT)
         return [part for parts in found for part in parts or ()]
 
     def _items(self, parts: Iterable[bytes]) -> Iterator[Item]:
         for event in parts:
             if len(event) > self._max_size:
-                self._reports.count("an event larger than maxEventSize")
+                self._rejections.count("an event is larger than maxEventSize")
             elif event.startswith(b"{"):
                 yield event, _time_of(event)
             else:
-                self._reports.count(_BAD_ELEMENT)
+                self._rejections.count(_BAD_ELEMENT)
 
 
 def _parts(text: bytes, head: _Head) -> Sequence[bytes]:
-    # msgspec takes the last of several members with one name, fields of rules the first.
+    # If a key occurs twice, msgspec uses the last value and the fields of rules use the first.
     kind = _ROOT_KIND(Event(text))
     if kind == "Event":
         return [text.strip()]
     if kind == "EventList":
-        # The items' own kind is that of the list, which says it once for all of them.
+        # Items need not have a kind: the list declares it for all of them.
         if head.items:
             return [bytes(item) for item in head.items]
-        # A list without items, or a damaged one whose first items count.
+        # The list has no items, or the key `items` occurs twice and the first value counts.
         return [item for item in split_json(text, items="items") if item != text.strip()]
     raise ValueError(_NO_EVENTS)
 
@@ -146,7 +147,7 @@ def _is_container(document: bytes) -> bool:
 
 
 def _parts_of_document(document: bytes) -> Sequence[bytes] | None:
-    """The events of a document, which may be damaged; ``None`` if it has none."""
+    """Returns the events of a document, which may be damaged, or ``None`` if it has none."""
     try:
         head = _element.decode(document)
     except msgspec.ValidationError:
@@ -161,7 +162,7 @@ def _parts_of_document(document: bytes) -> Sequence[bytes] | None:
 
 def _parts_of_damaged(document: bytes) -> Sequence[bytes] | None:
     kind = _ROOT_KIND(Event(document))
-    # A kind behind a fault is not found as a member.
+    # If a fault precedes the member `kind`, the member is not found. Then search the bytes.
     if kind not in {"Event", "EventList", None} or (kind is None and not _HAS_EVENTS.search(document)):
         return None
     return [document] if kind == "Event" else split_json(document, items="items")

@@ -1,4 +1,4 @@
-"""The fields of audit events, but for those of containers."""
+"""The fields of audit events, except those of containers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from falco_plugin import Event, field, json_field
 
 from .document import elements, find, repository, text
 
-# No attribute of the class, so no field of its own.
+# Not an attribute of the class, so it is not a field of the plugin.
 _SERVICE_PORTS = json_field("ka.req.service.ports", "/requestObject/spec/ports", desc="Ports of the service")
 
 
@@ -21,73 +21,87 @@ class AuditFields:
 
     audit_id = json_field("ka.auditid", "/auditID", desc="Id of the audit event")
     stage = json_field("ka.stage", "/stage", desc="Stage of the request, such as ResponseComplete")
-    verb = json_field("ka.verb", "/verb", desc="What is to be done, such as create")
+    verb = json_field("ka.verb", "/verb", desc="Verb of the request, such as create")
     uri = json_field("ka.uri", "/requestURI", desc="URI of the request, with its query")
-    user_agent = json_field("ka.useragent", "/userAgent", desc="What the client calls itself")
+    user_agent = json_field("ka.useragent", "/userAgent", desc="User agent of the client")
     source_ips = json_field(
-        "ka.sourceips", "/sourceIPs/{index|*}", type=list[str], desc="Addresses that the request came from and through"
+        "ka.sourceips",
+        "/sourceIPs/{index|*}",
+        type=list[str],
+        desc="Addresses of the client and of the proxies in between",
     )
-    cluster = json_field("ka.cluster.name", "/annotations/cluster_name", desc="Name of the cluster, where it is noted")
+    cluster = json_field("ka.cluster.name", "/annotations/cluster_name", desc="Name of the cluster, if it is annotated")
 
-    @field("ka.uri.param", desc="The first value of this parameter in the URI's query")
+    @field("ka.uri.param", desc="First value of a parameter in the query of the URI")
     def uri_parameter(self, event: Event, key: str) -> str | None:
         query = (self.uri(event) or "").partition("#")[0].partition("?")[2]
         return next((value for name, value in parse_qsl(query, keep_blank_values=True) if name == key), None)
 
-    # Who asks, and may they
+    # The user and the authorization
 
-    user = json_field("ka.user.name", "/user/username", desc="Who asks")
-    groups = json_field("ka.user.groups", "/user/groups/*", type=list[str], desc="Groups of who asks")
-    impersonated = json_field("ka.impuser.name", "/impersonatedUser/username", desc="As whom they ask to be taken")
-    decision = json_field(
-        "ka.auth.decision", "/annotations/authorization.k8s.io~1decision", desc="Whether they may: allow or forbid"
+    user = json_field("ka.user.name", "/user/username", desc="Name of the user who made the request")
+    groups = json_field(
+        "ka.user.groups", "/user/groups/*", type=list[str], desc="Groups of the user who made the request"
     )
-    reason = json_field("ka.auth.reason", "/annotations/authorization.k8s.io~1reason", desc="Why they may, or may not")
+    impersonated = json_field("ka.impuser.name", "/impersonatedUser/username", desc="Name of the impersonated user")
+    decision = json_field(
+        "ka.auth.decision",
+        "/annotations/authorization.k8s.io~1decision",
+        desc="Authorization decision: allow or forbid",
+    )
+    reason = json_field(
+        "ka.auth.reason", "/annotations/authorization.k8s.io~1reason", desc="Reason of the authorization decision"
+    )
     openshift_decision = json_field(
         "ka.auth.openshift.decision",
         "/annotations/authentication.openshift.io~1decision",
-        desc="Whether OpenShift knows who asks",
+        desc="Authentication decision of OpenShift",
     )
     openshift_user = json_field(
         "ka.auth.openshift.username",
         "/annotations/authentication.openshift.io~1username",
-        desc="Whom OpenShift takes who asks for",
+        desc="User name that OpenShift authenticated",
     )
     policy_failure = json_field(
         "ka.validations.admission.policy.failure",
         "/annotations/validation.policy.admission.k8s.io~1validation_failure",
-        desc="What a validating admission policy found wrong",
+        desc="Failure of a validating admission policy",
     )
     pod_security = json_field(
         "ka.security.pod.violations",
         "/annotations/pod-security.kubernetes.io~1audit-violations",
-        desc="What violates the standard for pods' security",
+        desc="Violations of the pod security standards",
     )
 
-    # What about
+    # The object of the request
 
     target_name = json_field("ka.target.name", "/objectRef/name", desc="Name of the object")
     target_namespace = json_field("ka.target.namespace", "/objectRef/namespace", desc="Namespace of the object")
     target_resource = json_field("ka.target.resource", "/objectRef/resource", desc="Resource, such as pods")
     target_subresource = json_field("ka.target.subresource", "/objectRef/subresource", desc="Subresource, such as exec")
 
-    @field("ka.target.pod.name", desc="Name that a pod was given, where the request is on a pod itself")
+    @field("ka.target.pod.name", desc="Name of the pod in the response, if the request is about a pod itself")
     def target_pod(self, event: Event) -> str | None:
         if self.target_resource(event) != "pods" or self.target_subresource(event):
             return None
         return self.response_name(event)
 
-    # The answer
+    # The response
 
-    response_name = json_field("ka.resp.name", "/responseObject/metadata/name", desc="Name of the object in the answer")
-    code = json_field("ka.response.code", "/responseStatus/code", desc="Code of the answer, such as 201")
-    code_reason = json_field("ka.response.reason", "/responseStatus/reason", desc="Why the answer has this code")
+    response_name = json_field(
+        "ka.resp.name", "/responseObject/metadata/name", desc="Name of the object in the response"
+    )
+    code = json_field("ka.response.code", "/responseStatus/code", desc="Code of the response, such as 201")
+    code_reason = json_field("ka.response.reason", "/responseStatus/reason", desc="Reason of the response code")
 
     # Roles and their bindings
 
-    role = json_field("ka.req.binding.role", "/requestObject/roleRef/name", desc="Role that is bound")
+    role = json_field("ka.req.binding.role", "/requestObject/roleRef/name", desc="Name of the role that is bound")
     subjects = json_field(
-        "ka.req.binding.subjects", "/requestObject/subjects/*", type=list[str], desc="Whom it is bound to, as JSON"
+        "ka.req.binding.subjects",
+        "/requestObject/subjects/*",
+        type=list[str],
+        desc="Subjects that the role is bound to, as JSON",
     )
 
     @field("ka.req.binding.subjects.user_names", desc="Users that the role is bound to")
@@ -128,7 +142,7 @@ class AuditFields:
         "ka.req.role.rules.nonResourceURLs",
         "/requestObject/rules/{index|*}/nonResourceURLs/*",
         type=list[str],
-        desc="URLs that are no resources in the role's rules",
+        desc="Non-resource URLs in the role's rules",
     )
     rules_verbs = json_field(
         "ka.req.role.rules.verbs",
@@ -149,19 +163,21 @@ class AuditFields:
     configmap_data = json_field("ka.req.configmap.obj", "/requestObject/data", desc="Content of the configmap, as JSON")
     service_type = json_field("ka.req.service.type", "/requestObject/spec/type", desc="Type of the service")
 
-    @field("ka.req.service.ports", desc="Ports of the service, all in one JSON text, whatever the index")
+    @field("ka.req.service.ports", desc="All ports of the service as one JSON string, for any index")
     def service_ports(self, event: Event, index: int | None = None) -> list[str]:
         ports = _SERVICE_PORTS(event)
         return [] if ports is None else [ports]
 
     # Pods
 
-    host_ipc = json_field("ka.req.pod.host_ipc", "/requestObject/spec/hostIPC", desc="Whether it shares the host's IPC")
+    host_ipc = json_field(
+        "ka.req.pod.host_ipc", "/requestObject/spec/hostIPC", desc="Whether the pod shares the host's IPC namespace"
+    )
     host_network = json_field(
-        "ka.req.pod.host_network", "/requestObject/spec/hostNetwork", desc="Whether it shares the host's network"
+        "ka.req.pod.host_network", "/requestObject/spec/hostNetwork", desc="Whether the pod shares the host's network"
     )
     host_pid = json_field(
-        "ka.req.pod.host_pid", "/requestObject/spec/hostPID", desc="Whether it shares the host's process ids"
+        "ka.req.pod.host_pid", "/requestObject/spec/hostPID", desc="Whether the pod shares the host's process ids"
     )
     run_as_user = json_field(
         "ka.req.pod.run_as_user", "/requestObject/spec/securityContext/runAsUser", desc="User id of the pod"
@@ -182,13 +198,13 @@ class AuditFields:
         "ka.req.pod.volumes.hostpath",
         "/requestObject/spec/volumes/{index|*}/hostPath/path",
         type=list[str],
-        desc="Paths of the host among the volumes",
+        desc="Host paths of the volumes",
     )
     flexvolume_drivers = json_field(
         "ka.req.pod.volumes.flexvolume_driver",
         "/requestObject/spec/volumes/{index|*}/flexVolume/driver",
         type=list[str],
-        desc="Drivers of flexVolumes among the volumes",
+        desc="FlexVolume drivers of the volumes",
     )
 
     @field("ka.req.pod.volumes.volume_type", desc="Types of the volumes, such as hostPath")
@@ -196,7 +212,7 @@ class AuditFields:
         volumes = elements(find(event.json, "requestObject", "spec", "volumes"), index)
         return [member for volume in volumes if isinstance(volume, dict) for member in volume if member != "name"]
 
-    # Deprecated ones of pods
+    # Deprecated fields of pods
 
     first_image = json_field(
         "ka.req.container.image",
@@ -209,7 +225,9 @@ class AuditFields:
         desc="(Deprecated) Whether the pod shares the host's network",
     )
 
-    @field("ka.req.container.image.repository", desc="(Deprecated) That image, without tag and digest")
+    @field(
+        "ka.req.container.image.repository", desc="(Deprecated) Image of the first container, without tag and digest"
+    )
     def first_repository(self, event: Event) -> str | None:
         image = self.first_image(event)
         return None if image is None else repository(image)
@@ -223,7 +241,7 @@ class AuditFields:
 
     @field(
         "ka.req.volume.hostpath",
-        desc="(Deprecated) Whether this path of the host, or one that begins so before a *, is a volume",
+        desc="(Deprecated) Whether a volume has this host path; a * at the end matches all paths with this prefix",
     )
     def has_host_path(self, event: Event, key: str) -> str | None:
         if find(event.json, "requestObject", "spec", "volumes") is None:

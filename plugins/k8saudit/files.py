@@ -1,4 +1,4 @@
-"""Files of audit events, such as the API server's log."""
+"""Reads files of audit events, such as the log of an API server."""
 
 from __future__ import annotations
 
@@ -7,42 +7,43 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .events import Events, Item
-from .reports import Reports
+from .rejections import RejectionLog
 
 
 def find(path: Path) -> list[Path]:
-    """The file, or the folder's files, the oldest first.
+    """Returns the file, or the files of the folder with the oldest first.
 
     Raises:
-        OSError: one of them cannot be read.
+        OSError: one of the files cannot be read.
     """
     files = [path]
     if path.is_dir():
         files = [file for file in path.iterdir() if not file.is_dir()]
         files.sort(key=lambda file: (file.stat().st_mtime_ns, file.name))
     for file in files:
-        # A source that cannot read what it was given is to fail when it is opened.
+        # Fail when the source is opened, not later.
         file.open("rb").close()
     return files
 
 
 class Reader:
-    """Reads files to their ends, one text of JSON a line."""
+    """Reads files to their ends. Each line has one or more JSON documents."""
 
-    def __init__(self, events: Events, max_line: int, reports: Reports, log: logging.Logger) -> None:
+    def __init__(self, events: Events, max_line: int, rejections: RejectionLog, log: logging.Logger) -> None:
         self._events = events
         self._max_line = max_line
-        self._reports = reports
+        self._rejections = rejections
         self._log = log
 
     def read(self, files: list[Path]) -> Iterator[Item]:
+        """Yields the events of all files. A file that fails is logged and does not end the source."""
         for file in files:
             try:
                 for line in self._lines(file):
                     yield from self._events_of(line)
             except OSError as error:
-                self._log.error("%s: cannot be read to its end: %s", file, error.strerror or error)
-        self._reports.close()
+                self._log.error("cannot read %s to its end: %s", file, error.strerror or error)
+        self._rejections.close()
 
     def _lines(self, path: Path) -> Iterator[bytes]:
         with path.open("rb") as file:
@@ -50,7 +51,7 @@ class Reader:
                 if len(line) <= self._max_line:
                     yield line
                     continue
-                self._reports.count("a line longer than webhookMaxBatchSize")
+                self._rejections.count("a line is longer than webhookMaxBatchSize")
                 while line and not line.endswith(b"\n"):
                     line = file.readline(self._max_line)
 
@@ -61,5 +62,5 @@ class Reader:
         try:
             return self._events.of(line)
         except ValueError as problem:
-            self._reports.count(f"a line: {problem}")
+            self._rejections.count(f"a line {problem}")
             return []

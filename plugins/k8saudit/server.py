@@ -1,4 +1,8 @@
-"""The webhook to which API servers send their events: Python's own HTTP server, with bounds that it has not."""
+"""The webhook to which API servers send events.
+
+It is the HTTP server of Python's standard library with limits that it lacks: the total time of a request, and the
+number of connections.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +21,24 @@ from socketserver import ThreadingTCPServer
 from typing import Any
 
 from .address import Address
-from .endpoint import Endpoint, Refusal
+from .endpoint import Endpoint
+from .rejections import Rejection
 
 _MAX_CONNECTIONS = 64
 _IDLE_TIMEOUT = 120.0
-"""Longer than an API server waits for a batch to fill, so that its connection stays."""
+"""Seconds between two requests. API servers wait less for a batch to fill, so their connections stay open."""
 _REQUEST_TIMEOUT = 30.0
 _WRITE_TIMEOUT = 5.0
 _LINGER = 1.0
-_TOO_SLOW = f"a request that took longer than {_REQUEST_TIMEOUT:.0f} s"
+"""Seconds in which the rest of a rejected request is read."""
+_TOO_SLOW = f"the request took longer than {_REQUEST_TIMEOUT:.0f} s"
 
 
 class Server(ThreadingTCPServer):
-    """Listens from the beginning, and answers from :meth:`start` to :meth:`close`, a thread for each connection.
+    """Listens when it is created, and answers from :meth:`start` to :meth:`close`, with a thread for each connection.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: the server cannot listen on the address.
     """
 
     allow_reuse_address = True
@@ -43,7 +49,7 @@ class Server(ThreadingTCPServer):
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
-        self._closing = False
+        self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="k8saudit", daemon=True)
         if ":" in address.host or (not address.host and socket.has_dualstack_ipv6()):
             self.address_family = socket.AF_INET6
@@ -54,7 +60,7 @@ class Server(ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """Where it listens: port 0 has become one that was free."""
+        """The port on which the server listens. For port 0 the system chose one."""
         port: int = self.socket.getsockname()[1]
         return port
 
@@ -62,17 +68,17 @@ class Server(ThreadingTCPServer):
         self._thread.start()
 
     def close(self) -> None:
-        """Takes no more connections, answers what is in work, and returns when no thread is left."""
+        """Accepts no more connections, answers the pending requests, and returns when all threads have ended."""
         self.shutdown()
         with self._lock:
-            self._closing = True
+            self._is_closing = True
             for connection in self._connections:
                 with suppress(OSError):
-                    # Not a TLS socket's own, which would go on in clear.
+                    # SSLSocket.shutdown would end TLS, and an answer would be sent unencrypted.
                     socket.socket.shutdown(connection, socket.SHUT_RD)
         self.server_close()
         self._thread.join()
-        self._endpoint.reports.close()
+        self._endpoint.rejections.close()
 
     def _run(self) -> None:
         with self._endpoint.sender:
@@ -87,13 +93,13 @@ class Server(ThreadingTCPServer):
         try:
             return super().get_request()
         except OSError as error:
-            self._endpoint.reports.count(f"a connection: {error.strerror}")
-            # Such as no file descriptor being left; the connection is still there to be accepted.
+            self._endpoint.rejections.count(f"a connection failed: {error.strerror}")
+            # If no file descriptor is left, the connection remains pending and would fail again immediately.
             time.sleep(0.1)
             raise
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """One connection, on its thread."""
+        """Serves one connection on its thread."""
         if self._tls is not None:
             request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         with request:
@@ -107,28 +113,34 @@ class Server(ThreadingTCPServer):
 
     def _admit(self, connection: socket.socket) -> bool:
         with self._lock:
-            if self._closing:
+            if self._is_closing:
                 return False
             if len(self._connections) >= _MAX_CONNECTIONS:
-                self._endpoint.reports.count(f"a connection beyond the {_MAX_CONNECTIONS} that are open")
+                self._endpoint.rejections.count(f"more than {_MAX_CONNECTIONS} connections")
                 return False
             self._connections.add(connection)
             return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """The text of an exception may quote what a client sent, its class and OpenSSL's reason do not."""
+        """Counts the exception of a connection by its class or OpenSSL's reason.
+
+        Its message is not logged, because it may quote the request.
+        """
         error = sys.exception()
-        self._endpoint.reports.count(f"a connection: {getattr(error, 'reason', None) or type(error).__name__}")
+        self._endpoint.rejections.count(
+            f"a connection failed: {getattr(error, 'reason', None) or type(error).__name__}"
+        )
 
 
 class Incoming(io.RawIOBase):
-    """What comes on a connection, with one deadline for all that is read of a request."""
+    """The input of a connection, with one deadline for reading a whole request."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._deadline = math.inf
 
-    def allow(self, seconds: float) -> None:
+    def set_timeout(self, seconds: float) -> None:
+        """Lets all further reads fail after so many seconds."""
         self._deadline = time.monotonic() + seconds
 
     def readable(self) -> bool:
@@ -143,16 +155,16 @@ class Incoming(io.RawIOBase):
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """The requests of one connection, and their answers."""
+    """Answers the requests of one connection."""
 
     protocol_version = "HTTP/1.1"
-    # Of requests of which it is not known: an answer to HTTP/0.9 would have no status.
+    # Used if the version of a request is unknown, because an answer in HTTP/0.9 would have no status.
     default_request_version = "HTTP/1.0"
 
     def __init__(self, endpoint: Endpoint, *args: Any) -> None:
         self._endpoint = endpoint
-        self._refused = False
-        # By the base class this is all of the connection's life.
+        self._has_rejected = False
+        # The base class serves the whole connection in its constructor.
         super().__init__(*args)
 
     def setup(self) -> None:
@@ -165,7 +177,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile = self.connection.makefile("wb")
 
     def handle_one_request(self) -> None:
-        self._incoming.allow(_IDLE_TIMEOUT)
+        self._incoming.set_timeout(_IDLE_TIMEOUT)
         try:
             is_open = bool(self._reader.peek(1))
         except OSError:
@@ -173,7 +185,7 @@ class Exchange(BaseHTTPRequestHandler):
         if not is_open:
             self.close_connection = True
             return
-        self._incoming.allow(_REQUEST_TIMEOUT)
+        self._incoming.set_timeout(_REQUEST_TIMEOUT)
         super().handle_one_request()
 
     def do_POST(self) -> None:
@@ -181,17 +193,17 @@ class Exchange(BaseHTTPRequestHandler):
             length = self._endpoint.length_of(self.path, self.headers)
             body = self._read(length)
             if len(body) < length:
-                # The client has left in the middle of its request: nobody is there to be answered.
+                # The client closed the connection before its request was complete, so no answer can be sent.
                 self.close_connection = True
                 return
-            self._endpoint.take(self.headers, body)
-        except Refusal as refusal:
-            self._refuse(refusal)
+            self._endpoint.deliver(self.headers, body)
+        except Rejection as rejection:
+            self._reject(rejection)
         else:
             self._answer(HTTPStatus.OK, "")
 
     def do_GET(self) -> None:
-        self._refuse(Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", Allow="POST"))
+        self._reject(Rejection(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", Allow="POST"))
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - the base class looks for these names
 
@@ -199,13 +211,13 @@ class Exchange(BaseHTTPRequestHandler):
         try:
             return self._reader.read(length)
         except TimeoutError:
-            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW) from None
+            raise Rejection(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW) from None
 
-    def _refuse(self, refusal: Refusal) -> None:
-        self._endpoint.reports.count(refusal.reason)
-        self._refused = True
-        # What follows may be the rest of a body, and no request.
-        self._answer(refusal.status, f"{refusal.reason}\n", Connection="close", **refusal.headers)
+    def _reject(self, rejection: Rejection) -> None:
+        self._endpoint.rejections.count(rejection.reason)
+        self._has_rejected = True
+        # The next bytes may be the rest of the body, not another request.
+        self._answer(rejection.status, f"{rejection.reason}\n", Connection="close", **rejection.headers)
 
     def _answer(self, status: HTTPStatus, text: str, **headers: str) -> None:
         self.connection.settimeout(_WRITE_TIMEOUT)
@@ -218,23 +230,26 @@ class Exchange(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class refuses; its message may quote the request."""
-        self._refuse(Refusal(HTTPStatus(code), f"HTTP: {HTTPStatus(code).phrase}"))
+        """Rejects a request (called by the base class). Its message is not used, because it may quote the request."""
+        self._reject(Rejection(HTTPStatus(code), f"HTTP: {HTTPStatus(code).phrase}"))
 
     def log_error(self, format: str, *args: Any) -> None:
-        """Called where not even the headers of a request came in time."""
-        self._endpoint.reports.count(_TOO_SLOW)
+        """Counts a request whose headers did not arrive in time (called by the base class)."""
+        self._endpoint.rejections.count(_TOO_SLOW)
 
     def finish(self) -> None:
         with suppress(OSError):
-            if self._refused:
+            if self._has_rejected:
                 self._linger()
         with suppress(OSError):
-            # The socket stays open as long as this is.
+            # The socket stays open until this file is closed.
             self.wfile.close()
 
     def _linger(self) -> None:
-        """Reads on for a while after the last answer: a client that is still sending could not read it otherwise."""
+        """Reads for a while after the last answer.
+
+        Otherwise a client that is still sending would get a connection reset instead of the answer.
+        """
         socket.socket.shutdown(self.connection, socket.SHUT_WR)
         end = time.monotonic() + _LINGER
         while (left := end - time.monotonic()) > 0:

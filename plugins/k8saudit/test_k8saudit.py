@@ -1,4 +1,4 @@
-"""Audit events from real files, by the plugin in the native host."""
+"""Tests how files are read into audit events."""
 
 from __future__ import annotations
 
@@ -7,52 +7,70 @@ import logging
 import os
 import re
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugins.k8saudit.conftest import NANOSECONDS, TIME, event, event_list, large_event
 from plugins.k8saudit.events import Events
-from plugins.k8saudit.reports import Reports
+from plugins.k8saudit.files import Reader
+from plugins.k8saudit.rejections import RejectionLog
 
 from falco_plugin.testing import collect, run
 
 K8SAUDIT = Path(__file__).parent
 SAMPLE = K8SAUDIT / "sample.jsonl"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 REAL = K8SAUDIT.parents[2] / "shared/data/k8s-audit.jsonl"
-TIME = "2026-01-01T00:00:01.5Z"
-NANOSECONDS = 1_767_225_601_500_000_000
-
-
-def event(name: str, **more: object) -> bytes:
-    """An audit event with a text by which it is known."""
-    return json.dumps({"kind": "Event", "auditID": name, "stageTimestamp": TIME, **more}).encode()
-
-
-def event_list(*items: bytes) -> bytes:
-    return b'{"kind": "EventList", "items": [%s]}' % b", ".join(items)
-
-
-def large_event(number: int, size: int) -> bytes:
-    return event(str(number), padding="x" * size)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="there are no real logs beside the checkout")
-def test_each_line_of_a_log_is_an_event_at_the_time_of_its_stage(library: Path) -> None:
+def test_real_log_gives_events_with_stage_times(library: Path) -> None:
     lines = REAL.read_bytes().splitlines()
     events = collect(library, str(REAL))
     assert [each.data for each in events] == lines
     for each, line in zip(events, lines, strict=True):
         stage = datetime.fromisoformat(json.loads(line)["stageTimestamp"])
-        assert each.timestamp == (stage - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+        assert each.timestamp == (stage - EPOCH) // timedelta(microseconds=1) * 1000
         assert each.source == "k8s_audit"
 
 
-def test_the_text_of_an_event_is_all_of_it(library: Path) -> None:
+def test_event_text_is_not_shortened(library: Path) -> None:
     ran = run(library, str(SAMPLE))
     assert ran.texts == [each.data.decode() for each in ran.events]
     assert max(map(len, ran.texts)) > 1024
+
+
+@dataclass
+class Reading:
+    """The events that a reader finds in a file, their times, and its rejections."""
+
+    events: list[bytes]
+    times: list[datetime | None]
+    log: list[str]
+
+
+def read(folder: Path, content: bytes) -> Reading:
+    """Reads a file, as the source does, without a host."""
+    file = folder / "audit.log"
+    file.write_bytes(content)
+    log = logging.Logger("test")
+    log.addHandler(handler := ListHandler())
+    rejections = RejectionLog(log)
+    items = list(Reader(Events(1 << 20, rejections), 1 << 20, rejections, log).read([file]))
+    return Reading([data for data, _ in items], [time for _, time in items], handler.lines)
+
+
+class ListHandler(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.levelname}: {record.getMessage()}")
 
 
 A, B, C = event("a"), event("b"), event("c")
@@ -76,13 +94,11 @@ ITEM = json.dumps({"auditID": "item", "stageTimestamp": TIME}).encode()
         (b'{"kind":"Event","n":1.0e3,"n":12345678901234567890,"t":"\\u0041"}',) * 2,
     ],
 )
-def test_lists_and_arrays_are_split_and_events_stay_as_they_stand(
-    text: bytes, events: list[bytes] | bytes, library: Path, tmp_path: Path
+def test_lists_and_arrays_are_split_with_events_unchanged(
+    text: bytes, events: list[bytes] | bytes, tmp_path: Path
 ) -> None:
-    log = tmp_path / "audit.log"
-    log.write_bytes(text)
-    wanted = [events] if isinstance(events, bytes) else events
-    assert [each.data for each in collect(library, str(log))] == wanted
+    expected = [events] if isinstance(events, bytes) else events
+    assert read(tmp_path, text).events == expected
 
 
 @pytest.mark.parametrize(
@@ -103,14 +119,11 @@ def test_lists_and_arrays_are_split_and_events_stay_as_they_stand(
     ],
     ids=lambda junk: repr(junk[:40]),
 )
-def test_what_is_no_audit_event_is_left_out_and_counted(junk: bytes, library: Path, tmp_path: Path) -> None:
-    log = tmp_path / "audit.log"
-    log.write_bytes(b"\n".join([A, junk, b"", b"  ", B]))
-    ran = run(library, str(log))
-    assert (ran.result, [each.data for each in ran.events]) == ("eof", [A, B])
-    (line,) = ran.log
-    assert line.severity == "warning"
-    assert re.fullmatch(r"not taken: a line: (no JSON|JSON without audit events) \(1\)", line.text)
+def test_other_lines_are_skipped_and_counted(junk: bytes, tmp_path: Path) -> None:
+    reading = read(tmp_path, b"\n".join([A, junk, b"", b"  ", B]))
+    assert reading.events == [A, B]
+    (line,) = reading.log
+    assert re.fullmatch(r"WARNING: rejected input: a line (is not JSON|has no audit events) \(1\)", line)
 
 
 DAMAGED = [
@@ -124,15 +137,10 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("damaged", DAMAGED, ids=lambda damaged: repr(damaged[30:70]))
-def test_a_damaged_event_is_given_as_it_stands_and_hides_no_other(
-    damaged: bytes, library: Path, tmp_path: Path
-) -> None:
-    log = tmp_path / "audit.log"
-    log.write_bytes(b"\n".join([A, damaged, event_list(B, damaged, C), b"[%s,%s]" % (A, damaged)]))
-    ran = run(library, str(log))
-    assert [each.data for each in ran.events] == [A, damaged, B, damaged, C, A, damaged]
-    # Only their own damage is reported, by the reader of their time.
-    assert all(" is not valid JSON at byte " in line.text for line in ran.log)
+def test_damaged_event_is_delivered_unchanged_and_hides_no_other(damaged: bytes, tmp_path: Path) -> None:
+    reading = read(tmp_path, b"\n".join([A, damaged, event_list(B, damaged, C), b"[%s,%s]" % (A, damaged)]))
+    assert reading.events == [A, damaged, B, damaged, C, A, damaged]
+    assert reading.log == []
 
 
 @pytest.mark.parametrize(
@@ -144,12 +152,8 @@ def test_a_damaged_event_is_given_as_it_stands_and_hides_no_other(
         (A + b" and text", [A + b" and text"]),
     ],
 )
-def test_a_text_that_is_cut_or_followed_by_others_gives_what_is_there(
-    text: bytes, events: list[bytes], library: Path, tmp_path: Path
-) -> None:
-    log = tmp_path / "audit.log"
-    log.write_bytes(text)
-    assert [each.data for each in collect(library, str(log))] == events
+def test_truncated_line_gives_its_readable_events(text: bytes, events: list[bytes], tmp_path: Path) -> None:
+    assert read(tmp_path, text).events == events
 
 
 @pytest.mark.parametrize(
@@ -164,24 +168,22 @@ def test_a_text_that_is_cut_or_followed_by_others_gives_what_is_there(
         b"\x00\x00 \t",
     ],
 )
-def test_what_stands_in_front_of_an_event_is_not_a_part_of_it(prefix: bytes, library: Path, tmp_path: Path) -> None:
-    log = tmp_path / "audit.log"
-    log.write_bytes(prefix + A + b"\n" + prefix + event_list(B, C) + b"\r\n" + prefix + A + B)
-    ran = run(library, str(log))
-    assert ([each.data for each in ran.events], ran.log) == ([A, B, C, A, B], [])
+def test_prefix_before_an_event_is_removed(prefix: bytes, tmp_path: Path) -> None:
+    reading = read(tmp_path, prefix + A + b"\n" + prefix + event_list(B, C) + b"\r\n" + prefix + A + B)
+    assert (reading.events, reading.log) == ([A, B, C, A, B], [])
 
 
 @given(
     st.lists(st.binary(max_size=20), min_size=1, max_size=4),
     st.sampled_from([b'"%s"', b'{"a":"%s","b":NaN}', b'["%s",\xff]']),
 )
-def test_items_are_split_whatever_bytes_their_strings_have(payloads: list[bytes], form: bytes) -> None:
+def test_items_are_split_with_arbitrary_strings(payloads: list[bytes], form: bytes) -> None:
     items = [
         b'{"auditID":%s,"x":%s}' % (b"%d" % number, form % re.sub(rb'["\\]', b"?", payload))
         for number, payload in enumerate(payloads)
     ]
     text = b'{"kind":"EventList","items":[%s]}' % b",".join(items)
-    split = Events(1 << 20, Reports(logging.getLogger("test"))).of(text)
+    split = Events(1 << 20, RejectionLog(logging.getLogger("test"))).of(text)
     assert [item for item, _ in split] == items
 
 
@@ -202,20 +204,21 @@ def test_items_are_split_whatever_bytes_their_strings_have(payloads: list[bytes]
         ({"stageTimestamp": 5, "requestReceivedTimestamp": {}}, None),
     ],
 )
-def test_the_time_of_an_event_is_that_of_its_stage_else_of_its_request_else_now(
-    times: dict[str, object], wanted: int | None, library: Path, tmp_path: Path
-) -> None:
+def test_event_time_prefers_stage_then_request(times: dict[str, object], wanted: int | None, tmp_path: Path) -> None:
+    (time,) = read(tmp_path, json.dumps({"kind": "Event", **times}).encode()).times
+    assert (time and (time - EPOCH) // timedelta(microseconds=1) * 1000) == wanted
+
+
+def test_events_get_the_time_of_their_stage_or_of_their_arrival(library: Path, tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
-    log.write_text(json.dumps({"kind": "Event", **times}))
+    log.write_bytes(A + b'\n{"kind": "Event"}')
     before = time.time_ns()
-    (taken,) = collect(library, str(log))
-    if wanted is None:
-        assert before - 1_000_000_000 <= taken.timestamp <= time.time_ns()
-    else:
-        assert taken.timestamp == wanted
+    dated, undated = collect(library, str(log))
+    assert dated.timestamp == NANOSECONDS
+    assert before - 1_000_000_000 <= undated.timestamp <= time.time_ns()
 
 
-def test_a_folder_gives_its_files_from_the_oldest_on(library: Path, tmp_path: Path) -> None:
+def test_folder_is_read_from_the_oldest_file(library: Path, tmp_path: Path) -> None:
     for number, (name, text) in enumerate([("z.log", A), (".hidden", B + b"\r\n"), ("a", C)]):
         (tmp_path / name).write_bytes(text)
         os.utime(tmp_path / name, (number, number))
@@ -224,7 +227,7 @@ def test_a_folder_gives_its_files_from_the_oldest_on(library: Path, tmp_path: Pa
     assert [each.data for each in collect(library, str(tmp_path))] == [A, B, C]
 
 
-def test_events_and_lines_that_are_too_large_are_left_out_and_counted(library: Path, tmp_path: Path) -> None:
+def test_oversized_events_and_lines_are_skipped_and_counted(library: Path, tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     fits = event("fits")
     large, item = large_event(1, 100), b'{"auditID": "%s"}' % (b"i" * 200)
@@ -232,21 +235,21 @@ def test_events_and_lines_that_are_too_large_are_left_out_and_counted(library: P
     ran = run(library, str(log), config={"maxEventSize": len(fits), "webhookMaxBatchSize": 2000})
     assert [each.data for each in ran.events] == [fits, fits]
     text = "\n".join(line.text for line in ran.log)
-    counts = re.findall(r"an event larger than maxEventSize \((\d)\)", text)
+    counts = re.findall(r"an event is larger than maxEventSize \((\d)\)", text)
     assert sum(map(int, counts)) == 2
-    assert re.search(r"a line longer than webhookMaxBatchSize \(2\)", text)
+    assert re.search(r"a line is longer than webhookMaxBatchSize \(2\)", text)
 
 
-def test_the_event_size_has_the_range_of_the_official_plugin(library: Path, tmp_path: Path) -> None:
+def test_max_event_size_has_the_official_range(library: Path, tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
     log.write_bytes(A)
-    for size in (len(A), 100 << 20, 2**32 - 39, 2**32 - 1):
+    for size in (len(A), 2**32 - 39, 2**32 - 1):
         ran = run(library, str(log), config={"maxEventSize": size, "webhookMaxBatchSize": 2**32 - 1})
         assert [each.data for each in ran.events] == [A], size
     assert "maxEventSize" in str(run(library, str(log), config={"maxEventSize": 2**32}).error)
 
 
-def test_a_file_that_is_not_there_is_the_error_of_open(library: Path, tmp_path: Path) -> None:
+def test_open_fails_if_the_file_is_missing(library: Path, tmp_path: Path) -> None:
     ran = run(library, str(tmp_path / "audit.log"))
     assert ran.result == "failure"
     assert "No such file or directory" in str(ran.error)

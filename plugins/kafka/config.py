@@ -11,13 +11,13 @@ from msgspec import Meta, Struct
 _Text = Annotated[str, Meta(min_length=1)]
 _Setting: TypeAlias = str | int | float | bool
 
-_OWN_SETTINGS = {
+_RESERVED_SETTINGS = {
     "bootstrap.servers": "use bootstrap_servers instead",
     "metadata.broker.list": "use bootstrap_servers instead",
     "group.id": "use group instead",
     "auto.offset.reset": "use offset_reset instead",
-    "enable.auto.commit": "offsets are committed once Falco has the events",
-    "auto.commit.enable": "offsets are committed once Falco has the events",
+    "enable.auto.commit": "remove it, because offsets are committed when Falco has processed the events",
+    "auto.commit.enable": "remove it, because offsets are committed when Falco has processed the events",
 }
 _SECRET_ENDINGS = ("password", "secret", "passphrase", "key.pem", "oauthbearer.config")
 
@@ -25,11 +25,11 @@ _SECRET_ENDINGS = ("password", "secret", "passphrase", "key.pem", "oauthbearer.c
 class Config(Struct, frozen=True):
     """Where the records come from, and how they are read"""
 
-    bootstrap_servers: Annotated[_Text, Meta(description="host:port of a broker, or several with , between")]
+    bootstrap_servers: Annotated[_Text, Meta(description="host:port of a broker, or several separated by ,")]
     group: Annotated[_Text, Meta(description="The consumer group")] = "falco"
     offset_reset: Annotated[
         Literal["earliest", "latest"],
-        Meta(description="Where a partition begins of which the group has committed nothing: earliest or latest"),
+        Meta(description="Where to begin in a partition without a committed offset: earliest or latest"),
     ] = "earliest"
     settings: Annotated[
         dict[str, _Setting], Meta(description="Settings of librdkafka, such as security.protocol or session.timeout.ms")
@@ -40,14 +40,16 @@ class Config(Struct, frozen=True):
     framing: Annotated[
         Literal["none", "confluent"],
         Meta(
-            description="What to remove before a record's JSON: none, or confluent, which is a 0 byte and a schema id"
+            description="Bytes to remove before a record's JSON: none, or confluent, which is a 0 byte and a schema id"
         ),
     ] = "none"
     event_size: Annotated[int, Meta(ge=1, le=64 << 20, description="Bytes of the largest record, up to 64 MiB")] = (
         1 << 20
     )
-    commit_records: Annotated[int, Meta(ge=1, description="Offsets are committed after so many records")] = 1000
-    commit_interval: Annotated[float, Meta(gt=0, description="Or after so many seconds, if that is earlier")] = 1
+    commit_records: Annotated[int, Meta(ge=1, description="Number of records after which offsets are committed")] = 1000
+    commit_interval: Annotated[
+        float, Meta(gt=0, description="Seconds after which offsets are committed, if that is earlier")
+    ] = 1
 
     def __post_init__(self) -> None:
         if problems := list(self._problems()):
@@ -55,20 +57,20 @@ class Config(Struct, frozen=True):
 
     def _problems(self) -> Iterator[str]:
         for name in self.settings:
-            if name in _OWN_SETTINGS:
-                yield f"settings: {name} is the plugin's own, {_OWN_SETTINGS[name]}"
+            if name in _RESERVED_SETTINGS:
+                yield f"settings: {name} is set by the plugin: {_RESERVED_SETTINGS[name]}"
             elif _is_secret(name):
-                yield f"settings: {name} is a secret, name a file that holds it in secret_files"
+                yield f"settings: {name} is a secret: write it into a file, and the path of the file into secret_files"
         for name in self.secret_files:
             if not _is_secret(name):
-                yield f"secret_files: {name} is not a secret, write it into settings"
+                yield f"secret_files: {name} is not a secret: write it into settings"
 
     def client_settings(self) -> dict[str, str]:
-        """Returns the settings of librdkafka with secrets, which are read each time: they may have been replaced.
+        """Returns the settings of librdkafka. Secrets are read from their files in each call, because they may change.
 
         Raises:
-            ValueError: the file of a secret cannot be read, or holds none. Its path is not repeated: it may be the
-                secret itself.
+            ValueError: the file of a secret cannot be read, or is empty. The message does not contain its path, because
+                users write the secret itself there by mistake.
         """
         settings = {
             "client.id": "falco",
@@ -80,7 +82,8 @@ class Config(Struct, frozen=True):
             "enable.auto.commit": "false",
         }
         if settings.get("group.protocol") != "consumer":
-            # A member reads the partitions that it keeps during a rebalance. The newer protocol does this by itself.
+            # With this strategy, members read their remaining partitions during a rebalance. The newer protocol always
+            # does so.
             settings.setdefault("partition.assignment.strategy", "cooperative-sticky")
         return settings
 
@@ -101,5 +104,5 @@ def _secret(name: str, path: str) -> str:
     except UnicodeDecodeError:
         raise ValueError(f"secret_files: the file of {name} is not UTF-8 text") from None
     if not secret:
-        raise ValueError(f"secret_files: the file of {name} is empty, write the secret into it")
+        raise ValueError(f"secret_files: the file of {name} is empty: write the secret into it")
     return secret

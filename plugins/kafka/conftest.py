@@ -1,4 +1,4 @@
-"""A real broker for the tests: Kafka in KRaft mode, in a process and a folder of its own."""
+"""A real broker for the tests: Kafka in KRaft mode, in its own process and folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 LIBRARIES = Path(__file__).parents[2] / "target/kafka"
 
-
 _JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 _START_TIMEOUT = 60.0
 
@@ -27,12 +26,12 @@ _START_TIMEOUT = 60.0
 def wait_until(condition: Callable[[], bool], timeout: float = 60) -> None:
     end = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.02)
 
 
 class Broker:
-    """One node, broker and controller at once, that can be stopped and started again."""
+    """A single node, both broker and controller, that can be stopped and started again."""
 
     user = "falco"
     password = "the password of the test"
@@ -69,7 +68,7 @@ class Broker:
         assert formatted.wait(_START_TIMEOUT) == 0, self._log.read_text()
 
     def start(self) -> None:
-        """Returns once clients can connect."""
+        """Starts the broker, and returns when clients can connect."""
         self._process = process = self._java("kafka.Kafka")
         wait_until(lambda: process.poll() is not None or self._listens(), _START_TIMEOUT)
         assert process.poll() is None, self._log.read_text()
@@ -77,7 +76,7 @@ class Broker:
         self.admin.list_topics(timeout=_START_TIMEOUT)
 
     def stop(self) -> None:
-        """What is on the disk stays."""
+        """Stops the broker. Its data stays on the disk."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -89,7 +88,7 @@ class Broker:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Away for as long as the block takes."""
+        """Stops the broker during the block."""
         self.stop()
         try:
             yield
@@ -111,7 +110,7 @@ class Broker:
 
 
 class Topic:
-    """A topic, and what the group of the plugin has committed of it."""
+    """A topic, and the offsets that the plugin's group has committed."""
 
     def __init__(self, broker: Broker, name: str, partitions: int) -> None:
         self._broker = broker
@@ -125,7 +124,7 @@ class Topic:
         self._broker.admin.create_topics([new])[self.name].result()
 
     def send(self, *values: bytes | None, partition: int = 0, timestamp: int = 0) -> None:
-        """Returns once the broker has all of them. The timestamp is in milliseconds."""
+        """Sends records, and returns when the broker has stored them. The timestamp is in milliseconds."""
         failures: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
@@ -138,9 +137,9 @@ class Topic:
         assert not failures
 
     def committed(self) -> dict[int, int]:
-        """Where the group goes on, by partition."""
-        asked = ConsumerGroupTopicPartitions(self.group)
-        answer = self._broker.admin.list_consumer_group_offsets([asked])[self.group].result()
+        """Returns the committed offset of each partition."""
+        query = ConsumerGroupTopicPartitions(self.group)
+        answer = self._broker.admin.list_consumer_group_offsets([query])[self.group].result()
         return {
             position.partition: position.offset
             for position in answer.topic_partitions or ()
@@ -150,7 +149,7 @@ class Topic:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The broker of all tests."""
+    """The broker that all tests share."""
     if shutil.which("java") is None or not LIBRARIES.is_dir():
         pytest.fail("Java or Kafka is missing: `make test-kafka` fetches Kafka with Maven, and needs Java 17 or newer")
     broker = Broker(tmp_path_factory.mktemp("kafka"))
@@ -165,7 +164,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def new_topic(broker: Broker) -> Callable[[int], Topic]:
-    """A topic of its own, with so many partitions, that is still to be created."""
+    """Returns a topic with a unique name and so many partitions. The test creates it."""
     return lambda partitions: Topic(broker, f"topic-{next(_numbers)}", partitions)
 
 

@@ -8,7 +8,7 @@ from .config import Config
 from .reports import Reports
 
 _CONFLUENT = 5
-"""Bytes in front of a record whose schema is in a schema registry: 0, and the schema's id in 4 bytes."""
+"""Bytes before the JSON of a record with a schema id: a 0 byte, and the id in 4 bytes."""
 
 
 class Framing:
@@ -37,6 +37,6 @@ class Framing:
 
 
 def _looks_like_json(value: bytes) -> bool:
-    # Not parsed: a fault inside the JSON must not hide that it is JSON.
+    # Check only the brackets, because damaged JSON is JSON, too.
     text = value.strip(b" \t\r\n\0")
     return text[:1] + text[-1:] in {b"{}", b"[]"}

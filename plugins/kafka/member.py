@@ -19,10 +19,10 @@ from .offsets import Offsets
 from .reports import Reports
 
 _POLL = 0.1
-"""Seconds that closing waits for the client at most."""
+"""Seconds that one poll of the client takes at most. Closing waits as long."""
 
-_NEW_CLIENT_HELPS = {KafkaError._AUTHENTICATION, KafkaError._SSL}
-"""It reads secrets and certificates again."""
+_SOLVED_BY_NEW_CLIENT = {KafkaError._AUTHENTICATION, KafkaError._SSL}
+"""Errors after which a new client is created, because it reads secrets and certificates again."""
 
 _LAST_MILLISECOND = (2**63 - 1) // 1_000_000
 
@@ -30,10 +30,10 @@ _Event: TypeAlias = bytes | tuple[bytes, int]
 
 
 class Member:
-    """Reads the partitions that the group gives it.
+    """Reads the partitions that the group assigns to this member.
 
-    A commit follows a barrier and comes before the next poll, and only a poll gives partitions away: what is committed
-    was taken by Falco, and is of partitions that this member has.
+    A commit follows a barrier, and precedes the next poll. Partitions are revoked only within a poll. Therefore each
+    committed record was processed by Falco, and belongs to a partition of this member.
 
     Args:
         topics: to read.
@@ -47,13 +47,18 @@ class Member:
     ) -> None:
         self._topics = topics
         self._config = config
+        self._now = now
         self._reports = Reports(log, now)
         self._framing = Framing(config, self._reports)
         self._client_log = log.getChild("client")
-        self._client_log.filters = [_is_told_once]
+        self._client_log.filters = [_is_not_reported_twice]
 
     def check(self) -> None:
-        """Has the client check its settings, without connecting. Raises ``ValueError`` with the fault."""
+        """Checks the settings without connecting.
+
+        Raises:
+            ValueError: the client rejects a setting, or a secret cannot be read.
+        """
         settings = self._config.client_settings()
         try:
             self._client(settings).close()
@@ -61,9 +66,13 @@ class Member:
             raise ValueError(f"settings: {_without_values(failure.args[0].str(), settings)}") from None
 
     def consume(self, context: Context) -> Iterator[_Event | None]:
-        """Yields events and barriers. Raises if only a new client can continue."""
-        offsets = Offsets(self._config, self._reports)
-        consumer = self._client(self._config.client_settings(), on_commit=offsets.answered)
+        """Yields events, and ``None`` as barriers.
+
+        Raises:
+            KafkaException: only a new client can continue.
+        """
+        offsets = Offsets(self._config, self._reports, self._now)
+        consumer = self._client(self._config.client_settings(), on_commit=offsets.handle_result)
 
         def assigned(_: Consumer, partitions: list[TopicPartition]) -> None:
             self._reports.partitions("assigned", partitions)
@@ -82,24 +91,24 @@ class Member:
                 message = consumer.poll(_POLL)
                 if message is not None:
                     if error := message.error():
-                        self._meet(error)
+                        self._handle_error(error)
                     else:
                         yield from self._event(message)
                         offsets.add(message)
-                if offsets.due:
+                if offsets.is_due:
                     yield None
                     offsets.commit(consumer)
         finally:
-            self._reports.rest()
+            self._reports.report_pending()
             consumer.close()
 
     def _client(self, settings: dict[str, str], **callbacks: Callable[..., None]) -> Consumer:
-        return Consumer({**settings, **callbacks, "error_cb": self._meet}, logger=self._client_log)
+        return Consumer({**settings, **callbacks, "error_cb": self._handle_error}, logger=self._client_log)
 
     def _event(self, message: Message) -> Iterator[_Event]:
         value = message.value()
         if value is None:
-            return  # A tombstone: its key is deleted, and there is nothing that could be an event.
+            return  # a tombstone, which deletes its key
         value = self._framing.remove(message, value)
         kind, milliseconds = message.timestamp()
         has_time = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= milliseconds <= _LAST_MILLISECOND
@@ -108,21 +117,21 @@ class Member:
         except EventTooLargeError:
             self._reports.too_large(message, len(value), self._config.event_size)
 
-    def _meet(self, error: KafkaError) -> None:
-        if error.fatal() or error.code() in _NEW_CLIENT_HELPS:
+    def _handle_error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() in _SOLVED_BY_NEW_CLIENT:
             raise KafkaException(error)
         if error.code() != KafkaError._PARTITION_EOF:
-            self._reports.trouble(error)
+            self._reports.client_error(error)
 
 
-def _is_told_once(line: logging.LogRecord) -> bool:
-    """Whether no error comes with the client's line: a broker that is down fails many times a second."""
+def _is_not_reported_twice(line: logging.LogRecord) -> bool:
+    """Drops lines of failed connections, which occur many times a second. The error callback reports them, too."""
     return not line.getMessage().startswith("FAIL ")
 
 
 def _without_values(text: str, settings: dict[str, str]) -> str:
-    """Returns the client's message without values of settings: it quotes them, and any may be a secret by mistake."""
-    # The longest first, so that "ssl" is not found in the name of ssl.ca.location.
+    """Returns the client's message without the values of settings, because any of them may be a secret by mistake."""
+    # Search the longest first, so that the value "ssl" is not found in the name ssl.ca.location.
     known = sorted(filter(None, [*settings, *settings.values()]), key=len, reverse=True)
     pattern = "|".join(re.escape(part) for part in known)
     return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda found: found[0] if found[0] in settings else "…", text)

@@ -1,4 +1,4 @@
-"""Records of Kafka topics as events, shared by all Falcos of a consumer group."""
+"""The plugin: records of Kafka topics, shared by all Falcos of a consumer group."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from falco_plugin import Event, OpenParam, Plugin, field, json_field, source
 
 from .config import Config
 from .member import Member
-from .topics import SEPARATOR, topics
+from .topics import SEPARATOR, parse_topics
 
 _RETRY = 1.0
+"""Seconds until a new client is created after an error, doubled each time."""
 
 
 class Kafka(Plugin):
@@ -20,24 +21,24 @@ class Kafka(Plugin):
     config: Config
 
     value = json_field(
-        "kafka.value", "{pointer}", desc="What a JSON pointer names in the record, such as kafka.value[/user/name]"
+        "kafka.value", "{pointer}", desc="The value at a JSON pointer in the record, such as kafka.value[/user/name]"
     )
     number = json_field(
         "kafka.number",
         "{pointer}",
         type=int,
-        desc="The same where it is an integer, 0 or more, to compare with < and >",
+        desc="The same value if it is an integer of at least 0, for < and >",
     )
 
-    @field("kafka.record", desc="The whole record: its value, in Kafka's terms")
+    @field("kafka.record", desc="The value of the record, which is the whole event")
     def event_to_string(self, event: Event) -> str:
-        """The record in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        """Returns the whole record, because rules must see all of it. The SDK's default text ends after 1 KiB."""
         return event.text
 
     def open(self, params: str) -> source.IterInstance:
-        """Params: topics, with commas between them."""
-        member = Member(topics(params), self.config, self.log)
-        member.check()  # An error here ends Falco's start; later ones are tried again.
+        """Reads the topics in ``params``, which are separated by commas."""
+        member = Member(parse_topics(params), self.config, self.log)
+        member.check()  # an error here ends Falco at its start; after later errors the source is opened again
         return source.IterInstance(member.consume, retry=_RETRY, event_size=self.config.event_size)
 
     def list_open_params(self) -> list[OpenParam]:

@@ -1,4 +1,4 @@
-"""Logs each kind of trouble once a minute at most, with a count."""
+"""Logs each kind of problem at most once a minute, with a count."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError, Message, TopicPartition
 
 _INTERVAL = 60.0
+"""Seconds between two log lines of one kind."""
 
 
 class Reports:
-    """Logs trouble after which the source continues.
+    """Logs problems after which the source continues.
 
     Args:
         log: receives the lines.
@@ -27,25 +28,25 @@ class Reports:
         self._counts: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
 
-    def partitions(self, what: str, partitions: list[TopicPartition]) -> None:
-        """Logs a change of the group."""
+    def partitions(self, change: str, partitions: list[TopicPartition]) -> None:
+        """Logs a change of the assigned partitions."""
         if partitions:
             names = ", ".join(f"{partition.topic} [{partition.partition}]" for partition in partitions)
-            self._log.info("partitions %s: %s", what, names)
+            self._log.info("partitions %s: %s", change, names)
 
-    def trouble(self, error: KafkaError) -> None:
+    def client_error(self, error: KafkaError) -> None:
         """Logs an error from which the client recovers by itself."""
-        if self._is_time(error.name()):
+        if self._is_due(error.name()):
             self._log.warning("%s (%s); trying again", error.str(), error.name())
 
     def commit_failed(self, error: KafkaError) -> None:
-        """Logs a failed commit. Nothing is lost: at worst these records are delivered again."""
-        if self._is_time(f"commit: {error.name()}"):
+        """Logs a failed commit. No record is lost: at worst these records are delivered again."""
+        if self._is_due(f"commit: {error.name()}"):
             self._log.warning("commit failed: %s (%s); trying again with the next one", error.str(), error.name())
 
     def too_large(self, record: Message, size: int, event_size: int) -> None:
         """Counts a record that is too large for an event."""
-        text = f"a record of {size} bytes is passed over, event_size is {event_size} (passed over so far: %d)"
+        text = f"a record of {size} bytes is larger than event_size, {event_size}, and is skipped (skipped so far: %d)"
         self._count(logging.ERROR, "records larger than event_size", record, text)
 
     def framing_missing(self, record: Message) -> None:
@@ -59,16 +60,16 @@ class Reports:
         )
 
     def framing_unexpected(self, record: Message) -> None:
-        """Counts a record that is JSON behind a framing that is not configured."""
+        """Counts a record that has JSON after a framing that is not configured."""
         self._count(
             logging.WARNING,
-            f"records of {record.topic()} with a 0 byte and a schema id in front of JSON",
+            f"records of {record.topic()} with a 0 byte and a schema id before JSON",
             record,
-            "the record is not JSON, but would be without the 0 byte and the schema id in front of it: set framing to "
+            "the record is not JSON, but would be without the 0 byte and the schema id before it: set framing to "
             "confluent (such records so far: %d)",
         )
 
-    def rest(self) -> None:
+    def report_pending(self) -> None:
         """Logs the records that were counted after the last report of their kind."""
         for kind, count in self._counts.items():
             if more := count - self._reported[kind]:
@@ -77,12 +78,12 @@ class Reports:
 
     def _count(self, level: int, kind: str, record: Message, text: str) -> None:
         self._counts[kind] += 1
-        if self._is_time(kind):
+        if self._is_due(kind):
             self._reported[kind] = self._counts[kind]
-            where = f"{record.topic()} [{record.partition()}] at offset {record.offset()}"
-            self._log.log(level, f"%s: {text}", where, self._counts[kind])
+            position = f"{record.topic()} [{record.partition()}] at offset {record.offset()}"
+            self._log.log(level, f"%s: {text}", position, self._counts[kind])
 
-    def _is_time(self, kind: str) -> bool:
+    def _is_due(self, kind: str) -> bool:
         now = self._now()
         if now - self._logged.get(kind, -_INTERVAL) < _INTERVAL:
             return False

@@ -1,4 +1,4 @@
-"""Real records of a real broker, to the plugin in one native host or two."""
+"""Reads records of a real broker with the plugin in one or two native hosts."""
 
 from __future__ import annotations
 
@@ -28,29 +28,34 @@ NEVER = 3600.0
 QUICK = {"session.timeout.ms": 3000, "heartbeat.interval.ms": 300, "topic.metadata.refresh.interval.ms": 500}
 
 Record: TypeAlias = tuple[int, int]
-"""Its partition, and its offset in there."""
+"""The partition and the offset of a record."""
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.02)
 
 
 def send_numbered(topic: Topic, numbers: range) -> set[Record]:
-    """To each partition; the numbers are the offsets."""
+    """Sends records to each partition, with their offsets as numbers. Returns their partitions and offsets."""
     for partition in range(topic.partitions):
         topic.send(*(json.dumps([partition, number]).encode() for number in numbers), partition=partition)
     return {(partition, number) for partition in range(topic.partitions) for number in numbers}
 
 
 class Falco:
-    """The plugin in a host of its own, as a member of the topic's group."""
+    """A host with the plugin, which is a member of the topic's group."""
 
     def __init__(self, start_plugin: StartPlugin, broker: Broker, topic: Topic, **config: Any) -> None:
-        given = {"bootstrap_servers": broker.address, "group": topic.group, "commit_interval": 0.2, "settings": QUICK}
-        self._host = start_plugin(KAFKA, topic.name, config={**given, **config})
+        defaults = {
+            "bootstrap_servers": broker.address,
+            "group": topic.group,
+            "commit_interval": 0.2,
+            "settings": QUICK,
+        }
+        self._host = start_plugin(KAFKA, topic.name, config={**defaults, **config})
         self._records: list[Record] = []
 
     @property
@@ -59,7 +64,7 @@ class Falco:
 
     @property
     def records(self) -> list[Record]:
-        """All numbered records so far."""
+        """All numbered records that were delivered so far."""
         with suppress(RunError):
             while True:
                 partition, number = json.loads(self._host.next_event(timeout=0).data)
@@ -95,16 +100,16 @@ NewTopic: TypeAlias = "Callable[[int], Topic]"
 
 
 def ends(records: list[Record]) -> dict[int, int]:
-    """One more than the last offset, by partition."""
+    """Returns the offset after the last record of each partition."""
     return {partition: max(n for p, n in records if p == partition) + 1 for partition in {p for p, _ in records}}
 
 
-def test_two_members_share_a_topic_and_nothing_is_lost_when_one_is_killed(
+def test_killed_member_loses_no_record(
     new_topic: NewTopic, start_falco: StartFalco, capsys: pytest.CaptureFixture[str]
 ) -> None:
     topic = new_topic(6)
     topic.create()
-    # The host's own output is late by some milliseconds: it is killed well between two commits.
+    # The output of the host is delayed by some milliseconds, so it must be killed well between two commits.
     first, second = (start_falco(topic, commit_interval=3.0, commit_records=1_000_000) for _ in range(2))
     first.wait_for_log("partitions assigned")
     second.wait_for_log("partitions assigned")
@@ -153,9 +158,7 @@ def test_two_members_share_a_topic_and_nothing_is_lost_when_one_is_killed(
     assert second.stop().result == "interrupted"
 
 
-def test_a_stop_and_a_new_start_give_nothing_twice_where_all_was_committed(
-    new_topic: NewTopic, start_falco: StartFalco
-) -> None:
+def test_restart_after_commit_repeats_no_record(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(3)
     topic.create()
     sent = send_numbered(topic, range(10))
@@ -167,7 +170,7 @@ def test_a_stop_and_a_new_start_give_nothing_twice_where_all_was_committed(
     assert start_falco(topic).next() == [b"after it"]
 
 
-def test_what_is_past_no_barrier_is_not_committed_by_a_close(new_topic: NewTopic, start_falco: StartFalco) -> None:
+def test_close_commits_only_records_before_a_barrier(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()
     topic.send(b"one", b"two")
@@ -178,7 +181,7 @@ def test_what_is_past_no_barrier_is_not_committed_by_a_close(new_topic: NewTopic
     assert start_falco(topic).next(2) == [b"one", b"two"]
 
 
-def test_a_partition_that_is_given_away_is_not_committed_any_more(new_topic: NewTopic, start_falco: StartFalco) -> None:
+def test_reassigned_partition_is_not_committed(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(2)
     topic.create()
     sent = send_numbered(topic, range(4))
@@ -187,37 +190,33 @@ def test_a_partition_that_is_given_away_is_not_committed_any_more(new_topic: New
     second = start_falco(topic, commit_interval=NEVER, commit_records=10)
     first.wait_for_log("partitions revoked")
     wait_until(lambda: len(second.records) == 4)
-    (given,) = ends(second.records)
-    kept = 1 - given
+    (moved,) = ends(second.records)
+    kept = 1 - moved
     topic.send(*(json.dumps([kept, number]).encode() for number in (4, 5)), partition=kept)
     wait_until(lambda: topic.committed() != {})
     assert topic.committed() == {kept: 6}
-    assert sorted(second.records) == [(given, number) for number in range(4)]
+    assert sorted(second.records) == [(moved, number) for number in range(4)]
 
 
-def test_a_member_that_was_frozen_goes_on_and_commits_nothing_that_is_not_its_own(
-    new_topic: NewTopic, start_falco: StartFalco
-) -> None:
+def test_suspended_member_continues_and_commits_only_its_own(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(2)
     topic.create()
     sent = send_numbered(topic, range(10_000))
-    frozen = start_falco(topic, commit_records=50)
-    wait_until(lambda: len(frozen.records) > 500)
-    frozen.signal(signal.SIGSTOP)
+    suspended = start_falco(topic, commit_records=50)
+    wait_until(lambda: len(suspended.records) > 500)
+    suspended.signal(signal.SIGSTOP)
     other = start_falco(topic)
     wait_until(lambda: topic.committed() == {0: 10_000, 1: 10_000})
     assert other.records
-    frozen.signal(signal.SIGCONT)
-    frozen.wait_for_log("partitions lost")
+    suspended.signal(signal.SIGCONT)
+    suspended.wait_for_log("partitions lost")
     sent |= send_numbered(topic, range(10_000, 10_100))
-    wait_until(lambda: sent == {*frozen.records, *other.records})
+    wait_until(lambda: sent == {*suspended.records, *other.records})
     wait_until(lambda: topic.committed() == {0: 10_100, 1: 10_100})
-    assert frozen.stop().result == "interrupted"
+    assert suspended.stop().result == "interrupted"
 
 
-def test_records_go_on_after_the_broker_was_restarted(
-    broker: Broker, new_topic: NewTopic, start_falco: StartFalco
-) -> None:
+def test_member_continues_after_broker_restart(broker: Broker, new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()
     falco = start_falco(topic)
@@ -233,9 +232,7 @@ def test_records_go_on_after_the_broker_was_restarted(
     assert len([text for text in falco.log if "refused" in text]) <= 1
 
 
-def test_a_source_whose_broker_is_away_can_be_closed(
-    broker: Broker, new_topic: NewTopic, start_falco: StartFalco
-) -> None:
+def test_source_closes_while_broker_is_away(broker: Broker, new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()
     falco = start_falco(topic)
@@ -246,20 +243,22 @@ def test_a_source_whose_broker_is_away_can_be_closed(
         assert falco.stop().result == "interrupted"
 
 
-def test_a_record_that_is_too_large_is_passed_over_and_committed(new_topic: NewTopic, start_falco: StartFalco) -> None:
+def test_oversized_record_is_skipped_and_committed(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()
     topic.send(b"one", bytes(1001), bytes(2000), bytes(1000), b"two")
     falco = start_falco(topic, event_size=1000)
     assert falco.next(3) == [b"one", bytes(1000), b"two"]
-    falco.wait_for_log(f"{topic.name} [0] at offset 1: a record of 1001 bytes is passed over, event_size is 1000")
+    falco.wait_for_log(
+        f"{topic.name} [0] at offset 1: a record of 1001 bytes is larger than event_size, 1000, and is skipped"
+    )
     wait_until(lambda: topic.committed() == {0: 5})
     falco.stop()
     topic.send(b"three")
     assert start_falco(topic).next() == [b"three"]
 
 
-def test_a_tombstone_is_no_event_but_an_empty_value_is(new_topic: NewTopic, start_falco: StartFalco) -> None:
+def test_tombstone_is_not_an_event_but_empty_value_is(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()
     topic.send(b"", None, b"\xff", None)
@@ -268,31 +267,31 @@ def test_a_tombstone_is_no_event_but_an_empty_value_is(new_topic: NewTopic, star
     wait_until(lambda: topic.committed() == {0: 4})
 
 
-def test_the_time_of_a_record_is_the_time_of_its_event(new_topic: NewTopic, start_falco: StartFalco) -> None:
+def test_event_has_the_timestamp_of_its_record(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()
     topic.send(b"dated", timestamp=1_700_000_000_123)
     assert start_falco(topic).next_timestamp() == 1_700_000_000_123_000_000
 
 
-def test_where_a_group_begins_is_configured(new_topic: NewTopic, start_falco: StartFalco) -> None:
+def test_offset_reset_selects_the_first_record(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     topic.create()
     topic.send(b"before")
     falco = start_falco(topic, offset_reset="latest")
     falco.wait_for_log("partitions assigned")
 
-    def reads() -> bool:
-        # Assigned is not yet positioned.
+    def has_committed() -> bool:
+        # After the assignment, the position is not yet set.
         topic.send(b"after")
         time.sleep(0.1)
         return topic.committed() != {}
 
-    wait_until(reads)
+    wait_until(has_committed)
     assert falco.next() == [b"after"]
 
 
-def test_a_topic_that_does_not_exist_yet_is_waited_for(new_topic: NewTopic, start_falco: StartFalco) -> None:
+def test_member_waits_for_a_missing_topic(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(1)
     falco = start_falco(topic)
     falco.wait_for_log("Unknown topic")
@@ -301,9 +300,7 @@ def test_a_topic_that_does_not_exist_yet_is_waited_for(new_topic: NewTopic, star
     assert falco.next() == [b"one"]
 
 
-def test_members_share_a_topic_by_the_newer_protocol_of_groups_too(
-    new_topic: NewTopic, start_falco: StartFalco
-) -> None:
+def test_members_share_a_topic_with_the_newer_group_protocol(new_topic: NewTopic, start_falco: StartFalco) -> None:
     topic = new_topic(2)
     topic.create()
     settings = {"group.protocol": "consumer"}
@@ -319,7 +316,7 @@ def test_members_share_a_topic_by_the_newer_protocol_of_groups_too(
     assert second.records
 
 
-def test_a_password_that_is_wrong_is_read_again(
+def test_wrong_password_is_read_again(
     broker: Broker, new_topic: NewTopic, start_falco: StartFalco, tmp_path: Path
 ) -> None:
     topic = new_topic(1)

@@ -1,4 +1,4 @@
-"""The framing in front of a record's JSON, with a fake consumer and with the client library's own mock broker."""
+"""Tests the framing before a record's JSON, with a fake consumer and with the mock broker of the client library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA = b"\x00\x00\x00\x30\x39"
 
 
 class Record:
-    """A message as the client gives it."""
+    """A message of the fake consumer."""
 
     def __init__(self, value: bytes | None, topic: str = "audit", offset: int = 0) -> None:
         self._value = value
@@ -55,7 +55,7 @@ class Record:
 
 
 class FakeConsumer:
-    """Gives the records, and then cancels the context."""
+    """Delivers records, and then cancels the context."""
 
     def __init__(self, records: list[Record], context: Context) -> None:
         self._records = list(records)
@@ -85,7 +85,7 @@ class FakeConsumer:
 
 
 class Reading:
-    """The events and log lines that a member makes of records."""
+    """The events, log lines and commits of a member."""
 
     def __init__(self) -> None:
         self.events: list[bytes] = []
@@ -116,7 +116,7 @@ def modules() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def read(modules: Any) -> Read:
     def read(*records: Record, seconds: float = 0, largest: int = 1 << 20, **config: Any) -> Reading:
-        """Reads the records, so many seconds apart."""
+        """Reads records. Between two of them so many seconds pass."""
         reading, context = Reading(), Context()
         log = logging.Logger("kafka")
         log.addHandler(ListHandler(reading.log))
@@ -163,7 +163,7 @@ def read(modules: Any) -> Read:
         ("confluent", b"\x01" + SCHEMA[1:] + RECORD, b"\x01" + SCHEMA[1:] + RECORD),
     ],
 )
-def test_framing_is_removed_only_if_it_is_there(framing: str, value: bytes, payload: bytes, read: Read) -> None:
+def test_framing_is_removed_only_if_present(framing: str, value: bytes, payload: bytes, read: Read) -> None:
     assert read(Record(value), framing=framing).events == [payload]
 
 
@@ -174,7 +174,7 @@ def test_framing_makes_the_values_of_a_record_visible_to_rules(read: Read, modul
     assert plugin.value(Event(SCHEMA + RECORD), key="/user/name") is None
 
 
-def test_records_without_the_framing_are_counted_and_logged_once_a_minute(read: Read) -> None:
+def test_missing_framing_is_logged_once_a_minute_with_count(read: Read) -> None:
     records = [Record(RECORD, offset=number) for number in range(7)]
     reading = read(*records, Record(SCHEMA + RECORD), Record(b"x", "other", 5), seconds=20, framing="confluent")
     text = (
@@ -190,22 +190,22 @@ def test_records_without_the_framing_are_counted_and_logged_once_a_minute(read: 
     assert len(reading.events) == 9
 
 
-def test_records_that_no_report_has_counted_are_reported_at_the_end(read: Read) -> None:
+def test_uncounted_records_are_reported_at_close(read: Read) -> None:
     plain = [Record(RECORD), Record(RECORD), Record(RECORD, "other")]
     assert read(*plain, framing="confluent").log[2:] == [
         "records of audit that do not begin with a 0 byte and a schema id: 1 more since the last report, 2 in all"
     ]
     framed = [Record(SCHEMA + RECORD)] * 4
     assert read(*framed).log[1:] == [
-        "records of audit with a 0 byte and a schema id in front of JSON: 3 more since the last report, 4 in all"
+        "records of audit with a 0 byte and a schema id before JSON: 3 more since the last report, 4 in all"
     ]
 
 
-def test_json_behind_a_framing_is_counted_and_logged_once_a_minute(read: Read) -> None:
+def test_unexpected_framing_is_logged_once_a_minute_with_count(read: Read) -> None:
     records = [Record(SCHEMA + RECORD, offset=number) for number in range(4)]
     reading = read(*records, Record(RECORD), Record(SCHEMA + b"[1]", "other", 5), seconds=20)
     text = (
-        "{} [0] at offset {}: the record is not JSON, but would be without the 0 byte and the schema id in front of "
+        "{} [0] at offset {}: the record is not JSON, but would be without the 0 byte and the schema id before "
         "it: set framing to confluent (such records so far: {})"
     )
     assert reading.log == [text.format("audit", 0, 1), text.format("audit", 3, 4), text.format("other", 5, 1)]
@@ -229,7 +229,7 @@ def test_json_behind_a_framing_is_counted_and_logged_once_a_minute(read: Read) -
         (b"", False),
     ],
 )
-def test_framing_is_suggested_only_if_the_record_would_be_json(value: bytes, is_logged: bool, read: Read) -> None:
+def test_framing_is_suggested_only_for_json(value: bytes, is_logged: bool, read: Read) -> None:
     assert [("set framing to confluent" in line) for line in read(Record(value)).log] == [True] * is_logged
 
 
@@ -240,21 +240,19 @@ def test_framing_does_not_change_what_is_committed(read: Read) -> None:
     assert reading.committed == {"audit": 4}
 
 
-def test_size_of_a_record_is_counted_without_its_framing(read: Read) -> None:
+def test_event_size_applies_without_framing(read: Read) -> None:
     reading = read(
         Record(SCHEMA + bytes(20)), Record(SCHEMA + bytes(10)), framing="confluent", largest=10, event_size=10
     )
     assert reading.events == [bytes(10)]
     assert reading.log == [
-        "audit [0] at offset 0: a record of 20 bytes is passed over, event_size is 10 (passed over so far: 1)"
+        "audit [0] at offset 0: a record of 20 bytes is larger than event_size, 10, and is skipped (skipped so far: 1)"
     ]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(value=st.binary(max_size=40), is_framed=st.booleans(), framing=st.sampled_from(["none", "confluent"]))
-def test_no_byte_of_a_record_is_lost_behind_the_framing(
-    value: bytes, is_framed: bool, framing: str, read: Read
-) -> None:
+def test_remove_keeps_each_byte_after_the_framing(value: bytes, is_framed: bool, framing: str, read: Read) -> None:
     sent = SCHEMA + value if is_framed else value
     (event,) = read(Record(sent), framing=framing).events
     assert event in (sent, sent[5:])
@@ -265,7 +263,7 @@ def test_no_byte_of_a_record_is_lost_behind_the_framing(
 
 @pytest.fixture
 def mock_broker() -> Iterator[tuple[Producer, str]]:
-    """A producer with a mock broker in its process, and the broker's address."""
+    """Yields a producer that runs a mock broker, and the address of the broker."""
     producer = Producer({"bootstrap.servers": "replaced", "test.mock.num.brokers": 1, "log_level": 0})
     (broker,) = producer.list_topics(timeout=30).brokers.values()
     yield producer, f"{broker.host}:{broker.port}"
@@ -274,7 +272,7 @@ def mock_broker() -> Iterator[tuple[Producer, str]]:
 
 
 @pytest.mark.parametrize(("framing", "name"), [("confluent", "carol"), ("none", None)])
-def test_framing_is_removed_from_the_records_of_a_topic(
+def test_plugin_removes_framing_of_a_mock_topic(
     framing: str, name: str | None, mock_broker: tuple[Producer, str], start_plugin: StartPlugin
 ) -> None:
     producer, address = mock_broker

@@ -1,4 +1,4 @@
-"""Two log files as one event source, in the order of their timestamps."""
+"""The plugin: merges two log files into one event source, in the order of their timestamps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from falco_plugin import EOF, OpenParam, Plugin, source
 
 
 class Merge(Plugin):
-    """Two files of JSON lines, merged by their "time"."""
+    """Two files of JSON lines, merged by their time"""
 
     name = "merge"
     id = 1_734_560_006
@@ -19,15 +19,15 @@ class Merge(Plugin):
     def open(self, params: str) -> MergedFiles:
         first, separator, second = params.partition(";")
         if not separator:
-            raise ValueError("open_params must name two files, as first.jsonl;second.jsonl")
+            raise ValueError(f"open_params must be two files, such as first.jsonl;second.jsonl, got {params!r}")
         return MergedFiles(Path(first), Path(second))
 
     def list_open_params(self) -> list[OpenParam]:
-        return [OpenParam("first.jsonl;second.jsonl", "two files of JSON lines, each in order of time", ";")]
+        return [OpenParam("first.jsonl;second.jsonl", "two files of JSON lines, each in the order of time", ";")]
 
 
 class MergedFiles(source.BaseInstance):
-    """An instance of one's own: it fills the batch itself, and so decides which input is next."""
+    """A custom instance: it fills the batch itself, and so decides which input is next."""
 
     def __init__(self, *paths: Path) -> None:
         super().__init__()
@@ -36,10 +36,10 @@ class MergedFiles(source.BaseInstance):
     def next_batch(self, batch: source.EventBatch, /) -> int:
         before = len(batch)
         while not batch.full:
-            waiting = [lines for lines in self._inputs if lines.head is not None]
-            if not waiting:
+            unfinished = [lines for lines in self._inputs if lines.head is not None]
+            if not unfinished:
                 break
-            batch.append(min(waiting, key=TimedLines.order).take())
+            batch.append(min(unfinished, key=TimedLines.timestamp).take())
         if len(batch) == before:
             raise EOF
         return len(batch) - before
@@ -50,14 +50,14 @@ class MergedFiles(source.BaseInstance):
 
 
 class TimedLines:
-    """One input, one line ahead."""
+    """One input, which has already read its next line."""
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("rb")
         self.head: tuple[bytes, int] | None = None
         self._advance()
 
-    def order(self) -> int:
+    def timestamp(self) -> int:
         assert self.head is not None
         return self.head[1]
 

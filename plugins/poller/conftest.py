@@ -1,4 +1,4 @@
-"""A real HTTP server in the manner of Okta and GitHub, and the plugin in the native host."""
+"""An HTTP server that behaves like Okta or GitHub, a simulated API, and the plugin in the native host."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SimulatedAnswer: TypeAlias = Callable[[int, str], tuple[int, dict[str, str], byt
 def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.005)
 
 
@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class AuditApi:
-    """Answers with pages of records, oldest first. Each of the ``answers`` replaces one of these."""
+    """Answers with pages of records, oldest first. Each of the ``answers`` replaces the next page."""
 
     def __init__(self, *, last_page_has_link: bool, tls: ssl.SSLContext | None = None) -> None:
         self.records: list[bytes] = []
@@ -143,7 +143,7 @@ def cut_off(handler: Handler) -> None:
 
 
 def trickle(handler: Handler) -> None:
-    """Sends a byte now and then, without end."""
+    """Sends single bytes indefinitely."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n[")
     while not handler.api.closing.wait(0.05):
         handler.wfile.write(b" ")
@@ -151,7 +151,7 @@ def trickle(handler: Handler) -> None:
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plugin as Falco would load it."""
+    """The library of the plugin."""
     path = tmp_path_factory.mktemp("poller") / "libpoller.so"
     command = [sys.executable, "-P", "-m", "falco_plugin", "build", str(POLLER), "-o", str(path)]
     subprocess.run(command, check=True, capture_output=True)
@@ -237,7 +237,7 @@ def position(state_file: Path) -> dict[str, Any]:
 
 
 def wait_until_idle(api: AuditApi) -> None:
-    """Waits until the API was asked again without a new record."""
+    """Waits until the API got another request and returned no new record."""
     seen = len(api.requests)
     wait_until(lambda: len(api.requests) >= seen + 2)
 

@@ -1,4 +1,4 @@
-"""The cursor of the API's log, and the state file that keeps it."""
+"""The cursor of the API's log, and the state file that stores it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _START = "{start}"
 
 
 class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The page to ask for next, and the records of it that were delivered.
+    """The page to request next, and its records that were delivered.
 
     An API may end its pages in two ways. Okta's last page has a link to a next one, which is empty until there are new
-    records. GitHub's last page does not have a link: it grows, and must be asked for again.
+    records. GitHub's last page does not have a link: it grows, and must be requested again.
     """
 
     url: str
@@ -26,7 +26,7 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ids of the page's records that were delivered."""
 
     def after(self, ids: Iterable[str], next_url: str | None) -> Cursor:
-        """Returns the cursor to save once a page's records are delivered."""
+        """Returns the cursor to save when a page's records are delivered."""
         if next_url is None or next_url == self.url:
             # An empty answer does not mean that the known records will not come back.
             return Cursor(self.url, frozenset(ids) or self.seen)
@@ -49,7 +49,7 @@ def first_url(params: str, start: datetime | None) -> str:
         ValueError: a start is configured, but the URL does not contain ``{start}``.
     """
     if start is not None and _START not in params:
-        raise ValueError(f"init_config has a start: write {_START} into open_params in place of the time to begin at")
+        raise ValueError(f"start is set, but open_params does not contain {_START}: write it there instead of a time")
     text = (start or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
     return params.replace(_START, quote(f"{text}Z"))
 
@@ -61,16 +61,16 @@ class CursorFile:
         self._path = None if path is None else os.path.realpath(path)
         self._params = params
         self._log = log
-        self._failed = False
+        self._has_failed = False
 
     def load(self, url: str) -> Cursor:
         """Returns the cursor of the last run, or one that begins at the URL.
 
-        It is written immediately: a restart before the first record then begins at the time of the first start.
+        The cursor is saved immediately. A restart before the first record then begins at the time of the first start.
 
         Raises:
             OSError: the file cannot be read or written.
-            ValueError: it is damaged, or belongs to another URL.
+            ValueError: the file is damaged, or belongs to another URL.
         """
         if self._path is None:
             return Cursor(url)
@@ -82,19 +82,19 @@ class CursorFile:
         return cursor
 
     def save(self, cursor: Cursor) -> None:
-        """Writes the cursor. A failure is logged; polling continues, and the next page's cursor is written."""
+        """Writes the cursor. A failure is logged, and the cursor of the next page is tried."""
         if self._path is None:
             return
         try:
             self._write(self._path, cursor)
         except OSError as error:
-            if not self._failed:
+            if not self._has_failed:
                 self._log.error("state_file %s cannot be written: %s; trying again", self._path, error.strerror)
-            self._failed = True
+            self._has_failed = True
         else:
-            if self._failed:
+            if self._has_failed:
                 self._log.info("state_file %s is written again", self._path)
-            self._failed = False
+            self._has_failed = False
 
     def _read(self, path: str) -> Cursor | None:
         try:
@@ -104,16 +104,16 @@ class CursorFile:
             return None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(
-                f"state_file {path} is damaged ({error}): put back a good copy, or remove it to begin again"
+                f"state_file {path} is damaged ({error}): restore a good copy, or remove it to begin again"
             ) from None
         if saved.open_params != self._params:
             raise ValueError(
-                f"state_file {path} belongs to other open_params: name another, or remove it to begin again"
+                f"state_file {path} belongs to other open_params: use another file, or remove it to begin again"
             )
         return saved.cursor
 
     def _write(self, path: str, cursor: Cursor) -> None:
-        """Whoever reads the file sees all of it, old or new, after a power failure too."""
+        """Replaces the file atomically, also in case of a power failure."""
         folder, name = os.path.split(path)
         temporary = os.path.join(folder, f".{name}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -125,7 +125,7 @@ class CursorFile:
         os.replace(temporary, path)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # The new name must be as durable as what it names.
+            # Make the new name as durable as the content.
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

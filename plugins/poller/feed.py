@@ -1,4 +1,4 @@
-"""The records of all pages as one stream, and when the cursor is saved."""
+"""Yields the records of all pages as one stream, and saves the cursor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 
 from falco_plugin import Context, source
 
-from .api import Api, Page, RateLimited, Unusable, normalized
+from .api import Api, Page, RateLimited, Unusable, normalize
 from .config import Config
 from .cursor import Cursor, CursorFile
 from .paging import Pages
@@ -31,13 +31,13 @@ _NOTABLE = 10.0
 
 
 class Feed:
-    """Asks for one page after the other.
+    """Requests one page after the other.
 
     Args:
-        api: answers with the pages.
-        cursors: keep the cursor.
+        api: requests the pages.
+        cursors: stores the cursor.
         cursor: the page to begin with.
-        pages: judge each page.
+        pages: checks each page.
         config: of the plugin.
         log: of the plugin.
         now: returns the time in seconds, from any start.
@@ -57,8 +57,8 @@ class Feed:
     ) -> None:
         self._api = api
         self._cursors = cursors
-        # Links are compared with this URL, and come in this form.
-        self._cursor = msgspec.structs.replace(cursor, url=normalized(cursor.url))
+        # Links are compared with this URL, and are normalized too.
+        self._cursor = msgspec.structs.replace(cursor, url=normalize(cursor.url))
         self._pages = pages
         self._config = config
         self._log = log
@@ -77,7 +77,7 @@ class Feed:
                 # An attempt after a failure waits for the interval and the rate limit too.
                 await self._sleep(max(self._ready_at - self._now(), 0))
                 try:
-                    page = await self._ask(client)
+                    page = await self._request(client)
                 except Unusable as error:
                     if self._has_worked:
                         raise
@@ -92,7 +92,7 @@ class Feed:
                     try:
                         yield record.data, self._times.of(record)
                     except source.EventTooLargeError as error:
-                        text = f"record {record.id!r:.100} is left out: {error}"
+                        text = f"record {record.id!r:.100} is skipped: {error}"
                         self._reports.report(logging.ERROR, "too large", text)
                 if fresh:
                     yield None
@@ -100,28 +100,28 @@ class Feed:
                 if page.refused_link is not None:
                     raise page.refused_link
 
-    async def _ask(self, client: httpx.AsyncClient) -> Page | None:
+    async def _request(self, client: httpx.AsyncClient) -> Page | None:
         """Returns the next page, or ``None`` if the API asks to wait.
 
         Raises:
-            Unavailable: the API does not answer for now.
+            Unavailable: the API does not answer at the moment.
             Unusable: its answer cannot be used, or is the first one and has a link that cannot be followed.
-            ValueError: the file of the token cannot be read, or does not hold a token.
+            ValueError: the file of the token cannot be read, or does not contain a token.
         """
         url = self._cursor.url
         try:
             page = await self._api.page(client, url)
         except RateLimited as limit:
-            self._wait(limit.seconds)
+            self._postpone(limit.seconds)
             text = f"{limit.cause}: waiting for {describe(limit.seconds)} ({limit.answer})"
             self._reports.report(logging.WARNING, limit.cause, text, always=limit.seconds >= _LONG)
             return None
         # An error below must not shorten the wait.
-        self._wait(max(page.pause, self._config.interval))
+        self._postpone(max(page.pause, self._config.interval))
         if self._pages.is_repeated(url, page.records):
             raise Unusable(
                 f"the next page has the same {len(page.records)} records as the page before it: use an API that pages "
-                "by Link headers, and let no proxy in front of it change the query of a URL"
+                "by Link headers, and check that no proxy changes the query of URLs"
             )
         if page.refused_link is None and (problem := self._pages.link_problem(url, page.next_url, len(page.records))):
             page = page._replace(next_url=None, refused_link=Unusable(problem))
@@ -130,7 +130,7 @@ class Feed:
         return page
 
     def _advance(self, page: Page) -> None:
-        """Moves the cursor beyond a page, and decides when to ask for the next one."""
+        """Moves the cursor past a page, and decides when to request the next one."""
         url, count = self._cursor.url, len(page.records)
         has_more = page.next_url is not None and page.next_url != url and self._pages.is_full(url, count)
         if hint := self._pages.add(url, page.next_url, page.records):
@@ -145,12 +145,12 @@ class Feed:
                 f"(rate_share is {self._config.rate_share:g}, the rest is left to other clients)"
             )
             self._reports.report(logging.INFO, "few requests are left", text, always=page.pause >= _LONG)
-        self._wait(max(page.pause, 0 if has_more else self._config.interval))
+        self._postpone(max(page.pause, 0 if has_more else self._config.interval))
 
     def close(self) -> None:
-        """Logs what was counted and not reported yet. The host's thread calls it once, when the source is closed."""
+        """Logs pending reports. The host's thread calls it once, when the source is closed."""
         self._reports.report_pending(always=True)
         self._times.close()
 
-    def _wait(self, seconds: float) -> None:
+    def _postpone(self, seconds: float) -> None:
         self._ready_at = self._now() + seconds

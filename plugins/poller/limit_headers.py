@@ -54,18 +54,18 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def budgets(headers: Mapping[str, str], now: float) -> list[Budget]:
-    """Returns all budgets of which the headers give the remaining requests or the reset.
+    """Returns the budgets whose remaining requests or reset the headers report.
 
     Args:
         headers: of an answer, by names in any case.
         now: the API's time, as :func:`api_time` returns it.
     """
-    found = [_of_three_headers(prefix, headers, now) for prefix in _PREFIXES]
-    found += _of_structured_fields(headers, now)
+    found = [_read_three_headers(prefix, headers, now) for prefix in _PREFIXES]
+    found += _read_structured_fields(headers, now)
     return [budget for budget in found if budget.remaining is not None or budget.reset is not None]
 
 
-def _of_three_headers(prefix: str, headers: Mapping[str, str], now: float) -> Budget:
+def _read_three_headers(prefix: str, headers: Mapping[str, str], now: float) -> Budget:
     return Budget(
         _number(_first(headers.get(f"{prefix}Limit"))),
         _number(_first(headers.get(f"{prefix}Remaining"))),
@@ -73,7 +73,7 @@ def _of_three_headers(prefix: str, headers: Mapping[str, str], now: float) -> Bu
     )
 
 
-def _of_structured_fields(headers: Mapping[str, str], now: float) -> Iterator[Budget]:
+def _read_structured_fields(headers: Mapping[str, str], now: float) -> Iterator[Budget]:
     policies = dict(_items(headers.get("RateLimit-Policy", "")))
     dictionary: dict[str, str] = {}
     for name, parameters in _items(headers.get("RateLimit", "")):
@@ -104,10 +104,10 @@ def _items(field: str) -> Iterator[tuple[str, dict[str, str]]]:
             items[-1][-1] += piece
     for name, *parameters in items:
         pairs = (parameter.partition("=") for parameter in parameters)
-        yield _unquoted(name), {key.strip(): _unquoted(value) for key, _, value in pairs}
+        yield _unquote(name), {key.strip(): _unquote(value) for key, _, value in pairs}
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     return text.strip().strip('"')
 
 

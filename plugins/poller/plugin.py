@@ -1,4 +1,4 @@
-"""Delivers the records of a REST audit API as events, and keeps a cursor across restarts."""
+"""The plugin: delivers the records of a REST audit API, and keeps a cursor across restarts."""
 
 from __future__ import annotations
 
@@ -20,33 +20,35 @@ class Poller(Plugin):
     config: Config
 
     value = json_field(
-        "audit_api.value", "{pointer}", desc="What a JSON pointer names in the record, such as audit_api.value[/actor]"
+        "audit_api.value",
+        "{pointer}",
+        desc="The value at a JSON pointer in the record, such as audit_api.value[/actor]",
     )
     number = json_field(
         "audit_api.number",
         "{pointer}",
         type=int,
-        desc="The same where it is an integer, 0 or more, to compare with < and >",
+        desc="The same value if it is an integer of at least 0, for < and >",
     )
 
-    @field("audit_api.action", desc="What was done: eventType of Okta, action of GitHub")
+    @field("audit_api.action", desc="The action: eventType of Okta, action of GitHub")
     def action(self, event: Event) -> str | None:
         return self.value(event, key="/eventType") or self.value(event, key="/action")
 
-    @field("audit_api.actor", desc="Who did it: actor.alternateId of Okta, actor of GitHub")
+    @field("audit_api.actor", desc="The user who acted: actor.alternateId of Okta, actor of GitHub")
     def actor(self, event: Event) -> str | None:
         return self.value(event, key="/actor/alternateId") or self.value(event, key="/actor")
 
     @field("audit_api.record", desc="The whole record")
     def event_to_string(self, event: Event) -> str:
-        """Returns the whole record. The SDK's own text ends after 1 KiB, and rules must see all of it."""
+        """Returns the whole record, because rules must see all of it. The SDK's default text ends after 1 KiB."""
         return event.text
 
     def init(self) -> None:
-        self.config.authorization()  # An error here ends Falco's start; later ones are tried again.
+        self.config.authorization()  # an error here ends Falco at its start; after later errors it is tried again
 
     def open(self, params: str) -> source.IterInstance:
-        """Params: the URL of the records, oldest first; ``{start}`` in it becomes the time to begin at."""
+        """Polls the URL ``params`` for records, oldest first. ``{start}`` in it is replaced by the time to begin at."""
         api = Api(params, self.config)
         cursors = CursorFile(self.config.state_file, params, self.log)
         cursor = cursors.load(first_url(params, self.config.start))

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from .limit_headers import Budget, api_time, budgets, retry_after
 
 SHORTEST, LONGEST = 1.0, 3600.0
-"""Seconds. The windows of most APIs are an hour at most; if an API asks for more, it is asked again after an hour."""
+"""Bounds of a wait in seconds. Most APIs have windows of at most an hour, so a request is tried after an hour."""
 
 _UNKNOWN = 60.0
 """Seconds to wait if the API does not report how long."""
@@ -54,15 +54,15 @@ class RateLimit:
             body: the beginning of the answer's body. It is checked if the status is 403.
         """
         now = api_time(headers, self._now())
-        asked = retry_after(headers, now)
+        requested = retry_after(headers, now)
         found = budgets(headers, now)
-        if not _is_limit(status, asked, found, body):
+        if not _is_limit(status, requested, found, body):
             return None
-        if asked is None:
+        if requested is None:
             # A budget that is not used up did not cause the refusal.
             resets = [budget.reset for budget in found if budget.reset is not None and _is_used_up(budget) is not False]
-            asked = max(resets, default=_UNKNOWN)
-        wait = max(asked, SHORTEST) * 2.0 ** min(self._refusals, _MOST_DOUBLINGS)
+            requested = max(resets, default=_UNKNOWN)
+        wait = max(requested, SHORTEST) * 2.0 ** min(self._refusals, _MOST_DOUBLINGS)
         self._refusals += 1
         return min(wait, LONGEST)
 
@@ -83,14 +83,14 @@ def _is_used_up(budget: Budget) -> bool | None:
     return None if budget.remaining is None else budget.remaining < 1
 
 
-def _is_limit(status: int, asked: float | None, found: list[Budget], body: bytes) -> bool:
+def _is_limit(status: int, requested: float | None, found: list[Budget], body: bytes) -> bool:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return True
     if status >= 500:
-        return asked is not None
+        return requested is not None
     if status != HTTPStatus.FORBIDDEN:
         return False
-    if asked is not None or any(map(_is_used_up, found)) or _NAMES_LIMIT.search(body):
+    if requested is not None or any(map(_is_used_up, found)) or _NAMES_LIMIT.search(body):
         return True
     # GitHub sends its rate headers with each answer, with those to a token without permission too.
     return bool(found) and not _NAMES_PERMISSION.search(body)

@@ -10,7 +10,7 @@ import msgspec
 from falco_plugin import Event, source
 
 _BLANK = bytes(range(0x21))
-"""White space of damaged JSON: blanks and control characters."""
+"""Blanks and control characters, which count as white space in damaged JSON."""
 
 _page = msgspec.json.Decoder(list[msgspec.Raw])
 _record = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -22,17 +22,17 @@ class Record(NamedTuple):
     """One entry of the audit log."""
 
     data: bytes
-    """Its JSON as it came, without white space between its parts."""
+    """The JSON of the record unchanged, except for white space between values."""
     id: str
     time: str | None
-    """When it happened: a string as its text, anything else as its JSON; ``None`` if the record does not say."""
+    """The time of the record: a string unquoted, any other value as JSON, or ``None`` if it is missing."""
 
 
 def parse(body: bytes, id_field: str, timestamp_field: str) -> list[Record]:
     """Reads an array of objects. A fault within a record costs at most the value that it is in.
 
     Raises:
-        ValueError: it is something else. Nothing of the content is in its text.
+        ValueError: the body is not an array of objects. The message does not quote the body.
     """
     # White space and a byte order mark may precede the array.
     body = body.lstrip(b"\xef\xbb\xbf" + _BLANK)
@@ -77,10 +77,10 @@ def _read_damaged(raw: bytes, id_field: str, timestamp_field: str) -> Record:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        # Such as a bracket too many: it is an event all the same.
+        # For example an extra bracket. It is still delivered as an event.
         return Record(raw, _hash(raw), None)
     value, time = found.get(id_field), found.get(timestamp_field)
-    # Bad bytes are replaced, so that different ids may look the same.
+    # Invalid bytes are replaced, so different ids may look the same.
     is_id = isinstance(value, str | int) and not isinstance(value, bool)
     id = str(value) if is_id and value != "" and "\ufffd" not in str(value) else _hash(raw)
     return Record(raw, id, None if time is None else str(time))
@@ -89,7 +89,7 @@ def _read_damaged(raw: bytes, id_field: str, timestamp_field: str) -> Record:
 def _id_of(value: msgspec.Raw | None, data: bytes) -> str:
     if value is not None:
         try:
-            # Records with an empty id are told apart by their content.
+            # Records with an empty id are distinguished by their content.
             return str(_id.decode(value)) or _hash(data)
         except msgspec.ValidationError:
             pass

@@ -1,4 +1,4 @@
-"""Which records become events, in what order, and with what time."""
+"""Tests which records become events, their order, and their times."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_poller_begins_at_the_configured_start(okta: AuditApi, start: Callable[.
     assert parse_qs(urlsplit(okta.requests[0]).query)["since"] == ["2026-11-01T00:00:00.000Z"]
 
 
-def test_an_event_has_the_time_of_its_record(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+def test_event_has_the_time_of_its_record(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
     times = {
         b'"2026-11-20T08:00:00.123Z"': 1_795_161_600_123_000_000,
         b'"2026-11-20T09:00:00+01:00"': 1_795_161_600_000_000_000,
@@ -86,7 +86,7 @@ def test_an_event_has_the_time_of_its_record(okta: AuditApi, start: Callable[...
     assert [plugin.next_event().timestamp for _ in times] == list(times.values())
 
 
-def test_a_record_without_a_time_gets_that_of_its_arrival_and_is_reported(
+def test_record_without_time_gets_arrival_time_and_is_reported(
     okta: AuditApi, start: Callable[..., RunningPlugin]
 ) -> None:
     fields = [b"null", b'"yesterday"', b"-1", b"1e300", b"true", b'{"a":1}']
@@ -123,7 +123,7 @@ def test_record_without_id_is_identified_by_its_content(github: AuditApi, start:
     assert payloads(plugin.stop()) == github.records
 
 
-def test_record_that_is_too_large_is_left_out_and_logged(api: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+def test_oversized_record_is_skipped_and_logged(api: AuditApi, start: Callable[..., RunningPlugin]) -> None:
     api.add(1)
     large = b'{"uuid":"the-large-one","published":0,"text":"%b"}' % (b"private" * 100)
     api.records.append(large)
@@ -133,15 +133,15 @@ def test_record_that_is_too_large_is_left_out_and_logged(api: AuditApi, start: C
     wait_until_idle(api)
     ran = plugin.stop()
     assert payloads(ran) == [record for record in api.records if record != large]
-    assert sum("record 'the-large-one' is left out" in line.text for line in ran.log) == 1
+    assert sum("record 'the-large-one' is skipped" in line.text for line in ran.log) == 1
     assert "private" not in str(ran.log)
 
 
-def test_records_that_are_too_large_are_counted_in_the_log(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+def test_oversized_records_are_counted_in_the_log(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
     okta.records = [b'{"uuid":"large-%d","text":"%b"}' % (number, bytes(200).hex().encode()) for number in range(9)]
     okta.add(1)
     plugin = start(okta.url, event_size=200)
     take(plugin, 1)
-    lines = [line.text for line in plugin.stop().log if "is left out" in line.text]
-    assert [line.split(" is left out")[0] for line in lines] == ["record 'large-0'", "record 'large-8'"]
+    lines = [line.text for line in plugin.stop().log if "is skipped" in line.text]
+    assert [line.split(" is skipped")[0] for line in lines] == ["record 'large-0'", "record 'large-8'"]
     assert lines[1].endswith("; 7 more since the last report")

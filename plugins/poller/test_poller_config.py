@@ -1,4 +1,4 @@
-"""The configuration and open_params."""
+"""Tests the configuration and open_params."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from falco_plugin.testing import run
         ({"ca_file": "/dev/null"}, "ca_file cannot be used: "),
     ],
 )
-def test_configuration_is_refused_when_it_cannot_be_used(
+def test_configuration_is_rejected_when_unusable(
     changes: dict[str, Any], reason: str, okta: AuditApi, fail: Callable[..., str]
 ) -> None:
     assert reason in fail(okta.url, **changes)
@@ -50,7 +50,7 @@ TEXTS = ("token_file", "id_field", "timestamp_field", "auth_scheme", "state_file
     ],
     ids=["wrong type", "too small", "too large", "wrong text"],
 )
-def test_configuration_is_refused_with_the_name_of_each_wrong_setting(
+def test_configuration_error_names_each_wrong_setting(
     changes: dict[str, Any], okta: AuditApi, fail: Callable[..., str]
 ) -> None:
     error = fail(okta.url, **changes)
@@ -67,11 +67,11 @@ def test_configuration_is_required(library: Path, okta: AuditApi) -> None:
 
 
 @pytest.mark.parametrize("content", ["\n", f"{TOKEN}\n{TOKEN}", f"{TOKEN}é"])
-def test_token_is_refused_when_it_cannot_be_sent(
+def test_token_is_rejected_when_it_cannot_be_sent(
     content: str, okta: AuditApi, fail: Callable[..., str], config: dict[str, Any]
 ) -> None:
     Path(config["token_file"]).write_text(content)
-    assert "must hold the token alone" in fail(okta.url)
+    assert "must contain only the token" in fail(okta.url)
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_token_is_refused_when_it_cannot_be_sent(
         ("http://192.0.2.1/logs", "use https"),
     ],
 )
-def test_url_is_refused_when_it_cannot_be_used(url: str, reason: str, fail: Callable[..., str]) -> None:
+def test_url_is_rejected_when_unusable(url: str, reason: str, fail: Callable[..., str]) -> None:
     assert reason in fail(url)

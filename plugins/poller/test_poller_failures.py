@@ -1,4 +1,4 @@
-"""Failures of the API, and what is not logged."""
+"""Tests failures of the API, and that secrets and records are not logged."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_server_needs_a_certificate_of_a_known_authority(
 
 
 def tls(folder: Path) -> ssl.SSLContext:
-    """With a certificate for 127.0.0.1 that signs itself."""
+    """Returns TLS with a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "poller")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Rate-limit headers are read in all their forms, and nothing in them raises."""
+"""Tests that rate-limit headers are read in all their forms, and never raise."""
 
 from __future__ import annotations
 

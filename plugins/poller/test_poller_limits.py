@@ -1,4 +1,4 @@
-"""Rate limits: respected before they are reached, shared with other clients, and waited for."""
+"""Tests that rate limits are respected before they are reached, and are shared with other clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MINUTE, HOUR = 60, 3600
 FAR = 1_000_000_000
 
 Headers = Callable[[int, int, float, float], dict[str, str]]
-"""Gets the limit, what remains, the seconds until the reset and the time."""
+"""Returns headers for the limit, the remaining requests, the seconds until the reset, and the time."""
 
 
 def three(prefix: str, reset: Callable[[float, float], str]) -> Headers:
@@ -107,7 +107,7 @@ def limited(simulate: Simulate, api: Limited, seconds: float = 4 * MINUTE, **con
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_poller_leaves_half_of_the_limit_to_others_in_each_form_of_the_headers(form: str, simulate: Simulate) -> None:
+def test_poller_leaves_half_of_the_limit_to_others(form: str, simulate: Simulate) -> None:
     api = Limited(FORMS[form])
     used = limited(simulate, api).requests_per(MINUTE)
     most = 31 if "without a limit" not in form else 60
@@ -179,7 +179,7 @@ def test_wrong_reset_neither_spins_nor_stops(reset: str | None, code: int, simul
 
 
 @pytest.mark.parametrize("remaining", ["59", "-1", "unlimited", ""])
-def test_remaining_that_is_not_used_up_does_not_stop_the_poller(remaining: str, simulate: Simulate) -> None:
+def test_poller_continues_while_requests_remain(remaining: str, simulate: Simulate) -> None:
     headers = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": "30"}
     simulation = simulate(lambda *_: (200, headers, page(0, 1)))
     simulation.run(100)
@@ -259,9 +259,7 @@ SECONDARY = b'{"message":"You have exceeded a secondary rate limit. Please wait 
         ({"Retry-After": "60"}, b"must have admin rights"),
     ],
 )
-def test_403_is_a_rate_limit_when_headers_or_body_say_so(
-    headers: dict[str, str], body: bytes, simulate: Simulate
-) -> None:
+def test_403_is_a_rate_limit_by_headers_or_body(headers: dict[str, str], body: bytes, simulate: Simulate) -> None:
     simulation = simulate(refused_with(403, headers, body))
     simulation.run(200)
     assert (simulation.error, simulation.failures) == (None, [])

@@ -1,4 +1,4 @@
-"""Links to the next page are checked before they are saved and followed."""
+"""Tests that links to the next page are checked before they are saved and followed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REFUSED = {
     "http://[": "is not a URL: report this to the API's operator",
     f"{OWN}/\x7f": "is not a URL: report this to the API's operator",
     f"{OWN}:port/": "is not a URL: report this to the API's operator",
-    "https://other.example/logs": f"leads to https://other.example, but the token is sent to {OWN} alone: write the "
+    "https://other.example/logs": f"leads to https://other.example, but the token is sent only to {OWN}: write the "
     "origin of the links into open_params, or let the proxy in front of the API correct them",
     "//other.example/logs": "leads to https://other.example, but",
     "http://api.example/logs": "leads to http://api.example, but",
@@ -51,8 +51,8 @@ REFUSED = {
     "ftp://api.example/logs": "leads to ftp://api.example, but",
     "file:///etc/passwd": "leads to file://, but",
     "javascript:alert(1)": "leads to javascript://, but",
-    f"https://{TOKEN}@api.example/": "has a user in it, which would replace the token: report this to the API's",
-    f"https://api.example@{TOKEN[:3]}.example/": "has a user in it",
+    f"https://{TOKEN}@api.example/": "contains a user, which would replace the token: report this to the API's",
+    f"https://api.example@{TOKEN[:3]}.example/": "contains a user",
 }
 
 
@@ -105,7 +105,7 @@ LEADS_BACK = "leads back to a page that was read before: sort the records oldest
         (["/b", "/b#x"], "leads to the same page, which is full: sort the records oldest first in open_params"),
     ],
 )
-def test_poller_does_not_read_the_same_pages_without_end(links: list[str], reason: str, simulate: Simulate) -> None:
+def test_poller_does_not_read_pages_in_a_loop(links: list[str], reason: str, simulate: Simulate) -> None:
     poller = simulate(then_link_to(*links, count=PAGE))
     poller.run(600)
     assert reason in poller.failures[0]
@@ -168,7 +168,7 @@ def test_token_is_not_sent_to_another_origin(
     saved = state_file.read_text()
     requests = len(okta.requests)
     state_file.write_text(saved.replace(f"{okta.origin}/second", f"{github.origin}/"))
-    assert f"the page in state_file is not at {okta.origin}, but the token is sent there alone" in fail(okta.url)
+    assert f"the page in state_file is not at {okta.origin}, but the token is sent only there" in fail(okta.url)
     assert github.requests == []
     assert len(okta.requests) == requests
 

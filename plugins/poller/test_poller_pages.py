@@ -1,4 +1,4 @@
-"""The next page is asked for immediately after a full page, else after the interval."""
+"""Tests that the next page is requested immediately after a full page, else after the interval."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def test_poller_logs_a_hint_when_the_api_caps_its_pages(simulate: Simulate) -> N
     capped = simulate(pages_of(*[100] * 20), f"{URL}?limit=1000")
     capped.run(100)
     assert capped.log == [
-        "3 pages in a row have 100 records, but the URL asks for 1000: if 100 is the API's limit, write it into "
-        "open_params, since the next request after a page that is not full waits for interval"
+        "3 pages in a row have 100 records, but the URL requests 1000: if 100 is the API's limit, write it into "
+        "open_params, because after a page that is not full the plugin waits for interval"
     ]
 
 

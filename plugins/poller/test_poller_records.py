@@ -1,4 +1,4 @@
-"""Records of pages that are damaged."""
+"""Tests how damaged pages are read."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def test_parse_keeps_every_record_of_a_damaged_page(body: bytes, ids: list[str |
 
 
 @pytest.mark.parametrize("body", [b'[{"id": 1}, {"id": ', b'[{"id": 1}, 2]', b"{}", b"\xff", b'[{"id": "\xff]', b""])
-def test_parse_refuses_what_is_not_an_array_of_objects(body: bytes) -> None:
+def test_parse_rejects_body_that_is_not_an_array_of_objects(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^(Expected|Input|JSON|it is)"):
         parse(body, "id", "at")

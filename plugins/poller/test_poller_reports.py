@@ -1,4 +1,4 @@
-"""Repeated reports are counted, and logged once a minute."""
+"""Tests that repeated reports are counted, and logged once a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state file."""
+"""Tests the state file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of records whose time cannot be read, by a clock of the test's own."""
+"""Tests times of records, and reports of unreadable times, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOG = logging.getLogger("poller")
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -88,7 +88,7 @@ def test_times_reports_a_cause_once_a_minute_with_its_count(
     assert "secret" not in caplog.text
 
 
-def test_times_reports_a_missing_value_for_itself(times: Any, read: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_times_reports_missing_values_separately(times: Any, read: Any, caplog: pytest.LogCaptureFixture) -> None:
     times.of(read('"yesterday"'))
     times.of(read("null"))
     assert [message.split(";")[0] for message in caplog.messages] == [

@@ -11,6 +11,7 @@ from falco_plugin import source
 from .records import Record
 
 _REPORT_INTERVAL = 60.0
+"""Seconds between two log lines for the same cause."""
 
 
 class Times:

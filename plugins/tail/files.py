@@ -1,4 +1,4 @@
-"""All files that are followed: which there are, whose turn it is, and what becomes of them."""
+"""The set of followed files: finds them, tracks renames and deletions, and reads them in turns."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .sdkfile import CompressedFile, File, open_file
 
 
 class Files:
-    """The files of the open params, each known by its inode, so that a new name does not make a new file."""
+    """The files of the open params. A file is identified by its inode, so that a renamed file is not a new one."""
 
     def __init__(self, paths: Paths, positions: Positions, reports: Reports, config: Config) -> None:
         self._paths = paths
         self._positions = positions
         self._reports = reports
         self._config = config
-        # With positions of an earlier run, whatever has none came since.
+        # If there was an earlier run, files without a position are newer than it and are read from the beginning.
         self._from_end = config.start == "end" and positions.is_first_run
         self._known: dict[Identity, File] = {}
-        self._open: dict[Identity, File] = {}  # the one that was read longest ago first
-        self._left: dict[str, File] = {}  # by the path that they left
+        self._open: dict[Identity, File] = {}  # in the order of their last read
+        self._left: dict[str, File] = {}  # by their former path
         self._last_compressed: File | None = None
         self._is_first_scan = True
 
     def scan(self) -> None:
-        """Looks what there is, and what became of the files that are known."""
+        """Finds new files, and updates the state of known ones."""
         paths: dict[Identity, list[str]] = {}
         statuses: dict[Identity, os.stat_result] = {}
         for path, status in self._paths.find():
@@ -41,30 +41,30 @@ class Files:
         for key, file in list(self._known.items()):
             file.has_failed = False
             if key in paths:
-                self._stays(file, paths[key], statuses.pop(key))
-            elif (position := self._goes(file)) is not None:
+                self._update(file, paths[key], statuses.pop(key))
+            elif (position := self._handle_gone(file)) is not None:
                 lost.append(position)
-        # Of files that are new at the same time the oldest comes first.
+        # If several files are new, the oldest is read first.
         new = sorted(statuses, key=lambda key: statuses[key].st_mtime_ns)
-        begun = [arrived for key in new if (arrived := self._arrives(paths[key][0]))]
+        begun = [added for key in new if (added := self._add(paths[key][0]))]
         if self._is_first_scan:
             lost = self._positions.kept()
         self._search(lost)
-        self._give_up(lost, {printable(file.path) for file in begun})
+        self._report_lost(lost, {printable(file.path) for file in begun})
         for file in begun:
             file.predecessor = self._left.get(file.path) or file.predecessor
         self._is_first_scan = self._from_end = False
 
     def turns(self) -> Iterator[list[bytes]]:
-        """One block of lines of each file that has more, so that none waits for all of another."""
+        """Yields one block of lines of each file that has more, so that large files do not delay others."""
         for file in list(self._known.values()):
             if self._is_next(file):
                 yield self._read(file)
-            elif self._is_done(file):
+            elif self._is_finished(file):
                 yield self._finish(file)
 
     def last_lines(self) -> Iterator[list[bytes]]:
-        """What stands behind the last line's end in each file, where nothing is waited for."""
+        """Yields the rest of each file, including a last line without its end."""
         for file in list(self._known.values()):
             yield self._read(file, to_end=True)
 
@@ -81,36 +81,36 @@ class Files:
         for file in self._known.values():
             file.close()
 
-    # What became of a file
+    # Changes of a file
 
-    def _stays(self, file: File, paths: list[str], status: os.stat_result) -> None:
+    def _update(self, file: File, paths: list[str], status: os.stat_result) -> None:
         file.look(status)
         file.is_gone = False
         if file.path not in paths:
-            self._leaves(file, file.path)
+            self._mark_left(file, file.path)
             file.path = paths[0]
         if file.is_open:
             self._reports.solved(file.path)
 
-    def _goes(self, file: File) -> Position | None:
-        """No path leads to the file any more. Returns its position where it is not open, and has to be searched."""
+    def _handle_gone(self, file: File) -> Position | None:
+        """Handles a file without a path. Returns its position if it is not open, so that it must be searched."""
         if not file.is_gone:
             file.is_gone = True
-            self._leaves(file, file.path)
+            self._mark_left(file, file.path)
         if file.is_open:
             try:
                 file.look()
             except OSError as error:
-                self._fails(file, error)
+                self._handle_failure(file, error)
         return None if file.is_open else self._forget(file)
 
-    def _leaves(self, file: File, path: str) -> None:
+    def _mark_left(self, file: File, path: str) -> None:
         file.left_at = time.monotonic()
         self._left[path] = file
 
-    def _arrives(self, path: str, *, is_searched: bool = False) -> File | None:
-        """Opens a file and goes on where its position says. Returns it where it has none, and so is begun."""
-        self._make_room()
+    def _add(self, path: str, *, is_searched: bool = False) -> File | None:
+        """Opens a file and continues at its saved position. Returns the file if it has none, and so is new."""
+        self._limit_open()
         try:
             file = open_file(path, self._config.event_size, self._reports)
         except FileNotFoundError:
@@ -133,12 +133,12 @@ class Files:
         self._reports.solved(path)
         self._known[file.identity] = self._open[file.identity] = file
         if isinstance(file, CompressedFile):
-            # One after the other, so that the memory of one decompression is enough.
+            # Read compressed files one after the other, to need the memory of only one decompression.
             file.predecessor, self._last_compressed = self._last_compressed, file
         if position is not None:
             self._positions.drop(position)
             if is_searched or position.path != printable(path):
-                self._leaves(file, position.path)
+                self._mark_left(file, position.path)
         file.is_gone = is_searched
         return file if position is None else None
 
@@ -146,10 +146,10 @@ class Files:
         return next(filter(file.resume, self._positions.candidates(*file.identity)), None)
 
     def _search(self, lost: list[Position]) -> None:
-        """Finds files that were renamed while they were not open, and are no longer followed, to read their rest."""
+        """Finds files that were renamed outside of the params while they were not open, to read their rest."""
         folders: dict[str, set[int]] = {}
         for position in lost:
-            # A link may have been removed or lead elsewhere by now.
+            # A link may have been removed or changed.
             for path in {os.path.realpath(position.path), position.real_path or position.path}:
                 folders.setdefault(os.path.dirname(path), set()).add(position.inode)
         for folder, inodes in folders.items():
@@ -159,22 +159,22 @@ class Files:
             except OSError:
                 continue
             for path in paths:
-                self._arrives(path, is_searched=True)
+                self._add(path, is_searched=True)
 
-    def _give_up(self, lost: list[Position], begun: set[str]) -> None:
-        """Reports files that were not found, whether another has taken their place or nothing has."""
+    def _report_lost(self, lost: list[Position], begun: set[str]) -> None:
+        """Reports files that were not found, with separate messages for those that another file has replaced."""
         missing = set(lost).intersection(self._positions.kept())
         replaced = [position for position in missing if position.path in begun]
         for position in replaced:
             self._reports.log.warning(
-                "%s: is another file now, and the one that was read up to byte %d is not found: its last lines may "
+                "%s: is another file now, and the file that was read up to byte %d is not found: its last lines may "
                 "be missing, %s",
                 position.path,
                 position.offset,
-                _lost(position),
+                _describe_loss(position),
             )
             self._positions.drop(position)
-        # While it runs, the size is known up to the last scan.
+        # After the first scan, the sizes are recent: a file that was read completely lost nothing.
         gone = [
             position
             for position in missing.difference(replaced)
@@ -183,12 +183,12 @@ class Files:
         if gone:
             example = max(gone, key=lambda position: (position.size - position.offset, position.path))
             self._reports.log.warning(
-                "%d files that were read before are gone, and not found under another name in their folders: what they "
-                "got since is not read. One of them is %s, read up to byte %d: %s",
+                "%d files that were read before are missing, and are not found under other names in their folders: "
+                "their newer lines are not read. One of them is %s, read up to byte %d: %s",
                 len(gone),
                 example.path,
                 example.offset,
-                _lost(example),
+                _describe_loss(example),
             )
 
     def _forget(self, file: File) -> Position | None:
@@ -201,21 +201,21 @@ class Files:
     def _remove(self, file: File) -> None:
         self._close(file)
         del self._known[file.identity]
-        self._left = {path: left for path, left in self._left.items() if left is not file}
+        self._left = {path: other for path, other in self._left.items() if other is not file}
 
-    # Whose turn it is
+    # Turns
 
     def _is_next(self, file: File) -> bool:
         if file.is_read or file.has_failed:
             return False
-        before = file.predecessor
-        if before is not None and not before.is_read and not before.has_failed:
-            return self._known.get(before.identity) is not before
+        predecessor = file.predecessor
+        if predecessor is not None and not predecessor.is_read and not predecessor.has_failed:
+            return self._known.get(predecessor.identity) is not predecessor
         file.predecessor = None
         return True
 
-    def _is_done(self, file: File) -> bool:
-        """Whether it is unlikely that anything comes after what a file has that left its path."""
+    def _is_finished(self, file: File) -> bool:
+        """Returns whether a file that left its path has not changed for so long that its writer is likely gone."""
         if file.left_at is None or not file.is_read:
             return False
         return time.monotonic() - max(file.left_at, file.changed_at) >= self._config.rotated_wait
@@ -223,14 +223,14 @@ class Files:
     def _read(self, file: File, *, to_end: bool = False) -> list[bytes]:
         try:
             if not file.is_open:
-                self._make_room()
+                self._limit_open()
                 file.reopen()
-            # The last one of those that are open.
+            # Move the file to the end of the order.
             self._open.pop(file.identity, None)
             self._open[file.identity] = file
             return file.read(to_end=to_end)
         except OSError as error:
-            self._fails(file, error)
+            self._handle_failure(file, error)
             return []
 
     def _finish(self, file: File) -> list[bytes]:
@@ -248,17 +248,17 @@ class Files:
             self._close(file)
         return lines
 
-    def _fails(self, file: File, error: OSError) -> None:
+    def _handle_failure(self, file: File, error: OSError) -> None:
         self._close(file)
         file.has_failed = True
-        # A file that is not at its path is looked for by the next scan.
+        # The next scan searches a file that is not at its path.
         if not isinstance(error, FileNotFoundError):
             self._reports.unreadable(file.path, error)
 
     # Descriptors
 
-    def _make_room(self) -> None:
-        """Closes what was read longest ago, but not what no path leads to: it could not be opened again."""
+    def _limit_open(self) -> None:
+        """Closes the least recently read files, except for those without a path, which could not be opened again."""
         while len(self._open) >= self._config.max_open_files:
             file = next((file for file in self._open.values() if file.is_reopenable and not file.is_gone), None)
             if file is None:
@@ -270,7 +270,7 @@ class Files:
         file.close()
 
 
-def _lost(position: Position) -> str:
+def _describe_loss(position: Position) -> str:
     """Returns how much of a file was not read, for a file that is not found."""
     unread = 0 if position.cursor else position.size - position.offset
-    return f"at least {unread} bytes" if unread > 0 else "how many bytes is not known"
+    return f"at least {unread} bytes" if unread > 0 else "an unknown number of bytes"

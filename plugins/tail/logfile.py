@@ -1,4 +1,4 @@
-"""One log file, read line by line."""
+"""A log file that is read line by line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from .sdkfile import File
 
 Identity = tuple[int, int]
-"""Device and inode: a file, under whatever name."""
+"""Device and inode, which identify a file under any name."""
 
 _BLOCK = 256 * 1024
+"""Bytes that are read in one turn."""
 _SAMPLE = 256
+"""Bytes at the beginning, and before the offset, that are compared to detect a truncation."""
 _LONGEST_LINE_END = len(b"\r\n")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LEAST_SAMPLE = 4
-"""Fewer bytes do not prove an encoding."""
+"""Bytes that are needed to detect an encoding."""
 
 
 def identity(status: os.stat_result) -> Identity:
@@ -31,34 +33,34 @@ def identity(status: os.stat_result) -> Identity:
 
 
 def printable(path: str) -> str:
-    """A path as UTF-8 can have it, in which any other name is only shown."""
+    """Returns a path as valid UTF-8. Other bytes are replaced by escapes, so the path may not be usable."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 class LogFile:
-    """A file and how far it was read. It may be closed and opened again in between.
+    """A file and the offset up to which it was read. It can be closed and opened again.
 
-    The offset is behind a whole line: one that is still being written is read again when it has grown, so that nothing
-    but the offset is kept in between. That the file was not written anew since is known by its first bytes, and by
-    those in front of the offset, which are read in one go with what comes after them.
+    The offset is at the end of a complete line. An incomplete line is read again when the file has grown, so no other
+    state is kept between two reads. Each read compares the first bytes of the file, and the bytes before the offset, to
+    detect a truncation.
     """
 
     def __init__(self, path: str, event_size: int, reports: Reports) -> None:
-        """Opens the file, at its beginning.
+        """Opens the file at its beginning.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: the file cannot be opened.
         """
         self.path = path
         self.offset = 0
         self.is_gone = False
-        """Whether no path that is followed leads to it; it is then read while it is open."""
+        """Whether no followed path leads to the file. It is then read only as long as it is open."""
         self.has_failed = False
-        """Whether it could not be read when it was last tried."""
+        """Whether the last attempt to read the file failed."""
         self.left_at: float | None = None
-        """When it left its path, if it may still have to give its last line."""
+        """When the file left its path (monotonic time), or ``None`` if its last line was delivered since."""
         self.predecessor: File | None = None
-        """What was at its path before, and comes first."""
+        """The file that was at this path before, and is read first."""
         self._event_size = event_size
         self._reports = reports
         self._block = max(_BLOCK, event_size + _LONGEST_LINE_END)
@@ -79,7 +81,7 @@ class LogFile:
 
     @property
     def is_read(self) -> bool:
-        """Whether all of it was read that there was when it was last looked at."""
+        """Whether the file was read up to its size at the last ``look``."""
         return self._state == self._state_read
 
     @property
@@ -95,7 +97,7 @@ class LogFile:
         """Opens the file again.
 
         Raises:
-            OSError: it cannot be opened, or is no longer at its path.
+            OSError: the file cannot be opened, or another file is at its path.
         """
         descriptor, status = _open(self.path)
         if identity(status) != self.identity:
@@ -109,23 +111,23 @@ class LogFile:
             os.close(descriptor)
 
     def look(self, status: os.stat_result | None = None) -> None:
-        """Looks whether it changed, where it is open or its status is given."""
+        """Checks whether the file has changed. ``status`` is required if the file is closed."""
         status = status or os.fstat(self._descriptor)
         if _state(status) != self._state:
             self.changed_at = time.monotonic()
         self.size, self._state = status.st_size, _state(status)
 
     def skip_to_end(self) -> None:
-        """Leaves out all whole lines that are there."""
+        """Skips all complete lines."""
         begin = max(0, self.size - self._event_size)
         last = os.pread(self._descriptor, self.size - begin, begin)
         end = last.rfind(b"\n") + 1
-        # The end of a line that is that long already is all that could still be had of it.
+        # The file ends with a line longer than an event. Skip its rest, too.
         self._in_cut_line = begin > 0 and end == 0
         self._go_to(self.size if self._in_cut_line else begin + end)
 
     def resume(self, position: Position) -> bool:
-        """Goes on from a position, if it is one of this file."""
+        """Continues at a saved position. Returns whether it is a position of this file, by its fingerprint."""
         self._go_to(position.offset)
         if self._fingerprint() == position.fingerprint:
             self._in_cut_line = position.in_cut_line
@@ -147,10 +149,13 @@ class LogFile:
         )
 
     def read(self, *, to_end: bool = False) -> list[bytes]:
-        """The next lines, at most a block of them. What stands behind the last line's end is one `to_end`.
+        """Returns the next lines, at most a block.
+
+        Args:
+            to_end: whether bytes after the last line end are a line, too.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the file cannot be read.
         """
         data = self._next_block()
         if not self._in_cut_line:
@@ -171,7 +176,7 @@ class LogFile:
                 whole = [self._without_nuls(line) for line in whole]
             lines = [self._event(line) for line in whole]
             rest = data[used:]
-            # NULs in front of a line are passed over by the next read.
+            # The next read skips NULs before a line.
             is_too_long = len(rest) >= self._event_size + _LONGEST_LINE_END and not rest.startswith(b"\0")
             if is_too_long or (to_end and rest.lstrip(b"\0") and len(data) < self._block):
                 self._in_cut_line = is_too_long
@@ -183,7 +188,7 @@ class LogFile:
         return lines
 
     def _without_beginning(self, data: bytes, *, to_end: bool) -> bytes | None:
-        """Passes over a byte order mark, and NULs in front of a line. Returns ``None`` if more has to be read first."""
+        """Skips a byte order mark, and NULs before a line. Returns ``None`` if more must be read first."""
         if self.offset == 0:
             if data.startswith(_BYTE_ORDER_MARK):
                 self._advance(_BYTE_ORDER_MARK)
@@ -214,7 +219,7 @@ class LogFile:
         try:
             data = os.lseek(self._descriptor, self.offset, os.SEEK_DATA)
         except OSError as error:
-            # There is no data behind the offset.
+            # There is no data after the offset.
             data = size if error.errno == errno.ENXIO else self.offset
         if data > self.offset:
             self._nuls += data - self.offset
@@ -225,7 +230,11 @@ class LogFile:
         block = os.pread(self._descriptor, len(self._tail) + self._block, self.offset - len(self._tail))
         if head == self._head and block.startswith(self._tail):
             return block[len(self._tail) :]
-        self._reports.log.info("%s: was truncated after byte %d; reading from its beginning", self.path, self.offset)
+        self._reports.log.info(
+            "%s: the file was truncated after it was read up to byte %d; reading from its beginning",
+            self.path,
+            self.offset,
+        )
         self._go_to(0)
         return os.pread(self._descriptor, self._block, 0)
 
@@ -242,7 +251,7 @@ class LogFile:
         return rest
 
     def _report_hole(self, nuls: int) -> None:
-        # UTF-16 has NULs everywhere, and is reported as such.
+        # UTF-16 has NULs in most lines, and is reported separately.
         if not self._is_utf16:
             self._reports.hole(self.path, nuls)
 
@@ -266,12 +275,12 @@ class LogFile:
 
 
 def _open(path: str) -> tuple[int, os.stat_result]:
-    # If a pipe took the place of the file, opening it must not wait.
+    # Do not wait if a FIFO has replaced the file.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise FileNotFoundError(f"{path} is no regular file any more")
+        raise FileNotFoundError(f"{path} is not a regular file any more")
     return descriptor, status
 
 

@@ -1,4 +1,4 @@
-"""Which files the open params mean at this moment."""
+"""Finds the files that the open params name."""
 
 from __future__ import annotations
 
@@ -21,25 +21,27 @@ _COMPRESSED = DECOMPRESSED + _NOT_DECOMPRESSED
 class Paths:
     """The files, folders and globs of the open params."""
 
-    def __init__(self, params: str, reports: Reports, *, leave_out: str | None) -> None:
-        """`leave_out` is a file that is never meant: the one that changes when others are read."""
+    def __init__(self, params: str, reports: Reports, *, excluded: str | None) -> None:
+        """``excluded`` is a file that is never followed: the position file, which changes when others are read."""
         parts = [part.strip() for part in params.split(SEPARATOR)]
-        # Positions are kept by path, and must be found from any working directory.
+        # Positions are stored by path, so paths must not depend on the working directory.
         self._params = [os.path.abspath(part) for part in parts if part]
         if not self._params:
-            raise ValueError("open_params must name a file, a folder or a glob, such as /var/log/app/*.log")
+            raise ValueError("open_params is empty: set it to a file, a folder or a glob, such as /var/log/app/*.log")
         self._reports = reports
-        self._leave_out = leave_out
+        self._excluded = excluded
 
     def find(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Yields each file that exists, and each FIFO that a param names. A file that two params name is yielded
-        twice."""
+        """Yields each file that exists, and each FIFO that a param names.
+
+        A file that two params name is yielded twice.
+        """
         for param in self._params:
             for path in self._expand(param):
                 try:
                     status = os.stat(path)
                 except FileNotFoundError:
-                    # In a folder it went while the folder was read.
+                    # Otherwise the file was removed after its folder was listed.
                     if path == param:
                         self._reports.missing(param, "does not exist")
                 except OSError as error:
@@ -57,23 +59,23 @@ class Paths:
             if is_named and not self._reports.follow:
                 problem = "it is a FIFO, which has no end: set follow to true"
         elif stat.S_ISSOCK(mode):
-            problem = "it is a socket: let its program write to a file or a FIFO"
+            problem = "it is a socket: configure its program to write to a file or a FIFO"
         elif not stat.S_ISREG(mode):
-            problem = "it is a device: give a file or a FIFO"
+            problem = "it is a device: expected a file or a FIFO"
         elif path.lower().endswith(_NOT_DECOMPRESSED):
-            problem = "its compression is not supported: decompress it, or compress it with gzip or zstd"
+            problem = "its compression is not supported: decompress it, or use gzip or zstd"
         if is_named and problem:
             self._reports.unreadable(path, OSError(errno.EOPNOTSUPP, problem, path))
             return False
         if not is_named and not stat.S_ISREG(mode):
-            self._reports.note(path, "is not a regular file, and is left out: give a FIFO by its name")
+            self._reports.note(path, "is not a regular file and is skipped: write the path of a FIFO into open_params")
             return False
-        return not self._is_left_out(path)
+        return not self._is_excluded(path)
 
-    def _is_left_out(self, path: str) -> bool:
-        if self._leave_out is None or os.path.basename(path) != os.path.basename(self._leave_out):
+    def _is_excluded(self, path: str) -> bool:
+        if self._excluded is None or os.path.basename(path) != os.path.basename(self._excluded):
             return False
-        return os.path.realpath(path) == self._leave_out
+        return os.path.realpath(path) == self._excluded
 
     def _expand(self, param: str) -> list[str]:
         if os.path.isdir(param):
@@ -81,7 +83,7 @@ class Paths:
             return self._without_compressed(param, paths)
         if os.path.lexists(param) or not glob.has_magic(param):
             return [param]
-        # A glob is silent about a folder that it may not read.
+        # Report a folder that cannot be listed, because glob ignores it.
         self._list(_fixed_part(param))
         found = sorted(glob.glob(param, recursive=True))
         if not param.lower().endswith(DECOMPRESSED):
@@ -104,16 +106,16 @@ class Paths:
         return [os.path.join(folder, name) for name in names]
 
     def _without_compressed(self, param: str, paths: list[str]) -> list[str]:
-        """Removes compressed files: their lines were read before they were compressed."""
+        """Removes compressed files, because their lines were read before they were compressed."""
         found = [path for path in paths if not path.lower().endswith(_COMPRESSED)]
         if len(found) < len(paths):
-            text = "compressed files are left out: to read them, give a name or a glob that ends with .gz or .zst"
+            text = "compressed files are skipped: to read them, use a path or a glob that ends with .gz or .zst"
             self._reports.note(param, text)
         return found
 
 
 def _fixed_part(pattern: str) -> str:
-    """The folder that a glob begins in."""
+    """Returns the folder before the first wildcard of a glob."""
     folder = Path(pattern)
     while glob.has_magic(str(folder)):
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""Lines of files as events, as ``tail -F`` follows them, with positions that outlive a restart."""
+"""The plugin: follows the lines of files like ``tail -F``, with positions that survive a restart."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ class Tail(Plugin):
     config: Config
 
     value = json_field(
-        "tail.value", "{pointer}", desc="What a JSON pointer names in a line of JSON, such as tail.value[/user/name]"
+        "tail.value", "{pointer}", desc="The value at a JSON pointer in a line of JSON, such as tail.value[/user/name]"
     )
     number = json_field(
-        "tail.number", "{pointer}", type=int, desc="The same where it is an integer, 0 or more, to compare with < and >"
+        "tail.number", "{pointer}", type=int, desc="The same value if it is an integer of at least 0, for < and >"
     )
 
     @field("tail.line", desc="The whole line")
     def event_to_string(self, event: Event) -> str:
-        """The line in full, where the SDK's own text ends after 1 KiB: nothing in it may be out of a rule's sight."""
+        """Returns the whole line, because rules must see all of it. The SDK's default text ends after 1 KiB."""
         return event.text
 
     def open(self, params: str) -> source.IterInstance:
-        """Params: a file, a folder, or a glob; several with ``;`` between them."""
+        """Follows ``params``: files, folders and globs, separated by ``;``."""
         reports = Reports(self.log, follow=self.config.follow)
         positions = Positions(self.config.position_file, self.log)
-        paths = Paths(params, reports, leave_out=positions.path)
+        paths = Paths(params, reports, excluded=positions.path)
         files = Files(paths, positions, reports, self.config)
         reader = Reader(files, positions, self.config)
         return source.IterInstance(reader.lines, event_size=self.config.event_size, progress=files.progress)
 
     def list_open_params(self) -> list[OpenParam]:
         return [
-            OpenParam("/var/log/app.log", "a file, which need not be there yet", SEPARATOR),
+            OpenParam("/var/log/app.log", "a file, which need not exist yet", SEPARATOR),
             OpenParam("/var/log/app", "all files of a folder", SEPARATOR),
             OpenParam("/var/log/app/**/*.log", "a glob", SEPARATOR),
         ]

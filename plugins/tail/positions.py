@@ -1,4 +1,4 @@
-"""How far each file was read, kept in a file of its own."""
+"""The positions up to which files were read, and the file that stores them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Annotated, Literal
 import msgspec
 
 FORGET_AFTER = 7 * 24 * 3600
-"""Seconds that the position of a file that is gone is kept: a folder may be away for a while, such as a mount."""
+"""Seconds that the position of a missing file is kept. A mounted folder, for example, may be missing temporarily."""
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far a file was read."""
+    """The position up to which a file was read."""
 
     path: str
     device: int
     inode: int
     offset: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     fingerprint: str
-    """A hash of what lies in front of the offset: an inode number alone may be another file's by now."""
+    """A hash of bytes before the offset, because another file may have got the same inode number."""
     in_cut_line: bool
-    """Whether the offset is in the middle of a line that was cut, whose rest is passed over."""
+    """Whether the offset is within a line that was cut, whose rest is skipped."""
     seen: int
-    """When the file was last there, in seconds since the epoch."""
+    """When the file was last found, in seconds since the epoch."""
     real_path: str = ""
     """The path without symbolic links."""
     size: int = 0
-    """How large the file was then."""
+    """The size of the file when it was last found."""
     cursor: str = ""
     """The cursor of the ``LinesInstance`` that reads it, if it is compressed."""
     is_read: bool = False
@@ -46,52 +46,55 @@ _decoder = msgspec.json.Decoder(_Saved)
 
 
 class Positions:
-    """The position file, or nothing but memory where its path is ``None``.
+    """The positions of files that are not being read: those of the last run, and of missing files.
 
-    It holds the positions of files that are not being read: those of the last run, and of files that are gone.
+    They are stored in the position file, or only in memory if its path is ``None``.
     """
 
     def __init__(self, path: str | None, log: logging.Logger) -> None:
         """Reads the position file.
 
         Raises:
-            OSError: it cannot be read.
-            ValueError: it is damaged.
+            OSError: the position file cannot be read.
+            ValueError: the position file is damaged.
         """
         self.path = None if path is None else os.path.realpath(path)
         self._log = log
         self._by_inode: dict[int, list[Position]] = {}
-        self._written = False
-        self._failed = False
+        self._has_written = False
+        self._has_failed = False
         positions = _load(self.path) if self.path else None
         self.is_first_run = positions is None
         for position in positions or ():
             self.keep(position)
 
     def keep(self, position: Position) -> None:
-        """Keeps the position of a file that is not being read."""
+        """Stores the position of a file that is not being read."""
         self._by_inode.setdefault(position.inode, []).append(position)
 
     def drop(self, position: Position) -> None:
-        """Removes the position of a file that is being read again, or never will be."""
+        """Removes the position of a file that is being read again, or will not be read again."""
         self._by_inode[position.inode].remove(position)
 
     def kept(self) -> list[Position]:
         return [position for positions in self._by_inode.values() for position in positions]
 
     def candidates(self, device: int, inode: int) -> list[Position]:
-        """Positions that a file may have, the likeliest first. Device numbers change with a restart of the machine."""
+        """Returns the positions that a file may have, the likeliest first.
+
+        Device numbers may change when the machine restarts, so positions with another device are included.
+        """
         return sorted(self._by_inode.get(inode, ()), key=lambda position: (position.device != device, -position.seen))
 
     def save(self, being_read: Iterable[Position]) -> bool:
-        """Writes the position file: whoever reads it sees all of it, old or new, after a power failure too.
+        """Replaces the position file atomically, also in case of a power failure.
 
         Returns:
-            Whether it was written. Where it was not, reading goes on: the lines since the last time would come again
-            after a restart, which is better than none.
+            Whether the file was written. If not, the failure is logged and reading continues: a restart then repeats
+            the lines since the last successful write.
 
         Raises:
-            OSError: it was not written the first time.
+            OSError: the first write failed.
         """
         oldest = int(time.time()) - FORGET_AFTER
         for position in self.kept():
@@ -102,16 +105,16 @@ class Positions:
         try:
             _write(self.path, msgspec.json.encode(_Saved([*being_read, *self.kept()])))
         except OSError as error:
-            if not self._written:
+            if not self._has_written:
                 raise OSError(error.errno, f"position_file cannot be written: {error.strerror}", self.path) from None
-            if not self._failed:
+            if not self._has_failed:
                 self._log.error("position_file %s cannot be written: %s; trying again", self.path, error.strerror)
-            self._failed = True
+            self._has_failed = True
         else:
-            if self._failed:
+            if self._has_failed:
                 self._log.info("position_file %s is written again", self.path)
-            self._written, self._failed = True, False
-        return not self._failed
+            self._has_written, self._has_failed = True, False
+        return not self._has_failed
 
 
 def _load(path: str) -> list[Position] | None:
@@ -121,10 +124,10 @@ def _load(path: str) -> list[Position] | None:
     except FileNotFoundError:
         if os.path.isdir(os.path.dirname(path)):
             return None
-        raise FileNotFoundError(f"position_file {path}: its folder does not exist, create it") from None
+        raise FileNotFoundError(f"position_file {path}: its folder does not exist: create it") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"position_file {path} is damaged ({error}): put back a good copy, or remove it to begin as start says"
+            f"position_file {path} is damaged ({error}): restore a good copy, or remove it to begin as start defines"
         ) from None
     return saved.files
 
@@ -139,7 +142,7 @@ def _write(path: str, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     os.replace(temporary, path)
-    # The new name is as durable as what it names.
+    # Make the new name as durable as the content.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The lines of all files as one stream, and when positions are saved."""
+"""Yields the lines of all files as one stream, and saves positions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SAVE_INTERVAL = 1.0
 
 
 class Reader:
-    """Reads files in turns, and looks once in an interval what changed.
+    """Reads files in turns, and checks them for changes once in an interval.
 
-    Looking works on network file systems and in containers as it does elsewhere, overflows no queue and needs no watch
-    for each folder; inotify hears nothing of what another machine writes.
+    The files are polled, not watched with inotify. Polling works on network file systems, where inotify does not report
+    changes by other machines. It also needs no watch for each folder, and no queue can overflow.
     """
 
     def __init__(self, files: Files, positions: Positions, config: Config) -> None:
@@ -31,10 +31,10 @@ class Reader:
         self._saved_at = time.monotonic()
 
     def lines(self, context: Context) -> Iterator[bytes | None]:
-        """The lines, and a barrier before positions are saved. Ends where nothing is followed."""
+        """Yields lines, and a barrier before positions are saved. Ends at the end of all files without ``follow``."""
         try:
             self._files.scan()
-            # Now an error, if it cannot be written; and what is written after this start is new after the next one.
+            # Report an unwritable position file now. Also, a file without a position at the next start is then new.
             self._save()
             while not context.cancelled:
                 idle = yield from self._read_for(self._config.poll_interval)
@@ -50,7 +50,7 @@ class Reader:
             self._files.close()
 
     def _read_for(self, seconds: float) -> Generator[bytes | None, None, bool]:
-        """Reads on, and returns whether all was read in this time."""
+        """Reads for so many seconds. Returns whether all files were read to their ends."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             before = self._turns
@@ -64,12 +64,12 @@ class Reader:
             yield from lines
             self._turns += 1
             self._unsaved_lines += len(lines)
-            is_late = time.monotonic() - self._saved_at >= _SAVE_INTERVAL
-            if is_late or self._unsaved_lines >= _SAVE_LINES:
+            is_due = time.monotonic() - self._saved_at >= _SAVE_INTERVAL
+            if is_due or self._unsaved_lines >= _SAVE_LINES:
                 yield from self._barrier()
 
     def _barrier(self) -> Iterator[None]:
-        """Saves positions, once the host has taken all lines before them."""
+        """Saves positions when the host has processed all lines before them."""
         if self._positions.path is None or self._turns == self._saved_turns:
             return
         if self._unsaved_lines:

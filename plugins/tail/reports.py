@@ -1,4 +1,4 @@
-"""What an operator is told: each problem once, however often it is met."""
+"""Logs problems of files, each once until it is solved."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import time
 
 _INTERVAL = 60.0
+"""Seconds between two log lines about cut lines, and between two about holes."""
 
 
 class Reports:
-    """Logs problems of files, once until they are solved; where the source does not follow, they end it instead."""
+    """Logs problems of files. Without ``follow``, a problem ends the source instead."""
 
     def __init__(self, log: logging.Logger, *, follow: bool) -> None:
         self.log = log
@@ -20,51 +21,62 @@ class Reports:
         self._holes = _Count()
 
     def unreadable(self, path: str, error: OSError) -> None:
-        """A file or folder that is tried again; without following there is no other time."""
+        """Logs that a file or folder cannot be read and is tried again.
+
+        Raises:
+            OSError: ``error``, without ``follow``.
+        """
         if not self.follow:
             raise error
         self._once(path, f"cannot be read: {error.strerror or error}; trying again", logging.WARNING)
 
-    def missing(self, given: str, text: str) -> None:
-        """Params that match nothing so far."""
+    def missing(self, param: str, text: str) -> None:
+        """Logs that a param matches no file yet.
+
+        Raises:
+            FileNotFoundError: without ``follow``.
+        """
         if not self.follow:
-            raise FileNotFoundError(f"{given}: {text}") from None
-        self._once(given, f"{text}; waiting for it", logging.INFO)
+            raise FileNotFoundError(f"{param}: {text}") from None
+        self._once(param, f"{text}; waiting for it", logging.INFO)
 
     def solved(self, path: str) -> None:
-        """What was wrong with the path no longer is."""
+        """Logs that a reported problem of the path is solved."""
         if self._problems.pop(path, None):
             self.log.info("%s: can be read now", path)
 
     def damaged(self, path: str, error: OSError) -> None:
-        """Logs that a compressed file ends early or has a fault. The lines before the fault were read."""
+        """Logs that a compressed file ends early or is damaged. The lines before the fault were read.
+
+        Raises:
+            OSError: ``error``, without ``follow``.
+        """
         if not self.follow:
             raise error
         self._once(path, f"cannot be read: {error}; trying again when it changes", logging.WARNING)
 
     def note(self, path: str, text: str) -> None:
-        """Logs that a path is left out, which does not change later."""
+        """Logs once that a path is skipped, which does not change later."""
         if (path, text) not in self._notes:
             self._notes.add((path, text))
             self.log.info("%s: %s", path, text)
 
     def utf16(self, path: str) -> None:
-        self.log.warning("%s: is UTF-16, which fields and rules cannot read: have it written as UTF-8", path)
+        self.log.warning("%s: the file is UTF-16, which fields and rules cannot read: write it as UTF-8", path)
 
     def cut(self, path: str, event_size: int) -> None:
-        """Counts a line that was cut. A log of nothing else must not fill the log of Falco."""
+        """Counts a line that was cut, and logs it at most once a minute."""
         if self._cuts.is_due():
             self.log.warning(
                 "%s: a line was cut to %d bytes (lines cut so far: %d)", path, event_size, self._cuts.total
             )
 
     def hole(self, path: str, nuls: int) -> None:
-        """Counts NULs that were passed over in front of a line."""
+        """Counts a sequence of NULs that was skipped before a line, and logs it at most once a minute."""
         if self._holes.is_due():
             self.log.warning(
-                "%s: passed over %d NUL bytes in front of a line, a hole that copytruncate leaves if the writer does "
-                "not append: open the log with O_APPEND (>> in a shell), or rotate it by renaming it (holes so far: "
-                "%d)",
+                "%s: skipped %d NUL bytes before a line, a hole that copytruncate leaves if the writer does not "
+                "append: open the log with O_APPEND (>> in a shell), or rotate it by renaming it (holes so far: %d)",
                 path,
                 nuls,
                 self._holes.total,
@@ -77,14 +89,14 @@ class Reports:
 
 
 class _Count:
-    """Counts something that is logged only once in a while."""
+    """Counts occurrences that are logged at most once a minute."""
 
     def __init__(self) -> None:
         self.total = 0
         self._logged_at = -_INTERVAL
 
     def is_due(self) -> bool:
-        """Counts one more. Returns whether to log it."""
+        """Counts an occurrence. Returns whether to log it."""
         self.total += 1
         now = time.monotonic()
         if now - self._logged_at < _INTERVAL:

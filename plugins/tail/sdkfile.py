@@ -1,4 +1,4 @@
-"""Compressed files and FIFOs, which the SDK's ``LinesInstance`` reads."""
+"""Compressed files and FIFOs, which are read by the SDK's ``LinesInstance``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .positions import Position
 from .reports import Reports
 
 DECOMPRESSED = (".gz", ".zst")
-"""Endings of the names of compressed files that can be read."""
+"""Name endings of compressed files that can be read."""
 
 _BATCHES = 16
 """Batches that are read in one turn."""
@@ -27,7 +27,7 @@ class _SdkFile:
         """Opens the file.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: the file cannot be opened.
         """
         self.path = path
         self.offset = 0
@@ -55,7 +55,7 @@ class _SdkFile:
         """Opens the file again.
 
         Raises:
-            OSError: it cannot be opened, or is no longer at its path.
+            OSError: the file cannot be opened, or another file is at its path.
         """
         if self._open() != self.identity:
             self.close()
@@ -81,7 +81,7 @@ class _SdkFile:
 
 
 class CompressedFile(_SdkFile):
-    """A compressed file, which is read once. If it changes, reading continues where it ended."""
+    """A compressed file, which is read once. If it changes, reading continues at the cursor."""
 
     def __init__(self, path: str, event_size: int, reports: Reports) -> None:
         super().__init__(path, event_size, reports)
@@ -112,13 +112,16 @@ class CompressedFile(_SdkFile):
         self.size, self._state = status.st_size, state
 
     def skip_to_end(self) -> None:
-        """Leaves out the present content of the file."""
+        """Skips the present content of the file."""
         self._state_read = self._state
         self._has_ended = True
         self.close()
 
     def resume(self, position: Position) -> bool:
-        """Continues at a position of a compressed file. Reading finds out whether it is a position of this file."""
+        """Continues at a saved position. Returns whether it is a position of a compressed file.
+
+        ``LinesInstance`` checks whether its cursor belongs to this file.
+        """
         if not position.cursor:
             return False
         self._cursor = position.cursor
@@ -167,7 +170,7 @@ class CompressedFile(_SdkFile):
             pass
         except EOF:
             self._has_ended = True
-            self._end(state)
+            self._finish(state)
             self._reports.solved(self.path)
         except OSError as error:
             if lines:
@@ -175,23 +178,23 @@ class CompressedFile(_SdkFile):
             elif error.errno is not None:
                 raise
             else:
-                # It is read again when it has changed, because it may still be being written.
-                self._end(state)
+                # The file may be incomplete. It is read again when it changes.
+                self._finish(state)
                 self._reports.damaged(self.path, error)
         self.offset = int(self._lines.progress()[0] * self.size) if self._lines else self.size
         return lines
 
-    def _end(self, state: tuple[int, int] | None) -> None:
+    def _finish(self, state: tuple[int, int] | None) -> None:
         self._state_read = state
         if self._lines is not None:
             self._cursor = self._lines.cursor or self._cursor
-            # Its memory is not needed any more.
+            # Free the memory of the decompression.
             self._lines.close()
             self._lines = None
 
 
 class Pipe(_SdkFile):
-    """A FIFO, which is followed while its writers come and go. It has no position: its lines can be read only once."""
+    """A FIFO, which is followed across its writers. It has no position, because its lines can be read only once."""
 
     def __init__(self, path: str, event_size: int, reports: Reports) -> None:
         super().__init__(path, event_size, reports)
@@ -221,7 +224,7 @@ class Pipe(_SdkFile):
         """Returns the lines that are available, without waiting.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the FIFO cannot be read.
         """
         assert self._file is not None
         if self._lines is None:
@@ -239,10 +242,10 @@ File = LogFile | CompressedFile | Pipe
 
 
 def open_file(path: str, event_size: int, reports: Reports) -> File:
-    """Opens a file, with the class for its kind.
+    """Opens a file with the class for its kind.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
     if stat.S_ISFIFO(os.stat(path).st_mode):
         return Pipe(path, event_size, reports)

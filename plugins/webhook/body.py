@@ -1,7 +1,7 @@
-"""The body of a request, as long as it may be and no longer.
+"""Reads the body of a request, up to a limit.
 
-cheroot's own reader of chunked bodies bounds neither the line of a chunk's size nor, without a limit for all, a chunk,
-and it leaves trailers to the next request.
+cheroot's reader of chunked bodies is not used. It limits neither the line with a chunk's size nor, without a limit for
+the body, the chunk itself. It also leaves trailers in the stream, where they would be read as the next request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from .refusals import Refusal
+from .rejections import Rejection
 
 _MAX_LINE = 1024
 _MAX_TRAILERS = 32
@@ -19,42 +19,42 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(;.*)?\r\n")
 
 
 class Stream(Protocol):
-    """A buffered reader that waits for all that it is asked for; less means the end of the connection."""
+    """A buffered reader whose methods wait for all requested bytes. Fewer bytes mean that the connection ended."""
 
     def read(self, size: int, /) -> bytes: ...
     def readline(self, size: int, /) -> bytes: ...
 
 
 class Incomplete(Exception):
-    """The client has left in the middle of its request: nobody is there to be answered."""
+    """The client closed the connection before its request was complete, so no answer can be sent."""
 
 
 def length_of(request: Any) -> int | None:
-    """The length that the request says its body has; ``None`` for a chunked one."""
+    """Returns the declared length of a request's body, or ``None`` if the body is chunked."""
     if request.chunked_read:
         if b"Content-Length" in request.inheaders:
-            # A proxy in front may have gone by the length: where this request ends would be told by its sender.
-            raise Refusal(HTTPStatus.BAD_REQUEST, "both a length and chunks")
+            # A proxy may have used the length. The client could then smuggle a second request past the proxy.
+            raise Rejection(HTTPStatus.BAD_REQUEST, "both Content-Length and Transfer-Encoding")
         return None
     length: bytes = request.inheaders.get(b"Content-Length", b"0")
     if not length.isdigit():
-        raise Refusal(HTTPStatus.BAD_REQUEST, "malformed Content-Length")
+        raise Rejection(HTTPStatus.BAD_REQUEST, "malformed Content-Length")
     return int(length)
 
 
 def read_body(request: Any, limit: int) -> bytes:
-    """Reads all of the request's body.
+    """Reads the whole body of a request.
 
     Raises:
-        Refusal: it is longer than the limit, or malformed.
-        Incomplete: the connection ended before it did.
+        Rejection: the body is longer than the limit, or malformed.
+        Incomplete: the connection ended before the body.
     """
     length = length_of(request)
     if length is None:
         return _read_chunked(request.conn.rfile, limit)
     if length > limit:
         raise _too_long()
-    # By cheroot's own reader, which knows then that the next request can follow.
+    # cheroot's reader must do this, because it tracks where the next request begins.
     body: bytes = request.rfile.read(length)
     if len(body) < length:
         raise Incomplete
@@ -94,9 +94,9 @@ def _line(stream: Stream) -> bytes:
     raise _malformed()
 
 
-def _too_long() -> Refusal:
-    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than max_body")
+def _too_long() -> Rejection:
+    return Rejection(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than max_body")
 
 
-def _malformed() -> Refusal:
-    return Refusal(HTTPStatus.BAD_REQUEST, "malformed chunked body")
+def _malformed() -> Rejection:
+    return Rejection(HTTPStatus.BAD_REQUEST, "malformed chunked body")

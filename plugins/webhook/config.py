@@ -1,4 +1,4 @@
-"""What ``init_config`` says, and what the files hold that it names."""
+"""The configuration in ``init_config``, and the contents of the files that it names."""
 
 from __future__ import annotations
 
@@ -12,54 +12,67 @@ _Path = Annotated[str, Meta(min_length=1)]
 
 
 class Config(Struct, frozen=True):
-    """Who may send requests, and how many of what size"""
+    """Who may send requests, and their limits"""
 
     secrets_file: Annotated[
         _Path | None,
-        Meta(description="Path of a file of secrets, one a line, each accepted; needed, unless allow_unsigned is set"),
+        Meta(
+            description="Path of a file with secrets, one per line, all of which are accepted; "
+            "required unless allow_unsigned is set"
+        ),
     ] = None
     allow_unsigned: Annotated[
-        bool, Meta(description="Take requests from whoever can connect; without secrets_file only")
+        bool,
+        Meta(description="Whether to accept requests without a signature; cannot be combined with secrets_file"),
     ] = False
     signature_header: Annotated[
         str,
         Meta(
             pattern="^[A-Za-z0-9-]+$",
-            description="Header with the body's HMAC-SHA256 in hex, with or without sha256= before it",
+            description="Header with the HMAC-SHA256 of the body in hex, with or without the prefix sha256=",
         ),
     ] = "X-Hub-Signature-256"
     certificate: Annotated[
-        _Path | None, Meta(description="Path of the PEM file of the certificate and its chain; https needs it")
+        _Path | None, Meta(description="Path of a PEM file with the certificate and its chain; required for https")
     ] = None
-    key: Annotated[_Path | None, Meta(description="Path of the PEM file of its key, without a password")] = None
+    key: Annotated[
+        _Path | None, Meta(description="Path of a PEM file with the key of the certificate, without a password")
+    ] = None
     event_size: Annotated[int, Meta(ge=1, le=64 << 20, description="Bytes of the largest event, up to 64 MiB")] = (
         256 << 10
     )
     max_body: Annotated[int, Meta(ge=1, le=256 << 20, description="Bytes of the largest body, up to 256 MiB")] = 1 << 20
-    capacity: Annotated[int, Meta(ge=1, description="Events that wait for Falco at most")] = 1024
-    threads: Annotated[int, Meta(ge=1, le=256, description="Requests at a time, up to 256")] = 8
-    max_connections: Annotated[int, Meta(ge=1, description="Connections at a time; more are closed at once")] = 128
+    capacity: Annotated[int, Meta(ge=1, description="Number of events that may wait for Falco")] = 1024
+    threads: Annotated[
+        int, Meta(ge=1, le=256, description="Number of requests that are processed at the same time, up to 256")
+    ] = 8
+    max_connections: Annotated[
+        int, Meta(ge=1, description="Number of open connections; further ones are closed immediately")
+    ] = 128
     request_timeout: Annotated[
         float,
         Meta(
-            gt=0, description="Seconds in which a request must come, TLS handshake included; also of an idle connection"
+            gt=0,
+            description="Seconds until a request must be complete, including its TLS handshake; also closes idle "
+            "connections",
         ),
     ] = 10
     delivery_timeout: Annotated[float, Meta(gt=0, description="Seconds that a request waits for Falco")] = 5
 
     def __post_init__(self) -> None:
         if self.secrets_file is None and not self.allow_unsigned:
-            raise ValueError("there is no secrets_file: name one, or set allow_unsigned: true")
+            raise ValueError("secrets_file is missing: set it, or set allow_unsigned: true")
         if self.secrets_file is not None and self.allow_unsigned:
-            raise ValueError("there are both secrets_file and allow_unsigned: leave one of them out")
+            raise ValueError("secrets_file and allow_unsigned are both set: remove one of them")
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("there must be both certificate and key, or neither")
+            raise ValueError("only one of certificate and key is set: set both or neither")
 
     def secrets(self) -> list[bytes]:
-        """The secrets; none where requests need no signature.
+        """Reads the secrets. Returns an empty list if requests need no signature.
 
         Raises:
-            ValueError: the file cannot be read, or is empty. Its path is not repeated: it may be the secret itself.
+            ValueError: the file cannot be read, or is empty. The message does not contain its path, because users
+                write the secret itself there by mistake.
         """
         if self.secrets_file is None:
             return []
@@ -69,11 +82,11 @@ class Config(Struct, frozen=True):
             raise ValueError(f"secrets_file cannot be read: {error.strerror}") from None
         secrets = [line.strip() for line in lines if line.strip()]
         if not secrets:
-            raise ValueError("secrets_file is empty: write one secret a line into it")
+            raise ValueError("secrets_file is empty: write one secret per line into it")
         return secrets
 
     def tls(self) -> ssl.SSLContext | None:
-        """What ``https`` needs; ``None`` without a certificate.
+        """Returns the TLS context for ``https``, or ``None`` without a certificate.
 
         Raises:
             ValueError: certificate and key cannot be used.
@@ -83,7 +96,7 @@ class Config(Struct, frozen=True):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            # Without a function for the password, OpenSSL would ask for it on Falco's terminal.
+            # Without a password function, OpenSSL would prompt for the password on Falco's terminal.
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
         except (OSError, ValueError) as error:
             raise ValueError(f"certificate and key cannot be used: {error}") from None
@@ -91,4 +104,4 @@ class Config(Struct, frozen=True):
 
 
 def _no_password() -> NoReturn:
-    raise ValueError("the key is encrypted, store it without a password")
+    raise ValueError("the key is encrypted: store it without a password")

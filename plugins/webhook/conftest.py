@@ -46,6 +46,6 @@ def start(
             config |= {"certificate": str(certificate[0]), "key": str(certificate[1])}
             tls = ssl.create_default_context(cafile=str(certificate[0]))
         host = start_plugin(library, params, config=config)
-        return host, Hook(port_in(host.wait_for_log("listening on ").text), tls)
+        return host, Hook(port_in(host.wait_for_log("listening on ", timeout=30).text), tls)
 
     return start

@@ -1,4 +1,4 @@
-"""An HTTP or HTTPS endpoint. The documents in the bodies of its requests are events."""
+"""The plugin: an HTTP or HTTPS endpoint that turns the documents in request bodies into events."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from falco_plugin import Context, Event, OpenParam, Plugin, field, json_field, s
 from .address import Address
 from .config import Config
 from .endpoint import Endpoint
-from .refusals import Refusals
+from .rejections import RejectionLog
 from .server import Server
 
 _TIMEOUT = 0.01
-"""Seconds that the host waits for more events of a batch. Each request waits as long for its answer."""
+"""Seconds that Falco waits for more events of a batch. It delays the answer of each request by as much."""
 
 
 class Webhook(Plugin):
@@ -25,18 +25,18 @@ class Webhook(Plugin):
     value = json_field(
         "webhook.value",
         "{pointer}",
-        desc="What a JSON pointer names in the event, such as webhook.value[/sender/login]",
+        desc="The value at a JSON pointer in the event, such as webhook.value[/sender/login]",
     )
     number = json_field(
         "webhook.number",
         "{pointer}",
         type=int,
-        desc="The same where it is an integer, 0 or more, to compare with < and >",
+        desc="The same value if it is an integer of at least 0, for < and >",
     )
 
-    @field("webhook.body", desc="The whole event: a document of the body, or all of it")
+    @field("webhook.body", desc="The whole event: one document of the body, or the whole body")
     def event_to_string(self, event: Event) -> str:
-        """Returns the whole event. The SDK's own text ends after 1 KiB, and rules must see all of the event."""
+        """Returns the whole event, because rules must see all of it. The SDK's default text ends after 1 KiB."""
         return event.text
 
     def init(self) -> None:
@@ -44,12 +44,12 @@ class Webhook(Plugin):
         self._tls = self.config.tls()
 
     def open(self, params: str, context: Context) -> source.PushInstance:
-        """Params: the URL to listen on."""
+        """Listens on the URL ``params``."""
         address = Address.parse(params, with_tls=self._tls is not None)
         sender, receiver = source.channel(self.config.capacity, event_size=self.config.event_size)
-        refusals = Refusals(self.log)
-        endpoint = Endpoint(address.path, self.config, self._secrets, sender, refusals)
-        server = Server(address, endpoint, self.config, self._tls, sender, refusals)
+        rejections = RejectionLog(self.log)
+        endpoint = Endpoint(address.path, self.config, self._secrets, sender, rejections)
+        server = Server(address, endpoint, self.config, self._tls, sender, rejections)
         self.log.info("listening on %s", server.open())
         return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
 

@@ -1,7 +1,7 @@
-"""cheroot's server, with bounds that it has not: on a request's time as a whole, and on connections.
+"""cheroot's HTTP server with limits that it lacks: the total time of a request, and the number of connections.
 
-A new connection waits for its first byte beside the idle ones, without a thread, and a TLS handshake runs in a worker
-thread, where cheroot would hold up the thread that accepts.
+A new connection waits for its first byte together with the idle ones, without a thread. A TLS handshake runs in a
+worker thread, whereas cheroot would run it in the thread that accepts connections.
 """
 
 from __future__ import annotations
@@ -32,17 +32,19 @@ from .address import Address
 from .config import Config
 from .endpoint import Endpoint, Exchange
 from .headers import StrictHeaderReader
-from .refusals import Refusals
+from .rejections import RejectionLog
 
 _MAX_HEADERS = 16 << 10
 _WRITE_TIMEOUT = 5.0
 _LINGER = 1.0
-_STOP = 2
+"""Seconds in which the rest of a rejected request is read."""
+_SHUTDOWN_TIMEOUT = 2
+"""Seconds that cheroot waits for its worker threads."""
 _TLS_RECORD = 16 << 10
 
 
 class Server(HTTPServer):
-    """Listens from :meth:`open` to :meth:`close`. Where it fails in between, that is the source's error."""
+    """Listens from :meth:`open` to :meth:`close`. If it fails in between, the source ends with its error."""
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class Server(HTTPServer):
         config: Config,
         tls: ssl.SSLContext | None,
         sender: Sender,
-        refusals: Refusals,
+        rejections: RejectionLog,
     ) -> None:
         super().__init__(
             (address.host, address.port),
@@ -62,32 +64,32 @@ class Server(HTTPServer):
         )
         self._address = address
         self._sender = sender
-        self._refusals = refusals
+        self._rejections = rejections
         self._max_connections = config.max_connections
         self._connections_lock = threading.Lock()
         self._open_connections: set[Connection] = set()
-        self._closing = False
+        self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
         self.ConnectionClass = Connection
         self.ssl_adapter = None if tls is None else TlsAdapter(tls)
         self.request_timeout = config.request_timeout
-        # Of idle connections; whole seconds.
+        # For idle connections. cheroot requires whole seconds.
         self.timeout = math.ceil(config.request_timeout)
         self.keep_alive_conn_limit = config.max_connections
         self.request_queue_size = config.max_connections
         self.max_request_header_size = _MAX_HEADERS
         self.max_request_body_size = config.max_body
         self.expiration_interval = 0.1
-        self.shutdown_timeout = _STOP
+        self.shutdown_timeout = _SHUTDOWN_TIMEOUT
 
     def open(self) -> Address:
         """Binds, listens and starts the threads.
 
         Returns:
-            Where it listens: port 0 has become one that was free.
+            The address, in which port 0 is replaced by the port that the system chose.
 
         Raises:
-            OSError: the address cannot be listened on.
+            OSError: the server cannot listen on the address.
         """
         try:
             self.prepare()
@@ -99,16 +101,16 @@ class Server(HTTPServer):
         return self._address._replace(port=self.bind_addr[1])
 
     def close(self) -> None:
-        """Takes no more connections, answers the requests that are there, and returns when no thread is left."""
+        """Accepts no more connections, answers the pending requests, and returns when all threads have ended."""
         with self._connections_lock:
-            self._closing = True
+            self._is_closing = True
             connections = list(self._open_connections)
         for connection in connections:
             connection.socket.cut()
         self.stop()
         self._thread.join()
-        self._refusals.close()
-        # cheroot keeps the statistics of each server, and by them the server, for as long as the process lives.
+        self._rejections.close()
+        # cheroot never removes the statistics of a server, and they keep the server alive.
         statistics: dict[str, object] = vars(logging)["statistics"]
         statistics.pop(f"Cheroot HTTPServer {id(self)}", None)
 
@@ -122,19 +124,19 @@ class Server(HTTPServer):
         elif self._admit(conn):
             self.put_conn(conn)
         else:
-            self.refuse("more than max_connections", conn.remote_addr)
+            self.report("more connections than max_connections", conn.remote_addr)
             conn.close()
 
     def put_conn(self, conn: Connection) -> None:
         try:
             super().put_conn(conn)
         except (KeyError, OSError, RuntimeError, ValueError):
-            # The server was closed in between.
+            # The server was closed in another thread.
             conn.close()
 
     def _admit(self, connection: Connection) -> bool:
         with self._connections_lock:
-            if self._closing or len(self._open_connections) >= self._max_connections:
+            if self._is_closing or len(self._open_connections) >= self._max_connections:
                 return False
             self._open_connections.add(connection)
             return True
@@ -143,21 +145,25 @@ class Server(HTTPServer):
         with self._connections_lock:
             self._open_connections.discard(connection)
 
-    def refuse(self, reason: str, address: str | None) -> None:
-        self._refusals.count(reason, address)
+    def report(self, reason: str, address: str | None) -> None:
+        """Counts a rejected request or connection."""
+        self._rejections.count(reason, address)
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """What cheroot logs. The text of an exception may quote what a client sent, its place does not."""
+        """Counts an error of cheroot, which calls this method.
+
+        An exception is reported by its type and location, because its message may quote the request.
+        """
         if traceback:
-            self.refuse(_place(sys.exception()), None)
-            # Such as no file descriptor being left for a connection, which is tried again at once.
+            self.report(_describe(sys.exception()), None)
+            # cheroot retries immediately, for example if no file descriptor is left for a connection.
             time.sleep(0.1)
         elif level > logging.INFO:
-            self.refuse(msg, None)
+            self.report(msg, None)
 
 
 class Request(HTTPRequest):
-    """A request that is counted where cheroot itself refuses it."""
+    """A request that is also counted if cheroot rejects it."""
 
     header_reader = StrictHeaderReader()
 
@@ -166,7 +172,7 @@ class Request(HTTPRequest):
             super().parse_request()
 
     def simple_response(self, status: str, msg: str = "") -> None:
-        self.server.refuse(f"HTTP: {status}", self.conn.remote_addr)
+        self.server.report(f"HTTP: {status}", self.conn.remote_addr)
         super().simple_response(status, msg)
 
 
@@ -174,21 +180,25 @@ class Connection(HTTPConnection):
     """A connection whose requests have a time limit."""
 
     RequestHandlerClass = Request
-    # A whole TLS record: what stayed behind in the TLS layer would wake nobody.
+    # Read whole TLS records: bytes that remain in the TLS layer do not make the socket readable.
     rbufsize = _TLS_RECORD
 
     def __init__(self, server: Server, sock: socket.socket, makefile: Any = MakeFile) -> None:
         super().__init__(server, TimedSocket(sock), makefile)
         self.unread = False
-        """Whether a part of the request may not have been read."""
+        """Whether a part of the current request may still be unread."""
 
     def begin(self) -> bool:
-        """Before a request is read; says whether it can be."""
+        """Starts the deadline of the next request, with the TLS handshake if there was none.
+
+        Returns:
+            Whether the request can be read.
+        """
         self.unread = True
         try:
             self.socket.begin(self.server.request_timeout)
         except OSError as error:
-            self.server.refuse(
+            self.server.report(
                 f"TLS handshake: {getattr(error, 'reason', None) or type(error).__name__}", self.remote_addr
             )
             return False
@@ -205,7 +215,7 @@ class Connection(HTTPConnection):
 
 
 class TimedSocket:
-    """A socket, with one deadline for all that is read of a request, its TLS handshake included."""
+    """A socket with one deadline for reading a whole request, including its TLS handshake."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
@@ -231,14 +241,17 @@ class TimedSocket:
         return self._socket.send(data)
 
     def cut(self) -> None:
-        """Ends what is being read, in whichever thread; an answer can still be sent."""
+        """Ends reading in any thread. An answer can still be sent."""
         self._cut = True
         with suppress(OSError):
-            # Not a TLS socket's own, which would go on in clear.
+            # SSLSocket.shutdown would end TLS, and an answer would be sent unencrypted.
             socket.socket.shutdown(self._socket, socket.SHUT_RD)
 
     def linger(self) -> None:
-        """Reads on for a while after the last answer: a client that is still sending could not read it otherwise."""
+        """Reads for a while after the last answer.
+
+        Otherwise a client that is still sending would get a connection reset instead of the answer.
+        """
         socket.socket.shutdown(self._socket, socket.SHUT_WR)
         self._deadline = time.monotonic() + _LINGER
         self._limit()
@@ -249,7 +262,7 @@ class TimedSocket:
         self._check_cut()
         left = self._deadline - time.monotonic()
         if left <= 0:
-            # In the words by which cheroot knows it.
+            # cheroot recognises a timeout by this message.
             raise TimeoutError("timed out")
         self._socket.settimeout(left)
 
@@ -262,7 +275,7 @@ class TimedSocket:
 
 
 class TlsAdapter(Adapter):
-    """TLS whose handshake is left to the thread that reads the first request."""
+    """TLS without a handshake: the thread that reads the first request does it."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.context = context
@@ -283,7 +296,7 @@ class TlsAdapter(Adapter):
         return MakeFile(sock, mode, bufsize)
 
 
-def _place(error: BaseException | None) -> str:
+def _describe(error: BaseException | None) -> str:
     if error is None:
         return "unknown error"
     frame = traceback.extract_tb(error.__traceback__)[-1]

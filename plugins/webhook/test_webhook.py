@@ -1,4 +1,4 @@
-"""Real requests over real sockets, to the plugin in the native host."""
+"""Sends requests over sockets to the plugin in the native host."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ HTTPS = "https://127.0.0.1:0/hook"
 Start: TypeAlias = Callable[..., tuple[RunningPlugin, Hook]]
 
 
-# What is taken
+# Accepted requests
 
 
-def test_a_signed_request_is_an_event_with_the_bytes_of_its_body(start: Start) -> None:
+def test_endpoint_delivers_signed_body_unchanged(start: Start) -> None:
     host, hook = start()
     body = b'{"text": "caf\xc3\xa9"}\r\n\x00\xff'
     assert hook.post(body).status == 200
@@ -34,27 +34,27 @@ def test_a_signed_request_is_an_event_with_the_bytes_of_its_body(start: Start) -
     assert event.timestamp > 0
 
 
-def test_every_secret_of_the_file_is_accepted(start: Start) -> None:
+def test_endpoint_accepts_each_secret_of_the_file(start: Start) -> None:
     host, hook = start()
     for secret in (SECRET, NEXT_SECRET):
         assert hook.post(secret[::-1], X_Hub_Signature_256=signature(secret[::-1], secret)).status == 200
         assert host.next_event().data == secret[::-1]
 
 
-def test_the_header_of_the_signature_can_have_another_name_and_no_prefix(start: Start) -> None:
+def test_signature_header_is_configurable(start: Start) -> None:
     host, hook = start(signature_header="X-Gitea-Signature")
     headers = {"x-gitea-signature": signature(b"event").removeprefix("sha256=")}
     assert hook.request("POST", "/hook", b"event", headers).status == 200
     assert host.next_event().data == b"event"
 
 
-def test_without_secrets_requests_need_no_signature_where_that_is_allowed(start: Start) -> None:
+def test_endpoint_accepts_unsigned_requests_if_allowed(start: Start) -> None:
     host, hook = start(secrets_file=None, allow_unsigned=True)
     assert hook.request("POST", "/hook?from=somebody", b"event").status == 200
     assert host.next_event().data == b"event"
 
 
-def test_a_chunked_body_is_one_event_and_its_trailers_are_not_the_next_request(start: Start) -> None:
+def test_chunked_body_is_one_event_without_its_trailers(start: Start) -> None:
     host, hook = start()
     with closing(hook.connect()) as connection:
         headers = {"X-Hub-Signature-256": signature(b"one event"), "Transfer-Encoding": "chunked"}
@@ -70,28 +70,28 @@ def test_a_chunked_body_is_one_event_and_its_trailers_are_not_the_next_request(s
     assert [host.next_event().data for _ in range(2)] == [b"one event", b"two"]
 
 
-def test_lines_of_json_are_an_event_each(start: Start) -> None:
+def test_each_ndjson_line_is_an_event(start: Start) -> None:
     host, hook = start()
     body = b'{"a": 1}\r\n\n{"b": 2}\n{"c": 3}'
     assert hook.post(body, Content_Type="application/x-ndjson; charset=utf-8").status == 200
     assert [host.next_event().data for _ in range(3)] == [b'{"a": 1}', b'{"b": 2}', b'{"c": 3}']
 
 
-def test_of_lines_that_are_refused_none_is_an_event(start: Start) -> None:
+def test_rejected_batch_delivers_no_event(start: Start) -> None:
     host, hook = start(event_size=10)
     assert hook.post(b"small\n" + b"l" * 11, Content_Type="application/x-ndjson").status == 413
     assert hook.post(b"after").status == 200
     assert host.next_event().data == b"after"
 
 
-def test_more_lines_than_the_channel_holds_are_taken_as_the_host_takes_them(start: Start) -> None:
+def test_batch_may_exceed_the_channel_capacity(start: Start) -> None:
     host, hook = start(capacity=2)
     lines = [b"line %d" % number for number in range(500)]
     assert hook.post(b"\n".join(lines), Content_Type="application/x-ndjson").status == 200
     assert [host.next_event().data for _ in lines] == lines
 
 
-def test_many_clients_at_once_lose_nothing_and_get_nothing_twice(start: Start) -> None:
+def test_concurrent_clients_deliver_each_event_once(start: Start) -> None:
     host, hook = start(threads=4)
 
     def client(number: int) -> list[bytes]:
@@ -107,10 +107,10 @@ def test_many_clients_at_once_lose_nothing_and_get_nothing_twice(start: Start) -
     assert Counter(event.data for event in host.stop().events) == Counter(sent)
 
 
-# What is refused
+# Rejected requests
 
 
-def test_what_is_no_event_is_refused_with_its_reason(start: Start) -> None:
+def test_endpoint_rejects_invalid_requests(start: Start) -> None:
     host, hook = start(event_size=100, max_body=1000)
     assert hook.request("POST", "/hook", b"event").status == 401
     for wrong in (signature(b"other"), signature(b"event", b"guessed"), "sha256=", "sha256=é", "sha1=abc"):
@@ -120,8 +120,8 @@ def test_what_is_no_event_is_refused_with_its_reason(start: Start) -> None:
     assert hook.post(b"x" * 101).status == 413
     assert hook.post(b"x" * 1001).status == 413
     assert hook.request("POST", "/other", b"event").status == 404
-    refused = hook.request("GET", "/hook")
-    assert (refused.status, refused.headers["Allow"]) == (405, "POST")
+    rejected = hook.request("GET", "/hook")
+    assert (rejected.status, rejected.headers["Allow"]) == (405, "POST")
     assert hook.request("HEAD", "/hook").status == 405
     assert hook.post(b"the only event").status == 200
     assert [event.data for event in host.stop().events] == [b"the only event"]
@@ -143,7 +143,7 @@ MALFORMED = [
     (b"Transfer-Encoding: chunked", b"FFFFFFFF\r\n", 413),
     (b"Transfer-Encoding: chunked", b"200\r\n" + b"x" * 512 + b"\r\n1F0\r\n", 413),
     (b"X-Long: " + b"x" * 20000, b"", 413),
-    # A proxy may read these in another way.
+    # A proxy may interpret these differently.
     (b"Content-Length : 5", b"event", 400),
     (b"Content-Length\t: 5", b"event", 400),
     (b"Content-Length: 5\r\n 0", b"event", 400),
@@ -152,7 +152,7 @@ MALFORMED = [
     (b"Content-Type: text/plain\r\nContent-Type: application/json\r\nContent-Length: 5", b"event", 400),
     (b": nameless", b"", 400),
     (b"X-Nul: \0", b"", 400),
-    # Where each body ends is not for a client to have two opinions on.
+    # The client declares the length of the body in two ways.
     (b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"5\r\nevent\r\n0\r\n\r\n" + SECOND, 400),
     (b"Transfer-Encoding: chunked\r\nContent-Length: 5", b"5\r\nevent\r\n0\r\n\r\n" + SECOND, 400),
     (b"Content-Length: 5, 200", b"event" + SECOND, 400),
@@ -160,7 +160,7 @@ MALFORMED = [
 ]
 
 
-def test_malformed_and_too_long_requests_end_their_connection(start: Start) -> None:
+def test_malformed_request_ends_its_connection(start: Start) -> None:
     host, hook = start(max_body=1000)
     for headers, rest, status in MALFORMED:
         request = b"POST /hook HTTP/1.1\r\nX-Hub-Signature-256: sha256=00\r\n" + headers + b"\r\n\r\n" + rest
@@ -168,25 +168,25 @@ def test_malformed_and_too_long_requests_end_their_connection(start: Start) -> N
     assert host.stop().events == []
 
 
-def test_a_client_in_the_middle_of_a_body_that_is_too_long_hears_of_it(start: Start) -> None:
+def test_client_gets_413_while_it_sends_an_oversized_body(start: Start) -> None:
     _, hook = start(max_body=1000)
     for length in ({"Content-Length": str(1 << 20)}, {}):
-        # Without a length it is sent in chunks.
+        # Without a length, the body is sent in chunks.
         parts = iter([b"x" * 1024] * 1024)
-        refused = hook.request("POST", "/hook", parts, {"X-Hub-Signature-256": "sha256=00", **length})
-        assert refused.status == 413
+        rejected = hook.request("POST", "/hook", parts, {"X-Hub-Signature-256": "sha256=00", **length})
+        assert rejected.status == 413
 
 
-def test_health_is_told_while_the_source_is_open(start: Start) -> None:
+def test_health_check_answers_while_the_source_is_open(start: Start) -> None:
     _, hook = start()
     assert hook.request("GET", "/healthz").status == 200
     head = hook.request("HEAD", "/healthz")
     assert (head.status, head.text) == (200, "")
-    refused = hook.request("POST", "/healthz", b"event")
-    assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD")
+    rejected = hook.request("POST", "/healthz", b"event")
+    assert (rejected.status, rejected.headers["Allow"]) == (405, "GET, HEAD")
 
 
-def test_neither_bodies_nor_signatures_nor_secrets_are_logged(start: Start) -> None:
+def test_log_has_no_body_signature_or_secret(start: Start) -> None:
     host, hook = start()
     hook.post(b"a body to keep quiet about")
     hook.post(b"a body to keep quiet about", X_Hub_Signature_256="sha256=5ec2e7")
@@ -203,11 +203,11 @@ def test_neither_bodies_nor_signatures_nor_secrets_are_logged(start: Start) -> N
         assert text not in log
 
 
-def test_refusals_do_not_fill_the_log(start: Start) -> None:
+def test_repeated_rejections_are_logged_in_few_lines(start: Start) -> None:
     host, hook = start()
     for _ in range(50):
         assert hook.post(b"event", X_Hub_Signature_256="sha256=00").status == 401
-    lines = [line.text for line in host.stop().log if "refused" in line.text]
+    lines = [line.text for line in host.stop().log if "rejected requests" in line.text]
     assert len(lines) < 10
     assert sum(int(count) for line in lines for count in re.findall(r"bad signature \((\d+)\)", line)) == 50
 
@@ -225,14 +225,12 @@ def test_refusals_do_not_fill_the_log(start: Start) -> None:
     ],
     ids=["request line", "headers", "body", "chunk"],
 )
-def test_a_client_that_sends_byte_by_byte_is_cut_off_after_the_time_of_one_request(
-    start: Start, beginning: bytes
-) -> None:
+def test_slow_client_is_cut_off_after_request_timeout(start: Start, beginning: bytes) -> None:
     host, hook = start(request_timeout=0.5, threads=2)
     with hook.raw() as slow:
         slow.sendall(beginning)
         with dripping(slow):
-            # Others are served meanwhile.
+            # Other clients are served at the same time.
             assert hook.post(b"event").status == 200
             assert re.findall(rb"HTTP/1.1 (\d+)", read_all(slow)) == [b"408"]
     assert host.next_event().data == b"event"
@@ -240,7 +238,7 @@ def test_a_client_that_sends_byte_by_byte_is_cut_off_after_the_time_of_one_reque
 
 @contextmanager
 def dripping(connection: socket.socket) -> Generator[None]:
-    """Sends a byte now and then, faster than any timeout between two bytes."""
+    """Sends single bytes, more often than any timeout between two bytes."""
     done = threading.Event()
 
     def drip() -> None:
@@ -260,7 +258,7 @@ def dripping(connection: socket.socket) -> Generator[None]:
 
 
 @pytest.mark.parametrize("params", [HTTP, HTTPS])
-def test_connections_that_say_nothing_hold_up_nobody_and_are_closed(start: Start, params: str) -> None:
+def test_silent_connections_are_closed_without_delaying_others(start: Start, params: str) -> None:
     host, hook = start(params, request_timeout=0.5, threads=1)
     silent = [hook.raw() for _ in range(20)]
     assert hook.post(b"event").status == 200
@@ -270,7 +268,7 @@ def test_connections_that_say_nothing_hold_up_nobody_and_are_closed(start: Start
             assert read_all(connection) == b""
 
 
-def test_a_connection_is_kept_for_the_next_request(start: Start) -> None:
+def test_connection_is_kept_alive(start: Start) -> None:
     host, hook = start()
     with closing(hook.connect()) as connection:
         for body in (b"one", b"two"):
@@ -280,7 +278,7 @@ def test_a_connection_is_kept_for_the_next_request(start: Start) -> None:
     assert [host.next_event().data for _ in range(2)] == [b"one", b"two"]
 
 
-def test_connections_beyond_the_limit_are_closed_and_those_within_are_served(start: Start) -> None:
+def test_connections_beyond_the_limit_are_closed(start: Start) -> None:
     host, hook = start(max_connections=2)
     with closing(hook.connect()) as first, closing(hook.connect()) as second:
         for connection in (first, second):
@@ -290,7 +288,7 @@ def test_connections_beyond_the_limit_are_closed_and_those_within_are_served(sta
             assert read_all(third) == b""
         first.request("GET", "/healthz")
         assert Answer(first.getresponse()).status == 200
-    host.wait_for_log("more than max_connections")
+    host.wait_for_log("more connections than max_connections")
 
     def is_served_again() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Which events a body becomes, and which bodies are refused."""
+"""Tests how bodies are split into events, and which bodies are rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from hypothesis import given
 from hypothesis import strategies as st
 from plugins.webhook.content import check_type, events_of
-from plugins.webhook.refusals import Refusal
+from plugins.webhook.rejections import Rejection
 from support.http import Hook, signature
 
 from falco_plugin.testing import RunningPlugin
@@ -25,7 +25,7 @@ FORM = "application/x-www-form-urlencoded"
 A, B, C = b'{"user": "bob"}', b'{"user": {"name": "eve"}}', b'{"n": [1, {}]}'
 PRETTY = json.dumps({"user": "bob", "groups": [{"a": 1}, {"b": 2}]}, indent=2).encode()
 
-# A body that is one event is the event with all its bytes; other events have no white space around them.
+# A body of one event is delivered unchanged. If a body is split, white space around its events is removed.
 SPLIT: list[tuple[str, bytes, list[bytes]]] = [
     (JSON, A, [A]),
     (JSON, b"\r\n" + A + b"\r\n", [b"\r\n" + A + b"\r\n"]),
@@ -43,12 +43,12 @@ SPLIT: list[tuple[str, bytes, list[bytes]]] = [
     ("application/json-seq", b"\x1e" + A + b"\n\x1e" + B + b"\n", [A, B]),
     (FORM, A + b"\n" + B, [A, B]),
     ("application/octet-stream", A, [A]),
-    # An array of objects is a batch, any other is one value.
+    # An array of objects is a batch. Any other array is one event.
     (JSON, b"[" + A + b", " + B + b"]\n", [A, B]),
     (JSON, b"[" + A + b"]", [A]),
     (JSON, b'["push", ' + A + b"]", [b'["push", ' + A + b"]"]),
     (JSON, b"[]", [b"[]"]),
-    # A line that is damaged hides no other.
+    # A damaged line does not hide the others.
     (JSON, A + b'\n{"user": "x"\n' + B, [A, b'{"user": "x"', B]),
     (JSON, A + b'\n{"user": "x\n' + B, [A, b'{"user": "x', B]),
     (JSON, A + b"\ntext\n" + B, [A, b"text", B]),
@@ -58,7 +58,7 @@ SPLIT: list[tuple[str, bytes, list[bytes]]] = [
     (LINES, A + B + b"\ntext\n\n" + C, [A, B, b"text", C]),
     ("application/ndjson", b"1\n2", [b"1", b"2"]),
     ("application/jsonl", b"a\nb", [b"a", b"b"]),
-    # One value that is damaged does not split its document.
+    # A damaged value does not split its document.
     (JSON, b'{"user": "b\xffb", "n": NaN, "x": "\\x5C"}', [b'{"user": "b\xffb", "n": NaN, "x": "\\x5C"}']),
     (JSON, b'{"text": "two\nlines", "user": "bob"}', [b'{"text": "two\nlines", "user": "bob"}']),
     (JSON, b'{"user": "bob", "cut": {', [b'{"user": "bob", "cut": {']),
@@ -78,62 +78,62 @@ def test_each_document_of_a_body_is_an_event(start: Start) -> None:
     assert len(host.stop().events) == sum(len(events) for _, _, events in SPLIT)
 
 
-A_FORM = "the body is a form, which no rule can read: send JSON with Content-Type: application/json"
-A_TYPE = "the Content-Type is not one that rules can read: send JSON with Content-Type: application/json"
-WIDE = "the body is UTF-16 or UTF-32, which no rule can read: send UTF-8"
-COMPRESSED = "the body is compressed, so that no rule can read it: send it without compression"
+IS_FORM = "the body is a form, which rules cannot read: send JSON with Content-Type: application/json"
+WRONG_TYPE = "rules cannot read this Content-Type: send JSON with Content-Type: application/json"
+IS_WIDE = "the body is UTF-16 or UTF-32, which rules cannot read: send UTF-8"
+IS_COMPRESSED = "the body is compressed, which rules cannot read: send it without compression"
 
 UNREADABLE: list[tuple[dict[str, str], bytes, str]] = [
-    ({"Content-Type": FORM}, b"payload=%7B%22user%22%3A%22eve%22%7D", A_FORM),
-    ({"Content-Type": f"{FORM.upper()}; charset=utf-8"}, b"a=1&b=2", A_FORM),
-    ({"Content-Type": "multipart/form-data; boundary=x"}, b'--x\r\n\r\n{"user": "eve"}\r\n--x--', A_FORM),
-    ({"Content-Type": "multipart/mixed; boundary=x"}, b"--x--", A_TYPE),
-    ({"Content-Type": "application/octet-stream"}, b"\x81\xa4user\xa3eve", A_TYPE),
-    ({"Content-Type": "application/msgpack"}, b"\x81\xa4user\xa3eve", A_TYPE),
-    ({"Content-Type": "application/x-protobuf"}, b"\x0a\x03eve", A_TYPE),
-    ({"Content-Type": "application/cbor"}, b"\xa1", A_TYPE),
-    ({"Content-Type": "application/gzip"}, A, A_TYPE),
-    ({"Content-Type": "image/png"}, A, A_TYPE),
-    ({"Content-Type": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}, b"PK", A_TYPE),
-    ({"Content-Encoding": "gzip"}, A, COMPRESSED),
-    ({"Content-Encoding": "identity, br"}, A, COMPRESSED),
-    ({"Content-Type": JSON}, b"\x1f\x8b\x08\x00", COMPRESSED),
-    ({"Content-Type": 'application/json; charset="UTF-16"'}, A, WIDE),
-    ({"Content-Type": "text/plain;charset=utf-32le"}, A, WIDE),
-    ({"Content-Type": JSON}, A.decode().encode("utf-16"), WIDE),
-    ({"Content-Type": JSON}, A.decode().encode("utf-16-be"), WIDE),
-    ({"Content-Type": JSON}, b"\n\0" + A.decode().encode("utf-16-le"), WIDE),
-    ({"Content-Type": JSON}, A.decode().encode("utf-32-le"), WIDE),
+    ({"Content-Type": FORM}, b"payload=%7B%22user%22%3A%22eve%22%7D", IS_FORM),
+    ({"Content-Type": f"{FORM.upper()}; charset=utf-8"}, b"a=1&b=2", IS_FORM),
+    ({"Content-Type": "multipart/form-data; boundary=x"}, b'--x\r\n\r\n{"user": "eve"}\r\n--x--', IS_FORM),
+    ({"Content-Type": "multipart/mixed; boundary=x"}, b"--x--", WRONG_TYPE),
+    ({"Content-Type": "application/octet-stream"}, b"\x81\xa4user\xa3eve", WRONG_TYPE),
+    ({"Content-Type": "application/msgpack"}, b"\x81\xa4user\xa3eve", WRONG_TYPE),
+    ({"Content-Type": "application/x-protobuf"}, b"\x0a\x03eve", WRONG_TYPE),
+    ({"Content-Type": "application/cbor"}, b"\xa1", WRONG_TYPE),
+    ({"Content-Type": "application/gzip"}, A, WRONG_TYPE),
+    ({"Content-Type": "image/png"}, A, WRONG_TYPE),
+    ({"Content-Type": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}, b"PK", WRONG_TYPE),
+    ({"Content-Encoding": "gzip"}, A, IS_COMPRESSED),
+    ({"Content-Encoding": "identity, br"}, A, IS_COMPRESSED),
+    ({"Content-Type": JSON}, b"\x1f\x8b\x08\x00", IS_COMPRESSED),
+    ({"Content-Type": 'application/json; charset="UTF-16"'}, A, IS_WIDE),
+    ({"Content-Type": "text/plain;charset=utf-32le"}, A, IS_WIDE),
+    ({"Content-Type": JSON}, A.decode().encode("utf-16"), IS_WIDE),
+    ({"Content-Type": JSON}, A.decode().encode("utf-16-be"), IS_WIDE),
+    ({"Content-Type": JSON}, b"\n\0" + A.decode().encode("utf-16-le"), IS_WIDE),
+    ({"Content-Type": JSON}, A.decode().encode("utf-32-le"), IS_WIDE),
 ]
 
 
-def test_a_body_that_no_rule_could_read_is_refused_with_the_remedy(start: Start) -> None:
+def test_unreadable_body_is_rejected_with_remedy(start: Start) -> None:
     host, hook = start()
     for headers, body, reason in UNREADABLE:
-        refused = hook.request("POST", "/hook", body, {"X-Hub-Signature-256": signature(body), **headers})
-        assert (refused.status, refused.text.startswith(reason)) == (415, True), (headers, body, refused.text)
+        rejected = hook.request("POST", "/hook", body, {"X-Hub-Signature-256": signature(body), **headers})
+        assert (rejected.status, rejected.text.startswith(reason)) == (415, True), (headers, body, rejected.text)
     ran = host.stop()
     assert ran.events == []
-    assert A_FORM in "\n".join(line.text for line in ran.log)
+    assert IS_FORM in "\n".join(line.text for line in ran.log)
 
 
-def test_a_blank_body_is_refused(start: Start) -> None:
+def test_blank_body_is_rejected(start: Start) -> None:
     host, hook = start()
     for kind in (JSON, LINES, "", "text/plain"):
         for body in (b"", b" \r\n\x00", b"\xef\xbb\xbf", b",\n"):
-            refused = hook.post(body, Content_Type=kind)
-            assert (refused.status, refused.text) == (400, "the body is empty: send a JSON document\n"), (kind, body)
+            rejected = hook.post(body, Content_Type=kind)
+            assert (rejected.status, rejected.text) == (400, "the body is empty: send a JSON document\n"), (kind, body)
     assert host.stop().events == []
 
 
-def test_a_client_that_names_no_type_can_send_json(start: Start) -> None:
-    # urllib and `curl -d` call every body a form.
+def test_json_without_content_type_is_accepted(start: Start) -> None:
+    # urllib and `curl -d` declare each body as a form.
     host, hook = start(secrets_file=None, allow_unsigned=True)
     urllib.request.urlopen(f"http://127.0.0.1:{hook.port}/hook", A, timeout=20).close()
     assert host.next_event().data == A
 
 
-def test_a_signature_is_read_in_any_case(start: Start) -> None:
+def test_signature_is_case_insensitive(start: Start) -> None:
     host, hook = start()
     digits = signature(A).removeprefix("sha256=")
     for prefix in ("", "sha256=", "SHA256=", "Sha256=", " sha256="):
@@ -153,12 +153,12 @@ def test_a_signature_is_read_in_any_case(start: Start) -> None:
     ),
     st.sampled_from([b"", b"\n", b",\r\n"]),
 )
-def test_nothing_but_separators_of_a_body_is_left_out(kind: bytes, parts: list[bytes], between: bytes) -> None:
+def test_events_of_drops_only_separators(kind: bytes, parts: list[bytes], between: bytes) -> None:
     body = between.join(parts)
     try:
         check_type(kind, b"")
         events = events_of(kind, body)
-    except Refusal:
+    except Rejection:
         return
     rest = body
     left = b""

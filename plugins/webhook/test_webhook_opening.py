@@ -1,4 +1,4 @@
-"""Opening and closing of the endpoint, TLS, and hosts that are slower than the clients."""
+"""Tests opening and closing of the endpoint, TLS, and hosts that are slower than the clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from falco_plugin import Context
 from falco_plugin.testing import RunningPlugin, run
 
 WEBHOOK = Path(__file__).parent
-HIDDEN = "what no error may show"
+HIDDEN = "a value that no error may show"
 HTTP = "http://127.0.0.1:0/hook"
 HTTPS = "https://127.0.0.1:0/hook"
 
@@ -37,7 +37,7 @@ def free_url() -> str:
 # TLS
 
 
-def test_events_come_over_tls(start: Start) -> None:
+def test_endpoint_receives_events_over_tls(start: Start) -> None:
     host, hook = start(HTTPS)
     body = b"x" * 200_000
     with closing(hook.connect()) as connection:
@@ -50,7 +50,7 @@ def test_events_come_over_tls(start: Start) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_tls_before_1_2_and_plain_requests_are_refused_at_the_handshake(start: Start) -> None:
+def test_handshake_rejects_old_tls_and_plain_requests(start: Start) -> None:
     host, hook = start(HTTPS)
     with hook.raw() as connection, pytest.raises(ssl.SSLError):
         old_tls().wrap_socket(connection)
@@ -61,23 +61,23 @@ def test_tls_before_1_2_and_plain_requests_are_refused_at_the_handshake(start: S
     assert "TLS handshake: HTTP_REQUEST (1)" in log
 
 
-# A host that does not come for more
+# A host that is behind
 
 
 def large_event(number: int) -> bytes:
-    """More than a pipe holds."""
+    """Returns an event that is larger than the buffer of a pipe."""
     return b"%d" % number * 100_000
 
 
 class SlowHost(BlockedHost):
-    """The endpoint in a host that takes no more events after a while."""
+    """The endpoint in a host that stops reading events after a while."""
 
     def __init__(self, library: Path, config: Mapping[str, object]) -> None:
         super().__init__(library, HTTP, config)
         self.hook = Hook(self.port)
 
     def fill(self) -> tuple[list[bytes], Answer]:
-        """Sends events until the host is behind: all of them, and what was answered to the last."""
+        """Sends events until the host is behind. Returns them, and the answer to the last one."""
         sent: list[bytes] = []
         while True:
             sent.append(large_event(len(sent)))
@@ -86,32 +86,30 @@ class SlowHost(BlockedHost):
                 return sent, answer
 
 
-def test_while_the_host_is_behind_clients_are_told_to_come_again(library: Path, secrets_file: Path) -> None:
+def test_endpoint_answers_503_while_falco_is_behind(library: Path, secrets_file: Path) -> None:
     config = {"secrets_file": str(secrets_file), "delivery_timeout": 1, "threads": 2}
     with closing(SlowHost(library, config)) as host:
-        sent, refused = host.fill()
-        assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
-        assert "all was queued and may be delivered" in refused.text
-        # However often it is sent meanwhile.
+        sent, rejected = host.fill()
+        assert (rejected.status, rejected.headers["Retry-After"]) == (503, "10")
+        assert "all of the events may still be delivered" in rejected.text
+        # Repeated attempts are not queued.
         for _ in range(2):
-            refused = host.hook.post(b"not taken")
-            assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
-            assert "nothing was taken" in refused.text
+            rejected = host.hook.post(b"rejected")
+            assert (rejected.status, rejected.headers["Retry-After"]) == (503, "10")
+            assert "no event was delivered" in rejected.text
         assert [host.read_event() for _ in sent] == sent
-        wait_until(lambda: host.hook.post(b"taken").status == 200)
-        assert host.read_event() == b"taken"
+        wait_until(lambda: host.hook.post(b"accepted").status == 200)
+        assert host.read_event() == b"accepted"
 
 
-def test_lines_for_which_the_channel_has_no_room_wait_no_longer_than_a_delivery(
-    library: Path, secrets_file: Path
-) -> None:
+def test_large_batch_waits_at_most_delivery_timeout(library: Path, secrets_file: Path) -> None:
     config = {"secrets_file": str(secrets_file), "delivery_timeout": 1, "capacity": 2, "max_body": 32 << 20}
     with closing(SlowHost(library, config)) as host:
         lines = [large_event(number) for number in range(100)]
-        refused = host.hook.post(b"\n".join(lines), Content_Type="application/x-ndjson")
-        assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
-        assert "a part was queued" in refused.text
-        # The part is the first lines, and the next request comes after them.
+        rejected = host.hook.post(b"\n".join(lines), Content_Type="application/x-ndjson")
+        assert (rejected.status, rejected.headers["Retry-After"]) == (503, "10")
+        assert "some of the events may still be delivered" in rejected.text
+        # The first lines are delivered, and the next request after them.
         with ThreadPoolExecutor(1) as reader:
             reading = reader.submit(lambda: list(iter(host.read_event, b"after")))
             wait_until(lambda: host.hook.post(b"after").status == 200)
@@ -122,9 +120,9 @@ def test_lines_for_which_the_channel_has_no_room_wait_no_longer_than_a_delivery(
 # Opening and closing
 
 
-def test_stopping_answers_and_delivers_what_was_answered_with_200(start: Start) -> None:
+def test_stop_delivers_each_event_answered_with_200(start: Start) -> None:
     host, hook = start(free_url(), threads=4)
-    taken: list[bytes] = []
+    accepted: list[bytes] = []
     statuses: set[int] = set()
 
     def client(number: int) -> None:
@@ -137,22 +135,22 @@ def test_stopping_answers_and_delivers_what_was_answered_with_200(start: Start) 
             statuses.add(status)
             if status != 200:
                 return
-            taken.append(body)
+            accepted.append(body)
 
     with ThreadPoolExecutor(8) as clients:
         running = [clients.submit(client, number) for number in range(8)]
-        wait_until(lambda: len(taken) > 50)
+        wait_until(lambda: len(accepted) > 50)
         ran = host.stop()
         for future in running:
             future.result(timeout=20)
     assert statuses <= {200, 503}
     seen = Counter(event.data for event in ran.events)
-    assert set(taken) <= set(seen)
+    assert set(accepted) <= set(seen)
     assert set(seen.values()) == {1}
     assert hook.is_free()
 
 
-def test_stopping_waits_for_no_slow_client(start: Start) -> None:
+def test_stop_does_not_wait_for_slow_clients(start: Start) -> None:
     host, hook = start(free_url(), request_timeout=600, threads=3)
     in_headers, in_body, silent = (hook.raw() for _ in range(3))
     in_headers.sendall(b"POST /hook HTTP/1.1\r\nX-Slow: ")
@@ -170,9 +168,7 @@ def test_stopping_waits_for_no_slow_client(start: Start) -> None:
         assert read_all(silent) == b""
 
 
-def test_no_thread_descriptor_or_port_is_left_by_a_source_that_was_closed(
-    secrets_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_close_releases_threads_descriptors_and_port(secrets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(WEBHOOK.parents[1]))
     module = importlib.import_module("plugins.webhook.plugin")
     plugin = module.Webhook()
@@ -187,17 +183,17 @@ def test_no_thread_descriptor_or_port_is_left_by_a_source_that_was_closed(
         instance.close()
 
     open_and_close()
-    before = left()
+    before = count_threads_and_descriptors()
     for _ in range(5):
         open_and_close()
-    assert left() == before
+    assert count_threads_and_descriptors() == before
 
 
-def left() -> tuple[int, int]:
+def count_threads_and_descriptors() -> tuple[int, int]:
     return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
 
-def test_an_address_that_is_taken_is_the_error_of_open(library: Path, secrets_file: Path) -> None:
+def test_open_fails_if_the_port_is_in_use(library: Path, secrets_file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         url = f"http://127.0.0.1:{other.getsockname()[1]}/hook"
         ran = run(library, url, config={"secrets_file": str(secrets_file)})
@@ -212,15 +208,13 @@ def test_an_address_that_is_taken_is_the_error_of_open(library: Path, secrets_fi
         ("", "open_params must be a URL with scheme, host and port, such as"),
         ("127.0.0.1:8080", "open_params must be a URL with scheme, host and port"),
         ("http://127.0.0.1/hook", "open_params must be a URL with scheme, host and port"),
-        ("http://127.0.0.1:99999/hook", "open_params is no URL"),
-        ("http://user:pass@127.0.0.1:8080/hook", "of scheme, host, port and path alone"),
-        ("https://127.0.0.1:8080/hook", "open_params says https: name certificate and key"),
-        ("http://127.0.0.1:8080/healthz", "the path /healthz is taken"),
+        ("http://127.0.0.1:99999/hook", "open_params is not a valid URL"),
+        ("http://user:pass@127.0.0.1:8080/hook", "use only scheme, host, port and path"),
+        ("https://127.0.0.1:8080/hook", "open_params has the scheme https: set certificate and key"),
+        ("http://127.0.0.1:8080/healthz", "the path /healthz is reserved"),
     ],
 )
-def test_params_that_are_no_place_to_listen_say_what_to_write(
-    library: Path, secrets_file: Path, params: str, error: str
-) -> None:
+def test_open_rejects_invalid_url_with_remedy(library: Path, secrets_file: Path, params: str, error: str) -> None:
     ran = run(library, params, config={"secrets_file": str(secrets_file)})
     assert ran.result == "failure"
     assert error in str(ran.error)
@@ -230,20 +224,18 @@ def test_params_that_are_no_place_to_listen_say_what_to_write(
 @pytest.mark.parametrize(
     ("config", "error"),
     [
-        ({}, "there is no secrets_file: name one, or set allow_unsigned: true"),
+        ({}, "secrets_file is missing: set it, or set allow_unsigned: true"),
         ({"secrets_file": HIDDEN}, "secrets_file cannot be read: No such file or directory"),
         ({"secrets_file": "/"}, "secrets_file cannot be read: Is a directory"),
-        ({"secrets_file": "/dev/null"}, "secrets_file is empty: write one secret a line into it"),
-        ({"secrets_file": HIDDEN, "allow_unsigned": True}, "there are both secrets_file and allow_unsigned"),
-        ({"allow_unsigned": True, "certificate": HIDDEN}, "there must be both certificate and key, or neither"),
-        ({"allow_unsigned": True, "key": HIDDEN}, "there must be both certificate and key, or neither"),
+        ({"secrets_file": "/dev/null"}, "secrets_file is empty: write one secret per line into it"),
+        ({"secrets_file": HIDDEN, "allow_unsigned": True}, "secrets_file and allow_unsigned are both set"),
+        ({"allow_unsigned": True, "certificate": HIDDEN}, "only one of certificate and key is set"),
+        ({"allow_unsigned": True, "key": HIDDEN}, "only one of certificate and key is set"),
         ({"allow_unsigned": True, "certificate": HIDDEN, "key": HIDDEN}, "certificate and key cannot be used: "),
         ({"allow_unsigned": True, "certificate": "/dev/null", "key": HIDDEN}, "certificate and key cannot be used: "),
     ],
 )
-def test_a_configuration_that_cannot_work_is_an_error_of_init(
-    library: Path, config: dict[str, object], error: str
-) -> None:
+def test_init_rejects_unusable_configuration(library: Path, config: dict[str, object], error: str) -> None:
     ran = run(library, HTTP, config=config)
     assert ran.result == "failure"
     assert error in str(ran.error)
@@ -275,9 +267,7 @@ TOO_SMALL = {
     ],
     ids=["unknown", "wrong type", "too small", "too large"],
 )
-def test_a_configuration_that_does_not_fit_is_refused_with_each_name_and_no_value(
-    library: Path, config: dict[str, object]
-) -> None:
+def test_init_names_each_wrong_setting_without_its_value(library: Path, config: dict[str, object]) -> None:
     ran = run(library, HTTP, config=config)
     assert ran.result == "failure"
     for name in config:
@@ -286,15 +276,15 @@ def test_a_configuration_that_does_not_fit_is_refused_with_each_name_and_no_valu
 
 
 @pytest.mark.parametrize("config", ["- a list", "[]", "null"])
-def test_a_configuration_that_is_no_map_is_refused(library: Path, config: str) -> None:
+def test_init_rejects_configuration_that_is_not_a_map(library: Path, config: str) -> None:
     assert run(library, HTTP, config=config).result == "failure"
 
 
-def test_a_certificate_asks_for_https_and_a_key_with_a_password_is_refused(
+def test_certificate_needs_https_and_unencrypted_key(
     library: Path, certificate: tuple[Path, Path], tmp_path: Path
 ) -> None:
     config = {"allow_unsigned": True, "certificate": str(certificate[0]), "key": str(certificate[1])}
-    assert "open_params says http, but init_config names a certificate" in str(run(library, HTTP, config=config).error)
+    assert "open_params has the scheme http, but certificate is set" in str(run(library, HTTP, config=config).error)
     key = serialization.load_pem_private_key(certificate[1].read_bytes(), None)
     encrypted = tmp_path / "encrypted.pem"
     encrypted.write_bytes(
@@ -305,4 +295,4 @@ def test_a_certificate_asks_for_https_and_a_key_with_a_password_is_refused(
         )
     )
     config["key"] = str(encrypted)
-    assert "the key is encrypted, store it without a password" in str(run(library, HTTPS, config=config).error)
+    assert "the key is encrypted: store it without a password" in str(run(library, HTTPS, config=config).error)

@@ -1,4 +1,4 @@
-"""Falco plugins in Python: event sources and fields that an unchanged Falco loads as one shared library."""
+"""Write Falco plugins in Python: event sources and fields, built into one shared library that Falco loads."""
 
 from falco_plugin import source
 from falco_plugin._core import SDK_VERSION as __version__

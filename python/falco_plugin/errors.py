@@ -1,4 +1,7 @@
-"""What a source signals, and what can go wrong. All of it is importable from ``falco_plugin.source`` too."""
+"""Exceptions: the signals of event sources, and the errors that this package raises.
+
+All of them can also be imported from ``falco_plugin.source``, except :class:`NoJsonError`.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +11,37 @@ __all__ = [
     "ChannelClosedError",
     "ChannelFullError",
     "EventTooLargeError",
+    "NoJsonError",
     "PluginError",
     "Timeout",
 ]
 
 
 class PluginError(Exception):
-    """Base of everything that this package raises on its own account."""
+    """Base class of the exceptions of this package."""
 
     taken: int
-    """How many items went before the one that failed; set by ``extend`` and ``send_many`` only."""
+    """The number of items before the one that failed. Set by ``extend`` and ``send_many`` only."""
 
 
 class EOF(PluginError, EOFError):
-    """The source has ended. Raise it from a pull function or ``next_batch`` (``sdk.ErrEOF`` of the Go SDK)."""
+    """Signals that the source has ended. Raise it from a pull function or ``next_batch`` (``sdk.ErrEOF`` of the Go
+    SDK).
+    """
 
 
 class Timeout(PluginError, TimeoutError):
-    """There is no event for now, the source goes on. Raise it from a pull function or ``next_batch``
-    (``sdk.ErrTimeout`` of the Go SDK).
+    """Signals that there is no event now and that the source continues. Raise it from a pull function or
+    ``next_batch`` (``sdk.ErrTimeout`` of the Go SDK).
     """
 
 
 class EventTooLargeError(PluginError, ValueError):
-    """An event's payload is longer than the event size. Nothing of the event is kept; the source goes on.
+    """An event's payload is longer than the event size. No part of the event is kept, and the source continues.
 
     Attributes:
-        size: bytes of the event's payload.
-        event_size: bytes that it may have.
+        size: length of the payload in bytes.
+        event_size: largest allowed length in bytes.
     """
 
     def __init__(self, size: int, event_size: int) -> None:
@@ -59,13 +65,13 @@ class NoJsonError(PluginError, ValueError):
 
 
 class BatchFullError(PluginError):
-    """The batch takes no further event. Check ``batch.full`` before adding one."""
+    """The batch is full. Check ``batch.full`` before you append an event."""
 
 
 class ChannelClosedError(PluginError):
-    """The sender was closed, or the source has ended. The event is still the caller's.
+    """The sender was closed, or the source has ended. The event was not sent.
 
-    A thread may end with this error once the source has ended; it is then not logged.
+    Once the source has ended, a thread may end with this error; it is then not logged.
     """
 
     source_ended: bool = False
@@ -73,4 +79,4 @@ class ChannelClosedError(PluginError):
 
 
 class ChannelFullError(PluginError):
-    """The channel was full for as long as the send was to wait. The event is still the caller's."""
+    """The channel stayed full until the timeout of the send. The event was not sent."""

@@ -1,4 +1,4 @@
-"""Fields: what Falco's rules are written on."""
+"""Fields: the values of events that the conditions and outputs of Falco's rules use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from falco_plugin._core import Event, JsonReader
-from falco_plugin._declare.annotations import name as name_of
+from falco_plugin._declare.annotations import source_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -22,14 +22,14 @@ V_co = TypeVar("V_co", covariant=True)
 
 
 class Located(NamedTuple, Generic[V_co]):
-    """A value of a field's method, and where it stands in the event (``ss_plugin_extract_value_offsets``)."""
+    """A value that a field's method returns, with its position in the event (``ss_plugin_extract_value_offsets``)."""
 
     value: V_co
     """The value."""
     start: int
-    """Its first byte, counted in ``event.data``."""
+    """Offset of the first byte of the value in ``event.data``."""
     length: int
-    """Its length in bytes."""
+    """Length of the value in ``event.data``, in bytes."""
 
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ T = TypeVar("T", bound="_Scalar | _List")
 
 
 class Declaration(NamedTuple):
-    """What a field is called and how it is shown, as ``plugin_get_fields`` tells it."""
+    """The name of a field and how users see it (an entry of ``plugin_get_fields``)."""
 
     name: str
     desc: str
@@ -92,7 +92,7 @@ class Declaration(NamedTuple):
 
 
 DECLARATION = "__falco_field__"
-"""The attribute of a method that holds its declaration."""
+"""The attribute of a method that holds the declaration of its field."""
 
 
 def field(
@@ -105,28 +105,39 @@ def field(
     info: bool = False,
     conversation: bool = False,
 ) -> Callable[[Method], Method]:
-    """Makes a method the field ``name`` of rules (``plugin_extract_fields``); it stays the method that it was.
+    """Declares a field whose value a method returns (``plugin_extract_fields``). The method itself is not changed.
 
-    The method is ``(self, event)``, and may have ``index: int`` and ``key: str``: the argument in ``name[argument]``,
-    required where the parameter has no default, optional with ``= None``. Of a method with both, an argument that is a
-    number comes as both, and any other as key; so both allow ``None``.
+    The method takes ``(self, event)``. It may also take ``index: int`` or ``key: str``, which is the argument in
+    ``name[argument]``. The argument is required if the parameter has no default, and optional with ``= None``. A method
+    may take both: a number is then passed as both, any other argument as ``key`` only. So both must allow ``None``.
 
-    Its annotation is the field's type: ``str``, ``int`` (0 to 2**64 - 1), ``bool``, ``datetime`` (aware), ``timedelta``
-    (0 or more), ``IPv4Address | IPv6Address``, ``IPv4Network | IPv6Network`` (rules see its address alone), or a
-    ``list`` of one of them; each may be :class:`Located`. ``None`` and an empty list mean that the field is absent.
+    The return annotation is the field's type: ``str``, ``int`` (0 to 2**64 - 1), ``bool``, ``datetime`` (aware),
+    ``timedelta`` (0 or more), ``IPv4Address | IPv6Address``, ``IPv4Network | IPv6Network`` (of which rules see only the
+    address), or a ``list`` of one of them. A value may be wrapped in :class:`Located`. The field is absent if the
+    method returns ``None`` or an empty list.
 
-    It must be pure, the same for the same event and argument: values are kept for the event, so that it is called once
-    for any number of rules, on any thread, and also where no source is open. What it raises is logged once for each
-    cause, and counted; the field is then absent.
+    The method must be pure: its result may depend only on the event and the argument. It is called once for an event,
+    however many rules use the field. It may be called on any thread, and while no source is open. If it raises, the
+    field is absent. The first exception of each cause is logged, and further ones are counted.
 
     Args:
-        name: as rules write it: parts that begin with a letter, joined by dots, such as ``"shop.order.id"``.
-        desc: what it means.
-        display: how a user interface calls it.
-        add_output: Falco adds it to the output of all rules.
-        hidden: it is not listed.
-        info: it is a short description of the whole event.
-        conversation: it is one end of a conversation.
+        name: the name in rules: parts that begin with a letter, joined by dots, such as ``"shop.order.id"``.
+        desc: the meaning of the field.
+        display: a name for user interfaces.
+        add_output: add the field to the output of all rules.
+        hidden: leave the field out of lists of fields.
+        info: the field is a short description of the whole event.
+        conversation: the field is one of the two ends of a conversation.
+
+    Raises:
+        TypeError: the decorated object is not a function.
+
+    Example:
+        ```python
+        @field("shop.order.large", desc="Whether the order is larger than 1000")
+        def large(self, event: Event) -> bool:
+            return event.json["total"] > 1000
+        ```
     """
     declaration = Declaration(name, desc, display, add_output, hidden, info, conversation)
 
@@ -141,42 +152,47 @@ def field(
 
 
 class JsonField(Generic[T]):
-    """A field that :func:`json_field` made. Called with an event it gives the field's value."""
+    """A field that :func:`json_field` declared. Call it with an event to get the field's value."""
 
     declaration: Declaration
     type: ValueType
     reader: JsonReader
 
     def __init__(self, declaration: Declaration, pointer: str, type: Any) -> None:
-        # With the classes of times and addresses, which a plugin without fields does not need.
-        from falco_plugin._declare import types as _types
+        # This imports the classes of times and addresses, which a plugin without fields does not need.
+        from falco_plugin._declare.types import value_type
 
         self.declaration = declaration
         try:
             if not isinstance(pointer, str):
-                raise TypeError(f"the pointer must be str, not {name_of(pointer.__class__)}")
-            self.type = _types.of_value(type)
+                raise TypeError(f"pointer must be str, not {source_of(pointer.__class__)}")
+            self.type = value_type(type)
             self.reader = JsonReader(pointer, self.type.kind, self.type.is_list, self.type.family)
-        except (TypeError, ValueError) as problem:
-            raise _type_of(problem)(f"field {declaration.name}: {problem}") from None
+        except (TypeError, ValueError) as error:
+            raise _base_of(error)(f"field {declaration.name}: {error}") from None
 
     def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> T | None:
-        """The value for an event and, where the pointer takes one, an argument; ``None`` where it is absent.
+        """Returns the value of the field for an event; ``None`` if it is absent.
+
+        Args:
+            event: the event.
+            index: the argument, if the pointer has ``{index}``.
+            key: the argument, if the pointer has ``{key}`` or is ``{pointer}``.
 
         Raises:
-            TypeError: an argument is missing, is one that the pointer does not take, or is of the wrong type.
+            TypeError: an argument is missing, unexpected or of the wrong type.
             ValueError: the index is out of range.
         """
         try:
             value: T | None = self.reader.read(event, index, key)
-        except (TypeError, ValueError) as problem:
-            raise _type_of(problem)(f"field {self.declaration.name}: {problem}") from None
+        except (TypeError, ValueError) as error:
+            raise _base_of(error)(f"field {self.declaration.name}: {error}") from None
         return value
 
 
-def _type_of(problem: Exception) -> type[Exception]:
-    """The class of a problem, to raise it with more in its text."""
-    return TypeError if isinstance(problem, TypeError) else ValueError
+def _base_of(error: Exception) -> type[Exception]:
+    """Returns ``TypeError`` or ``ValueError``, whichever is a base of the error."""
+    return TypeError if isinstance(error, TypeError) else ValueError
 
 
 @overload
@@ -220,36 +236,56 @@ def json_field(
     info: bool = False,
     conversation: bool = False,
 ) -> JsonField[Any]:
-    """A field ``name`` that is read out of JSON payloads in Rust: no Python is called for it.
+    """Declares a field whose value Rust reads from JSON payloads, without a call of Python.
 
-    The pointer is one of RFC 6901, such as ``/user/name``, in which a token may be ``*`` for each element of an array,
-    ``{index}`` or ``{key}`` for the field's argument, or ``{index|*}``: the element that the argument names, or each
-    where there is none. ``{pointer}`` alone: the argument is the pointer, with or without its first ``/``. With a ``*``
-    the type is a ``list``, and elements without a value are left out.
+    The pointer is a JSON pointer (RFC 6901) such as ``/user/name``. One of its tokens may stand for more than one
+    member:
 
-    How JSON becomes a value: strings, numbers and booleans are ``str`` as the JSON has them, objects and arrays too, as
-    compact JSON. ``int`` reads a whole number in any notation, ``bool`` reads ``true`` and ``false``, and ``timedelta``
-    reads a number of seconds; each of them may be in quotes. ``datetime`` reads what
-    :func:`falco_plugin.source.parse_timestamp` reads. Addresses and networks are read from strings. A field is absent
-    if the value is ``null`` or of another type; a value of another type is counted and reported. Of duplicate keys the
-    first counts.
+    - ``*``: every element of an array.
+    - ``{index}`` or ``{key}``: the element or member that the field's argument names, as in ``name[argument]``.
+    - ``{index|*}``: the element that the argument names, or every element if rules have no argument.
 
-    A fault of the JSON costs at most the value that contains it. Bytes that are not UTF-8 become U+FFFD.
+    The pointer may also be ``{pointer}`` alone. The argument is then the pointer, with or without its first ``/``. With
+    ``*`` the type must be a ``list``, and elements without a value are left out.
+
+    JSON becomes a value of the type as follows:
+
+    - ``str``: strings, numbers and booleans as they are in the JSON, objects and arrays as compact JSON.
+    - ``int``: a whole number in any notation.
+    - ``bool``: ``true`` and ``false``.
+    - ``timedelta``: a number of seconds.
+    - ``datetime``: any time that :func:`falco_plugin.source.parse_timestamp` reads.
+    - addresses and networks: strings.
+
+    Numbers and booleans may be in quotes. The field is absent if the value is ``null`` or does not fit the type; a
+    value that does not fit is counted and reported. If an object has duplicate keys, the first one counts.
+
+    Invalid JSON costs at most the value that contains the fault. Bytes that are not UTF-8 become U+FFFD.
 
     Args:
-        name: as rules write it, such as ``"shop.order.id"``.
-        pointer: where the value stands.
+        name: the name in rules, such as ``"shop.order.id"``.
+        pointer: the position of the value in the JSON.
         type: ``str``, ``int``, ``bool``, ``datetime``, ``timedelta``, ``IPv4Address``, ``IPv6Address``,
             ``IPv4Network``, ``IPv6Network``, a union of both versions, or a ``list`` of one of them.
-        desc: what it means.
-        display: how a user interface calls it.
-        add_output: Falco adds it to the output of all rules.
-        hidden: it is not listed.
-        info: it is a short description of the whole event.
-        conversation: it is one end of a conversation.
+        desc: the meaning of the field.
+        display: a name for user interfaces.
+        add_output: add the field to the output of all rules.
+        hidden: leave the field out of lists of fields.
+        info: the field is a short description of the whole event.
+        conversation: the field is one of the two ends of a conversation.
 
     Raises:
-        TypeError: the type is none of these.
-        ValueError: the pointer is none, or pointer and type do not fit.
+        TypeError: the type is not one of these.
+        ValueError: the pointer is not valid, or pointer and type do not fit.
+
+    Example:
+        ```python
+        class Audit(Plugin):
+            name = "audit"
+            verb = json_field("audit.verb", "/verb", desc="The requested action")
+            images = json_field(
+                "audit.images", "/spec/containers/{index|*}/image", type=list[str], desc="Images of the containers"
+            )
+        ```
     """
     return JsonField(Declaration(name, desc, display, add_output, hidden, info, conversation), pointer, type)

@@ -1,7 +1,8 @@
 """Event sources (package ``source`` of Falco's Go SDK).
 
-An *item* is any buffer, a tuple ``(buffer, timestamp)`` or a :class:`PushEvent`. Durations are seconds or a
-``timedelta``; timestamps are nanoseconds since the epoch or an aware ``datetime``.
+An *item* is an event to be: a bytes-like object, a tuple ``(buffer, timestamp)`` or a :class:`PushEvent`. A duration
+is a number of seconds or a ``timedelta``. A timestamp is a number of nanoseconds since the epoch or an aware
+``datetime``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from falco_plugin._core import (
     channel,
     split_json,
 )
-from falco_plugin._declare.capabilities import register
+from falco_plugin._declare import attributes, registry
 from falco_plugin.errors import (
     EOF,
     BatchFullError,
@@ -69,33 +70,37 @@ __all__ = [
 ]
 
 PullFunc: TypeAlias = Callable[[Context, EventWriter], object]
-"""Writes one event, or raises ``EOF``, ``Timeout`` or anything else (``source.PullFunc`` of the Go SDK)."""
+"""A function that writes one event, or raises ``EOF``, ``Timeout`` or an error (``source.PullFunc`` of the Go SDK)."""
 
 
 @runtime_checkable
 class Instance(Protocol):
-    """One open event source (``source.Instance`` of the Go SDK).
+    """An open event source (``source.Instance`` of the Go SDK).
 
-    It may also have ``close()`` and ``progress() -> (fraction 0 to 1, text)``.
+    An instance may also define ``close()`` and ``progress()``, as :class:`BaseInstance` does.
     """
 
     @property
     def events(self) -> EventBatch:
-        """The batch that the host reads. Outside of ``next_batch`` it belongs to the host."""
+        """The batch that the host reads. Only ``next_batch`` may change it; at other times it belongs to the host."""
         ...
 
     def next_batch(self, batch: EventBatch, /) -> int:
-        """Appends at least one event to the batch and returns how many; with none, raises ``Timeout``, ``EOF`` or the
-        source's error.
+        """Appends at least one event to the batch, and returns the number of events.
+
+        Raises:
+            Timeout: there is no event now.
+            EOF: the source has ended.
+            Exception: any other exception ends the source with an error.
         """
         ...
 
 
 Opened: TypeAlias = "Instance | _Items | Callable[[Context], _Items]"
-"""What a plugin's ``open`` returns: an instance, or what becomes an :class:`IterInstance`."""
+"""What a plugin's ``open`` can return: an instance, or events from which the SDK makes an :class:`IterInstance`."""
 
 
-class _Described(Protocol):
+class _Metadata(Protocol):
     @property
     def name(self) -> str: ...
     @property
@@ -110,11 +115,11 @@ class _Described(Protocol):
     def contact(self) -> str: ...
 
 
-class Plugin(_Described, Protocol):
-    """What :func:`register` asks of a plugin (``source.Plugin`` of the Go SDK).
+class Plugin(_Metadata, Protocol):
+    """The attributes that :func:`register` requires of a plugin (``source.Plugin`` of the Go SDK).
 
-    ``open`` may also take a second parameter, the context that is cancelled when the source is closed. What it returns
-    is an instance, or whatever :class:`IterInstance` takes.
+    ``open`` may take the context as a second parameter. The context is cancelled when the source is closed. ``open``
+    returns an instance, or events as :class:`IterInstance` takes them.
     """
 
     @property
@@ -123,13 +128,41 @@ class Plugin(_Described, Protocol):
         ...
 
 
-class BaseInstance:
-    """Base of an instance of one's own: define ``next_batch`` (``source.BaseInstance`` of the Go SDK).
+def register(plugin: Plugin) -> None:
+    """Registers an object as an event source (``source.Register`` of the Go SDK).
+
+    A factory function calls it before it returns an object that is not a :class:`falco_plugin.Plugin`. A subclass of
+    ``Plugin`` that defines ``open`` is registered already. Calling it again has no effect.
 
     Args:
-        context: parent of the instance's context; cancelling it ends the source.
-        batch_size: events in a batch, at least 1.
-        event_size: largest payload of one event in bytes, 1 to 2**32 - 39.
+        plugin: any object that has the attributes of :class:`Plugin`.
+
+    Raises:
+        TypeError: an attribute is missing or has a wrong value. The message names it.
+
+    Example:
+        ```python
+        def make_plugin():
+            plugin = AuditPlugin()
+            source.register(plugin)
+            return plugin
+        ```
+    """
+    missing = [name for name in (*attributes.REQUIRED, "open") if getattr(plugin, name, None) is None]
+    if missing:
+        raise TypeError(f"{attributes.class_name(plugin)} is not an event source: it lacks {', '.join(missing)}")
+    for problem in attributes.problems(plugin):
+        raise TypeError(problem)
+    registry.add_object(plugin)
+
+
+class BaseInstance:
+    """Base class of a custom instance. A subclass defines ``next_batch`` (``source.BaseInstance`` of the Go SDK).
+
+    Args:
+        context: parent of the instance's context. Cancelling it ends the source.
+        batch_size: largest number of events in a batch, at least 1.
+        event_size: largest payload of an event in bytes, 1 to 2**32 - 39.
 
     Raises:
         ValueError: a size is out of range.
@@ -143,37 +176,42 @@ class BaseInstance:
         self.events = EventBatch(batch_size, event_size)
 
     def next_batch(self, batch: EventBatch, /) -> int:
-        """Appends at least one event to the batch and returns how many; with none, raises ``Timeout``, ``EOF`` or the
-        source's error. Where it appends and then raises, the events are delivered first.
+        """Appends at least one event to the batch, and returns the number of events, as :meth:`Instance.next_batch`.
+
+        If it appends events and then raises, the events are delivered, and the next call reports the exception.
         """
         raise PluginError(f"{type(self).__name__} must define next_batch(self, batch)")
 
     def progress(self) -> tuple[float, str]:
-        """How much of the source has been read, 0 to 1, and the same as a text (``sdk.Progresser``)."""
+        """Returns how much of the source has been read: a fraction from 0 to 1, and a string with the same meaning
+        (``sdk.Progresser`` of the Go SDK).
+        """
         return 0.0, ""
 
     def close(self) -> None:
-        """Called once when the source is closed, after the context was cancelled (``sdk.Closer``)."""
+        """Called once when the source is closed, after its context was cancelled (``sdk.Closer`` of the Go SDK)."""
 
 
 class ParsedTimestamp(NamedTuple):
-    """A time that :func:`parse_timestamp` has read."""
+    """The result of :func:`parse_timestamp`."""
 
     nanoseconds: int
-    """Nanoseconds since the epoch, as events have it."""
+    """The time in nanoseconds since the epoch, as events have it."""
     has_zone: bool
-    """Whether the text has a time zone; a text without one is read as UTC. True for numbers, which are UTC by
-    definition."""
+    """Whether the string has a time zone. A string without one is read as UTC. Always true for numbers, which count
+    from the epoch."""
 
 
 def parse_timestamp(value: str | float, /) -> ParsedTimestamp:
-    """Reads the time of an event from text or a number, as :class:`LinesInstance` and fields do.
+    """Reads the time of an event from a string or a number, as :class:`LinesInstance` and fields do.
 
-    A text is a date, one of ``T``, ``t``, a space and ``_``, a time of day, and optionally a fraction after ``.`` or
-    ``,`` and a time zone: ``Z``, ``+01:00``, ``+0100`` or ``+01``, maybe after a space. Without a time zone the time is
-    read as UTC. A number, or a number as text, is a time since the epoch: in seconds if it is less than 1e11, in
-    milliseconds if it is less than 1e14, in microseconds if it is less than 1e17, else in nanoseconds. Numbers as text
-    are exact; a ``float`` in seconds is not finer than some 200 nanoseconds. Digits beyond nanoseconds are cut off.
+    A string is a date and a time of day, separated by ``T``, ``t``, a space or ``_``. A fraction of a second may follow
+    after ``.`` or ``,``, and then a time zone: ``Z``, ``+01:00``, ``+0100`` or ``+01``, with or without a space before
+    it. Without a time zone the time is read as UTC.
+
+    A number, also as a string, is a time since the epoch. It is in seconds if it is less than 1e11, in milliseconds if
+    less than 1e14, in microseconds if less than 1e17, and else in nanoseconds. A number in a string is read exactly. A
+    ``float`` in seconds has a resolution of about 200 nanoseconds. Digits beyond nanoseconds are dropped.
 
     Args:
         value: the time, such as ``"2026-11-25T08:00:00.5+01:00"``, ``1795593600`` or ``"1795593600.123456789"``.

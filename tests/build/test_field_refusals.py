@@ -13,15 +13,15 @@ from support.libraries import write_sources
 from falco_plugin.cli.main import main
 
 POSSIBLE = (
-    "it can be str, int, bool, datetime, timedelta, IPv4Address | IPv6Address, IPv4Network | IPv6Network, or a list of "
+    "use str, int, bool, datetime, timedelta, IPv4Address | IPv6Address, IPv4Network | IPv6Network, or a list of "
     "one of them"
 )
 NAME = (
     "Falco does not accept this name: use parts of letters, digits and '_' that begin with a letter, joined by dots, "
     "such as shop.order.id"
 )
-NEITHER = "is neither index nor key: the argument in brackets comes as index: int, or as key: str"
-PLAIN = "one must be a plain method that returns the value, not async and no generator"
+NEITHER = "is neither index nor key: the argument in brackets is passed as index: int, or as key: str"
+PLAIN = "one must return the value: define it without async and without yield"
 
 
 def method(parameters: str = "", returned: str = "str") -> str:
@@ -33,46 +33,49 @@ BROKEN = [
     # What stands in the class; the message, in which a class that cannot be made has its place behind it.
     (
         f'{method()}\ntwo = json_field("a.b", "/x", desc="x")',
-        "field a.b: it is declared twice: give one of them another name",
+        "field a.b: the field is declared twice: give one of the two another name",
     ),
     (
         'one = json_field("a.b", "/x", desc="x")\ntwo = one',
-        "field a.b: it is declared twice: give one of them another name",
+        "field a.b: the field is declared twice: give one of the two another name",
     ),
     (
         method(returned="float"),
-        f"field a.b: float is no type of a field (Falco has no floats: use str or int); {POSSIBLE}",
+        f"field a.b: float is not a type of a field (Falco has no floats: use str or int): {POSSIBLE}",
     ),
-    (method(returned="bytes"), f"field a.b: bytes is no type of a field (decode it: use str); {POSSIBLE}"),
+    (method(returned="bytes"), f"field a.b: bytes is not a type of a field (decode it: use str): {POSSIBLE}"),
     (
         method(returned="list[float]"),
-        f"field a.b: list[float] is no type of a field (Falco has no floats: use str or int); {POSSIBLE}",
+        f"field a.b: list[float] is not a type of a field (Falco has no floats: use str or int): {POSSIBLE}",
     ),
-    (method(returned="dict"), f"field a.b: dict is no type of a field; {POSSIBLE}"),
-    (method(returned="list"), f"field a.b: list is no type of a field (say of what, such as list[str]); {POSSIBLE}"),
-    (method(returned="Located[list[str]]"), f"field a.b: Located[list[str]] is no type of a field; {POSSIBLE}"),
+    (method(returned="dict"), f"field a.b: dict is not a type of a field: {POSSIBLE}"),
+    (
+        method(returned="list"),
+        f"field a.b: list is not a type of a field (name the type of the elements, such as list[str]): {POSSIBLE}",
+    ),
+    (method(returned="Located[list[str]]"), f"field a.b: Located[list[str]] is not a type of a field: {POSSIBLE}"),
     (
         method(returned="Located"),
-        f"field a.b: Located is no type of a field (say of what, such as Located[str]); {POSSIBLE}",
+        f"field a.b: Located is not a type of a field (name the type of the value, such as Located[str]): {POSSIBLE}",
     ),
     (
         method(", index: int, key: str | None"),
-        "field a.b: index must be int | None: beside the other one it may be missing",
+        "field a.b: index must be int | None: it is None if only the other one is passed",
     ),
-    (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is no type of a field; {POSSIBLE}"),
-    (method(returned="list[str | None]"), f"field a.b: list[str | None] is no type of a field; {POSSIBLE}"),
-    (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is no type of a field; {POSSIBLE}"),
-    (method(returned="str | int"), f"field a.b: str | int is no type of a field; {POSSIBLE}"),
-    (method(returned="str | list[str]"), f"field a.b: str | list[str] is no type of a field; {POSSIBLE}"),
-    (method(returned="None"), f"field a.b: None is no type of a field; {POSSIBLE}"),
+    (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is not a type of a field: {POSSIBLE}"),
+    (method(returned="list[str | None]"), f"field a.b: list[str | None] is not a type of a field: {POSSIBLE}"),
+    (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is not a type of a field: {POSSIBLE}"),
+    (method(returned="str | int"), f"field a.b: str | int is not a type of a field: {POSSIBLE}"),
+    (method(returned="str | list[str]"), f"field a.b: str | list[str] is not a type of a field: {POSSIBLE}"),
+    (method(returned="None"), f"field a.b: None is not a type of a field: {POSSIBLE}"),
     (
         method(returned='"Missing"'),
-        "field a.b: the annotation 'Missing' cannot be read (NameError: name 'Missing' is not defined): import what it "
-        "names at run time, not only for type checkers",
+        "field a.b: the annotation 'Missing' cannot be evaluated (NameError: name 'Missing' is not defined): import "
+        "the names in it at run time, not only for type checkers",
     ),
     (
         '@field("a.b", desc="x")\ndef one(self, event): ...',
-        "field a.b: one must say what it returns, such as def one(self, event) -> str",
+        "field a.b: one has no return annotation: add one, as in def one(self, event) -> str",
     ),
     (
         '@field("a.b", desc="x")\ndef one(self) -> str: ...',
@@ -80,21 +83,21 @@ BROKEN = [
     ),
     (
         method(", other: int"),
-        f"field a.b: its parameter 'other' {NEITHER}",
+        f"field a.b: the parameter 'other' {NEITHER}",
     ),
     (
         method(", other: int = 3"),
-        f"field a.b: its parameter 'other' {NEITHER}",
+        f"field a.b: the parameter 'other' {NEITHER}",
     ),
     (
         method(", *index"),
-        f"field a.b: its parameter 'index' {NEITHER}",
+        f"field a.b: the parameter 'index' {NEITHER}",
     ),
     (method(", index: str"), "field a.b: index must be int or int | None, not str"),
     (method(", *, key: int | None"), "field a.b: key must be str or str | None, not int | None"),
     (
         method(", index: int = 3"),
-        "field a.b: the default of index must be None, for an argument that may be left out",
+        "field a.b: the default of index must be None, which means that rules have no argument",
     ),
     (method().replace("def", "async def"), f"field a.b: {PLAIN}"),
     ('@field("a.b", desc="x")\ndef one(self, event) -> str:\n    yield "x"', f"field a.b: {PLAIN}"),
@@ -111,8 +114,8 @@ BROKEN = [
     (method().replace("a.b", "a-b.c"), f"field a-b.c: {NAME}"),
     (method().replace("a.b", ""), f"field : {NAME}"),
     ('one = json_field("a.b ", "/x", desc="x")', f"field a.b : {NAME}"),
-    (method().replace('"x"', '" "'), "field a.b: desc is empty: say what the field means"),
-    ('one = json_field("a.b", "/x", desc=None)', "field a.b: desc is empty: say what the field means"),
+    (method().replace('"x"', '" "'), "field a.b: desc is empty: describe what the field means"),
+    ('one = json_field("a.b", "/x", desc=None)', "field a.b: desc is empty: describe what the field means"),
     (
         method().replace(', desc="x"', ""),
         "TypeError: field() missing 1 required keyword-only argument: 'desc' (broken.py:8 in Broken)",
@@ -129,7 +132,7 @@ BROKEN = [
     ),
     (
         'one = json_field("a.b", "/x/{name}", desc="x")',
-        "ValueError: field a.b: the pointer has {name}: it can have {index}, {index|*}, {key}, or be {pointer} "
+        "ValueError: field a.b: the pointer has {name}: use {index}, {index|*} or {key}, or {pointer} alone "
         "(broken.py:8 in Broken)",
     ),
     (
@@ -144,7 +147,7 @@ BROKEN = [
     ),
     (
         'one = json_field("a.b", "/x", type=float, desc="x")',
-        f"TypeError: field a.b: float is no type of a field (Falco has no floats: use str or int); {POSSIBLE} "
+        f"TypeError: field a.b: float is not a type of a field (Falco has no floats: use str or int): {POSSIBLE} "
         "(broken.py:8 in Broken)",
     ),
     (
@@ -157,12 +160,12 @@ BROKEN = [
     ),
     (
         'one = json_field("a.b", "/x/y{key}", desc="x")',
-        "ValueError: field a.b: the pointer has y{key}: an argument is all that stands between two slashes "
+        "ValueError: field a.b: the pointer has y{key}: write nothing else between the two slashes around an argument "
         "(broken.py:8 in Broken)",
     ),
     (
         'one = json_field("a.b", 3, desc="x")',
-        "TypeError: field a.b: the pointer must be str, not int (broken.py:8 in Broken)",
+        "TypeError: field a.b: pointer must be str, not int (broken.py:8 in Broken)",
     ),
     (
         'one = json_field("a.b", "/x", desc="x", hidden="yes")',
@@ -178,20 +181,22 @@ BROKEN = [
     ),
     (
         f'extract_event_sources = ("syscall",)\n{method()}',
-        "Broken: extract_event_sources has 'syscall', which is no event source of a plugin",
+        "Broken: extract_event_sources has 'syscall', which is not the name of a plugin's event source: use "
+        "its event_source",
     ),
     (
         f'extract_event_sources = ("Upper",)\n{method()}',
-        "Broken: extract_event_sources has 'Upper', which is no event source of a plugin",
+        "Broken: extract_event_sources has 'Upper', which is not the name of a plugin's event source: use "
+        "its event_source",
     ),
     (
         'extract_event_sources = ("one",)\ndef open(self, params): ...',
-        "Broken has extract_event_sources, but no fields to extract: declare some, or leave it out",
+        "Broken has extract_event_sources but no fields to extract: declare fields, or remove extract_event_sources",
     ),
     (
         f'event_source = "own"\n{method()}',
-        "Broken has an event_source, but no open(self, params) to make its events: define it, or name the sources that "
-        "its fields are for, as extract_event_sources = ('own',)",
+        "Broken has event_source but no open(self, params) to make its events: define open, or name the sources of "
+        "its fields, as in extract_event_sources = ('own',)",
     ),
     (
         "",

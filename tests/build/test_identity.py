@@ -9,8 +9,8 @@ from support.hosts import native_lines, run_command
 from support.libraries import build_plugin, simple_plugin, write_sources
 
 from falco_plugin import Plugin
-from falco_plugin._build import library as _library
-from falco_plugin._declare import plugin_ids as _ids
+from falco_plugin._build import library
+from falco_plugin._declare import plugin_ids
 
 
 def source(name: str, **attributes: object) -> str:
@@ -81,10 +81,10 @@ def test_an_extractor_may_have_a_name_that_no_event_source_has(tmp_path: Path) -
 
 def test_private_ids_are_in_their_range_and_depend_on_the_name() -> None:
     names = [f"plugin-{number}" for number in range(1000)]
-    ids = [_ids.private(name) for name in names]
+    ids = [plugin_ids.private_id(name) for name in names]
     assert all(2**30 <= id < 2**31 for id in ids)
     assert len(set(ids)) == len(names)
-    assert ids == [_ids.private(name) for name in names]
+    assert ids == [plugin_ids.private_id(name) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_build_warns_of_the_id_for_development(tmp_path: Path, code: str, is_war
     warning = (
         "falco-plugin: warning: the id 999 is for development, and Falco does not load two plugins with one id: "
         "before the plugin is deployed, set its id to a number from 1073741824 to 2147483647 for private use, such as "
-        f"id = {_ids.private('made')}, or to one that is registered with Falco\n"
+        f"id = {plugin_ids.private_id('made')}, or to one that is registered with Falco\n"
     )
     assert (ran.status, ran.stderr) == (0, warning if is_warned else "")
 
@@ -107,8 +107,8 @@ def test_a_new_plugin_has_a_private_id(tmp_path: Path) -> None:
     assert run_command("new", "audit-log", cwd=tmp_path).status == 0
     ran = run_command("build", "audit-log", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
-    found = _library.identity(tmp_path / "libaudit-log.so")
-    assert found == ("audit-log", str(_ids.private("audit-log")))
+    found = library.read_identity(tmp_path / "libaudit-log.so")
+    assert found == ("audit-log", str(plugin_ids.private_id("audit-log")))
 
 
 # Plugins that one Falco does not load together
@@ -161,11 +161,11 @@ def test_build_does_not_warn_of_the_library_that_it_replaces(tmp_path: Path) -> 
     [
         b"",
         b"\x7fELF" + bytes(100),
-        _library._MARKER,
-        _library._MARKER + b"\xff" * 32,
-        _library._MARKER + (2**40).to_bytes(8, "little") + (5).to_bytes(8, "little") + bytes(16),
-        _library._MARKER + bytes(32),
-        b"\0plugin_open\0" + _library._MARKER + (0).to_bytes(8, "little") + (2**25).to_bytes(8, "little") + bytes(16),
+        library._MARKER,
+        library._MARKER + b"\xff" * 32,
+        library._MARKER + (2**40).to_bytes(8, "little") + (5).to_bytes(8, "little") + bytes(16),
+        library._MARKER + bytes(32),
+        b"\0plugin_open\0" + library._MARKER + (0).to_bytes(8, "little") + (2**25).to_bytes(8, "little") + bytes(16),
     ],
 )
 def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content: bytes) -> None:
@@ -173,7 +173,7 @@ def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content:
     (tmp_path / "folder.so").mkdir()
     (tmp_path / "nowhere.so").symlink_to(tmp_path / "missing")
     write_sources(tmp_path, {"plugin.py": source("made", id=5)})
-    assert _library.identity(tmp_path / "odd.so") is None
+    assert library.read_identity(tmp_path / "odd.so") is None
     ran = run_command("build", "plugin.py", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
 

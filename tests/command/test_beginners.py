@@ -59,8 +59,8 @@ BUILD = {
     ),
     "open with the context first": (
         plugin("def open(self, context, params):\n    yield b''"),
-        f"plugin.py:{BODY}: Mine.open(self, context, params) takes the context first, and would get the open params "
-        f"there: define it as {OPENS}",
+        f"plugin.py:{BODY}: Mine.open(self, context, params) takes the context before the open params: "
+        f"define it as {OPENS}",
     ),
     "open with too many parameters": (
         plugin("def open(self, params, context, config):\n    yield b''"),
@@ -68,7 +68,7 @@ BUILD = {
     ),
     "open with a required keyword": (
         plugin("def open(self, params, *, url):\n    yield b''"),
-        f"plugin.py:{BODY}: Mine.open requires the keyword argument 'url', which Falco does not give: define it as "
+        f"plugin.py:{BODY}: Mine.open requires the keyword argument 'url', which Falco does not pass: define it as "
         f"{OPENS}",
     ),
     "async open without a yield": (
@@ -78,11 +78,11 @@ BUILD = {
     ),
     "async init": (
         plugin("async def init(self):\n    pass\n" + GOOD),
-        f"plugin.py:{BODY}: Mine.init is async, and nothing would await it: define it without async",
+        f"plugin.py:{BODY}: Mine.init is async, but nothing awaits it: define it without async",
     ),
     "init with a yield": (
         plugin("def init(self):\n    yield\n" + GOOD),
-        f"plugin.py:{BODY}: Mine.init has a yield, so a call would run nothing of it: leave the yield out",
+        f"plugin.py:{BODY}: Mine.init has a yield, so calling it does not run its code: remove the yield",
     ),
     "a syntax error": (
         plugin("def open(self, params)\n    yield b''"),
@@ -94,8 +94,8 @@ BUILD = {
     ),
     "a field name with capitals": (
         plugin("user = json_field('Mine.User', '/user', desc='User')\n" + GOOD),
-        f"plugin.py:{BODY}: field Mine.User: its first part has capital letters, as no field of Falco has, and rules "
-        "are case-sensitive: name it mine.User",
+        f"plugin.py:{BODY}: field Mine.User: the first part of the name has capital letters, which no field of "
+        "Falco has, and rules are case-sensitive: name it mine.User",
     ),
     "a field name without a dot": (
         plugin("user = json_field('user', '/user', desc='User')\n" + GOOD),
@@ -104,7 +104,8 @@ BUILD = {
     ),
     "a field method without an annotation": (
         plugin("@field('mine.user', desc='User')\ndef user(self, event):\n    return ''\n" + GOOD),
-        f"plugin.py:{BODY + 1}: field mine.user: user must say what it returns, such as def user(self, event) -> str",
+        f"plugin.py:{BODY + 1}: field mine.user: user has no return annotation: add one, as in def "
+        "user(self, event) -> str",
     ),
     "a field method without self": (
         plugin("@field('mine.user', desc='User')\ndef user(event) -> str:\n    return ''\n" + GOOD),
@@ -116,7 +117,7 @@ BUILD = {
     ),
     "a name that Falco refuses": (
         plugin(GOOD, names="name = 'My Plugin'"),
-        f"plugin.py:{FIRST}: Mine: the name 'My Plugin' is not accepted by Falco: lower-case letters, "
+        f"plugin.py:{FIRST}: Mine: Falco does not accept the name 'My Plugin': use lower-case letters, "
         "digits, '-' and '_', "
         "beginning with a letter",
     ),
@@ -131,13 +132,13 @@ BUILD = {
     ),
     "a plugin that needs arguments": (
         plugin("def __init__(self, url):\n    self.url = url\n" + GOOD),
-        "plugin.py: plugin:Mine fails: TypeError: Mine.__init__() missing 1 required positional "
-        "argument: 'url': a plugin "
-        f"is made without arguments, so read settings from self.config in init (plugin.py:{BODY} in __init__)",
+        "plugin.py: plugin:Mine failed: TypeError: Mine.__init__() missing 1 required positional "
+        "argument: 'url': the "
+        f"SDK passes no arguments, so read settings from self.config in init (plugin.py:{BODY} in __init__)",
     ),
     "a constructor that raises": (
         plugin("def __init__(self):\n    int('x')\n" + GOOD),
-        "plugin.py: plugin:Mine fails: ValueError: invalid literal for int() with base 10: 'x' "
+        "plugin.py: plugin:Mine failed: ValueError: invalid literal for int() with base 10: 'x' "
         f"(plugin.py:{BODY + 1} in __init__)",
     ),
     "a configuration that is a value": (
@@ -226,7 +227,7 @@ EVENTS = {
     ),
     "a method without the context": (
         returns("self.events"),
-        "TypeError: Mine.events() does not take the context as its one argument: define it with (context), or call it "
+        "TypeError: Mine.events() must take the context as its only argument: define it with (context), or call it "
         f"(plugin.py:{BODY + 3} in events)",
     ),
     "a pull function without parameters": (
@@ -246,7 +247,7 @@ EVENTS = {
     "an instance without its base": (
         returns("Own()") + "\n\nclass Own(source.BaseInstance):\n    def __init__(self):\n        pass\n\n"
         "    def next_batch(self, batch):\n        pass\n",
-        "TypeError: open returned Own, which has no events: call super().__init__() in Own.__init__ "
+        "TypeError: open returned Own, which has no attribute events: call super().__init__() in Own.__init__ "
         f"(plugin.py:{BODY + 7} in __init__)",
     ),
     "an instance without the batch": (
@@ -291,8 +292,8 @@ def test_an_error_keeps_its_place_however_long_its_text_is(tmp_path: Path) -> No
     [
         (
             "for _ in range(2):\n        yield print('event')",
-            "[info] falco_plugin: the source ended without an event: it yielded only None, which is a barrier, and an "
-            "event is bytes",
+            "[info] falco_plugin: the source ended without an event: it yielded only None, which is a barrier: "
+            "yield bytes for an event",
         ),
         ("for line in ():\n        yield line", "[info] falco_plugin: the source ended without an event"),
         ("yield b''", None),
@@ -307,9 +308,9 @@ BLOCKS = """
 import logging
 import threading
 from falco_plugin import Plugin
-from falco_plugin._runtime import runtime as _runtime
+from falco_plugin._runtime import runtime
 
-_runtime.STILL_RUNNING_AFTER = 0.001
+runtime.STILL_RUNNING_AFTER = 0.001
 reported = threading.Event()
 
 
@@ -318,7 +319,7 @@ class Blocks(Plugin):
 
     def init(self):
         handler = logging.Handler()
-        handler.emit = lambda record: reported.set() if "still in " in record.getMessage() else None
+        handler.emit = lambda record: reported.set() if "has not returned" in record.getMessage() else None
         logging.getLogger("falco_plugin").addHandler(handler)
         {init}
 
@@ -340,6 +341,6 @@ def test_a_method_that_blocks_is_reported_with_its_line(tmp_path: Path, method: 
     printed = run(tmp_path, source).splitlines()
     # It may be reported more than once on a slow machine.
     assert (
-        f"[warning] falco_plugin: still in {method} after 0.001 s, at plugin.py:{line} in {method}: Falco waits until "
-        f"{method} returns, so {remedy} instead"
+        f"[warning] falco_plugin: {method} has not returned after 0.001 s, at plugin.py:{line} in {method}: Falco "
+        f"waits for its return, so {remedy} instead"
     ) in printed

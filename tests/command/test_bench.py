@@ -242,7 +242,7 @@ def test_a_failing_next_batch_is_told_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_plugin_without_a_source_needs_one(tmp_path: Path) -> None:
     told = refused(run_command("bench", build_plugin(tmp_path, SIZE), "--all-fields"))
-    assert "the plugin size has no event source to run: run a source, and add this one by --with" in told
+    assert "the plugin size has no event source to run: run a plugin that has one, and add this one by --with" in told
 
 
 @pytest.mark.parametrize(

@@ -32,17 +32,17 @@ BAD_SOURCES = {
     "nul": ("x = '\0'\n", ["bad.py", "null bytes"]),
     "sibling": ("import sibling\n", ["bad.py imports sibling", "not packed with a single file", "build the folder"]),
     "no name": (HEAD.replace("name = 'p'", ""), ["P has no name", "name = 'lines'"]),
-    "bad name": (HEAD.replace("'p'", "'Bad Name'"), ["P: the name 'Bad Name' is not accepted by Falco", "lower-case"]),
+    "bad name": (HEAD.replace("'p'", "'Bad Name'"), ["P: Falco does not accept the name 'Bad Name'", "lower-case"]),
     "name is no text": (HEAD.replace("'p'", "7"), ["P: name must be str, not int"]),
     "bad version": (f"{HEAD}    version = '1'\n", ["the version '1' must be three numbers, such as 0.1.0"]),
     "id too small": (f"{HEAD}    id = 0\n", ["id must be 1 to 2147483647", "not 0"]),
     "id too large": (f"{HEAD}    id = 2**31\n", ["id must be 1 to 2147483647", "not 2147483648"]),
     "id is text": (f"{HEAD}    id = '999'\n", ["id must be int, not str"]),
-    "bad source": (f"{HEAD}    event_source = 'a-b'\n", ["the event_source 'a-b' is not accepted by Falco"]),
-    "taken source": (f"{HEAD}    event_source = 'syscall'\n", ["the event_source 'syscall' is Falco's own"]),
+    "bad source": (f"{HEAD}    event_source = 'a-b'\n", ["Falco does not accept the event_source 'a-b'"]),
+    "taken source": (f"{HEAD}    event_source = 'syscall'\n", ["the event_source 'syscall' is reserved by Falco"]),
     "taken source by default": (
         HEAD.replace("'p'", "'internal'"),
-        ["the event_source 'internal', which is the plugin's name, is Falco's own: choose another name, or set"],
+        ["the event_source 'internal', which is the plugin's name, is reserved by Falco: choose another name, or set"],
     ),
     "nul in a text": (f"{HEAD}    contact = 'a\\0b'\n", ["contact must not contain NUL"]),
     "method hides attribute": (
@@ -60,7 +60,7 @@ BAD_SOURCES = {
     "no capability": ("from falco_plugin import Plugin\n\n\nclass P(Plugin):\n    name = 'p'\n", ["define open"]),
     "constructor fails": (
         f"{HEAD}    def __init__(self):\n        raise ValueError('not today')\n",
-        ["bad:P fails: ValueError: not today", "bad.py:8"],
+        ["bad:P failed: ValueError: not today", "bad.py:8"],
     ),
 }
 
@@ -114,7 +114,7 @@ def test_build_of_a_name_that_is_not_there_names_it(tmp_path: Path) -> None:
     write_sources(tmp_path, {"some.py": simple_plugin("some")})
     check_refused(
         run_command("build", "some.py:Other", cwd=tmp_path),
-        "some.py has no class or factory function 'Other': name one that stands at its top level",
+        "some.py has no class or factory function 'Other': use a name of the top level of a module",
     )
 
 
@@ -167,7 +167,7 @@ def test_the_yaml_that_build_shows_has_the_keys_that_are_required(tmp_path: Path
     ("sources", "rules"),
     [
         ('("shop", "other")', "Rules on its fields need:\n\n  source: shop\n  source: other\n"),
-        ("()", "Rules on its fields say the source of the events, such as:\n\n  source: k8s_audit\n"),
+        ("()", "Rules on its fields need the source of the events, such as:\n\n  source: k8s_audit\n"),
     ],
     ids=["named", "every"],
 )
@@ -176,7 +176,7 @@ def test_build_says_that_a_plugin_without_a_source_is_loaded_beside_one(
 ) -> None:
     write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', sources)})
     ran = run_command("build", "tally.py", cwd=tmp_path)
-    assert "\nload_plugins: [SOURCE, tally]  # SOURCE: the plugin that its events come from\n" in ran.stdout
+    assert "\nload_plugins: [SOURCE, tally]  # SOURCE: the plugin that makes the events\n" in ran.stdout
     assert "open_params" not in ran.stdout
     assert ran.stdout.endswith(rules)
 

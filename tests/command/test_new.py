@@ -191,7 +191,7 @@ def check_refused(ran: Output, told: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "Audit", "1audit", "_audit", "au dit", "au.dit", "../audit", "aud\u00eft"])
 def test_a_name_that_falco_refuses_is_refused(name: str, tmp_path: Path) -> None:
-    check_refused(new(tmp_path, name), f"the name {name!r} is not accepted by Falco")
+    check_refused(new(tmp_path, name), f"Falco does not accept the name {name!r}")
     assert not list(tmp_path.iterdir())
 
 
@@ -207,7 +207,7 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
     file.write_text("mine")
     link.symlink_to("nowhere")
     for path in (folder, file, link):
-        check_refused(new(tmp_path, path.name), f"{path.name} is there already")
+        check_refused(new(tmp_path, path.name), f"{path.name} already exists")
     assert not list(folder.iterdir())
     assert file.read_text() == "mine"
     assert link.is_symlink()

@@ -74,7 +74,7 @@ def test_a_missing_python_target_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_library_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file.so"
     file.write_bytes(content)
-    check_refused(run_command("run", file), f"{file} is no shared library", by="falco-plugin-host")
+    check_refused(run_command("run", file), f"{file} is not a shared library", by="falco-plugin-host")
 
 
 def test_a_library_that_is_no_plugin_is_refused_naming_what_it_lacks(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_library_that_is_no_plugin_is_refused_naming_what_it_lacks(tmp_path: P
     library = tmp_path / "libother.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "other.c"], check=True)
     ran = run_command("run", library)
-    check_refused(ran, f"{library} is no Falco plugin: it lacks ", "plugin_init", by="falco-plugin-host")
+    check_refused(ran, f"{library} is not a Falco plugin: it lacks ", "plugin_init", by="falco-plugin-host")
 
 
 def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Path) -> None:
@@ -92,7 +92,9 @@ def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Pat
     content[18:20] = number.to_bytes(2, "little")
     library.write_bytes(content)
     ran = run_command("run", library)
-    check_refused(ran, f"{library} was built for {name}, this is {platform.machine()}", by="falco-plugin-host")
+    check_refused(
+        ran, f"{library} was built for {name}, but this machine is {platform.machine()}", by="falco-plugin-host"
+    )
 
 
 def test_json_lines_have_the_documented_keys(runs: Path) -> None:

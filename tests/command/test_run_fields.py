@@ -90,11 +90,11 @@ def test_arguments_are_written_as_in_rules(shop: Path, asked: str, value: object
         ("shop.any", "the field shop.any needs an argument: shop.any[key]"),
         ("shop.order[1]", "the field shop.order takes no argument"),
         ("order", "no loaded plugin has the field order: did you mean shop.order?"),
-        ("shop.items[x]", 'takes an index, which "x" is not: give a whole number from 0 to 2**64 - 1'),
-        ("shop.items[-1]", 'takes an index, which "-1" is not: give a whole number from 0 to 2**64 - 1'),
-        ("shop.items[1", "shop.items[…]: its bracket is not closed"),
-        ("shop.any['/a]", "shop.any[…]: its quote is not closed"),
-        ("tally.bytes", "no loaded plugin has the field tally.bytes: falco-plugin info lists them"),
+        ("shop.items[x]", 'takes an index, which "x" is not: write a whole number from 0 to 2**64 - 1'),
+        ("shop.items[-1]", 'takes an index, which "-1" is not: write a whole number from 0 to 2**64 - 1'),
+        ("shop.items[1", "shop.items[…]: the bracket is not closed"),
+        ("shop.any['/a]", "shop.any[…]: the quote is not closed"),
+        ("tally.bytes", "no loaded plugin has the field tally.bytes: falco-plugin info lists the fields"),
     ],
 )
 def test_a_field_that_there_is_not_is_told_before_anything_runs(shop: Path, asked: str, told: str) -> None:
@@ -110,7 +110,7 @@ def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path)
     assert extracted(shop, "--with", library, "--fields", "tally.bytes,shop.order") == expected
     assert "tally.bytes" in extracted(shop, "--with", library, "--all-fields")[0]
     refused = run_command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
-    check_refused(refused, "the plugin tally extracts it from other only", by="falco-plugin-host")
+    check_refused(refused, "the plugin tally extracts it only from other", by="falco-plugin-host")
     refused = run_command("run", shop, "--with", shop.with_name("nothing.py"))
     check_refused(refused, "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library")
 
@@ -140,15 +140,15 @@ def test_a_further_plugin_gets_the_configuration_of_its_place(shop: Path, tmp_pa
     words = ["--with", tmp_path / "tally.py", "--with", tuned, "--fields", "tuned.word", "--limit", 1]
     config = ["--with-config", "", "--with-config", '{"word": "here"}']
     assert extracted(shop, *words, *config) == [{"tuned.word": "here"}]
-    told = "the configuration of the plugin tuned does not fit its schema: word: required (falco-plugin info shows"
+    told = "the configuration of the plugin tuned does not match its schema: word: required (falco-plugin info shows"
     for few in ([], config[:2]):
         check_refused(run_command("run", shop, *words, *few), told, by="falco-plugin-host")
     wrong = run_command("run", shop, *words, "--with-config", "", "--with-config", '{"word": ["SECRET"]}')
-    check_refused(wrong, "of the plugin tuned does not fit its schema: word: expected string", by="falco-plugin-host")
+    check_refused(wrong, "of the plugin tuned does not match its schema: word: expected string", by="falco-plugin-host")
     assert "SECRET" not in wrong.stderr
     many = run_command("run", shop, "--with", tuned, *config)
     assert many.status == 2
-    assert "there are more --with-config than --with" in many.stderr
+    assert "more --with-config than --with" in many.stderr
 
 
 def test_a_further_plugin_that_is_not_for_the_source_is_missed(shop: Path, tmp_path: Path) -> None:
@@ -165,7 +165,9 @@ def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, run
     library = build_plugin(tmp_path, TALLY, "tally")
     refused = run_command("run", library)
     check_refused(
-        refused, "tally has no event source to run: run a source, and add this one by --with", by="falco-plugin-host"
+        refused,
+        "tally has no event source to run: run a plugin that has one, and add this one by --with",
+        by="falco-plugin-host",
     )
     refused = run_command("run", library, "--with", runs)
     check_refused(refused, "tally has no event source to run", by="falco-plugin-host")
@@ -210,7 +212,7 @@ def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limi
     [
         (
             '{"period": "SECRET"}',
-            "period: expected integer, got string; url: required (falco-plugin info shows its keys)",
+            "period: expected integer, got string; url: required (falco-plugin info shows the keys)",
         ),
         ('{"period": "SECRET", "url": "x"}', "period: expected integer, got string"),
     ],
@@ -218,7 +220,7 @@ def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limi
 def test_a_key_that_is_missing_comes_with_where_to_find_them(tmp_path: Path, config: str, told: str) -> None:
     write_sources(tmp_path, {"plugin.py": REQUIRES})
     ran = run_command("run", "plugin.py", "--config", config, cwd=tmp_path)
-    assert ran.stderr.endswith(f"does not fit its schema: {told}\n")
+    assert ran.stderr.endswith(f"does not match its schema: {told}\n")
 
 
 def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from falco_plugin.source import (
 )
 
 NOW = 1_700_000_000_000_000_000
-DROPPED = r"the last sender was dropped without close\(\): its thread ended or raised; use `with sender:`"
+DROPPED = r"the last sender was dropped without close\(\): its thread ended or raised an exception; use `with sender:`"
 
 
 def received(receiver, **options):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from falco_plugin._declare.config.declaration import declared
+from falco_plugin._declare.config.declaration import config_class
 from falco_plugin.errors import PluginError
 
 
@@ -58,7 +58,7 @@ LATER = "from __future__ import annotations\n"
     ],
 )
 def test_the_annotation_of_config_names_the_class(define, future, base, body, name):
-    found = declared(define(f"{future}{MODULE}\nclass Declaring{base}:\n    {body}"))
+    found = config_class(define(f"{future}{MODULE}\nclass Declaring{base}:\n    {body}"))
     assert (found and found.__name__) == name
 
 
@@ -73,7 +73,7 @@ def test_the_annotation_of_config_names_the_class(define, future, base, body, na
     ],
 )
 def test_the_nearest_annotation_counts(define, classes, name):
-    found = declared(define(f"{MODULE}\n{classes}"))
+    found = config_class(define(f"{MODULE}\n{classes}"))
     assert (found and found.__name__) == name
 
 
@@ -82,7 +82,7 @@ def test_the_nearest_annotation_counts(define, classes, name):
     [LATER, pytest.param("", marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="evaluated at once"))],
 )
 def test_no_other_annotation_is_evaluated(define, future):
-    found = declared(define(f"{future}{MODULE}\nclass Declaring(Plugin):\n    other: Missing\n    config: Data"))
+    found = config_class(define(f"{future}{MODULE}\nclass Declaring(Plugin):\n    other: Missing\n    config: Data"))
     assert found.__name__ == "Data"
 
 
@@ -101,7 +101,7 @@ def test_no_other_annotation_is_evaluated(define, future):
 def test_any_other_annotation_is_refused(define, annotation, shown):
     cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: {annotation}")
     with pytest.raises(PluginError) as refused:
-        declared(cls)
+        config_class(cls)
     assert (
         str(refused.value)
         == f"Declaring.config must be annotated with str, a dataclass or a msgspec.Struct, not {shown}"
@@ -112,15 +112,15 @@ def test_any_other_annotation_is_refused(define, annotation, shown):
 def test_a_class_that_is_set_instead_of_annotated_is_refused(define, value):
     cls = define(f"{MODULE}\nclass Declaring:\n    config = {value}")
     with pytest.raises(PluginError) as refused:
-        declared(cls)
+        config_class(cls)
     assert str(refused.value) == "Declaring.config is set, but not annotated: write config: Data"
 
 
 def test_an_annotation_that_has_no_meaning_at_run_time_is_refused(define):
     cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: Missing")
     with pytest.raises(PluginError) as refused:
-        declared(cls)
+        config_class(cls)
     assert str(refused.value) == (
-        "Declaring.config: its annotation cannot be evaluated (name 'Missing' is not defined): "
-        "name a class that its module has at run time"
+        "Declaring.config: the annotation cannot be evaluated (name 'Missing' is not defined): "
+        "use a class that its module has at run time"
     )

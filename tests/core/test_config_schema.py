@@ -144,7 +144,7 @@ def test_two_classes_of_one_name_have_two_definitions():
     assert not validator(config).is_valid({"a": {"two": 1}, "b": {"two": 1}})
 
 
-UNREADABLE = "cannot be read from JSON: annotate it with str, and convert it where it is used"
+UNREADABLE = "cannot be read from JSON: annotate it with str, and convert the value in your code"
 
 
 class HasPath(msgspec.Struct):
@@ -200,16 +200,16 @@ class Around:
         (Around, "Config.value.of.clash: Type unions may not contain more than one str-like type"),
         (HasMissing, "Config.value.missing: name 'Missing' is not defined"),
         (HasInitVar, "Config.value: dataclasses with `InitVar` fields are not supported"),
-        (HasNoInit, "Config.value.host: with init=False it would still be read from the text: make it a property"),
+        (HasNoInit, "Config.value.host: init_config would set it despite init=False: make it a property"),
         (
             HasDefault,
-            "Config.value.thing: its default cannot be written as JSON: Encoding objects of type object is unsupported",
+            "Config.value.thing: the default cannot be written as JSON: Encoding objects of type object is unsupported",
         ),
         (
             ArrayLike,
-            "Config.value: ArrayLike is array_like, which leaves no names to configure it by: leave that out",
+            "Config.value: ArrayLike is array_like, so its fields have no names in init_config: remove array_like",
         ),
-        (list[Abstract], "Config.value: Abstract cannot be instantiated, it is abstract: name a class that is not"),
+        (list[Abstract], "Config.value: Abstract is abstract and cannot be instantiated: use a concrete class"),
     ],
 )  # fmt: skip
 def test_a_class_that_cannot_be_configured_is_refused_with_its_field(annotation, error, use):

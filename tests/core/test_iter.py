@@ -45,11 +45,11 @@ def test_any_iterable_is_a_source(items):
 @pytest.mark.parametrize(
     ("items", "told"),
     [
-        ("text", "str is no iterable of events: for a single event give [data]"),
+        ("text", "str is not an iterable of events: for a single event pass [data]"),
         (b"bytes", "bytes is no iterable of events"),
-        ({"a": b"b"}, "dict is no iterable of events"),
-        (None, "NoneType is no iterable, no async iterable, and no callable"),
-        (lambda: [], "does not take the context as its one argument"),
+        ({"a": b"b"}, "dict is not an iterable of events"),
+        (None, "expected an iterable, an async iterable, or a function that returns one of them, got NoneType"),
+        (lambda: [], "must take the context as its only argument"),
     ],
 )
 def test_what_makes_no_events_is_refused_at_once(items, told):

@@ -116,7 +116,7 @@ def test_attempts_that_fail_leave_no_descriptor(kind):
     [
         (None, "items returned NoneType: yield the events in it"),
         (lambda: [], "items returned function: yield the events in it"),
-        (b"data", "for a single event give"),
+        (b"data", "for a single event pass"),
     ],
 )
 def test_a_callable_that_returns_no_iterable_is_not_called_again(made, told):

@@ -442,7 +442,7 @@ def test_a_file_that_cannot_be_read_or_followed_or_begun_elsewhere_is_an_error(l
         LinesInstance(file)
     assert caught.value.filename == str(log)
     read, write = socket.socketpair(type=socket.SOCK_DGRAM)
-    with read, write, pytest.raises(ValueError, match="a socket of datagrams has no lines"):
+    with read, write, pytest.raises(ValueError, match="a datagram socket has no lines"):
         LinesInstance(read)
     with pytest.raises(OSError, match="Bad file descriptor"):
         LinesInstance(read)

@@ -42,7 +42,7 @@ def test_a_record_behind_a_hole_is_an_event(size, by, log, caplog):
     assert instance.position == log.stat().st_size
     [warning] = messages(caplog)
     assert warning.startswith(
-        f"{log}: passed over {size} NUL bytes before byte {size}, a hole that copytruncate leaves"
+        f"{log}: skipped {size} NUL bytes before byte {size}, a hole that copytruncate leaves"
     )
     assert to_the_end(LinesInstance(log, start=instance.cursor)) == []
 
@@ -72,7 +72,7 @@ def test_a_byte_order_mark_is_left_out(log):
 def test_utf16_is_named_once(encoding, log, caplog):
     log.write_text('{"a":1}\n' * 100, encoding=encoding)
     assert len(to_the_end(LinesInstance(log))) >= 100
-    assert messages(caplog) == [f"{log} is UTF-16, which fields and rules cannot read: have it written as UTF-8"]
+    assert messages(caplog) == [f"{log} is UTF-16, which fields and rules cannot read: write it as UTF-8"]
 
 
 # Kinds of files
@@ -210,7 +210,7 @@ def test_lines_that_are_not_found_any_more_are_reported(log, caplog):
     instance = LinesInstance(log, start=cursor, follow=True, timeout=0)
     assert messages(caplog) == [
         f"{log} does not exist; waiting for it; the file that was read before is not found under another name in its "
-        "folder: at least 4 bytes are lost, from byte 4 to byte 8 of the old file, and what it got since"
+        "folder: at least 4 bytes are lost, from byte 4 to byte 8 of the old file, and all that was added since"
     ]
     log.write_bytes(b"new\n")
     assert until_none(instance) == [b"new"]

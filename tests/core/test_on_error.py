@@ -1,4 +1,4 @@
-"""``on_error="log"``: items that cannot be events are left out, counted and logged."""
+"""``on_error="log"``: items that cannot be events are skipped, counted and logged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from support.hosts import cycle_payloads, run_cycle
 from support.libraries import build_plugin
 
-from falco_plugin._runtime import skipped_items as _left_out
+from falco_plugin._runtime.skipped_items import SkippedItems
 from falco_plugin.source import (
     EOF,
     ChannelClosedError,
@@ -52,15 +52,15 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(_left_out.LeftOut.__init__, "__defaults__", (clock,))
+    monkeypatch.setattr(SkippedItems.__init__, "__defaults__", (clock,))
     return clock
 
 
 @pytest.fixture
 def lines(caplog):
-    """The lines about items that were left out."""
+    """The log lines about skipped items."""
     caplog.set_level(logging.WARNING, "falco_plugin")
-    return lambda: [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    return lambda: [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
 
 
 def seen(instance):
@@ -93,8 +93,8 @@ class TestChannel:
         sender.close()
         assert seen(PushInstance(receiver))[0] == [b"a", b"b"]
         first, rest = lines()
-        assert f'left out 1 item (on_error="log"): {error.__name__}: ' in first
-        assert "left out 1 more item, 2 in all" in rest
+        assert f'skipped 1 item (on_error="log"): {error.__name__}: ' in first
+        assert "skipped 1 more item, 2 in total" in rest
 
     @pytest.mark.parametrize(("bad", "error"), BAD)
     @pytest.mark.parametrize("options", [{}, {"on_error": "raise"}])
@@ -145,7 +145,7 @@ class TestChannel:
         sender.close()
         clone.close()
         seen(PushInstance(receiver))
-        assert "2 in all" in lines()[-1]
+        assert "2 in total" in lines()[-1]
 
     def test_bad_items_do_not_hide_that_the_source_has_ended(self):
         # Otherwise a producer that gets nothing but bad records would never stop.
@@ -195,7 +195,7 @@ class TestLog:
             sender.send("text")
             sender.send(b"too large")
         assert [line.partition(": ")[2].partition(":")[0] for line in lines()] == [
-            'left out 1 item (on_error="log")'
+            'skipped 1 item (on_error="log")'
         ] * 2
         clock.now += 59
         sender.send("text")
@@ -203,12 +203,12 @@ class TestLog:
         clock.now += 1
         sender.send(3)
         assert lines()[2] == (
-            'a source: left out 6 more items, 7 in all (on_error="log"), such as: '
+            'a source: skipped 6 more items, 7 in total (on_error="log"), the latest: '
             "TypeError: an event's data must be bytes, not int: give str(data).encode()"
         )
         instance.close()
         (rest,) = lines()[3:]
-        assert "left out 4 more items, 5 in all" in rest
+        assert "skipped 4 more items, 5 in total" in rest
         assert "EventTooLargeError: an event of 9 bytes is larger than the event size of 4 bytes" in rest
         instance.close()
         assert len(lines()) == 4
@@ -241,7 +241,7 @@ class TestIterInstance:
         assert (events, type(end)) == ([b"a", b"b"], EOF)
         causes = {line.partition('(on_error="log"): ')[2].partition(":")[0] for line in lines()} - {""}
         assert causes == {"EventTooLargeError", "TypeError", "ValueError"}
-        assert sum(int(line.partition("left out ")[2].split()[0]) for line in lines()) == len(BAD)
+        assert sum(int(line.partition("skipped ")[2].split()[0]) for line in lines()) == len(BAD)
 
     @pytest.mark.parametrize("make", [generator, async_generator])
     def test_refused_items_end_the_source_by_default(self, make):
@@ -268,7 +268,7 @@ class TestIterInstance:
 
         events, end = seen(IterInstance(items, retry=0.001, on_error="log"))
         assert (events, type(end)) == ([b"a"], EOF)
-        assert "left out 2 more items, 3 in all" in lines()[-1]
+        assert "skipped 2 more items, 3 in total" in lines()[-1]
 
     def test_a_generator_of_nothing_but_bad_items_ends_with_its_source(self):
         ended = threading.Event()
@@ -416,7 +416,7 @@ def test_the_log_names_the_source_in_a_host(tmp_path: Path, kind: str, place: st
         "EventTooLargeError: an event of 14 bytes is larger than the event size of 8 bytes: raise event_size, or "
         "cut the event"
     )
-    assert [log["text"] for log in ran.values("log") if "left out" in log["text"]] == [
-        f'lossy_records: left out 1 item (on_error="log"): {large}{place}',
-        f'lossy_records: left out 2 more items, 3 in all (on_error="log"), such as: {large}{place}',
+    assert [log["text"] for log in ran.values("log") if "skipped" in log["text"]] == [
+        f'lossy_records: skipped 1 item (on_error="log"): {large}{place}',
+        f'lossy_records: skipped 2 more items, 3 in total (on_error="log"), the latest: {large}{place}',
     ]

@@ -56,7 +56,8 @@ CAUSES = {
     "recursion_error": "RecursionError: maximum recursion depth exceeded (faulty.py:… in recursion_error)",
     "huge_error": "ValueError: xxxxxxxx…",
     "odd_error": "ValueError: nul \ufffd surrogate \ufffd (faulty.py:… in odd_error)",
-    "unspeakable_error": "Unspeakable: no text, its __str__ raises ValueError (faulty.py:… in unspeakable_error)",
+    "unspeakable_error": "Unspeakable: no message, because its __str__ raised ValueError "
+    "(faulty.py:… in unspeakable_error)",
 }
 """The message of each exception that the host and the log get."""
 

@@ -68,7 +68,9 @@ def test_a_configuration_that_does_not_fit_is_an_error_of_init(tmp_path: Path) -
         "init_config does not fit: url: required; limits.most: expected int >= 1; "
         "password: unknown key (known: url, limits)"
     )
-    assert init_error(library, "secret") == ("init_config must be a map, and is no JSON: invalid character (byte 0)")
+    assert init_error(library, "secret") == (
+        "init_config must be a map, but it is not valid JSON: invalid character (byte 0)"
+    )
 
 
 def test_a_library_exports_the_schema_and_only_with_a_class(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_failure_that_cannot_be_told_is_told_once(build_fields) -> None:
             assert loaded.extract(encode_event(b""), "fails.silently", number) == Extraction(None)
         (line,) = field_log_lines(loaded, "fails.silently")
     assert line.startswith(
-        "falco_plugin: field fails.silently is absent: Silent: no text, its __str__ raises SystemExit"
+        "falco_plugin: field fails.silently is absent: Silent: no message, because its __str__ raised SystemExit"
     )
 
 

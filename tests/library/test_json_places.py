@@ -16,7 +16,7 @@ from support.json_values import convert
 from support.json_walk import Document, Found
 from support.libraries import build_plugin
 
-from falco_plugin._declare import types as _types
+from falco_plugin._declare.annotations import source_of
 
 FIELDS = [
     Read(pattern, kind, index, key)
@@ -45,7 +45,7 @@ class Fields(Plugin):
     name = "fields"
     extract_event_sources = ("test",)
 """ + "".join(
-    f"    field{id} = json_field('test.f{id}', {read.pattern!r}, type={_types.name(read.type)}, desc='A field')\n"
+    f"    field{id} = json_field('test.f{id}', {read.pattern!r}, type={source_of(read.type)}, desc='A field')\n"
     for id, read in enumerate(FIELDS)
 )
 

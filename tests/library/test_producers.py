@@ -79,7 +79,7 @@ def test_a_dropped_sender_ends_the_source_with_an_error_in_the_host(tmp_path: Pa
     (end,) = [line for line in ran.lines if line["kind"] == "end"]
     assert (ran.status, end["result"]) == (1, "failure")
     assert end["error"].startswith(
-        "next_batch failed: the last sender was dropped without close(): its thread ended or raised; use `with sender:`"
+        "next_batch failed: the last sender was dropped without close(): its thread ended or raised an exception; use "
     )
 
 

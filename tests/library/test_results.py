@@ -83,7 +83,7 @@ def test_an_instance_without_super_init_says_what_to_call(build: Build) -> None:
     ran = opened(build, "return Own()", OWN + "\n    def __init__(self):\n        self.calls = 0\n")
     assert cycle_end(ran)["stage"] == "open"
     assert cycle_end(ran)["error"].startswith(
-        "TypeError: open returned Own, which has no events: call super().__init__()"
+        "TypeError: open returned Own, which has no attribute events: call super().__init__()"
     )
 
 

@@ -83,7 +83,7 @@ def test_a_failure_shows_the_traceback_of_the_plugin():
 def test_a_source_that_goes_on_is_told_apart_and_closed():
     ran = run(Endless, timeout=1)
     assert ran.result == "timeout"
-    assert "give a limit, or a longer timeout" in ran.error
+    assert "set a limit, or a longer timeout" in ran.error
     assert ran.log[-1].text == "closed"
     with pytest.raises(RunError, match="timeout after 1 event: "):
         collect(Endless, timeout=1)
@@ -101,7 +101,7 @@ def test_what_cannot_be_built_says_why(tmp_path):
         def open(self, params):
             return [b"x"]
 
-    with pytest.raises(PluginError, match="at the top level of a module"):
+    with pytest.raises(PluginError, match="of the top level of a module"):
         collect(Local)
     (tmp_path / "bad.py").write_text("1 / 0\n")
     with pytest.raises(PluginError, match="division by zero") as failed:
@@ -200,7 +200,7 @@ class TestFields:
         extractors = [Sizes, (Tuned, {"word": "here"})]
         (event,) = collect(Numbers, "1", extractors=extractors, fields=["tuned.word", "size.bytes"])
         assert event.fields == {"tuned.word": "here", "size.bytes": 1}
-        told = r"the configuration of the plugin tuned does not fit its schema: word: expected string, got number"
+        told = r"the configuration of the plugin tuned does not match its schema: word: expected string, got number"
         with pytest.raises(RunError, match=f"^failure after 0 events: {told}$"):
             collect(Numbers, "1", extractors=[(Tuned, {"word": 5})])
 
@@ -209,7 +209,7 @@ class TestFields:
         assert LogLine("warning", told) in run(Numbers, "1", extractors=[Elsewhere]).log
 
     def test_need_a_source_to_run(self):
-        told = "the plugin sizes has no event source to run: run a source, and add this one by extractors=[…]"
+        told = "the plugin sizes has no event source to run: run a plugin that has one, and add this one by extractors=[…]"
         assert run(Sizes).error == told
 
 

@@ -1,4 +1,4 @@
-"""What every plugin of the repository keeps: metadata, rules, README, falco.yaml and guide agree."""
+"""Checks that metadata, rules, README, falco.yaml and guide agree for each plugin of the repository."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ each_with_rules = pytest.mark.parametrize("plugin", WITH_RULES, ids=lambda plugi
 
 @functools.cache
 def metadata(plugin: Path) -> dict[str, Any]:
-    """What the plugin's library answers to a host before init."""
+    """Returns the metadata of a plugin, as a host reads it before init."""
     command = [sys.executable, "-P", "-m", "falco_plugin", "info", "--json", str(plugin)]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
@@ -118,7 +118,7 @@ def test_one_falco_can_load_all_plugins() -> None:
 
 def test_ids_are_official_or_private_and_listed_in_the_guide() -> None:
     guide = (REPOSITORY / "docs/guide/examples.md").read_text()
-    listed = {name: int(number) for name, number in re.findall(r"^\| `(\w+)` \| (\d+) \|$", guide, re.MULTILINE)}
+    listed = {name: int(number) for name, number in re.findall(r"^\| \[(\w+)\]\(#\1\) \| .* \| (\d+) \|$", guide, re.MULTILINE)}
     assert listed == {plugin["name"]: plugin["id"] for plugin in sources()}
     for name, number in listed.items():
         assert number == OFFICIAL_IDS[name] if name in OFFICIAL_IDS else number in PRIVATE_IDS, name

@@ -145,8 +145,8 @@ SABOTAGE = {
     """,
     "empties sys.modules": "import sys; sys.modules.clear()",
     "replaces the SDK's functions": """
-        from falco_plugin._runtime import failures as _failure, log as _log, runtime as _runtime
-        for module in (_failure, _log, _runtime):
+        from falco_plugin._runtime import failures, log, runtime
+        for module in (failures, log, runtime):
             for name in [name for name in vars(module) if not name.startswith("__")]:
                 setattr(module, name, None)
     """,
@@ -232,7 +232,7 @@ def with_files(folder: Path, files: Mapping[str, bytes]) -> Path:
     loaded = _target.load(str(write_sources(folder, {"laden.py": simple_plugin("laden")}) / "laden.py"))
     path = folder / "laden.so"
     packed = _archive.pack({**_archive.unpack(loaded.archive), **files})
-    _library.write(path, loaded.manifest(), packed, hidden=loaded._hidden())
+    _library.write(path, loaded.manifest(), packed, hidden=loaded.hidden_symbols())
     return path
 
 
@@ -282,7 +282,7 @@ def test_what_is_no_regular_file_is_no_library_to_the_command(tmp_path: Path, ki
     target = path if kind == "fifo" else Path("/dev/zero")
     ran = run(native_path(), "info", target)
     assert ran.status == 1
-    assert ran.stderr.endswith(f"{target} is no shared library\n")
+    assert ran.stderr.endswith(f"{target} is not a shared library\n")
 
 
 def test_build_takes_nothing_from_outside_of_the_folder(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_build_does_not_wait_for_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(folder / "data.json")
     ran = run_command("build", folder, "-o", tmp_path / "waiting.so")
     assert ran.status == 1
-    assert "data.json is no regular file" in ran.stderr
+    assert "data.json is not a regular file" in ran.stderr
 
 
 # Hostile inputs

@@ -34,7 +34,7 @@ _F_SETPIPE_SZ = 1031
 _SMALL_PIPE = 4096
 _PAUSE = 0.5
 _MANY = 1000
-_NOTHING_TAKEN = "503 the host is behind: nothing was taken"
+_NOTHING_TAKEN = "503 Falco is behind: no event was delivered"
 
 EXAMPLES = {"webhook": "http://127.0.0.1:0/hook", "k8saudit": "http://127.0.0.1:0/k8s-audit"}
 HOSTS = {

@@ -42,19 +42,19 @@ OTHER_VALUES = [
     ),
     Difference(
         "a NUL in a string",
-        "ends the text in rules",
+        "ends the string in rules",
         "U+FFFD",
         b'{"a": "x\\u0000y\0z"}',
         {"/a": (b"x\0y\0z", "x\ufffdy\ufffdz")},
     ),
     Difference(
         "half of a surrogate pair, such as `\\ud83d`",
-        "the escape as it is written, or U+FFFD in the place of it and of the escape behind it",
+        "the escape as it is written, or U+FFFD instead of it and of the escape after it",
         "U+FFFD",
         b'{"a": "\\ud83dx", "b": "\\ud83d\\u0041"}',
         {"/a": (b"\\ud83dx", "\ufffdx"), "/b": ("\ufffd".encode(), "\ufffdA")},
     ),
-    Difference("`null`", "the text `null`", "absent", b'{"a": null}', {"/a": (b"null", None)}),
+    Difference("`null`", "the string `null`", "absent", b'{"a": null}', {"/a": (b"null", None)}),
     Difference(
         "keys that are equal only once they are decoded",
         "a key without escapes counts before one with escapes",
@@ -65,12 +65,12 @@ OTHER_VALUES = [
     Difference(
         "array indexes such as `01`, `+1`, `-0` in a pointer",
         "1, 1, 0",
-        "lead nowhere, as RFC 6901 has it",
+        "match nothing, as RFC 6901 requires",
         b"[1, 2]",
         {"/01": (b"2", None), "/+1": (b"2", None), "/-0": (b"1", None)},
     ),
     Difference(
-        "an object or array, after another rule has read what is in it",
+        "an object or array, after another rule has read a value in it",
         "strings and keys in the syntax of Go",
         "as in the event",
         b'{"a": {"b": "\\u00e9\\u0001\\"", "c\\/": 1}}',
@@ -101,7 +101,7 @@ MORE_VALUES = [
     Difference(
         "a value such as `Infinity`, `undefined`, `0x1F`, `tru`, `'x'`",
         "no fields",
-        "its text",
+        "its characters",
         b'{"a": Infinity, "b": undefined, "c": 0x1F, "d": tru, "e": \'x\'}',
         {
             "/a": (None, "Infinity"),
@@ -125,7 +125,7 @@ MORE_VALUES = [
         b'{"a"\x0b:\x00 1\x1f}',
         {"/a": (None, "1")},
     ),
-    Difference("text behind the event", "no fields", "not read", b'{"a": 1} x', {"/a": (None, "1")}),
+    Difference("more characters after the event", "no fields", "not read", b'{"a": 1} x', {"/a": (None, "1")}),
     Difference("more than 300 levels", "no fields", "all fields", b"[" * 301 + b"]" * 301, {"/0" * 300: (None, "[]")}),
 ]
 """The official plugins have none."""

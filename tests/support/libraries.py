@@ -40,7 +40,7 @@ def build_changed(folder: Path, source: str, name: str = "changed", **manifest: 
     """Builds a library with other values in its manifest, as if the environment had changed after the build."""
     loaded = target.load(str(write_sources(folder, {f"{name}.py": source}) / f"{name}.py"))
     path = folder / f"{name}.so"
-    library.write(path, {**loaded.manifest(), **manifest}, loaded.archive, hidden=loaded._hidden())
+    library.write(path, {**loaded.manifest(), **manifest}, loaded.archive, hidden=loaded.hidden_symbols())
     return path
 
 

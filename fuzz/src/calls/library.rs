@@ -6,8 +6,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{LazyLock, OnceLock};
 
-use falco_plugin_host::abi::types::Type;
-use falco_plugin_host::describe::field::Field;
+use falco_plugin_host::abi::Type;
+use falco_plugin_host::describe::Field;
 
 const NAMES: [&str; 3] = ["sources", "fields", "plain"];
 const UNSET: u32 = 0x5EED_5EED;

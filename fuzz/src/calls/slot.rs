@@ -9,9 +9,9 @@ use falco_plugin_api::{
     ss_plugin_event, ss_plugin_event_input, ss_plugin_extract_field, ss_plugin_extract_field__bindgen_ty_1 as Pointer,
     ss_plugin_extract_value_offsets, ss_plugin_field_extract_input, ss_plugin_init_input,
 };
-use falco_plugin_engine::event::{HEADER_LEN, header};
-use falco_plugin_host::abi::event::Event as Checked;
-use falco_plugin_host::abi::types::Type;
+use falco_plugin_engine::event::{HEADER_LEN, encode_header};
+use falco_plugin_host::abi::Event as Checked;
+use falco_plugin_host::abi::Type;
 
 use super::library::Library;
 use super::owner::{self, Owner};
@@ -371,7 +371,7 @@ impl Slot {
         };
         let index = self.index(instance);
         let (state, instance) = self.handles(index, without);
-        let (mut count, mut events) = (UNSET as u32, falco_plugin_host::abi::event::UNSET);
+        let (mut count, mut events) = (UNSET as u32, falco_plugin_host::abi::UNSET);
         let without_places = without == Without::Places;
         // SAFETY: handles are NULL, or of init and open and used by this thread alone; places are NULL or writable.
         let code = unsafe {
@@ -595,7 +595,9 @@ impl Slot {
         let Some(event) = event else { return code(ptr::null()) };
         let source = event.source.map(c_string);
         let mut memory: Box<[u8]> = match event.memory {
-            Memory::Payload(timestamp, payload) => [&header(timestamp, payload.len() as u32), payload].concat().into(),
+            Memory::Payload(timestamp, payload) => [&encode_header(timestamp, payload.len() as u32), payload]
+                .concat()
+                .into(),
             Memory::Any(bytes) => {
                 let mut bytes = bytes.to_vec();
                 bytes.resize(bytes.len().max(HEADER_LEN), 0);

@@ -1,5 +1,5 @@
-//! Compares `json_field` with a plain reader of damaged JSON: the same values, absences and positions, in any order of
-//! fields. Also compares it with the tree of serde_json, if serde_json accepts the document.
+//! Compares `json_field` with a simple reader of damaged JSON. Both must find the same values at the same locations, in any
+//! order of fields. If serde_json accepts the document, its tree must have the same values too.
 
 mod tree;
 mod values;
@@ -10,10 +10,10 @@ use falco_plugin_engine::extract::{Argument, Document, Family, FieldType, JsonRe
 use tree::Tree;
 use values::Found;
 
-/// Fields of one input. More of them find nothing more.
-const MOST_READS: usize = 8;
+/// How many fields of an input are read. More find no further faults.
+const MAX_READS: usize = 8;
 
-/// A field, and the argument that it is read with.
+/// A field and its argument.
 #[derive(Debug)]
 struct Read<'a> {
     reader: JsonReader,
@@ -25,7 +25,7 @@ struct Read<'a> {
 /// Checks one input: a line for each field, `TYPE POINTER [INDEX|- [KEY]]`, an empty line, and the payload.
 ///
 /// # Panics
-/// If a field is not what the walk finds, or what the tree has there.
+/// If a field differs from the value of the simple reader or of the tree.
 pub fn check(input: &[u8]) {
     let Some(end) = input.windows(2).position(|pair| pair == b"\n\n") else {
         return;
@@ -34,7 +34,7 @@ pub fn check(input: &[u8]) {
     let Ok(head) = std::str::from_utf8(&input[..end]) else {
         return;
     };
-    let mut reads: Vec<_> = head.lines().filter_map(Read::parse).take(MOST_READS).collect();
+    let mut reads: Vec<_> = head.lines().filter_map(Read::parse).take(MAX_READS).collect();
     let tree = Tree::read(payload);
     for _ in 0..2 {
         let document = Document::default();
@@ -83,7 +83,7 @@ impl<'a> Read<'a> {
         })
     }
 
-    /// Checks what was found against what the tree has there.
+    /// Compares the values of the engine with the value in the tree.
     fn compare(&self, found: &[(Found, Location)], tree: Option<&Tree>) {
         let found = found.first().map(|(found, _)| found);
         match (self.kind(), tree) {
@@ -93,7 +93,7 @@ impl<'a> Read<'a> {
             }
             (FieldType::String, Some(tree)) => {
                 let Some(Found::Text(text)) = found else {
-                    panic!("no text of {tree:?}");
+                    panic!("no string for {tree:?}");
                 };
                 assert_eq!(Tree::read(text.as_bytes()).as_ref(), Some(tree));
             }
@@ -101,7 +101,7 @@ impl<'a> Read<'a> {
             (FieldType::Bool, Some(Tree::Text(text))) => {
                 assert_eq!(found, text.parse().ok().map(Found::Bool).as_ref());
             }
-            // To serde_json a whole number with a fraction or an exponent is a float, which is not exact.
+            // serde_json reads a whole number with a fraction or an exponent as a float, which is not exact.
             (FieldType::Uint64, Some(Tree::Number(number))) if !number.is_f64() => {
                 assert_eq!(found, number.as_u64().map(Found::Number).as_ref());
             }
@@ -119,7 +119,7 @@ impl<'a> Read<'a> {
         self.reader.kind()
     }
 
-    /// What the engine gives.
+    /// Returns the values that the engine reads.
     fn found(&self, document: &Document, payload: &[u8]) -> Vec<(Found, Location)> {
         let mut values = Values::default();
         self.reader.read(document, payload, &self.argument, &mut values);
@@ -143,13 +143,14 @@ mod tests {
     use crate::corpus;
 
     #[test]
-    fn fields_are_read_as_the_walk_reads_them() {
-        let text = prop_oneof!["[\\[\\]{}\",:\\\\ 0e.-]{1,3}", "\\PC{1,2}"].prop_map(String::into_bytes);
-        let replacement = prop_oneof![text, corpus::bytes()];
+    fn fields_agree_with_the_simple_reader() {
+        let json = prop::collection::vec(prop::sample::select(br#"[]{}",:\ 0e.-"#.to_vec()), 1..4);
+        let text = prop::collection::vec(any::<char>(), 1..3).prop_map(|text| String::from_iter(text).into_bytes());
+        let replacement = prop_oneof![json, text, corpus::bytes()];
         corpus::check("json_field", 2048, replacement, check);
     }
 
-    /// What is changed in damaged files is not lost on pointers that lead nowhere.
+    /// Ensures that pointers of the corpus lead to values, so that damage changes a result.
     #[test]
     fn every_field_of_the_corpus_finds_something() {
         for input in corpus::read("json_field") {

@@ -1,4 +1,4 @@
-//! Makes the values of a `json_field` out of the bytes of a JSON string, bare value or container.
+//! Converts a JSON string, container or value without quotes to the value of a `json_field`.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ pub(crate) enum Found {
     Address(Vec<u8>, u8),
 }
 
-/// The type of a field, and the only family of addresses that it takes.
+/// The type of a field, and the address family that it accepts.
 pub(crate) type Kind = (FieldType, Option<Family>);
 
 /// The form of a value in the payload.
@@ -28,7 +28,7 @@ pub(crate) enum Form {
     Array,
 }
 
-/// Converts the bytes of a value, of a string those between its quotes; `None` where the field is absent.
+/// Converts the bytes of a value, without the quotes of a string. Returns `None` if the field is absent.
 pub(crate) fn convert(form: Form, raw: &[u8], (kind, family): Kind) -> Option<Found> {
     let text = match form {
         Form::Object | Form::Array if kind == FieldType::String => return Some(Found::Text(visible(&compact(raw)))),
@@ -47,7 +47,7 @@ pub(crate) fn convert(form: Form, raw: &[u8], (kind, family): Kind) -> Option<Fo
                 Some(number) => number.since_epoch()?,
                 None => time(&text)?,
             };
-            // The plugin API's mark of an event without a time.
+            // The plugin API reserves this value for an event without a time.
             Found::Number(Some(nanos).filter(|&nanos| nanos != u64::MAX)?)
         }
         FieldType::IpAddr if form == Form::String => address(text.parse().ok()?, None, family)?,
@@ -58,22 +58,22 @@ pub(crate) fn convert(form: Form, raw: &[u8], (kind, family): Kind) -> Option<Fo
 
 // Text
 
-/// The text of a string without its quotes. Malformed escapes stand as they are; halves of surrogate pairs are U+FFFD.
+/// Decodes a string without its quotes. Invalid escapes are kept; halves of surrogate pairs become U+FFFD.
 pub(crate) fn decode_string(raw: &[u8]) -> String {
     let mut units = Vec::new();
     let text: Vec<char> = decode_utf8(raw).chars().collect();
     let mut rest = text.as_slice();
-    while let [char, behind @ ..] = rest {
-        rest = behind;
-        let char = match (char, behind) {
-            ('\\', ['u', a, b, c, d, behind @ ..]) if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
-                rest = behind;
+    while let [char, following @ ..] = rest {
+        rest = following;
+        let char = match (char, following) {
+            ('\\', ['u', a, b, c, d, following @ ..]) if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+                rest = following;
                 let digits: String = [a, b, c, d].into_iter().collect();
                 units.push(u16::from_str_radix(&digits, 16).unwrap());
                 continue;
             }
-            ('\\', [escape, behind @ ..]) => {
-                rest = behind;
+            ('\\', [escape, following @ ..]) => {
+                rest = following;
                 match escape {
                     '"' | '\\' | '/' => *escape,
                     'b' => '\u{8}',
@@ -94,7 +94,7 @@ pub(crate) fn decode_string(raw: &[u8]) -> String {
     String::from_utf16_lossy(&units)
 }
 
-/// The text of bytes; each byte that is not part of a valid UTF-8 sequence is one U+FFFD.
+/// Decodes UTF-8. Each byte that is not part of a character becomes U+FFFD.
 fn decode_utf8(raw: &[u8]) -> String {
     let chunks = raw.utf8_chunks();
     chunks
@@ -102,7 +102,7 @@ fn decode_utf8(raw: &[u8]) -> String {
         .collect()
 }
 
-/// The text of a container without white space outside of its strings.
+/// Removes the white space of a container outside of its strings.
 fn compact(raw: &[u8]) -> String {
     let (mut inside, mut escaped) = (false, false);
     let mut kept = Vec::new();
@@ -116,7 +116,7 @@ fn compact(raw: &[u8]) -> String {
     decode_utf8(&kept)
 }
 
-/// The plugin API cannot carry a NUL.
+/// Replaces NULs, which the plugin API cannot pass.
 fn visible(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -146,7 +146,7 @@ impl Number {
         }
         let digits = all.trim_start_matches('0');
         let zeros = all.len() - digits.len();
-        // No payload is long enough to make up for a larger exponent.
+        // No payload has enough digits to compensate for a larger exponent.
         let size = exponent_digits
             .parse::<i128>()
             .unwrap_or(i128::from(i64::MAX))
@@ -159,7 +159,7 @@ impl Number {
         })
     }
 
-    /// The whole part of the number times `10^places`.
+    /// Returns the integer part of the number times `10^places`.
     fn scaled(&self, places: i128) -> Option<u64> {
         if self.is_negative {
             return None;
@@ -175,13 +175,14 @@ impl Number {
         }
     }
 
-    /// The number, if it is whole.
+    /// Returns the number if it is whole.
     fn whole(&self) -> Option<u64> {
         let is_whole = self.digits.is_empty() || self.digits.len() as i128 <= self.point;
         is_whole.then(|| self.scaled(0)).flatten()
     }
 
-    /// Nanoseconds of a number of seconds, milliseconds, microseconds or nanoseconds, by its size.
+    /// Returns nanoseconds. The magnitude of the number decides whether it is in seconds, milliseconds, microseconds or
+    /// nanoseconds.
     fn since_epoch(&self) -> Option<u64> {
         self.scaled(match self.point {
             ..=11 => 9,
@@ -194,7 +195,7 @@ impl Number {
 
 // Times
 
-/// Nanoseconds since the epoch of a date and time; without a zone it is UTC.
+/// Parses a date and time into nanoseconds since the epoch. Without a zone it is in UTC.
 fn time(text: &str) -> Option<u64> {
     let [year, month, day] = numbers(text.get(..10)?, '-', [4, 2, 2])?;
     if !["T", "t", " ", "_"].contains(&text.get(10..11)?) {
@@ -212,8 +213,8 @@ fn time(text: &str) -> Option<u64> {
         nanos = format!("{digits:0<9}")[..9].parse().ok()?;
     }
     let offset = i128::from(offset_minutes(rest.strip_prefix(' ').unwrap_or(rest))?);
-    let leaps = second == 60;
-    if leaps {
+    let is_leap_second = second == 60;
+    if is_leap_second {
         (second, nanos) = (59, NANOS - 1);
     }
     // An offset is shorter than a day.
@@ -227,8 +228,8 @@ fn time(text: &str) -> Option<u64> {
     let days = (years + month_days(year)[..month as usize - 1].iter().sum::<u64>() + day - 1) as i128 - 365;
     let minutes = (days * 24 + hour as i128) * 60 + minute as i128 - offset;
     let total = (minutes * 60 + second as i128) * i128::from(NANOS) + i128::from(nanos);
-    if leaps {
-        // It ends the last day of a month, in UTC.
+    if is_leap_second {
+        // A leap second ends the last day of a month in UTC.
         let mut day = (minutes + 1) / (24 * 60);
         let mut months = (1970..).flat_map(month_days);
         while day > 0 {
@@ -241,7 +242,7 @@ fn time(text: &str) -> Option<u64> {
     total.try_into().ok()
 }
 
-/// The minutes that a zone is ahead of UTC.
+/// Returns the offset of a zone from UTC in minutes.
 fn offset_minutes(zone: &str) -> Option<i64> {
     if ["", "Z", "z"].contains(&zone) {
         return Some(0);
@@ -259,7 +260,7 @@ fn offset_minutes(zone: &str) -> Option<i64> {
     Some(if zone.starts_with('-') { -minutes } else { minutes })
 }
 
-/// Numbers of so many digits with a separator between them.
+/// Parses numbers with the given numbers of digits, separated by `separator`.
 fn numbers<const N: usize>(text: &str, separator: char, digits: [usize; N]) -> Option<[u64; N]> {
     let parts: Vec<&str> = text.split(separator).collect();
     let fits = |(part, digits): (&&str, usize)| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -287,7 +288,7 @@ fn network(text: &str, family: Option<Family>) -> Option<Found> {
     address(text.parse().ok()?, Some(digits.parse().ok()?), family)
 }
 
-/// An address as a network; none of the bits behind the prefix may be set.
+/// Returns an address with its prefix; `None` if a bit after the prefix is set, or for another family.
 fn address(address: IpAddr, prefix: Option<u8>, family: Option<Family>) -> Option<Found> {
     let bytes = match address {
         IpAddr::V4(address) => address.octets().to_vec(),

@@ -1,6 +1,6 @@
-//! Reads the values of a `json_field` out of a payload, which need not be valid JSON: slow, and with nothing kept.
+//! A simple reader of the values of a `json_field`, for payloads that may be damaged. It keeps nothing between fields.
 //!
-//! One pass finds the end of each string and container. Members and elements are then read from these ends.
+//! One pass finds the end of each string and container. The reader then uses these ends to find members and elements.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,16 +20,16 @@ enum Step {
 struct Node {
     form: Form,
     range: Range<usize>,
-    /// Whether it has its closing quote or bracket, or, if it is bare, something behind it.
+    /// Whether the value has its closing quote or bracket; for a value without quotes, whether anything follows it.
     is_finished: bool,
-    /// The position of the next byte that does not belong to it; white space behind a bare value does.
+    /// The position of the first byte after the value, and after white space that follows a value without quotes.
     stop: usize,
 }
 
 /// A member with its key, or an element.
 type Entry = (Option<String>, Node);
 
-/// Returns the values of a field with their positions; none where it is absent.
+/// Returns the values of a field and their locations, none if the field is absent.
 pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argument<'_>) -> Vec<(Found, Location)> {
     let document = Document::new(payload);
     let (Some(root), Some(steps)) = (document.root(), steps(pattern, argument)) else {
@@ -37,7 +37,7 @@ pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argum
     };
     let mut nodes = vec![root];
     for step in &steps {
-        nodes = nodes.iter().flat_map(|node| document.below(node, step)).collect();
+        nodes = nodes.iter().flat_map(|node| document.follow(node, step)).collect();
     }
     let finished = nodes.into_iter().filter(|node| node.is_finished);
     finished
@@ -46,11 +46,11 @@ pub(crate) fn values(payload: &[u8], pattern: &str, kind: Kind, argument: &Argum
                 Form::String => range.start + 1..range.end - 1,
                 _ => range,
             };
-            let place = Location {
+            let location = Location {
                 start: range.start as u32,
                 length: range.len() as u32,
             };
-            Some((convert(form, &payload[range], kind)?, place))
+            Some((convert(form, &payload[range], kind)?, location))
         })
         .collect()
 }
@@ -87,14 +87,14 @@ struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn new(payload: &'a [u8]) -> Self {
-        let mut start = space(payload, 0);
+        let mut start = skip_space(payload, 0);
         while payload[start..].starts_with(b"\xef\xbb\xbf") {
-            start = space(payload, start + 3);
+            start = skip_space(payload, start + 3);
         }
         Self {
             payload,
             start,
-            ends: ends(payload, start),
+            ends: find_ends(payload, start),
         }
     }
 
@@ -102,8 +102,8 @@ impl<'a> Document<'a> {
         if matches!(self.payload.get(self.start)?, b'"' | b'{' | b'[') {
             return Some(self.node(self.start));
         }
-        // A bare value is all of the payload, or the payload is not JSON.
-        let end = self.start + trimmed(&self.payload[self.start..]);
+        // A value without quotes must be the whole payload.
+        let end = self.start + trimmed_len(&self.payload[self.start..]);
         is_bare_root(&self.payload[self.start..end]).then_some(Node {
             form: Form::Bare,
             range: self.start..end,
@@ -112,7 +112,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// The value at a position.
+    /// Returns the value at a position.
     fn node(&self, start: usize) -> Node {
         let form = match self.payload.get(start) {
             Some(b'"') => Form::String,
@@ -124,7 +124,7 @@ impl<'a> Document<'a> {
                 let len_or_rest = len.unwrap_or(rest.len());
                 return Node {
                     form: Form::Bare,
-                    range: start..start + trimmed(&rest[..len_or_rest]),
+                    range: start..start + trimmed_len(&rest[..len_or_rest]),
                     is_finished: len.is_some(),
                     stop: start + len_or_rest,
                 };
@@ -140,7 +140,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The members of an object, up to its end or its first structural fault.
+    /// Returns the members of an object up to its end or its first structural fault.
     fn members(&self, object: &Node) -> Vec<Entry> {
         let mut members = Vec::new();
         let mut pos = object.range.start + 1;
@@ -155,11 +155,11 @@ impl<'a> Document<'a> {
                 return members;
             };
             let key = decode_string(&self.payload[pos + 1..key_end - 1]);
-            pos = space(self.payload, key_end);
+            pos = skip_space(self.payload, key_end);
             if self.payload.get(pos) != Some(&b':') {
                 return members;
             }
-            let value = self.node(space(self.payload, pos + 1));
+            let value = self.node(skip_space(self.payload, pos + 1));
             let next = self.next(&value);
             if value.is_finished || value.form != Form::Bare && value.form != Form::String {
                 members.push((Some(key), value));
@@ -171,10 +171,10 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The elements of an array, up to its end or its first structural fault.
+    /// Returns the elements of an array up to its end or its first structural fault.
     fn elements(&self, array: &Node) -> Vec<Entry> {
         let mut elements = Vec::new();
-        let mut pos = space(self.payload, array.range.start + 1);
+        let mut pos = skip_space(self.payload, array.range.start + 1);
         while !matches!(self.payload.get(pos), Some(b']' | b'}')) {
             let value = self.node(pos);
             let next = self.next(&value);
@@ -189,15 +189,15 @@ impl<'a> Document<'a> {
         elements
     }
 
-    /// The position behind the comma that follows a value, and behind white space.
+    /// Returns the position after the comma that follows a value, and after white space.
     fn next(&self, value: &Node) -> Option<usize> {
-        let comma = space(self.payload, value.stop);
+        let comma = skip_space(self.payload, value.stop);
         let is_followed = value.is_finished && self.payload.get(comma) == Some(&b',');
-        is_followed.then(|| space(self.payload, comma + 1))
+        is_followed.then(|| skip_space(self.payload, comma + 1))
     }
 
-    /// The values that a step leads to.
-    fn below(&self, node: &Node, step: &Step) -> Vec<Node> {
+    /// Returns the values that a step leads to.
+    fn follow(&self, node: &Node, step: &Step) -> Vec<Node> {
         match (&node.form, step) {
             (Form::Object, Step::Token(token)) => {
                 let mut members = self.members(node).into_iter();
@@ -218,8 +218,9 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Finds the ends of the strings and containers of the value at a position. Brackets of both kinds are counted alike.
-fn ends(payload: &[u8], mut pos: usize) -> HashMap<usize, usize> {
+/// Finds the ends of the strings and containers of the value at a position. It does not distinguish the two kinds of
+/// brackets.
+fn find_ends(payload: &[u8], mut pos: usize) -> HashMap<usize, usize> {
     let (mut ends, mut opened) = (HashMap::new(), Vec::new());
     while let Some(byte) = payload.get(pos) {
         let start = pos;
@@ -250,15 +251,15 @@ fn ends(payload: &[u8], mut pos: usize) -> HashMap<usize, usize> {
     ends
 }
 
-fn space(payload: &[u8], mut pos: usize) -> usize {
+fn skip_space(payload: &[u8], mut pos: usize) -> usize {
     while payload.get(pos).is_some_and(|&byte| byte <= b' ') {
         pos += 1;
     }
     pos
 }
 
-/// The length of bytes without the white space at their end.
-fn trimmed(bytes: &[u8]) -> usize {
+/// Returns the length without trailing white space.
+fn trimmed_len(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte > b' ').map_or(0, |last| last + 1)
 }
 

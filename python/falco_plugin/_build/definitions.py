@@ -1,4 +1,4 @@
-"""The lines of a target's files at which its classes and their attributes are defined."""
+"""Finds the lines of a plugin's files at which its classes and their attributes are defined."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
-def of_class(files: Mapping[str, Path], entry: str, attribute: str = "") -> str:
-    """Returns ``path:line`` of the class of an entry point, or of one of its attributes; empty if it is not found."""
+def line_of(files: Mapping[str, Path], entry: str, attribute: str = "") -> str:
+    """Returns ``path:line`` of the class of an entry point, or of an attribute of it; empty if it is not found."""
     path = _file(files, entry)
     if path is None:
         return ""
@@ -19,10 +19,10 @@ def of_class(files: Mapping[str, Path], entry: str, attribute: str = "") -> str:
     return f"{path}:{found.lineno}" if found else ""
 
 
-def named(files: Mapping[str, Path], entry: str) -> str:
-    """Returns the name of an entry point with its line."""
+def name_with_line(files: Mapping[str, Path], entry: str) -> str:
+    """Returns the name of an entry point and the line of its definition, such as ``Lines at plugin.py:12``."""
     name = entry.partition(":")[2]
-    where = of_class(files, entry)
+    where = line_of(files, entry)
     return f"{name} at {Path(where).name}" if where else name
 
 

@@ -1,4 +1,7 @@
-"""Where the parts of a Python environment are that a plugin library needs. Runs without the package installed."""
+"""Finds the parts of a Python environment that a plugin library needs.
+
+make runs this file as a script before the package is installed, so it imports nothing else of the package then.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ import sysconfig
 
 
 def python_version() -> str:
-    """Major and minor version, such as "3.11"."""
+    """Returns the major and minor version of this Python, such as "3.11"."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def libpython() -> str:
-    """The path of Python's shared library.
+    """Returns the path of the shared library of this Python.
 
     Raises:
-        FileNotFoundError: there is none; the text says which package has it.
+        FileNotFoundError: this Python has no shared library. The message names the package that has it.
     """
     names = dict.fromkeys(
         name
@@ -47,7 +50,10 @@ def libpython() -> str:
 
 
 def print_location() -> None:
-    """Where all parts are, a line each: what a plugin library asks of FALCO_PLUGIN_PYTHON."""
+    """Prints the paths of the shared library, the extension module and the executable, and then ``sys.path``.
+
+    A plugin library calls this in the Python that ``FALCO_PLUGIN_PYTHON`` names. Each path is a line.
+    """
     from falco_plugin import _core
 
     print(libpython(), os.path.realpath(_core.__file__), sys.executable, *sys.path, sep="\n")
@@ -55,15 +61,15 @@ def print_location() -> None:
 
 @functools.cache
 def folders() -> tuple[str, ...]:
-    """The folders that this Python imports from where nothing but its environment says so, as in Falco."""
+    """Returns the folders of ``sys.path`` in an isolated Python of this environment, which is how Falco runs it."""
     path = [sys.executable, "-I", "-c", "import sys; print(*sys.path, sep='\\n')"]
     return tuple(subprocess.run(path, capture_output=True, text=True, check=True).stdout.splitlines())
 
 
 if __name__ == "__main__":
     if sys.version_info < (3, 11):  # noqa: UP036 - runs before anything is installed
-        sys.exit(f"Python 3.11 or newer is needed, {sys.executable} is {python_version()}")
+        sys.exit(f"Python 3.11 or newer is required, but {sys.executable} is {python_version()}")
     try:
         libpython()
-    except FileNotFoundError as problem:
-        sys.exit(str(problem))
+    except FileNotFoundError as error:
+        sys.exit(str(error))

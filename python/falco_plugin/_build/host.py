@@ -1,4 +1,4 @@
-"""The native host: a program with no Python of its own that loads a plugin library as Falco does."""
+"""Runs the native host, a program without Python that loads a plugin library as Falco does."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from falco_plugin import _core
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_ENDS_WITHIN = 1.0
-"""Seconds that the host has to end after a second signal."""
+_KILLED_AFTER = 1.0
+"""Seconds after a second signal before the host is killed."""
 
 
 @contextmanager
 def executable() -> Generator[Path]:
-    """The host as a file, for as long as the context lasts."""
+    """Returns the path of the host. The file exists as long as the context."""
     with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
         path = Path(folder, "falco-plugin-host")
         path.write_bytes(_core.host())
@@ -32,11 +32,15 @@ def executable() -> Generator[Path]:
 
 
 def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
-    """Runs the host on this process's own streams, and returns its exit status; negative for a signal.
+    """Runs the host with the standard streams of this process.
 
     The first SIGINT or SIGTERM is passed on to the host, which closes the source and prints its totals. Ctrl-C in a
-    terminal also reaches the host directly; the host counts the two as one. After a second signal the host has a second
-    to end, and is then killed: the status is 128 plus the signal's number, as a shell has it.
+    terminal also reaches the host directly, and the host counts the two as one. After a second signal, the host is
+    killed unless it ends within a second.
+
+    Returns:
+        The exit status of the host; negative if a signal killed it. After a second signal it is 128 plus the number of
+        the first signal, as in a shell.
     """
     with executable() as host, _Interruption() as interruption:
         with interruption.blocked():
@@ -46,7 +50,7 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
 
 
 class _Interruption:
-    """Passes this process's SIGINT and SIGTERM on to the host. Used as a context manager, on the main thread."""
+    """Passes SIGINT and SIGTERM of this process on to the host. A context manager for the main thread."""
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -63,7 +67,7 @@ class _Interruption:
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
-            # From here on an interrupted command only cleans up, which another signal must not interrupt.
+            # After an interruption the command only cleans up, which another signal must not interrupt.
             signal.signal(number, signal.SIG_IGN if self._received else handler)
 
     @contextmanager
@@ -76,13 +80,16 @@ class _Interruption:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
 
     def reset(self) -> None:
-        """Gives the host default handlers, before it runs."""
+        """Restores the default handlers. Called in the child process before it executes the host."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
 
     def status(self, status: int) -> int:
-        """Returns 128 plus the signal's number for a host that was killed, or had no handler yet."""
+        """Returns the exit status of the command for an exit status of the host.
+
+        It is 128 plus the number of the signal if the host was killed, or had no handler yet.
+        """
         if self._received and (self._is_killed or -status in self.SIGNALS):
             return 128 + self._received[0]
         return status
@@ -96,7 +103,7 @@ class _Interruption:
             self.process.send_signal(number)
         elif len(self._received) == 2:
             # Do not kill it immediately: `timeout` sends its one signal twice, and the host may still end normally.
-            signal.setitimer(signal.ITIMER_REAL, _ENDS_WITHIN)
+            signal.setitimer(signal.ITIMER_REAL, _KILLED_AFTER)
 
     def _kill(self, _number: int, _frame: object) -> None:
         if self.process is not None:

@@ -1,4 +1,7 @@
-"""Single annotations, of which others in the same place may name what only type checkers know."""
+"""Reads single annotations of a class or function.
+
+Each is evaluated alone, because the others may use names that only type checkers know.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,34 @@ from typing import Any, Union, get_args, get_origin
 if sys.version_info >= (3, 14):
     from annotationlib import Format, get_annotations
 
-    def own(cls: type) -> Mapping[str, Any]:
-        """The annotations of a class itself; what cannot be evaluated is a ``ForwardRef``."""
+    def own_annotations(cls: type) -> Mapping[str, Any]:
+        """Returns the annotations of a class without those of its bases.
+
+        An annotation that cannot be evaluated is a ``ForwardRef``.
+        """
         return get_annotations(cls, format=Format.FORWARDREF)
 else:
 
-    def own(cls: type) -> Mapping[str, Any]:
-        """The annotations of a class itself; they may be strings."""
+    def own_annotations(cls: type) -> Mapping[str, Any]:
+        """Returns the annotations of a class without those of its bases. An annotation may be a string."""
         found: Mapping[str, Any] = vars(cls).get("__annotations__", {})
         return found
 
 
-def evaluate(annotation: Any, names: Mapping[str, Any], own_names: Mapping[str, Any]) -> Any:
-    """What an annotation stands for, which may be a string, in the names of its module and of its class.
+def evaluate(annotation: Any, names: Mapping[str, Any], class_names: Mapping[str, Any]) -> Any:
+    """Returns what an annotation means. If it is a string, it is evaluated with the names of its module and class.
 
     Raises:
-        Exception: whatever its evaluation raises.
+        Exception: any exception of the evaluation.
     """
     while isinstance(annotation, str | typing.ForwardRef):
         text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
-        annotation = eval(text, dict(names), dict(own_names))  # noqa: S307 - the author's own
+        annotation = eval(text, dict(names), dict(class_names))  # noqa: S307 - the text is code of the plugin
     return annotation
 
 
-def name(annotation: Any) -> str:
-    """An annotation as somebody would write it."""
+def source_of(annotation: Any) -> str:
+    """Returns an annotation as Python source."""
     if annotation is types.NoneType:
         return "None"
     if annotation is Ellipsis:
@@ -45,7 +51,7 @@ def name(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     if get_origin(annotation) in (Union, types.UnionType):
-        return " | ".join(name(part) for part in get_args(annotation))
+        return " | ".join(source_of(part) for part in get_args(annotation))
     if isinstance(origin := get_origin(annotation), type):
-        return f"{origin.__name__}[{', '.join(name(part) for part in get_args(annotation))}]"
+        return f"{origin.__name__}[{', '.join(source_of(part) for part in get_args(annotation))}]"
     return str(annotation)

@@ -1,4 +1,4 @@
-"""The fields that a plugin declares, checked, and what the library says of them."""
+"""The fields that a plugin declares, checked, and their description for the library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 ATTRIBUTE = "_falco_plugin_attribute"
-"""Attribute of an error that names the class's attribute that is wrong."""
+"""Attribute of an error: the name of the class attribute that is wrong."""
 _PROPERTIES = ("hidden", "info", "conversation")
 
 
@@ -27,70 +27,81 @@ class Field(NamedTuple):
     declaration: Declaration
     type: ValueType
     takes_index: str
-    """``no``, ``optional`` or ``required``."""
+    """Whether ``name[argument]`` can have a number as its argument: ``no``, ``optional`` or ``required``."""
     takes_key: str
-    """The same."""
+    """Whether it can have a string as its argument: ``no``, ``optional`` or ``required``."""
     reader: _core.JsonReader | Callable[..., Any]
-    """What reads it: of a method, ``(event[, index][, key])``."""
+    """Makes the value. A method is called as ``reader(event[, index][, key])``."""
     where: str = ""
-    """Where its method stands in the author's code."""
+    """Where the method is defined in user code, such as ``plugin.py:12 in verb``; empty without a method."""
 
     @property
     def name(self) -> str:
-        """As rules write it."""
+        """The name of the field in rules."""
         return self.declaration.name
 
-    def described(self) -> dict[str, Any]:
-        """As ``plugin_get_fields`` says it."""
+    def describe(self) -> dict[str, Any]:
+        """Returns the entry of the field in the JSON array of ``plugin_get_fields``."""
         declaration = self.declaration
-        told: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "name": self.name,
             "type": self.type.kind,
             "isList": self.type.is_list,
             "desc": declaration.desc,
         }
         if declaration.display is not None:
-            told["display"] = declaration.display
+            entry["display"] = declaration.display
         if declaration.add_output:
-            told["addOutput"] = True
+            entry["addOutput"] = True
         if properties := [name for name in _PROPERTIES if getattr(declaration, name)]:
-            told["properties"] = properties
+            entry["properties"] = properties
         takes = {"isIndex": self.takes_index != "no", "isKey": self.takes_key != "no"}
         if any(takes.values()):
-            told["arg"] = {"isRequired": "required" in (self.takes_index, self.takes_key), **takes}
-        return told
+            entry["arg"] = {"isRequired": "required" in (self.takes_index, self.takes_key), **takes}
+        return entry
 
 
-def of(plugin: object) -> list[Field]:
-    """The fields of a plugin, base classes first, in the order in which they are declared.
+def declared_by(plugin: object) -> list[Field]:
+    """Returns the fields of a plugin in the order of their declaration, those of base classes first.
 
     Raises:
-        PluginError: a field cannot be, which is named.
+        PluginError: the declaration of a field is wrong. The message names the field.
     """
     fields: dict[str, Field] = {}
-    for attribute, value, declaration in _declared(type(plugin)):
+    for attribute, value, declaration in _declarations(type(plugin)):
         try:
             _check_declaration(declaration)
             if declaration.name in fields:
-                raise PluginError("it is declared twice: give one of them another name")
+                raise PluginError("the field is declared twice: give one of the two another name")
             if isinstance(value, JsonField):
                 reader = value.reader
                 field = Field(declaration, value.type, reader.index, reader.key, reader)
             else:
-                # With inspect, which a plugin that has no such fields does not need.
-                from falco_plugin._declare.field_methods import signature
+                # This imports inspect, which a plugin without methods for fields does not need.
+                from falco_plugin._declare.field_methods import read_signature
 
-                field = Field(declaration, *signature(plugin, attribute, value))
+                signature = read_signature(plugin, attribute, value)
+                field = Field(
+                    declaration,
+                    signature.type,
+                    signature.takes_index,
+                    signature.takes_key,
+                    signature.call,
+                    signature.where,
+                )
             fields[declaration.name] = field
-        except (PluginError, TypeError) as problem:
-            refused = PluginError(f"field {declaration.name}: {problem}")
+        except (PluginError, TypeError) as error:
+            refused = PluginError(f"field {declaration.name}: {error}")
             setattr(refused, ATTRIBUTE, attribute)
             raise refused from None
     return list(fields.values())
 
 
-def _declared(cls: type) -> Iterator[tuple[str, object, Declaration]]:
-    """Attributes that are fields. What overrides a field's method stays this field; None in its place takes it away."""
+def _declarations(cls: type) -> Iterator[tuple[str, object, Declaration]]:
+    """Yields the attributes that are fields.
+
+    A subclass that overrides the method of a field keeps the field; with ``None`` in its place it removes the field.
+    """
     attributes: dict[str, object] = {}
     declarations: dict[str, Declaration] = {}
     for base in reversed(cls.__mro__):
@@ -104,7 +115,10 @@ def _declared(cls: type) -> Iterator[tuple[str, object, Declaration]]:
 
 
 def declaration_of(value: object) -> Declaration | None:
-    """That of a field; also where something was put around its method, or under it, so that this can be refused."""
+    """Returns the declaration of a field; ``None`` for another attribute.
+
+    Finds the declaration also below or above other decorators, so that these can be refused with a message.
+    """
     match value:
         case JsonField():
             return value.declaration
@@ -131,11 +145,11 @@ def _check_declaration(declaration: Declaration) -> None:
     first, _, others = declaration.name.partition(".")
     if first != first.lower():
         raise PluginError(
-            f"its first part has capital letters, as no field of Falco has, and rules are case-sensitive: name it "
-            f"{first.lower()}.{others}"
+            "the first part of the name has capital letters, which no field of Falco has, and rules are "
+            f"case-sensitive: name it {first.lower()}.{others}"
         )
     if not isinstance(declaration.desc, str) or not declaration.desc.strip():
-        raise PluginError("desc is empty: say what the field means")
+        raise PluginError("desc is empty: describe what the field means")
     if not isinstance(declaration.display, str | None):
         raise PluginError(f"display must be str, not {type(declaration.display).__name__}")
     for flag in ("add_output", *_PROPERTIES):

@@ -10,6 +10,6 @@ PRIVATE = range(2**30, 2**31)
 """The range of ids for private use. Smaller ids are registered with Falco."""
 
 
-def private(name: str) -> int:
+def private_id(name: str) -> int:
     """Returns an id for private use that depends on the plugin's name alone."""
     return PRIVATE[zlib.crc32(name.encode()) % len(PRIVATE)]

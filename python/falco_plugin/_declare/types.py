@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from falco_plugin._declare.annotations import name
+from falco_plugin._declare.annotations import source_of
 
 _KINDS: dict[frozenset[type], tuple[str, str]] = {
     frozenset({str}): ("string", "str"),
@@ -18,17 +18,18 @@ _KINDS: dict[frozenset[type], tuple[str, str]] = {
     frozenset({IPv4Address, IPv6Address}): ("ipaddr", "IPv4Address | IPv6Address"),
     frozenset({IPv4Network, IPv6Network}): ("ipnet", "IPv4Network | IPv6Network"),
 }
+"""The type of the plugin API and the Python source of each possible type of a value."""
 _FAMILIES: dict[frozenset[type], int] = {
     frozenset({IPv4Address}): 4,
     frozenset({IPv6Address}): 6,
     frozenset({IPv4Network}): 4,
     frozenset({IPv6Network}): 6,
 }
-_POSSIBLE = f"{', '.join(name for _, name in _KINDS.values())}, or a list of one of them"
+_POSSIBLE = f"{', '.join(source for _, source in _KINDS.values())}, or a list of one of them"
 _HINTS = {
     float: " (Falco has no floats: use str or int)",
     bytes: " (decode it: use str)",
-    list: " (say of what, such as list[str])",
+    list: " (name the type of the elements, such as list[str])",
 }
 
 
@@ -36,12 +37,13 @@ class ValueType(NamedTuple):
     """The type of a field's values."""
 
     kind: str
-    """As the plugin API names it."""
+    """The name of the type in the plugin API."""
     is_list: bool
+    """Whether a value is a list."""
     name: str
-    """As Python writes it."""
+    """The type as Python source."""
     classes: frozenset[type]
-    """The classes of one value."""
+    """The classes of a value, or of an element if the type is a list."""
 
     @property
     def family(self) -> int | None:
@@ -49,36 +51,36 @@ class ValueType(NamedTuple):
         return _FAMILIES.get(self.classes)
 
 
-def of_value(annotation: Any, wrapper: Any = None) -> ValueType:
-    """The type behind an annotation such as ``list[str] | None``. ``wrapper[T]`` counts as T.
+def value_type(annotation: Any, wrapper: Any = None) -> ValueType:
+    """Returns the type of an annotation such as ``list[str] | None``. ``wrapper[T]`` counts as T.
 
     Raises:
-        TypeError: there is none.
+        TypeError: a field cannot have this type.
     """
     members = [member for member in _members(annotation, wrapper) if member is not types.NoneType]
-    is_list = len(members) == 1 and get_origin(members[0]) is list and not _wraps(annotation, wrapper)
+    is_list = len(members) == 1 and get_origin(members[0]) is list and not _is_wrapped(annotation, wrapper)
     if is_list:
         members = [member for part in get_args(members[0]) for member in _members(part, wrapper)]
     if not all(isinstance(member, type) for member in members):
-        raise TypeError(f"{name(annotation)} is no type of a field; it can be {_POSSIBLE}")
+        raise TypeError(f"{source_of(annotation)} is not a type of a field: use {_POSSIBLE}")
     classes = frozenset(members)
-    for whole, (kind, python_name) in _KINDS.items():
+    for whole, (kind, source) in _KINDS.items():
         if classes and classes <= whole:
-            return ValueType(kind, is_list, f"list[{python_name}]" if is_list else python_name, classes)
+            return ValueType(kind, is_list, f"list[{source}]" if is_list else source, classes)
     hint = next((hint for kind, hint in _HINTS.items() if kind in classes), "")
     if wrapper in classes:
-        hint = f" (say of what, such as {wrapper.__name__}[str])"
-    raise TypeError(f"{name(annotation)} is no type of a field{hint}; it can be {_POSSIBLE}")
+        hint = f" (name the type of the value, such as {wrapper.__name__}[str])"
+    raise TypeError(f"{source_of(annotation)} is not a type of a field{hint}: use {_POSSIBLE}")
 
 
-def _wraps(annotation: Any, wrapper: Any) -> bool:
-    """Whether the wrapper is around the whole, or a part of a union."""
+def _is_wrapped(annotation: Any, wrapper: Any) -> bool:
+    """Returns whether the wrapper is around the annotation, or around a member of the union that it is."""
     parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     return wrapper is not None and wrapper in map(get_origin, parts)
 
 
 def _members(annotation: Any, wrapper: Any) -> list[Any]:
-    """The parts of a union, without their wrapper."""
+    """Returns the members of a union, without wrappers around them."""
     if annotation is None:
         return [types.NoneType]
     if get_origin(annotation) is Annotated:

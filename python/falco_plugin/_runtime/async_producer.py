@@ -1,4 +1,4 @@
-"""What the producer of an ``IterInstance`` does with an async iterable: runs it in an event loop on its thread."""
+"""Runs an async iterable in an event loop on the thread of the producer, and sends its items."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from falco_plugin.errors import ChannelClosedError
 
 
 def send_all(items: AsyncIterable[Any], sender: _core.Sender, context: _core.Context) -> None:
-    """Sends what an async iterable gives, to its end."""
+    """Sends the items of an async iterable until its end."""
     with asyncio.Runner() as runner:
         runner.run(_send(items, sender, context))
 
 
 async def _send(items: AsyncIterable[Any], sender: _core.Sender, context: _core.Context) -> None:
-    waiting = _AsyncSender(sender, context)
+    async_sender = _AsyncSender(sender, context)
     try:
         async with _aclosing(items):
             iterator = aiter(items)
             async with _aclosing(iterator) if iterator is not items else nullcontext():
-                await _send_each(waiting, iterator)
+                await _send_each(async_sender, iterator)
     finally:
-        # It shares the event loop's descriptors with its parent.
+        # End a forked child here: it shares the descriptors of the event loop with its parent, and must not clean up.
         _core.end_child()
-        waiting.close()
+        async_sender.close()
 
 
 async def _send_each(sender: _AsyncSender, items: Any) -> None:
@@ -43,14 +43,14 @@ async def _send_each(sender: _AsyncSender, items: Any) -> None:
         except ChannelClosedError:
             raise
         except BaseException as error:
-            # A cancellation too: to the generator, its `yield` is what waits.
+            # Also pass a cancellation to the generator, which sees it at its `yield`.
             if not hasattr(items, "athrow"):
                 raise
             stop = error
 
 
 class _AsyncSender:
-    """Waits on a channel without blocking the event loop; the task that makes it is cancelled with the context."""
+    """Sends without blocking the event loop. When the context is cancelled, it cancels the task that made it."""
 
     def __init__(self, sender: _core.Sender, context: _core.Context) -> None:
         self._sender = sender
@@ -63,7 +63,7 @@ class _AsyncSender:
 
     def close(self) -> None:
         self._loop.remove_reader(self._core.fileno())
-        # Its descriptor must not wait for the garbage collector: an exception that is on its way holds this object.
+        # Close the descriptor now. An exception that is being raised may keep this object for long.
         del self._core
 
     async def send(self, item: Any) -> None:
@@ -72,9 +72,9 @@ class _AsyncSender:
 
     async def flush(self) -> None:
         if self._context.cancelled or self._sender.closed:
-            ended = ChannelClosedError("the source was closed: stop sending")
-            ended.source_ended = True
-            raise ended
+            error = ChannelClosedError("the source was closed: stop sending")
+            error.source_ended = True
+            raise error
         position = _core.position(self._sender)
         while not self._core.is_taken(position):
             await self._change()
@@ -87,7 +87,7 @@ class _AsyncSender:
         self._core.clear()
         self._changed.set()
         if self._context.cancelled and self._task is not None:
-            # Once: what the task does to clean up may wait.
+            # Cancel the task only once, so that it can wait while it cleans up.
             self._task.cancel()
             self._task = None
 

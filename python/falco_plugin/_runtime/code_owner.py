@@ -1,4 +1,4 @@
-"""Finds the plugin that running code belongs to, by the frames of its stack."""
+"""Finds the plugin that running code belongs to, by the frames of its stack or traceback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType
 from falco_plugin._runtime.loader import ArchiveLoader, Modules
 
 
-def of_caller() -> Modules | None:
+def of_stack() -> Modules | None:
     """Returns the modules of the plugin whose code is the innermost on this thread's stack."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -19,8 +19,8 @@ def of_caller() -> Modules | None:
     return None
 
 
-def place_of_caller() -> str:
-    """Returns the innermost line of a plugin's own code on this thread's stack, such as "plugin.py:12 in read"."""
+def innermost_line() -> str:
+    """Returns the innermost line of user code on this thread's stack, such as "plugin.py:12 in read"."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if _of_globals(frame.f_globals) is not None:
@@ -31,16 +31,16 @@ def place_of_caller() -> str:
 
 
 def of_error(error: BaseException) -> Modules | None:
-    """Returns the modules of the plugin that raised or passed on an exception, searched from the innermost frame."""
+    """Returns the modules of the plugin whose code raised an exception, or passed it on last."""
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         found = _of_globals(frame.f_globals) or found
     return found
 
 
-def of_class(kind: type) -> Modules | None:
+def of_class(cls: type) -> Modules | None:
     """Returns the modules of the plugin that defines a class."""
-    module = sys.modules.get(kind.__module__)
+    module = sys.modules.get(cls.__module__)
     return None if module is None else _of_globals(vars(module))
 
 

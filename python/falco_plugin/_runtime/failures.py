@@ -1,4 +1,4 @@
-"""How a failure of user code is reported: a short message for the host, and the traceback for the log."""
+"""Reports failures of user code: a short message for the host, and the traceback for the log."""
 
 from __future__ import annotations
 
@@ -6,46 +6,52 @@ import contextlib
 import logging
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from falco_plugin._runtime import loader as _loader
-from falco_plugin._runtime import remedies as _remedies
+from falco_plugin._runtime import attached, loader, remedies
 from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
-_LONGEST = 3000
-"""Characters of an exception's text, or of a line of a traceback, that are shown."""
-_MOST_LINES = 200
-"""Lines of a traceback that are shown."""
-_MOST_LINKS = 20
-"""Exceptions of one chain, or of one group, that are shown."""
-_SHORT = 249
-"""Bytes of a message of ``open`` and ``next_batch`` that Falco shows, without the prefix ``open: `` that some have."""
+_MAX_LENGTH = 3000
+"""Longest message of an exception, or line of a traceback, in characters. Longer ones are cut."""
+_MAX_LINES = 200
+"""Most lines of a traceback. Lines in the middle of a longer one are left out."""
+_MAX_CHAIN = 20
+"""Most exceptions of one chain, or of one group. Further ones are left out."""
 _SHORTENED = ("open", "next_batch")
-_LONG = 1023
-"""Bytes of any other message that Falco shows."""
-_OWN_FOLDER = os.path.dirname(os.path.dirname(__file__))
+_MAX_SHORTENED = 249
+"""Bytes that Falco shows of a message of ``open`` and ``next_batch``, without the prefix ``open: `` that some have."""
+_MAX_MESSAGE = 1023
+"""Bytes that Falco shows of any other message."""
+_PACKAGE_FOLDER = os.path.dirname(os.path.dirname(__file__))
 _STANDARD_FOLDER = os.path.dirname(traceback.__file__)
 _PLACE = "_falco_plugin_place"
-"""Attribute of an exception that names the line to look at, if its traceback has no line of user code."""
+"""Attribute of an exception: the place in user code, for an exception whose traceback has no line of user code."""
 _TRACED = "_falco_plugin_traced"
-"""Attribute of an exception whose traceback is in the log."""
+"""Attribute of an exception: whether its traceback was logged."""
 _log = logging.getLogger("falco_plugin")
 
 
 def report(doing: str, error: BaseException, *, traced: bool = True) -> str:
     """Logs an exception with its traceback, unless ``traced`` is false or the traceback was logged before.
 
-    Returns the message for the host: the cause with its line in user code.
+    Args:
+        doing: the call that failed, such as ``open``.
+        error: the exception.
+        traced: whether to log the traceback.
+
+    Returns:
+        The message for the host: the cause with its line in user code.
     """
     message, place = _message(error, doing), place_of(error)
     if not place and doing in _SHORTENED and isinstance(error, TypeError | ValueError):
-        # For example, an item of an iterable that is not a generator has no line of user code.
-        place = _place_of_open()
-    bare = not traced or (type(error) is PluginError and not place)
-    _log.error("%s failed: %s%s", doing, _with_place(message, place), "" if bare else trace(error))
-    return _shortened(message, place, _SHORT if doing in _SHORTENED else _LONG)
+        # An error of an item has no line of user code if the iterable is not a generator. Name `open` instead.
+        plugin = attached.current()
+        place = plugin.open_place if plugin else ""
+    has_trace = traced and (type(error) is not PluginError or bool(place))
+    _log.error("%s failed: %s%s", doing, _with_place(message, place), trace(error) if has_trace else "")
+    return _shortened(message, place, _MAX_SHORTENED if doing in _SHORTENED else _MAX_MESSAGE)
 
 
 def describe(error: BaseException, doing: str = "") -> str:
@@ -54,25 +60,25 @@ def describe(error: BaseException, doing: str = "") -> str:
 
 
 def _message(error: BaseException, doing: str = "") -> str:
-    """The cause and what to do about it."""
+    """Returns the cause and its remedy."""
     kind = type(error).__name__
     if isinstance(error, EOF | Timeout) and doing:
         return f"{kind} cannot be raised from {doing}, only from next_batch"
     if isinstance(error, SyntaxError):
         return _shown(f"{kind}: {error.msg}")
     text = _text(error)
-    # The messages of the SDK's own errors need no remedy.
+    # The messages of the SDK's own errors contain the remedy.
     message = text if text and type(error) is PluginError else f"{kind}: {text}" if text else kind
     try:
-        remedy = _remedies.for_error(error)
+        remedy = remedies.for_error(error)
     except Exception:
-        # A remedy looks into objects of user code, which may raise anything.
+        # Finding a remedy accesses objects of user code, which may raise any exception.
         remedy = ""
     return f"{message}: {remedy}" if remedy else message
 
 
 def is_end_of_source(error: BaseException | None) -> bool:
-    """Returns whether the error only reports that the source has ended, which is not a failure of the producer."""
+    """Returns whether the exception only reports to a producer that the source has ended. This is not a failure."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_end_of_source(each) for each in error.exceptions)
     return isinstance(error, ChannelClosedError) and error.source_ended
@@ -82,7 +88,7 @@ def _text(error: BaseException) -> str:
     try:
         return _shown(" ".join(str(error).split()))
     except BaseException as second:
-        return f"no text, its __str__ raises {type(second).__name__}"
+        return f"no message, because its __str__ raised {type(second).__name__}"
 
 
 def _with_place(message: str, place: str) -> str:
@@ -90,7 +96,7 @@ def _with_place(message: str, place: str) -> str:
 
 
 def _shortened(message: str, place: str, limit: int) -> str:
-    """Shortens a message so that the host shows its beginning and its place."""
+    """Shortens a message so that the host shows its beginning and the place."""
     whole = _with_place(message, place)
     if len(whole.encode("utf-8", "replace")) <= limit:
         return whole
@@ -100,25 +106,27 @@ def _shortened(message: str, place: str, limit: int) -> str:
 
 
 def _shown(text: str) -> str:
-    """Returns one line of text with bounded length, without characters that would control a terminal."""
-    shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:_LONGEST])
-    return shown if len(text) <= _LONGEST else f"{shown}…"
+    """Returns a line with bounded length and without characters that control a terminal."""
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:_MAX_LENGTH])
+    return shown if len(text) <= _MAX_LENGTH else f"{shown}…"
 
 
 def trace(error: BaseException) -> str:
-    """Returns the traceback as lines to put behind the cause, with the exceptions that led to this one.
+    """Returns the traceback of an exception and of those that led to it, as lines that follow the cause.
 
-    Lines of the SDK are left out, unless ``FALCO_PLUGIN_DEBUG=1``. All lines are indented, because their text may come
-    from an event. Returns no traceback if it was returned before for the same exception: user code may log an exception
-    and raise it again, and the exception of a thread may also end a source.
+    Lines of the SDK are left out, unless ``FALCO_PLUGIN_DEBUG=1``. All lines are indented, because they may contain
+    data of an event, which must not look like another record.
+
+    Returns an empty string if the traceback of this exception was returned before. User code may log an exception and
+    raise it again, and the exception of a thread may also end a source.
     """
     if getattr(error, _TRACED, None) is True:
         return ""
     with contextlib.suppress(Exception):
         setattr(error, _TRACED, True)
     lines = [_shown(line) for line in _lines(error)]
-    if len(lines) > _MOST_LINES:
-        lines[_MOST_LINES // 2 : -_MOST_LINES // 2] = ["  …"]
+    if len(lines) > _MAX_LINES:
+        lines[_MAX_LINES // 2 : -_MAX_LINES // 2] = ["  …"]
     return "".join(f"\n{line}" for line in lines)
 
 
@@ -130,18 +138,18 @@ def _lines(error: BaseException) -> Iterator[str]:
         yield from _frames(link.__traceback__)
         yield from _details(link)
         following, how = _following(link)
-        # The SDK may have put another exception around one of user code, with the same traceback.
+        # Skip exceptions that the SDK has wrapped in another one with the same traceback.
         while following is not None and following.__traceback__ is link.__traceback__ is not None:
             seen.append(following)
             following, how = _following(following)
-        if following is None or any(following is one for one in seen) or len(seen) >= _MOST_LINKS:
+        if following is None or any(following is one for one in seen) or len(seen) >= _MAX_CHAIN:
             return
         yield f"  {how} {describe(following)}"
         link = following
 
 
 def _following(error: BaseException) -> tuple[BaseException | None, str]:
-    """Returns the exception that led to this one, and how it did."""
+    """Returns the exception that led to this one, and words for the relation of the two."""
     if error.__cause__ is not None:
         return error.__cause__, "caused by"
     return None if error.__suppress_context__ else error.__context__, "raised while handling"
@@ -149,12 +157,12 @@ def _following(error: BaseException) -> tuple[BaseException | None, str]:
 
 def _frames(found: TracebackType | None) -> Iterator[str]:
     for names in {id(frame.f_globals): frame.f_globals for frame, _ in traceback.walk_tb(found)}.values():
-        _loader.remember_lines(names)
+        loader.remember_lines(names)
     entries = list(traceback.extract_tb(found))
-    own = [_loader.is_own(frame.f_globals) for frame, _ in traceback.walk_tb(found)]
-    if not _is_debug() and True in own:
-        # The frames that call a thread's function are the same for all threads.
-        entries = entries[own.index(True) :]
+    is_user_code = [loader.is_user_code(frame.f_globals) for frame, _ in traceback.walk_tb(found)]
+    if not _is_debug() and True in is_user_code:
+        # Leave out the frames that call a thread's function, which are the same for all threads.
+        entries = entries[is_user_code.index(True) :]
     shown = [entry for entry in entries if _is_shown(entry.filename)]
     if shown:
         yield "  Traceback (most recent call last):"
@@ -168,11 +176,11 @@ def _is_debug() -> bool:
 
 
 def _is_shown(file: str) -> bool:
-    return _is_debug() or not file.startswith((f"{_OWN_FOLDER}/", "<frozen "))
+    return _is_debug() or not file.startswith((f"{_PACKAGE_FOLDER}/", "<frozen "))
 
 
 def _details(error: BaseException) -> Iterator[str]:
-    """Yields the details of an exception besides its message."""
+    """Yields lines with the details of an exception besides its message: code, notes, and exceptions of a group."""
     if isinstance(error, SyntaxError):
         for line in "".join(traceback.format_exception_only(error)).splitlines()[:-1]:
             yield f"  {line}"
@@ -181,7 +189,7 @@ def _details(error: BaseException) -> Iterator[str]:
         for line in str(note).splitlines():
             yield f"    {line}"
     if isinstance(error, BaseExceptionGroup):
-        for number, inner in enumerate(error.exceptions[:_MOST_LINKS], 1):
+        for number, inner in enumerate(error.exceptions[:_MAX_CHAIN], 1):
             yield f"  exception {number} of {len(error.exceptions)}: {describe(inner)}"
             for line in _frames(inner.__traceback__):
                 yield f"  {line}"
@@ -198,57 +206,61 @@ def warn(text: str) -> None:
 
 
 def warn_of_wait(doing: str, seconds: float, frame: FrameType | None) -> None:
-    """Logs that a call of user code has not returned, with the line at which it waits."""
-    own = outside = ""
-    while frame is not None and not own:
-        code = frame.f_code
-        place = f"{os.path.basename(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
-        if _loader.is_own(frame.f_globals):
-            own = place
-        elif not outside and not code.co_filename.startswith((_OWN_FOLDER, _STANDARD_FOLDER, "<frozen")):
-            outside = place
+    """Logs that a call of user code has not returned, with the line that it is executing.
+
+    Args:
+        doing: the call, ``init`` or ``open``.
+        seconds: the time since the beginning of the call.
+        frame: the innermost frame of the thread that makes the call.
+    """
+    frames: list[tuple[FrameType, int]] = []
+    while frame is not None:
+        frames.append((frame, frame.f_lineno))
         frame = frame.f_back
-    place = own or outside
+    place = _innermost_place(reversed(frames))
     at_place = f", at {place}" if place else ""
     remedy = "connect in open" if doing == "init" else "wait for events in a generator or on a thread"
-    warn(f"still in {doing} after {seconds:g} s{at_place}: Falco waits until {doing} returns, so {remedy} instead")
+    warn(f"{doing} has not returned after {seconds:g} s{at_place}: Falco waits for its return, so {remedy} instead")
 
 
 def place_of(error: BaseException) -> str:
-    """The innermost line of the plugin's own modules, else the innermost outside of this package."""
+    """Returns the innermost line of the plugin's modules, or else the innermost line outside of this package.
+
+    Lines of the standard library do not count.
+    """
     if isinstance(error, SyntaxError) and error.lineno is not None and error.filename:
         line = f": {' '.join(error.text.split())}" if error.text and error.text.strip() else ""
         return _shown(f"{os.path.basename(error.filename)}:{error.lineno}{line}")
-    own = outside = ""
-    for frame, number in traceback.walk_tb(error.__traceback__):
-        code = frame.f_code
-        place = f"{os.path.basename(code.co_filename)}:{number} in {code.co_name}"
-        if _loader.is_own(frame.f_globals):
-            own = place
-        elif not code.co_filename.startswith((_OWN_FOLDER, _STANDARD_FOLDER, "<frozen")):
-            outside = place
-    if own:
-        return own
     named = getattr(error, _PLACE, "")
-    return named if isinstance(named, str) and named else outside
+    return _innermost_place(traceback.walk_tb(error.__traceback__), named if isinstance(named, str) else "")
 
 
-def _place_of_open() -> str:
-    # It needs this module for what it logs.
-    from falco_plugin._runtime import log
+def _innermost_place(frames: Iterable[tuple[FrameType, int]], named: str = "") -> str:
+    """Returns the innermost place in user code of frames, which are ordered from the outermost to the innermost.
 
-    return log.place_of_open()
+    Without a frame of a plugin's module this is the `named` place, or else the innermost frame that belongs neither to
+    this package nor to the standard library.
+    """
+    own = outside = ""
+    for frame, line in frames:
+        code = frame.f_code
+        place = f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"
+        if loader.is_user_code(frame.f_globals):
+            own = place
+        elif not code.co_filename.startswith((_PACKAGE_FOLDER, _STANDARD_FOLDER, "<frozen")):
+            outside = place
+    return own or named or outside
 
 
 def at(error: Exception, function: object) -> Exception:
-    """Names a function of user code as the place of an error that has no line of user code in its traceback."""
+    """Makes a function of user code the place of an error whose traceback has no line of user code."""
     if place := definition_of(function):
         setattr(error, _PLACE, place)
     return error
 
 
 def definition_of(function: object) -> str:
-    """Returns where a function is defined; empty if the function is not written in Python."""
+    """Returns the place at which a function is defined; empty if the function is not written in Python."""
     while isinstance(function, MethodType):
         function = function.__func__
     if not isinstance(function, FunctionType):
@@ -258,7 +270,7 @@ def definition_of(function: object) -> str:
 
 
 def with_parameters(function: Callable[..., Any], error: TypeError, parameters: str) -> Exception:
-    """Returns an error for a function that does not take the parameters that it is called with."""
+    """Returns an error that adds to `error` how to define a function that has other parameters."""
     name = getattr(function, "__name__", type(function).__name__)
     own = "self" if isinstance(function, MethodType) else ""
     listed = ", ".join(filter(None, (own, parameters)))

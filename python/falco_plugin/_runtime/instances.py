@@ -1,4 +1,4 @@
-"""Makes an instance of what ``open`` returned."""
+"""Makes an instance from the return value of a plugin's ``open``."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ from types import CoroutineType
 from typing import Any
 
 from falco_plugin import _core
-from falco_plugin._runtime import failures as _failure
+from falco_plugin._runtime import failures
 from falco_plugin.plugin import Plugin
 
 
-def instance(opened: Any, context: _core.Context, open_: Callable[..., Any]) -> Any:
-    """Returns an instance, made of an iterable if need be.
+def as_instance(opened: Any, context: _core.Context, open_: Callable[..., Any]) -> Any:
+    """Returns the instance that ``open`` returned, or makes one from events.
+
+    Args:
+        opened: the return value of ``open``.
+        context: the context that was passed to ``open``.
+        open_: the method ``open``.
 
     Raises:
-        TypeError: ``open`` returned something else. The error names the function as its place.
+        TypeError: ``open`` returned something else. The place of the error is the function to change.
     """
     if not _is_instance(opened):
         if problem := _problem(opened):
-            raise _failure.at(TypeError(f"open returned {problem}"), open_)
+            raise failures.at(TypeError(f"open returned {problem}"), open_)
         try:
             return _core.IterInstance(opened, context=context)
-        except TypeError as refused:
-            raise _failure.at(refused, opened if callable(opened) else open_) from None
+        except TypeError as error:
+            raise failures.at(error, opened if callable(opened) else open_) from None
     if not hasattr(opened, "events"):
         name = type(opened).__name__
-        lacking = TypeError(f"open returned {name}, which has no events: call super().__init__() in {name}.__init__")
-        raise _failure.at(lacking, type(opened).__init__)
+        no_events = TypeError(
+            f"open returned {name}, which has no attribute events: call super().__init__() in {name}.__init__"
+        )
+        raise failures.at(no_events, type(opened).__init__)
     if not isinstance(opened.events, _core.EventBatch):
         found = type(opened.events).__name__
-        raise _failure.at(TypeError(f"the instance's events must be an EventBatch, not {found}"), open_)
+        raise failures.at(TypeError(f"the instance's events must be an EventBatch, not {found}"), open_)
     return opened
 
 
@@ -40,7 +47,7 @@ def _is_instance(opened: object) -> bool:
 
 
 def _problem(opened: Any) -> str:
-    """Returns what is wrong with the object and what to return instead; empty if it may be an iterable of events."""
+    """Returns what is wrong with an object and what to return instead; empty if it may be an iterable of events."""
     name = type(opened).__name__
     match opened:
         case None:

@@ -1,7 +1,8 @@
-"""A plugin's own modules, imported from memory under a name of their own.
+"""Imports a plugin's own modules from the archive of its library.
 
-Each init gets a fresh copy below a private package, so that two plugins with modules of one name, two inits of one
-plugin, and an old and a new version do not meet. An absolute import of one of the plugin's own modules is led there.
+Each init imports a fresh copy below a private package. So two plugins can have modules with the same name, a plugin can
+be initialised twice, and an old and a new version can be loaded together. An absolute import in the plugin's code, such
+as ``import helpers``, finds the plugin's own module first.
 """
 
 from __future__ import annotations
@@ -15,24 +16,30 @@ from collections.abc import Mapping, Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
-from falco_plugin._runtime import archive as _archive
+from falco_plugin._runtime.archive import unpack
 
 _counter = itertools.count(1)
 
 
 class Modules:
-    """The modules of one archive, entered in ``sys.modules`` until they are unloaded."""
+    """The modules of one archive. They are in ``sys.modules`` until they are unloaded."""
 
     def __init__(self, archive: bytes, library: str, folder: str) -> None:
-        """Takes the folder that the files were in when the library was built: tracebacks name it."""
+        """Unpacks an archive.
+
+        Args:
+            archive: the archive.
+            library: path of the library that contains the archive. The ``__file__`` of the modules is below it.
+            folder: path of the folder that contained the files when the library was built. Tracebacks show it.
+        """
         self.package = f"falco_plugin_modules_{next(_counter)}"
         self._library = library
         self._folder = folder
-        self._files = _archive.unpack(archive)
+        self._files = unpack(archive)
         self.plugin = ""
-        """The name of the plugin that the modules belong to, once it is known."""
+        """The name of the plugin; empty until it is known."""
         self.event_source = ""
-        """The plugin's event source; empty for a plugin without one."""
+        """The event source of the plugin; empty if it has none or is not known yet."""
         _finder.add(self)
 
     def load(self, name: str) -> ModuleType:
@@ -40,18 +47,18 @@ class Modules:
         return importlib.import_module(f"{self.package}.{name}")
 
     def unload(self) -> None:
-        """Removes all of them. What still runs keeps what it holds."""
+        """Removes all modules. Code that still runs keeps its own references."""
         _finder.remove(self)
         prefix = f"{self.package}."
         for name in [name for name in list(sys.modules) if name == self.package or name.startswith(prefix)]:
             sys.modules.pop(name, None)
-        # Another version at this path has other lines.
+        # A later version of the plugin may have other lines at the same path.
         if (linecache := sys.modules.get("linecache")) is not None:
             for file in self._files:
                 linecache.cache.pop(self.path(file), None)
 
     def has(self, name: str) -> bool:
-        """Whether the top-level module `name` is the plugin's own."""
+        """Returns whether the plugin has a top-level module with this name."""
         return (
             f"{name}.py" in self._files
             or f"{name}/__init__.py" in self._files
@@ -59,7 +66,7 @@ class Modules:
         )
 
     def spec(self, fullname: str) -> importlib.machinery.ModuleSpec | None:
-        """How to import a module below the private package."""
+        """Returns how to import a module below the private package; ``None`` if there is no such module."""
         if fullname == self.package:
             return importlib.machinery.ModuleSpec(fullname, self._loader(None), is_package=True)
         path = fullname.removeprefix(f"{self.package}.").replace(".", "/")
@@ -75,23 +82,23 @@ class Modules:
         return None
 
     def _loader(self, file: str | None) -> Any:
-        # To type checkers a loader is a subclass of what importlib.abc has, which imports a tenth of the library.
+        # Type checkers require a subclass of importlib.abc.Loader. That module would import many others.
         return ArchiveLoader(self, file)
 
     def source(self, file: str) -> bytes:
-        """The source of a file of the archive."""
+        """Returns the source of a file of the archive."""
         return self._files[file]
 
     def path(self, file: str) -> str:
-        """The path that a file had when the library was built."""
+        """Returns the path that a file had when the library was built."""
         return f"{self._folder}/{file}"
 
     def data(self, path: str) -> bytes:
-        """A data file beside the modules, by the path that ``pkgutil.get_data`` builds from ``__file__``."""
+        """Returns a data file beside the modules, by the path that ``pkgutil.get_data`` builds from ``__file__``."""
         return self._files[path.removeprefix(f"{self._library}/")]
 
     def namespace_builtins(self) -> dict[str, Any]:
-        """The builtins of the plugin's modules, whose ``import`` prefers the plugin's own."""
+        """Returns builtins for the plugin's modules, with an ``import`` that prefers the plugin's own modules."""
         names = dict(vars(builtins))
         names["__import__"] = self._import
         return names
@@ -112,7 +119,7 @@ class Modules:
 
 
 class ArchiveLoader:
-    """Runs one file of an archive as a module; no file: a package of nothing but modules."""
+    """Runs a file of an archive as a module. Without a file, the module is a package that only contains modules."""
 
     def __init__(self, modules: Modules, file: str | None) -> None:
         self._modules = modules
@@ -120,18 +127,18 @@ class ArchiveLoader:
 
     @property
     def modules(self) -> Modules:
-        """The archive's modules."""
+        """All modules of the archive."""
         return self._modules
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        """A module as usual."""
+        """Returns ``None``, so that Python makes the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = self._modules.namespace_builtins()
         code = self.get_code(module.__name__)
         if code is not None:
             self.remember_lines()
-            exec(code, module.__dict__)  # noqa: S102 - this is what an importer does
+            exec(code, module.__dict__)  # noqa: S102 - importing a module means running it
 
     def get_source(self, fullname: str) -> str | None:
         if self._file is None:
@@ -146,40 +153,40 @@ class ArchiveLoader:
         return compile(self._modules.source(self._file), self._modules.path(self._file), "exec", dont_inherit=True)
 
     def remember_lines(self) -> None:
-        """Makes tracebacks show the lines of the archive, not those of the file that is at this path now."""
+        """Makes tracebacks show the lines of the archive, not those of the file at this path, which may be newer."""
         if self._file is None:
             return
         import linecache
 
         source = self._modules.source(self._file)
         path = self._modules.path(self._file)
-        # Without a time of modification an entry is not compared with a file.
+        # The modification time None keeps linecache from comparing the entry with the file.
         linecache.cache[path] = (len(source), None, source.decode("utf-8", "replace").splitlines(keepends=True), path)
 
     def get_data(self, path: str) -> bytes:
-        """For ``pkgutil.get_data``."""
+        """Returns a data file for ``pkgutil.get_data``."""
         try:
             return self._modules.data(path)
         except KeyError:
             raise FileNotFoundError(
-                f"{path}: not packed into the plugin library: put it into the plugin's folder, and build the folder"
+                f"{path}: not packed into the plugin library: put it into the plugin's folder, and build that folder"
             ) from None
 
 
-def is_own(names: Mapping[str, object]) -> bool:
+def is_user_code(names: Mapping[str, object]) -> bool:
     """Returns whether these are the global names of a plugin's module."""
     return isinstance(names.get("__loader__"), ArchiveLoader)
 
 
 def remember_lines(names: Mapping[str, object]) -> None:
-    """Makes tracebacks show the lines of this plugin's module, since another version may have the same path."""
+    """Makes tracebacks show the lines of the module with these global names, as `ArchiveLoader.remember_lines`."""
     loader = names.get("__loader__")
     if isinstance(loader, ArchiveLoader):
         loader.remember_lines()
 
 
 class _Finder:
-    """Finds the modules of all archives that are loaded."""
+    """Finds the modules of all loaded archives for Python's import."""
 
     def __init__(self) -> None:
         self._archives: dict[str, Modules] = {}

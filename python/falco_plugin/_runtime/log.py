@@ -1,4 +1,4 @@
-"""Python's logging and warnings, on their way to the host's log."""
+"""Passes the records of Python's logging and warnings to the host's log."""
 
 from __future__ import annotations
 
@@ -8,129 +8,107 @@ import threading
 from typing import TYPE_CHECKING
 
 from falco_plugin import _core
-from falco_plugin._runtime import code_owner as _owner
-from falco_plugin._runtime import failures as _failure
+from falco_plugin._runtime import attached, code_owner, failures
 
 if TYPE_CHECKING:
     from falco_plugin._core import HostLog
+    from falco_plugin._runtime.attached import AttachedPlugin
     from falco_plugin._runtime.loader import Modules
 
 _PLUGIN = "falco_plugin_number"
-"""Attribute of a record that names the plugin that the record belongs to."""
-
-
-class Attached:
-    """A plugin whose records go to the host until its log closes."""
-
-    __slots__ = ("log", "names", "open_place", "package", "source")
-
-    def __init__(self, package: str, log: HostLog) -> None:
-        self.package = package
-        """The private package of the plugin's modules."""
-        self.names = [package]
-        """The names of the plugin's loggers."""
-        self.log = log
-        self.source = ""
-        """The event source that it makes, if any."""
-        self.open_place = ""
-        """Where its ``open`` is defined."""
-
-    def owns(self, logger: str) -> str:
-        """Returns the name of the plugin's logger that is this one or a parent of it; empty if there is none."""
-        return next((name for name in self.names if logger == name or logger.startswith(f"{name}.")), "")
+"""Attribute of a record: the number of the plugin that the record belongs to."""
 
 
 class HostHandler(logging.Handler):
     """Passes each record to the log of the plugin that the record belongs to.
 
-    That is the plugin whose logger it is, else the one whose code the thread runs. If neither is known, it is the one
-    that was initialised last.
+    That is the plugin that has the record's logger. For another logger it is the plugin whose code the thread runs, and
+    if that is not known, the plugin that was initialised last.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.logs: list[Attached] = []
-        self.to_stderr = False
+        self.uses_stderr = False
+        """Whether records go to stderr while there is no plugin."""
         self.setFormatter(_Formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            if record.name == "asyncio" and record.exc_info and _failure.is_end_of_source(record.exc_info[1]):
-                # The task of a producer ended because its source has ended, and nothing awaits the task.
+            if record.name == "asyncio" and record.exc_info and failures.is_end_of_source(record.exc_info[1]):
+                # asyncio logs that nothing awaits a task that failed. This task ended because its source has ended.
                 return
             plugin = self._choose(record)
             text = self.format(record)
-            if plugin is None or plugin.owns(record.name) != record.name:
+            if plugin is None or plugin.owned_logger(record.name) != record.name:
                 text = f"{record.name}: {text}"
-            text = _within_record(text)
-            # File names that are not UTF-8 come as lone surrogates.
+            text = _as_one_record(text)
+            # File names that are not UTF-8 contain lone surrogates.
             text = text.encode("utf-8", "backslashreplace").decode()
             if plugin is not None:
                 plugin.log.log(record.levelno, text)
-            elif self.to_stderr:
+            elif self.uses_stderr:
                 sys.stderr.write(f"{text}\n")
         except Exception:
             self.handleError(record)
 
-    def _choose(self, record: logging.LogRecord) -> Attached | None:
-        attached = [plugin for plugin in reversed(self.logs) if plugin.log.open]
+    def _choose(self, record: logging.LogRecord) -> AttachedPlugin | None:
+        latest_first = tuple(plugin for plugin in reversed(attached.plugins()) if plugin.log.open)
         number = getattr(record, _PLUGIN, 0) or _core.current_plugin()
-        named = [plugin for plugin in attached if plugin.owns(record.name)]
-        # A plugin may be initialised several times.
-        found = _with_number(named, number) or (named[0] if named else None) or _with_number(attached, number)
-        if found is None and len(attached) > 1:
-            found = _with_package(attached, _owner.of_caller())
-        return found or (attached[0] if attached else None)
+        owners = tuple(plugin for plugin in latest_first if plugin.owned_logger(record.name))
+        # Several plugins have one logger if a plugin was initialised several times.
+        plugin = (
+            attached.with_number(owners, number)
+            or (owners[0] if owners else None)
+            or attached.with_number(latest_first, number)
+        )
+        if plugin is None and len(latest_first) > 1:
+            plugin = _with_modules(latest_first, code_owner.of_stack())
+        return plugin or (latest_first[0] if latest_first else None)
 
 
 class _Formatter(logging.Formatter):
-    """Shows an exception as failures of plugins are shown: the cause first, and the lines of user code."""
+    """Formats an exception as failures of plugins are formatted: the cause first, then the lines of user code."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            text += f"\n  {_failure.describe(error)}{_failure.trace(error)}"
+            text += f"\n  {failures.describe(error)}{failures.trace(error)}"
         elif record.exc_text:
             text += f"\n{record.exc_text}"
         return f"{text}\n{record.stack_info}" if record.stack_info else text
 
 
-def _within_record(text: str) -> str:
-    """Indents the further lines of a message, and replaces characters that steer a terminal.
+def _as_one_record(text: str) -> str:
+    """Indents all lines of a message but the first, and replaces characters that control a terminal.
 
-    A message may quote text from outside, such as the name of a file, which must not look like another record.
+    A message may contain a string from outside, such as the name of a file, which must not look like another record.
     """
     if text.isprintable():
         return text
-    first, *more = ["".join(map(_shown, line)) for line in text.split("\n")]
-    return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in more)])
+    first, *others = ["".join(map(_printable, line)) for line in text.split("\n")]
+    return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in others)])
 
 
-def _shown(char: str) -> str:
-    # Lone surrogates are file names that are not UTF-8, and are shown as such.
-    is_shown = char.isprintable() or char == "\t" or "\ud800" <= char <= "\udfff"
-    return char if is_shown else "\ufffd"
+def _printable(char: str) -> str:
+    # A lone surrogate is a byte of a file name that is not UTF-8. It is escaped later.
+    is_kept = char.isprintable() or char == "\t" or "\ud800" <= char <= "\udfff"
+    return char if is_kept else "\ufffd"
 
 
-def _with_number(attached: list[Attached], number: int) -> Attached | None:
-    return next((plugin for plugin in attached if plugin.log.number == number), None) if number else None
-
-
-def _with_package(attached: list[Attached], owner: Modules | None) -> Attached | None:
-    return next((plugin for plugin in attached if owner and plugin.package == owner.package), None)
+def _with_modules(plugins: tuple[AttachedPlugin, ...], modules: Modules | None) -> AttachedPlugin | None:
+    return next((plugin for plugin in plugins if modules and plugin.package == modules.package), None)
 
 
 _handler = HostHandler()
-# One plugin may come while another goes.
-_changes = threading.Lock()
+# Two threads may attach and detach plugins at the same time.
+_handler_changes = threading.Lock()
 
 
-def attach(package: str, log: HostLog) -> Attached:
+def attach(package: str, log: HostLog) -> AttachedPlugin:
     """Sends the records of a plugin, and those that belong to no other plugin, to the host until its log closes."""
-    plugin = Attached(package, log)
-    with _changes:
-        _handler.logs = [attached for attached in _handler.logs if attached.log.open] + [plugin]
+    with _handler_changes:
+        plugin = attached.attach(package, log)
         root = logging.getLogger()
         if _handler not in root.handlers:
             root.addHandler(_handler)
@@ -140,72 +118,65 @@ def attach(package: str, log: HostLog) -> Attached:
     return plugin
 
 
-def name(plugin: Attached, logger: str, source: str, open_place: str) -> None:
-    """Adds what is known of a plugin once it is made: its logger, its event source, and where its ``open`` is."""
-    plugin.names.append(logger)
-    plugin.source = source
-    plugin.open_place = open_place
-    logging.getLogger(logger).setLevel(logging.DEBUG)
+def add_logger(plugin: AttachedPlugin, name: str) -> None:
+    """Sends the records of a further logger to the plugin's log."""
+    plugin.logger_names.append(name)
+    logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 def source_name() -> str:
-    """The event source of the plugin whose code this thread runs; empty if it is not known."""
-    plugin = _with_number(list(_handler.logs), _core.current_plugin())
-    return plugin.source if plugin else ""
+    """Returns the event source of the plugin whose code this thread runs; empty if it is not known."""
+    plugin = attached.current()
+    return plugin.event_source if plugin else ""
 
 
-def place_of_open() -> str:
-    """Where the ``open`` of the plugin whose code this thread runs is defined; empty if it is not known."""
-    plugin = _with_number(list(_handler.logs), _core.current_plugin())
-    return plugin.open_place if plugin else ""
-
-
-def forget(package: str) -> None:
-    """Drops the loggers of modules that are gone: each init has names of its own, which nobody asks for again."""
+def remove_loggers(package: str) -> None:
+    """Removes the loggers of a plugin's modules. Each init makes new ones, so nobody asks for these again."""
     loggers = logging.Logger.manager.loggerDict
-    # Logging goes through all of them under its lock, and where it meets one that changes, keeps the lock for ever.
+    # Hold the lock of logging. If the dictionary changed while logging iterates over it, logging would keep the lock.
     with logging._lock:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
         for name in [name for name in loggers if name == package or name.startswith(f"{package}.")]:
             loggers.pop(name, None)
 
 
 def detach(log: HostLog) -> None:
-    """Ends what `attach` began. In a process of Python's own the handler goes with the last plugin."""
-    with _changes:
-        _handler.logs = [attached for attached in _handler.logs if attached.log is not log]
-        if not _handler.logs and not _handler.to_stderr:
+    """Reverses `attach`. In a process that Python itself runs, the last plugin also removes the handler."""
+    with _handler_changes:
+        attached.detach(log)
+        if not attached.plugins() and not _handler.uses_stderr:
             logging.getLogger().removeHandler(_handler)
 
 
 def take_over() -> None:
-    """Where the interpreter is the SDK's own: all of Python's logging, warnings and unhandled exceptions go to the
-    host, and what is printed goes to stderr, because under systemd stdout leads nowhere.
+    """Sends all logging, warnings and unhandled exceptions to the host, and printed text to stderr.
+
+    Called only if the SDK started the interpreter. stdout is not used, because a service of systemd has none.
     """
     sys.stdout = sys.stderr
-    _handler.to_stderr = True
+    _handler.uses_stderr = True
     root = logging.getLogger()
     root.addHandler(_handler)
-    # Of libraries: what they say for debugging costs time on every request, and may show headers and tokens.
+    # Debug records of libraries take time on every request, and may contain headers and tokens.
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
-    threading.excepthook = _unhandled
+    threading.excepthook = _log_unhandled
 
 
-def _unhandled(args: threading.ExceptHookArgs) -> None:
+def _log_unhandled(args: threading.ExceptHookArgs) -> None:
     """Logs the exception that ended a thread, through the logger of the plugin whose code raised it."""
     error = args.exc_value or args.exc_type()
-    if args.exc_type is SystemExit or _failure.is_end_of_source(error):
+    if args.exc_type is SystemExit or failures.is_end_of_source(error):
         return
     thread = args.thread.name if args.thread else "?"
-    # The thread has left the code that it ran.
-    owner = _owner.of_error(error) or (_owner.of_class(type(args.thread)) if args.thread else None)
-    plugin = _with_package(_handler.logs, owner)
+    # The stack of the thread is gone, so search the traceback, and then the class of the thread.
+    owner = code_owner.of_error(error) or (code_owner.of_class(type(args.thread)) if args.thread else None)
+    plugin = _with_modules(attached.plugins(), owner)
     ends_source = getattr(error, "_falco_plugin_ends_source", False)
     logging.getLogger((owner and owner.plugin) or "falco_plugin").error(
         "thread %s%s died: %s%s",
         thread,
         f" of plugin {owner.plugin}" if owner and owner.plugin else "",
-        _failure.describe(error),
-        "" if ends_source else _failure.trace(error),
+        failures.describe(error),
+        "" if ends_source else failures.trace(error),
         extra={_PLUGIN: plugin.log.number} if plugin else None,
     )

@@ -1,4 +1,4 @@
-"""The producer of an ``IterInstance``: runs an iterable, or an async one, on a thread of its own."""
+"""The producer of an ``IterInstance``: a thread that runs an iterable or an async iterable, and sends its items."""
 
 from __future__ import annotations
 
@@ -12,28 +12,35 @@ from types import CoroutineType
 from typing import Any
 
 from falco_plugin import _core
-from falco_plugin._runtime import failures as _failure
+from falco_plugin._runtime import failures
 from falco_plugin.errors import EOF, PluginError, Timeout
 
 MAX_WAIT = 300.0
-"""Seconds up to which the wait between two attempts grows. An attempt that lasted as long was a good one."""
+"""Longest wait between two attempts, in seconds. An attempt that lasts at least as long resets the wait."""
 
 _ONE_EVENT = (str, bytes, bytearray, memoryview, Mapping)
-"""What can be iterated over, but was meant to be one event, or its parts."""
+"""Types of iterables that are not iterables of events: users mean them as one event."""
 
 
 def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.Context) -> None:
-    """Checks what it is given, then starts the thread.
+    """Checks the arguments of an ``IterInstance``, and starts its thread.
+
+    Args:
+        items: an iterable, an async iterable, or a callable that takes the context and returns one of the two.
+        retry: seconds to wait after an exception before the callable is called again. ``None`` means that an exception
+            ends the source.
+        sender: the sender to which the items go.
+        context: the context of the instance.
 
     Raises:
-        TypeError: the items are none of what an ``IterInstance`` takes, or cannot be asked for again.
+        TypeError: items has a wrong type, or is not a callable although retry is set.
         ValueError: retry is 0.
     """
     _check(items)
     if retry is not None:
         if _is_iterable(items):
             raise TypeError(
-                f"retry needs a callable that makes the items anew, not {type(items).__name__}: give the function "
+                f"retry requires a function that makes the items again, not {type(items).__name__}: pass the function "
                 "itself, without calling it"
             )
         if not retry:
@@ -43,12 +50,13 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
 
 
 def _check(items: object) -> None:
-    """Raises ``TypeError`` for what makes no events."""
+    """Raises ``TypeError`` for an object that makes no events."""
     if _is_iterable(items):
         return
     _refuse(items)
     if not callable(items):
-        raise TypeError(f"{type(items).__name__} is no iterable, no async iterable, and no callable that returns one")
+        found = type(items).__name__
+        raise TypeError(f"expected an iterable, an async iterable, or a function that returns one of them, got {found}")
     import inspect
 
     try:
@@ -60,19 +68,19 @@ def _check(items: object) -> None:
     except TypeError:
         name = getattr(items, "__qualname__", type(items).__name__)
         raise TypeError(
-            f"{name}{signature} does not take the context as its one argument: define it with (context), or call it"
+            f"{name}{signature} must take the context as its only argument: define it with (context), or call it"
         ) from None
 
 
 def _is_iterable(items: object) -> bool:
-    """Whether it can be iterated over, event by event."""
+    """Returns whether the object is an iterable of events."""
     return isinstance(items, Iterable | AsyncIterable) and not isinstance(items, _ONE_EVENT)
 
 
 def _refuse(items: object) -> None:
-    """Raises ``TypeError``, with the remedy, for what is often given by mistake."""
+    """Raises ``TypeError`` with a remedy for objects that users often pass by mistake."""
     if isinstance(items, _ONE_EVENT):
-        raise TypeError(f"{type(items).__name__} is no iterable of events: for a single event give [data]")
+        raise TypeError(f"{type(items).__name__} is not an iterable of events: for a single event pass [data]")
     if isinstance(items, CoroutineType):
         items.close()
         raise TypeError(
@@ -81,7 +89,7 @@ def _refuse(items: object) -> None:
 
 
 class _Producer:
-    """Sends what an iterable gives, and ends the source as it ends."""
+    """Sends the items of an iterable, and ends the source when the iterable ends or raises."""
 
     def __init__(self, items: Any, retry: float | None, sender: _core.Sender, context: _core.Context) -> None:
         self._items = items
@@ -93,7 +101,7 @@ class _Producer:
         self._barriers = 0
 
     def run(self) -> None:
-        """What the thread does."""
+        """Runs the thread."""
         _core.set_current_plugin(self._plugin)
         try:
             if _is_iterable(self._items):
@@ -107,11 +115,11 @@ class _Producer:
             self._sender.close()
 
     def _report_no_event(self) -> None:
-        """Logs that a source has ended without an event, because the host does not report that."""
+        """Logs that a source has ended without an event. The host does not report this."""
         if self._closed or _core.position(self._sender):
             return
-        hint = ": it yielded only None, which is a barrier, and an event is bytes" if self._barriers else ""
-        _failure.note(f"the source ended without an event{hint}")
+        hint = ": it yielded only None, which is a barrier: yield bytes for an event" if self._barriers else ""
+        failures.note(f"the source ended without an event{hint}")
 
     @property
     def _closed(self) -> bool:
@@ -122,15 +130,15 @@ class _Producer:
             return
         if not self._closed:
             _core.fail(self._sender, _with_remedy(error))
-        elif not _failure.is_end_of_source(error) and not _is_cancellation(error):
-            _failure.report("a source that was closed", error)
+        elif not failures.is_end_of_source(error) and not _is_cancellation(error):
+            failures.report("a closed source", error)
 
     def _call(self, make: Callable[[_core.Context], Any]) -> None:
-        """Asks for the items, and again after an exception, where that is wanted."""
+        """Calls the function that makes the items, and sends them. If retry is set, repeats this after an exception."""
         wait = self._retry
         while True:
             before, started = _core.position(self._sender), time.monotonic()
-            # What an attempt leaves on its context goes with it.
+            # Callbacks that an attempt adds to its context must not be kept by the next attempt.
             attempt = _core.Context(self._context)
             try:
                 items = make(attempt)
@@ -143,7 +151,7 @@ class _Producer:
                 can_retry = isinstance(error, Exception) or _is_cancellation(error)
                 if not can_retry or wait is None or self._retry is None or self._closed or isinstance(error, Timeout):
                     raise
-                # A source may be well and quiet.
+                # Reset the wait after an attempt that made events, or that lasted long without any.
                 if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
                 self._report(error, wait)
@@ -162,25 +170,25 @@ class _Producer:
             wait = max(wait, min(2 * wait, MAX_WAIT))
 
     def _report(self, error: BaseException, wait: float) -> None:
-        """Logs a failure before a retry: with the traceback the first time, in one line if it is repeated.
+        """Logs a failure before a retry: with the traceback the first time, in one line if it occurred before.
 
-        A failure is repeated if an exception of the same type came from the same line of the plugin before.
+        Two failures are the same if their exceptions have the same type and the same line of user code.
         """
-        kind = type(error).__name__, _failure.place_of(error)
+        kind = type(error).__name__, failures.place_of(error)
         if kind in self._reported:
-            text = _failure.describe(error)
-            _failure.warn(f"the source failed again: {text}; it is called again in {wait:g} s")
+            text = failures.describe(error)
+            failures.warn(f"the source failed again: {text}; it is called again in {wait:g} s")
             return
         self._reported.add(kind)
-        _failure.report("the source", error)
-        _failure.warn(f"the source is called again in {wait:g} s")
+        failures.report("the source", error)
+        failures.warn(f"the source is called again in {wait:g} s")
 
     def _send(self, items: Any, context: _core.Context) -> None:
         if isinstance(items, AsyncIterable):
-            # asyncio takes as long to import as all the rest of the SDK.
-            from falco_plugin._runtime import async_producer as _async_producer
+            # The import of asyncio takes as long as that of the rest of the SDK.
+            from falco_plugin._runtime.async_producer import send_all
 
-            _async_producer.send_all(items, self._sender, context)
+            send_all(items, self._sender, context)
         else:
             self._send_all(items)
 
@@ -190,10 +198,13 @@ class _Producer:
             with _closing(iterator) if iterator is not items else nullcontext():
                 rest: Iterator[Any] | None = iterator
                 while rest is not None:
-                    rest = self._go_on(iterator, _core.send_each(self._sender, rest))
+                    rest = self._resume(iterator, _core.send_each(self._sender, rest))
 
-    def _go_on(self, iterator: Iterator[Any], stop: bool | Exception | None) -> Iterator[Any] | None:
-        """What is to be sent after ``send_each`` has stopped; ``None`` at the end."""
+    def _resume(self, iterator: Iterator[Any], stop: bool | Exception | None) -> Iterator[Any] | None:
+        """Handles why ``send_each`` has stopped: the end (``None``), an item that it did not accept, or a barrier.
+
+        Returns the items to send next; ``None`` at the end.
+        """
         if stop is None or self._closed:
             return None
         if isinstance(stop, Exception):
@@ -204,7 +215,7 @@ class _Producer:
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    """Whether it is asyncio's, which then has been imported."""
+    """Returns whether the exception is a cancellation of asyncio. It cannot be if asyncio was not imported."""
     if "asyncio" not in sys.modules:
         return False
     import asyncio
@@ -213,7 +224,7 @@ def _is_cancellation(error: BaseException) -> bool:
 
 
 def _throw(items: Iterator[Any], error: Exception) -> Iterator[Any] | None:
-    """Raises the error where the item was made, and returns what is to be sent next."""
+    """Raises the error in the generator that made the item, and returns the items to send next."""
     throw = getattr(items, "throw", None)
     if throw is None:
         raise error
@@ -227,12 +238,12 @@ def _throw(items: Iterator[Any], error: Exception) -> Iterator[Any] | None:
 def _with_remedy(error: BaseException) -> BaseException:
     if not isinstance(error, Timeout):
         return error
-    told = PluginError(
-        "Timeout cannot be raised in a generator: where there is no event for now, wait for one, such as with "
-        "context.wait(seconds); to wait until the host has taken what there is, yield None"
+    explained = PluginError(
+        "Timeout cannot be raised in a generator: if there is no event now, wait, such as with context.wait(seconds); "
+        "to wait until the host has consumed all events, yield None"
     )
-    told.__cause__ = error
-    return told.with_traceback(error.__traceback__)
+    explained.__cause__ = error
+    return explained.with_traceback(error.__traceback__)
 
 
 def _closing(items: Any) -> AbstractContextManager[object]:

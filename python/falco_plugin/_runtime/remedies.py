@@ -1,4 +1,4 @@
-"""Remedies for exceptions of Python that are common mistakes in plugins."""
+"""Finds remedies for exceptions of Python that common mistakes in plugins cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOT_IMPORTED = re.compile(r"cannot import name '(\w+)' from 'falco_plugin'")
 
 
 def for_error(error: BaseException) -> str:
-    """Returns what to do about an exception; empty if its message is sufficient."""
+    """Returns what to do about an exception; empty if its own message suffices."""
     if isinstance(error, ModuleNotFoundError):
         if not error.name:
             return ""

@@ -20,11 +20,18 @@ class _Cause(NamedTuple):
 class RepeatedFailures:
     """Logs the first failure of each cause with its traceback, then a count at the tenth, the hundredth, and so on."""
 
-    def __init__(self, doing: str, once: str, counted: str, places: Mapping[str, str]) -> None:
-        """Takes what fails, the two messages, which name the subject, and the function that makes each subject."""
+    def __init__(self, doing: str, first: str, count: str, places: Mapping[str, str]) -> None:
+        """Takes the messages, and the places of failures whose traceback has no line of user code.
+
+        Args:
+            doing: the call that fails, with ``%s`` for the subject, such as the name of a field.
+            first: the message of the first failure, with ``%s`` for the subject.
+            count: the message with a count, with ``%s`` for the subject and ``%d`` for the count.
+            places: for each subject, the place at which its function is defined.
+        """
         self._doing = doing
-        self._once = once
-        self._counted = counted
+        self._first = first
+        self._count = count
         self._places = places
         self._counts: dict[_Cause, int] = {}
         self._logged: dict[_Cause, int] = {}
@@ -37,11 +44,11 @@ class RepeatedFailures:
         logged = self._logged.get(cause, 0)
         if count != 1 and count != 10 * logged:
             return
-        # Before the log, which lets other threads run.
+        # Change the count before logging, because other threads may run while a record is logged.
         self._logged[cause] = count
         if count == 1:
             where = "" if place or not cause.place else f" ({cause.place})"
-            _log.error(f"{self._once}: %s%s%s", subject, describe(error, self._doing % subject), where, trace(error))
+            _log.error(f"{self._first}: %s%s%s", subject, describe(error, self._doing % subject), where, trace(error))
         else:
             self._log_count(cause)
 
@@ -53,4 +60,4 @@ class RepeatedFailures:
 
     def _log_count(self, cause: _Cause) -> None:
         where = f" ({cause.place})" if cause.place else ""
-        _log.error(f"{self._counted}: %s%s", cause.subject, self._counts[cause], cause.kind, where)
+        _log.error(f"{self._count}: %s%s", cause.subject, self._counts[cause], cause.kind, where)

@@ -1,4 +1,4 @@
-"""One initialised plugin, as the native side holds it."""
+"""One initialised plugin, which the native side holds and calls."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from falco_plugin import _core
-from falco_plugin._declare import capabilities as _capabilities
-from falco_plugin._runtime import failures as _failure
-from falco_plugin._runtime import instances as _opened
-from falco_plugin._runtime import log as _log
+from falco_plugin._declare import capabilities, registry
+from falco_plugin._declare.capabilities import Capabilities
+from falco_plugin._runtime import failures, instances, log
 from falco_plugin._runtime.loader import Modules
 from falco_plugin._runtime.repeated_failures import RepeatedFailures
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
 
 SWITCH_INTERVAL = 0.0002
-"""How long a thread that computes keeps the GIL, in seconds, where the interpreter is the SDK's own: the host's threads
-wait for it that long at most, not Python's usual 5 ms."""
+"""Seconds that a computing thread keeps the GIL while a thread of the host waits for it, instead of Python's 5 ms. Set
+only if the SDK started the interpreter."""
 
 STILL_RUNNING_AFTER = 5.0
 """Seconds after which a call of user code that has not returned is reported."""
@@ -32,12 +31,12 @@ EMPTY_TEXT = "<empty>"
 """The text of an event for which the plugin returns an empty string."""
 
 _TEXT = "event_to_string"
-_TAKES_ANY_NUMBER = 0x04
-"""In the flags of a code object: its function has ``*args``."""
+_CO_VARARGS = 0x04
+"""The flag of a code object whose function has ``*args``."""
 
 
 class Runtime:
-    """Loads the plugin's modules and its object, and makes the calls on it."""
+    """Loads the plugin's modules, makes the plugin object, and calls it."""
 
     def __init__(
         self,
@@ -46,32 +45,46 @@ class Runtime:
         folder: str,
         entry: str,
         config: str,
-        log: _core.HostLog,
+        host_log: _core.HostLog,
         core: str,
-        ours: bool,
+        owns_interpreter: bool,
+        /,
     ) -> None:
+        """Initialises the plugin.
+
+        Args:
+            archive: the archive with the plugin's modules.
+            library: path of the plugin library.
+            folder: path of the folder that contained the modules when the library was built.
+            entry: the entry point, ``module:name``.
+            config: the ``init_config``.
+            host_log: the log of the host.
+            core: path of the extension module of the SDK that built the library.
+            owns_interpreter: whether the SDK started the interpreter.
+        """
         if not os.path.samefile(core, _core.__file__):
             raise PluginError(
                 f"this process already runs the SDK of {_core.__file__}, and {library} was built with that of {core}: "
                 "build all plugins of one Falco with one environment"
             )
-        if ours:
+        if owns_interpreter:
             sys.setswitchinterval(SWITCH_INTERVAL)
-            _log.take_over()
+            log.take_over()
             _watch_forks()
-        self._log = log
+        self._log = host_log
         self._plugin: Any = None
         self._modules = Modules(archive, library, folder)
-        attached = _log.attach(self._modules.package, log)
+        attached = log.attach(self._modules.package, host_log)
         try:
             with self._watched("init"):
-                self._plugin, capabilities = make(self._modules, entry)
-            source = self._plugin.event_source if capabilities.is_source else ""
+                self._plugin, found = make_plugin(self._modules, entry)
+            source = self._plugin.event_source if found.is_source else ""
             self._modules.plugin, self._modules.event_source = self._plugin.name, source
-            opens = _failure.definition_of(getattr(self._plugin, "open", None))
-            _log.name(attached, self._plugin.name, source, opens)
+            attached.event_source = source
+            attached.open_place = failures.definition_of(getattr(self._plugin, "open", None))
+            log.add_logger(attached, self._plugin.name)
             with self._watched("init"):
-                self._plugin.config = configuration(config, capabilities.config)
+                self._plugin.config = read_config(config, found.config)
                 if callable(init := getattr(self._plugin, "init", None)):
                     init()
             self._open: Any = getattr(self._plugin, "open", None)
@@ -80,29 +93,29 @@ class Runtime:
                 "field %s",
                 "field %s is absent",
                 "field %s was absent %d times",
-                {field.name: field.where for field in capabilities.fields},
+                {field.name: field.where for field in found.fields},
             )
-            method = _failure.definition_of(getattr(self._plugin, _TEXT, None))
+            method = failures.definition_of(getattr(self._plugin, _TEXT, None))
             self._text_failures = RepeatedFailures("%s", "%s failed", "%s failed %d times", {_TEXT: method})
             self.fields = [
                 (field.name, field.type.kind, field.type.is_list, field.takes_index, field.takes_key, field.reader)
-                for field in capabilities.fields
+                for field in found.fields
             ]
-            """As the core takes them."""
+            """The fields in the form that the native side reads."""
         except BaseException:
-            # The log stays: the reason is still to be said.
+            # The log stays attached, because the native side still has to log the reason.
             self._modules.unload()
-            _log.forget(self._modules.package)
-            _capabilities.unregister(self._plugin)
+            log.remove_loggers(self._modules.package)
+            registry.remove_object(self._plugin)
             raise
-        own = getattr(type(self._plugin), "event_to_string", None)
-        self.defines_event_to_string = own is not None and own is not Plugin.event_to_string
+        method_of_class = getattr(type(self._plugin), _TEXT, None)
+        self.defines_event_to_string = method_of_class is not None and method_of_class is not Plugin.event_to_string
 
     def open(self, params: str, context: _core.Context) -> object:
-        """Opens the event source and checks what came back."""
+        """Opens the event source, and returns its instance."""
         with self._watched("open"):
             opened = self._open(params, context) if self._open_takes_context else self._open(params)
-        return _opened.instance(opened, context, self._open)
+        return instances.as_instance(opened, context, self._open)
 
     @contextlib.contextmanager
     def _watched(self, doing: str) -> Generator[None]:
@@ -111,7 +124,7 @@ class Runtime:
 
         def report(seconds: float) -> None:
             _core.set_current_plugin(number)
-            _failure.warn_of_wait(doing, seconds, sys._current_frames().get(thread))
+            failures.warn_of_wait(doing, seconds, sys._current_frames().get(thread))
 
         watch = _core.Watch(STILL_RUNNING_AFTER, report)
         try:
@@ -120,7 +133,7 @@ class Runtime:
             watch.stop()
 
     def event_to_string(self, event: _core.Event) -> str:
-        """The text of an event that the plugin makes."""
+        """Returns the text that the plugin makes of an event."""
         text = self._plugin.event_to_string(event)
         if text is None:
             raise TypeError(f"{_TEXT} returned None: is a `return` missing?")
@@ -130,12 +143,12 @@ class Runtime:
         return text or EMPTY_TEXT
 
     def event_to_string_failed(self, error: BaseException) -> str:
-        """Counts the failure, and returns a placeholder for the text. Without a text Falco would show the payload."""
+        """Counts the failure, and returns a placeholder. Without a text Falco would show the payload."""
         self._text_failures.add(_TEXT, error)
         return f"<{_TEXT} of {self._plugin.name} failed: {type(error).__name__}>"
 
     def list_open_params(self) -> list[tuple[str, str, str]]:
-        """The author's suggestions as plain values."""
+        """Returns the plugin's suggestions as tuples of value, description and separator."""
         suggested = self._plugin.list_open_params()
         if isinstance(suggested, str | OpenParam) or not hasattr(suggested, "__iter__"):
             raise TypeError(f"list_open_params must return a list of OpenParam or str, not {type(suggested).__name__}")
@@ -146,31 +159,31 @@ class Runtime:
             if not isinstance(param, OpenParam):
                 raise TypeError(f"list_open_params must return OpenParam or str, not {type(param).__name__}")
             if not all(isinstance(text, str) for text in param):
-                raise TypeError(f"an OpenParam is made of str, not as {param!r:.100}")
+                raise TypeError(f"list_open_params must return an OpenParam of strings, not {param!r:.100}")
             params.append((param.value, param.desc, param.separator))
         return params
 
     def field_failed(self, field: str, error: BaseException) -> None:
-        """A field's method raised, or returned what its field cannot be."""
+        """Counts a failure of a field's method: it raised, or returned a value that its field cannot have."""
         self._field_failures.add(field, error)
 
     def destroy(self) -> None:
-        """The last call: the plugin's modules are gone afterwards."""
+        """Calls the plugin's ``destroy``, and unloads its modules. No other method may be called afterwards."""
         try:
             if callable(destroy := getattr(self._plugin, "destroy", None)):
                 destroy()
         except BaseException as error:
-            # Nobody can be told but the log, which is open until the call returns.
-            _failure.report("destroy", error)
+            # The plugin API reports no error of destroy. The log is open until this call returns.
+            failures.report("destroy", error)
         finally:
             self._field_failures.log_rest()
             self._text_failures.log_rest()
-            _capabilities.unregister(self._plugin)
+            registry.remove_object(self._plugin)
             self._modules.unload()
             self._plugin = self._open = None
             self.fields = []
-            _log.detach(self._log)
-            _log.forget(self._modules.package)
+            log.detach(self._log)
+            log.remove_loggers(self._modules.package)
             for stream in (sys.stdout, sys.stderr):
                 # A host may have closed the descriptors.
                 with contextlib.suppress(AttributeError, OSError, ValueError):
@@ -182,8 +195,8 @@ def _watch_forks() -> None:
     os.register_at_fork(before=_core.before_fork, after_in_child=_core.after_fork_in_child)
 
 
-def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]:
-    """The plugin object behind an entry point ``module:name``, checked, and what it can do."""
+def make_plugin(modules: Modules, entry: str) -> tuple[Any, Capabilities]:
+    """Makes the plugin of an entry point ``module:name``, checks it, and returns it with its capabilities."""
     module, _, name = entry.partition(":")
     factory = getattr(modules.load(module), name)
     try:
@@ -192,29 +205,29 @@ def make(modules: Modules, entry: str) -> tuple[Any, _capabilities.Capabilities]
         traceback = error.__traceback__
         if traceback is None or traceback.tb_next is not None:
             raise
-        # It was not entered.
-        problem = TypeError(f"{error}: a plugin is made without arguments, so read settings from self.config in init")
-        raise _failure.at(
-            problem, getattr(factory, "__init__", None) if isinstance(factory, type) else factory
+        # The traceback has no frame of the factory, so its parameters do not fit.
+        explained = TypeError(f"{error}: the SDK passes no arguments, so read settings from self.config in init")
+        raise failures.at(
+            explained, getattr(factory, "__init__", None) if isinstance(factory, type) else factory
         ) from None
-    return plugin, _capabilities.check(plugin)
+    return plugin, capabilities.check(plugin)
 
 
-def configuration(text: str, declared: type | None) -> object:
-    """What the plugin gets as its configuration."""
-    if declared is None:
+def read_config(text: str, config_class: type | None) -> object:
+    """Returns the configuration for the plugin: an object of its configuration class, or the text."""
+    if config_class is None:
         return text
     from falco_plugin._declare.config.parser import parse
 
-    return parse(text, declared)
+    return parse(text, config_class)
 
 
 def takes_context(function: Any) -> bool:
-    """Whether ``open`` has a second parameter."""
+    """Returns whether ``open`` has a second parameter."""
     if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType) and not vars(function.__func__):
-        # As nearly all are: a method with nothing around it. Here self counts.
+        # Most plugins have such a plain method, for which the import of inspect is not needed. The count includes self.
         code = function.__func__.__code__
-        return code.co_argcount > 2 or bool(code.co_flags & _TAKES_ANY_NUMBER)
+        return code.co_argcount > 2 or bool(code.co_flags & _CO_VARARGS)
     import inspect
 
     try:

@@ -1,4 +1,4 @@
-"""Counts the items that a source leaves out with ``on_error="log"``, and logs each cause at most once a minute."""
+"""Counts the items that a source skips with ``on_error="log"``, and logs each cause at most once a minute."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from falco_plugin._runtime import code_owner as _owner
-from falco_plugin._runtime import failures as _failure
+from falco_plugin._runtime import code_owner, failures
 
 INTERVAL = 60.0
 """Seconds between two log lines about one cause."""
@@ -18,43 +17,45 @@ INTERVAL = 60.0
 @dataclass
 class _Cause:
     count: int = 0
+    """Skipped items."""
     logged: int = 0
-    """How many of them were logged."""
+    """Skipped items of which a log line has reported."""
     next_line: float = 0.0
-    """When the next log line is due."""
+    """Time of the clock at which the next log line is due."""
     latest: str = ""
+    """The latest error."""
 
 
-class LeftOut:
-    """The items that one source leaves out. Its producers may be several threads."""
+class SkippedItems:
+    """The items that one source skips. Several threads may report them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._owner = _owner.of_caller()
+        self._owner = code_owner.of_stack()
         self._clock = clock
         self._lock = threading.Lock()
         self._causes: dict[str, _Cause] = {}
-        self._finished = False
+        self._is_finished = False
 
     def report(self, error: BaseException) -> None:
-        """Counts an item, and logs its cause unless that was logged within the last minute."""
-        text = _failure.describe(error)
-        if place := _owner.place_of_caller():
+        """Counts an item, and logs the error unless its cause was logged within the last minute."""
+        text = failures.describe(error)
+        if place := code_owner.innermost_line():
             text = f"{text} ({place})"
         now = self._clock()
         with self._lock:
             cause = self._causes.setdefault(type(error).__name__, _Cause())
             cause.count += 1
             cause.latest = text
-            if now < cause.next_line and not self._finished:
+            if now < cause.next_line and not self._is_finished:
                 return
             cause.next_line = now + INTERVAL
             line = self._line(cause)
         self._log(line)
 
     def finish(self) -> None:
-        """Logs the items that were not logged yet. Called when the source has ended."""
+        """Logs the counts that were not logged yet. Called when the source has ended."""
         with self._lock:
-            self._finished = True
+            self._is_finished = True
             lines = [self._line(cause) for cause in self._causes.values() if cause.count > cause.logged]
         for line in lines:
             self._log(line)
@@ -63,11 +64,11 @@ class LeftOut:
         more, cause.logged = cause.count - cause.logged, cause.count
         items = "item" if more == 1 else "items"
         if more == cause.count:
-            return f'left out {more} {items} (on_error="log"): {cause.latest}'
-        return f'left out {more} more {items}, {cause.count} in all (on_error="log"), such as: {cause.latest}'
+            return f'skipped {more} {items} (on_error="log"): {cause.latest}'
+        return f'skipped {more} more {items}, {cause.count} in total (on_error="log"), the latest: {cause.latest}'
 
     def _log(self, line: str) -> None:
-        # A channel may be made before the plugin's name is known.
+        # A channel may be made in `init`, before the name of the plugin is known.
         name = (self._owner and self._owner.plugin) or "falco_plugin"
         source = (self._owner and self._owner.event_source) or "a source"
         logging.getLogger(name).warning("%s: %s", source, line)

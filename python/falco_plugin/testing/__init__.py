@@ -1,9 +1,10 @@
-"""Testing a plugin as Falco runs it: built into a library, and loaded by the native host.
+"""Test a plugin as Falco runs it: built into a library that the native host loads.
 
-With pytest there is also the fixture :func:`falco_plugin.testing.fixtures.start_plugin`, which needs no import.
+For pytest there is also the fixture :func:`falco_plugin.testing.fixtures.start_plugin`, which needs no import.
 """
 
 from falco_plugin.testing.extracted import ExtractedEvent
-from falco_plugin.testing.running import LogLine, Run, RunError, RunningPlugin, collect, run
+from falco_plugin.testing.results import LogLine, Run, RunError
+from falco_plugin.testing.running import RunningPlugin, collect, run
 
 __all__ = ["ExtractedEvent", "LogLine", "Run", "RunError", "RunningPlugin", "collect", "run"]

@@ -1,4 +1,4 @@
-"""Events with the values of their fields, read from what the host says of them."""
+"""Events with the values of their fields, read from the host's JSON."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from falco_plugin._core import Event
 
 
 class ExtractedEvent(Event):
-    """An event of a plugin that was run, with its fields."""
+    """An event of a run, with the values of its fields."""
 
     fields: Mapping[str, Any]
-    """The value of each field that was asked for, by its name as it was asked for: ``"ka.verb"``,
-    ``"jevt.value[/a]"``; ``None`` where it is absent.
+    """The values of the extracted fields by their names, which are written as in the request, such as ``"ka.verb"`` or
+    ``"jevt.value[/a]"``. The value of an absent field is ``None``.
 
-    A value is ``str``, ``int``, ``bool``, an aware ``datetime`` (UTC), a ``timedelta`` (both without what is finer than
-    microseconds), ``IPv4Address`` or ``IPv6Address`` (of an ``ipnet`` too: the plugin API has no length of its prefix),
-    or a list of them.
+    A value is ``str``, ``int``, ``bool``, an aware ``datetime`` (UTC), ``timedelta``, ``IPv4Address``, ``IPv6Address``,
+    or a list of one of them. Times and durations are cut to microseconds. A network is an address, because the plugin
+    API does not pass the length of its prefix.
     """
 
     def __new__(
@@ -32,7 +32,7 @@ class ExtractedEvent(Event):
 
 
 class Values(Mapping[str, Any]):
-    """The fields of one event."""
+    """The values of one event's fields. The error for a missing name lists the names that there are."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
@@ -41,9 +41,10 @@ class Values(Mapping[str, Any]):
         try:
             return self._values[name]
         except KeyError:
-            asked = ", ".join(self._values) or "none"
+            extracted = ", ".join(self._values) or "none"
             raise KeyError(
-                f"the field {name} was not extracted: name it in fields=[…], written the same way (extracted: {asked})"
+                f"the field {name} was not extracted: name it in fields=[…], written the same way "
+                f"(extracted: {extracted})"
             ) from None
 
     def __iter__(self) -> Iterator[str]:
@@ -60,21 +61,24 @@ class Values(Mapping[str, Any]):
 class Column:
     """A field that is extracted from each event, as the host describes it."""
 
-    asked: str
+    name: str
+    """The name of the field as it was requested, with its argument."""
     type: str
+    """The type, as the plugin API names it."""
     is_list: bool
+    """Whether the value is a list."""
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
-        """From an entry of the host's line of kind ``fields``."""
-        return cls(told["asked"], told["type"], told["is_list"])
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Reads an entry of the host's line of kind ``fields``."""
+        return cls(entry["asked"], entry["type"], entry["is_list"])
 
-    def value(self, told: Any) -> Any:
-        """A value as the host writes it in JSON, as Python's."""
-        convert = _CONVERTED.get(self.type)
-        if convert is None or told is None:
-            return told
-        return [convert(one) for one in told] if self.is_list else convert(told)
+    def value(self, value: Any) -> Any:
+        """Converts a value from the form that it has in the host's JSON."""
+        convert = _CONVERSIONS.get(self.type)
+        if convert is None or value is None:
+            return value
+        return [convert(element) for element in value] if self.is_list else convert(value)
 
 
 def _time(nanoseconds: int) -> datetime:
@@ -82,7 +86,7 @@ def _time(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
 
 
-_CONVERTED: dict[str, Callable[[Any], Any]] = {
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "abstime": _time,
     "reltime": lambda nanoseconds: timedelta(microseconds=nanoseconds // 1000),
     "ipaddr": ip_address,

@@ -1,4 +1,4 @@
-"""What pytest gets from this package, by an entry point: a fixture, and the plugin's log where a test fails."""
+"""The plugin for pytest: the fixture ``start_plugin``, and the log of its plugins in the report of a failed test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Protocol
 
 import pytest
 
-from falco_plugin.testing.running import Config, Extractor, RunningPlugin, TestedPlugin
+from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin
+from falco_plugin.testing.running import RunningPlugin
 
 
 class StartPlugin(Protocol):
@@ -22,7 +23,7 @@ class StartPlugin(Protocol):
         fields: Sequence[str] | None = None,
         extractors: Sequence[Extractor] = (),
     ) -> RunningPlugin:
-        """Starts a plugin."""
+        """Starts a plugin, and returns it."""
         ...
 
 
@@ -31,9 +32,10 @@ _started = pytest.StashKey[list[RunningPlugin]]()
 
 @pytest.fixture
 def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
-    """Starts plugins that run beside the test: ``start_plugin(plugin, params="", *, config=None, fields=None,
-    extractors=())`` returns a :class:`falco_plugin.testing.RunningPlugin`. What still runs at the end of the test is
-    killed.
+    """Starts plugins that run while the test runs.
+
+    ``start_plugin(plugin, params="", *, config=None, fields=None, extractors=())`` returns a
+    :class:`falco_plugin.testing.RunningPlugin`. Plugins that still run at the end of the test are killed.
     """
     running: list[RunningPlugin] = request.node.stash.setdefault(_started, [])
 
@@ -57,7 +59,7 @@ def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Shows the log of a failed test's plugins."""
+    """Adds the log of its plugins to the report of a failed test."""
     if call.excinfo is not None:
         for plugin in item.stash.get(_started, []):
             log = "\n".join(f"[{line.severity}] {line.text}" for line in plugin.log)

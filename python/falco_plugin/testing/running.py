@@ -1,9 +1,8 @@
-"""A plugin in the native host, and what the host says of it in its own JSON."""
+"""Runs a plugin in the native host, and reads the host's JSON."""
 
 from __future__ import annotations
 
 import base64
-import inspect
 import json
 import os
 import signal
@@ -11,70 +10,19 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
-from falco_plugin._build import host as _host
-from falco_plugin._build import target as _target
-from falco_plugin.errors import PluginError
-from falco_plugin.plugin import Plugin
+from falco_plugin._build import host as native_host
 from falco_plugin.testing.extracted import Column, ExtractedEvent, Values
+from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin, config_text, library_of, pairs_of, target_of
+from falco_plugin.testing.results import LogLine, Run, RunError
 
 _STOPS_WITHIN = 10.0
-
-TestedPlugin: TypeAlias = str | os.PathLike[str] | type[Plugin] | Callable[[], object]
-"""``path.py[:Name]``, a folder, a library, a plugin class, or a factory function."""
-
-Config: TypeAlias = str | Mapping[str, Any] | None
-"""The ``init_config``: text, or a mapping, which arrives as JSON text as one of ``falco.yaml`` does."""
-
-
-Extractor: TypeAlias = TestedPlugin | tuple[TestedPlugin, Config]
-"""A further plugin, alone or with its ``init_config``."""
-
-
-class RunError(PluginError):
-    """The source failed, or neither ended nor gave enough events in time. Its text has the plugin's log."""
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line of the plugin's log."""
-
-    severity: str
-    """``fatal``, ``critical``, ``error``, ``warning``, ``notice``, ``info``, ``debug`` or ``trace``."""
-    text: str
-    plugin: str = field(default="", compare=False)
-    """The name of the plugin that logged it; empty for a line of the host's own."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the host saw of a source."""
-
-    events: list[ExtractedEvent] = field(repr=False)
-    """All events, in order."""
-    texts: list[str] = field(repr=False)
-    """The text of each event, as ``event_to_string`` gives it."""
-    log: list[LogLine]
-    """The plugin's log."""
-    result: str
-    """``eof``, ``limit``, ``failure``, ``interrupted`` (it was stopped), ``timeout`` or ``killed``."""
-    error: str | None
-    """The source's error, or why there is no result."""
-
-    def __str__(self) -> str:
-        count = len(self.events)
-        text = f"{self.result} after {count} {'event' if count == 1 else 'events'}"
-        if self.error is not None:
-            text += f": {self.error}"
-        if self.log:
-            text += "\n\nThe plugin's log:\n" + "".join(f"[{line.severity}] {line.text}\n" for line in self.log)
-        return text
+"""Seconds that the host has to close the source."""
 
 
 def collect(
@@ -87,26 +35,34 @@ def collect(
     limit: int | None = None,
     timeout: float = 5,
 ) -> list[ExtractedEvent]:
-    """Runs a plugin's event source to its end, or to a number of events.
+    r"""Runs a plugin's event source until it ends or has made a number of events, and returns the events.
 
     Args:
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
-        config: the ``init_config``: text, or a mapping that becomes JSON text.
-        fields: these fields alone are extracted from each event, written as in rules:
-            ``["ka.verb", "jevt.value[/a]"]``; without it, all fields that need no argument.
-        extractors: further plugins, whose fields are extracted too: each a plugin, or a pair of a plugin and its
-            config.
-        limit: stop after this many events; without it the source must end.
-        timeout: seconds that this may take.
+        config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
+        fields: the fields to extract from each event, written as in rules, such as
+            ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
+        extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
+            ``init_config``.
+        limit: stop after this many events. Without a limit the source must end.
+        timeout: seconds that the run may take.
 
     Returns:
         The events.
 
     Raises:
-        RunError: the source failed, or the timeout ran out; with the plugin's log, and the traceback in it.
+        RunError: the source failed, or the timeout expired. The message contains the plugin's log with the traceback.
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``extractors`` is no list.
+        TypeError: ``fields`` or ``extractors`` is not a list.
+
+    Example:
+        ```python
+        def test_each_line_is_an_event(tmp_path):
+            (tmp_path / "log").write_bytes(b"one\ntwo\n")
+            events = collect("lines.py", str(tmp_path / "log"))
+            assert [event.data for event in events] == [b"one", b"two"]
+        ```
     """
     ran = run(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit, timeout=timeout)
     if ran.result not in ("eof", "limit"):
@@ -126,24 +82,24 @@ def run(
     limit: int | None = None,
     timeout: float = 5,
 ) -> Run:
-    """Runs a plugin's event source as :func:`collect` does, and tells all that came of it.
+    """Runs a plugin's event source as :func:`collect` does, and returns events, log and result.
 
-    A source that fails is a result, no exception.
+    If the source fails, this is the result and not an exception.
 
     Args:
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
-        config: the ``init_config``: text, or a mapping that becomes JSON text.
-        fields: these fields alone are extracted from each event, written as in rules:
-            ``["ka.verb", "jevt.value[/a]"]``; without it, all fields that need no argument.
-        extractors: further plugins, whose fields are extracted too: each a plugin, or a pair of a plugin and its
-            config.
+        config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
+        fields: the fields to extract from each event, written as in rules, such as
+            ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
+        extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
+            ``init_config``.
         limit: stop after this many events.
-        timeout: seconds that this may take; the result is then ``timeout``.
+        timeout: seconds that the run may take. After that the source is stopped, and the result is ``timeout``.
 
     Raises:
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``extractors`` is no list.
+        TypeError: ``fields`` or ``extractors`` is not a list.
         RunError: the source was not closed within ten seconds after the timeout.
     """
     with RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit) as running:
@@ -151,21 +107,21 @@ def run(
 
 
 class RunningPlugin:
-    """A plugin in a host that goes on until it is stopped. Leaving its ``with`` block kills it.
+    """A plugin in a host that runs until the source ends or is stopped. The end of a ``with`` block kills the host.
 
     Args:
         plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
         params: the open params.
-        config: the ``init_config``: text, or a mapping that becomes JSON text.
-        fields: these fields alone are extracted from each event, written as in rules:
-            ``["ka.verb", "jevt.value[/a]"]``; without it, all fields that need no argument.
-        extractors: further plugins, whose fields are extracted too: each a plugin, or a pair of a plugin and its
-            config.
+        config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
+        fields: the fields to extract from each event, written as in rules, such as
+            ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
+        extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
+            ``init_config``.
         limit: stop after this many events.
 
     Raises:
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``extractors`` is no list.
+        TypeError: ``fields`` or ``extractors`` is not a list.
     """
 
     def __init__(
@@ -180,7 +136,7 @@ class RunningPlugin:
     ) -> None:
         if isinstance(fields, str):
             raise TypeError("fields must be a list of names, not str")
-        pairs = _pairs(extractors)
+        pairs = pairs_of(extractors)
         self._columns: list[Column] = []
         self._events: list[ExtractedEvent] = []
         self._texts: list[str] = []
@@ -193,26 +149,26 @@ class RunningPlugin:
         self._resources = ExitStack()
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falco-plugin-")))
-            host = stack.enter_context(_host.executable())
-            options = ["--config", _config_text(config), "--params", params]
+            host = stack.enter_context(native_host.executable())
+            options = ["--config", config_text(config), "--params", params]
             if limit is not None:
                 options += ["--limit", str(limit)]
             options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
-            options.append(f"--target={_target_of(plugin)}")
+            options.append(f"--target={target_of(plugin)}")
             for extractor, extractor_config in pairs:
-                options += [f"--with={_library(extractor, folder)}", f"--with-config={_config_text(extractor_config)}"]
-                options.append(f"--with-target={_target_of(extractor)}")
+                options += [f"--with={library_of(extractor, folder)}", f"--with-config={config_text(extractor_config)}"]
+                options.append(f"--with-target={target_of(extractor)}")
             self._stderr = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
-                [host, "run", _library(plugin, folder), "--json", *options],
+                [host, "run", library_of(plugin, folder), "--json", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                # A checkout need not belong to root, which a Falco that runs as root asks for.
+                # As root, the library would otherwise refuse an environment that other users can write to.
                 env={**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"},
             )
             self._resources = stack.pop_all()
-        self._reader = threading.Thread(target=self._take, daemon=True)
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
         self._reader.start()
 
     def __enter__(self) -> Self:
@@ -225,63 +181,66 @@ class RunningPlugin:
 
     @property
     def pid(self) -> int:
-        """The host's process id."""
+        """The process id of the host."""
         return self._process.pid
 
     @property
     def log(self) -> list[LogLine]:
-        """The plugin's log so far."""
+        """The log lines of the plugin so far."""
         with self._changed:
             return list(self._log)
 
     def next_event(self, timeout: float = 5) -> ExtractedEvent:
-        """Waits for the next event.
+        """Waits for the next event, and returns it.
 
         Args:
-            timeout: seconds.
+            timeout: seconds to wait.
 
         Raises:
-            RunError: none came in time, or the source ended.
+            RunError: no event came in time, or the source ended.
         """
-        self._until(lambda: len(self._events) > self._read, timeout, f"event {self._read + 1}")
+        self._wait_until(lambda: len(self._events) > self._read, timeout, f"event {self._read + 1}")
         self._read += 1
         return self._events[self._read - 1]
 
     def wait_for_log(self, text: str, timeout: float = 5) -> LogLine:
-        """Waits for a log line that contains the text; the first one counts, whenever it came.
+        """Waits for a log line, and returns it. A line that was logged before the call counts, too.
 
         Args:
-            text: what the line contains.
-            timeout: seconds.
+            text: a part of the line.
+            timeout: seconds to wait.
 
         Raises:
-            RunError: none came in time, or the source ended.
+            RunError: no such line came in time, or the source ended.
         """
 
         def found() -> LogLine | None:
             return next((line for line in self._log if text in line.text), None)
 
-        self._until(found, timeout, f"a log line with {text!r}")
+        self._wait_until(found, timeout, f"a log line with {text!r}")
         line = found()
         assert line is not None
         return line
 
     def wait(self, timeout: float = 5) -> Run:
-        """Waits until the source ends; where it does not, stops it, and the result is ``timeout``.
+        """Waits until the source ends. If it does not end in time, stops it; the result is then ``timeout``.
 
         Args:
-            timeout: seconds.
+            timeout: seconds to wait.
+
+        Raises:
+            RunError: the source was not closed within ten seconds after the timeout.
         """
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             ran = self.stop()
-            error = f"the source did not end within {timeout:g} s: give a limit, or a longer timeout"
+            error = f"the source did not end within {timeout:g} s: set a limit, or a longer timeout"
             return Run(ran.events, ran.texts, ran.log, "timeout", error)
         return self._result()
 
     def stop(self) -> Run:
-        """Ends the source as Falco does (SIGINT), with a clean close.
+        """Sends SIGINT to the host, which closes the source as Falco does.
 
         Raises:
             RunError: the source was not closed within ten seconds.
@@ -290,11 +249,11 @@ class RunningPlugin:
         try:
             self._process.wait(_STOPS_WITHIN)
         except subprocess.TimeoutExpired:
-            raise RunError(f"the source is not closed after {_STOPS_WITHIN:g} s: {self.kill()}") from None
+            raise RunError(f"the source was not closed within {_STOPS_WITHIN:g} s: {self.kill()}") from None
         return self._result()
 
     def kill(self) -> Run:
-        """Ends the host as a crash does (SIGKILL), where it still runs."""
+        """Sends SIGKILL to the host if it still runs, which ends it as a crash would."""
         if self._process.poll() is None:
             self._killed = True
             self._process.kill()
@@ -302,7 +261,7 @@ class RunningPlugin:
         return self._result()
 
     def _result(self) -> Run:
-        # A process that the plugin has left behind may still hold the pipe.
+        # Wait with a limit: a process that the plugin started may keep the pipe open.
         self._reader.join(_STOPS_WITHIN)
         self._resources.close()
         result, error = self._ending()
@@ -315,104 +274,64 @@ class RunningPlugin:
             return "killed", None
         status = self._process.returncode
         if status == -signal.SIGINT:
-            # It was stopped before it was ready to be.
+            # The host was stopped before it had a signal handler.
             return "interrupted", None
         if status < 0:
             return "failure", f"the host crashed with {signal.Signals(-status).name}: {self._errors}"
-        _, refused, reason = self._errors.rpartition("falco-plugin-host: ")
-        if not refused:
+        _, prefix, reason = self._errors.rpartition("falco-plugin-host: ")
+        if not prefix:
             return "failure", f"the host ended with status {status}: {self._errors}"
         return "failure", reason.replace("--with", "extractors=[…]")
 
-    def _until(self, ready: Callable[[], object], timeout: float, what: str) -> None:
+    def _wait_until(self, ready: Callable[[], object], timeout: float, awaited: str) -> None:
         deadline = time.monotonic() + timeout
         with self._changed:
             while not ready():
-                left = deadline - time.monotonic()
-                if left > 0 and self._reader.is_alive():
-                    # A reader that ends does not say so.
-                    self._changed.wait(min(left, 0.1))
+                remaining = deadline - time.monotonic()
+                if remaining > 0 and self._reader.is_alive():
+                    # Wake regularly, because the end of the reader does not notify.
+                    self._changed.wait(min(remaining, 0.1))
                 elif not ready():
-                    result, error = ("running", f"after {timeout:g} s") if left <= 0 else self._ended()
-                    raise RunError(f"{what} did not come: {Run(self._events, self._texts, self._log, result, error)}")
+                    result, error = ("running", f"after {timeout:g} s") if remaining <= 0 else self._ended()
+                    raise RunError(
+                        f"{awaited} did not come: {Run(self._events, self._texts, self._log, result, error)}"
+                    )
 
     def _ended(self) -> tuple[str, str | None]:
         self._process.wait()
         return self._ending()
 
-    def _take(self) -> None:
+    def _read_output(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
-                said = json.loads(line)
+                entry = json.loads(line)
             except ValueError:
-                # The host was killed in the middle of a line.
+                # The host was killed while it wrote the line.
                 break
             with self._changed:
-                self._keep(said)
+                self._keep(entry)
                 self._changed.notify_all()
         self._process.stdout.close()
-        # The host's last words come after its last line.
+        # The host may write to stderr after its last line on stdout.
         self._process.wait()
         self._stderr.seek(0)
         self._errors = self._stderr.read().decode(errors="replace").strip()
 
-    def _keep(self, said: dict[str, Any]) -> None:
-        if said["kind"] == "event":
-            data = said["data"].encode() if "data" in said else base64.b64decode(said["data_base64"])
-            told = said.get("fields", {})
-            values = Values({column.asked: column.value(told[column.asked]) for column in self._columns})
+    def _keep(self, entry: dict[str, Any]) -> None:
+        if entry["kind"] == "event":
+            data = entry["data"].encode() if "data" in entry else base64.b64decode(entry["data_base64"])
+            extracted = entry.get("fields", {})
+            values = Values({column.name: column.value(extracted[column.name]) for column in self._columns})
             self._events.append(
                 ExtractedEvent(
-                    data, fields=values, number=said["number"], timestamp=said["timestamp"], source=said["source"]
+                    data, fields=values, number=entry["number"], timestamp=entry["timestamp"], source=entry["source"]
                 )
             )
-            self._texts.append(said["text"])
-        elif said["kind"] == "fields":
-            self._columns = [Column.of(told) for told in said["fields"]]
-        elif said["kind"] == "log":
-            self._log.append(LogLine(said["severity"], said["text"], said.get("plugin", "")))
+            self._texts.append(entry["text"])
+        elif entry["kind"] == "fields":
+            self._columns = [Column.from_json(column) for column in entry["fields"]]
+        elif entry["kind"] == "log":
+            self._log.append(LogLine(entry["severity"], entry["text"], entry.get("plugin", "")))
         else:
-            self._end = said
-
-
-def _config_text(config: Config) -> str:
-    if config is None or isinstance(config, str):
-        return config or ""
-    return json.dumps(dict(config))
-
-
-def _pairs(extractors: Sequence[Extractor]) -> list[tuple[TestedPlugin, Config]]:
-    if isinstance(extractors, type) or not isinstance(extractors, Iterable) or isinstance(extractors, str):
-        name = extractors.__name__ if isinstance(extractors, type) else type(extractors).__name__
-        raise TypeError(f"extractors must be a list of plugins, not {name}")
-    pairs: list[tuple[TestedPlugin, Config]] = []
-    for extractor in extractors:
-        plugin, config = extractor if isinstance(extractor, tuple) else (extractor, None)
-        if not (isinstance(plugin, str | os.PathLike) or callable(plugin)):
-            raise TypeError(f"extractors must be plugins or pairs of plugin and config, not {type(plugin).__name__}")
-        pairs.append((plugin, config))
-    return pairs
-
-
-def _library(plugin: TestedPlugin, folder: Path) -> Path:
-    target = _target_of(plugin)
-    if _target.is_library(target):
-        return Path(target)
-    try:
-        # Two plugins may have one name.
-        return _target.load(target).write_into(Path(tempfile.mkdtemp(dir=folder)))
-    except _target.TargetError as problem:
-        raise PluginError(str(problem)) from problem.__cause__
-
-
-def _target_of(plugin: TestedPlugin) -> str:
-    if isinstance(plugin, str | os.PathLike):
-        return os.fspath(plugin)
-    name = plugin.__qualname__ if isinstance(plugin, type) else getattr(plugin, "__qualname__", "")
-    file = inspect.getsourcefile(plugin) if name else None
-    if file is None or "." in name:
-        raise PluginError(
-            f"{plugin!r} cannot be built: give a class or function at the top level of a module, or a file's path"
-        )
-    return f"{file}:{name}"
+            self._end = entry

@@ -1,21 +1,22 @@
-//! A native program with no Python that loads any Falco plugin, of any SDK, and drives it as Falco does.
+//! A native program without Python that loads any Falco plugin, of any SDK, and drives it as Falco does.
 //!
-//! It knows nothing of a plugin but the C plugin API, so what it shows is what Falco sees. `falco-plugin-host info`
-//! reads what a plugin says of itself without initialising it; `falco-plugin-host run` captures its events, and extracts
-//! fields from them. Both are strict where Falco is, and where Falco would read out of bounds or end without a word they
-//! say what is wrong.
+//! The host knows only the C plugin API, so it sees what Falco sees. `falco-plugin-host info` shows the metadata of a plugin
+//! without initialising it. `falco-plugin-host run` writes the events of a plugin's source, and fields from them.
+//! `falco-plugin-host bench` measures a plugin. All are as strict as Falco; where Falco would read out of bounds or end
+//! silently, the host reports what is wrong.
+//!
+//! Each module below uses only those above it:
 //!
 //! | module | purpose |
 //! |---|---|
+//! | [`text`], [`signals`] | escapes, timestamps, tables and numbers; SIGINT and SIGTERM |
 //! | [`abi`] | the C boundary: library, plugin, source, events, and values of fields |
-//! | [`describe`] | what a plugin reports about itself, checked |
+//! | [`describe`] | the metadata of a plugin, checked |
 //! | [`config`] | the configuration, checked against the plugin's schema |
-//! | [`select`] | the fields that the user asked for, and the plugins that have them |
+//! | [`select`] | the fields that the user asks for, and the plugins that extract them |
 //! | [`output`] | lines on standard output, messages on standard error |
 //! | [`bench`] | measurements |
-//! | [`command`] | the three commands: `info`, `run`, `bench` |
-//! | [`text`] | escapes, timestamps, tables and numbers |
-//! | [`signals`] | SIGINT and SIGTERM |
+//! | [`command`] | the commands: `info`, `run`, `bench` |
 
 pub mod abi;
 pub mod bench;

@@ -1,15 +1,15 @@
-//! SIGINT and SIGTERM: the first asks the capture to end, the second ends the process.
+//! SIGINT and SIGTERM: the first one ends the run, the second one ends the process.
 
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-/// Counts of signals from this process's parent, and from all other senders, the terminal included. Ctrl-C reaches a
-/// whole group of processes, so a parent that passes it on would otherwise turn one Ctrl-C into two signals.
+/// Counts of signals from this process's parent, and from all other senders, including the terminal. Ctrl-C reaches a
+/// whole group of processes, so if the parent passes it on, one Ctrl-C sends two signals.
 static FROM_PARENT: AtomicU32 = AtomicU32::new(0);
 static FROM_OTHERS: AtomicU32 = AtomicU32::new(0);
 static PARENT: AtomicI32 = AtomicI32::new(0);
 
-/// Returns whether a signal asked the run to end. As in Falco, this is checked only between two batches.
+/// Returns whether there was a signal. As in Falco, it is checked only between two batches.
 pub fn interrupted() -> bool {
     count() > 0
 }
@@ -21,20 +21,20 @@ fn count() -> u32 {
         .max(FROM_OTHERS.load(Ordering::Relaxed))
 }
 
-/// Installs the handler of both signals. It is called before the plugin is loaded, so that a plugin that installs its own
-/// handlers is noticed.
+/// Installs the handler of both signals. Call it before the plugin is loaded: then a plugin that replaces the handler is
+/// noticed, as in Falco.
 pub fn install() -> io::Result<()> {
-    // SAFETY: takes nothing, touches no memory and cannot fail.
+    // SAFETY: takes no arguments, accesses no memory and cannot fail.
     PARENT.store(unsafe { libc::getppid() }, Ordering::Relaxed);
     for signal in [libc::SIGINT, libc::SIGTERM] {
         // SAFETY: sigaction is a plain C struct for which all zeroes is a valid value: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = on_signal;
         action.sa_sigaction = handler as libc::sighandler_t;
-        // A plugin is not written for interrupted system calls.
+        // Plugins do not expect interrupted system calls.
         action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
-        // SAFETY: `action` is initialised, the old action is not asked for, and the handler is async-signal-safe: it
-        // touches atomics alone and may call `_exit`.
+        // SAFETY: `action` is initialised, and the old action is not requested. The handler is async-signal-safe: it only
+        // accesses atomics and calls `_exit`.
         if unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }

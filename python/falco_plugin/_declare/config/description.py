@@ -1,4 +1,4 @@
-"""What msgspec knows of the class of a configuration, checked."""
+"""Checks the class of a configuration, as msgspec describes it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ WithFields: TypeAlias = mi.StructType | mi.DataclassType | mi.TypedDictType | mi
 
 
 def describe(config: type) -> mi.Type:
-    """What msgspec knows of a class, all of which must be readable from JSON."""
+    """Returns msgspec's description of a configuration class.
+
+    Raises:
+        PluginError: a field cannot be read from JSON. The message names the field.
+    """
     try:
         described = mi.type_info(config)
     except Exception as error:
         where = ".".join([config.__qualname__, *_culprit(config, {config})])
         raise PluginError(f"{where}: {error}") from None
-    for problem in _unfit(described, config.__qualname__, set()):
+    for problem in _problems(described, config.__qualname__, set()):
         raise PluginError(problem)
     return described
 
@@ -49,7 +53,7 @@ def _parts(described: mi.Type, seen: set[object]) -> Iterator[mi.Type]:
 
 
 def _culprit(cls: type, seen: set[type]) -> tuple[str, ...]:
-    """The path to the field that msgspec cannot describe; its own text names none."""
+    """Returns the path to the field that msgspec cannot describe, which msgspec's message does not name."""
     names = cls.__struct_fields__ if issubclass(cls, msgspec.Struct) else [f.name for f in _dataclass_fields(cls)]
     for name in names:
         nested: set[type] = set()
@@ -61,7 +65,7 @@ def _culprit(cls: type, seen: set[type]) -> tuple[str, ...]:
             for part in nested - seen:
                 if inner := _culprit(part, seen | nested):
                     return (name, *inner)
-            # A field that leads back to a class being searched fails for the sake of another one.
+            # If a field refers to a class that is being searched, the cause is another field of that class.
             if not nested & seen:
                 return (name,)
     return ()
@@ -74,39 +78,39 @@ def _config_classes(annotation: object) -> Iterator[type]:
         yield from _config_classes(part)
 
 
-def _unfit(described: mi.Type, path: str, seen: set[object]) -> Iterator[str]:
-    """What msgspec describes, and a configuration still cannot be."""
+def _problems(described: mi.Type, path: str, seen: set[object]) -> Iterator[str]:
+    """Yields why a class that msgspec can describe cannot be that of a configuration."""
     if isinstance(described, WithFields):
         if described.cls in seen:
             return
         seen.add(described.cls)
-        yield from _not_made(described, typing.get_origin(described.cls) or described.cls, path)
+        yield from _problems_of_class(described, typing.get_origin(described.cls) or described.cls, path)
     elif not isinstance(described, (*KINDS, mi.Metadata, mi.UnionType, mi.LiteralType, mi.EnumType)):
         cls = getattr(described, "cls", type(described))
         name = getattr(cls, "__name__", cls)
-        yield f"{path}: {name} cannot be read from JSON: annotate it with str, and convert it where it is used"
+        yield f"{path}: {name} cannot be read from JSON: annotate it with str, and convert the value in your code"
     for value in (getattr(described, name) for name in described.__struct_fields__):
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, mi.Type):
-                yield from _unfit(part, path, seen)
+                yield from _problems(part, path, seen)
             elif isinstance(part, mi.Field):
-                yield from _unfit(part.type, f"{path}.{part.name}", seen)
+                yield from _problems(part.type, f"{path}.{part.name}", seen)
 
 
-def _not_made(described: WithFields, cls: Any, path: str) -> Iterator[str]:
-    """Why a class would not be instantiated as its author means."""
+def _problems_of_class(described: WithFields, cls: Any, path: str) -> Iterator[str]:
+    """Yields why a class cannot be instantiated as its definition suggests."""
     if inspect.isabstract(cls):
-        yield f"{path}: {cls.__qualname__} cannot be instantiated, it is abstract: name a class that is not"
+        yield f"{path}: {cls.__qualname__} is abstract and cannot be instantiated: use a concrete class"
     if getattr(described, "array_like", False):
-        yield f"{path}: {cls.__qualname__} is array_like, which leaves no names to configure it by: leave that out"
+        yield f"{path}: {cls.__qualname__} is array_like, so its fields have no names in init_config: remove array_like"
     for field in _dataclass_fields(cls):
         if not field.init:
-            yield f"{path}.{field.name}: with init=False it would still be read from the text: make it a property"
+            yield f"{path}.{field.name}: init_config would set it despite init=False: make it a property"
     for described_field in described.fields:
         try:
             msgspec.json.encode(None if described_field.default is msgspec.NODEFAULT else described_field.default)
         except Exception as error:
-            yield f"{path}.{described_field.name}: its default cannot be written as JSON: {error}"
+            yield f"{path}.{described_field.name}: the default cannot be written as JSON: {error}"
 
 
 def _dataclass_fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:

@@ -1,4 +1,4 @@
-"""The types that a configuration can have: those of msgspec, as an operator meets them."""
+"""The types that the values of a configuration can have, with the names that messages to users call them by."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", 
 
 
 class Kind(NamedTuple):
-    """A type of msgspec, as the operator meets it."""
+    """How a value of one of msgspec's types is written in ``init_config``."""
 
-    called: str
+    name: str
+    """The name of the type in messages."""
     json: tuple[type, ...]
-    """What it is read from."""
+    """The Python types of the JSON values that the type is read from."""
     python: Any
-    """What msgspec checks the constraints on: of a container, its length."""
+    """The type with which msgspec checks the constraints, such as the length of a container."""
 
 
 _LIST = Kind("list", (list,), list)
 _MAP = Kind("map", (dict,), dict)
 
-# A type that is not in here has no place in a configuration.
 KINDS: dict[type[mi.Type], Kind] = {
     mi.AnyType: Kind("anything", (type(None), bool, int, float, str, list, dict), Any),
     mi.NoneType: Kind("null", (type(None),), None),
@@ -54,9 +54,11 @@ KINDS: dict[type[mi.Type], Kind] = {
     mi.DataclassType: _MAP,
     mi.StructType: _MAP,
 }
+"""The types that a configuration can have, besides unions, literals and enums."""
 
 
 def options_of(expected: mi.Type) -> Iterator[mi.Type]:
+    """Yields the members of a union, or the type itself."""
     match expected:
         case mi.Metadata():
             yield from options_of(expected.type)
@@ -68,12 +70,13 @@ def options_of(expected: mi.Type) -> Iterator[mi.Type]:
 
 
 def preference(option: mi.Type) -> int:
-    """Which of several types msgspec reads a value into."""
+    """Returns the rank of a type: msgspec reads a value into the member of a union with the lowest rank."""
     order = (mi.AnyType, mi.IntType, mi.StrType, mi.LiteralType, mi.EnumType, mi.FloatType)
     return order.index(type(option)) if type(option) in order else len(order)
 
 
-def allowed(option: mi.Type) -> Sequence[Any]:
+def allowed_values(option: mi.Type) -> Sequence[Any]:
+    """Returns the values of a literal or an enum; none for another type."""
     match option:
         case mi.LiteralType():
             return option.values
@@ -84,28 +87,31 @@ def allowed(option: mi.Type) -> Sequence[Any]:
 
 
 def is_one_of(value: Any, allowed: Sequence[Any]) -> bool:
-    # To Python, True is 1.
+    """Returns whether the value is in the sequence. Unlike ``in``, it distinguishes ``True`` and ``1``."""
     return any(type(value) is type(other) and value == other for other in allowed)
 
 
-def json_kinds(option: mi.Type) -> Collection[type]:
+def json_types(option: mi.Type) -> Collection[type]:
+    """Returns the Python types of the JSON values that a type is read from."""
     kind = KINDS.get(type(option))
-    return kind.json if kind else {type(value) for value in allowed(option)}
+    return kind.json if kind else {type(value) for value in allowed_values(option)}
 
 
-def called(options: Sequence[mi.Type]) -> str:
-    """What is expected, such as "int, str or null"."""
+def names_of(options: Sequence[mi.Type]) -> str:
+    """Returns the names of types for a message, such as "int, str or null"."""
     names: dict[str, None] = {}
     for option in options:
         kind = KINDS.get(type(option))
-        names_of = [kind.called] if kind else [json.dumps(value, ensure_ascii=False) for value in allowed(option)]
-        names.update(dict.fromkeys(names_of))
+        if kind is not None:
+            names[kind.name] = None
+        else:
+            names.update((json.dumps(value, ensure_ascii=False), None) for value in allowed_values(option))
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def python_type(option: mi.Type) -> Any:
-    """A type that has the constraints of what msgspec described, and no types within."""
+    """Returns a type with the constraints of the described one, but without the types of elements."""
     if isinstance(option, mi.LiteralType):
         literal: Any = Literal
         return literal[option.values]
@@ -116,7 +122,8 @@ def python_type(option: mi.Type) -> Any:
     return Annotated[python, msgspec.Meta(**limits)] if limits else python
 
 
-def reads_key(option: mi.Type, key: str) -> bool:
+def can_be_key(option: mi.Type, key: str) -> bool:
+    """Returns whether the key of a JSON object can be read into this type."""
     mapping: Any = dict
     try:
         msgspec.convert({key: None}, mapping[python_type(option), None], str_keys=True)

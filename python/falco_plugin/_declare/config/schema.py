@@ -1,4 +1,4 @@
-"""The JSON schema of a plugin's configuration, in the words of draft 7."""
+"""The JSON schema of a plugin's configuration, as draft 7, because Falco's validator reads that draft."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from falco_plugin._declare.config.description import data_classes, describe
 
 
 def schema(config: type) -> str:
-    """The JSON schema of a configuration class, draft 7, as text (``sdk.InitSchema`` of the Go SDK).
+    """Returns the JSON schema of a configuration class (``sdk.InitSchema`` of the Go SDK).
 
     It has the descriptions (docstrings of classes, ``msgspec.Meta(description=…)``), defaults, required keys, ranges
-    and patterns, and accepts whatever ``parse`` accepts. What draft 7 cannot say is left to ``parse``: that a
-    text is a date, that a key is a number, what a ``__post_init__`` refuses.
+    and patterns. It accepts all that ``parse`` accepts. It also accepts what draft 7 cannot express and only ``parse``
+    checks: that a string is a date, that a key is a number, and the conditions of a ``__post_init__``. Both are
+    stricter than msgspec in one point: an unknown key is an error, because most often it is misspelt.
 
     Raises:
-        PluginError: a field, which is named, cannot be described, or a class cannot be instantiated.
+        PluginError: a field cannot be described, or a class cannot be instantiated. The message names it.
     """
     inner_classes = data_classes(describe(config))
     (reference, *references), written = msgspec.json.schema_components(
@@ -36,21 +37,24 @@ def schema(config: type) -> str:
     return msgspec.json.encode(out).decode()
 
 
-# msgspec 0.23 writes these defaults itself; 0.22 only does so for a Struct.
 def _add_empty_defaults(node: dict[str, Any], described: mi.DataclassType) -> None:
-    """Adds the defaults that ``default_factory`` makes, if it is a collection's own type."""
+    """Adds the defaults of fields whose ``default_factory`` is ``list``, ``dict`` or ``set``.
+
+    msgspec 0.23 writes these defaults itself, msgspec 0.22 only for a Struct.
+    """
     for field in described.fields:
         if field.default_factory in (list, dict, set):
             default = msgspec.to_builtins(field.default_factory())
             node["properties"][field.encode_name].setdefault("default", default)
 
 
-# Falco compiles a pattern as ECMAScript does, and refuses the plugin where it cannot.
 _PYTHON_ONLY = re.compile(r"\(\?(?![:=!])|\\[AZ]|[*+?}]\+|\{,")
+"""Syntax of regular expressions that ECMAScript lacks. Falco compiles patterns as ECMAScript does, and does not load a
+plugin whose patterns it cannot compile."""
 
 
 def _draft_7(node: dict[str, Any], root: str) -> dict[str, Any]:
-    """One node that msgspec wrote for draft 2020-12, in the words of draft 7. The definition ``root`` is inlined."""
+    """Converts a node of msgspec's schema, which is of draft 2020-12, to draft 7. Inlines the definition ``root``."""
     out: dict[str, Any] = {}
     for word, value in node.items():
         match word:
@@ -67,18 +71,19 @@ def _draft_7(node: dict[str, Any], root: str) -> dict[str, Any]:
             case "description":
                 out[word] = inspect.cleandoc(value)
             case "format":
-                # Left out: Falco's validator takes fewer dates than msgspec. A decimal number may be a number as well.
+                # Drop all formats, because Falco's validator accepts fewer dates than msgspec. A decimal number may
+                # also be a JSON number.
                 if value == "decimal":
                     out["type"] = ["string", "number"]
             case "pattern" if _PYTHON_ONLY.search(value):
                 pass
             case "discriminator" | "uniqueItems":
-                pass  # The one is OpenAPI's; and a list that names something twice is a set all the same.
+                pass  # A discriminator belongs to OpenAPI, and a list with duplicates can be read into a set.
             case "$ref":
                 reference = {"$ref": "#" if value == root else f"#/definitions/{value}"}
                 if len(node) == 1:
                     return reference
-                # Draft 7 ignores what stands beside a reference.
+                # Draft 7 ignores keywords beside a reference.
                 out["allOf"] = [reference]
             case _:
                 out[word] = value

@@ -1,13 +1,13 @@
-//! A look at the file before the dynamic linker sees it, for errors that name what is wrong.
+//! Checks a library's file before the dynamic linker loads it, for clear error messages.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::command::error::Error;
+use crate::abi::error::Error;
 
 const MAGIC: &[u8] = b"\x7fELF";
-/// The part of the header up to `e_machine`, which lies alike in 32-bit and 64-bit files.
+/// The size of the header up to `e_machine`, which has the same offset in 32-bit and 64-bit files.
 const PREFIX: usize = 20;
 const BIG_ENDIAN: u8 = 2;
 const SHARED: u16 = 3;
@@ -22,7 +22,7 @@ const MACHINES: [(u16, &str); 8] = [
     (258, "loongarch64"),
 ];
 
-/// Refuses what is no shared library for this machine.
+/// Fails if a file is not a shared library for this machine.
 pub fn check(path: &Path) -> Result<(), Error> {
     let fail = |source| Error::Open {
         path: path.to_owned(),
@@ -33,13 +33,13 @@ pub fn check(path: &Path) -> Result<(), Error> {
         return Err(fail(io::ErrorKind::IsADirectory.into()));
     }
     if !kind.is_file() {
-        // To open a FIFO would wait for somebody to write into it.
+        // Opening a FIFO would block until somebody writes into it.
         return Err(Error::NotALibrary(path.to_owned()));
     }
     let file = File::open(path).map_err(fail)?;
     let mut header = Vec::with_capacity(PREFIX);
     file.take(PREFIX as u64).read_to_end(&mut header).map_err(fail)?;
-    // Elsewhere libraries have other formats, and the dynamic linker's own words must do.
+    // Other systems have other formats: the dynamic linker reports what is wrong.
     if cfg!(target_os = "linux") {
         check_header(path, &header)
     } else {
@@ -47,7 +47,7 @@ pub fn check(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The same of the first bytes of a file.
+/// Fails if the first bytes of a file are not those of a shared library for this machine.
 pub fn check_header(path: &Path, header: &[u8]) -> Result<(), Error> {
     if header.len() < PREFIX || !header.starts_with(MAGIC) {
         return Err(Error::NotALibrary(path.to_owned()));

@@ -1,5 +1,5 @@
-//! One event of a batch. The host trusts the lengths an event gives; here they are checked, and the fields that the host
-//! fills in are filled in.
+//! One event of a batch. Falco trusts the lengths in an event; this host checks them. It also sets the members that
+//! Falco sets.
 
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -7,6 +7,7 @@ use std::mem::{offset_of, size_of};
 
 use falco_plugin_api::ss_plugin_event;
 
+/// The type of all events of plugins.
 pub const PLUGIN_EVENT: u16 = 322;
 const PARAMETERS: u32 = 2;
 const ID_SIZE: u32 = size_of::<u32>() as u32;
@@ -14,26 +15,27 @@ const ID_SIZE: u32 = size_of::<u32>() as u32;
 const PREFIX: u32 = (size_of::<ss_plugin_event>() + 2 * size_of::<u32>()) as u32;
 const ID_OFFSET: usize = PREFIX as usize;
 const PAYLOAD_OFFSET: usize = ID_OFFSET + size_of::<u32>();
+/// A timestamp or thread id that is not set.
 const ABSENT: u64 = u64::MAX;
 
-/// What is wrong with an event.
+/// Why an event is malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    #[error("its pointer is NULL")]
+pub enum EventFault {
+    #[error("the pointer to the event is NULL")]
     Null,
-    #[error("type {0}, but a plugin's events have type {PLUGIN_EVENT}")]
+    #[error("the event has type {0}, but plugin events have type {PLUGIN_EVENT}")]
     Type(u16),
-    #[error("{0} parameters, but a plugin's events have {PARAMETERS}")]
+    #[error("the event has {0} parameters, but plugin events have {PARAMETERS}")]
     Parameters(u32),
-    #[error("length {length}, but its parameters need {needed}")]
+    #[error("the event has {length} bytes, but its parameters need {needed}")]
     Length { length: u32, needed: u64 },
-    #[error("parameter 1 has {0} bytes, but the plugin id has {ID_SIZE}")]
+    #[error("parameter 1, the plugin id, has {0} bytes instead of {ID_SIZE}")]
     IdLength(u32),
-    #[error("plugin id {theirs}, but the plugin's own is {own}")]
-    Id { theirs: u32, own: u32 },
+    #[error("the event has plugin id {id}, but the plugin has id {own}")]
+    Id { id: u32, own: u32 },
 }
 
-/// A checked event in the plugin's memory, which is good for `'b`.
+/// A checked event in the plugin's memory, which stays valid for `'b`.
 pub struct Event<'b> {
     start: *const ss_plugin_event,
     payload: *const u8,
@@ -43,61 +45,62 @@ pub struct Event<'b> {
 }
 
 impl<'b> Event<'b> {
-    /// Checks the event at `start` and fills in what the plugin left to the host, in the order libscap does. `now` is
-    /// asked for the current time if the event has none.
+    /// Checks the event at `start` and sets the members that the plugin leaves to the host, in libscap's order. If the
+    /// event has no timestamp, it gets the result of `now`.
     ///
     /// # Safety
-    /// `start` is NULL, or points to memory of the length that the event gives, writable, which nobody else touches and
-    /// which stays for `'b`.
+    /// `start` is NULL, or points to an event whose length member is its size in bytes. The memory is writable, nobody
+    /// else accesses it, and it stays valid for `'b`.
     #[inline]
-    pub unsafe fn check(start: *mut ss_plugin_event, own_id: u32, now: impl FnOnce() -> u64) -> Result<Self, Fault> {
+    pub unsafe fn check(
+        start: *mut ss_plugin_event,
+        own_id: u32,
+        now: impl FnOnce() -> u64,
+    ) -> Result<Self, EventFault> {
         if start.is_null() {
-            return Err(Fault::Null);
+            return Err(EventFault::Null);
         }
-        // SAFETY: the caller gives a whole header at least. The struct is packed, so any address is aligned for it.
+        // SAFETY: the caller ensures a whole header at least. The struct is packed, so any address is aligned for it.
         let mut header = unsafe { start.read() };
         let (type_, parameters, length) = (header.type_, header.nparams, header.len);
         if type_ != PLUGIN_EVENT {
-            return Err(Fault::Type(type_));
+            return Err(EventFault::Type(type_));
         }
         if parameters != PARAMETERS {
-            return Err(Fault::Parameters(parameters));
+            return Err(EventFault::Parameters(parameters));
         }
         if length < PREFIX {
-            return Err(Fault::Length {
+            return Err(EventFault::Length {
                 length,
                 needed: PREFIX.into(),
             });
         }
         let bytes = start.cast::<u8>();
-        // SAFETY: the event has PREFIX bytes, which include both lengths; they may be unaligned.
+        // SAFETY: the event has at least PREFIX bytes, which include both lengths. The reads may be unaligned.
         let (id_length, payload_length) = unsafe {
             let lengths = bytes.add(size_of::<ss_plugin_event>()).cast::<u32>();
             (lengths.read_unaligned(), lengths.add(1).read_unaligned())
         };
         let needed = u64::from(PREFIX) + u64::from(id_length) + u64::from(payload_length);
         if u64::from(length) != needed {
-            return Err(Fault::Length { length, needed });
+            return Err(EventFault::Length { length, needed });
         }
         if id_length != ID_SIZE {
-            return Err(Fault::IdLength(id_length));
+            return Err(EventFault::IdLength(id_length));
         }
-        // SAFETY: the event has `length` bytes, and the id lies within: its length was just checked.
+        // SAFETY: the event has `length` bytes, which include the id, as its length was just checked.
         let id_at = unsafe { bytes.add(ID_OFFSET) }.cast::<u32>();
-        // SAFETY: as above; it may be unaligned.
+        // SAFETY: as above. The read may be unaligned.
         let id = unsafe { id_at.read_unaligned() };
         if id == 0 {
-            // SAFETY: as above, and the caller gives memory to write to.
+            // SAFETY: as above, and the caller ensures that the memory is writable.
             unsafe { id_at.write_unaligned(own_id) };
         } else if id != own_id {
-            return Err(Fault::Id {
-                theirs: id,
-                own: own_id,
-            });
+            return Err(EventFault::Id { id, own: own_id });
         }
         if header.ts == ABSENT {
             header.ts = now();
-            // SAFETY: the header is within the event, and the caller gives memory to write to.
+            // SAFETY: the header is within the event, and the caller ensures that the memory is writable.
             unsafe {
                 bytes
                     .add(offset_of!(ss_plugin_event, ts))
@@ -105,7 +108,7 @@ impl<'b> Event<'b> {
                     .write_unaligned(header.ts)
             };
         }
-        // libscap overwrites the thread id whatever it is: a plugin's event belongs to no thread.
+        // libscap always overwrites the thread id, because the event of a plugin belongs to no thread.
         // SAFETY: as for the timestamp.
         unsafe {
             bytes
@@ -123,33 +126,35 @@ impl<'b> Event<'b> {
         })
     }
 
-    /// Nanoseconds since the epoch.
+    /// Returns the event's time in nanoseconds since the epoch.
     pub fn timestamp(&self) -> u64 {
         self.timestamp
     }
 
+    /// Returns the payload.
     pub fn payload(&self) -> &'b [u8] {
-        // SAFETY: `check` saw that this many bytes follow within the event, which stays for `'b` and which nobody writes
-        // to from here on.
+        // SAFETY: `check` saw that this many bytes follow within the event. The event stays valid for `'b`, and nobody
+        // writes to it after `check`.
         unsafe { std::slice::from_raw_parts(self.payload, self.payload_length) }
     }
 
-    /// The event as the plugin API passes it.
+    /// Returns the event as the plugin API passes it.
     pub fn as_ptr(&self) -> *const ss_plugin_event {
         self.start
     }
 }
 
-/// A copy of an event, which outlives its batch.
+/// A copy of an event that outlives its batch.
 pub struct OwnedEvent {
     bytes: Box<[u8]>,
     timestamp: u64,
 }
 
 impl OwnedEvent {
-    pub fn of(event: &Event<'_>) -> Self {
+    /// Copies an event.
+    pub fn copy(event: &Event<'_>) -> Self {
         let length = PAYLOAD_OFFSET + event.payload_length;
-        // SAFETY: `check` saw that the event has this many bytes, and nobody writes to them within its lifetime.
+        // SAFETY: `check` saw that the event has this many bytes. Nobody writes to them within the event's lifetime.
         let bytes = unsafe { std::slice::from_raw_parts(event.start.cast::<u8>(), length) };
         Self {
             bytes: bytes.into(),
@@ -157,10 +162,12 @@ impl OwnedEvent {
         }
     }
 
+    /// Returns the size of the whole event in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
+    /// Returns the event.
     pub fn event(&self) -> Event<'_> {
         let payload = &self.bytes[PAYLOAD_OFFSET..];
         Event {
@@ -173,7 +180,7 @@ impl OwnedEvent {
     }
 }
 
-/// A pointer that no plugin returns, to see whether it set one.
+/// A pointer that no plugin returns. It is passed in, so that a plugin that sets none is noticed.
 pub const UNSET: *mut *mut ss_plugin_event = {
     static NOWHERE: u8 = 0;
     (&raw const NOWHERE).cast::<c_void>().cast_mut().cast()
@@ -196,13 +203,13 @@ mod tests {
         out
     }
 
-    fn check(bytes: &mut [u8]) -> Result<Event<'_>, Fault> {
+    fn check(bytes: &mut [u8]) -> Result<Event<'_>, EventFault> {
         // SAFETY: the slice is an event, or has a whole prefix and a length that is refused.
         unsafe { Event::check(bytes.as_mut_ptr().cast(), 999, || 42) }
     }
 
     #[test]
-    fn what_the_plugin_left_out_is_filled_in() {
+    fn check_sets_the_members_that_the_plugin_leaves_out() {
         let mut memory = bytes(43, 322, 2, [4, 5], 0, b"hello");
         let event = check(&mut memory).unwrap();
         assert_eq!((event.timestamp(), event.payload()), (42, &b"hello"[..]));
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_event_is_refused_with_its_numbers() {
+    fn check_reports_the_wrong_number() {
         let fault = |length, type_, parameters, lengths, id| {
             check(&mut bytes(length, type_, parameters, lengths, id, b"hello"))
                 .err()
@@ -221,22 +228,31 @@ mod tests {
         };
         assert_eq!(
             fault(43, 1, 2, [4, 5], 0),
-            "type 1, but a plugin's events have type 322"
+            "the event has type 1, but plugin events have type 322"
         );
         assert_eq!(
             fault(43, 322, 3, [4, 5], 0),
-            "3 parameters, but a plugin's events have 2"
+            "the event has 3 parameters, but plugin events have 2"
         );
-        assert_eq!(fault(50, 322, 2, [4, 22], 0), "length 50, but its parameters need 60");
-        assert_eq!(fault(20, 322, 2, [4, 5], 0), "length 20, but its parameters need 34");
+        assert_eq!(
+            fault(50, 322, 2, [4, 22], 0),
+            "the event has 50 bytes, but its parameters need 60"
+        );
+        assert_eq!(
+            fault(20, 322, 2, [4, 5], 0),
+            "the event has 20 bytes, but its parameters need 34"
+        );
         assert_eq!(
             fault(4, 322, 2, [u32::MAX, u32::MAX], 0),
-            "length 4, but its parameters need 34"
+            "the event has 4 bytes, but its parameters need 34"
         );
         assert_eq!(
             fault(43, 322, 2, [5, 4], 0),
-            "parameter 1 has 5 bytes, but the plugin id has 4"
+            "parameter 1, the plugin id, has 5 bytes instead of 4"
         );
-        assert_eq!(fault(43, 322, 2, [4, 5], 5), "plugin id 5, but the plugin's own is 999");
+        assert_eq!(
+            fault(43, 322, 2, [4, 5], 5),
+            "the event has plugin id 5, but the plugin has id 999"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Asking a plugin for a field, as the host does.
+//! Extraction of one field, called as Falco calls it.
 
 use std::ffi::CStr;
 use std::ptr;
@@ -12,71 +12,73 @@ use falco_plugin_api::{
 
 use crate::abi::event::Event;
 use crate::abi::functions::ExtractFields;
-use crate::abi::values::{Fault, Values, unset};
-use crate::select::column::Column;
+use crate::abi::owner;
+use crate::abi::query::FieldQuery;
+use crate::abi::values::{ValueFault, Values, unset};
 
-/// The host passes the flag of its own that it keeps for lists.
+/// The nonzero value that Falco passes as `flist` for lists: its own internal flag.
 const LIST_FLAG: u32 = 1 << 6;
 const ABSENT_INDEX: u64 = u64::MAX;
 const UNSET_LENGTH: u64 = 0x5EED_5EED_5EED_5EED;
 
-/// The function of an initialised plugin that extracts.
+/// The function that extracts, and its arguments that do not change.
 #[derive(Clone, Copy)]
-pub(crate) struct Extract {
-    pub(crate) state: *mut ss_plugin_t,
-    pub(crate) owner: *mut ss_plugin_owner_t,
-    pub(crate) function: ExtractFields,
+pub(super) struct Extract {
+    pub(super) state: *mut ss_plugin_t,
+    pub(super) owner: *mut ss_plugin_owner_t,
+    pub(super) function: ExtractFields,
 }
 
 impl Extract {
-    /// Asks for one field of an event. None where the event does not have it.
+    /// Extracts one field from an event. Returns `None` if the event does not have the field.
     ///
     /// # Safety
-    /// The plugin is initialised, and its state is not used from elsewhere during the call. The event is a whole one.
-    /// Neither destroy nor another extraction on the same state comes within `'v`.
-    pub(crate) unsafe fn call<'v>(
+    /// The plugin is initialised, and no other call uses its state during this one, unless the plugin allows it. The
+    /// event was checked. Within `'v`, neither `destroy` nor another extraction of this plugin on this thread happens.
+    pub(super) unsafe fn call<'v>(
         self,
         event: &ss_plugin_event_input,
-        column: &Column,
-    ) -> Result<Option<Values<'v>>, Fault> {
+        query: &FieldQuery,
+    ) -> Result<Option<Values<'v>>, ValueFault> {
         let mut field = ss_plugin_extract_field {
-            // What the host leaves here is whatever was in its memory.
+            // Falco leaves these two uninitialised.
             res: Pointer { u64_: unset() },
             res_len: UNSET_LENGTH,
-            field_id: column.id,
-            field: column.c_name.as_ptr(),
-            arg_key: column.key.as_deref().map_or(ptr::null(), CStr::as_ptr),
-            arg_index: column.index.unwrap_or(ABSENT_INDEX),
-            arg_present: column.argument.is_some().into(),
-            ftype: column.type_.code(),
-            flist: if column.is_list { LIST_FLAG } else { 0 },
+            field_id: query.id,
+            field: query.name.as_ptr(),
+            arg_key: query.key.as_deref().map_or(ptr::null(), CStr::as_ptr),
+            arg_index: query.index.unwrap_or(ABSENT_INDEX),
+            arg_present: query.has_argument.into(),
+            ftype: query.type_.code(),
+            flist: if query.is_list { LIST_FLAG } else { 0 },
         };
-        // SAFETY: structs of optional function pointers, for which all zeroes means that there is none. A plugin that
-        // reads tables has refused to be initialised without them.
+        // SAFETY: structs of optional function pointers, which are `None` if all zeroes. A plugin that needs tables has
+        // failed in `init`, because it got none.
         let (table_reader, mut table_reader_ext): (ss_plugin_table_reader_vtable, ss_plugin_table_reader_vtable_ext) =
             unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
         let input = ss_plugin_field_extract_input {
             owner: self.owner,
-            get_owner_last_error: Some(crate::output::log::get_owner_last_error),
+            get_owner_last_error: Some(owner::get_owner_last_error),
             num_fields: 1,
             fields: &raw mut field,
             table_reader,
             table_reader_ext: &raw mut table_reader_ext,
-            // Falco asks for no places, and plugins differ in how many they give to one that does.
+            // Falco does not ask for offsets, and plugins disagree about how many of them to return.
             value_offsets: ptr::null_mut(),
         };
-        // SAFETY: the caller's promise for the state and the event; the input and all it points to are good for the call.
+        // SAFETY: the caller ensures what state and event require. The input and all it points to are valid for the call.
         let code = unsafe { (self.function)(self.state, event, &raw const input) };
         match code {
-            SUCCESS if field.res_len == UNSET_LENGTH => return Err(Fault::Unset("res_len")),
+            SUCCESS if field.res_len == UNSET_LENGTH => return Err(ValueFault::Unset("res_len")),
             SUCCESS if field.res_len > 0 => {}
             SUCCESS | FAILURE | NOT_SUPPORTED => return Ok(None),
-            other => return Err(Fault::UnknownCode(other)),
+            other => return Err(ValueFault::UnknownCode(other)),
         }
-        Values::check(&field, column).map(Some)
+        Values::check(&field, query).map(Some)
     }
 }
 
+/// Returns an event as the plugin API passes it to a function of one event.
 pub(super) fn event_input(event: &Event<'_>, number: u64, source: &CStr) -> ss_plugin_event_input {
     ss_plugin_event_input {
         evt: event.as_ptr(),

@@ -3,23 +3,25 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
+use crate::abi::error::Error;
 use crate::abi::event::Event;
 use crate::abi::extraction::{Extract, event_input};
 use crate::abi::plugin::Plugin;
-use crate::abi::values::{Fault, Values};
-use crate::command::error::Error;
-use crate::select::column::Column;
+use crate::abi::query::FieldQuery;
+use crate::abi::values::{ValueFault, Values};
 
-/// An initialised plugin that extracts fields from the events of another one's source.
+/// An initialised plugin that extracts fields from events.
 pub struct Extractor<'p> {
     pub(super) extract: Option<Extract>,
     pub(super) plugin: PhantomData<&'p Plugin<'p>>,
 }
 
-// SAFETY: as for a source: it has its plugin to itself, and only `&mut self` calls it.
+// SAFETY: the plugin API allows calls from any thread if they do not overlap. An extractor borrows its plugin mutably,
+// and only `&mut self` calls it.
 unsafe impl Send for Extractor<'_> {}
 
 impl<'p> Extractor<'p> {
+    /// Makes an extractor of a plugin.
     pub fn new(plugin: &'p mut Plugin<'_>) -> Result<Self, Error> {
         Ok(Self {
             extract: plugin.extract()?,
@@ -27,20 +29,21 @@ impl<'p> Extractor<'p> {
         })
     }
 
-    /// The values of a field, good until it is asked for the next.
+    /// Extracts a field from an event, which has the given number and comes from the given source. Returns `None` if the
+    /// event does not have the field. The values stay valid until the next call.
     pub fn extract(
         &mut self,
         event: &Event<'_>,
         number: u64,
         source: &CStr,
-        column: &Column,
-    ) -> Result<Option<Values<'_>>, Fault> {
+        query: &FieldQuery,
+    ) -> Result<Option<Values<'_>>, ValueFault> {
         let Some(extract) = self.extract else {
             return Ok(None);
         };
         let input = event_input(event, number, source);
-        // SAFETY: the plugin is initialised for `'p` and not used from elsewhere, the event was checked, and `&mut self`
-        // holds back the next call.
-        unsafe { extract.call(&input, column) }
+        // SAFETY: the plugin is initialised for `'p` and no other call uses it. The event was checked. `&mut self` prevents
+        // the next call while the values are in use.
+        unsafe { extract.call(&input, query) }
     }
 }

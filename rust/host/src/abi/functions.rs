@@ -29,3 +29,4 @@ pub type ExtractFields = unsafe extern "C-unwind" fn(
     *const ss_plugin_event_input,
     *const ss_plugin_field_extract_input,
 ) -> ss_plugin_rc;
+pub type ListOpenParams = unsafe extern "C-unwind" fn(*mut ss_plugin_t, *mut ss_plugin_rc) -> *const c_char;

@@ -1,19 +1,19 @@
-//! A loaded library and the functions that need no initialised plugin.
+//! A loaded library, and its functions that need no initialised plugin.
 
 use std::path::Path;
 
 use falco_plugin_api::ss_plugin_schema_type_SS_PLUGIN_SCHEMA_JSON as SCHEMA_JSON;
 
 use crate::abi::elf;
+use crate::abi::error::Error;
 use crate::abi::functions::{Destroy, GetLastError, GetNumber, GetSchema, GetText, Init};
 use crate::abi::handle::Handle;
 use crate::abi::strings::text;
-use crate::command::error::Error;
 
-/// Set before a call that must set it.
+/// The value of a number before a call that must set it. It shows whether the plugin did.
 pub(super) const UNSET_NUMBER: u32 = 0x5EED_5EED;
 
-/// The symbols that every plugin has.
+/// The functions that every plugin has.
 pub struct Required {
     get_required_api_version: GetText,
     get_version: GetText,
@@ -25,16 +25,16 @@ pub struct Required {
     pub(super) get_last_error: GetLastError,
 }
 
-/// A shared library that has what a plugin must have.
+/// A loaded library that exports the functions every plugin has.
 pub struct Library {
     pub(super) handle: Handle,
     pub(super) required: Required,
 }
 
 impl Library {
-    /// Loads the library as the host does. Its constructors run, nothing else of it does.
+    /// Loads a library as Falco does. Its constructors run; no function of the plugin API is called.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        // Without a slash the linker would look in its own folders, and find what was not meant.
+        // A path without a slash makes the dynamic linker search its own folders.
         let path = std::path::absolute(path).map_err(|source| Error::Open {
             path: path.to_owned(),
             source,
@@ -74,10 +74,17 @@ impl Library {
         }
     }
 
+    /// Returns whether the library at `path` is loaded in this process, by whomever.
+    pub fn is_loaded(path: &Path) -> bool {
+        Handle::existing(path).is_some()
+    }
+
+    /// Returns whether the library exports a symbol.
     pub fn has(&self, symbol: &str) -> bool {
         self.handle.address(symbol).is_some()
     }
 
+    /// Returns the version of the plugin API that the plugin requires.
     pub fn required_api_version(&self) -> Result<String, Error> {
         self.required_text(
             "plugin_get_required_api_version",
@@ -85,23 +92,27 @@ impl Library {
         )
     }
 
+    /// Returns the plugin's version.
     pub fn version(&self) -> Result<String, Error> {
         self.required_text("plugin_get_version", self.required.get_version)
     }
 
+    /// Returns the plugin's name.
     pub fn name(&self) -> Result<String, Error> {
         self.required_text("plugin_get_name", self.required.get_name)
     }
 
+    /// Returns the plugin's description.
     pub fn description(&self) -> Result<String, Error> {
         self.required_text("plugin_get_description", self.required.get_description)
     }
 
+    /// Returns whom to contact about the plugin.
     pub fn contact(&self) -> Result<String, Error> {
         self.required_text("plugin_get_contact", self.required.get_contact)
     }
 
-    /// The plugin id; 0 if there is none.
+    /// Returns the plugin id, or 0 if the plugin has none.
     pub fn id(&self) -> u32 {
         // SAFETY: the plugin API gives the symbol of this name this type.
         let get = unsafe { self.handle.symbol::<GetNumber>("plugin_get_id") };
@@ -109,19 +120,22 @@ impl Library {
         get.map_or(0, |get| unsafe { get() })
     }
 
+    /// Returns the name of the plugin's event source, if it has one.
     pub fn event_source(&self) -> Option<String> {
         self.optional_text("plugin_get_event_source")
     }
 
+    /// Returns a JSON list of the event sources that the plugin extracts fields from, if it exports one.
     pub fn extract_event_sources(&self) -> Option<String> {
         self.optional_text("plugin_get_extract_event_sources")
     }
 
+    /// Returns a JSON list of the plugin's fields, if it exports one.
     pub fn fields(&self) -> Option<String> {
         self.optional_text("plugin_get_fields")
     }
 
-    /// The JSON schema of the configuration, if the plugin has one.
+    /// Returns the JSON schema of the configuration, if the plugin has one.
     pub fn schema(&self) -> Result<Option<String>, Error> {
         // SAFETY: the plugin API gives the symbol of this name this type.
         let Some(get) = (unsafe { self.handle.symbol::<GetSchema>("plugin_get_init_schema") }) else {
@@ -136,19 +150,20 @@ impl Library {
                 what: "schema_type",
             });
         }
-        // SAFETY: a plugin returns NULL or a NUL-terminated string, good until the next call of the same function.
+        // SAFETY: a plugin returns NULL or a NUL-terminated string, which stays valid until the next call of the same
+        // function.
         let schema = unsafe { text(schema) };
         Ok(schema.filter(|schema| kind == SCHEMA_JSON && !schema.is_empty()))
     }
 
-    fn required_text(&self, name: &str, get: GetText) -> Result<String, Error> {
-        // SAFETY: static getters may be called at any time while the library is loaded, which `self` ensures. What
-        // they return is NULL or NUL-terminated and good until the next call of the same function.
-        unsafe { text(get()) }.ok_or_else(|| Error::Refused(format!("{name} returned NULL")))
+    fn required_text(&self, name: &'static str, get: GetText) -> Result<String, Error> {
+        // SAFETY: static getters may be called at any time while the library is loaded, which `self` ensures. Their
+        // result is NULL or NUL-terminated, and stays valid until the next call of the same function.
+        unsafe { text(get()) }.ok_or(Error::Null(name))
     }
 
     fn optional_text(&self, name: &str) -> Option<String> {
-        // SAFETY: the plugin API gives all symbols that are asked for here this type.
+        // SAFETY: the plugin API gives this type to all symbols that are requested here.
         let get = unsafe { self.handle.symbol::<GetText>(name) }?;
         // SAFETY: as in `required_text`.
         unsafe { text(get()) }

@@ -1,18 +1,72 @@
-//! The C boundary: a loaded library, the plugin it initialised and the source that one opened.
+//! The C boundary: loads a plugin library, and calls it as Falco does.
 //!
-//! The three borrow each other in this order, so that `close` comes before `destroy` and `destroy` before `dlclose`.
+//! | type | purpose |
+//! |---|---|
+//! | [`Library`] | a loaded library, and what it reports without being initialised |
+//! | [`Owner`] | the host's side of a plugin, which receives its log lines |
+//! | [`Plugin`] | an initialised plugin |
+//! | [`Source`], [`Batch`] | an open event source, and the events of one call of `next_batch` |
+//! | [`Event`], [`OwnedEvent`] | a checked event, and a copy of it |
+//! | [`Extractor`], [`FieldQuery`], [`Values`], [`Value`] | the extraction of fields |
+//!
+//! Library, plugin and source borrow each other in this order, so `close` comes before `destroy`, and `destroy` before
+//! `dlclose`. All answers of a plugin are checked: where Falco would read out of bounds or end silently, an [`Error`]
+//! reports the cause.
+//!
+//! # Example
+//! ```no_run
+//! use std::ffi::OsStr;
+//! use std::path::Path;
+//!
+//! use falco_plugin_host::abi::{Code, Error, Library, Owner, Plugin, Source};
+//!
+//! fn print_events(path: &Path) -> Result<(), Error> {
+//!     let library = Library::load(path)?;
+//!     let owner = Owner::leak(|severity, message| eprintln!("[{severity}] {message}"));
+//!     let mut plugin = Plugin::init(&library, OsStr::new(""), owner)?;
+//!     let mut source = Source::open(&mut plugin, OsStr::new("params"), library.id(), "source")?;
+//!     let mut number = 0;
+//!     loop {
+//!         let mut batch = source.next_batch()?;
+//!         for index in 0..batch.len() {
+//!             number += 1;
+//!             let event = batch.event(index, || 0).map_err(|fault| Error::Event { number, fault })?;
+//!             println!("{}", String::from_utf8_lossy(event.payload()));
+//!         }
+//!         if batch.into_result()? == Code::Eof {
+//!             return Ok(());
+//!         }
+//!     }
+//! }
+//! ```
 
 pub mod elf;
-pub mod event;
-pub mod extraction;
-pub mod extractor;
+mod error;
+mod event;
+mod extraction;
+mod extractor;
 mod functions;
 mod handle;
-pub mod library;
-pub mod plugin;
-pub mod source;
+mod library;
+mod owner;
+mod plugin;
+mod query;
+mod source;
 mod strings;
-pub mod types;
-pub mod value;
-pub mod values;
-pub mod version;
+mod types;
+mod value;
+mod values;
+mod version;
+
+pub use error::Error;
+pub use event::{Event, EventFault, OwnedEvent, PLUGIN_EVENT, UNSET};
+pub use extractor::Extractor;
+pub use library::Library;
+pub use owner::{Owner, Severity};
+pub use plugin::Plugin;
+pub use query::FieldQuery;
+pub use source::{Batch, Code, Source};
+pub use types::Type;
+pub use value::Value;
+pub use values::{ValueFault, Values};
+pub use version::{ApiVersion, HOST_API};

@@ -5,20 +5,20 @@ use std::ptr;
 
 use falco_plugin_api::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_t};
 
+use crate::abi::error::Error;
 use crate::abi::event;
 use crate::abi::extraction::Extract;
-use crate::abi::functions::{ExtractFields, GetEventTypes};
+use crate::abi::functions::{ExtractFields, GetEventTypes, ListOpenParams};
 use crate::abi::library::{Library, UNSET_NUMBER};
-use crate::abi::strings::{bytes, c_string, cut};
-use crate::command::error::Error;
-use crate::output::log::Owner;
+use crate::abi::owner::{self, Owner};
+use crate::abi::strings::{bytes, c_string, cut, text};
 
-/// What the host puts where a plugin must put something else, to see whether it did.
+/// The return code before a call that must set it. It shows whether the plugin did.
 pub(super) const UNSET_CODE: ss_plugin_rc = 0x5EED;
-/// Where the host cuts messages.
-const MESSAGE: usize = 1023;
+/// The length to which Falco cuts the messages of all functions but `open` and `next_batch`, in bytes.
+const MESSAGE_LENGTH: usize = 1023;
 
-/// An initialised plugin.
+/// An initialised plugin. Dropping it calls `destroy`.
 pub struct Plugin<'l> {
     pub(super) library: &'l Library,
     pub(super) state: *mut ss_plugin_t,
@@ -26,20 +26,20 @@ pub struct Plugin<'l> {
 }
 
 impl<'l> Plugin<'l> {
-    /// The owner is never freed, so that even a thread that a plugin leaves behind may log.
+    /// Initialises the plugin of a library. Fails if `init` does; the error has the plugin's message.
     pub fn init(library: &'l Library, config: &OsStr, owner: &'static Owner) -> Result<Self, Error> {
         let config = c_string(config)?;
         let input = ss_plugin_init_input {
             config: config.as_ptr(),
             owner: owner.as_ptr(),
-            get_owner_last_error: Some(crate::output::log::get_owner_last_error),
+            get_owner_last_error: Some(owner::get_owner_last_error),
             tables: ptr::null(),
-            log_fn: Some(crate::output::log::log),
+            log_fn: Some(owner::log),
         };
         let mut code = UNSET_CODE;
-        // SAFETY: the input and what it points to are good for the whole call, `code` is writable.
+        // SAFETY: the input and what it points to are valid for the whole call, and `code` is writable.
         let state = unsafe { (library.required.init)(&raw const input, &raw mut code) };
-        // From here on a state that the plugin returned is destroyed, whatever the code says.
+        // From here on the state is destroyed, also after a failure.
         let plugin = Self { library, state, owner };
         match code {
             SUCCESS => Ok(plugin),
@@ -47,13 +47,34 @@ impl<'l> Plugin<'l> {
                 function: "init",
                 what: "rc",
             }),
-            // The host asks for the message only where there is a state to ask.
+            // As Falco, ask for the message only if there is a state.
             _ if state.is_null() => Err(Error::FailedSilently("init")),
-            _ => Err(plugin.failure("init", MESSAGE)),
+            _ => Err(plugin.failure("init", MESSAGE_LENGTH)),
         }
     }
 
-    /// What extracts its fields from the events of plugins; None where it has none, or has them for other events only.
+    /// Returns a JSON list of suggested open parameters, if the plugin exports the function.
+    pub fn list_open_params(&self) -> Result<Option<String>, Error> {
+        // SAFETY: the plugin API gives the symbol of this name this type.
+        let Some(list) = (unsafe { self.library.handle.symbol::<ListOpenParams>("plugin_list_open_params") }) else {
+            return Ok(None);
+        };
+        let mut code = UNSET_CODE;
+        // SAFETY: the state is that of an initialised plugin, and no other call uses it, unless the plugin allows it.
+        // The string is NULL or NUL-terminated, and stays valid until the next call.
+        let params = unsafe { text(list(self.state, &raw mut code)) };
+        match code {
+            SUCCESS => Ok(params),
+            UNSET_CODE => Err(Error::Unset {
+                function: "list_open_params",
+                what: "rc",
+            }),
+            _ => Err(self.failure("list_open_params", MESSAGE_LENGTH)),
+        }
+    }
+
+    /// Returns how to extract fields from plugin events. Returns `None` if the plugin has no fields, or has fields only
+    /// for other events.
     pub(super) fn extract(&self) -> Result<Option<Extract>, Error> {
         let handle = &self.library.handle;
         // SAFETY: the plugin API gives the symbols of these names these types.
@@ -72,7 +93,7 @@ impl<'l> Plugin<'l> {
             return Ok(extract);
         };
         let mut count = UNSET_NUMBER;
-        // SAFETY: the state is that of an initialised plugin, which is not used from elsewhere; `count` is writable.
+        // SAFETY: the state is that of an initialised plugin, and no other call uses it. `count` is writable.
         let types = unsafe { get(&raw mut count, self.state) };
         match count {
             UNSET_NUMBER => Err(Error::Unset {
@@ -82,16 +103,17 @@ impl<'l> Plugin<'l> {
             0 => Ok(extract),
             _ if types.is_null() => Ok(extract),
             count => {
-                // SAFETY: the plugin says that it has `count` types there, good until it is destroyed.
+                // SAFETY: the plugin ensures that `types` has `count` elements, which stay valid until it is destroyed.
                 let types = unsafe { std::slice::from_raw_parts(types, count as usize) };
                 Ok(extract.filter(|_| types.contains(&event::PLUGIN_EVENT)))
             }
         }
     }
 
+    /// Returns the error of a function that failed, with the plugin's message cut to `most` bytes.
     pub(super) fn failure(&self, function: &'static str, most: usize) -> Error {
-        // SAFETY: the state is the plugin's, not yet destroyed. The message is NULL or NUL-terminated and good until
-        // the next call of the same function.
+        // SAFETY: the state is not yet destroyed. The message is NULL or NUL-terminated, and stays valid until the next
+        // call of the same function.
         let message = unsafe {
             let message = (self.library.required.get_last_error)(self.state);
             bytes(message).map(|message| String::from_utf8_lossy(cut(message, most)).into_owned())
@@ -106,7 +128,7 @@ impl<'l> Plugin<'l> {
 impl Drop for Plugin<'_> {
     fn drop(&mut self) {
         if !self.state.is_null() {
-            // SAFETY: the state came from init, is destroyed only here, and no source is open any more.
+            // SAFETY: the state came from init and is destroyed only here. Sources borrow the plugin, so none is open.
             unsafe { (self.library.required.destroy)(self.state) };
         }
     }

@@ -9,23 +9,23 @@ use falco_plugin_api::{
     ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
 };
 
-use crate::abi::event::{self, Event, Fault};
+use crate::abi::error::Error;
+use crate::abi::event::{self, Event, EventFault};
 use crate::abi::extraction::{Extract, event_input};
 use crate::abi::extractor::Extractor;
 use crate::abi::functions::{Close, EventToString, GetProgress, NextBatch, Open};
 use crate::abi::library::UNSET_NUMBER;
 use crate::abi::plugin::{Plugin, UNSET_CODE};
+use crate::abi::query::FieldQuery;
 use crate::abi::strings::{bytes, c_string, text};
-use crate::abi::values::{self, Values};
-use crate::command::error::Error;
-use crate::select::column::Column;
+use crate::abi::values::{ValueFault, Values};
 
-/// More events at once than any plugin means: a number that was never set, or a wild one.
+/// The most events that a batch may have. A larger number is one that the plugin did not set.
 const MOST_EVENTS: u32 = 1 << 20;
-/// Where libscap cuts the messages of open and next_batch.
-const SOURCE_MESSAGE: usize = 255;
+/// The length to which libscap cuts the messages of `open` and `next_batch`, in bytes.
+const MESSAGE_LENGTH: usize = 255;
 
-/// How a call of `next_batch` ended.
+/// The result of a call of `next_batch` that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     Success,
@@ -33,7 +33,7 @@ pub enum Code {
     Eof,
 }
 
-/// An open source.
+/// An open event source. Dropping it calls `close`.
 pub struct Source<'p> {
     plugin: &'p Plugin<'p>,
     instance: *mut ss_instance_t,
@@ -46,12 +46,25 @@ pub struct Source<'p> {
     name: CString,
 }
 
-// SAFETY: the plugin API allows calls on another thread than the one that opened, as long as they do not overlap. An open
-// source has its plugin to itself, as `open` borrows it mutably, and it is itself moved or borrowed mutably, never shared.
+// SAFETY: the plugin API allows calls from any thread if they do not overlap. `open` borrows the plugin mutably, so the
+// source alone uses it; the caller of `open_shared` ensures that the plugin allows overlapping calls. The source itself
+// is called only by `&mut self`.
 unsafe impl Send for Source<'_> {}
 
 impl<'p> Source<'p> {
+    /// Opens the event source of a plugin. `id` is the plugin's id and `name` the source's name: the host sets the former
+    /// in events, and passes the latter to extraction.
     pub fn open(plugin: &'p mut Plugin<'_>, params: &OsStr, id: u32, name: &str) -> Result<Self, Error> {
+        // SAFETY: the plugin is borrowed mutably, so no other call uses it.
+        unsafe { Self::open_shared(plugin, params, id, name) }
+    }
+
+    /// Opens an event source of a plugin that may have other open sources. Falco does not do this.
+    ///
+    /// # Safety
+    /// Either no other call uses the plugin while the source exists, or the plugin allows several sources at once, calls
+    /// from several threads at once, and keeps what it returned to one thread while another one calls it.
+    pub unsafe fn open_shared(plugin: &'p Plugin<'_>, params: &OsStr, id: u32, name: &str) -> Result<Self, Error> {
         let handle = &plugin.library.handle;
         // SAFETY: the plugin API gives the symbols of these names these types.
         let (open, close, next_batch, get_progress, event_to_string) = unsafe {
@@ -64,7 +77,7 @@ impl<'p> Source<'p> {
             )
         };
         let (Some(open), Some(close), Some(next_batch)) = (open, close, next_batch) else {
-            return Err(Error::NoSource(plugin.library.name()?));
+            return Err(Error::NotASource);
         };
         let extract = plugin.extract()?;
         let params = c_string(params)?;
@@ -72,7 +85,7 @@ impl<'p> Source<'p> {
         let mut code = UNSET_CODE;
         // SAFETY: the state is that of an initialised plugin, `params` is NUL-terminated, `code` is writable.
         let instance = unsafe { open(plugin.state, params.as_ptr(), &raw mut code) };
-        // As in libscap, close is called whatever open returned, NULL included.
+        // As in libscap, `close` is called also after a failure, and with NULL.
         let source = Self {
             plugin,
             instance,
@@ -90,29 +103,29 @@ impl<'p> Source<'p> {
                 function: "open",
                 what: "rc",
             }),
-            _ => Err(plugin.failure("open", SOURCE_MESSAGE)),
+            _ => Err(plugin.failure("open", MESSAGE_LENGTH)),
         }
     }
 
-    /// Asks for a batch. A failure that came with events is in the batch, to be seen after them.
-    // Or else the batch would be copied on its way, which takes longer than a fast plugin's call.
+    /// Gets the next batch. If the call failed, but returned events, the failure is in the batch.
+    // Force inlining: copying the batch takes longer than the call of a fast plugin.
     #[inline(always)]
     pub fn next_batch(&mut self) -> Result<Batch<'_>, Error> {
         let mut count = UNSET_NUMBER;
         let mut events = event::UNSET;
-        // SAFETY: state and instance are open, and the plugin is not called from elsewhere (`&mut self`); both
-        // out-parameters are writable.
+        // SAFETY: state and instance are open, and no other call uses them, as `open` requires. Both out-parameters are
+        // writable.
         let code = unsafe { (self.next_batch)(self.plugin.state, self.instance, &raw mut count, &raw mut events) };
         let result = match code {
             SUCCESS => Ok(Code::Success),
             TIMEOUT => Ok(Code::Timeout),
             EOF => Ok(Code::Eof),
-            FAILURE | NOT_SUPPORTED => Err(Box::new(self.plugin.failure("next_batch", SOURCE_MESSAGE))),
+            FAILURE | NOT_SUPPORTED => Err(Box::new(self.plugin.failure("next_batch", MESSAGE_LENGTH))),
             other => Err(Box::new(Error::UnknownCode(other))),
         };
         match count {
             0 => {}
-            // A plugin's own failure says more than what it forgot in failing.
+            // The plugin's failure is more useful than a number that it did not set while failing.
             UNSET_NUMBER => {
                 return Err(result.err().map_or(
                     Error::Unset {
@@ -146,7 +159,7 @@ impl<'p> Source<'p> {
         })
     }
 
-    /// What extracts its plugin's fields from events that are no longer in a batch. The source does nothing meanwhile.
+    /// Returns an extractor of the source's plugin, for events that are no longer in a batch.
     pub fn extractor(&mut self) -> Extractor<'_> {
         Extractor {
             extract: self.extract,
@@ -154,95 +167,105 @@ impl<'p> Source<'p> {
         }
     }
 
-    /// How far the plugin is, 0 to 1, and its own words for it.
+    /// Returns the source's progress from 0 to 1, and its description by the plugin. Each is `None` if the plugin did not
+    /// return a valid one.
     pub fn progress(&mut self) -> (Option<f64>, Option<String>) {
         let Some(get) = self.get_progress else {
             return (None, None);
         };
         let mut hundredths = UNSET_NUMBER;
-        // SAFETY: as in `next_batch`. The text is NULL or NUL-terminated and good until the next call.
-        let words = unsafe { text(get(self.plugin.state, self.instance, &raw mut hundredths)) };
+        // SAFETY: as in `next_batch`. The string is NULL or NUL-terminated, and stays valid until the next call.
+        let description = unsafe { text(get(self.plugin.state, self.instance, &raw mut hundredths)) };
         let fraction = (hundredths <= 10_000).then(|| f64::from(hundredths) / 10_000.0);
-        (fraction, words.filter(|words| !words.is_empty()))
+        (fraction, description.filter(|text| !text.is_empty()))
     }
 }
 
 impl Drop for Source<'_> {
     fn drop(&mut self) {
-        // SAFETY: the state is not yet destroyed, the instance came from open and is closed only here; close takes NULL.
+        // SAFETY: the state is not yet destroyed. The instance came from open, is closed only here, and may be NULL.
         unsafe { (self.close)(self.plugin.state, self.instance) };
     }
 }
 
-/// What one call of `next_batch` gave. It borrows the source, so that its memory stays: the plugin may use it again only
-/// in the next call.
+/// The events and the result of one call of `next_batch`. A batch borrows its source, because the plugin may reuse the
+/// memory of the events in the next call.
 pub struct Batch<'b> {
     source: &'b Source<'b>,
     events: *mut *mut ss_plugin_event,
     count: usize,
-    /// In a box, as the host's own share of a call is to stay small.
+    /// The error is boxed to keep a batch small.
     result: Result<Code, Box<Error>>,
     memory: PhantomData<&'b mut [u8]>,
 }
 
 impl<'b> Batch<'b> {
+    /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.count
     }
 
+    /// Returns whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    pub fn timed_out(&self) -> bool {
+    /// Returns whether the call returned TIMEOUT.
+    pub fn is_timeout(&self) -> bool {
         matches!(self.result, Ok(Code::Timeout))
     }
 
+    /// Returns the name of the event source.
     pub fn source_name(&self) -> &CStr {
         &self.source.name
     }
 
-    /// How the call ended, to be acted on after its events.
+    /// Returns the result of the call. As in Falco, the events come first. Fails if a call succeeded without events.
     pub fn into_result(self) -> Result<Code, Error> {
-        self.result.map_err(|error| *error)
+        match self.result {
+            Ok(Code::Success) if self.count == 0 => Err(Error::NoEvent),
+            result => result.map_err(|error| *error),
+        }
     }
 
-    /// Checks the event at `index` and fills it in.
+    /// Checks the event at `index`, and sets the members that the plugin leaves to the host. If the event has no
+    /// timestamp, it gets the result of `now`.
     ///
     /// # Panics
     /// If there is no such event.
     #[inline]
-    pub fn event(&mut self, index: usize, now: impl FnOnce() -> u64) -> Result<Event<'b>, Fault> {
+    pub fn event(&mut self, index: usize, now: impl FnOnce() -> u64) -> Result<Event<'b>, EventFault> {
         assert!(index < self.count, "no event {index} in a batch of {}", self.count);
-        // SAFETY: the plugin says that it has `count` pointers there, and the index is below it.
+        // SAFETY: the plugin ensures that the array has `count` pointers, and the index is below `count`.
         let event = unsafe { self.events.add(index).read() };
-        // SAFETY: the plugin leaves the event to the host until the next call of next_batch or close, and neither can
-        // come within `'b`: the source is borrowed.
+        // SAFETY: the plugin leaves the event to the host until the next call of next_batch or close. The source is borrowed,
+        // so neither can happen within `'b`.
         unsafe { Event::check(event, self.source.id, now) }
     }
 
-    /// The plugin's own words for an event, good until it is asked for the next.
+    /// Returns the plugin's text for an event, if it has one. It stays valid until the next call.
     pub fn event_to_string(&mut self, event: &Event<'b>, number: u64) -> Option<&[u8]> {
         let get = self.source.event_to_string?;
         let input = event_input(event, number, &self.source.name);
-        // SAFETY: the state is open and not used from elsewhere; the input is good for the whole call. The text is NULL
-        // or NUL-terminated and good until the next call, which `&mut self` holds back.
+        // SAFETY: no other call uses the state, as `open` requires, and the input is valid for the whole call. The string
+        // is NULL or NUL-terminated and stays valid until the next call, which `&mut self` prevents.
         unsafe { bytes(get(self.source.plugin.state, &raw const input)) }
     }
 
-    /// The values of a field of the source's own plugin, good until it is asked for the next.
+    /// Extracts a field of the source's plugin from an event. Returns `None` if the event does not have the field. The
+    /// values stay valid until the next call.
     pub fn extract(
         &mut self,
         event: &Event<'b>,
         number: u64,
-        column: &Column,
-    ) -> Result<Option<Values<'_>>, values::Fault> {
+        query: &FieldQuery,
+    ) -> Result<Option<Values<'_>>, ValueFault> {
         let Some(extract) = self.source.extract else {
             return Ok(None);
         };
         let input = event_input(event, number, &self.source.name);
-        // SAFETY: the state is open and not used from elsewhere, the event was checked, and `&mut self` holds back the
-        // next call.
-        unsafe { extract.call(&input, column) }
+        // SAFETY: no other call uses the state, as `open` requires. The event was checked. `&mut self` prevents the next
+        // call while the values are in use.
+        unsafe { extract.call(&input, query) }
     }
 }

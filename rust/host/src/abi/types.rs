@@ -1,4 +1,4 @@
-//! The types that fields have.
+//! The types of fields.
 
 use falco_plugin_api::{
     ss_plugin_field_type_FTYPE_ABSTIME as ABSTIME, ss_plugin_field_type_FTYPE_BOOL as BOOL,
@@ -8,6 +8,7 @@ use falco_plugin_api::{
 };
 use serde::Serialize;
 
+/// The type of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Type {
@@ -31,6 +32,7 @@ impl Type {
         Self::Ipnet,
     ];
 
+    /// Returns the type's name in lists of fields.
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -43,7 +45,7 @@ impl Type {
         }
     }
 
-    /// Its number in the plugin API.
+    /// Returns the type's number in the plugin API.
     pub fn code(self) -> u32 {
         match self {
             Self::String => STRING,

@@ -1,40 +1,44 @@
-//! A number that two libraries that do the same work agree on. It depends on each event and on their order, and not on
-//! where a batch ends.
+//! A number that two libraries agree on if they produce the same events. It depends on the payloads and their order, but
+//! not on the batches.
 
 const START: u64 = 0x9E37_79B9_7F4A_7C15;
 const FACTOR: u64 = 0xD6E8_FEB8_6659_FD93;
 
+/// The bytes of a payload that the checksum depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// The length of each payload, its first and its last eight bytes: next to nothing per event.
+pub enum Scope {
+    /// The length, and the first and the last eight bytes. This costs little per event.
     Ends,
-    /// Its length and all its bytes.
+    /// The length and all bytes.
     Bytes,
 }
 
+/// The checksum of a sequence of payloads.
 #[derive(Clone, Copy)]
 pub struct Checksum {
-    of: Of,
+    scope: Scope,
     state: u64,
 }
 
 impl Checksum {
-    pub fn new(of: Of) -> Self {
-        Self { of, state: START }
+    /// Makes the checksum of no payloads.
+    pub fn new(scope: Scope) -> Self {
+        Self { scope, state: START }
     }
 
+    /// Adds a payload.
     #[inline]
     pub fn add(&mut self, payload: &[u8]) {
         let length = payload.len() as u64;
-        match self.of {
-            Of::Ends => {
+        match self.scope {
+            Scope::Ends => {
                 let (first, last) = match (payload.first_chunk(), payload.last_chunk()) {
                     (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
                     _ => (word(payload), word(payload)),
                 };
                 self.fold(length ^ first ^ last.rotate_left(23));
             }
-            Of::Bytes => {
+            Scope::Bytes => {
                 self.fold(length);
                 let (words, rest) = payload.as_chunks();
                 for bytes in words {
@@ -47,6 +51,7 @@ impl Checksum {
         }
     }
 
+    /// Returns the checksum.
     pub fn value(&self) -> u64 {
         self.state
     }
@@ -56,7 +61,7 @@ impl Checksum {
     }
 }
 
-/// Fewer than eight bytes as a little-endian number.
+/// Returns fewer than eight bytes as a little-endian number.
 fn word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
@@ -65,8 +70,8 @@ fn word(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn checksum(of: Of, payloads: &[&[u8]]) -> u64 {
-        let mut checksum = Checksum::new(of);
+    fn checksum(scope: Scope, payloads: &[&[u8]]) -> u64 {
+        let mut checksum = Checksum::new(scope);
         for payload in payloads {
             checksum.add(payload);
         }
@@ -74,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn it_depends_on_the_bytes_their_order_and_the_number_of_events() {
+    fn checksum_depends_on_payloads_and_their_order() {
         let long: Vec<u8> = (0..40).collect();
         let different: [&[&[u8]]; 9] = [
             &[],
@@ -87,23 +92,23 @@ mod tests {
             &[b"a\0"],
             &[&long],
         ];
-        for of in [Of::Ends, Of::Bytes] {
-            let mut values: Vec<_> = different.iter().map(|payloads| checksum(of, payloads)).collect();
+        for scope in [Scope::Ends, Scope::Bytes] {
+            let mut values: Vec<_> = different.iter().map(|payloads| checksum(scope, payloads)).collect();
             values.sort_unstable();
             values.dedup();
-            assert_eq!(values.len(), different.len(), "{of:?}");
+            assert_eq!(values.len(), different.len(), "{scope:?}");
         }
     }
 
     #[test]
-    fn the_middle_counts_where_all_bytes_do() {
+    fn only_bytes_scope_depends_on_the_middle() {
         let one: Vec<u8> = (0..40).collect();
         let mut other = one.clone();
         other[20] ^= 1;
-        assert_eq!(checksum(Of::Ends, &[&one]), checksum(Of::Ends, &[&other]));
-        assert_ne!(checksum(Of::Bytes, &[&one]), checksum(Of::Bytes, &[&other]));
+        assert_eq!(checksum(Scope::Ends, &[&one]), checksum(Scope::Ends, &[&other]));
+        assert_ne!(checksum(Scope::Bytes, &[&one]), checksum(Scope::Bytes, &[&other]));
         other[20] ^= 1;
         other[39] ^= 1;
-        assert_ne!(checksum(Of::Ends, &[&one]), checksum(Of::Ends, &[&other]));
+        assert_ne!(checksum(Scope::Ends, &[&one]), checksum(Scope::Ends, &[&other]));
     }
 }

@@ -1,45 +1,46 @@
-//! The running source: `next_batch` in a loop that costs next to nothing itself.
+//! The running source: a loop over `next_batch` that costs little itself.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::checksum::{Checksum, Of};
+use super::checksum::{Checksum, Scope};
 use super::clock::{Pace, nanoseconds};
 use super::extraction::Kept;
 use super::histogram::{Histogram, Latency};
 use super::live::Live;
 use super::process;
 use super::slices::{Cost, Slices};
-use crate::abi::event::Fault;
-use crate::abi::extractor::Extractor;
-use crate::abi::source::{Batch, Code, Source};
-use crate::command::error::Error;
+use crate::abi::{self, Batch, Code, EventFault, Extractor, Source};
+use crate::bench::error::Error;
 use crate::signals;
 use crate::text::timestamp;
 
-/// How long the measurement waits for a source without events, if only a number of events ends it.
+/// How long the measurement waits for an event if only a number of events ends it, in nanoseconds.
 pub const IDLE_NS: u64 = 10_000_000_000;
 
+/// Why the measurement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     Eof,
     Limit,
     Time,
-    /// With a limit and without a time: no event came for [`IDLE_NS`].
+    /// Only a number of events would have ended it, and no event came for [`IDLE_NS`].
     Idle,
     Interrupted,
 }
 
-/// What is done with an event besides touching it.
+/// What happens to each event besides its checksum.
 pub enum Purpose<'c> {
     Count,
-    /// Fields are extracted from some of them afterwards.
+    /// Some are kept, and fields are extracted from them later.
     Keep(Kept),
+    /// Fields are extracted from each.
     Extract(Live<'c>),
 }
 
+/// Measures a running source.
 pub struct Events<'c> {
     limit: Option<u64>,
     time: Option<Duration>,
@@ -49,7 +50,7 @@ pub struct Events<'c> {
     bytes: u64,
     batches: u64,
     timeouts: u64,
-    /// Since the span began.
+    /// The time from the start to the first event.
     first: Option<Duration>,
     slices: Slices,
     batch: Histogram,
@@ -57,34 +58,37 @@ pub struct Events<'c> {
     age: Histogram,
 }
 
-/// What was measured.
+/// The events of the measurement.
 #[derive(Debug, Serialize)]
 pub struct Span {
     pub count: u64,
-    /// Of payload.
+    /// The bytes of all payloads.
     pub bytes: u64,
-    /// Calls that gave events.
+    /// The number of calls that returned events.
     pub batches: u64,
-    /// Calls that gave none, and returned TIMEOUT.
+    /// The number of calls that returned TIMEOUT without events.
     pub timeouts: u64,
     pub wall_ns: u64,
     pub cpu_ns: u64,
-    /// In hexadecimal, as a program may read JSON's numbers as floats.
+    /// A hexadecimal string, because programs may read numbers in JSON as floats.
     pub checksum: String,
-    /// None where there was no event.
+    /// The cost of an event, or `None` if there was none.
     pub per_event: Option<Cost>,
 }
 
+/// The durations of calls, and the ages of events.
 #[derive(Debug, Serialize)]
 pub struct Latencies {
-    /// Calls of next_batch that gave events.
+    /// Calls of next_batch that returned events.
     pub batch: Option<Latency>,
-    /// Those that gave none, and returned TIMEOUT.
+    /// Calls of next_batch that returned TIMEOUT without events.
     pub timeout: Option<Latency>,
-    /// From the time that the event says to its arrival, for the first event of a batch; None where they say none.
+    /// The time from an event's timestamp to its arrival, for the first event of a batch. `None` if the events have no
+    /// timestamps.
     pub age: Option<Latency>,
 }
 
+/// The result of the measurement.
 pub struct Measured<'c> {
     pub span: Span,
     pub latency: Latencies,
@@ -94,12 +98,13 @@ pub struct Measured<'c> {
 }
 
 impl<'c> Events<'c> {
-    pub fn new(of: Of, limit: Option<u64>, time: Option<Duration>, purpose: Purpose<'c>) -> Self {
+    /// Prepares a measurement that ends at the `limit` of events or after `time`.
+    pub fn new(scope: Scope, limit: Option<u64>, time: Option<Duration>, purpose: Purpose<'c>) -> Self {
         Self {
             limit,
             time,
             purpose,
-            checksum: Checksum::new(of),
+            checksum: Checksum::new(scope),
             count: 0,
             bytes: 0,
             batches: 0,
@@ -112,6 +117,7 @@ impl<'c> Events<'c> {
         }
     }
 
+    /// Measures a source until it ends, or the measurement does.
     pub fn measure(mut self, source: &mut Source<'_>, extractors: &mut [Extractor<'_>]) -> Result<Measured<'c>, Error> {
         let (cpu, start) = (process::cpu_time(), Instant::now());
         let ending = self.run(start, source, extractors)?;
@@ -128,9 +134,9 @@ impl<'c> Events<'c> {
                 per_event: self.slices.cost(),
             },
             latency: Latencies {
-                batch: Latency::of(&self.batch),
-                timeout: Latency::of(&self.timeout),
-                age: Latency::of(&self.age),
+                batch: Latency::new(&self.batch),
+                timeout: Latency::new(&self.timeout),
+                age: Latency::new(&self.age),
             },
             ending,
             first: self.first,
@@ -150,7 +156,7 @@ impl<'c> Events<'c> {
         let mut pace = Pace::default();
         let mut idle = Idle::default();
         let mut counted = 0;
-        // What events that have no time of their own are given: the last time that was read, as the clock is not free.
+        // The timestamp of events without one: the last time that was read, because reading the clock is not free.
         let mut arrived = epoch;
         loop {
             if signals::interrupted() {
@@ -158,7 +164,7 @@ impl<'c> Events<'c> {
             }
             let asked = pace.is_due().then(elapsed);
             if let Some(now) = asked {
-                let ns = pace.next(now);
+                let ns = pace.start(now);
                 self.slices.add(ns, self.count - counted);
                 counted = self.count;
                 if now >= most {
@@ -175,7 +181,7 @@ impl<'c> Events<'c> {
                 (now, now - asked)
             });
             if batch.is_empty() {
-                if batch.timed_out() {
+                if batch.is_timeout() {
                     self.timeouts += 1;
                     if let Some((_, ns)) = took {
                         self.timeout.add(ns, pace.weight());
@@ -183,13 +189,12 @@ impl<'c> Events<'c> {
                     pace.reset();
                 }
                 match batch.into_result()? {
-                    Code::Success => break Err(Error::NoEvent),
-                    Code::Timeout => continue,
+                    Code::Success | Code::Timeout => continue,
                     Code::Eof => break Ok(Ending::Eof),
                 }
             }
             self.batches += 1;
-            let sent = self.take(&mut batch, extractors, arrived)?;
+            let sent = self.process(&mut batch, extractors, arrived)?;
             if let Some((now, ns)) = took {
                 self.first.get_or_insert(Duration::from_nanos(now));
                 self.batch.add(ns, pace.weight());
@@ -209,8 +214,8 @@ impl<'c> Events<'c> {
         .inspect(|_| self.slices.add(pace.since(elapsed()), self.count - counted))
     }
 
-    /// Takes the events of a batch, up to the limit. Returns the first one's own time.
-    fn take(
+    /// Processes the events of a batch, up to the limit. Returns the timestamp of the first event, if it has one.
+    fn process(
         &mut self,
         batch: &mut Batch<'_>,
         extractors: &mut [Extractor<'_>],
@@ -221,7 +226,7 @@ impl<'c> Events<'c> {
         });
         let count = left.min(batch.len());
         let mut sent = None;
-        // Copies, which stay in registers: all the more as no event leaves this loop.
+        // Work on copies, which stay in registers during the loop.
         let (mut checksum, mut bytes) = (self.checksum, self.bytes);
         for index in 0..count {
             let mut has_time = true;
@@ -229,7 +234,7 @@ impl<'c> Events<'c> {
                 has_time = false;
                 arrived
             });
-            let event = event.map_err(|fault| wrong(self.count, index, fault))?;
+            let event = event.map_err(|fault| malformed(self.count, index, fault))?;
             if index == 0 && has_time {
                 sent = Some(event.timestamp());
             }
@@ -247,7 +252,7 @@ impl<'c> Events<'c> {
                     }
                     let event = batch
                         .event(index, || arrived)
-                        .map_err(|fault| wrong(self.count, index, fault))?;
+                        .map_err(|fault| malformed(self.count, index, fault))?;
                     kept.add(&event);
                 }
             }
@@ -255,7 +260,7 @@ impl<'c> Events<'c> {
                 for index in 0..count {
                     let event = batch
                         .event(index, || arrived)
-                        .map_err(|fault| wrong(self.count, index, fault))?;
+                        .map_err(|fault| malformed(self.count, index, fault))?;
                     live.extract(batch, extractors, &event, number(self.count, index))?;
                 }
             }
@@ -265,21 +270,21 @@ impl<'c> Events<'c> {
     }
 }
 
-/// The number of an event of a batch that came after so many events.
+/// Returns the number of the event at `index` of a batch, if `before` events came before the batch.
 fn number(before: u64, index: usize) -> u64 {
     before + index as u64 + 1
 }
 
 #[cold]
-fn wrong(before: u64, index: usize, fault: Fault) -> Error {
+fn malformed(before: u64, index: usize, fault: EventFault) -> Error {
     let number = number(before, index);
-    Error::Event { number, fault }
+    abi::Error::Event { number, fault }.into()
 }
 
-/// Measures how long no event has come.
+/// Measures the time without events.
 #[derive(Default)]
 struct Idle {
-    /// When the last event was seen, or the measurement began.
+    /// The time at which the last event arrived or the measurement began, in nanoseconds.
     since: u64,
     count: u64,
 }
@@ -299,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_idle_after_a_time_without_events() {
+    fn source_is_idle_after_a_time_without_events() {
         let mut idle = Idle::default();
         for (now, count, is_over) in [
             (1, 0, false),

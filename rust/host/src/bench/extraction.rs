@@ -1,4 +1,4 @@
-//! What extracting fields costs: from events that were kept, while the source rests.
+//! The cost of extracting fields from events that were kept, while the source is idle.
 
 use std::ffi::CStr;
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use serde::Serialize;
 
 use super::clock::nanoseconds;
 use super::slices::{Cost, Slices};
-use crate::abi::event::{Event, OwnedEvent};
-use crate::abi::extractor::Extractor;
-use crate::command::error::Error;
-use crate::select::column::Column;
+use crate::abi::{Event, Extractor, OwnedEvent};
+use crate::select::{Column, MalformedField};
 use crate::signals;
 
+/// The most events that are kept.
 const MOST_EVENTS: usize = 128;
+/// The total size at which no more events are kept, in bytes.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// More time tells nothing new.
+/// The longest time of one measurement. More time does not make it more exact.
 const ENOUGH: Duration = Duration::from_millis(200);
-/// How often a field is extracted again from one event: enough to make the clock disappear.
+/// How often a field is extracted again from one event: so often that reading the clock costs little in comparison.
 const AGAIN: u64 = 64;
 
 /// The first events of the source.
@@ -28,52 +28,57 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Returns whether no event was kept.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
+    /// Returns whether no more events are kept.
     pub fn is_full(&self) -> bool {
         self.events.len() >= MOST_EVENTS || self.bytes >= MOST_BYTES
     }
 
+    /// Keeps a copy of an event.
     pub fn add(&mut self, event: &Event<'_>) {
-        let event = OwnedEvent::of(event);
+        let event = OwnedEvent::copy(event);
         self.bytes += event.size();
         self.events.push(event);
     }
 }
 
-/// The fields of the events that were kept.
+/// The cost of the columns of the events that were kept.
 #[derive(Debug, Serialize)]
 pub struct Fields<'c> {
-    /// How many were kept.
+    /// The number of events.
     pub events: usize,
     pub columns: Vec<Field<'c>>,
-    /// All fields of an event, one after another.
+    /// The cost of extracting all columns of an event, one after another.
     pub together: Option<Cost>,
 }
 
+/// The cost of one column.
 #[derive(Debug, Serialize)]
 pub struct Field<'c> {
     #[serde(flatten)]
     pub column: &'c Column,
-    /// How many of the events had it.
+    /// The number of events that have the field.
     pub present: u64,
-    /// The first time on an event.
+    /// The cost of the first extraction from an event.
     pub first: Option<Cost>,
-    /// Once more on the same event.
+    /// The cost of each further extraction from the same event.
     pub again: Option<Cost>,
 }
 
-/// `kept` is not empty. A third of the time is for the first extractions, a third for those that follow, a third for all
-/// fields together; but each measurement takes a slice at least.
+/// Measures the extraction of columns from the kept events, of which there must be at least one. A third of the time is
+/// for first extractions, a third for further ones, and a third for all columns together. Each measurement takes at least
+/// one slice.
 pub fn measure<'c>(
     columns: &'c [Column],
     kept: &Kept,
     extractors: &mut [Extractor<'_>],
     source: &CStr,
     time: Duration,
-) -> Result<Fields<'c>, Error> {
+) -> Result<Fields<'c>, MalformedField> {
     let events: Vec<_> = kept.events.iter().map(OwnedEvent::event).collect();
     let third = time / 3;
     let share = third / u32::try_from(columns.len()).unwrap_or(u32::MAX);
@@ -92,7 +97,7 @@ pub fn measure<'c>(
     });
     Ok(Fields {
         events: events.len(),
-        columns: alone.collect::<Result<_, Error>>()?,
+        columns: alone.collect::<Result<_, MalformedField>>()?,
         together: host.first(&events, columns, third)?,
     })
 }
@@ -100,77 +105,80 @@ pub fn measure<'c>(
 struct Host<'h, 'p> {
     extractors: &'h mut [Extractor<'p>],
     source: &'h CStr,
-    /// Of the last event: each time an event is taken, it is a new one to the plugin.
+    /// The number of the last event. Each use of a kept event has a new number, so that it is a new event to the plugin.
     number: u64,
 }
 
 impl Host<'_, '_> {
-    /// Looks at all values, once, and counts the events that have some.
-    fn check(&mut self, events: &[Event<'_>], column: &Column) -> Result<u64, Error> {
+    /// Checks all values of a column, and returns the number of events that have the field.
+    fn check(&mut self, events: &[Event<'_>], column: &Column) -> Result<u64, MalformedField> {
         let mut present = 0;
         for event in events {
             self.number += 1;
             let number = self.number;
             let extractor = &mut self.extractors[column.plugin_index];
-            let values = extractor.extract(event, number, self.source, column);
+            let values = extractor.extract(event, number, self.source, &column.query);
             let is_present = values.and_then(|values| {
                 let Some(values) = values else { return Ok(false) };
                 values.iter().try_for_each(|value| value.map(drop)).map(|()| true)
             });
-            present += u64::from(is_present.map_err(|fault| fault_of(number, column, fault))?);
+            present += u64::from(is_present.map_err(|fault| column.malformed(number, fault))?);
         }
         Ok(present)
     }
 
-    fn first(&mut self, events: &[Event<'_>], columns: &[Column], time: Duration) -> Result<Option<Cost>, Error> {
+    /// Measures the first extraction of columns from each event.
+    fn first(
+        &mut self,
+        events: &[Event<'_>],
+        columns: &[Column],
+        time: Duration,
+    ) -> Result<Option<Cost>, MalformedField> {
         cost(events.len() as u64, time, || {
             let start = Instant::now();
             for event in events {
                 self.number += 1;
                 for column in columns {
-                    self.ask(event, column)?;
+                    self.extract(event, column)?;
                 }
             }
             Ok(start.elapsed())
         })
     }
 
-    fn again(&mut self, events: &[Event<'_>], column: &Column, time: Duration) -> Result<Option<Cost>, Error> {
-        // Event by event, so that fields which take long each time do not take 64 times as long as the time.
+    /// Measures further extractions of a column from one event.
+    fn again(&mut self, events: &[Event<'_>], column: &Column, time: Duration) -> Result<Option<Cost>, MalformedField> {
+        // Measure event by event: for a slow field, all events would take 64 times the time limit.
         cost(AGAIN, time, || {
             self.number += 1;
             let event = &events[self.number as usize % events.len()];
-            self.ask(event, column)?;
+            self.extract(event, column)?;
             let start = Instant::now();
             for _ in 0..AGAIN {
-                self.ask(event, column)?;
+                self.extract(event, column)?;
             }
             Ok(start.elapsed())
         })
     }
 
-    fn ask(&mut self, event: &Event<'_>, column: &Column) -> Result<(), Error> {
+    fn extract(&mut self, event: &Event<'_>, column: &Column) -> Result<(), MalformedField> {
         let extractor = &mut self.extractors[column.plugin_index];
-        let values = extractor.extract(event, self.number, self.source, column);
-        values.map(drop).map_err(|fault| fault_of(self.number, column, fault))
+        let values = extractor.extract(event, self.number, self.source, &column.query);
+        values.map(drop).map_err(|fault| column.malformed(self.number, fault))
     }
 }
 
-fn fault_of(number: u64, column: &Column, fault: crate::abi::values::Fault) -> Error {
-    Error::Field {
-        number,
-        field: column.asked.clone(),
-        fault,
-    }
-}
-
-/// Repeats a round, which does something `count` times, until the time is up or enough is known of it.
-fn cost(count: u64, time: Duration, mut round: impl FnMut() -> Result<Duration, Error>) -> Result<Option<Cost>, Error> {
+/// Repeats a round, which does something `count` times, until the time is over or the cost is known well enough.
+fn cost(
+    count: u64,
+    time: Duration,
+    mut round: impl FnMut() -> Result<Duration, MalformedField>,
+) -> Result<Option<Cost>, MalformedField> {
     let start = Instant::now();
     let mut slices = Slices::default();
     loop {
         slices.add(nanoseconds(round()?), count);
-        let is_enough = start.elapsed() >= time.min(ENOUGH) && slices.whole() > 0;
+        let is_enough = start.elapsed() >= time.min(ENOUGH) && slices.full() > 0;
         if is_enough || signals::interrupted() {
             return Ok(slices.cost());
         }

@@ -1,4 +1,4 @@
-//! Fields of each event as it arrives, as Falco extracts them.
+//! The extraction of fields from each event as it arrives, as in Falco.
 
 use std::time::Instant;
 
@@ -6,18 +6,16 @@ use serde::Serialize;
 
 use super::clock::nanoseconds;
 use super::histogram::{Histogram, Latency};
-use crate::abi::event::Event;
-use crate::abi::extractor::Extractor;
-use crate::abi::source::Batch;
-use crate::command::error::Error;
-use crate::output::fields;
-use crate::select::column::Column;
+use crate::abi::{Batch, Event, Extractor};
+use crate::select::{Column, MalformedField};
 
+/// Extracts columns from each event, and times each call.
 pub struct Live<'c> {
+    /// Each column with the number of events that have it, and the durations of its calls.
     columns: Vec<(&'c Column, u64, Histogram)>,
 }
 
-/// The calls that extracted one field.
+/// The calls that extracted one column.
 #[derive(Debug, Serialize)]
 pub struct Calls<'c> {
     #[serde(flatten)]
@@ -28,6 +26,7 @@ pub struct Calls<'c> {
 }
 
 impl<'c> Live<'c> {
+    /// Makes the extraction of these columns.
     pub fn new(columns: &'c [Column]) -> Self {
         let columns = columns.iter().map(|column| (column, 0, Histogram::default()));
         Self {
@@ -35,21 +34,18 @@ impl<'c> Live<'c> {
         }
     }
 
+    /// Extracts all columns from one event.
     pub fn extract<'b>(
         &mut self,
         batch: &mut Batch<'b>,
         extractors: &mut [Extractor<'_>],
         event: &Event<'b>,
         number: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<(), MalformedField> {
         let mut before = Instant::now();
         for (column, present, calls) in &mut self.columns {
-            let values = fields::ask(column, batch, extractors, event, number);
-            let values = values.map_err(|fault| Error::Field {
-                number,
-                field: column.asked.clone(),
-                fault,
-            })?;
+            let values = column.extract(batch, extractors, event, number);
+            let values = values.map_err(|fault| column.malformed(number, fault))?;
             *present += u64::from(values.is_some());
             let after = Instant::now();
             calls.add(nanoseconds(after - before), 1);
@@ -58,12 +54,13 @@ impl<'c> Live<'c> {
         Ok(())
     }
 
+    /// Returns the calls of each column, for so many events.
     pub fn calls(self, events: u64) -> Vec<Calls<'c>> {
         let calls = self.columns.into_iter().map(|(column, present, histogram)| Calls {
             column,
             count: events,
             present,
-            latency: Latency::of(&histogram),
+            latency: Latency::new(&histogram),
         });
         calls.collect()
     }

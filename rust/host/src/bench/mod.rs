@@ -1,17 +1,18 @@
-//! `bench`: what a plugin costs its host, in one pass.
+//! Measurements of a plugin: what it costs its host, in one pass.
 //!
 //! | module | purpose |
 //! |---|---|
 //! | [`events`] | the running source |
 //! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
-//! | [`checksum`] | whether two libraries did the same |
+//! | [`checksum`] | a number that two libraries agree on if they produce the same events |
 //! | [`clock`] | which calls are timed |
-//! | [`slices`], [`histogram`] | many durations in a few numbers |
-//! | [`process`] | memory, and time that was computed |
-//! | [`report`] | the result, for people and for programs |
+//! | [`slices`], [`histogram`] | statistics of many durations |
+//! | [`process`] | memory and CPU time of this process |
+//! | [`report`] | the result, as text or JSON |
 
 pub mod checksum;
 pub mod clock;
+mod error;
 pub mod events;
 pub mod extraction;
 pub mod histogram;
@@ -19,3 +20,5 @@ pub mod live;
 pub mod process;
 pub mod report;
 pub mod slices;
+
+pub use error::Error;

@@ -1,13 +1,13 @@
-//! What the system says of this process.
+//! Memory and CPU time of this process.
 
 use std::fs;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-/// The time that all threads have computed.
+/// Returns the CPU time of all threads.
 pub fn cpu_time() -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: `time` is writable and of the type that the call fills in. Zeroes are a valid value, should it fail.
+    // SAFETY: `time` is writable and has the type that the call writes. If the call fails, it is still valid, as zeroes.
     let time = unsafe {
         libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, time.as_mut_ptr());
         time.assume_init()
@@ -15,16 +15,17 @@ pub fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
-/// The resident memory in KiB; None where the system has no such file.
+/// Returns the resident memory in KiB, or `None` if the system does not report it.
 pub fn resident_kib() -> Option<u64> {
     status("VmRSS:")
 }
 
-/// The most resident memory that there has been, in KiB.
+/// Returns the largest resident memory so far, in KiB.
 pub fn peak_kib() -> Option<u64> {
     status("VmHWM:")
 }
 
+/// Returns the number of a line in the status file.
 fn status(name: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,4 +1,4 @@
-//! The result of a measurement, for people and for programs.
+//! The result of a measurement, as text or JSON.
 
 use std::io::{self, Write};
 
@@ -13,14 +13,15 @@ use crate::text::count::counted;
 use crate::text::escape;
 use crate::text::table;
 
+/// The result of a measurement.
 #[derive(Debug, Serialize)]
 pub struct Report<'c> {
     pub name: &'c str,
     pub version: &'c str,
     pub result: Ending,
-    /// From opening the library until all was read that it says before it is initialised.
+    /// The time to load the library and to read its metadata.
     pub load_ns: u64,
-    /// In init, open and next_batch; None where there was no event.
+    /// The time in init, open and next_batch until the first event, or `None` if there was none.
     pub first_event_ns: Option<u64>,
     pub events: Span,
     pub latency: Latencies,
@@ -29,7 +30,7 @@ pub struct Report<'c> {
     pub live: Option<Vec<Calls<'c>>>,
 }
 
-/// Resident memory: before the library is loaded, after that, with the source open, and once it has run.
+/// Resident memory: before and after the library is loaded, with the source open, and after the run; and its maximum.
 #[derive(Debug, Serialize)]
 pub struct Memory {
     pub start_kib: Option<u64>,
@@ -40,11 +41,13 @@ pub struct Memory {
 }
 
 impl Report<'_> {
+    /// Writes the report as one line of JSON.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         serde_json::to_writer(&mut *out, self)?;
         writeln!(out)
     }
 
+    /// Writes the report as text.
     pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let events = &self.events;
         let (name, version) = (self.name, escape::column(self.version));
@@ -96,7 +99,7 @@ impl Report<'_> {
         let rows = rows.into_iter().filter(|(_, latency)| latency.is_some());
         let rows: Vec<_> = rows
             .map(|(label, latency)| {
-                let [p50, p99, max] = ranks(latency);
+                let [p50, p99, max] = percentiles(latency);
                 [label.to_owned(), p50, p99, max]
             })
             .collect();
@@ -110,14 +113,14 @@ impl Report<'_> {
 
 impl Memory {
     fn text(&self) -> String {
-        let stations = [
+        let readings = [
             ("at start", self.start_kib),
             ("loaded", self.load_kib),
             ("open", self.open_kib),
             ("at the end", self.end_kib),
             ("at most", self.peak_kib),
         ];
-        let known = stations
+        let known = readings
             .into_iter()
             .filter_map(|(label, kib)| kib.map(|kib| (label, kib)));
         let words = known.map(|(label, kib)| format!("{:.1} MiB {label}", kib as f64 / 1024.0));
@@ -139,7 +142,7 @@ fn write_fields(out: &mut impl Write, fields: &Fields<'_>) -> io::Result<()> {
 
 fn write_calls(out: &mut impl Write, calls: &[Calls<'_>]) -> io::Result<()> {
     let rows = calls.iter().map(|calls| {
-        let [p50, p99, max] = ranks(calls.latency);
+        let [p50, p99, max] = percentiles(calls.latency);
         let name = escape::column(&calls.column.asked);
         [name, p50, p99, max, grouped(calls.present)]
     });
@@ -147,6 +150,7 @@ fn write_calls(out: &mut impl Write, calls: &[Calls<'_>]) -> io::Result<()> {
     table::write(out, ["name", "p50", "p99", "max", "present"], &rows.collect::<Vec<_>>())
 }
 
+/// Returns the words of a report for the reason why the measurement ended.
 fn ended(result: Ending) -> &'static str {
     match result {
         Ending::Eof => "until the source ended",
@@ -157,7 +161,7 @@ fn ended(result: Ending) -> &'static str {
     }
 }
 
-fn ranks(latency: Option<Latency>) -> [String; 3] {
+fn percentiles(latency: Option<Latency>) -> [String; 3] {
     latency.map_or_else(Default::default, |latency| {
         [latency.p50_ns, latency.p99_ns, latency.max_ns].map(|ns| time(ns as f64))
     })
@@ -171,12 +175,12 @@ fn amount(bytes: f64) -> String {
     scaled(bytes, &["B", "kB", "MB", "GB", "TB"])
 }
 
-/// Three digits and the unit, each of which is a thousand of the one before it.
+/// Writes a number with three digits, and the unit that suits it. Each unit is a thousand of the preceding one.
 fn scaled(mut number: f64, units: &[&str]) -> String {
     let mut units = units.iter().peekable();
     loop {
         let unit = units.next().copied().unwrap_or_default();
-        // From here on it would be shown as 1000.
+        // From here on, rounding would show 1000.
         if number < 999.5 || units.peek().is_none() {
             let digits = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
             return format!("{number:.digits$} {unit}");
@@ -185,7 +189,7 @@ fn scaled(mut number: f64, units: &[&str]) -> String {
     }
 }
 
-/// With a comma between thousands.
+/// Writes a number with a comma between thousands.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();
@@ -197,8 +201,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits_and_their_unit() {
-        for (ns, told) in [
+    fn numbers_have_three_digits_and_a_unit() {
+        for (ns, text) in [
             (0.0, "0.00 ns"),
             (5.678, "5.68 ns"),
             (9.996, "10.0 ns"),
@@ -209,14 +213,14 @@ mod tests {
             (78e9, "78.0 s"),
             (5e12, "5000 s"),
         ] {
-            assert_eq!(time(ns), told);
+            assert_eq!(time(ns), text);
         }
         assert_eq!(amount(1.85e9), "1.85 GB");
     }
 
     #[test]
     fn thousands_are_grouped() {
-        let told = [0, 999, 1_000, 12_345_678].map(grouped);
-        assert_eq!(told, ["0", "999", "1,000", "12,345,678"]);
+        let texts = [0, 999, 1_000, 12_345_678].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "12,345,678"]);
     }
 }

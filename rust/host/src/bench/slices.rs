@@ -1,24 +1,28 @@
-//! A span in slices, so that what disturbed the machine for a while is seen as such.
+//! A measurement in slices of time, which shows whether something else slowed the machine for a while.
 
 use serde::Serialize;
 
 use super::histogram::Histogram;
 
-/// Long enough to hold several turns of two threads that wait for each other, short enough to fall between disturbances.
+/// The length of a slice in nanoseconds: long enough for several turns of two threads that wait for each other, and short
+/// enough to fall between disturbances.
 const SLICE_NS: u64 = 10_000_000;
 const PICOSECONDS: u64 = 1_000;
 
-/// Adds up until a slice is full.
+/// Sums up durations until a slice is full.
 #[derive(Default)]
 pub struct Slices {
+    /// The time of the current slice in nanoseconds.
     ns: u64,
+    /// The number of items in the current slice.
     count: u64,
-    whole: u64,
-    /// In picoseconds for one.
+    /// The number of full slices.
+    full: u64,
+    /// The cost of an item in each full slice, in picoseconds.
     costs: Histogram,
 }
 
-/// What one of what was counted took.
+/// The cost of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
     pub min_ns: f64,
@@ -27,42 +31,44 @@ pub struct Cost {
 }
 
 impl Slices {
+    /// Adds the time of `count` items.
     pub fn add(&mut self, ns: u64, count: u64) {
         self.ns += ns;
         self.count += count;
-        // Where nothing came for a whole slice, the next that comes bears the time.
+        // A slice without items continues, so that the next item has the time of both.
         if self.ns >= SLICE_NS && self.count > 0 {
             self.close();
         }
     }
 
-    pub fn whole(&self) -> u64 {
-        self.whole
+    /// Returns the number of full slices.
+    pub fn full(&self) -> u64 {
+        self.full
     }
 
-    /// What began counts only where no slice is whole. None where there was nothing to count.
+    /// Returns the cost of an item, or `None` if there was no item. A slice that is not full counts only if no other is.
     pub fn cost(mut self) -> Option<Cost> {
-        if self.whole == 0 {
+        if self.full == 0 {
             if self.count == 0 {
                 return None;
             }
             self.close();
         }
         Some(Cost {
-            min_ns: nanoseconds(self.costs.min()),
-            median_ns: nanoseconds(self.costs.percentile(50)),
-            slices: self.whole,
+            min_ns: to_nanoseconds(self.costs.min()),
+            median_ns: to_nanoseconds(self.costs.percentile(50)),
+            slices: self.full,
         })
     }
 
     fn close(&mut self) {
         self.costs.add(self.ns.saturating_mul(PICOSECONDS) / self.count, 1);
         (self.ns, self.count) = (0, 0);
-        self.whole += 1;
+        self.full += 1;
     }
 }
 
-fn nanoseconds(picoseconds: u64) -> f64 {
+fn to_nanoseconds(picoseconds: u64) -> f64 {
     picoseconds as f64 / PICOSECONDS as f64
 }
 
@@ -81,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_is_full_after_its_time() {
+    fn slice_is_full_after_its_time() {
         let half = SLICE_NS / 2;
         assert_eq!(
             cost(&[(half, 10), (half, 10)]),
@@ -91,17 +97,17 @@ mod tests {
         assert_eq!(
             cost(&[(SLICE_NS, 50), (SLICE_NS, 100), (SLICE_NS, 100), (half, 1_000_000)]),
             Some((fast as f64, fast as f64, 3)),
-            "the last one is not whole"
+            "the last one is not full"
         );
     }
 
     #[test]
-    fn a_short_span_is_one_slice() {
+    fn short_measurement_is_one_slice() {
         assert_eq!(cost(&[(100, 1), (200, 2)]), Some((100.0, 100.0, 1)));
     }
 
     #[test]
-    fn time_without_a_count_goes_to_the_next_that_counts() {
+    fn time_without_items_is_added_to_the_next_item() {
         assert_eq!(
             cost(&[(SLICE_NS, 0), (SLICE_NS, 2)]),
             Some((SLICE_NS as f64, SLICE_NS as f64, 1))

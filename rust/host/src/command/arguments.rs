@@ -6,51 +6,51 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
-use crate::bench::checksum::Of;
-use crate::command::bench;
+use crate::bench::checksum::Scope;
 use crate::command::error::Error;
-use crate::command::run;
 use crate::command::setup::{Setup, With};
-use crate::output::format::Format;
-use crate::select::column::Wanted;
+use crate::command::{bench, run};
+use crate::output::Format;
+use crate::select::Selection;
 
 const HELP: &str = "\
 Loads any Falco plugin library and drives it as Falco does.
 
 Usage:
   falco-plugin-host info LIB [--json]
-      Show what the plugin says of itself. It is not initialised.
+      Show the metadata of the plugin, without initialising it.
   falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
                         [--with LIB [--with-config TEXT]] [--pretty | --json]
-      Initialise the plugin, open its event source and write its events, one a line, to standard output.
-  falco-plugin-host bench LIB [the options of run but for --json] [--seconds S] [--live] [--checksum] [--json]
-      Measure what the plugin costs its host: each event of its source, a call, a field, and memory.
+      Initialise the plugin, open its event source, and write one event a line to standard output.
+  falco-plugin-host bench LIB [options of run except --pretty] [--seconds S] [--live] [--checksum] [--json]
+      Measure what the plugin costs its host: an event, a call, a field, and memory.
 
 Options:
   --config TEXT       The plugin's init configuration
   --params TEXT       The open parameters
   --limit N           Stop after N events
   --fields LIST       Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f[\"an, argument\"].
-                      They follow the event's text as name=value, with a tab before each, as Falco prints them
+                      They follow the event as name=value, with a tab before each, as Falco prints them
   --all-fields        Extract all fields that need no argument
   --with LIB          A further plugin that extracts fields from the events
-  --with-config TEXT  The init configuration of the plugin of the --with before it
+  --with-config TEXT  The init configuration of the preceding --with
   --target PATH       The path that messages name instead of LIB
-  --with-target PATH  The same for the plugin of the --with before it
-  --pretty            Write times, durations, networks and lists for a person to read
-  --seconds S         Measure for so long, and fields as long again: 2 seconds, with a --limit for fields alone
-  --live              Extract the fields from each event as it arrives, not from some of them afterwards
-  --checksum          Make the checksum of all bytes of each event, not of its first and last
-  --json              Write JSON: one object a line, or one in all
-  -h, --help          Show this
+  --with-target PATH  The same for the preceding --with
+  --pretty            Write times, durations, networks and lists in a readable form
+  --seconds S         Measure for S seconds, and fields as long again (default: 2; with --limit: only fields)
+  --live              Extract the fields from each event as it arrives, instead of from some events afterwards
+  --checksum          Make the checksum of all bytes of each event, instead of its first and last ones
+  --json              Write JSON: one object a line for run, one object for info and bench
+  -h, --help          Show this help
   -V, --version       Show the version
 
 --fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached, or
 SIGINT or SIGTERM closed it, and 1 otherwise. A second signal ends the process immediately, with status 130 or 143.
 ";
 
-const OF_INFO: &[&str] = &["json"];
-const OF_RUN: &[&str] = &[
+/// The options of each command.
+const INFO_OPTIONS: &[&str] = &["json"];
+const RUN_OPTIONS: &[&str] = &[
     "config",
     "params",
     "limit",
@@ -63,7 +63,7 @@ const OF_RUN: &[&str] = &[
     "pretty",
     "json",
 ];
-const OF_BENCH: &[&str] = &[
+const BENCH_OPTIONS: &[&str] = &[
     "config",
     "params",
     "limit",
@@ -79,30 +79,54 @@ const OF_BENCH: &[&str] = &[
     "checksum",
 ];
 
-/// What the command line asks for.
+/// A command with its options.
 pub enum Command {
+    /// Print the help or the version.
     Print(String),
-    Info { library: PathBuf, format: Format },
+    Info {
+        library: PathBuf,
+        format: Format,
+    },
     Run(run::Options),
     Bench(bench::Options),
 }
 
 /// Reads the command line.
 pub fn parse() -> Result<Command, Error> {
-    parse_arguments().map_err(|error| Error::Usage(format!("{error} (see --help)")))
+    parse_arguments().map_err(|error| Error::Usage(error.to_string()))
+}
+
+/// The options of all commands.
+struct Options {
+    /// The names of the options on the command line.
+    names: Vec<String>,
+    /// The command and the library.
+    words: Vec<OsString>,
+    setup: Setup,
+    limit: Option<u64>,
+    format: Format,
+    pretty: bool,
+    time: Option<Duration>,
+    live: bool,
+    checksum: Scope,
 }
 
 fn parse_arguments() -> Result<Command, lexopt::Error> {
+    let mut options = Options {
+        names: Vec::new(),
+        words: Vec::new(),
+        setup: Setup::default(),
+        limit: None,
+        format: Format::Text,
+        pretty: false,
+        time: None,
+        live: false,
+        checksum: Scope::Ends,
+    };
     let mut parser = lexopt::Parser::from_env();
-    let mut words: Vec<OsString> = Vec::new();
-    let mut given: Vec<String> = Vec::new();
-    let (mut config, mut params, mut limit, mut format) = (None, None, None, Format::Text);
-    let (mut fields, mut with) = (Wanted::default(), Vec::<With>::new());
-    let (mut seconds, mut live, mut checksum) = (None, false, Of::Ends);
-    let (mut target, mut pretty) = (None, false);
     while let Some(argument) = parser.next()? {
         if let Long(name) = argument {
-            given.push(name.to_owned());
+            options.names.push(name.to_owned());
         }
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(HELP.into())),
@@ -111,32 +135,25 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                     concat!("falco-plugin-host ", env!("CARGO_PKG_VERSION"), "\n").into(),
                 ));
             }
-            Long("json") => format = Format::Json,
-            Long("config") => config = Some(parser.value()?),
-            Long("params") => params = Some(parser.value()?),
-            Long("fields") => fields.lists.push(parser.value()?.string()?),
-            Long("all-fields") => fields.all = true,
-            Long("with") => with.push(With {
+            Long("config") => options.setup.config = parser.value()?,
+            Long("params") => options.setup.params = parser.value()?,
+            Long("fields") => options.setup.fields.lists.push(parser.value()?.string()?),
+            Long("all-fields") => options.setup.fields.all = true,
+            Long("target") => options.setup.target = Some(parser.value()?.into()),
+            Long("with") => options.setup.with.push(With {
                 library: parser.value()?.into(),
                 target: None,
                 config: None,
             }),
-            Long("target") => target = Some(parser.value()?.into()),
             Long("with-target") => {
                 let target = parser.value()?.into();
-                let last = with
-                    .last_mut()
-                    .ok_or("--with-target must come after the --with that it is for")?;
-                last.target = Some(target);
+                preceding(&mut options.setup.with, "--with-target")?.target = Some(target);
             }
-            Long("pretty") => pretty = true,
             Long("with-config") => {
                 let config = parser.value()?;
-                let last = with
-                    .last_mut()
-                    .ok_or("--with-config must come after the --with that it is for")?;
-                if last.config.replace(config).is_some() {
-                    return Err("--with-config must come once for a --with".into());
+                let with = preceding(&mut options.setup.with, "--with-config")?;
+                if with.config.replace(config).is_some() {
+                    return Err("--with-config may be given once for each --with".into());
                 }
             }
             Long("limit") => {
@@ -144,65 +161,76 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 if number == 0 {
                     return Err("--limit must be 1 or more".into());
                 }
-                limit = Some(number);
+                options.limit = Some(number);
             }
             Long("seconds") => {
                 let time = Duration::try_from_secs_f64(parser.value()?.parse()?).ok();
-                seconds = Some(
-                    time.filter(|time| !time.is_zero())
-                        .ok_or("--seconds must be a number above 0")?,
-                );
+                let time = time.filter(|time| !time.is_zero());
+                options.time = Some(time.ok_or("--seconds must be a number above 0")?);
             }
-            Long("live") => live = true,
-            Long("checksum") => checksum = Of::Bytes,
-            Value(word) if words.len() < 2 => words.push(word),
+            Long("json") => options.format = Format::Json,
+            Long("pretty") => options.pretty = true,
+            Long("live") => options.live = true,
+            Long("checksum") => options.checksum = Scope::Bytes,
+            Value(word) if options.words.len() < 2 => options.words.push(word),
             _ => return Err(argument.unexpected()),
         }
     }
-    let mut words = words.into_iter();
-    let command = words.next().ok_or("no command")?;
-    let command = command.to_str().unwrap_or_default();
-    let takes = match command {
-        "info" => OF_INFO,
-        "run" => OF_RUN,
-        "bench" => OF_BENCH,
-        _ => return Err(format!("unknown command {command:?}").into()),
-    };
-    if let Some(name) = given.iter().find(|name| !takes.contains(&name.as_str())) {
-        return Err(format!("{command} takes no --{name}").into());
-    }
-    if live && fields == Wanted::default() {
-        return Err("--live needs --fields or --all-fields".into());
-    }
-    if pretty && format == Format::Json {
-        return Err("--pretty is for text: leave out --json, or --pretty".into());
-    }
-    let library = words.next().map(PathBuf::from).ok_or("no library")?;
-    if command == "info" {
-        return Ok(Command::Info { library, format });
-    }
-    let setup = Setup {
-        library,
-        target,
-        config: config.unwrap_or_default(),
-        params: params.unwrap_or_default(),
-        with,
-        fields,
-    };
-    Ok(match command {
-        "run" => Command::Run(run::Options {
-            setup,
-            limit,
+    options.into_command()
+}
+
+/// Returns the last `--with`, to which an option applies.
+fn preceding<'w>(with: &'w mut [With], option: &str) -> Result<&'w mut With, String> {
+    with.last_mut()
+        .ok_or_else(|| format!("{option} must come after the --with to which it applies"))
+}
+
+impl Options {
+    fn into_command(self) -> Result<Command, lexopt::Error> {
+        let Self {
+            mut setup,
             format,
-            pretty,
-        }),
-        _ => Command::Bench(bench::Options {
-            setup,
-            time: seconds,
             limit,
-            live,
-            checksum,
-            format,
-        }),
-    })
+            ..
+        } = self;
+        let mut words = self.words.into_iter();
+        let command = words.next().ok_or("no command")?;
+        let command = command.to_str().unwrap_or_default();
+        let accepted = match command {
+            "info" => INFO_OPTIONS,
+            "run" => RUN_OPTIONS,
+            "bench" => BENCH_OPTIONS,
+            _ => return Err(format!("unknown command {command:?}").into()),
+        };
+        if let Some(name) = self.names.iter().find(|name| !accepted.contains(&name.as_str())) {
+            return Err(format!("{command} has no option --{name}").into());
+        }
+        if self.live && setup.fields == Selection::default() {
+            return Err("--live needs --fields or --all-fields".into());
+        }
+        if self.pretty && format == Format::Json {
+            return Err("--pretty applies to text: leave out --json or --pretty".into());
+        }
+        setup.library = words.next().map(PathBuf::from).ok_or("no library")?;
+        Ok(match command {
+            "info" => Command::Info {
+                library: setup.library,
+                format,
+            },
+            "run" => Command::Run(run::Options {
+                setup,
+                limit,
+                format,
+                pretty: self.pretty,
+            }),
+            _ => Command::Bench(bench::Options {
+                setup,
+                time: self.time,
+                limit,
+                live: self.live,
+                checksum: self.checksum,
+                format,
+            }),
+        })
+    }
 }

@@ -1,44 +1,41 @@
-//! `bench`: what a plugin costs its host, in one pass.
+//! `bench`: runs a plugin's source, and measures what it costs.
 
 use std::ffi::CString;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::abi::extractor::Extractor;
-use crate::abi::plugin::Plugin;
-use crate::abi::source::Source;
-use crate::command::error::Error;
-use crate::command::setup::{Loaded, Plugins, Setup};
-use crate::output::console;
-use crate::output::format::Format;
-use crate::output::log::Log;
-use crate::output::stdout::Stdout;
-use crate::signals;
-
-use crate::bench::checksum::Of;
+use crate::abi::{Extractor, Plugin, Source};
+use crate::bench::checksum::Scope;
 use crate::bench::clock::nanoseconds;
 use crate::bench::events::{Events, Purpose};
 use crate::bench::extraction::{self, Kept};
 use crate::bench::live::Live;
 use crate::bench::process;
 use crate::bench::report::{Memory, Report};
+use crate::command::error::Error;
+use crate::command::setup::{Loaded, Plugins, Setup};
+use crate::output::{Format, Log, Stdout, console};
+use crate::signals;
 
-/// How long is measured where nothing else is said.
-const TIME: Duration = Duration::from_secs(2);
+/// The default length of a measurement.
+const DEFAULT_TIME: Duration = Duration::from_secs(2);
 
+/// The options of `bench`.
 pub struct Options {
     pub setup: Setup,
-    /// How long the source runs at most, and as long again may the extraction of fields take that follows.
+    /// The longest time that the source runs. The extraction of fields that follows may take as long again.
     pub time: Option<Duration>,
     pub limit: Option<u64>,
-    /// Fields are extracted from each event as it arrives, not from some afterwards.
+    /// Whether to extract fields from each event as it arrives, instead of from some events afterwards.
     pub live: bool,
-    pub checksum: Of,
+    pub checksum: Scope,
     pub format: Format,
 }
 
+/// Measures a plugin and writes the report.
 pub fn run(options: &Options) -> Result<(), Error> {
-    signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
+    signals::install().map_err(Error::Signals)?;
     let mut stdout = Stdout::new().map_err(Error::Output)?;
     let start_kib = process::resident_kib();
     let start = Instant::now();
@@ -47,9 +44,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let load_kib = process::resident_kib();
     let plugins = Plugins::new(own, &options.setup)?;
     plugins.warnings().for_each(|text| console::message(&text));
-    // Never freed, because the owners that refer to it are not freed either.
-    let log: &'static Log = Box::leak(Box::new(Log::to_stderr()));
-    let (owner, owners) = plugins.owners(log);
+    let log = Arc::new(Log::to_stderr());
+    let (owner, owners) = plugins.owners(&log);
     let start = Instant::now();
     let mut plugin = Plugin::init(&plugins.own.library, plugins.config, owner)?;
     let init = start.elapsed();
@@ -67,9 +63,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Some(columns) if options.live => Purpose::Extract(Live::new(columns)),
         Some(_) => Purpose::Keep(Kept::default()),
     };
-    let time = options.time.or(options.limit.is_none().then_some(TIME));
+    let time = options.time.or(options.limit.is_none().then_some(DEFAULT_TIME));
     let events = Events::new(options.checksum, options.limit, time, purpose);
-    // Like Falco with one source: all on one thread.
+    // As Falco with one source: all calls are on one thread.
     let measured = events.measure(&mut source, &mut extractors)?;
     let end_kib = process::resident_kib();
     let memory = Memory {
@@ -77,7 +73,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         load_kib,
         open_kib,
         end_kib,
-        // The kernel's own counts lag by some pages: what was seen is the least that it was.
+        // The kernel's maximum may be some pages too low: it is at least what was measured.
         peak_kib: process::peak_kib().max(open_kib).max(end_kib),
     };
     let (mut fields, mut live) = (None, None);
@@ -86,7 +82,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
             let name = CString::new(plugins.source.as_str()).unwrap_or_default();
             let mut all = vec![source.extractor()];
             all.extend(extractors);
-            let time = options.time.unwrap_or(TIME);
+            let time = options.time.unwrap_or(DEFAULT_TIME);
             fields = Some(extraction::measure(columns, &kept, &mut all, &name, time)?);
         }
         (Purpose::Extract(calls), _) => live = Some(calls.calls(measured.span.count)),

@@ -1,42 +1,41 @@
-//! The loop over `next_batch`, to the rules of libscap.
+//! The loop of `run` over `next_batch`, by the rules of libscap.
 
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::abi::extractor::Extractor;
-use crate::abi::source::{Code, Source};
+use crate::abi::{self, Code, Extractor, Source};
 use crate::command::error::Error;
-use crate::output::console;
-use crate::output::fields::Fields;
-use crate::output::lines::Output;
-use crate::output::log::Log;
+use crate::output::{Fields, Log, Output, console};
 use crate::signals;
 use crate::text::count::counted;
 use crate::text::timestamp;
 
+/// The time between two updates of the live line.
 const LIVE_INTERVAL: Duration = Duration::from_millis(200);
-/// A shorter run does not say how fast a source is.
+/// The shortest run that has a rate: a shorter one does not show how fast a source is.
 const RATED_FROM: Duration = Duration::from_millis(100);
 
+/// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     Eof,
     Limit,
     Interrupted,
-    /// Nobody reads standard output any more.
+    /// The reader of standard output closed it.
     Unread,
 }
 
+/// The totals of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Totals {
     pub events: u64,
-    /// Of payload.
+    /// The bytes of all payloads.
     pub bytes: u64,
-    /// Calls that gave events.
+    /// The number of calls that returned events.
     pub batches: u64,
-    /// Calls that returned TIMEOUT.
+    /// The number of calls that returned TIMEOUT.
     pub timeouts: u64,
     pub time: Duration,
 }
@@ -53,6 +52,7 @@ impl fmt::Display for Totals {
     }
 }
 
+/// A run of a source.
 pub struct Capture<'a> {
     pub output: &'a Mutex<Output>,
     pub log: &'a Log,
@@ -61,8 +61,7 @@ pub struct Capture<'a> {
 }
 
 impl Capture<'_> {
-    /// Runs until the source ends, in one way or another.
-    /// Where there are `fields`, they are extracted from each event.
+    /// Runs until the source ends, fails, or is interrupted. Extracts `fields` from each event, if there are any.
     pub fn run(
         &self,
         source: &mut Source<'_>,
@@ -92,6 +91,7 @@ impl Capture<'_> {
         (result, totals)
     }
 
+    /// Gets and writes one batch. Returns why the run ends, if it does.
     fn batch(
         &self,
         source: &mut Source<'_>,
@@ -103,16 +103,16 @@ impl Capture<'_> {
         let mut output = lock(self.output);
         write_log(&mut output, self.log);
         totals.batches += u64::from(!batch.is_empty());
-        totals.timeouts += u64::from(batch.timed_out());
-        // Events of one batch that have no time of their own came at the same time, and the clock is not free.
+        totals.timeouts += u64::from(batch.is_timeout());
+        // Read the clock once for all events of a batch that have no timestamp: they came together, and reading is not free.
         let mut now = None;
         let mut limit_reached = false;
         for index in 0..batch.len() {
             let number = totals.events + 1;
             let event = batch
                 .event(index, || *now.get_or_insert_with(timestamp::now))
-                .map_err(|fault| Error::Event { number, fault })?;
-            // As in Falco, where rules are tried before anything is written.
+                .map_err(|fault| abi::Error::Event { number, fault })?;
+            // As in Falco, extract before anything is written: rules come first.
             let row = match &mut fields {
                 Some(fields) => Some(fields.extract(&mut batch, extractors, &event, number)?),
                 None => None,
@@ -126,7 +126,7 @@ impl Capture<'_> {
                 break;
             }
         }
-        // To ask for more is to say that these events are dealt with: a source may remember that.
+        // Write before the next call of next_batch, which acknowledges these events to the source.
         output.flush();
         if output
             .error()
@@ -140,15 +140,14 @@ impl Capture<'_> {
         if limit_reached {
             return Ok(Some(Ending::Limit));
         }
-        let empty = batch.is_empty();
         match batch.into_result()? {
-            Code::Success if empty => Err(Error::NoEvent),
             Code::Success | Code::Timeout => Ok(None),
             Code::Eof => Ok(Some(Ending::Eof)),
         }
     }
 }
 
+/// Locks the output, also after a panic of another thread.
 pub fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
     output.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -178,6 +177,7 @@ impl Live {
         }
     }
 
+    /// Shows the line, if its time has come.
     fn update(&mut self, source: &mut Source<'_>, totals: &Totals) {
         let now = Instant::now();
         if now < self.next {
@@ -187,7 +187,7 @@ impl Live {
         let seconds = (now - self.start).as_secs_f64();
         let mut line = format!("{}, {rate:.0}/s, {seconds:.0} s", counted(totals.events, "event"));
         match source.progress() {
-            (_, Some(words)) => line += &format!(", {words}"),
+            (_, Some(description)) => line += &format!(", {description}"),
             (Some(fraction), None) => line += &format!(", {:.1} %", fraction * 100.0),
             (None, None) => {}
         }
@@ -201,8 +201,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_told_of_runs_that_are_long_enough_for_one() {
-        for (events, bytes, milliseconds, told) in [
+    fn totals_have_a_rate_if_the_run_is_long_enough() {
+        for (events, bytes, milliseconds, text) in [
             (0, 0, 0, "0 events, 0 bytes, 0.000 s"),
             (1, 1, 99, "1 event, 1 byte, 0.099 s"),
             (50, 70, 100, "50 events, 70 bytes, 0.100 s, 500 events/s"),
@@ -214,7 +214,7 @@ mod tests {
                 time,
                 ..Totals::default()
             };
-            assert_eq!(totals.to_string(), told);
+            assert_eq!(totals.to_string(), text);
         }
     }
 }

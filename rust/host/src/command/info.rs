@@ -1,21 +1,36 @@
-//! `info`: what a plugin says of itself, for people and for programs.
+//! `info`: shows the metadata of a plugin, as text or JSON.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::config::keys;
-use crate::describe::description::Description;
-use crate::describe::field::{Argument, Field};
-use crate::text::escape;
-use crate::text::table;
+use crate::abi::Library;
+use crate::command::error::Error;
+use crate::config::{self, Key, Keys};
+use crate::describe::{Argument, Description, Field};
+use crate::output::{Format, print};
+use crate::text::{escape, table};
 
-pub fn write_json(out: &mut impl Write, description: &Description) -> io::Result<()> {
+/// Writes the metadata of a library's plugin, which is not initialised.
+pub fn run(library: &Path, format: Format) -> Result<(), Error> {
+    let library = Library::load(library)?;
+    let description = Description::read(&library)?;
+    let mut text = Vec::new();
+    match format {
+        Format::Text => write_text(&mut text, &description),
+        Format::Json => write_json(&mut text, &description),
+    }
+    .map_err(Error::Output)?;
+    print(&text).map_err(Error::Output)
+}
+
+fn write_json(out: &mut impl Write, description: &Description) -> io::Result<()> {
     serde_json::to_writer(&mut *out, description)?;
     writeln!(out)
 }
 
-pub fn write_text(out: &mut impl Write, description: &Description) -> io::Result<()> {
+fn write_text(out: &mut impl Write, description: &Description) -> io::Result<()> {
     let capabilities: Vec<_> = description
         .capabilities
         .iter()
@@ -68,6 +83,7 @@ fn write_fields(out: &mut impl Write, fields: &[Field]) -> io::Result<()> {
     table::write(out, ["name", "type", "arg", "properties", "display", "desc"], &rows)
 }
 
+/// Returns the argument of a field in words.
 fn argument(argument: Argument) -> String {
     let need = if argument.is_required { "required" } else { "optional" };
     argument
@@ -86,11 +102,11 @@ fn properties(field: &Field) -> String {
 
 fn write_schema(out: &mut impl Write, schema: &Value) -> io::Result<()> {
     writeln!(out, "\nconfig:")?;
-    let keys::Keys { keys, is_cut } = keys::keys(schema);
+    let Keys { keys, is_cut } = config::keys(schema);
     if keys.is_empty() {
         return writeln!(out, "{schema:#}");
     }
-    let row = |key: &keys::Key| {
+    let row = |key: &Key| {
         let required = if key.is_required { "yes" } else { "" };
         [
             one_line(&key.path),
@@ -113,6 +129,7 @@ fn write_schema(out: &mut impl Write, schema: &Value) -> io::Result<()> {
     }
 }
 
+/// Returns a text as one line.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     escape::line(&mut line, text);

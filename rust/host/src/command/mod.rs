@@ -1,9 +1,18 @@
-//! The three commands, and what they share.
+//! The commands, and what they share.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`arguments`] | the command line |
+//! | [`info`], [`run`], [`bench`] | the commands |
+//! | [`setup`] | the plugins of a command, loaded and checked before any of them is initialised |
+//! | [`capture`] | the loop of `run` over `next_batch` |
 
 pub mod arguments;
 pub mod bench;
 pub mod capture;
-pub mod error;
+mod error;
 pub mod info;
 pub mod run;
 pub mod setup;
+
+pub use error::Error;

@@ -1,51 +1,45 @@
-//! `run`: loads a plugin and what extracts from its events, captures them, and tears everything down in Falco's order.
+//! `run`: loads the plugins, captures events, and tears everything down in Falco's order.
 
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::abi::extractor::Extractor;
-use crate::abi::plugin::Plugin;
-use crate::abi::source::Source;
+use crate::abi::{Extractor, Plugin, Source};
 use crate::command::capture::{Capture, Ending, Totals, lock, write_log};
 use crate::command::error::Error;
 use crate::command::setup::{Loaded, Plugins, Setup};
-use crate::output::console;
-use crate::output::fields::Fields;
-use crate::output::format::Format;
-use crate::output::lines::{End, Output};
-use crate::output::log::{Log, Record};
-use crate::output::payload;
-use crate::output::row::Style;
+use crate::output::payload::Summary;
+use crate::output::{End, Fields, Format, Log, Output, Record, Style, console};
 use crate::signals;
 
 /// How long the plugin may take to return after an interruption before the host reports that it does not.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How old a line may get before it is written, where the plugin waits without saying so.
+/// The longest time that a line stays in the buffer while a call of the plugin blocks.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(50);
 
+/// The options of `run`.
 pub struct Options {
     pub setup: Setup,
     pub limit: Option<u64>,
     pub format: Format,
-    /// Whether text output has the values of fields in a readable form, not as Falco prints them.
+    /// Whether text has readable values of fields, instead of values as Falco prints them.
     pub pretty: bool,
 }
 
+/// Runs the plugin's source and writes its events.
 pub fn run(options: &Options) -> Result<(), Error> {
-    signals::install().map_err(|error| Error::Usage(format!("cannot handle signals: {error}")))?;
+    signals::install().map_err(Error::Signals)?;
     let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
     let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup)?;
-    // Never freed, because the owners that refer to it are not freed either.
-    let log: &'static Log = Box::leak(Box::new(match options.format {
+    let log = Arc::new(match options.format {
         Format::Text => Log::to_stderr(),
-        Format::Json => Log::waiting(),
-    }));
+        Format::Json => Log::queue(),
+    });
     let capture = Capture {
         output: &output,
-        log,
+        log: &log,
         source_name: &plugins.source,
         limit: options.limit,
     };
@@ -62,15 +56,15 @@ pub fn run(options: &Options) -> Result<(), Error> {
     for text in plugins.warnings() {
         warn(&mut lock(&output), options.format, text);
     }
-    let (owner, owners) = plugins.owners(log);
-    let captured = while_flushing(&output, log, options.format, || {
+    let (owner, owners) = plugins.owners(&log);
+    let captured = while_flushing(&output, &log, options.format, || {
         let mut plugin = Plugin::init(&plugins.own.library, plugins.config, owner)?;
         let others = plugins.others.iter().zip(owners);
         let others = others.map(|((other, config), owner)| Plugin::init(&other.library, config, owner));
         let mut others = others.collect::<Result<Vec<_>, _>>()?;
         let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
         let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
-        // Like Falco with several sources: a thread for next_batch, which is gone when this one closes and destroys.
+        // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
         Ok(thread::scope(|scope| {
             let capture = &capture;
             let (source, extractors, fields) = (&mut source, &mut extractors, &mut fields);
@@ -82,21 +76,21 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Ok((result, totals)) => (result, Some(totals)),
         Err(error) => (Err(error), None),
     };
-    let seen = Seen {
+    let findings = Findings {
         never_present: fields.as_ref().map(Fields::never_present),
         invalid_json: fields.as_ref().and_then(Fields::invalid_json),
     };
-    finish(&mut lock(&output), log, options.format, result, totals, &seen)
+    finish(&mut lock(&output), &log, options.format, result, totals, &findings)
 }
 
-/// What was found out about the fields and payloads of the whole run.
-struct Seen<'p> {
-    /// None if no fields were asked for.
+/// What the whole run has shown about fields and payloads.
+struct Findings<'p> {
+    /// `None` if no fields are selected.
     never_present: Option<Vec<&'p str>>,
-    invalid_json: Option<payload::Summary>,
+    invalid_json: Option<Summary>,
 }
 
-/// Tells what does not keep the source from running.
+/// Writes a warning.
 fn warn(output: &mut Output, format: Format, text: String) {
     match format {
         Format::Text => console::message(&text),
@@ -108,8 +102,8 @@ fn warn(output: &mut Output, format: Format, text: String) {
     }
 }
 
-/// Runs `action` while another thread writes lines that have waited for long, and reports a plugin that does not return
-/// after an interruption.
+/// Runs `action`. Meanwhile, another thread writes lines that are in the buffer for long, and warns if the plugin does not
+/// return after an interruption.
 fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: impl FnOnce() -> T) -> T {
     struct Stop<'a>(&'a AtomicBool, Thread);
     impl Drop for Stop<'_> {
@@ -121,14 +115,14 @@ fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: 
     let stopped = AtomicBool::new(false);
     thread::scope(|scope| {
         let flusher = scope.spawn(|| {
-            let (mut interrupted, mut is_reported) = (None, false);
+            let (mut interrupted_at, mut is_reported) = (None, false);
             while !stopped.load(Ordering::Relaxed) {
                 thread::park_timeout(FLUSH_INTERVAL);
                 let mut output = lock(output);
                 write_log(&mut output, log);
                 if signals::interrupted() && !is_reported {
-                    let since = interrupted.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= PATIENCE {
+                    let interrupted_at = interrupted_at.get_or_insert_with(Instant::now);
+                    if interrupted_at.elapsed() >= PATIENCE {
                         is_reported = true;
                         let text = "interrupted, but the plugin has not returned: wait for it to close its source, or \
                                     interrupt again (Ctrl-C) to end it immediately";
@@ -138,25 +132,25 @@ fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: 
                 output.flush();
             }
         });
-        // Dropped on a panic too: the scope waits for the flusher.
+        // Stop the flusher on a panic too, because the scope waits for it.
         let _stop = Stop(&stopped, flusher.thread().clone());
         action()
     })
 }
 
-/// Says how it ended; `totals` is there if the source was open.
+/// Writes how the run ended. `totals` is `None` if the source was not open.
 fn finish(
     output: &mut Output,
     log: &Log,
     format: Format,
     result: Result<Ending, Error>,
     totals: Option<Totals>,
-    seen: &Seen<'_>,
+    findings: &Findings<'_>,
 ) -> Result<(), Error> {
     if matches!(result, Ok(Ending::Unread)) {
         return Ok(());
     }
-    let (word, words) = match &result {
+    let (result_name, description) = match &result {
         Ok(Ending::Eof) => ("eof", "the source ended"),
         Ok(Ending::Limit) => ("limit", "the limit was reached"),
         Ok(Ending::Interrupted) => ("interrupted", "interrupted"),
@@ -168,25 +162,25 @@ fn finish(
         write_log(output, log);
         output.end(&End {
             kind: "end",
-            result: word,
+            result: result_name,
             error: error.as_deref(),
             events: totals.events,
             bytes: totals.bytes,
             batches: totals.batches,
             timeouts: totals.timeouts,
             seconds: totals.time.as_secs_f64(),
-            never_present: seen.never_present.as_deref(),
-            invalid_json: seen.invalid_json.as_ref(),
+            never_present: findings.never_present.as_deref(),
+            invalid_json: findings.invalid_json.as_ref(),
         });
     }
     output.flush();
     if let (Format::Text, Some(totals)) = (format, totals) {
-        console::message(&format!("{totals}: {words}"));
-        let never_present = seen.never_present.as_deref().unwrap_or_default();
+        console::message(&format!("{totals}: {description}"));
+        let never_present = findings.never_present.as_deref().unwrap_or_default();
         if totals.events > 0 && !never_present.is_empty() {
             console::message(&format!("never present: {}", never_present.join(", ")));
         }
-        if let Some(summary) = &seen.invalid_json {
+        if let Some(summary) = &findings.invalid_json {
             console::message(&summary.to_string());
         }
     }

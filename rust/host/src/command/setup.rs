@@ -1,38 +1,40 @@
-//! What is loaded: the plugin whose source it is, and those that extract from its events. All is checked before the first
-//! is initialised.
+//! The plugins of a command: the one whose source runs, and those that extract fields from its events. All are loaded and
+//! checked before any of them is initialised.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::abi::library::Library;
+use crate::abi::{Library, Owner};
 use crate::command::error::Error;
-use crate::config::check;
-use crate::describe::description::Description;
-use crate::output::log::{Log, Owner};
-use crate::select::column::{self, Column, Wanted};
+use crate::config;
+use crate::describe::Description;
+use crate::output::Log;
+use crate::select::{Column, Selection, select};
 
-/// A further library, whose fields are extracted from the source's events too.
+/// A further library, whose fields are extracted from the source's events.
 pub struct With {
     pub library: PathBuf,
-    /// The path that messages name instead of the library's, if it was built from there.
+    /// The path that messages name instead of the library's, if the library was built from there.
     pub target: Option<PathBuf>,
     pub config: Option<OsString>,
 }
 
-/// What the user asked for.
+/// The libraries, configurations and fields on the command line.
+#[derive(Default)]
 pub struct Setup {
     pub library: PathBuf,
-    /// The path that messages name instead of the library's, if it was built from there.
+    /// The path that messages name instead of the library's, if the library was built from there.
     pub target: Option<PathBuf>,
     pub config: OsString,
     pub params: OsString,
     pub with: Vec<With>,
-    pub fields: Wanted,
+    pub fields: Selection,
 }
 
 impl Setup {
-    /// Returns the paths that messages name: of the plugin that is run, and of the others.
+    /// Returns the paths that messages name: the path of the plugin that runs, then those of the others.
     fn targets(&self) -> impl Iterator<Item = &Path> {
         let own = self.target.as_ref().unwrap_or(&self.library);
         let others = self
@@ -42,40 +44,46 @@ impl Setup {
         std::iter::once(own).chain(others).map(PathBuf::as_path)
     }
 
-    /// The open parameters as the host passes them.
+    /// Returns the open parameters without white space around them, as Falco passes them.
     pub fn params(&self) -> &OsStr {
         OsStr::from_bytes(self.params.as_bytes().trim_ascii())
     }
 }
 
-/// A library and what it says of its plugin.
+/// A loaded library and its metadata.
 pub struct Loaded {
     pub library: Library,
     pub description: Description,
 }
 
 impl Loaded {
+    /// Loads a library and checks its metadata.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let library = Library::load(path)?;
         let description = Description::read(&library)?;
         Ok(Self { library, description })
     }
+
+    /// Returns a configuration as Falco passes it, if it matches the plugin's schema.
+    fn check_config<'c>(&self, config: &'c OsStr) -> Result<&'c OsStr, config::Error> {
+        config::check(config, &self.description.name, self.description.schema.as_ref())
+    }
 }
 
-/// The plugins, each with its configuration, and the fields that are wanted of them.
+/// The plugins, each with its configuration, and the columns to extract.
 pub struct Plugins<'s> {
     pub own: Loaded,
     pub config: &'s OsStr,
     pub id: u32,
     pub source: String,
     pub others: Vec<(Loaded, &'s OsStr)>,
-    /// None where no fields are wanted.
+    /// `None` if no fields are selected.
     pub columns: Option<Vec<Column>>,
     all_fields: bool,
 }
 
 impl<'s> Plugins<'s> {
-    /// `own` is the plugin of `setup.library`.
+    /// Loads and checks the other plugins of `setup`. `own` is the plugin of `setup.library`.
     pub fn new(own: Loaded, setup: &'s Setup) -> Result<Self, Error> {
         let (Some(id), Some(source)) = (own.description.id, own.description.event_source.clone()) else {
             return Err(Error::NoSource(own.description.name));
@@ -91,11 +99,11 @@ impl<'s> Plugins<'s> {
         if let Some(plugin) = others.iter().find(|plugin| plugin.description.fields.is_empty()) {
             return Err(Error::NoFields(plugin.description.name.clone()));
         }
-        let columns = column::select(&setup.fields, &descriptions, &source).map_err(Error::Fields)?;
-        let config = check::checked(&setup.config, &own.description)?;
+        let columns = select(&setup.fields, &descriptions, &source)?;
+        let config = own.check_config(&setup.config)?;
         let others = others.into_iter().zip(&setup.with).map(|(plugin, with)| {
             let config = with.config.as_deref().unwrap_or_default();
-            let config = check::checked(config, &plugin.description)?;
+            let config = plugin.check_config(config)?;
             Ok((plugin, config))
         });
         Ok(Self {
@@ -109,17 +117,17 @@ impl<'s> Plugins<'s> {
         })
     }
 
-    /// Makes the owner of each plugin: of the plugin that is run, and of the others. If there are several plugins, log
-    /// lines name the plugin.
-    pub fn owners(&self, log: &'static Log) -> (&'static Owner, Vec<&'static Owner>) {
-        let owner = |plugin: &Loaded| Owner::leaked(log, &plugin.description.name, !self.others.is_empty());
+    /// Makes the owners of the plugin that runs, and of the others. If there are several plugins, log lines name the
+    /// plugin.
+    pub fn owners(&self, log: &Arc<Log>) -> (&'static Owner, Vec<&'static Owner>) {
+        let owner = |plugin: &Loaded| log.owner(&plugin.description.name, !self.others.is_empty());
         (
             owner(&self.own),
             self.others.iter().map(|(plugin, _)| owner(plugin)).collect(),
         )
     }
 
-    /// What the user should know, though it keeps nothing from running: of which plugin no field is among all fields.
+    /// Returns a warning for each plugin that has no fields for the source, if all fields are selected.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let others = self.others.iter().map(|(plugin, _)| plugin);
         let plugins = std::iter::once(&self.own)
@@ -136,7 +144,7 @@ impl<'s> Plugins<'s> {
     }
 }
 
-/// Checks that one Falco loads all of these plugins: each has its own name, and each that makes events its own id.
+/// Fails if one Falco would not load all of these plugins, because two have the same name or the same id.
 fn check_together(plugins: &[(&Path, &Description)]) -> Result<(), Error> {
     for (index, (second_path, second)) in plugins.iter().enumerate() {
         for (first_path, first) in &plugins[..index] {

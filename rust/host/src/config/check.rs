@@ -1,5 +1,5 @@
-//! The configuration, checked before init as Falco does: against the plugin's schema. Falco tells the first problem, here
-//! all are told.
+//! The check of a configuration before `init`. As Falco does, it compares the configuration with the plugin's schema. Falco
+//! reports the first problem, this host reports all.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,49 +7,50 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::command::error::Error;
+use serde_json::Value;
+
+use crate::config::error::Error;
 use crate::config::validation;
-use crate::describe::description::Description;
 
-/// How long the check may take. A pattern of the schema can take exponential time, and has no other limit.
-const LONGEST: Duration = Duration::from_secs(10);
+/// The longest time that the check may take. A pattern of the schema can take exponential time, and has no other limit.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The stack's size, the same as the main thread's: the check is recursive, within the limits of `validation`.
-const STACK: usize = 8 << 20;
+/// The stack size of the thread that checks, the same as the main thread's. The check is recursive, within the limits of
+/// `validation`.
+const STACK_SIZE: usize = 8 << 20;
 
-/// The configuration as Falco passes it: with a schema it is JSON that fits, and `{}` where it is blank.
-pub fn checked<'c>(config: &'c OsStr, plugin: &Description) -> Result<&'c OsStr, Error> {
-    let Some(schema) = &plugin.schema else {
+/// Returns the configuration as Falco passes it to `init`. If there is a schema, the configuration must be JSON that
+/// matches it, and a blank one becomes `{}`.
+pub fn check<'c>(config: &'c OsStr, plugin: &str, schema: Option<&Value>) -> Result<&'c OsStr, Error> {
+    let Some(schema) = schema else {
         return Ok(config);
     };
     let config = match config.as_bytes().trim_ascii() {
         b"" => OsStr::new("{}"),
         _ => config,
     };
-    let value: serde_json::Value = serde_json::from_slice(config.as_bytes()).map_err(|source| Error::NoJson {
-        plugin: plugin.name.clone(),
+    let value: Value = serde_json::from_slice(config.as_bytes()).map_err(|source| Error::NotJson {
+        plugin: plugin.to_owned(),
         source,
     })?;
-    let own = schema.clone();
-    let problems = within(LONGEST, move || validation::problems(&own, &value)).unwrap_or_else(|| {
-        let seconds = LONGEST.as_secs();
+    let schema = schema.clone();
+    let problems = run_within(TIME_LIMIT, move || validation::problems(&schema, &value)).unwrap_or_else(|| {
+        let seconds = TIME_LIMIT.as_secs();
         Err(format!("checking takes longer than {seconds} s: simplify its patterns"))
     });
-    let problems =
-        problems.map_err(|reason| Error::Refused(format!("the plugin's config schema is wrong: {reason}")))?;
+    let problems = problems.map_err(Error::Schema)?;
     if problems.is_empty() {
         Ok(config)
     } else {
-        let plugin = plugin.name.clone();
-        Err(Error::Config { plugin, problems })
+        let plugin = plugin.to_owned();
+        Err(Error::Mismatch { plugin, problems })
     }
 }
 
-/// Runs `action` on another thread. None if it does not end in time, which leaves its thread behind, or
-/// panics.
-fn within<T: Send + 'static>(time: Duration, action: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Runs `action` on another thread. Returns `None` if it panics, or does not end in time; its thread then continues.
+fn run_within<T: Send + 'static>(time: Duration, action: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = mpsc::channel();
-    let thread = thread::Builder::new().stack_size(STACK);
+    let thread = thread::Builder::new().stack_size(STACK_SIZE);
     thread.spawn(move || sender.send(action())).ok()?;
     receiver.recv_timeout(time).ok()
 }
@@ -59,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn within_returns_nothing_for_an_action_that_does_not_end() {
+    fn run_within_returns_none_for_an_action_that_does_not_end() {
         let (end, ended) = mpsc::channel::<()>();
-        assert_eq!(within(Duration::ZERO, move || ended.recv().is_err()), None);
+        assert_eq!(run_within(Duration::ZERO, move || ended.recv().is_err()), None);
         drop(end);
-        assert_eq!(within(Duration::MAX, || 5), Some(5));
+        assert_eq!(run_within(Duration::MAX, || 5), Some(5));
     }
 }

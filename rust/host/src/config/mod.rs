@@ -1,7 +1,13 @@
-//! The configuration, checked against the plugin's schema.
+//! The configuration of a plugin, and its schema.
 
-pub mod check;
-pub mod keys;
-pub mod node;
-pub mod rules;
-pub mod validation;
+mod check;
+mod error;
+mod keys;
+mod node;
+mod rules;
+mod validation;
+
+pub use check::check;
+pub use error::Error;
+pub use keys::{Key, Keys, keys};
+pub use validation::{Problem, problems};

@@ -1,9 +1,10 @@
-//! What a plugin can do. A capability is the presence of its symbols.
+//! The capabilities of a plugin. A plugin has a capability if it exports its symbols.
 
 use serde::Serialize;
 
-use crate::command::error::Error;
+use crate::describe::error::Error;
 
+/// A capability of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Capability {
     #[serde(rename = "sourcing")]
@@ -19,6 +20,7 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// Returns the capability's name in the plugin API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sourcing => "sourcing",
@@ -29,7 +31,7 @@ impl Capability {
         }
     }
 
-    /// The symbols that make the capability.
+    /// Returns the symbols that a plugin with the capability must export.
     pub fn symbols(self) -> &'static [&'static str] {
         match self {
             Self::Sourcing => &["plugin_open", "plugin_close", "plugin_next_batch"],
@@ -41,7 +43,8 @@ impl Capability {
     }
 }
 
-/// The capabilities of a library that `has` certain symbols. Some symbols of a capability, but not all, are an error.
+/// Returns the capabilities of a library that `has` certain symbols. Fails if it has only some symbols of a capability,
+/// or none of any.
 pub fn resolve(has: impl Fn(&str) -> bool) -> Result<Vec<Capability>, Error> {
     use Capability::{AsyncEvents, Extraction, Listening, Parsing, Sourcing};
     let mut capabilities = Vec::new();

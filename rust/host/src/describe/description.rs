@@ -1,16 +1,17 @@
-//! What a plugin says of itself before it is initialised, checked by the rules of the host.
+//! The metadata of a plugin.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::abi::library::Library;
-use crate::abi::version::{ApiVersion, HOST_API};
-use crate::command::error::Error;
+use crate::abi::{ApiVersion, HOST_API, Library};
 use crate::describe::capabilities::{self, Capability};
+use crate::describe::error::Error;
 use crate::describe::field::Field;
 
+/// Event sources that plugins must not have.
 const RESERVED_SOURCES: [&str; 3] = ["syscall", "internal", "plugins"];
 
+/// The metadata of a plugin, checked by Falco's rules.
 #[derive(Debug, Serialize)]
 pub struct Description {
     pub name: String,
@@ -30,12 +31,13 @@ pub struct Description {
 }
 
 impl Description {
-    /// Reads and checks it. The API version goes first: another API may mean something else by the rest.
+    /// Reads and checks the metadata of a library's plugin. The API version comes first, because the rest may mean
+    /// something else in another version.
     pub fn read(library: &Library) -> Result<Self, Error> {
         let required_api_version = library.required_api_version()?;
         let Some(theirs) = ApiVersion::parse(&required_api_version) else {
             return refuse(format!(
-                "the plugin needs plugin API {required_api_version:?}, which is no version"
+                "the plugin needs plugin API {required_api_version:?}, which is not a version"
             ));
         };
         if !HOST_API.accepts(theirs) {
@@ -44,12 +46,14 @@ impl Description {
         let name = library.name()?;
         if !is_identifier(&name, b"_-") {
             return refuse(format!(
-                "the plugin's name {name:?} is not lower-case letters, then letters, digits, _ and -"
+                "the plugin's name {name:?} must be a lower-case letter, then lower-case letters, digits, _ and -"
             ));
         }
         let version = library.version()?;
         if ApiVersion::parse(&version).is_none() {
-            return refuse(format!("the plugin's version {version:?} is not three numbers"));
+            return refuse(format!(
+                "the plugin's version {version:?} must be three numbers, such as 1.2.3"
+            ));
         }
         let capabilities = capabilities::resolve(|symbol| library.has(symbol))?;
         let (id, event_source) = match capabilities.contains(&Capability::Sourcing) {
@@ -80,13 +84,13 @@ impl Description {
         })
     }
 
-    /// Whether the host asks the plugin for its fields on events of this source. Its own it always is asked for.
+    /// Returns whether Falco extracts the plugin's fields from events of a source. From its own source it always does.
     pub fn extracts_from(&self, source: &str) -> bool {
         let every = self.extract_event_sources.is_empty() && self.event_source.is_none();
         every || self.sources().any(|name| name == source)
     }
 
-    /// The event sources that its fields are for; none means every one.
+    /// Returns the event sources to which the plugin's fields apply. If there is none, they apply to every source.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.extract_event_sources
             .iter()
@@ -95,6 +99,7 @@ impl Description {
     }
 }
 
+/// Reads the plugin id and the event source. A plugin has both or neither.
 fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
     match (library.id(), library.event_source().filter(|source| !source.is_empty())) {
         (0, None) => Ok((None, None)),
@@ -104,12 +109,13 @@ fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
             refuse(format!("the event source {source:?} is reserved"))
         }
         (_, Some(source)) if !is_identifier(&source, b"_") => refuse(format!(
-            "the event source {source:?} is not lower-case letters, then letters, digits and _"
+            "the event source {source:?} must be a lower-case letter, then lower-case letters, digits and _"
         )),
         (id, Some(source)) => Ok((Some(id), Some(source))),
     }
 }
 
+/// Reads the event sources that the plugin extracts fields from.
 fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
     let sources = library.extract_event_sources().filter(|sources| !sources.is_empty());
     let sources: Vec<String> = sources.map_or(Ok(Vec::new()), |sources| {
@@ -118,11 +124,11 @@ fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
     Ok(sources.into_iter().filter(|source| !source.is_empty()).collect())
 }
 
-/// The entries as they are, and as they are read.
+/// Reads the list of fields. Returns the entries as JSON, and as fields.
 fn fields(library: &Library) -> Result<(Vec<Value>, Vec<Field>), Error> {
     let entries: Vec<Value> = parse("list of fields", &library.fields().unwrap_or_default())?;
     if entries.is_empty() {
-        return refuse("the plugin extracts, but its list of fields is empty".into());
+        return refuse("the plugin extracts fields, but its list of fields is empty".into());
     }
     let fields = entries
         .iter()
@@ -133,14 +139,14 @@ fn fields(library: &Library) -> Result<(Vec<Value>, Vec<Field>), Error> {
 }
 
 fn parse<'t, T: Deserialize<'t>>(what: &str, text: &'t str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Refused(format!("the plugin's {what} is wrong: {error}")))
+    serde_json::from_str(text).map_err(|error| Error::Refused(format!("the plugin's {what} is invalid: {error}")))
 }
 
 fn refuse<T>(reason: String) -> Result<T, Error> {
     Err(Error::Refused(reason))
 }
 
-/// Whether `text` is lower-case letters, digits and `others`, and begins with a letter.
+/// Returns whether `text` is lower-case letters, digits and `others`, and begins with a letter.
 fn is_identifier(text: &str, others: &[u8]) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text
@@ -153,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_begin_with_a_letter() {
+    fn identifiers_begin_with_a_letter() {
         assert!(is_identifier("k8s_audit", b"_") && is_identifier("a-b", b"_-"));
         assert!(!is_identifier("a-b", b"_") && !is_identifier("8s", b"_") && !is_identifier("", b"_"));
         assert!(!is_identifier("Test", b"_") && !is_identifier("é", b"_"));

@@ -1,11 +1,12 @@
-//! One field, as the plugin that extracts it describes it, checked by the rules of the host.
+//! One entry of a plugin's list of fields, checked by Falco's rules.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::abi::types::Type;
-use crate::command::error::Error;
+use crate::abi::Type;
+use crate::describe::error::Error;
 
+/// A field that a plugin extracts.
 #[derive(Debug, Clone)]
 pub struct Field {
     pub name: String,
@@ -15,11 +16,11 @@ pub struct Field {
     pub display: Option<String>,
     pub desc: String,
     pub add_output: bool,
-    /// `hidden`, `info`, `conversation`; others mean nothing to the host.
+    /// `hidden`, `info` or `conversation`. Falco ignores others.
     pub properties: Vec<String>,
 }
 
-/// What stands in the brackets of `name[argument]`.
+/// What may be between the brackets of `name[argument]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Argument {
@@ -29,7 +30,7 @@ pub struct Argument {
 }
 
 impl Argument {
-    /// What it may be; None where there is none.
+    /// Returns what the argument may be, or `None` if the field takes none.
     pub fn kind(self) -> Option<&'static str> {
         match (self.is_index, self.is_key) {
             (true, true) => Some("index or key"),
@@ -42,12 +43,12 @@ impl Argument {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct Entry {
     name: String,
     #[serde(rename = "type")]
     type_: String,
     desc: String,
-    // To the host a key that is null is one that is not there; the Go SDK writes some so.
+    // As in Falco, null means absent. The Go SDK writes some members as null.
     is_list: Option<bool>,
     arg: Option<Argument>,
     display: Option<String>,
@@ -56,39 +57,39 @@ struct Told {
 }
 
 impl Field {
-    /// Reads and checks one entry of `plugin_get_fields`.
+    /// Reads and checks the entry at `index` of a list of fields.
     pub fn read(index: usize, value: &Value) -> Result<Self, Error> {
         let refuse = |reason| Err(Error::Refused(reason));
-        let told = match Told::deserialize(value) {
-            Ok(told) if told.name.is_empty() => return refuse(format!("field {index} of the plugin has no name")),
-            Ok(told) => told,
+        let entry = match Entry::deserialize(value) {
+            Ok(entry) if entry.name.is_empty() => return refuse(format!("field {index} of the plugin has no name")),
+            Ok(entry) => entry,
             Err(error) => return refuse(format!("field {index} of the plugin: {error}")),
         };
-        let Some(type_) = Type::ALL.into_iter().find(|type_| type_.name() == told.type_) else {
+        let Some(type_) = Type::ALL.into_iter().find(|type_| type_.name() == entry.type_) else {
             return refuse(format!(
-                "the field {} has the type {:?}, which does not exist",
-                told.name, told.type_
+                "the field {} has the unknown type {:?}",
+                entry.name, entry.type_
             ));
         };
-        if told.desc.is_empty() {
-            return refuse(format!("the field {} has no desc", told.name));
+        if entry.desc.is_empty() {
+            return refuse(format!("the field {} has no desc", entry.name));
         }
-        let argument = told.arg.unwrap_or_default();
+        let argument = entry.arg.unwrap_or_default();
         if argument.is_required && argument.kind().is_none() {
             return refuse(format!(
                 "the field {} requires an argument that is neither index nor key",
-                told.name
+                entry.name
             ));
         }
         Ok(Self {
-            name: told.name,
+            name: entry.name,
             type_,
-            is_list: told.is_list.unwrap_or_default(),
+            is_list: entry.is_list.unwrap_or_default(),
             argument,
-            display: told.display,
-            desc: told.desc,
-            add_output: told.add_output.unwrap_or_default(),
-            properties: told.properties.unwrap_or_default(),
+            display: entry.display,
+            desc: entry.desc,
+            add_output: entry.add_output.unwrap_or_default(),
+            properties: entry.properties.unwrap_or_default(),
         })
     }
 }

@@ -1,5 +1,11 @@
-//! What a plugin reports about itself.
+//! The metadata of a plugin, which it reports before it is initialised, checked by Falco's rules.
 
-pub mod capabilities;
-pub mod description;
-pub mod field;
+mod capabilities;
+mod description;
+mod error;
+mod field;
+
+pub use capabilities::Capability;
+pub use description::Description;
+pub use error::Error;
+pub use field::{Argument, Field};

@@ -1,4 +1,4 @@
-//! Standard error: messages, and a live line that gives way to them.
+//! Standard error: messages, and a live line that they replace.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -6,16 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use crate::text::escape;
 
 const CLEAR: &[u8] = b"\r\x1b[K";
-/// A live line that is wider than the terminal would wrap, and a wrapped line cannot be cleared.
+/// The width of a live line in characters. A wider line could wrap, and a wrapped line cannot be cleared.
 const LIVE_WIDTH: usize = 79;
 
 static LIVE_SHOWN: Mutex<bool> = Mutex::new(false);
 
+/// Returns whether standard error is a terminal.
 pub fn is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Writes one line, whatever `text` holds.
+/// Writes `text` as one line: control characters are escaped.
 pub fn message(text: &str) {
     let mut line = String::with_capacity(text.len() + 1);
     escape::line(&mut line, text);
@@ -23,7 +24,7 @@ pub fn message(text: &str) {
     write(line.as_bytes(), false);
 }
 
-/// Writes a text of several lines, such as a traceback, a line each.
+/// Writes a text of several lines, such as a traceback.
 pub fn lines(text: &str) {
     let mut lines = String::with_capacity(text.len() + 1);
     for line in text.lines() {
@@ -42,7 +43,7 @@ pub fn live(text: &str) {
     write(&out, true);
 }
 
-/// Takes the live line away.
+/// Clears the live line.
 pub fn clear() {
     write(b"", false);
 }
@@ -50,7 +51,7 @@ pub fn clear() {
 fn write(bytes: &[u8], live: bool) {
     let mut shown = LIVE_SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut stderr = io::stderr().lock();
-    // There is nowhere left to say that standard error is gone.
+    // Ignore errors: there is no other place to report that standard error is closed.
     if *shown && !live {
         let _ = stderr.write_all(CLEAR);
     }

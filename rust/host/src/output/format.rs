@@ -1,5 +1,6 @@
-//! The two formats of standard output.
+//! The formats of standard output.
 
+/// The format of standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Text,

@@ -1,4 +1,4 @@
-//! Lines on standard output: which fields there are, events, the plugin's log and, at the end, the totals.
+//! The lines of a run on standard output: fields, events, log lines and, at the end, the totals.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -7,21 +7,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::abi::event::Event;
+use crate::abi::Event;
 use crate::output::format::Format;
 use crate::output::log::Record;
 use crate::output::payload;
 use crate::output::row::Row;
 use crate::output::stdout::Stdout;
-use crate::select::column::Column;
+use crate::select::Column;
 use crate::text::escape;
 use crate::text::timestamp;
 
 const BUFFER: usize = 256 * 1024;
-/// A buffer that an unusually large event made is given back.
-const KEPT: usize = 1024 * 1024;
+/// The capacity to which a buffer shrinks after an unusually large event, in bytes.
+const KEPT_CAPACITY: usize = 1024 * 1024;
 
-/// The totals of a run, as the last line says them.
+/// The last line of a run: its result and totals.
 #[derive(Debug, Serialize)]
 pub struct End<'a> {
     pub kind: &'static str,
@@ -32,14 +32,15 @@ pub struct End<'a> {
     pub batches: u64,
     pub timeouts: u64,
     pub seconds: f64,
-    /// Fields that were asked for, and that no event had.
+    /// Selected fields that no event had. Absent if no fields are selected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub never_present: Option<&'a [&'a str]>,
-    /// Payloads that are not valid JSON. Absent if fields were not asked for, or if there are none of these payloads.
+    /// The payloads that are not valid JSON. Absent if no fields are selected, or if all payloads are valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invalid_json: Option<&'a payload::Summary>,
 }
 
+/// Writes the lines of a run.
 pub struct Output {
     writer: BufWriter<Stdout>,
     format: Format,
@@ -51,6 +52,7 @@ pub struct Output {
 }
 
 impl Output {
+    /// Takes over standard output.
     pub fn new(format: Format) -> io::Result<Self> {
         Ok(Self {
             writer: BufWriter::with_capacity(BUFFER, Stdout::new()?),
@@ -63,16 +65,17 @@ impl Output {
         })
     }
 
-    /// The error that made the output useless. After it nothing is written.
+    /// Returns the first error. Nothing is written after it.
     pub fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
     }
 
+    /// Removes and returns the first error.
     pub fn take_error(&mut self) -> Option<io::Error> {
         self.error.take()
     }
 
-    /// Which fields the events have; in text they stand with each event.
+    /// Writes the fields of the events. Only JSON has this line: in text, each event has the names.
     pub fn fields(&mut self, fields: &[Column]) {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -84,8 +87,8 @@ impl Output {
         }
     }
 
-    /// One event; `text` is the plugin's own words for it, `source` a name that needs no escaping, `row` its fields if
-    /// some were asked for.
+    /// Writes one event. `source` is a name that needs no escaping, `text` the plugin's text for the event if it has one,
+    /// and `row` the event's fields if some are selected.
     pub fn event(&mut self, number: u64, source: &str, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) {
         self.attempt(|output| match output.format {
             Format::Text => output.event_text(event, text, row),
@@ -93,6 +96,7 @@ impl Output {
         });
     }
 
+    /// Writes one log line.
     pub fn log(&mut self, record: &Record) {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -106,14 +110,16 @@ impl Output {
             kind: "log",
             severity: record.severity,
             text: &record.text,
-            plugin: record.plugin,
+            plugin: record.plugin.as_deref(),
         });
     }
 
+    /// Writes the last line.
     pub fn end(&mut self, end: &End<'_>) {
         self.line(end);
     }
 
+    /// Writes what is buffered.
     pub fn flush(&mut self) {
         self.attempt(|output| output.writer.flush());
     }
@@ -142,7 +148,7 @@ impl Output {
         self.writer.write_all(self.line.as_bytes())?;
         self.writer.write_all(row.map_or(b"", Row::bytes))?;
         self.writer.write_all(b"\n")?;
-        self.line.shrink_to(KEPT);
+        self.line.shrink_to(KEPT_CAPACITY);
         Ok(())
     }
 
@@ -171,7 +177,7 @@ impl Output {
         self.writer.write_all(&self.json)?;
         if let Cow::Borrowed(data) = data {
             self.writer.write_all(br#"","data":""#)?;
-            // Without words of the plugin's own the text is the data, escaped already.
+            // Without a text of the plugin, the text is the data, which is escaped already.
             if text.is_some() {
                 escaped(&mut self.json, data);
             }
@@ -189,8 +195,8 @@ impl Output {
             self.writer.write_all(b"}")?;
         }
         self.writer.write_all(b"}\n")?;
-        self.json.shrink_to(KEPT);
-        self.base64.shrink_to(KEPT);
+        self.json.shrink_to(KEPT_CAPACITY);
+        self.base64.shrink_to(KEPT_CAPACITY);
         Ok(())
     }
 }

@@ -1,10 +1,18 @@
-//! What the host writes.
+//! Everything that the host writes: lines on standard output, messages on standard error.
 
 pub mod console;
-pub mod fields;
-pub mod format;
-pub mod lines;
-pub mod log;
+mod fields;
+mod format;
+mod lines;
+mod log;
 pub mod payload;
-pub mod row;
-pub mod stdout;
+mod row;
+mod stdout;
+pub mod value;
+
+pub use fields::Fields;
+pub use format::Format;
+pub use lines::{End, Output};
+pub use log::{Log, Record};
+pub use row::{Row, Style};
+pub use stdout::{Stdout, print};

@@ -1,19 +1,19 @@
-//! The fields of one event, as its line shows them.
+//! The fields of one event, as the event's line shows them.
 
-use crate::abi::value::Value;
-use crate::abi::values::{Fault, Values};
-use crate::select::column::Column;
+use crate::abi::{Value, ValueFault, Values};
+use crate::output::value::{write_falco, write_json, write_pretty};
+use crate::select::Column;
 use crate::text::escape;
 
-/// A buffer that an unusually large value made is given back.
-const KEPT: usize = 1024 * 1024;
+/// The capacity to which a buffer shrinks after an unusually large value, in bytes.
+const KEPT_CAPACITY: usize = 1024 * 1024;
 
 /// How the fields of an event are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Columns `name=value` with a tab before each. Values are written as Falco prints them in a rule's output.
     Falco,
-    /// The same columns, with values for a person to read.
+    /// The same columns with readable values.
     Pretty,
     /// Members of a JSON object.
     Json,
@@ -26,6 +26,7 @@ pub struct Row {
 }
 
 impl Row {
+    /// Makes an empty row.
     pub fn new(style: Style) -> Self {
         Self {
             style,
@@ -33,17 +34,19 @@ impl Row {
         }
     }
 
+    /// Removes all fields.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(KEPT);
+        self.bytes.shrink_to(KEPT_CAPACITY);
     }
 
+    /// Returns the row's text.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Adds one field; `values` is None where it is absent.
-    pub fn push(&mut self, column: &Column, values: Option<&Values<'_>>) -> Result<(), Fault> {
+    /// Adds one field, which is absent if `values` is `None`.
+    pub fn push(&mut self, column: &Column, values: Option<&Values<'_>>) -> Result<(), ValueFault> {
         let [open, separator, close, absent] = match self.style {
             Style::Falco => ["(", ",", ")", "<NA>"],
             Style::Pretty => ["[", ", ", "]", "-"],
@@ -59,7 +62,7 @@ impl Row {
                 if !self.bytes.is_empty() {
                     self.bytes.push(b',');
                 }
-                Value::String(&column.asked).write_json(&mut self.bytes);
+                write_json(Value::String(&column.asked), &mut self.bytes);
                 self.bytes.push(b':');
             }
         }
@@ -75,9 +78,9 @@ impl Row {
                 self.bytes.extend_from_slice(separator.as_bytes());
             }
             match self.style {
-                Style::Falco => value?.write_falco(&mut self.bytes),
-                Style::Pretty => value?.write_pretty(&mut self.bytes),
-                Style::Json => value?.write_json(&mut self.bytes),
+                Style::Falco => write_falco(value?, &mut self.bytes),
+                Style::Pretty => write_pretty(value?, &mut self.bytes),
+                Style::Json => write_json(value?, &mut self.bytes),
             }
         }
         if column.is_list {

@@ -1,69 +1,89 @@
-//! Which fields of which plugins are extracted from the events of a source.
+//! The columns of a run: fields with their arguments, and the plugins that extract them.
 
 use std::ffi::CString;
 
 use serde::Serialize;
 
-use crate::abi::types::Type;
-use crate::describe::description::Description;
-use crate::describe::field::Field;
+use crate::abi::{Batch, Event, Extractor, FieldQuery, Type, ValueFault, Values};
+use crate::describe::{Description, Field};
+use crate::select::error::{Error, MalformedField};
 use crate::select::request::{self, Request};
 
-/// How alike two names must be for one to be offered for the other.
-const CLOSE: f64 = 0.8;
-const MOST_OFFERED: usize = 3;
+/// The similarity from which a name is suggested for one that does not exist, from 0 to 1.
+const SUGGESTED_FROM: f64 = 0.8;
+const MOST_SUGGESTIONS: usize = 3;
 
-/// What the user asked for.
+/// The fields that the user asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Selection {
     /// Lists of fields, as [`request::parse`] reads them.
     pub lists: Vec<String>,
-    /// Also all fields that need no argument.
+    /// Whether to add all fields that need no argument.
     pub all: bool,
 }
 
-/// One field with one argument: what is extracted from each event.
+/// One field with one argument, which is extracted from each event.
 #[derive(Debug, Serialize)]
 pub struct Column {
+    /// The field with its argument, as the user asked for it.
     pub asked: String,
     pub name: String,
     pub argument: Option<String>,
     #[serde(rename = "type")]
     pub type_: Type,
     pub is_list: bool,
-    /// The name of the plugin.
+    /// The name of the plugin that has the field.
     plugin: String,
-    /// Which of the plugins it is.
+    /// The index of the plugin that has the field. The plugin of the source has index 0.
     #[serde(skip)]
     pub plugin_index: usize,
-    /// Its place in the plugin's list of fields.
     #[serde(skip)]
-    pub id: u32,
-    #[serde(skip)]
-    pub c_name: CString,
-    /// The argument as a key and as an index. Of a field that takes both, a number is both.
-    #[serde(skip)]
-    pub key: Option<CString>,
-    #[serde(skip)]
-    pub index: Option<u64>,
+    pub query: FieldQuery,
 }
 
-/// The columns for events of `source`, or None where none are wanted. Of two plugins that have a field, the first counts.
-pub fn select(wanted: &Wanted, plugins: &[&Description], source: &str) -> Result<Option<Vec<Column>>, String> {
-    if wanted.lists.is_empty() && !wanted.all {
+impl Column {
+    /// Extracts the column from an event of a batch, by the plugin of the source or by one of the `extractors`, which
+    /// are those of the other plugins. Returns `None` if the event does not have the field.
+    pub fn extract<'v, 'b>(
+        &self,
+        batch: &'v mut Batch<'b>,
+        extractors: &'v mut [Extractor<'_>],
+        event: &Event<'b>,
+        number: u64,
+    ) -> Result<Option<Values<'v>>, ValueFault> {
+        match self.plugin_index.checked_sub(1) {
+            None => batch.extract(event, number, &self.query),
+            Some(index) => extractors[index].extract(event, number, batch.source_name(), &self.query),
+        }
+    }
+
+    /// Returns the error for malformed values of this column.
+    pub fn malformed(&self, number: u64, fault: ValueFault) -> MalformedField {
+        MalformedField {
+            number,
+            field: self.asked.clone(),
+            fault,
+        }
+    }
+}
+
+/// Returns the columns for events of `source`, or `None` if no fields are selected. If two plugins have the same field,
+/// the first one extracts it.
+pub fn select(selection: &Selection, plugins: &[&Description], source: &str) -> Result<Option<Vec<Column>>, Error> {
+    if selection.lists.is_empty() && !selection.all {
         return Ok(None);
     }
     let mut columns: Vec<Column> = Vec::new();
-    for list in &wanted.lists {
-        for request in request::parse(list)? {
-            let column = find(&request, plugins, source)?;
+    for list in &selection.lists {
+        for request in request::parse(list).map_err(Error)? {
+            let column = find(&request, plugins, source).map_err(Error)?;
             add(&mut columns, column);
         }
     }
-    if wanted.all {
+    if selection.all {
         for (plugin_index, id, field) in fields(plugins, source) {
             if !field.argument.is_required {
-                let column = column(&Request::plain(&field.name), plugins, plugin_index, id)?;
+                let column = column(&Request::plain(&field.name), plugins, plugin_index, id).map_err(Error)?;
                 add(&mut columns, column);
             }
         }
@@ -71,13 +91,14 @@ pub fn select(wanted: &Wanted, plugins: &[&Description], source: &str) -> Result
     Ok(Some(columns))
 }
 
+/// Adds a column, unless the user asked for it already.
 fn add(columns: &mut Vec<Column>, column: Column) {
     if columns.iter().all(|other| other.asked != column.asked) {
         columns.push(column);
     }
 }
 
-/// All fields that apply to events of a source: the plugin, the place in its list, and the field.
+/// Returns all fields that apply to events of a source: the index of the plugin, the index in its list, and the field.
 fn fields<'d>(plugins: &'d [&'d Description], source: &'d str) -> impl Iterator<Item = (usize, usize, &'d Field)> {
     let plugins = plugins.iter().enumerate();
     let applying = plugins.filter(move |(_, plugin)| plugin.extracts_from(source));
@@ -87,6 +108,7 @@ fn fields<'d>(plugins: &'d [&'d Description], source: &'d str) -> impl Iterator<
     })
 }
 
+/// Returns the column of a requested field.
 fn find(request: &Request, plugins: &[&Description], source: &str) -> Result<Column, String> {
     let mut applying = fields(plugins, source);
     if let Some((plugin, id, _)) = applying.find(|(_, _, field)| field.name == request.name) {
@@ -99,44 +121,50 @@ fn find(request: &Request, plugins: &[&Description], source: &str) -> Result<Col
     if let Some(plugin) = elsewhere {
         let sources = plugin.sources().collect::<Vec<_>>().join(", ");
         return Err(format!(
-            "the field {name} is not for these events, of source {source}: the plugin {} extracts it from {sources} only",
+            "the field {name} does not apply to events of the source {source}: the plugin {} extracts it only from \
+             {sources}",
             plugin.name
         ));
     }
-    let offered = close(name, fields(plugins, source).map(|(_, _, field)| field.name.as_str()));
-    let offer = match offered.as_slice() {
-        [] => "falco-plugin info lists them".to_owned(),
+    let suggestions = similar(name, fields(plugins, source).map(|(_, _, field)| field.name.as_str()));
+    let hint = match suggestions.as_slice() {
+        [] => "falco-plugin info lists the fields".to_owned(),
         names => format!("did you mean {}?", names.join(", ")),
     };
-    Err(format!("no loaded plugin has the field {name}: {offer}"))
+    Err(format!("no loaded plugin has the field {name}: {hint}"))
 }
 
-/// The names that are most like one that does not exist; those that end with it before all others.
-fn close<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
-    let likeness = |other: &str| match other.strip_suffix(name) {
+/// Returns the names that are most similar to one that does not exist. Names that end with it come first.
+fn similar<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let similarity = |other: &str| match other.strip_suffix(name) {
         Some(start) if start.ends_with('.') => 1.0,
         _ => strsim::normalized_damerau_levenshtein(name, other),
     };
-    let mut close: Vec<_> = names.map(|other| (likeness(other), other)).collect();
-    close.retain(|(likeness, _)| *likeness >= CLOSE);
-    close.sort_by(|a, b| b.0.total_cmp(&a.0));
-    close.into_iter().take(MOST_OFFERED).map(|(_, name)| name).collect()
+    let mut similar: Vec<_> = names.map(|other| (similarity(other), other)).collect();
+    similar.retain(|(similarity, _)| *similarity >= SUGGESTED_FROM);
+    similar.sort_by(|a, b| b.0.total_cmp(&a.0));
+    similar
+        .into_iter()
+        .take(MOST_SUGGESTIONS)
+        .map(|(_, name)| name)
+        .collect()
 }
 
+/// Returns the column of the field `id` of a plugin, after checking the argument.
 fn column(request: &Request, plugins: &[&Description], plugin_index: usize, id: usize) -> Result<Column, String> {
     let field = &plugins[plugin_index].fields[id];
-    let (takes, name) = (field.argument, &field.name);
-    let index = match (&request.argument, takes.kind()) {
-        (None, Some(kind)) if takes.is_required => {
+    let (accepted, name) = (field.argument, &field.name);
+    let index = match (&request.argument, accepted.kind()) {
+        (None, Some(kind)) if accepted.is_required => {
             return Err(format!("the field {name} needs an argument: {name}[{kind}]"));
         }
         (Some(_), None) => return Err(format!("the field {name} takes no argument")),
-        (Some(argument), _) if takes.is_index => match index(argument) {
-            None if !takes.is_key => {
+        (Some(argument), _) if accepted.is_index => match index(argument) {
+            None if !accepted.is_key => {
                 let zeros = argument.starts_with('0') && argument.bytes().all(|byte| byte.is_ascii_digit());
                 let remedy = match zeros {
-                    true => "give it without leading zeros",
-                    false => "give a whole number from 0 to 2**64 - 1",
+                    true => "write it without leading zeros",
+                    false => "write a whole number from 0 to 2**64 - 1",
                 };
                 return Err(format!(
                     "the field {name} takes an index, which {argument:?} is not: {remedy}"
@@ -146,8 +174,9 @@ fn column(request: &Request, plugins: &[&Description], plugin_index: usize, id: 
         },
         _ => None,
     };
-    let c_string = |text: &str| CString::new(text).map_err(|_| format!("the field {name} is given a NUL"));
-    let key = request.argument.as_deref().filter(|_| takes.is_key);
+    let c_string =
+        |text: &str| CString::new(text).map_err(|_| format!("the argument of the field {name} contains a NUL"));
+    let key = request.argument.as_deref().filter(|_| accepted.is_key);
     Ok(Column {
         asked: request.asked.clone(),
         name: name.clone(),
@@ -156,14 +185,19 @@ fn column(request: &Request, plugins: &[&Description], plugin_index: usize, id: 
         is_list: field.is_list,
         plugin: plugins[plugin_index].name.clone(),
         plugin_index,
-        id: u32::try_from(id).map_err(|_| format!("the field {name} is beyond what a plugin can have"))?,
-        c_name: c_string(name)?,
-        key: key.map(c_string).transpose()?,
-        index,
+        query: FieldQuery {
+            id: u32::try_from(id).map_err(|_| format!("the plugin has too many fields before {name}"))?,
+            name: c_string(name)?,
+            type_: field.type_,
+            is_list: field.is_list,
+            has_argument: request.argument.is_some(),
+            key: key.map(c_string).transpose()?,
+            index,
+        },
     })
 }
 
-/// A number as the host reads indexes.
+/// Reads an index as Falco does. Returns `None` for anything but digits without leading zeros.
 fn index(argument: &str) -> Option<u64> {
     let digits = argument.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = argument.len() > 1 && argument.starts_with('0');
@@ -175,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_is_a_number_as_the_host_reads_it() {
+    fn index_accepts_what_falco_accepts() {
         for (argument, expected) in [
             ("0", Some(0)),
             ("17", Some(17)),
@@ -192,11 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_nearly_right_are_offered() {
+    fn similar_names_are_suggested() {
         let names = ["ka.verb", "ka.target.name", "ka.target.namespace", "ka.user.name"];
-        assert_eq!(close("ka.verbs", names.into_iter()), ["ka.verb"]);
-        assert_eq!(close("ka.targt.name", names.into_iter()), ["ka.target.name"]);
-        assert_eq!(close("name", names.into_iter()), ["ka.target.name", "ka.user.name"]);
-        assert_eq!(close("evt.time", names.into_iter()), [""; 0]);
+        assert_eq!(similar("ka.verbs", names.into_iter()), ["ka.verb"]);
+        assert_eq!(similar("ka.targt.name", names.into_iter()), ["ka.target.name"]);
+        assert_eq!(similar("name", names.into_iter()), ["ka.target.name", "ka.user.name"]);
+        assert_eq!(similar("evt.time", names.into_iter()), [""; 0]);
     }
 }

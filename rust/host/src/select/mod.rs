@@ -1,4 +1,9 @@
-//! The fields that the user asked for.
+//! The fields that the user asks for, and the plugins that extract them.
 
-pub mod column;
-pub mod request;
+mod column;
+mod error;
+mod request;
+
+pub use column::{Column, Selection, select};
+pub use error::{Error, MalformedField};
+pub use request::{Request, parse};

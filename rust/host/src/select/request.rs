@@ -1,16 +1,16 @@
-//! Fields as somebody asks for them: `a.b,c.d[argument]`, with arguments as in the filters of rules.
+//! Lists of fields that the user asks for: `a.b,c.d[argument]`, with arguments as in the filters of rules.
 
-/// One field that was asked for.
+/// One field that the user asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// As it was asked for.
+    /// The field with its argument, as in the list.
     pub asked: String,
     pub name: String,
     pub argument: Option<String>,
 }
 
 impl Request {
-    /// A field without an argument.
+    /// Makes a request for a field without an argument.
     pub fn plain(name: &str) -> Self {
         Self {
             asked: name.to_owned(),
@@ -20,7 +20,7 @@ impl Request {
     }
 }
 
-/// Reads a list of fields, separated by commas. What is wrong is told with the field that it is in.
+/// Reads a list of fields, separated by commas. An error names the field that is wrong.
 pub fn parse(list: &str) -> Result<Vec<Request>, String> {
     let mut requests = Vec::new();
     let mut rest = list;
@@ -31,17 +31,18 @@ pub fn parse(list: &str) -> Result<Vec<Request>, String> {
         rest = match after.strip_prefix(',') {
             Some(rest) => rest,
             None if after.is_empty() => return Ok(requests),
-            None => return Err(format!("{}: there must be a comma before {after:?}", list.trim())),
+            None => return Err(format!("{}: expected a comma before {after:?}", list.trim())),
         };
     }
 }
 
+/// Reads the request at the start of `text`. Returns it, and the rest of `text`.
 fn request(text: &str) -> Result<(Request, &str), String> {
     let text = text.trim_start();
     let end = text.find(['[', ',']).unwrap_or(text.len());
     let name = text[..end].trim_end();
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(format!("{name:?} is no name of a field"));
+        return Err(format!("expected the name of a field, got {name:?}"));
     }
     let Some(bracketed) = text[end..].strip_prefix('[') else {
         return Ok((Request::plain(name), &text[end..]));
@@ -50,7 +51,7 @@ fn request(text: &str) -> Result<(Request, &str), String> {
     let (argument, after) = argument(bracketed).map_err(wrong)?;
     let after = after
         .strip_prefix(']')
-        .ok_or_else(|| wrong("its bracket is not closed, or its argument has characters that need quotes"))?;
+        .ok_or_else(|| wrong("the bracket is not closed, or the argument has characters that need quotes"))?;
     let asked = text[..text.len() - after.len()].to_owned();
     let argument = Some(argument);
     Ok((
@@ -63,7 +64,7 @@ fn request(text: &str) -> Result<(Request, &str), String> {
     ))
 }
 
-/// The argument at the start of `text`, and what follows it.
+/// Reads the argument at the start of `text`. Returns it, and the rest of `text`.
 fn argument(text: &str) -> Result<(String, &str), &'static str> {
     if let Some(quote) = text.chars().next().filter(|first| matches!(first, '\'' | '"')) {
         return quoted(&text[1..], quote);
@@ -71,11 +72,12 @@ fn argument(text: &str) -> Result<(String, &str), &'static str> {
     let bare = |character: char| !matches!(character, '[' | ']' | '\'' | '"') && !character.is_whitespace();
     let end = text.find(|character| !bare(character)).unwrap_or(text.len());
     match end {
-        0 => Err("its argument is empty"),
+        0 => Err("the argument is empty"),
         end => Ok((text[..end].to_owned(), &text[end..])),
     }
 }
 
+/// Reads a quoted argument, after its opening quote.
 fn quoted(text: &str, quote: char) -> Result<(String, &str), &'static str> {
     let mut argument = String::new();
     let mut characters = text.chars();
@@ -89,13 +91,13 @@ fn quoted(text: &str, quote: char) -> Result<(String, &str), &'static str> {
                 Some('t') => '\t',
                 Some(escaped @ ('\\' | '/')) => escaped,
                 Some(escaped) if escaped == quote => escaped,
-                _ => return Err("a backslash in quotes is for \\b \\f \\n \\r \\t \\\\ \\/ and the quote itself"),
+                _ => return Err("a backslash in quotes must be followed by b, f, n, r, t, \\, / or the quote"),
             }),
             character if character == quote => return Ok((argument, characters.as_str())),
             character => argument.push(character),
         }
     }
-    Err("its quote is not closed")
+    Err("the quote is not closed")
 }
 
 #[cfg(test)]
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_arguments_are_read_as_filters_write_them() {
+    fn parse_reads_names_and_arguments() {
         for (list, expected) in [
             ("a.b", vec![("a.b", "a.b", None)]),
             (" a.b , c.d ", vec![("a.b", "a.b", None), ("c.d", "c.d", None)]),
@@ -142,27 +144,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_the_field() {
-        for (list, told) in [
-            ("", "\"\" is no name"),
-            ("a.b,", "\"\" is no name"),
-            (",a.b", "\"\" is no name"),
-            ("a.b c.d", "\"a.b c.d\" is no name"),
-            ("[x]", "\"\" is no name"),
-            ("a.b[]", "a.b[…]: its argument is empty"),
-            ("a.b[", "a.b[…]: its argument is empty"),
-            ("a.b[x", "a.b[…]: its bracket is not closed"),
+    fn parse_names_the_field_that_is_wrong() {
+        for (list, message) in [
+            ("", "expected the name of a field, got \"\""),
+            ("a.b,", "expected the name of a field, got \"\""),
+            (",a.b", "expected the name of a field, got \"\""),
+            ("a.b c.d", "expected the name of a field, got \"a.b c.d\""),
+            ("[x]", "expected the name of a field, got \"\""),
+            ("a.b[]", "a.b[…]: the argument is empty"),
+            ("a.b[", "a.b[…]: the argument is empty"),
+            ("a.b[x", "a.b[…]: the bracket is not closed"),
             (
                 "a.b[x y]",
-                "a.b[…]: its bracket is not closed, or its argument has characters that need quotes",
+                "a.b[…]: the bracket is not closed, or the argument has characters that need quotes",
             ),
-            ("a.b['x]", "a.b[…]: its quote is not closed"),
+            ("a.b['x]", "a.b[…]: the quote is not closed"),
             (r"a.b['\x']", "a.b[…]: a backslash in quotes"),
             (r#"a.b['\"']"#, "a.b[…]: a backslash in quotes"),
-            ("a.b[x]y", "there must be a comma before \"y\""),
+            ("a.b[x]y", "expected a comma before \"y\""),
         ] {
             let error = parse(list).expect_err(list);
-            assert!(error.contains(told), "{list}: {error}");
+            assert!(error.contains(message), "{list}: {error}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Numbers with their noun.
+//! Numbers with a noun.
 
 use std::fmt::Display;
 
-/// `1 event`, `2 events`; `of` is the singular.
-pub fn counted(number: impl Display, of: &str) -> String {
+/// Returns a number with its noun, such as `1 event` or `2 events`.
+pub fn counted(number: impl Display, noun: &str) -> String {
     let number = number.to_string();
     let plural = if number == "1" { "" } else { "s" };
-    format!("{number} {of}{plural}")
+    format!("{number} {noun}{plural}")
 }

@@ -1,5 +1,5 @@
-//! Escaping, for JSON strings and for one line of text. Most of what is written is plain, so both look at eight bytes at
-//! a time for the first byte that is not.
+//! Escapes for JSON strings, and for text on one line. Most bytes need no escape, so both search eight bytes at a time for
+//! the first one that does.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Appends `text` as the inside of a JSON string.
+/// Appends `text` as the content of a JSON string.
 pub fn json(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let mut from = 0;
@@ -38,10 +38,11 @@ pub fn json(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&bytes[from..]);
 }
 
+/// Returns the offset of the first byte at or after `from` that JSON escapes.
 fn find_json(bytes: &[u8], from: usize) -> Option<usize> {
     let needs = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    // Each term has the high bit of a byte set that is a control character, a quote or a backslash. A borrow can set
-    // one of a plain byte too, but only above such a one, so a zero word is plain for certain.
+    // Each term sets the high bit of each byte that is a control character, a quote or a backslash. A borrow can also set
+    // the bit of a plain byte, but only above such a byte. So a word of zero has only plain bytes.
     let suspicious = |word: u64| {
         let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
@@ -50,7 +51,7 @@ fn find_json(bytes: &[u8], from: usize) -> Option<usize> {
     find(bytes, from, suspicious, needs)
 }
 
-/// The first byte at or after `from` that `needs` escaping; words that are not `suspicious` are passed over.
+/// Returns the offset of the first byte at or after `from` that `needs` an escape. Skips words that are not `suspicious`.
 fn find(bytes: &[u8], from: usize, suspicious: impl Fn(u64) -> u64, needs: impl Fn(u8) -> bool) -> Option<usize> {
     let (words, rest) = bytes[from..].as_chunks::<8>();
     let mut at = from;
@@ -65,11 +66,11 @@ fn find(bytes: &[u8], from: usize, suspicious: impl Fn(u64) -> u64, needs: impl 
     rest.iter().position(|byte| needs(*byte)).map(|offset| at + offset)
 }
 
-/// Appends `text` so that it stays on one line and cannot steer a terminal: control characters, line and paragraph
-/// separators become escapes. Everything else, backslashes too, stays as it is: this is for reading.
+/// Appends `text` so that it stays on one line and cannot control a terminal: control characters, line separators and
+/// paragraph separators become escapes. Everything else stays, also backslashes, because the result is for users.
 pub fn line(out: &mut String, text: &str) {
     let mut from = 0;
-    // The plain ASCII between 0x20 and 0x7e is passed over by words; what is not ASCII is looked at by character.
+    // Skip words of ASCII between 0x20 and 0x7e. Check other bytes character by character.
     let suspicious = |word: u64| (word.wrapping_sub(ONES * 0x20) | word.wrapping_add(ONES) | word) & HIGHS;
     let unusual = |byte: u8| !(0x20..0x7f).contains(&byte);
     while let Some(at) = find(text.as_bytes(), from, suspicious, unusual) {
@@ -90,13 +91,14 @@ pub fn line(out: &mut String, text: &str) {
     out.push_str(&text[from..]);
 }
 
-/// A text as [`line`] writes it, and without tabs, which stand between columns.
+/// Returns a text as [`line()`] writes it, but with tabs escaped, because tabs separate columns.
 pub fn column(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     line(&mut out, &text.replace('\t', "\\t"));
     out
 }
 
+/// Appends the escape of a character's code.
 fn push_code(out: &mut String, character: char) {
     let code = u32::from(character);
     // Writing to a String cannot fail.
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_escapes_are_read_back_wherever_they_stand() {
+    fn json_escapes_are_valid_at_each_offset() {
         for special in (0..=0x7fu8).map(char::from).chain(['é', '\u{2028}', '😀']) {
             for before in 0..17 {
                 for after in [0, 1, 8, 20] {
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_no_control_characters() {
+    fn line_escapes_control_characters() {
         let escaped = |text: &str| {
             let mut out = String::new();
             line(&mut out, text);

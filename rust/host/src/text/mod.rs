@@ -1,4 +1,4 @@
-//! Text that is written.
+//! Text for users: escapes, timestamps, tables and numbers.
 
 pub mod count;
 pub mod escape;

@@ -1,8 +1,8 @@
-//! Tables for people.
+//! Tables of text.
 
 use std::io::{self, Write};
 
-/// Writes rows below a head, indented and aligned. A column in which nothing stands is left out.
+/// Writes a head and rows, indented and aligned. Leaves out a column that is empty in all rows.
 pub fn write<const COLUMNS: usize>(
     out: &mut impl Write,
     head: [&str; COLUMNS],

@@ -1,4 +1,4 @@
-//! Nanoseconds since the epoch as RFC 3339 in UTC.
+//! Nanoseconds since the epoch, written as RFC 3339 in UTC.
 
 use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const NANOSECONDS: u64 = 1_000_000_000;
 const DAY: u64 = 86_400;
 
-/// The current time in nanoseconds since the epoch.
+/// Returns the current time in nanoseconds since the epoch.
 pub fn now() -> u64 {
-    // A clock before 1970 or after 2554 is wrong; the epoch says so better than a crash.
+    // A clock before 1970 or after 2554 is wrong: return the epoch, which shows it.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()
@@ -16,7 +16,7 @@ pub fn now() -> u64 {
         .unwrap_or(0)
 }
 
-/// Writes timestamps. Events of one second share the date, which is formatted once.
+/// Writes timestamps. Formats the date once for all timestamps of one second.
 #[derive(Default)]
 pub struct Formatter {
     second: Option<u64>,
@@ -24,6 +24,7 @@ pub struct Formatter {
 }
 
 impl Formatter {
+    /// Writes one timestamp.
     pub fn write(&mut self, out: &mut impl Write, timestamp: u64) -> io::Result<()> {
         let second = timestamp / NANOSECONDS;
         if self.second != Some(second) {
@@ -34,7 +35,7 @@ impl Formatter {
     }
 }
 
-/// One timestamp.
+/// Returns one timestamp as text.
 pub fn text(timestamp: u64) -> String {
     format!("{}.{:09}Z", date(timestamp / NANOSECONDS), timestamp % NANOSECONDS)
 }

@@ -20,7 +20,7 @@ pub(crate) fn from_option(py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> P
         "raise" => Ok(None),
         "log" => {
             let module = py.import("falco_plugin._runtime.skipped_items")?;
-            Ok(Some(LeftOut(module.getattr("LeftOut")?.call0()?.unbind())))
+            Ok(Some(LeftOut(module.getattr("SkippedItems")?.call0()?.unbind())))
         }
         _ => Err(PyValueError::new_err(format!(
             "on_error must be \"raise\" or \"log\", not {}",

@@ -284,7 +284,7 @@ proptest! {
 fn split_takes_linear_time_for_one_long_line() {
     // Quadratic time would take minutes.
     for part in ["{}", "{}x", "[1]", "{\"items\":[{}]}"] {
-        let payload = part.repeat(4_000_000 / part.len());
+        let payload = part.repeat(400_000 / part.len());
         assert!(split(payload.as_bytes(), ITEMS).len() >= 1_000, "{part}");
     }
 }

@@ -1,0 +1,85 @@
+"""The manifest of a plugin library: its static answers to Falco, and the environment that it uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from falco_plugin import _core
+from falco_plugin._build import environment
+from falco_plugin._build.errors import TargetError
+from falco_plugin._declare.capabilities import Capabilities
+from falco_plugin.plugin import Plugin
+
+_SOURCING = (
+    "plugin_get_id",
+    "plugin_get_event_source",
+    "plugin_open",
+    "plugin_close",
+    "plugin_next_batch",
+    "plugin_get_progress",
+    "plugin_list_open_params",
+    "plugin_event_to_string",
+)
+_EXTRACTION = (
+    "plugin_get_fields",
+    "plugin_extract_fields",
+    "plugin_get_extract_event_sources",
+    "plugin_get_extract_event_types",
+)
+
+
+def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str, folder: str) -> dict[str, str]:
+    """Returns the manifest of a plugin.
+
+    Args:
+        plugin: the plugin object.
+        capabilities: its capabilities.
+        schema: the JSON schema of its configuration; empty if the configuration is a ``str``.
+        entry: the entry point, ``module:name``.
+        folder: the folder of its files, which tracebacks show.
+
+    Raises:
+        TargetError: this Python has no shared library.
+    """
+    try:
+        libpython = environment.libpython()
+    except FileNotFoundError as error:
+        raise TargetError(str(error)) from None
+    fields = [field.describe() for field in capabilities.fields]
+    return {
+        "name": plugin.name,
+        "version": plugin.version,
+        "description": plugin.description,
+        "contact": plugin.contact,
+        "id": str(plugin.id),
+        "event_source": plugin.event_source,
+        "fields": json.dumps(fields, ensure_ascii=False, separators=(",", ":")) if fields else "",
+        "extract_event_sources": json.dumps(capabilities.extract_event_sources),
+        "schema": schema,
+        "entry": entry,
+        "folder": folder,
+        "sdk_version": _core.SDK_VERSION,
+        "python_version": environment.python_version(),
+        "libpython": libpython,
+        "core": os.path.realpath(_core.__file__),
+        "python": sys.executable,
+        "folders": "\n".join(environment.folders()),
+    }
+
+
+def hidden_symbols(plugin: Any, capabilities: Capabilities, schema: str) -> frozenset[str]:
+    """Returns the symbols that the library must not export, because Falco infers a capability from a symbol."""
+    hidden: set[str] = set()
+    method = getattr(type(plugin), "list_open_params", None)
+    if method is None or method is Plugin.list_open_params:
+        hidden.add("plugin_list_open_params")
+    if not capabilities.is_source:
+        hidden.update(_SOURCING)
+    if not capabilities.fields:
+        hidden.update(_EXTRACTION)
+    if not schema:
+        hidden.add("plugin_get_init_schema")
+    return frozenset(hidden)

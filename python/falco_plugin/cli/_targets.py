@@ -1,0 +1,49 @@
+"""The argument TARGET and the option ``--debug``, which several commands have."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from falco_plugin._build import target as targets
+from falco_plugin._build.errors import TargetError
+from falco_plugin._runtime.failures import trace
+from falco_plugin.cli._output import fail
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def debug_option(command: Command) -> Command:
+    """Adds ``--debug`` to a command. It is set, too, if it stands in front of the command's name."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        callback=lambda context, _option, value: value or context.obj,
+        help="Show the traceback of an error in the plugin.",
+    )(command)
+
+
+@contextmanager
+def library_of(target: str, debug: bool) -> Generator[Path]:
+    """Returns the library of a target; for Python code, builds one that exists as long as the context."""
+    if targets.is_library(target):
+        yield Path(target)
+        return
+    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
+        with reported_errors(debug):
+            path = targets.load(target).write_into(Path(folder))
+        yield path
+
+
+@contextmanager
+def reported_errors(debug: bool) -> Generator[None]:
+    """Exits with a message if the target has an error. The message has a traceback only if `debug` is set."""
+    try:
+        yield
+    except TargetError as error:
+        fail(str(error), trace(error.__cause__) if debug and error.__cause__ is not None else "")

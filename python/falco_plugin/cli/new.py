@@ -1,0 +1,34 @@
+"""``falco-plugin new``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from falco_plugin._build import template as templates
+from falco_plugin.cli._output import fail
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--template",
+    type=click.Choice(templates.TEMPLATES),
+    default="generator",
+    show_default=True,
+    help="How the plugin makes events: a generator yields them, or a thread pushes them.",
+)
+def new(name: str, template: str) -> None:
+    """Create a folder with a new plugin.
+
+    The folder NAME gets a plugin that works, its test, rules and a falco.yaml.
+    """
+    try:
+        files = templates.create(Path(name), name, template)
+    except templates.TemplateError as error:
+        fail(str(error))
+    for path in files:
+        click.echo(path)
+    click.echo(f"\nNext steps, from {name}/README.md:\n")
+    click.echo(f"  cd {name}\n  pip install '.[test]'\n  pytest\n  falco-plugin build .")

@@ -1,0 +1,31 @@
+"""``falco-plugin run``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from falco_plugin.cli._source_options import SourceOptions, source_options
+from falco_plugin.cli._targets import debug_option
+
+
+@click.command()
+@source_options(
+    fields="""Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f["an, argument"]. Each
+    follows the event's text after a tab, as name=value. Values are printed as Falco prints them, and <NA> if absent."""
+)
+@click.option("--pretty", is_flag=True, help="Print times, durations, networks and lists in a readable form.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: kind fields, event, log or end.")
+@debug_option
+def run(pretty: bool, as_json: bool, debug: bool, **source: Any) -> None:
+    """Run a plugin without Falco, and show its events.
+
+    TARGET is path.py[:Name], a folder, or a plugin library. The native host loads it and calls it as Falco does.
+
+    --fields, --with and --with-config can be repeated.
+    """
+    if pretty and as_json:
+        raise click.UsageError("--pretty is for text: leave out --json, or --pretty")
+    options = [*(["--pretty"] if pretty else []), *(["--json"] if as_json else [])]
+    SourceOptions(**source).run_host("run", options, debug)

@@ -1,0 +1,49 @@
+"""The result of a run: events, log, and how the source ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from falco_plugin.errors import PluginError
+from falco_plugin.testing.extracted import ExtractedEvent
+
+
+class RunError(PluginError):
+    """The source failed, or did not end or make enough events in time. The message contains the plugin's log."""
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of the plugin's log."""
+
+    severity: str
+    """``fatal``, ``critical``, ``error``, ``warning``, ``notice``, ``info``, ``debug`` or ``trace``."""
+    text: str
+    """The message."""
+    plugin: str = field(default="", compare=False)
+    """The name of the plugin that logged the line; empty if the host logged it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of a run."""
+
+    events: list[ExtractedEvent] = field(repr=False)
+    """All events in order."""
+    texts: list[str] = field(repr=False)
+    """The text of each event, which ``event_to_string`` returned."""
+    log: list[LogLine]
+    """The plugin's log."""
+    result: str
+    """How the run ended: ``eof``, ``limit``, ``failure``, ``interrupted`` (by ``stop``), ``timeout`` or ``killed``."""
+    error: str | None
+    """The error of the source, or the reason why it did not run; ``None`` if there was none."""
+
+    def __str__(self) -> str:
+        count = len(self.events)
+        text = f"{self.result} after {count} {'event' if count == 1 else 'events'}"
+        if self.error is not None:
+            text += f": {self.error}"
+        if self.log:
+            text += "\n\nThe plugin's log:\n" + "".join(f"[{line.severity}] {line.text}\n" for line in self.log)
+        return text

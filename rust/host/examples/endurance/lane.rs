@@ -1,0 +1,135 @@
+//! A thread of the soak, which loads, opens, reads, closes and unloads one plugin again and again.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::kind::Kind;
+use crate::loaded::{Host, install, load, unload};
+use crate::opened::Opened;
+use crate::random::Dice;
+use crate::totals;
+use crate::wish::{Limits, Wish};
+
+/// The most sources of one plugin that are open at once.
+const OPEN_AT_ONCE: u64 = 3;
+const MOST_PRODUCERS: u64 = 4;
+/// The longest time that a source stays open, in milliseconds.
+const LONGEST_OPEN: u64 = 3000;
+
+/// One lane.
+pub struct Lane<'s> {
+    versions: &'s [&'s str],
+    path: PathBuf,
+    host: Host,
+    /// The host of plugins that are tried while the first ones run.
+    trial: Host,
+}
+
+impl<'s> Lane<'s> {
+    /// Makes a lane whose library is at `path`.
+    pub fn new(versions: &'s [&'s str], path: PathBuf) -> Self {
+        Self {
+            versions,
+            path,
+            host: Host::new(),
+            trial: Host::new(),
+        }
+    }
+
+    /// Runs until a time.
+    pub fn run(&self, mut dice: Dice, until: Instant) {
+        while Instant::now() < until {
+            self.reload(&mut dice, until);
+        }
+    }
+
+    /// Loads a version, opens some sources, and unloads the version.
+    fn reload(&self, dice: &mut Dice, until: Instant) {
+        let openings = 1 + dice.below(3);
+        let version = install(
+            self.versions,
+            dice.below(self.versions.len() as u64) as usize,
+            &self.path,
+        );
+        let library = load(&self.path);
+        if dice.one_in(8) {
+            self.host.init_failing(&library);
+        }
+        let plugin = self.host.init(&library, version);
+        for _ in 0..openings {
+            if Instant::now() >= until {
+                break;
+            }
+            thread::scope(|scope| {
+                let mut opened = Vec::new();
+                for index in 0..1 + dice.below(OPEN_AT_ONCE) {
+                    let (wish, limits) = self.choose(dice, index, until);
+                    let own = Dice(dice.roll());
+                    opened.extend(Opened::open(scope, &plugin, wish, limits, own));
+                }
+                if dice.one_in(4) {
+                    let fails = dice.one_in(2);
+                    totals::THREADS.add(1);
+                    // Wait for the thread itself: Falco's trial ends before it closes anything.
+                    let _ = scope.spawn(move || self.try_beside(fails)).join();
+                }
+                opened.into_iter().for_each(Opened::close);
+            });
+        }
+        plugin.destroy();
+        unload(library, &self.path);
+    }
+
+    /// Chooses a source and when it is closed.
+    fn choose(&self, dice: &mut Dice, index: u64, until: Instant) -> (Wish, Limits) {
+        let kind = Kind::ALL[dice.below(Kind::ALL.len() as u64) as usize];
+        let key = dice.roll();
+        let count = match dice.one_in(8) {
+            true => dice.below(4),
+            false => dice.below(3000),
+        };
+        let producers = match kind {
+            Kind::Push => 1 + dice.below(MOST_PRODUCERS),
+            _ => 1,
+        };
+        let may_fail = kind != Kind::Retry && !kind.reads_lines();
+        let wish = Wish {
+            kind,
+            key,
+            count: count as u32,
+            producers: producers as usize,
+            fails: may_fail && dice.one_in(4),
+            pace: if dice.one_in(3) { 0 } else { dice.below(20_000) },
+            refused: dice.one_in(16),
+            path: source_path(&self.path, index),
+        };
+        let events = if dice.one_in(2) {
+            u64::MAX
+        } else {
+            dice.below(count + 1)
+        };
+        let events_per_thread = if dice.one_in(2) { u64::MAX } else { 1 + dice.below(500) };
+        let milliseconds = if dice.one_in(3) { dice.below(300) } else { LONGEST_OPEN };
+        let limits = Limits {
+            until: Some(until.min(Instant::now() + Duration::from_millis(milliseconds))),
+            events,
+            events_per_thread,
+        };
+        (wish, limits)
+    }
+
+    /// Loads, initialises and destroys the library while the first plugin runs, as Falco tries a new configuration.
+    fn try_beside(&self, fails: bool) {
+        let library = load(&self.path);
+        match fails {
+            true => self.trial.init_failing(&library),
+            false => self.trial.init(&library, 'a').destroy(),
+        }
+    }
+}
+
+/// Returns the path of the file that a source reads.
+pub fn source_path(library: &Path, index: u64) -> PathBuf {
+    library.with_added_extension(index.to_string())
+}

@@ -1,0 +1,59 @@
+//! The host of the endurance tests, which `tests/soak` starts: it drives plugins of this SDK for a long time, and knows
+//! each event in advance.
+//!
+//! It writes one JSON object a line: `{"sample": …}` with what must not grow, `{"fault": …}` for each wrong answer, and
+//! `{"total": …}` at the end. The exit status is 0 if there was no fault, 1 if there was one, and 2 if the test cannot run.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`soak`], [`lane`] | the soak, and one of its threads that reload the plugin |
+//! | [`loaded`], [`opened`], [`wish`], [`kind`] | its plugins and sources |
+//! | [`reader`], [`expected`], [`plan`] | the check of all events that a source delivers |
+//! | [`lines`] | the writer of the files and FIFOs that some sources read |
+//! | [`totals`] | what the soak has done |
+//! | [`reloads`] | reloads several plugins at once, as Falco does |
+//! | [`report`], [`process`], [`random`] | output, memory and threads, pseudo-random numbers |
+
+mod expected;
+mod kind;
+mod lane;
+mod lines;
+mod loaded;
+mod opened;
+mod plan;
+mod process;
+mod random;
+mod reader;
+mod reloads;
+mod report;
+mod soak;
+mod totals;
+mod wish;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: endurance soak SEED SECONDS FOLDER LIBRARY…
+       endurance reloads COUNT MILLISECONDS LIBRARY PARAMS [LIBRARY PARAMS …]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    process::limit_free_memory();
+    match arguments.as_slice() {
+        ["soak", seed, seconds, folder, versions @ ..] if !versions.is_empty() => {
+            soak::run(number(seed), number(seconds), folder, versions);
+        }
+        ["reloads", count, milliseconds, plugins @ ..] if !plugins.is_empty() && plugins.len() % 2 == 0 => {
+            reloads::run(number(count), number(milliseconds), plugins);
+        }
+        _ => report::abort(USAGE),
+    }
+    ExitCode::from(u8::from(report::has_faults()))
+}
+
+fn number(text: &str) -> u64 {
+    text.parse()
+        .unwrap_or_else(|_| report::abort(format!("expected a number, got {text}")))
+}

@@ -1,0 +1,16 @@
+//! The program, run with small plugins written in C.
+
+mod arguments;
+mod bench;
+mod ending;
+mod events;
+mod fields;
+mod info;
+mod interrupts;
+mod libraries;
+mod lifecycle;
+mod log;
+mod payloads;
+mod schemas;
+mod several_plugins;
+mod support;
