@@ -1,7 +1,8 @@
-"""The plan: each event is computed from its number. The host has the same plan (``host/soak/plan.c``).
+"""The plan of the events: each event is computed from its number.
 
-A tenth of the events is empty; only their position tells them apart. The others are JSON with the plugin's version, the
-source's key, the producer, the number, a checksum of these and of the body, and the body.
+The host has the same arithmetic (``rust/host/examples/endurance/plan.rs``), so that it knows each event in advance.
+A tenth of the events is empty; only their position tells them apart. The others are JSON with the plugin's version,
+the source's key, the producer, the number, a checksum of these and of the body, and the body.
 """
 
 from __future__ import annotations
