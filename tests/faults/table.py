@@ -65,7 +65,7 @@ RAISES = tuple(CAUSES)
 RETURNS = ("wrong_type", "none", "nul", "surrogates", "huge")
 
 FORKED = (
-    "falco-plugin: a process that the plugin forked came back into the code of its host, and is ended here: end it "
+    "falco-plugin: a process that the plugin forked returned to the code of its host, and was ended: end it "
     "with os._exit(), or start it with subprocess or multiprocessing"
 )
 DRIVEN = (

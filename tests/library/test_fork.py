@@ -12,7 +12,7 @@ import pytest
 from support.hosts import cycle_payloads, environment, native_lines, native_path, run_c_host, run_cycle
 from support.libraries import Build, build_plugin, simple_plugin
 
-ENDED = "falco-plugin: a process that the plugin forked came back into the code of its host"
+ENDED = "falco-plugin: a process that the plugin forked returned to the code of its host"
 
 
 def script(library: Path, *calls: str) -> list[dict]:

@@ -13,4 +13,5 @@ pub mod json;
 pub mod plugin;
 pub mod source;
 mod sync;
+mod throttle;
 pub mod time;

@@ -19,6 +19,9 @@ mod embedded {
 // each to hold by the GIL alone, a build of Python without it does not promise: `buffers` and `event`.
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
+    use std::collections::BTreeMap;
+
+    use falco_plugin_abi::api::Capability;
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
@@ -53,6 +56,16 @@ mod _core {
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    /// Returns the symbols of each capability that a plugin library can export. Not public.
+    #[pyfunction]
+    fn capability_symbols() -> BTreeMap<&'static str, Vec<&'static str>> {
+        let symbols = |capability: Capability| {
+            let functions = capability.functions().filter(|function| function.is_implemented);
+            (capability.name(), functions.map(|function| function.symbol).collect())
+        };
+        Capability::ALL.into_iter().map(symbols).collect()
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,7 +4,7 @@ use falco_plugin_abi::{Log, Severity};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event as engine;
 use falco_plugin_engine::extract::{Argument, Cache, EventState, Extractor, Field, Values};
-use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
+use falco_plugin_engine::plugin::{Extract, Instance, OpenParam, Plugin, Source};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -105,6 +105,26 @@ impl PythonPlugin {
 }
 
 impl Plugin for PythonPlugin {
+    fn as_source(&self) -> Option<&dyn Source> {
+        Some(self)
+    }
+
+    fn as_extract(&self) -> Option<&dyn Extract> {
+        Some(self)
+    }
+
+    fn destroy(&self) {
+        self.extractor.finish();
+        let _current = CurrentPlugin::enter(self.number);
+        threads::enter(|py| {
+            if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
+                describe(py, "destroy", error);
+            }
+        });
+    }
+}
+
+impl Source for PythonPlugin {
     fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error> {
         self.call("open", |runtime| {
             let context = Context::for_instance(runtime.py(), None)?;
@@ -118,40 +138,6 @@ impl Plugin for PythonPlugin {
                     runtime.py().detach(|| context.get().engine.cancel());
                     Err(error)
                 }
-            }
-        })
-    }
-
-    fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &engine::Event<'_>) -> &'c str {
-        cache.string(event, |state| {
-            if !self.has_own_text {
-                return default_text(event.data);
-            }
-            let _current = CurrentPlugin::enter(self.number);
-            threads::enter(|py| {
-                self.own_text(py, event, state).unwrap_or_else(|error| {
-                    describe(py, "event_to_string", error);
-                    NO_TEXT.to_owned()
-                })
-            })
-        })
-    }
-
-    fn fields(&self) -> &[Field] {
-        self.extractor.fields()
-    }
-
-    fn extract<'c>(
-        &self,
-        cache: &'c mut Cache,
-        event: &engine::Event<'_>,
-        field: usize,
-        argument: &Argument<'_>,
-    ) -> &'c Values {
-        self.extractor.extract(cache, event, field, argument, |state, values| {
-            if let Some(method) = &self.methods[field] {
-                let _current = CurrentPlugin::enter(self.number);
-                threads::enter(|py| self.run(py, method, event, state, argument, values));
             }
         })
     }
@@ -172,14 +158,40 @@ impl Plugin for PythonPlugin {
         })
     }
 
-    fn destroy(&self) {
-        self.extractor.finish();
-        let _current = CurrentPlugin::enter(self.number);
-        threads::enter(|py| {
-            if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
-                describe(py, "destroy", error);
+    fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &engine::Event<'_>) -> &'c str {
+        cache.string(event, |state| {
+            if !self.has_own_text {
+                return default_text(event.data);
             }
-        });
+            let _current = CurrentPlugin::enter(self.number);
+            threads::enter(|py| {
+                self.own_text(py, event, state).unwrap_or_else(|error| {
+                    describe(py, "event_to_string", error);
+                    NO_TEXT.to_owned()
+                })
+            })
+        })
+    }
+}
+
+impl Extract for PythonPlugin {
+    fn fields(&self) -> &[Field] {
+        self.extractor.fields()
+    }
+
+    fn extract<'c>(
+        &self,
+        cache: &'c mut Cache,
+        event: &engine::Event<'_>,
+        field: usize,
+        argument: &Argument<'_>,
+    ) -> &'c Values {
+        self.extractor.extract(cache, event, field, argument, |state, values| {
+            if let Some(method) = &self.methods[field] {
+                let _current = CurrentPlugin::enter(self.number);
+                threads::enter(|py| self.run(py, method, event, state, argument, values));
+            }
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::field::Argument;
+use super::argument::Argument;
 use super::values::Values;
 use crate::event::Event;
 use crate::json::Document;

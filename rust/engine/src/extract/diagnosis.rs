@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::argument::Argument;
+use super::field::Field;
+use super::json::JsonReader;
 use super::problem::{ActualType, Problem};
-use super::{Argument, Field, JsonReader};
 use crate::json::{Fault, FaultKind};
+use crate::throttle::Throttle;
 
-/// The time between two reports of one cause. A source with only bad events must not fill the host's log.
-const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 /// How many characters of an argument a report shows.
 const MAX_ARGUMENT: usize = 100;
 
@@ -34,10 +35,9 @@ impl std::fmt::Debug for Diagnosis {
 #[derive(Debug)]
 struct Count {
     cause: Cause,
-    unreported: u64,
+    events: Throttle,
     /// The description of the first unreported event, with which the next report begins.
     example: String,
-    reported: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,18 +80,15 @@ impl Diagnosis {
             if index == counts.len() {
                 counts.push(Count {
                     cause,
-                    unreported: 0,
+                    events: Throttle::default(),
                     example: String::new(),
-                    reported: None,
                 });
             }
             let count = &mut counts[index];
-            if count.unreported == 0 {
+            if count.events.unreported() == 0 {
                 count.example = describe(problem, event, field, argument);
             }
-            count.unreported += 1;
-            let is_recent = |reported: Instant| now.duration_since(reported) < BETWEEN_REPORTS;
-            (!count.reported.is_some_and(is_recent)).then(|| count.take_report(now))
+            count.events.count(now).map(|events| count.report(events))
         };
         // Report without the lock, because the host's log may be slow.
         if let Some(message) = message {
@@ -103,8 +100,11 @@ impl Diagnosis {
     pub(super) fn finish(&self, now: Instant) {
         let messages: Vec<_> = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            let unreported = counts.iter_mut().filter(|count| count.unreported > 0);
-            unreported.map(|count| count.take_report(now)).collect()
+            let counts = counts
+                .iter_mut()
+                .map(|count| (count.events.take_unreported(now), count));
+            let unreported = counts.filter(|(events, _)| *events > 0);
+            unreported.map(|(events, count)| count.report(events)).collect()
         };
         for message in messages {
             (self.report)(&message);
@@ -113,17 +113,15 @@ impl Diagnosis {
 }
 
 impl Count {
-    /// Returns the report of the events since the last report.
-    fn take_report(&mut self, now: Instant) -> String {
-        let count = std::mem::take(&mut self.unreported);
-        self.reported = Some(now);
+    /// Returns the report of a number of events, the first of which is the example.
+    fn report(&self, events: u64) -> String {
         let what = match self.cause {
             Cause::Payload(_) => "payloads",
             Cause::Field(..) => "values",
         };
-        match count {
+        match events {
             1 => self.example.clone(),
-            count => format!("{}; the first of {count} such {what}", self.example),
+            events => format!("{}; the first of {events} such {what}", self.example),
         }
     }
 }
@@ -157,6 +155,7 @@ fn describe(problem: Problem, event: u64, field: &Field, argument: &Argument<'_>
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::extract::{ArgumentMode, FieldType, Reader};

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::argument::Argument;
 use super::cache::{Cache, EventState, FieldCache};
 use super::diagnosis::{Diagnosis, Report};
-use super::field::{Argument, Field, Reader};
+use super::field::{Field, Reader};
 use super::problem::Problem;
 use super::values::Values;
 use crate::event::Event;

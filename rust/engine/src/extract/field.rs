@@ -6,13 +6,6 @@ use super::json::JsonReader;
 use super::values::FieldType;
 use crate::json::ArgumentMode;
 
-/// The argument with which the host requests a field.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Argument<'a> {
-    pub index: Option<u64>,
-    pub key: Option<&'a str>,
-}
-
 /// A field that a plugin declares.
 #[derive(Debug)]
 pub struct Field {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use super::field::Argument;
+use super::argument::Argument;
 use super::problem::{ActualType, Problem};
 use super::values::{FieldType, Location, Values};
 use crate::json::text::{self, DecodedText};

@@ -1,5 +1,6 @@
 //! Fields of events. Their values are read from JSON or made by user code, and kept for the event.
 
+mod argument;
 mod cache;
 mod diagnosis;
 mod extractor;
@@ -8,10 +9,11 @@ mod json;
 mod problem;
 mod values;
 
+pub use argument::Argument;
 pub use cache::{Cache, EventState, UserState};
 pub use diagnosis::Report;
 pub use extractor::Extractor;
-pub use field::{Argument, Field, Reader};
+pub use field::{Field, Reader};
 pub use json::{Family, JsonReader};
 pub use problem::{ActualType, Problem};
 pub use values::{FieldType, Location, Value, Values};

@@ -1,21 +1,22 @@
-//! One object of a JSON schema, and what is read from it alike, wherever a schema is read.
+//! Helpers to read an object of a JSON schema.
 
 use serde_json::{Map, Value};
 
+/// An object of a schema.
 pub type Node = Map<String, Value>;
 
-/// What stands under `word` by name, where that is an object.
+/// Returns the members of the object at `word`, if there is one.
 pub fn members<'s>(node: &'s Node, word: &str) -> impl Iterator<Item = (&'s String, &'s Value)> {
     node.get(word).and_then(Value::as_object).into_iter().flatten()
 }
 
-/// The strings of a list.
+/// Returns the strings of a list.
 pub fn strings(list: Option<&Value>) -> impl Iterator<Item = &str> {
     let list = list.and_then(Value::as_array).into_iter().flatten();
     list.filter_map(Value::as_str)
 }
 
-/// The type of a value, as schemas name it. They know integers as well, which are numbers here.
+/// Returns the name of a value's type in schemas. An integer is a number here.
 pub fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

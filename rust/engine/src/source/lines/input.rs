@@ -14,9 +14,9 @@ use super::error::ReadError;
 use super::open::{OpenInput, ReadResult, identity, wait_for};
 use super::options::{Start, Warn};
 use super::rotated::{self, Key};
-use super::throttle::Throttle;
 use crate::error::Error;
 use crate::source::context::Context;
+use crate::throttle::Throttle;
 
 /// The time between two checks of a followed file. A check takes some microseconds, and works on every file system; a
 /// watch (inotify) does not notice what another machine writes.
@@ -198,11 +198,12 @@ impl Input {
         }
         let read = open.position();
         open.rewind()?;
-        if let Some(count) = self.truncations.count() {
+        if self.truncations.count(Instant::now()).is_some() {
             self.warn(&format!(
                 "{} was truncated, after {read} bytes of it were read: reading it from its beginning (truncations so \
-                 far: {count})",
-                self.name
+                 far: {})",
+                self.name,
+                self.truncations.total()
             ));
         }
         Ok(true)

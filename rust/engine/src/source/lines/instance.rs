@@ -1,7 +1,7 @@
 //! The lines instance, which copies lines from an input into batches.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cursor::Checkpoint;
 use super::encoding::Sniffer;
@@ -11,7 +11,6 @@ use super::options::{Options, Source, Warn};
 use super::progress::{InputPosition, Progress};
 use super::separator::Separator;
 use super::splitter::Splitter;
-use super::throttle::Throttle;
 use super::timestamp::Timestamp;
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
@@ -19,6 +18,7 @@ use crate::event::{BatchId, EventBatch};
 use crate::source::clock::Clock;
 use crate::source::context::Context;
 use crate::source::ending::Ending;
+use crate::throttle::Throttle;
 
 /// How many bytes to read in one call. Smaller reads cost more in calls than they save in the cache.
 pub(super) const BLOCK: usize = 1 << 20;
@@ -237,12 +237,15 @@ impl LinesInstance {
     }
 
     fn warn_of_cut(&mut self, limit: usize) {
-        let Some(count) = self.cut_lines.count() else { return };
+        if self.cut_lines.count(Instant::now()).is_none() {
+            return;
+        }
         self.input.warn(&format!(
             "{}: the line at byte {} is longer than the event size of {limit} bytes, and is cut to it (lines cut so far: \
-             {count})",
+             {})",
             self.name,
             self.splitter.checkpoint().position,
+            self.cut_lines.total(),
         ));
     }
 
@@ -253,12 +256,15 @@ impl LinesInstance {
         if nuls == 0 || self.sniffer.has_found() {
             return;
         }
-        let Some(count) = self.holes.count() else { return };
+        if self.holes.count(Instant::now()).is_none() {
+            return;
+        }
         self.input.warn(&format!(
             "{}: skipped {nuls} NUL bytes before byte {}, a hole that copytruncate leaves if the writer does not \
-             append: open the log with O_APPEND (>> in a shell), or rotate it by renaming it (holes so far: {count})",
+             append: open the log with O_APPEND (>> in a shell), or rotate it by renaming it (holes so far: {})",
             self.name,
             self.splitter.checkpoint().position,
+            self.holes.total(),
         ));
     }
 }

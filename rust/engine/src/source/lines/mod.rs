@@ -12,7 +12,6 @@ mod progress;
 mod rotated;
 mod separator;
 mod splitter;
-mod throttle;
 mod timestamp;
 
 pub use cursor::Cursor;

@@ -1,14 +1,12 @@
 //! Reads the time of a line of JSON, and reports lines whose time cannot be read.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
 use crate::extract::{Argument, ArgumentMode, Document, FieldType, JsonReader, Value, Values};
+use crate::throttle::Throttle;
 use crate::time::{self, Time, TimeError};
-
-/// The time between two reports of one problem. A log without readable times must not fill the host's log.
-const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Reads the time at a JSON pointer, and reports times that it cannot read.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ impl Timestamp {
 
     /// Logs the number of lines since the last report. Call it when the source ends.
     pub(super) fn finish(&mut self, warn: impl Fn(&str)) {
-        for report in self.reports.take_remaining() {
+        for report in self.reports.take_remaining(Instant::now()) {
             warn(&report);
         }
     }
@@ -118,9 +116,7 @@ struct Reports {
 
 #[derive(Debug, Default)]
 struct Count {
-    lines: u64,
-    reported: u64,
-    reported_at: Option<Instant>,
+    lines: Throttle,
     last_position: u64,
 }
 
@@ -145,36 +141,27 @@ impl Reports {
             self.has_reported_zone = true;
             return Some(format!("{subject}; all such times are read as UTC: {remedy}"));
         };
-        count.lines += 1;
         count.last_position = position;
-        if count
-            .reported_at
-            .is_some_and(|reported| now - reported < REPORT_INTERVAL)
-        {
-            return None;
-        }
-        count.reported_at = Some(now);
-        count.reported = count.lines;
+        count.lines.count(now)?;
         Some(format!(
             "{subject}; the event gets the time of its arrival: {remedy} (lines so far: {})",
-            count.lines
+            count.lines.total()
         ))
     }
 
     /// Returns a report for each problem with lines since its last report.
-    fn take_remaining(&mut self) -> Vec<String> {
+    fn take_remaining(&mut self, now: Instant) -> Vec<String> {
         let mut reports = Vec::new();
         for (problem, count) in &mut self.counts {
-            let more = count.lines - count.reported;
-            if more > 0 {
-                reports.push(format!(
-                    "{} found {} in further lines, the last one at byte {} (since the last report: {more}, in all: {})",
+            let total = count.lines.total();
+            match count.lines.take_unreported(now) {
+                0 => {}
+                more => reports.push(format!(
+                    "{} found {} in further lines, the last one at byte {} (since the last report: {more}, in all: {total})",
                     self.subject,
                     problem.describe().0,
                     count.last_position,
-                    count.lines
-                ));
-                count.reported = count.lines;
+                )),
             }
         }
         reports
@@ -183,7 +170,10 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::throttle::REPORT_INTERVAL;
 
     fn reports() -> Reports {
         Reports::new("app.log", "/time")
@@ -242,7 +232,7 @@ mod tests {
         let now = Instant::now();
         assert!(reports.count(Problem::NoZone, 3, now).is_some());
         assert_eq!(reports.count(Problem::NoZone, 3, now + 2 * REPORT_INTERVAL), None);
-        assert_eq!(reports.take_remaining(), Vec::<String>::new());
+        assert_eq!(reports.take_remaining(now), Vec::<String>::new());
     }
 
     #[test]
@@ -255,7 +245,7 @@ mod tests {
         }
         reports.count(Problem::NotATime, 4, now);
         assert_eq!(
-            reports.take_remaining(),
+            reports.take_remaining(now),
             [
                 "app.log: timestamp \"/time\" found no value in further lines, the last one at byte 3 (since the last \
                  report: 2, in all: 3)",
@@ -263,6 +253,6 @@ mod tests {
                  (since the last report: 2, in all: 3)",
             ]
         );
-        assert_eq!(reports.take_remaining(), Vec::<String>::new());
+        assert_eq!(reports.take_remaining(now), Vec::<String>::new());
     }
 }

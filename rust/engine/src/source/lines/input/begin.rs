@@ -16,7 +16,7 @@ use crate::source::lines::cursor::{Cursor, FileSnapshot};
 use crate::source::lines::open::{Identity, OpenInput, is_stream_socket};
 use crate::source::lines::options::{Options, Source, Start, Warn};
 use crate::source::lines::rotated;
-use crate::source::lines::throttle::Throttle;
+use crate::throttle::Throttle;
 
 impl Input {
     /// Opens the input.
