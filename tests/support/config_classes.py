@@ -99,7 +99,7 @@ class DataConfig:
 
 
 class TextConfig(msgspec.Struct):
-    """Types that JSON has no word for: a schema cannot refuse all that the parser does."""
+    """Types without a counterpart in JSON: the parser refuses more than a schema can."""
 
     start: Annotated[datetime, Meta(tz=True)] | None = None
     day: date | None = None

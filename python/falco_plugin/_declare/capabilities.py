@@ -12,7 +12,7 @@ from falco_plugin.errors import PluginError
 
 
 class Capabilities(NamedTuple):
-    """What a plugin can do, as its library declares it."""
+    """The capabilities of a plugin, as its library declares them."""
 
     is_source: bool
     """Whether the plugin is an event source."""

@@ -23,7 +23,7 @@ mod table;
 pub mod types;
 
 pub use capability::{Capability, FUNCTIONS, Function};
-pub use library::Functions;
+pub use library::{Functions, signatures};
 pub use start::{START_SYMBOL, Start, StartReply, StartRequest};
 pub use table::Table;
 

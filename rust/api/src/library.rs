@@ -24,13 +24,19 @@ macro_rules! declare {
     ($($implemented:ident $capability:ident $need:ident $symbol:literal
         $name:ident($($param:ident: $type:ty),*) -> $result:ty;)*
     ) => {
+        /// The type of each function. Plugins of other SDKs may unwind, so it is `extern "C-unwind"`.
+        #[allow(non_camel_case_types)]
+        pub mod signatures {
+            use super::*;
+
+            $(pub type $name = unsafe extern "C-unwind" fn($($param: $type),*) -> $result;)*
+        }
+
         /// The functions of a loaded plugin library. Those that every plugin must have are there; of the others those
         /// that the library exports.
-        ///
-        /// Plugins of other SDKs may unwind, so the functions are `extern "C-unwind"`.
         #[derive(Debug, Clone, Copy)]
         pub struct Functions {
-            $(pub $name: field!($capability $need unsafe extern "C-unwind" fn($($type),*) -> $result),)*
+            $(pub $name: field!($capability $need signatures::$name),)*
         }
 
         impl Functions {
@@ -47,9 +53,7 @@ macro_rules! declare {
                         let address = address_of(c_symbol(concat!($symbol, "\0")));
                         // SAFETY: an Option of a function pointer has the layout of a pointer, and is None if that is
                         // NULL. The signature is the caller's promise.
-                        unsafe {
-                            transmute::<*mut c_void, Option<unsafe extern "C-unwind" fn($($type),*) -> $result>>(address)
-                        }
+                        unsafe { transmute::<*mut c_void, Option<signatures::$name>>(address) }
                     }),)*
                 })
             }
