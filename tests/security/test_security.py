@@ -18,7 +18,6 @@ from support.hosts import (
     cycle_payloads,
     environment,
     init_error,
-    run,
     run_c_host,
     run_cycle,
 )
