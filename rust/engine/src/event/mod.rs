@@ -4,8 +4,8 @@ mod batch;
 mod encoding;
 mod writer;
 
-pub(crate) use batch::BatchId;
-pub use batch::{DEFAULT_BATCH_SIZE, EventBatch, SOFT_BYTES, check_event_size};
+pub(crate) use batch::{BatchId, check_event_size};
+pub use batch::{DEFAULT_BATCH_SIZE, EventBatch, SOFT_BYTES};
 pub use encoding::{
     DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, PLUGIN_EVENT_TYPE, decode, encode_header,
 };
