@@ -23,7 +23,7 @@ const FAILURE: i32 = 1;
 const TIMEOUT: i32 = -1;
 const EOF: i32 = 2;
 const KINDS: [&str; 9] = [
-    "pull", "push", "items", "async", "own", "lines", "none", "retry", "unknown",
+    "pull", "push", "items", "async", "custom", "lines", "none", "retry", "unknown",
 ];
 /// Steps of a source, as `fuzz/plugins/sources.py` reads them.
 const STEPS: &[u8; 16] = b"jjjbeltxrkcgniv.";

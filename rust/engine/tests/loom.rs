@@ -394,10 +394,10 @@ fn close_wakes_senders_that_wait_for_space_or_host() {
         send(&sender, b"a").unwrap();
         let other = sender.clone();
         let flush = thread::spawn(move || assert_eq!(other.wait_until_acknowledged(1, None), Err(Refusal::Closed)));
-        let room = thread::spawn(move || assert_eq!(send(&sender, b"b"), Err(Refusal::Closed)));
+        let blocked = thread::spawn(move || assert_eq!(send(&sender, b"b"), Err(Refusal::Closed)));
         receiver.closer().close();
         flush.join().unwrap();
-        room.join().unwrap();
+        blocked.join().unwrap();
     });
 }
 
