@@ -1,8 +1,12 @@
-//! Any sequence of calls of the plugin API on built libraries: states that failed to be initialised, several at once, on
-//! several threads, without handles, out of order. What the API leaves undefined is not done: handles that are gone are
-//! not used, and neither is one instance by two threads at once.
+//! Calls the functions of the plugin API on built libraries in any order: on states whose init failed, on several states
+//! and threads, and with NULL as handles. It makes no calls that the API leaves undefined: handles are not used after they
+//! were destroyed, and no instance is used by two threads at one time.
 
+mod call;
+mod extract;
+mod input;
 mod library;
+mod memory;
 mod owner;
 mod slot;
 
@@ -10,17 +14,19 @@ use std::thread;
 
 use arbitrary::{Arbitrary, Unstructured};
 
+use call::Call;
 use library::Library;
-use slot::{Call, Slot};
+use memory::read_string;
+use slot::Slot;
 
-/// States that there may be at once.
+/// How many states there can be at one time.
 const SLOTS: usize = 4;
-/// More calls find nothing more.
+/// More steps have not found more faults.
 const MOST_STEPS: usize = 48;
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
-    /// Bits of the slots that begin with a good state, each of another library. Few inputs would come so far else.
+    /// A bit for each slot that begins with an initialised state of its own library. Otherwise few inputs would get that far.
     initialised: u8,
     steps: Vec<Step<'a>>,
 }
@@ -28,24 +34,24 @@ struct Input<'a> {
 #[derive(Debug, Arbitrary)]
 enum Step<'a> {
     Here(u8, Call<'a>),
-    /// On a thread that ends after it.
+    /// On a thread that ends after the call.
     Elsewhere(u8, Call<'a>),
-    /// On two threads at once, with different states.
+    /// On two threads at the same time, with different states.
     Both([(u8, Call<'a>); 2]),
-    /// Unloads a library and loads it anew, where nothing of it is left.
+    /// Unloads a library and loads it again, if there is no state of it.
     Reload(u8),
 }
 
-/// Loads the libraries, and what they load: the fuzzer counts the code that there is before the first input.
+/// Loads all libraries and Python, because the fuzzer counts code that is loaded before the first input.
 pub fn load() {
     let mut slot = Slot::default();
-    slot.call(&Call::initialise(0));
+    run(&mut slot, &Call::initialise(0));
 }
 
 /// Checks one sequence of calls.
 ///
 /// # Panics
-/// If a call does not answer as the API says.
+/// If the result of a call is not as the API says.
 pub fn check(input: &[u8]) {
     let Ok(Input { initialised, steps }) = Input::arbitrary_take_rest(Unstructured::new(input)) else {
         return;
@@ -53,23 +59,23 @@ pub fn check(input: &[u8]) {
     let mut slots: [Slot; SLOTS] = std::array::from_fn(|_| Slot::default());
     for (library, slot) in (0..).zip(&mut slots) {
         if initialised & (1 << library) != 0 {
-            slot.call(&Call::initialise(library));
+            run(slot, &Call::initialise(library));
         }
     }
     for step in steps.iter().take(MOST_STEPS) {
         match step {
-            Step::Here(slot, call) => slots[index(*slot)].call(call),
+            Step::Here(slot, call) => run(&mut slots[index(*slot)], call),
             Step::Elsewhere(slot, call) => {
                 let slot = &mut slots[index(*slot)];
-                thread::scope(|scope| scope.spawn(|| slot.call(call)).join()).expect("no call panics");
+                thread::scope(|scope| scope.spawn(|| run(slot, call)).join()).expect("no call panics");
             }
             Step::Both([(one, first), (other, second)]) => {
                 let Ok([one, other]) = slots.get_disjoint_mut([index(*one), index(*other)]) else {
                     continue;
                 };
                 thread::scope(|scope| {
-                    scope.spawn(|| one.call(first));
-                    other.call(second);
+                    scope.spawn(|| run(one, first));
+                    run(other, second);
                 });
             }
             Step::Reload(number) => {
@@ -82,6 +88,42 @@ pub fn check(input: &[u8]) {
     }
 }
 
+fn run(slot: &mut Slot, call: &Call<'_>) {
+    match call {
+        Call::Describe { without_outputs } => slot.library.describe(*without_outputs),
+        Call::Init {
+            library,
+            config,
+            without_rc,
+        } => slot.init(Library::get(*library), config, *without_rc),
+        Call::Destroy => slot.destroy(),
+        Call::Open { params, without_rc } => slot.open(params, *without_rc),
+        Call::Close {
+            instance,
+            without_state,
+        } => slot.close(*instance, *without_state),
+        Call::NextBatch { instance, without } => slot.next_batch(*instance, *without),
+        Call::Progress { instance, without } => slot.progress(*instance, *without),
+        Call::ListOpenParams { without_rc } => slot.list_open_params(*without_rc),
+        Call::LastError => drop(slot.last_error()),
+        Call::Text(event) => {
+            if let Some(get) = slot.functions().event_to_string {
+                input::with_event(slot, event.as_ref(), |input| {
+                    // SAFETY: the state is NULL or one of init, the event NULL or valid. The text stays valid until the
+                    // next call.
+                    let _ = unsafe { read_string(get(slot.state, input)) };
+                });
+            }
+        }
+        Call::Extract {
+            event,
+            fields,
+            with_offsets,
+            without_input,
+        } => extract::extract(slot, event.as_ref(), fields.as_deref(), *with_offsets, *without_input),
+    }
+}
+
 fn index(slot: u8) -> usize {
     usize::from(slot) % SLOTS
 }
@@ -91,7 +133,7 @@ mod tests {
     use crate::corpus;
 
     #[test]
-    fn calls_in_any_order_are_answered() {
+    fn calls_return_valid_results_in_any_order() {
         corpus::check("calls", 64, corpus::bytes(), super::check);
     }
 }

@@ -5,7 +5,7 @@ use std::ptr;
 
 use arbitrary::{Arbitrary, Unstructured};
 use falco_plugin_abi::Request;
-use falco_plugin_abi::table::StartRequest;
+use falco_plugin_abi::api::StartRequest;
 
 use appended::{Appended, Parts};
 

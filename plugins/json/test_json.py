@@ -69,24 +69,19 @@ def test_obj_has_one_line_per_member_with_values_unchanged(name: str, tmp_path: 
     assert [other[f"{name}.obj"] for other in others] == [None, "{}"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        pytest.param(
-            b'{"a":"x\xff","b":"\\u00e9"}', '{\n  "a": "x\ufffd",\n  "b": "é"\n}', id="byte that is not UTF-8"
-        ),
-        pytest.param(
-            b'{"a":"\\x5C\\ud83d","b":007}', '{\n  "a": "\\\\x5C\ufffd",\n  "b": "007"\n}', id="lexical faults"
-        ),
-        pytest.param(b'{"a":[1,{"b":2,"c', '{\n  "a": [\n    1,\n    {\n      "b": 2\n    }\n  ]\n}', id="cut off"),
-    ],
-)
-def test_obj_of_damaged_event_has_its_readable_part(name: str, line: bytes, expected: str, tmp_path: Path) -> None:
+DAMAGED = {
+    "byte that is not UTF-8": (b'{"a":"x\xff","b":"\\u00e9"}', '{\n  "a": "x\ufffd",\n  "b": "é"\n}'),
+    "lexical faults": (b'{"a":"\\x5C\\ud83d","b":007}', '{\n  "a": "\\\\x5C\ufffd",\n  "b": "007"\n}'),
+    "cut off": (b'{"a":[1,{"b":2,"c', '{\n  "a": [\n    1,\n    {\n      "b": 2\n    }\n  ]\n}'),
+}
+
+
+def test_obj_of_damaged_event_has_its_readable_part(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_bytes(line + b"\n")
-    (found,) = fields_of(log, f"{name}.obj")
-    assert found[f"{name}.obj"] == expected
+    log.write_bytes(b"".join(line + b"\n" for line, _ in DAMAGED.values()))
+    events = fields_of(log, "json.obj", "jevt.obj")
+    for event, (kind, (_, expected)) in zip(events, DAMAGED.items(), strict=True):
+        assert (event["json.obj"], event["jevt.obj"]) == (expected, expected), kind
 
 
 def test_obj_is_present_at_any_depth(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def fail(library: Path, config: dict[str, Any]) -> Callable[..., str]:
     """Runs a source that must fail, and returns its error."""
 
     def fail(url: str, **changes: Any) -> str:
-        ran = run(library, url, config={**config, **changes})
+        ran = run(library, url, config={**config, **changes}, timeout=30)
         assert (ran.result, ran.events) == ("failure", []), str(ran)
         assert TOKEN not in str(ran)
         return ran.error or ""

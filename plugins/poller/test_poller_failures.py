@@ -85,7 +85,7 @@ def test_poller_waits_for_an_api_that_is_away_at_the_start(okta: AuditApi, start
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (status(401), "answers 401 Unauthorized: write a valid token into the token_file"),
+        (status(401), "answers 401 Unauthorized: write a valid token into token_file"),
         (status(403), "answers 403 Forbidden: give the token the permission"),
         (status(404), "answers 404 Not Found: correct open_params"),
         (status(400), "answers 400 Bad Request: correct open_params"),

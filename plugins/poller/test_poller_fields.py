@@ -42,7 +42,7 @@ def test_fields_give_record_and_values_of_both_apis(tmp_path: Path) -> None:
     config = {"token_file": str(tmp_path / "token"), "id_field": "uuid", "timestamp_field": "published"}
     fields = sorted(set(SEEN[OKTA]) | set(SEEN[GITHUB]))
     with serving(tmp_path) as origin:
-        ran = run(POLLER, f"{origin}/records.json", config=config, fields=fields, limit=len(SEEN))
+        ran = run(POLLER, f"{origin}/records.json", config=config, fields=fields, limit=len(SEEN), timeout=30)
     assert [dict(event.fields) for event in ran.events] == [dict.fromkeys(fields) | seen for seen in SEEN.values()]
     assert ran.texts == list(SEEN)
 

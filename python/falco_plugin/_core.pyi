@@ -884,6 +884,9 @@ def current_plugin() -> int:
 def set_current_plugin(number: int) -> None:
     """Attributes the calling thread to a plugin, until the thread ends. Not public."""
 
+def capability_symbols() -> dict[str, list[str]]:
+    """Returns the symbols of each capability that a plugin library can export. Not public."""
+
 def stub() -> bytes:
     """The library in front, before a plugin was put into it. Not public."""
 

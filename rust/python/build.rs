@@ -1,5 +1,5 @@
-//! Builds what the extension module embeds: the library in front, by one call of rustc, and the native host, by cargo
-//! in a target folder of its own.
+//! Builds the two files that the extension module embeds: the stub, by one call of rustc, and the native host, by cargo
+//! in a separate target folder.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,39 +15,51 @@ fn main() {
     build_host(&rust, &out);
 }
 
+/// The stub depends on the list of the plugin API's functions, which is compiled first, without the bindings.
 fn build_stub(rust: &Path, out: &Path) {
-    let stub = rust.join("stub");
+    let (api, stub) = (rust.join("api/src"), rust.join("stub"));
+    println!("cargo::rerun-if-changed={}", api.display());
     println!("cargo::rerun-if-changed={}", stub.display());
-    println!("cargo::rerun-if-changed={}", rust.join("abi/src/table.rs").display());
-    run(Command::new(variable("RUSTC"))
+    let list = out.join("libfalco_plugin_api_table.rlib");
+    run(rustc()
+        .args(["--crate-type=rlib", "--crate-name=falco_plugin_api_table"])
+        .arg("-o")
+        .arg(&list)
+        .arg(api.join("lib.rs")));
+    let mut list_crate = OsString::from("falco_plugin_api_table=");
+    list_crate.push(list);
+    run(rustc()
         .args([
-            "--edition=2024",
             "--crate-type=cdylib",
             "--crate-name=falco_plugin_stub",
-        ])
-        .args([
-            "-Copt-level=s",
-            "-Cpanic=abort",
             "-Cstrip=symbols",
-            "-Dwarnings",
-            "-Dunsafe_op_in_unsafe_fn",
         ])
         .args(["-Clink-arg=-nostartfiles", "-Clink-arg=-Wl,-z,relro,-z,now"])
-        .args(sanitizer())
-        .arg("--target")
-        .arg(variable("TARGET"))
+        .arg("--extern")
+        .arg(list_crate)
         .arg("-o")
         .arg(out.join("stub.so"))
         .arg(stub.join("stub.rs")));
 }
 
+fn rustc() -> Command {
+    let mut rustc = Command::new(variable("RUSTC"));
+    rustc
+        .args(["--edition=2024", "-Copt-level=s", "-Cpanic=abort"])
+        .args(["-Dwarnings", "-Dunsafe_op_in_unsafe_fn"])
+        .args(sanitizer())
+        .arg("--target")
+        .arg(variable("TARGET"));
+    rustc
+}
+
 fn build_host(rust: &Path, out: &Path) {
-    for source in ["host/src", "host/Cargo.toml", "../Cargo.lock"] {
+    for source in ["host/src", "host/Cargo.toml", "api", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", rust.join(source).display());
     }
     let target = out.join("host");
     let mut cargo = Command::new(variable("CARGO"));
-    // Of the build that is under way nothing must leak into this one: it is a program of its own.
+    // The host is a separate program, so no setting of the current build may apply to its build.
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
         if name_text.starts_with("CARGO_") && name_text != "CARGO_HOME" && !name_text.starts_with("CARGO_HTTP")
@@ -74,22 +86,23 @@ fn build_host(rust: &Path, out: &Path) {
         .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
         .envs(sanitizer().map(|flag| ("RUSTFLAGS", format!("{flag} -Clink-arg=-rdynamic")))));
     let program = target.join(variable("TARGET")).join("release/falco-plugin-host");
-    std::fs::copy(program, out.join("falco-plugin-host")).expect("cargo has built the host");
+    std::fs::copy(program, out.join("falco-plugin-host")).expect("cargo builds the host");
 }
 
-/// A sanitizer has to be in all that one process loads. Its runtime is in the program, which shows it to libraries.
+/// Returns the flag of the sanitizer of this build. All that one process loads must be built with it. Its runtime is in
+/// the executable, which exports it to libraries.
 fn sanitizer() -> Option<String> {
     let name = env::var("CARGO_CFG_SANITIZE").ok()?;
     Some(format!("-Zsanitizer={name}"))
 }
 
 fn variable(name: &str) -> OsString {
-    env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"))
+    env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run this script with cargo"))
 }
 
 fn run(command: &mut Command) {
     let status = command
         .status()
-        .unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
-    assert!(status.success(), "{command:?} fails");
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    assert!(status.success(), "{command:?} failed");
 }

@@ -1,9 +1,9 @@
-//! What `falco-plugin build` appends to the library: a manifest and a zip archive. Both come from a file that may have
-//! been cut or changed since, so nothing here trusts a length.
+//! The format of what `falco-plugin build` appends to the library: a manifest and a zip archive. The file may have been
+//! cut or changed since, so nothing here trusts a length.
 
 use core::ffi::CStr;
 
-/// Where the parts lie in the file, written by `falco-plugin build` after the marker.
+/// Position and checksum of the parts in the file. `falco-plugin build` finds the marker and writes the rest.
 #[repr(C)]
 pub struct Appended {
     pub marker: [u8; 16],
@@ -14,7 +14,7 @@ pub struct Appended {
 }
 
 impl Appended {
-    /// Bytes of both parts; `None` where no memory has so many.
+    /// Returns the length of both parts together; `None` if no memory can have that length.
     pub fn len(&self) -> Option<usize> {
         let len = self.manifest_len.checked_add(self.archive_len)?;
         isize::try_from(len).ok().map(isize::cast_unsigned)
@@ -28,7 +28,7 @@ pub struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// `None` where the bytes are not what was appended.
+    /// Splits the bytes into the parts. Returns `None` if they are not what was appended.
     pub fn new(bytes: &'a [u8], appended: &Appended) -> Option<Self> {
         if Some(bytes.len()) != appended.len() || u64::from(crc32(bytes)) != appended.crc32 {
             return None;
@@ -38,11 +38,11 @@ impl<'a> Parts<'a> {
         (manifest.last() == Some(&0) && ends % 2 == 0).then_some(Self { manifest, archive })
     }
 
-    /// A value of the manifest; "" where there is none.
+    /// Returns a value of the manifest; "" if it has no such name.
     pub fn value(&self, name: &CStr) -> &'a CStr {
-        let texts = self.manifest.split_inclusive(|&byte| byte == 0);
-        let mut texts = texts.map_while(|text| CStr::from_bytes_with_nul(text).ok());
-        while let (Some(key), Some(value)) = (texts.next(), texts.next()) {
+        let strings = self.manifest.split_inclusive(|&byte| byte == 0);
+        let mut strings = strings.map_while(|string| CStr::from_bytes_with_nul(string).ok());
+        while let (Some(key), Some(value)) = (strings.next(), strings.next()) {
             if key == name {
                 return value;
             }

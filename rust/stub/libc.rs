@@ -1,4 +1,4 @@
-//! The little of libc that is needed, for Linux with glibc on 64-bit.
+//! The parts of libc that the stub uses, for 64-bit Linux with glibc.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
@@ -48,7 +48,7 @@ pub struct Stat {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    // 144 bytes in all.
+    // The struct has 144 bytes.
     rest: [u64; 12],
     end: [u64; 2],
 }
@@ -63,18 +63,18 @@ pub struct Stat {
     nlink: u32,
     pub uid: u32,
     pub gid: u32,
-    // 128 bytes in all.
+    // The struct has 128 bytes.
     rest: [u64; 12],
 }
 
-/// `struct dirent`: the name stands behind 19 bytes.
+/// `struct dirent`: the name begins after 19 bytes.
 #[repr(C)]
 pub struct DirEntry {
     before: [u8; 19],
     pub name: [u8; 256],
 }
 
-/// `posix_spawn_file_actions_t`: 80 bytes in glibc, filled by its init function.
+/// `posix_spawn_file_actions_t`: 80 bytes in glibc, initialised by `posix_spawn_file_actions_init`.
 #[repr(C)]
 #[derive(Default)]
 pub struct SpawnActions([u64; 16]);

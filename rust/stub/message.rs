@@ -1,14 +1,15 @@
-//! A text of bounded length, built without an allocator.
+//! Error messages without an allocator.
 
 use core::ffi::{CStr, c_char};
 
-/// Always NUL-terminated; all zeros is the empty text. What does not fit is left out: the cause stands first.
-pub struct Text {
+/// A NUL-terminated string of bounded length. All zeroes is an empty message. The end of a message that is too long is
+/// left out, so the cause has to come first.
+pub struct Message {
     bytes: [u8; 1024],
     len: usize,
 }
 
-impl Text {
+impl Message {
     pub const fn new() -> Self {
         Self {
             bytes: [0; 1024],
@@ -16,22 +17,20 @@ impl Text {
         }
     }
 
-    pub fn push(&mut self, text: &str) {
-        for &byte in text.as_bytes() {
-            if self.len + 1 < self.bytes.len() {
-                self.bytes[self.len] = byte;
-                self.len += 1;
-            }
+    pub fn push(&mut self, string: &str) {
+        self.push_bytes(string.as_bytes());
+    }
+
+    /// Appends a string that is NULL or NUL-terminated.
+    pub fn push_c(&mut self, string: *const c_char) {
+        if !string.is_null() {
+            // SAFETY: every caller passes a string of its own or of libc.
+            self.push_bytes(unsafe { CStr::from_ptr(string) }.to_bytes());
         }
     }
 
-    /// `text` is NULL or a NUL-terminated string.
-    pub fn push_c(&mut self, text: *const c_char) {
-        if text.is_null() {
-            return;
-        }
-        // SAFETY: every caller passes a string of its own or of libc.
-        for &byte in unsafe { CStr::from_ptr(text) }.to_bytes() {
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
             if self.len + 1 < self.bytes.len() {
                 self.bytes[self.len] = byte;
                 self.len += 1;
@@ -43,8 +42,7 @@ impl Text {
         let mut divisor = 100;
         while divisor > 0 {
             if number >= divisor || divisor == 1 {
-                let digit = [b'0' + number / divisor % 10, 0];
-                self.push_c(digit.as_ptr().cast());
+                self.push_bytes(&[b'0' + number / divisor % 10]);
             }
             divisor /= 10;
         }
@@ -54,16 +52,16 @@ impl Text {
         self.len == 0
     }
 
-    /// Copies as much as fits, and a NUL.
+    /// Copies as much as there is space for, and a NUL.
     ///
     /// # Safety
-    /// `place` is valid for `size` writes, at least one.
-    pub unsafe fn copy_to(&self, place: *mut c_char, size: usize) {
+    /// `destination` is valid for `size` writes, at least one.
+    pub unsafe fn copy_to(&self, destination: *mut c_char, size: usize) {
         let len = self.len.min(size - 1);
-        // SAFETY: the caller's promise, and `len` bytes of a text are followed by a NUL.
+        // SAFETY: the caller's promise, and the message has `len` bytes.
         unsafe {
-            place.copy_from_nonoverlapping(self.as_ptr(), len);
-            place.add(len).write(0);
+            destination.copy_from_nonoverlapping(self.as_ptr(), len);
+            destination.add(len).write(0);
         }
     }
 

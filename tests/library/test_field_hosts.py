@@ -35,7 +35,7 @@ def test_a_required_argument_that_the_host_does_not_give_is_told(field_table: Pa
             assert loaded.extract(event, name) == Extraction(None)
             (line,) = field_log_lines(loaded, name)
             assert line.startswith(
-                f"falco_plugin: field {name} is absent: TypeError: the host gave no argument, which the field requires"
+                f"falco_plugin: field {name} is absent: TypeError: the host passed no argument, which the field requires"
             )
         for name in ("pointer.text.one.index", "pointer.text.one.key", "pointer.text.one.pointer"):
             assert loaded.extract(event, name) == Extraction(None)
@@ -104,7 +104,7 @@ def test_what_is_no_plugin_event_is_a_failure_and_not_read(build_fields, changes
     with Library(library) as loaded:
         assert loaded.extract(not_an_event(), "event.text").values == ["payload"]
         extracted = loaded.extract(not_an_event(**changes), "event.text")
-        assert extracted == Extraction(None, None, FAILURE, "the event is no plugin event")
+        assert extracted == Extraction(None, None, FAILURE, "the event is not a plugin event")
 
 
 def test_extracting_without_an_event_a_state_or_a_request_is_a_failure(field_table: Path) -> None:

@@ -477,7 +477,7 @@ def test_init_without_python_says_what_is_missing_and_how_to_mend_it(orphan: Pat
     error = init_error(orphan, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=None))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert error.startswith(f"cannot load Python {version} from {MISSING}/libpython3.so: ")
-    for remedy in ("install it there", "build the library again", "FALCO_PLUGIN_PYTHON"):
+    for remedy in ("install it there", "build the library again", "falco-plugin build --python PATH"):
         assert remedy in error
 
 
@@ -512,7 +512,7 @@ def test_another_version_is_refused_naming_both(tmp_path: Path, changed: dict[st
 
 
 def test_another_python_in_the_process_is_refused_naming_both(tmp_path: Path) -> None:
-    # In this process there is a Python already, which the library in front asks for its version before anything else.
+    # In this process there is a Python already, whose version the stub checks before anything else.
     library = Library(build_changed(tmp_path, simple_plugin("elsewhere"), python_version="3.99"))
     assert library.init_code == 1
     error = library.last_error()
@@ -536,8 +536,8 @@ def test_a_variable_that_names_no_fitting_python_is_refused(orphan: Path, tmp_pa
         python = str(tmp_path / "bare" / "bin" / "python")
     error = init_error(orphan, env=environment(FALCO_PLUGIN_PYTHON=python))
     assert error == (
-        f"FALCO_PLUGIN_PYTHON names {python}, which is no Python with falco-plugin-sdk: "
-        "install it there, or name another"
+        f"FALCO_PLUGIN_PYTHON names {python}, which is not a Python with falco-plugin-sdk: "
+        "install falco-plugin-sdk there, or name another Python"
     )
 
 

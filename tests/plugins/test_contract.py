@@ -118,7 +118,10 @@ def test_one_falco_can_load_all_plugins() -> None:
 
 def test_ids_are_official_or_private_and_listed_in_the_guide() -> None:
     guide = (REPOSITORY / "docs/guide/examples.md").read_text()
-    listed = {name: int(number) for name, number in re.findall(r"^\| \[(\w+)\]\(#\1\) \| .* \| (\d+) \|$", guide, re.MULTILINE)}
+    listed = {
+        name: int(number)
+        for name, number in re.findall(r"^\| \[(\w+)\]\(#\1\) \| .* \| (\d+) \|$", guide, re.MULTILINE)
+    }
     assert listed == {plugin["name"]: plugin["id"] for plugin in sources()}
     for name, number in listed.items():
         assert number == OFFICIAL_IDS[name] if name in OFFICIAL_IDS else number in PRIVATE_IDS, name

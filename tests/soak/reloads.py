@@ -1,17 +1,14 @@
 """Reloads five plugins in one host repeatedly, and checks whether events are lost or resources are left behind.
 
-`tests/soak/host/reloads.c` is the host, `tests/soak/reloaded` has the plugins: a generator, threads that push, lines of
-a file that grows, a client of a server on an event loop, and a listener that needs 0.3 s to let go of its port.
+`rust/host/examples/endurance` is the host. `tests/soak/reloaded` has the plugins: a generator, threads that push, lines
+of a file that grows, a client of a server on an event loop, and a listener that needs 0.3 s to let go of its port.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,8 +21,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.soak.flat import FIFTHS, Limit, Series
+from tests.soak.host import ROOT, Failed, run_command, run_host
 
-ROOT = Path(__file__).resolve().parents[2]
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "reloads.md"
 PLUGINS = ("generator", "threads", "lines", "client", "port")
@@ -43,10 +40,6 @@ _SERIES: Sequence[tuple[str, str, str, Limit]] = (
     ("modules", "Python's modules", "", Limit(0, 0)),
 )
 """The figures that each round samples at its beginning, and by how much each may have grown at the end."""
-
-
-class Failed(Exception):
-    """The host or a plugin could not be built or run."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +87,6 @@ def reload(count: int, milliseconds: int, tell: Callable[[str], None] = lambda t
         _server() as url,
     ):
         folder = Path(name)
-        host = folder / "host"
-        flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-g"]
-        _run("cc", *flags, str(_HERE / "host" / "reloads.c"), "-o", str(host), "-ldl", "-lpthread")
         params = {
             "generator": str(folder / "generator.cursor"),
             "threads": str(folder / "threads.cursor"),
@@ -104,10 +94,10 @@ def reload(count: int, milliseconds: int, tell: Callable[[str], None] = lambda t
             "client": f"{url} {folder / 'client.cursor'}",
             "port": f"{_free_port()} {folder / 'port.cursor'}",
         }
-        command = [str(host), str(count), str(milliseconds)]
+        arguments = ["reloads", str(count), str(milliseconds)]
         for plugin in PLUGINS:
             library = folder / f"{plugin}.so"
-            _run(
+            run_command(
                 sys.executable,
                 "-m",
                 "falco_plugin",
@@ -116,32 +106,9 @@ def reload(count: int, milliseconds: int, tell: Callable[[str], None] = lambda t
                 "-o",
                 str(library),
             )
-            command += [str(library), params[plugin]]
-        # A checkout need not belong to root.
-        env = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
-        return _driven(command, env, tell)
-
-
-def _driven(command: Sequence[str], env: Mapping[str, str], tell: Callable[[str], None]) -> Reloaded:
-    faults, samples, total = list[str](), list[dict[str, float]](), {}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            reported = json.loads(line)
-            if "fault" in reported:
-                faults.append(reported["fault"])
-                tell(f"FAULT {reported['fault']}")
-            elif "sample" in reported:
-                samples.append(_sample(reported["sample"]))
-                tell(", ".join(f"{name} {value:,.0f}" for name, value in samples[-1].items()))
-            else:
-                total = reported["total"]
-    return Reloaded(faults, samples, total, process.returncode)
-
-
-def _sample(reported: dict[str, Any]) -> dict[str, float]:
-    (param,) = reported.pop("python")
-    return {**reported, **json.loads(param["value"])}
+            arguments += [str(library), params[plugin]]
+        reported = run_host(arguments, tell)
+        return Reloaded(reported.faults, reported.samples, reported.total, reported.status)
 
 
 @contextmanager
@@ -202,12 +169,6 @@ def _free_port() -> int:
         return port
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"`{command[0]}` failed:\n{done.stderr or done.stdout}")
-
-
 # The report
 
 
@@ -219,7 +180,7 @@ def report(reloaded: Reloaded) -> str:
     lines = [
         "# Reloads",
         "",
-        f"`make reloads`: {len(reloaded.samples) - 1} reloads of five plugins in one process of a host in C, in "
+        f"`make reloads`: {len(reloaded.samples) - 1} reloads of five plugins in one process of a host in Rust, in "
         f"{total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
         "A reload first loads, initialises and destroys each library on another thread, as Falco tries a new",
         "configuration. Then it closes and destroys all plugins, unloads their libraries, and begins again. The",

@@ -1,17 +1,14 @@
-"""Lets a host without Python open, read, close and reload plugins for a long time, and sees whether something grows.
+"""Opens, reads, closes and reloads plugins in a host without Python for a long time, and checks that nothing grows.
 
-`tests/soak/host/soak.c` is the host, which knows each event before it comes; `tests/soak/plugin` has the sources.
+`rust/host/examples/endurance` is the host, which knows each event in advance; `tests/soak/plugin` has the sources.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.soak.flat import FIFTHS, Limit, Series
+from tests.soak.host import ROOT, Failed, run_command, run_host
 
-ROOT = Path(__file__).resolve().parents[2]
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "soak.md"
 _VERSIONS = "abc"
@@ -55,10 +52,6 @@ _COUNTS = (
     ("retries", "exceptions after which a source was called again"),
     ("thrown_by_fields", "exceptions thrown by fields' methods"),
 )
-
-
-class Failed(Exception):
-    """Why there is no result."""
 
 
 @dataclass(frozen=True)
@@ -102,35 +95,11 @@ def soak(
     """
     with tempfile.TemporaryDirectory(prefix="falco-plugin-soak-") as name:
         folder = Path(name)
-        host = folder / "host"
-        flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-g"]
-        _run("cc", *flags, str(_HERE / "host" / "soak.c"), "-o", str(host), "-ldl", "-lpthread")
         libraries = [_build(plugin, folder, version) for version in _VERSIONS]
         files = folder / "files"
         files.mkdir()
-        command = [str(host), str(seed), str(seconds), str(files), *map(str, libraries)]
-        # A checkout need not belong to root.
-        env = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
-        faults, samples, total = list[str](), list[dict[str, float]](), {}
-        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                said = json.loads(line)
-                if "fault" in said:
-                    faults.append(said["fault"])
-                    tell(f"FAULT {said['fault']}")
-                elif "sample" in said:
-                    samples.append(_sample(said["sample"]))
-                    tell(", ".join(f"{name} {value:,.0f}" for name, value in samples[-1].items()))
-                else:
-                    total = said["total"]
-        return Soaked(seed, faults, samples, total, process.returncode)
-
-
-def _sample(said: dict[str, Any]) -> dict[str, float]:
-    """The plugin tells of the interpreter by its suggestion for the open parameters."""
-    (param,) = said.pop("python")
-    return {**said, **json.loads(param["value"])}
+        reported = run_host(["soak", str(seed), str(seconds), str(files), *map(str, libraries)], tell)
+        return Soaked(seed, reported.faults, reported.samples, reported.total, reported.status)
 
 
 def _build(plugin: Path, folder: Path, version: str) -> Path:
@@ -139,14 +108,8 @@ def _build(plugin: Path, folder: Path, version: str) -> Path:
     file = source / "version.py"
     file.write_text(file.read_text().replace('"a"', f'"{version}"'))
     library = folder / f"{version}.so"
-    _run(sys.executable, "-m", "falco_plugin", "build", str(source), "-o", str(library))
+    run_command(sys.executable, "-m", "falco_plugin", "build", str(source), "-o", str(library))
     return library
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"`{command[0]}` failed:\n{done.stderr or done.stdout}")
 
 
 # The report
@@ -162,9 +125,9 @@ def report(soaked: Soaked) -> str:
         "# Soak",
         "",
         f"`make soak`, {total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}, `SEED={soaked.seed}`.",
-        "One process of a host in C without Python. A source of each kind stays open all the time; beside these, three",
-        "threads load, open, read, close and reload without pause. The host knows each event before it comes, and",
-        "compares its place, number, size and checksum.",
+        "One process of a host in Rust without Python. A source of each kind stays open all the time; beside these,",
+        "three threads load, open, read, close and reload without pause. The host knows each event in advance, and",
+        "compares its order, number, size and checksum.",
         "",
         f"**{events:,} events checked, {size}: {len(soaked.faults)} faults.** A fault is an event that is lost, that",
         "comes twice or has other bytes, and any answer of the plugin that is not the one that is due.",

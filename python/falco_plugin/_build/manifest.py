@@ -13,23 +13,6 @@ from falco_plugin._build.errors import TargetError
 from falco_plugin._declare.capabilities import Capabilities
 from falco_plugin.plugin import Plugin
 
-_SOURCING = (
-    "plugin_get_id",
-    "plugin_get_event_source",
-    "plugin_open",
-    "plugin_close",
-    "plugin_next_batch",
-    "plugin_get_progress",
-    "plugin_list_open_params",
-    "plugin_event_to_string",
-)
-_EXTRACTION = (
-    "plugin_get_fields",
-    "plugin_extract_fields",
-    "plugin_get_extract_event_sources",
-    "plugin_get_extract_event_types",
-)
-
 
 def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str, folder: str) -> dict[str, str]:
     """Returns the manifest of a plugin.
@@ -63,6 +46,7 @@ def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str
         "folder": folder,
         "sdk_version": _core.SDK_VERSION,
         "python_version": environment.python_version(),
+        "python_source": "environment",
         "libpython": libpython,
         "core": os.path.realpath(_core.__file__),
         "python": sys.executable,
@@ -72,14 +56,15 @@ def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str
 
 def hidden_symbols(plugin: Any, capabilities: Capabilities, schema: str) -> frozenset[str]:
     """Returns the symbols that the library must not export, because Falco infers a capability from a symbol."""
+    symbols = _core.capability_symbols()
     hidden: set[str] = set()
     method = getattr(type(plugin), "list_open_params", None)
     if method is None or method is Plugin.list_open_params:
         hidden.add("plugin_list_open_params")
     if not capabilities.is_source:
-        hidden.update(_SOURCING)
+        hidden.update(symbols["sourcing"])
     if not capabilities.fields:
-        hidden.update(_EXTRACTION)
+        hidden.update(symbols["extraction"])
     if not schema:
         hidden.add("plugin_get_init_schema")
     return frozenset(hidden)

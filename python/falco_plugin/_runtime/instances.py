@@ -21,7 +21,7 @@ def as_instance(opened: Any, context: _core.Context, open_: Callable[..., Any]) 
         open_: the method ``open``.
 
     Raises:
-        TypeError: ``open`` returned something else. The place of the error is the function to change.
+        TypeError: ``open`` returned something else. The location of the error is the function to change.
     """
     if not _is_instance(opened):
         if problem := _problem(opened):

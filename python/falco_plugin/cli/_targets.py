@@ -12,14 +12,14 @@ import click
 
 from falco_plugin._build import target as targets
 from falco_plugin._build.errors import TargetError
-from falco_plugin._runtime.failures import trace
+from falco_plugin._runtime.failures import format_trace
 from falco_plugin.cli._output import fail
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def debug_option(command: Command) -> Command:
-    """Adds ``--debug`` to a command. It is set, too, if it stands in front of the command's name."""
+    """Adds ``--debug`` to a command. ``falco-plugin --debug COMMAND`` sets it, too."""
     return click.option(
         "--debug",
         is_flag=True,
@@ -46,4 +46,4 @@ def reported_errors(debug: bool) -> Generator[None]:
     try:
         yield
     except TargetError as error:
-        fail(str(error), trace(error.__cause__) if debug and error.__cause__ is not None else "")
+        fail(str(error), format_trace(error.__cause__) if debug and error.__cause__ is not None else "")

@@ -1,21 +1,32 @@
 //! The C plugin API of Falco over [`falco_plugin_engine::plugin::Plugin`].
 //!
-//! [`table`] is what the library in front (`rust/stub`) calls. [`functions`] implements it: each function checks its
-//! handles, guards against panics and turns errors into result codes and a last error. [`capability::extract`] holds what
-//! each thread of the host asked for last, where the host reads the values of fields. [`fork`] keeps children of the
-//! host's process from using any of this; [`signals`] gives them default handlers.
+//! The stub (`rust/stub`) calls [`init`], which answers with a table of functions. [`capability`] implements them: each
+//! function checks its handles and runs the plugin inside a guard, which turns panics and errors into result codes and
+//! a last error. [`trace`] is the same table with a log line for each call.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`init`], [`lifecycle`] | `plugin_init`; `plugin_destroy` and `plugin_get_last_error` |
+//! | [`capability`], [`trace`] | the functions of each capability, plain and traced |
+//! | [`state`], [`guard`] | what the host's handles point to; panics, and forked children |
+//! | [`extraction`], [`strings`], [`per_thread`] | memory that the host reads after a call |
+//! | [`request`], [`log`] | what the stub and the host pass to `plugin_init` |
+//! | [`fork`], [`signals`] | children that the plugin forked, and signal handlers in them |
 
 mod capability;
-mod debug;
+mod extraction;
 pub mod fork;
-pub mod functions;
+mod guard;
+pub mod init;
+mod lifecycle;
 pub mod log;
 mod per_thread;
 mod request;
 pub mod signals;
 mod state;
 mod strings;
-pub mod table;
+mod trace;
 
+pub use falco_plugin_api_table as api;
 pub use log::{Log, Severity};
 pub use request::Request;

@@ -1,4 +1,4 @@
-//! The host's log function, for as long as the host lends it.
+//! The host's log function, which may be called until the plugin is destroyed.
 
 use std::cell::Cell;
 use std::ffi::c_char;
@@ -27,7 +27,7 @@ pub enum Severity {
     Trace = 8,
 }
 
-/// Where one plugin state logs to: the host until destroy, stderr afterwards.
+/// The log of one plugin: the host's until destroy, stderr afterwards.
 #[derive(Clone)]
 pub struct Log(Arc<Shared>);
 
@@ -41,8 +41,8 @@ struct Slot {
     function: ss_plugin_log_fn_t,
 }
 
-// SAFETY: owner and function are the host's, which allows its log function to be called from any thread until destroy;
-// the lock around the slot keeps calls and the clearing by destroy apart.
+// SAFETY: owner and function are the host's, whose log function may be called from any thread until destroy. The lock
+// around the slot ends all calls before destroy returns.
 unsafe impl Send for Slot {}
 
 impl fmt::Debug for Log {
@@ -68,15 +68,16 @@ impl Log {
         }))
     }
 
-    /// Logs one text. From within the host's own log function it goes to stderr: a host in Python may log there.
-    pub fn log(&self, severity: Severity, text: &str) {
+    /// Logs a message. One that is logged from within the host's own log function goes to stderr, because the lock is held
+    /// there.
+    pub fn log(&self, severity: Severity, message: &str) {
         if fork::is_child() {
             // The host's log is the parent's.
-            return fork::write_line(text);
+            return fork::write_line(message);
         }
         thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
         if INSIDE.try_with(|inside| inside.replace(true)).unwrap_or(false) {
-            return to_stderr(text);
+            return to_stderr(message);
         }
         let slot = self.lock();
         match &*slot {
@@ -84,35 +85,35 @@ impl Log {
                 owner,
                 function: Some(function),
             }) => {
-                let text = to_c_string(text);
-                // SAFETY: the slot is still filled, so the host has not been told to take its log function back; it
-                // accepts NULL as component for the plugin's own name.
-                unsafe { function(*owner, ptr::null::<c_char>(), text.as_ptr(), severity as u32) };
+                let message = to_c_string(message);
+                // SAFETY: the slot is not empty, so destroy has not returned. NULL as component stands for the plugin's
+                // name.
+                unsafe { function(*owner, ptr::null::<c_char>(), message.as_ptr(), severity as u32) };
             }
-            _ => to_stderr(text),
+            _ => to_stderr(message),
         }
         drop(slot);
         let _ = INSIDE.try_with(|inside| inside.set(false));
     }
 
-    /// Whether the host still takes log lines. Waits for nothing.
+    /// Returns whether the host still accepts log lines. Does not block.
     pub fn is_open(&self) -> bool {
         self.0.open.load(Ordering::Acquire)
     }
 
-    /// Takes the host's log function away; a call that is under way ends first.
+    /// Forgets the host's log function. Blocks until a running call of it has returned.
     pub(crate) fn clear(&self) {
         self.0.open.store(false, Ordering::Release);
         self.lock().take();
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Slot>> {
-        // The slot is only ever emptied as a whole.
+        // A panic cannot leave the slot half empty.
         self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Where stderr is gone too, there is nowhere left to say so.
-fn to_stderr(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+/// If stderr is closed too, the message is lost.
+fn to_stderr(message: &str) {
+    let _ = writeln!(io::stderr(), "{message}");
 }

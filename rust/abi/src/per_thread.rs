@@ -1,213 +1,83 @@
-//! Something that each thread of the host has of its own, for as long as the plugin's state lives.
+//! A value for each thread of the host, for as long as the plugin's state lives.
 
-use std::cell::{Cell, UnsafeCell};
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
 
-/// No thread waits for another here, and none takes a lock after its first call, as long as threads do not take turns.
-/// What a thread has left behind at its end goes to the next one that comes, so that there are never more than threads
-/// at a time.
-pub(crate) struct PerThread<T> {
-    /// One of `all`, or NULL: that of the thread that came last.
-    latest: AtomicPtr<Owned<T>>,
-    /// Nothing is taken out before all is dropped, so that places stay good.
-    all: Mutex<Vec<Entry<T>>>,
-}
+use thread_local::ThreadLocal;
 
-struct Entry<T> {
-    owned: Box<Owned<T>>,
-    /// Whether its thread has ended; of one that is about to end nobody knows.
-    ended: Option<Arc<AtomicBool>>,
-}
+/// No thread waits for another here. A value that an ended thread leaves behind goes to a later thread, so there are
+/// never more values than there were threads at one time.
+#[derive(Default)]
+pub(crate) struct PerThread<T: Send>(ThreadLocal<RefCell<T>>);
 
-struct Owned<T> {
-    /// Changed under the lock of `all` alone, and when the thread that it named has ended.
-    thread: AtomicUsize,
-    used: Cell<bool>,
-    value: UnsafeCell<T>,
-}
-
-// SAFETY: the `value` and `used` of an `Owned` are touched by the thread that it names alone, so a `T` moves between
-// threads at most: to where all is dropped, or to a later thread, by the lock and the flag of the one that has ended.
-unsafe impl<T: Send> Send for PerThread<T> {}
-// SAFETY: as above; everything else is atomic, locked or never changed.
-unsafe impl<T: Send> Sync for PerThread<T> {}
-
-impl<T> Default for PerThread<T> {
-    fn default() -> Self {
-        Self {
-            latest: AtomicPtr::default(),
-            all: Mutex::default(),
-        }
-    }
-}
-
-impl<T: Default> PerThread<T> {
-    /// Runs code on what the calling thread has; `None` within such code.
+impl<T: Default + Send> PerThread<T> {
+    /// Runs code on the calling thread's value.
+    ///
+    /// Returns `None` without running it if the thread is already running such code, or if the thread is ending and has
+    /// no value any more.
     #[inline]
     pub(crate) fn with<R>(&self, code: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let thread = current();
-        let latest = self.latest.load(Ordering::Acquire);
-        // SAFETY: NULL or one of `all`, none of which is dropped while `self` lives.
-        let owned = match unsafe { latest.as_ref() } {
-            Some(owned) if owned.is_of(thread) => owned,
-            _ => self.find(thread),
-        };
-        if owned.used.replace(true) {
-            return None;
-        }
-        let _unused = Unused(&owned.used);
-        // SAFETY: the calling thread's own, and `used` keeps it from a second reference.
-        Some(code(unsafe { &mut *owned.value.get() }))
+        let value = self.0.get().or_else(|| self.create())?;
+        Some(code(&mut *value.try_borrow_mut().ok()?))
     }
 
-    /// How many threads have had one.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
+    /// `ThreadLocal` panics on a thread that has ended so far that its thread-local values are destroyed. A host can
+    /// call from there, in a destructor of its own.
     #[cold]
-    fn find(&self, thread: usize) -> &Owned<T> {
-        // Only whole values are put in.
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.iter().position(|entry| entry.owned.is_of(thread));
-        let index = own.unwrap_or_else(|| {
-            let ended = END.try_with(|end| end.0.clone()).ok();
-            if let Some(left) = all.iter().position(Entry::is_left) {
-                all[left].owned.thread.store(thread, Ordering::Relaxed);
-                all[left].ended = ended;
-                return left;
-            }
-            all.push(Entry {
-                owned: Box::new(Owned {
-                    thread: AtomicUsize::new(thread),
-                    used: Cell::new(false),
-                    value: UnsafeCell::default(),
-                }),
-                ended,
-            });
-            all.len() - 1
-        });
-        // Other threads read what they found of `all` meanwhile: nothing here may be a unique reference.
-        let owned = ptr::from_ref(&*all[index].owned);
-        self.latest.store(owned.cast_mut(), Ordering::Release);
-        // SAFETY: one of `all`, in a box that is not dropped while `self` lives.
-        unsafe { &*owned }
+    fn create(&self) -> Option<&RefCell<T>> {
+        struct Canary;
+        impl Drop for Canary {
+            fn drop(&mut self) {}
+        }
+        thread_local!(static CANARY: Canary = const { Canary });
+        CANARY.try_with(|_| self.0.get_or_default()).ok()
     }
-}
 
-impl<T> Owned<T> {
-    /// A thread finds its own number only where it has put it itself.
-    #[inline]
-    fn is_of(&self, thread: usize) -> bool {
-        self.thread.load(Ordering::Relaxed) == thread
+    /// Returns how many values there are.
+    #[cfg(test)]
+    pub(crate) fn len(&mut self) -> usize {
+        self.0.iter_mut().count()
     }
-}
-
-impl<T> Entry<T> {
-    /// Whether its thread has ended; then all that it did has happened before.
-    fn is_left(&self) -> bool {
-        self.ended.as_ref().is_some_and(|ended| ended.load(Ordering::Acquire))
-    }
-}
-
-struct Unused<'a>(&'a Cell<bool>);
-
-impl Drop for Unused<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
-    }
-}
-
-thread_local! {
-    /// 0 until the thread has a number.
-    static NUMBER: Cell<usize> = const { Cell::new(0) };
-    static END: End = End::default();
-}
-
-/// Tells at the end of a thread that it has come.
-#[derive(Default)]
-struct End(Arc<AtomicBool>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        // Whoever still comes on this thread, from the end of something else, has not what may be another's by then.
-        NUMBER.set(0);
-        self.0.store(true, Ordering::Release);
-    }
-}
-
-/// What tells threads apart: a number that no other thread of the process ever has.
-#[inline]
-fn current() -> usize {
-    match NUMBER.get() {
-        0 => number(),
-        number => number,
-    }
-}
-
-#[cold]
-fn number() -> usize {
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    NUMBER.set(number);
-    number
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::mem;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Arc, mpsc};
     use std::thread;
 
-    #[test]
-    fn each_thread_has_its_own_and_finds_it_again() {
-        let counts = PerThread::<u32>::default();
-        let count = |times| {
-            for _ in 0..times {
-                counts.with(|count| *count += 1);
-            }
-            counts.with(|count| *count)
-        };
-        thread::scope(|scope| {
-            let threads: Vec<_> = (1..5).map(|times| scope.spawn(move || count(1000 * times))).collect();
-            for (thread, times) in threads.into_iter().zip(1..) {
-                // A thread may have been over before another began, which then goes on with what it left.
-                assert!(thread.join().unwrap() >= Some(1000 * times));
-            }
-        });
-        assert!(counts.with(|count| *count).is_some());
-    }
+    use super::*;
 
     #[test]
-    fn what_a_thread_has_left_goes_to_the_next_and_to_nobody_before() {
-        let counts = PerThread::<u32>::default();
-        let count = || counts.with(|count| mem::replace(count, *count + 1));
-        thread::scope(|scope| {
-            for before in 0..100 {
-                assert_eq!(scope.spawn(count).join().unwrap(), Some(before));
-            }
-        });
-        assert_eq!(counts.all.lock().unwrap().len(), 1);
-        assert_eq!((count(), count()), (Some(100), Some(101)));
-        let other = thread::scope(|scope| scope.spawn(count).join().unwrap());
-        assert_eq!((other, counts.all.lock().unwrap().len()), (Some(0), 2));
-    }
-
-    #[test]
-    fn there_is_nothing_within() {
+    fn with_returns_none_if_reentered() {
         let values = PerThread::<u32>::default();
         assert_eq!(values.with(|_| values.with(|_| ())), Some(None));
         assert_eq!(values.with(|_| ()), Some(()));
     }
 
     #[test]
-    fn a_panic_leaves_it_usable() {
+    fn with_works_after_panic() {
         let values = PerThread::<u32>::default();
-        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| values.with(|_| panic!("as it should"))));
-        assert!(panic.is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| values.with(|_| panic!("expected")))).is_err());
         assert_eq!(values.with(|value| *value), Some(0));
+    }
+
+    #[test]
+    fn with_returns_none_when_thread_ends() {
+        struct LastCall(Arc<PerThread<u32>>, mpsc::Sender<Option<u32>>);
+        impl Drop for LastCall {
+            fn drop(&mut self) {
+                let value = catch_unwind(AssertUnwindSafe(|| self.0.with(|value| *value)));
+                let _ = self.1.send(value.unwrap_or(Some(1)));
+            }
+        }
+        thread_local!(static LAST: RefCell<Option<LastCall>> = const { RefCell::new(None) });
+        let values = Arc::new(PerThread::<u32>::default());
+        let (sender, results) = mpsc::channel();
+        thread::spawn(move || {
+            // Thread-local values are destroyed in the reverse order of their first use.
+            LAST.with_borrow_mut(|last| *last = Some(LastCall(values.clone(), sender)));
+            assert_eq!(values.with(|value| *value), Some(0));
+        });
+        assert_eq!(results.recv(), Ok(None));
     }
 }

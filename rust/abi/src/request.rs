@@ -1,10 +1,10 @@
-//! What the library in front hands over at init, as Rust values.
+//! The stub's request to make a plugin, as Rust values.
 
 use std::ffi::{CStr, CString, c_char};
 
-use crate::table::StartRequest;
+use falco_plugin_api_table::StartRequest;
 
-/// A copy: nothing in it but `check_code` depends on the library staying loaded.
+/// A copy of the stub's request. Only `check` requires that the library stays loaded.
 #[derive(Debug)]
 pub struct Request {
     pub library: String,
@@ -12,30 +12,30 @@ pub struct Request {
     pub python: CString,
     pub archive: Vec<u8>,
     manifest: Vec<(String, String)>,
-    /// The folders that need no further check.
+    /// The folders of code whose permissions the stub has already checked.
     checked: Vec<String>,
     check: unsafe extern "C" fn(*const c_char, *mut c_char, usize) -> bool,
 }
 
 impl Request {
     /// # Safety
-    /// All of the request is valid during the call, and the library stays loaded as long as what is returned.
+    /// All of the request is valid during the call. The library stays loaded as long as the returned value lives.
     pub unsafe fn read(request: &StartRequest) -> Self {
-        // SAFETY: the caller's promise: three strings and two blocks.
+        // SAFETY: the caller's promise for the strings and the two blocks of bytes.
         unsafe {
             Self {
-                library: text(request.library),
-                core: text(request.core),
+                library: string(request.library),
+                core: string(request.core),
                 python: CStr::from_ptr(request.python).to_owned(),
                 archive: std::slice::from_raw_parts(request.archive, request.archive_len).to_vec(),
                 manifest: pairs(std::slice::from_raw_parts(request.manifest, request.manifest_len)),
-                checked: text(request.folders).lines().map(str::to_owned).collect(),
+                checked: string(request.folders).lines().map(str::to_owned).collect(),
                 check: request.check_code,
             }
         }
     }
 
-    /// A value of the manifest; empty where there is none.
+    /// Returns a value of the manifest; empty if it has no such name.
     pub fn manifest(&self, key: &str) -> &str {
         self.manifest
             .iter()
@@ -43,10 +43,10 @@ impl Request {
             .map_or("", |(_, value)| value)
     }
 
-    /// Checks a folder that code is imported from, or one file of it, unless the library in front has done so.
+    /// Checks the permissions of a folder that code is imported from, or of one file, unless the stub has checked it.
     ///
     /// # Errors
-    /// Falco is root, and somebody else could plant code there: the text says where.
+    /// Falco runs as root, and others can change the code. The string names the path.
     pub fn check_code(&self, folder: &CStr) -> Result<(), String> {
         if self
             .checked
@@ -56,23 +56,24 @@ impl Request {
             return Ok(());
         }
         let mut problem = [0 as c_char; 1024];
-        // SAFETY: the library is loaded (see `read`), the string NUL-terminated, and the text gets no more than its size.
+        // SAFETY: the library is loaded (see `read`), the path NUL-terminated, and the message no longer than its size.
         unsafe {
             if (self.check)(folder.as_ptr(), problem.as_mut_ptr(), problem.len()) {
                 return Ok(());
             }
-            Err(text(problem.as_ptr()))
+            Err(string(problem.as_ptr()))
         }
     }
 }
 
 /// # Safety
-/// `text` points to a NUL-terminated string.
-unsafe fn text(text: *const std::ffi::c_char) -> String {
+/// `string` points to a NUL-terminated string.
+unsafe fn string(string: *const c_char) -> String {
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
 
+/// Splits the manifest into names and values. A name without a value is left out.
 fn pairs(manifest: &[u8]) -> Vec<(String, String)> {
     let mut parts = manifest
         .split(|&byte| byte == 0)
@@ -87,7 +88,7 @@ fn pairs(manifest: &[u8]) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn pairs_are_read_until_the_manifest_ends() {
+    fn pairs_ends_with_manifest() {
         let pairs = super::pairs(b"name\0lines\0contact\0\0");
         assert_eq!(
             pairs,

@@ -1,9 +1,9 @@
-//! Signals of a thread, and of a forked child.
+//! Signal masks and signal handlers.
 
 use std::mem;
 use std::ptr;
 
-/// Blocks all signals on this thread, and leaves them to the other threads of the process.
+/// Blocks all signals on this thread, so that other threads of the process handle them.
 pub fn block_all() {
     // SAFETY: `set` is filled before it is used, and the mask of this thread alone is changed.
     unsafe {
@@ -13,16 +13,17 @@ pub fn block_all() {
     }
 }
 
-/// Gives a child that Python forked default signal handlers, and unblocks all signals. The host's handlers act on the host's
-/// state, and often only set a flag there. So a child that kept them, or the mask of the thread that forked it, could not be
-/// terminated. Ignored signals stay ignored.
+/// Sets default signal handlers in a child that Python forked, and unblocks all signals. Ignored signals stay ignored.
+///
+/// The host's handlers often only set a flag for the host's main loop. A child that kept them, or the mask of the thread
+/// that forked it, could not be terminated.
 pub fn reset_in_child() {
-    // SAFETY: both structs are valid when zeroed, and filled before they are used. The calls may be made in a forked child,
-    // and change this process alone, which has one thread.
+    // SAFETY: both structs are valid when zeroed, and filled before they are used. The calls are allowed in a forked child.
+    // They only change this process, which has one thread.
     unsafe {
         for signal in 1..=libc::SIGRTMAX() {
             let mut action = mem::zeroed::<libc::sigaction>();
-            // It fails for the signals that the C library keeps to itself.
+            // sigaction fails for the signals that the C library reserves.
             if libc::sigaction(signal, ptr::null(), &mut action) == 0
                 && action.sa_sigaction != libc::SIG_DFL
                 && action.sa_sigaction != libc::SIG_IGN

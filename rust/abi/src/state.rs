@@ -1,33 +1,57 @@
-//! What stands behind the host's opaque handles.
+//! What the host's opaque handles point to.
 
 use std::ffi::CString;
 use std::sync::atomic::AtomicU64;
 
-use falco_plugin_api::ss_plugin_event;
+use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_t};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::plugin::{Instance, Plugin};
+use falco_plugin_engine::plugin::{Extract, Instance, Plugin, Source};
 
-use crate::capability::extract::Extraction;
+use crate::extraction::Extraction;
 use crate::fork;
 use crate::log::Log;
 use crate::per_thread::PerThread;
-use crate::strings::{Errors, Texts};
+use crate::strings::{Errors, Strings};
 
-/// `ss_plugin_t`. Shared between the host's threads.
+/// The state of a plugin (`ss_plugin_t`), shared between the host's threads.
 pub(crate) struct PluginState {
-    /// Before the plugin: what it has left there is dropped first.
+    /// Declared before the plugin, so that what the plugin keeps in the caches is dropped before the plugin.
     pub(crate) extraction: PerThread<Extraction>,
-    /// Goes up whenever a source is opened or closed.
+    /// Increases whenever a source is opened or closed.
     pub(crate) generation: AtomicU64,
-    /// `None` where init failed: the state then only carries the reason.
+    /// `None` if init failed: the state then only holds the reason.
     pub(crate) plugin: Option<Box<dyn Plugin>>,
     pub(crate) log: Log,
     pub(crate) errors: Errors,
-    pub(crate) texts: Texts,
+    pub(crate) strings: Strings,
 }
 
 impl PluginState {
-    /// Keeps what the host is told by `get_last_error`. In a child its lock may never be released again.
+    /// # Safety
+    /// `state` is NULL, or a state of [`crate::init::init`] that is not destroyed during `'a`.
+    pub(crate) unsafe fn from_handle<'a>(state: *mut ss_plugin_t) -> Option<&'a Self> {
+        // SAFETY: the caller's promise.
+        unsafe { state.cast::<Self>().as_ref() }
+    }
+
+    /// Returns the plugin as an event source.
+    pub(crate) fn source(&self) -> Result<&dyn Source, Error> {
+        let source = self.plugin()?.as_source();
+        source.ok_or_else(|| Error::text("the plugin is not an event source"))
+    }
+
+    /// Returns the plugin as an extractor of fields.
+    pub(crate) fn extract(&self) -> Result<&dyn Extract, Error> {
+        let extract = self.plugin()?.as_extract();
+        extract.ok_or_else(|| Error::text("the plugin has no fields"))
+    }
+
+    fn plugin(&self) -> Result<&dyn Plugin, Error> {
+        let plugin = self.plugin.as_deref();
+        plugin.ok_or_else(|| Error::text("the plugin was not initialised"))
+    }
+
+    /// Keeps an error for `get_last_error`. A forked child keeps none, because the lock may never be released there.
     pub(crate) fn set_error(&self, error: &Error) {
         if !fork::is_child() {
             self.errors.set(&error.to_string());
@@ -35,12 +59,21 @@ impl PluginState {
     }
 }
 
-/// `ss_instance_t`. Used by one of the host's threads at a time.
+/// An open event source (`ss_instance_t`), used by one of the host's threads at a time.
 pub(crate) struct InstanceState {
     pub(crate) instance: Box<dyn Instance>,
-    /// Whether `next_batch` has panicked, which was the source's error: nobody knows what it left behind.
+    /// Whether `next_batch` has panicked. This ends the source, because its state is unknown then.
     pub(crate) panicked: bool,
-    /// Where each event of the current batch begins.
+    /// The address of each event of the current batch.
     pub(crate) pointers: Vec<*mut ss_plugin_event>,
     pub(crate) progress: CString,
+}
+
+impl InstanceState {
+    /// # Safety
+    /// `instance` is NULL, or an instance of `open` that is not closed or used elsewhere during `'a`.
+    pub(crate) unsafe fn from_handle<'a>(instance: *mut ss_instance_t) -> Option<&'a mut Self> {
+        // SAFETY: the caller's promise.
+        unsafe { instance.cast::<Self>().as_mut() }
+    }
 }

@@ -1,46 +1,40 @@
-//! A plugin whose functions panic, through the table of functions: the host hears of it, and lives.
+//! A plugin whose functions panic, called through the table: each panic becomes an error, and the host survives.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char};
 use std::ptr;
 
-use falco_plugin_abi::functions::{TABLE, init};
-use falco_plugin_abi::table::StartRequest;
+use falco_plugin_abi::api::{EOF, FAILURE, StartRequest};
+use falco_plugin_abi::init::{TABLE, init};
 use falco_plugin_api::{ss_plugin_event_input, ss_plugin_init_input};
-use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::Event;
-use falco_plugin_engine::extract::{Argument, Cache, Field, Values};
-use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin};
-
-const FAILURE: i32 = 1;
-const EOF: i32 = 2;
+use falco_plugin_engine::event::{Event, EventBatch};
+use falco_plugin_engine::extract::Cache;
+use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin, Source};
 
 struct Panics;
 
 impl Plugin for Panics {
+    fn as_source(&self) -> Option<&dyn Source> {
+        Some(self)
+    }
+
+    fn destroy(&self) {
+        panic!("destroy panics")
+    }
+}
+
+impl Source for Panics {
     fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error> {
         assert_eq!(params, "good", "open panics");
         Ok(Box::new(Self))
-    }
-
-    fn event_to_string<'c>(&self, _: &'c mut Cache, _: &Event<'_>) -> &'c str {
-        panic!("event_to_string panics")
-    }
-
-    fn fields(&self) -> &[Field] {
-        &[]
-    }
-
-    fn extract<'c>(&self, _: &'c mut Cache, _: &Event<'_>, _: usize, _: &Argument<'_>) -> &'c Values {
-        unreachable!()
     }
 
     fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {
         panic!("list_open_params panics")
     }
 
-    fn destroy(&self) {
-        panic!("destroy panics")
+    fn event_to_string<'c>(&self, _: &'c mut Cache, _: &Event<'_>) -> &'c str {
+        panic!("event_to_string panics")
     }
 }
 
@@ -63,7 +57,7 @@ impl Instance for Panics {
 }
 
 #[test]
-fn a_panic_is_an_error_and_the_end_of_its_source() {
+fn panics_become_errors_and_end_the_source() {
     let input = ss_plugin_init_input {
         config: ptr::null(),
         owner: ptr::null_mut(),
@@ -83,11 +77,11 @@ fn a_panic_is_an_error_and_the_end_of_its_source() {
         manifest_len: 0,
         archive: ptr::NonNull::dangling().as_ptr(),
         archive_len: 0,
-        input: (&raw const input).cast(),
+        input: &raw const input,
         check_code,
     };
     let mut rc = i32::MAX;
-    // SAFETY: request and input outlive the state, which is used as a host does, on this thread alone, and destroyed last.
+    // SAFETY: request and input outlive the state. It is used on this thread alone, as a host uses it, and destroyed last.
     unsafe {
         let state = init(&request, |_, _, _| Ok(Box::new(Panics))).state;
         let last_error = || {
@@ -111,14 +105,14 @@ fn a_panic_is_an_error_and_the_end_of_its_source() {
             evtnum: 1,
             evtsrc: ptr::null(),
         };
-        let text = (TABLE.event_to_string)(state, (&raw const event_input).cast());
+        let text = (TABLE.event_to_string)(state, &raw const event_input);
         assert_eq!(CStr::from_ptr(text), c"<event_to_string failed>");
         assert!(last_error().ends_with("please report it: event_to_string panics"));
 
         let instance = (TABLE.open)(state, c"good".as_ptr(), &raw mut rc);
         assert_eq!(rc, 0);
         let next = || {
-            let (mut count, mut events) = (u32::MAX, ptr::null_mut::<*mut c_void>());
+            let (mut count, mut events) = (u32::MAX, ptr::null_mut());
             let rc = (TABLE.next_batch)(state, instance, &raw mut count, &raw mut events);
             assert_eq!(count, 0);
             rc
@@ -128,7 +122,7 @@ fn a_panic_is_an_error_and_the_end_of_its_source() {
         assert_eq!(
             [next(), next()],
             [EOF, EOF],
-            "nobody knows what the panic has left behind"
+            "the state of the instance is unknown after a panic"
         );
 
         let mut hundredths = u32::MAX;

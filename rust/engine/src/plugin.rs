@@ -1,51 +1,69 @@
-//! What the C plugin API is built on: a plugin, and the instances that it opens.
+//! What a plugin is: one trait for all plugins, and one for each capability.
 
 use crate::error::Error;
 use crate::event::Event;
 use crate::event::EventBatch;
 use crate::extract::{Argument, Cache, Field, Values};
 
-/// One initialised plugin (`ss_plugin_t`). The host may call it from several threads.
+/// An initialised plugin (`ss_plugin_t`). The host may call it from several threads.
 pub trait Plugin: Send + Sync {
-    /// Opens the event source (`plugin_open`).
-    fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error>;
+    /// Returns the plugin as an event source, if it is one.
+    fn as_source(&self) -> Option<&dyn Source> {
+        None
+    }
 
-    /// Returns the text of an event of this source (`plugin_event_to_string`). `cache` is the calling thread's, and keeps
-    /// the text. If the text cannot be made, returns a placeholder and logs the reason: for no text, or an empty one, the
-    /// host would show the payload.
-    fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &Event<'_>) -> &'c str;
+    /// Returns the plugin as an extractor of fields, if it is one.
+    fn as_extract(&self) -> Option<&dyn Extract> {
+        None
+    }
 
-    /// The fields that it declares; a field's id is its place among them (`plugin_get_fields`).
-    fn fields(&self) -> &[Field];
-
-    /// The values of a field, none where it is absent (`plugin_extract_fields`). What goes wrong is logged: the host does
-    /// not ask why. `cache` is the calling thread's, and is where the values stay.
-    fn extract<'c>(&self, cache: &'c mut Cache, event: &Event<'_>, field: usize, argument: &Argument<'_>)
-    -> &'c Values;
-
-    /// What `open` can be given (`plugin_list_open_params`).
-    fn list_open_params(&self) -> Result<Vec<OpenParam>, Error>;
-
-    /// The last call on the plugin (`plugin_destroy`).
+    /// Ends the plugin. This is the last call on it (`plugin_destroy`).
     fn destroy(&self);
 }
 
-/// One open event source (`ss_instance_t`). The host calls it from one thread at a time.
+/// The capability to make events.
+pub trait Source: Plugin {
+    /// Opens the event source (`plugin_open`).
+    fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error>;
+
+    /// Returns suggestions for the parameters of `open` (`plugin_list_open_params`).
+    fn list_open_params(&self) -> Result<Vec<OpenParam>, Error>;
+
+    /// Returns the text of an event of this source, which stays in `cache`, the cache of the calling thread.
+    ///
+    /// If the text cannot be made, logs the reason and returns a placeholder: without a text, or with an empty one, the
+    /// host would show the payload (`plugin_event_to_string`).
+    fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &Event<'_>) -> &'c str;
+}
+
+/// The capability to extract fields from events.
+pub trait Extract: Plugin {
+    /// Returns the fields that the plugin declares. The id of a field is its index in them (`plugin_get_fields`).
+    fn fields(&self) -> &[Field];
+
+    /// Returns the values of a field, none if it is absent. They stay in `cache`, the cache of the calling thread.
+    ///
+    /// Failures are logged, because the host does not ask for their reason (`plugin_extract_fields`).
+    fn extract<'c>(&self, cache: &'c mut Cache, event: &Event<'_>, field: usize, argument: &Argument<'_>)
+    -> &'c Values;
+}
+
+/// An open event source (`ss_instance_t`). The host calls it from one thread at a time.
 pub trait Instance: Send {
-    /// Clears the batch and fills it; with no event the reason is the error.
+    /// Clears the batch and fills it. If there is no event, returns the reason as an error (`plugin_next_batch`).
     fn next_batch(&mut self) -> Result<(), Error>;
 
-    /// The batch that `next_batch` filled. It belongs to the host until the next call.
+    /// Returns the batch that `next_batch` filled. The host reads it until the next call.
     fn events(&mut self) -> &mut EventBatch;
 
-    /// How much of the source has been read, 0 to 1, and the same as a text.
+    /// Returns how much of the source has been read, from 0 to 1, and the same as text (`plugin_get_progress`).
     fn progress(&mut self) -> (f64, String);
 
-    /// The last call on the instance (`plugin_close`).
+    /// Closes the source. This is the last call on the instance (`plugin_close`).
     fn close(&mut self);
 }
 
-/// A suggestion for the open params of a plugin.
+/// A suggestion for the parameters of `open`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenParam {
     pub value: String,

@@ -1,3 +1,11 @@
-//! The functions of each capability.
+//! The functions of each capability, under their names in the list of `falco_plugin_api_table`.
+//!
+//! A state that a function gets is NULL or one of [`crate::init::init`] that was not destroyed. Handles, events and
+//! inputs are the host's, valid during the call.
 
-pub(crate) mod extract;
+mod event;
+mod extract;
+mod source;
+
+pub(crate) use extract::*;
+pub(crate) use source::*;

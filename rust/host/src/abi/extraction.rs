@@ -9,9 +9,9 @@ use falco_plugin_api::{
     ss_plugin_rc_SS_PLUGIN_NOT_SUPPORTED as NOT_SUPPORTED, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_t,
     ss_plugin_table_reader_vtable, ss_plugin_table_reader_vtable_ext,
 };
+use falco_plugin_api_table::signatures;
 
 use crate::abi::event::Event;
-use crate::abi::functions::ExtractFields;
 use crate::abi::owner;
 use crate::abi::query::FieldQuery;
 use crate::abi::values::{ValueFault, Values, unset};
@@ -26,7 +26,7 @@ const UNSET_LENGTH: u64 = 0x5EED_5EED_5EED_5EED;
 pub(super) struct Extract {
     pub(super) state: *mut ss_plugin_t,
     pub(super) owner: *mut ss_plugin_owner_t,
-    pub(super) function: ExtractFields,
+    pub(super) function: signatures::extract_fields,
 }
 
 impl Extract {

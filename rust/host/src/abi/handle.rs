@@ -1,7 +1,6 @@
 //! A library that the dynamic linker has loaded.
 
-use std::ffi::{CString, c_void};
-use std::mem::size_of;
+use std::ffi::{CStr, CString, c_void};
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -33,22 +32,15 @@ impl Handle {
         NonNull::new(handle).map(Self)
     }
 
-    /// Returns the address of a symbol, if the library or one of its dependencies has it.
-    pub fn address(&self, name: &str) -> Option<NonNull<c_void>> {
-        let name = CString::new(name).ok()?;
-        // SAFETY: the handle is open until `self` is dropped, and `name` is NUL-terminated.
-        NonNull::new(unsafe { libc::dlsym(self.0.as_ptr(), name.as_ptr()) })
+    /// Returns the address of a symbol. Returns NULL if neither the library nor one of its dependencies has it.
+    pub fn address(&self, symbol: &CStr) -> *mut c_void {
+        // SAFETY: the handle is open until `self` is dropped, and `symbol` is NUL-terminated.
+        unsafe { libc::dlsym(self.0.as_ptr(), symbol.as_ptr()) }
     }
 
-    /// Returns a function of the library, if it exists.
-    ///
-    /// # Safety
-    /// `F` is the type of a function pointer, and if the symbol exists, it is a function of this type.
-    pub unsafe fn symbol<F: Copy>(&self, name: &str) -> Option<F> {
-        const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-        let address = self.address(name)?.as_ptr();
-        // SAFETY: the sizes agree. The address is not NULL, and the caller ensures that it is a function of this type.
-        Some(unsafe { std::mem::transmute_copy::<*mut c_void, F>(&address) })
+    /// Returns whether the library or one of its dependencies has a symbol.
+    pub fn has(&self, symbol: &str) -> bool {
+        CString::new(symbol).is_ok_and(|symbol| !self.address(&symbol).is_null())
     }
 }
 

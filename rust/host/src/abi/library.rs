@@ -1,34 +1,23 @@
 //! A loaded library, and its functions that need no initialised plugin.
 
+use std::ffi::c_char;
 use std::path::Path;
 
 use falco_plugin_api::ss_plugin_schema_type_SS_PLUGIN_SCHEMA_JSON as SCHEMA_JSON;
+use falco_plugin_api_table::{FUNCTIONS, Functions};
 
 use crate::abi::elf;
 use crate::abi::error::Error;
-use crate::abi::functions::{Destroy, GetLastError, GetNumber, GetSchema, GetText, Init};
 use crate::abi::handle::Handle;
 use crate::abi::strings::text;
 
 /// The value of a number before a call that must set it. It shows whether the plugin did.
 pub(super) const UNSET_NUMBER: u32 = 0x5EED_5EED;
 
-/// The functions that every plugin has.
-pub struct Required {
-    get_required_api_version: GetText,
-    get_version: GetText,
-    get_name: GetText,
-    get_description: GetText,
-    get_contact: GetText,
-    pub(super) init: Init,
-    pub(super) destroy: Destroy,
-    pub(super) get_last_error: GetLastError,
-}
-
 /// A loaded library that exports the functions every plugin has.
 pub struct Library {
-    pub(super) handle: Handle,
-    pub(super) required: Required,
+    handle: Handle,
+    pub(super) functions: Functions,
 }
 
 impl Library {
@@ -41,36 +30,14 @@ impl Library {
         })?;
         elf::check(&path)?;
         let handle = Handle::open(&path)?;
-        let mut missing = Vec::new();
-        macro_rules! required {
-            ($($field:ident: $type:ty),+ $(,)?) => {{
-                $(
-                    let name = concat!("plugin_", stringify!($field));
-                    // SAFETY: the plugin API gives the symbol of this name this type.
-                    let $field = unsafe { handle.symbol::<$type>(name) };
-                    if $field.is_none() {
-                        missing.push(name);
-                    }
-                )+
-                match ($($field,)+) {
-                    ($(Some($field),)+) => Some(Required { $($field),+ }),
-                    _ => None,
-                }
-            }};
-        }
-        let required = required! {
-            get_required_api_version: GetText,
-            get_version: GetText,
-            get_name: GetText,
-            get_description: GetText,
-            get_contact: GetText,
-            init: Init,
-            destroy: Destroy,
-            get_last_error: GetLastError,
-        };
-        match required {
-            Some(required) => Ok(Self { handle, required }),
-            None => Err(Error::NotAPlugin { path, missing }),
+        // SAFETY: the symbols of a plugin library are functions of the plugin API.
+        let functions = unsafe { Functions::find(|symbol| handle.address(symbol)) };
+        match functions {
+            Some(functions) => Ok(Self { handle, functions }),
+            None => Err(Error::NotAPlugin {
+                path,
+                missing: missing(|symbol| handle.has(symbol)),
+            }),
         }
     }
 
@@ -81,64 +48,61 @@ impl Library {
 
     /// Returns whether the library exports a symbol.
     pub fn has(&self, symbol: &str) -> bool {
-        self.handle.address(symbol).is_some()
+        self.handle.has(symbol)
     }
 
     /// Returns the version of the plugin API that the plugin requires.
     pub fn required_api_version(&self) -> Result<String, Error> {
-        self.required_text(
+        required_text(
             "plugin_get_required_api_version",
-            self.required.get_required_api_version,
+            self.functions.get_required_api_version,
         )
     }
 
     /// Returns the plugin's version.
     pub fn version(&self) -> Result<String, Error> {
-        self.required_text("plugin_get_version", self.required.get_version)
+        required_text("plugin_get_version", self.functions.get_version)
     }
 
     /// Returns the plugin's name.
     pub fn name(&self) -> Result<String, Error> {
-        self.required_text("plugin_get_name", self.required.get_name)
+        required_text("plugin_get_name", self.functions.get_name)
     }
 
     /// Returns the plugin's description.
     pub fn description(&self) -> Result<String, Error> {
-        self.required_text("plugin_get_description", self.required.get_description)
+        required_text("plugin_get_description", self.functions.get_description)
     }
 
     /// Returns whom to contact about the plugin.
     pub fn contact(&self) -> Result<String, Error> {
-        self.required_text("plugin_get_contact", self.required.get_contact)
+        required_text("plugin_get_contact", self.functions.get_contact)
     }
 
     /// Returns the plugin id, or 0 if the plugin has none.
     pub fn id(&self) -> u32 {
-        // SAFETY: the plugin API gives the symbol of this name this type.
-        let get = unsafe { self.handle.symbol::<GetNumber>("plugin_get_id") };
         // SAFETY: static getters may be called at any time while the library is loaded, which `self` ensures.
-        get.map_or(0, |get| unsafe { get() })
+        self.functions.get_id.map_or(0, |get| unsafe { get() })
     }
 
     /// Returns the name of the plugin's event source, if it has one.
     pub fn event_source(&self) -> Option<String> {
-        self.optional_text("plugin_get_event_source")
+        optional_text(self.functions.get_event_source)
     }
 
     /// Returns a JSON list of the event sources that the plugin extracts fields from, if it exports one.
     pub fn extract_event_sources(&self) -> Option<String> {
-        self.optional_text("plugin_get_extract_event_sources")
+        optional_text(self.functions.get_extract_event_sources)
     }
 
     /// Returns a JSON list of the plugin's fields, if it exports one.
     pub fn fields(&self) -> Option<String> {
-        self.optional_text("plugin_get_fields")
+        optional_text(self.functions.get_fields)
     }
 
     /// Returns the JSON schema of the configuration, if the plugin has one.
     pub fn schema(&self) -> Result<Option<String>, Error> {
-        // SAFETY: the plugin API gives the symbol of this name this type.
-        let Some(get) = (unsafe { self.handle.symbol::<GetSchema>("plugin_get_init_schema") }) else {
+        let Some(get) = self.functions.get_init_schema else {
             return Ok(None);
         };
         let mut kind = UNSET_NUMBER;
@@ -155,17 +119,29 @@ impl Library {
         let schema = unsafe { text(schema) };
         Ok(schema.filter(|schema| kind == SCHEMA_JSON && !schema.is_empty()))
     }
+}
 
-    fn required_text(&self, name: &'static str, get: GetText) -> Result<String, Error> {
-        // SAFETY: static getters may be called at any time while the library is loaded, which `self` ensures. Their
-        // result is NULL or NUL-terminated, and stays valid until the next call of the same function.
-        unsafe { text(get()) }.ok_or(Error::Null(name))
-    }
+type GetString = unsafe extern "C-unwind" fn() -> *const c_char;
 
-    fn optional_text(&self, name: &str) -> Option<String> {
-        // SAFETY: the plugin API gives this type to all symbols that are requested here.
-        let get = unsafe { self.handle.symbol::<GetText>(name) }?;
-        // SAFETY: as in `required_text`.
-        unsafe { text(get()) }
-    }
+/// Returns a string that every plugin must have. `get` is a static getter of a loaded library.
+fn required_text(name: &'static str, get: GetString) -> Result<String, Error> {
+    optional_text(Some(get)).ok_or(Error::Null(name))
+}
+
+/// Returns a string that the plugin may lack. `get` is a static getter of a loaded library.
+fn optional_text(get: Option<GetString>) -> Option<String> {
+    // SAFETY: static getters may be called at any time while the library is loaded. Their result is NULL or
+    // NUL-terminated, and stays valid until the next call of the same function.
+    get.and_then(|get| unsafe { text(get()) })
+}
+
+/// Returns the symbols that every plugin must have, and this library does not have.
+fn missing(has: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let required = FUNCTIONS
+        .iter()
+        .filter(|function| function.is_required && function.capability.is_none());
+    required
+        .map(|function| function.symbol)
+        .filter(|symbol| !has(symbol))
+        .collect()
 }

@@ -45,7 +45,6 @@ mod error;
 mod event;
 mod extraction;
 mod extractor;
-mod functions;
 mod handle;
 mod library;
 mod owner;

@@ -8,7 +8,6 @@ use falco_plugin_api::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_rc_SS_PLUGI
 use crate::abi::error::Error;
 use crate::abi::event;
 use crate::abi::extraction::Extract;
-use crate::abi::functions::{ExtractFields, GetEventTypes, ListOpenParams};
 use crate::abi::library::{Library, UNSET_NUMBER};
 use crate::abi::owner::{self, Owner};
 use crate::abi::strings::{bytes, c_string, cut, text};
@@ -38,7 +37,7 @@ impl<'l> Plugin<'l> {
         };
         let mut code = UNSET_CODE;
         // SAFETY: the input and what it points to are valid for the whole call, and `code` is writable.
-        let state = unsafe { (library.required.init)(&raw const input, &raw mut code) };
+        let state = unsafe { (library.functions.init)(&raw const input, &raw mut code) };
         // From here on the state is destroyed, also after a failure.
         let plugin = Self { library, state, owner };
         match code {
@@ -55,8 +54,7 @@ impl<'l> Plugin<'l> {
 
     /// Returns a JSON list of suggested open parameters, if the plugin exports the function.
     pub fn list_open_params(&self) -> Result<Option<String>, Error> {
-        // SAFETY: the plugin API gives the symbol of this name this type.
-        let Some(list) = (unsafe { self.library.handle.symbol::<ListOpenParams>("plugin_list_open_params") }) else {
+        let Some(list) = self.library.functions.list_open_params else {
             return Ok(None);
         };
         let mut code = UNSET_CODE;
@@ -76,20 +74,13 @@ impl<'l> Plugin<'l> {
     /// Returns how to extract fields from plugin events. Returns `None` if the plugin has no fields, or has fields only
     /// for other events.
     pub(super) fn extract(&self) -> Result<Option<Extract>, Error> {
-        let handle = &self.library.handle;
-        // SAFETY: the plugin API gives the symbols of these names these types.
-        let (function, event_types) = unsafe {
-            (
-                handle.symbol::<ExtractFields>("plugin_extract_fields"),
-                handle.symbol::<GetEventTypes>("plugin_get_extract_event_types"),
-            )
-        };
-        let extract = function.map(|function| Extract {
+        let functions = &self.library.functions;
+        let extract = functions.extract_fields.map(|function| Extract {
             state: self.state,
             owner: self.owner.as_ptr(),
             function,
         });
-        let Some(get) = event_types else {
+        let Some(get) = functions.get_extract_event_types else {
             return Ok(extract);
         };
         let mut count = UNSET_NUMBER;
@@ -115,7 +106,7 @@ impl<'l> Plugin<'l> {
         // SAFETY: the state is not yet destroyed. The message is NULL or NUL-terminated, and stays valid until the next
         // call of the same function.
         let message = unsafe {
-            let message = (self.library.required.get_last_error)(self.state);
+            let message = (self.library.functions.get_last_error)(self.state);
             bytes(message).map(|message| String::from_utf8_lossy(cut(message, most)).into_owned())
         };
         match message {
@@ -129,7 +120,7 @@ impl Drop for Plugin<'_> {
     fn drop(&mut self) {
         if !self.state.is_null() {
             // SAFETY: the state came from init and is destroyed only here. Sources borrow the plugin, so none is open.
-            unsafe { (self.library.required.destroy)(self.state) };
+            unsafe { (self.library.functions.destroy)(self.state) };
         }
     }
 }

@@ -8,12 +8,12 @@ use falco_plugin_api::{
     ss_plugin_rc_SS_PLUGIN_NOT_SUPPORTED as NOT_SUPPORTED, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS,
     ss_plugin_rc_SS_PLUGIN_TIMEOUT as TIMEOUT,
 };
+use falco_plugin_api_table::signatures;
 
 use crate::abi::error::Error;
 use crate::abi::event::{self, Event, EventFault};
 use crate::abi::extraction::{Extract, event_input};
 use crate::abi::extractor::Extractor;
-use crate::abi::functions::{Close, EventToString, GetProgress, NextBatch, Open};
 use crate::abi::library::UNSET_NUMBER;
 use crate::abi::plugin::{Plugin, UNSET_CODE};
 use crate::abi::query::FieldQuery;
@@ -37,10 +37,10 @@ pub enum Code {
 pub struct Source<'p> {
     plugin: &'p Plugin<'p>,
     instance: *mut ss_instance_t,
-    close: Close,
-    next_batch: NextBatch,
-    get_progress: Option<GetProgress>,
-    event_to_string: Option<EventToString>,
+    close: signatures::close,
+    next_batch: signatures::next_batch,
+    get_progress: Option<signatures::get_progress>,
+    event_to_string: Option<signatures::event_to_string>,
     extract: Option<Extract>,
     id: u32,
     name: CString,
@@ -65,18 +65,9 @@ impl<'p> Source<'p> {
     /// Either no other call uses the plugin while the source exists, or the plugin allows several sources at once, calls
     /// from several threads at once, and keeps what it returned to one thread while another one calls it.
     pub unsafe fn open_shared(plugin: &'p Plugin<'_>, params: &OsStr, id: u32, name: &str) -> Result<Self, Error> {
-        let handle = &plugin.library.handle;
-        // SAFETY: the plugin API gives the symbols of these names these types.
-        let (open, close, next_batch, get_progress, event_to_string) = unsafe {
-            (
-                handle.symbol::<Open>("plugin_open"),
-                handle.symbol::<Close>("plugin_close"),
-                handle.symbol::<NextBatch>("plugin_next_batch"),
-                handle.symbol::<GetProgress>("plugin_get_progress"),
-                handle.symbol::<EventToString>("plugin_event_to_string"),
-            )
-        };
-        let (Some(open), Some(close), Some(next_batch)) = (open, close, next_batch) else {
+        let functions = &plugin.library.functions;
+        let (Some(open), Some(close), Some(next_batch)) = (functions.open, functions.close, functions.next_batch)
+        else {
             return Err(Error::NotASource);
         };
         let extract = plugin.extract()?;
@@ -91,8 +82,8 @@ impl<'p> Source<'p> {
             instance,
             close,
             next_batch,
-            get_progress,
-            event_to_string,
+            get_progress: functions.get_progress,
+            event_to_string: functions.event_to_string,
             extract,
             id,
             name,

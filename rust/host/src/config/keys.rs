@@ -1,24 +1,25 @@
-//! The schema of a configuration as a list of keys, for people.
+//! The keys of a configuration, from its schema, for users.
 
 use std::cell::Cell;
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::config::node::{Node, members, strings, type_of};
+use crate::config::node::{Node, members, resolve, strings, type_of};
 use crate::text::count::counted;
 
-/// Objects of the schema that are read at most, each counted as often as it is referred to. References to references
-/// can make their number grow exponentially.
+/// The most objects of a schema that are read. An object counts for each reference to it, so references to references can
+/// make their number grow exponentially.
 const MOST_STEPS: usize = 10_000;
-/// The depth to which nested keys are read.
+/// The most levels of nested keys that are read.
 const MOST_LEVELS: usize = 32;
-/// How many lists within lists a type is told of: a schema may contain itself.
-const DEEPEST: usize = 8;
+/// The most levels of lists within lists that a type names, because a schema may contain itself.
+const MOST_LISTS: usize = 8;
 
-/// One key of the configuration; of an inner map with a dot, of the items of a list with `[]`.
+/// One key of a configuration.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Key {
+    /// The key with the keys around it: `a.b` in a map, `a[].b` in the items of a list, `a.*.b` below any key of a map.
     pub path: String,
     pub type_: String,
     pub is_required: bool,
@@ -30,13 +31,13 @@ pub struct Key {
 /// The keys that a schema names.
 #[derive(Debug, Default)]
 pub struct Keys {
-    /// None if the schema is not that of a map with named keys.
+    /// Empty if the schema names no keys.
     pub keys: Vec<Key>,
     /// Whether the schema has more keys than were read.
     pub is_cut: bool,
 }
 
-/// Lists the keys that a schema names. Its time is bounded by a fixed number of objects, whatever they refer to.
+/// Lists the keys that a schema names. Reads a limited number of objects, so that it ends soon for any schema.
 pub fn keys(schema: &Value) -> Keys {
     let reader = Reader {
         root: schema,
@@ -58,7 +59,7 @@ struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    /// Counts one object that is read. False if no more may be.
+    /// Counts one object. Returns false if no more may be read.
     fn step(&self) -> bool {
         let may = self.steps.get() < MOST_STEPS;
         match may {
@@ -68,8 +69,7 @@ impl<'s> Reader<'s> {
         may
     }
 
-    /// Adds the keys within a node; `around` has the nodes that contain it, so that a schema that contains itself is
-    /// not followed again.
+    /// Adds the keys within a node. `around` has the nodes that contain it, to notice a schema that contains itself.
     fn add_inner(&self, node: &'s Value, path: &str, keys: &mut Vec<Key>, around: &mut Vec<&'s Node>) {
         if around.len() >= MOST_LEVELS {
             return self.is_cut.set(true);
@@ -99,11 +99,12 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Describes one key.
     fn key(&self, node: &'s Value, path: &str, is_required: bool) -> Key {
         let nodes = self.resolved(node);
         let own = |word: &str| node.get(word).or_else(|| nodes.iter().find_map(|node| node.get(word)));
-        // A list or a map without its own description may hold items that have one.
-        let of_items = || {
+        // Use the description of the items if a list or a map has none.
+        let item_description = || {
             let words = ["items", "additionalProperties"];
             let items = nodes
                 .iter()
@@ -123,21 +124,21 @@ impl<'s> Reader<'s> {
             default: own("default").map(Value::to_string).unwrap_or_default(),
             allowed: allowed.join(", "),
             description: own("description")
-                .or_else(of_items)
+                .or_else(item_description)
                 .and_then(Value::as_str)
                 .unwrap_or_default()
                 .to_owned(),
         }
     }
 
-    /// Returns the nodes that a node refers to, and its alternatives, in place of the node.
+    /// Returns the nodes that a node refers to and its alternatives, or the node itself if there are none.
     fn resolved(&self, node: &'s Value) -> Vec<&'s Node> {
         let mut resolved = Vec::new();
-        let mut met: HashSet<*const Value> = HashSet::new();
+        let mut visited: HashSet<*const Value> = HashSet::new();
         let mut waiting = vec![node];
         while let Some(value) = waiting.pop() {
             let Value::Object(node) = value else { continue };
-            if !met.insert(value) {
+            if !visited.insert(value) {
                 continue;
             }
             if !self.step() {
@@ -146,7 +147,7 @@ impl<'s> Reader<'s> {
             let target = node
                 .get("$ref")
                 .and_then(Value::as_str)
-                .and_then(|target| self.root.pointer(target.strip_prefix('#')?));
+                .and_then(|reference| resolve(self.root, reference));
             let parts = ["anyOf", "oneOf", "allOf"]
                 .iter()
                 .filter_map(|word| node.get(*word)?.as_array())
@@ -160,10 +161,11 @@ impl<'s> Reader<'s> {
         resolved
     }
 
+    /// Returns the types that nodes allow.
     fn type_(&self, nodes: &[&'s Node], depth: usize) -> String {
         let mut types: Vec<String> = Vec::new();
         for node in nodes {
-            let told: Vec<&str> = match node.get("type") {
+            let names: Vec<&str> = match node.get("type") {
                 Some(Value::String(type_)) => vec![type_],
                 several @ Some(Value::Array(_)) => strings(several).collect(),
                 _ => {
@@ -171,15 +173,15 @@ impl<'s> Reader<'s> {
                     options.into_iter().flatten().map(type_of).collect()
                 }
             };
-            for told in told {
-                let items = node.get("items").filter(|_| told == "array" && depth < DEEPEST);
-                let of = items.map(|items| self.type_(&self.resolved(items), depth + 1));
-                let told = match of {
-                    Some(of) if !of.is_empty() => format!("array of {of}"),
-                    _ => told.to_owned(),
+            for name in names {
+                let items = node.get("items").filter(|_| name == "array" && depth < MOST_LISTS);
+                let item_type = items.map(|items| self.type_(&self.resolved(items), depth + 1));
+                let name = match item_type {
+                    Some(item_type) if !item_type.is_empty() => format!("array of {item_type}"),
+                    _ => name.to_owned(),
                 };
-                if !types.contains(&told) {
-                    types.push(told);
+                if !types.contains(&name) {
+                    types.push(name);
                 }
             }
         }
@@ -187,17 +189,18 @@ impl<'s> Reader<'s> {
     }
 }
 
+/// Returns what a node allows, in words.
 fn limits(node: &Node) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut limits = Vec::new();
     if let Some(options) = node.get("enum").and_then(Value::as_array) {
-        told.push(options.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "));
+        limits.push(options.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "));
     }
-    let with_noun = |number: &Value, of| match of {
+    let with_noun = |number: &Value, noun| match noun {
         "" => number.to_string(),
-        of => counted(number, of),
+        noun => counted(number, noun),
     };
     let mut in_range = Vec::new();
-    for (least_word, most_word, of) in [
+    for (least_word, most_word, noun) in [
         ("minimum", "maximum", ""),
         ("minLength", "maxLength", "character"),
         ("minItems", "maxItems", "item"),
@@ -209,11 +212,11 @@ fn limits(node: &Node) -> Vec<String> {
             } else {
                 format!("{least} to ")
             };
-            told.push(range + &with_noun(most, of));
+            limits.push(range + &with_noun(most, noun));
             in_range.extend([least_word, most_word]);
         }
     }
-    for (word, words, of) in [
+    for (word, words, noun) in [
         ("minimum", "at least", ""),
         ("exclusiveMinimum", "more than", ""),
         ("maximum", "at most", ""),
@@ -228,13 +231,13 @@ fn limits(node: &Node) -> Vec<String> {
         ("const", "only", ""),
     ] {
         if let Some(limit) = node.get(word).filter(|_| !in_range.contains(&word)) {
-            told.push(format!("{words} {}", with_noun(limit, of)));
+            limits.push(format!("{words} {}", with_noun(limit, noun)));
         }
     }
     if let Some(pattern) = node.get("pattern").and_then(Value::as_str) {
-        told.push(format!("matching {pattern}"));
+        limits.push(format!("matching {pattern}"));
     }
-    told
+    limits
 }
 
 #[cfg(test)]
@@ -244,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nested_keys_are_listed_with_what_is_allowed() {
+    fn keys_are_listed_with_their_limits() {
         let schema = json!({
             "type": "object",
             "required": ["token"],
@@ -268,9 +271,9 @@ mod tests {
                 }
             }
         });
-        let told = keys(&schema).keys;
+        let listed = keys(&schema).keys;
         let row = |path: &str| {
-            let key = told.iter().find(|key| key.path == path).expect(path);
+            let key = listed.iter().find(|key| key.path == path).expect(path);
             let required = if key.is_required { "required" } else { "" };
             [
                 key.type_.as_str(),
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told_from_the_lower_to_the_upper() {
+    fn limits_are_listed_from_the_lower_to_the_upper() {
         for (schema, expected) in [
             (json!({"minimum": 1, "maximum": 9}), "1 to 9"),
             (json!({"minimum": 2, "maximum": 2}), "2"),
@@ -323,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_behind_a_reference_is_found_and_one_without_keys_has_none() {
+    fn reference_of_the_root_is_followed() {
         let schema = json!({"$ref": "#/$defs/C", "$defs": {"C": {"properties": {"a": {"type": "string"}}}}});
         assert_eq!(keys(&schema).keys.len(), 1);
         for schema in [

@@ -1,10 +1,11 @@
 //! The metadata of a plugin.
 
+use falco_plugin_api_table::Capability;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::abi::{ApiVersion, HOST_API, Library};
-use crate::describe::capabilities::{self, Capability};
+use crate::describe::capabilities;
 use crate::describe::error::Error;
 use crate::describe::field::Field;
 
@@ -19,6 +20,7 @@ pub struct Description {
     pub description: String,
     pub contact: String,
     pub required_api_version: String,
+    #[serde(serialize_with = "capabilities::serialize")]
     pub capabilities: Vec<Capability>,
     pub id: Option<u32>,
     pub event_source: Option<String>,

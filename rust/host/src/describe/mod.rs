@@ -5,7 +5,7 @@ mod description;
 mod error;
 mod field;
 
-pub use capabilities::Capability;
 pub use description::Description;
 pub use error::Error;
+pub use falco_plugin_api_table::Capability;
 pub use field::{Argument, Field};

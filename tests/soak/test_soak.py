@@ -14,6 +14,7 @@ from tests.soak.soak import ROOT, soak
 PLUGIN = ROOT / "tests" / "soak" / "plugin"
 
 
+@pytest.mark.extended
 def test_in_a_short_soak_nothing_is_lost_broken_or_left_behind() -> None:
     soaked = soak(15, seed=7)
     # Whether something grows is not to be seen in so short a time.
@@ -22,6 +23,7 @@ def test_in_a_short_soak_nothing_is_lost_broken_or_left_behind() -> None:
     assert soaked.total["unloads"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("right", "wrong", "fault"),
     [
@@ -56,6 +58,7 @@ def test_flat_is_what_does_not_grow_after_it_is_warm(samples: list[float], is_fl
     assert Series("", "", samples, Limit(0.1, 0)).is_flat == is_flat
 
 
+@pytest.mark.extended
 def test_a_few_reloads_lose_nothing_and_leave_no_producer_behind() -> None:
     # One of the sources needs 0.3 s to let go of its port: the second of each close must not be that of all.
     reloaded = reload(7, milliseconds=10)
@@ -65,6 +68,7 @@ def test_a_few_reloads_lose_nothing_and_leave_no_producer_behind() -> None:
         assert len({sample[name] for sample in reloaded.samples[2:]}) == 1
 
 
+@pytest.mark.extended
 def test_under_a_short_load_what_was_answered_with_200_was_taken() -> None:
     rows = load.run([2], 1, lambda text: None)
     assert {row.host for row in rows} == {"fast", "slow", "closes", "killed"}

@@ -1,0 +1,58 @@
+//! How the stub starts the SDK: one function of the SDK's extension module, which it looks up by name.
+
+use core::ffi::{CStr, c_char};
+
+use crate::Table;
+use crate::types::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_t};
+
+/// The name of the extension module's function, for [`START_SYMBOL`] and for the SDK that exports it.
+///
+/// Increase its number with every change of [`Table`] or of the structs of this file. A library that was built with
+/// another version of the SDK then does not find the function, instead of misreading its arguments.
+#[macro_export]
+macro_rules! start_symbol {
+    () => {
+        "falco_plugin_sdk_start_4"
+    };
+}
+
+/// The symbol of the one function that the SDK's extension module exports to the stub, a [`Start`].
+pub const START_SYMBOL: &CStr = match CStr::from_bytes_with_nul(concat!(start_symbol!(), "\0").as_bytes()) {
+    Ok(symbol) => symbol,
+    Err(_) => panic!("the symbol contains a NUL"),
+};
+
+/// What the stub passes to the SDK when the host initialises a plugin. All of it is valid until the state is destroyed.
+#[repr(C)]
+pub struct StartRequest {
+    /// The absolute path of the plugin library.
+    pub library: *const c_char,
+    /// The absolute path of the extension module.
+    pub core: *const c_char,
+    /// The absolute path of the Python executable.
+    pub python: *const c_char,
+    /// The folders of code whose permissions the stub has checked, each followed by a newline.
+    pub folders: *const c_char,
+    /// Pairs of NUL-terminated names and values.
+    pub manifest: *const u8,
+    pub manifest_len: usize,
+    /// A zip archive of the plugin's modules.
+    pub archive: *const u8,
+    pub archive_len: usize,
+    /// The host's own input to `plugin_init`.
+    pub input: *const ss_plugin_init_input,
+    /// Returns whether only root can change the code in a folder (see `rust/stub/permissions.rs`). If it returns false,
+    /// it writes the reason into `problem`, at most `size` bytes with the NUL. It may be called until `plugin_init`
+    /// returns.
+    pub check_code: unsafe extern "C" fn(folder: *const c_char, problem: *mut c_char, size: usize) -> bool,
+}
+
+/// The SDK's reply. Table and state are set even if `rc` is a failure.
+#[repr(C)]
+pub struct StartReply {
+    pub table: *const Table,
+    pub state: *mut ss_plugin_t,
+    pub rc: ss_plugin_rc,
+}
+
+pub type Start = unsafe extern "C" fn(*const StartRequest, *mut StartReply);

@@ -1,0 +1,156 @@
+//! The library's own file: its path, the manifest and the archive.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::{ptr, slice};
+
+use crate::appended::{Appended, Parts};
+use crate::libc;
+use crate::message::Message;
+use crate::path::Path;
+
+#[used]
+#[unsafe(link_section = ".data")]
+pub static mut APPENDED: Appended = Appended {
+    marker: *b"\x7ffalco.appended!",
+    offset: 0,
+    manifest_len: 0,
+    archive_len: 0,
+    crc32: 0,
+};
+
+/// The content of the library's own file. It is read while the library is being loaded, and does not change afterwards.
+pub struct Image {
+    /// The absolute path, with all links resolved.
+    pub path: *mut c_char,
+    /// The absolute path by which the host named the library, with its links.
+    pub named: Path,
+    /// The memory that `parts` refers to.
+    memory: *mut c_void,
+    pub parts: Option<Parts<'static>>,
+    /// Why there are no parts; empty if there are.
+    pub problem: Message,
+}
+
+static mut IMAGE: Image = Image {
+    path: ptr::null_mut(),
+    named: Path::new(),
+    memory: ptr::null_mut(),
+    parts: None,
+    problem: Message::new(),
+};
+
+/// Returns the image of this library.
+pub fn get() -> &'static Image {
+    // SAFETY: only `on_load` writes it, before anything else of the library can run.
+    unsafe { &*(&raw const IMAGE) }
+}
+
+/// Returns a value of the manifest; "" if there is no such name, or no manifest.
+pub fn manifest(name: &CStr) -> &'static CStr {
+    get().parts.as_ref().map_or(c"", |parts| parts.value(name))
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static ON_LOAD: unsafe extern "C" fn() = on_load;
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static ON_UNLOAD: unsafe extern "C" fn() = on_unload;
+
+/// Runs inside `dlopen`, while the working directory is still the one that a relative path is relative to.
+unsafe extern "C" fn on_load() {
+    // SAFETY: dlopen runs this once, before anything can look up a symbol, and nothing else writes the image.
+    unsafe {
+        let image = &mut *(&raw mut IMAGE);
+        find_name(&mut image.named);
+        if let Err(problem) = read_parts(image) {
+            image.problem.push("this plugin library ");
+            image.problem.push(problem);
+            image.problem.push(": build it again with 'falco-plugin build'");
+        }
+    }
+}
+
+unsafe extern "C" fn on_unload() {
+    // SAFETY: dlclose runs this once, when the library is no longer used. Both pointers are from malloc or NULL.
+    unsafe {
+        libc::free(IMAGE.path.cast());
+        libc::free(IMAGE.memory);
+    }
+}
+
+/// Writes the path by which the host loads this library. Its links matter: who can change one of them chooses what is
+/// loaded next time.
+fn find_name(path: &mut Path) {
+    let mut info = libc::DlInfo::default();
+    // SAFETY: plain libc calls. The name is a string of the dynamic linker's, the folder NULL or one from malloc.
+    unsafe {
+        if libc::dladdr((&raw const APPENDED).cast(), &mut info) == 0 {
+            return;
+        }
+        let file = CStr::from_ptr(info.file_name).to_bytes();
+        if file.first() != Some(&b'/') {
+            let folder = libc::getcwd(ptr::null_mut(), 0);
+            if !folder.is_null() {
+                path.push(CStr::from_ptr(folder).to_bytes());
+            }
+            libc::free(folder.cast());
+            path.push(b"/");
+        }
+        path.push(file);
+    }
+}
+
+/// # Safety
+/// Only `on_load` calls this, once.
+unsafe fn read_parts(image: &mut Image) -> Result<(), &'static str> {
+    // SAFETY: plain libc calls on values made here. APPENDED is only changed in the file, so it is read volatile.
+    unsafe {
+        let appended = (&raw const APPENDED).read_volatile();
+        if appended.offset == 0 {
+            return Err("does not contain a plugin");
+        }
+        let mut info = libc::DlInfo::default();
+        if libc::dladdr((&raw const APPENDED).cast(), &mut info) == 0 {
+            return Err("does not find its own file");
+        }
+        image.path = libc::realpath(info.file_name, ptr::null_mut());
+        let file = libc::open(info.file_name, libc::O_RDONLY | libc::O_CLOEXEC);
+        if image.path.is_null() || file < 0 {
+            return Err("cannot read its own file");
+        }
+        image.memory = read(file, &appended);
+        libc::close(file);
+        if !image.memory.is_null() {
+            let bytes = slice::from_raw_parts(image.memory.cast(), appended.len().unwrap_or(0));
+            image.parts = Parts::new(bytes, &appended);
+        }
+        match image.parts {
+            Some(_) => Ok(()),
+            None => Err("was cut, stripped or changed after it was built"),
+        }
+    }
+}
+
+/// Reads what was appended into memory from malloc. Returns NULL if the file is shorter.
+fn read(file: c_int, appended: &Appended) -> *mut c_void {
+    let (Some(len), Ok(offset)) = (appended.len(), i64::try_from(appended.offset)) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: plain libc calls, which write at most `len` bytes to `memory`.
+    unsafe {
+        let memory = libc::malloc(len);
+        let mut done = 0;
+        while !memory.is_null() && done < len {
+            let rest = memory.cast::<u8>().add(done).cast();
+            let count = libc::pread(file, rest, len - done, offset.wrapping_add(done as i64));
+            if count <= 0 {
+                libc::free(memory);
+                return ptr::null_mut();
+            }
+            done += count as usize;
+        }
+        memory
+    }
+}

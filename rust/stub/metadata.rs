@@ -1,0 +1,109 @@
+//! The functions of the plugin API that the manifest answers. They need neither a state nor Python.
+
+use core::ffi::{CStr, c_char};
+
+use falco_plugin_api_table::types::{ss_plugin_schema_type, ss_plugin_t};
+use falco_plugin_api_table::write;
+
+use crate::image;
+
+/// The lowest version of the plugin API with all struct fields that the SDK reads: the init input has `log_fn` since
+/// Falco 0.38.
+const REQUIRED_API_VERSION: &CStr = c"3.5.0";
+/// The same for a library with fields, whose extraction input has `value_offsets`.
+const REQUIRED_API_VERSION_OF_FIELDS: &CStr = c"3.11.0";
+
+/// The type of the events that plugins make.
+static EVENT_TYPES: [u16; 1] = [322];
+const SCHEMA_NONE: ss_plugin_schema_type = 0;
+const SCHEMA_JSON: ss_plugin_schema_type = 1;
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_required_api_version() -> *const c_char {
+    if image::manifest(c"fields").is_empty() {
+        REQUIRED_API_VERSION.as_ptr()
+    } else {
+        REQUIRED_API_VERSION_OF_FIELDS.as_ptr()
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_name() -> *const c_char {
+    value_or(c"name", c"unreadable")
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_description() -> *const c_char {
+    let problem = &image::get().problem;
+    if problem.is_empty() {
+        image::manifest(c"description").as_ptr()
+    } else {
+        problem.as_ptr()
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_contact() -> *const c_char {
+    image::manifest(c"contact").as_ptr()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_version() -> *const c_char {
+    value_or(c"version", c"0.0.0")
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_event_source() -> *const c_char {
+    value_or(c"event_source", c"unreadable")
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_fields() -> *const c_char {
+    value_or(
+        c"fields",
+        c"[{\"name\":\"unreadable.library\",\"type\":\"string\",\"desc\":\"Why init fails\"}]",
+    )
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_extract_event_sources() -> *const c_char {
+    value_or(c"extract_event_sources", c"[]")
+}
+
+/// Always returns the type of plugin events. Without types a host may pass events of the system.
+///
+/// # Safety
+/// As the plugin API says: the count is the host's to be written, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_get_extract_event_types(count: *mut u32, _state: *mut ss_plugin_t) -> *mut u16 {
+    // SAFETY: the caller's promise.
+    unsafe { write(count, EVENT_TYPES.len() as u32) };
+    // The host only reads them, although the API has a pointer to mutable values.
+    EVENT_TYPES.as_ptr().cast_mut()
+}
+
+/// # Safety
+/// As the plugin API says: the type is the host's to be written, or NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_get_init_schema(schema_type: *mut ss_plugin_schema_type) -> *const c_char {
+    let schema = image::manifest(c"schema");
+    // SAFETY: the caller's promise.
+    unsafe { write(schema_type, if schema.is_empty() { SCHEMA_NONE } else { SCHEMA_JSON }) };
+    schema.as_ptr()
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_id() -> u32 {
+    // SAFETY: `value_or` returns a NUL-terminated string, which is never freed while the library is loaded.
+    let digits = unsafe { CStr::from_ptr(value_or(c"id", c"999")) }.to_bytes().iter();
+    digits.fold(0, |id: u32, digit| {
+        id.wrapping_mul(10).wrapping_add(u32::from(digit.wrapping_sub(b'0')))
+    })
+}
+
+/// Returns a value of the manifest. If the manifest cannot be read, returns `unreadable`, which hosts accept: they then
+/// call init, which reports the problem.
+fn value_or(name: &CStr, unreadable: &'static CStr) -> *const c_char {
+    let is_readable = image::get().problem.is_empty();
+    if is_readable { image::manifest(name) } else { unreadable }.as_ptr()
+}
