@@ -210,7 +210,7 @@ def lines(results: Sequence[Result]) -> Iterator[str]:
     yield ""
     yield (
         "The edges include all code in the program, also checks for overflow and paths to a panic. The functions are "
-        "those of the project that have code of their own: inlined functions count with their callers."
+        "those of the project that are not inlined: inlined functions count with their callers."
     )
     for result in results:
         for finding in result.findings:

@@ -401,7 +401,7 @@ fn close_wakes_senders_that_wait_for_space_or_host() {
     });
 }
 
-/// A task that a test waits for without a thread of its own.
+/// A task that no thread runs: the test waits until it is woken.
 #[derive(Default)]
 struct Task(Mutex<bool>, Condvar);
 

@@ -14,7 +14,7 @@ pub use writer::{EventWriter, WriteOutcome};
 /// An event that the host passes back, for its string or its fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
-    /// How many sources were opened or closed before the host's call. It tells apart equal events of two sources.
+    /// How many sources were opened or closed before the host's call. It distinguishes equal events of two sources.
     pub generation: u64,
     pub number: u64,
     /// Nanoseconds since the epoch.
