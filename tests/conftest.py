@@ -12,7 +12,7 @@ from support.libraries import build_plugin
 
 # No example fails for being slow, because machines differ. HYPOTHESIS_PROFILE=slow tries more examples.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("fast", max_examples=50, **_common)
+settings.register_profile("fast", max_examples=20, **_common)
 settings.register_profile("slow", max_examples=2000, **_common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 

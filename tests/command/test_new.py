@@ -197,7 +197,7 @@ def test_a_name_that_falco_refuses_is_refused(name: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["syscall", "internal", "plugins"])
 def test_a_source_of_falco_s_own_is_refused(name: str, tmp_path: Path) -> None:
-    check_refused(new(tmp_path, name), f"the event_source {name!r} is Falco's own")
+    check_refused(new(tmp_path, name), f"the event_source {name!r} is reserved by Falco")
     assert not list(tmp_path.iterdir())
 
 

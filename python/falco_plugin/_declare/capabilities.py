@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from falco_plugin._declare import attributes, fields, methods
-from falco_plugin._declare.config.declaration import config_class
+from falco_plugin._declare.config_class import config_class
 from falco_plugin._declare.registry import is_source
 from falco_plugin.errors import PluginError
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from falco_plugin._runtime import attached, loader, remedies
+from falco_plugin._runtime import attached, loader
 from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
 _MAX_LENGTH = 3000
@@ -70,6 +70,9 @@ def _explain(error: BaseException, doing: str = "") -> str:
     # The messages of the SDK's own errors contain the remedy.
     message = text if text and type(error) is PluginError else f"{kind}: {text}" if text else kind
     try:
+        # Only failures need this module, so a start does not import it.
+        from falco_plugin._runtime import remedies
+
         remedy = remedies.for_error(error)
     except Exception:
         # Finding a remedy accesses objects of user code, which may raise any exception.
