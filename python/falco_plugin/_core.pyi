@@ -28,6 +28,7 @@ __all__ = [
     "Watch",
     "after_fork_in_child",
     "before_fork",
+    "capability_symbols",
     "channel",
     "current_plugin",
     "end_child",
