@@ -120,8 +120,8 @@ def test_poller_does_not_deliver_a_page_again_when_the_api_ignores_the_cursor(si
     poller.run(600)
     assert poller.events == [record(number) for number in range(PAGE)]
     assert set(poller.failures) == {
-        "the next page has the same 5 records as the page before it: use an API that pages by Link headers, and let "
-        "no proxy in front of it change the query of a URL"
+        "the next page has the same 5 records as the page before it: use an API that pages by Link headers, and "
+        "check that no proxy changes the query of URLs"
     }
 
 
