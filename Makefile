@@ -19,7 +19,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -89,13 +89,17 @@ lint-rust: setup ## run rustfmt and clippy
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	CARGO_TARGET_DIR=target/fuzz cargo clippy --quiet --locked --manifest-path fuzz/Cargo.toml --lib --tests -- -D warnings
 
-lint-python: setup ## run ruff, mypy, pyright and stubtest
+stubs: setup ## write the docstrings of _core.pyi out of the doc comments in rust/python
+	$(BIN)/python tools/stubs.py
+
+lint-python: setup ## run ruff, mypy, pyright and stubtest, and check the docstrings of _core.pyi
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" pyright
 	PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes falco_plugin --ignoreexternal
 	$(BIN)/stubtest falco_plugin._core
+	$(BIN)/python tools/stubs.py --check
 
 lint-words: setup $(VALE) $(ACTIONLINT) ## run codespell, vale (the rules of .vale/English) and actionlint
 	git ls-files | grep -vE '$(NOT_SPELLED)' | xargs $(BIN)/codespell

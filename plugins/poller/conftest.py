@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from support.hosts import run_command
 
 from falco_plugin.testing import Run, RunningPlugin, run
 
@@ -153,8 +153,8 @@ def trickle(handler: Handler) -> None:
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of the plugin."""
     path = tmp_path_factory.mktemp("poller") / "libpoller.so"
-    command = [sys.executable, "-P", "-m", "falco_plugin", "build", str(POLLER), "-o", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    built = run_command("build", POLLER, "-o", path)
+    assert built.status == 0, built.stderr
     return path
 
 

@@ -212,7 +212,7 @@ def test_open_says_what_to_return_instead(tmp_path: Path, source: str, expected:
     assert printed == f"falco-plugin-host: open failed: TypeError: open returned {expected}{IN_OPEN}"
 
 
-NOT_BYTES = "TypeError: an event's data must be bytes, not"
+NOT_BYTES = "TypeError: an event's data must be bytes, got"
 EVENTS = {
     "a dict": (yields("{'a': 1}"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){AT_YIELD}"),
     "a list": (yields("[b'a']"), f"{NOT_BYTES} list: give json.dumps(data).encode(){AT_YIELD}"),

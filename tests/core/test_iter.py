@@ -72,7 +72,7 @@ def test_a_coroutine_is_refused_with_the_remedy():
     [
         ({"retry": 1}, TypeError, "pass the function itself"),
         ({"retry": -1}, ValueError, "retry must be 0 seconds or more"),
-        ({"timeout": "1"}, TypeError, "timeout must be seconds"),
+        ({"timeout": "1"}, TypeError, "timeout must be a number of seconds"),
         ({"event_size": 0}, ValueError, "event_size"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"close": 1}, TypeError, "close must be callable"),

@@ -201,7 +201,7 @@ class TestLog:
         sender.send(3)
         assert lines()[2] == (
             'a source: skipped 6 more items, 7 in total (on_error="log"), the latest: '
-            "TypeError: an event's data must be bytes, not int: give str(data).encode()"
+            "TypeError: an event's data must be bytes, got int: give str(data).encode()"
         )
         instance.close()
         (rest,) = lines()[3:]
@@ -365,7 +365,7 @@ class TestPullInstance:
 @pytest.mark.parametrize(
     ("option", "error", "text"),
     [
-        ("ignore", ValueError, 'on_error must be "raise" or "log", not \'ignore\''),
+        ("ignore", ValueError, 'on_error must be "raise" or "log", got \'ignore\''),
         (True, TypeError, 'on_error must be "raise" or "log", got bool'),
     ],
 )

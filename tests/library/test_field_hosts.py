@@ -35,7 +35,7 @@ def test_a_required_argument_that_the_host_does_not_give_is_told(field_table: Pa
             assert loaded.extract(event, name) == Extraction(None)
             (line,) = field_log_lines(loaded, name)
             assert line.startswith(
-                f"falco_plugin: field {name} is absent: TypeError: the host gave no argument, which the field requires"
+                f"falco_plugin: field {name} is absent: TypeError: the host passed no argument, which the field requires"
             )
         for name in ("pointer.text.one.index", "pointer.text.one.key", "pointer.text.one.pointer"):
             assert loaded.extract(event, name) == Extraction(None)

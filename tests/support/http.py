@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from support.hosts import run_command
+
 SECRET = b"a secret of the sender"
 NEXT_SECRET = b"the secret after it"
 
@@ -66,8 +68,8 @@ def port_in(text: str) -> int:
 def build(example: Path, folder: Path) -> Path:
     """Builds a plugin into a library."""
     path = folder / f"lib{example.name}.so"
-    command = [sys.executable, "-P", "-m", "falco_plugin", "build", str(example), "-o", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    built = run_command("build", example, "-o", path)
+    assert built.status == 0, built.stderr
     return path
 
 
