@@ -10,6 +10,7 @@ SECONDS := 60
 MINUTES := 10
 RELOADS := 300
 JOBS := 1
+WORKERS := 4
 WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
@@ -18,7 +19,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -32,10 +33,14 @@ demo: setup ## build a plugin and show its events and fields in the native host
 	$(BIN)/falco-plugin run build/libtail.so --config '{"follow": false}' --params plugins/tail/sample.jsonl \
 		--limit 5 --fields 'tail.value[/user],tail.value[/action]'
 
-test: setup test-rust test-python ## run all tests, Rust and Python
+test: setup ## run all tests, Rust and Python beside each other
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-rust test-python
 
 test-python: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+
+test-extended: setup ## short forms of soak, reloads and load, and whether the peers of the benchmark do the same work
+	$(BIN)/python -m pytest -m extended tests/soak bench
 
 test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*.py))
 	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
@@ -84,13 +89,17 @@ lint-rust: setup ## run rustfmt and clippy
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	CARGO_TARGET_DIR=target/fuzz cargo clippy --quiet --locked --manifest-path fuzz/Cargo.toml --lib --tests -- -D warnings
 
-lint-python: setup ## run ruff, mypy, pyright and stubtest
+stubs: setup ## write the docstrings of _core.pyi out of the doc comments in rust/python
+	$(BIN)/python tools/stubs.py
+
+lint-python: setup ## run ruff, mypy, pyright and stubtest, and check the docstrings of _core.pyi
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" pyright
 	PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes falco_plugin --ignoreexternal
 	$(BIN)/stubtest falco_plugin._core
+	$(BIN)/python tools/stubs.py --check
 
 lint-words: setup $(VALE) $(ACTIONLINT) ## run codespell, vale (the rules of .vale/English) and actionlint
 	git ls-files | grep -vE '$(NOT_SPELLED)' | xargs $(BIN)/codespell
@@ -166,11 +175,9 @@ asan: $(STAMPS)/asan ## run the tests with hosts and libraries under AddressSani
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:log_path=$(abspath target/asan/reports)/asan \
 		tests/hosts/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
 
-# Tests that need tools, hosts or a Python without AddressSanitizer, or that measure or limit memory.
-ASAN_LEFT_OUT := $(addprefix --ignore=tests/,command/test_bench.py docs soak plugins core/test_go_package.py command/test_new.py) \
-	--deselect tests/library/test_iter_host.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
-	--deselect 'tests/security/test_hostile.py::test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour[takes memory until there is none]' \
-	--deselect tests/security/test_security.py::test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone
+# Tests that need tools, hosts or a Python without AddressSanitizer.
+ASAN_LEFT_OUT := -m 'not no_asan and not extended' \
+	$(addprefix --ignore=tests/,command/test_bench.py docs soak plugins core/test_go_package.py command/test_new.py)
 
 $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/*)
 	tests/hosts/asan/setup

@@ -33,6 +33,7 @@ def built(*names: str) -> Host:
     return Host.start(libraries.host(), libraries.build(names), libraries.BUILD / "workloads")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("workload", ["empty", "log300", "log1k", "cloudtrail", "audit", "random"])
 @pytest.mark.parametrize("peer", ["ours", "golang", "rust"])
 def test_modes_emit_the_bytes_of_the_c_peer(peer, workload):
@@ -42,6 +43,7 @@ def test_modes_emit_the_bytes_of_the_c_peer(peer, workload):
     assert checksums == dict.fromkeys(modes, host.checksum(Case("c", "c", "batch", workload)))
 
 
+@pytest.mark.extended
 def test_file_lines_equal_those_of_the_c_peer():
     host = built("c", "ours")
     assert host.checksum(Case("", "ours", "lines", "file-small")) == host.checksum(Case("", "c", "batch", "file-small"))
@@ -53,6 +55,7 @@ def test_timed_modes_run(mode, least):
     assert built("ours").measure(case, 0.02)["events"]["count"] >= least
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("peer", "mode", "workload", "prefix"),
     [

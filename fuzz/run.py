@@ -1,8 +1,8 @@
 """Runs the targets of the fuzzer, each for some seconds, and writes a report: `make fuzz`.
 
-What a run found to be of use stays in `target/fuzz/corpus`, where the next one begins; ``--keep`` puts what reaches new
-code into `fuzz/corpus`. Inputs that fail are in `target/fuzz/findings`: mend what is wrong, and put the input into
-`fuzz/corpus` under a name that says what it was.
+Useful inputs stay in `target/fuzz/corpus`, and the next run begins with them. ``--keep`` adds those that reach new code
+to `fuzz/corpus`. Inputs that fail are in `target/fuzz/findings`: fix the fault, and add the input to `fuzz/corpus`
+under a name that describes it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NUMBERS = {
     "features": r"^#\d+.* ft: (\d+)",
     "inputs": r"^#\d+.* corp: (\d+)/",
 }
-"""What a target says of itself, the last time it says so."""
+"""The numbers that a target prints, and how to find them. The last occurrence counts."""
 
 COVERAGE = [
     "-Cpasses=sancov-module",
@@ -42,24 +42,24 @@ COVERAGE = [
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ]
-"""What cargo-fuzz gives to the compiler for the targets, and the extension module needs too."""
+"""The compiler options that cargo-fuzz uses for the targets, and that the extension module needs too."""
 
 ENVIRONMENT = {
     **os.environ,
     "CARGO_TARGET_DIR": str(BUILT),
-    # A checkout need not belong to root.
+    # Files of a checkout may belong to another user than root.
     "FALCO_PLUGIN_ALLOW_WRITABLE": "1",
 }
 PYTHON_INSIDE = {**ENVIRONMENT, "ASAN_OPTIONS": "detect_leaks=0"}
-"""Python's interpreter is never finalised."""
+"""The interpreter is never finalized, so its memory would be reported as a leak."""
 
 FUNCTION = re.compile(r"^(UN)?COVERED_FUNC: .* \S*?/rust/\w+/\S+:\d+$", re.MULTILINE)
-"""One function of the project, as it is listed with the coverage. What was inlined everywhere is not there."""
+"""Matches a function of the project in the list of the coverage. Functions that are always inlined are not listed."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one target."""
+    """The result of one target."""
 
     target: str
     seconds: int
@@ -87,14 +87,14 @@ class Result:
 def main() -> int:
     names = sorted(path.stem for path in (FUZZ / "fuzz_targets").glob("*.rs"))
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("targets", nargs="*", help=f"{', '.join(names)}; without any, all of them")
+    parser.add_argument("targets", nargs="*", help=f"{', '.join(names)}; all by default")
     parser.add_argument("--seconds", type=int, default=60, help="how long each target runs")
-    parser.add_argument("--jobs", type=int, default=1, help="how many targets run at once")
-    parser.add_argument("--keep", action="store_true", help="put inputs that reach new code into fuzz/corpus")
+    parser.add_argument("--jobs", type=int, default=1, help="how many targets run in parallel")
+    parser.add_argument("--keep", action="store_true", help="add inputs that reach new code to fuzz/corpus")
     arguments = parser.parse_args()
     targets = arguments.targets or names
     if unknown := set(targets) - set(names):
-        parser.error(f"there is no target {', '.join(sorted(unknown))}: choose of {', '.join(names)}")
+        parser.error(f"unknown target {', '.join(sorted(unknown))}: choose from {', '.join(names)}")
 
     build(targets)
     if arguments.keep:
@@ -105,7 +105,7 @@ def main() -> int:
         results = list(pool.map(lambda target: fuzz(target, arguments.seconds), targets))
     whole = targets == names and sum(result.seconds for result in results) >= AN_HOUR
     report = (FUZZ if whole else BUILT) / "report.md"
-    report.write_text(told(results))
+    report.write_text(render(results))
     print(report.read_text(), f"written to {report}", sep="\n")
     return any(result.findings for result in results)
 
@@ -129,14 +129,14 @@ def build(targets: Sequence[str]) -> None:
 
 
 def folders(target: str) -> list[str]:
-    """Where new inputs go, then where there are others."""
+    """Returns the folder for new inputs, and the folder of the corpus."""
     grown = BUILT / "corpus" / target
     grown.mkdir(parents=True, exist_ok=True)
     return [str(grown), str(FUZZ / "corpus" / target)]
 
 
 def fuzz(target: str, seconds: int) -> Result:
-    """Runs a target until its time is up, or something is found."""
+    """Runs a target until its time is up or it finds a fault."""
     findings = BUILT / "findings" / target
     findings.mkdir(parents=True, exist_ok=True)
     before = set(findings.iterdir())
@@ -153,11 +153,11 @@ def fuzz(target: str, seconds: int) -> Result:
         options.append(f"-dict={dictionary}")
     print(f"{target} …", flush=True)
     started = time.monotonic()
-    said = run(target, *options, *folders(target), log=BUILT / f"{target}.log")
+    output = run(target, *options, *folders(target), log=BUILT / f"{target}.log")
     ran = round(time.monotonic() - started)
-    numbers = {name: last_number(pattern, said) for name, pattern in NUMBERS.items()}
+    numbers = {name: last_number(pattern, output) for name, pattern in NUMBERS.items()}
     found = sorted(path.name for path in set(findings.iterdir()) - before)
-    if not found and not re.search(r"^Done \d+ runs in", said, re.MULTILINE):
+    if not found and not re.search(r"^Done \d+ runs in", output, re.MULTILINE):
         sys.exit(f"{target} ended early: see {BUILT / f'{target}.log'}")
     covered = run(target, "-runs=0", "-print_coverage=1", *folders(target), log=BUILT / f"{target}.coverage")
     functions = [match[1] is None for match in FUNCTION.finditer(covered)]
@@ -165,7 +165,7 @@ def fuzz(target: str, seconds: int) -> Result:
 
 
 def keep(target: str) -> None:
-    """Adds to the corpus what reaches code that it does not reach; how often it is reached counts for nothing."""
+    """Adds inputs to the corpus that reach new code. Reaching the same code more often does not count."""
     grown, corpus = folders(target)
     merge = ["-set_cover_merge=1", "-use_counters=0", f"-max_len={LONGEST}"]
     run(target, *merge, corpus, grown, log=BUILT / f"{target}.log")
@@ -173,7 +173,7 @@ def keep(target: str) -> None:
 
 
 def run(target: str, *arguments: str, log: Path) -> str:
-    """Runs a target and returns all that it says."""
+    """Runs a target and returns its output."""
     environment = PYTHON_INSIDE if target == "calls" else ENVIRONMENT
     program = next(BUILT.glob(f"*/release/{target}"))
     with log.open("wb") as output:
@@ -186,7 +186,7 @@ def last_number(pattern: str, text: str) -> int:
     return int(found[-1]) if found else 0
 
 
-def told(results: Sequence[Result]) -> str:
+def render(results: Sequence[Result]) -> str:
     return "\n".join(lines(results)) + "\n"
 
 
@@ -209,8 +209,8 @@ def lines(results: Sequence[Result]) -> Iterator[str]:
         yield result.row()
     yield ""
     yield (
-        "Edges are those of all code in the program, checks for overflow and ways to a panic included. Functions are "
-        "those of the project that stand for themselves in the program: inlined ones count with their callers."
+        "The edges include all code in the program, also checks for overflow and paths to a panic. The functions are "
+        "those of the project that are not inlined: inlined functions count with their callers."
     )
     for result in results:
         for finding in result.findings:

@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, settings
 from support.field_plugins import fields_plugin
 from support.libraries import build_plugin
 
-# Machines differ: no example may fail for having been slow. HYPOTHESIS_PROFILE=slow looks harder.
+# No example fails for being slow, because machines differ. HYPOTHESIS_PROFILE=slow tries more examples.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("fast", max_examples=50, **_common)
+settings.register_profile("fast", max_examples=20, **_common)
 settings.register_profile("slow", max_examples=2000, **_common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 class Running:
-    """A function on a thread of its own."""
+    """A function that runs on its own thread."""
 
     def __init__(self, function):
         self._function = function
@@ -41,7 +41,7 @@ class Running:
         assert self.ended, f"{self._function} hangs"
 
     def result(self):
-        """What the function returned or raised."""
+        """Returns or raises the result of the function."""
         self.join()
         value, error = self._outcome
         if error is not None:
@@ -51,7 +51,7 @@ class Running:
 
 @pytest.fixture
 def in_thread():
-    """Runs a function on a thread of its own; none may be left when the test is over."""
+    """Runs a function on its own thread. All threads must have ended at the end of the test."""
     started = []
 
     def start(function):

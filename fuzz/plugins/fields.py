@@ -1,4 +1,4 @@
-"""Fields of every type, without a source of its own, and a configuration that may fail."""
+"""Fields of every type, without a source, and a configuration that can make calls fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True):
-    """What can be set."""
+    """The configuration. Both values make a call fail."""
 
     init: str = ""
     number: int = 0
@@ -43,11 +43,11 @@ class Fields(Plugin):
         at = event.data.find(b"text")
         return Located("text\0", at, 4) if at >= 0 else None
 
-    @field("fuzz.both", desc="Takes an index and a key")
+    @field("fuzz.both", desc="Has an index and a key")
     def both(self, event: Event, index: int | None = None, key: str | None = None) -> list[int]:
         return [index or 0, len(key or ""), event.number]
 
-    @field("fuzz.wrong", desc="Of another type than it says")
+    @field("fuzz.wrong", desc="Has another type than declared")
     def wrong(self, event: Event, index: int) -> bool:
         return [1, "yes", None, -1, 2**70][index % 5]  # type: ignore[return-value]
 

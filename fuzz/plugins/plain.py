@@ -1,4 +1,4 @@
-"""The least that a plugin can be."""
+"""A minimal plugin."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from falco_plugin import Plugin
 
 
 class Plain(Plugin):
-    """The least"""
+    """A minimal plugin"""
 
     name = "fuzz-plain"
 

@@ -1,4 +1,4 @@
-"""Every kind of source, as the open parameters say: a word for its kind, a space, and a letter for each step."""
+"""Every kind of source. The open parameters name the kind, followed by a space and a letter for each step."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PAUSE = 0.001
 
 
 class BrokenError(Exception):
-    """What the plugin raises."""
+    """The exception of the plugin."""
 
 
 def act(step: str, context: Context) -> bytes:
-    """A payload, or what else a source may do."""
+    """Performs a step: returns a payload, or does what else a source can do."""
     match step:
         case "t":
             raise Timeout
@@ -41,8 +41,8 @@ def act(step: str, context: Context) -> bytes:
     return PAYLOADS.get(step, step.encode("utf-8", "replace"))
 
 
-class Own(source.BaseInstance):
-    """An instance of one's own that does more than it may."""
+class CustomInstance(source.BaseInstance):
+    """A custom instance that breaks the rules."""
 
     def __init__(self, context: Context, steps: str) -> None:
         super().__init__(context=context, batch_size=3, event_size=EVENT_SIZE)
@@ -65,14 +65,14 @@ class Own(source.BaseInstance):
         raise EOF
 
     def progress(self) -> tuple[float, str]:
-        return float("nan"), "own \0 \ud800"
+        return float("nan"), "custom \0 \ud800"
 
     def close(self) -> None:
         raise BrokenError("close")
 
 
 def pull(context: Context, steps: str) -> source.PullInstance:
-    """Writes with views that outlive their event."""
+    """Writes through views that outlive their event."""
     left = iter(steps)
     views: list[memoryview] = []
 
@@ -96,7 +96,7 @@ def pull(context: Context, steps: str) -> source.PullInstance:
 
 
 def push(context: Context, steps: str) -> source.PushInstance:
-    """Sends from a thread of its own."""
+    """Sends from its own thread."""
     sender, receiver = source.channel(2, event_size=EVENT_SIZE)
 
     def produce() -> None:
@@ -112,7 +112,7 @@ def push(context: Context, steps: str) -> source.PushInstance:
 
 
 def items(context: Context, steps: str) -> Iterator[bytes | None]:
-    """Yields, with barriers."""
+    """Yields payloads and barriers."""
     for step in steps:
         yield None if step == "." else act(step, context)
 
@@ -134,7 +134,7 @@ class Sources(Plugin):
     every = json_field("fuzz.list", "/list/{index|*}", type=list[str], desc="Texts")
     key = json_field("fuzz.key", "/key/{key}", desc="A member")
 
-    @field("fuzz.method", desc="By a method")
+    @field("fuzz.method", desc="Made by a method")
     def method(self, event: Event, key: str | None = None) -> list[str]:
         if event.data.startswith(b"\xff"):
             raise BrokenError("method")
@@ -147,17 +147,17 @@ class Sources(Plugin):
             "push": push,
             "items": items,
             "async": async_items,
-            "own": Own,
+            "custom": CustomInstance,
             "lines": lambda context, steps: source.LinesInstance(__file__, context=context, follow=False),
             "none": lambda context, steps: None,
             "retry": lambda context, steps: source.IterInstance(lambda context: items(context, steps), retry=PAUSE),
         }
         if kind not in kinds:
-            raise BrokenError(f"there is no {kind!r}")
+            raise BrokenError(f"unknown kind {kind!r}")
         return kinds[kind](context, steps)
 
     def event_to_string(self, event: Event) -> str:
         return f"{event.number} {event.source} {act(event.text[:1], Context())!r} \0 \ud800"
 
     def list_open_params(self) -> list[OpenParam | str]:
-        return [OpenParam("pull e", "An \0 empty one", ","), "push jb"]
+        return [OpenParam("pull e", "An \0 empty event", ","), "push jb"]

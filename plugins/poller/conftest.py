@@ -9,8 +9,6 @@ import logging
 import math
 import os
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -31,6 +29,7 @@ from plugins.poller.cursor import CursorFile, first_url
 from plugins.poller.feed import Feed
 from plugins.poller.paging import Pages
 from plugins.poller.plugin import Poller
+from support.hosts import run_command
 
 from falco_plugin.testing import Run, RunningPlugin, run
 
@@ -152,8 +151,8 @@ def trickle(handler: Handler) -> None:
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of the plugin."""
     path = tmp_path_factory.mktemp("poller") / "libpoller.so"
-    command = [sys.executable, "-P", "-m", "falco_plugin", "build", str(POLLER), "-o", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    built = run_command("build", POLLER, "-o", path)
+    assert built.status == 0, built.stderr
     return path
 
 

@@ -97,7 +97,8 @@ class Instance(Protocol):
 
 
 Opened: TypeAlias = "Instance | _Items | Callable[[Context], _Items]"
-"""What a plugin's ``open`` can return: an instance, or events from which the SDK makes an :class:`IterInstance`."""
+"""The return value of a plugin's ``open``: an instance, or events from which the SDK makes an
+:class:`IterInstance`."""
 
 
 class _Metadata(Protocol):

@@ -1,5 +1,5 @@
-//! Builds what the extension module embeds: the stub, by rustc directly, and the native host, by cargo in its own target
-//! folder.
+//! Builds the two files that the extension module embeds: the stub, by one call of rustc, and the native host, by cargo
+//! in a separate target folder.
 
 use std::env;
 use std::ffi::OsString;
@@ -59,7 +59,7 @@ fn build_host(rust: &Path, out: &Path) {
     }
     let target = out.join("host");
     let mut cargo = Command::new(variable("CARGO"));
-    // The host is a separate program, so the variables of the current build must not apply to it.
+    // The host is a separate program, so no setting of the current build may apply to its build.
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
         if name_text.starts_with("CARGO_") && name_text != "CARGO_HOME" && !name_text.starts_with("CARGO_HTTP")
@@ -89,20 +89,20 @@ fn build_host(rust: &Path, out: &Path) {
     std::fs::copy(program, out.join("falco-plugin-host")).expect("cargo builds the host");
 }
 
-/// Returns the flag of the sanitizer that everything in one process must be built with. Its runtime is in the program, which
-/// exports it to libraries.
+/// Returns the flag of the sanitizer of this build. All that one process loads must be built with it. Its runtime is in
+/// the executable, which exports it to libraries.
 fn sanitizer() -> Option<String> {
     let name = env::var("CARGO_CFG_SANITIZE").ok()?;
     Some(format!("-Zsanitizer={name}"))
 }
 
 fn variable(name: &str) -> OsString {
-    env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"))
+    env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run this script with cargo"))
 }
 
 fn run(command: &mut Command) {
     let status = command
         .status()
-        .unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
-    assert!(status.success(), "{command:?} fails");
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    assert!(status.success(), "{command:?} failed");
 }

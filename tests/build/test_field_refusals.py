@@ -137,13 +137,13 @@ BROKEN = [
     ),
     (
         'one = json_field("a.b", "/x/*", desc="x")',
-        'ValueError: field a.b: the pointer "/x/*" names several values, but the type is no list: use list[…] '
+        'ValueError: field a.b: the pointer "/x/*" leads to several values, but the type is not a list: use list[…] '
         "(broken.py:8 in Broken)",
     ),
     (
         'one = json_field("a.b", "/x", type=list[str], desc="x")',
-        'ValueError: field a.b: the pointer "/x" names one value, but the type is a list: give it a * for "each '
-        'element", or a type that is no list (broken.py:8 in Broken)',
+        'ValueError: field a.b: the pointer "/x" leads to one value, but the type is a list: add a * for "each '
+        'element" to the pointer, or use a type that is not a list (broken.py:8 in Broken)',
     ),
     (
         'one = json_field("a.b", "/x", type=float, desc="x")',
@@ -207,7 +207,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("body", "message"), BROKEN, ids=[body for body, _ in BROKEN])
-def test_what_is_no_field_is_refused_when_the_library_is_built(tmp_path: Path, body: str, message: str) -> None:
+def test_build_rejects_invalid_field_declaration(tmp_path: Path, body: str, message: str) -> None:
     source = (
         "from datetime import datetime\nfrom ipaddress import IPv4Address\n\n"
         "from falco_plugin import Located, Plugin, field, json_field\n\n"

@@ -77,9 +77,9 @@ class TestSend:
         ("item", "timestamp", "error", "text"),
         [
             ("text", None, TypeError, r"give text\.encode\(\)"),
-            (5, None, TypeError, "not int"),
-            (None, None, TypeError, "not NoneType"),
-            ((b"a", NOW, 1), None, TypeError, "not one of 3 elements"),
+            (5, None, TypeError, "got int"),
+            (None, None, TypeError, "got NoneType"),
+            ((b"a", NOW, 1), None, TypeError, "got a tuple of length 3"),
             ((b"a", NOW), NOW, TypeError, "given twice"),
             (b"a", 1.5, TypeError, "1_000_000_000"),
             (b"a", -1, ValueError, "2\\*\\*64 - 2"),

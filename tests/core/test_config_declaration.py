@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from falco_plugin._declare.config.declaration import config_class
+from falco_plugin._declare.config_class import config_class
 from falco_plugin.errors import PluginError
 
 

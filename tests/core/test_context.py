@@ -160,7 +160,7 @@ def test_repr_says_whether_it_is_cancelled():
         (lambda: Context("parent"), TypeError, "parent"),
         (lambda: Context().on_cancel(1), TypeError, "callable"),
         (lambda: Context().wait(-1), ValueError, "timeout must be 0 seconds or more"),
-        (lambda: Context().wait("1"), TypeError, "timeout must be seconds"),
+        (lambda: Context().wait("1"), TypeError, "timeout must be a number of seconds"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(call, error, text):

@@ -46,7 +46,7 @@ def test_any_iterable_is_a_source(items):
     ("items", "told"),
     [
         ("text", "str is not an iterable of events: for a single event pass [data]"),
-        (b"bytes", "bytes is no iterable of events"),
+        (b"bytes", "bytes is not an iterable of events"),
         ({"a": b"b"}, "dict is not an iterable of events"),
         (None, "expected an iterable, an async iterable, or a function that returns one of them, got NoneType"),
         (lambda: [], "must take the context as its only argument"),
@@ -70,9 +70,9 @@ def test_a_coroutine_is_refused_with_the_remedy():
 @pytest.mark.parametrize(
     ("options", "error", "told"),
     [
-        ({"retry": 1}, TypeError, "give the function itself"),
+        ({"retry": 1}, TypeError, "pass the function itself"),
         ({"retry": -1}, ValueError, "retry must be 0 seconds or more"),
-        ({"timeout": "1"}, TypeError, "timeout must be seconds"),
+        ({"timeout": "1"}, TypeError, "timeout must be a number of seconds"),
         ({"event_size": 0}, ValueError, "event_size"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"close": 1}, TypeError, "close must be callable"),

@@ -41,9 +41,7 @@ def test_a_record_behind_a_hole_is_an_event(size, by, log, caplog):
         assert file.tell() == 0
     assert instance.position == log.stat().st_size
     [warning] = messages(caplog)
-    assert warning.startswith(
-        f"{log}: skipped {size} NUL bytes before byte {size}, a hole that copytruncate leaves"
-    )
+    assert warning.startswith(f"{log}: skipped {size} NUL bytes before byte {size}, a hole that copytruncate leaves")
     assert to_the_end(LinesInstance(log, start=instance.cursor)) == []
 
 

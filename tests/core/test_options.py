@@ -169,9 +169,9 @@ class TestTimestamp:
             (10**40, ValueError, r"0 to 2\*\*64 - 2"),
             (1.7e18, TypeError, r"int\(seconds \* 1_000_000_000\)"),
             (math.nan, TypeError, "int"),
-            ("2024-01-01", TypeError, "aware datetime, not str"),
-            (True, TypeError, "not bool"),
-            (timedelta(1), TypeError, "not timedelta"),
+            ("2024-01-01", TypeError, "aware datetime, got str"),
+            (True, TypeError, "got bool"),
+            (timedelta(1), TypeError, "got timedelta"),
             (datetime(2024, 1, 1), ValueError, "naive datetime"),
             (datetime(2024, 1, 1, tzinfo=Nowhere()), ValueError, "naive datetime"),
             (datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), ValueError, "before 1970"),
@@ -258,5 +258,5 @@ def test_a_timestamp_that_looks_like_another_unit_warns_once_in_a_process(timest
     ],
 )
 def test_text_is_refused_everywhere_with_what_to_write(use):
-    with pytest.raises(TypeError, match=r"must be bytes, not str: give text\.encode\(\)"):
+    with pytest.raises(TypeError, match=r"must be bytes, got str: give text\.encode\(\)"):
         use()

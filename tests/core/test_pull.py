@@ -318,11 +318,11 @@ class TestFunction:
         instance = PullInstance(again, batch_size=1)
         assert instance.next_batch(instance.events) == 1
         assert data(instance.events) == [b"went on"]
-        assert ("in use elsewhere" if own_batch else "must not call its own instance") in errors[0]
+        assert ("in use elsewhere" if own_batch else "already running") in errors[0]
 
     def test_a_second_thread_cannot_call_the_instance_meanwhile(self, in_thread):
         def meanwhile(context, writer):
-            with pytest.raises(PluginError, match="two threads"):
+            with pytest.raises(PluginError, match="one thread at a time"):
                 in_thread(lambda: instance.next_batch(EventBatch())).result()
 
         instance = PullInstance(meanwhile, batch_size=1)

@@ -20,7 +20,7 @@ INTRODUCTION = """\
 
 This page is for those who want to know the exact effect of a mistake in a plugin. After it you know the result of
 each fault in each callback: for Falco, for the log, and for the following events. A test writes this page. Each cell
-was observed by a separate host process through the plugin API, and nothing else differed from a run without a fault.
+was observed by a host through the plugin API, and nothing else differed from a run without a fault.
 No cell is a crash, a hang or a lost event.
 
 In each run the host requests suggestions for open params and opens a source with the events `one`, `two` and `three`.

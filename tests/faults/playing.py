@@ -1,4 +1,4 @@
-"""Plays a cell of the table in a host process of its own, and says what has to come of it."""
+"""Runs cells of the table in a host, and compares the results with the table."""
 
 from __future__ import annotations
 
@@ -18,44 +18,48 @@ WARNING = 4
 OWN_LOGGER = "falco_plugin: "
 HANGS = 60
 """Seconds after which a host that is still running hangs: far more than any cell takes."""
+LIVES = 2
+"""How often the plugin is initialised and destroyed in each cell."""
 
 KINDS = {"next_batch": "own", "generator": "generator", "async generator": "async generator", "retry": "retry"}
-"""The source whose step a callback is; a pull function is the source of all others."""
+"""The kind of source that a callback belongs to; all others use a pull function."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What has to come of one fault in one callback. All that is not named has to be as without a fault: the three
-    events, their texts and fields, the end; then a second open, then a second init, whose events all come.
+    """The expected result of one fault in one callback.
+
+    The defaults are the results without a fault: three events with their texts and fields, and the end. A second open
+    and a second init always deliver all events.
     """
 
     fails: str | None = None
-    """The call that answers with a failure: ``init``, ``suggest``, ``open`` or ``take``."""
+    """The call that fails: ``init``, ``suggest``, ``open`` or ``take``."""
     error: str | None = None
-    """The text of the failure. In all texts "…" stands for anything, ``{cause}`` for the fault's exception."""
+    """The error message. In all strings, "…" matches anything, and ``{cause}`` stands for the fault's exception."""
     events: Sequence[str] = EVENTS
-    """What the host gets of the first open."""
+    """The events of the first open."""
     text: Any = "text of two"
     """The text of the second event."""
     field: Any = "two"
-    """The field of the second event; None where it is absent."""
+    """The field of the second event, or None if it is absent."""
     progress: tuple[int, Any] = (5000, "half")
     suggested: Any = ("pull",)
-    """The values that are suggested for the open parameters."""
+    """The suggested open parameters."""
     log: Sequence[str] = ()
-    """First lines of what the SDK logs as a warning or worse."""
+    """The first lines of the SDK's warnings and errors."""
     may_log: Sequence[str] = ()
-    """What it logs besides, depending on which thread is first."""
+    """More warnings, which depend on the order of threads."""
     found: Sequence[str] = ()
-    """What the plugin finds, and logs itself."""
+    """What the plugin itself logs."""
     stderr: Sequence[str] = ()
     note: str = ""
-    """What the page adds."""
+    """A remark for the page."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A call of the host, and what it got."""
+    """A call of the host, and its result."""
 
     call: str
     error: str | None = None
@@ -63,23 +67,35 @@ class Step:
 
 
 def script(callback: str, fault: str) -> str:
-    """The calls of the host: two sources one after the other, destroy, and all anew."""
+    """The calls of a cell: two sources in succession, destroy, and the same again without a fault."""
     kind = KINDS.get(callback, "pull")
     life = [f"open {kind}", "take", "take", "progress", "close", f"open {kind}", "take", "close", "destroy"]
     configs = [json.dumps({"callback": callback, "fault": fault}), json.dumps({"callback": "", "fault": ""})]
     return "\n".join(line for config in configs for line in (f"init {config}", "suggest", *life))
 
 
-def play(library: Path, callback: str, fault: str) -> Output:
-    """Runs a cell."""
+def play(library: Path, callback: str, faults: Sequence[str]) -> list[Output]:
+    """Runs the cells of some faults in one process, one after the other. Each has its own part of stdout."""
     fields = request_lines(library, ["faulty.payload"])
-    # A machine may be slow: only a source that brings nothing for seconds has stopped.
+    calls = "\n".join(script(callback, fault) for fault in faults)
+    # On a slow machine a source may pause: it has stopped only after many timeouts.
     env = environment(HOST_TIMEOUTS="300")
-    return run(c_host_path(), "script", library, fields, script(callback, fault), env=env, timeout=HANGS)
+    ran = run(c_host_path(), "script", library, fields, calls, env=env, timeout=HANGS)
+    parts: list[list[str]] = [[]]
+    destroyed = 0
+    for line in ran.stdout.splitlines(keepends=True):
+        parts[-1].append(line)
+        destroyed += json.loads(line).get("call") == "destroy"
+        if destroyed == LIVES:
+            parts.append([])
+            destroyed = 0
+    *cells, rest = ["".join(part) for part in parts]
+    assert (len(cells), rest) == (len(faults), ""), ran
+    return [replace(ran, stdout=cell) for cell in cells]
 
 
 def steps(ran: Output) -> list[Step]:
-    """What the host told, call by call."""
+    """The calls of the host and their results, from its output."""
     found: list[Step] = []
     got: list[Any] = []
     texts: list[tuple[str, Any]] = []
@@ -103,7 +119,7 @@ def steps(ran: Output) -> list[Step]:
 
 
 def expected(cell: Cell) -> list[Step]:
-    """What the host has to tell."""
+    """The calls that the host must make, with their results."""
     return _life(cell) + _life(Cell())
 
 
@@ -135,14 +151,14 @@ def _events(cell: Cell) -> list[tuple[Any, ...]]:
 
 
 def logged(ran: Output) -> tuple[list[str], list[str]]:
-    """The first lines of all warnings and errors: those of the SDK, and those of the plugin."""
+    """The first lines of all warnings and errors: of the SDK, and of the plugin."""
     lines = [log["text"].splitlines()[0] for log in ran.values("log") if log["severity"] <= WARNING]
     own = [line.removeprefix(OWN_LOGGER) for line in lines if line.startswith(OWN_LOGGER)]
     return own, [line for line in lines if not line.startswith(OWN_LOGGER)]
 
 
 def matches(pattern: str | None, text: str | None) -> bool:
-    """Whether a text is what a cell says."""
+    """Whether a string matches the pattern of a cell."""
     if pattern is None or text is None:
         return pattern is text
     return re.fullmatch(re.escape(pattern).replace("…", ".*"), text, re.DOTALL) is not None

@@ -1,7 +1,7 @@
-"""A plugin that misbehaves once: in the callback, and in the way, that its configuration names.
+"""A plugin that misbehaves once: its configuration names the callback and the fault.
 
-Its sources make the events ``one``, ``two`` and ``three``, and end. What is called for every event misbehaves at the
-second.
+Its sources make the events ``one``, ``two`` and ``three``, and end. Callbacks that are called for every event misbehave
+at the second event.
 """
 
 import logging
@@ -34,7 +34,7 @@ class Unspeakable(Exception):
 
 
 class Mischief:
-    """Does what the configuration asks for, where and when it is due."""
+    """Performs the configured fault in the configured callback."""
 
     def __init__(self, callback, fault):
         self.callback, self.fault = callback, fault
@@ -43,7 +43,7 @@ class Mischief:
         self.held = []
 
     def at(self, callback, proper, second=False, **held):
-        """What the callback returns: as a rule what is proper. `held` is what it could keep."""
+        """Returns the result of a callback, usually that of `proper`. `held` are borrowed objects."""
         self.use_what_is_held()
         if callback == self.callback:
             self.calls += 1
@@ -85,7 +85,7 @@ class Mischief:
     # Returns
 
     def wrong_type(self, held):
-        return Event(b"an object of a class that fits nowhere")
+        return Event(b"an object of the wrong class")
 
     def none(self, held):
         return None
@@ -97,7 +97,7 @@ class Mischief:
         return self.holding("a\udcffb")
 
     def huge(self, held):
-        """As an event where the callback makes events, else as a text."""
+        """An event, if the callback makes events, else a string."""
         add = {"pull": lambda: held["writer"].write, "next_batch": lambda: held["batch"].append}
         if self.callback in add:
             return add[self.callback]()(bytes(HUNDRED_MB))
@@ -106,7 +106,7 @@ class Mischief:
         return self.holding("x" * HUNDRED_MB)
 
     def holding(self, text):
-        """What the callback returns, with a text in it."""
+        """A value of the callback's type that contains a string."""
         return {"progress": (0.5, text), "list_open_params": [text]}.get(self.callback, text)
 
     # Behaves
@@ -134,7 +134,7 @@ class Mischief:
         return PROPER
 
     def instance(self):
-        """The source that is open; where there is none yet, one that the plugin opens itself."""
+        """The open source, or one that the plugin opens itself if none is open."""
         if self.callback in ("generator", "async generator", "retry"):
             self.plugin.opened.wait()
         plugin = self.plugin or Faulty()

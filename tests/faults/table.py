@@ -69,10 +69,10 @@ FORKED = (
     "with os._exit(), or start it with subprocess or multiprocessing"
 )
 DRIVEN = (
-    "PluginError: open has returned this instance, so only the host calls its next_batch, and would miss what another "
-    "call takes: to see its events first, let open return an instance of your own that calls it"
+    "PluginError: only the host may call next_batch of an instance that open has returned, because it would miss the "
+    "events of another call: to see them first, return a custom instance from open that calls this one"
 )
-LATE = "PluginError: an EventWriter works only during the call that it was given to; do not keep it"
+LATE = "PluginError: an EventWriter works only during the call that it was passed to: do not keep it"
 TOO_LARGE = (
     "EventTooLargeError: an event of 100000000 bytes is larger than the event size of 262144 bytes: raise event_size, "
     "or cut the event (faulty.py:… in …)"
@@ -228,8 +228,8 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         (
             ["wrong_type", "none", "nul", "surrogates"],
             logs(
-                "next_batch returned without an event, which is taken as a timeout: raise falco_plugin.Timeout when "
-                "there is none for now, or falco_plugin.EOF at the end",
+                "next_batch returned without an event, which counts as a timeout: raise falco_plugin.Timeout if "
+                "there is no event for now, or falco_plugin.EOF at the end",
                 note="appended events count, whatever is returned",
             ),
         ),
@@ -250,8 +250,8 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             "holds",
             Cell(
                 found=[
-                    "held: batch raises PluginError: this batch is in use elsewhere: outside of next_batch it belongs "
-                    "to the host"
+                    "held: batch raises PluginError: this batch is in use elsewhere, for example by the host: use it "
+                    "only in next_batch"
                 ]
             ),
         ),
@@ -283,14 +283,14 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         (
             "wrong_type",
             logs(
-                "progress failed: TypeError: progress must return (fraction from 0 to 1, text), not Event",
+                "progress failed: TypeError: progress must return a (fraction from 0 to 1, str) tuple, got Event",
                 progress=(0, ""),
             ),
         ),
         (
             "none",
             logs(
-                "progress failed: TypeError: progress must return (fraction from 0 to 1, text), not NoneType",
+                "progress failed: TypeError: progress must return a (fraction from 0 to 1, str) tuple, got NoneType",
                 progress=(0, ""),
             ),
         ),

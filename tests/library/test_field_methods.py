@@ -64,7 +64,7 @@ RETURNED = [
     ("str", r"'a\ud800\0\udfffb'", ["a\ufffd\ufffd\ufffdb"]),
     ("list[str]", r"['\0', '\ud800']", ["\ufffd", "\ufffd"]),
 ]
-AN_INT = "ValueError: an int of a field is 0 to 2**64 - 1; return str for others"
+AN_INT = "ValueError: the int of a field must be 0 to 2**64 - 1: return str for other numbers"
 NO_FLOATS = "(Falco has no floats: return str or int)"
 REFUSED = [
     ("str", "1.5", f"TypeError: it is declared as str, but it returned float {NO_FLOATS}"),
@@ -75,12 +75,12 @@ REFUSED = [
     (
         "str",
         "Located('x', 4, 2)",
-        "ValueError: Located at 4 with length 2 lies outside of the event, which has 5 bytes: count from the first "
+        "ValueError: Located at 4 with length 2 is outside of the event, which has 5 bytes: count from the first "
         "byte of event.data",
     ),
-    ("str", "Located('x', -1, 1)", "ValueError: start must be 0 to 4294967295, not -1"),
-    ("str", "Located('x', 0, 2**32)", "ValueError: length must be 0 to 4294967295, not 4294967296"),
-    ("str", "Located('x', 0.5, 1)", "TypeError: start must be an int, not float"),
+    ("str", "Located('x', -1, 1)", "ValueError: start must be 0 to 4294967295, got -1"),
+    ("str", "Located('x', 0, 2**32)", "ValueError: length must be 0 to 4294967295, got 4294967296"),
+    ("str", "Located('x', 0.5, 1)", "TypeError: start must be an int, got float"),
     ("int", "-1", AN_INT),
     ("int", "2**64", AN_INT),
     ("int", "True", "TypeError: it is declared as int, but it returned bool"),
@@ -98,18 +98,18 @@ REFUSED = [
     (
         "datetime",
         "datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)",
-        "ValueError: the datetime of a field must not be before 1970, not 1969-12-31 23:59:59+00:00",
+        "ValueError: the datetime of a field must not be before 1970, got 1969-12-31 23:59:59+00:00",
     ),
     (
         "datetime",
         "datetime(2600, 1, 1, tzinfo=UTC)",
-        "ValueError: the datetime of a field must not be after 2554, not 2600-01-01 00:00:00+00:00",
+        "ValueError: the datetime of a field must not be after 2554, got 2600-01-01 00:00:00+00:00",
     ),
     ("timedelta", "1.5", f"TypeError: it is declared as timedelta, but it returned float {NO_FLOATS}"),
     (
         "timedelta",
         "timedelta(seconds=-1)",
-        "ValueError: the timedelta of a field must be 0 seconds or more, not -1 day, 23:59:59",
+        "ValueError: the timedelta of a field must be 0 seconds or more, got -1 day, 23:59:59",
     ),
     ("timedelta", "timedelta.max", "ValueError: the timedelta of a field is longer than 584 years: return str"),
     ("IPv4Address", "'10.0.0.1'", "TypeError: it is declared as IPv4Address | IPv6Address, but it returned str"),
@@ -131,7 +131,7 @@ REFUSED = [
     (
         "list[str]",
         "['a', None]",
-        "TypeError: it is declared as list[str], but an element is NoneType (leave out what is absent)",
+        "TypeError: it is declared as list[str], but an element is NoneType (leave absent values out of the list)",
     ),
     ("list[int]", "[1, -1]", AN_INT),
     ("list[str]", "Located(['a'], 0, 1)", "TypeError: it is declared as list[str], but it returned Located"),

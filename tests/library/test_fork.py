@@ -110,7 +110,7 @@ def test_a_worker_of_multiprocessing_works_and_is_told_that_it_cannot_send(build
     cancelled, *refused, exited = cycle_payloads(ran)
     assert (cancelled, exited, ran.stderr) == (b"cancelled", b"exit 0", "")
     for text in refused:
-        assert text.startswith(b"PluginError: this process was forked from the one that the source is in")
+        assert text.startswith(b"PluginError: this process was forked from the process of the source")
 
 
 def test_a_child_whose_thread_ends_does_not_end_as_the_host_does(build: Build) -> None:

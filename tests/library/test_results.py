@@ -166,7 +166,7 @@ instance = source.PullInstance(pull)
 return instance"""
     ran = opened(build, body)
     assert cycle_end(ran)["stage"] == "next_batch"
-    assert "only the host calls its next_batch" in cycle_end(ran)["error"]
+    assert "only the host may call next_batch" in cycle_end(ran)["error"]
 
 
 WAITS = """

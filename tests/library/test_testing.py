@@ -209,7 +209,9 @@ class TestFields:
         assert LogLine("warning", told) in run(Numbers, "1", extractors=[Elsewhere]).log
 
     def test_need_a_source_to_run(self):
-        told = "the plugin sizes has no event source to run: run a plugin that has one, and add this one by extractors=[…]"
+        told = (
+            "the plugin sizes has no event source to run: run a plugin that has one, and add this one by extractors=[…]"
+        )
         assert run(Sizes).error == told
 
 

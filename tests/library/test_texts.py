@@ -137,7 +137,7 @@ def test_a_wrong_progress_is_none_and_says_what_is_right(load, value: str) -> No
     """)
     with library.opened() as instance:
         assert instance.progress() == (0, "")
-    assert any("progress must return (fraction from 0 to 1, text), not " in text for _, text in library.logs)
+    assert any("progress must return a (fraction from 0 to 1, str) tuple, got " in text for _, text in library.logs)
 
 
 def test_without_a_progress_there_is_none(load) -> None:

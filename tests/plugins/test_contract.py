@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from support.hosts import run_command
 from support.paths import REPOSITORY
 
 PLUGINS = sorted(plugin.parent for plugin in (REPOSITORY / "plugins").glob("*/plugin.py"))
@@ -29,8 +28,8 @@ each_with_rules = pytest.mark.parametrize("plugin", WITH_RULES, ids=lambda plugi
 @functools.cache
 def metadata(plugin: Path) -> dict[str, Any]:
     """Returns the metadata of a plugin, as a host reads it before init."""
-    command = [sys.executable, "-P", "-m", "falco_plugin", "info", "--json", str(plugin)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    (found,) = run_command("info", "--json", plugin).lines
+    return found
 
 
 def sources() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Lets a host without Python open, read, close and reload plugins for a long time, and sees whether something grows.
+"""Opens, reads, closes and reloads plugins in a host without Python for a long time, and checks that nothing grows.
 
 `rust/host/examples/endurance` is the host, which knows each event in advance; `tests/soak/plugin` has the sources.
 """

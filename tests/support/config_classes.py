@@ -99,7 +99,7 @@ class DataConfig:
 
 
 class TextConfig(msgspec.Struct):
-    """Types that JSON has no word for: a schema cannot refuse all that the parser does."""
+    """Types without a counterpart in JSON: the parser refuses more than a schema can."""
 
     start: Annotated[datetime, Meta(tz=True)] | None = None
     day: date | None = None
@@ -121,3 +121,10 @@ def refusal(config, document):
     with pytest.raises(PluginError) as refused:
         parse(document if isinstance(document, str) else json.dumps(document), config)
     return str(refused.value)
+
+
+# Falco accepts integers of 64 bits.
+_LEAST, _MOST = -(2**63), 2**63 - 1
+INTEGER_LIMITS = f"{_LEAST} to {_MOST}"
+ACCEPTED_INTEGERS = [str(_LEAST), str(_MOST), "0", "3e9", "9007199254740993", "-9.223372036854775808e18"]
+REFUSED_INTEGERS = [str(_LEAST - 1), str(_MOST + 1), str(2**64 - 1), str(10**20), "1e20", "-1e19"]

@@ -17,7 +17,7 @@ from typing import Any
 from support.events import SUCCESS, TIMEOUT
 from support.fields import FIELD_TYPES, Extraction, FieldRequest, field_request
 
-# Where a test and a method of a plugin in the same interpreter wait for each other.
+# A test and a method of a plugin in the same interpreter wait here for each other.
 MEETING = threading.Barrier(2, timeout=60)
 
 
@@ -85,7 +85,7 @@ _VALUES: dict[int, Any] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What `Library.ask` got: memory of the plugin's, which is read only by `read`."""
+    """The result of `Library.ask`. It refers to the plugin's memory, which only `read` reads."""
 
     code: int
     error: str
@@ -93,7 +93,7 @@ class Answer:
     places: _Places
 
     def read(self) -> Extraction:
-        """The values, as they stand in the plugin's memory now."""
+        """Reads the values from the plugin's memory."""
         if self.code != SUCCESS:
             return Extraction(None, None, self.code, self.error)
         count = self.field.count
@@ -115,12 +115,12 @@ class Answer:
 
 
 def event_buffer(event: bytes) -> ctypes.Array[ctypes.c_char]:
-    """An event in memory that stays where it is, and can be written over."""
+    """An event in memory with a fixed address, which can be overwritten."""
     return ctypes.create_string_buffer(event, len(event))
 
 
 class Library:
-    """A plugin library driven through ctypes: the interpreter is then this process's own.
+    """A plugin library that is called through ctypes. It uses the interpreter of this process.
 
     CDLL lets go of the GIL during a call, as a host of its own has none.
     """
@@ -166,11 +166,11 @@ class Library:
         self.state = None
 
     def last_error(self) -> str:
-        """What get_last_error says."""
+        """The result of get_last_error."""
         return self.api.plugin_get_last_error(self.state).decode()
 
     def list_open_params(self) -> tuple[int, Any]:
-        """Result code, and the suggestions or None."""
+        """The result code, and the suggestions or None."""
         code = ctypes.c_int(0x5A5A)
         text = self.api.plugin_list_open_params(self.state, ctypes.byref(code))
         return code.value, None if text is None else json.loads(text.decode())
@@ -182,7 +182,7 @@ class Library:
         number: int = 1,
         source: str = "test",
     ) -> Answer:
-        """Extracts ``name`` or ``name[argument]`` from an event, or one at an address. The values are not read yet."""
+        """Extracts ``name`` or ``name[argument]`` from an event or an address. Does not read the values yet."""
         return self.ask_together(event, [field], number, source)[0]
 
     def ask_together(
@@ -192,7 +192,7 @@ class Library:
         number: int = 1,
         source: str = "test",
     ) -> list[Answer]:
-        """What `ask` does, for several fields in one call."""
+        """Like `ask`, for several fields in one call."""
         memory = event_buffer(event) if isinstance(event, bytes) else event
         address = ctypes.addressof(memory) if isinstance(memory, ctypes.Array) else memory
         given = _EventInput(address, number, source.encode())
@@ -225,13 +225,13 @@ class Library:
         number: int = 1,
         source: str = "test",
     ) -> Extraction:
-        """What `ask` gets, read at once."""
+        """Like `ask`, but reads the values immediately."""
         return self.ask(event, field, number, source).read()
 
     def event_to_string(
         self, event: bytes | ctypes.Array[ctypes.c_char], number: int = 1, source: str = "test"
     ) -> str | None:
-        """The text of an event that the host holds."""
+        """The text of an event."""
         memory = event_buffer(event) if isinstance(event, bytes) else event
         given = _EventInput(ctypes.addressof(memory), number, source.encode())
         text = self.api.plugin_event_to_string(self.state, ctypes.byref(given))
@@ -239,7 +239,7 @@ class Library:
 
     @contextmanager
     def opened(self, params: str = "") -> Iterator[Instance]:
-        """An open source."""
+        """Opens a source, and closes it at the end of the block."""
         code = ctypes.c_int(0x5A5A)
         handle = self.api.plugin_open(self.state, params.encode(), ctypes.byref(code))
         assert code.value == SUCCESS, self.last_error()
@@ -270,7 +270,7 @@ class Instance:
         return code, found
 
     def drain(self) -> tuple[int, list[bytes]]:
-        """All events up to the first code that is neither success nor timeout."""
+        """Reads all events up to the first result code that is neither success nor timeout."""
         events: list[bytes] = []
         code = SUCCESS
         while code in (SUCCESS, TIMEOUT):
@@ -279,7 +279,7 @@ class Instance:
         return code, events
 
     def overwrite(self) -> None:
-        """Fills the memory of the next batch's events with what a host might leave there."""
+        """Reads a batch, and overwrites its events as a host may do."""
         count, events = ctypes.c_uint32(), ctypes.c_void_p()
         api, state = self.library.api, self.library.state
         api.plugin_next_batch(state, self.handle, ctypes.byref(count), ctypes.byref(events))
@@ -288,7 +288,7 @@ class Instance:
             ctypes.memset(place, 0xEE, length)
 
     def progress(self) -> tuple[int, str]:
-        """Hundredths of a percent, and the text."""
+        """The progress in hundredths of a percent, and its text."""
         hundredths = ctypes.c_uint32(0xA5A5A5A5)
         text = self.library.api.plugin_get_progress(self.library.state, self.handle, ctypes.byref(hundredths))
         return hundredths.value, text.decode()

@@ -11,12 +11,12 @@ PAYLOAD_AT = 38
 
 
 def payloads_of(events: list[bytes]) -> list[bytes]:
-    """The payloads of whole events."""
+    """The payloads of events."""
     return [event[PAYLOAD_AT:] for event in events]
 
 
 def encode_event(payload: bytes, timestamp: int = NO_TIMESTAMP, plugin_id: int = 0) -> bytes:
-    """An event as source-semantics has it, field by field."""
+    """The bytes of an event with this payload."""
     whole = PAYLOAD_AT + len(payload)
     header = struct.pack("<QQIHI", timestamp, 2**64 - 1, whole, PLUGIN_EVENT, 2)
     return header + struct.pack("<III", 4, len(payload), plugin_id) + payload

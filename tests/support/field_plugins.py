@@ -11,7 +11,7 @@ from support.fields import replay
 
 
 def fields_plugin(body: str, before: str = "") -> str:
-    """A plugin with this body."""
+    """The source of a plugin whose class has this body."""
     return (
         f"{textwrap.dedent(before)}\n"
         "from datetime import UTC, date, datetime, timedelta, timezone\n"
@@ -28,6 +28,6 @@ def field_log_lines(library: Library, field: str) -> list[str]:
 
 
 def extract_values(library: Path, *fields: str, payload: bytes = b'{"a": "of JSON"}') -> list[Any]:
-    """The values of some fields of one event."""
+    """Extracts fields of one event."""
     (extracted,) = replay(library, fields, [payload])
     return [found.values for found in extracted.values()]

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# The table: every type, alone and in a list, with every kind of argument. Each type has three values, as Python and as
-# JSON write them, and as the host has to see them.
+# The table has every type, alone and in a list, with every kind of argument. Each type has three values: in Python, in
+# JSON, and as the host must get them.
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ TYPES = {
         "IPv4Network | IPv6Network",
         ("IPv4Network('10.1.0.0/16')", "IPv6Network('2001:db8::/32')", "IPv4Network('192.0.2.7/32')"),
         ('"10.1.0.0/16"', '"2001:db8::/32"', '"192.0.2.7"'),
-        # The plugin API has no place for the length of the prefix.
+        # The plugin API does not pass the length of the prefix.
         ("10.1.0.0", "2001:db8::", "192.0.2.7"),
     ),
 }
 
-# Among the values some have a name, and some are a group; `by` is for a pointer with all kinds of tokens.
+# Some values have a name, and some are in a group. `by` is for a pointer with all kinds of tokens.
 NAMED = {"a": 0, "b": 1, "a b,c": 2, "01": 2, "18446744073709551616": 1, "-1": 1, "ü/~ ": 1}
 GROUPS = {
     "a": [0, 1],
@@ -97,7 +97,7 @@ PARTS = {
     "groups": GROUPS,
     "by": {"1": [[0, 1], [2, 0], [1]], "a": [[0, 1]]},
 }
-# Parameters of a method, and what it returns: one value, or a list.
+# The parameters of a method, and its result: one value, or a list.
 METHODS = {
     "plain": ("", "of.at(0)", "of.all"),
     "index": (", index: int", "of.at(index)", "of.all[index:]"),
@@ -119,7 +119,7 @@ METHODS = {
         "of.all[index:] if index is not None else of.all if key is None else of.group(key)",
     ),
 }
-# Pointers below the part of the payload that is the type's. Not all can be said with one.
+# Pointers relative to the type's part of the payload, or None if no pointer can express the field.
 POINTERS = {
     "plain": ("/all/0", "/all/*"),
     "index": ("/all/{index}", "/rows/{index}/*"),
@@ -129,7 +129,7 @@ POINTERS = {
     "maybe_both": (None, "/groups/{key}/{index|*}"),
     "pointer": ("{pointer}", None),
 }
-# The arguments, and which of the three values have to come; () where the field is absent.
+# The arguments, and the indexes of the expected values; () if the field is absent.
 # fmt: off
 OF_METHODS = {
     "plain":       {None: ((0,), (0, 1, 2))},
@@ -163,16 +163,16 @@ SHAPES = ("one", "many")
 
 @dataclass(frozen=True)
 class Row:
-    """A field with its argument, and what has to come."""
+    """A field with its argument, and the expected values."""
 
     asked: str
     values: list[Any] | None
     json: list[str]
-    """The values as the payload has them."""
+    """The values as they are written in the payload."""
 
 
 def rows(by: str, name: str, shape: str) -> Iterator[Row]:
-    """All rows of a type, made by methods or by pointers, alone or in lists."""
+    """All rows of a type, by methods or by pointers, alone or in lists."""
     of, place = TYPES[name], SHAPES.index(shape)
     for mode, arguments in {"method": OF_METHODS, "pointer": OF_POINTERS}[by].items():
         for argument, expected in arguments.items():
@@ -187,7 +187,7 @@ def rows(by: str, name: str, shape: str) -> Iterator[Row]:
 
 
 def json_of(part: Any, values: Sequence[str]) -> str:
-    """A part of the payload, with the values for their numbers."""
+    """A part of the payload, with values instead of their indexes."""
     if isinstance(part, dict):
         return "{" + ", ".join(f"{json.dumps(key)}: {json_of(value, values)}" for key, value in part.items()) + "}"
     if isinstance(part, list):

@@ -1,4 +1,4 @@
-"""Fields as a host requests them, and what it gets."""
+"""Requests for fields, and the values that a host gets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_INDEX = 2**64 - 1
 
 @dataclass(frozen=True)
 class FieldRequest:
-    """A field and its argument, in the form in which a host asks for it."""
+    """A field and its argument, in the form of the plugin API."""
 
     name: str
     id: int
@@ -33,8 +33,10 @@ class FieldRequest:
 
 
 def field_request(fields: Sequence[Mapping[str, Any]], text: str) -> FieldRequest:
-    """What a host makes of ``name`` or ``name[argument]``: where a field takes index and key, a number is both, and any
-    other argument the key."""
+    """Converts ``name`` or ``name[argument]`` to a request.
+
+    If a field takes both an index and a key, a number is passed as both, and any other argument as the key.
+    """
     name, bracket, rest = text.partition("[")
     place, field = next((place, field) for place, field in enumerate(fields) if field["name"] == name)
     argument = rest[:-1]
@@ -53,12 +55,12 @@ def field_request(fields: Sequence[Mapping[str, Any]], text: str) -> FieldReques
 
 @dataclass(frozen=True)
 class Extraction:
-    """What a field gave. Times are nanoseconds, addresses text."""
+    """The values of a field. Times are nanoseconds, addresses are strings."""
 
     values: list[Any] | None
-    """None where it is absent."""
+    """None if the field is absent."""
     places: list[tuple[int, int]] | None = None
-    """Start and length of each value, counted in the event; None where the plugin told none."""
+    """Start and length of each value within the event; None if the plugin reported none."""
     code: int = SUCCESS
     error: str | None = None
 
@@ -70,25 +72,25 @@ def _extraction(field: Mapping[str, Any], call: Mapping[str, Any]) -> Extraction
 
 
 def extractions_by_call(line: Mapping[str, Any]) -> list[Extraction]:
-    """The fields of an event that were asked one by one."""
+    """The fields of an event that were requested in separate calls."""
     return [_extraction(*call["fields"], call) for call in line["calls"]]
 
 
 def request_lines(library: Path, fields: Sequence[str]) -> str:
-    """Fields as the host in C takes them."""
+    """Fields in the form of the C host's arguments."""
     known = static_answers(library)["fields"]
     return "\n".join(str(field_request(known, field)) for field in fields)
 
 
 def join_payloads(payloads: Sequence[bytes]) -> str:
-    """Payloads as the host in C takes them."""
+    """Payloads in the form of the C host's arguments."""
     return ",".join(payload.hex() for payload in payloads)
 
 
 def replay(
     library: Path, fields: Sequence[str], payloads: Sequence[bytes], config: str = ""
 ) -> list[dict[str, Extraction]]:
-    """The fields of each event in the host in C, which opens no source and asks for one field a call."""
+    """Extracts fields of each event in the C host, one field a call, without an open source."""
     lines = c_host_lines("replay", library, config, request_lines(library, fields), join_payloads(payloads))
     return [dict(zip(fields, extractions_by_call(line), strict=True)) for line in lines if "event" in line]
 
@@ -96,7 +98,7 @@ def replay(
 def replay_together(
     library: Path, fields: Sequence[str], payloads: Sequence[bytes], config: str = ""
 ) -> list[dict[str, Extraction]]:
-    """As `replay`, but with all fields in one call."""
+    """Like `replay`, but with all fields in one call."""
     lines = c_host_lines("together", library, config, request_lines(library, fields), join_payloads(payloads))
     return [
         dict(zip(fields, [_extraction(field, line) for field in line["fields"]], strict=True))

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -191,7 +192,28 @@ def go_loader_lines(*arguments: object, env: Mapping[str, str] | None = None) ->
 
 def run_command(*arguments: object, env: Mapping[str, str] | None = None, cwd: Path | str | None = None) -> Output:
     """Runs ``falco-plugin``. It may fail."""
-    return run(Path(sysconfig.get_path("scripts"), "falco-plugin"), *arguments, env=env, cwd=cwd)
+    if env is not None:
+        return run(Path(sysconfig.get_path("scripts"), "falco-plugin"), *arguments, env=env, cwd=cwd)
+    with tempfile.NamedTemporaryFile() as stdout, tempfile.NamedTemporaryFile() as stderr:
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "folder": str(cwd or Path.cwd()),
+            "stdout": stdout.name,
+            "stderr": stderr.name,
+        }
+        server = _command_server()
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        status = int(server.stdout.readline())
+        return Output(status, stdout.read().decode(), stderr.read().decode())
+
+
+@functools.cache
+def _command_server() -> subprocess.Popen[str]:
+    """The process that runs commands in the default environment. It ends with this process, which holds its stdin."""
+    script = Path(__file__).with_name("command_server.py")
+    command = [sys.executable, "-P", str(script)]
+    return subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def native_lines(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Clients, certificates and hosts for the tests of the examples webhook and k8saudit."""
+"""Clients, certificates and hosts for the tests of the plugins webhook and k8saudit."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from support.hosts import run_command
+
 SECRET = b"a secret of the sender"
 NEXT_SECRET = b"the secret after it"
 
@@ -49,7 +51,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def free_port() -> int:
-    """For tests that use the port again: what the system chooses for port 0 is not made for that."""
+    """A free port, for tests that open the same port several times."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -57,17 +59,17 @@ def free_port() -> int:
 
 
 def port_in(text: str) -> int:
-    """The port in the message with which both examples log where they listen."""
+    """The port in the log message of a plugin that listens."""
     found = re.search(r"listening on \w+://[^/]*:(\d+)", text)
     assert found is not None, text
     return int(found[1])
 
 
 def build(example: Path, folder: Path) -> Path:
-    """Builds an example as Falco would load it."""
+    """Builds a plugin into a library."""
     path = folder / f"lib{example.name}.so"
-    command = [sys.executable, "-P", "-m", "falco_plugin", "build", str(example), "-o", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
+    built = run_command("build", example, "-o", path)
+    assert built.status == 0, built.stderr
     return path
 
 
@@ -79,7 +81,7 @@ class Answer:
 
 
 class Client:
-    """An endpoint, as its clients see it."""
+    """A client of an endpoint."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = port
@@ -102,7 +104,7 @@ class Client:
             return Answer(connection.getresponse())
 
     def exchange(self, request: bytes) -> bytes:
-        """All that is answered to these bytes until the connection is closed."""
+        """Sends bytes, and reads the answer until the connection is closed."""
         with self.raw() as connection:
             connection.sendall(request)
             return read_all(connection)
@@ -120,28 +122,28 @@ class Client:
 
 
 class Hook(Client):
-    """The endpoint of the example webhook."""
+    """A client of the plugin webhook."""
 
     def post(self, body: bytes, **headers: str) -> Answer:
-        """A signed request."""
+        """Sends a signed request."""
         return self.request("POST", "/hook", body, {"X-Hub-Signature-256": signature(body)}, **headers)
 
 
 class AuditHook(Client):
-    """The endpoint of the example k8saudit."""
+    """A client of the plugin k8saudit."""
 
     def post(self, body: Any, **headers: str) -> Answer:
-        # As API servers do, with a time limit in the query.
+        # API servers send a time limit in the query.
         return self.request("POST", "/k8s-audit?timeout=30s", body, {"Content-Type": "application/json"}, **headers)
 
 
 class BlockedHost:
-    """A plugin in a host whose output nobody reads, so that it takes no more events after a while."""
+    """A plugin in a host whose output is not read, so that the host soon stops reading events."""
 
     def __init__(self, library: Path, params: str, config: Mapping[str, object]) -> None:
         command = [sys.executable, "-P", "-m", "falco_plugin", "run", str(library), "--json"]
         command += ["--params", params, "--config", json.dumps(config)]
-        # As the other hosts here: a checkout need not belong to root.
+        # A checkout need not belong to root.
         environment = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, start_new_session=True)
         assert self._process.stdout is not None
@@ -152,7 +154,7 @@ class BlockedHost:
         return self._read("event", "")["data"].encode()
 
     def close(self) -> None:
-        # The host may be in the middle of a write. The signal is for it; the command waits for it.
+        # The host may be blocked in a write. Signal the whole group: the command waits for its host.
         self._lines.close()
         os.killpg(self._process.pid, signal.SIGINT)
         self._process.wait(20)
@@ -169,7 +171,7 @@ def old_tls() -> ssl.SSLContext:
     """A client that offers only versions before 1.2."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    # Without it the client's own library refuses what it is to offer.
+    # Otherwise the client's own TLS library refuses to offer these versions.
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -177,7 +179,7 @@ def old_tls() -> ssl.SSLContext:
 
 
 def self_signed() -> tuple[bytes, bytes]:
-    """A certificate for 127.0.0.1 that signs itself, and its key, in PEM."""
+    """A self-signed certificate for 127.0.0.1 and its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)

@@ -21,14 +21,14 @@ EVENT_SIZE = 24
 
 
 class Broken(Exception):
-    """A source's own error."""
+    """An error that user code raises."""
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Waits for a condition that must come."""
+    """Waits until a condition is true."""
     give_up = time.monotonic() + HANGS
     while not condition():
-        assert time.monotonic() < give_up, "it does not come"
+        assert time.monotonic() < give_up, "the condition did not become true"
         time.sleep(0.001)
 
 
@@ -40,17 +40,17 @@ def no_thread_left():
 
 
 class Host:
-    """Takes batches as Falco does."""
+    """Reads batches as Falco does."""
 
     def __init__(self, instance):
         self.instance = instance
         self.seen = []
         self.done = 0
-        """Events that the host is done with: it came back after them."""
+        """The number of events that the host has acknowledged by its next call."""
         self.end = None
 
     def take(self):
-        """One call."""
+        """Reads one batch."""
         batch = self.instance.events
         batch.clear()
         self.done = len(self.seen)
@@ -78,7 +78,7 @@ class Host:
 
 
 def drain(items, **options) -> Host:
-    """All that the host sees of items that end by themselves."""
+    """Reads all events of items that end by themselves."""
     with no_thread_left():
         instance = IterInstance(items, **options)
         host = Host(instance).take_all()
@@ -87,7 +87,7 @@ def drain(items, **options) -> Host:
 
 
 def make_async(make):
-    """An async generator function of the same steps; it gives way to the loop before each."""
+    """Makes an async generator function of the same steps, which yields to the event loop before each step."""
 
     async def items(context):
         steps = make(context)

@@ -1,4 +1,4 @@
-"""Lines of instances, for tests."""
+"""Reads lines from instances."""
 
 from falco_plugin.source import EOF, Timeout
 
@@ -12,7 +12,7 @@ def next_lines(instance):
 
 
 def until_none(instance):
-    """The lines that there are for now."""
+    """Reads the lines that are available now."""
     lines = []
     try:
         while True:

@@ -15,7 +15,7 @@ use super::owner::{self, Owner};
 const MOST_INSTANCES: usize = 3;
 const UNSET: i32 = 0x5EED;
 const KINDS: [&str; 9] = [
-    "pull", "push", "items", "async", "own", "lines", "none", "retry", "unknown",
+    "pull", "push", "items", "async", "custom", "lines", "none", "retry", "unknown",
 ];
 /// Steps of a source, as `fuzz/plugins/sources.py` reads them.
 const STEPS: &[u8; 16] = b"jjjbeltxrkcgniv.";

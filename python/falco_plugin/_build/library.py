@@ -26,7 +26,7 @@ _SHT_DYNSYM = 11
 
 
 def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: frozenset[str]) -> None:
-    """Writes a library. It replaces an older one at once, because it is written to a temporary file and then renamed.
+    """Writes a library to a temporary file and renames it, so that an existing library is replaced atomically.
 
     Args:
         path: the path of the library.

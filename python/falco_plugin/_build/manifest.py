@@ -13,6 +13,7 @@ from falco_plugin._build.errors import TargetError
 from falco_plugin._declare.capabilities import Capabilities
 from falco_plugin.plugin import Plugin
 
+
 def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str, folder: str) -> dict[str, str]:
     """Returns the manifest of a plugin.
 

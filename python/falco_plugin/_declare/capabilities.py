@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from falco_plugin._declare import attributes, fields, methods
-from falco_plugin._declare.config.declaration import config_class
+from falco_plugin._declare.config_class import config_class
 from falco_plugin._declare.registry import is_source
 from falco_plugin.errors import PluginError
 
 
 class Capabilities(NamedTuple):
-    """What a plugin can do, as its library declares it."""
+    """The capabilities of a plugin, as its library declares them."""
 
     is_source: bool
     """Whether the plugin is an event source."""

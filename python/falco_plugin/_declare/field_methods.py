@@ -33,14 +33,14 @@ else:
 
 
 class FieldSignature(NamedTuple):
-    """What the signature of a method declares about its field, as :class:`Field` has it."""
+    """The type and arguments of a field, read from the signature of its method. The members are those of `Field`."""
 
     type: ValueType
     takes_index: str
     takes_key: str
     call: Callable[..., Any]
     """Calls the method as ``call(event[, index][, key])``."""
-    where: str
+    location: str
 
 
 def read_signature(plugin: object, attribute: str, function: object) -> FieldSignature:

@@ -32,7 +32,7 @@ class Field(NamedTuple):
     """Whether it can have a string as its argument: ``no``, ``optional`` or ``required``."""
     reader: _core.JsonReader | Callable[..., Any]
     """Makes the value. A method is called as ``reader(event[, index][, key])``."""
-    where: str = ""
+    location: str = ""
     """Where the method is defined in user code, such as ``plugin.py:12 in verb``; empty without a method."""
 
     @property
@@ -87,7 +87,7 @@ def declared_by(plugin: object) -> list[Field]:
                     signature.takes_index,
                     signature.takes_key,
                     signature.call,
-                    signature.where,
+                    signature.location,
                 )
             fields[declaration.name] = field
         except (PluginError, TypeError) as error:

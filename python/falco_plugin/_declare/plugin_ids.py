@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 DEVELOPMENT = 999
 """The id for development. Falco cannot load two plugins that both keep it."""
 PRIVATE = range(2**30, 2**31)
@@ -12,4 +10,6 @@ PRIVATE = range(2**30, 2**31)
 
 def private_id(name: str) -> int:
     """Returns an id for private use that depends on the plugin's name alone."""
+    import zlib
+
     return PRIVATE[zlib.crc32(name.encode()) % len(PRIVATE)]

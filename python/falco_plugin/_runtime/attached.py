@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class AttachedPlugin:
     """A plugin whose log records go to the host until its log closes."""
 
-    __slots__ = ("event_source", "log", "logger_names", "open_place", "package")
+    __slots__ = ("event_source", "log", "logger_names", "open_location", "package")
 
     def __init__(self, package: str, log: HostLog) -> None:
         self.package = package
@@ -25,7 +25,7 @@ class AttachedPlugin:
         """The log of the host."""
         self.event_source = ""
         """The event source of the plugin; empty if it has none or is not known yet."""
-        self.open_place = ""
+        self.open_location = ""
         """Where ``open`` of the plugin is defined."""
 
     def owned_logger(self, name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from falco_plugin._runtime import attached, loader, remedies
+from falco_plugin._runtime import attached, loader
 from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
 _MAX_LENGTH = 3000
@@ -26,8 +26,8 @@ _MAX_MESSAGE = 1023
 """Bytes that Falco shows of any other message."""
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(__file__))
 _STANDARD_FOLDER = os.path.dirname(traceback.__file__)
-_PLACE = "_falco_plugin_place"
-"""Attribute of an exception: the place in user code, for an exception whose traceback has no line of user code."""
+_LOCATION = "_falco_plugin_location"
+"""Attribute of an exception whose traceback has no line of user code: the location to report instead."""
 _TRACED = "_falco_plugin_traced"
 """Attribute of an exception: whether its traceback was logged."""
 _log = logging.getLogger("falco_plugin")
@@ -44,32 +44,35 @@ def report(doing: str, error: BaseException, *, traced: bool = True) -> str:
     Returns:
         The message for the host: the cause with its line in user code.
     """
-    message, place = _message(error, doing), place_of(error)
-    if not place and doing in _SHORTENED and isinstance(error, TypeError | ValueError):
+    message, location = _explain(error, doing), location_of(error)
+    if not location and doing in _SHORTENED and isinstance(error, TypeError | ValueError):
         # An error of an item has no line of user code if the iterable is not a generator. Name `open` instead.
         plugin = attached.current()
-        place = plugin.open_place if plugin else ""
-    has_trace = traced and (type(error) is not PluginError or bool(place))
-    _log.error("%s failed: %s%s", doing, _with_place(message, place), trace(error) if has_trace else "")
-    return _shortened(message, place, _MAX_SHORTENED if doing in _SHORTENED else _MAX_MESSAGE)
+        location = plugin.open_location if plugin else ""
+    has_trace = traced and (type(error) is not PluginError or bool(location))
+    _log.error("%s failed: %s%s", doing, _with_location(message, location), format_trace(error) if has_trace else "")
+    return _shorten(message, location, _MAX_SHORTENED if doing in _SHORTENED else _MAX_MESSAGE)
 
 
 def describe(error: BaseException, doing: str = "") -> str:
     """Returns the cause with its line in user code."""
-    return _with_place(_message(error, doing), place_of(error))
+    return _with_location(_explain(error, doing), location_of(error))
 
 
-def _message(error: BaseException, doing: str = "") -> str:
+def _explain(error: BaseException, doing: str = "") -> str:
     """Returns the cause and its remedy."""
     kind = type(error).__name__
     if isinstance(error, EOF | Timeout) and doing:
         return f"{kind} cannot be raised from {doing}, only from next_batch"
     if isinstance(error, SyntaxError):
-        return _shown(f"{kind}: {error.msg}")
-    text = _text(error)
+        return _sanitize(f"{kind}: {error.msg}")
+    text = _message_of(error)
     # The messages of the SDK's own errors contain the remedy.
     message = text if text and type(error) is PluginError else f"{kind}: {text}" if text else kind
     try:
+        # Only failures need this module, so a start does not import it.
+        from falco_plugin._runtime import remedies
+
         remedy = remedies.for_error(error)
     except Exception:
         # Finding a remedy accesses objects of user code, which may raise any exception.
@@ -84,34 +87,34 @@ def is_end_of_source(error: BaseException | None) -> bool:
     return isinstance(error, ChannelClosedError) and error.source_ended
 
 
-def _text(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     try:
-        return _shown(" ".join(str(error).split()))
+        return _sanitize(" ".join(str(error).split()))
     except BaseException as second:
         return f"no message, because its __str__ raised {type(second).__name__}"
 
 
-def _with_place(message: str, place: str) -> str:
-    return f"{message} ({place})" if place else message
+def _with_location(message: str, location: str) -> str:
+    return f"{message} ({location})" if location else message
 
 
-def _shortened(message: str, place: str, limit: int) -> str:
-    """Shortens a message so that the host shows its beginning and the place."""
-    whole = _with_place(message, place)
+def _shorten(message: str, location: str, limit: int) -> str:
+    """Shortens a message so that the host shows its beginning and the location."""
+    whole = _with_location(message, location)
     if len(whole.encode("utf-8", "replace")) <= limit:
         return whole
-    end = f"… ({place})" if place else "…"
-    left = max(0, limit - len(end.encode("utf-8", "replace")))
-    return message.encode("utf-8", "replace")[:left].decode("utf-8", "ignore") + end
+    end = f"… ({location})" if location else "…"
+    space = max(0, limit - len(end.encode("utf-8", "replace")))
+    return message.encode("utf-8", "replace")[:space].decode("utf-8", "ignore") + end
 
 
-def _shown(text: str) -> str:
+def _sanitize(text: str) -> str:
     """Returns a line with bounded length and without characters that control a terminal."""
-    shown = "".join(char if char.isprintable() else "\ufffd" for char in text[:_MAX_LENGTH])
-    return shown if len(text) <= _MAX_LENGTH else f"{shown}…"
+    line = "".join(char if char.isprintable() else "\ufffd" for char in text[:_MAX_LENGTH])
+    return line if len(text) <= _MAX_LENGTH else f"{line}…"
 
 
-def trace(error: BaseException) -> str:
+def format_trace(error: BaseException) -> str:
     """Returns the traceback of an exception and of those that led to it, as lines that follow the cause.
 
     Lines of the SDK are left out, unless ``FALCO_PLUGIN_DEBUG=1``. All lines are indented, because they may contain
@@ -124,42 +127,42 @@ def trace(error: BaseException) -> str:
         return ""
     with contextlib.suppress(Exception):
         setattr(error, _TRACED, True)
-    lines = [_shown(line) for line in _lines(error)]
+    lines = [_sanitize(line) for line in _trace_lines(error)]
     if len(lines) > _MAX_LINES:
         lines[_MAX_LINES // 2 : -_MAX_LINES // 2] = ["  …"]
     return "".join(f"\n{line}" for line in lines)
 
 
-def _lines(error: BaseException) -> Iterator[str]:
+def _trace_lines(error: BaseException) -> Iterator[str]:
     seen: list[BaseException] = []
     link: BaseException | None = error
     while link is not None:
         seen.append(link)
-        yield from _frames(link.__traceback__)
-        yield from _details(link)
-        following, how = _following(link)
+        yield from _frame_lines(link.__traceback__)
+        yield from _detail_lines(link)
+        preceding, relation = _preceding(link)
         # Skip exceptions that the SDK has wrapped in another one with the same traceback.
-        while following is not None and following.__traceback__ is link.__traceback__ is not None:
-            seen.append(following)
-            following, how = _following(following)
-        if following is None or any(following is one for one in seen) or len(seen) >= _MAX_CHAIN:
+        while preceding is not None and preceding.__traceback__ is link.__traceback__ is not None:
+            seen.append(preceding)
+            preceding, relation = _preceding(preceding)
+        if preceding is None or any(preceding is one for one in seen) or len(seen) >= _MAX_CHAIN:
             return
-        yield f"  {how} {describe(following)}"
-        link = following
+        yield f"  {relation} {describe(preceding)}"
+        link = preceding
 
 
-def _following(error: BaseException) -> tuple[BaseException | None, str]:
+def _preceding(error: BaseException) -> tuple[BaseException | None, str]:
     """Returns the exception that led to this one, and words for the relation of the two."""
     if error.__cause__ is not None:
         return error.__cause__, "caused by"
     return None if error.__suppress_context__ else error.__context__, "raised while handling"
 
 
-def _frames(found: TracebackType | None) -> Iterator[str]:
-    for names in {id(frame.f_globals): frame.f_globals for frame, _ in traceback.walk_tb(found)}.values():
+def _frame_lines(trace: TracebackType | None) -> Iterator[str]:
+    for names in {id(frame.f_globals): frame.f_globals for frame, _ in traceback.walk_tb(trace)}.values():
         loader.remember_lines(names)
-    entries = list(traceback.extract_tb(found))
-    is_user_code = [loader.is_user_code(frame.f_globals) for frame, _ in traceback.walk_tb(found)]
+    entries = list(traceback.extract_tb(trace))
+    is_user_code = [loader.is_user_code(frame.f_globals) for frame, _ in traceback.walk_tb(trace)]
     if not _is_debug() and True in is_user_code:
         # Leave out the frames that call a thread's function, which are the same for all threads.
         entries = entries[is_user_code.index(True) :]
@@ -179,7 +182,7 @@ def _is_shown(file: str) -> bool:
     return _is_debug() or not file.startswith((f"{_PACKAGE_FOLDER}/", "<frozen "))
 
 
-def _details(error: BaseException) -> Iterator[str]:
+def _detail_lines(error: BaseException) -> Iterator[str]:
     """Yields lines with the details of an exception besides its message: code, notes, and exceptions of a group."""
     if isinstance(error, SyntaxError):
         for line in "".join(traceback.format_exception_only(error)).splitlines()[:-1]:
@@ -191,7 +194,7 @@ def _details(error: BaseException) -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for number, inner in enumerate(error.exceptions[:_MAX_CHAIN], 1):
             yield f"  exception {number} of {len(error.exceptions)}: {describe(inner)}"
-            for line in _frames(inner.__traceback__):
+            for line in _frame_lines(inner.__traceback__):
                 yield f"  {line}"
 
 
@@ -217,50 +220,50 @@ def warn_of_wait(doing: str, seconds: float, frame: FrameType | None) -> None:
     while frame is not None:
         frames.append((frame, frame.f_lineno))
         frame = frame.f_back
-    place = _innermost_place(reversed(frames))
-    at_place = f", at {place}" if place else ""
+    location = _innermost_location(reversed(frames))
+    at_location = f", at {location}" if location else ""
     remedy = "connect in open" if doing == "init" else "wait for events in a generator or on a thread"
-    warn(f"{doing} has not returned after {seconds:g} s{at_place}: Falco waits for its return, so {remedy} instead")
+    warn(f"{doing} has not returned after {seconds:g} s{at_location}: Falco waits for its return, so {remedy} instead")
 
 
-def place_of(error: BaseException) -> str:
+def location_of(error: BaseException) -> str:
     """Returns the innermost line of the plugin's modules, or else the innermost line outside of this package.
 
     Lines of the standard library do not count.
     """
     if isinstance(error, SyntaxError) and error.lineno is not None and error.filename:
         line = f": {' '.join(error.text.split())}" if error.text and error.text.strip() else ""
-        return _shown(f"{os.path.basename(error.filename)}:{error.lineno}{line}")
-    named = getattr(error, _PLACE, "")
-    return _innermost_place(traceback.walk_tb(error.__traceback__), named if isinstance(named, str) else "")
+        return _sanitize(f"{os.path.basename(error.filename)}:{error.lineno}{line}")
+    marked = getattr(error, _LOCATION, "")
+    return _innermost_location(traceback.walk_tb(error.__traceback__), marked if isinstance(marked, str) else "")
 
 
-def _innermost_place(frames: Iterable[tuple[FrameType, int]], named: str = "") -> str:
-    """Returns the innermost place in user code of frames, which are ordered from the outermost to the innermost.
+def _innermost_location(frames: Iterable[tuple[FrameType, int]], marked: str = "") -> str:
+    """Returns the innermost location in user code of frames, which are ordered from the outermost to the innermost.
 
-    Without a frame of a plugin's module this is the `named` place, or else the innermost frame that belongs neither to
-    this package nor to the standard library.
+    Without a frame of a plugin's module this is the `marked` location, or else the innermost frame that belongs neither
+    to this package nor to the standard library.
     """
     own = outside = ""
     for frame, line in frames:
         code = frame.f_code
-        place = f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"
+        location = f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"
         if loader.is_user_code(frame.f_globals):
-            own = place
+            own = location
         elif not code.co_filename.startswith((_PACKAGE_FOLDER, _STANDARD_FOLDER, "<frozen")):
-            outside = place
-    return own or named or outside
+            outside = location
+    return own or marked or outside
 
 
-def at(error: Exception, function: object) -> Exception:
-    """Makes a function of user code the place of an error whose traceback has no line of user code."""
-    if place := definition_of(function):
-        setattr(error, _PLACE, place)
+def add_location(error: Exception, function: object) -> Exception:
+    """Makes a function of user code the location of an error whose traceback has no line of user code."""
+    if location := definition_of(function):
+        setattr(error, _LOCATION, location)
     return error
 
 
 def definition_of(function: object) -> str:
-    """Returns the place at which a function is defined; empty if the function is not written in Python."""
+    """Returns the location at which a function is defined; empty if the function is not written in Python."""
     while isinstance(function, MethodType):
         function = function.__func__
     if not isinstance(function, FunctionType):
@@ -269,10 +272,10 @@ def definition_of(function: object) -> str:
     return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno} in {code.co_name}"
 
 
-def with_parameters(function: Callable[..., Any], error: TypeError, parameters: str) -> Exception:
+def add_parameters(function: Callable[..., Any], error: TypeError, parameters: str) -> Exception:
     """Returns an error that adds to `error` how to define a function that has other parameters."""
     name = getattr(function, "__name__", type(function).__name__)
     own = "self" if isinstance(function, MethodType) else ""
     listed = ", ".join(filter(None, (own, parameters)))
     explained = TypeError(f"{error}: define it as {name}({listed})")
-    return at(explained, function)
+    return add_location(explained, function)

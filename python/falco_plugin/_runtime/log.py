@@ -73,7 +73,7 @@ class _Formatter(logging.Formatter):
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            text += f"\n  {failures.describe(error)}{failures.trace(error)}"
+            text += f"\n  {failures.describe(error)}{failures.format_trace(error)}"
         elif record.exc_text:
             text += f"\n{record.exc_text}"
         return f"{text}\n{record.stack_info}" if record.stack_info else text
@@ -177,6 +177,6 @@ def _log_unhandled(args: threading.ExceptHookArgs) -> None:
         thread,
         f" of plugin {owner.plugin}" if owner and owner.plugin else "",
         failures.describe(error),
-        "" if ends_source else failures.trace(error),
+        "" if ends_source else failures.format_trace(error),
         extra={_PLUGIN: plugin.log.number} if plugin else None,
     )

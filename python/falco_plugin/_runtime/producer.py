@@ -36,7 +36,7 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
         TypeError: items has a wrong type, or is not a callable although retry is set.
         ValueError: retry is 0.
     """
-    _check(items)
+    _check_items(items)
     if retry is not None:
         if _is_iterable(items):
             raise TypeError(
@@ -49,11 +49,11 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
     threading.Thread(target=producer.run, name="falco-source", daemon=True).start()
 
 
-def _check(items: object) -> None:
+def _check_items(items: object) -> None:
     """Raises ``TypeError`` for an object that makes no events."""
     if _is_iterable(items):
         return
-    _refuse(items)
+    _refuse_mistakes(items)
     if not callable(items):
         found = type(items).__name__
         raise TypeError(f"expected an iterable, an async iterable, or a function that returns one of them, got {found}")
@@ -77,7 +77,7 @@ def _is_iterable(items: object) -> bool:
     return isinstance(items, Iterable | AsyncIterable) and not isinstance(items, _ONE_EVENT)
 
 
-def _refuse(items: object) -> None:
+def _refuse_mistakes(items: object) -> None:
     """Raises ``TypeError`` with a remedy for objects that users often pass by mistake."""
     if isinstance(items, _ONE_EVENT):
         raise TypeError(f"{type(items).__name__} is not an iterable of events: for a single event pass [data]")
@@ -101,40 +101,43 @@ class _Producer:
         self._barriers = 0
 
     def run(self) -> None:
-        """Runs the thread."""
+        """Sends all items, and ends the source. This is the function of the thread."""
         _core.set_current_plugin(self._plugin)
         try:
             if _is_iterable(self._items):
                 self._send(self._items, self._context)
             else:
-                self._call(self._items)
-            self._report_no_event()
+                self._send_attempts(self._items)
+            self._note_if_no_event()
         except BaseException as error:
             self._end_with(error)
         finally:
             self._sender.close()
 
-    def _report_no_event(self) -> None:
+    def _note_if_no_event(self) -> None:
         """Logs that a source has ended without an event. The host does not report this."""
-        if self._closed or _core.position(self._sender):
+        if self._is_closed or _core.position(self._sender):
             return
         hint = ": it yielded only None, which is a barrier: yield bytes for an event" if self._barriers else ""
         failures.note(f"the source ended without an event{hint}")
 
     @property
-    def _closed(self) -> bool:
+    def _is_closed(self) -> bool:
         return self._context.cancelled or self._sender.closed
 
     def _end_with(self, error: BaseException) -> None:
         if isinstance(error, EOF) or (isinstance(error, SystemExit) and not error.code):
             return
-        if not self._closed:
+        if not self._is_closed:
             _core.fail(self._sender, _with_remedy(error))
         elif not failures.is_end_of_source(error) and not _is_cancellation(error):
             failures.report("a closed source", error)
 
-    def _call(self, make: Callable[[_core.Context], Any]) -> None:
-        """Calls the function that makes the items, and sends them. If retry is set, repeats this after an exception."""
+    def _send_attempts(self, make: Callable[[_core.Context], Any]) -> None:
+        """Calls the function that makes the items, and sends them.
+
+        If retry is set, repeats this after an exception. The wait before each attempt is twice the wait before.
+        """
         wait = self._retry
         while True:
             before, started = _core.position(self._sender), time.monotonic()
@@ -148,16 +151,15 @@ class _Producer:
                 return
             except BaseException as error:
                 _core.end_child()
-                can_retry = isinstance(error, Exception) or _is_cancellation(error)
-                if not can_retry or wait is None or self._retry is None or self._closed or isinstance(error, Timeout):
+                if wait is None or self._retry is None or self._is_closed or not _can_retry(error):
                     raise
                 # Reset the wait after an attempt that made events, or that lasted long without any.
                 if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
-                self._report(error, wait)
+                self._report_before_retry(error, wait)
             else:
                 if not _is_iterable(items):
-                    _refuse(items)
+                    _refuse_mistakes(items)
                     name = getattr(make, "__qualname__", type(make).__name__)
                     raise TypeError(
                         f"{name} returned {type(items).__name__}: yield the events in it, or return an iterable of them"
@@ -169,12 +171,12 @@ class _Producer:
                 return
             wait = max(wait, min(2 * wait, MAX_WAIT))
 
-    def _report(self, error: BaseException, wait: float) -> None:
+    def _report_before_retry(self, error: BaseException, wait: float) -> None:
         """Logs a failure before a retry: with the traceback the first time, in one line if it occurred before.
 
         Two failures are the same if their exceptions have the same type and the same line of user code.
         """
-        kind = type(error).__name__, failures.place_of(error)
+        kind = type(error).__name__, failures.location_of(error)
         if kind in self._reported:
             text = failures.describe(error)
             failures.warn(f"the source failed again: {text}; it is called again in {wait:g} s")
@@ -190,9 +192,9 @@ class _Producer:
 
             send_all(items, self._sender, context)
         else:
-            self._send_all(items)
+            self._send_sync(items)
 
-    def _send_all(self, items: Iterable[Any]) -> None:
+    def _send_sync(self, items: Iterable[Any]) -> None:
         with _closing(items):
             iterator = iter(items)
             with _closing(iterator) if iterator is not items else nullcontext():
@@ -201,17 +203,24 @@ class _Producer:
                     rest = self._resume(iterator, _core.send_each(self._sender, rest))
 
     def _resume(self, iterator: Iterator[Any], stop: bool | Exception | None) -> Iterator[Any] | None:
-        """Handles why ``send_each`` has stopped: the end (``None``), an item that it did not accept, or a barrier.
+        """Returns the items to send after ``send_each`` has stopped; ``None`` at the end.
 
-        Returns the items to send next; ``None`` at the end.
+        Args:
+            iterator: the iterator of all items.
+            stop: the result of ``send_each``: ``None`` at the end, ``True`` for a barrier, or the error of an item.
         """
-        if stop is None or self._closed:
+        if stop is None or self._is_closed:
             return None
         if isinstance(stop, Exception):
             return _throw(iterator, stop)
         self._barriers += 1
         self._sender.flush()
         return iterator
+
+
+def _can_retry(error: BaseException) -> bool:
+    """Returns whether another attempt may succeed after this exception. ``Timeout`` is a mistake in user code."""
+    return (isinstance(error, Exception) and not isinstance(error, Timeout)) or _is_cancellation(error)
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from falco_plugin._runtime.failures import describe, place_of, trace
+from falco_plugin._runtime.failures import describe, format_trace, location_of
 
 _log = logging.getLogger("falco_plugin")
 
@@ -14,32 +14,32 @@ _log = logging.getLogger("falco_plugin")
 class _Cause(NamedTuple):
     subject: str
     kind: str
-    place: str
+    location: str
 
 
 class RepeatedFailures:
     """Logs the first failure of each cause with its traceback, then a count at the tenth, the hundredth, and so on."""
 
-    def __init__(self, doing: str, first: str, count: str, places: Mapping[str, str]) -> None:
-        """Takes the messages, and the places of failures whose traceback has no line of user code.
+    def __init__(self, doing: str, first: str, count: str, locations: Mapping[str, str]) -> None:
+        """Takes the messages, and the locations of failures whose traceback has no line of user code.
 
         Args:
             doing: the call that fails, with ``%s`` for the subject, such as the name of a field.
             first: the message of the first failure, with ``%s`` for the subject.
             count: the message with a count, with ``%s`` for the subject and ``%d`` for the count.
-            places: for each subject, the place at which its function is defined.
+            locations: for each subject, the location at which its function is defined.
         """
         self._doing = doing
         self._first = first
         self._count = count
-        self._places = places
+        self._locations = locations
         self._counts: dict[_Cause, int] = {}
         self._logged: dict[_Cause, int] = {}
 
     def add(self, subject: str, error: BaseException) -> None:
         """Counts a failure, and logs it if it is due."""
-        place = place_of(error)
-        cause = _Cause(subject, type(error).__name__, place or self._places.get(subject, ""))
+        location = location_of(error)
+        cause = _Cause(subject, type(error).__name__, location or self._locations.get(subject, ""))
         count = self._counts[cause] = self._counts.get(cause, 0) + 1
         logged = self._logged.get(cause, 0)
         if count != 1 and count != 10 * logged:
@@ -47,8 +47,10 @@ class RepeatedFailures:
         # Change the count before logging, because other threads may run while a record is logged.
         self._logged[cause] = count
         if count == 1:
-            where = "" if place or not cause.place else f" ({cause.place})"
-            _log.error(f"{self._first}: %s%s%s", subject, describe(error, self._doing % subject), where, trace(error))
+            where = "" if location or not cause.location else f" ({cause.location})"
+            _log.error(
+                f"{self._first}: %s%s%s", subject, describe(error, self._doing % subject), where, format_trace(error)
+            )
         else:
             self._log_count(cause)
 
@@ -59,5 +61,5 @@ class RepeatedFailures:
                 self._log_count(cause)
 
     def _log_count(self, cause: _Cause) -> None:
-        where = f" ({cause.place})" if cause.place else ""
+        where = f" ({cause.location})" if cause.location else ""
         _log.error(f"{self._count}: %s%s", cause.subject, self._counts[cause], cause.kind, where)

@@ -81,7 +81,7 @@ class Runtime:
             source = self._plugin.event_source if found.is_source else ""
             self._modules.plugin, self._modules.event_source = self._plugin.name, source
             attached.event_source = source
-            attached.open_place = failures.definition_of(getattr(self._plugin, "open", None))
+            attached.open_location = failures.definition_of(getattr(self._plugin, "open", None))
             log.add_logger(attached, self._plugin.name)
             with self._watched("init"):
                 self._plugin.config = read_config(config, found.config)
@@ -93,7 +93,7 @@ class Runtime:
                 "field %s",
                 "field %s is absent",
                 "field %s was absent %d times",
-                {field.name: field.where for field in found.fields},
+                {field.name: field.location for field in found.fields},
             )
             method = failures.definition_of(getattr(self._plugin, _TEXT, None))
             self._text_failures = RepeatedFailures("%s", "%s failed", "%s failed %d times", {_TEXT: method})
@@ -207,7 +207,7 @@ def make_plugin(modules: Modules, entry: str) -> tuple[Any, Capabilities]:
             raise
         # The traceback has no frame of the factory, so its parameters do not fit.
         explained = TypeError(f"{error}: the SDK passes no arguments, so read settings from self.config in init")
-        raise failures.at(
+        raise failures.add_location(
             explained, getattr(factory, "__init__", None) if isinstance(factory, type) else factory
         ) from None
     return plugin, capabilities.check(plugin)

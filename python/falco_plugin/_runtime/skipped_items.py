@@ -39,8 +39,8 @@ class SkippedItems:
     def report(self, error: BaseException) -> None:
         """Counts an item, and logs the error unless its cause was logged within the last minute."""
         text = failures.describe(error)
-        if place := code_owner.innermost_line():
-            text = f"{text} ({place})"
+        if location := code_owner.innermost_line():
+            text = f"{text} ({location})"
         now = self._clock()
         with self._lock:
             cause = self._causes.setdefault(type(error).__name__, _Cause())

@@ -12,20 +12,22 @@ import click
 
 from falco_plugin._build import target as targets
 from falco_plugin._build.errors import TargetError
-from falco_plugin._runtime.failures import trace
+from falco_plugin._runtime.failures import format_trace
 from falco_plugin.cli._output import fail
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def debug_option(command: Command) -> Command:
-    """Adds ``--debug`` to a command. It is set, too, if it stands in front of the command's name."""
-    return click.option(
-        "--debug",
-        is_flag=True,
-        callback=lambda context, _option, value: value or context.obj,
-        help="Show the traceback of an error in the plugin.",
-    )(command)
+    """Adds ``--debug`` to a command. ``falco-plugin --debug COMMAND`` sets it, too."""
+
+    def is_set(context: click.Context, _option: click.Parameter, value: bool) -> bool:
+        return value or bool(context.obj)
+
+    option = click.option(
+        "--debug", is_flag=True, callback=is_set, help="Show the traceback of an error in the plugin."
+    )
+    return option(command)
 
 
 @contextmanager
@@ -46,4 +48,4 @@ def reported_errors(debug: bool) -> Generator[None]:
     try:
         yield
     except TargetError as error:
-        fail(str(error), trace(error.__cause__) if debug and error.__cause__ is not None else "")
+        fail(str(error), format_trace(error.__cause__) if debug and error.__cause__ is not None else "")

@@ -63,7 +63,7 @@ fn in_turns(criterion: &mut Criterion) {
                 instance.next_batch(&mut batch).unwrap()
             });
         });
-        group.bench_function(BenchmarkId::new("at once", size), |bencher| {
+        group.bench_function(BenchmarkId::new("in one call", size), |bencher| {
             support::measure_event(bencher, || {
                 let messages = (0..batch.batch_size()).map(|_| payload.message());
                 assert!(matches!(sender.try_send_all(messages), Ok((_, None))));

@@ -8,7 +8,7 @@ const MAX_DIGITS: i64 = 20;
 /// A decimal number such as `-12`, `007`, `5.`, `.5` or `1.5e-3`. It borrows its digits, so that it can have any number of
 /// them.
 #[derive(Debug, Clone, Copy)]
-pub struct Decimal<'a> {
+pub(crate) struct Decimal<'a> {
     is_negative: bool,
     /// The digits before and after the decimal point, without the leading zeros of the number.
     digits: [&'a str; 2],
@@ -18,7 +18,7 @@ pub struct Decimal<'a> {
 
 /// Why a number is not a whole number from 0 to 2**64 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotWhole {
+pub(crate) enum WholeFault {
     Negative,
     /// It has a digit other than 0 after the decimal point.
     Fraction,
@@ -28,7 +28,7 @@ pub enum NotWhole {
 impl<'a> Decimal<'a> {
     /// Parses an optional sign, digits with an optional decimal point, and an optional exponent. Returns `None` for any other
     /// string, and for a number without digits.
-    pub fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let is_negative = text.starts_with('-');
         let (digits, text) = split_digits(text.strip_prefix(['+', '-']).unwrap_or(text));
         let (fraction, text) = text.strip_prefix('.').map_or(("", text), split_digits);
@@ -51,13 +51,13 @@ impl<'a> Decimal<'a> {
     }
 
     /// Returns the number of digits of the integer part; 0 for zero.
-    pub fn integer_digits(&self) -> i64 {
+    pub(crate) fn integer_digits(&self) -> i64 {
         if self.is_zero() { 0 } else { self.point.max(0) }
     }
 
     /// Returns the integer part of the number times 10 to the power of `power`. Returns `None` if the number is negative or
     /// the result does not fit.
-    pub fn scaled(&self, power: i64) -> Option<u64> {
+    pub(crate) fn scaled(&self, power: i64) -> Option<u64> {
         if self.is_zero() {
             return Some(0);
         }
@@ -75,19 +75,19 @@ impl<'a> Decimal<'a> {
     }
 
     /// Returns the number if it is a whole number from 0 to 2**64 - 1.
-    pub fn whole(&self) -> Result<u64, NotWhole> {
+    pub(crate) fn to_whole(self) -> Result<u64, WholeFault> {
         if self.is_zero() {
             return Ok(0);
         }
         if self.is_negative {
-            return Err(NotWhole::Negative);
+            return Err(WholeFault::Negative);
         }
-        let number = self.scaled(0).ok_or(NotWhole::TooLarge)?;
+        let number = self.scaled(0).ok_or(WholeFault::TooLarge)?;
         let mut fraction = self.digits.iter().flat_map(|digits| digits.bytes());
         let integer_digits = self.point.max(0) as usize;
         match fraction.by_ref().skip(integer_digits).all(|digit| digit == b'0') {
             true => Ok(number),
-            false => Err(NotWhole::Fraction),
+            false => Err(WholeFault::Fraction),
         }
     }
 

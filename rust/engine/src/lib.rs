@@ -1,11 +1,11 @@
-//! What a Falco plugin is, with no Python, no C and no `unsafe`.
+//! Events, sources and fields of a Falco plugin, without Python, without C and without `unsafe`.
 //!
-//! The data goes one way: a [`source`] fills a batch of encoded [`event`]s; [`extract`] makes the fields of events that
-//! the host passes back, most of them from [`json`]. [`plugin`] holds the two traits that the C plugin API is built on.
+//! Data flows in one direction. A [`source`] fills batches of encoded [`event`]s. [`extract`] makes the fields of events
+//! that the host passes back, most of them from [`json`]. The C plugin API calls a plugin through the traits of [`plugin`].
 
 #![forbid(unsafe_code)]
 
-pub mod decimal;
+mod decimal;
 pub mod error;
 pub mod event;
 pub mod extract;

@@ -29,10 +29,13 @@ impl Throttle {
         unreported
     }
 
+    /// Returns the number of occurrences since the last report.
     pub(crate) fn unreported(&self) -> u64 {
         self.total - self.reported
     }
 
+    /// Returns the number of all occurrences.
+    #[cfg(not(loom))]
     pub(crate) fn total(&self) -> u64 {
         self.total
     }

@@ -61,7 +61,7 @@ pub fn parse(text: &str) -> Result<Time, TimeError> {
 }
 
 /// Parses a number of seconds, which must not be negative, into nanoseconds. Digits beyond nanoseconds are cut off.
-pub fn parse_seconds(text: &str) -> Option<u64> {
+pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
     Decimal::parse(text)?.scaled(SECONDS)
 }
 

@@ -394,14 +394,14 @@ fn close_wakes_senders_that_wait_for_space_or_host() {
         send(&sender, b"a").unwrap();
         let other = sender.clone();
         let flush = thread::spawn(move || assert_eq!(other.wait_until_acknowledged(1, None), Err(Refusal::Closed)));
-        let room = thread::spawn(move || assert_eq!(send(&sender, b"b"), Err(Refusal::Closed)));
+        let blocked = thread::spawn(move || assert_eq!(send(&sender, b"b"), Err(Refusal::Closed)));
         receiver.closer().close();
         flush.join().unwrap();
-        room.join().unwrap();
+        blocked.join().unwrap();
     });
 }
 
-/// A task that a test waits for without a thread of its own.
+/// A task that no thread runs: the test waits until it is woken.
 #[derive(Default)]
 struct Task(Mutex<bool>, Condvar);
 

@@ -1,22 +1,26 @@
 //! `falco_plugin._core`: the engine's types as Python classes, and Python objects as plugins.
+//!
+//! [`start`] is the entry point for the stub, and [`plugin`] is what it makes; [`source`] drives what `open` returns.
 
 mod convert;
 mod errors;
 mod event;
 mod fields;
+mod imports;
 mod interpreter;
 mod plugin;
 mod source;
 mod start;
 
-/// The library in front and the native host, as built with this module.
+/// The stub and the native host, which are built with this module.
 mod embedded {
     pub(crate) const STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub.so"));
     pub(crate) const HOST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/falco-plugin-host"));
 }
 
-// Other threads run wherever the GIL is let go of, so what is shared is locked, atomic or moved. What is said in one place
-// each to hold by the GIL alone, a build of Python without it does not promise: `buffers` and `event`.
+// Other threads run whenever the GIL is released, so shared state is locked, atomic or moved. `gil_used` is true,
+// because the modules `buffers` and `event::reader` rely on the GIL for more than that.
+/// The native core. Its public names are imported from ``falco_plugin`` and ``falco_plugin.source``.
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     use std::collections::BTreeMap;
@@ -30,11 +34,15 @@ mod _core {
     #[pymodule_export]
     use crate::convert::timestamp::parse_timestamp;
     #[pymodule_export]
-    use crate::event::batch::{EventBatch, EventWriter};
+    use crate::event::batch::EventBatch;
+    #[pymodule_export]
+    use crate::event::item::PushEvent;
     #[pymodule_export]
     use crate::event::reader::Event;
     #[pymodule_export]
-    use crate::fields::JsonReader;
+    use crate::event::writer::EventWriter;
+    #[pymodule_export]
+    use crate::fields::json_reader::JsonReader;
     #[pymodule_export]
     use crate::interpreter::fork::{after_fork_in_child, before_fork, end_child};
     #[pymodule_export]
@@ -42,17 +50,21 @@ mod _core {
     #[pymodule_export]
     use crate::interpreter::watch::Watch;
     #[pymodule_export]
-    use crate::source::channel::{PushEvent, Receiver, Sender, channel};
+    use crate::source::channel::{Receiver, channel};
     #[pymodule_export]
     use crate::source::context::Context;
     #[pymodule_export]
-    use crate::source::iter::{AsyncSender, IterInstance, fail, position, send_each};
+    use crate::source::iter::IterInstance;
     #[pymodule_export]
     use crate::source::lines::LinesInstance;
+    #[pymodule_export]
+    use crate::source::producer::{AsyncSender, fail, position, send_each};
     #[pymodule_export]
     use crate::source::pull::PullInstance;
     #[pymodule_export]
     use crate::source::push::PushInstance;
+    #[pymodule_export]
+    use crate::source::sender::Sender;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -73,13 +85,13 @@ mod _core {
         crate::interpreter::fast::install::<Sender>(module.py())
     }
 
-    /// The library in front, before a plugin was put into it. Not public.
+    /// Returns the stub: the small native library that Falco loads, still without a plugin in it. Not public.
     #[pyfunction]
     fn stub(py: Python<'_>) -> Bound<'_, PyBytes> {
         PyBytes::new(py, crate::embedded::STUB)
     }
 
-    /// The native host, a program. Not public.
+    /// Returns the native host, an executable. Not public.
     #[pyfunction]
     fn host(py: Python<'_>) -> Bound<'_, PyBytes> {
         PyBytes::new(py, crate::embedded::HOST)

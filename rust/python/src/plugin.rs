@@ -1,4 +1,4 @@
-//! A Python plugin object as the engine's `Plugin`.
+//! A plugin written in Python, as the engine's `Plugin`.
 
 use falco_plugin_abi::{Log, Severity};
 use falco_plugin_engine::error::Error;
@@ -9,27 +9,28 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::convert::text::replacing;
-use crate::errors::{describe, is_no_json};
+use crate::errors::{is_no_json, report};
 use crate::event::reader::Event;
-use crate::fields::{self, Method};
+use crate::fields::declared;
+use crate::fields::method::Method;
 use crate::interpreter::log::{CurrentPlugin, PluginNumber};
 use crate::interpreter::threads;
 use crate::source::context::Context;
 use crate::source::driver::PythonInstance;
 
-/// How much of a payload `event_to_string` shows where the plugin does not define it.
+/// Bytes of a payload that are shown as the text of an event if the plugin does not define `event_to_string`.
 const DEFAULT_TEXT_BYTES: usize = 1024;
-/// The text of an event if the method fails and the failure cannot be logged either.
+/// The text of an event if `event_to_string` fails and the failure cannot be logged either.
 const NO_TEXT: &str = "<event_to_string failed>";
 
-/// The `Runtime` of `falco_plugin._runtime.runtime`, which holds the author's plugin.
+/// The `Runtime` of `falco_plugin._runtime.runtime`, which holds the plugin object of the user.
 pub(crate) struct PythonPlugin {
     runtime: Py<PyAny>,
     number: PluginNumber,
-    /// Whether the author defines `event_to_string`.
-    has_own_text: bool,
+    /// Whether the plugin defines `event_to_string`.
+    defines_text: bool,
     extractor: Extractor,
-    /// Of each field, the method that makes it; none where it is read without Python.
+    /// The method of each field; `None` if the field is read from JSON, without Python.
     methods: Vec<Option<Method>>,
     _release: threads::Release,
     _collect: threads::Collect,
@@ -37,21 +38,21 @@ pub(crate) struct PythonPlugin {
 
 impl PythonPlugin {
     pub(crate) fn new(runtime: &Bound<'_, PyAny>, log: Log, number: PluginNumber) -> PyResult<Self> {
-        let (fields, methods) = fields::from_runtime(runtime)?;
-        let report = move |message: &str| log.log(Severity::Warning, message);
+        let (fields, methods) = declared::from_runtime(runtime)?;
+        let warn = move |message: &str| log.log(Severity::Warning, message);
         Ok(Self {
-            extractor: Extractor::new(fields, Box::new(report)),
+            extractor: Extractor::new(fields, Box::new(warn)),
             methods,
             number,
-            has_own_text: runtime.getattr("defines_event_to_string")?.extract()?,
+            defines_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
             _release: threads::Release,
             _collect: threads::Collect,
         })
     }
 
-    /// Makes a field's values by its method; where that fails there are none.
-    fn run(
+    /// Makes the values of a field with its method. If the method fails, logs the reason and leaves the field absent.
+    fn run_method(
         &self,
         py: Python<'_>,
         method: &Method,
@@ -65,33 +66,33 @@ impl PythonPlugin {
         });
         if let Err(error) = made {
             values.clear();
-            self.tell(py, &method.name, error);
+            self.report_field(py, &method.name, error);
         }
     }
 
-    /// Logs why a field could not be made, unless that was said before.
-    fn tell(&self, py: Python<'_>, field: &str, error: PyErr) {
+    /// Logs why a field is absent, unless the same cause was logged before.
+    fn report_field(&self, py: Python<'_>, field: &str, error: PyErr) {
         if is_no_json(py, &error) {
-            // The payload is at fault, and the extractor counts and reports it.
+            // The payload is damaged: the extractor counts and reports that.
             return;
         }
-        let told = self
+        let reported = self
             .runtime
             .bind(py)
             .call_method1("field_failed", (field, error.into_value(py)));
-        if let Err(error) = told {
-            describe(py, field, error);
+        if let Err(error) = reported {
+            report(py, field, error);
         }
     }
 
-    /// Runs a call into the author's code; what it raises becomes a text for the host.
+    /// Calls user code. Logs an exception, and returns its message for the host.
     fn call<T>(&self, doing: &str, code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, Error> {
         let _current = CurrentPlugin::enter(self.number);
-        threads::enter(|py| code(self.runtime.bind(py)).map_err(|error| Error::text(describe(py, doing, error))))
+        threads::enter(|py| code(self.runtime.bind(py)).map_err(|error| Error::text(report(py, doing, error))))
     }
 
-    /// Makes the text of an event by the plugin's own method. If that fails, logs the reason and returns a placeholder.
-    fn own_text(&self, py: Python<'_>, event: &engine::Event<'_>, state: EventState<'_>) -> PyResult<String> {
+    /// Makes the text of an event with the plugin's method. If that fails, logs the reason and returns a placeholder.
+    fn event_text(&self, py: Python<'_>, event: &engine::Event<'_>, state: EventState<'_>) -> PyResult<String> {
         let runtime = self.runtime.bind(py);
         let made = Event::while_current(py, event, state, |object| {
             Ok(runtime.call_method1("event_to_string", (object,))?.unbind())
@@ -118,7 +119,7 @@ impl Plugin for PythonPlugin {
         let _current = CurrentPlugin::enter(self.number);
         threads::enter(|py| {
             if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
-                describe(py, "destroy", error);
+                report(py, "destroy", error);
             }
         });
     }
@@ -134,7 +135,7 @@ impl Source for PythonPlugin {
             match opened {
                 Ok(instance) => Ok(Box::new(instance) as Box<dyn Instance>),
                 Err(error) => {
-                    // What a half-open source has started ends with its context.
+                    // Stop threads that `open` has started before it failed: they watch the context.
                     runtime.py().detach(|| context.get().engine.cancel());
                     Err(error)
                 }
@@ -160,13 +161,13 @@ impl Source for PythonPlugin {
 
     fn event_to_string<'c>(&self, cache: &'c mut Cache, event: &engine::Event<'_>) -> &'c str {
         cache.string(event, |state| {
-            if !self.has_own_text {
+            if !self.defines_text {
                 return default_text(event.data);
             }
             let _current = CurrentPlugin::enter(self.number);
             threads::enter(|py| {
-                self.own_text(py, event, state).unwrap_or_else(|error| {
-                    describe(py, "event_to_string", error);
+                self.event_text(py, event, state).unwrap_or_else(|error| {
+                    report(py, "event_to_string", error);
                     NO_TEXT.to_owned()
                 })
             })
@@ -189,19 +190,19 @@ impl Extract for PythonPlugin {
         self.extractor.extract(cache, event, field, argument, |state, values| {
             if let Some(method) = &self.methods[field] {
                 let _current = CurrentPlugin::enter(self.number);
-                threads::enter(|py| self.run(py, method, event, state, argument, values));
+                threads::enter(|py| self.run_method(py, method, event, state, argument, values));
             }
         })
     }
 }
 
-/// The payload as text, bad UTF-8 replaced, cut at 1 KiB.
+/// Returns the payload as text, cut at 1 KiB. Bytes that are not UTF-8 are replaced.
 fn default_text(data: &[u8]) -> String {
     let text = String::from_utf8_lossy(&data[..data.len().min(DEFAULT_TEXT_BYTES)]).into_owned();
     if data.len() <= DEFAULT_TEXT_BYTES {
         return text;
     }
-    // The cut may have gone through a character, which then shows as one replacement at the very end.
+    // Leave out a character that the cut has divided: it would show as a replacement character.
     let whole = std::str::from_utf8(&data[..DEFAULT_TEXT_BYTES]);
     match whole {
         Err(error) if error.error_len().is_none() => String::from_utf8_lossy(&data[..error.valid_up_to()]).into_owned(),

@@ -1,7 +1,7 @@
-"""The plan of the events: which event has which number.
+"""The plan of the events: each event is computed from its number.
 
 The host has the same arithmetic (``rust/host/examples/endurance/plan.rs``), so that it knows each event in advance.
-A tenth of the events is empty; their place is all that tells them apart. The others are JSON with the plugin's version,
+A tenth of the events is empty; only their position tells them apart. The others are JSON with the plugin's version,
 the source's key, the producer, the number, a checksum of these and of the body, and the body.
 """
 

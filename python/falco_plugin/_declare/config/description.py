@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import inspect as mi
 
-from falco_plugin._declare.config.declaration import annotation_of, is_config_class
 from falco_plugin._declare.config.kinds import KINDS
+from falco_plugin._declare.config_class import annotation_of, is_config_class
 from falco_plugin.errors import PluginError
 
 WithFields: TypeAlias = mi.StructType | mi.DataclassType | mi.TypedDictType | mi.NamedTupleType

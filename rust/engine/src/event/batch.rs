@@ -264,7 +264,7 @@ impl EventBatch {
 }
 
 /// Checks that an event size is within the limits of the encoding.
-pub fn check_event_size(event_size: u32) -> Result<(), Error> {
+pub(crate) fn check_event_size(event_size: u32) -> Result<(), Error> {
     if event_size == 0 || event_size > MAX_EVENT_SIZE {
         return Err(Error::InvalidOption(format!(
             "event_size must be 1 to {MAX_EVENT_SIZE} bytes, not {event_size}"

@@ -4,8 +4,8 @@ mod batch;
 mod encoding;
 mod writer;
 
-pub(crate) use batch::BatchId;
-pub use batch::{DEFAULT_BATCH_SIZE, EventBatch, SOFT_BYTES, check_event_size};
+pub(crate) use batch::{BatchId, check_event_size};
+pub use batch::{DEFAULT_BATCH_SIZE, EventBatch, SOFT_BYTES};
 pub use encoding::{
     DEFAULT_EVENT_SIZE, HEADER_LEN, MAX_EVENT_SIZE, NO_TIMESTAMP, PLUGIN_EVENT_TYPE, decode, encode_header,
 };
@@ -14,7 +14,7 @@ pub use writer::{EventWriter, WriteOutcome};
 /// An event that the host passes back, for its string or its fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
-    /// How many sources were opened or closed before the host's call. It tells apart equal events of two sources.
+    /// How many sources were opened or closed before the host's call. It distinguishes equal events of two sources.
     pub generation: u64,
     pub number: u64,
     /// Nanoseconds since the epoch.

@@ -117,7 +117,7 @@ impl EventWriter {
     }
 }
 
-/// What [`EventWriter::finish`] added.
+/// The result of [`EventWriter::finish`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOutcome {
     Event,

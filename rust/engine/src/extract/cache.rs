@@ -1,4 +1,4 @@
-//! What a thread keeps of the last event: its document, its string, and the values of its fields.
+//! The cache of a thread for the last event: its document, its string, and the values of its fields.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::values::Values;
 use crate::event::Event;
 use crate::json::Document;
 
-/// What a thread keeps of the last event. The host keeps no values, and requests them again for every rule.
+/// The cache of a thread for the last event. The host keeps no values, and requests them again for every rule.
 #[derive(Debug, Default)]
 pub struct Cache {
     identity: Identity,
@@ -26,7 +26,7 @@ pub struct Cache {
     pub(super) is_exclusive: bool,
 }
 
-/// What user code keeps of an event.
+/// The data that user code keeps of an event.
 pub type UserState = Option<Box<dyn Any + Send>>;
 
 /// The cached parts of an event, for user code.
@@ -35,7 +35,7 @@ pub struct EventState<'c> {
     /// A number that is different for each event of the thread.
     pub serial: u64,
     pub document: &'c mut Arc<Document>,
-    /// What user code kept of this event, or of an earlier one.
+    /// The data that user code kept of this event, or of an earlier one.
     pub user_state: &'c mut UserState,
     /// Whether nothing but the user state shares the document, so that both can be reused for the next event.
     pub is_exclusive: &'c mut bool,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::decimal::NotWhole;
+use crate::decimal::WholeFault;
 use crate::json::Fault;
 use crate::json::number::NumberFault;
 
@@ -43,9 +43,9 @@ impl ActualType {
     pub(super) fn from_number_fault(fault: NumberFault, other: Self) -> Self {
         match fault {
             NumberFault::NotANumber => other,
-            NumberFault::NotWhole(NotWhole::Negative) => Self::Negative,
-            NumberFault::NotWhole(NotWhole::Fraction) => Self::Fraction,
-            NumberFault::NotWhole(NotWhole::TooLarge) => Self::TooLarge,
+            NumberFault::NotWhole(WholeFault::Negative) => Self::Negative,
+            NumberFault::NotWhole(WholeFault::Fraction) => Self::Fraction,
+            NumberFault::NotWhole(WholeFault::TooLarge) => Self::TooLarge,
         }
     }
 }

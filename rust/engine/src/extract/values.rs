@@ -63,7 +63,7 @@ impl Values {
     }
 
     /// Returns whether the values use more memory than is kept.
-    pub fn is_large(&self) -> bool {
+    pub(super) fn is_large(&self) -> bool {
         self.bytes.capacity() > KEPT_BYTES || self.values.capacity() * size_of::<Value>() > KEPT_BYTES
     }
 

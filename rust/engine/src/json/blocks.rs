@@ -54,8 +54,8 @@ pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
-/// Returns the mask of the bytes that follow an escaping backslash, and whether the first byte after the block does.
-/// `carry` tells this for the first byte of the block.
+/// Returns the mask of the bytes that a backslash escapes, and whether one escapes the first byte after the block. `carry`
+/// is the latter result for the preceding block.
 #[inline]
 pub(super) fn find_escaped(backslashes: u64, carry: bool) -> (u64, bool) {
     const EVEN: u64 = u64::MAX / 3;

@@ -1,18 +1,18 @@
 //! Reads whole numbers exactly, in the notation of JSON or of careless programs.
 
-use crate::decimal::{Decimal, NotWhole};
+use crate::decimal::{Decimal, WholeFault};
 
 /// Why a string is not a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NumberFault {
+pub(crate) enum NumberFault {
     /// The string is not a decimal number.
     NotANumber,
-    NotWhole(NotWhole),
+    NotWhole(WholeFault),
 }
 
 /// Reads a whole number from 0 to 2**64 - 1 in any notation: `33`, `33.0`, `3.3e1`, `+33`, `033`.
 #[inline]
-pub fn parse_whole(text: &str) -> Result<u64, NumberFault> {
+pub(crate) fn parse_whole(text: &str) -> Result<u64, NumberFault> {
     // Fast path: most numbers are short and have only digits.
     if text.len() < 20 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(text
@@ -20,7 +20,7 @@ pub fn parse_whole(text: &str) -> Result<u64, NumberFault> {
             .fold(0, |number, digit| number * 10 + u64::from(digit - b'0')));
     }
     let number = Decimal::parse(text).ok_or(NumberFault::NotANumber)?;
-    number.whole().map_err(NumberFault::NotWhole)
+    number.to_whole().map_err(NumberFault::NotWhole)
 }
 
 /// Returns whether a string is a number by the grammar of JSON.
@@ -58,18 +58,21 @@ mod tests {
             ("18446744073709551615.000", Ok(u64::MAX)),
             ("1.8446744073709551615e19", Ok(u64::MAX)),
             ("000000000000000000000000000001", Ok(1)),
-            ("18446744073709551616", Err(NumberFault::NotWhole(NotWhole::TooLarge))),
-            ("1e20", Err(NumberFault::NotWhole(NotWhole::TooLarge))),
-            ("1e99999999999999999999", Err(NumberFault::NotWhole(NotWhole::TooLarge))),
-            ("33.5", Err(NumberFault::NotWhole(NotWhole::Fraction))),
-            ("3.35e1", Err(NumberFault::NotWhole(NotWhole::Fraction))),
-            ("1e-1", Err(NumberFault::NotWhole(NotWhole::Fraction))),
+            ("18446744073709551616", Err(NumberFault::NotWhole(WholeFault::TooLarge))),
+            ("1e20", Err(NumberFault::NotWhole(WholeFault::TooLarge))),
+            (
+                "1e99999999999999999999",
+                Err(NumberFault::NotWhole(WholeFault::TooLarge)),
+            ),
+            ("33.5", Err(NumberFault::NotWhole(WholeFault::Fraction))),
+            ("3.35e1", Err(NumberFault::NotWhole(WholeFault::Fraction))),
+            ("1e-1", Err(NumberFault::NotWhole(WholeFault::Fraction))),
             (
                 "1e-99999999999999999999",
-                Err(NumberFault::NotWhole(NotWhole::Fraction)),
+                Err(NumberFault::NotWhole(WholeFault::Fraction)),
             ),
-            ("-33", Err(NumberFault::NotWhole(NotWhole::Negative))),
-            ("-1e-400", Err(NumberFault::NotWhole(NotWhole::Negative))),
+            ("-33", Err(NumberFault::NotWhole(WholeFault::Negative))),
+            ("-1e-400", Err(NumberFault::NotWhole(WholeFault::Negative))),
             ("", Err(NotANumber)),
             ("-", Err(NotANumber)),
             (".", Err(NotANumber)),

@@ -69,7 +69,7 @@ pub struct Entry {
     pub has_escape: bool,
 }
 
-/// What follows an entry.
+/// The rest of a container after an entry.
 #[derive(Debug, Clone, Copy)]
 pub enum Continuation {
     /// Another entry, which [`read_entry`] reads from this offset on.

@@ -176,13 +176,13 @@ fn read_unit(raw: &[u8]) -> Option<(u16, &[u8])> {
 }
 
 /// Returns whether a value without quotes is `true`, `false` or `null`.
-pub fn is_word(text: &[u8]) -> bool {
+pub(crate) fn is_word(text: &[u8]) -> bool {
     matches!(text, b"true" | b"false" | b"null")
 }
 
 /// Returns whether a value without quotes is a number, or what a careless program writes for one: `NaN`, `-Infinity`,
 /// `007`, `+1`.
-pub fn is_number_like(text: &[u8]) -> bool {
+pub(crate) fn is_number_like(text: &[u8]) -> bool {
     let unsigned = match text {
         [b'+' | b'-', rest @ ..] => rest,
         text => text,

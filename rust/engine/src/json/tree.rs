@@ -1,8 +1,8 @@
 //! The values of a document, read as far as look-ups need.
 //!
-//! Members and elements of a container that a look-up enters are read one by one, when look-ups ask for them, and kept. A
-//! container that no look-up enters is skipped as a whole. So reading one field costs no more than the text before it, and
-//! reading many fields costs one pass over each container on their way.
+//! A look-up reads the entries of the containers on its way one by one, up to the one that it needs. The entries that were
+//! read are kept. A container on no way is skipped as a whole. So reading one field costs no more than the text before it,
+//! and reading many fields costs one pass over each container on their way.
 //!
 //! The result depends only on the text, never on earlier look-ups. The caller owns the text and passes the same text with
 //! each call.
@@ -113,7 +113,7 @@ impl Tree {
         if end != UNFINISHED {
             return Some(start..end as usize);
         }
-        // Only the document can have an end that was not looked for yet.
+        // Only for the document, the end was not searched yet.
         let end = (value == ValueRef::ROOT)
             .then(|| self.spans.end(json, start))
             .flatten()?;

@@ -29,7 +29,7 @@ impl Clock {
 
     /// Returns whether the timeout has run out, to the precision of one tick.
     #[inline]
-    pub fn has_run_out(&self) -> bool {
+    pub(crate) fn has_run_out(&self) -> bool {
         coarse_now().saturating_sub(self.started) >= self.timeout
     }
 

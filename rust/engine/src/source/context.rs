@@ -150,8 +150,7 @@ impl Context {
         waker.wake();
     }
 
-    /// Blocks until the context is cancelled or the deadline has passed; `None` is no deadline. Returns whether the context
-    /// is cancelled.
+    /// Blocks until the context is cancelled or the deadline has passed. Returns whether the context is cancelled.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
         let error = match deadline {
             Some(deadline) => self.0.done.recv_deadline(deadline).unwrap_err(),

@@ -10,7 +10,7 @@ use crate::source::context::Context;
 use crate::source::ending::Ending;
 
 /// After this many consecutive empty events, [`PullFunction::warn_of_empty_events`] is called once.
-pub const EMPTY_EVENTS_BEFORE_WARNING: u32 = 1000;
+const EMPTY_EVENTS_BEFORE_WARNING: u32 = 1000;
 
 /// The function that a pull instance calls for each event.
 pub trait PullFunction {

@@ -131,5 +131,5 @@ impl<'s> Lane<'s> {
 
 /// Returns the path of the file that a source reads.
 pub fn source_path(library: &Path, index: u64) -> PathBuf {
-    library.with_added_extension(index.to_string())
+    PathBuf::from(format!("{}.{index}", library.display()))
 }

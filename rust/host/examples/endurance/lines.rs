@@ -129,5 +129,5 @@ fn make_fifo(path: &Path) {
 }
 
 fn rotated(path: &Path) -> PathBuf {
-    path.with_added_extension("1")
+    PathBuf::from(format!("{}.1", path.display()))
 }

@@ -148,7 +148,7 @@ impl<'s> Reader<'s> {
         }
         let result = batch.into_result();
         if count > 0 && !matches!(result, Ok(Code::Success)) {
-            return Err(format!("next_batch gave {result:?} with {count} events"));
+            return Err(format!("next_batch returned {result:?} with {count} events"));
         }
         match result {
             Ok(Code::Eof) if !self.wish.fails => self.finish(),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::abi::{Extractor, Plugin, Source};
+use crate::abi::{Extractor, Source};
 use crate::bench::checksum::Scope;
 use crate::bench::clock::nanoseconds;
 use crate::bench::events::{Events, Purpose};
@@ -45,13 +45,10 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let plugins = Plugins::new(own, &options.setup)?;
     plugins.warnings().for_each(|text| console::message(&text));
     let log = Arc::new(Log::to_stderr());
-    let (owner, owners) = plugins.owners(&log);
     let start = Instant::now();
-    let mut plugin = Plugin::init(&plugins.own.library, plugins.config, owner)?;
+    let mut plugin = plugins.init_own(&log)?;
     let init = start.elapsed();
-    let others = plugins.others.iter().zip(owners);
-    let others = others.map(|((other, config), owner)| Plugin::init(&other.library, config, owner));
-    let mut others = others.collect::<Result<Vec<_>, _>>()?;
+    let mut others = plugins.init_others(&log)?;
     let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
     let start = Instant::now();
     let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;

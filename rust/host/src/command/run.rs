@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::abi::{Extractor, Plugin, Source};
+use crate::abi::{Extractor, Source};
 use crate::command::capture::{Capture, Ending, Totals, lock, write_log};
 use crate::command::error::Error;
 use crate::command::setup::{Loaded, Plugins, Setup};
@@ -56,12 +56,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
     for text in plugins.warnings() {
         warn(&mut lock(&output), options.format, text);
     }
-    let (owner, owners) = plugins.owners(&log);
     let captured = while_flushing(&output, &log, options.format, || {
-        let mut plugin = Plugin::init(&plugins.own.library, plugins.config, owner)?;
-        let others = plugins.others.iter().zip(owners);
-        let others = others.map(|((other, config), owner)| Plugin::init(&other.library, config, owner));
-        let mut others = others.collect::<Result<Vec<_>, _>>()?;
+        let mut plugin = plugins.init_own(&log)?;
+        let mut others = plugins.init_others(&log)?;
         let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
         let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
         // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::abi::{Library, Owner};
+use crate::abi::{self, Library, Plugin};
 use crate::command::error::Error;
 use crate::config;
 use crate::describe::Description;
@@ -117,14 +117,21 @@ impl<'s> Plugins<'s> {
         })
     }
 
-    /// Makes the owners of the plugin that runs, and of the others. If there are several plugins, log lines name the
-    /// plugin.
-    pub fn owners(&self, log: &Arc<Log>) -> (&'static Owner, Vec<&'static Owner>) {
-        let owner = |plugin: &Loaded| log.owner(&plugin.description.name, !self.others.is_empty());
-        (
-            owner(&self.own),
-            self.others.iter().map(|(plugin, _)| owner(plugin)).collect(),
-        )
+    /// Initialises the plugin whose source runs.
+    pub fn init_own(&self, log: &Arc<Log>) -> Result<Plugin<'_>, abi::Error> {
+        self.init(&self.own, self.config, log)
+    }
+
+    /// Initialises the other plugins.
+    pub fn init_others(&self, log: &Arc<Log>) -> Result<Vec<Plugin<'_>>, abi::Error> {
+        let others = self.others.iter();
+        others.map(|(plugin, config)| self.init(plugin, config, log)).collect()
+    }
+
+    /// Initialises a plugin. If there are several, log lines name the plugin.
+    fn init<'p>(&self, plugin: &'p Loaded, config: &OsStr, log: &Arc<Log>) -> Result<Plugin<'p>, abi::Error> {
+        let owner = log.owner(&plugin.description.name, !self.others.is_empty());
+        Plugin::init(&plugin.library, config, owner)
     }
 
     /// Returns a warning for each plugin that has no fields for the source, if all fields are selected.

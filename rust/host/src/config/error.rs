@@ -1,6 +1,6 @@
 //! Why a configuration cannot be passed to its plugin.
 
-use crate::config::validation::Problem;
+use crate::config::problem::Problem;
 
 /// Why a configuration cannot be passed to its plugin.
 #[derive(Debug, thiserror::Error)]

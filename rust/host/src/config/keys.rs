@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::config::node::{Node, members, strings, type_of};
+use crate::config::node::{Node, members, resolve, strings, type_of};
 use crate::text::count::counted;
 
 /// The most objects of a schema that are read. An object counts for each reference to it, so references to references can
@@ -147,7 +147,7 @@ impl<'s> Reader<'s> {
             let target = node
                 .get("$ref")
                 .and_then(Value::as_str)
-                .and_then(|target| self.root.pointer(target.strip_prefix('#')?));
+                .and_then(|reference| resolve(self.root, reference));
             let parts = ["anyOf", "oneOf", "allOf"]
                 .iter()
                 .filter_map(|word| node.get(*word)?.as_array())

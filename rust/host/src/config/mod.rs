@@ -4,10 +4,12 @@ mod check;
 mod error;
 mod keys;
 mod node;
+mod problem;
 mod rules;
 mod validation;
 
 pub use check::check;
 pub use error::Error;
 pub use keys::{Key, Keys, keys};
-pub use validation::{Problem, problems};
+pub use problem::Problem;
+pub use validation::problems;

@@ -1,44 +1,45 @@
-//! The rules of a schema for one value, apart from the schemas within it.
+//! The rules of a schema for one value, without its inner values.
 
 use regress::Regex;
 use serde_json::{Number, Value};
 
-use crate::config::node::{Node, strings, type_of};
-use crate::config::validation::{INTEGER, Place, Problem, Problems};
+use crate::config::node::{Node, is_whole, strings, type_of};
+use crate::config::problem::{INTEGER, Position, Problem};
 use crate::text::count::counted;
 
-/// The remainder that a division without a remainder may have, because fractions are not exact.
-const ALMOST: f64 = 1e-9;
+/// The distance from a whole number that a quotient may have, because fractions are not exact.
+const TOLERANCE: f64 = 1e-9;
 const TYPES: [&str; 7] = ["null", "boolean", INTEGER, "number", "string", "array", "object"];
 
-pub fn types(schema: &Node, value: &Value, place: &Place) -> Problems {
+/// The problems of a value, or why the schema is invalid.
+pub type Problems = Result<Vec<Problem>, String>;
+
+/// Checks the type.
+pub fn types(schema: &Node, value: &Value, position: &Position) -> Problems {
     let types: Vec<String> = match schema.get("type") {
         Some(Value::String(one)) => vec![one.clone()],
         several => strings(several).map(str::to_owned).collect(),
     };
-    if let Some(strange) = types.iter().find(|one| !TYPES.contains(&one.as_str())) {
-        return Err(format!("there is no type {strange:?}"));
+    if let Some(unknown) = types.iter().find(|one| !TYPES.contains(&one.as_str())) {
+        return Err(format!("the type {unknown:?} does not exist"));
     }
-    let fits = types.is_empty() || types.iter().any(|one| is_of(value, one));
+    let fits = types.is_empty() || types.iter().any(|one| has_type(value, one));
     Ok(if fits {
         Vec::new()
     } else {
-        vec![place.wrong_type(types, value)]
+        vec![position.type_problem(types, value)]
     })
 }
 
-fn is_of(value: &Value, of: &str) -> bool {
+/// Returns whether a value has a type.
+fn has_type(value: &Value, type_: &str) -> bool {
     match value {
-        // A number without a fraction is an integer, however it is written. Falco takes those of 64 bits.
-        Value::Number(number) if of == INTEGER => {
+        // A number without a fraction is an integer, also if it is written as a float. Falco accepts 64 bits.
+        Value::Number(number) if type_ == INTEGER => {
             number.is_i64() || (number.is_f64() && is_whole(value) && is_64_bit(number.as_f64().unwrap_or(f64::NAN)))
         }
-        value => type_of(value) == of,
+        value => type_of(value) == type_,
     }
-}
-
-pub fn is_whole(value: &Value) -> bool {
-    value.as_f64().is_some_and(|number| number.fract() == 0.0)
 }
 
 fn is_64_bit(number: f64) -> bool {
@@ -46,21 +47,23 @@ fn is_64_bit(number: f64) -> bool {
     (-END..END).contains(&number)
 }
 
-pub fn choice(schema: &Node, value: &Value, place: &Place) -> Vec<Problem> {
+/// Checks `const` and `enum`.
+pub fn choice(schema: &Node, value: &Value, position: &Position) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Some(only) = schema.get("const").filter(|only| !equal(only, value)) {
-        found.push(place.wrong(format!("expected {only}")));
+        found.push(position.problem(format!("expected {only}")));
     }
     if let Some(Value::Array(options)) = schema.get("enum")
         && !options.iter().any(|option| equal(option, value))
     {
         let options: Vec<_> = options.iter().map(Value::to_string).collect();
-        found.push(place.wrong(format!("expected one of {}", options.join(", "))));
+        found.push(position.problem(format!("expected one of {}", options.join(", "))));
     }
     found
 }
 
-pub fn limits(schema: &Node, number: &Number, place: &Place) -> Problems {
+/// Checks the limits of a number.
+pub fn limits(schema: &Node, number: &Number, position: &Position) -> Problems {
     type Fits = fn(f64, f64) -> bool;
     let rules: [(&str, &str, Fits); 5] = [
         ("minimum", "at least", |number, limit| number >= limit),
@@ -69,41 +72,43 @@ pub fn limits(schema: &Node, number: &Number, place: &Place) -> Problems {
         ("exclusiveMaximum", "less than", |number, limit| number < limit),
         ("multipleOf", "a multiple of", |number, step| {
             let times = number / step;
-            (times - times.round()).abs() < ALMOST
+            (times - times.round()).abs() < TOLERANCE
         }),
     ];
     let number = number.as_f64().unwrap_or(f64::NAN);
     let mut found = Vec::new();
     for (word, words, fits) in rules {
         if let Some(limit) = limit(schema, word)?.filter(|limit| !fits(number, *limit)) {
-            found.push(place.wrong(format!("expected {words} {limit}")));
+            found.push(position.problem(format!("expected {words} {limit}")));
         }
     }
     Ok(found)
 }
 
-pub fn sizes(schema: &Node, size: usize, [least, most]: [&str; 2], of: &str, place: &Place) -> Problems {
+/// Checks the size of a string, an array or an object.
+pub fn sizes(schema: &Node, size: usize, [least, most]: [&str; 2], of: &str, position: &Position) -> Problems {
     let size = size as f64;
     let mut found = Vec::new();
     if let Some(limit) = limit(schema, least)?.filter(|limit| size < *limit) {
-        found.push(place.wrong(format!("expected at least {}", counted(limit, of))));
+        found.push(position.problem(format!("expected at least {}", counted(limit, of))));
     }
     if let Some(limit) = limit(schema, most)?.filter(|limit| size > *limit) {
-        found.push(place.wrong(format!("expected at most {}", counted(limit, of))));
+        found.push(position.problem(format!("expected at most {}", counted(limit, of))));
     }
     Ok(found)
 }
 
+/// Returns the number of a keyword.
 fn limit(schema: &Node, word: &str) -> Result<Option<f64>, String> {
     let limit = schema.get(word);
     limit
-        .map(|limit| limit.as_f64().ok_or_else(|| format!("its {word} is no number")))
+        .map(|limit| limit.as_f64().ok_or_else(|| format!("its {word} is not a number")))
         .transpose()
 }
 
-/// Whether a pattern is found anywhere in a text, in the syntax of ECMAScript, as Falco reads it.
+/// Returns whether a text contains a match of a pattern, which has the syntax of ECMAScript as in Falco.
 pub fn matches(pattern: &str, text: &str) -> Result<bool, String> {
-    let pattern = Regex::new(pattern).map_err(|error| format!("its pattern {pattern} is none: {error}"))?;
+    let pattern = Regex::new(pattern).map_err(|error| format!("its pattern {pattern} is invalid: {error}"))?;
     Ok(pattern.find(text).is_some())
 }
 

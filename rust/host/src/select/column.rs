@@ -167,7 +167,7 @@ fn column(request: &Request, plugins: &[&Description], plugin_index: usize, id: 
                     false => "write a whole number from 0 to 2**64 - 1",
                 };
                 return Err(format!(
-                    "the field {name} takes an index, which {argument:?} is not: {remedy}"
+                    "the argument of the field {name} must be an index, got {argument:?}: {remedy}"
                 ));
             }
             index => index,

@@ -130,16 +130,16 @@ fn unknown_fields_are_refused_before_init() {
         ("x.index", "the field x.index needs an argument: x.index[index]"),
         (
             "x.index[a]",
-            "the field x.index takes an index, which \"a\" is not: write a whole number from 0 to 2**64 - 1\n",
+            "the argument of the field x.index must be an index, got \"a\": write a whole number from 0 to 2**64 - 1\n",
         ),
         (
             "x.index[18446744073709551616]",
-            "the field x.index takes an index, which \"18446744073709551616\" is not: write a whole number from 0 to \
+            "the argument of the field x.index must be an index, got \"18446744073709551616\": write a whole number from 0 to \
              2**64 - 1\n",
         ),
         (
             "x.index[01]",
-            "the field x.index takes an index, which \"01\" is not: write it without leading zeros\n",
+            "the argument of the field x.index must be an index, got \"01\": write it without leading zeros\n",
         ),
         ("x.string[a]", "the field x.string takes no argument"),
         ("x.key[", "x.key[…]: the argument is empty"),

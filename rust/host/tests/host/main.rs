@@ -13,4 +13,5 @@ mod log;
 mod payloads;
 mod schemas;
 mod several_plugins;
+mod suite;
 mod support;

@@ -173,7 +173,7 @@ int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_inp
 	if(in->get_owner_last_error(in->owner) != NULL || in->table_reader_ext == NULL) abort();
 	const char* what = strrchr(f->name, '.') + 1;
 #define IS(text) (strcmp(what, text) == 0)
-#define GIVE(array, first, number) \
+#define SET(array, first, number) \
 	do { \
 		f->values = (array) + (first); \
 		f->count = (number); \
@@ -181,32 +181,32 @@ int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_inp
 	if(IS("fails")) return 1;
 	if(IS("strange")) return 9;
 	if(IS("unset")) return 0;
-	if(IS("string")) GIVE(texts, 0, 1);
-	if(IS("strings")) GIVE(texts, 0, 3);
-	if(IS("nothing")) GIVE(texts, 0, 0);
-	if(IS("some") && event->number % 2 == 0) GIVE(texts, 0, 1);
+	if(IS("string")) SET(texts, 0, 1);
+	if(IS("strings")) SET(texts, 0, 3);
+	if(IS("nothing")) SET(texts, 0, 0);
+	if(IS("some") && event->number % 2 == 0) SET(texts, 0, 1);
 	if(IS("some") && event->number % 2 == 1) return 1;
-	if(IS("nullstring")) GIVE(texts, 0, 4);
-	if(IS("latin")) GIVE(texts, 4, 1);
-	if(IS("uint64")) GIVE(numbers, 2, 1);
-	if(IS("abstime")) GIVE(numbers, 0, 1);
-	if(IS("reltimes")) GIVE(numbers, 0, 2);
-	if(IS("bools")) GIVE(bools, 0, 2);
-	if(IS("bool2")) GIVE(bools, 2, 1);
-	if(IS("ipaddr")) GIVE(addresses, 0, 1);
-	if(IS("ipnets")) GIVE(addresses, 0, 2);
-	if(IS("ip5")) GIVE(addresses, 2, 1);
-	if(IS("ipnull")) GIVE(addresses, 3, 1);
-	if(IS("several")) GIVE(texts, 0, 2);
-	if(IS("toomany")) GIVE(texts, 0, (uint64_t)1 << 40);
-	if(IS("null")) GIVE((char*)NULL, 0, 1);
+	if(IS("nullstring")) SET(texts, 0, 4);
+	if(IS("latin")) SET(texts, 4, 1);
+	if(IS("uint64")) SET(numbers, 2, 1);
+	if(IS("abstime")) SET(numbers, 0, 1);
+	if(IS("reltimes")) SET(numbers, 0, 2);
+	if(IS("bools")) SET(bools, 0, 2);
+	if(IS("bool2")) SET(bools, 2, 1);
+	if(IS("ipaddr")) SET(addresses, 0, 1);
+	if(IS("ipnets")) SET(addresses, 0, 2);
+	if(IS("ip5")) SET(addresses, 2, 1);
+	if(IS("ipnull")) SET(addresses, 3, 1);
+	if(IS("several")) SET(texts, 0, 2);
+	if(IS("toomany")) SET(texts, 0, (uint64_t)1 << 40);
+	if(IS("null")) SET((char*)NULL, 0, 1);
 	if(IS("onlycount")) f->count = 1;
-	if(IS("unaligned")) GIVE((char*)texts, 1, 1);
+	if(IS("unaligned")) SET((char*)texts, 1, 1);
 	if(IS("args") || IS("index") || IS("key") || IS("both") || IS("argslist")) {
 		snprintf(arguments, sizeof(arguments), "%d %d %d %s %lld %u %u %u %s %.5s", (int)event->number, f->id, f->type,
 			f->key ? f->key : "NULL", (long long)f->index, f->present, f->list, (unsigned)p->in.config[0], event->source,
 			event->event + 38);
-		GIVE(argument_list, 0, 1);
+		SET(argument_list, 0, 1);
 	}
 	return 0;
 }

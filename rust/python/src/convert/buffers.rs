@@ -1,4 +1,4 @@
-//! The bytes of Python objects, and their descriptors. One of the three modules with `unsafe`.
+//! The bytes and the descriptors of Python objects. This is one of the three modules with `unsafe`.
 
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -12,7 +12,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString};
 
-/// Runs `copy` on the bytes of any buffer. `copy` must only copy: it runs no Python code and keeps the GIL.
+/// Runs `copy` on the bytes of any buffer. Fails if `data` is not a buffer. `copy` must not run Python code or release
+/// the GIL.
 #[inline]
 pub(crate) fn with_bytes<R>(data: &Bound<'_, PyAny>, copy: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
     if let Ok(bytes) = data.cast::<PyBytes>() {
@@ -20,28 +21,28 @@ pub(crate) fn with_bytes<R>(data: &Bound<'_, PyAny>, copy: impl FnOnce(&[u8]) ->
     }
     let py = data.py();
     match Contiguous::get(data) {
-        // SAFETY: the buffer is exported while `buffer` lives, and the GIL is held, so nobody writes to it.
+        // SAFETY: `buffer` keeps the memory exported, and the GIL is held, so no Python code writes to it.
         Ok(buffer) => Ok(copy(unsafe { buffer.bytes() })),
         Err(_) if data.is_instance_of::<PyMemoryView>() => {
             let bytes = data.call_method0("tobytes")?;
             Ok(copy(bytes.cast::<PyBytes>()?.as_bytes()))
         }
-        Err(error) if error.is_instance_of::<PyTypeError>(py) => Err(no_buffer(data)),
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => Err(not_a_buffer(data)),
         Err(error) => Err(error),
     }
 }
 
-/// Immutable bytes are kept by reference, the bytes of any other buffer are copied.
+/// Returns `bytes` as they are, and a copy of any other buffer. Fails if `data` is not a buffer.
 #[inline]
 pub(crate) fn to_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    // Only exact bytes: dropping them runs no Python code.
+    // An instance of a subclass is copied, because dropping it could run Python code.
     if let Ok(bytes) = data.cast_exact::<PyBytes>() {
         return Ok(bytes.clone());
     }
     with_bytes(data, |bytes| PyBytes::new(data.py(), bytes))
 }
 
-fn no_buffer(data: &Bound<'_, PyAny>) -> PyErr {
+fn not_a_buffer(data: &Bound<'_, PyAny>) -> PyErr {
     let kind = data
         .get_type()
         .name()
@@ -57,7 +58,7 @@ fn no_buffer(data: &Bound<'_, PyAny>) -> PyErr {
     } else {
         "give bytes or another buffer"
     };
-    PyTypeError::new_err(format!("an event's data must be bytes, not {kind}: {remedy}"))
+    PyTypeError::new_err(format!("an event's data must be bytes, got {kind}: {remedy}"))
 }
 
 struct Contiguous(ffi::Py_buffer);
@@ -65,7 +66,7 @@ struct Contiguous(ffi::Py_buffer);
 impl Contiguous {
     fn get(data: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut view = MaybeUninit::<ffi::Py_buffer>::uninit();
-        // SAFETY: `data` is a live object, the GIL is held, and `view` is filled where the result is 0.
+        // SAFETY: `data` is a live object and the GIL is held. `view` is initialised if the result is 0.
         unsafe {
             if ffi::PyObject_GetBuffer(data.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_SIMPLE) != 0 {
                 return Err(PyErr::fetch(data.py()));
@@ -75,40 +76,41 @@ impl Contiguous {
     }
 
     /// # Safety
-    /// The GIL is held while the slice is used, and no Python code runs.
+    /// While the slice is used, the GIL must be held and no Python code may run.
     unsafe fn bytes(&self) -> &[u8] {
         if self.0.len == 0 {
             return &[];
         }
-        // SAFETY: PyBUF_SIMPLE gives `len` contiguous bytes at `buf`, which stay while the buffer is exported.
+        // SAFETY: a PyBUF_SIMPLE view has `len` contiguous bytes at `buf`, which are valid until it is released.
         unsafe { std::slice::from_raw_parts(self.0.buf.cast(), self.0.len as usize) }
     }
 }
 
 impl Drop for Contiguous {
     fn drop(&mut self) {
-        // SAFETY: filled by PyObject_GetBuffer, released once; made and dropped within one hold of the GIL.
+        // SAFETY: PyObject_GetBuffer has filled the view, and it is released only here. The GIL is held, because the
+        // value never leaves the function that made it.
         unsafe { ffi::PyBuffer_Release(&mut self.0) };
     }
 }
 
-/// Copies the first `len` bytes of a bytearray of the SDK's own.
+/// Runs `copy` on the first `len` bytes of a bytearray. `copy` must not run Python code or release the GIL.
 pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy: impl FnOnce(&[u8]) -> R) -> R {
-    // SAFETY: the GIL is held and `copy` runs no Python code, so the bytearray is neither written nor resized.
+    // SAFETY: the GIL is held and `copy` runs no Python code, so the bytearray is neither written to nor resized.
     let bytes = unsafe { memory.as_bytes() };
     copy(&bytes[..len.min(bytes.len())])
 }
 
-/// Whether anybody has the object beside the one who asks. While the GIL is held nobody else can come by a reference.
+/// Returns whether there is any other reference to the object. While the GIL is held, no thread can make one.
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: reads the count of a live object.
+    // SAFETY: the object is live, and this only reads its reference count.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
 }
 
-/// Another descriptor of what an object's `fileno` says, to keep when the object is closed.
+/// Duplicates a descriptor, so that the duplicate stays open when the original is closed.
 pub(crate) fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: any number may be given, one that is no descriptor is an error; a descriptor that is returned is new, so
-    // nobody else closes it.
+    // SAFETY: fcntl accepts any number, and fails for one that is not a descriptor. The descriptor that it returns is
+    // new, so this value is its only owner.
     unsafe {
         match libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) {
             -1 => Err(io::Error::last_os_error()),
@@ -117,18 +119,20 @@ pub(crate) fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
     }
 }
 
-/// The payload of an event: the host's own memory while a call of the host lasts, else a copy, made once somebody asks.
+/// The payload of an event: the host's memory during a call of the host, and a copy afterwards.
+///
+/// The copy is made only if something asks for it, or can still do so when the call ends.
 pub(crate) struct Payload(Mutex<Bytes>);
 
 enum Bytes {
-    /// Nobody asked for it during the host's call, and nobody is left who could.
-    Gone,
-    /// Valid until `while_lent`, which put it here, takes it away.
-    Lent(*const [u8]),
+    /// There is no payload: nothing asked for it during the call, and nothing could ask for it afterwards.
+    Absent,
+    /// The host's memory. The pointer is valid until `while_borrowed`, which stored it, removes it.
+    Borrowed(*const [u8]),
     Copied(Py<PyBytes>),
 }
 
-// SAFETY: the pointer is followed under the lock alone, and what it points to is only read.
+// SAFETY: the pointer is dereferenced only while the mutex is locked, and the memory is only read.
 unsafe impl Send for Bytes {}
 
 impl Payload {
@@ -136,81 +140,83 @@ impl Payload {
         Self(Mutex::new(Bytes::Copied(bytes)))
     }
 
-    pub(crate) fn gone() -> Self {
-        Self(Mutex::new(Bytes::Gone))
+    pub(crate) fn absent() -> Self {
+        Self(Mutex::new(Bytes::Absent))
     }
 
-    /// Runs code while the payload can be read from the host's memory. A copy is left behind where there is one, or
-    /// where somebody `may_ask` for it later. Where it `is_another` event's payload, a copy of the one before is let go.
-    pub(crate) fn while_lent<R>(
+    /// Runs `code` while the payload can be read from the host's memory. Afterwards makes a copy if `is_needed_later`
+    /// returns true. If `is_new_event` is false, a copy that exists already is used, otherwise it is dropped.
+    pub(crate) fn while_borrowed<R>(
         &self,
         py: Python<'_>,
         bytes: &[u8],
-        is_another: bool,
-        may_ask: impl FnOnce() -> bool,
+        is_new_event: bool,
+        is_needed_later: impl FnOnce() -> bool,
         code: impl FnOnce() -> R,
     ) -> R {
-        struct End<'a, M: FnOnce() -> bool>(&'a Payload, Python<'a>, Option<M>);
-        impl<M: FnOnce() -> bool> Drop for End<'_, M> {
+        /// Ends the borrow, even if `code` panics.
+        struct End<'a, F: FnOnce() -> bool>(&'a Payload, Python<'a>, Option<F>);
+        impl<F: FnOnce() -> bool> Drop for End<'_, F> {
             fn drop(&mut self) {
-                let may_ask = self.2.take().is_none_or(|may_ask| may_ask());
-                self.0.end(self.1, may_ask);
+                let is_needed = self.2.take().is_none_or(|is_needed_later| is_needed_later());
+                self.0.end_borrow(self.1, is_needed);
             }
         }
         let mut held = self.lock();
-        if is_another || matches!(*held, Bytes::Gone) {
-            let before = mem::replace(&mut *held, Bytes::Lent(ptr::from_ref(bytes)));
+        if is_new_event || matches!(*held, Bytes::Absent) {
+            let old = mem::replace(&mut *held, Bytes::Borrowed(ptr::from_ref(bytes)));
             drop(held);
-            drop(before);
+            drop(old);
         } else {
             drop(held);
         }
-        let _end = End(self, py, Some(may_ask));
+        let _end = End(self, py, Some(is_needed_later));
         code()
     }
 
-    fn end(&self, py: Python<'_>, may_ask: bool) {
+    fn end_borrow(&self, py: Python<'_>, is_needed: bool) {
         let mut held = self.lock();
-        if let Bytes::Lent(bytes) = *held {
-            // Taken away first: there may be no memory for a copy.
-            *held = Bytes::Gone;
-            if may_ask {
-                // SAFETY: called by `while_lent`, before the host's call is over.
+        if let Bytes::Borrowed(bytes) = *held {
+            // Remove the pointer first, because making the copy may panic if memory is exhausted.
+            *held = Bytes::Absent;
+            if is_needed {
+                // SAFETY: `while_borrowed` calls this before the host's call ends, so the memory is still valid.
                 *held = Bytes::Copied(PyBytes::new(py, unsafe { &*bytes }).unbind());
             }
         }
     }
 
-    /// The payload as an object that can be kept.
+    /// Returns the payload as an object that may be kept.
     pub(crate) fn get<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         let mut held = self.lock();
         let copy = match &*held {
             Bytes::Copied(bytes) => return bytes.bind(py).clone(),
-            // SAFETY: `while_lent` takes it away, under the lock, before the host's call is over.
-            Bytes::Lent(bytes) => PyBytes::new(py, unsafe { &**bytes }),
-            Bytes::Gone => PyBytes::new(py, b""),
+            // SAFETY: the mutex is locked, and `while_borrowed` removes the pointer under this lock before the host's
+            // call ends, so the memory is still valid.
+            Bytes::Borrowed(bytes) => PyBytes::new(py, unsafe { &**bytes }),
+            Bytes::Absent => PyBytes::new(py, b""),
         };
         *held = Bytes::Copied(copy.clone().unbind());
         copy
     }
 
-    /// Runs `read` on the payload. It must only read: it runs no Python code and keeps the GIL.
+    /// Runs `read` on the payload. `read` must not run Python code or release the GIL.
     pub(crate) fn with<R>(&self, py: Python<'_>, read: impl FnOnce(&[u8]) -> R) -> R {
         match &*self.lock() {
             Bytes::Copied(bytes) => read(bytes.bind(py).as_bytes()),
             // SAFETY: as in `get`.
-            Bytes::Lent(bytes) => read(unsafe { &**bytes }),
-            Bytes::Gone => read(b""),
+            Bytes::Borrowed(bytes) => read(unsafe { &**bytes }),
+            Bytes::Absent => read(b""),
         }
     }
 
-    /// Never held while Python code runs.
+    /// Locks the payload. The lock is never held while Python code runs.
     fn lock(&self) -> MutexGuard<'_, Bytes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The payload of a message: readable without the GIL, dropped with it.
+/// The payload of a queued message. It can be read without the GIL, and is dropped with it.
 pub(crate) struct BytesPayload(Py<PyBytes>);
 
 impl From<Bound<'_, PyBytes>> for BytesPayload {
@@ -224,8 +230,8 @@ impl channel::Payload for BytesPayload {
     #[inline]
     fn bytes(&self) -> &[u8] {
         let object = self.0.as_ptr();
-        // SAFETY: a bytes object neither changes nor moves while there is a reference to it, which `self` holds; so its
-        // size and its bytes can be read without the GIL. Neither call does more than that.
+        // SAFETY: `self` holds a reference, and a bytes object neither changes nor moves while there is one. So its
+        // size and its bytes can be read without the GIL, and both calls only read them.
         unsafe { std::slice::from_raw_parts(ffi::PyBytes_AS_STRING(object).cast(), ffi::Py_SIZE(object) as usize) }
     }
 

@@ -1,4 +1,4 @@
-//! JSON payloads as Python objects, read by the same rules as fields.
+//! Conversion of JSON payloads to Python objects, by the same rules as fields.
 
 use falco_plugin_engine::json::scan::{self, Continuation, Extent, NextEntry};
 use falco_plugin_engine::json::text::{self, DecodedText};
@@ -6,21 +6,22 @@ use falco_plugin_engine::json::{Fault, FaultKind, Spans, number, string_end};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 
-/// Python refuses to read longer integers, since that takes more than linear time; as a float they do no harm.
+/// Digits of the longest integer that becomes an `int`. Python refuses to read longer ones, because that takes more
+/// than linear time. They become a `float`.
 const MOST_DIGITS: usize = 4000;
-/// Levels of nested containers: most code that walks over Python objects is recursive.
+/// Levels of nested containers. There is a limit because most code that walks over Python objects is recursive.
 const MAX_DEPTH: usize = 128;
 
-/// A payload as Python objects, and the first fault of its text.
+/// A payload as Python objects, and its first fault.
 pub(crate) struct Decoded<'py> {
     pub(crate) value: Bound<'py, PyAny>,
     pub(crate) fault: Option<Fault>,
 }
 
-/// Makes Python objects of a payload, as far as it can be read: a fault costs the value that contains it.
+/// Converts a payload to Python objects as far as it can be read. A fault costs only the value that contains it.
 ///
 /// # Errors
-/// The inner error if the payload does not begin with a JSON value.
+/// Returns the inner error if the payload does not begin with a JSON value.
 pub(crate) fn decode<'py>(py: Python<'py>, payload: &[u8]) -> PyResult<Result<Decoded<'py>, Fault>> {
     let start = scan::find_start(payload);
     let mut spans = Spans::default();
@@ -118,7 +119,7 @@ impl<'py> Builder<'_, 'py> {
         }
     }
 
-    /// Makes a Python string of the text between the quotes.
+    /// Converts the bytes between the quotes to a Python string.
     fn string(&mut self, start: usize, end: usize) -> Bound<'py, PyString> {
         let DecodedText { text, fault } = text::decode(&self.json[start..end]);
         if let Some(Fault { offset, kind }) = fault {
@@ -151,7 +152,7 @@ impl<'py> Builder<'_, 'py> {
         })
     }
 
-    /// Keeps the first fault of the text.
+    /// Keeps the fault if it is before the one that is kept.
     fn note(&mut self, offset: usize, kind: FaultKind) {
         if self.fault.is_none_or(|first| offset < first.offset) {
             self.fault = Some(Fault { offset, kind });

@@ -1,36 +1,51 @@
-//! Options and values that several classes take: sizes, durations, timestamps.
+//! Options and values of several classes: sizes, durations, timestamps.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use falco_plugin_engine::event::NO_TIMESTAMP;
+use falco_plugin_engine::event::{DEFAULT_BATCH_SIZE, DEFAULT_EVENT_SIZE, EventBatch, MAX_EVENT_SIZE, NO_TIMESTAMP};
 use pyo3::exceptions::{PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDateTime, PyDelta, PyDeltaAccess, PyFloat, PyInt, PyTzInfo, PyTzInfoAccess};
 
 const YEAR: u64 = 365 * 24 * 3600;
 
-/// A whole number in a range, or an error that names the option and the range.
-pub(crate) fn integer(name: &str, value: &Bound<'_, PyAny>, least: u64, most: u64) -> PyResult<u64> {
+/// Reads the options `batch_size` and `event_size`. Returns an empty batch of that size.
+pub(crate) fn batch(batch: Option<&Bound<'_, PyAny>>, event: Option<&Bound<'_, PyAny>>) -> PyResult<EventBatch> {
+    let batch_size = batch.map_or(Ok(DEFAULT_BATCH_SIZE), batch_size)?;
+    let event_size = event.map_or(Ok(DEFAULT_EVENT_SIZE), event_size)?;
+    Ok(EventBatch::new(batch_size, event_size).expect("both sizes are in range"))
+}
+
+pub(crate) fn batch_size(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    integer("batch_size", value, 1, u64::from(u32::MAX)).map(|size| size as u32)
+}
+
+pub(crate) fn event_size(value: &Bound<'_, PyAny>) -> PyResult<u32> {
+    integer("event_size", value, 1, u64::from(MAX_EVENT_SIZE)).map(|size| size as u32)
+}
+
+/// Reads an integer from `min` to `max`. An error names the option and the range.
+pub(crate) fn integer(name: &str, value: &Bound<'_, PyAny>, min: u64, max: u64) -> PyResult<u64> {
     if !value.is_instance_of::<PyInt>() || value.is_instance_of::<PyBool>() {
         return Err(PyTypeError::new_err(format!(
-            "{name} must be an int, not {}",
+            "{name} must be an int, got {}",
             value.get_type().name()?
         )));
     }
     match value.extract::<u64>() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
         _ => Err(PyValueError::new_err(format!(
-            "{name} must be {least} to {most}, not {value}"
+            "{name} must be {min} to {max}, got {value}"
         ))),
     }
 }
 
-/// Seconds (int or float) or a timedelta, not negative.
+/// Reads a duration, which is a number of seconds or a timedelta, and not negative.
 pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let refused = || {
         Err(PyValueError::new_err(format!(
-            "{name} must be 0 seconds or more, not {value}"
+            "{name} must be 0 seconds or more, got {value}"
         )))
     };
     if let Ok(delta) = value.cast::<PyDelta>() {
@@ -44,7 +59,7 @@ pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duratio
     }
     if value.is_instance_of::<PyBool>() || !(value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>()) {
         return Err(PyTypeError::new_err(format!(
-            "{name} must be seconds (int or float) or a timedelta, not {}",
+            "{name} must be a number of seconds or a timedelta, got {}",
             value.get_type().name()?
         )));
     }
@@ -57,7 +72,7 @@ pub(crate) fn duration(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Duratio
         .min(Duration::from_secs(100 * YEAR)))
 }
 
-/// The moment at which an optional timeout runs out.
+/// Returns the instant at which an optional timeout ends.
 pub(crate) fn deadline(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Instant>> {
     match timeout {
         None => Ok(None),
@@ -65,7 +80,7 @@ pub(crate) fn deadline(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<In
     }
 }
 
-/// Nanoseconds since the epoch from an int or an aware datetime; `None` stays none.
+/// Reads an optional timestamp, which is an int of nanoseconds since the epoch or an aware datetime.
 #[inline]
 pub(crate) fn timestamp(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64>> {
     match value {
@@ -75,7 +90,7 @@ pub(crate) fn timestamp(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64
     }
 }
 
-/// Nanoseconds since the epoch of an aware datetime.
+/// Converts an aware datetime to nanoseconds since the epoch. `name` is the subject of an error message.
 pub(crate) fn since_epoch(name: &str, moment: &Bound<'_, PyDateTime>) -> PyResult<u64> {
     let py = moment.py();
     if moment.get_tzinfo().is_none() || moment.call_method0("utcoffset")?.is_none() {
@@ -91,7 +106,7 @@ pub(crate) fn since_epoch(name: &str, moment: &Bound<'_, PyDateTime>) -> PyResul
     let total = (seconds * 1_000_000 + i128::from(delta.get_microseconds())) * 1_000;
     u64::try_from(total).map_err(|_| {
         let bound = if total < 0 { "before 1970" } else { "after 2554" };
-        PyValueError::new_err(format!("{name} must not be {bound}, not {moment}"))
+        PyValueError::new_err(format!("{name} must not be {bound}, got {moment}"))
     })
 }
 
@@ -102,12 +117,12 @@ fn nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     }
     if value.is_instance_of::<PyBool>() || !value.is_instance_of::<PyInt>() {
         let hint = if value.is_instance_of::<PyFloat>() {
-            ": for seconds as float give int(seconds * 1_000_000_000)"
+            ": convert seconds with int(seconds * 1_000_000_000)"
         } else {
             ""
         };
         return Err(PyTypeError::new_err(format!(
-            "a timestamp must be ns since the epoch as int, or an aware datetime, not {}{hint}",
+            "a timestamp must be an int of nanoseconds since the epoch or an aware datetime, got {}{hint}",
             value.get_type().name()?
         )));
     }
@@ -115,7 +130,8 @@ fn nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<u64> {
         Ok(nanoseconds) if nanoseconds != NO_TIMESTAMP => nanoseconds,
         _ => {
             return Err(PyValueError::new_err(format!(
-                "a timestamp must be 0 to 2**64 - 2 ns since the epoch, not {value}; leave it out for the host's time"
+                "a timestamp must be 0 to 2**64 - 2 nanoseconds since the epoch, got {value}: leave it out for the \
+                 host's time"
             )));
         }
     };
@@ -123,7 +139,7 @@ fn nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     Ok(nanoseconds)
 }
 
-/// One warning in a process for a timestamp that would lie in 1970, but in another unit in our time.
+/// Warns, once in a process, of a timestamp that is in 1970 as nanoseconds, but in the present in another unit.
 fn warn_of_other_unit(py: Python<'_>, nanoseconds: u64) -> PyResult<()> {
     static WARNED: AtomicBool = AtomicBool::new(false);
     let (unit, factor) = match nanoseconds {
@@ -136,7 +152,8 @@ fn warn_of_other_unit(py: Python<'_>, nanoseconds: u64) -> PyResult<()> {
         return Ok(());
     }
     let text = format!(
-        "the timestamp {nanoseconds} looks like {unit} since the epoch, and is taken as ns: give it times {factor}"
+        "the timestamp {nanoseconds} looks like {unit} since the epoch, but is read as nanoseconds: multiply it by \
+         {factor}"
     );
     let text = std::ffi::CString::new(text).unwrap_or_default();
     PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 2)

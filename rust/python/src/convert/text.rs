@@ -1,11 +1,11 @@
-//! Python's texts, as the host gets them.
+//! Conversion of Python strings for the host.
 
 use std::borrow::Cow;
 
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// A text with U+FFFD in the place of each half of a surrogate pair, which Python can hold and UTF-8 cannot.
+/// Returns a string with U+FFFD for each half of a surrogate pair, which Python can hold and UTF-8 cannot.
 pub(crate) fn replacing<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
     if let Ok(text) = text.to_str() {
         return Ok(text.into());

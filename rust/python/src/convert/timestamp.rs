@@ -1,4 +1,4 @@
-//! `parse_timestamp`.
+//! `parse_timestamp`: reads times in the forms that logs have.
 
 use falco_plugin_engine::time::{self, TimeError};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -7,10 +7,12 @@ use pyo3::types::{PyBool, PyFloat, PyInt, PyString};
 
 use crate::convert::text::replacing;
 
-/// Characters of an offending value that an error shows.
+/// Characters of a wrong value that an error message shows.
 const MAX_SHOWN: usize = 100;
 
-/// Nanoseconds since the epoch, and whether the value has a time zone. Not public: see ``falco_plugin.source``.
+/// Returns nanoseconds since the epoch, and whether the value has a time zone. Not public.
+///
+/// ``falco_plugin.source.parse_timestamp`` is the public function.
 #[pyfunction]
 #[pyo3(signature = (value, /))]
 pub(crate) fn parse_timestamp(value: &Bound<'_, PyAny>) -> PyResult<(u64, bool)> {

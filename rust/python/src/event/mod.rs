@@ -1,4 +1,6 @@
-//! Events: the batches that sources fill, and the events that fields read.
+//! Events: the items and batches that sources make, and the events that fields read.
 
 pub(crate) mod batch;
+pub(crate) mod item;
 pub(crate) mod reader;
+pub(crate) mod writer;

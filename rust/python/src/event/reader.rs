@@ -1,4 +1,4 @@
-//! `Event`.
+//! `Event`: an event as fields and `event_to_string` read it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,91 +13,94 @@ use crate::convert::buffers::{Payload, is_shared, to_bytes};
 use crate::convert::json;
 use crate::errors::no_json;
 
-// One object serves event after event, as long as nobody keeps it: to make one costs more than to call a method.
-/// One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). It can be kept.
+// The object is reused for the next event of its thread, unless something keeps a reference to it. Without this, an
+// extraction by a method takes 1.7 times as long (measured with a method that keeps the event): the object, its strings
+// and a copy of the payload are then made for each event.
+/// An event that the host passes to the plugin (``sdk.EventReader`` of the Go SDK). The object may be kept.
 ///
 /// Args:
 ///     data: the payload, any buffer.
-///     number: the event's number in the host's stream.
+///     number: the number of the event in the host's stream, from 1.
 ///     timestamp: nanoseconds since the epoch.
-///     source: the name of its event source.
+///     source: the name of the event source.
 #[pyclass(frozen, subclass, module = "falco_plugin")]
 pub(crate) struct Event {
-    // The atomics change with the GIL held, and where nobody else has the object: nobody reads half of another event, and
-    // no order of theirs is needed.
+    // `number`, `timestamp`, `has_json` and `serial` change only with the GIL held and while nothing else has a
+    // reference to the object. So no thread sees parts of two events, and `Relaxed` is enough.
     number: AtomicU64,
     timestamp: AtomicU64,
     source: String,
     payload: Payload,
     json: Mutex<Option<Py<PyAny>>>,
     has_json: AtomicBool,
-    /// What fields have read of its JSON so far.
+    /// The values that fields have read from the payload so far.
     document: Arc<Document>,
-    /// Which of its thread's events it is (`EventState::serial`).
-    turn: AtomicU64,
+    /// The number of the event among those of its thread (`EventState::serial`).
+    serial: AtomicU64,
 }
 
 impl Event {
-    /// Runs code on the object for an event: one, whatever code of the thread asks for it.
+    /// Calls `code` with the object for an event. All calls for the same event get the same object.
     pub(crate) fn while_current<R>(
         py: Python<'_>,
         event: &engine::Event<'_>,
         state: EventState<'_>,
         code: impl FnOnce(&Bound<'_, Self>) -> PyResult<R>,
     ) -> PyResult<R> {
-        let turn = state.serial;
-        let kept = state
+        let serial = state.serial;
+        let reused = state
             .user_state
             .as_ref()
-            .and_then(|kept| kept.downcast_ref::<Py<Self>>())
-            .filter(|kept| kept.get().becomes(kept.bind(py), event, &state));
-        let object = match kept {
-            Some(kept) => kept.bind(py),
+            .and_then(|object| object.downcast_ref::<Py<Self>>())
+            .filter(|object| object.get().change_to(object.bind(py), event, &state));
+        let object = match reused {
+            Some(object) => object.bind(py),
             None => {
-                let made = Py::new(py, Self::of(event, &state))?;
-                let before = state.user_state.replace(Box::new(made));
-                drop(before);
-                let made = state
+                let object = Py::new(py, Self::from_host(event, &state))?;
+                let old = state.user_state.replace(Box::new(object));
+                drop(old);
+                let object = state
                     .user_state
                     .as_ref()
-                    .and_then(|kept| kept.downcast_ref::<Py<Self>>());
-                made.expect("just put there").bind(py)
+                    .and_then(|object| object.downcast_ref::<Py<Self>>());
+                object.expect("the object was stored above").bind(py)
             }
         };
         *state.is_exclusive = false;
         let is_kept = || is_shared(object);
-        let Self {
-            payload, turn: known, ..
-        } = object.get();
-        let is_another = known.load(Ordering::Relaxed) != turn;
-        known.store(turn, Ordering::Relaxed);
-        let result = payload.while_lent(py, event.data, is_another, is_kept, || code(object));
+        let this = object.get();
+        let is_new_event = this.serial.load(Ordering::Relaxed) != serial;
+        this.serial.store(serial, Ordering::Relaxed);
+        let result = this
+            .payload
+            .while_borrowed(py, event.data, is_new_event, is_kept, || code(object));
         *state.is_exclusive = !is_kept();
         result
     }
 
-    fn of(event: &engine::Event<'_>, state: &EventState<'_>) -> Self {
+    fn from_host(event: &engine::Event<'_>, state: &EventState<'_>) -> Self {
         Self {
             number: event.number.into(),
             timestamp: event.timestamp.into(),
             source: String::from_utf8_lossy(event.source).into_owned(),
-            payload: Payload::gone(),
+            payload: Payload::absent(),
             json: Mutex::default(),
             has_json: AtomicBool::new(false),
             document: state.document.clone(),
-            turn: 0.into(),
+            serial: 0.into(),
         }
     }
 
-    /// Makes this the object of the event, where it is not yet and nobody keeps it as what it was.
-    fn becomes(&self, own: &Bound<'_, Self>, event: &engine::Event<'_>, state: &EventState<'_>) -> bool {
+    /// Makes this the object of `event`. Returns false if that is impossible, because something keeps the object as a
+    /// preceding event, or because `event` has another source.
+    fn change_to(&self, object: &Bound<'_, Self>, event: &engine::Event<'_>, state: &EventState<'_>) -> bool {
         if !Arc::ptr_eq(&self.document, state.document) {
             return false;
         }
-        if self.turn.load(Ordering::Relaxed) == state.serial {
+        if self.serial.load(Ordering::Relaxed) == state.serial {
             return true;
         }
-        if is_shared(own) || self.source.as_bytes() != event.source {
+        if is_shared(object) || self.source.as_bytes() != event.source {
             return false;
         }
         self.number.store(event.number, Ordering::Relaxed);
@@ -118,7 +121,7 @@ impl Event {
         &self.payload
     }
 
-    /// Never held while Python code runs.
+    /// Locks the decoded payload. The lock is never held while Python code runs.
     fn kept_json(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
         self.json.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,11 +140,11 @@ impl Event {
             json: Mutex::default(),
             has_json: AtomicBool::new(false),
             document: Arc::default(),
-            turn: 0.into(),
+            serial: 0.into(),
         })
     }
 
-    /// The event's number in the host's stream, from 1 on (``evt.num`` in rules).
+    /// The number of the event in the host's stream, from 1 (``evt.num`` in rules).
     #[getter]
     fn number(&self) -> u64 {
         self.number.load(Ordering::Relaxed)
@@ -153,7 +156,7 @@ impl Event {
         self.timestamp.load(Ordering::Relaxed)
     }
 
-    /// The name of its event source (``evt.source`` in rules).
+    /// The name of the event source (``evt.source`` in rules).
     #[getter]
     fn source(&self) -> &str {
         &self.source
@@ -165,28 +168,29 @@ impl Event {
         self.payload.get(py)
     }
 
-    /// The payload as text; each byte that is not UTF-8 is replaced by U+FFFD.
+    /// The payload as text. Each byte that is not UTF-8 is replaced by U+FFFD.
     #[getter]
     fn text(&self, py: Python<'_>) -> String {
         self.payload
             .with(py, |bytes| text::decode_lossy(bytes).text.into_owned())
     }
 
-    /// The type of plugin events, 322 (``PPME_PLUGINEVENT_E``).
+    /// The type of the event, which is always 322 (``PPME_PLUGINEVENT_E``).
     #[getter(r#type)]
     fn kind(&self) -> u16 {
         engine::PLUGIN_EVENT_TYPE
     }
 
-    /// The payload as JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
+    /// The payload as JSON: a ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
     ///
-    /// Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
-    /// ``json_field``. An integer of more than 4,000 digits is a ``float``.
+    /// The payload is decoded once, and each access returns the same object, so do not change it. If a key occurs more
+    /// than once in an object, its first value counts, as for ``json_field``. An integer of more than 4,000 digits
+    /// becomes a ``float``.
     ///
-    /// A fault costs at most the value that contains it. Each byte that is not UTF-8 and each half of a surrogate pair
-    /// becomes U+FFFD. An unknown escape stays as it is written. A word that JSON does not have is a ``str``. If the
-    /// text ends early, the members before its end are there. Containers nested more deeply than 128 levels are
-    /// ``None``.
+    /// A fault costs at most the value that contains it. Each byte that is not UTF-8, and each half of a surrogate
+    /// pair, becomes U+FFFD. An unknown escape is kept as it is written. A word that JSON does not have becomes a
+    /// ``str``. If the payload ends early, the members before its end are present. A container nested more deeply than
+    /// 128 levels becomes ``None``.
     ///
     /// Raises:
     ///     NoJsonError: the payload does not begin with a JSON value. If a field's method does not catch this error,
@@ -209,7 +213,7 @@ impl Event {
                 return Err(no_json(py, fault));
             }
         };
-        // Another thread may have been faster.
+        // If another thread has decoded the payload in the meantime, return its object.
         let mut kept = self.kept_json();
         self.has_json.store(true, Ordering::Relaxed);
         Ok(kept.get_or_insert_with(|| made.clone().unbind()).bind(py).clone())

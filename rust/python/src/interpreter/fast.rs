@@ -1,7 +1,6 @@
-//! Methods that are called for every event: where they get one argument, nothing is parsed. One of the three modules with
-//! `unsafe`.
+//! A fast path for methods that are called for every event: with one argument, no arguments are parsed.
 //!
-//! The method as PyO3 makes it stays what it is, and gets every other call.
+//! Every other call goes to the method that PyO3 makes. This is one of the three modules with `unsafe`.
 
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,24 +11,26 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::{PyTypeInfo, ffi};
 
-/// A class with a method that is mostly called with one argument.
+/// A class with a method that is mostly called with one positional argument.
 pub(crate) trait OneArgument: PyTypeInfo + Sized {
+    /// The name of the method.
     const NAME: &str;
 
+    /// The method with one argument.
     fn call<'py>(this: &Bound<'py, Self>, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>;
 
-    /// The method that takes all arguments.
+    /// Holds the method as PyO3 makes it, which takes all arguments.
     fn general() -> &'static PyOnceLock<Py<PyAny>>;
 }
 
-/// Puts the fast method into the class, in front of the general one.
+/// Replaces the method of the class by the fast one.
 pub(crate) fn install<T: OneArgument>(py: Python<'_>) -> PyResult<()> {
     let class = T::type_object(py);
     let general = class.getattr(T::NAME)?;
     let signature: String = general.getattr("__text_signature__")?.extract()?;
     let doc: String = general.getattr("__doc__")?.extract()?;
     let _ = T::general().set(py, general.unbind());
-    // Of the life of the class, which has that of the process.
+    // These strings and the definition are leaked, because the class lives as long as the process.
     let text = |text: String| -> PyResult<*const c_char> { Ok(CString::new(text)?.into_raw()) };
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: text(T::NAME.to_owned())?,
@@ -39,8 +40,8 @@ pub(crate) fn install<T: OneArgument>(py: Python<'_>) -> PyResult<()> {
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: text(format!("{}{signature}\n--\n\n{doc}", T::NAME))?,
     }));
-    // SAFETY: the class is a live type, the definition lives for ever, and `entry` is a function of the kind that its
-    // flags say. What is returned is a new reference, or NULL with an exception set.
+    // SAFETY: the class is a live type, the definition is never freed, and `entry` has the signature that its flags
+    // declare. The result is a new reference, or NULL with an exception set.
     let method = unsafe {
         let method = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition);
         Bound::from_owned_ptr_or_err(py, method)?
@@ -49,8 +50,8 @@ pub(crate) fn install<T: OneArgument>(py: Python<'_>) -> PyResult<()> {
 }
 
 /// # Safety
-/// Called by Python as a method of `T`, which has checked `slf`: with the GIL, and `count` arguments and those that
-/// `names` names.
+/// Python calls it as a method of `T`, with the GIL and after it has checked the type of `slf`. `arguments` has `count`
+/// positional arguments, then one for each name in `names`, which may be NULL.
 unsafe extern "C" fn entry<T: OneArgument>(
     slf: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
@@ -60,7 +61,7 @@ unsafe extern "C" fn entry<T: OneArgument>(
     // SAFETY: Python calls with the GIL.
     let py = unsafe { Python::assume_attached() };
     let called = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: all are live objects during the call; `slf` is a `T`, since Python checks that for a method.
+        // SAFETY: all objects live during the call, and `slf` is a `T`, because Python checks that for a method.
         unsafe {
             let this = Borrowed::from_ptr(py, slf);
             if count == 1 && names.is_null() {
@@ -72,7 +73,7 @@ unsafe extern "C" fn entry<T: OneArgument>(
             };
             let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
             let mut all = vec![slf];
-            // Where there is none, the pointer may be NULL.
+            // Without arguments the pointer may be NULL.
             if count + named > 0 {
                 all.extend_from_slice(std::slice::from_raw_parts(arguments, (count + named) as usize));
             }
@@ -81,7 +82,7 @@ unsafe extern "C" fn entry<T: OneArgument>(
             Bound::from_owned_ptr_or_err(py, result)
         }
     }));
-    match called.unwrap_or_else(|_| Err(PySystemError::new_err("panic in the plugin SDK, please report it"))) {
+    match called.unwrap_or_else(|_| Err(PySystemError::new_err("panic in the plugin SDK: please report it"))) {
         Ok(value) => value.into_ptr(),
         Err(error) => {
             error.restore(py);

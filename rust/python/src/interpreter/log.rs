@@ -1,4 +1,4 @@
-//! The host's log, as seen from Python.
+//! The host's log, and the plugin that a thread logs for.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -7,19 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use falco_plugin_abi::{Log, Severity};
 use pyo3::prelude::*;
 
-// Python's logging goes through it, see `falco_plugin._runtime.log`.
-/// The log of one initialised plugin, as the host takes it. Not public.
+use crate::imports;
+
+// `falco_plugin._runtime.log` sends the records of Python's `logging` through it.
+/// The host's log for one initialised plugin. Not public.
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct HostLog {
     log: Log,
     number: PluginNumber,
 }
 
-/// The number of an initialised plugin of the process, from 1 on.
+/// The number of an initialised plugin of this process, from 1 on.
 pub(crate) type PluginNumber = u64;
 
 thread_local! {
-    /// The plugin whose code this thread runs, 0 for none.
+    /// The plugin whose code this thread runs; 0 if it runs none.
     static CURRENT: Cell<PluginNumber> = const { Cell::new(0) };
 }
 
@@ -37,7 +39,7 @@ impl HostLog {
     }
 }
 
-/// A guard: while it lives, the calling thread runs the code of one plugin.
+/// A guard that attributes the calling thread to a plugin until it is dropped.
 pub(crate) struct CurrentPlugin {
     previous: PluginNumber,
 }
@@ -45,7 +47,7 @@ pub(crate) struct CurrentPlugin {
 impl CurrentPlugin {
     #[inline]
     pub(crate) fn enter(number: PluginNumber) -> Self {
-        // Late in a thread's life the slot still answers: it has no destructor.
+        // The slot is usable until the thread ends, even in destructors, because it has no destructor itself.
         Self {
             previous: CURRENT.replace(number),
         }
@@ -59,7 +61,7 @@ impl Drop for CurrentPlugin {
     }
 }
 
-/// The number of the plugin whose code the calling thread runs, 0 if it is not known. Not public.
+/// Returns the number of the plugin whose code the calling thread runs, 0 if it is not known. Not public.
 #[pyfunction]
 pub(crate) fn current_plugin() -> PluginNumber {
     CURRENT.get()
@@ -79,12 +81,12 @@ impl HostLog {
         self.number
     }
 
-    /// Logs with a severity as Python's ``logging`` counts it.
+    /// Logs a message with a level of Python's ``logging``.
     fn log(&self, py: Python<'_>, level: i32, text: &str) {
         py.detach(|| self.log.log(severity(level), text));
     }
 
-    /// Whether the host still takes lines: until destroy.
+    /// Whether the host still accepts messages. It does until the plugin is destroyed.
     #[getter]
     fn open(&self) -> bool {
         self.log.is_open()
@@ -105,21 +107,19 @@ fn severity(level: i32) -> Severity {
 
 /// Returns the event source of the current plugin with a leading space, for use in a message; empty if it is not known.
 pub(crate) fn source_name(py: Python<'_>) -> String {
-    py.import("falco_plugin._runtime.log")
-        .and_then(|module| module.call_method0("source_name")?.extract::<String>())
+    imports::SOURCE_NAME
+        .call(py, ())
+        .and_then(|name| name.extract::<String>())
         .map_or_else(
             |_| String::new(),
             |name| if name.is_empty() { name } else { format!(" {name}") },
         )
 }
 
-/// A warning of the SDK itself.
-pub(crate) fn warn(py: Python<'_>, text: &str) {
-    let logged = py
-        .import("falco_plugin._runtime.failures")
-        .and_then(|module| module.call_method1("warn", (text,)));
-    if logged.is_err() {
-        // Where stderr is gone too, there is nowhere left to say so.
-        let _ = writeln!(io::stderr(), "{text}");
+/// Logs a warning of the SDK itself.
+pub(crate) fn warn(py: Python<'_>, message: &str) {
+    if imports::WARN.call(py, (message,)).is_err() {
+        // If stderr cannot be written to either, the warning is lost.
+        let _ = writeln!(io::stderr(), "{message}");
     }
 }

@@ -3,6 +3,5 @@
 pub(crate) mod fast;
 pub(crate) mod fork;
 pub(crate) mod log;
-pub(crate) mod once;
 pub(crate) mod threads;
 pub(crate) mod watch;

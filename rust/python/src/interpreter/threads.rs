@@ -1,8 +1,8 @@
-//! Interpreter, thread states and the GIL. One of the three modules with `unsafe`.
+//! The interpreter, its threads and the GIL. This is one of the three modules with `unsafe`.
 //!
-//! Where the host is a native program, Python is initialised once, on a thread of its own that then parks for ever and
-//! is Python's main thread. It is never finalised. A thread of the host keeps its Python thread state from its first
-//! call on, and clears it when the thread ends.
+//! In a native host, Python is initialised once, on a separate thread. That thread is Python's main thread and then
+//! parks indefinitely, because the interpreter is never finalised. A thread of the host keeps its Python thread state
+//! from its first call until the thread ends.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::env;
@@ -16,62 +16,67 @@ use falco_plugin_abi::{fork, signals};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// Threads of the host that wait for the GIL.
+use crate::imports;
+
+/// The number of threads of the host that wait for the GIL.
 static HOST_WAITS: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// Whether this is a thread of the host that has called a plugin.
     static HAS_ENTERED: Cell<bool> = const { Cell::new(false) };
 }
-/// Whether the interpreter was started here, and so is never finalised.
-static OURS: AtomicBool = AtomicBool::new(false);
-/// Variables by which even an isolated Python chooses its executable, and so the packages. To unset them would be unsafe
-/// beside the host's other threads.
-const MISLEADING: [&str; 2] = ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"];
-/// How long a producer steps aside at most.
-const STEP_ASIDE: Duration = Duration::from_millis(5);
+/// Whether the SDK has started the interpreter, which is then never finalised.
+static IS_OURS: AtomicBool = AtomicBool::new(false);
+/// Environment variables by which even an isolated Python chooses its executable, and so its packages. They cannot be
+/// unset, because other threads of the host may be reading the environment.
+const MISLEADING_VARIABLES: [&str; 2] = ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"];
+/// The longest time that a producer steps aside.
+const MAX_STEP_ASIDE: Duration = Duration::from_millis(5);
 
-/// What tells threads apart: the address of something that each has one of.
+/// Returns a number that identifies the calling thread: the address of a thread-local variable, which is greater than
+/// 1.
 #[inline]
-pub(crate) fn current() -> usize {
+fn current_thread() -> usize {
     thread_local!(static MARK: u8 = const { 0 });
     MARK.with(|mark| std::ptr::from_ref(mark) as usize)
 }
 
-/// A value that is lent to Python code for one call: only the thread that lent it can use it, and only until then.
+/// A value that Python code borrows for one call. Only the thread that lends it can use it, until it takes it back.
 ///
-/// Lending takes one atomic exchange, using it none: what it costs is paid for every event.
-pub(crate) struct Lent<T> {
-    /// The thread that lent it; 0 while nothing is lent.
+/// A loan costs one atomic exchange, and each use costs none, because both happen for every event.
+pub(crate) struct Loan<T> {
+    /// The thread that borrows the value; 0 if the value is not borrowed.
     borrower: AtomicUsize,
-    /// Touched by the borrower alone, or in `lend` by the thread that is about to become it.
+    /// Accessed only by the borrower, or in `lend` by the thread that is about to become the borrower.
     value: UnsafeCell<Option<T>>,
-    used: Cell<bool>,
+    /// Whether the borrower is in `with`.
+    in_use: Cell<bool>,
 }
 
-/// Why a lent value cannot be used.
+/// Why a borrowed value cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unusable {
-    NotLent,
+    NotBorrowed,
     OtherThread,
 }
 
-// SAFETY: `value` and `used` are touched only by the one thread that `borrower` names (see `lend`), so `T` moves between
-// threads but is never shared.
-unsafe impl<T: Send> Sync for Lent<T> {}
+// SAFETY: `value` and `in_use` are accessed only by the thread whose number is in `borrower`. So `T` moves between
+// threads but is never shared. In `lend`, the exchange of `borrower` (Acquire) pairs with the store of 0 in `take_back`
+// (Release): the accesses of one borrower happen before those of the next.
+unsafe impl<T: Send> Sync for Loan<T> {}
 
-/// What `borrower` says while a value is put in its place: no thread has this address.
+/// The value of `borrower` while `lend` stores a value. It is not the number of any thread.
 const LENDING: usize = 1;
 
-impl<T> Lent<T> {
-    pub(crate) fn nothing() -> Self {
+impl<T> Loan<T> {
+    pub(crate) fn none() -> Self {
         Self {
             borrower: AtomicUsize::new(0),
             value: UnsafeCell::new(None),
-            used: Cell::new(false),
+            in_use: Cell::new(false),
         }
     }
 
-    /// Lends a value to this thread; gives it back where one is lent already.
+    /// Lends a value to the calling thread. Returns the value if another one is borrowed already.
     #[inline]
     pub(crate) fn lend(&self, value: T) -> Result<(), T> {
         if self
@@ -81,72 +86,72 @@ impl<T> Lent<T> {
         {
             return Err(value);
         }
-        // SAFETY: `borrower` was 0, so no thread touches the value; now it is LENDING, so only this one does.
+        // SAFETY: `borrower` was 0, so no other thread accesses the value. Now it is LENDING, so only this thread does.
         unsafe { *self.value.get() = Some(value) };
-        self.borrower.store(current(), Ordering::Release);
+        self.borrower.store(current_thread(), Ordering::Release);
         Ok(())
     }
 
-    /// Takes back what this thread lent.
+    /// Ends the loan and returns the value. Fails on any other thread than the borrower, and within `with`.
     #[inline]
     pub(crate) fn take_back(&self) -> Result<T, Unusable> {
         self.check()?;
-        if self.used.get() {
-            return Err(Unusable::NotLent);
+        if self.in_use.get() {
+            return Err(Unusable::NotBorrowed);
         }
-        // SAFETY: this thread is the borrower, and not within `with`.
+        // SAFETY: this thread is the borrower, and it is not in `with`, so there is no other reference to the value.
         let value = unsafe { (*self.value.get()).take() };
         self.borrower.store(0, Ordering::Release);
-        value.ok_or(Unusable::NotLent)
+        value.ok_or(Unusable::NotBorrowed)
     }
 
-    /// Runs code on the lent value, on the thread that lent it.
+    /// Runs code on the value. Fails on any other thread than the borrower, and within another `with`.
     #[inline]
     pub(crate) fn with<R>(&self, code: impl FnOnce(&mut T) -> R) -> Result<R, Unusable> {
         self.check()?;
-        if self.used.replace(true) {
-            return Err(Unusable::NotLent);
+        if self.in_use.replace(true) {
+            return Err(Unusable::NotBorrowed);
         }
-        let _unused = Unused(&self.used);
-        // SAFETY: this thread is the borrower, and `used` keeps it from a second reference.
+        let _reset = ResetOnDrop(&self.in_use);
+        // SAFETY: this thread is the borrower, and `in_use` was false, so there is no other reference to the value.
         match unsafe { &mut *self.value.get() } {
             Some(value) => Ok(code(value)),
-            None => Err(Unusable::NotLent),
+            None => Err(Unusable::NotBorrowed),
         }
     }
 
-    /// Whether this thread is the borrower.
+    /// Fails unless the calling thread is the borrower.
     #[inline]
     fn check(&self) -> Result<(), Unusable> {
         match self.borrower.load(Ordering::Relaxed) {
-            0 => Err(Unusable::NotLent),
-            borrower if borrower != current() => Err(Unusable::OtherThread),
+            0 => Err(Unusable::NotBorrowed),
+            borrower if borrower != current_thread() => Err(Unusable::OtherThread),
             _ => Ok(()),
         }
     }
 }
 
-struct Unused<'a>(&'a Cell<bool>);
+struct ResetOnDrop<'a>(&'a Cell<bool>);
 
-impl Drop for Unused<'_> {
+impl Drop for ResetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }
 }
 
-/// Whether the interpreter was started here: then no signal is Python's, and it is never finalised.
+/// Returns whether the SDK has started the interpreter. Python then handles no signals, and is never finalised.
 pub(crate) fn interpreter_is_ours() -> bool {
-    OURS.load(Ordering::Relaxed)
+    IS_OURS.load(Ordering::Relaxed)
 }
 
-/// Whether this thread is the host's: what waits on it for the host to take events may wait for ever. Of a host that is
-/// Python itself it is not known.
-pub(crate) fn is_hosts() -> bool {
+/// Returns whether the calling thread belongs to the host. Such a thread must not wait for the host to receive events,
+/// because it is the thread that receives them. If the host is a Python program, always returns false.
+pub(crate) fn is_host_thread() -> bool {
     HAS_ENTERED.get()
 }
 
-/// The last field of what the host drops without the GIL: by then the fields before it wait to be released, which this
-/// does at once.
+/// The last field of a struct that is dropped without the GIL. References to Python objects that are dropped without
+/// the GIL are released only when a thread enters Python the next time, so this enters it.
 pub(crate) struct Release;
 
 impl Drop for Release {
@@ -155,21 +160,22 @@ impl Drop for Release {
     }
 }
 
-/// The last field of a plugin: collects garbage once the plugin is gone. Modules, event loops, clients and their
-/// connections are in reference cycles. Python collects old objects rarely, so each reload would leave a copy of all of
-/// them behind until then.
+/// The last field of a plugin: collects garbage after the plugin's objects were released.
+///
+/// Modules, event loops, clients and their connections are in reference cycles. Python collects old objects rarely, so
+/// without this each reload would leave a copy of them in memory for a long time.
 pub(crate) struct Collect;
 
 impl Drop for Collect {
     fn drop(&mut self) {
         if interpreter_is_ours() {
-            // Python reports what finalizers raise. It fails only if Python has no memory left.
-            enter(|py| drop(py.import("gc").and_then(|gc| gc.call_method0("collect"))));
+            // Python logs exceptions of finalizers itself. So this call fails only if memory is exhausted.
+            enter(|py| drop(imports::COLLECT_GARBAGE.call(py, ())));
         }
     }
 }
 
-/// Runs code of a host's thread with the GIL. Producers make room for it, see [`step_aside`].
+/// Runs code with the GIL, on a thread of the host. Producers let this thread go first, see [`step_aside`].
 pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
     if interpreter_is_ours() {
         KeptState::keep();
@@ -178,13 +184,13 @@ pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
     Python::attach(|py| {
         drop(waiting);
         let result = code(py);
-        // A child has the GIL, and does not let go of it first.
+        // A forked child ends here, with the GIL held.
         fork::end_child();
         result
     })
 }
 
-/// Called by producers between two events: where a thread of the host waits for the GIL, it gets it first.
+/// Lets a thread of the host have the GIL first, if one waits for it. Producers call this between two events.
 #[inline]
 pub(crate) fn step_aside(py: Python<'_>) {
     if HOST_WAITS.load(Ordering::Relaxed) == 0 {
@@ -192,13 +198,13 @@ pub(crate) fn step_aside(py: Python<'_>) {
     }
     py.detach(|| {
         let started = Instant::now();
-        while HOST_WAITS.load(Ordering::Relaxed) > 0 && started.elapsed() < STEP_ASIDE {
+        while HOST_WAITS.load(Ordering::Relaxed) > 0 && started.elapsed() < MAX_STEP_ASIDE {
             thread::yield_now();
         }
     });
 }
 
-/// Counts a thread of the host among those that wait.
+/// Counts a thread of the host that waits for the GIL, until it is dropped.
 struct Waiting;
 
 impl Waiting {
@@ -214,14 +220,14 @@ impl Drop for Waiting {
     }
 }
 
-/// The Python thread state of a thread of the host.
+/// The Python thread state of a thread of the host, which keeps it until the thread ends.
 struct KeptState {
     gil: ffi::PyGILState_STATE,
     state: *mut ffi::PyThreadState,
 }
 
 impl KeptState {
-    /// Makes this thread's state, unless it has one. A thread without one pays some 8 us for each entry.
+    /// Makes the state of the calling thread, unless it has one. Without it each entry would cost some 8 us.
     #[inline]
     fn keep() {
         if !HAS_ENTERED.replace(true) {
@@ -232,13 +238,14 @@ impl KeptState {
     #[cold]
     fn make() {
         thread_local!(static KEPT: RefCell<Option<KeptState>> = const { RefCell::new(None) });
-        // Late in a thread's life there is no place for it any more; then each entry makes a state of its own.
+        // While the thread ends, the variable is destroyed already. Each entry then makes and deletes a state.
         let _ = KEPT.try_with(|kept| {
             let Ok(mut kept) = kept.try_borrow_mut() else {
                 return;
             };
-            // SAFETY: the interpreter is initialised, and never finalised because it is ours. A thread that has a
-            // state already (one of Python's own) is left alone. Ensure is paired with the Release in `drop`.
+            // SAFETY: the interpreter is initialised, and it is never finalised, because the SDK has started it. A
+            // thread that has a state already, because Python has started it, keeps that one. `PyGILState_Ensure` is
+            // paired with the `PyGILState_Release` in `drop`.
             unsafe {
                 if kept.is_none() && ffi::PyGILState_GetThisThreadState().is_null() {
                     let waiting = Waiting::new();
@@ -257,11 +264,12 @@ impl KeptState {
 impl Drop for KeptState {
     fn drop(&mut self) {
         if fork::is_child() {
-            // Nobody may ever let go of the GIL here.
+            // In a forked child the GIL may be held by a thread that does not exist here, so do not wait for it.
             return;
         }
-        // SAFETY: runs on the thread that made the state, at its end, when nothing of it is entered; the interpreter
-        // is never finalised. Release frees the state, since this was its first Ensure.
+        // SAFETY: this runs on the thread that made the state, when the thread ends and is not in Python. The
+        // interpreter is never finalised. `PyGILState_Release` deletes the state, because it is paired with the
+        // thread's first Ensure.
         unsafe {
             ffi::PyEval_RestoreThread(self.state);
             let _ = Python::attach(forget_thread);
@@ -270,8 +278,10 @@ impl Drop for KeptState {
     }
 }
 
-/// `threading.current_thread()`, and with it each line of a log, makes an object for a thread of the host. Python before
-/// 3.13 would keep it for ever.
+/// Removes the object that `threading` keeps for the calling thread of the host.
+///
+/// `threading.current_thread()`, which each log record calls, makes such an object. Python before 3.13 never removes
+/// it.
 fn forget_thread(py: Python<'_>) -> PyResult<()> {
     if py.version_info() >= (3, 13) {
         return Ok(());
@@ -284,20 +294,23 @@ fn forget_thread(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Makes sure that there is an interpreter: the process's own, or one that is started for the environment of `python`.
-/// Returns whether it was started now.
+/// Starts Python for the environment of the executable `python`, unless the process has an interpreter already. Returns
+/// whether this call has started it.
 pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
-    // Held until initialisation is complete: Py_IsInitialized is true before the interpreter can be used.
+    // Held until the initialisation is complete, because Py_IsInitialized returns true before that.
     static LOCK: Mutex<()> = Mutex::new(());
     let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: may be called at any time.
     if unsafe { ffi::Py_IsInitialized() } != 0 {
         return Ok(false);
     }
-    if let Some(name) = MISLEADING.iter().find(|name| std::env::var_os(name).is_some()) {
+    if let Some(name) = MISLEADING_VARIABLES
+        .iter()
+        .find(|name| std::env::var_os(name).is_some())
+    {
         return Err(format!(
-            "the environment variable {name} is set, and Python would take its packages from where that says: start \
-             Falco without it"
+            "the environment variable {name} is set, which would change the packages that Python imports: start Falco \
+             without it"
         ));
     }
     let python = python.to_owned();
@@ -305,7 +318,7 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
     thread::Builder::new()
         .name("python-main".into())
         .spawn(move || {
-            // Signals are for the host's own threads.
+            // Signals must be delivered to the threads of the host.
             signals::block_all();
             let result = initialise(&python);
             let failed = result.is_err();
@@ -320,15 +333,15 @@ pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
         .map_err(|error| format!("cannot start a thread for Python: {error}: raise the limit of threads"))?;
     started
         .recv()
-        .unwrap_or_else(|_| Err("Python's start panicked".into()))?;
-    OURS.store(true, Ordering::Release);
+        .unwrap_or_else(|_| Err("the start of Python panicked: please report it".into()))?;
+    IS_OURS.store(true, Ordering::Release);
     Ok(true)
 }
 
-/// Starts an isolated interpreter on this thread and lets go of the GIL.
+/// Starts an isolated interpreter on the calling thread, and releases the GIL.
 fn initialise(python: &CStr) -> Result<(), String> {
-    // SAFETY: no interpreter exists, and the lock of `ensure_interpreter` keeps other threads away. Both structs are
-    // filled by their Init function before they are used, `config` is cleared once.
+    // SAFETY: there is no interpreter, and the lock of `ensure_interpreter` excludes other threads. Each struct is
+    // filled by its Init function before it is used, and `config` is cleared once.
     unsafe {
         let mut preconfig = std::mem::zeroed::<ffi::PyPreConfig>();
         ffi::PyPreConfig_InitIsolatedConfig(&mut preconfig);
@@ -339,8 +352,8 @@ fn initialise(python: &CStr) -> Result<(), String> {
         ffi::PyConfig_InitIsolatedConfig(&mut config);
         config.install_signal_handlers = 0;
         config.write_bytecode = 0;
-        // Asked for by our own host: handlers of fatal signals that print where each Python thread stands, and leave the
-        // signal to whoever had it before.
+        // The native host asks for faulthandler: it prints the stack of each Python thread on a fatal signal, and then
+        // calls the previous handler.
         config.faulthandler = i32::from(env::var_os("FALCO_PLUGIN_FAULTHANDLER").is_some_and(|value| value == "1"));
         let started = (|| {
             for field in [&raw mut config.program_name, &raw mut config.executable] {
@@ -356,7 +369,7 @@ fn initialise(python: &CStr) -> Result<(), String> {
 }
 
 fn check(status: ffi::PyStatus) -> Result<(), String> {
-    // SAFETY: reads the status; its messages are static strings.
+    // SAFETY: this reads the status only. Its messages are static strings.
     unsafe {
         if ffi::PyStatus_Exception(status) == 0 {
             return Ok(());
@@ -367,15 +380,17 @@ fn check(status: ffi::PyStatus) -> Result<(), String> {
             CStr::from_ptr(status.err_msg)
         };
         Err(format!(
-            "Python cannot be started: {}: install the environment again, or build the library again with 'falco-plugin build --python PATH'",
+            "Python cannot be started: {}: install the environment again, or build the library again with 'falco-plugin \
+             build --python PATH'",
             message.to_string_lossy()
         ))
     }
 }
 
-/// The version of the interpreter's library, such as "3.11".
+/// Returns the version of the loaded Python library, such as "3.11".
 pub(crate) fn python_version() -> String {
-    // SAFETY: a constant of the library. Py_GetVersion fills a buffer that another thread may be reading.
+    // SAFETY: `Py_Version` is a constant. Do not use Py_GetVersion: it fills a buffer that another thread may be
+    // reading.
     let version = unsafe { ffi::Py_Version };
     format!("{}.{}", version >> 24 & 0xff, version >> 16 & 0xff)
 }

@@ -1,4 +1,4 @@
-//! Reports user code that does not return.
+//! `Watch`: reports user code that does not return.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,16 @@ use pyo3::prelude::*;
 /// The longest time between two reports.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Calls ``report(seconds)`` on its own thread until it is stopped: first after the given seconds, then each time the
-/// waiting time has doubled, and at least once a minute. Not public.
+/// Calls ``report(seconds)`` on its own thread until it is stopped. Not public.
+///
+/// The first report comes after the given seconds. The time to the next report doubles each time, up to a minute.
+///
+/// Args:
+///     seconds: the time to the first report.
+///     report: is called with the seconds since the watch was made. If it raises, the reports end.
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct Watch {
-    /// Locked with the GIL held and for no Python code, so nobody waits for it.
+    /// Locked only with the GIL held and never while Python code runs, so nobody waits for the lock.
     report: Arc<Mutex<Option<Py<PyAny>>>>,
     /// The thread ends when this is dropped.
     running: Mutex<Option<Sender<()>>>,
@@ -23,7 +28,7 @@ pub(crate) struct Watch {
 
 #[pymethods]
 impl Watch {
-    /// If no thread can be started, nothing is reported.
+    // If no thread can be started, nothing is reported.
     #[new]
     fn new(seconds: f64, report: Py<PyAny>) -> Self {
         let (running, stopped) = mpsc::channel();
@@ -55,7 +60,7 @@ impl Watch {
     }
 }
 
-/// Returns whether to continue.
+/// Makes a report. Returns whether to continue.
 fn make_report(report: &Mutex<Option<Py<PyAny>>>, passed: Duration) -> bool {
     Python::attach(|py| {
         let report = lock(report).as_ref().map(|report| report.clone_ref(py));

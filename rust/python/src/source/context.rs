@@ -1,4 +1,4 @@
-//! `Context`.
+//! `Context`: cancellation.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process;
@@ -13,40 +13,43 @@ use pyo3::prelude::*;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::convert::options;
+use crate::errors::report;
 use crate::interpreter::threads;
 
-/// How often a wait looks for signals, such as Ctrl-C on Python's main thread.
+/// How often a wait lets Python handle signals, such as Ctrl-C on its main thread.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
 
-/// Cancellation, passed from parent to child (``context.Context`` of the Go SDK). Safe to use from any thread.
+/// Cancels work, and passes the cancellation to child contexts (``context.Context`` of the Go SDK).
+///
+/// A context can be used from any thread.
 ///
 /// Args:
-///     parent: cancels this context too when it is cancelled; it is not cancelled by this one.
+///     parent: cancels this context too when it is cancelled. Cancelling this context does not cancel the parent.
 #[pyclass(frozen, weakref, module = "falco_plugin")]
 pub(crate) struct Context {
     pub(crate) engine: Engine,
-    /// Made by the first `fileno`. The lock is held only while it is made or read.
+    /// Made by the first call of `fileno`. The lock is held only while the descriptor is made or read.
     descriptor: Mutex<Option<Arc<Descriptor>>>,
 }
 
 impl Context {
-    fn below(parent: Option<&Self>) -> Self {
+    fn child_of(parent: Option<&Self>) -> Self {
         Self {
             engine: parent.map_or_else(Engine::new, |parent| parent.engine.child()),
             descriptor: Mutex::new(None),
         }
     }
 
-    /// A context for an instance, below the given one where there is one.
+    /// Makes a context for an instance, as a child of `parent` if there is one.
     pub(crate) fn for_instance(py: Python<'_>, parent: Option<&Py<Self>>) -> PyResult<Py<Self>> {
-        Py::new(py, Self::below(parent.map(|parent| parent.get())))
+        Py::new(py, Self::child_of(parent.map(|parent| parent.get())))
     }
 }
 
-/// An event that becomes readable when its context is cancelled. It stays readable, because nobody reads it.
+/// A descriptor that becomes readable when its context is cancelled. It stays readable, because nothing reads it.
 struct Descriptor {
     event: OwnedFd,
-    /// The process that made it. A forked child shares the event with its parent, and must not signal it.
+    /// The process that made it. A forked child shares the descriptor with its parent, and must not make it readable.
     process: u32,
 }
 
@@ -63,7 +66,7 @@ impl Descriptor {
     }
 }
 
-/// Signals a descriptor, unless it was closed with its `Context` before.
+/// Makes a descriptor readable, unless its `Context` no longer exists.
 struct Signal(Weak<Descriptor>);
 
 impl Wake for Signal {
@@ -74,7 +77,7 @@ impl Wake for Signal {
     }
 }
 
-/// An event that can be waited for beside other descriptors.
+/// Makes a descriptor for an event, which can be waited for together with other descriptors.
 pub(crate) fn new_event() -> PyResult<OwnedFd> {
     eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|error| PyOSError::new_err((error.raw_os_error(), error.to_string())))
@@ -82,7 +85,7 @@ pub(crate) fn new_event() -> PyResult<OwnedFd> {
 
 /// Makes an event readable, from any thread and without the GIL.
 pub(crate) fn signal(event: &OwnedFd) {
-    // It fails only if the counter is full, and then the event is readable.
+    // The write fails only if the counter is full, and then the descriptor is readable already.
     let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
 }
 
@@ -91,30 +94,32 @@ impl Context {
     #[new]
     #[pyo3(signature = (parent = None))]
     fn new(parent: Option<&Bound<'_, Self>>) -> Self {
-        Self::below(parent.map(|parent| parent.get()))
+        Self::child_of(parent.map(|parent| parent.get()))
     }
 
-    /// Cancels this context and its children: waiters wake, callbacks run on this thread. Idempotent.
+    /// Cancels this context and its children. Calling it again does nothing.
+    ///
+    /// Wakes their waiters, and runs their callbacks on this thread.
     fn cancel(&self, py: Python<'_>) {
         py.detach(|| self.engine.cancel());
     }
 
-    /// Whether this context, or a parent of it, was cancelled.
+    /// Whether this context or a parent of it was cancelled.
     #[getter]
     fn cancelled(&self) -> bool {
         self.engine.is_cancelled()
     }
 
-    /// Waits until the context is cancelled. The GIL is free meanwhile, and Ctrl-C is noticed.
+    /// Waits until the context is cancelled, with the GIL released. Ctrl-C interrupts the wait.
     ///
     /// Args:
-    ///     timeout: seconds or a ``timedelta``; ``None`` waits without limit.
+    ///     timeout: seconds or a ``timedelta``. ``None`` waits without limit.
     ///
     /// Returns:
-    ///     Whether the context was cancelled in time.
+    ///     Whether the context was cancelled before the timeout.
     ///
     /// Raises:
-    ///     TypeError: the timeout is no duration.
+    ///     TypeError: the timeout is neither a number nor a ``timedelta``.
     ///     ValueError: the timeout is negative.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
@@ -123,14 +128,14 @@ impl Context {
             .map(|cancelled| cancelled.is_some())
     }
 
-    /// A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
+    /// Returns a descriptor that becomes readable when this context or a parent of it is cancelled.
     ///
-    /// For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. The first call
-    /// makes it; later calls return the same one. It is closed with this object, so keep the context while you wait. Do
-    /// not read, write or close the descriptor.
+    /// It stays readable. It is for ``select``, ``poll``, ``selectors`` and event loops, which also accept the context
+    /// itself. The first call makes the descriptor; later calls return the same one. It is closed when the context is
+    /// dropped, so keep the context while you wait. Do not read, write or close the descriptor.
     ///
     /// Raises:
-    ///     OSError: the descriptor cannot be made, such as when too many files are open.
+    ///     OSError: the descriptor cannot be made, for example because too many files are open.
     fn fileno(&self) -> PyResult<i32> {
         let mut held = self.descriptor.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(descriptor) = held.as_ref().filter(|descriptor| descriptor.is_of_this_process()) {
@@ -145,28 +150,34 @@ impl Context {
         Ok(number)
     }
 
-    /// Calls the callback once when the context is cancelled, at once where it was already.
+    /// Registers a callback, which is called once when the context is cancelled.
     ///
-    /// It runs on the thread that cancels, and must not wait for the source, which gets no further by then. What it
-    /// raises is logged.
+    /// If the context was cancelled already, the callback is called immediately. It runs on the thread that cancels, so
+    /// it must not wait for the source. An exception of the callback is logged.
+    ///
+    /// Args:
+    ///     callback: a callable without arguments.
     ///
     /// Raises:
     ///     TypeError: the callback is not callable.
     fn on_cancel(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
         if !callback.bind(py).is_callable() {
-            return Err(PyTypeError::new_err("callback must be callable without arguments"));
+            return Err(PyTypeError::new_err(format!(
+                "callback must be callable without arguments, got {}",
+                callback.bind(py).get_type().name()?
+            )));
         }
         py.detach(|| {
             self.engine.on_cancel(move || {
                 Python::attach(|py| {
                     let was_child = fork::is_child();
                     let called = callback.call0(py);
-                    // A child that lives on its own may cancel its copy of a context.
+                    // A child that was forked before may cancel its copy of the context.
                     if !was_child {
                         fork::end_child();
                     }
                     if let Err(error) = called {
-                        crate::errors::describe(py, "a callback of Context.on_cancel", error);
+                        report(py, "a callback of Context.on_cancel", error);
                     }
                 });
             });
@@ -182,8 +193,10 @@ impl Context {
     }
 }
 
-/// Waits without the GIL; in slices where Python may have signals to look at, which is nowhere but in a process of
-/// Python's own. `wait` gets the end of a slice; `None` from it means that nothing came.
+/// Waits with the GIL released, and lets Python handle signals in between.
+///
+/// `wait` waits until the given instant at most. It returns `None` if it should be called again. If the SDK has started
+/// the interpreter, Python handles no signals, and `wait` is called once, with the deadline.
 pub(crate) fn wait_with_signals<T: Send>(
     py: Python<'_>,
     deadline: Option<Instant>,
@@ -194,12 +207,12 @@ pub(crate) fn wait_with_signals<T: Send>(
     }
     loop {
         let slice = Instant::now() + SIGNAL_CHECK;
-        let last = deadline.is_some_and(|deadline| deadline <= slice);
-        let until = if last { deadline } else { Some(slice) };
-        if let Some(found) = py.detach(|| wait(until)) {
-            return Ok(Some(found));
+        let is_last = deadline.is_some_and(|deadline| deadline <= slice);
+        let until = if is_last { deadline } else { Some(slice) };
+        if let Some(result) = py.detach(|| wait(until)) {
+            return Ok(Some(result));
         }
-        if last {
+        if is_last {
             return Ok(None);
         }
         py.check_signals()?;

@@ -1,14 +1,11 @@
-//! `LinesInstance`.
+//! `LinesInstance`: each line of a file, a pipe or a socket is an event.
 
 use std::ffi::OsString;
-use std::mem;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::EventBatch as EngineBatch;
-use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
 use falco_plugin_engine::source::lines::{self as engine, Options, Progress, Source, Start};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -18,94 +15,90 @@ use pyo3::types::{PyBytes, PyString};
 use crate::convert::buffers::duplicate;
 use crate::convert::options;
 use crate::errors::{os_error, to_python};
-use crate::event::batch::{self, EventBatch};
+use crate::event::batch::EventBatch;
+use crate::imports;
 use crate::interpreter::log;
 use crate::source::context::Context;
-use crate::source::driver::{Callbacks, Driven, optional_callable};
-use crate::source::pull::{already_running, fill_batch, try_lock};
+use crate::source::core::{CommonOptions, Core, Engine};
 
-/// Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
+/// An event source that makes an event of each line of a file, a pipe or a socket.
 ///
-/// An event is a line without its separator. An empty line is an empty event. If the separator is a newline, a carriage
-/// return in front of it belongs to the separator. At the end of the input, the bytes behind the last separator are an
-/// event too. A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are
-/// delivered immediately.
+/// The lines are read and split in Rust, with the GIL released. They are delivered immediately. A line is an event
+/// without its separator, and an empty line is an empty event. If the separator is a newline, a carriage return before
+/// it belongs to the separator. At the end of the input, the bytes after the last separator are an event too. A line
+/// that is longer than ``event_size`` is cut to that size, and the log reports it.
 ///
 /// A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are skipped, unless
 /// the separator contains a NUL: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
 /// is reported in the log, and not converted.
 ///
-/// A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed, and read once even with ``follow``. If it
-/// is cut off or damaged, the lines before the fault are events, and then an ``OSError`` ends the source.
+/// A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed. It is read once, even with ``follow``. If
+/// such a file is cut off or damaged, the lines before the fault are events, and then an ``OSError`` ends the source.
 ///
-/// **Following** a path is like ``tail -F``. The path need not exist yet. If another file appears at the path, the old
-/// one is read to its end first. It is also read for as long as the new one is empty, because its writer may still use
-/// it. Files that appear and are renamed between two checks are read too, if they have the log's name with a number or
-/// a date. If the bytes that were read last are no longer in the file, it was truncated: it is read from its beginning,
-/// and the log reports it. Lines that are written between the last check and a truncation are lost. If a file cannot be
-/// read, that is logged and tried again. Files are checked every 20 ms. If ``file`` is an object with ``fileno()``,
-/// growth and truncation are noticed, but not another file with its name. A FIFO is read further after its writers have
-/// closed it; an unfinished line ends when they do. A file of ``/proc`` is read once.
+/// **Following** a path is like ``tail -F``:
+///
+/// - The path need not exist yet. The file is checked every 20 ms.
+/// - If another file appears at the path, the old file is read to its end first. The old file is also read as long as
+///   the new one is empty, because its writer may still use it.
+/// - Files that appear and are renamed between two checks are read too, if their name is the log's name with a number
+///   or a date.
+/// - If the bytes that were read last are no longer in the file, it was truncated. It is then read from its beginning,
+///   and the log reports it. Lines that are written between the last check and a truncation are lost.
+/// - If the file cannot be read, the log reports it, and reading is tried again.
+/// - If ``file`` is an object with ``fileno()``, growth and truncation are noticed, but another file at its path is
+///   not.
+/// - A FIFO is read further after its writers have closed it. An unfinished line ends when they do.
+/// - A file of ``/proc`` is read once.
 ///
 /// Args:
-///     file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. Its descriptor is
-///         duplicated, so that it may be closed, and its flags are left alone. What the object has read into a buffer
-///         of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
-///     separator: what ends a line, one byte or more.
-///     timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``, in one of the forms that
-///         ``parse_timestamp`` reads. A line without such a time gets no timestamp, as if this option were not set. The
-///         log reports such lines at most once a minute for each cause, with a count.
-///     follow: whether to go on at the end of a file.
-///     start: where a regular file is begun: bytes from its beginning (of its content, if it is compressed); ``"end"``,
-///         behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if the file
-///         was renamed in its folder or compressed since; the rest of that file is then read first. If the file is
-///         shorter than the position, or is not the cursor's file, it is read from its beginning, and the log reports
-///         how much is lost.
-///     context: parent of the instance's context; cancelling it ends the source.
-///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a line at most; 0 takes what is there.
+///     file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. The descriptor is
+///         duplicated, so the object may be closed; its flags are not changed. Bytes that the object has already read
+///         into a buffer are not seen. The current position of a regular file does not matter: reading begins at
+///         ``start``.
+///     separator: the bytes that end a line, one or more.
+///     timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``. The time has one of the
+///         forms that ``parse_timestamp`` reads. A line without such a time gets no timestamp, as if this option were
+///         not set. The log reports such lines with a count, at most once a minute for each cause.
+///     follow: whether to continue at the end of a file.
+///     start: the position at which to begin in a regular file: a number of bytes from its beginning (of its content,
+///         if it is compressed); ``"end"``, which is after its last separator; or the ``cursor`` of an earlier
+///         instance. A cursor also finds its file if that was renamed in its folder or compressed in the meantime. The
+///         rest of that file is then read first. If the file is shorter than the position, or is not the cursor's file,
+///         it is read from its beginning, and the log reports how much is lost.
+///     context: the parent of the instance's context. Cancelling it ends the source.
+///     timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a first line. With 0 it does not wait.
 ///     close: is called once when the source is closed, after the context was cancelled.
-///     batch_size: events in a batch, 1 to 2**32 - 1.
+///     batch_size: the number of events in a batch at most, 1 to 2**32 - 1.
 ///     event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-///     progress: returns how much has been read, 0 to 1, and a text, instead of what ``progress()`` says without it.
+///     progress: returns how much has been read: a fraction from 0 to 1, and a string. It replaces the result of the
+///         method ``progress``.
 ///
 /// Raises:
-///     OSError: the file cannot be opened or read; but a path that is followed need not exist.
-///     TypeError: the file is no path and has no ``fileno()``, or an option is of a wrong type.
-///     ValueError: the pointer is none, or leads to several values; an option is out of range, or has no meaning for
-///         such a file; a socket is one of datagrams, or is given by its path.
+///     OSError: the file cannot be opened or read. A path that is followed need not exist.
+///     TypeError: the file is neither a path nor an object with ``fileno()``, or an option has a wrong type.
+///     ValueError: the pointer is malformed, or leads to several values; an option is out of range, or does not apply
+///         to such a file; a socket is a datagram socket, or is given by its path.
 #[pyclass(frozen, weakref, module = "falco_plugin.source")]
 pub(crate) struct LinesInstance {
-    engine: Mutex<engine::LinesInstance>,
+    pub(crate) core: Arc<Core<Lines>>,
     progress: Progress,
-    pub(crate) context: Py<Context>,
-    events: Mutex<Py<EventBatch>>,
-    pub(crate) callbacks: Callbacks,
-    pub(crate) driven: Driven,
-    closed: AtomicBool,
 }
 
-impl LinesInstance {
-    /// One batch, without the GIL. `None` where another thread is at it.
-    pub(crate) fn fill(&self, memory: &mut EngineBatch) -> Option<Result<usize, Error>> {
-        let result = try_lock(&self.engine)?.next_batch(memory);
-        // With the one in `close`: either that finds the lock free, or this that it is closed.
-        fence(Ordering::SeqCst);
-        if self.closed.load(Ordering::Relaxed) {
-            // Closed meanwhile, when `close` found the lock held.
-            if let Some(mut engine) = try_lock(&self.engine) {
-                engine.close();
-            }
-        }
-        Some(result)
+type Lines = engine::LinesInstance;
+
+impl Engine for Lines {
+    const RUNS_PYTHON: bool = false;
+
+    fn next_batch(&mut self, batch: &mut EngineBatch) -> Result<usize, Error> {
+        self.next_batch(batch)
     }
 
-    /// The error that the next call would have told.
-    pub(crate) fn take_pending_error(&self) -> Option<Error> {
-        try_lock(&self.engine)?.take_pending_error()
+    fn take_pending_error(&mut self) -> Option<Error> {
+        self.take_pending_error()
     }
 
-    pub(crate) fn events_object(&self, py: Python<'_>) -> Py<EventBatch> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone_ref(py)
+    fn close(&mut self) {
+        self.close();
     }
 }
 
@@ -135,141 +128,117 @@ impl LinesInstance {
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = file.py();
-        let options = Options {
-            separator: separator.map_or_else(|| Ok(b"\n".to_vec()), bytes)?,
-            timestamp: timestamp.map(pointer).transpose()?,
-            follow,
-            start: start.map_or(Ok(Start::Offset(0)), start_at)?,
-            timeout: timeout.map_or(Ok(DEFAULT_TIMEOUT), |value| options::duration("timeout", value))?,
-        };
-        let events = Py::new(py, EventBatch::holding(batch::sized(batch_size, event_size)?))?;
-        let callbacks = Callbacks::new(
-            optional_callable("close", close)?,
-            optional_callable("progress", progress)?,
-        );
+        let separator = separator.map_or_else(|| Ok(b"\n".to_vec()), bytes)?;
+        let timestamp = timestamp.map(pointer).transpose()?;
+        let start = start.map_or(Ok(Start::Offset(0)), start_at)?;
+        let memory = options::batch(batch_size, event_size)?;
         let (source, name) = source(file)?;
-        let context = Context::for_instance(py, context.as_ref())?;
-        let warn = Box::new(|text: &str| Python::attach(|py| log::warn(py, text)));
-        let engine = {
-            let context = context.get().engine.clone();
-            py.detach(|| engine::LinesInstance::new(source, name, options, context, warn))
+        let options = CommonOptions::parse(py, context.as_ref(), timeout, close, progress)?;
+        let engine_options = Options {
+            separator,
+            timestamp,
+            follow,
+            start,
+            timeout: options.timeout,
         };
-        let engine = engine.map_err(|error| to_python(py, error))?;
+        let warn = Box::new(|message: &str| Python::attach(|py| log::warn(py, message)));
+        let context = options.context.get().engine.clone();
+        let lines = py
+            .detach(|| Lines::new(source, name, engine_options, context, warn))
+            .map_err(|error| to_python(py, error))?;
         Ok(Self {
-            progress: engine.progress(),
-            engine: Mutex::new(engine),
-            context,
-            events: Mutex::new(events),
-            callbacks,
-            driven: Driven::default(),
-            closed: AtomicBool::new(false),
+            progress: lines.progress(),
+            core: Core::new(py, lines, options, memory, None)?,
         })
     }
 
-    /// The instance's context, cancelled when it is closed.
+    /// The instance's context, cancelled when the instance is closed.
     #[getter]
     fn context(&self, py: Python<'_>) -> Py<Context> {
-        self.context.clone_ref(py)
+        self.core.context(py)
     }
 
-    /// The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``).
+    /// The batch that the host reads. Another batch may be set before ``open`` returns (``sdk.Events``).
     #[getter]
     fn events(&self, py: Python<'_>) -> Py<EventBatch> {
-        self.events_object(py)
+        self.core.events(py)
     }
 
     #[setter]
     fn set_events(&self, events: Py<EventBatch>) {
-        let mut held = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = mem::replace(&mut *held, events);
-        drop(held);
-        drop(old);
+        self.core.set_events(events);
     }
 
-    /// Where the first line begins that the host is not done with, in bytes from the beginning of the file; of a
-    /// stream, from where reading began.
+    /// The position of the first line that the host has not acknowledged, in bytes from the beginning of the file.
     ///
-    /// The host is done with a batch when it comes back for the next. A line that was cut counts when its end was read.
-    /// After a rotation it is a place in the new file, from when the host has taken the rest of the old one.
+    /// For a stream, it counts from where reading began. The host acknowledges a batch when it asks for the next one. A
+    /// line that was cut to ``event_size`` counts once its end was read. After a rotation the position refers to the
+    /// new file as soon as the host has acknowledged the rest of the old one.
     #[getter]
     fn position(&self) -> u64 {
         self.progress.position()
     }
 
-    /// The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
-    /// there is no file.
+    /// The position as a string for the option ``start``, which your plugin can save; ``None`` for a stream, and as
+    /// long as there is no file.
     ///
-    /// It identifies its file by up to 256 bytes in front of the position, by inode and by path. Each line is delivered
-    /// at least once, however often the plugin is restarted. If the file was rotated while the plugin did not run, the
-    /// rest of it is read if it is found, as described for ``start``. The text is printable ASCII.
+    /// A cursor identifies its file by up to 256 bytes before the position, by inode and by path. Each line is
+    /// delivered at least once, however often the plugin is restarted. If the file was rotated while the plugin did not
+    /// run, the rest of it is read if it is found, as described for ``start``. The string is printable ASCII.
     #[getter]
     fn cursor(&self) -> Option<String> {
         self.progress.cursor().map(|cursor| cursor.to_string())
     }
 
-    /// Appends lines to the batch until it is full, or there is none for now; waits for one (``sdk.NextBatcher``).
+    /// Appends the available lines to the batch until it is full; waits for a first line (``sdk.NextBatcher``).
     ///
     /// Returns:
-    ///     How many were appended, at least 1.
+    ///     The number of appended events, at least 1.
     ///
     /// Raises:
     ///     Timeout: there is no line for now.
     ///     EOF: the source has ended.
     ///     BatchFullError: the batch was full already.
-    ///     OSError: it cannot be read, once; ``EOF`` from then on. What stops a call that has events is raised by the
-    ///         next.
+    ///     PluginError: ``open`` has returned this instance, so only the host may call this method; or another call is
+    ///         in progress.
+    ///     OSError: the input cannot be read, raised once; later calls raise ``EOF``. If the call has appended events
+    ///         before the error, the next call raises it.
     #[pyo3(signature = (batch, /))]
     fn next_batch(&self, batch: &Bound<'_, EventBatch>) -> PyResult<usize> {
-        self.driven.check(batch.py())?;
-        let py = batch.py();
-        fill_batch(batch, |memory| {
-            py.detach(|| {
-                self.fill(memory)
-                    .unwrap_or_else(|| Err(already_running(&self.context.get().engine)))
-            })
-        })
+        self.core.next_batch(batch)
     }
 
-    /// How much of the file the host is done with, 0 to 1, and as a text, such as "12.3 MiB of 40 MiB"; of a stream
-    /// 0.0, and how much was read. With a callback, what that says.
+    /// Returns how much of the file the host has acknowledged: a fraction from 0 to 1, and a string such as
+    /// "12.3 MiB of 40 MiB".
+    ///
+    /// For a stream, the fraction is 0.0 and the string contains how much was read. If there is a ``progress``
+    /// callback, it returns the result of the callback instead.
     fn progress(&self, py: Python<'_>) -> PyResult<(f64, String)> {
-        self.callbacks.progress_or(py, || py.detach(|| self.progress.report()))
+        self.core.progress_or(py, || py.detach(|| self.progress.report()))
     }
 
-    /// Cancels the context, closes a stream, then calls the close callback. Idempotent.
+    /// Cancels the context, closes the input, then calls the ``close`` callback. Idempotent.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if self.closed.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        fence(Ordering::SeqCst);
-        py.detach(|| {
-            self.context.get().engine.cancel();
-            // Where next_batch runs on another thread, it sees the cancelled context and does this itself.
-            if let Some(mut engine) = try_lock(&self.engine) {
-                engine.close();
-            }
-        });
-        self.callbacks.close(py)
+        self.core.close(py, || ())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.context)?;
-        self.callbacks.traverse(&visit)
+        self.core.traverse(&visit)
     }
 
     fn __clear__(&self) {
-        self.callbacks.clear();
+        self.core.clear();
     }
 }
 
-/// What is read, and what it is called.
+/// Opens the input. Returns it with its name for messages.
 fn source(file: &Bound<'_, PyAny>) -> PyResult<(Source, String)> {
     let py = file.py();
     if file.hasattr("fileno")? {
         let descriptor: i32 = file.call_method0("fileno")?.extract()?;
         let name = file
             .getattr("name")
-            .and_then(|name| py.import("os")?.call_method1("fsdecode", (name,)));
+            .and_then(|name| imports::FSDECODE.call(py, (name,)));
         // The name of some objects is a number.
         let name = name.and_then(|name| name.extract::<PathBuf>());
         let name = name.map_or_else(
@@ -281,9 +250,9 @@ fn source(file: &Bound<'_, PyAny>) -> PyResult<(Source, String)> {
             Err(error) => Err(os_error(py, &error, &name)),
         };
     }
-    let path = py.import("os")?.call_method1("fsdecode", (file,)).map_err(|error| {
+    let path = imports::FSDECODE.call(py, (file,)).map_err(|error| {
         if error.is_instance_of::<PyTypeError>(py) {
-            wrong_type("file", "a path, or have fileno()", file)
+            wrong_type("file", "a path or an object with fileno()", file)
         } else {
             error
         }
@@ -320,9 +289,9 @@ fn start_at(start: &Bound<'_, PyAny>) -> PyResult<Start> {
     })
 }
 
-fn wrong_type(name: &str, wanted: &str, value: &Bound<'_, PyAny>) -> PyErr {
+fn wrong_type(name: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
     match value.get_type().name() {
-        Ok(kind) => PyTypeError::new_err(format!("{name} must be {wanted}, not {kind}")),
+        Ok(kind) => PyTypeError::new_err(format!("{name} must be {expected}, got {kind}")),
         Err(error) => error,
     }
 }

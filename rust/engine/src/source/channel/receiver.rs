@@ -21,8 +21,8 @@ const KEPT_MESSAGES: usize = 4096;
 pub struct Receiver<P: Payload> {
     gate: Arc<Gate<P>>,
     woken: channel::Receiver<()>,
-    /// Messages that were taken from the queue and not yet returned by [`Self::try_recv`].
-    taken: VecDeque<Message<P>>,
+    /// Messages that left the queue and were not yet returned by [`Self::try_recv`].
+    pending: VecDeque<Message<P>>,
     /// Messages delivered to the host since the channel was created.
     delivered: u64,
     /// The delivered messages that the host has acknowledged.
@@ -71,7 +71,7 @@ impl<P: Payload> Receiver<P> {
         Self {
             gate,
             woken,
-            taken: VecDeque::new(),
+            pending: VecDeque::new(),
             delivered: 0,
             acknowledged: 0,
             unreported: Unreported::default(),
@@ -104,24 +104,24 @@ impl<P: Payload> Receiver<P> {
     /// [`Self::mark_error`] or [`Self::put_back`].
     #[inline]
     pub(crate) fn try_recv(&mut self) -> Result<Message<P>, RecvError> {
-        self.taken.pop_front().map_or_else(|| self.take_queue(), Ok)
+        self.pending.pop_front().map_or_else(|| self.take_queue(), Ok)
     }
 
     #[cold]
     fn take_queue(&mut self) -> Result<Message<P>, RecvError> {
-        if self.taken.capacity() > KEPT_MESSAGES {
-            self.taken = VecDeque::new();
+        if self.pending.capacity() > KEPT_MESSAGES {
+            self.pending = VecDeque::new();
         }
         // Check before taking the queue: what a sender sent before it was closed is then in the queue.
         let is_disconnected = self.gate.senders.load(Ordering::Acquire) == 0;
         let gate = Arc::clone(&self.gate);
         let mut state = gate.lock();
         self.report(&mut state);
-        mem::swap(&mut self.taken, &mut state.queue);
+        mem::swap(&mut self.pending, &mut state.queue);
         state.queued_bytes = 0;
         state.wanted = 0;
         drop(state);
-        self.taken.pop_front().ok_or_else(|| {
+        self.pending.pop_front().ok_or_else(|| {
             if !is_disconnected {
                 RecvError::Empty
             } else if gate.last_was_dropped.load(Ordering::Relaxed) {
@@ -148,17 +148,17 @@ impl<P: Payload> Receiver<P> {
 
     /// Puts the message that was received last back in front of the others.
     pub(crate) fn put_back(&mut self, message: Message<P>) {
-        self.taken.push_front(message);
+        self.pending.push_front(message);
     }
 
     pub(crate) fn has_messages(&self) -> bool {
-        !self.taken.is_empty() || !self.gate.lock().queue.is_empty()
+        !self.pending.is_empty() || !self.gate.lock().queue.is_empty()
     }
 
     /// Ends a batch. Reports to the gate if a producer waits for that, or if no message is left: the host may then not
     /// come back for a while.
     pub(crate) fn end_batch(&mut self) {
-        if self.taken.is_empty()
+        if self.pending.is_empty()
             || self.unreported.copied_bytes >= RELEASE_BYTES
             || self.gate.reports_each_batch.load(Ordering::Acquire)
         {
@@ -229,11 +229,11 @@ impl<P: Payload> Receiver<P> {
         gate.close();
         let mut state = gate.lock();
         self.report(&mut state);
-        self.taken.append(&mut state.queue);
+        self.pending.append(&mut state.queue);
         state.queued_bytes = 0;
         let mut errors = Vec::new();
         let mut count = 0;
-        for message in self.taken.drain(..) {
+        for message in self.pending.drain(..) {
             match message {
                 Message::Event { payload, .. } => {
                     count += 1;

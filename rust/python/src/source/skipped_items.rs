@@ -1,14 +1,17 @@
-//! `on_error`: items that cannot be events raise, or are left out, counted and logged (`_runtime.skipped_items`).
+//! `on_error`: items that cannot be events raise, or are skipped, counted and logged (`_runtime.skipped_items`).
 
 use pyo3::exceptions::{PyException, PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// Counts and logs the items that one source leaves out.
-pub(crate) struct LeftOut(Py<PyAny>);
+use crate::errors::report;
+use crate::imports;
+
+/// Counts and logs the items that one source skips.
+pub(crate) struct SkippedItems(Py<PyAny>);
 
 /// Reads the option `on_error`. Returns `None` for "raise", which is the default.
-pub(crate) fn from_option(py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<LeftOut>> {
+pub(crate) fn from_option(py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<SkippedItems>> {
     let Some(value) = value else { return Ok(None) };
     let Ok(text) = value.cast::<PyString>() else {
         return Err(PyTypeError::new_err(format!(
@@ -18,24 +21,21 @@ pub(crate) fn from_option(py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> P
     };
     match &*text.to_string_lossy() {
         "raise" => Ok(None),
-        "log" => {
-            let module = py.import("falco_plugin._runtime.skipped_items")?;
-            Ok(Some(LeftOut(module.getattr("SkippedItems")?.call0()?.unbind())))
-        }
+        "log" => Ok(Some(SkippedItems(imports::SKIPPED_ITEMS.call(py, ())?.unbind()))),
         _ => Err(PyValueError::new_err(format!(
-            "on_error must be \"raise\" or \"log\", not {}",
+            "on_error must be \"raise\" or \"log\", got {}",
             value.repr()?
         ))),
     }
 }
 
-impl LeftOut {
+impl SkippedItems {
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
         Self(self.0.clone_ref(py))
     }
 
-    /// Counts an item that was refused with `error`, and logs it if it is time. Returns the error if it is not about the
-    /// item, such as an interrupt.
+    /// Counts an item that was refused with `error`, and logs it if it is time. Returns the error if it is not about
+    /// the item, such as an interrupt.
     #[cold]
     pub(crate) fn report(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
         if !error.is_instance_of::<PyException>(py) || error.is_instance_of::<PyMemoryError>(py) {
@@ -47,7 +47,7 @@ impl LeftOut {
     /// Logs the counts that were not logged yet. Called when the source is closed.
     pub(crate) fn finish(&self, py: Python<'_>) {
         if let Err(error) = self.0.call_method0(py, "finish") {
-            crate::errors::describe(py, "the report of what was left out", error);
+            report(py, "the report of skipped items", error);
         }
     }
 }

@@ -1,0 +1,113 @@
+//! `JsonReader`: reads the values of a `json_field`.
+
+use std::sync::Arc;
+
+use falco_plugin_engine::extract::{self as engine, Argument, ArgumentMode, Family, Problem, Values};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::convert::options;
+use crate::event::reader::Event;
+use crate::fields::declared::{field_type, mode_name};
+use crate::fields::values::to_python;
+
+/// Reads the values of a ``json_field``. Not public.
+///
+/// The host's own requests are answered in Rust. Python code calls :meth:`read` to get the field of an event.
+///
+/// Args:
+///     pointer: a JSON pointer, whose tokens may be ``*``, ``{index}``, ``{key}``, ``{index|*}`` or ``{key|*}``.
+///     kind: the type of the values, as the plugin API names it.
+///     is_list: whether the field is a list.
+///     family: 4 or 6, if only addresses or networks of that IP version are values.
+///
+/// Raises:
+///     ValueError: the pointer is malformed, or does not fit ``is_list``.
+#[pyclass(frozen, module = "falco_plugin._core")]
+pub(crate) struct JsonReader {
+    reader: Arc<engine::JsonReader>,
+}
+
+impl JsonReader {
+    pub(crate) fn engine(&self) -> Arc<engine::JsonReader> {
+        Arc::clone(&self.reader)
+    }
+}
+
+#[pymethods]
+impl JsonReader {
+    #[new]
+    #[pyo3(signature = (pointer, kind, is_list, family = None))]
+    fn new(pointer: &str, kind: &str, is_list: bool, family: Option<u8>) -> PyResult<Self> {
+        let mut reader = engine::JsonReader::new(pointer, field_type(kind)?)
+            .map_err(|problem| PyValueError::new_err(format!("the pointer {problem}")))?;
+        if let Some(version) = family {
+            reader = reader.with_family(if version == 4 { Family::V4 } else { Family::V6 });
+        }
+        match (is_list, reader.pattern().is_list()) {
+            (true, false) => Err(PyValueError::new_err(format!(
+                "the pointer {pointer:?} leads to one value, but the type is a list: add a * for \"each element\" to \
+                 the pointer, or use a type that is not a list"
+            ))),
+            (false, true) => Err(PyValueError::new_err(format!(
+                "the pointer {pointer:?} leads to several values, but the type is not a list: use list[…]"
+            ))),
+            _ => Ok(Self {
+                reader: Arc::new(reader),
+            }),
+        }
+    }
+
+    /// Whether the field has an index as its argument: ``no``, ``optional`` or ``required``.
+    #[getter]
+    fn index(&self) -> &'static str {
+        mode_name(self.reader.pattern().index())
+    }
+
+    /// Whether the field has a key as its argument: ``no``, ``optional`` or ``required``.
+    #[getter]
+    fn key(&self) -> &'static str {
+        mode_name(self.reader.pattern().key())
+    }
+
+    /// Returns the value of an event, or the list of values; ``None`` if the field is absent.
+    #[pyo3(signature = (event, index, key))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        event: &Bound<'py, Event>,
+        index: Option<&Bound<'py, PyAny>>,
+        key: Option<&str>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let pattern = self.reader.pattern();
+        check("index", pattern.index(), index.is_some())?;
+        check("key", pattern.key(), key.is_some())?;
+        let index = index
+            .map(|index| options::integer("index", index, 0, u64::MAX))
+            .transpose()?;
+        let mut values = Values::default();
+        let event = event.get();
+        event.payload().with(py, |payload| {
+            let argument = Argument { index, key };
+            let problem = self.reader.read(event.document(), payload, &argument, &mut values);
+            if let Some(Problem::Fault(fault)) = problem {
+                event.document().record_fault(fault);
+            }
+        });
+        to_python(py, self.reader.kind(), pattern.is_list(), &values)
+    }
+}
+
+/// Checks that an argument is present if and only if the field's pointer has it.
+fn check(argument: &str, mode: ArgumentMode, is_present: bool) -> PyResult<()> {
+    match (mode, is_present) {
+        (ArgumentMode::None, true) => Err(PyTypeError::new_err(format!(
+            "{} {argument} is not expected: leave it out",
+            if argument == "index" { "an" } else { "a" }
+        ))),
+        (ArgumentMode::Required, false) => Err(PyTypeError::new_err(format!(
+            "the {argument} is missing: pass it as {argument}=…"
+        ))),
+        _ => Ok(()),
+    }
+}
