@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char};
 
-use crate::Table;
+use crate::table::Table;
 use crate::types::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_t};
 
 /// The name of the extension module's function, for [`START_SYMBOL`] and for the SDK that exports it.
