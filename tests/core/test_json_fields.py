@@ -15,7 +15,9 @@ from support.json_walk import Document
 
 from falco_plugin import Event
 
-slow = pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "slow", reason="needs seconds, and gigabytes")
+needs_gigabytes = pytest.mark.skipif(
+    os.environ.get("HYPOTHESIS_PROFILE") != "slow", reason="needs gigabytes: set HYPOTHESIS_PROFILE=slow"
+)
 
 
 @given(valid_documents.flatmap(lambda payload: st.tuples(st.just(payload), reads_of(payload))))
@@ -90,6 +92,7 @@ assert peak() - before < megabytes * MEGABYTE, (peak() - before) / MEGABYTE
 ELEMENTS = "b'[' + b'1,' * 10_000_000 + b'true]'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("payload", "reads", "expected", "megabytes"),
     [
@@ -107,7 +110,9 @@ ELEMENTS = "b'[' + b'1,' * 10_000_000 + b'true]'"
             16,
             id="many elements",
         ),
-        pytest.param(ELEMENTS, "[('/*', list[int])]", "[10_000_000]", 1024, id="a list of many elements", marks=slow),
+        pytest.param(
+            ELEMENTS, "[('/*', list[int])]", "[10_000_000]", 1024, id="a list of many elements", marks=needs_gigabytes
+        ),
         pytest.param(
             "b'[' * 50_000_000",
             "[('', str), ('/0', str), ('/*', list[str]), ('/0/0/0', int)]",

@@ -23,7 +23,7 @@ from falco_plugin.source import (
 )
 
 NOW = 1_700_000_000_000_000_000
-LONG = 60
+LONG = 3600  # longer than the time limit of a test
 
 
 def contents(batch):
@@ -59,9 +59,7 @@ class TestResults:
     def test_a_full_batch_returns_at_once_and_does_not_ask_for_more(self):
         function = Script(b"a", b"b", b"c")
         instance = PullInstance(function, timeout=LONG, batch_size=2)
-        started = time.monotonic()
         assert instance.next_batch(instance.events) == 2
-        assert time.monotonic() - started < LONG / 2
         assert data(instance.events) == [b"a", b"b"]
         assert function.calls == 2
 

@@ -26,7 +26,7 @@ from falco_plugin.source import (
 )
 
 NOW = 1_700_000_000_000_000_000
-LONG = 60
+LONG = 3600  # longer than the time limit of a test
 SOFT_BYTES = 1 << 20
 
 
@@ -173,9 +173,7 @@ class TestResults:
 
     def test_a_full_batch_returns_at_once(self):
         instance, _sender = opened(b"a", b"b", b"c", timeout=LONG, batch_size=2)
-        started = time.monotonic()
         assert instance.next_batch(instance.events) == 2
-        assert time.monotonic() - started < LONG / 2
         assert data(instance.events) == [b"a", b"b"]
 
     def test_a_timeout_of_0_takes_what_is_there(self):
