@@ -11,8 +11,8 @@ pub(super) const UNFINISHED: u32 = u32::MAX;
 
 /// A reference to a value: the index of its node, or the start and end of its text if it has no node.
 ///
-/// Both are packed into one number, because the reference is passed from step to step: reading a number that was written
-/// in parts stalls the processor.
+/// Both are packed into one number, because the reference is passed from step to step: reading a number that was
+/// written in parts stalls the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ValueRef(u64);
 

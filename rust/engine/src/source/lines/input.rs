@@ -32,8 +32,8 @@ pub(super) enum ReadOutcome {
     Bytes(usize),
     /// No bytes are available at the moment.
     Pending,
-    /// The next bytes do not continue the previous ones. They come from another file, a truncated file, or another writer
-    /// of a FIFO.
+    /// The next bytes do not continue the previous ones. They come from another file, a truncated file, or another
+    /// writer of a FIFO.
     NewContent,
     End,
 }
@@ -209,8 +209,8 @@ impl Input {
         Ok(true)
     }
 
-    /// Checks whether another file has replaced the newest one at the path. An empty file does not count yet: the writer
-    /// may still write to the old one.
+    /// Checks whether another file has replaced the newest one at the path. An empty file does not count yet: the
+    /// writer may still write to the old one.
     fn check_path(&mut self) -> io::Result<()> {
         self.reads = 0;
         let (true, Some(path), Some(last)) = (self.follow, &self.path, self.successors.back().or(self.open.as_ref()))

@@ -158,8 +158,8 @@ impl OpenInput {
         self.position
     }
 
-    /// Reads without blocking. If `preceding`, the bytes that were read last, is not empty, a regular file is read only if
-    /// it still has these bytes before the position.
+    /// Reads without blocking. If `preceding`, the bytes that were read last, is not empty, a regular file is read only
+    /// if it still has these bytes before the position.
     pub(super) fn read(&mut self, preceding: &[u8], into: &mut [u8]) -> io::Result<ReadResult> {
         loop {
             let read = match &mut self.kind {
@@ -221,8 +221,8 @@ impl OpenInput {
         }
     }
 
-    /// Detects a file with content and a size of 0, whose content changes without being rewritten. Returns whether it is
-    /// one.
+    /// Detects a file with content and a size of 0, whose content changes without being rewritten. Returns whether it
+    /// is one.
     pub(super) fn check_unsized(&mut self) -> io::Result<bool> {
         self.is_unsized = self.file.metadata()?.len() == 0 && read_at(&self.file, &mut [0], 0)? > 0;
         Ok(self.is_unsized)

@@ -105,8 +105,8 @@ pub(super) fn open_regular(path: &Path) -> io::Result<OpenInput> {
     }
 }
 
-/// Returns the paths that the log may have had, each in a different directory: with and without symbolic links, now and at
-/// the time of the cursor.
+/// Returns the paths that the log may have had, each in a different directory: with and without symbolic links, now and
+/// at the time of the cursor.
 fn aliases(path: &Path, cursor: &Cursor) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     let real = path.canonicalize().ok();

@@ -181,8 +181,8 @@ impl Input {
         Ok(())
     }
 
-    /// Begins in the file of a cursor that was renamed since. The rotated files that came after it follow, except `last`.
-    /// Returns false if the file is not found.
+    /// Begins in the file of a cursor that was renamed since. The rotated files that came after it follow, except
+    /// `last`. Returns false if the file is not found.
     fn continue_in_rotated(&mut self, cursor: &Cursor, last: Option<Identity>) -> bool {
         let Some(path) = self.path.clone() else { return false };
         let Some(found) = rotated::find(&path, cursor, last) else {
