@@ -178,7 +178,7 @@ asan: $(STAMPS)/asan ## run the tests with hosts and libraries under AddressSani
 # Tests that need tools, hosts or a Python without AddressSanitizer, or that measure or limit memory.
 ASAN_LEFT_OUT := $(addprefix --ignore=tests/,command/test_bench.py docs soak plugins core/test_go_package.py command/test_new.py) \
 	--deselect tests/library/test_iter_host.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
-	--deselect 'tests/security/test_hostile.py::test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour[takes memory until there is none]' \
+	--deselect 'tests/security/test_hostile.py::test_plugin_that_spoils_process_does_not_stop_plugins[takes memory until there is none]' \
 	--deselect tests/security/test_security.py::test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone
 
 $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/*)

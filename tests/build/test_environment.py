@@ -14,13 +14,13 @@ from falco_plugin import _core
 from falco_plugin._build import environment as _environment
 
 
-def test_the_shared_library_of_this_python_is_found() -> None:
+def test_environment_finds_libpython() -> None:
     path = _environment.libpython()
     assert os.path.isfile(path)
     assert f"libpython{_environment.python_version()}" in os.path.basename(path)
 
 
-def test_a_python_without_its_shared_library_is_told_which_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_without_libpython_names_package(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"INSTSONAME": "libpython3.11.a", "LDLIBRARY": "libpython3.11.a", "LIBDIR": "/nowhere", "MULTIARCH": ""}
     monkeypatch.setattr(sysconfig, "get_config_var", values.get)
     monkeypatch.setattr(sys, "base_prefix", "/nowhere")
@@ -32,13 +32,13 @@ def test_a_python_without_its_shared_library_is_told_which_package_to_install(mo
     assert "install" in text
 
 
-def test_the_check_of_the_makefile_is_silent_where_all_is_well() -> None:
+def test_environment_script_is_silent_without_problem() -> None:
     check = [sys.executable, Path(_environment.__file__)]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_location_is_a_line_for_each_part_for_the_library_in_front(capsys: pytest.CaptureFixture[str]) -> None:
+def test_environment_location_has_line_per_part(capsys: pytest.CaptureFixture[str]) -> None:
     _environment.print_location()
     libpython, core, python, *folders = capsys.readouterr().out.splitlines()
     assert libpython == _environment.libpython()
@@ -47,7 +47,7 @@ def test_the_location_is_a_line_for_each_part_for_the_library_in_front(capsys: p
     assert folders == sys.path
 
 
-def test_the_folders_of_code_are_those_of_the_environment_alone(
+def test_code_folders_belong_to_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

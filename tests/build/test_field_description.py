@@ -133,7 +133,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_library_has_what_its_kind_of_plugin_needs_and_no_more(build_fields, kind: str) -> None:
+def test_library_exports_symbols_of_its_capabilities(build_fields, kind: str) -> None:
     body, symbols, version, sources = KINDS[kind]
     library = build_fields(body)
     (line,) = c_host_lines("symbols", library)
@@ -149,7 +149,7 @@ def test_a_library_has_what_its_kind_of_plugin_needs_and_no_more(build_fields, k
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loader_of_the_go_sdk_accepts_each_kind(build_fields, kind: str) -> None:
+def test_go_loader_accepts_each_kind_of_library(build_fields, kind: str) -> None:
     body, symbols, version, sources = KINDS[kind]
     info, init, *_ = go_loader_lines(build_fields(body))
     assert info["info"]["required_api_version"] == version
@@ -164,7 +164,7 @@ def test_the_loader_of_the_go_sdk_accepts_each_kind(build_fields, kind: str) -> 
     assert init == {"init": "ok"}
 
 
-def test_a_damaged_library_tells_a_field_that_hosts_accept_and_why_at_init(build_fields) -> None:
+def test_damaged_library_loads_and_fails_in_init(build_fields) -> None:
     library = build_fields(STATIC)
     library.write_bytes(library.read_bytes()[:-10])
     assert [told["name"] for told in static_answers(library)["fields"]] == ["unreadable.library"]

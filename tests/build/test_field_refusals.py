@@ -207,7 +207,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("body", "message"), BROKEN, ids=[body for body, _ in BROKEN])
-def test_what_is_no_field_is_refused_when_the_library_is_built(tmp_path: Path, body: str, message: str) -> None:
+def test_build_rejects_invalid_field_declaration(tmp_path: Path, body: str, message: str) -> None:
     source = (
         "from datetime import datetime\nfrom ipaddress import IPv4Address\n\n"
         "from falco_plugin import Located, Plugin, field, json_field\n\n"

@@ -34,12 +34,12 @@ def extractor(name: str) -> str:
 @pytest.mark.parametrize(
     ("name", "expected"), [("lines", "lines"), ("a-b", "a_b"), ("a--b_c-", "a__b_c_"), ("x9", "x9")]
 )
-def test_event_source_is_the_name_by_default(name: str, expected: str) -> None:
+def test_event_source_defaults_to_name(name: str, expected: str) -> None:
     cls = type("P", (Plugin,), {"name": name})
     assert (cls.event_source, cls().event_source) == (expected, expected)
 
 
-def test_event_source_follows_the_name_of_a_subclass() -> None:
+def test_event_source_follows_name_of_subclass() -> None:
     class Base(Plugin):
         name = "base"
 
@@ -65,12 +65,12 @@ def test_event_source_is_empty_without_a_name() -> None:
     assert (Nameless.event_source, Nameless().event_source) == ("", "")
 
 
-def test_events_have_the_default_event_source(tmp_path: Path) -> None:
+def test_events_have_default_event_source(tmp_path: Path) -> None:
     lines = native_lines(build_plugin(tmp_path, simple_plugin("two-words")))
     assert {line["source"] for line in lines if line["kind"] == "event"} == {"two_words"}
 
 
-def test_an_extractor_may_have_a_name_that_no_event_source_has(tmp_path: Path) -> None:
+def test_extractor_name_may_be_invalid_event_source(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": extractor("syscall")})
     ran = run_command("build", "plugin.py", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
@@ -79,7 +79,7 @@ def test_an_extractor_may_have_a_name_that_no_event_source_has(tmp_path: Path) -
 # The id
 
 
-def test_private_ids_are_in_their_range_and_depend_on_the_name() -> None:
+def test_private_ids_depend_on_name_within_range() -> None:
     names = [f"plugin-{number}" for number in range(1000)]
     ids = [plugin_ids.private_id(name) for name in names]
     assert all(2**30 <= id < 2**31 for id in ids)
@@ -92,7 +92,7 @@ def test_private_ids_are_in_their_range_and_depend_on_the_name() -> None:
     [(source("made"), True), (source("made", id=2**30), False), (extractor("made"), False)],
     ids=["development", "private", "no source"],
 )
-def test_build_warns_of_the_id_for_development(tmp_path: Path, code: str, is_warned: bool) -> None:
+def test_build_warns_about_development_id(tmp_path: Path, code: str, is_warned: bool) -> None:
     write_sources(tmp_path, {"plugin.py": code})
     ran = run_command("build", "plugin.py", cwd=tmp_path)
     warning = (
@@ -103,7 +103,7 @@ def test_build_warns_of_the_id_for_development(tmp_path: Path, code: str, is_war
     assert (ran.status, ran.stderr) == (0, warning if is_warned else "")
 
 
-def test_a_new_plugin_has_a_private_id(tmp_path: Path) -> None:
+def test_new_plugin_has_private_id(tmp_path: Path) -> None:
     assert run_command("new", "audit-log", cwd=tmp_path).status == 0
     ran = run_command("build", "audit-log", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
@@ -146,13 +146,13 @@ SAME_NAME = (
     ],
     ids=["id", "private id", "other id", "extractor", "extractor first", "name", "name of extractors"],
 )
-def test_build_warns_of_a_clash_in_the_output_folder(tmp_path: Path, first: str, second: str, warning: str) -> None:
+def test_build_warns_about_clash_in_output_folder(tmp_path: Path, first: str, second: str, warning: str) -> None:
     warned = build_both(tmp_path, first, second)
     assert warned.startswith(warning) if warning else warned == ""
     assert len(warned.splitlines()) == bool(warning)
 
 
-def test_build_does_not_warn_of_the_library_that_it_replaces(tmp_path: Path) -> None:
+def test_build_does_not_warn_about_replaced_library(tmp_path: Path) -> None:
     assert build_both(tmp_path, source("first"), source("first"), name="libfirst.so") == ""
 
 
@@ -168,7 +168,7 @@ def test_build_does_not_warn_of_the_library_that_it_replaces(tmp_path: Path) -> 
         b"\0plugin_open\0" + library._MARKER + (0).to_bytes(8, "little") + (2**25).to_bytes(8, "little") + bytes(16),
     ],
 )
-def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content: bytes) -> None:
+def test_build_ignores_other_files_in_output_folder(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "odd.so").write_bytes(content)
     (tmp_path / "folder.so").mkdir()
     (tmp_path / "nowhere.so").symlink_to(tmp_path / "missing")
@@ -196,14 +196,14 @@ def test_build_ignores_other_files_in_the_output_folder(tmp_path: Path, content:
     ],
     ids=["id", "name"],
 )
-def test_run_refuses_a_clash_naming_both_targets(tmp_path: Path, subcommand: str, second: str, told: str) -> None:
+def test_run_rejects_clash_naming_both_targets(tmp_path: Path, subcommand: str, second: str, told: str) -> None:
     write_sources(tmp_path, {"first.py": source("first"), "second.py": second})
     ran = run_command(subcommand, "first.py", "--with", "second.py", cwd=tmp_path)
     assert (ran.status, ran.stdout) == (1, "")
     assert ran.stderr == f"falco-plugin-host: {told} (first.py and second.py)\n"
 
 
-def test_run_takes_plugins_that_one_falco_loads(tmp_path: Path) -> None:
+def test_run_accepts_plugins_that_one_falco_loads(tmp_path: Path) -> None:
     write_sources(
         tmp_path,
         {"first.py": source("first"), "second.py": source("second", id=2**30), "third.py": extractor("third")},

@@ -162,7 +162,7 @@ BUILD = {
 
 
 @pytest.mark.parametrize(("source", "expected"), BUILD.values(), ids=BUILD)
-def test_build_says_what_is_wrong_and_where(tmp_path: Path, source: str, expected: str) -> None:
+def test_build_reports_error_with_location(tmp_path: Path, source: str, expected: str) -> None:
     printed = last(run(tmp_path, source))
     assert printed.startswith("falco-plugin: plugin.py")
     assert printed.endswith(expected)
@@ -207,7 +207,7 @@ OPEN = {
 
 
 @pytest.mark.parametrize(("source", "expected"), OPEN.values(), ids=OPEN)
-def test_open_says_what_to_return_instead(tmp_path: Path, source: str, expected: str) -> None:
+def test_open_suggests_valid_return_values(tmp_path: Path, source: str, expected: str) -> None:
     printed = last(run(tmp_path, source))
     assert printed == f"falco-plugin-host: open failed: TypeError: open returned {expected}{IN_OPEN}"
 
@@ -272,14 +272,14 @@ EVENTS = {
 
 
 @pytest.mark.parametrize(("source", "expected"), EVENTS.values(), ids=EVENTS)
-def test_a_source_says_what_is_wrong_and_where(tmp_path: Path, source: str, expected: str) -> None:
+def test_source_reports_error_with_location(tmp_path: Path, source: str, expected: str) -> None:
     printed = last(run(tmp_path, source))
     error = printed.partition(" failed: ")[2]
     assert error.removeprefix("open: ") == expected
     assert len(error.encode()) <= LONGEST
 
 
-def test_an_error_keeps_its_place_however_long_its_text_is(tmp_path: Path) -> None:
+def test_long_error_message_keeps_location(tmp_path: Path) -> None:
     printed = last(run(tmp_path, plugin("def open(self, params):\n    raise ValueError('ä' * 1000)")))
     error = printed.partition("open failed: ")[2]
     assert error.startswith("ValueError: ää")
@@ -299,7 +299,7 @@ def test_an_error_keeps_its_place_however_long_its_text_is(tmp_path: Path) -> No
         ("yield b''", None),
     ],
 )
-def test_a_source_that_ends_without_an_event_is_reported(tmp_path: Path, body: str, expected: str | None) -> None:
+def test_run_reports_source_without_events(tmp_path: Path, body: str, expected: str | None) -> None:
     printed = run(tmp_path, plugin(f"def open(self, params):\n    {body}")).splitlines()
     assert [line for line in printed if "without an event" in line] == ([expected] if expected else [])
 
@@ -334,7 +334,7 @@ class Blocks(Plugin):
     ("method", "remedy"),
     [("init", "connect in open"), ("open", "wait for events in a generator or on a thread")],
 )
-def test_a_method_that_blocks_is_reported_with_its_line(tmp_path: Path, method: str, remedy: str) -> None:
+def test_run_reports_line_of_blocking_method(tmp_path: Path, method: str, remedy: str) -> None:
     waits = {"init": "pass", "open": "pass", method: "reported.wait(60)"}
     source = BLOCKS.format(**waits)
     line = next(number for number, text in enumerate(source.splitlines(), 1) if "reported.wait" in text)

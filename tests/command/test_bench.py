@@ -99,7 +99,7 @@ def refused(ran: Output) -> str:
 
 
 @pytest.mark.parametrize("number", [1, 127, 128, 129, 1000])
-def test_the_limit_is_exact_and_the_checksum_is_that_of_its_events(counts: Path, number: int) -> None:
+def test_bench_limit_is_exact_and_checksum_matches(counts: Path, number: int) -> None:
     told = measured(counts, "--limit", number)
     assert told["result"] == "limit"
     events, expected = told["events"], payloads(number)
@@ -108,7 +108,7 @@ def test_the_limit_is_exact_and_the_checksum_is_that_of_its_events(counts: Path,
     assert events["checksum"] == checksum(expected)
 
 
-def test_a_source_may_end_before_the_limit(counts: Path) -> None:
+def test_bench_ends_with_source_before_limit(counts: Path) -> None:
     words = (counts, "--params", "300", "--limit", 1000)
     told = measured(*words)
     assert (told["result"], told["events"]["count"]) == ("eof", 300)
@@ -116,13 +116,13 @@ def test_a_source_may_end_before_the_limit(counts: Path) -> None:
     assert run_command("bench", *words).stdout.splitlines()[0].endswith(", until the source ended")
 
 
-def test_time_ends_it_whatever_the_limit(counts: Path) -> None:
+def test_bench_ends_after_seconds_before_limit(counts: Path) -> None:
     told = measured(counts, "--seconds", 0.05, "--limit", 10**12)
     assert told["result"] == "time"
     assert told["events"]["count"] > 0
 
 
-def test_the_members_are_those_of_the_reference(counts: Path) -> None:
+def test_bench_json_has_documented_members(counts: Path) -> None:
     told = measured(counts, "--limit", 200, "--fields", "counts.size")
     cost, latency = {"min_ns", "median_ns", "slices"}, {"p50_ns", "p99_ns", "max_ns"}
     assert (told["name"], told["version"]) == ("counts", "0.1.0")
@@ -146,7 +146,7 @@ def test_the_members_are_those_of_the_reference(counts: Path) -> None:
     assert set(calls["latency"]) == latency
 
 
-def test_no_python_is_needed_to_load_and_some_to_run(counts: Path) -> None:
+def test_bench_memory_counts_python_after_init(counts: Path) -> None:
     memory = measured(counts, "--limit", 200)["memory"]
     assert memory["load_kib"] < memory["start_kib"] + 2048
     assert memory["open_kib"] > memory["load_kib"] + 2048
@@ -154,7 +154,7 @@ def test_no_python_is_needed_to_load_and_some_to_run(counts: Path) -> None:
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_fields_are_counted_where_they_are_present(counts: Path, live: bool) -> None:
+def test_bench_counts_present_fields(counts: Path, live: bool) -> None:
     words = ["--fields", "counts.even,counts.size,counts.list[3],counts.config"]
     told = measured(counts, "--params", "100", *words, *(["--live"] if live else []))
     columns = told["live"] if live else told["fields"]["columns"]
@@ -167,14 +167,14 @@ def test_fields_are_counted_where_they_are_present(counts: Path, live: bool) -> 
     assert (told["fields"] is None, told["live"] is None) == (live, not live)
 
 
-def test_as_many_events_are_kept_for_fields_as_a_batch_has(counts: Path) -> None:
+def test_bench_keeps_one_batch_for_fields(counts: Path) -> None:
     told = measured(counts, "--limit", 1000, "--all-fields", "--config", "set")
     assert told["fields"]["events"] == 128
     present = {column["name"]: column["present"] for column in told["fields"]["columns"]}
     assert present == {"counts.even": 64, "counts.size": 128, "counts.config": 128}
 
 
-def test_a_python_target_and_further_plugins_are_built(tmp_path: Path) -> None:
+def test_bench_builds_target_and_other_plugins(tmp_path: Path) -> None:
     write_sources(tmp_path, {"counts.py": COUNTS, "size.py": SIZE})
     words = ["--params", "40", "--fields", "size.bytes,counts.even", "--with", tmp_path / "size.py", "--live"]
     told = measured(tmp_path / "counts.py", *words)
@@ -182,7 +182,7 @@ def test_a_python_target_and_further_plugins_are_built(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["counts.py", "size.py"]
 
 
-def test_waiting_is_counted_as_timeouts_and_the_age_of_an_event_is_known(tmp_path: Path) -> None:
+def test_bench_counts_timeouts_and_measures_event_age(tmp_path: Path) -> None:
     source = simple_plugin("waits").replace("raise EOF", "raise Timeout").replace("EOF,", "EOF, Timeout,")
     source = source.replace("writer.write(item)", "writer.write(item); writer.timestamp = 1_700_000_000_000_000_000")
     told = measured(build_plugin(tmp_path, source), "--seconds", 0.05)
@@ -192,7 +192,7 @@ def test_waiting_is_counted_as_timeouts_and_the_age_of_an_event_is_known(tmp_pat
     assert told["latency"]["age"]["p50_ns"] > 10**9
 
 
-def test_what_there_was_none_of_is_null(tmp_path: Path) -> None:
+def test_bench_json_is_null_without_measurements(tmp_path: Path) -> None:
     told = measured(build_plugin(tmp_path, simple_plugin("none", events="[]")))
     assert told["result"] == "eof"
     assert told["events"]["checksum"] == checksum([])
@@ -201,7 +201,7 @@ def test_what_there_was_none_of_is_null(tmp_path: Path) -> None:
     assert told["latency"] == {"batch": None, "timeout": None, "age": None}
 
 
-def test_text_is_what_an_author_wants_to_know(counts: Path) -> None:
+def test_bench_text_summarizes_measurement(counts: Path) -> None:
     ran = run_command("bench", counts, "--limit", 1280, "--fields", "counts.even,counts.size")
     assert (ran.status, ran.stderr) == (0, "")
     number = r"\d+(\.\d+)? (ns|us|ms|s)"
@@ -222,7 +222,7 @@ def test_text_is_what_an_author_wants_to_know(counts: Path) -> None:
         assert re.search(f"^{expected}$", ran.stdout, re.MULTILINE), f"{expected} is not in\n{ran.stdout}"
 
 
-def test_what_the_plugin_prints_or_logs_is_kept_out_of_the_result(tmp_path: Path) -> None:
+def test_bench_separates_plugin_output_from_result(tmp_path: Path) -> None:
     source = simple_plugin(
         "talks", "def init(self):\n    self.log.warning('logged')\n    print('printed', flush=True)\n"
     )
@@ -233,14 +233,14 @@ def test_what_the_plugin_prints_or_logs_is_kept_out_of_the_result(tmp_path: Path
     assert "printed" in ran.stderr
 
 
-def test_a_failing_next_batch_is_told_and_nothing_else(tmp_path: Path) -> None:
+def test_bench_reports_only_failing_next_batch(tmp_path: Path) -> None:
     source = simple_plugin("fails").replace("raise EOF", "raise ValueError('no more')")
     for words in ([], ["--json"]):
         ran = run_command("bench", build_plugin(tmp_path, source), *words)
         assert refused(ran).startswith("falco-plugin-host: next_batch failed: ValueError: no more (plugin.py:")
 
 
-def test_a_plugin_without_a_source_needs_one(tmp_path: Path) -> None:
+def test_bench_requires_source(tmp_path: Path) -> None:
     told = refused(run_command("bench", build_plugin(tmp_path, SIZE), "--all-fields"))
     assert "the plugin size has no event source to run: run a plugin that has one, and add this one by --with" in told
 
@@ -253,18 +253,18 @@ def test_a_plugin_without_a_source_needs_one(tmp_path: Path) -> None:
         (["--params", "many"], "open failed: ValueError: invalid literal"),
     ],
 )
-def test_what_cannot_be_done_is_told_with_its_cause(counts: Path, words: list[str], told: str) -> None:
+def test_bench_reports_cause_of_failure(counts: Path, words: list[str], told: str) -> None:
     assert told in refused(run_command("bench", counts, *words))
 
 
 @pytest.mark.parametrize("words", [["--limit", "0"], ["--seconds", "0"], ["--seconds", "-1"], ["--with-config", "a"]])
-def test_a_wrong_number_of_something_is_a_usage_error(counts: Path, words: list[str]) -> None:
+def test_bench_rejects_invalid_numbers(counts: Path, words: list[str]) -> None:
     ran = run_command("bench", counts, *words)
     assert ran.status == 2
     assert words[0] in ran.stderr
 
 
-def test_ctrl_c_ends_it_with_its_result(tmp_path: Path) -> None:
+def test_ctrl_c_ends_bench_with_result(tmp_path: Path) -> None:
     # The plugin itself says when it runs.
     source = simple_plugin("endless", events="__import__('itertools').repeat(b'again')")
     source = source.replace("writer.write(item)", "writer.write(item); self.say()")

@@ -66,7 +66,7 @@ BAD_SOURCES = {
 
 
 @pytest.mark.parametrize("kind", BAD_SOURCES)
-def test_build_of_a_bad_source_is_one_clear_line(tmp_path: Path, kind: str) -> None:
+def test_build_reports_invalid_target_in_one_line(tmp_path: Path, kind: str) -> None:
     source, told = BAD_SOURCES[kind]
     (tmp_path / "bad.py").write_text(source)
     (tmp_path / "sibling.py").write_text("")
@@ -75,7 +75,7 @@ def test_build_of_a_bad_source_is_one_clear_line(tmp_path: Path, kind: str) -> N
 
 
 @pytest.mark.parametrize("way", ["module", "--python"])
-def test_a_sibling_is_noticed_however_the_command_is_called(tmp_path: Path, way: str) -> None:
+def test_build_suggests_folder_for_sibling_import(tmp_path: Path, way: str) -> None:
     # Python puts the working directory in front of its path for `python -m`, where the library will not have it.
     write_sources(tmp_path, {"sibling.py": "", "bad.py": "import sibling\n" + simple_plugin("lonely")})
     if way == "module":
@@ -86,14 +86,14 @@ def test_a_sibling_is_noticed_however_the_command_is_called(tmp_path: Path, way:
 
 
 @pytest.mark.parametrize("subcommand", ["run", "info"])
-def test_run_and_info_of_a_bad_source_are_one_clear_line(tmp_path: Path, subcommand: str) -> None:
+def test_run_and_info_report_invalid_target_in_one_line(tmp_path: Path, subcommand: str) -> None:
     (tmp_path / "bad.py").write_text("import json\njson.loads('{')\n")
     check_refused(run_command(subcommand, "bad.py", cwd=tmp_path), "JSONDecodeError: ", "bad.py:2")
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("subcommand", ["build", "run", "info"])
-def test_debug_shows_the_traceback_of_the_author_s_code(tmp_path: Path, subcommand: str, place: str) -> None:
+def test_debug_shows_traceback_of_user_code(tmp_path: Path, subcommand: str, place: str) -> None:
     (tmp_path / "bad.py").write_text("def inner():\n    raise ValueError('deep inside')\n\n\ninner()\n")
     words = ["--debug", subcommand, "bad.py"] if place == "before" else [subcommand, "bad.py", "--debug"]
     ran = run_command(*words, cwd=tmp_path)
@@ -103,14 +103,14 @@ def test_debug_shows_the_traceback_of_the_author_s_code(tmp_path: Path, subcomma
     assert "ValueError: deep inside" in ran.stderr
 
 
-def test_build_of_a_missing_file_names_it(tmp_path: Path) -> None:
+def test_build_names_missing_file(tmp_path: Path) -> None:
     check_refused(
         run_command("build", "nothing.py", cwd=tmp_path),
         "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library",
     )
 
 
-def test_build_of_a_name_that_is_not_there_names_it(tmp_path: Path) -> None:
+def test_build_names_missing_class(tmp_path: Path) -> None:
     write_sources(tmp_path, {"some.py": simple_plugin("some")})
     check_refused(
         run_command("build", "some.py:Other", cwd=tmp_path),
@@ -118,24 +118,24 @@ def test_build_of_a_name_that_is_not_there_names_it(tmp_path: Path) -> None:
     )
 
 
-def test_build_of_a_library_says_what_it_takes(tmp_path: Path) -> None:
+def test_build_rejects_library(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("built"))
     check_refused(run_command("build", library), "is not Python code", "path.py[:Name] or a folder")
 
 
-def test_build_of_a_folder_without_python_has_no_plugin(tmp_path: Path) -> None:
+def test_build_rejects_folder_without_plugin(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     check_refused(run_command("build", "empty", cwd=tmp_path), "empty has no plugin")
 
 
-def test_one_of_two_plugins_can_be_named(tmp_path: Path) -> None:
+def test_build_selects_plugin_by_class_name(tmp_path: Path) -> None:
     write_sources(tmp_path, {"two.py": f"{HEAD}\n\nclass Q(P):\n    name = 'q'\n"})
     ran = run_command("build", "two.py:Q", cwd=tmp_path)
     assert ran.status == 0, ran.stderr
     assert (tmp_path / "libq.so").exists()
 
 
-def test_build_says_what_falco_needs(tmp_path: Path) -> None:
+def test_build_prints_configuration_for_falco(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("shown", 'event_source = "shown_source"\n')})
     ran = run_command("build", "plugin.py", cwd=tmp_path)
     assert ran.status == 0
@@ -154,7 +154,7 @@ def test_build_says_what_falco_needs(tmp_path: Path) -> None:
     ],
     ids=["text", "required", "optional"],
 )
-def test_the_yaml_that_build_shows_has_the_keys_that_are_required(tmp_path: Path, source: str, config: object) -> None:
+def test_build_prints_required_configuration_keys(tmp_path: Path, source: str, config: object) -> None:
     write_sources(tmp_path, {"plugin.py": source})
     _, _, text = run_command("build", "plugin.py", cwd=tmp_path).stdout.partition("In falco.yaml:\n\n")
     shown = yaml.safe_load(text.partition("\n\n")[0])
@@ -171,7 +171,7 @@ def test_the_yaml_that_build_shows_has_the_keys_that_are_required(tmp_path: Path
     ],
     ids=["named", "every"],
 )
-def test_build_says_that_a_plugin_without_a_source_is_loaded_beside_one(
+def test_build_explains_plugin_without_source(
     tmp_path: Path, sources: str, rules: str
 ) -> None:
     write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', sources)})
@@ -181,7 +181,7 @@ def test_build_says_that_a_plugin_without_a_source_is_loaded_beside_one(
     assert ran.stdout.endswith(rules)
 
 
-def test_output_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
+def test_build_output_is_file_or_folder(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("placed")})
     (tmp_path / "folder").mkdir()
     for output in ("folder", "other.so"):
@@ -192,7 +192,7 @@ def test_output_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
 # --python
 
 
-def test_build_for_the_same_python_makes_the_same_library(tmp_path: Path) -> None:
+def test_build_is_reproducible_for_same_python(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("same")})
     for words in (["-o", "a.so"], ["-o", "b.so", "--python", sys.executable]):
         ran = run_command("build", "plugin.py", *words, cwd=tmp_path)
@@ -200,7 +200,7 @@ def test_build_for_the_same_python_makes_the_same_library(tmp_path: Path) -> Non
     assert (tmp_path / "a.so").read_bytes() == (tmp_path / "b.so").read_bytes()
 
 
-def test_build_for_a_python_without_the_sdk_says_how_to_install_it(tmp_path: Path) -> None:
+def test_build_for_python_without_sdk_explains_install(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("other")})
     python = tmp_path / "bare" / "bin" / "python"
     assert run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare").status == 0
@@ -209,7 +209,7 @@ def test_build_for_a_python_without_the_sdk_says_how_to_install_it(tmp_path: Pat
     assert not (tmp_path / "libother.so").exists()
 
 
-def test_build_for_a_program_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_build_names_missing_python(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("other")})
     ran = run_command("build", "plugin.py", "--python", f"{MISSING}/python", cwd=tmp_path)
     check_refused(ran, f"--python {MISSING}/python: no such program: give the path of an environment's Python")

@@ -105,7 +105,7 @@ def assert_nothing_is_left(folder: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("send", WAYS)
-def test_one_signal_closes_the_source(tmp_path: Path, send: Send, number: int) -> None:
+def test_first_signal_closes_source(tmp_path: Path, send: Send, number: int) -> None:
     with running(tmp_path, WAITS) as process:
         wait_for(process, "ready")
         send(process, number)
@@ -117,7 +117,7 @@ def test_one_signal_closes_the_source(tmp_path: Path, send: Send, number: int) -
 
 @pytest.mark.parametrize("send", [to_command, to_group])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
-def test_a_second_signal_ends_an_open_that_hangs(tmp_path: Path, send: Send, number: int, status: int) -> None:
+def test_second_signal_ends_blocked_open(tmp_path: Path, send: Send, number: int, status: int) -> None:
     with running(tmp_path, HANGS, "open") as process:
         wait_for(process, "in open")
         send(process, number)
@@ -129,7 +129,7 @@ def test_a_second_signal_ends_an_open_that_hangs(tmp_path: Path, send: Send, num
 
 
 @pytest.mark.parametrize("send", [to_command, to_group])
-def test_two_quick_signals_end_an_open_that_hangs(tmp_path: Path, send: Send) -> None:
+def test_two_quick_signals_end_blocked_open(tmp_path: Path, send: Send) -> None:
     with running(tmp_path, HANGS, "open") as process:
         wait_for(process, "in open")
         # However quickly they follow each other: what merges into one signal is sent again.
@@ -143,7 +143,7 @@ def test_two_quick_signals_end_an_open_that_hangs(tmp_path: Path, send: Send) ->
     assert_nothing_is_left(tmp_path)
 
 
-def test_one_signal_ends_a_producer_that_hangs(tmp_path: Path) -> None:
+def test_first_signal_ends_blocked_producer(tmp_path: Path) -> None:
     with running(tmp_path, HANGS, "producer") as process:
         wait_for(process, "in open")
         to_command(process, signal.SIGINT)
@@ -172,7 +172,7 @@ IGNORES = """
 """
 
 
-def test_a_second_signal_ends_a_plugin_that_ignores_it(tmp_path: Path) -> None:
+def test_second_signal_ends_plugin_that_ignores_first(tmp_path: Path) -> None:
     with running(tmp_path, IGNORES) as process:
         wait_for(process, "ignoring")
         while process.poll() is None:
@@ -185,7 +185,7 @@ def test_a_second_signal_ends_a_plugin_that_ignores_it(tmp_path: Path) -> None:
     assert_nothing_is_left(tmp_path)
 
 
-def test_a_signal_while_the_target_is_built_ends_the_command(tmp_path: Path) -> None:
+def test_signal_during_build_ends_command(tmp_path: Path) -> None:
     source = "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(600)\n"
     with running(tmp_path, source) as process:
         wait_for(process, "importing")

@@ -81,7 +81,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_new_plugin_does_at_once_what_its_readme_says(template: str, terminal: Terminal, tmp_path: Path) -> None:
+def test_new_plugin_runs_commands_of_its_readme(template: str, terminal: Terminal, tmp_path: Path) -> None:
     terminal.type([f"falco-plugin new {NAME} --template {template}"], tmp_path)
     folder = tmp_path / NAME
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
@@ -108,7 +108,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Output]:
     return tmp_path / NAME, ran
 
 
-def test_the_files_and_the_next_commands_are_told(made: tuple[Path, Output]) -> None:
+def test_new_prints_files_and_next_commands(made: tuple[Path, Output]) -> None:
     folder, ran = made
     files, _, following = ran.stdout.partition("\n\n")
     assert sorted(files.splitlines()) == sorted(f"{NAME}/{file}" for file in texts_of(folder))
@@ -118,7 +118,7 @@ def test_the_files_and_the_next_commands_are_told(made: tuple[Path, Output]) -> 
     assert set(typed) <= {command for block in commands_of(folder / "README.md") for command in block}
 
 
-def test_a_new_plugin_is_clean_under_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_path: Path) -> None:
+def test_new_plugin_passes_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_path: Path) -> None:
     folder, _ = made
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     tools = Path(sys.executable).parent
@@ -133,7 +133,7 @@ def test_a_new_plugin_is_clean_under_ruff_mypy_and_pyright(made: tuple[Path, Out
         assert checked.status == 0, checked.stdout
 
 
-def test_names_and_sources_agree_and_no_placeholder_is_left(made: tuple[Path, Output]) -> None:
+def test_new_plugin_uses_one_name_without_placeholders(made: tuple[Path, Output]) -> None:
     folder, _ = made
     for name, text in texts_of(folder).items():
         assert not re.search(r"\{\{|\}\}", name + text), name
@@ -146,7 +146,7 @@ def test_names_and_sources_agree_and_no_placeholder_is_left(made: tuple[Path, Ou
     assert NAME in rules[0]["rule"], "two new plugins must not have a rule of the same name"
 
 
-def test_the_templates_differ_and_generator_is_the_default(tmp_path: Path) -> None:
+def test_new_uses_generator_template_by_default(tmp_path: Path) -> None:
     folders = {}
     for template in TEMPLATES:
         (tmp_path / template).mkdir()
@@ -170,7 +170,7 @@ CLASS_NAMES = {
 
 
 @pytest.mark.parametrize("name", CLASS_NAMES)
-def test_each_name_that_falco_accepts_makes_a_plugin_that_builds(name: str, tmp_path: Path) -> None:
+def test_new_accepts_names_that_falco_accepts(name: str, tmp_path: Path) -> None:
     assert new(tmp_path, name).status == 0
     assert f"class {CLASS_NAMES[name]}(Plugin):" in (tmp_path / name / "plugin.py").read_text()
     built = run_command("build", name, cwd=tmp_path)
@@ -190,18 +190,18 @@ def check_refused(ran: Output, told: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Audit", "1audit", "_audit", "au dit", "au.dit", "../audit", "aud\u00eft"])
-def test_a_name_that_falco_refuses_is_refused(name: str, tmp_path: Path) -> None:
+def test_new_rejects_names_that_falco_rejects(name: str, tmp_path: Path) -> None:
     check_refused(new(tmp_path, name), f"Falco does not accept the name {name!r}")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["syscall", "internal", "plugins"])
-def test_a_source_of_falco_s_own_is_refused(name: str, tmp_path: Path) -> None:
+def test_new_rejects_event_sources_of_falco(name: str, tmp_path: Path) -> None:
     check_refused(new(tmp_path, name), f"the event_source {name!r} is reserved by Falco")
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
+def test_new_keeps_existing_files(tmp_path: Path) -> None:
     folder, file, link = tmp_path / "folder", tmp_path / "file", tmp_path / "link"
     folder.mkdir()
     file.write_text("mine")
@@ -213,13 +213,13 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
     assert link.is_symlink()
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_new_names_unwritable_folder(tmp_path: Path) -> None:
     check_refused(new(tmp_path, "a" * 300), "File name too long")
     check_refused(new(Path("/proc"), "audit"), "cannot make audit: ")
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_left_where_a_file_cannot_be_written(tmp_path: Path) -> None:
+def test_new_removes_files_after_failure(tmp_path: Path) -> None:
     falco_plugin = Path(sys.executable).with_name("falco-plugin")
     # No process below this shell may write a byte into a file, as on a full disk.
     check_refused(run("bash", "-c", f"ulimit -f 0; {falco_plugin} new audit", cwd=tmp_path), "cannot write audit: ")

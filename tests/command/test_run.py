@@ -46,24 +46,24 @@ def foreign(folder: Path, version: str) -> Path:
     return library
 
 
-def test_a_library_of_another_sdk_runs_too(tmp_path: Path) -> None:
+def test_run_accepts_library_of_other_sdk(tmp_path: Path) -> None:
     (end,) = native_lines(foreign(tmp_path, "3.0.0"))
     assert (end["result"], end["events"]) == ("eof", 0)
 
 
 @pytest.mark.parametrize("subcommand", ["run", "info"])
 @pytest.mark.parametrize("version", ["3.99.0", "4.0.0", "2.0.0"])
-def test_an_api_version_that_the_host_has_not_is_refused(tmp_path: Path, subcommand: str, version: str) -> None:
+def test_run_rejects_unsupported_api_version(tmp_path: Path, subcommand: str, version: str) -> None:
     ran = run_command(subcommand, foreign(tmp_path, version))
     check_refused(ran, f"the plugin needs plugin API {version}, but this host has 3.", by="falco-plugin-host")
 
 
-def test_a_missing_library_is_named(tmp_path: Path) -> None:
+def test_run_names_missing_library(tmp_path: Path) -> None:
     ran = run_command("run", "nothing.so", cwd=tmp_path)
     check_refused(ran, f"cannot open {tmp_path / 'nothing.so'}: No such file", by="falco-plugin-host")
 
 
-def test_a_missing_python_target_is_named(tmp_path: Path) -> None:
+def test_run_names_missing_python_target(tmp_path: Path) -> None:
     check_refused(
         run_command("run", "nothing.py", cwd=tmp_path),
         "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library",
@@ -71,13 +71,13 @@ def test_a_missing_python_target_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF", b"just text\n" * 10], ids=["empty", "header", "text"])
-def test_a_file_that_is_no_library_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_run_rejects_file_that_is_not_a_library(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "file.so"
     file.write_bytes(content)
     check_refused(run_command("run", file), f"{file} is not a shared library", by="falco-plugin-host")
 
 
-def test_a_library_that_is_no_plugin_is_refused_naming_what_it_lacks(tmp_path: Path) -> None:
+def test_run_names_missing_symbols_of_library(tmp_path: Path) -> None:
     (tmp_path / "other.c").write_text("int other(void) { return 1; }\n")
     library = tmp_path / "libother.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "other.c"], check=True)
@@ -85,7 +85,7 @@ def test_a_library_that_is_no_plugin_is_refused_naming_what_it_lacks(tmp_path: P
     check_refused(ran, f"{library} is not a Falco plugin: it lacks ", "plugin_init", by="falco-plugin-host")
 
 
-def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Path) -> None:
+def test_run_rejects_library_of_other_architecture(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("other"))
     number, name = (183, "aarch64") if platform.machine() != "aarch64" else (62, "x86_64")
     content = bytearray(library.read_bytes())
@@ -97,7 +97,7 @@ def test_a_library_for_another_architecture_is_refused_naming_both(tmp_path: Pat
     )
 
 
-def test_json_lines_have_the_documented_keys(runs: Path) -> None:
+def test_json_output_has_documented_keys(runs: Path) -> None:
     lines = native_lines(runs, "--config", "ç", "--params", " p ")
     log = [line for line in lines if line["kind"] == "log"]
     assert log == [{"kind": "log", "severity": "warning", "text": "opened p with ç", "plugin": "runs"}]
@@ -123,7 +123,7 @@ def test_json_lines_have_the_documented_keys(runs: Path) -> None:
     }
 
 
-def test_text_is_an_event_a_line_with_the_rest_on_stderr(runs: Path) -> None:
+def test_text_output_has_one_event_per_line(runs: Path) -> None:
     ran = run_command("run", runs)
     assert ran.status == 0
     assert [line.rsplit(" ", 1)[1] for line in ran.stdout.splitlines()] == ["<1>", "<2>", "<3>", "<4>"]
@@ -136,7 +136,7 @@ def test_text_is_an_event_a_line_with_the_rest_on_stderr(runs: Path) -> None:
     assert one.startswith("1 event, 5 bytes, ")
 
 
-def test_a_python_target_runs_as_its_library_does(runs: Path, tmp_path: Path) -> None:
+def test_python_target_runs_like_its_library(runs: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": RUN})
     found = native_lines(tmp_path / "plugin.py")
     assert [line for line in found if line["kind"] != "end"] == [
@@ -146,27 +146,27 @@ def test_a_python_target_runs_as_its_library_does(runs: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 5])
-def test_limit_stops_after_so_many_events(runs: Path, limit: int) -> None:
+def test_limit_stops_run_after_events(runs: Path, limit: int) -> None:
     lines = native_lines(runs, "--limit", str(limit))
     assert len([line for line in lines if line["kind"] == "event"]) == min(limit, 4)
     assert lines[-1]["events"] == min(limit, 4)
     assert lines[-1]["result"] == ("limit" if limit <= 4 else "eof")
 
 
-def test_a_limit_ends_an_endless_source(tmp_path: Path) -> None:
+def test_limit_ends_endless_source(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("endless", events="__import__('itertools').repeat(b'again')"))
     lines = native_lines(library, "--limit", "1000")
     assert (lines[-1]["events"], lines[-1]["result"]) == (1000, "limit")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "many"])
-def test_a_limit_below_1_is_a_usage_error(runs: Path, limit: str) -> None:
+def test_limit_below_1_is_usage_error(runs: Path, limit: str) -> None:
     ran = run_command("run", runs, "--limit", limit)
     assert ran.status == 2
     assert "--limit" in ran.stderr
 
 
-def test_a_failure_is_told_after_the_events(tmp_path: Path) -> None:
+def test_run_reports_failure_after_events(tmp_path: Path) -> None:
     body = simple_plugin("fails").replace("raise EOF", "raise ValueError('no more')")
     ran = run_command("run", "--json", build_plugin(tmp_path, body))
     assert ran.status == 1
@@ -179,7 +179,7 @@ def test_a_failure_is_told_after_the_events(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["init", "open"])
-def test_a_failed_start_is_one_line_with_the_cause(tmp_path: Path, where: str) -> None:
+def test_run_reports_failed_start_in_one_line(tmp_path: Path, where: str) -> None:
     arguments = {"init": "(self)", "open": "(self, params)"}[where]
     library = build_plugin(
         tmp_path, simple_plugin("fails", f"def {where}{arguments}:\n    raise OSError('no start')\n")
@@ -211,7 +211,7 @@ FOLLOWS = """
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_ctrl_c_closes_the_source_and_prints_the_totals(tmp_path: Path, form: str) -> None:
+def test_ctrl_c_closes_source_and_prints_totals(tmp_path: Path, form: str) -> None:
     words = [sys.executable, "-m", "falco_plugin", "run", str(build_plugin(tmp_path, FOLLOWS))]
     process = subprocess.Popen(
         [*words, "--json"] if form == "json" else words,
@@ -245,7 +245,7 @@ def test_ctrl_c_closes_the_source_and_prints_the_totals(tmp_path: Path, form: st
     assert "Traceback" not in errors
 
 
-def test_a_reader_that_goes_away_ends_the_run_quietly(tmp_path: Path) -> None:
+def test_closed_stdout_ends_run_silently(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("endless", events="__import__('itertools').repeat(b'again' * 100)"))
     process = subprocess.Popen(
         [sys.executable, "-m", "falco_plugin", "run", str(library)],
@@ -272,7 +272,7 @@ def test_a_reader_that_goes_away_ends_the_run_quietly(tmp_path: Path) -> None:
         ("os.kill(os.getpid(), 9)", "SIGKILL", signal.SIGKILL),
     ],
 )
-def test_a_crash_of_the_plugin_is_told_with_its_signal(tmp_path: Path, code: str, name: str, number: int) -> None:
+def test_run_names_signal_of_crashed_plugin(tmp_path: Path, code: str, name: str, number: int) -> None:
     source = simple_plugin("crashes").replace("raise EOF", f"import ctypes, os, resource; {code}")
     ran = run_command("run", "--json", build_plugin(tmp_path, source), cwd=tmp_path)
     assert ran.status == 1
@@ -284,7 +284,7 @@ def test_a_crash_of_the_plugin_is_told_with_its_signal(tmp_path: Path, code: str
     assert bool(stack) == (number != signal.SIGKILL), ran.stderr
 
 
-def test_sigterm_to_the_command_ends_the_source_in_good_order(tmp_path: Path) -> None:
+def test_sigterm_closes_source_normally(tmp_path: Path) -> None:
     write_sources(
         tmp_path,
         {

@@ -14,7 +14,7 @@ def extracted(*words: object) -> list[dict[str, object]]:
     return [line["fields"] for line in native_lines(*words) if line["kind"] == "event"]
 
 
-def test_all_fields_are_in_the_json_of_each_event(shop: Path) -> None:
+def test_json_output_has_all_fields_of_events(shop: Path) -> None:
     lines = native_lines(shop, "--all-fields")
     assert lines[0]["kind"] == "fields"
     assert {told["asked"]: (told["type"], told["is_list"], told["plugin"]) for told in lines[0]["fields"]} == {
@@ -51,7 +51,7 @@ def test_all_fields_are_in_the_json_of_each_event(shop: Path) -> None:
     assert lines[-1]["never_present"] == ["shop.never"]
 
 
-def test_fields_are_columns_after_the_text(shop: Path) -> None:
+def test_text_output_shows_fields_after_event_text(shop: Path) -> None:
     names = ["--fields", "shop.items,shop.when,shop.never", "--fields", "shop.any['/a b'], shop.took"]
     ran = run_command("run", shop, *names)
     first, second = (line.split("\t")[1:] for line in ran.stdout.splitlines())
@@ -79,7 +79,7 @@ def test_fields_are_columns_after_the_text(shop: Path) -> None:
         ("shop.never['a ] \\' b']", "None a ] ' b"),
     ],
 )
-def test_arguments_are_written_as_in_rules(shop: Path, asked: str, value: object) -> None:
+def test_field_arguments_use_syntax_of_rules(shop: Path, asked: str, value: object) -> None:
     assert extracted(shop, "--limit", 1, "--fields", asked) == [{asked: value}]
 
 
@@ -97,11 +97,11 @@ def test_arguments_are_written_as_in_rules(shop: Path, asked: str, value: object
         ("tally.bytes", "no loaded plugin has the field tally.bytes: falco-plugin info lists the fields"),
     ],
 )
-def test_a_field_that_there_is_not_is_told_before_anything_runs(shop: Path, asked: str, told: str) -> None:
+def test_unknown_field_is_rejected_before_start(shop: Path, asked: str, told: str) -> None:
     check_refused(run_command("run", shop, "--fields", asked), told, by="falco-plugin-host")
 
 
-def test_fields_of_further_plugins_are_extracted_too(shop: Path, tmp_path: Path) -> None:
+def test_with_extracts_fields_of_other_plugins(shop: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"tally.py": TALLY, "same.py": TALLY.replace('("shop", "other")', '("other",)')})
     target = tmp_path / "tally.py"
     expected = [{"tally.bytes": 81, "shop.order": 1}, {"tally.bytes": 61, "shop.order": 2}]
@@ -134,7 +134,7 @@ TUNED = """
 """
 
 
-def test_a_further_plugin_gets_the_configuration_of_its_place(shop: Path, tmp_path: Path) -> None:
+def test_with_passes_configuration_by_position(shop: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"tally.py": TALLY})
     tuned = build_plugin(tmp_path, TUNED, "tuned")
     words = ["--with", tmp_path / "tally.py", "--with", tuned, "--fields", "tuned.word", "--limit", 1]
@@ -151,7 +151,7 @@ def test_a_further_plugin_gets_the_configuration_of_its_place(shop: Path, tmp_pa
     assert "more --with-config than --with" in many.stderr
 
 
-def test_a_further_plugin_that_is_not_for_the_source_is_missed(shop: Path, tmp_path: Path) -> None:
+def test_with_reports_plugin_for_other_source(shop: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', '("shp", "other")')})
     told = "the plugin tally has no fields for the source shop: it names shp, other"
     words = [shop, "--with", tmp_path / "tally.py", "--all-fields"]
@@ -161,7 +161,7 @@ def test_a_further_plugin_that_is_not_for_the_source_is_missed(shop: Path, tmp_p
     assert {"kind": "log", "severity": "warning", "text": told} in native_lines(*words)
 
 
-def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, runs: Path) -> None:
+def test_run_requires_plugin_with_source(tmp_path: Path, runs: Path) -> None:
     library = build_plugin(tmp_path, TALLY, "tally")
     refused = run_command("run", library)
     check_refused(
@@ -195,14 +195,14 @@ def test_a_plugin_that_only_extracts_needs_one_with_a_source(tmp_path: Path, run
         ('{"tls": "SECRET"}', "schema: tls: expected object or null, got string"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_told_before_init(shop: Path, config: str, told: str) -> None:
+def test_invalid_configuration_is_rejected_before_init(shop: Path, config: str, told: str) -> None:
     ran = run_command("run", shop, "--config", config)
     check_refused(ran, "the configuration of the plugin shop", told, by="falco-plugin-host")
     assert "SECRET" not in ran.stderr
 
 
 @pytest.mark.parametrize(("config", "limit"), [("", 3), (" \n", 3), ("{}", 3), ('{"limit": 7, "tls": null}', 7)])
-def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limit: int) -> None:
+def test_valid_configuration_reaches_plugin(shop: Path, config: str, limit: int) -> None:
     (log,) = (line["text"] for line in native_lines(shop, "--config", config) if line["kind"] == "log")
     assert log == f"limit {limit}"
 
@@ -217,13 +217,13 @@ def test_a_configuration_that_fits_is_the_plugin_s(shop: Path, config: str, limi
         ('{"period": "SECRET", "url": "x"}', "period: expected integer, got string"),
     ],
 )
-def test_a_key_that_is_missing_comes_with_where_to_find_them(tmp_path: Path, config: str, told: str) -> None:
+def test_missing_key_error_names_documentation(tmp_path: Path, config: str, told: str) -> None:
     write_sources(tmp_path, {"plugin.py": REQUIRES})
     ran = run_command("run", "plugin.py", "--config", config, cwd=tmp_path)
     assert ran.stderr.endswith(f"does not match its schema: {told}\n")
 
 
-def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:
+def test_info_shows_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:
     lines = run_command("info", shop).stdout.splitlines()
     fields = lines.index("fields:")
     assert lines[fields + 1 : fields + 4] == [
@@ -247,13 +247,13 @@ def test_info_has_fields_and_configuration_as_tables(shop: Path, tmp_path: Path)
     assert "extract event sources:" in run_command("info", build_plugin(tmp_path, TALLY, "tally")).stdout
 
 
-def test_info_leaves_out_what_is_empty(runs: Path, tmp_path: Path) -> None:
+def test_info_omits_empty_sections(runs: Path, tmp_path: Path) -> None:
     assert not [line for line in run_command("info", runs).stdout.splitlines() if line.rstrip().endswith(":")]
     contact = build_plugin(tmp_path, simple_plugin("told", "contact = 'me'"), "told")
     assert "contact:               me\n" in run_command("info", contact).stdout
 
 
-def test_info_shows_what_the_plugin_says_of_itself(runs: Path, tmp_path: Path) -> None:
+def test_info_shows_metadata_of_plugin(runs: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": RUN})
     (library,) = run_command("info", runs, "--json").lines
     (target,) = run_command("info", tmp_path / "plugin.py", "--json").lines

@@ -72,12 +72,12 @@ PRETTY = [
 
 
 @pytest.mark.parametrize(("options", "expected"), [([], FALCO), (["--pretty"], PRETTY)], ids=["falco", "pretty"])
-def test_run_writes_each_type(types: Path, options: list[str], expected: list[str]) -> None:
+def test_run_formats_each_field_type(types: Path, options: list[str], expected: list[str]) -> None:
     ran = run_command("run", types, "--all-fields", *options)
     assert ran.stdout.rstrip("\n").split("\t")[1:] == expected
 
 
-def test_json_has_values_for_programs(types: Path) -> None:
+def test_json_output_has_typed_values(types: Path) -> None:
     (event,) = (line for line in native_lines(types, "--all-fields") if line["kind"] == "event")
     assert event["fields"] == {
         "t.text": "a b",
@@ -93,7 +93,7 @@ def test_json_has_values_for_programs(types: Path) -> None:
     }
 
 
-def test_pretty_beside_json_is_a_usage_error(types: Path) -> None:
+def test_pretty_with_json_is_usage_error(types: Path) -> None:
     ran = run_command("run", types, "--pretty", "--json")
     assert ran.status == 2
     assert "--pretty is for text: leave out --json, or --pretty" in ran.stderr
@@ -120,7 +120,7 @@ def test_pretty_beside_json_is_a_usage_error(types: Path) -> None:
     ],
     ids=["UTF-8", "cut off", "repr"],
 )
-def test_payloads_that_are_not_valid_json_are_counted(
+def test_run_counts_invalid_json_payloads(
     types: Path, payloads: str, told: str, summary: dict[str, object]
 ) -> None:
     ran = run_command("run", types, "--fields", "t.text", "--params", payloads)
@@ -138,7 +138,7 @@ def test_payloads_that_are_not_valid_json_are_counted(
     ],
     ids=["plain text", "valid", "no fields"],
 )
-def test_other_payloads_are_not_reported(types: Path, payloads: str, options: list[str]) -> None:
+def test_run_accepts_payloads_other_than_json(types: Path, payloads: str, options: list[str]) -> None:
     ran = run_command("run", types, "--params", payloads, *options)
     assert "not valid JSON, first in" not in ran.stderr
     assert "invalid_json" not in native_lines(types, "--params", payloads, *options)[-1]
@@ -159,7 +159,7 @@ OTHER = """
 """
 
 
-def test_log_lines_name_their_plugin_beside_others(types: Path, tmp_path: Path) -> None:
+def test_log_lines_name_plugin_of_several(types: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"other.py": OTHER})
     alone = run_command("run", types)
     assert alone.stderr.splitlines()[0] == "[warning] opened"
@@ -172,7 +172,7 @@ def test_log_lines_name_their_plugin_beside_others(types: Path, tmp_path: Path) 
     assert {"[warning] other: ready", "  to extract", "[warning] types: opened"} <= set(ran.stderr.splitlines())
 
 
-def test_log_lines_of_a_test_name_their_plugin(types: Path, tmp_path: Path) -> None:
+def test_testing_log_lines_name_plugin(types: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"other.py": OTHER})
     ran = run(types, extractors=[tmp_path / "other.py"])
     assert {(line.plugin, line.text) for line in ran.log} == {("other", "ready\n  to extract"), ("types", "opened")}

@@ -26,7 +26,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("faults"), source, "faulty")
 
 
-def test_every_fault_is_tried_in_every_callback() -> None:
+def test_table_has_each_fault_in_each_callback() -> None:
     assert list(TABLE) == list(CALLBACKS)
     assert {tuple(faults) for faults in TABLE.values()} == {tuple(FAULTS)}
 

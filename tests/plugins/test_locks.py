@@ -21,7 +21,7 @@ CRATES = ["Cargo.lock", "fuzz/Cargo.lock", "bench/peers/rust/Cargo.lock"]
 
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)
-def test_the_lock_has_a_fitting_version_of_all_that_is_required(project: Path) -> None:
+def test_lock_satisfies_requirements(project: Path) -> None:
     content = tomllib.loads(project.read_text())["project"]
     texts = [*content.get("dependencies", ()), *sum(content.get("optional-dependencies", {}).values(), [])]
     for required in map(Requirement, texts):
@@ -29,18 +29,18 @@ def test_the_lock_has_a_fitting_version_of_all_that_is_required(project: Path) -
             assert required.specifier.contains(LOCKED[canonicalize_name(required.name)]), required
 
 
-def test_each_package_of_the_lock_is_known_by_the_hashes_of_its_files() -> None:
+def test_lock_has_hashes_of_each_package() -> None:
     for entry in re.split(r"\n(?=\S)", LOCK.strip()):
         assert "--hash=sha256:" in entry, entry.partition(" ")[0]
 
 
 @pytest.mark.parametrize("lock", CRATES)
-def test_crates_come_from_the_one_public_registry(lock: str) -> None:
+def test_crates_come_from_crates_io(lock: str) -> None:
     packages = tomllib.loads((REPOSITORY / lock).read_text())["package"]
     sources = {package["source"] for package in packages if "source" in package}
     assert sources == {"registry+https://github.com/rust-lang/crates.io-index"}
     assert all("checksum" in package for package in packages if "source" in package)
 
 
-def test_no_lock_names_the_place_that_packages_were_taken_from() -> None:
+def test_locks_do_not_name_download_servers() -> None:
     assert "://" not in LOCK

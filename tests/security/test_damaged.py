@@ -55,7 +55,7 @@ def changed(whole: Path, folder: Path, **places: int) -> Path:
         pytest.param(len("name\0"), id="a name without a value"),
     ],
 )
-def test_a_manifest_of_another_length_is_noticed_though_the_checksum_is_right(
+def test_wrong_manifest_length_is_detected(
     whole: Path, tmp_path: Path, manifest: int
 ) -> None:
     places = places_of(whole.read_bytes())
@@ -76,12 +76,12 @@ def test_a_manifest_of_another_length_is_noticed_though_the_checksum_is_right(
     ],
     ids=str,
 )
-def test_places_where_nothing_lies_are_noticed(whole: Path, tmp_path: Path, places: dict[str, int]) -> None:
+def test_offsets_outside_of_library_are_detected(whole: Path, tmp_path: Path, places: dict[str, int]) -> None:
     assert DAMAGED in init_error(changed(whole, tmp_path, **places))
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(["offset", "manifest", "archive", "checksum"], numbers)))
-def test_no_numbers_in_the_struct_take_the_host_down(whole: Path, places: dict[str, int]) -> None:
+def test_random_struct_does_not_crash_host(whole: Path, places: dict[str, int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ran = run(native_path(), "info", changed(whole, Path(folder), **places))
     assert ran.status in (0, 1), ran.stderr
@@ -89,12 +89,12 @@ def test_no_numbers_in_the_struct_take_the_host_down(whole: Path, places: dict[s
 
 
 @given(files)
-def test_an_archive_gives_back_what_was_packed(files: dict[str, bytes]) -> None:
+def test_archive_returns_packed_modules(files: dict[str, bytes]) -> None:
     assert _archive.unpack(_archive.pack(files)) == files
 
 
 @given(files.map(_archive.pack), st.lists(st.tuples(st.integers(0), st.binary(max_size=4))), st.integers(0, 100))
-def test_of_a_damaged_archive_comes_nothing_that_is_not_in_it(archive: bytes, changes, cut: int) -> None:
+def test_damaged_archive_returns_only_its_content(archive: bytes, changes, cut: int) -> None:
     damaged = bytearray(archive)
     for at, put in changes:
         at %= len(damaged)

@@ -110,7 +110,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("code", HARMLESS.values(), ids=HARMLESS)
-def test_a_plugin_that_spoils_the_process_stops_neither_itself_nor_its_neighbour(beside, code: str) -> None:
+def test_plugin_that_spoils_process_does_not_stop_plugins(beside, code: str) -> None:
     ran, events = beside(code)
     assert ran.status == 0, ran.stdout + ran.stderr
     assert events == [2, 2]
@@ -131,7 +131,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("code", "error"), REFUSED.values(), ids=REFUSED)
-def test_a_plugin_that_would_end_or_take_over_the_process_is_an_error_of_its_own(beside, code: str, error: str) -> None:
+def test_plugin_that_ends_process_gets_error(beside, code: str, error: str) -> None:
     ran, events = beside(code)
     assert events == [0, 2]
     assert error in ran.stdout
@@ -165,7 +165,7 @@ SABOTAGE = {
 
 
 @pytest.mark.parametrize("code", SABOTAGE.values(), ids=SABOTAGE)
-def test_a_plugin_that_takes_python_apart_gives_errors_and_no_crash(beside, code: str) -> None:
+def test_plugin_that_breaks_python_gets_errors(beside, code: str) -> None:
     # Its neighbours share the interpreter, and may fail with it.
     ran, _ = beside(code)
     assert ran.status in {0, 1}, ran.stderr
@@ -183,7 +183,7 @@ UNHELD = {
 
 
 @pytest.mark.parametrize("code", UNHELD)
-def test_what_ends_a_process_ends_it_and_the_command_says_so(tmp_path: Path, code: str) -> None:
+def test_command_reports_plugin_that_kills_process(tmp_path: Path, code: str) -> None:
     write_sources(tmp_path, {"hostile.py": attack(f"import ctypes, os\n{code}")})
     ran = run_command("run", tmp_path / "hostile.py")
     status, told = UNHELD[code]
@@ -218,7 +218,7 @@ LENGTHS = {
 
 
 @pytest.mark.parametrize("lie", LENGTHS.values(), ids=LENGTHS)
-def test_lengths_that_lie_are_told_as_a_damaged_library(good: Path, lie: Callable[..., tuple[int, int, int]]) -> None:
+def test_wrong_lengths_are_reported_as_damage(good: Path, lie: Callable[..., tuple[int, int, int]]) -> None:
     library = bytearray(good.read_bytes())
     place = place_of_parts(library)
     *places, checksum = struct.unpack_from("<QQQQ", library, place)
@@ -236,7 +236,7 @@ def with_files(folder: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
-def test_an_archive_leaves_no_file_anywhere_whatever_its_names_are(tmp_path: Path) -> None:
+def test_archive_names_create_no_files(tmp_path: Path) -> None:
     outside = tmp_path / "outside.py"
     names = [f"../{outside.name}", str(outside), f"a/../../{outside.name}", "a//b.py", "\n.py", "é.py", ".", "x" * 5000]
     library = with_files(tmp_path, dict.fromkeys(names, b"raise SystemExit('planted')"))
@@ -246,7 +246,7 @@ def test_an_archive_leaves_no_file_anywhere_whatever_its_names_are(tmp_path: Pat
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_an_archive_with_modules_of_pythons_names_shadows_them_for_itself_only(tmp_path: Path) -> None:
+def test_archive_shadows_modules_only_for_its_plugin(tmp_path: Path) -> None:
     shadows = ("os", "sys", "encodings/__init__", "json/__init__", "typing", "falco_plugin/__init__")
     library = with_files(tmp_path, {f"{name}.py": b"raise SystemExit('shadowed')" for name in shadows})
     honest = build_plugin(tmp_path, simple_plugin("honest", "import json, os, typing"), "honest")
@@ -265,7 +265,7 @@ def test_an_archive_with_modules_of_pythons_names_shadows_them_for_itself_only(t
     ],
     ids=["lengths of 4 GiB", "cut", "no name", "no archive"],
 )
-def test_an_archive_that_is_none_is_an_error_of_init(good: Path, tail: bytes) -> None:
+def test_invalid_archive_fails_in_init(good: Path, tail: bytes) -> None:
     library = bytearray(good.read_bytes())
     place = place_of_parts(library)
     offset, manifest, _, _ = struct.unpack_from("<QQQQ", library, place)
@@ -276,7 +276,7 @@ def test_an_archive_that_is_none_is_an_error_of_init(good: Path, tail: bytes) ->
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device"])
-def test_what_is_no_regular_file_is_no_library_to_the_command(tmp_path: Path, kind: str) -> None:
+def test_command_rejects_special_file_as_library(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "fifo.so"
     os.mkfifo(path)
     target = path if kind == "fifo" else Path("/dev/zero")
@@ -285,7 +285,7 @@ def test_what_is_no_regular_file_is_no_library_to_the_command(tmp_path: Path, ki
     assert ran.stderr.endswith(f"{target} is not a shared library\n")
 
 
-def test_build_takes_nothing_from_outside_of_the_folder(tmp_path: Path) -> None:
+def test_build_packs_only_files_of_folder(tmp_path: Path) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text('"the secret"')
     folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("leaking"), "inside.json": "1"})
@@ -298,7 +298,7 @@ def test_build_takes_nothing_from_outside_of_the_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "leaking.so").exists()
 
 
-def test_build_does_not_wait_for_what_is_no_file(tmp_path: Path) -> None:
+def test_build_does_not_block_on_special_files(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("waiting")})
     os.mkfifo(folder / "data.json")
     ran = run_command("build", folder, "-o", tmp_path / "waiting.so")
@@ -342,7 +342,7 @@ READER = """
 """
 
 
-def test_no_payload_crashes_or_fails_the_extraction_of_fields(tmp_path: Path) -> None:
+def test_payloads_do_not_break_extraction(tmp_path: Path) -> None:
     with Library(build_plugin(tmp_path, READER, "reader")) as library:
         for number, (name, payload) in enumerate(BOMBS.items(), 1):
             event = encode_event(payload)
@@ -371,7 +371,7 @@ OTHER_KINDS = {"fifo": os.mkfifo, "device": lambda path: path.symlink_to("/dev/z
 
 
 @pytest.mark.parametrize("make", OTHER_KINDS.values(), ids=OTHER_KINDS)
-def test_what_is_no_file_in_the_place_of_a_log_is_not_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_followed_log_ignores_special_files(tmp_path: Path, make: Callable[[Path], None]) -> None:
     log = tmp_path / "app.log"
     log.write_bytes(b"one\n")
     instance = LinesInstance(log, follow=True, timeout=0.01)
@@ -391,7 +391,7 @@ def test_what_is_no_file_in_the_place_of_a_log_is_not_read(tmp_path: Path, make:
 # The page
 
 
-def test_each_test_that_the_page_and_the_threat_model_name_is_there() -> None:
+def test_documented_tests_exist() -> None:
     for page in ("docs/guide/hostile.md", "SECURITY.md"):
         named = re.findall(r"`((?:tests|plugins)[\w/]*/(test_\w+)\.py)::(test_\w+)`", (REPOSITORY / page).read_text())
         assert named
@@ -399,6 +399,6 @@ def test_each_test_that_the_page_and_the_threat_model_name_is_there() -> None:
             assert f"def {test}(" in (REPOSITORY / file).read_text(), f"{page}: {file}::{test}"
 
 
-def test_the_page_tells_ten() -> None:
+def test_page_lists_ten_attacks() -> None:
     page = (REPOSITORY / "docs/guide/hostile.md").read_text()
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(range(1, 11))

@@ -32,7 +32,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the check of who can wri
 # Nothing from outside
 
 
-def test_neither_variables_nor_the_working_directory_reach_the_path_of_imports(tmp_path: Path) -> None:
+def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
     planted = {
         f"{name}.py": "raise SystemExit('planted code ran')\n"
         for name in ("json", "encodings", "falco_plugin", "logging", "sitecustomize", "typing", "usercustomize")
@@ -68,7 +68,7 @@ def test_neither_variables_nor_the_working_directory_reach_the_path_of_imports(t
 
 
 @pytest.mark.parametrize("name", ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"])
-def test_a_variable_that_even_an_isolated_python_follows_is_refused(tmp_path: Path, name: str) -> None:
+def test_variables_of_isolated_python_are_refused(tmp_path: Path, name: str) -> None:
     error = init_error(
         build_plugin(tmp_path, simple_plugin("misled")), env=environment(**{name: "/elsewhere/bin/python"})
     )
@@ -94,7 +94,7 @@ def check_refused(library: Path, culprit: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize("mode", [0o757, 0o777, 0o646])
-def test_a_library_that_all_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+def test_world_writable_library_is_refused(tmp_path: Path, mode: int) -> None:
     library = build_plugin(tmp_path, simple_plugin("open"))
     library.chmod(mode)
     check_refused(library, library)
@@ -102,7 +102,7 @@ def test_a_library_that_all_can_write_is_refused(tmp_path: Path, mode: int) -> N
 
 @as_root
 @pytest.mark.parametrize("group", [0, 12345])
-def test_a_library_that_a_group_can_write_is_refused(tmp_path: Path, group: int) -> None:
+def test_group_writable_library_is_refused(tmp_path: Path, group: int) -> None:
     # Also root's, which others may be in; and a list of access rights shows there, whatever the group.
     library = build_plugin(tmp_path, simple_plugin("group"))
     os.chown(library, 0, group)
@@ -111,7 +111,7 @@ def test_a_library_that_a_group_can_write_is_refused(tmp_path: Path, group: int)
 
 
 @as_root
-def test_a_library_that_a_list_of_access_rights_opens_is_refused(tmp_path: Path) -> None:
+def test_library_writable_by_acl_is_refused(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("rights"))
     library.chmod(0o644)
     user, owner, group, mask, other = 0x02, 0x01, 0x04, 0x10, 0x20
@@ -125,7 +125,7 @@ def test_a_library_that_a_list_of_access_rights_opens_is_refused(tmp_path: Path)
 
 
 @as_root
-def test_a_library_of_another_user_is_refused(tmp_path: Path) -> None:
+def test_library_of_other_user_is_refused(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("theirs"))
     os.chown(library, 12345, 0)
     check_refused(library, library)
@@ -133,7 +133,7 @@ def test_a_library_of_another_user_is_refused(tmp_path: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize("depth", [1, 2])
-def test_a_folder_above_it_that_all_can_write_is_refused(tmp_path: Path, depth: int) -> None:
+def test_world_writable_parent_folder_is_refused(tmp_path: Path, depth: int) -> None:
     folder = tmp_path / "outer" / "inner"
     folder.mkdir(parents=True)
     library = build_plugin(folder, simple_plugin("folder"))
@@ -143,7 +143,7 @@ def test_a_folder_above_it_that_all_can_write_is_refused(tmp_path: Path, depth: 
 
 
 @as_root
-def test_a_link_to_what_all_can_write_is_refused(tmp_path: Path) -> None:
+def test_link_to_writable_library_is_refused(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("linked"))
     library.chmod(0o777)
     (tmp_path / "safe").mkdir()
@@ -154,7 +154,7 @@ def test_a_link_to_what_all_can_write_is_refused(tmp_path: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize("part", ["libpython", "core", "python", "folders"])
-def test_an_environment_that_all_can_write_is_refused(tmp_path: Path, part: str) -> None:
+def test_world_writable_environment_is_refused(tmp_path: Path, part: str) -> None:
     # Nothing of it is opened, so empty files will do.
     parts = {name: tmp_path / "safe" / name for name in ("libpython", "core", "python", "folders")}
     parts[part] = tmp_path / "open" / part
@@ -173,7 +173,7 @@ def test_an_environment_that_all_can_write_is_refused(tmp_path: Path, part: str)
 
 @as_root
 @pytest.mark.parametrize("value", ["0", "", "yes", "true"])
-def test_only_the_value_1_allows_it(tmp_path: Path, value: str) -> None:
+def test_only_value_1_allows_writable_library(tmp_path: Path, value: str) -> None:
     library = build_plugin(tmp_path, simple_plugin("almost"))
     library.chmod(0o777)
     error = init_error(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=value))
@@ -181,7 +181,7 @@ def test_only_the_value_1_allows_it(tmp_path: Path, value: str) -> None:
 
 
 @as_root
-def test_a_sticky_folder_is_good_enough(tmp_path: Path) -> None:
+def test_sticky_parent_folder_is_accepted(tmp_path: Path) -> None:
     # Such as /tmp, where nobody can replace what is root's.
     folder = tmp_path / "sticky"
     folder.mkdir()
@@ -193,7 +193,7 @@ def test_a_sticky_folder_is_good_enough(tmp_path: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize("part", ["libpython", "core", "python", "folders"])
-def test_what_others_could_still_put_into_a_sticky_folder_is_refused(tmp_path: Path, part: str) -> None:
+def test_sticky_folder_of_code_is_refused(tmp_path: Path, part: str) -> None:
     folder = tmp_path / "sticky"
     folder.mkdir()
     parts = dict.fromkeys(("libpython", "core", "python", "folders"), f"{MISSING}/part")
@@ -207,7 +207,7 @@ def test_what_others_could_still_put_into_a_sticky_folder_is_refused(tmp_path: P
 
 
 @as_root
-def test_a_link_in_a_folder_of_another_user_is_refused_whatever_it_leads_to(tmp_path: Path) -> None:
+def test_link_in_folder_of_other_user_is_refused(tmp_path: Path) -> None:
     # Today it leads to what is root's; what it leads to at the next start is up to them.
     library = build_plugin(tmp_path, simple_plugin("led"))
     theirs = tmp_path / "theirs"
@@ -218,7 +218,7 @@ def test_a_link_in_a_folder_of_another_user_is_refused_whatever_it_leads_to(tmp_
 
 
 @as_root
-def test_a_relative_name_is_checked_from_the_folder_that_it_was_meant_for(tmp_path: Path) -> None:
+def test_relative_path_is_checked_from_its_folder(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("near"))
     tmp_path.chmod(0o777)
     ran = run_c_host("initfail", f"./{library.name}", "", env=strict(), cwd=tmp_path)
@@ -261,7 +261,7 @@ def house(tmp_path: Path) -> House:
 
 
 @as_root
-def test_an_environment_that_is_roots_alone_is_taken(house: House, tmp_path: Path) -> None:
+def test_environment_of_root_is_accepted(house: House, tmp_path: Path) -> None:
     assert len(cycle_payloads(run_cycle(house.build(tmp_path), env=strict()))) == 2
 
 
@@ -280,7 +280,7 @@ def test_an_environment_that_is_roots_alone_is_taken(house: House, tmp_path: Pat
         ("../../../pyvenv.cfg", 0o666),
     ],
 )
-def test_code_of_the_environment_that_others_can_write_is_refused_however_deep(
+def test_writable_code_is_refused_at_any_depth(
     house: House, tmp_path: Path, place: str, mode: int
 ) -> None:
     library = house.build(tmp_path)
@@ -295,7 +295,7 @@ def test_code_of_the_environment_that_others_can_write_is_refused_however_deep(
 
 
 @as_root
-def test_code_behind_a_link_is_checked_with_all_that_lies_there(house: House, tmp_path: Path) -> None:
+def test_code_behind_link_is_checked(house: House, tmp_path: Path) -> None:
     write_sources(tmp_path / "elsewhere", {"inner/module.py": ""})
     (house.packages / "linked").symlink_to(tmp_path / "elsewhere")
     library = house.build(tmp_path)
@@ -305,13 +305,13 @@ def test_code_behind_a_link_is_checked_with_all_that_lies_there(house: House, tm
 
 
 @as_root
-def test_links_in_a_circle_are_refused_and_no_endless_way(house: House, tmp_path: Path) -> None:
+def test_circular_links_are_refused(house: House, tmp_path: Path) -> None:
     (house.packages / "circle").symlink_to(house.packages)
     assert init_error(house.build(tmp_path), env=strict()).startswith("too many links, or too long a path, at ")
 
 
 @as_root
-def test_a_folder_that_a_package_adds_to_the_path_later_is_checked_too(house: House, tmp_path: Path) -> None:
+def test_folder_added_to_path_later_is_checked(house: House, tmp_path: Path) -> None:
     library = house.build(tmp_path)
     added = write_sources(tmp_path / "added", {"added.py": ""})
     (house.packages / "added.pth").write_text(f"{added}\n")
@@ -321,7 +321,7 @@ def test_a_folder_that_a_package_adds_to_the_path_later_is_checked_too(house: Ho
 
 
 @as_root
-def test_a_package_that_is_installed_in_place_is_checked_where_it_lies(house: House, tmp_path: Path) -> None:
+def test_editable_install_is_checked_at_its_path(house: House, tmp_path: Path) -> None:
     # As `pip install --editable` does it: a finder of its own, and no folder on the path.
     place = write_sources(tmp_path / "project", {"in_place.py": ""}) / "in_place.py"
     finder = f"""
@@ -343,7 +343,7 @@ def test_a_package_that_is_installed_in_place_is_checked_where_it_lies(house: Ho
 
 @as_root
 @pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
-def test_folders_of_packages_within_packages_are_no_exception(house: House, tmp_path: Path, name: str) -> None:
+def test_nested_package_folders_are_checked(house: House, tmp_path: Path, name: str) -> None:
     write_sources(house.packages / "helper", {f"{name}/vendored.py": ""})
     library = house.build(tmp_path)
     assert run_cycle(library, env=strict()).status == 0
@@ -354,7 +354,7 @@ def test_folders_of_packages_within_packages_are_no_exception(house: House, tmp_
 
 @as_root
 @pytest.mark.parametrize("part", ["vendored.py", "__pycache__"])
-def test_a_module_is_checked_also_where_its_folder_was_not(house: House, tmp_path: Path, part: str) -> None:
+def test_module_outside_of_checked_folders_is_checked(house: House, tmp_path: Path, part: str) -> None:
     # Directly below a folder of the path these are folders of another environment, and are not looked into.
     inner = write_sources(house.packages / "site-packages", {"vendored.py": ""})
     loads = f"""
@@ -373,7 +373,7 @@ def test_a_module_is_checked_also_where_its_folder_was_not(house: House, tmp_pat
 
 
 @as_root
-def test_names_that_are_no_text_are_checked_like_others(house: House, tmp_path: Path) -> None:
+def test_file_names_with_invalid_utf8_are_checked(house: House, tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     os.mkdir(folder)
     (house.packages / "bytes.pth").write_text(f"import os, sys; sys.path.append(os.fsdecode({folder!r}))\n")
@@ -385,7 +385,7 @@ def test_names_that_are_no_text_are_checked_like_others(house: House, tmp_path: 
 
 
 @as_root
-def test_a_relative_folder_of_imports_is_refused(house: House, tmp_path: Path) -> None:
+def test_relative_import_folder_is_refused(house: House, tmp_path: Path) -> None:
     (house.packages / "near.pth").write_text("import sys; sys.path.append('near')\n")
     library = build_changed(tmp_path, simple_plugin("near"), python=str(house.python), folders=str(house.packages))
     assert init_error(library, env=strict()).startswith("not an absolute path: near")
@@ -433,7 +433,7 @@ PRELOADED = """
 
 @as_root
 @pytest.mark.parametrize("call", ["LSTAT", "OPENDIR", "READDIR"])
-def test_what_cannot_be_looked_at_is_refused_with_the_reason(house: House, tmp_path: Path, call: str) -> None:
+def test_uncheckable_path_is_refused_with_reason(house: House, tmp_path: Path, call: str) -> None:
     culprit = house.packages / "culprit"
     culprit.mkdir()
     library = house.build(tmp_path)

@@ -15,7 +15,7 @@ PLUGIN = ROOT / "tests" / "soak" / "plugin"
 
 
 @pytest.mark.extended
-def test_in_a_short_soak_nothing_is_lost_broken_or_left_behind() -> None:
+def test_short_soak_finds_no_fault() -> None:
     soaked = soak(15, seed=7)
     # Whether something grows is not to be seen in so short a time.
     assert (list(soaked.faults), soaked.status) == ([], 0)
@@ -33,7 +33,7 @@ def test_in_a_short_soak_nothing_is_lost_broken_or_left_behind() -> None:
     ],
     ids=["lost", "doubled", "changed"],
 )
-def test_the_soak_sees_what_is_wrong(tmp_path: Path, right: str, wrong: str, fault: str) -> None:
+def test_soak_detects_faults(tmp_path: Path, right: str, wrong: str, fault: str) -> None:
     plugin = tmp_path / "plugin"
     shutil.copytree(PLUGIN, plugin)
     wishes = plugin / "wishes.py"
@@ -54,12 +54,12 @@ def test_the_soak_sees_what_is_wrong(tmp_path: Path, right: str, wrong: str, fau
     ],
     ids=["constant", "warms up", "one peak", "a leak", "a step"],
 )
-def test_flat_is_what_does_not_grow_after_it_is_warm(samples: list[float], is_flat: bool) -> None:
+def test_flat_ignores_growth_before_warm_up(samples: list[float], is_flat: bool) -> None:
     assert Series("", "", samples, Limit(0.1, 0)).is_flat == is_flat
 
 
 @pytest.mark.extended
-def test_a_few_reloads_lose_nothing_and_leave_no_producer_behind() -> None:
+def test_short_reloads_find_no_fault() -> None:
     # One of the sources needs 0.3 s to let go of its port: the second of each close must not be that of all.
     reloaded = reload(7, milliseconds=10)
     assert (reloaded.problems, len(reloaded.samples)) == ([], 8)
@@ -69,7 +69,7 @@ def test_a_few_reloads_lose_nothing_and_leave_no_producer_behind() -> None:
 
 
 @pytest.mark.extended
-def test_under_a_short_load_what_was_answered_with_200_was_taken() -> None:
+def test_short_load_finds_no_fault() -> None:
     rows = load.run([2], 1, lambda text: None)
     assert {row.host for row in rows} == {"fast", "slow", "closes", "killed"}
     assert {row.example for row in rows} == {"webhook", "k8saudit"}
