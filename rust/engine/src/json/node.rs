@@ -35,7 +35,7 @@ impl ValueRef {
 
     /// Returns the index of the node, or the start and end of the text. An end is never 0.
     #[inline]
-    pub(super) fn get(self) -> Result<usize, (usize, u32)> {
+    pub(super) fn unpack(self) -> Result<usize, (usize, u32)> {
         let (end, low) = ((self.0 >> 32) as u32, self.0 as u32 as usize);
         if end == 0 { Ok(low) } else { Err((low, end)) }
     }

@@ -123,7 +123,7 @@ impl Tree {
     /// Returns the start and end of a value.
     #[inline]
     fn text(&self, value: ValueRef) -> (usize, u32) {
-        let text = match value.get() {
+        let text = match value.unpack() {
             Ok(index) => self.nodes[index].text,
             Err(_) => value,
         };
@@ -261,7 +261,7 @@ impl Tree {
             Some(b'[') => false,
             _ => return Err(None),
         };
-        let Ok(index) = value.get() else {
+        let Ok(index) = value.unpack() else {
             let rest = Continuation::Entry(start + 1);
             return Ok((is_object, Walk::Text { rest }));
         };

@@ -175,7 +175,7 @@ impl Input {
     /// Opens the path if it exists by now.
     fn try_open(&mut self) -> ReadOutcome {
         let path = self.path.as_ref().expect("only a followed path may not exist");
-        let opened = OpenInput::path(path).and_then(|open| self.begin(open));
+        let opened = OpenInput::open(path).and_then(|open| self.begin(open));
         let trouble = opened.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
         self.report(trouble);
         if self.open.is_some() {
@@ -231,7 +231,7 @@ impl Input {
             if identity(&metadata) == last.identity {
                 self.seen = now;
             }
-            is_other(&metadata).then(|| OpenInput::path(path)).transpose()
+            is_other(&metadata).then(|| OpenInput::open(path)).transpose()
         });
         match found {
             Ok(Some(found)) if found.identity != last.identity => {

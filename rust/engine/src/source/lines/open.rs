@@ -60,7 +60,7 @@ pub(super) enum ReadResult {
 
 impl OpenInput {
     /// Opens a path without blocking.
-    pub(super) fn path(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         // Do not wait until a writer opens a FIFO.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -69,7 +69,7 @@ impl OpenInput {
     }
 
     /// Takes ownership of a descriptor. The extension of `name` decides whether the content is compressed.
-    pub(super) fn descriptor(descriptor: OwnedFd, name: &Path) -> io::Result<Self> {
+    pub(super) fn from_descriptor(descriptor: OwnedFd, name: &Path) -> io::Result<Self> {
         Self::new(descriptor.into(), name, true)
     }
 

@@ -99,7 +99,7 @@ pub(super) fn list(path: &Path) -> Vec<RotatedFile> {
 /// Opens a regular file. Symbolic links are rejected, because any user may have created them.
 pub(super) fn open_regular(path: &Path) -> io::Result<OpenInput> {
     if path.symlink_metadata()?.is_file() {
-        OpenInput::path(path)
+        OpenInput::open(path)
     } else {
         Err(io::Error::other("it is not a regular file"))
     }

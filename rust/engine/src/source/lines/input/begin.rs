@@ -57,11 +57,11 @@ impl Input {
             Source::Path(path) => {
                 // Make the path absolute: the host may change its directory.
                 let path = std::path::absolute(path).map_err(|error| input.error(error))?;
-                let opened = OpenInput::path(&path);
+                let opened = OpenInput::open(&path);
                 input.path = Some(path);
                 opened
             }
-            Source::Descriptor(descriptor) => OpenInput::descriptor(descriptor, Path::new(&input.name)),
+            Source::Descriptor(descriptor) => OpenInput::from_descriptor(descriptor, Path::new(&input.name)),
         };
         match opened {
             Ok(open) => input.begin_first(open, context)?,
