@@ -1,4 +1,5 @@
-//! Exports the runtime of the sanitizer: libraries that are built with a sanitizer search for it in the loading program.
+//! Exports the runtime of the sanitizer: libraries that are built with a sanitizer search for it in the loading
+//! program.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
