@@ -175,11 +175,9 @@ asan: $(STAMPS)/asan ## run the tests with hosts and libraries under AddressSani
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:log_path=$(abspath target/asan/reports)/asan \
 		tests/hosts/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
 
-# Tests that need tools, hosts or a Python without AddressSanitizer, or that measure or limit memory.
-ASAN_LEFT_OUT := $(addprefix --ignore=tests/,command/test_bench.py docs soak plugins core/test_go_package.py command/test_new.py) \
-	--deselect tests/library/test_iter_host.py::test_a_hundred_opens_and_closes_leave_nothing_behind \
-	--deselect 'tests/security/test_hostile.py::test_plugin_that_spoils_process_does_not_stop_plugins[takes memory until there is none]' \
-	--deselect tests/security/test_security.py::test_the_python_that_the_variable_names_is_taken_where_it_is_roots_alone
+# Tests that need tools, hosts or a Python without AddressSanitizer.
+ASAN_LEFT_OUT := -m 'not no_asan and not extended' \
+	$(addprefix --ignore=tests/,command/test_bench.py docs soak plugins core/test_go_package.py command/test_new.py)
 
 $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/*)
 	tests/hosts/asan/setup

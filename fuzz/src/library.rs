@@ -1,4 +1,4 @@
-//! The manifest and the archive behind a library: the stub reads them while it is being loaded, the SDK at init.
+//! The manifest and the archive that are appended to a library: the stub reads them while it is loaded, the SDK at init.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
@@ -9,7 +9,7 @@ use falco_plugin_abi::api::StartRequest;
 
 use appended::{Appended, Parts};
 
-// The stub has no standard library, and is no crate.
+// The stub has no standard library, and is not a crate that this one could depend on.
 #[path = "../../rust/stub/appended.rs"]
 mod appended;
 
@@ -24,28 +24,29 @@ struct Input<'a> {
     appended: &'a [u8],
 }
 
-/// A length as it is written into the library: most are found by their distance from what is right.
+/// A length as it is written into the library. Most are a valid position in the bytes, because few inputs would be whole
+/// with an arbitrary number.
 #[derive(Debug, Clone, Copy, Arbitrary)]
 enum Length {
-    Right(u16),
+    Valid(u16),
     Any(u64),
 }
 
 /// Checks one library.
 ///
 /// # Panics
-/// If the stub takes what it must refuse, refuses what it must take, or finds other values than the SDK.
+/// If the stub accepts damaged parts, rejects valid ones, or finds other values than the SDK.
 pub fn check(input: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(input)) else {
         return;
     };
     let bytes = input.appended;
     let manifest_len = match input.manifest_len {
-        Length::Right(at) => u64::from(at) % (bytes.len() as u64 + 1),
+        Length::Valid(position) => u64::from(position) % (bytes.len() as u64 + 1),
         Length::Any(len) => len,
     };
     let archive_len = match input.archive_len {
-        Length::Right(_) => (bytes.len() as u64).wrapping_sub(manifest_len),
+        Length::Valid(_) => (bytes.len() as u64).wrapping_sub(manifest_len),
         Length::Any(len) => len,
     };
     let appended = Appended {
@@ -71,14 +72,14 @@ pub fn check(input: &[u8]) {
         let found = pairs.iter().find(|(key, _)| *key == name.to_bytes());
         let value = found.map_or(&b""[..], |(_, value)| value);
         assert_eq!(parts.value(name).to_bytes(), value);
-        // Names that are no UTF-8 may become those that are asked for.
+        // The SDK replaces invalid UTF-8, so a name with it may become equal to the other name.
         if let (Ok(name), Ok(_)) = (name.to_str(), std::str::from_utf8(parts.manifest)) {
             assert_eq!(request.manifest(name).as_bytes(), value);
         }
     }
 }
 
-/// The same as the stub's, bit by bit.
+/// Computes the stub's checksum bit by bit.
 fn checksum(bytes: &[u8]) -> u32 {
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -88,16 +89,17 @@ fn checksum(bytes: &[u8]) -> u32 {
     !crc
 }
 
+/// Returns the names and values of a manifest; `None` if it is not valid.
 fn pairs(manifest: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
-    let mut texts: Vec<_> = manifest.split(|byte| *byte == 0).collect();
-    // What stands behind the last NUL.
-    let rest = texts.pop()?;
-    let (pairs, odd) = texts.as_chunks::<2>();
+    let mut strings: Vec<_> = manifest.split(|byte| *byte == 0).collect();
+    // The bytes after the last NUL.
+    let rest = strings.pop()?;
+    let (pairs, odd) = strings.as_chunks::<2>();
     (rest.is_empty() && odd.is_empty() && !pairs.is_empty())
         .then(|| pairs.iter().map(|&[key, value]| (key, value)).collect())
 }
 
-/// What the stub hands over at init, as the SDK reads it.
+/// Returns the request of the stub as the SDK reads it.
 fn request(parts: &Parts<'_>) -> Request {
     extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
         true
@@ -114,7 +116,7 @@ fn request(parts: &Parts<'_>) -> Request {
         input: ptr::null(),
         check_code,
     };
-    // SAFETY: strings and blocks are valid for longer than the call.
+    // SAFETY: strings and blocks are valid during the call, and the function that checks code always.
     unsafe { Request::read(&request) }
 }
 
@@ -123,7 +125,7 @@ mod tests {
     use crate::corpus;
 
     #[test]
-    fn the_stub_and_the_sdk_read_what_was_appended_and_nothing_else() {
+    fn stub_and_sdk_read_the_same_parts() {
         corpus::check("library", 2048, corpus::bytes(), super::check);
     }
 }

@@ -47,9 +47,7 @@ def test_environment_location_has_line_per_part(capsys: pytest.CaptureFixture[st
     assert folders == sys.path
 
 
-def test_code_folders_belong_to_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_code_folders_belong_to_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     _environment.folders.cache_clear()

@@ -171,9 +171,7 @@ def test_build_prints_required_configuration_keys(tmp_path: Path, source: str, c
     ],
     ids=["named", "every"],
 )
-def test_build_explains_plugin_without_source(
-    tmp_path: Path, sources: str, rules: str
-) -> None:
+def test_build_explains_plugin_without_source(tmp_path: Path, sources: str, rules: str) -> None:
     write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', sources)})
     ran = run_command("build", "tally.py", cwd=tmp_path)
     assert "\nload_plugins: [SOURCE, tally]  # SOURCE: the plugin that makes the events\n" in ran.stdout

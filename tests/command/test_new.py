@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.environments import sdk_environment
 from support.hosts import Output, environment, run, run_command
 from support.paths import REPOSITORY
 
@@ -18,7 +19,8 @@ from falco_plugin._build.template import TEMPLATES
 
 # A dash is where a plugin's name and its event source differ.
 NAME = "access-log"
-CARGO_TARGET = REPOSITORY / "target" / f"python-{sys.version_info.major}.{sys.version_info.minor}"
+# Each worker has its own cache: mypy does not lock it.
+MYPY_CACHE = REPOSITORY / "target" / "mypy" / os.environ.get("PYTEST_XDIST_WORKER", "main")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -63,23 +65,11 @@ class Terminal:
 
 
 @pytest.fixture(scope="session")
-def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
-    folder = tmp_path_factory.mktemp("environment")
-    maturin = Path(sys.executable).with_name("maturin")
-    made = [
-        run(
-            *(maturin, "build", "--release", "--interpreter", sys.executable, "--out", folder),
-            env=environment(CARGO_TARGET_DIR=str(CARGO_TARGET)),
-            cwd=REPOSITORY,
-            timeout=280,
-        ),
-        run(sys.executable, "-m", "venv", folder),
-        run(folder / "bin/python", "-m", "pip", "install", "--quiet", *folder.glob("*.whl"), "pytest", timeout=120),
-    ]
-    assert all(ran.status == 0 for ran in made), made
-    return Terminal(folder)
+def terminal() -> Terminal:
+    return Terminal(sdk_environment())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_new_plugin_runs_commands_of_its_readme(template: str, terminal: Terminal, tmp_path: Path) -> None:
     terminal.type([f"falco-plugin new {NAME} --template {template}"], tmp_path)
@@ -118,6 +108,7 @@ def test_new_prints_files_and_next_commands(made: tuple[Path, Output]) -> None:
     assert set(typed) <= {command for block in commands_of(folder / "README.md") for command in block}
 
 
+@pytest.mark.slow
 def test_new_plugin_passes_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_path: Path) -> None:
     folder, _ = made
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
@@ -125,7 +116,7 @@ def test_new_plugin_passes_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_
     for arguments in (
         ["ruff", "check", "--no-cache", "."],
         ["ruff", "format", "--no-cache", "--check", "."],
-        ["mypy", "--strict", "--cache-dir", os.devnull, "."],
+        ["mypy", "--strict", "--cache-dir", MYPY_CACHE, "."],
         ["pyright", "--project", tmp_path, "--pythonpath", sys.executable, "."],
     ):
         tool, *options = arguments

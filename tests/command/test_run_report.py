@@ -120,9 +120,7 @@ def test_pretty_with_json_is_usage_error(types: Path) -> None:
     ],
     ids=["UTF-8", "cut off", "repr"],
 )
-def test_run_counts_invalid_json_payloads(
-    types: Path, payloads: str, told: str, summary: dict[str, object]
-) -> None:
+def test_run_counts_invalid_json_payloads(types: Path, payloads: str, told: str, summary: dict[str, object]) -> None:
     ran = run_command("run", types, "--fields", "t.text", "--params", payloads)
     assert ran.status == 0
     assert ran.stderr.splitlines()[-1] == f"{told} (fields beside the fault are still read)"

@@ -117,6 +117,8 @@ ENDLESS = """
 """
 
 
+@pytest.mark.slow
+@pytest.mark.no_asan
 @pytest.mark.parametrize("kind", ["generator", "agenerator", "retried", "pull", "push", "own"])
 def test_a_hundred_opens_and_closes_leave_nothing_behind(tmp_path, kind):
     def resident():

@@ -55,9 +55,7 @@ def changed(whole: Path, folder: Path, **places: int) -> Path:
         pytest.param(len("name\0"), id="a name without a value"),
     ],
 )
-def test_wrong_manifest_length_is_detected(
-    whole: Path, tmp_path: Path, manifest: int
-) -> None:
+def test_wrong_manifest_length_is_detected(whole: Path, tmp_path: Path, manifest: int) -> None:
     places = places_of(whole.read_bytes())
     archive = (places["manifest"] + places["archive"] - manifest) % 2**64
     assert DAMAGED in init_error(changed(whole, tmp_path, manifest=manifest, archive=archive))

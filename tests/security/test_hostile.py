@@ -109,7 +109,12 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("code", HARMLESS.values(), ids=HARMLESS)
+LIMITED = {"takes memory until there is none": pytest.mark.no_asan}
+
+
+@pytest.mark.parametrize(
+    "code", [pytest.param(code, id=name, marks=LIMITED.get(name, ())) for name, code in HARMLESS.items()]
+)
 def test_plugin_that_spoils_process_does_not_stop_plugins(beside, code: str) -> None:
     ran, events = beside(code)
     assert ran.status == 0, ran.stdout + ran.stderr

@@ -280,9 +280,7 @@ def test_environment_of_root_is_accepted(house: House, tmp_path: Path) -> None:
         ("../../../pyvenv.cfg", 0o666),
     ],
 )
-def test_writable_code_is_refused_at_any_depth(
-    house: House, tmp_path: Path, place: str, mode: int
-) -> None:
+def test_writable_code_is_refused_at_any_depth(house: House, tmp_path: Path, place: str, mode: int) -> None:
     library = house.build(tmp_path)
     culprit = house.packages / place
     if not culprit.exists():

@@ -16,14 +16,14 @@ use falco_plugin_engine::plugin::Extract;
 /// The fields of one call.
 pub(crate) struct ExtractRequest<'a> {
     fields: &'a mut [ss_plugin_extract_field],
-    /// Present if the host wants the positions of the values in the payload too.
+    /// Present if the host also requests the positions of the values in the event.
     offsets: Option<&'a mut ss_plugin_extract_value_offsets>,
 }
 
 impl<'a> ExtractRequest<'a> {
     /// # Safety
-    /// All of the input is valid during `'a`, and nobody else uses it. It has all members of plugin API 3.11, which a
-    /// library with fields requires.
+    /// All of the input is valid during `'a`, and nothing else uses it. It has all members of plugin API 3.11, the version
+    /// that a library with fields requires.
     pub(crate) unsafe fn new(input: &'a ss_plugin_field_extract_input) -> Self {
         let count = input.num_fields as usize;
         // SAFETY: the caller's promise. There is one struct of offsets if one field is requested. Falco and its header
@@ -40,6 +40,7 @@ impl<'a> ExtractRequest<'a> {
         }
     }
 
+    /// Sets all fields to absent.
     pub(crate) fn set_absent(&mut self) {
         for field in &mut *self.fields {
             field.res = Pointer { u64_: ptr::null_mut() };
@@ -80,7 +81,7 @@ enum Array {
 // SAFETY: only the host follows the pointers, on the thread that made the call.
 unsafe impl Send for Arrays {}
 
-/// How many values an array keeps memory for between calls.
+/// The number of values that an array keeps memory for between calls.
 const KEPT_VALUES: usize = 1024;
 
 impl Extraction {
@@ -170,7 +171,7 @@ impl Arrays {
         let values = values.map_or((&[][..], &[][..], &[][..]), |values| {
             (values.as_slice(), values.bytes(), values.locations())
         });
-        let (values, bytes, places) = values;
+        let (values, bytes, locations) = values;
         let bytes = bytes.as_ptr();
         for value in values {
             match *value {
@@ -194,13 +195,13 @@ impl Arrays {
         }
         self.found.push((values.len(), array));
         if with_offsets {
-            for &place in places {
-                self.starts.push(if place == Location::default() {
+            for &location in locations {
+                self.starts.push(if location == Location::default() {
                     0
                 } else {
-                    place.start.saturating_add(HEADER_LEN as u32)
+                    location.start.saturating_add(HEADER_LEN as u32)
                 });
-                self.lengths.push(place.length);
+                self.lengths.push(location.length);
             }
         }
     }
@@ -241,6 +242,7 @@ impl Arrays {
     }
 }
 
+/// Removes all values, and frees memory beyond that of [`KEPT_VALUES`].
 #[inline]
 fn clear_and_trim<T: Copy>(memory: &mut Vec<T>) {
     memory.clear();

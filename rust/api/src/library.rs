@@ -32,8 +32,8 @@ macro_rules! declare {
             $(pub type $name = unsafe extern "C-unwind" fn($($param: $type),*) -> $result;)*
         }
 
-        /// The functions of a loaded plugin library. Those that every plugin must have are there; of the others those
-        /// that the library exports.
+        /// The functions of a loaded plugin library. Those that every plugin must have are always present. The others are
+        /// `None` if the library does not export them.
         #[derive(Debug, Clone, Copy)]
         pub struct Functions {
             $(pub $name: field!($capability $need signatures::$name),)*
@@ -41,12 +41,13 @@ macro_rules! declare {
 
         impl Functions {
             /// Looks up all functions. `address_of` returns the address of a symbol, or NULL if there is no such symbol.
+            /// The functions may be called while the library is loaded.
             ///
-            /// Returns `None` if a function is missing that every plugin must have.
+            /// Returns `None` if the library lacks a function that every plugin must have.
             ///
             /// # Safety
-            /// Each address is that of a function with the signature that the plugin API has for its symbol. The
-            /// functions may be called as long as the library is loaded.
+            /// `address_of` returns NULL, or the address of a function with the signature that the list has for the
+            /// symbol.
             pub unsafe fn find(mut address_of: impl FnMut(&CStr) -> *mut c_void) -> Option<Self> {
                 Some(Self {
                     $($name: value!($capability $need {
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn signatures_match_the_header_of_falco() {
-        // SAFETY: a struct of optional function pointers, for which all zeroes means that there are none.
+        // SAFETY: a struct of optional function pointers, which are `None` if all zeroes.
         let api = unsafe { core::mem::zeroed::<plugin_api>() };
         assert!(from_header(&api).is_none());
         let pointers = size_of::<plugin_api>() / size_of::<fn()>();
