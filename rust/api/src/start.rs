@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char};
 
-use crate::Table;
+use crate::table::Table;
 use crate::types::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_t};
 
 /// The name of the extension module's function, for [`START_SYMBOL`] and for the SDK that exports it.
@@ -22,7 +22,7 @@ pub const START_SYMBOL: &CStr = match CStr::from_bytes_with_nul(concat!(start_sy
     Err(_) => panic!("the symbol contains a NUL"),
 };
 
-/// What the stub passes to the SDK when the host initialises a plugin. All of it is valid until the state is destroyed.
+/// The stub's request to the SDK to initialise a plugin. All of it is valid until the state is destroyed.
 #[repr(C)]
 pub struct StartRequest {
     /// The absolute path of the plugin library.

@@ -5,7 +5,8 @@ use core::ffi::{CStr, c_ulong, c_void};
 
 use falco_plugin_api_table::{START_SYMBOL, Start};
 
-use super::{MEMORY, Sdk, query};
+use super::query;
+use super::sdk::{MEMORY, Sdk};
 use crate::message::Message;
 use crate::path::Path;
 use crate::{image, libc, permissions};
@@ -25,6 +26,7 @@ struct Environment<'m> {
     folders: &'m CStr,
 }
 
+/// Finds and checks the environment, and loads its Python and its SDK.
 pub fn load<'m>(memory: &'m mut [u8; MEMORY], problem: &mut Message) -> Option<Sdk<'m>> {
     let environment = find(memory, problem)?;
     if !environment.is_safe(problem) {
@@ -58,8 +60,8 @@ fn find<'m>(memory: &'m mut [u8; MEMORY], problem: &mut Message) -> Option<Envir
     })
 }
 
-/// Asks the Python that the variable names for its paths. That runs it before anything of it is checked, so it is refused
-/// if permissions matter.
+/// Asks the Python that the variable names for its paths. This runs it before its files are checked, so it is refused if
+/// permissions have to be checked.
 fn find_override<'m>(python: &CStr, memory: &'m mut [u8; MEMORY], problem: &mut Message) -> Option<Environment<'m>> {
     if !permissions::are_waived() {
         problem.push(

@@ -3,12 +3,12 @@
 use core::ffi::{CStr, c_char};
 use core::ptr;
 
-use super::MEMORY;
+use super::sdk::MEMORY;
 use crate::libc;
 
 const QUESTION: &CStr = c"from falco_plugin._build import environment; environment.print_location()";
 
-/// How many files the answer names, one a line. The remaining lines are folders.
+/// The number of files that the answer names, one in each line. The remaining lines are folders.
 const FILES: usize = 3;
 
 /// Returns the paths of Python's shared library, of the SDK's extension module and of the executable, and the folders
@@ -39,8 +39,8 @@ fn run(python: &CStr, answer: &mut [u8; MEMORY]) -> Option<usize> {
         ptr::null(),
     ];
     let no_variables: [*const c_char; 1] = [ptr::null()];
-    // SAFETY: plain libc calls on values made here, which write at most `room` bytes. The child gets the pipe's writing end
-    // as stdout, and an empty stdin.
+    // SAFETY: plain libc calls on values made here, which write at most `capacity` bytes. The child gets the pipe's writing
+    // end as stdout, and an empty stdin.
     unsafe {
         let mut pipe = [0; 2];
         if libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
@@ -61,10 +61,10 @@ fn run(python: &CStr, answer: &mut [u8; MEMORY]) -> Option<usize> {
         );
         libc::posix_spawn_file_actions_destroy(&mut actions);
         libc::close(pipe[1]);
-        let room = answer.len() - 1;
+        let capacity = answer.len() - 1;
         let mut len = 0;
-        while spawned == 0 && len < room {
-            let count = libc::read(pipe[0], answer.as_mut_ptr().add(len).cast(), room - len);
+        while spawned == 0 && len < capacity {
+            let count = libc::read(pipe[0], answer.as_mut_ptr().add(len).cast(), capacity - len);
             if count < 0 && *libc::errno() == libc::EINTR {
                 continue;
             }
@@ -74,8 +74,8 @@ fn run(python: &CStr, answer: &mut [u8; MEMORY]) -> Option<usize> {
             len += count as usize;
         }
         libc::close(pipe[0]);
-        let is_whole = len < room && answer[..len].ends_with(b"\n");
-        // If the host reaps its children itself, there is no status, and it stays 0.
+        let is_whole = len < capacity && answer[..len].ends_with(b"\n");
+        // If the host ignores SIGCHLD, waitpid fails without a status, and 0 remains.
         let mut status = 0;
         if spawned == 0 {
             while libc::waitpid(child, &mut status, 0) < 0 && *libc::errno() == libc::EINTR {}
