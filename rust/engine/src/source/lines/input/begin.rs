@@ -57,11 +57,11 @@ impl Input {
             Source::Path(path) => {
                 // Make the path absolute: the host may change its directory.
                 let path = std::path::absolute(path).map_err(|error| input.error(error))?;
-                let opened = OpenInput::path(&path);
+                let opened = OpenInput::open(&path);
                 input.path = Some(path);
                 opened
             }
-            Source::Descriptor(descriptor) => OpenInput::descriptor(descriptor, Path::new(&input.name)),
+            Source::Descriptor(descriptor) => OpenInput::from_descriptor(descriptor, Path::new(&input.name)),
         };
         match opened {
             Ok(open) => input.begin_first(open, context)?,
@@ -181,8 +181,8 @@ impl Input {
         Ok(())
     }
 
-    /// Begins in the file of a cursor that was renamed since. The rotated files that came after it follow, except `last`.
-    /// Returns false if the file is not found.
+    /// Begins in the file of a cursor that was renamed since. The rotated files that came after it follow, except
+    /// `last`. Returns false if the file is not found.
     fn continue_in_rotated(&mut self, cursor: &Cursor, last: Option<Identity>) -> bool {
         let Some(path) = self.path.clone() else { return false };
         let Some(found) = rotated::find(&path, cursor, last) else {
