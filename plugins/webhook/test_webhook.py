@@ -218,6 +218,7 @@ def test_repeated_rejections_are_logged_in_few_lines(start: Start) -> None:
 # Time and connections
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "beginning",
     [
@@ -260,6 +261,7 @@ def dripping(connection: socket.socket) -> Generator[None]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [HTTP, HTTPS])
 def test_silent_connections_are_closed_without_delaying_others(start: Start, params: str) -> None:
     host, hook = start(params, request_timeout=0.5, threads=1)
