@@ -70,7 +70,7 @@ class Endpoint:
             Rejection: the body has no events, or it is not certain that Falco has processed all of them.
         """
         try:
-            events = self._events.of(body, lines=_LINES.fullmatch(headers.get_content_type()) is not None)
+            events = self._events.split(body, lines=_LINES.fullmatch(headers.get_content_type()) is not None)
         except ValueError as problem:
             raise Rejection(HTTPStatus.BAD_REQUEST, f"the body {problem}") from None
         if not events:

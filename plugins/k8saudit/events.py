@@ -60,7 +60,7 @@ class Events:
         self._max_size = max_size
         self._rejections = rejections
 
-    def of(self, text: bytes, *, lines: bool = False) -> list[Item]:
+    def split(self, text: bytes, *, lines: bool = False) -> list[Item]:
         """Returns the events of a body or a line.
 
         Args:
@@ -72,24 +72,24 @@ class Events:
         """
         if not (lines and b"\n" in text):
             try:
-                return list(self._items(self._of_json(text, _text.decode(text))))
+                return list(self._items(self._split_json(text, _text.decode(text))))
             except (ValueError, RecursionError):
                 pass
-        return list(self._items(self._of_documents(text, lines)))
+        return list(self._items(self._split_documents(text, lines)))
 
-    def _of_json(self, text: bytes, decoded: _Head | list[msgspec.Raw]) -> Sequence[bytes]:
+    def _split_json(self, text: bytes, decoded: _Head | list[msgspec.Raw]) -> Sequence[bytes]:
         if not isinstance(decoded, list):
             return _parts(text, decoded)
-        return [part for element in decoded for part in self._of_element(element)]
+        return [part for element in decoded for part in self._split_element(element)]
 
-    def _of_element(self, element: msgspec.Raw) -> Sequence[bytes]:
+    def _split_element(self, element: msgspec.Raw) -> Sequence[bytes]:
         try:
             return _parts(bytes(element), _element.decode(element))
         except (ValueError, RecursionError):
             self._rejections.count(_BAD_ELEMENT)
             return []
 
-    def _of_documents(self, text: bytes, lines: bool) -> list[bytes]:
+    def _split_documents(self, text: bytes, lines: bool) -> list[bytes]:
         documents = list(_documents(text, lines))
         found = [_parts_of_document(document) for document in documents]
         others = found.count(None)

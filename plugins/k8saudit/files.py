@@ -60,7 +60,7 @@ class Reader:
         if not line:
             return []
         try:
-            return self._events.of(line)
+            return self._events.split(line)
         except ValueError as problem:
             self._rejections.count(f"a line {problem}")
             return []

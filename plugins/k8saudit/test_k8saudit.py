@@ -183,7 +183,7 @@ def test_items_are_split_with_arbitrary_strings(payloads: list[bytes], form: byt
         for number, payload in enumerate(payloads)
     ]
     text = b'{"kind":"EventList","items":[%s]}' % b",".join(items)
-    split = Events(1 << 20, RejectionLog(logging.getLogger("test"))).of(text)
+    split = Events(1 << 20, RejectionLog(logging.getLogger("test"))).split(text)
     assert [item for item, _ in split] == items
 
 

@@ -28,10 +28,10 @@ class Framing:
         has_framing = len(value) >= _CONFLUENT and value[0] == 0
         if not self._is_confluent:
             if has_framing and _looks_like_json(value[_CONFLUENT:]):
-                self._reports.framing_unexpected(record)
+                self._reports.count_unexpected_framing(record)
             return value
         if not has_framing:
-            self._reports.framing_missing(record)
+            self._reports.count_missing_framing(record)
             return value
         return value[_CONFLUENT:]
 

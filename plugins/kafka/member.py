@@ -75,15 +75,15 @@ class Member:
         consumer = self._client(self._config.client_settings(), on_commit=offsets.handle_result)
 
         def assigned(_: Consumer, partitions: list[TopicPartition]) -> None:
-            self._reports.partitions("assigned", partitions)
+            self._reports.log_partitions("assigned", partitions)
 
         def revoked(_: Consumer, partitions: list[TopicPartition]) -> None:
             offsets.drop(partitions)
-            self._reports.partitions("revoked", partitions)
+            self._reports.log_partitions("revoked", partitions)
 
         def lost(_: Consumer, partitions: list[TopicPartition]) -> None:
             offsets.drop(partitions)
-            self._reports.partitions("lost", partitions)
+            self._reports.log_partitions("lost", partitions)
 
         try:
             consumer.subscribe(self._topics, on_assign=assigned, on_revoke=revoked, on_lost=lost)
@@ -115,13 +115,13 @@ class Member:
         try:
             yield (value, milliseconds * 1_000_000) if has_time else value
         except EventTooLargeError:
-            self._reports.too_large(message, len(value), self._config.event_size)
+            self._reports.count_oversized(message, len(value), self._config.event_size)
 
     def _handle_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in _SOLVED_BY_NEW_CLIENT:
             raise KafkaException(error)
         if error.code() != KafkaError._PARTITION_EOF:
-            self._reports.client_error(error)
+            self._reports.log_client_error(error)
 
 
 def _is_not_reported_twice(line: logging.LogRecord) -> bool:

@@ -64,13 +64,13 @@ class Offsets:
     def handle_result(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Handles the result of a commit. The client calls it within a poll."""
         if error is not None:
-            self._reports.commit_failed(error)
+            self._reports.log_failed_commit(error)
         for partition in partitions:
             failure = partition.error or error
             if failure is None:
                 self._sent.pop((partition.topic, partition.partition), None)
             else:
-                self._reports.commit_failed(failure)
+                self._reports.log_failed_commit(failure)
         self._read = {**self._sent, **self._read}
         self._sent = {}
         self._is_pending = False

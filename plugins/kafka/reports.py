@@ -28,28 +28,28 @@ class Reports:
         self._counts: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
 
-    def partitions(self, change: str, partitions: list[TopicPartition]) -> None:
+    def log_partitions(self, change: str, partitions: list[TopicPartition]) -> None:
         """Logs a change of the assigned partitions."""
         if partitions:
             names = ", ".join(f"{partition.topic} [{partition.partition}]" for partition in partitions)
             self._log.info("partitions %s: %s", change, names)
 
-    def client_error(self, error: KafkaError) -> None:
+    def log_client_error(self, error: KafkaError) -> None:
         """Logs an error from which the client recovers by itself."""
         if self._is_due(error.name()):
             self._log.warning("%s (%s); trying again", error.str(), error.name())
 
-    def commit_failed(self, error: KafkaError) -> None:
+    def log_failed_commit(self, error: KafkaError) -> None:
         """Logs a failed commit. No record is lost: at worst these records are delivered again."""
         if self._is_due(f"commit: {error.name()}"):
             self._log.warning("commit failed: %s (%s); trying again with the next one", error.str(), error.name())
 
-    def too_large(self, record: Message, size: int, event_size: int) -> None:
+    def count_oversized(self, record: Message, size: int, event_size: int) -> None:
         """Counts a record that is too large for an event."""
         text = f"a record of {size} bytes is larger than event_size, {event_size}, and is skipped (skipped so far: %d)"
         self._count(logging.ERROR, "records larger than event_size", record, text)
 
-    def framing_missing(self, record: Message) -> None:
+    def count_missing_framing(self, record: Message) -> None:
         """Counts a record that does not have the configured framing."""
         self._count(
             logging.WARNING,
@@ -59,7 +59,7 @@ class Reports:
             "if no record of the topic does (such records so far: %d)",
         )
 
-    def framing_unexpected(self, record: Message) -> None:
+    def count_unexpected_framing(self, record: Message) -> None:
         """Counts a record that has JSON after a framing that is not configured."""
         self._count(
             logging.WARNING,

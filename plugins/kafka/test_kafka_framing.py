@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +11,15 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Producer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from plugins.kafka import member
+from plugins.kafka.config import Config
+from plugins.kafka.plugin import Kafka
 
 from falco_plugin import Context, Event
 from falco_plugin.source import EventTooLargeError
 from falco_plugin.testing.fixtures import StartPlugin
 
 KAFKA = Path(__file__).parent
-REPOSITORY = KAFKA.parents[1]
 
 RECORD = b'{"user":{"name":"carol"}}'
 SCHEMA = b"\x00\x00\x00\x30\x39"
@@ -107,20 +108,13 @@ Read = Callable[..., Reading]
 
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPOSITORY))
-        yield {name: importlib.import_module(f"plugins.kafka.{name}") for name in ("config", "member", "plugin")}
-
-
-@pytest.fixture(scope="module")
-def read(modules: Any) -> Read:
+def read() -> Read:
     def read(*records: Record, seconds: float = 0, largest: int = 1 << 20, **config: Any) -> Reading:
         """Reads records. Between two of them so many seconds pass."""
         reading, context = Reading(), Context()
         log = logging.Logger("kafka")
         log.addHandler(ListHandler(reading.log))
-        settings = modules["config"].Config("localhost:9092", commit_records=1, **config)
+        settings = Config("localhost:9092", commit_records=1, **config)
         consumer = FakeConsumer(list(records), context)
         with pytest.MonkeyPatch.context() as patch:
 
@@ -128,8 +122,8 @@ def read(modules: Any) -> Read:
                 consumer.on_commit = settings["on_commit"]
                 return consumer
 
-            patch.setattr(modules["member"], "Consumer", connect)
-            items = modules["member"].Member(["audit"], settings, log, lambda: reading.now).consume(context)
+            patch.setattr(member, "Consumer", connect)
+            items = member.Member(["audit"], settings, log, lambda: reading.now).consume(context)
             item = next(items, ...)
             while item is not ...:
                 if item is not None and len(item[0]) > largest:
@@ -167,8 +161,8 @@ def test_framing_is_removed_only_if_present(framing: str, value: bytes, payload:
     assert read(Record(value), framing=framing).events == [payload]
 
 
-def test_framing_makes_the_values_of_a_record_visible_to_rules(read: Read, modules: Any) -> None:
-    plugin = modules["plugin"].Kafka()
+def test_framing_makes_the_values_of_a_record_visible_to_rules(read: Read) -> None:
+    plugin = Kafka()
     (event,) = read(Record(SCHEMA + RECORD), framing="confluent").events
     assert plugin.value(Event(event), key="/user/name") == "carol"
     assert plugin.value(Event(SCHEMA + RECORD), key="/user/name") is None

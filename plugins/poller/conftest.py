@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import ssl
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -22,20 +21,19 @@ from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import msgspec
 import pytest
+from plugins.poller.api import Api
+from plugins.poller.config import Config
+from plugins.poller.cursor import CursorFile, first_url
+from plugins.poller.feed import Feed
+from plugins.poller.paging import Pages
+from plugins.poller.plugin import Poller
 from support.hosts import run_command
 
 from falco_plugin.testing import Run, RunningPlugin, run
 
 POLLER = Path(__file__).parent
-# The tests import modules of the plugin as plugins.poller.
-sys.path.insert(0, str(POLLER.parents[1]))
-
-from plugins.poller.api import Api  # noqa: E402
-from plugins.poller.config import Config  # noqa: E402
-from plugins.poller.cursor import CursorFile, first_url  # noqa: E402
-from plugins.poller.feed import Feed  # noqa: E402
-from plugins.poller.paging import Pages  # noqa: E402
 
 TOKEN = "a-secret-of-the-operator"
 PAGE = 5
@@ -222,6 +220,26 @@ def fail(library: Path, config: dict[str, Any]) -> Callable[..., str]:
         return ran.error or ""
 
     return fail
+
+
+Reject: TypeAlias = Callable[..., str]
+
+
+@pytest.fixture
+def reject(config: dict[str, Any]) -> Reject:
+    """Returns the error of init or open, which must not show the token."""
+
+    def reject(url: str = SIMULATED_URL, **changes: Any) -> str:
+        with pytest.raises((ValueError, OSError)) as raised:  # noqa: PT012 - the tests check the message
+            plugin = Poller()
+            plugin.config = msgspec.convert({**config, **changes}, Config)
+            plugin.init()
+            plugin.open(url)
+        message = str(raised.value)
+        assert TOKEN not in message
+        return message
+
+    return reject
 
 
 def take(plugin: RunningPlugin, count: int) -> list[bytes]:

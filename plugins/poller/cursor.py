@@ -25,7 +25,7 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seen: frozenset[str] = frozenset()
     """Ids of the page's records that were delivered."""
 
-    def after(self, ids: Iterable[str], next_url: str | None) -> Cursor:
+    def advance(self, ids: Iterable[str], next_url: str | None) -> Cursor:
         """Returns the cursor to save when a page's records are delivered."""
         if next_url is None or next_url == self.url:
             # An empty answer does not mean that the known records will not come back.

@@ -90,7 +90,7 @@ class Feed:
                 fresh = [record for record in page.records if record.id not in self._cursor.seen]
                 for record in fresh:
                     try:
-                        yield record.data, self._times.of(record)
+                        yield record.data, self._times.time_of(record)
                     except source.EventTooLargeError as error:
                         text = f"record {record.id!r:.100} is skipped: {error}"
                         self._reports.report(logging.ERROR, "too large", text)
@@ -135,7 +135,7 @@ class Feed:
         has_more = page.next_url is not None and page.next_url != url and self._pages.is_full(url, count)
         if hint := self._pages.add(url, page.next_url, page.records):
             self._log.warning("%s", hint)
-        cursor = self._cursor.after((record.id for record in page.records), page.next_url)
+        cursor = self._cursor.advance((record.id for record in page.records), page.next_url)
         if cursor != self._cursor:
             self._cursor = cursor
             self._cursors.save(cursor)

@@ -32,7 +32,7 @@ def test_poller_delivers_each_record_once_in_order(api: AuditApi, start: Callabl
 
 
 def test_poller_continues_after_the_last_record_on_restart(api: AuditApi, start: Callable[..., RunningPlugin]) -> None:
-    for count in (3, 0, 2, PAGE, 7):
+    for count in (3, 0, PAGE + 2):
         added = api.add(count)
         plugin = start(api.url)
         take(plugin, count)
@@ -51,7 +51,7 @@ def test_poller_repeats_a_page_that_was_interrupted(
 
 def test_poller_loses_nothing_when_falco_is_killed(api: AuditApi, start: Callable[..., RunningPlugin]) -> None:
     seen: list[bytes] = []
-    for count in (1, 2 * PAGE, PAGE, PAGE + 1, 3):
+    for count in (1, 2 * PAGE, PAGE + 1):
         api.add(2 * PAGE)
         plugin = start(api.url)
         take(plugin, count)

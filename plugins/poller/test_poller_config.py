@@ -6,34 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from plugins.poller.config import Config
-from plugins.poller.conftest import TOKEN, AuditApi
-from plugins.poller.plugin import Poller
+from plugins.poller.conftest import TOKEN, AuditApi, Reject
 
 from falco_plugin.testing import run
-
-URL = "https://api.example/logs"
-
-Reject = Callable[..., str]
-
-
-@pytest.fixture
-def reject(config: dict[str, Any]) -> Reject:
-    """Returns the error of init or open, which must not show the token."""
-
-    def reject(url: str = URL, **changes: Any) -> str:
-        with pytest.raises((ValueError, OSError)) as raised:  # noqa: PT012 - the tests check the message
-            plugin = Poller()
-            plugin.config = msgspec.convert({**config, **changes}, Config)
-            plugin.init()
-            plugin.open(url)
-        message = str(raised.value)
-        assert TOKEN not in message
-        return message
-
-    return reject
 
 
 @pytest.mark.parametrize(

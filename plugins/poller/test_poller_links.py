@@ -44,7 +44,7 @@ REFUSED = {
     f"{OWN}/\x7f": "is not a URL: report this to the API's operator",
     f"{OWN}:port/": "is not a URL: report this to the API's operator",
     "https://other.example/logs": f"leads to https://other.example, but the token is sent only to {OWN}: write the "
-    "origin of the links into open_params, or let the proxy in front of the API correct them",
+    "origin of the links into open_params, or let the proxy of the API correct them",
     "//other.example/logs": "leads to https://other.example, but",
     "http://api.example/logs": "leads to http://api.example, but",
     f"{OWN}:8443/logs": f"leads to {OWN}:8443, but",
@@ -120,8 +120,8 @@ def test_poller_does_not_deliver_a_page_again_when_the_api_ignores_the_cursor(si
     poller.run(600)
     assert poller.events == [record(number) for number in range(PAGE)]
     assert set(poller.failures) == {
-        "the next page has the same 5 records as the page before it: use an API that pages by Link headers, and let "
-        "no proxy in front of it change the query of a URL"
+        "the next page has the same 5 records as the page before it: use an API that pages by Link headers, and "
+        "check that no proxy changes the query of URLs"
     }
 
 

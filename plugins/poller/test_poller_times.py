@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-from pathlib import Path
-from typing import Any
 
 import pytest
+from plugins.poller.records import Record, parse
+from plugins.poller.times import Times
 
 LOG = logging.getLogger("poller")
 
@@ -23,31 +22,19 @@ class Clock:
 
 
 @pytest.fixture
-def poller(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
-    return "plugins.poller"
-
-
-@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def times(poller: str, clock: Clock) -> Any:
-    return importlib.import_module(f"{poller}.times").Times("at", LOG, clock)
+def times(clock: Clock) -> Times:
+    return Times("at", LOG, clock)
 
 
-@pytest.fixture
-def read(poller: str) -> Any:
-    """Makes a record whose field ``at`` is the given JSON."""
-    parse = importlib.import_module(f"{poller}.records").parse
-
-    def read(value: str, id: int = 1) -> Any:
-        [record] = parse(f'[{{"uuid": {id}, "at": {value}}}]'.encode(), "uuid", "at")
-        return record
-
-    return read
+def read(value: str, id: int = 1) -> Record:
+    """Returns a record whose field ``at`` is this JSON."""
+    [record] = parse(f'[{{"uuid": {id}, "at": {value}}}]'.encode(), "uuid", "at")
+    return record
 
 
 @pytest.mark.parametrize(
@@ -66,16 +53,16 @@ def read(poller: str) -> Any:
         ('{"seconds": 1}', None),
     ],
 )
-def test_times_reads_text_and_numbers(times: Any, read: Any, value: str, nanoseconds: int | None) -> None:
-    assert times.of(read(value)) == nanoseconds
+def test_times_reads_text_and_numbers(times: Times, value: str, nanoseconds: int | None) -> None:
+    assert times.time_of(read(value)) == nanoseconds
 
 
 def test_times_reports_a_cause_once_a_minute_with_its_count(
-    times: Any, read: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+    times: Times, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for id, seconds in enumerate([0, 0, 59.9, 60, 119]):
         clock.now = 1000 + seconds
-        times.of(read('"secret"', id))
+        times.time_of(read('"secret"', id))
     report = "record '{}' has no time from 1970 to 2554 in 'at'; the event gets the time of its arrival: {} ({} {})"
     expected = [
         report.format(id, "correct timestamp_field", "records so far:", count) for id, count in [(0, 1), (3, 4)]
@@ -88,19 +75,17 @@ def test_times_reports_a_cause_once_a_minute_with_its_count(
     assert "secret" not in caplog.text
 
 
-def test_times_reports_missing_values_separately(times: Any, read: Any, caplog: pytest.LogCaptureFixture) -> None:
-    times.of(read('"yesterday"'))
-    times.of(read("null"))
+def test_times_reports_missing_values_separately(times: Times, caplog: pytest.LogCaptureFixture) -> None:
+    times.time_of(read('"yesterday"'))
+    times.time_of(read("null"))
     assert [message.split(";")[0] for message in caplog.messages] == [
         "record '1' has no time from 1970 to 2554 in 'at'",
         "record '1' has no value in 'at'",
     ]
 
 
-def test_times_reports_a_missing_time_zone_once(
-    times: Any, read: Any, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_times_reports_a_missing_time_zone_once(times: Times, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     for seconds in (0, 100):
         clock.now = 1000 + seconds
-        assert times.of(read('"2026-11-20 08:00:00"')) == 1_795_161_600_000_000_000
+        assert times.time_of(read('"2026-11-20 08:00:00"')) == 1_795_161_600_000_000_000
     assert caplog.messages == ["record '1' has a time without a time zone in 'at'; all such times are read as UTC"]

@@ -32,7 +32,7 @@ class Times:
             _Cause(f"no time from 1970 to 2554 in {field!r}", "correct timestamp_field", clock),
         )
 
-    def of(self, record: Record) -> int | None:
+    def time_of(self, record: Record) -> int | None:
         """Returns the time of a record in nanoseconds since the epoch; ``None`` if it cannot be read."""
         missing, unreadable = self._causes
         if record.time is None:

@@ -26,7 +26,7 @@ class Files:
         self._from_end = config.start == "end" and positions.is_first_run
         self._known: dict[Identity, File] = {}
         self._open: dict[Identity, File] = {}  # in the order of their last read
-        self._left: dict[str, File] = {}  # by their former path
+        self._by_former_path: dict[str, File] = {}  # by their former path
         self._last_compressed: File | None = None
         self._is_first_scan = True
 
@@ -48,11 +48,11 @@ class Files:
         new = sorted(statuses, key=lambda key: statuses[key].st_mtime_ns)
         begun = [added for key in new if (added := self._add(paths[key][0]))]
         if self._is_first_scan:
-            lost = self._positions.kept()
+            lost = self._positions.all()
         self._search(lost)
         self._report_lost(lost, {printable(file.path) for file in begun})
         for file in begun:
-            file.predecessor = self._left.get(file.path) or file.predecessor
+            file.predecessor = self._by_former_path.get(file.path) or file.predecessor
         self._is_first_scan = self._from_end = False
 
     def turns(self) -> Iterator[list[bytes]]:
@@ -84,13 +84,13 @@ class Files:
     # Changes of a file
 
     def _update(self, file: File, paths: list[str], status: os.stat_result) -> None:
-        file.look(status)
+        file.refresh(status)
         file.is_gone = False
         if file.path not in paths:
             self._mark_left(file, file.path)
             file.path = paths[0]
         if file.is_open:
-            self._reports.solved(file.path)
+            self._reports.report_solved(file.path)
 
     def _handle_gone(self, file: File) -> Position | None:
         """Handles a file without a path. Returns its position if it is not open, so that it must be searched."""
@@ -99,14 +99,14 @@ class Files:
             self._mark_left(file, file.path)
         if file.is_open:
             try:
-                file.look()
+                file.refresh()
             except OSError as error:
                 self._handle_failure(file, error)
         return None if file.is_open else self._forget(file)
 
     def _mark_left(self, file: File, path: str) -> None:
         file.left_at = time.monotonic()
-        self._left[path] = file
+        self._by_former_path[path] = file
 
     def _add(self, path: str, *, is_searched: bool = False) -> File | None:
         """Opens a file and continues at its saved position. Returns the file if it has none, and so is new."""
@@ -116,7 +116,7 @@ class Files:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._reports.unreadable(path, error)
+            self._reports.report_unreadable(path, error)
             return None
         try:
             is_known = file.identity in self._known
@@ -128,15 +128,15 @@ class Files:
                 file.skip_to_end()
         except OSError as error:
             file.close()
-            self._reports.unreadable(path, error)
+            self._reports.report_unreadable(path, error)
             return None
-        self._reports.solved(path)
+        self._reports.report_solved(path)
         self._known[file.identity] = self._open[file.identity] = file
         if isinstance(file, CompressedFile):
             # Read compressed files one after the other, to need the memory of only one decompression.
             file.predecessor, self._last_compressed = self._last_compressed, file
         if position is not None:
-            self._positions.drop(position)
+            self._positions.remove(position)
             if is_searched or position.path != printable(path):
                 self._mark_left(file, position.path)
         file.is_gone = is_searched
@@ -163,7 +163,7 @@ class Files:
 
     def _report_lost(self, lost: list[Position], begun: set[str]) -> None:
         """Reports files that were not found, with separate messages for those that another file has replaced."""
-        missing = set(lost).intersection(self._positions.kept())
+        missing = set(lost).intersection(self._positions.all())
         replaced = [position for position in missing if position.path in begun]
         for position in replaced:
             self._reports.log.warning(
@@ -173,7 +173,7 @@ class Files:
                 position.offset,
                 _describe_loss(position),
             )
-            self._positions.drop(position)
+            self._positions.remove(position)
         # After the first scan, the sizes are recent: a file that was read completely lost nothing.
         gone = [
             position
@@ -195,13 +195,13 @@ class Files:
         position = file.position()
         self._remove(file)
         if position:
-            self._positions.keep(position)
+            self._positions.add(position)
         return position
 
     def _remove(self, file: File) -> None:
         self._close(file)
         del self._known[file.identity]
-        self._left = {path: other for path, other in self._left.items() if other is not file}
+        self._by_former_path = {path: other for path, other in self._by_former_path.items() if other is not file}
 
     # Turns
 
@@ -253,7 +253,7 @@ class Files:
         file.has_failed = True
         # The next scan searches a file that is not at its path.
         if not isinstance(error, FileNotFoundError):
-            self._reports.unreadable(file.path, error)
+            self._reports.report_unreadable(file.path, error)
 
     # Descriptors
 

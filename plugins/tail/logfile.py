@@ -81,7 +81,7 @@ class LogFile:
 
     @property
     def is_read(self) -> bool:
-        """Whether the file was read up to its size at the last ``look``."""
+        """Whether the file was read up to its size at the last ``refresh``."""
         return self._state == self._state_read
 
     @property
@@ -110,7 +110,7 @@ class LogFile:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def look(self, status: os.stat_result | None = None) -> None:
+    def refresh(self, status: os.stat_result | None = None) -> None:
         """Checks whether the file has changed. ``status`` is required if the file is closed."""
         status = status or os.fstat(self._descriptor)
         if _state(status) != self._state:
@@ -207,7 +207,7 @@ class LogFile:
         if self._is_utf16 is None and len(rest) >= _LEAST_SAMPLE:
             self._is_utf16 = _is_utf16(data[:_SAMPLE] if nuls == 1 else rest[:_SAMPLE])
             if self._is_utf16:
-                self._reports.utf16(self.path)
+                self._reports.report_utf16(self.path)
         if rest and self._nuls:
             nuls, self._nuls = self._nuls, 0
             self._report_hole(nuls)
@@ -241,7 +241,7 @@ class LogFile:
     def _event(self, line: bytes) -> bytes:
         line = line.removesuffix(b"\r")
         if len(line) > self._event_size:
-            self._reports.cut(self.path, self._event_size)
+            self._reports.count_cut_line(self.path, self._event_size)
         return line[: self._event_size]
 
     def _without_nuls(self, line: bytes) -> bytes:
@@ -253,7 +253,7 @@ class LogFile:
     def _report_hole(self, nuls: int) -> None:
         # UTF-16 has NULs in most lines, and is reported separately.
         if not self._is_utf16:
-            self._reports.hole(self.path, nuls)
+            self._reports.count_hole(self.path, nuls)
 
     def _advance(self, data: bytes) -> None:
         self.offset += len(data)

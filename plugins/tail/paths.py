@@ -43,9 +43,9 @@ class Paths:
                 except FileNotFoundError:
                     # Otherwise the file was removed after its folder was listed.
                     if path == param:
-                        self._reports.missing(param, "does not exist")
+                        self._reports.report_missing(param, "does not exist")
                 except OSError as error:
-                    self._reports.unreadable(path, error)
+                    self._reports.report_unreadable(path, error)
                 else:
                     if self._is_readable(path, status.st_mode, is_named=path == param):
                         yield path, status
@@ -65,10 +65,12 @@ class Paths:
         elif path.lower().endswith(_NOT_DECOMPRESSED):
             problem = "its compression is not supported: decompress it, or use gzip or zstd"
         if is_named and problem:
-            self._reports.unreadable(path, OSError(errno.EOPNOTSUPP, problem, path))
+            self._reports.report_unreadable(path, OSError(errno.EOPNOTSUPP, problem, path))
             return False
         if not is_named and not stat.S_ISREG(mode):
-            self._reports.note(path, "is not a regular file and is skipped: write the path of a FIFO into open_params")
+            self._reports.report_skipped(
+                path, "is not a regular file and is skipped: write the path of a FIFO into open_params"
+            )
             return False
         return not self._is_excluded(path)
 
@@ -89,9 +91,9 @@ class Paths:
         if not param.lower().endswith(DECOMPRESSED):
             found = self._without_compressed(param, found)
         if found:
-            self._reports.solved(param)
+            self._reports.report_solved(param)
         else:
-            self._reports.missing(param, "matches no file")
+            self._reports.report_missing(param, "matches no file")
         return found
 
     def _list(self, folder: str) -> list[str]:
@@ -100,9 +102,9 @@ class Paths:
         except FileNotFoundError:
             return []
         except OSError as error:
-            self._reports.unreadable(folder, error)
+            self._reports.report_unreadable(folder, error)
             return []
-        self._reports.solved(folder)
+        self._reports.report_solved(folder)
         return [os.path.join(folder, name) for name in names]
 
     def _without_compressed(self, param: str, paths: list[str]) -> list[str]:
@@ -110,7 +112,7 @@ class Paths:
         found = [path for path in paths if not path.lower().endswith(_COMPRESSED)]
         if len(found) < len(paths):
             text = "compressed files are skipped: to read them, use a path or a glob that ends with .gz or .zst"
-            self._reports.note(param, text)
+            self._reports.report_skipped(param, text)
         return found
 
 

@@ -66,17 +66,17 @@ class Positions:
         positions = _load(self.path) if self.path else None
         self.is_first_run = positions is None
         for position in positions or ():
-            self.keep(position)
+            self.add(position)
 
-    def keep(self, position: Position) -> None:
+    def add(self, position: Position) -> None:
         """Stores the position of a file that is not being read."""
         self._by_inode.setdefault(position.inode, []).append(position)
 
-    def drop(self, position: Position) -> None:
+    def remove(self, position: Position) -> None:
         """Removes the position of a file that is being read again, or will not be read again."""
         self._by_inode[position.inode].remove(position)
 
-    def kept(self) -> list[Position]:
+    def all(self) -> list[Position]:
         return [position for positions in self._by_inode.values() for position in positions]
 
     def candidates(self, device: int, inode: int) -> list[Position]:
@@ -97,13 +97,13 @@ class Positions:
             OSError: the first write failed.
         """
         oldest = int(time.time()) - FORGET_AFTER
-        for position in self.kept():
+        for position in self.all():
             if position.seen < oldest:
-                self.drop(position)
+                self.remove(position)
         if self.path is None:
             return True
         try:
-            _write(self.path, msgspec.json.encode(_Saved([*being_read, *self.kept()])))
+            _write(self.path, msgspec.json.encode(_Saved([*being_read, *self.all()])))
         except OSError as error:
             if not self._has_written:
                 raise OSError(error.errno, f"position_file cannot be written: {error.strerror}", self.path) from None

@@ -20,7 +20,7 @@ class Reports:
         self._cuts = _Count()
         self._holes = _Count()
 
-    def unreadable(self, path: str, error: OSError) -> None:
+    def report_unreadable(self, path: str, error: OSError) -> None:
         """Logs that a file or folder cannot be read and is tried again.
 
         Raises:
@@ -28,9 +28,9 @@ class Reports:
         """
         if not self.follow:
             raise error
-        self._once(path, f"cannot be read: {error.strerror or error}; trying again", logging.WARNING)
+        self._log_once(path, f"cannot be read: {error.strerror or error}; trying again", logging.WARNING)
 
-    def missing(self, param: str, text: str) -> None:
+    def report_missing(self, param: str, text: str) -> None:
         """Logs that a param matches no file yet.
 
         Raises:
@@ -38,14 +38,14 @@ class Reports:
         """
         if not self.follow:
             raise FileNotFoundError(f"{param}: {text}") from None
-        self._once(param, f"{text}; waiting for it", logging.INFO)
+        self._log_once(param, f"{text}; waiting for it", logging.INFO)
 
-    def solved(self, path: str) -> None:
+    def report_solved(self, path: str) -> None:
         """Logs that a reported problem of the path is solved."""
         if self._problems.pop(path, None):
             self.log.info("%s: can be read now", path)
 
-    def damaged(self, path: str, error: OSError) -> None:
+    def report_damaged(self, path: str, error: OSError) -> None:
         """Logs that a compressed file ends early or is damaged. The lines before the fault were read.
 
         Raises:
@@ -53,25 +53,25 @@ class Reports:
         """
         if not self.follow:
             raise error
-        self._once(path, f"cannot be read: {error}; trying again when it changes", logging.WARNING)
+        self._log_once(path, f"cannot be read: {error}; trying again when it changes", logging.WARNING)
 
-    def note(self, path: str, text: str) -> None:
+    def report_skipped(self, path: str, text: str) -> None:
         """Logs once that a path is skipped, which does not change later."""
         if (path, text) not in self._notes:
             self._notes.add((path, text))
             self.log.info("%s: %s", path, text)
 
-    def utf16(self, path: str) -> None:
+    def report_utf16(self, path: str) -> None:
         self.log.warning("%s: the file is UTF-16, which fields and rules cannot read: write it as UTF-8", path)
 
-    def cut(self, path: str, event_size: int) -> None:
+    def count_cut_line(self, path: str, event_size: int) -> None:
         """Counts a line that was cut, and logs it at most once a minute."""
         if self._cuts.is_due():
             self.log.warning(
                 "%s: a line was cut to %d bytes (lines cut so far: %d)", path, event_size, self._cuts.total
             )
 
-    def hole(self, path: str, nuls: int) -> None:
+    def count_hole(self, path: str, nuls: int) -> None:
         """Counts a sequence of NULs that was skipped before a line, and logs it at most once a minute."""
         if self._holes.is_due():
             self.log.warning(
@@ -82,7 +82,7 @@ class Reports:
                 self._holes.total,
             )
 
-    def _once(self, path: str, problem: str, severity: int) -> None:
+    def _log_once(self, path: str, problem: str, severity: int) -> None:
         if self._problems.get(path) != problem:
             self._problems[path] = problem
             self.log.log(severity, "%s: %s", path, problem)

@@ -90,7 +90,7 @@ class CompressedFile(_SdkFile):
         self._state: tuple[int, int] | None = None
         self._state_read: tuple[int, int] | None = None
         self._has_ended = False
-        self.look()
+        self.refresh()
 
     @property
     def is_read(self) -> bool:
@@ -101,7 +101,7 @@ class CompressedFile(_SdkFile):
         """Returns whether the file can be closed and opened again without reading its content twice."""
         return self._lines is None
 
-    def look(self, status: os.stat_result | None = None) -> None:
+    def refresh(self, status: os.stat_result | None = None) -> None:
         if status is None:
             assert self._file is not None
             status = os.fstat(self._file.fileno())
@@ -171,7 +171,7 @@ class CompressedFile(_SdkFile):
         except EOF:
             self._has_ended = True
             self._finish(state)
-            self._reports.solved(self.path)
+            self._reports.report_solved(self.path)
         except OSError as error:
             if lines:
                 self._fault = error
@@ -180,7 +180,7 @@ class CompressedFile(_SdkFile):
             else:
                 # The file may be incomplete. It is read again when it changes.
                 self._finish(state)
-                self._reports.damaged(self.path, error)
+                self._reports.report_damaged(self.path, error)
         self.offset = int(self._lines.progress()[0] * self.size) if self._lines else self.size
         return lines
 
@@ -208,7 +208,7 @@ class Pipe(_SdkFile):
     def is_reopenable(self) -> bool:
         return False
 
-    def look(self, _status: os.stat_result | None = None) -> None:
+    def refresh(self, _status: os.stat_result | None = None) -> None:
         self._is_drained = False
 
     def skip_to_end(self) -> None:

@@ -15,7 +15,7 @@ def test_rotated_file_is_finished_before_the_new_one(tmp_path: Path, follow: Fol
     follower = follow(log, rotated_wait=60)
     follower.expect(b"first")
     with log.open("ab") as writer:
-        lines = [b"%d" % number for number in range(60_000)]
+        lines = [b"%d" % number + b"x" * 300 for number in range(1500)]
         writer.write(b"\n".join(lines) + b"\nno e")
         writer.flush()
         for name in ("app.log.1", "app.log.2", "elsewhere"):

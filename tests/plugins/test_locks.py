@@ -1,4 +1,4 @@
-"""What is built, tested and shown as an example is of versions that are committed."""
+"""Checks that builds, tests and plugins use the locked versions of packages and crates."""
 
 from __future__ import annotations
 

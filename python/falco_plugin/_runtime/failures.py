@@ -255,7 +255,7 @@ def _innermost_location(frames: Iterable[tuple[FrameType, int]], marked: str = "
     return own or marked or outside
 
 
-def at(error: Exception, function: object) -> Exception:
+def add_location(error: Exception, function: object) -> Exception:
     """Makes a function of user code the location of an error whose traceback has no line of user code."""
     if location := definition_of(function):
         setattr(error, _LOCATION, location)
@@ -272,10 +272,10 @@ def definition_of(function: object) -> str:
     return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno} in {code.co_name}"
 
 
-def with_parameters(function: Callable[..., Any], error: TypeError, parameters: str) -> Exception:
+def add_parameters(function: Callable[..., Any], error: TypeError, parameters: str) -> Exception:
     """Returns an error that adds to `error` how to define a function that has other parameters."""
     name = getattr(function, "__name__", type(function).__name__)
     own = "self" if isinstance(function, MethodType) else ""
     listed = ", ".join(filter(None, (own, parameters)))
     explained = TypeError(f"{error}: define it as {name}({listed})")
-    return at(explained, function)
+    return add_location(explained, function)

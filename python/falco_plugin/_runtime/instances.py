@@ -25,20 +25,20 @@ def as_instance(opened: Any, context: _core.Context, open_: Callable[..., Any]) 
     """
     if not _is_instance(opened):
         if problem := _problem(opened):
-            raise failures.at(TypeError(f"open returned {problem}"), open_)
+            raise failures.add_location(TypeError(f"open returned {problem}"), open_)
         try:
             return _core.IterInstance(opened, context=context)
         except TypeError as error:
-            raise failures.at(error, opened if callable(opened) else open_) from None
+            raise failures.add_location(error, opened if callable(opened) else open_) from None
     if not hasattr(opened, "events"):
         name = type(opened).__name__
         no_events = TypeError(
             f"open returned {name}, which has no attribute events: call super().__init__() in {name}.__init__"
         )
-        raise failures.at(no_events, type(opened).__init__)
+        raise failures.add_location(no_events, type(opened).__init__)
     if not isinstance(opened.events, _core.EventBatch):
         found = type(opened.events).__name__
-        raise failures.at(TypeError(f"the instance's events must be an EventBatch, not {found}"), open_)
+        raise failures.add_location(TypeError(f"the instance's events must be an EventBatch, not {found}"), open_)
     return opened
 
 

@@ -207,7 +207,7 @@ def make_plugin(modules: Modules, entry: str) -> tuple[Any, Capabilities]:
             raise
         # The traceback has no frame of the factory, so its parameters do not fit.
         explained = TypeError(f"{error}: the SDK passes no arguments, so read settings from self.config in init")
-        raise failures.at(
+        raise failures.add_location(
             explained, getattr(factory, "__init__", None) if isinstance(factory, type) else factory
         ) from None
     return plugin, capabilities.check(plugin)

@@ -20,12 +20,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def debug_option(command: Command) -> Command:
     """Adds ``--debug`` to a command. ``falco-plugin --debug COMMAND`` sets it, too."""
-    return click.option(
-        "--debug",
-        is_flag=True,
-        callback=lambda context, _option, value: value or context.obj,
-        help="Show the traceback of an error in the plugin.",
-    )(command)
+
+    def is_set(context: click.Context, _option: click.Parameter, value: bool) -> bool:
+        return value or bool(context.obj)
+
+    option = click.option(
+        "--debug", is_flag=True, callback=is_set, help="Show the traceback of an error in the plugin."
+    )
+    return option(command)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ pub(crate) static TIMEOUT: Import = Import::new("falco_plugin.errors", "Timeout"
 
 pub(crate) static LOCATED: Import = Import::new("falco_plugin.fields", "Located");
 
-pub(crate) static ADD_LOCATION: Import = Import::new("falco_plugin._runtime.failures", "at");
-pub(crate) static ADD_PARAMETERS: Import = Import::new("falco_plugin._runtime.failures", "with_parameters");
+pub(crate) static ADD_LOCATION: Import = Import::new("falco_plugin._runtime.failures", "add_location");
+pub(crate) static ADD_PARAMETERS: Import = Import::new("falco_plugin._runtime.failures", "add_parameters");
 pub(crate) static REPORT_FAILURE: Import = Import::new("falco_plugin._runtime.failures", "report");
 pub(crate) static WARN: Import = Import::new("falco_plugin._runtime.failures", "warn");
 pub(crate) static SOURCE_NAME: Import = Import::new("falco_plugin._runtime.log", "source_name");
