@@ -447,7 +447,7 @@ def test_unreadable_or_unfollowable_file_is_error(log):
     with pytest.raises(OSError, match="Bad file descriptor"):
         LinesInstance(read)
     for options in ({"start": 1}, {"start": "end"}, {"start": "1:0000000000000001"}):
-        with pipe_of(b"") as pipe, pytest.raises(ValueError, match="only a regular file has a start"):
+        with pipe_of(b"") as pipe, pytest.raises(ValueError, match="start requires a regular file"):
             LinesInstance(pipe, **options)
     with socket_of(b"") as end, pytest.raises(ValueError, match="only a file or a FIFO can be followed"):
         LinesInstance(end, follow=True)
