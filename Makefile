@@ -186,7 +186,7 @@ $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/
 valgrind: setup target/valgrind/host ## run the C host with all kinds of sources under memcheck
 	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt-get install valgrind"; exit 1; }
 	C_HOST=$(abspath tests/hosts/valgrind/host) tests/hosts/without_reports target/valgrind/reports \
-		$(BIN)/python -m pytest tests/library/test_memory.py tests/library/test_results.py::test_every_function_survives_null_handles
+		$(BIN)/python -m pytest tests/library/test_memory.py tests/library/test_results.py::test_functions_survive_null_handles
 
 target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
 	mkdir -p $(@D)

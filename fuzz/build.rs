@@ -1,4 +1,5 @@
-//! Libraries that are built with a sanitizer look for its runtime in the program that loads them.
+//! Exports the runtime of the sanitizer: libraries that are built with a sanitizer search for it in the loading
+//! program.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

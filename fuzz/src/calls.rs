@@ -26,7 +26,7 @@ const MOST_STEPS: usize = 48;
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
-    /// A bit for each slot that begins with an initialised state of its own library. Otherwise few inputs would get that far.
+    /// A bit for each slot that begins with an initialised state. Otherwise few inputs would get that far.
     initialised: u8,
     steps: Vec<Step<'a>>,
 }
@@ -51,7 +51,7 @@ pub fn load() {
 /// Checks one sequence of calls.
 ///
 /// # Panics
-/// If the result of a call is not as the API says.
+/// If the result of a call is not valid in the plugin API.
 pub fn check(input: &[u8]) {
     let Ok(Input { initialised, steps }) = Input::arbitrary_take_rest(Unstructured::new(input)) else {
         return;

@@ -134,7 +134,7 @@ fn configuration(input: &[u8]) {
     let mut parts = input.splitn(2, |byte| *byte == 0);
     let mut next = || serde_json::from_slice::<Value>(parts.next()?).ok();
     let Some(schema) = next() else { return };
-    let keys = config::keys(&schema);
+    let keys = config::list_keys(&schema);
     assert!(keys.keys.len() <= MAX_KEYS);
     for key in keys.keys {
         assert!(!key.path.is_empty() || input.windows(2).any(|pair| pair == b"\"\""));
@@ -145,12 +145,12 @@ fn configuration(input: &[u8]) {
     if text.to_lowercase().contains("pattern") {
         return;
     }
-    let Ok(problems) = config::problems(&schema, &document) else {
+    let Ok(problems) = config::find_problems(&schema, &document) else {
         return;
     };
     if !text.contains("$ref") {
         // A document that violates a schema satisfies its negation.
-        match config::problems(&json!({ "not": schema }), &document) {
+        match config::find_problems(&json!({ "not": schema }), &document) {
             Ok(opposite) => assert_eq!(opposite.is_empty(), !problems.is_empty()),
             // The negation needs one step and one level more, and may exceed a limit.
             Err(reason) => assert!(reason.contains("leave out references"), "{reason}"),
@@ -161,9 +161,9 @@ fn configuration(input: &[u8]) {
 /// Parses a request for fields.
 fn requests(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    for asked in select::parse(text).into_iter().flatten() {
+    for asked in select::parse_fields(text).into_iter().flatten() {
         assert!(!asked.name.is_empty() && text.contains(&asked.asked));
-        let again = select::parse(&asked.asked);
+        let again = select::parse_fields(&asked.asked);
         assert_eq!(again.as_deref(), Ok(&[asked][..]));
     }
 }

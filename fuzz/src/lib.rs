@@ -1,7 +1,7 @@
 //! The targets of the fuzzer, one module each. Its function `check` takes any bytes, and panics if it finds a fault.
 //!
-//! Ordinary tests run the targets on the files of `corpus` and on damaged copies of them. `make fuzz` searches for further
-//! inputs.
+//! Ordinary tests run the targets on the files of `corpus` and on damaged copies of them. `make fuzz` searches for
+//! further inputs.
 //!
 //! | target | code under test | compared with |
 //! |---|---|---|

@@ -28,6 +28,7 @@ __all__ = [
     "Watch",
     "after_fork_in_child",
     "before_fork",
+    "capability_symbols",
     "channel",
     "current_plugin",
     "end_child",
@@ -58,50 +59,58 @@ SDK_VERSION: Final[str]
 
 @final
 class Context:
-    """Cancellation, passed from parent to child (``context.Context`` of the Go SDK). Safe to use from any thread.
+    """Cancels work, and passes the cancellation to child contexts (``context.Context`` of the Go SDK).
+
+    A context can be used from any thread.
 
     Args:
-        parent: cancels this context too when it is cancelled; it is not cancelled by this one.
+        parent: cancels this context too when it is cancelled. Cancelling this context does not cancel the parent.
     """
 
     def __new__(cls, parent: Context | None = None) -> Self: ...
     @property
     def cancelled(self) -> bool:
-        """Whether this context, or a parent of it, was cancelled."""
+        """Whether this context or a parent of it was cancelled."""
 
     def cancel(self) -> None:
-        """Cancels this context and its children: waiters wake, callbacks run on this thread. Idempotent."""
+        """Cancels this context and its children. Calling it again does nothing.
+
+        Wakes their waiters, and runs their callbacks on this thread.
+        """
 
     def wait(self, timeout: _Seconds | None = None) -> bool:
-        """Waits until the context is cancelled. The GIL is free meanwhile, and Ctrl-C is noticed.
+        """Waits until the context is cancelled, with the GIL released. Ctrl-C interrupts the wait.
 
         Args:
-            timeout: seconds or a ``timedelta``; ``None`` waits without limit.
+            timeout: seconds or a ``timedelta``. ``None`` waits without limit.
 
         Returns:
-            Whether the context was cancelled in time.
+            Whether the context was cancelled before the timeout.
 
         Raises:
-            TypeError: the timeout is no duration.
+            TypeError: the timeout is neither a number nor a ``timedelta``.
             ValueError: the timeout is negative.
         """
 
     def fileno(self) -> int:
-        """A descriptor that becomes readable when the context, or a parent of it, is cancelled, and stays readable.
+        """Returns a descriptor that becomes readable when this context or a parent of it is cancelled.
 
-        For ``select``, ``poll``, ``selectors`` and event loops, which also take the context itself. The first call
-        makes it; later calls return the same one. It is closed with this object, so keep the context while you wait. Do
-        not read, write or close the descriptor.
+        It stays readable. It is for ``select``, ``poll``, ``selectors`` and event loops, which also accept the context
+        itself. The first call makes the descriptor; later calls return the same one. It is closed when the context is
+        dropped, so keep the context while you wait. Do not read, write or close the descriptor.
 
         Raises:
-            OSError: the descriptor cannot be made, such as when too many files are open.
+            OSError: the descriptor cannot be made, for example because too many files are open.
         """
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Calls the callback once when the context is cancelled, at once where it was already.
+        """Registers a callback, which is called once when the context is cancelled.
 
-        It runs on the thread that cancels, and must not wait for the source, which gets no further by then. What it
-        raises is logged.
+        If the context was cancelled already, the callback is called immediately. It runs on the thread that cancels, so
+        it must not wait for the source. An exception of the callback is logged.
+
+        Args:
+            callback: a callable without arguments.
 
         Raises:
             TypeError: the callback is not callable.
@@ -109,19 +118,19 @@ class Context:
 
 @disjoint_base
 class Event:
-    """One event as the host hands it to a plugin (``sdk.EventReader`` of the Go SDK). A copy: it can be kept.
+    """An event that the host passes to the plugin (``sdk.EventReader`` of the Go SDK). The object may be kept.
 
     Args:
         data: the payload, any buffer.
-        number: the event's number in the host's stream.
+        number: the number of the event in the host's stream, from 1.
         timestamp: nanoseconds since the epoch.
-        source: the name of its event source.
+        source: the name of the event source.
     """
 
     def __new__(cls, data: ReadableBuffer, /, *, number: int = 1, timestamp: int = 0, source: str = "") -> Self: ...
     @property
     def number(self) -> int:
-        """The event's number in the host's stream, from 1 on (``evt.num`` in rules)."""
+        """The number of the event in the host's stream, from 1 (``evt.num`` in rules)."""
 
     @property
     def timestamp(self) -> int:
@@ -129,7 +138,7 @@ class Event:
 
     @property
     def source(self) -> str:
-        """The name of its event source (``evt.source`` in rules)."""
+        """The name of the event source (``evt.source`` in rules)."""
 
     @property
     def data(self) -> bytes:
@@ -137,23 +146,24 @@ class Event:
 
     @property
     def text(self) -> str:
-        """The payload as text; what is not UTF-8 is replaced."""
+        """The payload as text. Each byte that is not UTF-8 is replaced by U+FFFD."""
 
     @property
     def type(self) -> int:
-        """The type of plugin events, 322 (``PPME_PLUGINEVENT_E``)."""
+        """The type of the event, which is always 322 (``PPME_PLUGINEVENT_E``)."""
 
     @property
     def json(self) -> Any:
-        """The payload as JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
+        """The payload as JSON: a ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
 
-        Decoded once, and the same object each time: do not change it. Of duplicate keys the first counts, as for
-        ``json_field``. An integer of more than 4,000 digits is a ``float``.
+        The payload is decoded once, and each access returns the same object, so do not change it. If a key occurs more
+        than once in an object, its first value counts, as for ``json_field``. An integer of more than 4,000 digits
+        becomes a ``float``.
 
-        A fault costs at most the value that contains it. Each byte that is not UTF-8 and each half of a surrogate pair
-        becomes U+FFFD. An unknown escape stays as it is written. A word that JSON does not have is a ``str``. If the
-        text ends early, the members before its end are there. Containers nested more deeply than 128 levels are
-        ``None``.
+        A fault costs at most the value that contains it. Each byte that is not UTF-8, and each half of a surrogate
+        pair, becomes U+FFFD. An unknown escape is kept as it is written. A word that JSON does not have becomes a
+        ``str``. If the payload ends early, the members before its end are present. A container nested more deeply than
+        128 levels becomes ``None``.
 
         Raises:
             NoJsonError: the payload does not begin with a JSON value. If a field's method does not catch this error,
@@ -162,25 +172,25 @@ class Event:
 
 @final
 class EventBatch:
-    """Events on their way to the host (``sdk.EventWriters`` of the Go SDK).
+    """A batch: the events that are delivered to the host together (``sdk.EventWriters`` of the Go SDK).
 
-    Bounded by count and, softly, by bytes: with 1 MiB it is full, and a larger event goes alone. Both are limits:
-    memory follows use. The batch of an instance belongs to the host outside of ``next_batch``; its use then raises
-    ``PluginError``.
+    A batch is full with ``batch_size`` events, or with 1 MiB of events. An event that is larger than 1 MiB is in a
+    batch alone. Both sizes are limits, not allocations: the memory grows with use. Outside of ``next_batch`` the batch
+    of an instance belongs to the host, and using it raises ``PluginError``.
 
     Args:
-        batch_size: events that it takes, 1 to 2**32 - 1.
+        batch_size: the number of events that the batch holds at most, 1 to 2**32 - 1.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
 
     Raises:
-        TypeError: a size is no ``int``.
+        TypeError: a size is not an ``int``.
         ValueError: a size is out of range.
     """
 
     def __new__(cls, batch_size: int = 128, event_size: int = 262144) -> Self: ...
     @property
     def batch_size(self) -> int:
-        """Events that it takes."""
+        """The number of events that the batch holds at most."""
 
     @property
     def event_size(self) -> int:
@@ -188,34 +198,39 @@ class EventBatch:
 
     @property
     def full(self) -> bool:
-        """Whether it takes no further event. Look before adding one."""
+        """Whether the batch is full. Check it before you append an event."""
 
     def append(self, item: _Item, timestamp: _Timestamp | None = None) -> None:
-        """Adds one event. Its bytes are copied.
+        """Appends one event. Its bytes are copied.
 
         Args:
-            item: any buffer, ``(buffer, timestamp)`` or a ``PushEvent`` with data.
-            timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
+            item: any buffer, a ``(buffer, timestamp)`` tuple, or a ``PushEvent`` with data.
+            timestamp: nanoseconds since the epoch, or an aware ``datetime``; without one the host fills in its time.
 
         Raises:
             BatchFullError: the batch is full.
-            EventTooLargeError: the payload is larger than the event size; the batch is as before.
-            TypeError: the item is none, such as a ``str``; or it has a timestamp of its own and one is given.
+            EventTooLargeError: the payload is larger than the event size. The batch is unchanged.
+            TypeError: the item cannot be an event, such as a ``str``; or there is a timestamp both in the item and as
+                an argument.
             ValueError: the timestamp is out of range, or a naive ``datetime``.
         """
 
     def extend(self, items: Iterable[_Item]) -> int:
-        """Adds events until the batch is full. No item is consumed that is not taken.
+        """Appends events until the batch is full. Items that are not appended are not consumed from an iterator.
+
+        Args:
+            items: an iterable of items, each as in :meth:`append`.
 
         Returns:
-            How many were taken.
+            The number of appended events.
 
         Raises:
-            Exception: as of :meth:`append`, or the iterable's own; its ``taken`` says how many went before it.
+            Exception: an exception of :meth:`append` or of the iterable. Its attribute ``taken`` is the number of
+                events that were appended before it.
         """
 
     def writer(self) -> AbstractContextManager[EventWriter, None]:
-        """A writer for one more event, for a ``with`` block. The event counts on a clean exit only.
+        """Returns a writer for one more event, for a ``with`` block. An exception in the block discards the event.
 
         Raises:
             BatchFullError: the batch is full.
@@ -231,32 +246,32 @@ class EventBatch:
 class EventWriter:
     """Writes the payload of one event (``sdk.EventWriter`` of the Go SDK).
 
-    Works only during the call that it was given to, and on its thread; elsewhere every use raises ``PluginError``.
-    ``len()`` is the bytes written so far.
+    A writer works only during the call that it was passed to, or in the ``with`` block that made it, and only on that
+    thread. Elsewhere every use raises ``PluginError``. ``len(writer)`` is the number of bytes written so far.
     """
 
     def __new__(cls, given_to_pull_function: Never, /) -> Self: ...
     @property
     def timestamp(self) -> int | None:
-        """Nanoseconds since the epoch; ``None``: the host fills in its time. An aware ``datetime`` may be set too."""
+        """Nanoseconds since the epoch; with ``None`` the host fills in its time. An aware ``datetime`` may be set too."""
 
     @timestamp.setter
     def timestamp(self, value: _Timestamp | None) -> None: ...
     def write(self, data: ReadableBuffer, /) -> int:
-        """Adds bytes to the payload; several calls make one event.
+        """Appends bytes to the payload. Several calls make one event.
 
         Returns:
-            How many bytes were written: all.
+            The number of bytes written, which is always all of them.
 
         Raises:
-            EventTooLargeError: the payload would be larger than the event size; nothing of the event is kept.
-            TypeError: the data is no buffer.
+            EventTooLargeError: the payload would be larger than the event size. All of the event is discarded.
+            TypeError: the data is not a buffer.
         """
 
     def reserve(self, size: int, /) -> memoryview:
-        """Memory to fill in place, such as with ``readinto``; :meth:`commit` then adds it to the payload.
+        """Returns memory to fill in place, such as with ``readinto``. Then :meth:`commit` appends it to the payload.
 
-        It is Python's own: a view that is kept can never touch what the host reads.
+        The memory belongs to Python: a view that is kept can never change what the host reads.
 
         Args:
             size: bytes.
@@ -267,17 +282,17 @@ class EventWriter:
         """
 
     def commit(self, size: int, /) -> int:
-        """Adds the first bytes of what was reserved to the payload.
+        """Appends the first bytes of the reserved memory to the payload.
 
         Args:
-            size: bytes, at most what was reserved.
+            size: bytes, at most as many as were reserved.
 
         Returns:
-            How many bytes were written: all.
+            The number of bytes written, which is always all of them.
 
         Raises:
-            PluginError: nothing is reserved.
-            ValueError: the size is negative, or more than was reserved.
+            PluginError: no memory is reserved.
+            ValueError: the size is negative, or larger than the reserved memory.
         """
 
     def __len__(self) -> int: ...
@@ -285,16 +300,17 @@ class EventWriter:
 
 @final
 class PushEvent:
-    """An event, or the error that takes its place (``source.PushEvent`` of the Go SDK). Immutable.
+    """An event, or an error in its place (``source.PushEvent`` of the Go SDK). Immutable.
 
     Args:
-        data: the payload, any buffer; ``bytes`` are kept by reference, others are copied.
-        timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
-        error: ``Timeout`` says that there is no event for now; ``EOF`` and any other error end the source.
+        data: the payload, any buffer. ``bytes`` are kept by reference, other buffers are copied.
+        timestamp: nanoseconds since the epoch, or an aware ``datetime``; without one the host fills in its time.
+        error: ``Timeout`` reports that there is no event for now; ``EOF`` and any other error end the source.
 
     Raises:
-        TypeError: the data is no buffer, the error no exception, or the timestamp of a wrong type.
-        ValueError: both data and an error are given, or neither; or the timestamp is out of range.
+        TypeError: the data is not a buffer, the error is not an exception, or the timestamp has a wrong type.
+        ValueError: both data and an error are given, or neither; or the timestamp is out of range, or is given with an
+            error.
     """
 
     @overload
@@ -303,15 +319,15 @@ class PushEvent:
     def __new__(cls, data: None = None, timestamp: None = None, *, error: _Error) -> Self: ...
     @property
     def data(self) -> bytes | None:
-        """The payload; ``None`` where there is an error."""
+        """The payload; ``None`` if there is an error instead."""
 
     @property
     def timestamp(self) -> int | None:
-        """Nanoseconds since the epoch; ``None``: the host fills in its time."""
+        """Nanoseconds since the epoch; with ``None`` the host fills in its time."""
 
     @property
     def error(self) -> BaseException | None:
-        """The error; ``None`` where there is data."""
+        """The error; ``None`` if there is data instead."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -323,36 +339,39 @@ def channel(
     event_size: int = 262144,
     on_error: Literal["raise", "log"] = "raise",
 ) -> tuple[Sender, Receiver]:
-    """A channel from producer threads to a ``PushInstance`` (``chan source.PushEvent`` of the Go SDK).
+    """Makes a channel from producer threads to a ``PushInstance`` (``chan source.PushEvent`` of the Go SDK).
 
     Args:
-        capacity: events that wait in it at most.
-        max_bytes: bytes that wait in it at most; a larger event passes alone.
+        capacity: the number of events that are queued at most.
+        max_bytes: bytes of payload that are queued at most. A larger event is queued only alone.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-        on_error: ``"raise"``: an item that cannot be an event raises when it is sent. ``"log"``: the item is left out
-            and counted; the log reports each cause at most once a minute, and the rest when the source ends.
+        on_error: with ``"raise"``, sending an item that cannot be an event raises. With ``"log"``, the item is skipped
+            and counted. The log reports each cause at most once a minute, and the remaining counts when the source
+            ends.
+
+    Returns:
+        The two ends of the channel: a ``Sender`` for the producers, and a ``Receiver`` for the ``PushInstance``.
 
     Raises:
-        TypeError: an option is not an ``int``, or ``on_error`` not a ``str``.
-        ValueError: an option is out of range, or ``on_error`` is neither of the two.
+        TypeError: a size is not an ``int``, or ``on_error`` is not a ``str``.
+        ValueError: a size is out of range, or ``on_error`` is neither ``"raise"`` nor ``"log"``.
     """
 
 def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None) -> list[bytes]:
     """Splits a payload that may hold several JSON documents, so that each of them can become an event.
 
-    Fields are read from the first document of an event, so a second one would be invisible to rules. Documents may
-    follow each other directly, or with white space, commas or byte order marks between them. An array whose elements
-    are all objects is a batch, and each element is a record. Text behind a document belongs to it, up to the end of its
-    line.
+    Fields are read from the first document of an event, so rules would not see a second one. Documents may follow each
+    other directly, or with white space, commas or byte order marks between them. An array whose elements are all
+    objects is split into its elements. Text after a document belongs to that document, up to the end of the line.
 
-    The payload may be damaged. Only matching brackets outside of strings decide where a document ends. Only separators
-    are left out. A damaged line does not hide the lines behind it, if one of these is a document by itself.
+    The payload may be damaged. Only matching brackets outside of strings decide where a document ends, and only
+    separators are left out. A damaged line does not hide the lines after it, if one of them is a document by itself.
 
     Args:
         payload: any buffer.
-        lines: whether each line is a record, as a sender of JSON lines declares. Several documents in a line are split
-            too.
-        items: name of a top-level member: the elements of its array are records instead of the document, as in
+        lines: whether each line is a record, which is so if the sender declares JSON lines. Several documents in a line
+            are split too.
+        items: the name of a top-level member. The elements of its array are records instead of the document, as in
             ``{"kind": "EventList", "items": [...]}``.
 
     Returns:
@@ -365,7 +384,7 @@ def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | 
 
 @final
 class Receiver:
-    """The end of a channel that one ``PushInstance`` reads from."""
+    """The receiving end of a channel. One ``PushInstance`` reads from it."""
 
     def __new__(cls, made_by_channel: Never, /) -> Self: ...
     @property
@@ -376,9 +395,9 @@ class Receiver:
 class Sender:
     """The producers' end of a channel. Safe to use from any thread.
 
-    The source ends when the last clone is closed. If the last one is dropped without ``close``, such as by a thread
-    that raised, the source ends with an error. As a context manager a sender closes itself; an exception that leaves
-    the block is the source's error.
+    The source ends when the last clone of a sender is closed. If the last one is dropped without ``close``, for example
+    by a thread that raised, the source ends with an error. As a context manager, a sender closes itself at the end of
+    the block; an exception that leaves the block ends the source with that error.
     """
 
     def __new__(cls, made_by_channel: Never, /) -> Self: ...
@@ -395,73 +414,79 @@ class Sender:
         """Whether this sender was closed, or the source has ended."""
 
     def send(self, item: _Item, timestamp: _Timestamp | None = None, *, timeout: _Seconds | None = None) -> bool:
-        """Sends one event, or the error of a ``PushEvent``; waits while the channel is full, with the GIL free.
+        """Sends one event, or the error of a ``PushEvent``. Waits while the channel is full, with the GIL released.
 
         Args:
-            item: any buffer, ``(buffer, timestamp)`` or a ``PushEvent``; ``bytes`` go by reference.
-            timestamp: ns since the epoch or an aware ``datetime``; without one the host fills in its time.
-            timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
+            item: any buffer, a ``(buffer, timestamp)`` tuple, or a ``PushEvent``. ``bytes`` are sent by reference.
+            timestamp: nanoseconds since the epoch, or an aware ``datetime``; without one the host fills in its time.
+            timeout: seconds or a ``timedelta``. ``None`` waits without limit, 0 does not wait.
 
         Returns:
-            Whether the event was sent. False only with ``on_error="log"``, for an item that was left out.
+            Whether the event was sent. With ``on_error="log"`` it is false for an item that was skipped.
 
         Raises:
-            ChannelClosedError: the sender was closed or the source has ended; the event is still the caller's.
-            ChannelFullError: the channel was full until the timeout, or is full on a thread of the host's without one;
-                the event is still the caller's.
-            EventTooLargeError: the payload is larger than the event size. With ``on_error="log"`` this and the
-                following are raised for the timeout alone.
-            TypeError: the item is not an event, such as a ``str``; or it has a timestamp of its own and one is given.
+            ChannelClosedError: the sender was closed, or the source has ended. The event was not sent.
+            ChannelFullError: the channel was full until the timeout; or it is full, there is no timeout, and this is a
+                thread of the host. The event was not sent.
+            EventTooLargeError: the payload is larger than the event size. With ``on_error="log"``, this and the
+                following errors are raised for the timeout only.
+            TypeError: the item cannot be an event, such as a ``str``; or there is a timestamp both in the item and as
+                an argument.
             ValueError: the timestamp is out of range, or a naive ``datetime``; or the timeout is negative.
         """
 
     def send_many(self, items: Iterable[_Item], *, timeout: _Seconds | None = None) -> int:
-        """Sends events, faster than one by one. Of an iterator no item is consumed before the one in front was sent.
+        """Sends many events, which is faster than one by one.
+
+        An item of an iterator is consumed only after the preceding one was sent.
 
         Args:
-            items: each as in :meth:`send`.
-            timeout: seconds or a ``timedelta`` for all of them; ``None`` waits without limit.
+            items: an iterable of items, each as in :meth:`send`.
+            timeout: seconds or a ``timedelta`` for all of them together. ``None`` waits without limit.
 
         Returns:
-            How many were sent: all, except for those that were left out (``on_error="log"``).
+            The number of events that were sent: all, except those that were skipped (``on_error="log"``).
 
         Raises:
-            Exception: as of :meth:`send`, or the iterable's own; its ``taken`` is the number of items before the one
-                that failed, whether they were sent or left out.
+            Exception: an exception of :meth:`send` or of the iterable. Its attribute ``taken`` is the number of items
+                before the one that failed, whether they were sent or skipped.
         """
 
     def flush(self, timeout: _Seconds | None = None) -> bool:
-        """Waits until the host is done with all that was sent through the channel before: it took it, and came back for
-        more. The GIL is free meanwhile. It does not wait for items that were left out.
+        """Waits until the host has acknowledged all events that were sent through the channel before, with the GIL
+        released.
+
+        The host acknowledges a batch when it asks for the next one. Items that were skipped are not waited for.
 
         Args:
-            timeout: seconds or a ``timedelta``; ``None`` waits without limit, 0 not at all.
+            timeout: seconds or a ``timedelta``. ``None`` waits without limit, 0 does not wait.
 
         Returns:
-            Whether the host was done in time.
+            Whether the host has acknowledged them before the timeout.
 
         Raises:
-            ChannelClosedError: the sender was closed, or the source ended before; what was not taken is dropped.
-            PluginError: on a thread of the host's it would never return without a timeout.
-            TypeError: the timeout is no duration.
+            ChannelClosedError: the sender was closed, or the source has ended. Events that were not delivered by then
+                are dropped.
+            PluginError: there is no timeout, and this is a thread of the host: the call would never return.
+            TypeError: the timeout is neither a number nor a ``timedelta``.
             ValueError: the timeout is negative.
         """
 
     def clone(self) -> Sender:
-        """A sender for another producer, closed on its own.
+        """Returns a sender for another producer, which is closed separately.
 
         Raises:
             ChannelClosedError: this sender was closed.
         """
 
     def close(self, error: _Error | None = None) -> None:
-        """Closes this sender; the source ends when the last one is closed. Idempotent.
+        """Closes this sender. The source ends when the last sender is closed. Idempotent.
 
         Args:
             error: ends the source with this error, after the events that were sent before.
 
         Raises:
-            TypeError: the error is no exception.
+            TypeError: the error is not an exception.
         """
 
     def __enter__(self) -> Self: ...
@@ -471,25 +496,25 @@ class Sender:
 
 @final
 class PullInstance:
-    """An event source that a function fills, event by event (``source.NewPullInstance`` of the Go SDK).
+    """An event source whose events a function writes, one per call (``source.NewPullInstance`` of the Go SDK).
 
     Args:
-        function: is called with the instance's context and a writer and writes one event; or it raises ``Timeout`` for
-            none for now, ``EOF`` for the end, or anything else, which ends the source with that error.
-        context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
-        timeout: seconds or a ``timedelta`` after which a batch is delivered as it is (``WithInstanceTimeout``); 0 takes
-            what is there.
+        function: is called with the instance's context and a writer, and writes one event. It raises ``Timeout`` if
+            there is no event for now, and ``EOF`` at the end. Any other exception ends the source with that error.
+        context: the parent of the instance's context (``WithInstanceContext``). Cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` after which a batch is delivered even if it is not full
+            (``WithInstanceTimeout``). With 0 the function is called once per batch.
         close: is called once when the source is closed, after the context was cancelled (``WithInstanceClose``).
-        batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
+        batch_size: the number of events in a batch at most, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39 (``WithInstanceEventSize``).
-        progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
-        on_error: ``"raise"``: an event that the writer refuses ends the source if the function does not catch the
-            exception; so does an event that is returned instead of written. ``"log"``: such an event is left out and
-            counted; the log reports each cause at most once a minute, and the rest when the source ends. Any other
-            exception of the function ends the source in both cases.
+        progress: returns how much has been read: a fraction from 0 to 1, and a string (``WithInstanceProgress``).
+        on_error: with ``"raise"``, an event that the writer refuses ends the source, unless the function catches the
+            exception; so does an event that is returned instead of written. With ``"log"``, such an event is skipped
+            and counted. The log reports each cause at most once a minute, and the remaining counts when the source
+            ends. In both cases any other exception of the function ends the source.
 
     Raises:
-        TypeError: the function or a callback is not callable, or an option is of a wrong type.
+        TypeError: the function or a callback is not callable, or an option has a wrong type.
         ValueError: an option is out of range.
     """
 
@@ -508,52 +533,58 @@ class PullInstance:
     ) -> Self: ...
     @property
     def context(self) -> Context:
-        """The instance's context, cancelled when it is closed."""
+        """The instance's context, cancelled when the instance is closed."""
 
     @property
     def events(self) -> EventBatch:
-        """The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``)."""
+        """The batch that the host reads. Another batch may be set before ``open`` returns (``sdk.Events``)."""
 
     @events.setter
     def events(self, events: EventBatch) -> None: ...
     def next_batch(self, batch: EventBatch, /) -> int:
-        """Appends events to the batch until it is full or the timeout is over (``sdk.NextBatcher``).
+        """Appends events to the batch until it is full or the timeout has passed (``sdk.NextBatcher``).
 
         Returns:
-            How many were appended, at least 1.
+            The number of appended events, at least 1.
 
         Raises:
             Timeout: there is no event for now.
             EOF: the source has ended.
             BatchFullError: the batch was full already.
-            Exception: what the function raised, once; ``EOF`` from then on. What stops a call that has events is
-                raised by the next.
+            PluginError: ``open`` has returned this instance, so only the host may call this method; or another call is
+                in progress.
+            Exception: the exception of the function, raised once; later calls raise ``EOF``. If the call has appended
+                events before the exception, the next call raises it.
         """
 
     def progress(self) -> tuple[float, str]:
-        """How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback."""
+        """Returns how much of the source has been read: a fraction from 0 to 1, and a string that describes it.
+
+        Without a ``progress`` callback both are empty: 0.0 and "".
+        """
 
     def close(self) -> None:
-        """Cancels the context, then calls the close callback. Idempotent."""
+        """Cancels the context, then calls the ``close`` callback. Idempotent."""
 
 @disjoint_base
 class PushInstance:
-    """An event source that threads fill through a channel (``source.NewPushInstance`` of the Go SDK).
+    """An event source whose events threads send through a channel (``source.NewPushInstance`` of the Go SDK).
 
-    What there is is delivered at once. The event size is the channel's.
+    Batches are delivered immediately: ``next_batch`` returns as soon as the channel is empty, and does not wait for a
+    full batch. The event size is the channel's.
 
     Args:
-        receiver: the receiving end of a channel; one instance reads from it.
-        context: parent of the instance's context (``WithInstanceContext``); cancelling it ends the source.
-        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most (``WithInstanceTimeout``); 0
-            takes what is there.
+        receiver: the receiving end of a channel. Only one instance can read from it.
+        context: the parent of the instance's context (``WithInstanceContext``). Cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a first event (``WithInstanceTimeout``). With
+            0 it takes the queued events and does not wait.
         close: is called once when the source is closed, after context and channel (``WithInstanceClose``).
-        batch_size: events in a batch, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
-        progress: returns how much has been read, 0 to 1, and a text (``WithInstanceProgress``).
+        batch_size: the number of events in a batch at most, 1 to 2**32 - 1 (``WithInstanceBatchSize``).
+        progress: returns how much has been read: a fraction from 0 to 1, and a string (``WithInstanceProgress``).
 
     Raises:
         PluginError: another instance reads from the receiver.
-        TypeError: a callback is not callable, or an option is of a wrong type.
+        TypeError: a callback is not callable, or an option has a wrong type.
         ValueError: an option is out of range.
     """
 
@@ -570,11 +601,11 @@ class PushInstance:
     ) -> Self: ...
     @property
     def context(self) -> Context:
-        """The instance's context, cancelled when it is closed."""
+        """The instance's context, cancelled when the instance is closed."""
 
     @property
     def events(self) -> EventBatch:
-        """The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``).
+        """The batch that the host reads. Another batch may be set before ``open`` returns (``sdk.Events``).
 
         Raises:
             ValueError: the batch's event size is smaller than the channel's.
@@ -583,59 +614,67 @@ class PushInstance:
     @events.setter
     def events(self, events: EventBatch) -> None: ...
     def next_batch(self, batch: EventBatch, /) -> int:
-        """Appends events to the batch until it is full or the timeout is over (``sdk.NextBatcher``).
+        """Appends the queued events to the batch until it is full; waits for a first event (``sdk.NextBatcher``).
 
         Returns:
-            How many were appended, at least 1.
+            The number of appended events, at least 1.
 
         Raises:
             Timeout: there is no event for now.
             EOF: the source has ended.
             BatchFullError: the batch was full already.
-            Exception: what a producer sent as the source's error, once; ``EOF`` from then on. What stops a call that
-                has events is raised by the next.
+            PluginError: ``open`` has returned this instance, so only the host may call this method; or another call is
+                in progress.
+            Exception: the error that a producer sent, raised once; later calls raise ``EOF``. If the call has appended
+                events before the error, the next call raises it.
         """
 
     def progress(self) -> tuple[float, str]:
-        """How much of the source has been read, 0 to 1, and the same as a text; 0.0 and "" without a callback."""
+        """Returns how much of the source has been read: a fraction from 0 to 1, and a string that describes it.
+
+        Without a ``progress`` callback both are empty: 0.0 and "".
+        """
 
     def close(self) -> None:
-        """Cancels the context, closes the channel, which wakes its senders, then calls the close callback.
+        """Cancels the context, closes the channel, which wakes its senders, then calls the ``close`` callback.
 
-        Idempotent.
+        Calling it again does nothing.
         """
 
 @final
 class IterInstance(PushInstance):
-    """An event source that an iterable makes, on a thread of its own; what ``open`` makes of one.
+    """An event source whose events an iterable makes, on its own thread. ``open`` makes one of an iterable that it
+    returns.
 
-    Each item is an event, as in :meth:`Sender.send`, and is delivered at once; where the host is slower, the iterable
-    waits. ``None`` is a barrier: the iterable goes on when the host has taken all items before it, and came back for
-    more. An item that is refused, such as one that is too large, raises at its ``yield``. The source ends with the
-    iterable, and an exception that leaves it is the source's error.
+    Each item is an event, as in :meth:`Sender.send`, and is delivered immediately. If the host is slower than the
+    iterable, the iterable waits. ``None`` is a barrier: the iterable continues once the host has acknowledged all items
+    before it. An item that is refused, for example because it is too large, raises at its ``yield``. The source ends
+    with the iterable; an exception that leaves the iterable ends the source with that error.
 
-    Closing cancels the context. A generator is closed at its next step, on its own thread; the task of an async
-    generator is cancelled; any other iterable is closed where it has a ``close``, or an ``aclose`` where it is async.
+    Closing the source cancels the context. A generator is then closed at its next step, on its own thread, and the task
+    of an async generator is cancelled. Any other iterable is closed with its method ``close``, or ``aclose`` if it is
+    async, unless it has none.
 
     Args:
         items: an iterable, an async iterable, or a callable that takes a context and returns one of them. The context
-            is cancelled with the instance's, and when the items have ended.
-        retry: seconds or a ``timedelta``: after an exception the callable is called again, after this time, twice as
-            much the next time, up to 5 minutes; an attempt that made an event, or lasted 5 minutes, starts anew.
-            Without it an exception ends the source. What was sent after the last barrier comes again.
-        context: parent of the instance's context; cancelling it ends the source.
-        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for an event at most.
+            is cancelled with the instance's context, and when the items have ended.
+        retry: seconds or a ``timedelta``. After an exception, the callable is called again when this time has passed.
+            The time doubles with each failure, up to 5 minutes. It starts over after an attempt that made an event or
+            lasted 5 minutes. Items that were sent after the last barrier are sent again. Without ``retry`` an exception
+            ends the source.
+        context: the parent of the instance's context. Cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a first event.
         close: is called once when the source is closed, after context and channel.
-        batch_size: events in a batch, 1 to 2**32 - 1.
+        batch_size: the number of events in a batch at most, 1 to 2**32 - 1.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-        progress: returns how much has been read, 0 to 1, and a text.
-        on_error: ``"raise"``: an item that cannot be an event raises at its ``yield``. ``"log"``: the item is left out
-            and counted; the log reports each cause at most once a minute, and the rest when the source ends. An
-            exception that leaves the iterable itself ends the source or, with ``retry``, starts another attempt, in
-            both cases.
+        progress: returns how much has been read: a fraction from 0 to 1, and a string.
+        on_error: with ``"raise"``, an item that cannot be an event raises at its ``yield``. With ``"log"``, the item is
+            skipped and counted. The log reports each cause at most once a minute, and the remaining counts when the
+            source ends. In both cases an exception that leaves the iterable ends the source, or starts another attempt
+            if there is ``retry``.
 
     Raises:
-        TypeError: the items are none of these, retry is given without a callable, or an option is of a wrong type.
+        TypeError: the items are not iterable, ``retry`` is given without a callable, or an option has a wrong type.
         ValueError: an option is out of range.
     """
 
@@ -672,55 +711,63 @@ class IterInstance(PushInstance):
 
 @final
 class LinesInstance:
-    """Lines of a file, a pipe or a socket as events, without any Python: they are read and split while the GIL is free.
+    """An event source that makes an event of each line of a file, a pipe or a socket.
 
-    An event is a line without its separator. An empty line is an empty event. If the separator is a newline, a carriage
-    return in front of it belongs to the separator. At the end of the input, the bytes behind the last separator are an
-    event too. A line longer than ``event_size`` is cut to it, however long it is, and the log reports it. Lines are
-    delivered immediately.
+    The lines are read and split in Rust, with the GIL released. They are delivered immediately. A line is an event
+    without its separator, and an empty line is an empty event. If the separator is a newline, a carriage return before
+    it belongs to the separator. At the end of the input, the bytes after the last separator are an event too. A line
+    that is longer than ``event_size`` is cut to that size, and the log reports it.
 
     A UTF-8 byte order mark at the beginning of a file is left out. NULs at the beginning of a line are skipped, unless
     the separator contains a NUL: they are a hole, which ``copytruncate`` leaves if the writer does not append. UTF-16
     is reported in the log, and not converted.
 
-    A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed, and read once even with ``follow``. If it
-    is cut off or damaged, the lines before the fault are events, and then an ``OSError`` ends the source.
+    A regular file whose name ends with ``.gz`` or ``.zst`` is decompressed. It is read once, even with ``follow``. If
+    such a file is cut off or damaged, the lines before the fault are events, and then an ``OSError`` ends the source.
 
-    **Following** a path is like ``tail -F``. The path need not exist yet. If another file appears at the path, the old
-    one is read to its end first. It is also read for as long as the new one is empty, because its writer may still use
-    it. Files that appear and are renamed between two checks are read too, if they have the log's name with a number or
-    a date. If the bytes that were read last are no longer in the file, it was truncated: it is read from its beginning,
-    and the log reports it. Lines that are written between the last check and a truncation are lost. If a file cannot be
-    read, that is logged and tried again. Files are checked every 20 ms. If ``file`` is an object with ``fileno()``,
-    growth and truncation are noticed, but not another file with its name. A FIFO is read further after its writers have
-    closed it; an unfinished line ends when they do. A file of ``/proc`` is read once.
+    **Following** a path is like ``tail -F``:
+
+    - The path need not exist yet. The file is checked every 20 ms.
+    - If another file appears at the path, the old file is read to its end first. The old file is also read as long as
+      the new one is empty, because its writer may still use it.
+    - Files that appear and are renamed between two checks are read too, if their name is the log's name with a number
+      or a date.
+    - If the bytes that were read last are no longer in the file, it was truncated. It is then read from its beginning,
+      and the log reports it. Lines that are written between the last check and a truncation are lost.
+    - If the file cannot be read, the log reports it, and reading is tried again.
+    - If ``file`` is an object with ``fileno()``, growth and truncation are noticed, but another file at its path is
+      not.
+    - A FIFO is read further after its writers have closed it. An unfinished line ends when they do.
+    - A file of ``/proc`` is read once.
 
     Args:
-        file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. Its descriptor is
-            duplicated, so that it may be closed, and its flags are left alone. What the object has read into a buffer
-            of its own is not seen; of a regular file the object's own place does not matter, only ``start`` does.
-        separator: what ends a line, one byte or more.
-        timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``, in one of the forms that
-            ``parse_timestamp`` reads. A line without such a time gets no timestamp, as if this option were not set. The
-            log reports such lines at most once a minute for each cause, with a count.
-        follow: whether to go on at the end of a file.
-        start: where a regular file is begun: bytes from its beginning (of its content, if it is compressed); ``"end"``,
-            behind its last separator; or the ``cursor`` of an instance before. A cursor also finds its file if the file
-            was renamed in its folder or compressed since; the rest of that file is then read first. If the file is
-            shorter than the position, or is not the cursor's file, it is read from its beginning, and the log reports
-            how much is lost.
-        context: parent of the instance's context; cancelling it ends the source.
-        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a line at most; 0 takes what is there.
+        file: a path, or an object with ``fileno()``, such as a pipe, a stream socket or an open file. The descriptor is
+            duplicated, so the object may be closed; its flags are not changed. Bytes that the object has already read
+            into a buffer are not seen. The current position of a regular file does not matter: reading begins at
+            ``start``.
+        separator: the bytes that end a line, one or more.
+        timestamp: a JSON pointer to the event's time in a line of JSON, such as ``"/time"``. The time has one of the
+            forms that ``parse_timestamp`` reads. A line without such a time gets no timestamp, as if this option were
+            not set. The log reports such lines with a count, at most once a minute for each cause.
+        follow: whether to continue at the end of a file.
+        start: the position at which to begin in a regular file: a number of bytes from its beginning (of its content,
+            if it is compressed); ``"end"``, which is after its last separator; or the ``cursor`` of an earlier
+            instance. A cursor also finds its file if that was renamed in its folder or compressed in the meantime. The
+            rest of that file is then read first. If the file is shorter than the position, or is not the cursor's file,
+            it is read from its beginning, and the log reports how much is lost.
+        context: the parent of the instance's context. Cancelling it ends the source.
+        timeout: seconds or a ``timedelta`` that ``next_batch`` waits for a first line. With 0 it does not wait.
         close: is called once when the source is closed, after the context was cancelled.
-        batch_size: events in a batch, 1 to 2**32 - 1.
+        batch_size: the number of events in a batch at most, 1 to 2**32 - 1.
         event_size: bytes of the largest payload of one event, 1 to 2**32 - 39.
-        progress: returns how much has been read, 0 to 1, and a text, instead of what ``progress()`` says without it.
+        progress: returns how much has been read: a fraction from 0 to 1, and a string. It replaces the result of the
+            method ``progress``.
 
     Raises:
-        OSError: the file cannot be opened or read; but a path that is followed need not exist.
-        TypeError: the file is no path and has no ``fileno()``, or an option is of a wrong type.
-        ValueError: the pointer is none, or leads to several values; an option is out of range, or has no meaning for
-            such a file; a socket is one of datagrams, or is given by its path.
+        OSError: the file cannot be opened or read. A path that is followed need not exist.
+        TypeError: the file is neither a path nor an object with ``fileno()``, or an option has a wrong type.
+        ValueError: the pointer is malformed, or leads to several values; an option is out of range, or does not apply
+            to such a file; a socket is a datagram socket, or is given by its path.
     """
 
     def __new__(
@@ -741,137 +788,167 @@ class LinesInstance:
     ) -> Self: ...
     @property
     def context(self) -> Context:
-        """The instance's context, cancelled when it is closed."""
+        """The instance's context, cancelled when the instance is closed."""
 
     @property
     def events(self) -> EventBatch:
-        """The batch that the host reads; another may be set before ``open`` returns (``sdk.Events``)."""
+        """The batch that the host reads. Another batch may be set before ``open`` returns (``sdk.Events``)."""
 
     @events.setter
     def events(self, events: EventBatch) -> None: ...
     @property
     def position(self) -> int:
-        """Where the first line begins that the host is not done with, in bytes from the beginning of the file; of a
-        stream, from where reading began.
+        """The position of the first line that the host has not acknowledged, in bytes from the beginning of the file.
 
-        The host is done with a batch when it comes back for the next. A line that was cut counts when its end was read.
-        After a rotation it is a place in the new file, from when the host has taken the rest of the old one.
+        For a stream, it counts from where reading began. The host acknowledges a batch when it asks for the next one. A
+        line that was cut to ``event_size`` counts once its end was read. After a rotation the position refers to the
+        new file as soon as the host has acknowledged the rest of the old one.
         """
 
     @property
     def cursor(self) -> str | None:
-        """The position as a text that ``start`` takes, for the plugin to keep; ``None`` for a stream, and as long as
-        there is no file.
+        """The position as a string for the option ``start``, which your plugin can save; ``None`` for a stream, and as
+        long as there is no file.
 
-        It identifies its file by up to 256 bytes in front of the position, by inode and by path. Each line is delivered
-        at least once, however often the plugin is restarted. If the file was rotated while the plugin did not run, the
-        rest of it is read if it is found, as described for ``start``. The text is printable ASCII.
+        A cursor identifies its file by up to 256 bytes before the position, by inode and by path. Each line is
+        delivered at least once, however often the plugin is restarted. If the file was rotated while the plugin did not
+        run, the rest of it is read if it is found, as described for ``start``. The string is printable ASCII.
         """
 
     def next_batch(self, batch: EventBatch, /) -> int:
-        """Appends lines to the batch until it is full, or there is none for now; waits for one (``sdk.NextBatcher``).
+        """Appends the available lines to the batch until it is full; waits for a first line (``sdk.NextBatcher``).
 
         Returns:
-            How many were appended, at least 1.
+            The number of appended events, at least 1.
 
         Raises:
             Timeout: there is no line for now.
             EOF: the source has ended.
             BatchFullError: the batch was full already.
-            OSError: it cannot be read, once; ``EOF`` from then on. What stops a call that has events is raised by the
-                next.
+            PluginError: ``open`` has returned this instance, so only the host may call this method; or another call is
+                in progress.
+            OSError: the input cannot be read, raised once; later calls raise ``EOF``. If the call has appended events
+                before the error, the next call raises it.
         """
 
     def progress(self) -> tuple[float, str]:
-        """How much of the file the host is done with, 0 to 1, and as a text, such as "12.3 MiB of 40 MiB"; of a stream
-        0.0, and how much was read. With a callback, what that says.
+        """Returns how much of the file the host has acknowledged: a fraction from 0 to 1, and a string such as
+        "12.3 MiB of 40 MiB".
+
+        For a stream, the fraction is 0.0 and the string contains how much was read. If there is a ``progress``
+        callback, it returns the result of the callback instead.
         """
 
     def close(self) -> None:
-        """Cancels the context, closes a stream, then calls the close callback. Idempotent."""
+        """Cancels the context, closes the input, then calls the ``close`` callback. Idempotent."""
 
 @final
 class AsyncSender:
-    """A sender for an event loop: nothing here waits. Where something is not possible yet, ``fileno()`` becomes
-    readable when it is worth another attempt, and when the context is cancelled. Not public.
+    """A sender for an event loop. Its methods never wait. Not public.
+
+    If a method returns false, ``fileno()`` becomes readable when another attempt is worthwhile, and when the context is
+    cancelled.
     """
 
     def __new__(cls, sender: Sender, context: Context) -> Self: ...
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Returns the descriptor that becomes readable."""
     def clear(self) -> None:
-        """Makes ``fileno()`` unreadable again."""
+        """Makes the descriptor unreadable again."""
 
     def try_send(self, item: _Item) -> bool:
-        """Returns whether the item was sent or left out. Returns false if the channel is full."""
+        """Returns whether the item was sent or skipped. Returns false if the channel is full."""
 
-    def is_taken(self, position: int) -> bool:
-        """Whether the host is done with all that was sent before the position."""
+    def is_acknowledged(self, position: int) -> bool:
+        """Returns whether the host has acknowledged all that was sent before the position."""
 
 def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
-    """Sends an iterator's items, each as soon as it is there.
+    """Sends the items of an iterator, each as soon as it is available. Not public.
 
     Returns:
-        ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused. Not public.
+        ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused.
     """
 
 def end_child() -> None:
-    """Ends a child process that the author's code made by ``fork``, where that code returns. Not public."""
+    """Ends the process if it is a child that user code has forked. Called when that code returns. Not public."""
 
 def before_fork() -> None:
-    """Prepares the process for a child that Python is about to fork. Not public."""
+    """Prepares the process for a child, which Python is about to fork. Not public."""
 
 def after_fork_in_child() -> None:
-    """Makes a child that Python has forked a process of its own: it has default signal handlers, ends with the host,
-    and does not end as the host does. Not public.
+    """Separates a child that Python has forked from the host. Not public.
+
+    The child gets default signal handlers, ends when the host ends, and skips the host's exit handlers.
     """
 
 def position(sender: Sender) -> int:
-    """How many items were sent through the channel so far. Not public."""
+    """Returns how many items were sent through the channel so far. Not public."""
 
 def fail(sender: Sender, error: BaseException) -> None:
-    """Closes a sender with the source's error; one that comes before the first event is told as one of ``open``. Not
-    public.
+    """Closes a sender and ends the source with an error. Not public.
+
+    If no event was sent yet, the host reports the error as a failure of ``open``.
     """
 
 @final
 class HostLog:
-    """The log of one initialised plugin, as the host takes it. Not public."""
+    """The host's log for one initialised plugin. Not public."""
 
     def __new__(cls, made_by_init: Never, /) -> Self: ...
     @property
     def open(self) -> bool:
-        """Whether the host still takes lines: until destroy."""
+        """Whether the host still accepts messages. It does until the plugin is destroyed."""
 
     @property
     def number(self) -> int:
         """The number of the plugin, as ``current_plugin`` returns it."""
 
     def log(self, level: int, text: str) -> None:
-        """Logs with a severity as Python's ``logging`` counts it."""
+        """Logs a message with a level of Python's ``logging``."""
 
 @final
 class JsonReader:
-    """Reads the values of a ``json_field``, without Python. Not public."""
+    """Reads the values of a ``json_field``. Not public.
+
+    The host's own requests are answered in Rust. Python code calls :meth:`read` to get the field of an event.
+
+    Args:
+        pointer: a JSON pointer, whose tokens may be ``*``, ``{index}``, ``{key}``, ``{index|*}`` or ``{key|*}``.
+        kind: the type of the values, as the plugin API names it.
+        is_list: whether the field is a list.
+        family: 4 or 6, if only addresses or networks of that IP version are values.
+
+    Raises:
+        ValueError: the pointer is malformed, or does not fit ``is_list``.
+    """
 
     def __new__(cls, pointer: str, kind: str, is_list: bool, family: int | None = None) -> Self: ...
     @property
     def index(self) -> str:
-        """``no``, ``optional`` or ``required``."""
+        """Whether the field has an index as its argument: ``no``, ``optional`` or ``required``."""
 
     @property
     def key(self) -> str:
-        """``no``, ``optional`` or ``required``."""
+        """Whether the field has a key as its argument: ``no``, ``optional`` or ``required``."""
 
     def read(self, event: Event, index: int | None, key: str | None) -> Any:
-        """The value, or the list of values; ``None`` where there is none."""
+        """Returns the value of an event, or the list of values; ``None`` if the field is absent."""
 
 def parse_timestamp(value: str | float, /) -> tuple[int, bool]:
-    """Nanoseconds since the epoch, and whether the value has a time zone. Not public: see ``falco_plugin.source``."""
+    """Returns nanoseconds since the epoch, and whether the value has a time zone. Not public.
+
+    ``falco_plugin.source.parse_timestamp`` is the public function.
+    """
 
 @final
 class Watch:
-    """Calls ``report(seconds)`` on its own thread until it is stopped: first after the given seconds, then each time
-    the waiting time has doubled, and at least once a minute. Not public.
+    """Calls ``report(seconds)`` on its own thread until it is stopped. Not public.
+
+    The first report comes after the given seconds. The time to the next report doubles each time, up to a minute.
+
+    Args:
+        seconds: the time to the first report.
+        report: is called with the seconds since the watch was made. If it raises, the reports end.
     """
 
     def __new__(cls, seconds: float, report: Callable[[float], object]) -> Self: ...
@@ -879,7 +956,7 @@ class Watch:
         """Ends the reports. Does not wait for a report that is in progress."""
 
 def current_plugin() -> int:
-    """The number of the plugin whose code the calling thread runs, 0 if it is not known. Not public."""
+    """Returns the number of the plugin whose code the calling thread runs, 0 if it is not known. Not public."""
 
 def set_current_plugin(number: int) -> None:
     """Attributes the calling thread to a plugin, until the thread ends. Not public."""
@@ -888,7 +965,7 @@ def capability_symbols() -> dict[str, list[str]]:
     """Returns the symbols of each capability that a plugin library can export. Not public."""
 
 def stub() -> bytes:
-    """The library in front, before a plugin was put into it. Not public."""
+    """Returns the stub: the small native library that Falco loads, still without a plugin in it. Not public."""
 
 def host() -> bytes:
-    """The native host, a program. Not public."""
+    """Returns the native host, an executable. Not public."""

@@ -12,14 +12,14 @@ from falco_plugin._declare import registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from falco_plugin.source import Context, Opened
+    from falco_plugin.source import Context, OpenResult
 
     # The forms of `open` in a subclass. mypy compares them with the bound method, pyright with the function.
     _Open: TypeAlias = (
-        Callable[[str], Opened]
-        | Callable[[str, Context], Opened]
-        | Callable[[Any, str], Opened]
-        | Callable[[Any, str, Context], Opened]
+        Callable[[str], OpenResult]
+        | Callable[[str, Context], OpenResult]
+        | Callable[[Any, str], OpenResult]
+        | Callable[[Any, str, Context], OpenResult]
     )
 
 __all__ = ["OpenParam", "Plugin"]

@@ -52,7 +52,7 @@ __all__ = [
     "Instance",
     "IterInstance",
     "LinesInstance",
-    "Opened",
+    "OpenResult",
     "ParsedTimestamp",
     "Plugin",
     "PluginError",
@@ -96,7 +96,7 @@ class Instance(Protocol):
         ...
 
 
-Opened: TypeAlias = "Instance | _Items | Callable[[Context], _Items]"
+OpenResult: TypeAlias = "Instance | _Items | Callable[[Context], _Items]"
 """The return value of a plugin's ``open``: an instance, or events from which the SDK makes an
 :class:`IterInstance`."""
 
@@ -124,7 +124,7 @@ class Plugin(_Metadata, Protocol):
     """
 
     @property
-    def open(self) -> Callable[[str], Opened] | Callable[[str, Context], Opened]:
+    def open(self) -> Callable[[str], OpenResult] | Callable[[str, Context], OpenResult]:
         """Opens the event source."""
         ...
 

@@ -9,7 +9,8 @@ use falco_plugin_api_table::{FAILURE, StartReply, StartRequest, Table, functions
 use crate::message::Message;
 use crate::{image, libc, permissions, python};
 
-/// What the host's `ss_plugin_t` points to. It is made by calloc: all zeroes is a state without an SDK or a problem.
+/// The state that the host's `ss_plugin_t` points to. It is made by calloc: all zeroes is a state without an SDK or a
+/// problem.
 struct State {
     /// The SDK's table; NULL if init failed before the SDK was loaded.
     table: *const Table,
@@ -20,7 +21,8 @@ struct State {
 }
 
 /// # Safety
-/// As the plugin API says: the input is valid during the call, its owner and log function until destroy.
+/// The input is NULL or valid during the call, its owner and log function until destroy. `rc` is NULL or the host's to be
+/// written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_init(input: *const ss_plugin_init_input, rc: *mut ss_plugin_rc) -> *mut ss_plugin_t {
     // SAFETY: `rc` is the host's to be written, or NULL. A state may be all zeroes.
@@ -88,7 +90,7 @@ unsafe extern "C" fn check_code(folder: *const c_char, problem: *mut c_char, siz
 }
 
 /// # Safety
-/// As the plugin API says: a state of `plugin_init`, destroyed once.
+/// The state is NULL, or one of `plugin_init`, which is destroyed once and not used afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_destroy(state: *mut ss_plugin_t) {
     // SAFETY: NULL, or a state of `plugin_init`, which came from calloc.
@@ -101,7 +103,7 @@ pub unsafe extern "C" fn plugin_destroy(state: *mut ss_plugin_t) {
 }
 
 /// # Safety
-/// As the plugin API says: NULL, or a state of `plugin_init`.
+/// The state is NULL, or one of `plugin_init` that was not destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_get_last_error(state: *mut ss_plugin_t) -> *const c_char {
     // SAFETY: NULL, or a state of `plugin_init`.
@@ -120,7 +122,8 @@ macro_rules! export {
             /// Passes the call on to the SDK.
             ///
             /// # Safety
-            /// As the plugin API says: the state is NULL, or one of `plugin_init` that was not destroyed.
+            /// The state is NULL, or one of `plugin_init` that was not destroyed. The other arguments are as the plugin
+            /// API requires.
             #[unsafe(export_name = $symbol)]
             pub unsafe extern "C" fn $name($state: *mut ss_plugin_t, $($param: $type),*) -> $result {
                 // SAFETY: the arguments are passed on. Outputs are NULL or the host's to be written.

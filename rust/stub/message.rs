@@ -24,7 +24,7 @@ impl Message {
     /// Appends a string that is NULL or NUL-terminated.
     pub fn push_c(&mut self, string: *const c_char) {
         if !string.is_null() {
-            // SAFETY: every caller passes a string of its own or of libc.
+            // SAFETY: each caller passes one of its strings, or one of libc.
             self.push_bytes(unsafe { CStr::from_ptr(string) }.to_bytes());
         }
     }

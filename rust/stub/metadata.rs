@@ -73,7 +73,7 @@ pub extern "C" fn plugin_get_extract_event_sources() -> *const c_char {
 /// Always returns the type of plugin events. Without types a host may pass events of the system.
 ///
 /// # Safety
-/// As the plugin API says: the count is the host's to be written, or NULL.
+/// The count is NULL or the host's to be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_get_extract_event_types(count: *mut u32, _state: *mut ss_plugin_t) -> *mut u16 {
     // SAFETY: the caller's promise.
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn plugin_get_extract_event_types(count: *mut u32, _state:
 }
 
 /// # Safety
-/// As the plugin API says: the type is the host's to be written, or NULL.
+/// The type is NULL or the host's to be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_get_init_schema(schema_type: *mut ss_plugin_schema_type) -> *const c_char {
     let schema = image::manifest(c"schema");

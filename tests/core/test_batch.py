@@ -24,7 +24,7 @@ def contents(batch):
     return [(batch[index].data, batch[index].timestamp) for index in range(len(batch))]
 
 
-def test_the_defaults_are_128_events_of_256_kib():
+def test_default_sizes_are_128_events_of_256_kib():
     batch = EventBatch()
     assert (batch.batch_size, batch.event_size, len(batch), batch.full) == (128, 262_144, 0, False)
 
@@ -50,13 +50,13 @@ def test_append_keeps_bytes_order_and_timestamp():
         ((bytearray(b"pair"), None), b"pair"),
     ],
 )
-def test_every_buffer_is_an_item(item, data):
+def test_append_accepts_every_buffer(item, data):
     batch = EventBatch()
     batch.append(item)
     assert contents(batch) == [(data, None)]
 
 
-def test_the_batch_has_a_copy():
+def test_batch_copies_payload():
     data = bytearray(b"before")
     batch = EventBatch()
     batch.append(data)
@@ -76,7 +76,7 @@ def test_the_batch_has_a_copy():
         (PushEvent(error=ValueError("x")), "raise the error"),
     ],
 )
-def test_what_is_no_item_is_refused_with_what_to_write_instead(item, text):
+def test_append_rejects_other_types_with_advice(item, text):
     batch = EventBatch()
     with pytest.raises(TypeError, match=text):
         batch.append(item)
@@ -84,14 +84,14 @@ def test_what_is_no_item_is_refused_with_what_to_write_instead(item, text):
 
 
 @pytest.mark.parametrize("item", [(b"a", NOW), PushEvent(b"a", NOW), PushEvent(b"a")])
-def test_a_timestamp_that_is_given_twice_is_refused(item):
+def test_append_rejects_two_timestamps(item):
     batch = EventBatch()
     with pytest.raises(TypeError, match="given twice"):
         batch.append(item, NOW)
     assert len(batch) == 0
 
 
-def test_an_event_may_have_the_event_size_and_no_more():
+def test_append_rejects_event_above_event_size():
     batch = EventBatch(8, 4)
     batch.append(b"1234")
     with pytest.raises(EventTooLargeError) as caught:
@@ -104,7 +104,7 @@ def test_an_event_may_have_the_event_size_and_no_more():
     assert contents(batch) == [(b"1234", None), (b"next", None)]
 
 
-def test_a_full_batch_takes_nothing_until_it_is_cleared():
+def test_full_batch_rejects_events_until_cleared():
     batch = EventBatch(2)
     assert batch.extend([b"a", b"b"]) == 2
     assert batch.full
@@ -119,7 +119,7 @@ def test_a_full_batch_takes_nothing_until_it_is_cleared():
     assert contents(batch) == [(b"c", None)]
 
 
-def test_a_batch_is_full_once_it_holds_a_mebibyte():
+def test_batch_is_full_at_one_mebibyte():
     batch = EventBatch(128, 4 * SOFT_BYTES)
     batch.append(b"x" * (SOFT_BYTES // 2))
     assert not batch.full
@@ -130,7 +130,7 @@ def test_a_batch_is_full_once_it_holds_a_mebibyte():
     assert len(batch) == 2
 
 
-def test_an_event_beyond_the_byte_bound_goes_alone():
+def test_event_above_byte_bound_is_alone():
     batch = EventBatch(128, 4 * SOFT_BYTES)
     large = bytes(range(256)) * (3 * SOFT_BYTES // 256)
     batch.append(large, NOW)
@@ -138,7 +138,7 @@ def test_an_event_beyond_the_byte_bound_goes_alone():
     assert contents(batch) == [(large, NOW)]
 
 
-def test_a_batch_is_indexed_as_a_sequence():
+def test_batch_is_indexed_like_a_sequence():
     batch = EventBatch()
     batch.extend([b"a", b"b", b"c"])
     assert [batch[index].data for index in (0, 2, -1, -3)] == [b"a", b"c", b"c", b"a"]
@@ -151,7 +151,7 @@ def test_a_batch_is_indexed_as_a_sequence():
         batch["0"]
 
 
-def test_what_was_read_from_a_batch_outlives_its_clearing():
+def test_read_events_outlive_clear():
     batch = EventBatch()
     batch.append(b"kept", NOW)
     event = batch[0]
@@ -161,7 +161,7 @@ def test_what_was_read_from_a_batch_outlives_its_clearing():
 
 
 @pytest.mark.parametrize("way", ["append", "write", "reserve"])
-def test_events_that_were_cleared_leave_nothing_behind(way):
+def test_cleared_events_leave_no_bytes(way):
     batch = EventBatch()
 
     def fill(size):
@@ -184,7 +184,7 @@ def test_events_that_were_cleared_leave_nothing_behind(way):
 
 
 class TestExtend:
-    def test_takes_any_iterable_of_items(self):
+    def test_accepts_any_iterable(self):
         batch = EventBatch()
         assert batch.extend([b"a", (b"b", NOW), PushEvent(b"c")]) == 3
         assert batch.extend((b"d", b"e")) == 2
@@ -193,13 +193,13 @@ class TestExtend:
         assert [data for data, _ in contents(batch)] == [b"a", b"b", b"c", b"d", b"e", b"A", b"B"]
 
     @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_stops_when_the_batch_is_full_and_says_how_many_it_took(self, kind):
+    def test_stops_at_full_batch_and_returns_count(self, kind):
         batch = EventBatch(3)
         assert batch.extend(kind([b"a", b"b", b"c", b"d"])) == 3
         assert batch.extend(kind([b"e"])) == 0
         assert [data for data, _ in contents(batch)] == [b"a", b"b", b"c"]
 
-    def test_consumes_no_item_that_it_does_not_take(self):
+    def test_consumes_only_appended_items(self):
         items = iter([b"a", b"b", b"c"])
         batch = EventBatch(2)
         assert batch.extend(items) == 2
@@ -208,7 +208,7 @@ class TestExtend:
 
     @pytest.mark.parametrize("kind", [list, iter])
     @pytest.mark.parametrize(("bad", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
-    def test_says_how_many_went_before_a_bad_item_and_keeps_them(self, kind, bad, error):
+    def test_error_counts_items_before_bad_item(self, kind, bad, error):
         batch = EventBatch(8, 4)
         batch.append(b"old")
         with pytest.raises(error) as caught:
@@ -216,7 +216,7 @@ class TestExtend:
         assert caught.value.taken == 2
         assert [data for data, _ in contents(batch)] == [b"old", b"a", b"b"]
 
-    def test_passes_on_what_the_iterator_raises(self):
+    def test_propagates_exception_of_iterator(self):
         def items():
             yield b"a"
             raise OSError("disk gone")
@@ -227,7 +227,7 @@ class TestExtend:
         assert caught.value.taken == 1
         assert contents(batch) == [(b"a", None)]
 
-    def test_survives_items_that_change_the_batch(self):
+    def test_tolerates_items_that_change_the_batch(self):
         batch = EventBatch(4)
 
         def items():
@@ -238,7 +238,7 @@ class TestExtend:
         assert batch.extend(items()) == 2
         assert contents(batch) == [(b"b", None)]
 
-    def test_what_is_not_iterable_is_refused(self):
+    def test_rejects_non_iterable(self):
         with pytest.raises(TypeError):
             EventBatch().extend(5)
 
@@ -247,7 +247,7 @@ class TestExtend:
         batch_size=st.integers(1, 12),
         event_size=st.integers(1, 12),
     )
-    def test_extend_is_append_in_a_loop(self, events, batch_size, event_size):
+    def test_extend_equals_repeated_append(self, events, batch_size, event_size):
         one, other = EventBatch(batch_size, event_size), EventBatch(batch_size, event_size)
         taken = 0
         failed = False
@@ -269,14 +269,14 @@ class TestExtend:
 
 
 class TestWriter:
-    def test_the_event_counts_on_a_clean_exit(self):
+    def test_event_is_added_on_normal_exit(self):
         batch = EventBatch()
         with batch.writer() as writer:
             assert writer.write(b"data") == 4
             writer.timestamp = NOW
         assert contents(batch) == [(b"data", NOW)]
 
-    def test_the_event_is_dropped_where_the_block_raises(self):
+    def test_event_is_dropped_if_block_raises(self):
         batch = EventBatch()
         batch.append(b"before")
         with pytest.raises(KeyError), batch.writer() as writer:
@@ -286,7 +286,7 @@ class TestWriter:
         batch.append(b"after")
         assert contents(batch) == [(b"before", None), (b"after", None)]
 
-    def test_several_writes_make_one_event(self):
+    def test_writes_are_joined_to_one_event(self):
         batch = EventBatch()
         with batch.writer() as writer:
             assert [writer.write(part) for part in (b"one ", b"", bytearray(b"two "), memoryview(b"three"))] == [
@@ -304,7 +304,7 @@ class TestWriter:
             assert writer.timestamp is None
         assert contents(batch) == [(b"", None)]
 
-    def test_text_is_refused(self):
+    def test_write_rejects_str(self):
         batch = EventBatch()
         with batch.writer() as writer:
             with pytest.raises(TypeError, match="encode"):
@@ -312,7 +312,7 @@ class TestWriter:
             writer.write(b"bytes")
         assert contents(batch) == [(b"bytes", None)]
 
-    def test_a_timestamp_can_be_read_and_taken_back(self):
+    def test_timestamp_can_be_read_and_reset(self):
         batch = EventBatch()
         with batch.writer() as writer:
             writer.timestamp = NOW
@@ -323,7 +323,7 @@ class TestWriter:
             writer.timestamp = None
         assert contents(batch) == [(b"", None)]
 
-    def test_nothing_is_kept_of_an_event_that_becomes_too_large(self):
+    def test_too_large_event_is_discarded(self):
         batch = EventBatch(8, 6)
         batch.append(b"before")
         with batch.writer() as writer:
@@ -333,7 +333,7 @@ class TestWriter:
         assert (caught.value.size, caught.value.event_size) == (7, 6)
         assert contents(batch) == [(b"before", None)]
 
-    def test_a_refused_event_can_be_written_anew(self):
+    def test_rejected_event_can_be_rewritten(self):
         batch = EventBatch(8, 6)
         with batch.writer() as writer:
             with pytest.raises(EventTooLargeError):
@@ -341,7 +341,7 @@ class TestWriter:
             writer.write(b"short")
         assert contents(batch) == [(b"short", None)]
 
-    def test_the_writer_is_of_no_use_after_its_block(self):
+    def test_writer_raises_after_its_block(self):
         batch = EventBatch()
         with batch.writer() as writer:
             writer.write(b"data")
@@ -357,7 +357,7 @@ class TestWriter:
                 use()
         assert contents(batch) == [(b"data", None)]
 
-    def test_the_writer_is_of_no_use_on_another_thread(self, in_thread):
+    def test_writer_raises_on_other_thread(self, in_thread):
         batch = EventBatch()
         with batch.writer() as writer:
             with pytest.raises(PluginError, match="only on the thread"):
@@ -365,7 +365,7 @@ class TestWriter:
             writer.write(b"own")
         assert contents(batch) == [(b"own", None)]
 
-    def test_a_batch_outlives_a_block_that_another_thread_leaves(self, in_thread):
+    def test_batch_survives_block_left_by_other_thread(self, in_thread):
         instance = PullInstance(lambda context, writer: writer.write(b"pulled"), batch_size=2)
         batch = EventBatch()
         block = batch.writer()
@@ -389,7 +389,7 @@ class TestWriter:
             lambda batch: batch.writer().__enter__(),
         ],
     )
-    def test_the_batch_is_closed_while_a_writer_is_open(self, use):
+    def test_batch_is_unusable_while_writer_is_open(self, use):
         batch = EventBatch()
         batch.append(b"before")
         with batch.writer() as writer:
@@ -398,7 +398,7 @@ class TestWriter:
             writer.write(b"event")
         assert contents(batch) == [(b"before", None), (b"event", None)]
 
-    def test_an_open_writer_loses_its_event_where_the_batch_is_filled_by_an_instance(self):
+    def test_open_writer_loses_event_if_instance_fills_batch(self):
         # Otherwise a half-written event could reach the host.
         instance = PullInstance(lambda context, writer: writer.write(b"pulled"), batch_size=2)
         batch = EventBatch(1)
@@ -411,7 +411,7 @@ class TestWriter:
 
 
 class TestReserve:
-    def test_gives_memory_of_which_commit_takes_the_first_bytes(self):
+    def test_commit_keeps_first_bytes_of_reserve(self):
         batch = EventBatch()
         with batch.writer() as writer:
             view = writer.reserve(10)
@@ -421,7 +421,7 @@ class TestReserve:
             assert len(writer) == 5
         assert contents(batch) == [(b"hello", None)]
 
-    def test_can_be_mixed_with_write(self):
+    def test_reserve_can_be_mixed_with_write(self):
         batch = EventBatch()
         with batch.writer() as writer:
             writer.write(b"a")
@@ -431,7 +431,7 @@ class TestReserve:
             writer.write(b"i")
         assert contents(batch) == [(b"abcdefghi", None)]
 
-    def test_a_view_that_is_kept_after_commit_cannot_change_any_event(self):
+    def test_kept_view_cannot_change_events(self):
         batch = EventBatch()
         views = []
         for number in range(3):
@@ -451,7 +451,7 @@ class TestReserve:
             view[:] = b"Evil"
         assert [bytes(view) for view in views] == [b"Evil"] * 3
 
-    def test_views_of_several_reserves_do_not_share_memory(self):
+    def test_views_of_reserves_do_not_share_memory(self):
         batch = EventBatch()
         with batch.writer() as writer:
             first = writer.reserve(4)
@@ -462,14 +462,14 @@ class TestReserve:
             writer.commit(4)
         assert contents(batch) == [(b"2222", None)]
 
-    def test_what_is_reserved_and_not_committed_is_no_part_of_the_event(self):
+    def test_uncommitted_bytes_are_not_in_event(self):
         batch = EventBatch()
         with batch.writer() as writer:
             writer.write(b"written")
             writer.reserve(5)[:] = b"gone!"
         assert contents(batch) == [(b"written", None)]
 
-    def test_commit_needs_a_reserve_of_its_own(self):
+    def test_commit_requires_new_reserve(self):
         batch = EventBatch()
         with batch.writer() as writer:
             with pytest.raises(PluginError, match="reserve first"):
@@ -487,7 +487,7 @@ class TestReserve:
             writer.commit(2)
         assert contents(batch) == [(b"ab", None), (b"", None), (b"", None)]
 
-    def test_more_than_the_event_size_is_refused(self):
+    def test_reserve_rejects_more_than_event_size(self):
         batch = EventBatch(8, 4)
         with batch.writer() as writer:
             writer.write(b"12")
@@ -497,7 +497,7 @@ class TestReserve:
         assert len(batch) == 0
 
     @pytest.mark.parametrize(("size", "error"), [(-1, ValueError), (2**70, ValueError), (1.0, TypeError)])
-    def test_bad_sizes_are_refused(self, size, error):
+    def test_reserve_rejects_invalid_sizes(self, size, error):
         batch = EventBatch()
         with batch.writer() as writer:
             with pytest.raises(error, match="size must be"):
@@ -506,7 +506,7 @@ class TestReserve:
             with pytest.raises(error, match="size must be"):
                 writer.commit(size)
 
-    def test_nothing_can_be_reserved(self):
+    def test_reserve_accepts_zero_bytes(self):
         batch = EventBatch()
         with batch.writer() as writer:
             assert len(writer.reserve(0)) == 0
@@ -514,7 +514,7 @@ class TestReserve:
         assert contents(batch) == [(b"", None)]
 
     @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.binary(max_size=40)), max_size=12))
-    def test_any_mix_of_writes_and_commits_makes_the_same_event(self, parts):
+    def test_writes_and_commits_make_equal_events(self, parts):
         batch = EventBatch()
         kept = []
         with batch.writer() as writer:
@@ -531,7 +531,7 @@ class TestReserve:
         assert contents(batch) == [(b"".join(data for _, _, data in parts), None)]
 
 
-def test_repr_says_what_is_in_it():
+def test_repr_shows_content():
     batch = EventBatch(4, 10)
     batch.append(b"a")
     assert repr(batch) == "EventBatch(batch_size=4, event_size=10, events=1)"
@@ -540,7 +540,7 @@ def test_repr_says_what_is_in_it():
 
 
 class TestPushEvent:
-    def test_has_exactly_one_of_data_and_error(self):
+    def test_requires_exactly_one_of_data_and_error(self):
         error = ValueError("x")
         event, failure = PushEvent(bytearray(b"data"), NOW), PushEvent(error=error)
         assert (event.data, event.timestamp, event.error) == (b"data", NOW, None)
@@ -552,10 +552,10 @@ class TestPushEvent:
         with pytest.raises(ValueError, match="no timestamp"):
             PushEvent(None, NOW, error=error)
 
-    def test_an_exception_class_is_called(self):
+    def test_accepts_exception_class(self):
         assert isinstance(PushEvent(error=KeyError).error, KeyError)
 
-    def test_what_is_no_exception_is_refused(self):
+    def test_rejects_non_exception(self):
         with pytest.raises(TypeError, match="must be an exception, got str"):
             PushEvent(error="failed")
 

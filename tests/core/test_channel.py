@@ -54,7 +54,7 @@ def fill(sender):
 
 
 class TestSend:
-    def test_every_kind_of_item_arrives_in_order(self):
+    def test_items_arrive_in_order(self):
         sender, receiver = channel()
         sender.send(b"plain")
         sender.send(bytearray(b"timed"), NOW)
@@ -65,7 +65,7 @@ class TestSend:
         assert events == [(b"plain", None), (b"timed", NOW), (b"pair", NOW + 1), (b"event", NOW + 2)]
         assert isinstance(end, EOF)
 
-    def test_a_buffer_that_can_change_is_copied_when_it_is_sent(self):
+    def test_mutable_buffer_is_copied_when_sent(self):
         sender, receiver = channel()
         data = bytearray(b"before")
         sender.send(data)
@@ -85,14 +85,14 @@ class TestSend:
             (b"a", -1, ValueError, "2\\*\\*64 - 2"),
         ],
     )
-    def test_a_bad_item_is_refused_and_nothing_is_sent(self, item, timestamp, error, text):
+    def test_bad_item_is_rejected_and_not_sent(self, item, timestamp, error, text):
         sender, receiver = channel()
         with pytest.raises(error, match=text):
             sender.send(item, timestamp)
         sender.close()
         assert received(receiver)[0] == []
 
-    def test_an_event_that_is_too_large_is_refused_where_it_is_sent_and_the_source_goes_on(self):
+    def test_too_large_event_is_rejected_by_send(self):
         sender, receiver = channel(event_size=4)
         sender.send(b"1234")
         with pytest.raises(EventTooLargeError) as caught:
@@ -104,14 +104,14 @@ class TestSend:
         assert events == [(b"1234", None), (b"next", None)]
         assert isinstance(end, EOF)
 
-    def test_both_ends_know_the_event_size(self):
+    def test_both_ends_have_event_size(self):
         sender, receiver = channel(event_size=77)
         assert (sender.event_size, receiver.event_size) == (77, 77)
 
 
 class TestSendMany:
     @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_sends_all_and_says_how_many(self, kind):
+    def test_returns_count_of_sent_items(self, kind):
         sender, receiver = channel()
         items = [b"%d" % number for number in range(300)]
         assert sender.send_many(kind(items)) == 300
@@ -121,7 +121,7 @@ class TestSendMany:
 
     @pytest.mark.parametrize("kind", [list, tuple, iter])
     @pytest.mark.parametrize(("bad", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
-    def test_says_how_many_went_before_a_bad_item(self, kind, bad, error):
+    def test_error_counts_items_before_bad_item(self, kind, bad, error):
         sender, receiver = channel(event_size=4)
         with pytest.raises(error) as caught:
             sender.send_many(kind([b"a", (b"b", NOW), bad, b"c"]))
@@ -130,7 +130,7 @@ class TestSendMany:
         assert received(receiver)[0] == [(b"a", None), (b"b", NOW)]
 
     @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_says_how_many_went_before_the_channel_was_full(self, kind):
+    def test_error_counts_items_before_full_channel(self, kind):
         sender, receiver = channel(3)
         with pytest.raises(ChannelFullError) as caught:
             sender.send_many(kind([b"a", b"b", b"c", b"d", b"e"]), timeout=0.01)
@@ -138,7 +138,7 @@ class TestSendMany:
         sender.close()
         assert [data for data, _ in received(receiver)[0]] == [b"a", b"b", b"c"]
 
-    def test_of_an_iterator_one_item_is_out_when_the_channel_is_full(self):
+    def test_full_channel_consumes_one_item_of_iterator(self):
         # It had to be taken to know whether it fits; no other may be.
         sender, _receiver = channel(2)
         items = iter([b"a", b"b", b"c", b"d"])
@@ -148,7 +148,7 @@ class TestSendMany:
         assert list(items) == [b"d"]
 
     @pytest.mark.parametrize("kind", [list, iter])
-    def test_says_how_many_went_before_the_channel_was_closed(self, in_thread, kind):
+    def test_error_counts_items_before_close(self, in_thread, kind):
         sender, receiver = channel(2)
         instance = PushInstance(receiver, timeout=0)
         sending = in_thread(lambda: sender.send_many(kind([b"a", b"b", b"c"])))
@@ -158,7 +158,7 @@ class TestSendMany:
             sending.result()
         assert caught.value.taken == 2
 
-    def test_passes_on_what_the_iterator_raises(self):
+    def test_propagates_exception_of_iterator(self):
         def items():
             yield b"a"
             raise OSError("disk gone")
@@ -170,7 +170,7 @@ class TestSendMany:
         sender.close()
         assert received(receiver)[0] == [(b"a", None)]
 
-    def test_waits_for_room_as_often_as_it_takes(self, in_thread):
+    def test_waits_repeatedly_for_capacity(self, in_thread):
         sender, receiver = channel(2)
         items = [b"%d" % number for number in range(100)]
 
@@ -184,17 +184,17 @@ class TestSendMany:
 
 
 class TestBounds:
-    def test_a_channel_holds_as_many_events_as_its_capacity(self):
+    def test_capacity_limits_queued_events(self):
         sender, receiver = channel(5)
         assert fill(sender) == 5
         sender.close()
         assert len(received(receiver)[0]) == 5
 
-    def test_it_holds_1024_where_nothing_is_said(self):
+    def test_default_capacity_is_1024_events(self):
         sender, _receiver = channel()
         assert fill(sender) == 1024
 
-    def test_it_holds_as_many_bytes_as_max_bytes(self):
+    def test_max_bytes_limits_queued_bytes(self):
         sender, receiver = channel(max_bytes=10)
         sender.send(b"12345", timeout=0)
         sender.send(b"1234", timeout=0)
@@ -205,7 +205,7 @@ class TestBounds:
         sender.close()
         assert [data for data, _ in received(receiver)[0]] == [b"12345", b"1234", b"1", b""]
 
-    def test_an_event_beyond_max_bytes_passes_alone(self):
+    def test_event_above_max_bytes_is_queued_alone(self):
         sender, receiver = channel(max_bytes=10)
         large = b"x" * 100
         sender.send(large, timeout=0)
@@ -219,7 +219,7 @@ class TestBounds:
         with pytest.raises(ChannelFullError):
             sender.send(large, timeout=0)
 
-    def test_a_timeout_leaves_the_event_with_its_sender(self):
+    def test_timed_out_event_is_not_queued(self):
         sender, receiver = channel(1)
         sender.send(b"first")
         for timeout in (0, 0.01):
@@ -233,7 +233,7 @@ class TestBounds:
         assert [batch[0].data, batch[1].data] == [b"first", b"second"]
 
     @pytest.mark.parametrize("timeout", [None, 60])
-    def test_a_blocked_send_goes_on_when_there_is_room(self, in_thread, timeout):
+    def test_blocked_send_continues_after_receive(self, in_thread, timeout):
         sender, receiver = channel(1)
         instance = PushInstance(receiver, timeout=10, batch_size=1)
         sender.send(b"first")
@@ -247,7 +247,7 @@ class TestBounds:
         assert instance.next_batch(batch) == 1
         assert batch[0].data == b"second"
 
-    def test_the_room_of_an_error_comes_free_too(self):
+    def test_error_frees_its_capacity(self):
         sender, receiver = channel(1)
         instance = PushInstance(receiver, timeout=0)
         for _ in range(3):
@@ -257,7 +257,7 @@ class TestBounds:
 
 
 class TestClose:
-    def test_a_closed_sender_refuses_everything_but_to_be_closed_again(self):
+    def test_closed_sender_accepts_only_close(self):
         sender, receiver = channel()
         sender.send(b"a")
         assert sender.closed is False
@@ -277,14 +277,14 @@ class TestClose:
         assert events == [(b"a", None)]
         assert isinstance(end, EOF)
 
-    def test_send_many_on_a_closed_sender_took_nothing(self):
+    def test_send_many_on_closed_sender_consumes_nothing(self):
         sender, _receiver = channel()
         sender.close()
         with pytest.raises(ChannelClosedError) as caught:
             sender.send_many([b"a"])
         assert caught.value.taken == 0
 
-    def test_the_source_ends_with_the_last_clone(self):
+    def test_source_ends_with_last_clone(self):
         first, receiver = channel()
         second = first.clone()
         instance = PushInstance(receiver, timeout=0)
@@ -300,7 +300,7 @@ class TestClose:
             instance.next_batch(batch)
         assert [batch[0].data, batch[1].data] == [b"a", b"b"]
 
-    def test_the_error_given_to_close_ends_the_source_after_what_was_sent(self):
+    def test_close_error_follows_queued_events(self):
         sender, receiver = channel()
         error = ValueError("the disk is gone")
         sender.send(b"a")
@@ -309,7 +309,7 @@ class TestClose:
         assert events == [(b"a", None)]
         assert end is error
 
-    def test_the_error_of_one_clone_ends_the_source_for_all(self):
+    def test_error_of_clone_ends_source_for_all(self):
         sender, receiver = channel()
         other = sender.clone()
         error = ValueError("x")
@@ -319,19 +319,19 @@ class TestClose:
             sender.send(b"late")
         assert sender.closed is True
 
-    def test_the_last_word_is_not_refused_by_a_full_channel(self):
+    def test_close_error_is_accepted_by_full_channel(self):
         sender, receiver = channel(1)
         error = ValueError("x")
         sender.send(b"a")
         sender.close(error)
         assert received(receiver) == ([(b"a", None)], error)
 
-    def test_an_exception_class_will_do(self):
+    def test_close_accepts_exception_class(self):
         sender, receiver = channel()
         sender.close(KeyError)
         assert isinstance(received(receiver)[1], KeyError)
 
-    def test_what_is_no_exception_is_refused_and_the_sender_stays_open(self):
+    def test_close_rejects_non_exception_and_stays_open(self):
         sender, _receiver = channel()
         with pytest.raises(TypeError, match="must be an exception"):
             sender.close("failed")
@@ -339,12 +339,12 @@ class TestClose:
         sender.send(b"a")
 
     @pytest.mark.parametrize("error", [EOF("done"), EOF])
-    def test_closing_with_eof_is_closing(self, error):
+    def test_close_with_eof_is_normal_close(self, error):
         sender, receiver = channel()
         sender.close(error)
         assert isinstance(received(receiver)[1], EOF)
 
-    def test_a_sender_closed_on_another_thread_wakes_its_blocked_send(self, in_thread):
+    def test_close_on_other_thread_wakes_blocked_send(self, in_thread):
         sender, _receiver = channel(1)
         sender.send(b"a")
         sending = in_thread(lambda: sender.send(b"b"))
@@ -354,7 +354,7 @@ class TestClose:
         with pytest.raises(ChannelClosedError):
             sending.result()
 
-    def test_closing_one_clone_leaves_a_blocked_send_of_another(self, in_thread):
+    def test_close_of_clone_keeps_blocked_send(self, in_thread):
         sender, receiver = channel(1)
         other = sender.clone()
         sender.send(b"a")
@@ -375,7 +375,7 @@ class TestClose:
         ],
         ids=["close", "cancel"],
     )
-    def test_a_blocked_send_wakes_when_the_source_ends(self, in_thread, end):
+    def test_blocked_send_wakes_at_end_of_source(self, in_thread, end):
         sender, receiver = channel(1)
         instance = PushInstance(receiver, timeout=0)
         sender.send(b"a")
@@ -388,7 +388,7 @@ class TestClose:
                 each.result()
 
     @pytest.mark.parametrize("reader", [lambda receiver: receiver, PushInstance], ids=["receiver", "instance"])
-    def test_a_send_is_refused_once_the_receiving_end_is_gone(self, in_thread, reader):
+    def test_send_raises_after_receiver_is_dropped(self, in_thread, reader):
         sender, receiver = channel(1)
         receiver = reader(receiver)
         sender.send(b"a")
@@ -399,7 +399,7 @@ class TestClose:
             sending.result()
         assert sender.closed is True
 
-    def test_a_producer_that_sends_on_after_the_end_is_refused_each_time(self):
+    def test_each_send_after_end_raises(self):
         # From the second refusal on it is slowed down, which this test waits for once.
         sender, receiver = channel()
         PushInstance(receiver).close()
@@ -409,7 +409,7 @@ class TestClose:
             sender.send_many([b"b"])
         assert caught.value.taken == 0
 
-    def test_dropping_a_sender_that_another_thread_sends_with_does_not_end_the_source(self, in_thread):
+    def test_dropping_sender_in_use_keeps_source_open(self, in_thread):
         sender, receiver = channel(1)
         sender.send(b"a")
         go = threading.Event()
@@ -432,7 +432,7 @@ class TestClose:
 
 
 class TestGarbage:
-    def test_dropping_the_last_sender_ends_the_source_with_an_error(self):
+    def test_dropping_last_sender_is_error(self):
         sender, receiver = channel()
         sender.send(b"a")
         other = sender.clone()
@@ -450,7 +450,7 @@ class TestGarbage:
         with pytest.raises(EOF):
             instance.next_batch(batch)
 
-    def test_closing_the_last_sender_ends_the_source_normally_whatever_dropped_before(self):
+    def test_closing_last_sender_after_drops_is_normal_end(self):
         sender, receiver = channel()
         other = sender.clone()
         del sender
@@ -459,14 +459,14 @@ class TestGarbage:
         assert isinstance(received(receiver)[1], EOF)
 
     @pytest.mark.parametrize("end", [EOF("done"), ValueError("bad")])
-    def test_an_end_that_was_sent_counts_and_not_the_drop_after_it(self, end):
+    def test_sent_end_precedes_later_drop(self, end):
         sender, receiver = channel()
         sender.send(PushEvent(error=end))
         del sender
         gc.collect()
         assert type(received(receiver)[1]) is type(end)
 
-    def test_a_sender_that_drops_after_the_source_was_closed_is_no_error(self, caplog):
+    def test_drop_after_close_is_not_an_error(self, caplog):
         sender, receiver = channel()
         instance = PushInstance(receiver, timeout=0)
         instance.close()
@@ -476,7 +476,7 @@ class TestGarbage:
             instance.next_batch(EventBatch())
         assert caplog.text == ""
 
-    def test_a_sender_in_a_cycle_is_noticed_too(self):
+    def test_dropped_sender_in_cycle_ends_source(self):
         class Producer:
             pass
 
@@ -489,7 +489,7 @@ class TestGarbage:
         with pytest.raises(PluginError, match=DROPPED):
             instance.next_batch(EventBatch())
 
-    def test_a_producer_whose_thread_dies_ends_the_source_with_an_error(self, in_thread):
+    def test_dead_producer_thread_ends_source_with_error(self, in_thread):
         sender, receiver = channel()
 
         def produce(senders):
@@ -503,7 +503,7 @@ class TestGarbage:
         assert type(end) is PluginError
         assert re.match(DROPPED, str(end))
 
-    def test_an_instance_that_waits_wakes_when_the_last_sender_goes(self, in_thread):
+    def test_waiting_instance_wakes_when_last_sender_drops(self, in_thread):
         sender, receiver = channel()
         instance = PushInstance(receiver, timeout=60)
         waiting = in_thread(lambda: instance.next_batch(EventBatch()))
@@ -515,7 +515,7 @@ class TestGarbage:
 
 
 class TestContextManager:
-    def test_a_clean_exit_closes(self):
+    def test_normal_exit_closes_sender(self):
         sender, receiver = channel()
         with sender as same:
             assert same is sender
@@ -525,7 +525,7 @@ class TestContextManager:
         assert events == [(b"a", None)]
         assert isinstance(end, EOF)
 
-    def test_an_exception_that_leaves_it_is_the_sources_error(self):
+    def test_exception_ends_source_with_error(self):
         sender, receiver = channel()
         error = ValueError("bad line 7")
         with pytest.raises(ValueError, match="bad line 7"), sender:
@@ -534,7 +534,7 @@ class TestContextManager:
         assert received(receiver) == ([(b"a", None)], error)
 
     @pytest.mark.parametrize("error", [StopIteration("x"), EOFError("x"), TimeoutError("x")])
-    def test_an_exception_that_looks_like_a_signal_says_which_was_meant(self, error):
+    def test_signal_like_exception_names_signal(self, error):
         sender, receiver = channel()
         with pytest.raises(type(error)), sender:
             raise error
@@ -543,7 +543,7 @@ class TestContextManager:
         assert f"falco_plugin.{'Timeout' if isinstance(error, TimeoutError) else 'EOF'}" in str(end)
         assert end.__cause__ is error
 
-    def test_a_closed_channel_ends_the_block_without_hiding_the_reason(self):
+    def test_closed_channel_in_block_keeps_reason(self):
         sender, receiver = channel()
         PushInstance(receiver).close()
         with pytest.raises(ChannelClosedError), sender:
@@ -551,13 +551,13 @@ class TestContextManager:
 
 
 class TestReceiver:
-    def test_is_read_by_one_instance_only(self):
+    def test_second_instance_is_rejected(self):
         _sender, receiver = channel()
         PushInstance(receiver)
         with pytest.raises(PluginError, match="another PushInstance"):
             PushInstance(receiver)
 
-    def test_is_not_used_up_by_an_instance_that_could_not_be_made(self):
+    def test_failed_instance_leaves_receiver_usable(self):
         sender, receiver = channel()
         with pytest.raises(ValueError, match="batch_size"):
             PushInstance(receiver, batch_size=0)
@@ -566,7 +566,7 @@ class TestReceiver:
         assert received(receiver)[0] == [(b"a", None)]
 
 
-def test_a_send_that_steps_in_from_many_threads_loses_nothing(in_thread):
+def test_reentrant_sends_of_threads_lose_nothing(in_thread):
     sender, receiver = channel(3, max_bytes=40)
     producers = 3
 
@@ -596,7 +596,7 @@ def test_a_send_that_steps_in_from_many_threads_loses_nothing(in_thread):
         lambda send: send(b"a", item=b"a"),
     ],
 )
-def test_arguments_that_send_does_not_take_are_a_type_error(call):
+def test_send_rejects_unknown_arguments(call):
     sender, receiver = channel()
     with pytest.raises(TypeError, match="send"):
         call(sender.send)

@@ -57,7 +57,7 @@ LATER = "from __future__ import annotations\n"
         ("class Inner(msgspec.Struct): ...\n    config: Inner", "Inner"),
     ],
 )
-def test_the_annotation_of_config_names_the_class(define, future, base, body, name):
+def test_config_annotation_names_class(define, future, base, body, name):
     found = config_class(define(f"{future}{MODULE}\nclass Declaring{base}:\n    {body}"))
     assert (found and found.__name__) == name
 
@@ -72,7 +72,7 @@ def test_the_annotation_of_config_names_the_class(define, future, base, body, na
         ("class Mixin:\n    config: Data\nclass Declaring(Plugin, Mixin): ...", None),
     ],
 )
-def test_the_nearest_annotation_counts(define, classes, name):
+def test_nearest_annotation_wins(define, classes, name):
     found = config_class(define(f"{MODULE}\n{classes}"))
     assert (found and found.__name__) == name
 
@@ -81,7 +81,7 @@ def test_the_nearest_annotation_counts(define, classes, name):
     "future",
     [LATER, pytest.param("", marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="evaluated at once"))],
 )
-def test_no_other_annotation_is_evaluated(define, future):
+def test_other_annotations_are_not_evaluated(define, future):
     found = config_class(define(f"{future}{MODULE}\nclass Declaring(Plugin):\n    other: Missing\n    config: Data"))
     assert found.__name__ == "Data"
 
@@ -98,7 +98,7 @@ def test_no_other_annotation_is_evaluated(define, future):
         ("Data()", "Data()"),
     ],
 )
-def test_any_other_annotation_is_refused(define, annotation, shown):
+def test_other_annotation_types_are_rejected(define, annotation, shown):
     cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: {annotation}")
     with pytest.raises(PluginError) as refused:
         config_class(cls)
@@ -109,14 +109,14 @@ def test_any_other_annotation_is_refused(define, annotation, shown):
 
 
 @pytest.mark.parametrize("value", ["Data", "Data()"])
-def test_a_class_that_is_set_instead_of_annotated_is_refused(define, value):
+def test_assigned_class_is_rejected(define, value):
     cls = define(f"{MODULE}\nclass Declaring:\n    config = {value}")
     with pytest.raises(PluginError) as refused:
         config_class(cls)
     assert str(refused.value) == "Declaring.config is set, but not annotated: write config: Data"
 
 
-def test_an_annotation_that_has_no_meaning_at_run_time_is_refused(define):
+def test_unresolvable_annotation_is_rejected(define):
     cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: Missing")
     with pytest.raises(PluginError) as refused:
         config_class(cls)

@@ -20,14 +20,14 @@ class Config:
 
 
 @pytest.mark.parametrize("number", ACCEPTED_INTEGERS)
-def test_an_integer_of_64_bits_is_accepted(number: str) -> None:
+def test_integer_of_64_bits_is_accepted(number: str) -> None:
     config = parse(f'{{"number": {number}, "maybe": {number}, "many": [{number}]}}', Config)
     expected = int(number) if number.lstrip("-").isdigit() else int(float(number))
     assert config == Config(expected, expected, [expected])
 
 
 @pytest.mark.parametrize("number", REFUSED_INTEGERS)
-def test_an_integer_of_more_bits_is_refused_with_the_range(number: str) -> None:
+def test_larger_integer_is_rejected_with_range(number: str) -> None:
     with pytest.raises(PluginError) as refused:
         parse(f'{{"number": {number}, "maybe": {number}, "many": [{number}]}}', Config)
     range_ = f"got an int out of range (from {INTEGER_LIMITS}, all that Falco accepts)"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 from support.config_classes import Basic, Colour, Listen, Tls, Token, validator
 
 
-def test_the_schema_of_a_class_says_all_that_the_class_says():
+def test_schema_describes_whole_class():
     assert json.loads(schema(Listening)) == {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Listening",
@@ -108,7 +108,7 @@ class Listening(msgspec.Struct, kw_only=True):
         (dict[Annotated[str, Meta(pattern="^a")], int], {"propertyNames": {"pattern": "^a"}}),
     ],
 )
-def test_what_msgspec_says_otherwise_is_said_in_words_of_draft_7(annotation, expected):
+def test_schema_uses_draft_7_for_msgspec_keywords(annotation, expected):
     config = msgspec.defstruct("Config", [("value", annotation)])
     said = validator(config).schema["properties"]["value"]
     assert {word: said.get(word) for word in expected} == expected
@@ -116,12 +116,12 @@ def test_what_msgspec_says_otherwise_is_said_in_words_of_draft_7(annotation, exp
 
 
 @pytest.mark.parametrize("pattern", [r"\Aa", r"a\Z", "(?P<a>a)", "(?<=a)b", "(?i:a)", "a++", "a{,3}"])
-def test_a_pattern_that_only_python_knows_is_left_to_the_parser(pattern):
+def test_python_only_pattern_is_checked_by_parser(pattern):
     config = msgspec.defstruct("Config", [("value", Annotated[str, Meta(pattern=pattern, min_length=9)])])
     assert validator(config).schema["properties"]["value"] == {"type": "string", "minLength": 9}
 
 
-def test_a_field_may_be_called_as_a_word_of_json_schema():
+def test_field_may_have_name_of_schema_keyword():
     words = [
         "format",
         "pattern",
@@ -137,7 +137,7 @@ def test_a_field_may_be_called_as_a_word_of_json_schema():
     assert validator(config).schema["properties"] == {word: {"type": "integer"} for word in words}
 
 
-def test_two_classes_of_one_name_have_two_definitions():
+def test_classes_with_equal_names_have_own_definitions():
     one, two = (msgspec.defstruct("Same", [(name, int)], module=name) for name in ("one", "two"))
     config = msgspec.defstruct("Config", [("a", one), ("b", two)])
     assert validator(config).is_valid({"a": {"one": 1}, "b": {"two": 1}})
@@ -212,7 +212,7 @@ class Around:
         (list[Abstract], "Config.value: Abstract is abstract and cannot be instantiated: use a concrete class"),
     ],
 )  # fmt: skip
-def test_a_class_that_cannot_be_configured_is_refused_with_its_field(annotation, error, use):
+def test_unsupported_class_is_rejected_naming_field(annotation, error, use):
     with pytest.raises(PluginError) as refused:
         use(msgspec.defstruct("Config", [("value", annotation)]))
     # What follows is msgspec's, and names the type.

@@ -35,7 +35,7 @@ from falco_plugin._declare.config.parser import parse
         (list[int] | dict[str, int] | None, ["a"], False),
     ],
 )
-def test_a_union_takes_what_msgspec_takes(annotation, value, taken):
+def test_union_accepts_what_msgspec_accepts(annotation, value, taken):
     config = msgspec.defstruct("Config", [("value", annotation)])
     text = json.dumps({"value": value})
     try:
@@ -62,17 +62,17 @@ def test_a_union_takes_what_msgspec_takes(annotation, value, taken):
         ({"labels": {"a": 1, "b": 1.5, "c": "x", "d": True}}, {"labels": {"a": 1, "b": 1.5, "c": "x", "d": True}}),
     ],
 )
-def test_a_map_becomes_an_object(config, document, expected):
+def test_map_becomes_object(config, document, expected):
     text = json.dumps({"listen": {"port": 80}, **document})
     assert parse(text, config) == config(listen=Listen(80), **expected)
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "{}", " {} "])
-def test_blank_text_is_an_empty_map(text):
+def test_blank_configuration_is_empty_map(text):
     assert parse(text, TextConfig) == TextConfig()
 
 
-def test_types_that_json_has_no_word_for_are_read_from_text():
+def test_types_without_json_equivalent_are_parsed():
     document = {
         "start": "2026-01-31 08:00:00+00:00",
         "day": "2026-01-31",
@@ -156,7 +156,7 @@ def test_types_that_json_has_no_word_for_are_read_from_text():
          '[""]: unknown key (known: KNOWN); ["listen "]: unknown key'),
     ],
 )  # fmt: skip
-def test_every_problem_is_told_with_its_path_and_what_is_expected(document, problems):
+def test_error_has_path_and_expected_type(document, problems):
     known = ", ".join(StructConfig.__struct_fields__)
     expected = f"init_config does not fit: {problems.replace('KNOWN', known)}"
     assert refusal(StructConfig, {"listen": {"port": 80}, **document}) == expected
@@ -178,7 +178,7 @@ def test_every_problem_is_told_with_its_path_and_what_is_expected(document, prob
         ({"colours": {"green": 1}}, 'colours.green: key: expected "red" or "blue"'),
     ],
 )  # fmt: skip
-def test_text_that_is_not_what_it_should_mean_is_told(document, problems):
+def test_invalid_string_formats_are_reported(document, problems):
     assert refusal(TextConfig, document) == f"init_config does not fit: {problems}"
 
 
@@ -197,11 +197,11 @@ def test_text_that_is_not_what_it_should_mean_is_told(document, problems):
         ('{"a":' * 100_000, "init_config is nested too deeply: make it flatter"),
     ],
 )
-def test_text_that_is_no_map_is_refused(text, error):
+def test_configuration_that_is_not_a_map_is_rejected(text, error):
     assert refusal(TextConfig, text) == error
 
 
-def test_a_document_that_is_nested_deeply_is_refused():
+def test_deeply_nested_configuration_is_rejected():
     depth = 900
     text = '{"listen":{"port":1},"children":[' * depth + "]}" * depth
     assert refusal(StructConfig, text) == "init_config is nested too deeply: make it flatter"
@@ -253,17 +253,17 @@ MADE = []
         ),
     ],
 )
-def test_what_the_author_refuses_is_told_in_the_authors_words(document, problems):
+def test_user_validation_error_is_passed_on(document, problems):
     assert refusal(Checks, document) == f"init_config does not fit: {problems}"
 
 
-def test_each_object_is_made_once_from_the_inside_out():
+def test_objects_are_created_once_inner_first():
     MADE.clear()
     parse('{"name": "a", "one": {"value": 1, "inner": {"value": 2}}, "many": {"x": {"value": 3}}}', Checks)
     assert MADE == [2, 1, 3, "a"]
 
 
-def test_other_exceptions_of_the_author_are_the_authors():
+def test_other_user_exceptions_propagate():
     @dataclass
     class Reads:
         file: str

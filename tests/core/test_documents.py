@@ -16,7 +16,7 @@ RECORDS = [b'{"a": 1}', b'{"b": "\xff"}']
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: array("B", data)])
-def test_split_json_takes_any_buffer(kind):
+def test_split_json_accepts_any_buffer(kind):
     records = split_json(kind(SEVERAL))
     assert records == RECORDS
     assert {type(record) for record in records} == {bytes}
@@ -38,7 +38,7 @@ def test_split_json_splits_large_payloads():
     assert split_json(b"[" * 5_000_000) == [b"[" * 5_000_000]
 
 
-def test_split_json_takes_lines_and_items():
+def test_split_json_accepts_lines_and_items():
     assert split_json(b"one\ntwo\n") == [b"one\ntwo\n"]
     assert split_json(b"one\ntwo\n", lines=True) == [b"one", b"two"]
     assert split_json(b'{"items": [1, {}]}', items="items") == [b"1", b"{}"]
@@ -57,7 +57,7 @@ def test_split_json_takes_lines_and_items():
         ((b"",), {"items": b""}),
     ],
 )
-def test_split_json_refuses_other_arguments(arguments, options):
+def test_split_json_rejects_other_arguments(arguments, options):
     with pytest.raises(TypeError):
         split_json(*arguments, **options)
 
@@ -74,7 +74,7 @@ JSON = st.recursive(
     st.sampled_from([None, 2]),
     st.sampled_from(["", "\n", " , "]),
 )
-def test_split_json_gives_each_object_of_a_payload(objects, indent, between):
+def test_split_json_returns_each_object_of_payload(objects, indent, between):
     written = [json.dumps(each, indent=indent, ensure_ascii=False).encode() for each in objects]
     assert split_json(between.encode().join(written)) == written
     assert split_json(b"[%s]" % b",".join(written)) == written

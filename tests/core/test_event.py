@@ -46,7 +46,7 @@ EVENT = Event(
 # Fields
 
 
-def test_a_field_is_called_with_an_event_as_the_method_that_it_is() -> None:
+def test_field_can_be_called_as_method() -> None:
     shop = Shop()
     assert shop.count(EVENT) == 2
     assert shop.count(EVENT, 3) == 5
@@ -54,7 +54,7 @@ def test_a_field_is_called_with_an_event_as_the_method_that_it_is() -> None:
     assert shop.word(EVENT, key="order") == Located("order", 2, 5)
 
 
-def test_a_decorated_method_is_the_same_function() -> None:
+def test_decorated_method_is_unchanged() -> None:
     def method(self: object, event: Event) -> str:
         return ""
 
@@ -88,12 +88,12 @@ def test_a_decorated_method_is_the_same_function() -> None:
         ("any", {"key": "/rows/r"}, '["c0","c1"]'),
     ],
 )
-def test_a_json_field_is_called_with_an_event_and_its_argument(name: str, arguments: dict, value: object) -> None:
+def test_json_field_can_be_called_with_argument(name: str, arguments: dict, value: object) -> None:
     assert getattr(Shop(), name)(EVENT, **arguments) == value
     assert getattr(Shop, name)(EVENT, **arguments) == value, "it needs no object of the plugin"
 
 
-def test_arguments_go_by_position_too() -> None:
+def test_field_accepts_positional_arguments() -> None:
     assert Shop.images(EVENT, 2) == ["b"]
     assert Shop.cell(EVENT, 0, "r") == "c0"
 
@@ -119,14 +119,14 @@ def test_arguments_go_by_position_too() -> None:
         ),
     ],
 )
-def test_a_wrong_argument_of_a_json_field_is_an_error(call, error: type[Exception], text: str) -> None:
+def test_json_field_rejects_wrong_argument(call, error: type[Exception], text: str) -> None:
     with pytest.raises(error) as raised:
         call()
     assert str(raised.value) == text
 
 
 @pytest.mark.parametrize("event", [None, b"{}", object()])
-def test_a_json_field_wants_an_event(event: Any) -> None:
+def test_json_field_requires_event(event: Any) -> None:
     with pytest.raises(TypeError):
         Shop.order(event)
 
@@ -194,14 +194,14 @@ ONE: list[tuple[Any, str, Any]] = [
 
 
 @pytest.mark.parametrize(("type", "text", "value"), ONE)
-def test_a_json_value_becomes_the_python_value_of_the_fields_type(type: Any, text: str, value: object) -> None:
+def test_json_value_is_converted_to_field_type(type: Any, text: str, value: object) -> None:
     found = json_field("a.b", "/v", type=type, desc="x")(Event(f'{{"v": {text}}}'.encode()))
     assert found == value
     assert found.__class__ is value.__class__, "a bool is no int"
 
 
 @pytest.mark.parametrize(("type", "text", "value"), ONE)
-def test_a_json_list_leaves_out_what_has_no_value(type: Any, text: str, value: object) -> None:
+def test_json_list_omits_missing_values(type: Any, text: str, value: object) -> None:
     many = json_field("a.b", "/v/*", type=list[type], desc="x")
     found = many(Event(f'{{"v": [{text}, null, {text}]}}'.encode()))
     assert found == (None if value is None else [value, value])
@@ -215,13 +215,13 @@ def test_json_field_reads_up_to_a_structural_fault() -> None:
     assert Shop.order(Event(EVENT.data + b"\xff")) == Shop.order(EVENT)
 
 
-def test_of_duplicate_keys_the_first_counts_for_fields_and_for_json() -> None:
+def test_first_of_duplicate_keys_wins() -> None:
     event = Event(rb'{"order": {"id": 1, "id": 2}, "\u006frder": {"id": 3}}')
     assert Shop.order(event) == 1
     assert event.json == {"order": {"id": 1}}
 
 
-def test_a_located_value_is_a_value_of_its_own() -> None:
+def test_located_value_is_independent() -> None:
     located = Located("x", 1, 2)
     assert located == Located("x", 1, 2) != Located("x", 1, 3)
     assert (located.value, located.start, located.length) == ("x", 1, 2)
@@ -232,7 +232,7 @@ def test_a_located_value_is_a_value_of_its_own() -> None:
 # Events
 
 
-def test_an_event_has_what_it_was_made_of() -> None:
+def test_event_has_constructor_arguments() -> None:
     event = Event(bytearray(b"data"), number=5, timestamp=6, source="quelle")
     assert (event.data, event.number, event.timestamp, event.source, event.type) == (b"data", 5, 6, "quelle", 322)
     assert repr(event) == "Event(b'data', number=5, timestamp=6, source=\"quelle\")"
@@ -244,11 +244,11 @@ def test_an_event_has_what_it_was_made_of() -> None:
     ("data", "text"),
     [(b"", ""), ("Grüße 🦅".encode(), "Grüße 🦅"), (b"a\xffb\xe2\x82", "a\ufffdb\ufffd\ufffd"), (b"a\0b", "a\0b")],
 )
-def test_the_text_of_an_event_is_its_payload(data: bytes, text: str) -> None:
+def test_str_of_event_is_payload(data: bytes, text: str) -> None:
     assert Event(data).text == text
 
 
-def test_an_event_may_be_subclassed() -> None:
+def test_event_can_be_subclassed() -> None:
     class Mine(Event):
         pass
 
@@ -257,7 +257,7 @@ def test_an_event_may_be_subclassed() -> None:
 
 
 @pytest.mark.parametrize("name", ["data", "number", "json", "text"])
-def test_an_event_does_not_change(name: str) -> None:
+def test_event_is_immutable(name: str) -> None:
     with pytest.raises(AttributeError):
         setattr(Event(b"{}"), name, None)
 
@@ -315,7 +315,7 @@ def nested(depth: int) -> bytes:
         (b'{"\xff": 1}', {"\ufffd": 1}),
     ],
 )
-def test_the_payload_is_decoded_as_json(data: bytes, value: object) -> None:
+def test_event_json_decodes_payload(data: bytes, value: object) -> None:
     found = Event(data).json
     assert found == value
     assert found.__class__ is value.__class__
@@ -327,12 +327,12 @@ def test_json_raises_if_the_payload_is_not_json(data: bytes) -> None:
         Event(data).json  # noqa: B018
 
 
-def test_json_raises_if_its_only_string_is_cut_off() -> None:
+def test_json_raises_for_unterminated_string() -> None:
     with pytest.raises(ValueError, match="^the payload is not JSON: the text ends within a value at byte 0$"):
         Event(b'"open').json  # noqa: B018
 
 
-def test_json_gives_none_for_containers_deeper_than_128_levels() -> None:
+def test_json_returns_none_below_128_levels() -> None:
     value = Event(b'{"deep": ' + nested(1_000) + b', "other": 1}').json
     assert value["other"] == 1
     value = value["deep"]
@@ -351,7 +351,7 @@ def test_json_is_decoded_once() -> None:
             broken.json  # noqa: B018
 
 
-def test_json_may_be_read_by_a_finaliser_while_it_is_decoded() -> None:
+def test_json_can_be_read_by_finalizer_while_decoding() -> None:
     event = Event(b"[" + b",".join([b'{"a": [1]}'] * 5000) + b"]")
     seen = []
 

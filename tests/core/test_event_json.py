@@ -15,7 +15,7 @@ from falco_plugin import Event, NoJsonError
 
 
 @given(valid_documents)
-def test_json_of_valid_documents_is_what_python_loads(payload: bytes) -> None:
+def test_json_equals_python_json_for_valid_documents(payload: bytes) -> None:
     def first_counts(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return {without_halves(key): value for key, value in reversed(pairs)}
 
@@ -24,7 +24,7 @@ def test_json_of_valid_documents_is_what_python_loads(payload: bytes) -> None:
 
 
 @given(any_documents)
-def test_json_of_damaged_documents_is_what_a_plain_walk_finds(payload: bytes) -> None:
+def test_json_equals_reference_for_damaged_documents(payload: bytes) -> None:
     try:
         expected = Document(payload).objects()
     except ValueError:
@@ -76,13 +76,13 @@ def comparable(tree: Any) -> str:
         pytest.param(b"0" * 4001, "0" * 4001, id="zeros"),
     ],
 )
-def test_json_of_a_damaged_document_has_what_can_be_read(payload: bytes, expected: Any) -> None:
+def test_json_of_damaged_document_has_readable_values(payload: bytes, expected: Any) -> None:
     assert comparable(Document(payload).objects()) == comparable(expected)
     assert comparable(Event(payload).json) == comparable(expected)
 
 
 @pytest.mark.parametrize("payload", [b"", b" \0", b"\xef\xbb\xbf", b"text", b'"cut off', b"1,", b"x{}", b"-", b"}"])
-def test_json_raises_where_nothing_can_be_read(payload: bytes) -> None:
+def test_json_raises_without_readable_value(payload: bytes) -> None:
     with pytest.raises(ValueError):
         Document(payload).objects()
     with pytest.raises(NoJsonError):
@@ -91,7 +91,7 @@ def test_json_raises_where_nothing_can_be_read(payload: bytes) -> None:
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
 @pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "cut off"])
-def test_json_has_none_for_containers_deeper_than_128(opening: str, closing: str, is_closed: bool) -> None:
+def test_json_has_none_below_128_levels(opening: str, closing: str, is_closed: bool) -> None:
     levels = 10_000
     payload = (opening * levels + '"deep"' + closing * levels * is_closed).encode()
     tree = Event(payload).json
@@ -101,6 +101,6 @@ def test_json_has_none_for_containers_deeper_than_128(opening: str, closing: str
     assert comparable(Event(payload).json) == comparable(Document(payload).objects())
 
 
-def test_strings_are_decoded_alike_in_fields_and_objects() -> None:
+def test_fields_and_json_decode_strings_alike() -> None:
     raw = bytes(range(1, 256)).replace(b'"', b"").replace(b"\\", b"") + rb"\x\u00zz\ud800\"\\"
     assert Event(b'["' + raw + b'"]').json == [decode_string(raw)]

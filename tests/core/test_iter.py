@@ -36,7 +36,7 @@ from falco_plugin.source import (
         lambda context: iter([PushEvent(b"a"), (b"b", datetime.now(UTC))]),
     ],
 )
-def test_any_iterable_is_a_source(items):
+def test_iterables_are_sources(items):
     seen = drain(items)
     assert seen.data == [b"a", b"b"]
     assert type(seen.end) is EOF
@@ -52,13 +52,13 @@ def test_any_iterable_is_a_source(items):
         (lambda: [], "must take the context as its only argument"),
     ],
 )
-def test_what_makes_no_events_is_refused_at_once(items, told):
+def test_other_objects_are_rejected(items, told):
     with no_thread_left(), pytest.raises(TypeError) as refused:
         IterInstance(items)
     assert told in str(refused.value)
 
 
-def test_a_coroutine_is_refused_with_the_remedy():
+def test_coroutine_is_rejected_with_advice():
     async def opened():
         return [b"a"]
 
@@ -78,17 +78,17 @@ def test_a_coroutine_is_refused_with_the_remedy():
         ({"close": 1}, TypeError, "close must be callable"),
     ],
 )
-def test_options_are_checked_before_anything_starts(options, error, told):
+def test_options_are_checked_before_start(options, error, told):
     with no_thread_left(), pytest.raises(error, match=told):
         IterInstance([b"a"], **options)
 
 
-def test_a_retry_of_no_time_is_refused():
+def test_zero_retry_is_rejected():
     with pytest.raises(ValueError, match="retry must be more than 0"):
         IterInstance(lambda context: [], retry=0)
 
 
-def test_items_are_delivered_one_by_one_as_they_come():
+def test_items_are_delivered_immediately():
     came = threading.Event()
 
     def items(context):
@@ -107,7 +107,7 @@ def test_items_are_delivered_one_by_one_as_they_come():
 
 
 @kinds
-def test_an_item_that_is_refused_raises_where_it_was_made(kind):
+def test_rejected_item_raises_at_its_yield(kind):
     told = []
 
     def items(context):
@@ -122,7 +122,7 @@ def test_an_item_that_is_refused_raises_where_it_was_made(kind):
 
 
 @kinds
-def test_a_refused_item_that_nobody_catches_is_the_source_s_error(kind):
+def test_uncaught_rejected_item_ends_source(kind):
     def items(context):
         yield b"good"
         yield "text"
@@ -132,7 +132,7 @@ def test_a_refused_item_that_nobody_catches_is_the_source_s_error(kind):
     assert isinstance(seen.end, TypeError)
 
 
-def test_a_refused_item_of_an_iterator_that_cannot_catch_is_the_source_s_error():
+def test_rejected_item_of_plain_iterator_ends_source():
     seen = drain([b"good", "text"])
     assert seen.data == [b"good"]
     assert isinstance(seen.end, TypeError)
@@ -142,7 +142,7 @@ def test_a_refused_item_of_an_iterator_that_cannot_catch_is_the_source_s_error()
 
 
 @kinds
-def test_a_host_that_does_not_come_holds_a_generator_back_and_loses_nothing(kind):
+def test_slow_host_blocks_generator_without_loss(kind):
     made = []
 
     def items(context):
@@ -195,7 +195,7 @@ class TestFlush:
         sender, receiver = channel()
         return sender, PushInstance(receiver, timeout=0.005, **options)
 
-    def test_it_waits_until_the_host_comes_back(self, in_thread):
+    def test_flush_waits_for_next_call_of_host(self, in_thread):
         sender, instance = self.opened()
         assert sender.flush(0) is True
         sender.send_many([b"a", b"b"])
@@ -210,7 +210,7 @@ class TestFlush:
         seen.take()
         assert waiting.result() is True
 
-    def test_it_counts_what_other_senders_sent(self):
+    def test_flush_includes_events_of_other_senders(self):
         sender, instance = self.opened()
         sender.clone().send(b"other")
         assert sender.flush(0) is False
@@ -220,7 +220,7 @@ class TestFlush:
         assert sender.flush(0) is True
 
     @pytest.mark.parametrize("how", ["close", "cancel", "own"])
-    def test_an_end_before_wakes_it(self, how, in_thread):
+    def test_flush_raises_if_source_ends(self, how, in_thread):
         sender, instance = self.opened()
         sender.send(b"a")
         waiting = in_thread(sender.flush)
@@ -232,7 +232,7 @@ class TestFlush:
             waiting.result()
         instance.close()
 
-    def test_what_is_dropped_with_an_error_was_not_taken(self):
+    def test_dropped_events_are_not_acknowledged(self):
         sender, instance = self.opened()
         sender.send(b"a")
         sender.send(PushEvent(error=Broken("boom")))
@@ -245,7 +245,7 @@ class TestFlush:
             position.flush(0)
 
 
-def test_the_other_instances_are_none_of_it():
+def test_flush_ignores_other_instances():
     assert isinstance(IterInstance([b"a"]), PushInstance)
     assert not isinstance(PullInstance(lambda context, writer: None), PushInstance)
     assert isinstance(IterInstance([b"a"]).events, EventBatch)

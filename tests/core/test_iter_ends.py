@@ -17,7 +17,7 @@ from falco_plugin.source import (
 
 
 @kinds
-def test_a_timeout_is_refused_with_the_remedy_even_with_retry(kind):
+def test_timeout_is_rejected_with_advice_despite_retry(kind):
     def items(context):
         yield b"a"
         raise Timeout
@@ -30,7 +30,7 @@ def test_a_timeout_is_refused_with_the_remedy_even_with_retry(kind):
 
 
 @kinds
-def test_an_exception_of_a_library_is_told_as_it_is(kind):
+def test_library_exception_is_reported_unchanged(kind):
     def items(context):
         yield b"a"
         raise TimeoutError("timed out")
@@ -40,7 +40,7 @@ def test_an_exception_of_a_library_is_told_as_it_is(kind):
 
 
 @pytest.mark.parametrize(("code", "end"), [(0, EOF), (None, EOF), (3, SystemExit)])
-def test_an_exit_in_good_order_is_the_end(code, end):
+def test_normal_return_ends_source(code, end):
     def items(context):
         yield b"a"
         raise SystemExit(code)
@@ -49,7 +49,7 @@ def test_an_exit_in_good_order_is_the_end(code, end):
 
 
 @kinds
-def test_closing_ends_a_generator_on_its_own_thread(kind):
+def test_close_ends_generator_on_its_thread(kind):
     finished = []
 
     def items(context):
@@ -66,7 +66,7 @@ def test_closing_ends_a_generator_on_its_own_thread(kind):
     assert finished == [("falco-source", True)]
 
 
-def test_closing_cancels_the_task_of_an_async_generator():
+def test_close_cancels_task_of_async_generator():
     finished = []
 
     async def items(context):
@@ -84,7 +84,7 @@ def test_closing_cancels_the_task_of_an_async_generator():
     assert finished == [True]
 
 
-def test_closing_wakes_a_generator_that_waits_on_the_context():
+def test_close_wakes_generator_waiting_on_context():
     def items(context):
         yield b"x"
         assert context.wait(3600)
@@ -96,7 +96,7 @@ def test_closing_wakes_a_generator_that_waits_on_the_context():
 
 
 @kinds
-def test_closing_wakes_a_barrier_without_letting_it_pass(kind):
+def test_close_wakes_barrier_without_passing_it(kind):
     passed, waiting = [], threading.Event()
 
     def items(context):
@@ -112,7 +112,7 @@ def test_closing_wakes_a_barrier_without_letting_it_pass(kind):
     assert passed == []
 
 
-def test_close_does_not_wait_for_a_generator_that_blocks():
+def test_close_does_not_wait_for_blocked_generator():
     go_on = threading.Event()
 
     def items(context):
@@ -126,7 +126,7 @@ def test_close_does_not_wait_for_a_generator_that_blocks():
         go_on.set()
 
 
-def test_an_instance_that_is_dropped_ends_its_generator():
+def test_dropped_instance_ends_its_generator():
     def items(context):
         context.wait()
         yield b"x"
@@ -137,7 +137,7 @@ def test_an_instance_that_is_dropped_ends_its_generator():
         gc.collect()
 
 
-def test_a_file_is_closed_at_its_end_and_at_close(tmp_path):
+def test_file_is_closed_at_end_and_at_close(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"one\n" * 5000)
     read = log.open("rb")
@@ -151,7 +151,7 @@ def test_a_file_is_closed_at_its_end_and_at_close(tmp_path):
     assert left.closed
 
 
-def test_an_error_while_closing_is_logged(caplog):
+def test_error_in_close_is_logged(caplog):
     def items(context):
         try:
             while True:
@@ -166,7 +166,7 @@ def test_an_error_while_closing_is_logged(caplog):
     assert "the cursor is not saved" in caplog.text
 
 
-def test_an_async_source_of_nothing_but_barriers_ends():
+def test_async_source_with_only_barriers_ends():
     async def items(context):
         while True:
             yield None
@@ -177,7 +177,7 @@ def test_an_async_source_of_nothing_but_barriers_ends():
         instance.close()
 
 
-def test_a_barrier_does_not_begin_an_iterator_anew():
+def test_barrier_does_not_restart_iterator():
     class Anew:
         def __iter__(self):
             self.left = [b"a", None, b"b"]
@@ -191,7 +191,7 @@ def test_a_barrier_does_not_begin_an_iterator_anew():
     assert drain(Anew()).data == [b"a", b"b"]
 
 
-def test_an_iterator_need_not_be_iterable():
+def test_iterator_without_iter_is_accepted():
     class OnlyNext:
         def __init__(self):
             self.left = [b"a", None, b"b"]
@@ -208,7 +208,7 @@ def test_an_iterator_need_not_be_iterable():
     assert drain(Items()).data == [b"a", b"b"]
 
 
-def test_a_cancellation_that_comes_while_a_yield_waits_is_raised_at_it():
+def test_cancellation_is_raised_at_waiting_yield():
     told = []
 
     async def items(context):
@@ -229,7 +229,7 @@ def test_a_cancellation_that_comes_while_a_yield_waits_is_raised_at_it():
     assert told == [TimeoutError]
 
 
-def test_a_dropped_instance_does_not_swallow_an_exception():
+def test_dropped_instance_keeps_exception():
     def dropped():
         def items(context):
             context.on_cancel(lambda: None)
@@ -242,7 +242,7 @@ def test_a_dropped_instance_does_not_swallow_an_exception():
         dropped()
 
 
-def test_a_task_that_is_cancelled_may_still_wait_to_clean_up():
+def test_cancelled_task_may_await_cleanup():
     finished = []
 
     async def items(context):

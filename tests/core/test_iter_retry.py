@@ -22,7 +22,7 @@ def again_after(caplog):
 
 
 @kinds
-def test_a_retry_doubles_the_wait_until_an_attempt_makes_an_event(kind, caplog):
+def test_retry_doubles_wait_until_first_event(kind, caplog):
     attempts = iter(range(8))
 
     def items(context):
@@ -63,7 +63,7 @@ def test_retry_logs_the_traceback_of_a_repeated_failure_once(caplog):
     assert all("\n" not in line for line in told if "again" in line)
 
 
-def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, monkeypatch):
+def test_retry_wait_is_bounded_and_ends_with_source(caplog, monkeypatch):
     monkeypatch.setattr("falco_plugin._runtime.producer.MAX_WAIT", 0.003)
 
     def items(context):
@@ -78,7 +78,7 @@ def test_the_wait_for_a_retry_grows_to_a_most_and_ends_with_the_source(caplog, m
     assert all(wait in (0.001, min(2 * before, 0.003)) for before, wait in zip(waits, waits[1:], strict=False))
 
 
-def test_what_an_attempt_leaves_on_its_context_goes_with_it():
+def test_callbacks_of_attempt_end_with_it():
     left, attempts = [], iter(range(3))
 
     def items(context):
@@ -94,7 +94,7 @@ def test_what_an_attempt_leaves_on_its_context_goes_with_it():
 
 
 @kinds
-def test_attempts_that_fail_leave_no_descriptor(kind):
+def test_failed_attempts_leave_no_descriptor(kind):
     descriptors = []
 
     def items(context):
@@ -119,14 +119,14 @@ def test_attempts_that_fail_leave_no_descriptor(kind):
         (b"data", "for a single event pass"),
     ],
 )
-def test_a_callable_that_returns_no_iterable_is_not_called_again(made, told):
+def test_callable_without_iterable_is_not_retried(made, told):
     def items(context):
         return made
 
     assert told in str(drain(items, retry=0.001).end)
 
 
-def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):
+def test_long_attempt_resets_retry_wait(caplog, monkeypatch):
     monkeypatch.setattr("falco_plugin._runtime.producer.MAX_WAIT", 1.0)
     attempts = iter([0, 0, 1.1, 0])
 
@@ -141,7 +141,7 @@ def test_an_attempt_that_lasted_starts_the_waits_anew(caplog, monkeypatch):
     assert again_after(caplog)[:4] == [0.001, 0.002, 0.001, 0.002]
 
 
-def test_a_callable_that_raises_is_called_again():
+def test_raising_callable_is_retried():
     tries = iter([OSError("down"), [b"up"]])
 
     def make(context):

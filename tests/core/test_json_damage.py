@@ -38,7 +38,7 @@ def documents_with_a_faulty_value(draw: st.DrawFn) -> tuple[bytes, bytes, str]:
 
 
 @given(documents_with_a_faulty_value())
-def test_a_fault_costs_at_most_the_value_that_it_is_in(case: tuple[bytes, bytes, str]) -> None:
+def test_fault_costs_at_most_its_value(case: tuple[bytes, bytes, str]) -> None:
     whole, damaged, place = case
     before, after = Event(whole), Event(damaged)
     for pointer, _ in Document(whole).pointers():
@@ -100,7 +100,7 @@ ABSENT = None
         pytest.param(b'"a', {"": ABSENT}, id="string as root cut off"),
     ],
 )
-def test_a_damaged_document_is_read_as_far_as_it_goes(payload: bytes, expected: dict[str, Any]) -> None:
+def test_damaged_document_is_read_up_to_fault(payload: bytes, expected: dict[str, Any]) -> None:
     reads = [Read(pointer, "string") for pointer in expected]
     assert [read.get(Event(payload)) for read in reads] == list(expected.values())
     assert_same(payload, reads)
@@ -124,7 +124,7 @@ def test_a_damaged_document_is_read_as_far_as_it_goes(payload: bytes, expected: 
         ("string", "null", ABSENT),
     ],
 )
-def test_a_value_is_taken_in_every_notation_of_its_type(kind: str, text: str, expected: Any) -> None:
+def test_value_is_read_in_each_notation(kind: str, text: str, expected: Any) -> None:
     payload = f'{{"a": {text}, "b": 1}}'.encode()
     read = Read("/a", kind)
     assert with_type(read.get(Event(payload))) == with_type(expected)
@@ -152,7 +152,7 @@ SAMPLE_READS = [
 
 
 @pytest.mark.parametrize("order", [SAMPLE_READS, SAMPLE_READS[::-1]], ids=["forwards", "backwards"])
-def test_a_document_cut_anywhere_gives_the_values_before_the_cut(order: list[Read]) -> None:
+def test_truncated_document_has_values_before_cut(order: list[Read]) -> None:
     whole = Document(SAMPLE)
     for cut in range(len(SAMPLE)):
         event = Event(SAMPLE[:cut])
@@ -164,7 +164,7 @@ def test_a_document_cut_anywhere_gives_the_values_before_the_cut(order: list[Rea
         assert_same(SAMPLE[:cut], order)
 
 
-def test_a_document_with_any_byte_changed_is_read_as_it_then_stands() -> None:
+def test_changed_byte_is_read_consistently() -> None:
     for at, byte in itertools.product(range(len(SAMPLE)), b'"\\,]}{[:0x \x00\xff'):
         payload = bytearray(SAMPLE)
         payload[at] = byte

@@ -55,7 +55,7 @@ def log(tmp_path):
     batch_size=st.integers(1, 5),
     event_size=st.integers(1, 10),
 )
-def test_lines_are_those_that_bytes_split_gives(content, separator, batch_size, event_size):
+def test_lines_equal_bytes_split(content, separator, batch_size, event_size):
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(content)
         instance = LinesInstance(
@@ -69,13 +69,13 @@ def test_lines_are_those_that_bytes_split_gives(content, separator, batch_size, 
         assert instance.position == len(content)
 
 
-def test_many_lines_of_many_lengths_come_once_and_in_order(tmp_path):
+def test_lines_of_many_lengths_arrive_once_in_order(tmp_path):
     lines = [b"%d %s" % (number, b"x" * (number * 7919 % 5000)) for number in range(5000)]
     (tmp_path / "log").write_bytes(b"".join(line + b"\n" for line in lines))
     assert to_the_end(LinesInstance(tmp_path / "log", timeout=LONG)) == lines
 
 
-def test_a_line_that_is_too_long_is_cut_and_the_log_says_where(tmp_path, caplog):
+def test_too_long_line_is_cut_and_logged(tmp_path, caplog):
     log = tmp_path / "log"
     with log.open("wb") as file:
         file.write(b"short\nx")
@@ -107,14 +107,14 @@ def test_a_line_that_is_too_long_is_cut_and_the_log_says_where(tmp_path, caplog)
         (b"", None),
     ],
 )
-def test_a_line_has_the_time_that_it_says_of_itself(log, line, timestamp):
+def test_line_gets_timestamp_of_its_json(log, line, timestamp):
     log.write_bytes(line + b"\n" + b'{"at": {"time": 1}}')
     instance = LinesInstance(log, timestamp="/at/time")
     instance.next_batch(instance.events)
     assert [instance.events[index].timestamp for index in range(2)] == [timestamp, 1_000_000_000]
 
 
-def test_without_the_option_no_line_has_a_time(log):
+def test_line_has_no_timestamp_by_default(log):
     log.write_bytes(b'{"time": 1}')
     instance = LinesInstance(log)
     instance.next_batch(instance.events)
@@ -160,7 +160,7 @@ def program_of(content):
         pytest.param(lambda path: program_of(path.read_bytes()), id="program"),
     ],
 )
-def test_anything_with_bytes_gives_its_lines_also_where_the_object_is_closed(give, log):
+def test_file_objects_are_read_even_if_closed(give, log):
     file = give(log)
     instance = LinesInstance(file, timeout=LONG)
     assert isinstance(instance, Instance)
@@ -169,7 +169,7 @@ def test_anything_with_bytes_gives_its_lines_also_where_the_object_is_closed(giv
     assert to_the_end(instance) == LINES
 
 
-def test_the_place_and_the_flags_of_an_object_are_left_alone(log):
+def test_file_object_keeps_position_and_flags(log):
     with log.open("rb") as file:
         assert file.readline() == b"one\n"
         assert to_the_end(LinesInstance(file)) == LINES
@@ -185,7 +185,7 @@ def test_the_place_and_the_flags_of_an_object_are_left_alone(log):
     write.close()
 
 
-def test_a_fifo_is_opened_before_anyone_writes_and_ends_with_its_writers(tmp_path):
+def test_fifo_opens_without_writer_and_ends_with_writers(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     instance = LinesInstance(fifo, timeout=0)
@@ -197,7 +197,7 @@ def test_a_fifo_is_opened_before_anyone_writes_and_ends_with_its_writers(tmp_pat
     assert to_the_end(instance) == LINES[-1:]
 
 
-def test_what_there_is_is_handed_over_at_once(in_thread):
+def test_available_lines_are_delivered_immediately(in_thread):
     read, write = socket.socketpair()
     instance = LinesInstance(read, timeout=LONG)
     waiting = in_thread(lambda: next_lines(instance))
@@ -210,7 +210,7 @@ def test_what_there_is_is_handed_over_at_once(in_thread):
 
 
 @pytest.mark.parametrize("timeout", [0, 0.01])
-def test_a_silent_stream_times_out(timeout):
+def test_silent_stream_times_out(timeout):
     read, write = os.pipe()
     with os.fdopen(read, "rb") as file, os.fdopen(write, "wb"):
         instance = LinesInstance(file, timeout=timeout)
@@ -221,7 +221,7 @@ def test_a_silent_stream_times_out(timeout):
 
 @pytest.mark.parametrize("kind", ["pipe", "followed", "missing"])
 @pytest.mark.parametrize("which", ["own", "users", "close"])
-def test_a_cancel_wakes_a_call_that_waits(kind, which, tmp_path, in_thread):
+def test_cancel_wakes_waiting_call(kind, which, tmp_path, in_thread):
     read, write = os.pipe()
     (tmp_path / "followed").write_bytes(b"")
     parent = Context()
@@ -236,7 +236,7 @@ def test_a_cancel_wakes_a_call_that_waits(kind, which, tmp_path, in_thread):
             next_lines(instance)
 
 
-def test_a_connection_that_breaks_is_an_error_after_its_lines():
+def test_broken_connection_is_error_after_its_lines():
     read, write = socket.socketpair()
     write.send(b"one\n")
     read.send(b"never read")
@@ -255,7 +255,7 @@ def test_a_connection_that_breaks_is_an_error_after_its_lines():
 # Positions
 
 
-def test_a_position_is_reached_when_the_host_comes_back(log):
+def test_position_advances_at_next_call_of_host(log):
     instance = LinesInstance(log, batch_size=2)
     assert (instance.position, instance.progress()) == (0, (0.0, "0 B of 17 B"))
     next_lines(instance)
@@ -266,21 +266,21 @@ def test_a_position_is_reached_when_the_host_comes_back(log):
     assert (instance.position, instance.progress()) == (17, (1.0, "17 B of 17 B"))
 
 
-def test_a_stream_counts_what_was_read_and_has_no_cursor():
+def test_stream_counts_bytes_without_cursor():
     with pipe_of(b"x" * 1023 + b"\n" + b"y" * 511 + b"\n") as pipe:
         instance = LinesInstance(pipe, batch_size=1)
     to_the_end(instance)
     assert (instance.position, instance.cursor, instance.progress()) == (1536, None, (0.0, "1.5 KiB"))
 
 
-def test_progress_of_the_authors_own_goes_before(log):
+def test_user_progress_replaces_default(log):
     instance = LinesInstance(log, progress=lambda: (0.5, "half"))
     assert instance.progress() == (0.5, "half")
 
 
 @pytest.mark.parametrize("name", ["position", "cursor"])
 @pytest.mark.parametrize("calls", range(5))
-def test_a_start_where_the_host_was_loses_nothing(name, calls, log):
+def test_start_at_position_loses_nothing(name, calls, log):
     first = LinesInstance(log, batch_size=1)
     taken = [next_lines(first) for _ in range(calls)]
     second = LinesInstance(log, start=getattr(first, name))
@@ -288,7 +288,7 @@ def test_a_start_where_the_host_was_loses_nothing(name, calls, log):
     assert [line for lines in taken[:-1] for line in lines] + to_the_end(second) == LINES
 
 
-def test_a_cursor_outlives_what_a_file_grows_by_and_the_instance(log):
+def test_cursor_is_valid_after_growth_and_restart(log):
     log.write_bytes(b"one\n")
     instance = LinesInstance(log)
     assert to_the_end(instance) == [b"one"]
@@ -298,7 +298,7 @@ def test_a_cursor_outlives_what_a_file_grows_by_and_the_instance(log):
 
 
 @pytest.mark.parametrize("content", [b"other\nlines\nthan before\n", b"one\n", b""], ids=["other", "shorter", "empty"])
-def test_a_cursor_in_another_file_begins_at_its_beginning_and_the_log_says_so(content, log, caplog):
+def test_cursor_of_other_file_starts_at_beginning(content, log, caplog):
     instance = LinesInstance(log)
     to_the_end(instance)
     log.write_bytes(content)
@@ -307,7 +307,7 @@ def test_a_cursor_in_another_file_begins_at_its_beginning_and_the_log_says_so(co
     assert warning.startswith(f"{log} is not the file")
 
 
-def test_a_start_at_the_end_leaves_out_whole_lines_only(log):
+def test_start_at_end_skips_only_whole_lines(log):
     instance = LinesInstance(log, start="end", follow=True, timeout=0)
     assert until_none(instance) == []
     append(log, b" of them\nnew\n")
@@ -319,7 +319,7 @@ def test_a_start_at_the_end_leaves_out_whole_lines_only(log):
 
 
 @pytest.mark.parametrize("by", ["path", "file"])
-def test_a_file_that_grows_gives_its_lines_once_they_have_an_end(by, log):
+def test_growing_file_delivers_complete_lines(by, log):
     with log.open("rb") as file:
         instance = LinesInstance(log if by == "path" else file, follow=True, timeout=0)
     assert until_none(instance) == LINES[:-1]
@@ -329,14 +329,14 @@ def test_a_file_that_grows_gives_its_lines_once_they_have_an_end(by, log):
     assert until_none(instance) == [b"another"]
 
 
-def test_a_call_that_waits_sees_what_is_written(log, in_thread):
+def test_waiting_call_sees_new_lines(log, in_thread):
     instance = LinesInstance(log, follow=True, start="end", timeout=LONG)
     waiting = in_thread(lambda: next_lines(instance))
     append(log, b"\n")
     assert waiting.result() == [b"last"]
 
 
-def test_a_rotated_file_is_read_to_its_end_and_has_its_cursor_until_the_host_is_done(log):
+def test_rotated_file_is_read_to_end_with_its_cursor(log):
     log.write_bytes(b"1\n2\n3")
     instance = LinesInstance(log, follow=True, batch_size=2, timeout=0)
     assert next_lines(instance) == [b"1", b"2"]
@@ -357,7 +357,7 @@ def test_a_rotated_file_is_read_to_its_end_and_has_its_cursor_until_the_host_is_
     assert to_the_end(LinesInstance(log, start=instance.cursor)) == [b"6"]
 
 
-def test_a_truncated_file_is_read_from_its_beginning_and_the_log_says_so(log, caplog):
+def test_truncated_file_is_read_from_beginning_and_logged(log, caplog):
     instance = LinesInstance(log, follow=True, timeout=0)
     until_none(instance)
     log.write_bytes(b"new\n")
@@ -367,7 +367,7 @@ def test_a_truncated_file_is_read_from_its_beginning_and_the_log_says_so(log, ca
 
 
 @pytest.mark.parametrize("start", [0, "end", 3])
-def test_a_file_that_is_not_there_yet_is_waited_for_and_the_log_says_so(start, log, caplog):
+def test_missing_file_is_awaited_and_logged(start, log, caplog):
     log.unlink()
     instance = LinesInstance(log, follow=True, start=start, timeout=0)
     assert [record.getMessage() for record in caplog.records] == [f"{log} does not exist; waiting for it"]
@@ -376,7 +376,7 @@ def test_a_file_that_is_not_there_yet_is_waited_for_and_the_log_says_so(start, l
     assert until_none(instance) == ([b"one"] if start == 3 else [b"on", b"one"])
 
 
-def test_a_relative_path_is_followed_wherever_the_process_goes(log, monkeypatch, tmp_path):
+def test_relative_path_survives_chdir(log, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     instance = LinesInstance(log.name, follow=True, timeout=0)
     assert len(until_none(instance)) == 4
@@ -386,7 +386,7 @@ def test_a_relative_path_is_followed_wherever_the_process_goes(log, monkeypatch,
     assert until_none(instance) == [b"last", b"new"]
 
 
-def test_a_fifo_that_is_followed_outlives_its_writers(tmp_path):
+def test_followed_fifo_outlives_its_writers(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     instance = LinesInstance(fifo, follow=True, timeout=0)
@@ -431,13 +431,13 @@ class WithoutDescriptor:
         ("app.log", {"follow": 1}, TypeError, "follow"),
     ],
 )
-def test_a_mistake_is_an_error_that_names_it(file, options, error, says, log, monkeypatch):
+def test_invalid_arguments_are_named(file, options, error, says, log, monkeypatch):
     monkeypatch.chdir(log.parent)
     with pytest.raises(error, match=says):
         LinesInstance(file, **options)
 
 
-def test_a_file_that_cannot_be_read_or_followed_or_begun_elsewhere_is_an_error(log):
+def test_unreadable_or_unfollowable_file_is_error(log):
     with log.open("ab") as file, pytest.raises(OSError, match="Bad file descriptor") as caught:
         LinesInstance(file)
     assert caught.value.filename == str(log)
@@ -447,7 +447,7 @@ def test_a_file_that_cannot_be_read_or_followed_or_begun_elsewhere_is_an_error(l
     with pytest.raises(OSError, match="Bad file descriptor"):
         LinesInstance(read)
     for options in ({"start": 1}, {"start": "end"}, {"start": "1:0000000000000001"}):
-        with pipe_of(b"") as pipe, pytest.raises(ValueError, match="only a regular file has a start"):
+        with pipe_of(b"") as pipe, pytest.raises(ValueError, match="start requires a regular file"):
             LinesInstance(pipe, **options)
     with socket_of(b"") as end, pytest.raises(ValueError, match="only a file or a FIFO can be followed"):
         LinesInstance(end, follow=True)
@@ -456,7 +456,7 @@ def test_a_file_that_cannot_be_read_or_followed_or_begun_elsewhere_is_an_error(l
 # The instance
 
 
-def test_a_full_batch_is_refused_and_no_line_lost(log):
+def test_full_batch_is_rejected_without_loss(log):
     instance = LinesInstance(log, batch_size=2)
     instance.next_batch(instance.events)
     with pytest.raises(BatchFullError):
@@ -464,13 +464,13 @@ def test_a_full_batch_is_refused_and_no_line_lost(log):
     assert to_the_end(instance) == LINES[2:]
 
 
-def test_a_batch_set_before_decides_how_long_a_line_may_be(log):
+def test_batch_set_before_limits_line_length(log):
     instance = LinesInstance(log)
     instance.events = EventBatch(3, 2)
     assert to_the_end(instance) == [line[:2] for line in LINES]
 
 
-def test_closing_closes_a_stream_and_calls_back_once_after_the_cancel():
+def test_close_closes_stream_then_calls_callback_once():
     read, write = os.pipe()
     seen = []
     with os.fdopen(read, "rb") as file:
@@ -483,7 +483,7 @@ def test_closing_closes_a_stream_and_calls_back_once_after_the_cancel():
     os.close(write)
 
 
-def test_an_instance_that_knows_itself_is_collected(log):
+def test_instance_in_cycle_is_collected(log):
     class Owner:
         def close(self):
             pass

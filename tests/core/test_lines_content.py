@@ -30,7 +30,7 @@ def messages(caplog):
 
 @pytest.mark.parametrize("size", [10, 448_890, 10 << 30])
 @pytest.mark.parametrize("by", ["path", "object"])
-def test_a_record_behind_a_hole_is_an_event(size, by, log, caplog):
+def test_record_after_hole_is_event(size, by, log, caplog):
     with log.open("wb") as file:
         file.truncate(size)
         file.seek(size)
@@ -45,7 +45,7 @@ def test_a_record_behind_a_hole_is_an_event(size, by, log, caplog):
     assert to_the_end(LinesInstance(log, start=instance.cursor)) == []
 
 
-def test_a_truncated_file_that_has_outgrown_its_old_size_is_read_from_its_beginning(log, caplog):
+def test_truncation_is_detected_after_regrowth(log, caplog):
     log.write_bytes(b"1\n2\n")
     instance = LinesInstance(log, follow=True, timeout=0)
     assert until_none(instance) == [b"1", b"2"]
@@ -59,7 +59,7 @@ def test_a_truncated_file_that_has_outgrown_its_old_size_is_read_from_its_beginn
 # Encodings
 
 
-def test_a_byte_order_mark_is_left_out(log):
+def test_byte_order_mark_is_removed(log):
     log.write_bytes(b'\xef\xbb\xbf{"a":1}\r\n\xef\xbb\xbf\r\n')
     instance = LinesInstance(log)
     assert to_the_end(instance) == [b'{"a":1}', b"\xef\xbb\xbf"]
@@ -67,7 +67,7 @@ def test_a_byte_order_mark_is_left_out(log):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-def test_utf16_is_named_once(encoding, log, caplog):
+def test_utf16_is_reported_once(encoding, log, caplog):
     log.write_text('{"a":1}\n' * 100, encoding=encoding)
     assert len(to_the_end(LinesInstance(log))) >= 100
     assert messages(caplog) == [f"{log} is UTF-16, which fields and rules cannot read: write it as UTF-8"]
@@ -76,7 +76,7 @@ def test_utf16_is_named_once(encoding, log, caplog):
 # Kinds of files
 
 
-def test_a_socket_by_its_path_is_an_error_that_says_what_to_do(log):
+def test_socket_path_is_error_with_advice(log):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(log))
         for follow in (False, True):
@@ -84,13 +84,13 @@ def test_a_socket_by_its_path_is_an_error_that_says_what_to_do(log):
                 LinesInstance(log, follow=follow)
 
 
-def test_a_device_ends_or_is_an_error():
+def test_device_ends_or_is_error():
     assert to_the_end(LinesInstance(os.devnull)) == []
     with pytest.raises(ValueError, match="only a file or a FIFO can be followed: leave follow out"):
         LinesInstance(os.devnull, follow=True)
 
 
-def test_a_line_of_a_fifo_ends_with_its_writer(log):
+def test_line_of_fifo_ends_with_writer(log):
     os.mkfifo(log)
     instance = LinesInstance(log, follow=True, timeout=0)
     assert until_none(instance) == []
@@ -118,7 +118,7 @@ CONTENT = b"".join(b"line %d\n" % number for number in range(100_000))
 
 @pytest.mark.parametrize(("suffix", "compress"), FORMATS)
 @pytest.mark.parametrize("follow", [False, True])
-def test_a_compressed_file_is_read_once_by_its_name(suffix, compress, follow, log, caplog):
+def test_compressed_file_is_read_by_suffix(suffix, compress, follow, log, caplog):
     log = log.with_name(f"app.log.1{suffix}")
     log.write_bytes(compress(CONTENT) + compress(b"last"))
     instance = LinesInstance(log, follow=follow, timeout=LONG)
@@ -131,7 +131,7 @@ def test_a_compressed_file_is_read_once_by_its_name(suffix, compress, follow, lo
 
 
 @pytest.mark.parametrize(("suffix", "compress"), FORMATS)
-def test_a_cursor_goes_on_in_a_compressed_file(suffix, compress, log):
+def test_cursor_continues_in_compressed_file(suffix, compress, log):
     log = log.with_name(f"app.log.1{suffix}")
     log.write_bytes(compress(CONTENT))
     instance = LinesInstance(log, batch_size=1000)
@@ -142,7 +142,7 @@ def test_a_cursor_goes_on_in_a_compressed_file(suffix, compress, log):
 
 @pytest.mark.parametrize(("suffix", "compress"), FORMATS)
 @pytest.mark.parametrize("fault", ["cut", "damaged", "not compressed"])
-def test_the_lines_before_a_fault_are_events_and_then_it_is_an_error(suffix, compress, fault, log):
+def test_lines_before_decompression_fault_are_delivered(suffix, compress, fault, log):
     log = log.with_name(f"app.log{suffix}")
     content = compress(CONTENT)
     half = len(content) // 2
@@ -166,7 +166,7 @@ def test_the_lines_before_a_fault_are_events_and_then_it_is_an_error(suffix, com
 
 @pytest.mark.parametrize("how", ["rename", "copytruncate", "compress"])
 @pytest.mark.parametrize("follow", [False, True])
-def test_a_log_that_was_rotated_while_nothing_ran_is_read_to_its_end_first(how, follow, log, caplog):
+def test_log_rotated_while_stopped_is_read_first(how, follow, log, caplog):
     log.write_bytes(b"one\n")
     first = LinesInstance(log)
     to_the_end(first)
@@ -186,7 +186,7 @@ def test_a_log_that_was_rotated_while_nothing_ran_is_read_to_its_end_first(how, 
     )
 
 
-def test_a_link_that_was_removed_while_nothing_ran_is_read_behind_it(tmp_path, log):
+def test_removed_link_is_read_at_its_target(tmp_path, log):
     (tmp_path / "elsewhere").mkdir()
     target = tmp_path / "elsewhere" / "0.log"
     target.write_bytes(b"one\n")
@@ -198,7 +198,7 @@ def test_a_link_that_was_removed_while_nothing_ran_is_read_behind_it(tmp_path, l
     assert to_the_end(LinesInstance(log, start=first.cursor)) == [b"two"]
 
 
-def test_lines_that_are_not_found_any_more_are_reported(log, caplog):
+def test_lost_lines_are_reported(log, caplog):
     log.write_bytes(b"one\n")
     first = LinesInstance(log)
     to_the_end(first)

@@ -81,7 +81,7 @@ def leaving(**options):
 
 class TestChannel:
     @pytest.mark.parametrize(("bad", "error"), BAD)
-    def test_send_returns_false_for_an_item_that_is_left_out(self, lines, bad, error):
+    def test_send_returns_false_for_skipped_item(self, lines, bad, error):
         sender, receiver = leaving()
         assert sender.send(b"a") is True
         assert sender.send(bad) is False
@@ -114,13 +114,13 @@ class TestChannel:
         assert seen(PushInstance(receiver))[0] == [b"a", b"b", b"c"]
 
     @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_send_many_counts_left_out_items_as_taken(self, kind):
+    def test_send_many_consumes_skipped_items(self, kind):
         sender, _receiver = leaving(capacity=2)
         with pytest.raises(ChannelFullError) as caught:
             sender.send_many(kind([b"a", "text", b"b", b"c"]), timeout=0)
         assert caught.value.taken == 3
 
-    def test_flush_does_not_wait_for_a_left_out_item(self, in_thread):
+    def test_flush_does_not_wait_for_skipped_item(self, in_thread):
         sender, receiver = leaving()
         instance = PushInstance(receiver, timeout=0)
         sender.send("text")
@@ -135,7 +135,7 @@ class TestChannel:
             instance.next_batch(batch)
         assert sender.flush(0) is True
 
-    def test_a_clone_leaves_out_and_counts_with_its_sender(self, clock, lines):
+    def test_clone_skips_and_counts_with_sender(self, clock, lines):
         sender, receiver = leaving()
         clone = sender.clone()
         assert (sender.send("text"), clone.send("text")) == (False, False)
@@ -144,7 +144,7 @@ class TestChannel:
         seen(PushInstance(receiver))
         assert "2 in total" in lines()[-1]
 
-    def test_bad_items_do_not_hide_that_the_source_has_ended(self):
+    def test_bad_item_after_end_raises_closed(self):
         # Otherwise a producer that gets nothing but bad records would never stop.
         sender, receiver = leaving()
         PushInstance(receiver).close()
@@ -163,12 +163,12 @@ class TestChannel:
             lambda sender: sender.send_many(5),
         ],
     )
-    def test_wrong_arguments_raise_all_the_same(self, call):
+    def test_wrong_arguments_always_raise(self, call):
         sender, _receiver = leaving()
         with pytest.raises((TypeError, ValueError)):
             call(sender)
 
-    def test_an_iterable_of_send_many_raises_all_the_same(self):
+    def test_exception_of_iterable_always_propagates(self):
         def items():
             yield "text"
             raise ValueError("of the iterable")
@@ -178,7 +178,7 @@ class TestChannel:
             sender.send_many(items())
         assert caught.value.taken == 1
 
-    def test_errors_that_are_sent_still_end_the_source(self):
+    def test_sent_error_ends_source(self):
         sender, receiver = leaving()
         sender.send(PushEvent(error=ValueError("meant")))
         assert str(seen(PushInstance(receiver))[1]) == "meant"
@@ -210,7 +210,7 @@ class TestLog:
         instance.close()
         assert len(lines()) == 4
 
-    def test_nothing_is_logged_at_the_end_if_nothing_is_new(self, clock, lines):
+    def test_end_logs_only_new_skips(self, clock, lines):
         sender, receiver = leaving()
         sender.send("text")
         PushInstance(receiver).close()
@@ -233,7 +233,7 @@ async def async_generator():
 
 class TestIterInstance:
     @pytest.mark.parametrize("make", [generator, async_generator, lambda: list(generator())])
-    def test_items_that_are_refused_are_left_out(self, lines, make):
+    def test_generator_skips_rejected_items(self, lines, make):
         events, end = seen(IterInstance(make(), event_size=SIZE, on_error="log"))
         assert (events, type(end)) == ([b"a", b"b"], EOF)
         causes = {line.partition('(on_error="log"): ')[2].partition(":")[0] for line in lines()} - {""}
@@ -241,11 +241,11 @@ class TestIterInstance:
         assert sum(int(line.partition("skipped ")[2].split()[0]) for line in lines()) == len(BAD)
 
     @pytest.mark.parametrize("make", [generator, async_generator])
-    def test_refused_items_end_the_source_by_default(self, make):
+    def test_rejected_item_ends_source_by_default(self, make):
         events, end = seen(IterInstance(make(), event_size=SIZE))
         assert (events, type(end)) == ([b"a"], EventTooLargeError)
 
-    def test_exceptions_of_the_generator_itself_end_the_source(self, lines):
+    def test_exception_of_generator_ends_source(self, lines):
         def items():
             yield "text"
             raise ValueError("of the generator")
@@ -253,7 +253,7 @@ class TestIterInstance:
         events, end = seen(IterInstance(items(), on_error="log"))
         assert (events, str(end)) == ([], "of the generator")
 
-    def test_a_retried_callable_counts_over_its_attempts(self, clock, lines):
+    def test_retried_callable_counts_over_attempts(self, clock, lines):
         attempts = []
 
         def items(context):
@@ -267,7 +267,7 @@ class TestIterInstance:
         assert (events, type(end)) == ([b"a"], EOF)
         assert "skipped 2 more items, 3 in total" in lines()[-1]
 
-    def test_a_generator_of_nothing_but_bad_items_ends_with_its_source(self):
+    def test_generator_of_bad_items_ends_with_source(self):
         ended = threading.Event()
 
         def items():
@@ -323,7 +323,7 @@ class TestPullInstance:
         ],
         ids=["too large", "str", "reserve", "returned", "naive datetime"],
     )
-    def test_an_event_that_is_refused_is_left_out(self, lines, bad):
+    def test_pull_skips_rejected_event(self, lines, bad):
         steps = [lambda writer: writer.write(b"a"), bad, bad, lambda writer: writer.write(b"b")]
         events, end = seen(PullInstance(writes(steps), event_size=SIZE, on_error="log"))
         assert (events, type(end)) == ([b"a", b"b"], EOF)
@@ -333,16 +333,16 @@ class TestPullInstance:
         assert isinstance(end, (TypeError, ValueError))
 
     @pytest.mark.parametrize("error", [ValueError("of the function"), EventTooLargeError(1, 2), KeyError("time")])
-    def test_exceptions_of_the_function_itself_end_the_source(self, error):
+    def test_exception_of_pull_function_ends_source(self, error):
         def fail(writer):
             raise error
 
         assert seen(PullInstance(writes([fail]), on_error="log"))[1] is error
 
-    def test_an_exception_that_wraps_a_refusal_ends_the_source(self):
+    def test_exception_wrapping_rejection_ends_source(self):
         assert isinstance(seen(PullInstance(writes([wrap]), on_error="log"))[1], RuntimeError)
 
-    def test_a_refusal_that_the_function_has_dealt_with_is_not_counted(self, lines):
+    def test_handled_rejection_is_not_counted(self, lines):
         def cuts(writer):
             try:
                 writer.write(b"too large")
@@ -369,6 +369,6 @@ class TestPullInstance:
         (True, TypeError, 'on_error must be "raise" or "log", got bool'),
     ],
 )
-def test_on_error_refuses_other_values(make, option, error, text):
+def test_on_error_rejects_other_values(make, option, error, text):
     with pytest.raises(error, match=text):
         make(option)

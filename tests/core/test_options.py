@@ -52,7 +52,7 @@ def table(makers, option, values):
         *table([channel], "max_bytes", [0, -1, 2**70]),
     ],
 )
-def test_a_value_out_of_range_is_refused_naming_option_and_range(make, option, value):
+def test_out_of_range_value_names_option_and_range(make, option, value):
     with pytest.raises(ValueError, match=rf"^{option} must be ") as caught:
         make(**{option: value})
     text = str(caught.value)
@@ -73,7 +73,7 @@ def test_a_value_out_of_range_is_refused_naming_option_and_range(make, option, v
         *table([pull, push, BaseInstance], "context", ["context"]),
     ],
 )
-def test_a_value_of_another_type_is_refused_naming_the_option(make, option, value):
+def test_wrong_type_names_option(make, option, value):
     with pytest.raises(TypeError, match="parent" if make is BaseInstance and option == "context" else option):
         make(**{option: value})
 
@@ -88,7 +88,7 @@ def test_a_value_of_another_type_is_refused_naming_the_option(make, option, valu
         *table([channel], "max_bytes", [1, 2**40]),
     ],
 )
-def test_both_ends_of_a_range_are_taken_without_allocating_that_much(make, option, value):
+def test_range_limits_are_accepted_without_allocation(make, option, value):
     made = make(**{option: value})
     holder = getattr(made, "events", made)
     if option == "batch_size":
@@ -97,13 +97,13 @@ def test_both_ends_of_a_range_are_taken_without_allocating_that_much(make, optio
         assert (holder[0] if isinstance(holder, tuple) else holder).event_size == value
 
 
-def test_the_defaults_of_an_instance_are_those_of_a_batch():
+def test_instance_defaults_equal_batch_defaults():
     for make in (BaseInstance, pull, push):
         assert (make().events.batch_size, make().events.event_size) == (128, 262_144)
 
 
 @pytest.mark.parametrize("timeout", [-1, math.nan, timedelta(days=-1)])
-def test_send_refuses_a_bad_timeout(timeout):
+def test_send_rejects_invalid_timeout(timeout):
     sender, _receiver = channel()
     for send in (lambda: sender.send(b"a", timeout=timeout), lambda: sender.send_many([b"a"], timeout=timeout)):
         with pytest.raises(ValueError, match="timeout must be 0 seconds or more"):
@@ -111,7 +111,7 @@ def test_send_refuses_a_bad_timeout(timeout):
 
 
 @pytest.mark.parametrize("timeout", [math.inf, timedelta.max, 10**30])
-def test_a_timeout_beyond_all_clocks_waits(timeout):
+def test_huge_timeout_waits(timeout):
     sender, _receiver = channel()
     sender.send(b"a", timeout=timeout)
     instance = PullInstance(lambda context, writer: writer.write(b"a"), timeout=timeout, batch_size=3)
@@ -179,18 +179,18 @@ class TestTimestamp:
             (datetime(1970, 1, 1, tzinfo=timezone(timedelta(hours=1))), ValueError, "before 1970"),
         ],
     )
-    def test_a_bad_one_is_refused_with_what_to_write_instead(self, place, value, error, text):
+    def test_invalid_timestamp_is_rejected_with_advice(self, place, value, error, text):
         with pytest.raises(error, match=text):
             place(value)
 
-    def test_a_datetime_after_2554_is_refused_as_too_late(self, place):
+    def test_datetime_after_2554_is_rejected(self, place):
         # 2**64 ns after the epoch is in the year 2554.
         with pytest.raises(ValueError, match="timestamp must") as caught:
             place(datetime(2600, 1, 1, tzinfo=UTC))
         assert "before 1970" not in str(caught.value)
 
     @pytest.mark.parametrize("value", [None, 0, 1, 1_700_000_000_123_456_789, LATEST])
-    def test_a_good_one_arrives_as_it_is(self, place, value):
+    def test_valid_timestamp_is_unchanged(self, place, value):
         assert place(value) == value
 
     @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ class TestTimestamp:
             (datetime(2500, 1, 1, tzinfo=UTC), 16_725_225_600_000_000_000),
         ],
     )
-    def test_an_aware_datetime_is_exact_to_the_microsecond(self, place, value, expected):
+    def test_aware_datetime_is_exact_to_microsecond(self, place, value, expected):
         assert place(value) == expected
 
 
@@ -217,7 +217,7 @@ def test_any_aware_datetime_is_exact(moment, offset):
 
 
 @given(st.integers(0, LATEST))
-def test_any_int_of_the_range_is_kept(timestamp):
+def test_int_in_range_is_unchanged(timestamp):
     assert in_batch(timestamp) == timestamp
 
 
@@ -225,7 +225,7 @@ def test_any_int_of_the_range_is_kept(timestamp):
     ("timestamp", "unit"),
     [(1_700_000_000, "seconds"), (1_700_000_000_000, "milliseconds"), (1_700_000_000_000_000, "microseconds")],
 )
-def test_a_timestamp_that_looks_like_another_unit_warns_once_in_a_process(timestamp, unit):
+def test_timestamp_in_other_unit_warns_once(timestamp, unit):
     code = (
         "import warnings\n"
         "from falco_plugin.source import EventBatch\n"
@@ -257,6 +257,6 @@ def test_a_timestamp_that_looks_like_another_unit_warns_once_in_a_process(timest
         lambda: channel()[0].send(("text", 1)),
     ],
 )
-def test_text_is_refused_everywhere_with_what_to_write(use):
+def test_str_payload_is_rejected_with_advice(use):
     with pytest.raises(TypeError, match=r"must be bytes, got str: give text\.encode\(\)"):
         use()

@@ -23,7 +23,7 @@ from falco_plugin.source import (
 )
 
 NOW = 1_700_000_000_000_000_000
-LONG = 60
+LONG = 3600  # longer than the time limit of a test
 
 
 def contents(batch):
@@ -56,16 +56,14 @@ class Script:
 class TestResults:
     """Each row of "next_batch, common to pull and push" and of "Pull"."""
 
-    def test_a_full_batch_returns_at_once_and_does_not_ask_for_more(self):
+    def test_full_batch_returns_immediately(self):
         function = Script(b"a", b"b", b"c")
         instance = PullInstance(function, timeout=LONG, batch_size=2)
-        started = time.monotonic()
         assert instance.next_batch(instance.events) == 2
-        assert time.monotonic() - started < LONG / 2
         assert data(instance.events) == [b"a", b"b"]
         assert function.calls == 2
 
-    def test_a_timeout_of_the_function_returns_what_there_is_and_the_source_goes_on(self):
+    def test_timeout_of_function_returns_partial_batch(self):
         function = Script(b"a", Timeout, Timeout, b"b", last=Timeout)
         instance = PullInstance(function, timeout=LONG)
         batch = EventBatch()
@@ -77,7 +75,7 @@ class TestResults:
         with pytest.raises(Timeout):
             instance.next_batch(batch)
 
-    def test_an_end_of_the_function_ends_the_source_for_good(self):
+    def test_eof_of_function_ends_source(self):
         function = Script(EOF, b"never")
         instance = PullInstance(function, timeout=LONG)
         for _ in range(3):
@@ -86,7 +84,7 @@ class TestResults:
         assert function.calls == 1
         assert len(instance.events) == 0
 
-    def test_any_other_error_ends_the_source_and_is_raised_once(self):
+    def test_other_error_ends_source_and_is_raised_once(self):
         error = OSError("disk gone")
         function = Script(error, b"never")
         instance = PullInstance(function, timeout=LONG)
@@ -99,7 +97,7 @@ class TestResults:
         assert function.calls == 1
 
     @pytest.mark.parametrize("end", [EOF(), ValueError("x"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
-    def test_never_both_events_and_an_end(self, end):
+    def test_events_precede_end(self, end):
         function = Script(b"a", b"b", end, b"never")
         instance = PullInstance(function, timeout=LONG)
         batch = EventBatch()
@@ -113,7 +111,7 @@ class TestResults:
         assert function.calls == 3
 
     @pytest.mark.parametrize("failure", [Timeout, EOF, ValueError("x")], ids=repr)
-    def test_the_event_of_a_failing_call_is_not_part_of_the_batch(self, failure):
+    def test_event_of_failing_call_is_dropped(self, failure):
         def half(context, writer):
             writer.write(b"half an ev")
             raise failure
@@ -125,7 +123,7 @@ class TestResults:
             instance.next_batch(batch)
         assert data(batch) == [b"whole"]
 
-    def test_a_function_slower_than_the_clock_yields_one_event_a_call(self):
+    def test_slow_function_yields_one_event_per_call(self):
         def slow(context, writer):
             time.sleep(0.03)
             writer.write(b"slow")
@@ -136,7 +134,7 @@ class TestResults:
             assert instance.next_batch(batch) == 1
             assert data(batch) == [b"slow"]
 
-    def test_a_timeout_of_0_makes_one_attempt(self):
+    def test_zero_timeout_makes_one_attempt(self):
         function = Script(b"a", Timeout, b"b", b"c")
         instance = PullInstance(function, timeout=0)
         batch = EventBatch()
@@ -148,7 +146,7 @@ class TestResults:
         assert instance.next_batch(batch) == 1
         assert data(batch) == [b"a", b"b", b"c"]
 
-    def test_the_clock_starts_again_at_each_call(self):
+    def test_clock_restarts_at_each_call(self):
         # Were it not so, the second call would find it run out after its first event.
         pauses = [0.04] * 60
         instance = PullInstance(lambda context, writer: time.sleep(pauses.pop()), timeout=1, batch_size=128)
@@ -157,7 +155,7 @@ class TestResults:
         assert instance.next_batch(fresh) == 2
 
     @pytest.mark.parametrize("which", ["own", "users"])
-    def test_a_cancelled_context_ends_the_source_without_asking(self, which):
+    def test_cancelled_context_ends_source_without_call(self, which):
         parent = Context()
         function = Script(last=lambda context, writer: None)
         instance = PullInstance(function, context=parent, timeout=0)
@@ -170,7 +168,7 @@ class TestResults:
         assert (function.calls, len(batch)) == (1, 0)
         assert parent.cancelled is (which == "users")
 
-    def test_a_cancel_in_between_returns_what_there_is_and_then_the_end(self):
+    def test_cancel_returns_partial_batch_then_end(self):
         def cancels(context, writer):
             context.cancel()
             writer.write(b"the last")
@@ -184,7 +182,7 @@ class TestResults:
         assert data(batch) == [b"a", b"the last"]
         assert function.calls == 2
 
-    def test_the_context_goes_before_the_function_and_the_clock(self):
+    def test_context_precedes_function_and_clock(self):
         function = Script(b"never")
         instance = PullInstance(function, timeout=0)
         instance.context.cancel()
@@ -192,7 +190,7 @@ class TestResults:
             instance.next_batch(instance.events)
         assert function.calls == 0
 
-    def test_an_event_without_a_timestamp_never_has_that_of_the_event_before(self):
+    def test_timestamp_is_not_inherited_from_preceding_event(self):
         def step(timestamp):
             def write(context, writer):
                 assert writer.timestamp is None
@@ -209,12 +207,12 @@ class TestResults:
         assert instance.next_batch(batch) == 2
         assert contents(batch) == [(b"", NOW + 1), (b"", None)]
 
-    def test_a_function_that_writes_nothing_makes_an_empty_event(self):
+    def test_function_without_write_makes_empty_event(self):
         instance = PullInstance(lambda context, writer: None, timeout=LONG, batch_size=3)
         assert instance.next_batch(instance.events) == 3
         assert contents(instance.events) == [(b"", None)] * 3
 
-    def test_a_thousand_empty_events_in_a_row_are_warned_of(self, caplog):
+    def test_thousand_empty_events_are_warned_about(self, caplog):
         instance = PullInstance(lambda context, writer: None, timeout=LONG, batch_size=999)
         with caplog.at_level(logging.WARNING, "falco_plugin"):
             instance.next_batch(instance.events)
@@ -223,7 +221,7 @@ class TestResults:
         assert "1000 times in a row" in caplog.text
         assert "falco_plugin.Timeout" in caplog.text
 
-    def test_a_full_batch_is_refused_before_the_function_is_called(self):
+    def test_full_batch_is_rejected_before_call(self):
         function = Script(b"a")
         instance = PullInstance(function, timeout=LONG)
         batch = EventBatch(1)
@@ -237,7 +235,7 @@ class TestResults:
 
 
 class TestFunction:
-    def test_gets_the_instances_context_and_a_writer(self):
+    def test_receives_context_of_instance_and_writer(self):
         seen = []
         parent = Context()
         instance = PullInstance(lambda *arguments: seen.append(arguments), context=parent, batch_size=1)
@@ -252,7 +250,7 @@ class TestFunction:
             PullInstance(function)
 
     @pytest.mark.parametrize("value", [b"event", "event", bytearray(b"event"), memoryview(b"event")])
-    def test_that_returns_an_event_is_told_to_write_it(self, value):
+    def test_returning_event_is_rejected_with_advice(self, value):
         instance = PullInstance(lambda context, writer: value)
         with pytest.raises(TypeError, match=r"writer\.write\(data\)"):
             instance.next_batch(instance.events)
@@ -260,14 +258,14 @@ class TestFunction:
             instance.next_batch(instance.events)
         assert len(instance.events) == 0
 
-    def test_may_return_what_write_returns(self):
+    def test_may_return_result_of_write(self):
         instance = PullInstance(lambda context, writer: writer.write(b"abc"), batch_size=1)
         assert instance.next_batch(instance.events) == 1
 
     @pytest.mark.parametrize(
         ("stray", "meant"), [(EOFError("x"), "EOF"), (StopIteration("x"), "EOF"), (TimeoutError("x"), "Timeout")]
     )
-    def test_that_raises_what_looks_like_a_signal_is_told_which_was_meant(self, stray, meant):
+    def test_signal_like_exception_names_signal(self, stray, meant):
         instance = PullInstance(Script(stray))
         with pytest.raises(PluginError, match=rf"{type(stray).__name__}: x \(.*falco_plugin\.{meant}\)") as caught:
             instance.next_batch(instance.events)
@@ -276,7 +274,7 @@ class TestFunction:
         with pytest.raises(EOF):
             instance.next_batch(instance.events)
 
-    def test_that_raises_shows_its_own_place(self):
+    def test_exception_shows_location_in_function(self):
         def author(context, writer):
             raise ValueError("own error")
 
@@ -285,7 +283,7 @@ class TestFunction:
             instance.next_batch(instance.events)
         assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "author"
 
-    def test_that_writes_too_much_ends_the_source_unless_it_catches_that(self):
+    def test_too_large_write_ends_source_unless_caught(self):
         def catches(context, writer):
             writer.write(b"12")
             with pytest.raises(EventTooLargeError):
@@ -320,7 +318,7 @@ class TestFunction:
         assert data(instance.events) == [b"went on"]
         assert ("in use elsewhere" if own_batch else "already running") in errors[0]
 
-    def test_a_second_thread_cannot_call_the_instance_meanwhile(self, in_thread):
+    def test_second_thread_cannot_call_running_instance(self, in_thread):
         def meanwhile(context, writer):
             with pytest.raises(PluginError, match="one thread at a time"):
                 in_thread(lambda: instance.next_batch(EventBatch())).result()
@@ -328,7 +326,7 @@ class TestFunction:
         instance = PullInstance(meanwhile, batch_size=1)
         assert instance.next_batch(instance.events) == 1
 
-    def test_the_batch_belongs_to_the_call_while_it_runs(self):
+    def test_batch_is_unusable_during_call(self):
         def looks(context, writer):
             for use in (lambda: batch.append(b"x"), batch.clear, lambda: len(batch), lambda: batch[0]):
                 with pytest.raises(PluginError, match="in use elsewhere"):
@@ -342,7 +340,7 @@ class TestFunction:
 
 
 class TestWriter:
-    def test_a_writer_that_is_kept_raises_after_its_call(self):
+    def test_kept_writer_raises_after_call(self):
         kept = []
 
         def keeps(context, writer):
@@ -357,7 +355,7 @@ class TestWriter:
                 use()
         assert data(instance.events) == [b"a"]
 
-    def test_a_writer_raises_on_another_thread(self, in_thread):
+    def test_writer_raises_on_other_thread(self, in_thread):
         def passes_on(context, writer):
             with pytest.raises(PluginError, match=r"source\.channel\(\)"):
                 in_thread(lambda: writer.write(b"foreign")).result()
@@ -367,7 +365,7 @@ class TestWriter:
         assert instance.next_batch(instance.events) == 1
         assert data(instance.events) == [b"own"]
 
-    def test_a_view_that_is_kept_changes_no_event(self):
+    def test_kept_view_cannot_change_events(self):
         views = []
 
         def reserves(context, writer):
@@ -384,7 +382,7 @@ class TestWriter:
 
 
 class TestClose:
-    def test_cancels_the_instances_context_and_then_calls_the_callback_once(self):
+    def test_cancels_context_then_calls_callback_once(self):
         seen = []
         parent = Context()
         instance = PullInstance(Script(b"a"), context=parent, close=lambda: seen.append(instance.context.cancelled))
@@ -393,7 +391,7 @@ class TestClose:
         assert seen == [True]
         assert parent.cancelled is False
 
-    def test_the_source_has_ended_after_it(self):
+    def test_source_has_ended_after_close(self):
         function = Script(b"a")
         instance = PullInstance(function)
         instance.close()
@@ -402,7 +400,7 @@ class TestClose:
                 instance.next_batch(instance.events)
         assert function.calls == 0
 
-    def test_the_callback_may_use_the_instance(self):
+    def test_callback_may_use_instance(self):
         seen = []
 
         def close():
@@ -415,7 +413,7 @@ class TestClose:
         instance.close()
         assert seen == [(0.0, "")]
 
-    def test_wakes_a_function_that_waits_on_its_context(self, in_thread):
+    def test_wakes_function_waiting_on_context(self, in_thread):
         instance = PullInstance(lambda context, writer: context.wait(LONG), timeout=LONG)
         running = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.02)
@@ -426,25 +424,25 @@ class TestClose:
 
 
 class TestProgress:
-    def test_is_nothing_where_no_callback_is_given(self):
+    def test_is_zero_without_callback(self):
         assert PullInstance(Script()).progress() == (0.0, "")
         assert BaseInstance().progress() == (0.0, "")
 
-    def test_is_what_the_callback_says(self):
+    def test_returns_result_of_callback(self):
         assert PullInstance(Script(), progress=lambda: (0.25, "1 of 4")).progress() == (0.25, "1 of 4")
 
-    def test_passes_on_what_the_callback_raises(self):
+    def test_propagates_exception_of_callback(self):
         with pytest.raises(ZeroDivisionError):
             PullInstance(Script(), progress=lambda: 1 / 0).progress()
 
 
 class TestEvents:
-    def test_has_the_sizes_that_were_asked_for(self):
+    def test_has_requested_sizes(self):
         instance = PullInstance(Script(), batch_size=5, event_size=77)
         assert (instance.events.batch_size, instance.events.event_size) == (5, 77)
         assert isinstance(instance, Instance)
 
-    def test_can_be_another_batch_but_nothing_else(self):
+    def test_accepts_only_a_batch(self):
         instance = PullInstance(Script(b"a"))
         batch = EventBatch(1, 8)
         instance.events = batch
@@ -453,7 +451,7 @@ class TestEvents:
             instance.events = [b"a"]
         assert instance.events is batch
 
-    def test_next_batch_takes_nothing_else(self):
+    def test_next_batch_rejects_other_types(self):
         with pytest.raises(TypeError):
             PullInstance(Script(b"a")).next_batch([])
 
@@ -470,7 +468,7 @@ class Merged(BaseInstance):
 
 
 class TestBuiltOnAnother:
-    def test_events_of_both_are_in_the_batch_in_the_order_of_the_calls(self):
+    def test_shared_batch_has_events_in_order_of_calls(self):
         one = PullInstance(Script(b"a", b"b", Timeout, b"c"), timeout=LONG)
         two = PullInstance(Script(b"1", Timeout, b"2", b"3"), timeout=LONG)
         merged = Merged(one, two, batch_size=8)
@@ -483,7 +481,7 @@ class TestBuiltOnAnother:
         with pytest.raises(EOF):
             merged.next_batch(batch)
 
-    def test_the_second_is_refused_where_the_first_has_filled_the_batch(self):
+    def test_second_instance_is_rejected_for_full_batch(self):
         two = Script(b"1")
         merged = Merged(PullInstance(Script(b"a", b"b"), timeout=LONG), PullInstance(two, timeout=LONG), batch_size=2)
         with pytest.raises(BatchFullError):
@@ -491,7 +489,7 @@ class TestBuiltOnAnother:
         assert data(merged.events) == [b"a", b"b"]
         assert two.calls == 0
 
-    def test_an_instance_may_read_another_from_its_function(self):
+    def test_function_may_read_other_instance(self):
         inner = PullInstance(Script(b"one", b"two"), timeout=LONG)
 
         def outer(context, writer):
@@ -505,18 +503,18 @@ class TestBuiltOnAnother:
         with pytest.raises(EOF):
             instance.next_batch(instance.events)
 
-    def test_items_of_a_batch_can_go_into_another(self):
+    def test_items_can_be_moved_between_batches(self):
         instance = PullInstance(Script(b"a", b"b"), timeout=LONG)
         batch, other = EventBatch(), EventBatch()
         instance.next_batch(batch)
         assert other.extend(batch[index] for index in range(len(batch))) == 2
         assert other[0] == PushEvent(b"a")
 
-    def test_base_instance_asks_for_next_batch(self):
+    def test_base_instance_requires_next_batch(self):
         with pytest.raises(PluginError, match="BaseInstance must define next_batch"):
             BaseInstance().next_batch(EventBatch())
 
-    def test_the_context_of_a_base_instance_is_below_the_users(self):
+    def test_base_instance_context_is_child_of_users(self):
         parent = Context()
         instance = BaseInstance(context=parent)
         assert instance.context is not parent
@@ -524,7 +522,7 @@ class TestBuiltOnAnother:
         assert instance.context.cancelled is True
 
 
-def test_an_instance_in_a_cycle_with_its_function_is_collected():
+def test_instance_in_cycle_with_function_is_collected():
     class Reader:
         def __init__(self):
             self.instance = PullInstance(self.pull, close=self.close)

@@ -26,7 +26,7 @@ from falco_plugin.source import (
 )
 
 NOW = 1_700_000_000_000_000_000
-LONG = 60
+LONG = 3600  # longer than the time limit of a test
 SOFT_BYTES = 1 << 20
 
 
@@ -50,7 +50,7 @@ def opened(*items, closed=False, timeout=0, **options):
 class TestResults:
     """Each row of "next_batch, common to pull and push" and of "Push"."""
 
-    def test_an_event_with_data_is_written_with_its_timestamp_or_none(self):
+    def test_event_has_its_timestamp_or_none(self):
         moment = datetime(2024, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
         instance, _sender = opened(b"plain", (b"ns", NOW), (b"datetime", moment), PushEvent(b"event", NOW))
         assert instance.next_batch(instance.events) == 4
@@ -62,7 +62,7 @@ class TestResults:
         ]
 
     @pytest.mark.parametrize("error", [Timeout, Timeout("for now")], ids=repr)
-    def test_a_timeout_in_the_channel_returns_at_once_and_the_source_goes_on(self, error):
+    def test_timeout_in_channel_returns_partial_batch(self, error):
         # With a clock this long, nothing else can make the call return.
         instance, _sender = opened(PushEvent(error=error), b"a", PushEvent(error=error), b"b", timeout=LONG)
         instance.events = EventBatch(2)
@@ -73,7 +73,7 @@ class TestResults:
         assert instance.next_batch(batch) == 1
         assert data(batch) == [b"a", b"b"]
 
-    def test_any_other_error_ends_the_source_and_is_raised_once(self):
+    def test_other_error_ends_source_and_is_raised_once(self):
         error = OSError("disk gone")
         instance, sender = opened(PushEvent(error=error), b"never")
         with pytest.raises(OSError, match="disk gone") as caught:
@@ -85,7 +85,7 @@ class TestResults:
         with pytest.raises(ChannelClosedError):
             sender.send(b"late")
 
-    def test_an_eof_in_the_channel_ends_the_source(self):
+    def test_eof_in_channel_ends_source(self):
         instance, _sender = opened(PushEvent(error=EOF()), b"never")
         for _ in range(3):
             with pytest.raises(EOF):
@@ -95,20 +95,20 @@ class TestResults:
     @pytest.mark.parametrize(
         ("stray", "meant"), [(EOFError("x"), "EOF"), (StopIteration("x"), "EOF"), (TimeoutError("x"), "Timeout")]
     )
-    def test_an_error_that_looks_like_a_signal_says_which_was_meant(self, stray, meant):
+    def test_signal_like_error_names_signal(self, stray, meant):
         instance, _sender = opened(PushEvent(error=stray))
         with pytest.raises(PluginError, match=rf"falco_plugin\.{meant}") as caught:
             instance.next_batch(instance.events)
         assert type(caught.value) is PluginError
         assert caught.value.__cause__ is stray
 
-    def test_a_closed_channel_ends_the_source(self):
+    def test_closed_channel_ends_source(self):
         instance, _sender = opened(closed=True, timeout=LONG)
         for _ in range(3):
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
 
-    def test_data_longer_than_the_event_size_is_refused_by_send_and_the_source_goes_on(self):
+    def test_send_rejects_data_above_event_size(self):
         sender, receiver = channel(event_size=4)
         instance = PushInstance(receiver, timeout=0)
         with pytest.raises(EventTooLargeError):
@@ -118,7 +118,7 @@ class TestResults:
         with pytest.raises(Timeout):
             instance.next_batch(instance.events)
 
-    def test_the_clock_returns_what_there_is(self):
+    def test_clock_returns_partial_batch(self):
         instance, sender = opened(b"a", b"b", timeout=0.03)
         assert instance.next_batch(instance.events) == 2
         assert data(instance.events) == [b"a", b"b"]
@@ -130,7 +130,7 @@ class TestResults:
         assert data(instance.events) == [b"a", b"b", b"c"]
 
     @pytest.mark.parametrize("which", ["own", "users"])
-    def test_a_cancelled_context_ends_the_source(self, which):
+    def test_cancelled_context_ends_source(self, which):
         parent = Context()
         instance, _sender = opened(context=parent)
         with pytest.raises(Timeout):
@@ -142,7 +142,7 @@ class TestResults:
         assert parent.cancelled is (which == "users")
 
     @pytest.mark.parametrize("which", ["own", "users"])
-    def test_a_cancel_wakes_a_call_that_waits(self, in_thread, which):
+    def test_cancel_wakes_waiting_call(self, in_thread, which):
         parent = Context()
         instance, _sender = opened(context=parent, timeout=LONG)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
@@ -153,7 +153,7 @@ class TestResults:
             waiting.result()
 
     @pytest.mark.parametrize("end", [EOF(), ValueError("x"), KeyboardInterrupt()], ids=repr)
-    def test_never_both_events_and_an_end(self, end):
+    def test_events_precede_end(self, end):
         instance, _sender = opened(b"a", b"b", PushEvent(error=end), b"never", timeout=LONG)
         batch = EventBatch()
         assert instance.next_batch(batch) == 2
@@ -163,7 +163,7 @@ class TestResults:
             instance.next_batch(batch)
         assert data(batch) == [b"a", b"b"]
 
-    def test_never_both_events_and_a_closed_channel(self):
+    def test_events_precede_closed_channel(self):
         instance, _sender = opened(b"a", closed=True, timeout=LONG)
         assert instance.next_batch(instance.events) == 1
         for _ in range(2):
@@ -171,14 +171,12 @@ class TestResults:
                 instance.next_batch(instance.events)
         assert data(instance.events) == [b"a"]
 
-    def test_a_full_batch_returns_at_once(self):
+    def test_full_batch_returns_immediately(self):
         instance, _sender = opened(b"a", b"b", b"c", timeout=LONG, batch_size=2)
-        started = time.monotonic()
         assert instance.next_batch(instance.events) == 2
-        assert time.monotonic() - started < LONG / 2
         assert data(instance.events) == [b"a", b"b"]
 
-    def test_a_timeout_of_0_takes_what_is_there(self):
+    def test_zero_timeout_returns_queued_events(self):
         instance, _sender = opened(*[b"%d" % number for number in range(300)])
         counts = []
         events = []
@@ -191,7 +189,7 @@ class TestResults:
         with pytest.raises(Timeout):
             instance.next_batch(EventBatch())
 
-    def test_the_clock_starts_again_at_each_call(self, in_thread):
+    def test_clock_restarts_at_each_call(self, in_thread):
         instance, sender = opened(timeout=1, batch_size=1)
         with pytest.raises(Timeout):
             instance.next_batch(instance.events)
@@ -203,7 +201,7 @@ class TestResults:
         in_thread(produce)
         assert instance.next_batch(instance.events) == 1
 
-    def test_a_waiting_call_returns_what_is_sent_at_once(self, in_thread):
+    def test_waiting_call_returns_sent_event_immediately(self, in_thread):
         instance, sender = opened(timeout=LONG)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.01)
@@ -211,13 +209,13 @@ class TestResults:
         assert waiting.result() == 1
         assert data(instance.events) == [b"a"]
 
-    def test_what_there_is_is_returned_without_waiting_for_the_clock(self):
+    def test_queued_events_are_returned_before_timeout(self):
         instance, sender = opened(b"a", b"b", timeout=LONG)
         assert instance.next_batch(instance.events) == 2
         sender.send(b"c")
         assert instance.next_batch(EventBatch()) == 1
 
-    def test_a_full_batch_is_refused_and_nothing_is_taken(self):
+    def test_full_batch_is_rejected_without_loss(self):
         instance, _sender = opened(b"a")
         batch = EventBatch(1)
         batch.append(b"old")
@@ -233,7 +231,7 @@ class TestOrder:
 
     @pytest.mark.parametrize("timeout", [0, LONG])
     @pytest.mark.parametrize("item", [b"event", PushEvent(error=ValueError("x")), PushEvent(error=Timeout())])
-    def test_the_context_goes_before_the_channel(self, timeout, item):
+    def test_context_precedes_channel(self, timeout, item):
         instance, _sender = opened(item, timeout=timeout)
         instance.context.cancel()
         for _ in range(2):
@@ -241,13 +239,13 @@ class TestOrder:
                 instance.next_batch(instance.events)
         assert len(instance.events) == 0
 
-    def test_the_channel_goes_before_the_clock(self):
+    def test_channel_precedes_clock(self):
         instance, _sender = opened(b"a", closed=True, timeout=0)
         assert instance.next_batch(instance.events) == 1
         with pytest.raises(EOF):
             instance.next_batch(instance.events)
 
-    def test_the_context_goes_before_the_clock(self):
+    def test_context_precedes_clock(self):
         instance, _sender = opened(timeout=0)
         instance.context.cancel()
         with pytest.raises(EOF):
@@ -256,7 +254,7 @@ class TestOrder:
 
 class TestSizes:
     @pytest.mark.parametrize("options", [{"capacity": 1}, {"max_bytes": 1}, {"capacity": 3, "max_bytes": 2}], ids=str)
-    def test_a_channel_smaller_than_the_batch_never_waits_for_the_clock(self, in_thread, options):
+    def test_small_channel_does_not_wait_for_clock(self, in_thread, options):
         # Room that a call has taken events from is free again before it waits for more; else a small channel passes no
         # more than its capacity per timeout.
         sender, receiver = channel(**options)
@@ -270,7 +268,7 @@ class TestSizes:
             instance.close()
         assert sending.result() == taken == 50
 
-    def test_large_events_go_alone_and_none_is_lost(self):
+    def test_large_events_are_alone_without_loss(self):
         size = SOFT_BYTES * 2
         large = [bytes([number]) * (SOFT_BYTES * 3 // 4) for number in range(3)]
         larger = b"L" * size
@@ -287,7 +285,7 @@ class TestSizes:
         with pytest.raises(EOF):
             instance.next_batch(EventBatch(128, size))
 
-    def test_an_event_without_room_beside_others_waits_for_the_next_batch(self):
+    def test_event_that_does_not_fit_waits_for_next_batch(self):
         large = b"x" * (SOFT_BYTES * 3 // 4)
         sender, receiver = channel(event_size=SOFT_BYTES)
         sender.send_many([large, b"after"])
@@ -301,7 +299,7 @@ class TestSizes:
         assert instance.next_batch(batch) == 2
         assert data(batch) == [large, b"after"]
 
-    def test_a_batch_with_a_smaller_event_size_than_the_channel_is_refused_with_both(self):
+    def test_batch_with_smaller_event_size_is_rejected(self):
         sender, receiver = channel(event_size=100)
         instance = PushInstance(receiver, timeout=0)
         sender.send(b"a")
@@ -318,24 +316,24 @@ class TestSizes:
             assert instance.events.event_size == size
         assert instance.next_batch(instance.events) == 1
 
-    def test_the_event_size_is_the_channels(self):
+    def test_event_size_is_that_of_channel(self):
         _sender, receiver = channel(event_size=77)
         instance = PushInstance(receiver, batch_size=5)
         assert (instance.events.batch_size, instance.events.event_size) == (5, 77)
         assert isinstance(instance, Instance)
 
-    def test_events_can_be_nothing_but_a_batch(self):
+    def test_events_accepts_only_a_batch(self):
         instance, _sender = opened()
         with pytest.raises(TypeError):
             instance.events = [b"a"]
 
-    def test_a_receiver_is_asked_for(self):
+    def test_receiver_is_required(self):
         with pytest.raises(TypeError):
             PushInstance(channel()[0])
 
 
 class TestOneCallAtATime:
-    def test_a_second_thread_is_refused_while_a_call_runs(self, in_thread):
+    def test_second_thread_is_rejected_during_call(self, in_thread):
         instance, sender = opened(timeout=LONG, batch_size=1)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.05)
@@ -345,7 +343,7 @@ class TestOneCallAtATime:
         assert waiting.result() == 1
         assert data(instance.events) == [b"a"]
 
-    def test_the_batch_belongs_to_the_call_while_it_runs(self, in_thread):
+    def test_batch_is_unusable_during_call(self, in_thread):
         instance, sender = opened(timeout=LONG, batch_size=1)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.05)
@@ -358,7 +356,7 @@ class TestOneCallAtATime:
 
 
 class TestClose:
-    def test_cancels_then_disconnects_then_calls_the_callback_once(self, in_thread):
+    def test_cancels_disconnects_then_calls_callback_once(self, in_thread):
         seen = []
         parent = Context()
         sender, receiver = channel(1)
@@ -379,7 +377,7 @@ class TestClose:
         assert seen == [(True, True)]
         assert parent.cancelled is False
 
-    def test_ends_a_call_that_waits(self, in_thread):
+    def test_ends_waiting_call(self, in_thread):
         instance, _sender = opened(timeout=LONG)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.02)
@@ -388,7 +386,7 @@ class TestClose:
         with pytest.raises(EOF):
             waiting.result()
 
-    def test_a_call_that_comes_while_it_closes_says_that_the_source_has_ended(self, in_thread):
+    def test_call_during_close_reports_end(self, in_thread):
         # Dropping what is queued takes a while; a call that comes meanwhile is no second call of next_batch.
         for _ in range(5):
             sender, receiver = channel(20_000)
@@ -403,7 +401,7 @@ class TestClose:
             closing.result()
 
     @pytest.mark.parametrize("end", [lambda instance: instance.close(), lambda instance: instance.context.cancel()])
-    def test_what_is_still_queued_is_dropped_and_counted_in_the_log(self, caplog, end):
+    def test_queued_events_are_dropped_and_logged(self, caplog, end):
         instance, sender = opened(b"a", b"b", b"c", PushEvent(error=ValueError("unheard")))
         with caplog.at_level(logging.WARNING, "falco_plugin"):
             end(instance)
@@ -416,14 +414,14 @@ class TestClose:
         assert "ValueError: unheard" in caplog.text
         assert sender.closed
 
-    def test_an_end_that_comes_by_itself_drops_nothing(self, caplog):
+    def test_normal_end_drops_nothing(self, caplog):
         instance, _sender = opened(b"a", b"b", closed=True)
         with caplog.at_level(logging.WARNING, "falco_plugin"):
             assert instance.next_batch(instance.events) == 2
             instance.close()
         assert caplog.records == []
 
-    def test_the_callback_may_use_the_instance(self):
+    def test_callback_may_use_instance(self):
         seen = []
 
         def close():
@@ -438,19 +436,19 @@ class TestClose:
 
 
 class TestProgress:
-    def test_is_nothing_where_no_callback_is_given(self):
+    def test_is_zero_without_callback(self):
         assert opened()[0].progress() == (0.0, "")
 
-    def test_is_what_the_callback_says(self):
+    def test_returns_result_of_callback(self):
         assert opened(progress=lambda: (1, "all"))[0].progress() == (1.0, "all")
 
-    def test_passes_on_what_the_callback_raises(self):
+    def test_propagates_exception_of_callback(self):
         with pytest.raises(ZeroDivisionError):
             opened(progress=lambda: 1 / 0)[0].progress()
 
 
 class TestBuiltOnAnother:
-    def test_a_push_and_a_pull_instance_share_a_batch(self):
+    def test_push_and_pull_instance_share_batch(self):
         push, _sender = opened(b"p1", b"p2")
 
         def pull(context, writer):
@@ -467,7 +465,7 @@ class TestBuiltOnAnother:
             instance.next_batch(instance.events)
         assert len(instance.events) == 3
 
-    def test_the_second_is_refused_where_the_first_has_filled_the_batch(self):
+    def test_second_instance_is_rejected_for_full_batch(self):
         one, _ = opened(b"a", b"b")
         two, _ = opened(b"c")
         batch = EventBatch(2)
@@ -479,7 +477,7 @@ class TestBuiltOnAnother:
         assert data(batch) == [b"c"]
 
 
-def test_an_instance_in_a_cycle_with_its_callbacks_is_collected():
+def test_instance_in_cycle_with_callbacks_is_collected():
     class Reader:
         def __init__(self):
             self.sender, receiver = channel()

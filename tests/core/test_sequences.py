@@ -137,7 +137,7 @@ class TestPull:
         event_size=st.integers(1, 24),
         timeout=timeouts,
     )
-    def test_the_host_sees_what_the_function_wrote(self, actions, end, batch_size, event_size, timeout):
+    def test_host_receives_what_function_wrote(self, actions, end, batch_size, event_size, timeout):
         note(end)
         error = Broken("broken")
         steps = iter(actions)
@@ -214,7 +214,7 @@ class TestPull:
         batch_size=batch_sizes,
         timeout=timeouts,
     )
-    def test_a_cancel_from_another_thread_leaves_a_prefix(self, actions, wait, how, batch_size, timeout):
+    def test_cancel_from_other_thread_leaves_prefix(self, actions, wait, how, batch_size, timeout):
         steps = iter(actions)
         written = []
 
@@ -335,7 +335,7 @@ class TestPush:
         event_size=st.integers(1, 24),
         timeout=timeouts,
     )
-    def test_the_host_sees_what_the_producers_sent(
+    def test_host_receives_what_producers_sent(
         self, scripts, end, who, batch_size, capacity, max_bytes, event_size, timeout
     ):
         note(end)
@@ -393,7 +393,7 @@ class TestPush:
         batch_size=batch_sizes,
         capacity=st.integers(1, 4),
     )
-    def test_an_end_from_outside_leaves_a_prefix_and_wakes_the_producer(self, script, wait, how, batch_size, capacity):
+    def test_external_end_leaves_prefix_and_wakes_producer(self, script, wait, how, batch_size, capacity):
         sender, receiver = channel(capacity, event_size=24)
         instance = PushInstance(receiver, timeout=0.005, batch_size=batch_size)
         producer = Producer(0, sender, [*script, *[Event(b"more", None, 0)] * 5], 24)

@@ -38,11 +38,11 @@ LATEST = 2**64 - 2
         (LATEST, LATEST),
     ],
 )
-def test_parse_timestamp_reads_text_and_numbers(value, nanoseconds):
+def test_parse_timestamp_reads_strings_and_numbers(value, nanoseconds):
     assert parse_timestamp(value) == (nanoseconds, True)
 
 
-def test_parse_timestamp_reads_text_without_zone_as_utc():
+def test_parse_timestamp_reads_strings_without_zone_as_utc():
     assert parse_timestamp("2026-11-25 08:00:00") == ParsedTimestamp(nanoseconds=MOMENT, has_zone=False)
 
 
@@ -87,7 +87,7 @@ def test_parse_timestamp_rejects_other_values(value, error, message):
     offset=st.integers(-23 * 60, 23 * 60),
     separator=st.sampled_from("T _"),
 )
-def test_parse_timestamp_reads_what_isoformat_writes(moment, offset, separator):
+def test_parse_timestamp_reads_isoformat(moment, offset, separator):
     local = moment.astimezone(timezone(timedelta(minutes=offset)))
     batch = EventBatch()
     batch.append(b"", local)
@@ -95,7 +95,7 @@ def test_parse_timestamp_reads_what_isoformat_writes(moment, offset, separator):
 
 
 @given(nanoseconds=st.integers(0, LATEST))
-def test_parse_timestamp_reads_seconds_as_text_exactly(nanoseconds):
+def test_parse_timestamp_reads_decimal_seconds_exactly(nanoseconds):
     seconds, fraction = divmod(nanoseconds, 10**9)
     assert parse_timestamp(f"{seconds}.{fraction:09}").nanoseconds == nanoseconds
 

@@ -82,7 +82,7 @@ NO_EVENT = "TypeError: an event's data must be bytes{what} (faulty.py:… in …
 NOT_WRITTEN = (
     "TypeError: the pull function returned {what}: write the event with writer.write(data) instead (faulty.py:… in …)"
 )
-A_STR = ', not str: give text.encode(), or write b"..."'
+A_STR = ', got str: give text.encode(), or write b"..."'
 NO_TEXT = "<event_to_string of faulty failed: {kind}>"
 CALLED_AGAIN = "the source is called again in 0.01 s"
 DROPPED = "1 event(s) were still in the channel when the source faulty ended; they are dropped"
@@ -259,21 +259,21 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
     "generator": steps_of_an_iterable(
         stops(),
         stops(TOO_LARGE),
-        stops(NO_EVENT.replace("{what}", ", not Event: give bytes or another buffer")),
+        stops(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer")),
         stops(NO_EVENT.replace("{what}", A_STR)),
         Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
     ),
     "async generator": steps_of_an_iterable(
         stops(),
         stops(TOO_LARGE),
-        stops(NO_EVENT.replace("{what}", ", not Event: give bytes or another buffer")),
+        stops(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer")),
         stops(NO_EVENT.replace("{what}", A_STR)),
         Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
     ),
     "retry": steps_of_an_iterable(
         again(),
         again(TOO_LARGE),
-        again(NO_EVENT.replace("{what}", ", not Event: give bytes or another buffer")),
+        again(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer")),
         again(NO_EVENT.replace("{what}", A_STR)),
         Cell(found=["held: attempt is cancelled: False"]),
     )

@@ -83,7 +83,7 @@ def test_absent_field_is_reported_with_cause_and_position(asked: str, payload: s
     assert found.startswith(message)
 
 
-def test_report_counts_what_follows_the_first() -> None:
+def test_report_counts_later_occurrences() -> None:
     payload = '{"user": {"name": "eve"}, "flag": 1}'
     assert logged(["p.num", "p.flag"], *[payload] * 3) == [
         "field p.num: /user/name is a string, declared int, in event 1 at byte 18",

@@ -56,13 +56,13 @@ IN_A_FOLDER = {
 }
 
 
-def test_a_plugin_finds_its_configuration_before_init(tmp_path: Path) -> None:
+def test_configuration_is_set_before_init(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, IN_A_FOLDER)
     for config, seen in (('{"url": "a"}', b"a 10"), ('{"limits": {"most": 3}, "url": "b"}', b"b 3")):
         assert cycle_payloads(run_cycle(library, config)) == [seen]
 
 
-def test_a_configuration_that_does_not_fit_is_an_error_of_init(tmp_path: Path) -> None:
+def test_invalid_configuration_fails_in_init(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, IN_A_FOLDER)
     assert init_error(library, '{"limits": {"most": 0}, "password": "secret"}') == (
         "init_config does not fit: url: required; limits.most: expected int >= 1; "
@@ -73,7 +73,7 @@ def test_a_configuration_that_does_not_fit_is_an_error_of_init(tmp_path: Path) -
     )
 
 
-def test_a_library_exports_the_schema_and_only_with_a_class(tmp_path: Path) -> None:
+def test_library_exports_schema_only_with_class(tmp_path: Path) -> None:
     schema = json.loads(static_answers(build_plugin(tmp_path, IN_A_FOLDER))["schema"])
     assert schema["required"] == ["url"]
     assert schema["description"] == "Where to listen"
@@ -88,7 +88,7 @@ def test_a_library_exports_the_schema_and_only_with_a_class(tmp_path: Path) -> N
     assert cycle_payloads(run_cycle(text, '{"any": "text"}')) == [b"one", b"two"]
 
 
-def test_a_class_that_cannot_be_a_configuration_stops_the_build(tmp_path: Path) -> None:
+def test_build_rejects_unsupported_configuration_class(tmp_path: Path) -> None:
     path = tmp_path / "wrong.py"
     path.write_text(simple_plugin("wrong", "config: int\n"))
     ran = run_command("build", path, "-o", tmp_path / "wrong.so")

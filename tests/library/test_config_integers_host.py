@@ -38,13 +38,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("number", ACCEPTED_INTEGERS)
-def test_the_host_accepts_an_integer_of_64_bits(library: Path, number: str) -> None:
+def test_host_accepts_integer_of_64_bits(library: Path, number: str) -> None:
     ran = run_command("run", library, "--config", f'{{"number": {number}, "maybe": {number}, "many": [{number}]}}')
     assert ran.status == 0, ran.stderr
 
 
 @pytest.mark.parametrize("number", REFUSED_INTEGERS)
-def test_the_host_refuses_an_integer_of_more_bits_with_the_range(library: Path, number: str) -> None:
+def test_host_rejects_larger_integer_with_range(library: Path, number: str) -> None:
     ran = run_command("run", library, "--config", f'{{"number": {number}}}')
     # To the host, the first number below the range is the least number in it: a float. The plugin refuses it.
     assert INTEGER_LIMITS in ran.stderr

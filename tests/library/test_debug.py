@@ -56,7 +56,7 @@ def ran(library: Path, *arguments: str) -> list[tuple[str, str]]:
     return calls([line["text"] for line in lines if line["kind"] == "log"])
 
 
-def test_each_call_is_told_when_it_begins_and_with_its_result(library: Path) -> None:
+def test_debug_logs_begin_and_result_of_calls(library: Path) -> None:
     told = ran(library, "--fields", "talk.size")
     assert told[::2] == [(name, "begins") for name, _ in told[1::2]]
     assert told[1::2] == [
@@ -74,7 +74,7 @@ def test_each_call_is_told_when_it_begins_and_with_its_result(library: Path) -> 
 
 
 @pytest.mark.parametrize(("config", "params", "call"), [("x", "", "init"), ("", "x", "open")])
-def test_a_call_that_fails_says_so(library: Path, config: str, params: str, call: str) -> None:
+def test_debug_logs_failed_call(library: Path, config: str, params: str, call: str) -> None:
     host = run_cycle(library, config, params, environment(FALCO_PLUGIN_DEBUG="1"))
     told = calls([line["text"] for line in host.values("log")])
     assert (call, "FAILURE") in told
@@ -82,10 +82,10 @@ def test_a_call_that_fails_says_so(library: Path, config: str, params: str, call
 
 
 @pytest.mark.parametrize("value", [None, "", "0", "yes"])
-def test_nothing_is_told_where_it_is_not_asked_for(library: Path, value: str | None) -> None:
+def test_debug_logs_nothing_by_default(library: Path, value: str | None) -> None:
     lines = native_lines(library, env=environment(FALCO_PLUGIN_DEBUG=value))
     assert [line for line in lines if line["kind"] == "log"] == []
 
 
-def test_null_handles_are_answered_as_without_it(library: Path) -> None:
+def test_debug_accepts_null_handles(library: Path) -> None:
     assert c_host_lines("nulls", library, env=environment(FALCO_PLUGIN_DEBUG="1")) == c_host_lines("nulls", library)

@@ -91,9 +91,7 @@ def params(kind: str, items: list[tuple[bytes, int | None]]) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(items=ITEMS)
-def test_every_byte_of_every_event_is_as_documented(
-    library: Library, kind: str, items: list[tuple[bytes, int | None]]
-) -> None:
+def test_event_bytes_match_documentation(library: Library, kind: str, items: list[tuple[bytes, int | None]]) -> None:
     with library.opened(params(kind, items)) as instance:
         code, events = instance.drain()
     assert code == EOF
@@ -101,7 +99,7 @@ def test_every_byte_of_every_event_is_as_documented(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_event_without_a_timestamp_leaves_it_to_the_host(library: Library, kind: str) -> None:
+def test_missing_timestamp_is_set_by_host(library: Library, kind: str) -> None:
     with library.opened(params(kind, [(b"x", None)])) as instance:
         code, (event,) = instance.next_batch()
     assert code == SUCCESS
@@ -110,14 +108,14 @@ def test_an_event_without_a_timestamp_leaves_it_to_the_host(library: Library, ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_largest_and_the_smallest_timestamp_arrive_as_they_are(library: Library, kind: str) -> None:
+def test_extreme_timestamps_are_unchanged(library: Library, kind: str) -> None:
     with library.opened(params(kind, [(b"", 0), (b"", 2**64 - 2)])) as instance:
         _, events = instance.drain()
     assert [event[:8] for event in events] == [b"\0" * 8, b"\xfe" + b"\xff" * 7]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_event_of_the_default_event_size_fits(library: Library, kind: str) -> None:
+def test_event_of_default_size_fits(library: Library, kind: str) -> None:
     largest = bytes(range(256)) * 1024
     with library.opened(params(kind, [(largest, 7)])) as instance:
         _, events = instance.drain()
@@ -125,7 +123,7 @@ def test_an_event_of_the_default_event_size_fits(library: Library, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_field_is_written_afresh_after_the_host_wrote_into_the_memory(library: Library, kind: str) -> None:
+def test_event_is_rewritten_after_host_changed_memory(library: Library, kind: str) -> None:
     # Two batches of the default size, so that the second is in memory that the host has overwritten.
     items = [(b"%03d" % number, None if number % 2 else number) for number in range(256)]
     with library.opened(params(kind, items)) as instance:
@@ -136,7 +134,7 @@ def test_every_field_is_written_afresh_after_the_host_wrote_into_the_memory(libr
     assert events == expected
 
 
-def test_the_memory_of_a_batch_stays_until_the_next_call(library: Library) -> None:
+def test_batch_memory_is_valid_until_next_call(library: Library) -> None:
     items = [(b"first", 1), (b"second", 2)]
     with library.opened(params("pull", items)) as one, library.opened(params("pull", items)) as other:
         count, places = ctypes.c_uint32(), ctypes.c_void_p()
@@ -148,12 +146,12 @@ def test_the_memory_of_a_batch_stays_until_the_next_call(library: Library) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_source_without_events_ends_at_once_and_stays_ended(library: Library, kind: str) -> None:
+def test_empty_source_ends_immediately_and_stays_ended(library: Library, kind: str) -> None:
     with library.opened(params(kind, [])) as instance:
         assert [instance.next_batch() for _ in range(3)] == [(EOF, [])] * 3
 
 
-def test_a_timeout_hands_over_no_event(tmp_path) -> None:
+def test_timeout_delivers_no_event(tmp_path) -> None:
     source = """
         from falco_plugin import Plugin, Timeout, source
 

@@ -62,7 +62,7 @@ def shown(ran: Output) -> list[str]:
         ("return f'call {self.calls}'", "call 1", None),
     ],
 )
-def test_a_text_is_never_the_payload(tmp_path: Path, body: str, text: str, line: str | None) -> None:
+def test_failed_event_to_string_hides_payload(tmp_path: Path, body: str, text: str, line: str | None) -> None:
     ran = run_cycle(build(tmp_path, body))
     assert shown(ran) == [text]
     lines = [log["text"] for log in ran.values("log") if "event_to_string" in log["text"]]
@@ -70,7 +70,7 @@ def test_a_text_is_never_the_payload(tmp_path: Path, body: str, text: str, line:
     assert line is None or line in lines[0]
 
 
-def test_a_failure_is_logged_with_its_traceback_once_and_then_counted(tmp_path: Path) -> None:
+def test_failure_is_logged_once_then_counted(tmp_path: Path) -> None:
     body = "raise (KeyError if event.text.endswith('0') else ValueError)('no text')"
     ran = run_cycle(build(tmp_path, body, events="(b'%d' % n for n in range(200))"))
     assert shown(ran) == [PLACEHOLDER.format(kind="ValueError" if n % 10 else "KeyError") for n in range(200)]
@@ -89,7 +89,7 @@ def test_a_failure_is_logged_with_its_traceback_once_and_then_counted(tmp_path: 
 
 
 @pytest.mark.parametrize("body", ["return f'call {self.calls}'", "raise ValueError(f'call {self.calls}')"])
-def test_a_text_is_made_once_for_an_event(tmp_path: Path, body: str) -> None:
+def test_event_to_string_runs_once_per_event(tmp_path: Path, body: str) -> None:
     with Library(build(tmp_path, body)) as library:
 
         def calls(event: object, number: int) -> int:
@@ -109,7 +109,7 @@ def test_a_text_is_made_once_for_an_event(tmp_path: Path, body: str) -> None:
             assert library.event_to_string(event_buffer(encode_event(b"other")), 3) == "call 5"
 
 
-def test_the_command_shows_the_placeholder(tmp_path: Path) -> None:
+def test_command_shows_placeholder(tmp_path: Path) -> None:
     source = """
         from falco_plugin import Plugin
 

@@ -112,12 +112,12 @@ def raising(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("what", [*TOLD, *MORE])
-def test_an_exception_in_init_is_the_hosts_error(raising: Path, what: str) -> None:
+def test_exception_in_init_is_error_of_host(raising: Path, what: str) -> None:
     assert init_error(raising, f"init {what}") == {**TOLD, **MORE}[what] + PLACE
 
 
 @pytest.mark.parametrize("what", [*TOLD, *MORE])
-def test_an_exception_in_open_is_the_hosts_error(raising: Path, what: str) -> None:
+def test_exception_in_open_is_error_of_host(raising: Path, what: str) -> None:
     ran = run_cycle(raising, f"open {what}")
     assert (cycle_end(ran)["stage"], cycle_end(ran)["error"]) == ("open", {**TOLD, **MORE}[what] + PLACE)
     assert ran.values("late_logs") == [0], "the process lives to the end"
@@ -125,7 +125,7 @@ def test_an_exception_in_open_is_the_hosts_error(raising: Path, what: str) -> No
 
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
 @pytest.mark.parametrize("what", [*TOLD, *MORE])
-def test_events_before_an_exception_are_delivered_and_then_the_exception(raising: Path, where: str, what: str) -> None:
+def test_events_before_exception_are_delivered_first(raising: Path, where: str, what: str) -> None:
     ran = run_cycle(raising, f"{where} {what}")
     assert cycle_payloads(ran) == [b"one", b"two"]
     assert (cycle_end(ran)["stage"], cycle_end(ran)["error"]) == ("next_batch", {**TOLD, **MORE}[what] + PLACE)
@@ -133,7 +133,7 @@ def test_events_before_an_exception_are_delivered_and_then_the_exception(raising
 
 
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
-def test_after_events_and_the_exception_there_is_eof_for_ever(raising: Path, where: str) -> None:
+def test_eof_follows_exception(raising: Path, where: str) -> None:
     with Library(raising, f"{where} ValueError") as library, library.opened() as instance:
         assert [(code, payloads_of(events)) for code, events in (instance.next_batch() for _ in range(4))] == [
             (SUCCESS, [b"one", b"two"]),
@@ -146,7 +146,7 @@ def test_after_events_and_the_exception_there_is_eof_for_ever(raising: Path, whe
 
 @pytest.mark.parametrize("what", TOLD)
 @pytest.mark.parametrize("where", ["close", "destroy"])
-def test_an_exception_where_nobody_can_be_told_is_logged(raising: Path, where: str, what: str) -> None:
+def test_exception_without_receiver_is_logged(raising: Path, where: str, what: str) -> None:
     ran = run_cycle(raising, f"{where} {what}")
     assert ran.status == 0, ran.stderr
     (told,) = [text for text in log_messages(ran, severity=3) if where in text]
@@ -155,7 +155,7 @@ def test_an_exception_where_nobody_can_be_told_is_logged(raising: Path, where: s
 
 
 @pytest.mark.parametrize("what", TOLD)
-def test_an_exception_in_event_to_string_gives_a_placeholder_and_the_source_goes_on(raising: Path, what: str) -> None:
+def test_exception_in_event_to_string_gives_placeholder(raising: Path, what: str) -> None:
     ran = run_cycle(raising, f"event_to_string {what}")
     assert ran.status == 0, ran.stderr
     kind = TOLD[what].partition(":")[0]
@@ -164,7 +164,7 @@ def test_an_exception_in_event_to_string_gives_a_placeholder_and_the_source_goes
 
 
 @pytest.mark.parametrize("what", TOLD)
-def test_an_exception_in_progress_or_list_open_params_is_told(raising: Path, what: str) -> None:
+def test_exception_in_progress_or_params_is_reported(raising: Path, what: str) -> None:
     with Library(raising, f"progress {what}") as library, library.opened() as instance:
         assert instance.progress() == (0, "")
         assert any(text.startswith(f"falco_plugin: progress failed: {TOLD[what]}{PLACE}") for _, text in library.logs)
@@ -175,7 +175,7 @@ def test_an_exception_in_progress_or_list_open_params_is_told(raising: Path, wha
 
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
 @pytest.mark.parametrize("what", MEANT)
-def test_an_exception_that_looks_like_a_signal_says_which_one_was_meant(raising: Path, where: str, what: str) -> None:
+def test_signal_like_exception_names_signal(raising: Path, where: str, what: str) -> None:
     ran = run_cycle(raising, f"{where} {what}")
     said, meant = MEANT[what]
     assert cycle_payloads(ran) == [b"one", b"two"]
@@ -186,12 +186,12 @@ def test_an_exception_that_looks_like_a_signal_says_which_one_was_meant(raising:
 
 
 @pytest.mark.parametrize("where", ["pull", "next_batch"])
-def test_eof_ends_the_source_without_an_error(raising: Path, where: str) -> None:
+def test_eof_ends_source_without_error(raising: Path, where: str) -> None:
     ran = run_cycle(raising, f"{where} EOF")
     assert (cycle_payloads(ran), cycle_end(ran)["end"], ran.status) == ([b"one", b"two"], "eof", 0)
 
 
-def test_timeout_lets_the_source_go_on(raising: Path) -> None:
+def test_timeout_continues_source(raising: Path) -> None:
     ran = run_cycle(raising, "pull Timeout")
     # The host gives up after three in a row.
     assert (cycle_payloads(ran), cycle_end(ran)["end"], ran.status) == ([b"one", b"two"], "timeout", 0)
@@ -199,7 +199,7 @@ def test_timeout_lets_the_source_go_on(raising: Path) -> None:
 
 @pytest.mark.parametrize("what", ["EOF", "Timeout"])
 @pytest.mark.parametrize("where", ["init", "open", "list_open_params"])
-def test_a_signal_outside_of_next_batch_is_an_error_that_says_so(raising: Path, where: str, what: str) -> None:
+def test_signal_outside_of_next_batch_is_error(raising: Path, where: str, what: str) -> None:
     library = Library(raising, f"{where} {what}")
     if where == "init":
         assert library.init_code == FAILURE
@@ -213,7 +213,7 @@ def test_a_signal_outside_of_next_batch_is_an_error_that_says_so(raising: Path, 
     library.destroy()
 
 
-def test_the_traceback_goes_to_the_log_once(raising: Path) -> None:
+def test_traceback_is_logged_once(raising: Path) -> None:
     ran = run_cycle(raising, "pull ValueError")
     told = [text for text in log_messages(ran, severity=3) if "Traceback" in text]
     assert len(told) == 1
@@ -221,6 +221,6 @@ def test_the_traceback_goes_to_the_log_once(raising: Path) -> None:
     assert told[0].count("böse Zeile") == 1
 
 
-def test_a_cause_comes_first_however_long_the_text_is(build: Build) -> None:
+def test_cause_precedes_long_message(build: Build) -> None:
     library = build(simple_plugin("long", "def init(self):\n    raise ValueError('cause ' + 'x' * 5000)\n"))
     assert init_error(library).startswith("ValueError: cause xxx")

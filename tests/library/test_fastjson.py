@@ -174,18 +174,18 @@ def logs_with_faulty_strings(draw: st.DrawFn) -> bytes:
     return payload
 
 
-def test_values_of_logs_are_those_of_fastjson(fastjson: Fastjson) -> None:
+def test_values_of_logs_equal_fastjson(fastjson: Fastjson) -> None:
     for line in LINES:
         assert_same(fastjson, line)
 
 
 @given(st.one_of(damage(lines), logs_with_faulty_values(), spliced_logs(), logs_with_faulty_strings()))
-def test_values_of_damaged_logs_are_those_of_fastjson(fastjson: Fastjson, payload: bytes) -> None:
+def test_values_of_damaged_logs_equal_fastjson(fastjson: Fastjson, payload: bytes) -> None:
     assert_same(fastjson, payload)
 
 
 @given(st.one_of(any_documents, faulty_values))
-def test_values_of_generated_documents_are_those_of_fastjson(fastjson: Fastjson, payload: bytes) -> None:
+def test_values_of_generated_documents_equal_fastjson(fastjson: Fastjson, payload: bytes) -> None:
     assert_same(fastjson, payload)
 
 
@@ -193,7 +193,7 @@ def test_values_of_generated_documents_are_those_of_fastjson(fastjson: Fastjson,
 
 
 @pytest.mark.parametrize("difference", [*OTHER_VALUES, *MORE_VALUES], ids=lambda difference: difference.title)
-def test_a_listed_difference_is_there(fastjson: Fastjson, difference: Difference) -> None:
+def test_listed_difference_exists(fastjson: Fastjson, difference: Difference) -> None:
     pointers = [tokens(pointer) for pointer in difference.values]
     values = fastjson.read(difference.document, pointers) or [None] * len(pointers)
     official = [value.text if value and value.type else None for value in values]
@@ -205,7 +205,7 @@ def test_a_listed_difference_is_there(fastjson: Fastjson, difference: Difference
 
 
 @pytest.mark.parametrize("page", ["plugins/json/README.md", "plugins/k8saudit/README.md", "docs/guide/fields.md"])
-def test_the_differences_are_the_rows_of_the_pages(page: str) -> None:
+def test_differences_are_documented(page: str) -> None:
     _, _, rest = (REPOSITORY / page).read_text().partition("Damaged and unusual JSON")
     section, _, _ = rest.partition("\n#")
     rows = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| |")]

@@ -135,15 +135,13 @@ def calls(library: Library) -> int:
         ("json.sum", [9]),
     ],
 )
-def test_a_method_is_called_once_for_any_number_of_extractions_from_one_event(
-    library: Library, event, field: str, values: list | None
-) -> None:
+def test_method_runs_once_per_event(library: Library, event, field: str, values: list | None) -> None:
     assert {repr(library.extract(event, field).values) for _ in range(100)} == {repr(values)}
     assert calls(library) == 1
     assert len([text for _, text in library.logs if "is absent" in text]) == (field in ("count.failure", "count.wrong"))
 
 
-def test_a_method_is_called_once_for_each_argument(library: Library, event) -> None:
+def test_method_runs_once_per_argument(library: Library, event) -> None:
     arguments = ["", "[0]", "[1]", "[18446744073709551615]"]
     for _ in range(3):
         assert [library.extract(event, f"count.index{argument}").values for argument in arguments] == [
@@ -170,13 +168,13 @@ def test_a_method_is_called_once_for_each_argument(library: Library, event) -> N
     assert calls(library) == 12
 
 
-def test_any_number_of_arguments_is_kept(library: Library, event) -> None:
+def test_values_of_many_arguments_are_kept(library: Library, event) -> None:
     for _ in range(2):
         for number in range(300):
             assert library.extract(event, f"count.key[k{number}]").values == [f"{number + 1} k{number}"]
 
 
-def test_each_field_has_a_value_of_its_own(library: Library, event) -> None:
+def test_fields_have_separate_values(library: Library, event) -> None:
     for _ in range(3):
         assert library.extract(event, "count.plain").values == [1]
         assert library.extract(event, "count.other").values == [2]
@@ -185,7 +183,7 @@ def test_each_field_has_a_value_of_its_own(library: Library, event) -> None:
 
 
 @pytest.mark.parametrize("change", ["number", "address", "timestamp", "length"])
-def test_a_method_is_called_again_for_the_next_event(library: Library, event, change: str) -> None:
+def test_method_runs_again_for_next_event(library: Library, event, change: str) -> None:
     assert library.extract(event, "count.plain", number=5).values == [1]
     again, number = event, 5
     if change == "number":
@@ -202,7 +200,7 @@ def test_a_method_is_called_again_for_the_next_event(library: Library, event, ch
 
 
 @pytest.mark.parametrize("field", ["count.plain", "count.failure", "json.n", "json.sum", "json.tree"])
-def test_what_is_kept_goes_with_an_open_and_with_a_close(library: Library, event, field: str) -> None:
+def test_open_and_close_clear_cache(library: Library, event, field: str) -> None:
     def next_event(number: int) -> list | None:
         """Another event of which the host tells nothing else: same number, address, timestamp and length."""
         ctypes.memmove(event, encode_event(b'{"n": %d, "names": ["a", "b"]}' % number, 1000), len(event))
@@ -222,7 +220,7 @@ def test_what_is_kept_goes_with_an_open_and_with_a_close(library: Library, event
     assert calls(library) == (0 if field == "json.n" else 5)
 
 
-def test_fields_of_one_call_keep_their_values_when_a_source_is_opened_meanwhile(library: Library, event) -> None:
+def test_values_of_call_survive_concurrent_open(library: Library, event) -> None:
     def open_and_close() -> None:
         MEETING.wait()
         with library.opened():
@@ -236,7 +234,7 @@ def test_fields_of_one_call_keep_their_values_when_a_source_is_opened_meanwhile(
     assert [answer.read().values for answer in answers] == [["a"], [1], [2], [1], ["b"], ["a", "b"]]
 
 
-def test_fields_and_texts_share_one_object_for_an_event(library: Library, event) -> None:
+def test_fields_and_event_to_string_share_event(library: Library, event) -> None:
     for field in ("count.plain", "json.sum", "json.n", "json.tree", "count.key[a]", "count.failure"):
         library.extract(event, field)
     told = eval(library.event_to_string(event))
@@ -245,13 +243,13 @@ def test_fields_and_texts_share_one_object_for_an_event(library: Library, event)
     assert eval(library.event_to_string(event))["objects"] == 1
 
 
-def test_the_text_comes_first_as_well(library: Library, event) -> None:
+def test_event_to_string_may_precede_fields(library: Library, event) -> None:
     assert eval(library.event_to_string(event))["objects"] == 1
     assert library.extract(event, "json.sum").values == [9]
     assert eval(library.event_to_string(event))["objects"] == 1
 
 
-def test_an_event_that_is_kept_keeps_its_data(library: Library) -> None:
+def test_kept_event_keeps_payload(library: Library) -> None:
     memory = event_buffer(encode_event(b'{"n": 1}', 10))
     library.extract(memory, "count.plain", number=1)
     ctypes.memset(memory, 0xEE, len(memory))
@@ -263,7 +261,7 @@ def test_an_event_that_is_kept_keeps_its_data(library: Library) -> None:
     assert told["kept"] == [['{"n": 1}', 1, 10, 1], ['{"n": 2}', 2, 20, 2]]
 
 
-def test_an_event_that_is_kept_over_a_close_keeps_its_data(library: Library) -> None:
+def test_kept_event_keeps_payload_after_close(library: Library) -> None:
     memory = event_buffer(encode_event(b'{"n": 1}', 10))
     with library.opened():
         library.extract(memory, "json.sum")
@@ -271,7 +269,7 @@ def test_an_event_that_is_kept_over_a_close_keeps_its_data(library: Library) -> 
     assert eval(library.event_to_string(encode_event(b"", 30)))["kept"] == [['{"n": 1}', 1, 10, 1]]
 
 
-def test_states_share_nothing(counting: Path, library: Library, event) -> None:
+def test_plugin_states_share_no_values(counting: Path, library: Library, event) -> None:
     assert library.extract(event, "count.plain").values == [1]
     assert library.extract(event, "count.other").values == [2]
     with Library(counting) as second:
@@ -294,7 +292,7 @@ def test_states_share_nothing(counting: Path, library: Library, event) -> None:
         max_size=4,
     ),
 )
-def test_a_value_is_that_of_its_event_whatever_was_asked_before(counting: Path, steps, payloads) -> None:
+def test_value_belongs_to_event_after_any_requests(counting: Path, steps, payloads) -> None:
     # Each step is an event in one memory, told from the one before by its number alone, or the same event again.
     memory = event_buffer(bytes(200))
     with Library(counting) as library:
@@ -376,7 +374,7 @@ def keeping(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_size=30,
     )
 )
-def test_an_event_is_itself_whether_others_were_kept_or_not(keeping: Path, steps) -> None:
+def test_event_is_correct_whether_others_are_kept(keeping: Path, steps) -> None:
     # One object may serve event after event, out of the host's memory: nobody must be able to tell.
     memory = event_buffer(bytes(200))
     expected_kept, kept_by = [], set()

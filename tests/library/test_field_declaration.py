@@ -13,7 +13,7 @@ from support.libraries import build_plugin, write_sources
 from falco_plugin.cli.main import main
 
 
-def test_a_decorator_of_another_module_may_be_around_a_field(tmp_path: Path) -> None:
+def test_field_accepts_decorator_of_other_module(tmp_path: Path) -> None:
     files = {
         "safe.py": """
             import functools
@@ -53,7 +53,7 @@ def test_a_decorator_of_another_module_may_be_around_a_field(tmp_path: Path) -> 
     assert extract_values(build_plugin(tmp_path, files), "wrapped.time", "wrapped.text") == [[10**9], ["text"]]
 
 
-def test_annotations_may_be_strings_and_that_of_the_event_unknown(tmp_path: Path) -> None:
+def test_annotations_may_be_strings(tmp_path: Path) -> None:
     source = """
         from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_annotations_may_be_strings_and_that_of_the_event_unknown(tmp_path: Path
     ]
 
 
-def test_fields_are_inherited_overridden_and_taken_away(tmp_path: Path) -> None:
+def test_fields_are_inherited_overridden_and_removed(tmp_path: Path) -> None:
     files = {
         "base.py": """
             from falco_plugin import Plugin, field, json_field
@@ -157,7 +157,7 @@ def test_fields_are_inherited_overridden_and_taken_away(tmp_path: Path) -> None:
     ]
 
 
-def test_a_factory_may_make_the_plugin_and_its_object_need_be_no_plugin_class(tmp_path: Path) -> None:
+def test_factory_may_return_other_class(tmp_path: Path) -> None:
     source = """
         from falco_plugin import field, json_field, source
 
@@ -191,7 +191,7 @@ def test_a_factory_may_make_the_plugin_and_its_object_need_be_no_plugin_class(tm
     assert extract_values(library, "own.a", "own.word") == [["of JSON"], ["word of JSON"]]
 
 
-def test_a_field_uses_the_configuration_and_what_init_made(build_fields) -> None:
+def test_field_uses_configuration_and_state_of_init(build_fields) -> None:
     library = build_fields("""
         def init(self):
             self.words = self.config.split()
@@ -204,7 +204,7 @@ def test_a_field_uses_the_configuration_and_what_init_made(build_fields) -> None
     assert extracted["config.words"].values == ["one", "two"]
 
 
-def test_index_and_key_may_come_in_any_order_and_by_name_only(build_fields) -> None:
+def test_index_and_key_are_keyword_arguments(build_fields) -> None:
     library = build_fields("""
         @field("order.turned", desc="Key first")
         def turned(self, event, key: str | None = None, index: int | None = None) -> str:

@@ -32,7 +32,7 @@ def place_of(text: str, function: str) -> str:
     return f"(fields.py:{line} in {function})"
 
 
-def test_a_failure_is_logged_once_for_its_cause_and_then_counted(build_fields) -> None:
+def test_failure_is_logged_once_per_cause_then_counted(build_fields) -> None:
     library = build_fields(RAISING)
     at_event, key, elsewhere, too = (
         place_of(text, function)
@@ -88,7 +88,7 @@ def test_a_failure_is_logged_once_for_its_cause_and_then_counted(build_fields) -
         ("Timeout", "Timeout cannot be raised from field fails.so, only from next_batch"),
     ],
 )
-def test_whatever_a_method_raises_ends_nothing(build_fields, raised: str, told: str) -> None:
+def test_any_exception_of_method_keeps_plugin_running(build_fields, raised: str, told: str) -> None:
     library = build_fields(
         f"""
         @field("fails.so", desc="Fails")
@@ -105,7 +105,7 @@ def test_whatever_a_method_raises_ends_nothing(build_fields, raised: str, told: 
     assert line.startswith(f"falco_plugin: field fails.so is absent: {told} (fields.py:")
 
 
-def test_what_is_no_json_makes_a_method_that_reads_it_absent_without_a_word(build_fields) -> None:
+def test_invalid_json_makes_field_absent_silently(build_fields) -> None:
     library = build_fields("""
         @field("reads.json", desc="Reads it")
         def reads(self, event) -> int:
@@ -118,7 +118,7 @@ def test_what_is_no_json_makes_a_method_that_reads_it_absent_without_a_word(buil
         assert field_log_lines(loaded, "reads.json"), "JSON of another shape is the method's to think of"
 
 
-def test_a_failure_that_cannot_be_told_is_told_once(build_fields) -> None:
+def test_unprintable_failure_is_reported_once(build_fields) -> None:
     library = build_fields("""
         @field("fails.silently", desc="Fails")
         def silently(self, event) -> int:
@@ -137,7 +137,7 @@ def test_a_failure_that_cannot_be_told_is_told_once(build_fields) -> None:
     )
 
 
-def test_the_log_of_a_failure_is_bounded_and_steers_no_terminal(build_fields) -> None:
+def test_failure_log_is_bounded_and_escaped(build_fields) -> None:
     library = build_fields(r"""
         @field("fails.loudly", desc="Fails with what stands in the event")
         def loudly(self, event) -> int:
@@ -151,7 +151,7 @@ def test_the_log_of_a_failure_is_bounded_and_steers_no_terminal(build_fields) ->
     assert all(line.startswith("  ") for line in text.splitlines()[1:]), "no line looks like one of the host"
 
 
-def test_a_failure_never_hides_the_fields_beside_it(build_fields) -> None:
+def test_failure_keeps_other_fields(build_fields) -> None:
     library = build_fields(
         """
         fine = json_field("some.number", "/a", type=int, desc="Fine")

@@ -28,7 +28,7 @@ from support.hosts import c_host_lines, native_lines, static_answers
 # What a host may do
 
 
-def test_a_required_argument_that_the_host_does_not_give_is_told(field_table: Path) -> None:
+def test_missing_required_argument_is_reported(field_table: Path) -> None:
     with Library(field_table) as loaded:
         event = encode_event(PAYLOAD)
         for name in ("method.text.one.index", "method.text.one.key", "method.text.one.both"):
@@ -52,7 +52,7 @@ def test_index_is_read_from_key_if_field_takes_both(field_table: Path, argument:
         )
 
 
-def test_what_the_host_leaves_in_an_argument_that_is_not_given_counts_for_nothing(field_table: Path) -> None:
+def test_uninitialized_argument_is_ignored(field_table: Path) -> None:
     fields = static_answers(field_table)["fields"]
     event = encode_event(PAYLOAD)
     with Library(field_table) as loaded:
@@ -64,7 +64,7 @@ def test_what_the_host_leaves_in_an_argument_that_is_not_given_counts_for_nothin
 
 
 @pytest.mark.parametrize("number", [10_000, 2**32 - 1])
-def test_a_field_that_there_is_not_is_a_failure(field_table: Path, number: int) -> None:
+def test_unknown_field_is_failure(field_table: Path, number: int) -> None:
     with Library(field_table) as loaded:
         extracted = loaded.extract(encode_event(PAYLOAD), FieldRequest("method.text.one.plain", number, 9, False))
     assert extracted == Extraction(None, None, FAILURE, f"there is no field with id {number}")
@@ -94,7 +94,7 @@ def not_an_event(**changes: int) -> bytes:
     ],
     ids=str,
 )
-def test_what_is_no_plugin_event_is_a_failure_and_not_read(build_fields, changes: dict[str, int]) -> None:
+def test_extract_rejects_other_event_types(build_fields, changes: dict[str, int]) -> None:
     library = build_fields("""
         @field("event.text", desc="All of it")
         def all(self, event) -> str:
@@ -106,7 +106,7 @@ def test_what_is_no_plugin_event_is_a_failure_and_not_read(build_fields, changes
         assert extracted == Extraction(None, None, FAILURE, "the event is not a plugin event")
 
 
-def test_extracting_without_an_event_a_state_or_a_request_is_a_failure(field_table: Path) -> None:
+def test_extract_rejects_null_arguments(field_table: Path) -> None:
     plain = field_request(static_answers(field_table)["fields"], "method.text.one.plain")
     with Library(field_table) as loaded:
         extracted = loaded.extract(None, plain)
@@ -121,12 +121,12 @@ def test_extracting_without_an_event_a_state_or_a_request_is_a_failure(field_tab
         loaded.state = state
 
 
-def test_no_function_of_a_library_with_fields_crashes_without_its_handles(field_table: Path) -> None:
+def test_field_library_survives_null_handles(field_table: Path) -> None:
     (line,) = c_host_lines("nulls", field_table)
     assert (line["ok"], line["unset"], line["success"]) == (True, [], [])
 
 
-def test_values_are_valid_until_the_next_call_of_the_same_thread(field_table: Path, in_thread) -> None:
+def test_values_are_valid_until_next_call_of_thread(field_table: Path, in_thread) -> None:
     event = event_buffer(encode_event(PAYLOAD))
     with Library(field_table) as loaded:
         numbers = loaded.ask(event, "pointer.number.many.plain")
@@ -142,7 +142,7 @@ def test_values_are_valid_until_the_next_call_of_the_same_thread(field_table: Pa
         assert texts.read().values == ["one", "zwei ü 🦅", ""]
 
 
-def test_values_are_valid_after_the_event_is_gone(field_table: Path) -> None:
+def test_values_are_valid_after_event_is_freed(field_table: Path) -> None:
     event = event_buffer(encode_event(PAYLOAD))
     with Library(field_table) as loaded:
         texts = loaded.ask(event, "pointer.text.many.plain")
@@ -168,7 +168,7 @@ EVENTS = """
 """
 
 
-def test_a_source_has_fields_of_its_own(build_fields) -> None:
+def test_source_extracts_own_fields(build_fields) -> None:
     library = build_fields(EVENTS)
     fields = ["event.n", "event.about"]
     about = [f"""{number} {number}000 fields 322 b'{{"n": {number}}}'""" for number in (1, 2)]
@@ -188,7 +188,7 @@ def test_a_source_has_fields_of_its_own(build_fields) -> None:
     assert [event["text"] for event in events] == ["n is 1", "n is 2"]
 
 
-def test_in_replay_fields_and_texts_are_asked_without_a_source(build_fields) -> None:
+def test_fields_and_strings_work_without_open_source(build_fields) -> None:
     library = build_fields(EVENTS)
     lines = c_host_lines(
         "replay", library, "", request_lines(library, ["event.n", "event.about"]), join_payloads([b'{"n": 7}', b"no"])
@@ -244,7 +244,7 @@ def failure(self, event) -> int:
 
 
 @pytest.mark.parametrize("states", [1, 2])
-def test_two_threads_extract_at_once_and_mix_nothing(build_fields, states: int) -> None:
+def test_threads_extract_concurrently(build_fields, states: int) -> None:
     library = build_fields(TWINS)
     names = [
         [f"{letter * length}-{number}" for letter in "abc"[:number]] for number, length in enumerate((5, 1, 90, 7))

@@ -13,7 +13,7 @@ from support.fields import Extraction, replay
 from support.libraries import build_plugin
 
 
-def test_a_method_may_say_where_its_values_stand(build_fields) -> None:
+def test_method_may_return_offsets(build_fields) -> None:
     library = build_fields("""
         @field("at.word", desc="The second word")
         def word(self, event) -> Located[str] | None:
@@ -172,16 +172,14 @@ def {kind}_{number}(self, event) -> {annotation}:
 
 
 @pytest.mark.parametrize(("number", "values"), cases(RETURNED))
-def test_what_a_method_returns_is_the_fields_value(returning: Library, number: int, values: list[Any] | None) -> None:
+def test_method_result_is_field_value(returning: Library, number: int, values: list[Any] | None) -> None:
     extracted = returning.extract(encode_event(b"event"), f"returned.f{number}")
     assert (extracted.code, extracted.values) == (SUCCESS, values)
     assert not field_log_lines(returning, f"returned.f{number}")
 
 
 @pytest.mark.parametrize(("number", "cause"), cases(REFUSED))
-def test_what_a_field_cannot_be_is_logged_with_the_field_and_both_types(
-    returning: Library, number: int, cause: str
-) -> None:
+def test_wrong_result_type_is_logged_with_types(returning: Library, number: int, cause: str) -> None:
     name = f"refused.f{number}"
     assert returning.extract(encode_event(b"event"), name) == Extraction(None), "it is absent, which is no failure"
     (line,) = field_log_lines(returning, name)

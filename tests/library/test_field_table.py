@@ -27,19 +27,19 @@ EACH = [pytest.param(by, name, shape, id=f"{by}-{name}-{shape}") for by in BY fo
 
 
 @pytest.mark.parametrize(("by", "name", "shape"), EACH)
-def test_a_field_has_its_values_in_the_c_host(by_c_host, by: str, name: str, shape: str) -> None:
+def test_field_has_values_in_c_host(by_c_host, by: str, name: str, shape: str) -> None:
     expected = {row.asked: row.values for row in rows(by, name, shape)}
     assert {field: by_c_host[field].values for field in expected} == expected
     assert {by_c_host[field].code for field in expected} == {SUCCESS}, "absent is no failure"
 
 
 @pytest.mark.parametrize(("by", "name", "shape"), EACH)
-def test_a_field_has_its_values_where_all_are_asked_in_one_call(in_one_call, by: str, name: str, shape: str) -> None:
+def test_fields_have_values_in_one_call(in_one_call, by: str, name: str, shape: str) -> None:
     expected = {row.asked: row.values for row in rows(by, name, shape)}
     assert {field: in_one_call[field].values for field in expected} == expected
 
 
-def test_the_values_have_the_types_of_the_plugin_api(field_table: Path) -> None:
+def test_values_have_types_of_plugin_api(field_table: Path) -> None:
     fields = static_answers(field_table)["fields"]
     assert {told["name"]: (told["type"], told["isList"]) for told in fields} == {
         row.asked.partition("[")[0]: (TYPES[name].kind, shape == "many")
@@ -55,7 +55,7 @@ def test_the_values_have_the_types_of_the_plugin_api(field_table: Path) -> None:
 
 @pytest.mark.parametrize("name", TYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_value_out_of_json_is_told_with_its_place(by_c_host, name: str, shape: str) -> None:
+def test_json_value_has_offset(by_c_host, name: str, shape: str) -> None:
     event = encode_event(PAYLOAD)
     for row in rows("pointer", name, shape):
         places = by_c_host[row.asked].places
@@ -63,10 +63,10 @@ def test_a_value_out_of_json_is_told_with_its_place(by_c_host, name: str, shape:
         assert found == (row.json or None), row.asked
 
 
-def test_a_value_of_a_method_stands_nowhere(by_c_host) -> None:
+def test_method_value_has_no_offset(by_c_host) -> None:
     places = [by_c_host[row.asked] for name in TYPES for shape in SHAPES for row in rows("method", name, shape)]
     assert {place for extracted in places for place in extracted.places or ()} == {(0, 0)}
 
 
-def test_places_are_left_alone_where_several_fields_are_asked(in_one_call) -> None:
+def test_offsets_are_unset_for_several_fields(in_one_call) -> None:
     assert {extracted.places for extracted in in_one_call.values()} == {None}

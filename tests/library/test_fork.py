@@ -22,7 +22,7 @@ def script(library: Path, *calls: str) -> list[dict]:
     return ran.lines
 
 
-def test_a_child_of_the_host_is_told_that_it_cannot_use_the_plugin_while_its_parent_can(build: Build) -> None:
+def test_forked_child_gets_errors_and_parent_continues(build: Build) -> None:
     # Something has the GIL at nearly every moment, so a child that waited for it would wait for ever.
     library = build(
         simple_plugin(
@@ -64,7 +64,7 @@ def test_a_child_of_the_host_is_told_that_it_cannot_use_the_plugin_while_its_par
         "subprocess.run(['true'], check=True, start_new_session=True, close_fds=False)",
     ],
 )
-def test_a_program_that_the_plugin_starts_is_let_alone(build: Build, work: str) -> None:
+def test_subprocess_of_plugin_runs_unchanged(build: Build, work: str) -> None:
     library = build(simple_plugin("starts", f"def init(self):\n    import subprocess\n    {work}\n"))
     ran = run_cycle(library)
     assert (cycle_payloads(ran), ran.status, ran.stderr) == ([b"one", b"two"], 0, "")
@@ -105,7 +105,7 @@ WORKERS = """
 """
 
 
-def test_a_worker_of_multiprocessing_works_and_is_told_that_it_cannot_send(build: Build) -> None:
+def test_multiprocessing_worker_runs_but_cannot_send(build: Build) -> None:
     ran = run_cycle(build(WORKERS))
     cancelled, *refused, exited = cycle_payloads(ran)
     assert (cancelled, exited, ran.stderr) == (b"cancelled", b"exit 0", "")
@@ -113,7 +113,7 @@ def test_a_worker_of_multiprocessing_works_and_is_told_that_it_cannot_send(build
         assert text.startswith(b"PluginError: this process was forked from the process of the source")
 
 
-def test_a_child_whose_thread_ends_does_not_end_as_the_host_does(build: Build) -> None:
+def test_ending_thread_of_child_runs_no_host_cleanup(build: Build) -> None:
     library = build(
         simple_plugin(
             "threads",
@@ -139,7 +139,7 @@ def test_a_child_whose_thread_ends_does_not_end_as_the_host_does(build: Build) -
     assert cycle_payloads(ran) == [b"one", b"two"]
 
 
-def test_what_a_child_logs_goes_to_stderr_since_the_log_is_its_parents(build: Build) -> None:
+def test_log_of_child_goes_to_stderr(build: Build) -> None:
     library = build(
         simple_plugin(
             "logs",
@@ -217,12 +217,12 @@ def signals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("what", "result"),
     [("terminate", "-15"), ("pool", "14")],
 )
-def test_a_worker_hears_signals_that_the_forking_thread_blocks(signals: Path, what: str, result: str) -> None:
+def test_worker_receives_signals_blocked_in_host(signals: Path, what: str, result: str) -> None:
     # The native host has handlers of SIGINT and SIGTERM that only note the signal.
     assert [line["data"] for line in native_lines(signals, "--params", what) if line["kind"] == "event"] == [result]
 
 
-def test_a_child_has_default_handlers_and_keeps_what_is_ignored(signals: Path) -> None:
+def test_child_has_default_handlers_and_ignored_signals(signals: Path) -> None:
     (event,) = [line["data"] for line in native_lines(signals, "--params", "states") if line["kind"] == "event"]
     # SIGIO tells it of the end of its host.
     assert event == "SigBlk:  SigCgt: SIGIO SigIgn: SIGPIPE "
@@ -254,7 +254,7 @@ OUTLIVED = """
 """
 
 
-def test_workers_end_with_their_host_however_it_ends(build: Build) -> None:
+def test_workers_end_with_host(build: Build) -> None:
     host = subprocess.Popen(
         [native_path(), "run", build(OUTLIVED)],
         env=environment(),
@@ -299,7 +299,7 @@ DAEMON = """
 """
 
 
-def test_a_child_with_a_session_of_its_own_outlives_the_host(build: Build) -> None:
+def test_child_in_new_session_outlives_host(build: Build) -> None:
     host = subprocess.Popen(
         [native_path(), "run", build(DAEMON)],
         env=environment(),

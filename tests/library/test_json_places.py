@@ -79,12 +79,12 @@ _numbers = itertools.count(1)
 
 
 @given(valid_documents)
-def test_a_host_gets_each_value_and_its_exact_place(library: Library, payload: bytes) -> None:
+def test_host_receives_values_with_offsets(library: Library, payload: bytes) -> None:
     assert_same_in_host(library, payload)
 
 
 @given(any_documents)
-def test_a_host_gets_values_and_places_of_damaged_documents(library: Library, payload: bytes) -> None:
+def test_host_receives_offsets_in_damaged_documents(library: Library, payload: bytes) -> None:
     assert_same_in_host(library, payload)
 
 

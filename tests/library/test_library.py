@@ -108,7 +108,7 @@ def c_events(ran) -> list[tuple[bytes, int, str]]:
 # One library, several hosts
 
 
-def test_the_host_in_c_reads_the_events(same: Path) -> None:
+def test_c_host_reads_events(same: Path) -> None:
     ran = run_cycle(same)
     assert ran.status == 0, ran.stderr
     # In C the text ends at the first NUL, so the SDK replaces it.
@@ -117,7 +117,7 @@ def test_the_host_in_c_reads_the_events(same: Path) -> None:
     assert ran.values("late_logs") == [0]
 
 
-def test_the_native_host_reads_the_same_events(same: Path) -> None:
+def test_native_host_reads_same_events(same: Path) -> None:
     *events, end = native_lines(same)
     found = [
         (
@@ -131,7 +131,7 @@ def test_the_native_host_reads_the_same_events(same: Path) -> None:
     assert (end["kind"], end["result"], end["events"]) == ("end", "eof", len(EVENTS))
 
 
-def test_the_loader_of_the_go_sdk_accepts_it(same: Path) -> None:
+def test_go_loader_accepts_library(same: Path) -> None:
     info, init, open_params, end = go_loader_lines(same)
     assert {name: info["info"][name] for name in STATIC} == STATIC
     assert info["info"]["caps"] == {"sourcing": True, "extraction": False, "broken": False, "broken_error": None}
@@ -140,7 +140,7 @@ def test_the_loader_of_the_go_sdk_accepts_it(same: Path) -> None:
     assert end == {"end": "unloaded"}
 
 
-def test_a_program_without_python_loads_and_unloads_it_100_times(same: Path) -> None:
+def test_library_can_be_reloaded_100_times(same: Path) -> None:
     linked = subprocess.run(["ldd", str(c_host_path())], capture_output=True, text=True, check=True).stdout
     assert "python" not in linked
     lines = c_host_lines("cycle", same, 100, "")
@@ -160,7 +160,7 @@ def test_a_program_without_python_loads_and_unloads_it_100_times(same: Path) -> 
     ],
     ids=["unset", "C", "C-and-ascii", "unknown"],
 )
-def test_texts_are_utf8_whatever_the_locale(tmp_path: Path, locale: dict[str, str | None]) -> None:
+def test_strings_are_utf8_in_any_locale(tmp_path: Path, locale: dict[str, str | None]) -> None:
     source = """
         import locale
         import sys
@@ -197,13 +197,13 @@ def test_texts_are_utf8_whatever_the_locale(tmp_path: Path, locale: dict[str, st
     assert "gedruckt: ñandú" in ran.stderr
 
 
-def test_an_empty_environment_is_enough(same: Path) -> None:
+def test_library_runs_with_empty_environment(same: Path) -> None:
     env = {"FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
     (line,) = c_host_lines("cycle", same, 1, "", env=env)
     assert line["events"] == len(PAYLOADS)
 
 
-def test_variables_of_python_do_not_reach_the_plugin(tmp_path: Path) -> None:
+def test_python_variables_do_not_reach_plugin(tmp_path: Path) -> None:
     write_sources(tmp_path / "elsewhere", {"json/__init__.py": "raise ImportError('the wrong json')\n"})
     env = environment(
         PYTHONPATH=str(tmp_path / "elsewhere"),
@@ -224,7 +224,7 @@ def test_variables_of_python_do_not_reach_the_plugin(tmp_path: Path) -> None:
     assert "optimize 0, path has '': False" in [log["text"] for log in ran.values("log")]
 
 
-def test_nothing_large_is_imported_that_the_plugin_does_not_use(tmp_path: Path) -> None:
+def test_start_imports_only_needed_modules(tmp_path: Path) -> None:
     source = """
         import sys
         from falco_plugin import Plugin
@@ -248,26 +248,26 @@ def test_nothing_large_is_imported_that_the_plugin_does_not_use(tmp_path: Path) 
     assert large.intersection(told.decode().split()) <= set(bare.stdout.split())
 
 
-def test_it_loads_from_another_working_directory(same: Path, tmp_path: Path) -> None:
+def test_library_loads_from_other_working_directory(same: Path, tmp_path: Path) -> None:
     # A module here must not be taken for one of Python's.
     write_sources(tmp_path, {"logging.py": "raise ImportError('the wrong logging')\n"})
     (line,) = c_host_lines("cycle", same, 1, "", cwd=tmp_path)
     assert line["events"] == len(PAYLOADS)
 
 
-def test_it_loads_by_a_relative_path_that_is_wrong_by_the_time_of_init(same: Path) -> None:
+def test_library_loads_by_relative_path_before_chdir(same: Path) -> None:
     (line,) = c_host_lines("relative", same, "")
     assert [base64.b64decode(data) for data in line["payloads"]] == PAYLOADS
 
 
-def test_it_loads_through_a_symbolic_link(same: Path, tmp_path: Path) -> None:
+def test_library_loads_through_symbolic_link(same: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.so"
     link.symlink_to(same)
     (line,) = c_host_lines("cycle", link, 1, "")
     assert line["events"] == len(PAYLOADS)
 
 
-def test_it_may_be_deleted_once_it_is_loaded(tmp_path: Path) -> None:
+def test_library_may_be_deleted_after_load(tmp_path: Path) -> None:
     # As a package manager does while Falco runs: what is needed later was read while loading.
     path = build_plugin(tmp_path, simple_plugin("deleted"))
     mapped = ctypes.CDLL(str(path))
@@ -309,7 +309,7 @@ def exported(library: Path) -> set[str]:
     return {line.split()[-1] for line in listed.splitlines()}
 
 
-def test_a_source_exports_what_a_source_needs_and_no_more(tmp_path: Path) -> None:
+def test_source_library_exports_only_source_symbols(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("few"))
     (line,) = c_host_lines("symbols", library)
     assert len(line["symbols"]) == len(SOURCE_SYMBOLS)
@@ -317,18 +317,18 @@ def test_a_source_exports_what_a_source_needs_and_no_more(tmp_path: Path) -> Non
     assert {name for name in exported(library) if name.startswith("plugin")} == SOURCE_SYMBOLS
 
 
-def test_list_open_params_is_there_only_where_the_plugin_defines_it(same: Path) -> None:
+def test_list_open_params_is_exported_if_defined(same: Path) -> None:
     (line,) = c_host_lines("symbols", same)
     assert set(line["symbols"]) == SOURCE_SYMBOLS | {"plugin_list_open_params"}
 
 
-def test_no_library_behind_the_plugin_exports_plugin_symbols() -> None:
+def test_dependencies_export_no_plugin_symbols() -> None:
     # dlsym also searches dependencies: a symbol there would be a capability that the plugin has not.
     assert not {name for name in exported(Path(_core.__file__)) if name.startswith("plugin")}
     assert not {name for name in exported(Path(_environment.libpython())) if name.startswith("plugin_")}
 
 
-def test_the_library_in_front_needs_nothing_but_libc(same: Path) -> None:
+def test_stub_depends_only_on_libc(same: Path) -> None:
     listed = subprocess.run(["readelf", "-dW", str(same)], capture_output=True, text=True, check=True).stdout
     assert re.findall(r"\(NEEDED\).*\[(.*)\]", listed) == ["libc.so.6"]
 
@@ -340,7 +340,7 @@ DAMAGED = (
 )
 
 
-def test_a_stripped_library_says_so(same: Path, tmp_path: Path) -> None:
+def test_stripped_library_is_reported(same: Path, tmp_path: Path) -> None:
     stripped = tmp_path / "stripped.so"
     subprocess.run(["strip", "-o", str(stripped), str(same)], check=True)
     assert stripped.stat().st_size < same.stat().st_size
@@ -348,7 +348,7 @@ def test_a_stripped_library_says_so(same: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5], ids=["all", "half"])
-def test_a_library_without_its_end_says_so(same: Path, tmp_path: Path, kept: float) -> None:
+def test_truncated_library_is_reported(same: Path, tmp_path: Path, kept: float) -> None:
     whole = same.read_bytes()
     start = whole.index(b"name\0same\0")
     cut = tmp_path / "cut.so"
@@ -357,7 +357,7 @@ def test_a_library_without_its_end_says_so(same: Path, tmp_path: Path, kept: flo
 
 
 @pytest.mark.parametrize("place", ["first", "manifest", "archive", "last"])
-def test_a_changed_byte_behind_the_end_is_noticed(same: Path, tmp_path: Path, place: str) -> None:
+def test_changed_byte_is_detected(same: Path, tmp_path: Path, place: str) -> None:
     whole = bytearray(same.read_bytes())
     start = whole.index(b"name\0same\0")
     at = {"first": start, "manifest": start + 6, "archive": whole.index(b"PK\3\4") + 100, "last": len(whole) - 1}
@@ -367,7 +367,7 @@ def test_a_changed_byte_behind_the_end_is_noticed(same: Path, tmp_path: Path, pl
     assert init_error(changed) == DAMAGED
 
 
-def test_a_damaged_library_still_loads_and_tells_the_command(same: Path, tmp_path: Path) -> None:
+def test_damaged_library_loads_and_reports_damage(same: Path, tmp_path: Path) -> None:
     changed = tmp_path / "changed.so"
     changed.write_bytes(same.read_bytes()[:-1])
     ran = run_command("run", changed)
@@ -379,7 +379,7 @@ def test_a_damaged_library_still_loads_and_tells_the_command(same: Path, tmp_pat
 # Writing
 
 
-def test_the_same_sources_make_the_same_library(tmp_path: Path) -> None:
+def test_build_is_reproducible(tmp_path: Path) -> None:
     sources = {
         "plugin.py": simple_plugin("twice"),
         "helper.py": "A = 1\n",
@@ -395,7 +395,7 @@ def test_the_same_sources_make_the_same_library(tmp_path: Path) -> None:
     assert build_plugin(tmp_path, dict(reversed(sources.items()))).read_bytes() == first
 
 
-def test_the_library_can_be_read_by_all_and_written_by_its_owner_only(tmp_path: Path) -> None:
+def test_library_is_readable_by_all_writable_by_owner(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         library = build_plugin(tmp_path, simple_plugin("modes"))
@@ -404,7 +404,7 @@ def test_the_library_can_be_read_by_all_and_written_by_its_owner_only(tmp_path: 
     assert library.stat().st_mode & 0o7777 == 0o755
 
 
-def test_a_failed_write_leaves_the_old_library_and_nothing_else(tmp_path: Path) -> None:
+def test_failed_write_keeps_old_library(tmp_path: Path) -> None:
     old = build_plugin(tmp_path, simple_plugin("kept"))
     content = old.read_bytes()
     write_sources(tmp_path, {"plugin.py": simple_plugin("kept", "LONG = 'x' * 3")})
@@ -423,7 +423,7 @@ def test_a_failed_write_leaves_the_old_library_and_nothing_else(tmp_path: Path) 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["plugin.py", "plugin.so"]
 
 
-def test_a_failed_rename_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_failed_rename_leaves_no_file(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("taken"), "out/libtaken.so/in-the-way.txt": ""})
     result = CliRunner().invoke(main, ["build", str(tmp_path / "plugin.py"), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
@@ -431,7 +431,7 @@ def test_a_failed_rename_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["libtaken.so"]
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+def test_missing_output_folder_is_named(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("nowhere")})
     output = tmp_path / "no" / "such" / "lib.so"
     result = CliRunner().invoke(main, ["build", str(tmp_path / "plugin.py"), "-o", str(output)])
@@ -455,7 +455,7 @@ def orphan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def test_info_prints_everything_where_no_python_can_be_found(orphan: Path) -> None:
+def test_info_works_without_python(orphan: Path) -> None:
     ran = run(native_path(), "info", orphan, "--json", env={}, cwd="/")
     assert ran.status == 0, ran.stderr
     (found,) = ran.lines
@@ -467,13 +467,13 @@ def test_info_prints_everything_where_no_python_can_be_found(orphan: Path) -> No
         assert str(value) in text.stdout
 
 
-def test_info_says_the_same_whether_python_is_there_or_not(same: Path, orphan: Path) -> None:
+def test_info_is_equal_with_and_without_python(same: Path, orphan: Path) -> None:
     answers = [run(native_path(), "info", path, "--json", env={}, cwd="/").lines for path in (same, orphan)]
     assert answers[0] == answers[1]
     assert run_command("info", same, "--json").lines == answers[0]
 
 
-def test_init_without_python_says_what_is_missing_and_how_to_mend_it(orphan: Path) -> None:
+def test_init_without_python_explains_repair(orphan: Path) -> None:
     error = init_error(orphan, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=None))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert error.startswith(f"cannot load Python {version} from {MISSING}/libpython3.so: ")
@@ -481,14 +481,14 @@ def test_init_without_python_says_what_is_missing_and_how_to_mend_it(orphan: Pat
         assert remedy in error
 
 
-def test_init_without_the_sdk_says_so(tmp_path: Path) -> None:
+def test_init_without_sdk_is_reported(tmp_path: Path) -> None:
     library = build_changed(tmp_path, simple_plugin("nosdk"), core=f"{MISSING}/_core.so")
     error = init_error(library)
     assert error.startswith(f"cannot load falco-plugin-sdk {_core.SDK_VERSION} from {MISSING}/_core.so: ")
     assert "install it there" in error
 
 
-def test_init_without_a_module_that_was_there_at_build_says_so(tmp_path: Path, monkeypatch) -> None:
+def test_init_without_module_of_build_is_reported(tmp_path: Path, monkeypatch) -> None:
     write_sources(tmp_path / "gone", {"a_dependency_of_ours.py": "VALUE = 1\n"})
     monkeypatch.syspath_prepend(tmp_path / "gone")
     library = build_plugin(tmp_path, "import a_dependency_of_ours\n" + simple_plugin("lonely"))
@@ -503,7 +503,7 @@ def test_init_without_a_module_that_was_there_at_build_says_so(tmp_path: Path, m
     [({"python_version": "3.99"}, "Python 3.99"), ({"sdk_version": "99.0.0"}, "falco-plugin-sdk 99.0.0")],
     ids=["python", "sdk"],
 )
-def test_another_version_is_refused_naming_both(tmp_path: Path, changed: dict[str, str], named: str) -> None:
+def test_other_sdk_version_is_rejected_naming_both(tmp_path: Path, changed: dict[str, str], named: str) -> None:
     library = build_changed(tmp_path, simple_plugin("versions"), **changed)
     error = init_error(library)
     assert f"was built for {named}" in error
@@ -511,7 +511,7 @@ def test_another_version_is_refused_naming_both(tmp_path: Path, changed: dict[st
     assert "build" in error
 
 
-def test_another_python_in_the_process_is_refused_naming_both(tmp_path: Path) -> None:
+def test_other_python_in_process_is_rejected_naming_both(tmp_path: Path) -> None:
     # In this process there is a Python already, whose version the stub checks before anything else.
     library = Library(build_changed(tmp_path, simple_plugin("elsewhere"), python_version="3.99"))
     assert library.init_code == 1
@@ -521,15 +521,23 @@ def test_another_python_in_the_process_is_refused_naming_both(tmp_path: Path) ->
     assert f"already runs Python {sys.version_info.major}.{sys.version_info.minor}:" in error
 
 
-def test_another_environment_is_chosen_by_the_variable(orphan: Path) -> None:
+def test_variable_selects_other_environment(orphan: Path) -> None:
     env = environment(FALCO_PLUGIN_PYTHON=sys.executable)
     (line,) = c_host_lines("cycle", orphan, 1, "", env=env)
     assert line["events"] == len(PAYLOADS)
     assert len(c_host_lines("cycle", orphan, 20, "", env=env)) == 20
 
 
+def test_init_rejects_unknown_source_of_python(tmp_path: Path) -> None:
+    library = build_changed(tmp_path, simple_plugin("unknown"), python_source="elsewhere")
+    assert init_error(library) == (
+        "the manifest of this plugin library has the unknown python_source 'elsewhere': "
+        "build it again with 'falco-plugin build'"
+    )
+
+
 @pytest.mark.parametrize("python", [MISSING, "/bin/false", "/bin/true", "/", "base"])
-def test_a_variable_that_names_no_fitting_python_is_refused(orphan: Path, tmp_path: Path, python: str) -> None:
+def test_variable_with_unsuitable_python_is_rejected(orphan: Path, tmp_path: Path, python: str) -> None:
     if python == "base":
         # A Python that runs, but has no packages.
         run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare")
@@ -541,12 +549,12 @@ def test_a_variable_that_names_no_fitting_python_is_refused(orphan: Path, tmp_pa
     )
 
 
-def test_an_empty_variable_chooses_nothing(same: Path) -> None:
+def test_empty_variable_is_ignored(same: Path) -> None:
     (line,) = c_host_lines("cycle", same, 1, "", env=environment(FALCO_PLUGIN_PYTHON=""))
     assert line["end"] == "eof"
 
 
-def test_static_answers_are_given_even_where_init_is_refused(tmp_path: Path) -> None:
+def test_static_answers_work_if_init_fails(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, SOURCE)
     library.chmod(0o777)
     ran = run(native_path(), "info", library, "--json", env={})

@@ -56,18 +56,18 @@ class Followed(Plugin):
         return lines
 
 
-def test_a_library_gives_the_lines_and_ends(log):
+def test_library_delivers_lines_and_ends(log):
     events = collect(Lines, str(log))
     assert [event.data for event in events] == [b"one", b"", b"two", b"\xff\x00", b"last"]
 
 
-def test_a_file_that_is_missing_is_the_error_of_open_which_names_it():
+def test_missing_file_fails_open():
     ran = run(Lines, "/nonexistent/app.log")
     assert (ran.result, ran.events) == ("failure", [])
     assert "FileNotFoundError: [Errno 2] No such file or directory: '/nonexistent/app.log'" in ran.error
 
 
-def test_a_library_follows_a_file_and_goes_on_where_it_was(tmp_path, start_plugin):
+def test_library_follows_file_from_its_cursor(tmp_path, start_plugin):
     log = tmp_path / "log"
     running = start_plugin(Followed, str(log))
     running.wait_for_log(f"{log} does not exist; waiting for it")
@@ -91,19 +91,19 @@ def test_a_library_follows_a_file_and_goes_on_where_it_was(tmp_path, start_plugi
     assert lines[-1] == b"newer"
 
 
-def test_a_library_reads_a_compressed_file(tmp_path: Path):
+def test_library_reads_compressed_file(tmp_path: Path):
     (tmp_path / "log.gz").write_bytes(gzip.compress(b"one\r\ntwo"))
     assert [event.data for event in collect(Lines, str(tmp_path / "log.gz"))] == [b"one", b"two"]
 
 
-def test_a_damaged_file_is_the_error_of_the_source_after_its_lines(tmp_path: Path):
+def test_damaged_file_is_error_after_its_lines(tmp_path: Path):
     (tmp_path / "log.gz").write_bytes(gzip.compress(b"one\n" * 1000)[:-8])
     ran = run(Lines, str(tmp_path / "log.gz"))
     assert (ran.result, len(ran.events)) == ("failure", 1000)
     assert "the gzip data ends early, after 4000 bytes of content: restore the whole file" in ran.error
 
 
-def test_a_hole_is_reported_in_the_log_of_the_host(tmp_path: Path, start_plugin):
+def test_hole_is_logged(tmp_path: Path, start_plugin):
     (tmp_path / "log").write_bytes(b"\0" * 1000 + b"one\n")
     running: RunningPlugin = start_plugin(Lines, str(tmp_path / "log"))
     assert running.next_event().data == b"one"

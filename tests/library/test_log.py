@@ -16,7 +16,7 @@ from support.hosts import (
 from support.libraries import Build, simple_plugin
 
 
-def test_log_lines_have_their_severity_and_no_prefix_of_their_own(build: Build) -> None:
+def test_log_lines_have_severity_without_prefix(build: Build) -> None:
     ran = run_cycle(
         build(
             simple_plugin(
@@ -53,7 +53,7 @@ def test_log_lines_have_their_severity_and_no_prefix_of_their_own(build: Build) 
     assert [log["component"] for log in ran.values("log")] == [None] * len(found)
 
 
-def test_an_exception_that_is_logged_shows_its_traceback(build: Build) -> None:
+def test_logged_exception_shows_traceback(build: Build) -> None:
     ran = run_cycle(
         build(
             simple_plugin(
@@ -90,7 +90,7 @@ def test_warnings_reach_the_host(build: Build) -> None:
     assert any("UserWarning: mind this" in text for text in log_messages(ran, severity=4))
 
 
-def test_what_is_printed_never_reaches_stdout(build: Build) -> None:
+def test_printed_output_does_not_reach_stdout(build: Build) -> None:
     library = build(
         "print('while importing')\n"
         + simple_plugin(
@@ -117,7 +117,7 @@ def test_what_is_printed_never_reaches_stdout(build: Build) -> None:
     assert {line["kind"] for line in shown.lines} <= {"event", "log", "end"}
 
 
-def test_a_thread_that_dies_is_told(build: Build) -> None:
+def test_exception_of_thread_is_logged(build: Build) -> None:
     ran = run_cycle(
         build(
             simple_plugin(
@@ -144,7 +144,7 @@ def test_a_thread_that_dies_is_told(build: Build) -> None:
     assert ran.status == 0
 
 
-def test_a_thread_that_is_left_behind_does_not_reach_the_host_after_destroy(build: Build) -> None:
+def test_abandoned_thread_does_not_log_after_destroy(build: Build) -> None:
     body = """
         def init(self):
             import threading, time
@@ -168,7 +168,7 @@ def test_a_thread_that_is_left_behind_does_not_reach_the_host_after_destroy(buil
     assert "still here" in ran.stderr, "later log lines go to stderr"
 
 
-def test_two_plugins_do_not_log_for_each_other(load) -> None:
+def test_plugins_log_separately(load) -> None:
     body = "def init(self):\n    self.log.info('of {0}')\n\ndef destroy(self):\n    self.log.info('end of {0}')\n"
     first, second = (load(simple_plugin(name, body.format(name))) for name in ("firstone", "secondone"))
     first.destroy()
@@ -177,7 +177,7 @@ def test_two_plugins_do_not_log_for_each_other(load) -> None:
     assert [text for _, text in second.logs if "of " in text] == ["of secondone", "end of secondone"]
 
 
-def test_loggers_are_forgotten_while_nobody_walks_through_them(load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loggers_are_removed_safely(load, monkeypatch: pytest.MonkeyPatch) -> None:
     # Another plugin's init sets levels, which walks through all loggers: a walk that fails keeps the lock of logging.
     class Loggers(dict):
         def pop(self, *arguments):
@@ -191,7 +191,7 @@ def test_loggers_are_forgotten_while_nobody_walks_through_them(load, monkeypatch
     assert all(locked)
 
 
-def test_nothing_of_a_destroyed_plugin_is_kept(build: Build) -> None:
+def test_destroyed_plugin_is_freed(build: Build) -> None:
     library = build(
         simple_plugin(
             "forgotten",
@@ -213,7 +213,7 @@ def test_nothing_of_a_destroyed_plugin_is_kept(build: Build) -> None:
     assert set(counts[1:]) == {counts[0]}, "each cycle starts where the one before did"
 
 
-def test_no_logger_of_a_failed_init_is_kept(build: Build) -> None:
+def test_logger_of_failed_init_is_freed(build: Build) -> None:
     def loggers() -> set[str]:
         return {name for name in logging.Logger.manager.loggerDict if name.startswith("falco_plugin_modules_")}
 

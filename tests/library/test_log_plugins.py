@@ -110,7 +110,7 @@ def texts(library: Library) -> list[str]:
 
 @pytest.mark.parametrize("which", ["first", "second", "again"])
 @pytest.mark.parametrize(("where", "expected"), OPENED.items())
-def test_a_line_goes_to_the_plugin_whose_source_is_open(loaded, which: str, where: str, expected: str) -> None:
+def test_log_line_goes_to_plugin_of_open_source(loaded, which: str, where: str, expected: str) -> None:
     logging.captureWarnings(True)
     with loaded[which].opened(where) as instance:
         if where != "in_what_is_dropped":
@@ -122,7 +122,7 @@ def test_a_line_goes_to_the_plugin_whose_source_is_open(loaded, which: str, wher
 
 
 @pytest.mark.parametrize("which", ["first", "second", "again"])
-def test_a_failure_for_an_event_goes_to_the_plugin_that_was_asked(loaded, which: str) -> None:
+def test_extraction_failure_goes_to_its_plugin(loaded, which: str) -> None:
     name = "second" if which == "second" else "first"
     loaded[which].extract(EVENT, f"{name}.fails")
     loaded[which].event_to_string(EVENT)
@@ -131,7 +131,7 @@ def test_a_failure_for_an_event_goes_to_the_plugin_that_was_asked(loaded, which:
         assert len(found) == (2 if other == which else 0)
 
 
-def test_a_failed_init_goes_to_the_plugin_that_failed(loaded, built: dict[str, Path]) -> None:
+def test_failed_init_is_logged_for_its_plugin(loaded, built: dict[str, Path]) -> None:
     failed = Library(built["second"], "fails")
     assert any("init failed: ValueError: no init" in text for text in texts(failed))
     assert not any("no init" in text for library in loaded.values() for text in texts(library))

@@ -149,7 +149,7 @@ def by_producer(ran: Output) -> dict[int, list[bytes]]:
 
 
 @pytest.mark.parametrize("kind", ["pull", "own", "generator", "asynchronous", "lines", "push to the end"])
-def test_every_event_of_a_source_arrives(library: Path, tmp_path: Path, kind: str) -> None:
+def test_source_delivers_every_event(library: Path, tmp_path: Path, kind: str) -> None:
     if kind == "lines":
         path = tmp_path / "lines"
         path.write_bytes(b"".join(payload(number) + b"\n" for number in range(EACH)))
@@ -170,9 +170,7 @@ def test_every_event_of_a_source_arrives(library: Path, tmp_path: Path, kind: st
         ("failing", {}, "failure"),
     ],
 )
-def test_an_end_under_way_leaves_a_beginning_of_what_each_of_four_producers_sent(
-    library: Path, way: str, env: dict[str, str], end: str
-) -> None:
+def test_early_end_leaves_prefix_of_each_producer(library: Path, way: str, env: dict[str, str], end: str) -> None:
     ran = drained(library, f"push {way}", **env)
     assert ran.values("end") == [end], ran.stderr
     assert ran.values("late_logs") == [0]
@@ -181,12 +179,12 @@ def test_an_end_under_way_leaves_a_beginning_of_what_each_of_four_producers_sent
 
 
 @pytest.mark.parametrize("kind", ["pull", "generator", "asynchronous", "own"])
-def test_a_source_that_is_closed_before_its_end_is_gone(library: Path, kind: str) -> None:
+def test_source_closed_early_is_freed(library: Path, kind: str) -> None:
     ran = drained(library, kind, HOST_EVENTS="1")
     assert (ran.status, ran.values("end"), ran.values("late_logs")) == (0, ["enough"], [0]), ran.stderr
 
 
-def test_two_threads_extract_at_once_what_one_extracts(library: Path) -> None:
+def test_concurrent_extraction_equals_sequential(library: Path) -> None:
     fields = request_lines(library, ["e.number", "e.text", "e.half", "e.any[/text]"])
     payloads = join_payloads([payload(number) for number in (3, 9, 5)] + [b"", b"{", b'{"text": "\\ud83d\\ude00"}'])
     for states in (1, 2):
@@ -194,12 +192,12 @@ def test_two_threads_extract_at_once_what_one_extracts(library: Path) -> None:
         assert [line["wrong"] for line in lines if "wrong" in line] == [0, 0]
 
 
-def test_three_sources_of_one_library_at_once(library: Path) -> None:
+def test_three_sources_of_library_run_concurrently(library: Path) -> None:
     (line,) = c_host_lines("triple", library, "push to the end", env=environment(HOST_TIMEOUTS="1000"))
     assert [run["events"] for run in line["triple"]] == [PRODUCERS * EACH] * 3
 
 
 @pytest.mark.parametrize("kind", ["pull", "push to the end"])
-def test_a_library_that_comes_and_goes_delivers_the_same_each_time(library: Path, kind: str) -> None:
+def test_reloaded_library_delivers_same_events(library: Path, kind: str) -> None:
     lines = c_host_lines("cycle", library, 4, kind, env=environment(HOST_TIMEOUTS="1000"))
     assert [line["events"] for line in lines] == [EACH * (PRODUCERS if kind.startswith("push") else 1)] * 4

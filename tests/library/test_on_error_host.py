@@ -40,7 +40,7 @@ PLUGIN = """
 
 
 @pytest.mark.parametrize(("kind", "place"), [("generator", ""), ("push", " (plugin.py:22 in produce)")])
-def test_the_log_names_the_source_in_a_host(tmp_path: Path, kind: str, place: str) -> None:
+def test_skipped_items_are_logged_with_source(tmp_path: Path, kind: str, place: str) -> None:
     ran = run_cycle(build_plugin(tmp_path, PLUGIN), params=kind)
     assert (cycle_payloads(ran), ran.status) == ([b"one", b"two"], 0)
     large = (

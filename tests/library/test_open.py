@@ -34,7 +34,7 @@ CONTEXT = """
     [(", context", "context"), (", context, /", "context"), (", *rest", "rest[0]")],
     ids=["two", "positional-only", "rest"],
 )
-def test_the_context_of_open_is_the_parent_and_is_cancelled_on_close(load, more: str, context: str) -> None:
+def test_close_cancels_context_of_open(load, more: str, context: str) -> None:
     library = load(CONTEXT.format(more=more, context=context))
     with library.opened() as instance:
         assert instance.next_batch() == (TIMEOUT, [])
@@ -45,7 +45,7 @@ def test_the_context_of_open_is_the_parent_and_is_cancelled_on_close(load, more:
 
 
 @pytest.mark.parametrize("more", ["", ", *, later=None", ", **options"])
-def test_open_with_one_parameter_is_called_with_one(load, more: str) -> None:
+def test_open_may_take_only_params(load, more: str) -> None:
     library = load(CONTEXT.format(more=more, context="None"))
     with library.opened() as instance:
         assert instance.next_batch() == (TIMEOUT, [])
@@ -62,7 +62,7 @@ def test_open_with_one_parameter_is_called_with_one(load, more: str) -> None:
     ids=["wrapped", "partial method", "partial"],
 )
 @pytest.mark.parametrize("more", ["", ", context"])
-def test_what_stands_around_open_is_looked_through(load, replaced: str, more: str) -> None:
+def test_decorated_open_keeps_its_signature(load, replaced: str, more: str) -> None:
     around = f"\n    import functools\n\n    Contexts.whole = Contexts.open\n    Contexts.open = {replaced}\n"
     library = load(CONTEXT.format(more=more, context="context" if more else "None") + around)
     with library.opened() as instance:
@@ -70,12 +70,12 @@ def test_what_stands_around_open_is_looked_through(load, replaced: str, more: st
     assert ("outer cancelled" in [text for _, text in library.logs]) == bool(more)
 
 
-def test_cancelling_the_context_of_open_ends_the_source(load) -> None:
+def test_cancelled_context_of_open_ends_source(load) -> None:
     with load(CONTEXT.format(more=", context", context="context")).opened("cancel") as instance:
         assert instance.next_batch() == (EOF, [])
 
 
-def test_a_failed_open_cancels_its_context(load) -> None:
+def test_failed_open_cancels_context(load) -> None:
     library = load("""
         from falco_plugin import Plugin
 
@@ -91,7 +91,7 @@ def test_a_failed_open_cancels_its_context(load) -> None:
     assert (6, "stopped") in library.logs
 
 
-def test_an_event_batch_of_ones_own_bounds_the_host(load) -> None:
+def test_custom_batch_limits_events(load) -> None:
     library = load("""
         from falco_plugin import EOF, Plugin, source
 

@@ -78,13 +78,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("alone"), simple_plugin("alone"))
 
 
-def test_two_libraries_with_modules_of_one_name_are_interleaved_from_two_threads(pair: tuple[Path, Path]) -> None:
+def test_libraries_with_equal_module_names_run_interleaved(pair: tuple[Path, Path]) -> None:
     lines = c_host_lines("interleave", *pair, "")
     assert [decoded(line) for line in lines] == [expected("alpha"), expected("beta")]
     assert [line["end"] for line in lines] == ["eof", "eof"]
 
 
-def test_two_libraries_may_be_initialised_at_the_same_moment_100_times(pair: tuple[Path, Path]) -> None:
+def test_libraries_initialize_concurrently_100_times(pair: tuple[Path, Path]) -> None:
     # A process each, as the interpreter starts once in a process.
     with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(lambda _: run_c_host("race", *pair, ""), range(100)))
@@ -95,7 +95,7 @@ def test_two_libraries_may_be_initialised_at_the_same_moment_100_times(pair: tup
         assert [decoded(one) for one in line["race"]] == [expected("alpha"), expected("beta")]
 
 
-def test_one_library_may_be_initialised_three_times_at_once(pair: tuple[Path, Path]) -> None:
+def test_library_initializes_three_times_concurrently(pair: tuple[Path, Path]) -> None:
     for _ in range(5):
         (line,) = c_host_lines("triple", pair[0], "")
         assert (line["ok"], line["distinct_states"]) == (True, True)
@@ -103,7 +103,7 @@ def test_one_library_may_be_initialised_three_times_at_once(pair: tuple[Path, Pa
         assert [decoded(one) for one in line["triple"]] == [expected("alpha")] * 3
 
 
-def test_a_host_thread_may_end_before_close_on_another(pair: tuple[Path, Path]) -> None:
+def test_host_thread_may_end_before_close(pair: tuple[Path, Path]) -> None:
     lines = c_host_lines("threadend", pair[0], "")
     assert [line["round"] for line in lines] == [1, 2, 3, 4]
     assert [(line["events"], line["end"]) for line in lines] == [(300, "eof")] * 4
@@ -111,7 +111,7 @@ def test_a_host_thread_may_end_before_close_on_another(pair: tuple[Path, Path]) 
     assert 0 < lines[3]["first_events"] < 300
 
 
-def test_a_thread_local_of_the_plugin_ends_with_the_host_thread(tmp_path: Path) -> None:
+def test_thread_local_ends_with_host_thread(tmp_path: Path) -> None:
     # The Python state of a host thread is kept between calls, and cleared when the thread ends.
     body = """
         local = __import__("threading").local()
@@ -139,7 +139,7 @@ def test_a_thread_local_of_the_plugin_ends_with_the_host_thread(tmp_path: Path) 
     assert ran.stderr.count("CLEARED") == 4
 
 
-def test_python_forgets_a_thread_that_has_ended(tmp_path: Path) -> None:
+def test_ended_host_thread_is_forgotten(tmp_path: Path) -> None:
     source = simple_plugin(
         "threads",
         """
@@ -158,7 +158,7 @@ def test_python_forgets_a_thread_that_has_ended(tmp_path: Path) -> None:
     assert [line for line in ran.stderr.splitlines() if line.startswith("LEFT")] == ["LEFT []"] * 4
 
 
-def test_a_library_replaced_on_disk_shows_its_new_code(tmp_path: Path) -> None:
+def test_replaced_library_runs_new_code(tmp_path: Path) -> None:
     for name in ("old", "new"):
         sources = {"plugin.py": PLUGIN.format(who="same"), "helper.py": HELPER.format(who=name)}
         build_plugin(tmp_path, sources, name)
@@ -168,7 +168,7 @@ def test_a_library_replaced_on_disk_shows_its_new_code(tmp_path: Path) -> None:
     assert not new["still_mapped"]
 
 
-def test_a_library_replaced_on_disk_shows_its_new_lines_in_tracebacks(tmp_path: Path) -> None:
+def test_replaced_library_shows_new_traceback_lines(tmp_path: Path) -> None:
     body = """
         def init(self):
             try:
@@ -185,7 +185,7 @@ def test_a_library_replaced_on_disk_shows_its_new_lines_in_tracebacks(tmp_path: 
     assert [line.partition("# of ")[2] for line in ran.stderr.splitlines() if "# of " in line] == ["old", "new"]
 
 
-def test_a_library_replaced_while_its_python_threads_live_shows_its_new_code(tmp_path: Path) -> None:
+def test_library_replaced_with_live_threads_runs_new_code(tmp_path: Path) -> None:
     # A producer that is left behind must not keep the library mapped.
     source = """
         import threading, time
@@ -213,7 +213,7 @@ def test_a_library_replaced_while_its_python_threads_live_shows_its_new_code(tmp
     assert not old["still_mapped"]
 
 
-def test_instances_of_one_state_run_in_parallel(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_instances_of_state_run_in_parallel(pair: tuple[Path, Path], tmp_path: Path) -> None:
     source = """
         import threading
 
@@ -245,7 +245,7 @@ def test_instances_of_one_state_run_in_parallel(pair: tuple[Path, Path], tmp_pat
         assert {line["events"] for line in lines} in ({500}, {300})
 
 
-def test_one_instance_may_end_while_another_goes_on(tmp_path: Path) -> None:
+def test_instance_may_end_while_other_continues(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("both"))
     with Library(library) as state, state.opened() as one, state.opened() as other:
         assert payloads_of(one.drain()[1]) == [b"one", b"two"]
@@ -254,7 +254,7 @@ def test_one_instance_may_end_while_another_goes_on(tmp_path: Path) -> None:
     assert (code, payloads_of(events)) == (EOF, [b"one", b"two"])
 
 
-def test_states_come_and_go_while_another_captures(alone: Path, pair: tuple[Path, Path]) -> None:
+def test_states_are_recreated_while_other_captures(alone: Path, pair: tuple[Path, Path]) -> None:
     # A reload: a dry run initialises and destroys the library while the first state captures.
     with Library(pair[0]) as first, first.opened() as instance:
         code, events = instance.next_batch()
@@ -268,7 +268,7 @@ def test_states_come_and_go_while_another_captures(alone: Path, pair: tuple[Path
     assert (code, payloads_of(events + more)) == (EOF, expected("alpha"))
 
 
-def test_a_failed_dry_run_leaves_what_runs_alone(tmp_path: Path) -> None:
+def test_failed_dry_run_keeps_running_plugin(tmp_path: Path) -> None:
     body = "def init(self):\n    if self.config == 'bad':\n        raise ValueError('a bad config')\n"
     library = build_plugin(tmp_path, simple_plugin("reload", body))
     with Library(library, "good") as first, first.opened() as instance:
@@ -282,7 +282,7 @@ def test_a_failed_dry_run_leaves_what_runs_alone(tmp_path: Path) -> None:
 # Folder targets
 
 
-def test_a_folder_with_an_init_is_a_package_with_relative_imports_and_data(tmp_path: Path) -> None:
+def test_folder_is_package_with_relative_imports_and_data(tmp_path: Path) -> None:
     sources = {
         "__init__.py": """
             import pkgutil
@@ -336,7 +336,7 @@ def test_a_folder_with_an_init_is_a_package_with_relative_imports_and_data(tmp_p
     assert cycle_payloads(ran) == expected
 
 
-def test_what_a_library_carries_is_a_zip_archive_for_other_tools_and_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_library_contains_standard_zip_archive(tmp_path: Path) -> None:
     plain = {
         "empty.csv": b"",
         "größe.txt": "ñ\n".encode(),
@@ -358,7 +358,7 @@ def test_what_a_library_carries_is_a_zip_archive_for_other_tools_and_comes_back_
     ]
 
 
-def test_modules_of_a_folder_shadow_those_of_the_environment_for_the_plugin_only(tmp_path: Path) -> None:
+def test_plugin_modules_shadow_environment_only_for_plugin(tmp_path: Path) -> None:
     sources = {
         "plugin.py": simple_plugin("shadows", events="[colorsys.WHO, json.dumps(1).encode()]").replace(
             "from falco_plugin", "import colorsys\nimport json\n\nfrom falco_plugin", 1
@@ -369,7 +369,7 @@ def test_modules_of_a_folder_shadow_those_of_the_environment_for_the_plugin_only
     assert cycle_payloads(run_cycle(build_plugin(tmp_path, sources))) == [b"ours", b"1"]
 
 
-def test_a_data_file_that_was_not_packed_is_a_clear_error(tmp_path: Path) -> None:
+def test_missing_data_file_is_clear_error(tmp_path: Path) -> None:
     body = "def init(self):\n    import pkgutil\n    pkgutil.get_data(__name__, 'missing.csv')\n"
     ran = run_cycle(build_plugin(tmp_path, {"plugin.py": simple_plugin("nodata", body)}))
     error = next(line for line in ran.lines if "cycle" in line)["error"]
@@ -377,7 +377,7 @@ def test_a_data_file_that_was_not_packed_is_a_clear_error(tmp_path: Path) -> Non
     assert "missing.csv: not packed into the plugin library" in error
 
 
-def test_classes_of_the_plugins_modules_can_be_pickled_and_inspected(tmp_path: Path) -> None:
+def test_plugin_classes_can_be_pickled_and_inspected(tmp_path: Path) -> None:
     # Dataclasses, typing and inspect look a class's module up in sys.modules.
     sources = {
         "plugin.py": """
@@ -417,7 +417,7 @@ def test_classes_of_the_plugins_modules_can_be_pickled_and_inspected(tmp_path: P
     assert ran.status == 0, ran.stderr
 
 
-def test_a_factory_function_is_an_entry_point(tmp_path: Path) -> None:
+def test_factory_function_is_entry_point(tmp_path: Path) -> None:
     source = """
         from falco_plugin import EOF, source
 

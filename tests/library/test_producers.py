@@ -62,7 +62,7 @@ RAISES = """
 
 
 @pytest.mark.parametrize("kind", ["raises", "kept"])
-def test_a_thread_that_dies_is_logged_with_its_plugin_and_its_frames(tmp_path: Path, kind: str) -> None:
+def test_failed_thread_is_logged_with_plugin_and_frames(tmp_path: Path, kind: str) -> None:
     ran = run_cycle(plugin(tmp_path, RAISES), params=kind)
     assert cycle_payloads(ran) == [b"one"]
     (text,) = [log["text"] for log in ran.values("log") if log["text"].startswith("thread ")]
@@ -74,7 +74,7 @@ def test_a_thread_that_dies_is_logged_with_its_plugin_and_its_frames(tmp_path: P
     assert 'int("no number")' in text
 
 
-def test_a_dropped_sender_ends_the_source_with_an_error_in_the_host(tmp_path: Path) -> None:
+def test_dropped_sender_ends_source_with_error(tmp_path: Path) -> None:
     ran = run_command("run", "--json", plugin(tmp_path, RAISES), "--params", "raises")
     (end,) = [line for line in ran.lines if line["kind"] == "end"]
     assert (ran.status, end["result"]) == (1, "failure")
@@ -131,7 +131,7 @@ ENDS = """
 
 
 @pytest.mark.parametrize("kind", ["plain", "context_manager", "flushes", "task", "group", "generator"])
-def test_a_producer_that_hears_of_the_end_is_not_an_error(tmp_path: Path, kind: str) -> None:
+def test_producer_that_sees_end_is_not_error(tmp_path: Path, kind: str) -> None:
     lines = native_lines(plugin(tmp_path, ENDS), "--params", kind, "--limit", "3")
     assert [line["data"] for line in lines if line["kind"] == "event"] == ["event"] * 3
     logs = [line["text"] for line in lines if line["kind"] == "log"]
@@ -169,7 +169,7 @@ MISTAKES = """
         ("other_error", "RuntimeError: while it cleaned up (plugin.py:… in produce)"),
     ],
 )
-def test_other_exceptions_of_a_producer_are_errors(tmp_path: Path, kind: str, error: str) -> None:
+def test_other_exceptions_of_producer_are_errors(tmp_path: Path, kind: str, error: str) -> None:
     ran = run_cycle(plugin(tmp_path, MISTAKES), params=kind)
     texts = [log["text"] for log in ran.values("log")]
     (text,) = [text for text in texts if text.startswith("thread own")]

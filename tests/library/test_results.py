@@ -27,7 +27,7 @@ from support.libraries import Build, simple_plugin
         ("[b'event']", "list"),
     ],
 )
-def test_a_pull_function_that_returns_its_event_is_told_to_write_it(build: Build, result: str, name: str) -> None:
+def test_pull_function_that_returns_event_gets_advice(build: Build, result: str, name: str) -> None:
     ran = run_cycle(
         build(f"""
         from falco_plugin import Plugin, source
@@ -57,14 +57,14 @@ def opened(build: Build, body: str, more: str = "") -> Output:
 
 
 @pytest.mark.parametrize("result", ["None", "b'bytes'", "42", "'text'", "{'a': 1}", "Opens", "source.BaseInstance"])
-def test_open_must_return_an_event_source(build: Build, result: str) -> None:
+def test_open_must_return_event_source(build: Build, result: str) -> None:
     ran = opened(build, f"return {result}")
     assert cycle_end(ran)["stage"] == "open"
     assert cycle_end(ran)["error"].startswith("TypeError: open returned ")
     assert cycle_end(ran)["error"].endswith(" in open)")
 
 
-def test_open_may_return_an_iterable(build: Build) -> None:
+def test_open_may_return_iterable(build: Build) -> None:
     ran = opened(build, "return [b'one', (b'two', 2)]")
     assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"one", b"two"], "eof")
 
@@ -79,7 +79,7 @@ class Own(source.BaseInstance):
 """
 
 
-def test_an_instance_without_super_init_says_what_to_call(build: Build) -> None:
+def test_instance_without_super_init_gets_advice(build: Build) -> None:
     ran = opened(build, "return Own()", OWN + "\n    def __init__(self):\n        self.calls = 0\n")
     assert cycle_end(ran)["stage"] == "open"
     assert cycle_end(ran)["error"].startswith(
@@ -87,19 +87,19 @@ def test_an_instance_without_super_init_says_what_to_call(build: Build) -> None:
     )
 
 
-def test_an_instance_with_something_else_as_events_is_refused(build: Build) -> None:
+def test_instance_with_other_events_is_rejected(build: Build) -> None:
     ran = opened(build, "own = Own()\nown.events = [b'x']\nreturn own", OWN)
     assert cycle_end(ran)["error"].startswith("TypeError: the instance's events must be an EventBatch, not list")
 
 
-def test_an_instance_that_gives_nothing_times_out_with_one_warning(build: Build) -> None:
+def test_instance_without_events_times_out_with_one_warning(build: Build) -> None:
     ran = opened(build, "return Own()", OWN + "\n    def step(self, batch):\n        return 0\n")
     assert (cycle_end(ran)["end"], ran.status) == ("timeout", 0)
     (warning,) = [text for text in log_messages(ran, severity=4) if "next_batch returned without an event" in text]
     assert "raise falco_plugin.Timeout" in warning
 
 
-def test_what_an_instance_appended_counts_not_what_it_returns(build: Build) -> None:
+def test_appended_events_count_not_returned_number(build: Build) -> None:
     step = """
     def step(self, batch):
         if self.calls == 3:
@@ -111,7 +111,7 @@ def test_what_an_instance_appended_counts_not_what_it_returns(build: Build) -> N
     assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1", b"2"], "eof")
 
 
-def test_what_an_instance_clears_again_is_not_delivered(build: Build) -> None:
+def test_cleared_events_are_not_delivered(build: Build) -> None:
     step = """
     def step(self, batch):
         if self.calls == 3:
@@ -126,7 +126,7 @@ def test_what_an_instance_clears_again_is_not_delivered(build: Build) -> None:
     assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1"], "eof")
 
 
-def test_the_hosts_batch_cannot_be_touched_after_its_call(build: Build) -> None:
+def test_batch_of_host_is_unusable_after_call(build: Build) -> None:
     step = """
     def step(self, batch):
         if self.calls == 1:
@@ -157,7 +157,7 @@ def test_the_hosts_batch_cannot_be_touched_after_its_call(build: Build) -> None:
     ["source.EventBatch(1, 10)", "instance.events"],
     ids=["another", "the-hosts"],
 )
-def test_a_pull_function_that_calls_its_own_instance_is_refused(build: Build, batch: str) -> None:
+def test_pull_function_cannot_call_its_instance(build: Build, batch: str) -> None:
     body = f"""
 def pull(context, writer):
     instance.next_batch({batch})
@@ -207,7 +207,7 @@ WAITS = """
 
 @pytest.mark.parametrize("what", ["flush", "send"])
 @pytest.mark.parametrize("where", ["open", "event_to_string", "on_cancel"])
-def test_nothing_waits_for_the_host_on_a_thread_of_the_hosts(build: Build, where: str, what: str) -> None:
+def test_barrier_on_host_thread_is_rejected(build: Build, where: str, what: str) -> None:
     told = {
         "flush": "PluginError: flush would never return on a thread of the host",
         "send": "ChannelFullError: the event was not sent: the channel is full on a thread of the host",
@@ -218,21 +218,21 @@ def test_nothing_waits_for_the_host_on_a_thread_of_the_hosts(build: Build, where
     assert cycle_payloads(ran)[0] == b"one"
 
 
-def test_every_function_survives_null_handles(build: Build) -> None:
+def test_functions_survive_null_handles(build: Build) -> None:
     body = "def list_open_params(self):\n    return []\n"
     (line,) = c_host_lines("nulls", build(simple_plugin("nulls", body)))
     assert (line["ok"], line["opened"], line["unset"], line["success"]) == (True, True, [], [])
     assert line["calls"] > 10
 
 
-def test_an_extraction_without_its_input_fails_with_a_message(load) -> None:
+def test_extract_without_input_fails_with_message(load) -> None:
     fields = 'number = json_field("fields.number", "/n", desc="A number")'
     library = load(simple_plugin("fields", fields).replace("import EOF", "import json_field, EOF"))
     assert library.api.plugin_extract_fields(library.state, None, None) == FAILURE
     assert library.last_error() == "extract_fields was called without its input"
 
 
-def test_an_init_without_its_input_fails_with_a_message(build: Build) -> None:
+def test_init_without_input_fails_with_message(build: Build) -> None:
     library = Library(build(simple_plugin("without")))
     library.destroy()
     library.state = library.api.plugin_init(None, None)

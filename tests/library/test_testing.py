@@ -21,7 +21,7 @@ from falco_plugin.testing import ExtractedEvent, LogLine, RunError, RunningPlugi
 pytest_plugins = ["pytester"]
 
 
-def test_collect_gives_events_with_all_that_the_host_knows_of_them():
+def test_collect_returns_complete_events():
     events = collect(Numbers, "3")
     assert [event.data for event in events] == [b"0", b"1", b"2"]
     assert [event.number for event in events] == [1, 2, 3]
@@ -30,7 +30,7 @@ def test_collect_gives_events_with_all_that_the_host_knows_of_them():
 
 
 @pytest.mark.parametrize("kind", ["class", "function", "file", "path", "named", "folder", "library"])
-def test_a_plugin_is_named_in_any_way_that_the_command_takes(kind, tmp_path):
+def test_plugin_may_be_any_target_of_command(kind, tmp_path):
     folder = write_sources(tmp_path / "folder", {"plugin.py": simple_plugin("named")})
     targets = {
         "class": (Numbers, "2"),
@@ -44,25 +44,25 @@ def test_a_plugin_is_named_in_any_way_that_the_command_takes(kind, tmp_path):
     assert len(collect(plugin, params)) == 2
 
 
-def test_data_that_is_no_text_comes_as_it_is(tmp_path):
+def test_binary_payload_is_unchanged(tmp_path):
     (tmp_path / "plugin.py").write_text(simple_plugin("raw", events="[bytes(range(256))]"))
     assert collect(tmp_path / "plugin.py")[0].data == bytes(range(256))
 
 
 @pytest.mark.parametrize(("config", "seen"), [(None, ""), ("text", "text"), ({"a": ["b"]}, '{"a": ["b"]}'), ({}, "{}")])
-def test_the_configuration_is_text_or_a_mapping(config, seen):
+def test_configuration_is_string_or_mapping(config, seen):
     assert run(Numbers, "0", config=config).log[0] == LogLine("info", f"config {seen}")
 
 
-def test_what_a_plugin_writes_to_standard_output_is_no_event():
+def test_stdout_of_plugin_is_not_an_event():
     assert [event.data for event in collect(tested_plugins.Loud)] == [b"event"]
 
 
-def test_a_limit_ends_a_source_that_goes_on():
+def test_limit_ends_endless_source():
     assert [event.data for event in collect(Endless, limit=1)] == [b"first"]
 
 
-def test_run_tells_what_came_of_a_source():
+def test_run_returns_result_of_source():
     ran = run(Numbers, "2")
     assert (ran.result, ran.error) == ("eof", None)
     assert ran.texts == ["number 0", "number 1"]
@@ -73,14 +73,14 @@ def test_run_tells_what_came_of_a_source():
     assert len(failed.events) == 1
 
 
-def test_a_failure_shows_the_traceback_of_the_plugin():
+def test_failure_shows_traceback_of_plugin():
     with pytest.raises(RunError) as failed:
         collect(Numbers, "1", config="fail")
     for text in ("failure after 1 event: ", "Traceback (most recent call last)", 'raise ValueError("the source is'):
         assert text in str(failed.value)
 
 
-def test_a_source_that_goes_on_is_told_apart_and_closed():
+def test_running_source_is_reported_and_closed():
     ran = run(Endless, timeout=1)
     assert ran.result == "timeout"
     assert "set a limit, or a longer timeout" in ran.error
@@ -89,12 +89,12 @@ def test_a_source_that_goes_on_is_told_apart_and_closed():
         collect(Endless, timeout=1)
 
 
-def test_a_source_that_ends_before_its_limit_is_an_error():
+def test_source_that_ends_before_limit_is_error():
     with pytest.raises(RunError, match="ended before 3 events"):
         collect(Numbers, "2", limit=3)
 
 
-def test_what_cannot_be_built_says_why(tmp_path):
+def test_build_failure_has_reason(tmp_path):
     class Local(Plugin):
         name = "local"
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_built_says_why(tmp_path):
 
 
 class TestFields:
-    def test_are_values_of_python_by_default_all_that_need_no_argument(self):
+    def test_default_to_all_without_required_argument(self):
         full, empty = collect(Orders)
         assert dict(full.fields) == {
             "order.number": 2**64 - 1,
@@ -130,14 +130,14 @@ class TestFields:
         assert set(empty.fields) == set(full.fields)
         assert set(empty.fields.values()) == {None}
 
-    def test_are_what_was_asked_for_under_the_name_it_was_asked_by(self):
+    def test_have_requested_names(self):
         asked = ["order.items[1]", "order.any[/text]", "order.any['/took']", "order.number"]
         full, _ = collect(Orders, fields=asked)
         assert list(full.fields.items()) == [*zip(asked, [["b"], "x", "1.5", 2**64 - 1], strict=True)]
         (event,) = collect(Orders, fields=[], limit=1)
         assert dict(event.fields) == {}
 
-    def test_that_were_not_asked_for_say_what_to_do(self):
+    def test_not_requested_raise_with_advice(self):
         (event,) = collect(Orders, fields=["order.number", "order.text"], limit=1)
         advice = r"order.ip was not extracted: name it in fields=\[…\], .*order.number, order.text"
         with pytest.raises(KeyError, match=advice):
@@ -145,23 +145,23 @@ class TestFields:
         assert "order.ip" not in event.fields
         assert event.fields.get("order.ip", 7) == 7
 
-    def test_cannot_be_changed(self):
+    def test_are_immutable(self):
         (event,) = collect(Orders, limit=1)
         with pytest.raises(TypeError):
             event.fields["order.ip"] = None
 
-    def test_are_those_of_further_plugins_too(self):
+    def test_include_other_plugins(self):
         events = collect(Numbers, "2", extractors=[Sizes])
         assert [dict(event.fields) for event in events] == [{"size.bytes": 1}] * 2
         both = collect(Orders, extractors=[Sizes], fields=["size.bytes", "order.text"])
         assert both[1].fields == {"size.bytes": 2, "order.text": None}
 
-    def test_of_two_plugins_with_one_name_are_refused(self):
+    def test_of_plugins_with_equal_names_are_rejected(self):
         told = r"two plugins have the name orders, .* \(\S*/tested_plugins.py:Orders and \S*/tested_plugins.py:Orders\)"
         with pytest.raises(RunError, match=told):
             collect(Orders, extractors=[Orders])
 
-    def test_that_do_not_exist_fail_the_run(self):
+    def test_unknown_fail_the_run(self):
         ran = run(Orders, fields=["order.txt"])
         assert ran.result == "failure"
         assert ran.error == "no loaded plugin has the field order.txt: did you mean order.text?"
@@ -169,12 +169,12 @@ class TestFields:
         with pytest.raises(RunError, match="did you mean order.text"):
             collect(Orders, fields=["order.txt"])
 
-    def test_that_fail_are_absent_with_a_line_in_the_log(self):
+    def test_failing_are_absent_and_logged(self):
         ran = run(Broken)
         assert ran.events[0].fields["broken.field"] is None
         assert "ValueError: no field today" in "".join(line.text for line in ran.log)
 
-    def test_come_with_running_plugins_too(self, start_plugin):
+    def test_work_with_running_plugin(self, start_plugin):
         running = start_plugin(Numbers, "1", extractors=[Sizes], fields=["size.bytes"])
         event = running.next_event()
         assert isinstance(event, ExtractedEvent)
@@ -192,11 +192,11 @@ class TestFields:
             ({"extractors": (Sizes, {"a": "SECRET"})}, "plugins or pairs of plugin and config, not dict"),
         ],
     )
-    def test_are_asked_for_by_lists(self, given, told):
+    def test_are_requested_as_list(self, given, told):
         with pytest.raises(TypeError, match=told):
             collect(Orders, **given)
 
-    def test_of_further_plugins_come_with_a_configuration_of_their_own(self):
+    def test_of_other_plugins_use_their_configuration(self):
         extractors = [Sizes, (Tuned, {"word": "here"})]
         (event,) = collect(Numbers, "1", extractors=extractors, fields=["tuned.word", "size.bytes"])
         assert event.fields == {"tuned.word": "here", "size.bytes": 1}
@@ -204,11 +204,11 @@ class TestFields:
         with pytest.raises(RunError, match=f"^failure after 0 events: {told}$"):
             collect(Numbers, "1", extractors=[(Tuned, {"word": 5})])
 
-    def test_of_further_plugins_for_other_sources_are_missed_in_the_log(self):
+    def test_of_plugin_for_other_source_are_reported(self):
         told = "the plugin elsewhere has no fields for the source numbers: it names nmbers"
         assert LogLine("warning", told) in run(Numbers, "1", extractors=[Elsewhere]).log
 
-    def test_need_a_source_to_run(self):
+    def test_require_source(self):
         told = (
             "the plugin sizes has no event source to run: run a plugin that has one, and add this one by extractors=[…]"
         )
@@ -216,7 +216,7 @@ class TestFields:
 
 
 class TestRunning:
-    def test_events_and_log_lines_are_waited_for(self, start_plugin):
+    def test_running_plugin_awaits_events_and_log_lines(self, start_plugin):
         running = start_plugin(Endless)
         assert running.next_event().data == b"first"
         assert running.wait_for_log("open") == LogLine("info", "opened")
@@ -228,21 +228,21 @@ class TestRunning:
         with pytest.raises(RunError, match="did not come: interrupted"):
             running.next_event()
 
-    def test_a_kill_lets_nothing_be_closed(self, start_plugin):
+    def test_kill_closes_nothing(self, start_plugin):
         running = start_plugin(Endless)
         running.next_event()
         ran = running.kill()
         assert ran.result == "killed"
         assert "closed" not in [line.text for line in ran.log]
 
-    def test_a_host_that_crashes_is_told(self):
+    def test_host_crash_is_reported(self):
         with RunningPlugin(Endless) as running:
             running.next_event()
             os.kill(running.pid, signal.SIGABRT)
             ran = running.wait()
         assert (ran.result, ran.error[:29]) == ("failure", "the host crashed with SIGABRT")
 
-    def test_no_host_and_no_folder_is_left(self, start_plugin, tmp_path, monkeypatch):
+    def test_no_host_or_folder_is_left(self, start_plugin, tmp_path, monkeypatch):
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         with RunningPlugin(Endless) as running:
             running.next_event()
@@ -252,7 +252,7 @@ class TestRunning:
             os.kill(pid, 0)
 
 
-def test_a_class_in_a_file_that_imports_what_lies_beside_it_is_told_apart(pytester):
+def test_class_in_file_with_sibling_import_is_found(pytester):
     pytester.makepyfile(
         helper="WORD = b'word'",
         plain="from helper import WORD\n" + textwrap.dedent(simple_plugin("plain")),
@@ -270,7 +270,7 @@ def test_a_class_in_a_file_that_imports_what_lies_beside_it_is_told_apart(pytest
     result.stdout.fnmatch_lines([told])
 
 
-def test_a_file_may_import_what_lies_beside_it_and_is_installed(pytester):
+def test_file_may_import_installed_sibling(pytester):
     # Of all that is installed, the SDK is there for sure.
     folder = Path(falco_plugin.__file__).parent.parent
     file = pytester.path / "plain.py"
@@ -279,7 +279,7 @@ def test_a_file_may_import_what_lies_beside_it_and_is_installed(pytester):
     assert len(collect(file)) == 2
 
 
-def test_the_fixture_shows_the_log_of_a_test_that_fails(pytester):
+def test_fixture_shows_log_of_failed_test(pytester):
     pytester.makepyfile(
         plugin=textwrap.dedent(simple_plugin("shown", "def init(self):\n    self.log.warning('look here')")),
         test_it="""

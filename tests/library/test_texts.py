@@ -18,7 +18,7 @@ from support.hosts import (
 from support.libraries import Build, simple_plugin
 
 
-def test_null_params_and_null_config_are_empty_texts(load) -> None:
+def test_null_params_and_config_are_empty_strings(load) -> None:
     library = load(simple_plugin("given", events="[b'<' + params.encode() + b'|' + self.config.encode() + b'>']"))
     code = ctypes.c_int(0x5A5A)
     handle = library.api.plugin_open(library.state, None, ctypes.byref(code))
@@ -43,12 +43,12 @@ def test_null_params_and_null_config_are_empty_texts(load) -> None:
     ],
     ids=["ascii", "utf-8", "bad", "empty", "nul", "1024", "1025", "half", "whole", "wide"],
 )
-def test_the_default_text_is_the_payload_cut_at_1_kib(load, payload: bytes, text: str) -> None:
+def test_default_event_string_is_payload_cut_at_1_kib(load, payload: bytes, text: str) -> None:
     library = load(simple_plugin("plain"))
     assert library.event_to_string(encode_event(payload)) == text
 
 
-def test_an_own_text_sees_the_whole_event(load) -> None:
+def test_event_to_string_receives_whole_event(load) -> None:
     library = load(
         simple_plugin(
             "own",
@@ -65,7 +65,7 @@ def test_an_own_text_sees_the_whole_event(load) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 10, PAYLOAD_AT - 1])
-def test_a_malformed_event_gives_no_text(load, cut: int) -> None:
+def test_malformed_event_has_no_string(load, cut: int) -> None:
     library = load(simple_plugin("short", "def event_to_string(self, event):\n    return 'never'\n"))
     event = bytearray(encode_event(b"payload"))
     # The length field says how much there is to read.
@@ -74,7 +74,7 @@ def test_a_malformed_event_gives_no_text(load, cut: int) -> None:
     assert library.last_error()
 
 
-def test_a_surrogate_in_a_text_is_replaced(load) -> None:
+def test_surrogate_in_string_is_replaced(load) -> None:
     library = load(
         simple_plugin(
             "surrogate",
@@ -100,7 +100,7 @@ def test_a_surrogate_in_a_text_is_replaced(load) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["option", "method"])
-def test_progress_is_told_in_hundredths_of_a_percent(load, kind: str, value: str, hundredths: int, text: str) -> None:
+def test_progress_is_in_hundredths_of_percent(load, kind: str, value: str, hundredths: int, text: str) -> None:
     library = load(f"""
         from falco_plugin import EOF, Plugin, source
 
@@ -125,7 +125,7 @@ def test_progress_is_told_in_hundredths_of_a_percent(load, kind: str, value: str
 
 
 @pytest.mark.parametrize("value", ["None", "0.5", "(0.5,)", "('half', 0.5)", "(0.5, b'half')"])
-def test_a_wrong_progress_is_none_and_says_what_is_right(load, value: str) -> None:
+def test_invalid_progress_is_zero_with_advice(load, value: str) -> None:
     library = load(f"""
         from falco_plugin import EOF, Plugin, source
 
@@ -140,12 +140,12 @@ def test_a_wrong_progress_is_none_and_says_what_is_right(load, value: str) -> No
     assert any("progress must return a (fraction from 0 to 1, str) tuple, got " in text for _, text in library.logs)
 
 
-def test_without_a_progress_there_is_none(load) -> None:
+def test_progress_defaults_to_zero(load) -> None:
     with load(simple_plugin("none")).opened() as instance:
         assert instance.progress() == (0, "")
 
 
-def test_open_params_are_suggested_as_json(load) -> None:
+def test_open_params_are_listed_as_json(load) -> None:
     library = load(
         simple_plugin(
             "suggests",
@@ -166,7 +166,7 @@ def test_open_params_are_suggested_as_json(load) -> None:
     )
 
 
-def test_the_loader_of_the_go_sdk_reads_the_suggestions(build: Build) -> None:
+def test_go_loader_reads_open_params(build: Build) -> None:
     body = 'def list_open_params(self):\n    return ["größe", "b"]\n'
     lines = go_loader_lines(build(simple_plugin("suggests", body)))
     expected = [{"value": value, "desc": "", "separator": ""} for value in ("größe", "b")]
@@ -174,7 +174,7 @@ def test_the_loader_of_the_go_sdk_reads_the_suggestions(build: Build) -> None:
 
 
 @pytest.mark.parametrize("result", ["[42]", "None", "[('a', 'b')]", "'text'", "OpenParam('a')", "[OpenParam(1)]"])
-def test_wrong_suggestions_are_an_error(load, result: str) -> None:
+def test_invalid_open_params_are_error(load, result: str) -> None:
     body = f"def list_open_params(self):\n    from falco_plugin import OpenParam\n    return {result}\n"
     library = load(simple_plugin("wrong", body))
     assert library.list_open_params() == (FAILURE, None)
@@ -182,14 +182,14 @@ def test_wrong_suggestions_are_an_error(load, result: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "plain", '{"a": ["ü", "日本語"]}', "line\nline", " spaces "])
-def test_config_and_params_arrive_as_they_are(build: Build, text: str) -> None:
+def test_config_and_params_are_unchanged(build: Build, text: str) -> None:
     library = build(
         simple_plugin("given", events="[self.config.encode(), params.encode(), type(params).__name__.encode()]")
     )
     assert cycle_payloads(run_cycle(library, text, text)) == [text.encode(), text.encode(), b"str"]
 
 
-def test_bad_utf8_in_config_and_params_does_not_stop_the_plugin(build: Build) -> None:
+def test_invalid_utf8_in_config_and_params_is_accepted(build: Build) -> None:
     library = build(simple_plugin("given", events="[self.config.encode(), params.encode()]"))
     done = subprocess.run(
         [c_host_path(), "log", library, b"a\xff", b"\xfeb"], capture_output=True, check=True, env=environment()

@@ -75,7 +75,7 @@ def frame(folder: Path, line: int, function: str, code: str) -> list[str]:
         (HIDDEN, 17, 'raise ValueError("no record") from None', None),
     ],
 )
-def test_a_traceback_has_the_cause_first_and_lines_of_the_user_alone(
+def test_traceback_has_cause_first_and_only_user_lines(
     tmp_path: Path, body: str, line: int, raises: str, how: str | None
 ) -> None:
     expected = [
@@ -94,13 +94,13 @@ def test_a_traceback_has_the_cause_first_and_lines_of_the_user_alone(
     assert [text for text in found if set(text) - set(" ~^")] == expected
 
 
-def test_lines_of_the_sdk_are_shown_for_debugging(tmp_path: Path) -> None:
+def test_debug_shows_lines_of_sdk(tmp_path: Path) -> None:
     (found,) = (lines for lines in errors(tmp_path, SIMPLE, DEBUG) if "Traceback" in "".join(lines))
     assert any("/falco_plugin/_runtime/producer.py" in line for line in found)
     assert not any("/falco_plugin/" in line for lines in errors(tmp_path, SIMPLE) for line in lines)
 
 
-def test_lines_are_those_that_were_built_whatever_the_file_has_today(tmp_path: Path) -> None:
+def test_traceback_lines_are_those_of_build(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, source_of(SIMPLE), "fails")
     secret = tmp_path / "secret"
     secret.write_text("password\n" * 100)
@@ -111,7 +111,7 @@ def test_lines_are_those_that_were_built_whatever_the_file_has_today(tmp_path: P
     assert not any("password" in text for text in texts)
 
 
-def test_a_library_elsewhere_names_the_files_it_was_built_from(tmp_path: Path) -> None:
+def test_moved_library_names_its_source_files(tmp_path: Path) -> None:
     source, place = tmp_path / "source", tmp_path / "place"
     source.mkdir()
     place.mkdir()
@@ -122,7 +122,7 @@ def test_a_library_elsewhere_names_the_files_it_was_built_from(tmp_path: Path) -
     assert str(place) not in texts
 
 
-def test_exceptions_of_a_group_are_shown_each(tmp_path: Path) -> None:
+def test_group_shows_each_exception(tmp_path: Path) -> None:
     body = """
     def fail(self):
         raise ExceptionGroup("both", [ValueError("one"), KeyError("two")])
@@ -135,7 +135,7 @@ def test_exceptions_of_a_group_are_shown_each(tmp_path: Path) -> None:
     ]
 
 
-def test_notes_of_an_exception_are_shown(tmp_path: Path) -> None:
+def test_exception_notes_are_shown(tmp_path: Path) -> None:
     body = """
     def fail(self):
         error = ValueError("no record")
@@ -163,12 +163,12 @@ def test_notes_of_an_exception_are_shown(tmp_path: Path) -> None:
     ],
     ids=["a deep recursion", "a long chain", "a circle"],
 )
-def test_a_traceback_is_bounded(tmp_path: Path, body: str, depth: int) -> None:
+def test_traceback_is_bounded(tmp_path: Path, body: str, depth: int) -> None:
     (found,) = errors(tmp_path, body)
     assert len(found) < depth
 
 
-def test_one_exception_of_a_thread_and_its_source_has_one_traceback(tmp_path: Path) -> None:
+def test_exception_of_thread_and_source_has_one_traceback(tmp_path: Path) -> None:
     source = """
         import threading
         from falco_plugin import Plugin, source
@@ -192,7 +192,7 @@ def test_one_exception_of_a_thread_and_its_source_has_one_traceback(tmp_path: Pa
     assert sum("Traceback" in text for text in texts) == 1
 
 
-def test_an_exception_that_is_logged_and_raised_again_has_one_traceback(tmp_path: Path) -> None:
+def test_logged_and_reraised_exception_has_one_traceback(tmp_path: Path) -> None:
     body = """
     def fail(self):
         try:
@@ -206,7 +206,7 @@ def test_an_exception_that_is_logged_and_raised_again_has_one_traceback(tmp_path
     assert second == ["falco_plugin: next_batch failed: ValueError: no record (fails.py:15 in fail)"]
 
 
-def test_a_repeated_failure_of_a_source_has_one_traceback(tmp_path: Path) -> None:
+def test_repeated_failure_has_one_traceback(tmp_path: Path) -> None:
     source = """
         from falco_plugin import Plugin, source
 

@@ -1,7 +1,7 @@
-"""Where `json_field` gives other values than the official plugins, whose parser is github.com/valyala/fastjson.
+"""Inputs for which `json_field` returns other values than the official plugins, which use github.com/valyala/fastjson.
 
 Each difference is one row of the tables "Differs from the official plugin" in the documentation, with a document that
-shows it. `test_fastjson` runs both sides of the documents, and compares the rows with the pages.
+shows it. `test_fastjson` reads these documents with both parsers, and compares the rows with the pages.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Difference:
     """One row: a kind of input, and the values on both sides.
 
     Attributes:
-        title: the kind of input, as the pages have it.
+        title: the kind of input, as on the pages.
         official: what the official plugins make of it, as the pages have it.
         here: what `json_field` makes of it, as the pages have it.
         document: an example.
@@ -81,7 +81,7 @@ OTHER_VALUES = [
         },
     ),
 ]
-"""The values are other ones."""
+"""The values differ."""
 
 MORE_VALUES = [
     Difference(
@@ -128,4 +128,4 @@ MORE_VALUES = [
     Difference("more characters after the event", "no fields", "not read", b'{"a": 1} x', {"/a": (None, "1")}),
     Difference("more than 300 levels", "no fields", "all fields", b"[" * 301 + b"]" * 301, {"/0" * 300: (None, "[]")}),
 ]
-"""The official plugins have none."""
+"""The official plugins have no value."""

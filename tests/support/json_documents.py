@@ -1,4 +1,4 @@
-"""Documents of JSON, valid and damaged, and fields that lead into them: strategies of hypothesis."""
+"""Hypothesis strategies for JSON documents, valid and damaged, and for fields that select values in them."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Read:
         return list[one] if self.is_list else one
 
     def get(self, event: Event) -> Any:
-        """What `json_field` gives."""
+        """The result of `json_field`."""
         return json_field("a.field", self.pattern, type=self.type, desc="A field")(event, self.index, self.key)
 
     def get_expected(self, document: Document) -> Any:
-        """What it has to give."""
+        """The expected result, from the reference implementation."""
         values = [self._in_python(found) for found in self.find(document)]
         if self.is_list:
             return values or None
@@ -73,7 +73,7 @@ class Read:
 
 
 def assert_same(payload: bytes, reads: list[Read]) -> None:
-    """All of the fields have what the walk finds: read on one event, in two orders, and each on an event of its own."""
+    """Checks fields against the reference: read from one event in two orders, and each from a separate event."""
     document = Document(payload)
     expected = [with_type(read.get_expected(document)) for read in reads]
     event = Event(payload)
@@ -84,7 +84,7 @@ def assert_same(payload: bytes, reads: list[Read]) -> None:
 
 
 def with_type(value: Any) -> Any:
-    """A value that equals only one of the same type: 1 is not True."""
+    """Pairs a value with its type, so that 1 does not equal True."""
     if isinstance(value, list):
         return [with_type(element) for element in value]
     return type(value), value
@@ -211,7 +211,7 @@ faulty_keys = st.one_of(keys, faulty_strings)
 
 
 def faulty_containers(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Containers with any fault that leaves their brackets in pairs, though a closing one may be of the other kind."""
+    """Containers with any fault that keeps their brackets in pairs. A closing bracket may be of the other kind."""
     anything = st.one_of(inner, faulty_scalars, st.just(b""))
     colon = st.sampled_from([b":", b":", b":", b":", b"", b"::", b"=", b"\x00:"])
     comma = st.sampled_from([b",", b",", b",", b",", b"", b",,", b";", b" , "])
@@ -242,7 +242,7 @@ PIECES = [
 
 @st.composite
 def damage(draw: st.DrawFn, payloads: st.SearchStrategy[bytes]) -> bytes:
-    """Payloads that are cut off, or have bytes changed, inserted, removed or moved."""
+    """Payloads that are cut, or have bytes changed, inserted, removed or moved."""
     payload = bytearray(draw(payloads))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(payload)))
@@ -262,7 +262,7 @@ def damage(draw: st.DrawFn, payloads: st.SearchStrategy[bytes]) -> bytes:
 
 
 def nest(payload: bytes) -> st.SearchStrategy[bytes]:
-    """A document in many levels of arrays and objects, closed or not."""
+    """A document within many levels of arrays and objects, closed or not."""
     levels = st.lists(st.sampled_from([(b"[", b"]"), (b'{"a":', b"}"), (b"[1,", b"}")]), min_size=100, max_size=160)
     return st.builds(
         lambda levels, is_closed: b"".join(
@@ -289,14 +289,14 @@ any_documents = st.one_of(
 
 @st.composite
 def reads_of(draw: st.DrawFn, payload: bytes) -> list[Read]:
-    """Fields that mostly lead somewhere in a document."""
+    """Fields that mostly select existing values of a document."""
     document = Document(payload)
     return [draw(read_of(document)) for _ in range(draw(st.integers(1, 6)))]
 
 
 @st.composite
 def read_of(draw: st.DrawFn, document: Document) -> Read:
-    """A path from the root down, in which some tokens are replaced by what may stand for them."""
+    """A path from the root, in which some tokens are replaced by arguments or wildcards."""
 
     def once_in(times: int) -> bool:
         return draw(st.integers(1, times)) == times
@@ -336,7 +336,7 @@ def read_of(draw: st.DrawFn, document: Document) -> Read:
 
 
 def escape(name: str) -> str:
-    """A name as a token of a pattern; where it would mean something else there, it is one that leads nowhere."""
+    """Converts a name to a token of a pattern. A name with a special meaning becomes one that selects nothing."""
     return "none" if name == "*" or name.startswith("{") and name.endswith("}") else as_token(name)
 
 

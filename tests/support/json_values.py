@@ -1,4 +1,4 @@
-"""The values of fields out of the bytes of a JSON string, bare value or container, in plain Python."""
+"""Converts the bytes of a JSON string, bare value or container to a field's value, in plain Python."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 MAX_UINT64 = 2**64 - 1
 NO_TIME = MAX_UINT64
-"""The plugin API's mark of an event without a time, so that it cannot be one."""
+"""The plugin API uses this number for events without a time, so it is not a valid time."""
 NANOS = 10**9
 MAX_DIGITS_OF_INT = 4000
-"""`Event.json` gives longer integers as floats: Python itself refuses to read them."""
+"""`Event.json` returns longer integers as floats, because Python refuses to parse them."""
 
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -33,13 +33,12 @@ _VERSIONS = {"ipaddr": (4, 6), "ipv4addr": (4,), "ipv6addr": (6,), "ipnet": (4, 
 
 
 def decode_utf8(raw: bytes) -> str:
-    """The text of bytes; each byte that is not part of a valid UTF-8 sequence is one U+FFFD."""
+    """Decodes bytes. Each byte that is not part of a valid UTF-8 sequence becomes one U+FFFD."""
     return _HALF.sub("\ufffd", raw.decode("utf-8", "surrogateescape"))
 
 
 def decode_string(raw: bytes) -> str:
-    """The text of a string without its quotes. Malformed escapes stand as they are written; halves of surrogate pairs
-    are U+FFFD."""
+    """Decodes a string without its quotes. Malformed escapes are kept; lone surrogates become U+FFFD."""
 
     def decode_escape(escape: re.Match[str]) -> str:
         if len(escape[1]) > 1:
@@ -52,7 +51,7 @@ def decode_string(raw: bytes) -> str:
 
 
 def compact(raw: bytes) -> str:
-    """The text of a container without white space outside of its strings."""
+    """Decodes a container, and removes white space outside of its strings."""
     return decode_utf8(_STRING_OR_SPACE.sub(rb"\1", raw))
 
 
@@ -60,10 +59,10 @@ def compact(raw: bytes) -> str:
 
 
 def convert(form: str, raw: bytes, kind: str) -> Any:
-    """The value of a field of a type; None where it is absent.
+    """Converts a value to the type of a field; returns None if the field is absent.
 
     Args:
-        form: what the bytes are: ``string``, ``bare``, ``object`` or ``array``.
+        form: the kind of value: ``string``, ``bare``, ``object`` or ``array``.
         raw: the bytes; of a string those between the quotes.
         kind: the type of the field.
     """
@@ -98,9 +97,9 @@ class Number:
     point: int
 
     def shifted(self, places: int) -> tuple[int, bool]:
-        """The number, not its sign, times ``10**places``: the whole part, and whether there is a fraction.
+        """Returns the whole part of the absolute number times ``10**places``, and whether a fraction remains.
 
-        A whole part that is too large for every type is reported as ``2**64``.
+        A whole part that is too large for every type is returned as ``2**64``.
         """
         point = self.point + places
         if not self.digits or point <= 0:
@@ -139,7 +138,7 @@ def _scaled(number: Number, places: int) -> int | None:
 
 
 def _duration(text: str) -> int | None:
-    """Nanoseconds of a number of seconds."""
+    """Converts a number of seconds to nanoseconds."""
     number = _read_number(text)
     return None if number is None else _scaled(number, 9)
 
@@ -151,13 +150,13 @@ def _time(text: str) -> int | None:
 
 
 def _epoch_time(number: Number) -> int | None:
-    """Nanoseconds of a number of seconds, milliseconds, microseconds or nanoseconds, by its size."""
+    """Converts a number to nanoseconds. Its size decides between seconds, milliseconds, microseconds, nanoseconds."""
     places = next((places for limit, places in [(11, 9), (14, 6), (17, 3)] if number.point <= limit), 0)
     return _scaled(number, places)
 
 
 def _read_time(text: str) -> int | None:
-    """Nanoseconds since the epoch of a date and time; without a zone it is UTC."""
+    """Converts a date and time to nanoseconds since the epoch. Without a zone, it is UTC."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None
@@ -209,7 +208,7 @@ def _network(text: str) -> Any:
 
 
 def bare_object(raw: bytes) -> Any:
-    """The object of a bare value: as Python's json has it, else its text; None without one."""
+    """Converts a bare value as Python's json does; else returns its text, or None if it is empty."""
     text = decode_utf8(raw)
     words = {"": None, "null": None, "true": True, "false": False}
     words |= {name: float(name) for name in ("NaN", "Infinity", "-Infinity")}

@@ -1,7 +1,7 @@
-"""The values that a `json_field` must give, in plain Python: slow, and independent of the code that it checks.
+"""A reference implementation of `json_field` in plain Python: slow, and independent of the code under test.
 
-A payload need not be valid JSON. One pass over it finds the end of each string and container; members and elements are
-read from these ends by the grammar in the docstring of `Document`. `json_values` converts the values.
+A payload need not be valid JSON. One pass finds the end of each string and container. The members and elements are then
+read by the grammar in the docstring of `Document`. `json_values` converts the values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from support.json_values import bare_object, convert, decode_string
 
 MAX_DEPTH_OF_OBJECTS = 128
-"""`Event.json` gives None for deeper containers. Fields have no such limit."""
+"""`Event.json` returns None for deeper containers. Fields have no such limit."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[\x00-\x20]*")
@@ -27,15 +27,15 @@ _BARE_ROOT = re.compile(rb"true|false|null|[+-]?(?:(?i:nan|inf|infinity)|[0-9.][
 
 @dataclass(frozen=True)
 class Node:
-    """A value in a payload, from its first byte to the byte behind its last one, quotes and brackets included."""
+    """A value in a payload: a range of bytes, including quotes or brackets."""
 
     kind: Literal["string", "bare", "object", "array"]
     start: int
     end: int
     is_finished: bool = True
-    """Whether the value has its closing quote or bracket, or a bare value something behind it."""
+    """Whether the value has its closing quote or bracket, or, for a bare value, whether a byte follows it."""
     stop: int = 0
-    """Of a bare value: the position of the byte that ends it, behind white space."""
+    """For a bare value: the position of the first byte after it that is not white space."""
 
     @property
     def is_container(self) -> bool:
@@ -58,7 +58,7 @@ class Found:
 class Document:
     """A payload.
 
-    White space is every byte up to 0x20. A byte order mark may stand in front.
+    White space is every byte up to 0x20. A byte order mark may come first.
 
     - A string ends at the next quote that is not escaped.
     - A container ends at the bracket that closes it. Brackets of both kinds are counted alike.
@@ -81,7 +81,7 @@ class Document:
             self.root = Node("bare", start, start + len(bare)) if _BARE_ROOT.fullmatch(bare) else None
 
     def values(self, pattern: str, kind: str, index: int | None = None, key: str | None = None) -> list[Found]:
-        """The values of a field; none where it is absent."""
+        """The values of a field; empty if it is absent."""
         if self.root is None:
             return []
         if pattern == "{pointer}":
@@ -95,7 +95,7 @@ class Document:
         return [found for node in nodes if (found := self._convert(node, kind)) is not None]
 
     def pointers(self) -> Iterator[tuple[str, Node]]:
-        """Each value that a pointer leads to, the root first."""
+        """All values with their pointers, starting with the root."""
         waiting = [("", self.root)] if self.root else []
         while waiting:
             pointer, node = waiting.pop(0)
@@ -118,7 +118,7 @@ class Document:
         return self._object(self.root, depth=1)
 
     def entries(self, node: Node) -> list[Entry]:
-        """The members or elements of a container, up to its first structural fault; none for other values."""
+        """The members or elements of a container, up to its first structural fault; empty for other values."""
         if not node.is_container:
             return []
         if node.start not in self._entries:
@@ -198,7 +198,7 @@ class Document:
     # Values
 
     def _below(self, node: Node, step: tuple[str, Any]) -> list[Node]:
-        """The values that a step leads to."""
+        """The values that a step of a pointer selects."""
         kind, token = step
         entries = self.entries(node)
         if node.kind == "object":

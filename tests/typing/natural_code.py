@@ -173,7 +173,7 @@ class Either(Plugin):
 
     name = "either"
 
-    def open(self, params: str) -> source.Opened:
+    def open(self, params: str) -> source.OpenResult:
         if params == "callable":
             return lambda context: [b"one"]
         return source.PullInstance(pull_one) if params else [b"one"]

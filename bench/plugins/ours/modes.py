@@ -65,7 +65,7 @@ def send_many(workload: str, context: Context) -> source.PushInstance:
     return source.PushInstance(receiver)
 
 
-def lines(workload: str, context: Context) -> source.Opened:
+def lines(workload: str, context: Context) -> source.OpenResult:
     return source.LinesInstance(workload.removeprefix("file:"))
 
 
@@ -76,7 +76,7 @@ def busy(workload: str, context: Context) -> Iterator[bytes]:
         yield b"event"
 
 
-def beside(workload: str, context: Context) -> source.Opened:
+def beside(workload: str, context: Context) -> source.OpenResult:
     """Reads lines of a file, which takes no Python, while a thread computes and never sends."""
 
     def compute() -> None:
@@ -127,7 +127,7 @@ def burst(workload: str, context: Context) -> source.PushInstance:
     return source.PushInstance(receiver)
 
 
-MODES: dict[str, Callable[[str, Context], source.Opened]] = {
+MODES: dict[str, Callable[[str, Context], source.OpenResult]] = {
     "pull": pull,
     "generator": generator,
     "extend": extend,

@@ -46,7 +46,7 @@ class Ours(Plugin):
     received = json_field("audit.received", "/requestReceivedTimestamp", desc="A string")
     decision = json_field("audit.decision", "/annotations/authorization.k8s.io~1decision", desc="A string")
 
-    def open(self, params: str, context: Context) -> source.Opened:
+    def open(self, params: str, context: Context) -> source.OpenResult:
         if self.config:
             sys.setswitchinterval(float(self.config))
         mode, _, workload = params.partition(" ")

@@ -116,8 +116,8 @@ impl Library {
 
 fn describe_with_outputs(functions: &Functions, without_outputs: bool) {
     let (mut kind, mut count) = (UNSET, UNSET);
-    // SAFETY: static getters may be called at any time. Outputs are NULL or writable, and there are as many types as the
-    // count says.
+    // SAFETY: static getters may be called at any time. Outputs are NULL or writable, and there are `count`
+    // types.
     unsafe {
         if let Some(get) = functions.get_init_schema {
             let schema = read_string(get(output(&mut kind, without_outputs)));

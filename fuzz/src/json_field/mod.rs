@@ -1,5 +1,5 @@
-//! Compares `json_field` with a simple reader of damaged JSON. Both must find the same values at the same locations, in any
-//! order of fields. If serde_json accepts the document, its tree must have the same values too.
+//! Compares `json_field` with a simple reader of damaged JSON. Both must find the same values at the same locations, in
+//! any order of fields. If serde_json accepts the document, its tree must have the same values too.
 
 mod tree;
 mod values;

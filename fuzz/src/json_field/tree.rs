@@ -16,8 +16,8 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
-    /// Reads a document. Returns `None` if serde_json rejects it, also because of half of a surrogate pair, a number out of
-    /// the range of `f64`, or more than 127 levels.
+    /// Reads a document. Returns `None` if serde_json rejects it, also because of half of a surrogate pair, a number
+    /// out of the range of `f64`, or more than 127 levels.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }

@@ -76,7 +76,7 @@ class _AsyncSender:
             error.source_ended = True
             raise error
         position = _core.position(self._sender)
-        while not self._core.is_taken(position):
+        while not self._core.is_acknowledged(position):
             await self._change()
 
     async def _change(self) -> None:

@@ -20,8 +20,8 @@ impl<T: Default + Send> PerThread<T> {
         Some(code(&mut *value.try_borrow_mut().ok()?))
     }
 
-    /// `ThreadLocal` panics on a thread that has ended so far that its thread-local values are destroyed. A host can
-    /// call from there, in a destructor of its own.
+    /// Creates the calling thread's value. Returns `None` if the thread is ending and its thread-local values are destroyed:
+    /// `ThreadLocal` would panic there, and a destructor of the host can call a plugin.
     #[cold]
     fn create(&self) -> Option<&RefCell<T>> {
         struct Canary;

@@ -1,4 +1,4 @@
-//! What the host's opaque handles point to.
+//! The structs that the host's opaque handles point to.
 
 use std::ffi::CString;
 use std::sync::atomic::AtomicU64;

@@ -39,7 +39,7 @@ macro_rules! declare_table {
     };
 }
 
-/// What the last line of a call shows after the outcome. Most calls need nothing.
+/// Returns what the last line of a call shows after the outcome. Most calls need nothing.
 macro_rules! details {
     (next_batch $instance:ident $nevts:ident $evts:ident) => {
         format_args!(", {} event(s)", $nevts.as_ref().unwrap_or(&0))

@@ -2,7 +2,7 @@
 
 use crate::functions;
 
-/// What a plugin can do. A plugin has a capability if its library exports the required symbols of it.
+/// A capability of plugins. A plugin has it if its library exports its required symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
     Sourcing,

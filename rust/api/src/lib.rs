@@ -1,7 +1,7 @@
 //! The functions of Falco's plugin API, in one list.
 //!
-//! [`functions!`] is the list: symbol, signature, capability, and the answer if there is no plugin. Whatever depends on
-//! it is generated from it:
+//! [`functions!`] is the list: symbol, signature, capability, and the answer if there is no plugin. All of
+//! this is generated from it:
 //!
 //! | generated | used by |
 //! |---|---|

@@ -22,7 +22,7 @@ pub const START_SYMBOL: &CStr = match CStr::from_bytes_with_nul(concat!(start_sy
     Err(_) => panic!("the symbol contains a NUL"),
 };
 
-/// What the stub passes to the SDK when the host initialises a plugin. All of it is valid until the state is destroyed.
+/// The stub's request to the SDK to initialise a plugin. All of it is valid until the state is destroyed.
 #[repr(C)]
 pub struct StartRequest {
     /// The absolute path of the plugin library.

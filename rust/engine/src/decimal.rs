@@ -5,8 +5,8 @@ use std::iter;
 /// Numbers with more digits do not fit into a `u64`.
 const MAX_DIGITS: i64 = 20;
 
-/// A decimal number such as `-12`, `007`, `5.`, `.5` or `1.5e-3`. It borrows its digits, so that it can have any number of
-/// them.
+/// A decimal number such as `-12`, `007`, `5.`, `.5` or `1.5e-3`. It borrows its digits, so that it can have any number
+/// of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decimal<'a> {
     is_negative: bool,
@@ -26,8 +26,8 @@ pub(crate) enum WholeFault {
 }
 
 impl<'a> Decimal<'a> {
-    /// Parses an optional sign, digits with an optional decimal point, and an optional exponent. Returns `None` for any other
-    /// string, and for a number without digits.
+    /// Parses an optional sign, digits with an optional decimal point, and an optional exponent. Returns `None` for any
+    /// other string, and for a number without digits.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let is_negative = text.starts_with('-');
         let (digits, text) = split_digits(text.strip_prefix(['+', '-']).unwrap_or(text));
@@ -55,8 +55,8 @@ impl<'a> Decimal<'a> {
         if self.is_zero() { 0 } else { self.point.max(0) }
     }
 
-    /// Returns the integer part of the number times 10 to the power of `power`. Returns `None` if the number is negative or
-    /// the result does not fit.
+    /// Returns the integer part of the number times 10 to the power of `power`. Returns `None` if the number is
+    /// negative or the result does not fit.
     pub(crate) fn scaled(&self, power: i64) -> Option<u64> {
         if self.is_zero() {
             return Some(0);

@@ -1,4 +1,4 @@
-//! What a plugin is: one trait for all plugins, and one for each capability.
+//! The traits of plugins: one for all plugins, and one for each capability.
 
 use crate::error::Error;
 use crate::event::Event;

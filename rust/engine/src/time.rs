@@ -43,9 +43,10 @@ pub enum TimeError {
 
 /// Parses a time in the format of RFC 3339 or a common variant, or a number since the epoch.
 ///
-/// A time consists of a date; `T`, `t`, a space or `_`; a time of day; an optional fraction of any length after `.` or `,`;
-/// and a time zone such as `Z`, `+01:00`, `+0100` or `+01`, after an optional space. A number below 1e11 is in seconds, below
-/// 1e14 in milliseconds, below 1e17 in microseconds, and otherwise in nanoseconds. Digits beyond nanoseconds are cut off.
+/// A time consists of a date; `T`, `t`, a space or `_`; a time of day; an optional fraction of any length after `.` or
+/// `,`; and a time zone such as `Z`, `+01:00`, `+0100` or `+01`, after an optional space. A number below 1e11 is in
+/// seconds, below 1e14 in milliseconds, below 1e17 in microseconds, and otherwise in nanoseconds. Digits beyond
+/// nanoseconds are cut off.
 pub fn parse(text: &str) -> Result<Time, TimeError> {
     let time = match Decimal::parse(text) {
         Some(number) => Time {
@@ -94,8 +95,8 @@ fn parse_date_time(text: &str) -> Result<Time, TimeError> {
     Ok(Time { nanoseconds, has_zone })
 }
 
-/// Converts a time into the form of [`EPOCH`], and returns whether it has a time zone. The crate `time` checks the digits
-/// and the calendar.
+/// Converts a time into the form of [`EPOCH`], and returns whether it has a time zone. The crate `time` checks the
+/// digits and the calendar.
 fn normalize(text: &[u8]) -> Option<([u8; EPOCH.len()], bool)> {
     let mut normal = EPOCH;
     let (date_time, mut rest) = text.split_at_checked(DATE_TIME_LEN)?;

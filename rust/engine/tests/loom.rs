@@ -1,5 +1,5 @@
-//! Models: programs of two or three threads that loom runs in every relevant order (`make loom`). A wait that never ends
-//! fails the test.
+//! Models: programs of two or three threads that loom runs in every relevant order (`make loom`). A wait that never
+//! ends fails the test.
 
 #![cfg(loom)]
 

@@ -10,7 +10,7 @@ static FROM_OTHERS: AtomicU32 = AtomicU32::new(0);
 static PARENT: AtomicI32 = AtomicI32::new(0);
 
 /// Returns whether there was a signal. As in Falco, it is checked only between two batches.
-pub fn interrupted() -> bool {
+pub fn is_interrupted() -> bool {
     count() > 0
 }
 

@@ -136,7 +136,7 @@ fn signal(py: Python<'_>, error: PyErr) -> Result<Error, PyErr> {
     let meant = if error.is_instance_of::<PyEOFError>(py) || error.is_instance_of::<PyStopIteration>(py) {
         "to end the source, raise falco_plugin.EOF"
     } else if error.is_instance_of::<PyTimeoutError>(py) {
-        "to say that there is no event for now, raise falco_plugin.Timeout"
+        "if there is no event for now, raise falco_plugin.Timeout"
     } else {
         return Err(error);
     };

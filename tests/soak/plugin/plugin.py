@@ -33,7 +33,7 @@ class Soak(Plugin):
             raise Meant
         self.log.info("version %s", VERSION)
 
-    def open(self, params: str, context: Context) -> source.Opened:
+    def open(self, params: str, context: Context) -> source.OpenResult:
         wish = Wish.read(params)
         if wish.refused:
             raise Meant

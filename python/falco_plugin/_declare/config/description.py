@@ -27,7 +27,7 @@ def describe(config: type) -> mi.Type:
     try:
         described = mi.type_info(config)
     except Exception as error:
-        where = ".".join([config.__qualname__, *_culprit(config, {config})])
+        where = ".".join([config.__qualname__, *_path_to_fault(config, {config})])
         raise PluginError(f"{where}: {error}") from None
     for problem in _problems(described, config.__qualname__, set()):
         raise PluginError(problem)
@@ -40,6 +40,7 @@ def data_classes(described: mi.Type) -> list[mi.DataclassType]:
 
 
 def _parts(described: mi.Type, seen: set[object]) -> Iterator[mi.Type]:
+    """Yields a type and all types within it. `seen` has the classes whose fields were yielded already."""
     yield described
     if isinstance(described, WithFields):
         if described.cls in seen:
@@ -52,7 +53,7 @@ def _parts(described: mi.Type, seen: set[object]) -> Iterator[mi.Type]:
                 yield from _parts(inner, seen)
 
 
-def _culprit(cls: type, seen: set[type]) -> tuple[str, ...]:
+def _path_to_fault(cls: type, seen: set[type]) -> tuple[str, ...]:
     """Returns the path to the field that msgspec cannot describe, which msgspec's message does not name."""
     names = cls.__struct_fields__ if issubclass(cls, msgspec.Struct) else [f.name for f in _dataclass_fields(cls)]
     for name in names:
@@ -63,7 +64,7 @@ def _culprit(cls: type, seen: set[type]) -> tuple[str, ...]:
             mi.type_info(annotation)
         except Exception:
             for part in nested - seen:
-                if inner := _culprit(part, seen | nested):
+                if inner := _path_to_fault(part, seen | nested):
                     return (name, *inner)
             # If a field refers to a class that is being searched, the cause is another field of that class.
             if not nested & seen:
@@ -72,6 +73,7 @@ def _culprit(cls: type, seen: set[type]) -> tuple[str, ...]:
 
 
 def _config_classes(annotation: object) -> Iterator[type]:
+    """Yields the dataclasses and structs in an annotation, such as ``Inner`` in ``list[Inner]``."""
     if is_config_class(annotation):
         yield annotation
     for part in typing.get_args(annotation):

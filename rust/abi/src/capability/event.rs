@@ -14,8 +14,8 @@ use crate::state::PluginState;
 /// The host passed no event, or one that no plugin made.
 ///
 /// # Safety
-/// The input's event is NULL or as long as its length field says, its source NULL or a NUL-terminated string. Both live
-/// as long as `'a`.
+/// The input's event is NULL or has the length of its length field, its source is NULL or a NUL-terminated string. Both
+/// live as long as `'a`.
 #[inline(always)]
 pub(super) unsafe fn read<'a>(
     state: &PluginState,

@@ -13,8 +13,8 @@ pub const DEFAULT_BATCH_SIZE: u32 = 128;
 pub const SOFT_BYTES: usize = 1 << 20;
 /// Memory up to this size is never freed.
 const KEPT_BYTES: usize = 2 * SOFT_BYTES;
-/// Larger memory is freed after this many consecutive batches that used at most a quarter of it. Freeing it earlier would
-/// cost more than it saves: fresh memory is slower than the copy into it.
+/// Larger memory is freed after this many consecutive batches that used at most a quarter of it. Freeing it earlier
+/// would cost more than it saves: fresh memory is slower than the copy into it.
 const BATCHES_BEFORE_FREEING: u32 = 64;
 const CACHE_LINE: usize = 64;
 /// Payloads of at least this many bytes begin at a cache line.
@@ -22,8 +22,8 @@ pub(super) const ALIGNED_FROM: usize = 4096;
 
 /// A batch of events (`sdk.EventWriters` of the Go SDK).
 ///
-/// It is limited by count and, softly, by bytes: the event that crosses the byte limit is the last. Memory grows with use
-/// and is freed after a burst.
+/// It is limited by count and, softly, by bytes: the event that crosses the byte limit is the last. Memory grows with
+/// use and is freed after a burst.
 #[derive(Debug)]
 pub struct EventBatch {
     /// The finished events, then the event that is being written, if any.

@@ -6,8 +6,8 @@ use crate::error::Error;
 
 /// Writes events to the end of a batch, each in any number of writes (`sdk.EventWriter` of the Go SDK).
 ///
-/// It owns the batch while it writes, so that it can be passed to code that cannot hold a borrow. Call `begin` before each
-/// event, and `finish` or `discard` after it.
+/// It owns the batch while it writes, so that it can be passed to code that cannot hold a borrow. Call `begin` before
+/// each event, and `finish` or `discard` after it.
 #[derive(Debug)]
 pub struct EventWriter {
     batch: EventBatch,

@@ -18,8 +18,8 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// Creates an extractor. It calls `report` on the extracting thread, at most once a minute for each reason why fields
-    /// are absent.
+    /// Creates an extractor. It calls `report` on the extracting thread, at most once a minute for each reason why
+    /// fields are absent.
     pub fn new(fields: Vec<Field>, report: Report) -> Self {
         Self {
             fields,

@@ -230,8 +230,8 @@ impl Read<'_> {
         found.map_err(|found| Some(Problem::Mismatch { offset: start, found }))
     }
 
-    /// Converts the text of a number or a boolean, with or without quotes. Returns `other` as its type if it does not have
-    /// the declared type.
+    /// Converts the text of a number or a boolean, with or without quotes. Returns `other` as its type if it does not
+    /// have the declared type.
     fn convert_text(&mut self, text: &str, location: Location, other: ActualType) -> Result<(), ActualType> {
         let number = |fault| ActualType::from_number_fault(fault, other);
         match self.reader.kind {

@@ -102,7 +102,8 @@ impl Values {
         self.push(Value::Bool(value), place);
     }
 
-    /// Adds a string, with each NUL replaced by U+FFFD. The host would end the string at a NUL, and hide the rest from rules.
+    /// Adds a string, with each NUL replaced by U+FFFD. The host would end the string at a NUL, and hide the rest from
+    /// rules.
     pub fn push_text(&mut self, text: &str, place: Location) {
         match memchr::memchr(0, text.as_bytes()) {
             None => self.push_plain(text.as_bytes(), place),

@@ -44,8 +44,8 @@ impl Block {
     }
 }
 
-/// Sets each bit to the exclusive or of itself and all lower bits. Applied to the quotes, this marks the bytes inside of
-/// strings.
+/// Sets each bit to the exclusive or of itself and all lower bits. Applied to the quotes, this marks the bytes inside
+/// of strings.
 #[inline]
 pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
@@ -54,8 +54,8 @@ pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
-/// Returns the mask of the bytes that a backslash escapes, and whether one escapes the first byte after the block. `carry`
-/// is the latter result for the preceding block.
+/// Returns the mask of the bytes that a backslash escapes, and whether one escapes the first byte after the block.
+/// `carry` is the latter result for the preceding block.
 #[inline]
 pub(super) fn find_escaped(backslashes: u64, carry: bool) -> (u64, bool) {
     const EVEN: u64 = u64::MAX / 3;

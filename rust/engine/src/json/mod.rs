@@ -1,7 +1,7 @@
 //! Reads JSON payloads that may be damaged, as far as a look-up needs.
 //!
-//! A fault costs at most the value that contains it. [`scan`] finds where values begin and end, [`tree`] finds a value by
-//! its [`pointer`], [`text`] and [`number`] decode values, and [`fault`] describes why a value could not be read.
+//! A fault costs at most the value that contains it. [`scan`] finds where values begin and end, [`tree`] finds a value
+//! by its [`pointer`], [`text`] and [`number`] decode values, and [`fault`] describes why a value could not be read.
 //! [`documents`] splits a payload that holds several documents.
 
 mod blocks;

@@ -11,8 +11,8 @@ pub(super) const UNFINISHED: u32 = u32::MAX;
 
 /// A reference to a value: the index of its node, or the start and end of its text if it has no node.
 ///
-/// Both are packed into one number, because the reference is passed from step to step: reading a number that was written
-/// in parts stalls the processor.
+/// Both are packed into one number, because the reference is passed from step to step: reading a number that was
+/// written in parts stalls the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ValueRef(u64);
 
@@ -35,7 +35,7 @@ impl ValueRef {
 
     /// Returns the index of the node, or the start and end of the text. An end is never 0.
     #[inline]
-    pub(super) fn get(self) -> Result<usize, (usize, u32)> {
+    pub(super) fn unpack(self) -> Result<usize, (usize, u32)> {
         let (end, low) = ((self.0 >> 32) as u32, self.0 as u32 as usize);
         if end == 0 { Ok(low) } else { Err((low, end)) }
     }

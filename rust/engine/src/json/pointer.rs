@@ -180,8 +180,8 @@ impl Pattern {
 
 /// Returns the tokens of a JSON pointer that was passed as an argument, with `~1` and `~0` resolved.
 ///
-/// The first `/` may be missing, and any other `~` stands for itself: otherwise a rule with such a pointer would silently
-/// never match.
+/// The first `/` may be missing, and any other `~` stands for itself: otherwise a rule with such a pointer would
+/// silently never match.
 pub(crate) fn tokens(pointer: &str) -> impl Iterator<Item = String> {
     let skipped = usize::from(pointer.is_empty() || pointer.starts_with('/'));
     let unescaped = |token: &str| token.replace("~1", "/").replace("~0", "~");

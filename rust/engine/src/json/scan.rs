@@ -27,8 +27,8 @@ pub fn find_start(json: &[u8]) -> usize {
 
 /// Returns the extent of the document, a value that begins at `start`.
 ///
-/// Text after the document is ignored. Only a number or a word must not be followed by text, because a line of plain text
-/// may begin with either.
+/// Text after the document is ignored. Only a number or a word must not be followed by text, because a line of plain
+/// text may begin with either.
 ///
 /// # Errors
 /// If the text does not begin with a value.
@@ -154,8 +154,8 @@ fn cut_off(offset: usize) -> NextEntry {
 
 /// The result of [`read_key`].
 enum Member {
-    /// A member: the offset after the opening quote of its key, whether the key contains a backslash, and the offset of its
-    /// value.
+    /// A member: the offset after the opening quote of its key, whether the key contains a backslash, and the offset of
+    /// its value.
     At(usize, bool, usize),
     /// The end of the object, as the offset after its closing bracket.
     None(usize),

@@ -2,7 +2,8 @@
 
 use wide::u8x16;
 
-/// Returns the offset after the closing quote of the string whose content begins at `pos`; `None` if the text ends first.
+/// Returns the offset after the closing quote of the string whose content begins at `pos`; `None` if the text ends
+/// first.
 #[inline(always)]
 pub fn string_end(json: &[u8], mut pos: usize) -> Option<usize> {
     loop {
@@ -50,8 +51,8 @@ fn skip_plain_at_end(json: &[u8], mut pos: usize) -> usize {
     pos
 }
 
-/// Sets the high bit of each byte that is a quote or a backslash. Bytes after the first of them may be set too, because of
-/// the borrow of the subtraction.
+/// Sets the high bit of each byte that is a quote or a backslash. Bytes after the first of them may be set too, because
+/// of the borrow of the subtraction.
 #[inline]
 fn stops(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;

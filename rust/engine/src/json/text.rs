@@ -16,8 +16,8 @@ pub struct DecodedText<'a> {
 
 /// Decodes the content of a JSON string, without its quotes. A fault does not end the text.
 ///
-/// Half of a surrogate pair becomes U+FFFD, and so does each byte that is not part of a UTF-8 character. An unknown escape
-/// is kept as it is written.
+/// Half of a surrogate pair becomes U+FFFD, and so does each byte that is not part of a UTF-8 character. An unknown
+/// escape is kept as it is written.
 pub fn decode(content: &[u8]) -> DecodedText<'_> {
     if memchr(b'\\', content).is_none() {
         return decode_lossy(content);

@@ -1,11 +1,11 @@
 //! The values of a document, read as far as look-ups need.
 //!
-//! A look-up reads the entries of the containers on its way one by one, up to the one that it needs. The entries that were
-//! read are kept. A container on no way is skipped as a whole. So reading one field costs no more than the text before it,
-//! and reading many fields costs one pass over each container on their way.
+//! A look-up reads the entries of the containers on its way one by one, up to the one that it needs. The entries that
+//! were read are kept. A container on no way is skipped as a whole. So reading one field costs no more than the text
+//! before it, and reading many fields costs one pass over each container on their way.
 //!
-//! The result depends only on the text, never on earlier look-ups. The caller owns the text and passes the same text with
-//! each call.
+//! The result depends only on the text, never on earlier look-ups. The caller owns the text and passes the same text
+//! with each call.
 
 use std::ops::Range;
 
@@ -123,14 +123,15 @@ impl Tree {
     /// Returns the start and end of a value.
     #[inline]
     fn text(&self, value: ValueRef) -> (usize, u32) {
-        let text = match value.get() {
+        let text = match value.unpack() {
             Ok(index) => self.nodes[index].text,
             Err(_) => value,
         };
         text.bounds()
     }
 
-    /// Finds the member or element that a reference token names (RFC 6901). If members have equal keys, the first counts.
+    /// Finds the member or element that a reference token names (RFC 6901). If members have equal keys, the first
+    /// counts.
     #[inline]
     pub(crate) fn child(&mut self, json: &[u8], value: ValueRef, token: &Token) -> Result<ValueRef, Miss> {
         let (is_object, walk) = self.enter(json, value)?;
@@ -250,8 +251,8 @@ impl Tree {
         Ok(reference(&entry))
     }
 
-    /// Begins an iteration over a container, and returns whether the container is an object. Fails if the value is not a
-    /// container.
+    /// Begins an iteration over a container, and returns whether the container is an object. Fails if the value is not
+    /// a container.
     #[inline]
     fn enter(&mut self, json: &[u8], value: ValueRef) -> Result<(bool, Walk), Miss> {
         let (start, _) = self.text(value);
@@ -260,7 +261,7 @@ impl Tree {
             Some(b'[') => false,
             _ => return Err(None),
         };
-        let Ok(index) = value.get() else {
+        let Ok(index) = value.unpack() else {
             let rest = Continuation::Entry(start + 1);
             return Ok((is_object, Walk::Text { rest }));
         };
@@ -284,8 +285,8 @@ impl Tree {
         Ok((is_object, walk))
     }
 
-    /// Reads and keeps the next value of a container. Returns its node and the head of its key; `None` at the end, or if
-    /// too many values are kept.
+    /// Reads and keeps the next value of a container. Returns its node and the head of its key; `None` at the end, or
+    /// if too many values are kept.
     #[inline]
     fn read_next<const OBJECT: bool>(&mut self, json: &[u8], container: usize) -> Option<(usize, Head)> {
         // The document is entered before any container in it.

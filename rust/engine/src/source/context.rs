@@ -104,8 +104,8 @@ impl Context {
         child.cancel();
     }
 
-    /// Cancels this context and its children. Waiters and tasks wake first; then the callbacks run on this thread, with no
-    /// lock held. Further calls do nothing.
+    /// Cancels this context and its children. Waiters and tasks wake first; then the callbacks run on this thread, with
+    /// no lock held. Further calls do nothing.
     pub fn cancel(&self) {
         let mut wakers = Vec::new();
         let mut callbacks = Vec::new();

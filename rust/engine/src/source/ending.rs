@@ -24,8 +24,8 @@ impl Ending {
         self.pending.take().filter(|error| !matches!(error, Error::Eof))
     }
 
-    /// Returns the result of a call that added `added` events and was stopped by `stop`, if by anything. Any error but a
-    /// timeout ends the source.
+    /// Returns the result of a call that added `added` events and was stopped by `stop`, if by anything. Any error but
+    /// a timeout ends the source.
     pub fn conclude(&mut self, added: usize, stop: Option<Error>) -> Result<usize, Error> {
         match stop {
             None => Ok(added),

@@ -12,8 +12,8 @@ use crate::sync::Instant;
 
 /// A source is fast if its next event arrives within this time after the channel was empty.
 ///
-/// Delivering the events of a fast source one by one would slow it down: both threads would wait for each other at every
-/// event. The push loop waits up to [`GATHER`] for such a source to fill the batch.
+/// Delivering the events of a fast source one by one would slow it down: both threads would wait for each other at
+/// every event. The push loop waits up to [`GATHER`] for such a source to fill the batch.
 const FAST: Duration = Duration::from_micros(100);
 const GATHER: Duration = Duration::from_micros(50);
 /// Waking the host's thread costs a fast source as much time as this many events.

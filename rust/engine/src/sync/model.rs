@@ -1,7 +1,8 @@
 //! The types of loom, with models of what loom lacks: a clock, and the used part of crossbeam's channel.
 //!
 //! Time passes only in a timed wait that finds nothing, and such a wait ends immediately. This covers every case: other
-//! threads may do anything before the wait checks, so a wait that times out at a moment is one that checks at that moment.
+//! threads may do anything before the wait checks, so a wait that times out at a moment is one that checks at that
+//! moment.
 
 pub use loom::sync::{Mutex, MutexGuard, atomic};
 
@@ -16,8 +17,8 @@ mod time {
     use std::time::Duration;
 
     thread_local! {
-        /// How many times time has passed in this model. All threads of a model run on one system thread, so every run of
-        /// an order reads the same values.
+        /// How many times time has passed in this model. All threads of a model run on one system thread, so every run
+        /// of an order reads the same values.
         static PASSED: Cell<u32> = const { Cell::new(0) };
     }
     /// Longer than any timeout of a model.

@@ -17,6 +17,7 @@ pub const TAIL: &[u8] = b"\"}";
 const PERIOD: usize = 8192;
 const PERIODS: usize = 200;
 
+/// The text from which all bodies are cut.
 static BODIES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let period: String = (0..PERIOD as u64 / 16)
         .map(|word| format!("{:016x}", mix(word)))
@@ -24,6 +25,7 @@ static BODIES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     period.repeat(PERIODS).into_bytes()
 });
 
+/// The table of CRC-32.
 static CRC: LazyLock<[u32; 256]> = LazyLock::new(|| {
     std::array::from_fn(|index| {
         (0..8).fold(index as u32, |value, _| match value & 1 {

@@ -19,7 +19,9 @@ const STALLED: Duration = Duration::from_secs(60);
 /// The message of all exceptions that the plugin is asked to raise.
 const REQUESTED_FAILURE: &str = "meant to fail";
 
+/// The field with the number of the event.
 static NUMBER: LazyLock<FieldQuery> = LazyLock::new(|| query(0, "soak.number", Type::String));
+/// The field whose method raises an exception for some events.
 static MOODY: LazyLock<FieldQuery> = LazyLock::new(|| query(1, "soak.moody", Type::Uint64));
 
 fn query(id: u32, name: &str, type_: Type) -> FieldQuery {

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::{process, report};
 
+/// The most series of one plugin.
 const MOST_SERIES: usize = 8;
 /// How long a source may take to deliver its first event.
 const PATIENCE: Duration = Duration::from_secs(30);

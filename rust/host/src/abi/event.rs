@@ -9,6 +9,7 @@ use falco_plugin_api::ss_plugin_event;
 
 /// The type of all events of plugins.
 pub const PLUGIN_EVENT: u16 = 322;
+/// The number of parameters of a plugin event: the plugin id and the payload.
 const PARAMETERS: u32 = 2;
 const ID_SIZE: u32 = size_of::<u32>() as u32;
 /// The header and the lengths of the two parameters.

@@ -18,7 +18,9 @@ use crate::abi::values::{ValueFault, Values, unset};
 
 /// The nonzero value that Falco passes as `flist` for lists: its own internal flag.
 const LIST_FLAG: u32 = 1 << 6;
+/// The index of a query without one.
 const ABSENT_INDEX: u64 = u64::MAX;
+/// The number of values before a call that must set it. It shows whether the plugin did.
 const UNSET_LENGTH: u64 = 0x5EED_5EED_5EED_5EED;
 
 /// The function that extracts, and its arguments that do not change.

@@ -159,7 +159,7 @@ impl<'c> Events<'c> {
         // The timestamp of events without one: the last time that was read, because reading the clock is not free.
         let mut arrived = epoch;
         loop {
-            if signals::interrupted() {
+            if signals::is_interrupted() {
                 break Ok(Ending::Interrupted);
             }
             let asked = pace.is_due().then(elapsed);

@@ -179,7 +179,7 @@ fn cost(
     loop {
         slices.add(nanoseconds(round()?), count);
         let is_enough = start.elapsed() >= time.min(ENOUGH) && slices.full() > 0;
-        if is_enough || signals::interrupted() {
+        if is_enough || signals::is_interrupted() {
             return Ok(slices.cost());
         }
     }

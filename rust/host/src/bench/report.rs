@@ -9,7 +9,7 @@ use super::extraction::Fields;
 use super::histogram::Latency;
 use super::live::Calls;
 use super::slices::Cost;
-use crate::text::count::counted;
+use crate::text::count::format_count;
 use crate::text::escape;
 use crate::text::table;
 
@@ -51,8 +51,15 @@ impl Report<'_> {
     pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let events = &self.events;
         let (name, version) = (self.name, escape::column(self.version));
-        let (count, took) = (counted(grouped(events.count), "event"), time(events.wall_ns as f64));
-        writeln!(out, "{name} {version}: {count} in {took}, {}\n", ended(self.result))?;
+        let (count, took) = (
+            format_count(grouped(events.count), "event"),
+            time(events.wall_ns as f64),
+        );
+        writeln!(
+            out,
+            "{name} {version}: {count} in {took}, {}\n",
+            ending_text(self.result)
+        )?;
         let mut line = |label: &str, text: String| writeln!(out, "{label:<9}{text}");
         if let Some(cost) = events.per_event {
             let seconds = events.wall_ns as f64 / 1e9;
@@ -72,7 +79,10 @@ impl Report<'_> {
             0 => String::new(),
             batches => format!(" of {:.1} events", events.count as f64 / batches as f64),
         };
-        let (batches, timeouts) = (grouped(events.batches), counted(grouped(events.timeouts), "timeout"));
+        let (batches, timeouts) = (
+            grouped(events.batches),
+            format_count(grouped(events.timeouts), "timeout"),
+        );
         line("batches", format!("{batches}{size}; {timeouts}"))?;
         let first = self
             .first_event_ns
@@ -151,7 +161,7 @@ fn write_calls(out: &mut impl Write, calls: &[Calls<'_>]) -> io::Result<()> {
 }
 
 /// Returns the words of a report for the reason why the measurement ended.
-fn ended(result: Ending) -> &'static str {
+fn ending_text(result: Ending) -> &'static str {
     match result {
         Ending::Eof => "until the source ended",
         Ending::Limit => "until the limit was reached",

@@ -9,7 +9,7 @@ use crate::abi::{self, Code, Extractor, Source};
 use crate::command::error::Error;
 use crate::output::{Fields, Log, Output, console};
 use crate::signals;
-use crate::text::count::counted;
+use crate::text::count::format_count;
 use crate::text::timestamp;
 
 /// The time between two updates of the live line.
@@ -42,7 +42,7 @@ pub struct Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (events, bytes) = (counted(self.events, "event"), counted(self.bytes, "byte"));
+        let (events, bytes) = (format_count(self.events, "event"), format_count(self.bytes, "byte"));
         let seconds = self.time.as_secs_f64();
         write!(f, "{events}, {bytes}, {seconds:.3} s")?;
         if self.time >= RATED_FROM {
@@ -72,7 +72,7 @@ impl Capture<'_> {
         let mut totals = Totals::default();
         let mut live = console::is_terminal().then(|| Live::new(start));
         let result = loop {
-            if signals::interrupted() {
+            if signals::is_interrupted() {
                 break Ok(Ending::Interrupted);
             }
             match self.batch(source, extractors, fields.as_deref_mut(), &mut totals) {
@@ -185,7 +185,7 @@ impl Live {
         }
         let rate = (totals.events - self.shown_events) as f64 / (now - self.shown_at).as_secs_f64();
         let seconds = (now - self.start).as_secs_f64();
-        let mut line = format!("{}, {rate:.0}/s, {seconds:.0} s", counted(totals.events, "event"));
+        let mut line = format!("{}, {rate:.0}/s, {seconds:.0} s", format_count(totals.events, "event"));
         match source.progress() {
             (_, Some(description)) => line += &format!(", {description}"),
             (Some(fraction), None) => line += &format!(", {:.1} %", fraction * 100.0),

@@ -102,7 +102,7 @@ fn properties(field: &Field) -> String {
 
 fn write_schema(out: &mut impl Write, schema: &Value) -> io::Result<()> {
     writeln!(out, "\nconfig:")?;
-    let Keys { keys, is_cut } = config::keys(schema);
+    let Keys { keys, is_cut } = config::list_keys(schema);
     if keys.is_empty() {
         return writeln!(out, "{schema:#}");
     }

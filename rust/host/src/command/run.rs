@@ -117,7 +117,7 @@ fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: 
                 thread::park_timeout(FLUSH_INTERVAL);
                 let mut output = lock(output);
                 write_log(&mut output, log);
-                if signals::interrupted() && !is_reported {
+                if signals::is_interrupted() && !is_reported {
                     let interrupted_at = interrupted_at.get_or_insert_with(Instant::now);
                     if interrupted_at.elapsed() >= PATIENCE {
                         is_reported = true;

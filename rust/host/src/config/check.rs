@@ -34,7 +34,7 @@ pub fn check<'c>(config: &'c OsStr, plugin: &str, schema: Option<&Value>) -> Res
         source,
     })?;
     let schema = schema.clone();
-    let problems = run_within(TIME_LIMIT, move || validation::problems(&schema, &value)).unwrap_or_else(|| {
+    let problems = run_within(TIME_LIMIT, move || validation::find_problems(&schema, &value)).unwrap_or_else(|| {
         let seconds = TIME_LIMIT.as_secs();
         Err(format!("checking takes longer than {seconds} s: simplify its patterns"))
     });

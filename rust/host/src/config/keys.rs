@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::config::node::{Node, members, resolve, strings, type_of};
-use crate::text::count::counted;
+use crate::text::count::format_count;
 
 /// The most objects of a schema that are read. An object counts for each reference to it, so references to references can
 /// make their number grow exponentially.
@@ -38,7 +38,7 @@ pub struct Keys {
 }
 
 /// Lists the keys that a schema names. Reads a limited number of objects, so that it ends soon for any schema.
-pub fn keys(schema: &Value) -> Keys {
+pub fn list_keys(schema: &Value) -> Keys {
     let reader = Reader {
         root: schema,
         steps: Cell::new(0),
@@ -197,7 +197,7 @@ fn limits(node: &Node) -> Vec<String> {
     }
     let with_noun = |number: &Value, noun| match noun {
         "" => number.to_string(),
-        noun => counted(number, noun),
+        noun => format_count(number, noun),
     };
     let mut in_range = Vec::new();
     for (least_word, most_word, noun) in [
@@ -271,7 +271,7 @@ mod tests {
                 }
             }
         });
-        let listed = keys(&schema).keys;
+        let listed = list_keys(&schema).keys;
         let row = |path: &str| {
             let key = listed.iter().find(|key| key.path == path).expect(path);
             let required = if key.is_required { "required" } else { "" };
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn reference_of_the_root_is_followed() {
         let schema = json!({"$ref": "#/$defs/C", "$defs": {"C": {"properties": {"a": {"type": "string"}}}}});
-        assert_eq!(keys(&schema).keys.len(), 1);
+        assert_eq!(list_keys(&schema).keys.len(), 1);
         for schema in [
             json!(true),
             json!({"type": "object"}),
@@ -336,7 +336,7 @@ mod tests {
             json!({"$ref": "http://x"}),
             json!({"type": "array", "items": {"$ref": "#"}}),
         ] {
-            assert_eq!(keys(&schema).keys, [], "{schema}");
+            assert_eq!(list_keys(&schema).keys, [], "{schema}");
         }
     }
 }

@@ -10,6 +10,6 @@ mod validation;
 
 pub use check::check;
 pub use error::Error;
-pub use keys::{Key, Keys, keys};
+pub use keys::{Key, Keys, list_keys};
 pub use problem::Problem;
-pub use validation::problems;
+pub use validation::find_problems;

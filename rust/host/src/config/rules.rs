@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 
 use crate::config::node::{Node, is_whole, strings, type_of};
 use crate::config::problem::{INTEGER, Position, Problem};
-use crate::text::count::counted;
+use crate::text::count::format_count;
 
 /// The distance from a whole number that a quotient may have, because fractions are not exact.
 const TOLERANCE: f64 = 1e-9;
@@ -15,7 +15,7 @@ const TYPES: [&str; 7] = ["null", "boolean", INTEGER, "number", "string", "array
 pub type Problems = Result<Vec<Problem>, String>;
 
 /// Checks the type.
-pub fn types(schema: &Node, value: &Value, position: &Position) -> Problems {
+pub fn check_types(schema: &Node, value: &Value, position: &Position) -> Problems {
     let types: Vec<String> = match schema.get("type") {
         Some(Value::String(one)) => vec![one.clone()],
         several => strings(several).map(str::to_owned).collect(),
@@ -48,13 +48,13 @@ fn is_64_bit(number: f64) -> bool {
 }
 
 /// Checks `const` and `enum`.
-pub fn choice(schema: &Node, value: &Value, position: &Position) -> Vec<Problem> {
+pub fn check_choice(schema: &Node, value: &Value, position: &Position) -> Vec<Problem> {
     let mut found = Vec::new();
-    if let Some(only) = schema.get("const").filter(|only| !equal(only, value)) {
+    if let Some(only) = schema.get("const").filter(|only| !is_equal(only, value)) {
         found.push(position.problem(format!("expected {only}")));
     }
     if let Some(Value::Array(options)) = schema.get("enum")
-        && !options.iter().any(|option| equal(option, value))
+        && !options.iter().any(|option| is_equal(option, value))
     {
         let options: Vec<_> = options.iter().map(Value::to_string).collect();
         found.push(position.problem(format!("expected one of {}", options.join(", "))));
@@ -63,7 +63,7 @@ pub fn choice(schema: &Node, value: &Value, position: &Position) -> Vec<Problem>
 }
 
 /// Checks the limits of a number.
-pub fn limits(schema: &Node, number: &Number, position: &Position) -> Problems {
+pub fn check_limits(schema: &Node, number: &Number, position: &Position) -> Problems {
     type Fits = fn(f64, f64) -> bool;
     let rules: [(&str, &str, Fits); 5] = [
         ("minimum", "at least", |number, limit| number >= limit),
@@ -86,14 +86,14 @@ pub fn limits(schema: &Node, number: &Number, position: &Position) -> Problems {
 }
 
 /// Checks the size of a string, an array or an object.
-pub fn sizes(schema: &Node, size: usize, [least, most]: [&str; 2], of: &str, position: &Position) -> Problems {
+pub fn check_sizes(schema: &Node, size: usize, [least, most]: [&str; 2], of: &str, position: &Position) -> Problems {
     let size = size as f64;
     let mut found = Vec::new();
     if let Some(limit) = limit(schema, least)?.filter(|limit| size < *limit) {
-        found.push(position.problem(format!("expected at least {}", counted(limit, of))));
+        found.push(position.problem(format!("expected at least {}", format_count(limit, of))));
     }
     if let Some(limit) = limit(schema, most)?.filter(|limit| size > *limit) {
-        found.push(position.problem(format!("expected at most {}", counted(limit, of))));
+        found.push(position.problem(format!("expected at most {}", format_count(limit, of))));
     }
     Ok(found)
 }
@@ -107,20 +107,20 @@ fn limit(schema: &Node, word: &str) -> Result<Option<f64>, String> {
 }
 
 /// Returns whether a text contains a match of a pattern, which has the syntax of ECMAScript as in Falco.
-pub fn matches(pattern: &str, text: &str) -> Result<bool, String> {
+pub fn is_match(pattern: &str, text: &str) -> Result<bool, String> {
     let pattern = Regex::new(pattern).map_err(|error| format!("its pattern {pattern} is invalid: {error}"))?;
     Ok(pattern.find(text).is_some())
 }
 
 /// Returns whether two values are equal; 1 and 1.0 are.
-pub fn equal(one: &Value, other: &Value) -> bool {
+pub fn is_equal(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) if one.is_f64() || other.is_f64() => one.as_f64() == other.as_f64(),
         (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_equal(one, other))
         }
         (Value::Object(one), Value::Object(other)) => {
-            let same = |(name, value)| other.get(name).is_some_and(|other| equal(value, other));
+            let same = |(name, value)| other.get(name).is_some_and(|other| is_equal(value, other));
             one.len() == other.len() && one.iter().all(same)
         }
         (one, other) => one == other,

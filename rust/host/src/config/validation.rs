@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::config::node::{Node, members, resolve, strings, type_of};
 use crate::config::problem::{Position, Problem, REQUIRED};
-use crate::config::rules::{Problems, choice, equal, limits, matches, sizes, types};
+use crate::config::rules::{Problems, check_choice, check_limits, check_sizes, check_types, is_equal, is_match};
 
 /// The most references that are followed for one value. More are a reference to itself.
 const MOST_REFERENCES: usize = 32;
@@ -23,7 +23,7 @@ const MOST_STEPS_PER_VALUE: usize = 1_000;
 const MOST_LEVELS: usize = 256;
 
 /// Returns all problems of a document. Fails if the schema is invalid; only the parts that are needed are checked.
-pub fn problems(schema: &Value, document: &Value) -> Result<Vec<Problem>, String> {
+pub fn find_problems(schema: &Value, document: &Value) -> Result<Vec<Problem>, String> {
     let check = Check {
         root: schema,
         steps: Cell::new(
@@ -88,10 +88,10 @@ impl Check<'_> {
         if let Some(reference) = schema.get("$ref") {
             return self.referred(reference, value, position);
         }
-        let mut found = types(schema, value, position)?;
-        found.extend(choice(schema, value, position));
+        let mut found = check_types(schema, value, position)?;
+        found.extend(check_choice(schema, value, position));
         found.extend(match value {
-            Value::Number(number) => limits(schema, number, position)?,
+            Value::Number(number) => check_limits(schema, number, position)?,
             Value::String(text) => self.string(schema, text, position)?,
             Value::Array(items) => self.array(schema, items, position)?,
             Value::Object(object) => self.object(schema, object, position)?,
@@ -115,7 +115,7 @@ impl Check<'_> {
     }
 
     fn string(&self, schema: &Node, text: &str, position: &Position) -> Problems {
-        let mut found = sizes(
+        let mut found = check_sizes(
             schema,
             text.chars().count(),
             ["minLength", "maxLength"],
@@ -124,7 +124,7 @@ impl Check<'_> {
         )?;
         if let Some(pattern) = schema.get("pattern") {
             let pattern = pattern.as_str().ok_or("its pattern is not a string")?;
-            if !matches(pattern, text)? {
+            if !is_match(pattern, text)? {
                 found.push(position.problem(format!("expected text that matches {pattern}")));
             }
         }
@@ -132,7 +132,7 @@ impl Check<'_> {
     }
 
     fn array(&self, schema: &Node, items: &[Value], position: &Position) -> Problems {
-        let mut found = sizes(schema, items.len(), ["minItems", "maxItems"], "item", position)?;
+        let mut found = check_sizes(schema, items.len(), ["minItems", "maxItems"], "item", position)?;
         let (first, others) = match schema.get("items") {
             Some(Value::Array(first)) => (first.as_slice(), schema.get("additionalItems")),
             all => (&[][..], all),
@@ -142,7 +142,7 @@ impl Check<'_> {
                 found.extend(self.value(schema, item, &position.item(index))?);
             }
         }
-        let again = |(index, item): (usize, &Value)| items[..index].iter().any(|other| equal(other, item));
+        let again = |(index, item): (usize, &Value)| items[..index].iter().any(|other| is_equal(other, item));
         if schema.get("uniqueItems") == Some(&Value::Bool(true)) && items.iter().enumerate().any(again) {
             found.push(position.problem("expected items that differ"));
         }
@@ -158,7 +158,7 @@ impl Check<'_> {
     }
 
     fn object(&self, schema: &Node, object: &Node, position: &Position) -> Problems {
-        let mut found = sizes(
+        let mut found = check_sizes(
             schema,
             object.len(),
             ["minProperties", "maxProperties"],
@@ -190,7 +190,7 @@ impl Check<'_> {
             .map(|(_, schema)| schema)
             .collect();
         for (pattern, schema) in members(schema, "patternProperties") {
-            if matches(pattern, name)? {
+            if is_match(pattern, name)? {
                 schemas.push(schema);
             }
         }
@@ -374,7 +374,7 @@ mod tests {
                 ],
             ),
         ] {
-            let messages: Vec<_> = problems(&schema, &config)
+            let messages: Vec<_> = find_problems(&schema, &config)
                 .unwrap()
                 .iter()
                 .map(Problem::to_string)
@@ -395,7 +395,7 @@ mod tests {
             json!({"$ref": "#/nowhere"}),
             json!({"$ref": "http://x/y"}),
         ] {
-            assert!(problems(&schema, &json!({})).is_err(), "{schema}");
+            assert!(find_problems(&schema, &json!({})).is_err(), "{schema}");
         }
     }
 }

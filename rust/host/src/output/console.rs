@@ -5,10 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::text::escape;
 
+/// Returns to the start of the line and clears it.
 const CLEAR: &[u8] = b"\r\x1b[K";
 /// The width of a live line in characters. A wider line could wrap, and a wrapped line cannot be cleared.
 const LIVE_WIDTH: usize = 79;
 
+/// Whether the last write was a live line. It also makes threads write one after another.
 static LIVE_SHOWN: Mutex<bool> = Mutex::new(false);
 
 /// Returns whether standard error is a terminal.

@@ -17,7 +17,8 @@ use crate::select::Column;
 use crate::text::escape;
 use crate::text::timestamp;
 
-const BUFFER: usize = 256 * 1024;
+/// The size of the output buffer in bytes.
+const BUFFER_SIZE: usize = 256 * 1024;
 /// The capacity to which a buffer shrinks after an unusually large event, in bytes.
 const KEPT_CAPACITY: usize = 1024 * 1024;
 
@@ -55,7 +56,7 @@ impl Output {
     /// Takes over standard output.
     pub fn new(format: Format) -> io::Result<Self> {
         Ok(Self {
-            writer: BufWriter::with_capacity(BUFFER, Stdout::new()?),
+            writer: BufWriter::with_capacity(BUFFER_SIZE, Stdout::new()?),
             format,
             timestamps: timestamp::Formatter::default(),
             json: Vec::new(),

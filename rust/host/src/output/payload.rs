@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use crate::text::count::counted;
+use crate::text::count::format_count;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -158,7 +158,7 @@ fn is_meant_as_json(payload: &[u8], result: &Result<(), Fault>) -> bool {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { invalid, event, .. } = self;
-        let of = counted(self.payloads, "payload");
+        let of = format_count(self.payloads, "payload");
         let is = if self.invalid == 1 { "is" } else { "are" };
         let Fault { byte, cause, .. } = &self.fault;
         write!(

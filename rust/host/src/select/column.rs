@@ -11,12 +11,13 @@ use crate::select::request::{self, Request};
 
 /// The similarity from which a name is suggested for one that does not exist, from 0 to 1.
 const SUGGESTED_FROM: f64 = 0.8;
+/// The most names that are suggested.
 const MOST_SUGGESTIONS: usize = 3;
 
 /// The fields that the user asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Lists of fields, as [`request::parse`] reads them.
+    /// Lists of fields, as [`request::parse_fields`] reads them.
     pub lists: Vec<String>,
     /// Whether to add all fields that need no argument.
     pub all: bool,
@@ -75,7 +76,7 @@ pub fn select(selection: &Selection, plugins: &[&Description], source: &str) -> 
     }
     let mut columns: Vec<Column> = Vec::new();
     for list in &selection.lists {
-        for request in request::parse(list).map_err(Error)? {
+        for request in request::parse_fields(list).map_err(Error)? {
             let column = find(&request, plugins, source).map_err(Error)?;
             add(&mut columns, column);
         }

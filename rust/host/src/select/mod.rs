@@ -6,4 +6,4 @@ mod request;
 
 pub use column::{Column, Selection, select};
 pub use error::{Error, MalformedField};
-pub use request::{Request, parse};
+pub use request::{Request, parse_fields};

@@ -21,7 +21,7 @@ impl Request {
 }
 
 /// Reads a list of fields, separated by commas. An error names the field that is wrong.
-pub fn parse(list: &str) -> Result<Vec<Request>, String> {
+pub fn parse_fields(list: &str) -> Result<Vec<Request>, String> {
     let mut requests = Vec::new();
     let mut rest = list;
     loop {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn parsed(list: &str) -> Vec<(String, String, Option<String>)> {
-        let requests = parse(list).expect(list);
+        let requests = parse_fields(list).expect(list);
         requests
             .into_iter()
             .map(|request| (request.asked, request.name, request.argument))
@@ -163,7 +163,7 @@ mod tests {
             (r#"a.b['\"']"#, "a.b[…]: a backslash in quotes"),
             ("a.b[x]y", "expected a comma before \"y\""),
         ] {
-            let error = parse(list).expect_err(list);
+            let error = parse_fields(list).expect_err(list);
             assert!(error.contains(message), "{list}: {error}");
         }
     }

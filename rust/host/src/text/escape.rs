@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+/// The lowest and the highest bit of each byte of a word.
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 const HEX: &[u8; 16] = b"0123456789abcdef";

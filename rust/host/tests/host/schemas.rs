@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use falco_plugin_host::config::{keys, problems};
+use falco_plugin_host::config::{find_problems, list_keys};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -50,7 +50,7 @@ fn binary(depth: usize) -> Value {
 #[test]
 fn multiplying_references_are_an_error() {
     for (name, refer) in [("allOf", all_of as fn(Value) -> Value), ("not, anyOf, if", combined)] {
-        let error = problems(&doubling(30, refer), &json!({})).unwrap_err();
+        let error = find_problems(&doubling(30, refer), &json!({})).unwrap_err();
         assert_eq!(
             error, "checking takes too many steps: leave out references that multiply",
             "{name}"
@@ -64,7 +64,7 @@ fn nested_references_are_an_error() {
     for _ in 0..100 {
         schema = json!({"allOf": [schema]});
     }
-    let error = problems(&schema, &json!({})).unwrap_err();
+    let error = find_problems(&schema, &json!({})).unwrap_err();
     assert_eq!(error, "it nests deeper than 256 levels: leave out references that nest");
 }
 
@@ -75,18 +75,18 @@ fn schema_with_many_references_is_checked() {
         (doubling(8, properties), binary(8), 256),
         (doubling(8, properties), json!({"x": {"y": {}}}), 0),
     ] {
-        assert_eq!(problems(&schema, &document).unwrap().len(), count);
+        assert_eq!(find_problems(&schema, &document).unwrap().len(), count);
     }
 }
 
 #[test]
 fn keys_of_multiplying_references_are_cut() {
     for (refer, is_cut) in [(properties as fn(Value) -> Value, true), (items, true), (all_of, false)] {
-        let listed = keys(&doubling(30, refer));
+        let listed = list_keys(&doubling(30, refer));
         assert_eq!(listed.is_cut, is_cut);
         assert!(listed.keys.len() <= 10_000);
     }
-    let few = keys(&doubling(4, properties));
+    let few = list_keys(&doubling(4, properties));
     assert_eq!((few.keys.len(), few.is_cut), (2 + 4 + 8 + 16 + 16, false));
 }
 
@@ -96,7 +96,7 @@ fn long_chain_of_references_is_cut() {
         100_000,
         |reference| json!({"type": "object", "properties": {"x": reference}}),
     );
-    let listed = keys(&chain);
+    let listed = list_keys(&chain);
     assert_eq!((listed.keys.len(), listed.is_cut), (32, true));
 }
 

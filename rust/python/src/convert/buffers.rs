@@ -102,6 +102,7 @@ pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy
 }
 
 /// Returns whether there is any other reference to the object. While the GIL is held, no thread can make one.
+#[inline]
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: the object is live, and this only reads its reference count.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
@@ -174,6 +175,7 @@ impl Payload {
         code()
     }
 
+    #[inline]
     fn end_borrow(&self, py: Python<'_>, is_needed: bool) {
         let mut held = self.lock();
         if let Bytes::Borrowed(bytes) = *held {
@@ -211,6 +213,7 @@ impl Payload {
     }
 
     /// Locks the payload. The lock is never held while Python code runs.
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, Bytes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -93,6 +93,7 @@ impl Event {
 
     /// Makes this the object of `event`. Returns false if that is impossible, because something keeps the object as a
     /// preceding event, or because `event` has another source.
+    #[inline]
     fn change_to(&self, object: &Bound<'_, Self>, event: &engine::Event<'_>, state: &EventState<'_>) -> bool {
         if !Arc::ptr_eq(&self.document, state.document) {
             return false;

@@ -1,11 +1,11 @@
 //! The fields that a plugin declares, as the runtime lists them.
 
-use falco_plugin_engine::extract::{self as engine, ArgumentMode, FieldType};
-use pyo3::exceptions::PyValueError;
+use falco_plugin_engine::extract as engine;
 use pyo3::prelude::*;
 
 use crate::fields::json_reader::JsonReader;
 use crate::fields::method::Method;
+use crate::fields::names::{argument_mode, field_type};
 
 /// Reads `Runtime.fields`. Returns each field for the engine, and beside it the method that makes its values; `None`
 /// for a field that is read from JSON.
@@ -40,32 +40,4 @@ pub(crate) fn from_runtime(runtime: &Bound<'_, PyAny>) -> PyResult<(Vec<engine::
         methods.push(method);
     }
     Ok((fields, methods))
-}
-
-pub(crate) fn field_type(name: &str) -> PyResult<FieldType> {
-    Ok(match name {
-        "string" => FieldType::String,
-        "uint64" => FieldType::Uint64,
-        "bool" => FieldType::Bool,
-        "abstime" => FieldType::AbsTime,
-        "reltime" => FieldType::RelTime,
-        "ipaddr" => FieldType::IpAddr,
-        "ipnet" => FieldType::IpNet,
-        _ => return Err(PyValueError::new_err(format!("unknown field type {name:?}"))),
-    })
-}
-
-fn argument_mode(name: &str) -> PyResult<ArgumentMode> {
-    [ArgumentMode::None, ArgumentMode::Optional, ArgumentMode::Required]
-        .into_iter()
-        .find(|&mode| mode_name(mode) == name)
-        .ok_or_else(|| PyValueError::new_err(format!("unknown mode of an argument {name:?}")))
-}
-
-pub(crate) fn mode_name(mode: ArgumentMode) -> &'static str {
-    match mode {
-        ArgumentMode::None => "no",
-        ArgumentMode::Optional => "optional",
-        ArgumentMode::Required => "required",
-    }
 }

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::convert::options;
 use crate::event::reader::Event;
-use crate::fields::declared::{field_type, mode_name};
+use crate::fields::names::{field_type, mode_name};
 use crate::fields::values::to_python;
 
 /// Reads the values of a ``json_field``. Not public.

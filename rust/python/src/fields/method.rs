@@ -7,7 +7,8 @@ use pyo3::types::PyList;
 
 use crate::convert::options;
 use crate::event::reader::Event;
-use crate::fields::values::{push, python_name};
+use crate::fields::names::python_name;
+use crate::fields::values::push;
 use crate::imports;
 
 /// A method that makes the values of a field.
@@ -23,6 +24,7 @@ pub(crate) struct Method {
 
 impl Method {
     /// Calls the method, and appends the values that it returns.
+    #[inline]
     pub(crate) fn call(
         &self,
         event: &Bound<'_, Event>,
@@ -57,6 +59,7 @@ impl Method {
     }
 
     /// Appends one value, which may be a `Located`.
+    #[inline]
     fn push_located(&self, value: &Bound<'_, PyAny>, payload_len: usize, values: &mut Values) -> PyResult<()> {
         if push(self.kind, value, Location::default(), values)? {
             return Ok(());

@@ -3,4 +3,5 @@
 pub(crate) mod declared;
 pub(crate) mod json_reader;
 pub(crate) mod method;
+pub(crate) mod names;
 pub(crate) mod values;

@@ -16,20 +16,8 @@ const NANOS_PER_MICROSECOND: u64 = 1_000;
 const MICROSECONDS_PER_SECOND: u64 = 1_000_000;
 const SECONDS_PER_DAY: u64 = 24 * 3600;
 
-/// The Python type of a field's values, as annotations have it.
-pub(crate) fn python_name(kind: FieldType) -> &'static str {
-    match kind {
-        FieldType::String => "str",
-        FieldType::Uint64 => "int",
-        FieldType::Bool => "bool",
-        FieldType::AbsTime => "datetime",
-        FieldType::RelTime => "timedelta",
-        FieldType::IpAddr => "IPv4Address | IPv6Address",
-        FieldType::IpNet => "IPv4Network | IPv6Network",
-    }
-}
-
 /// Appends a Python value if it has the type of the field. Returns whether it has.
+#[inline]
 pub(crate) fn push(
     kind: FieldType,
     value: &Bound<'_, PyAny>,

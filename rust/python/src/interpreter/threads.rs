@@ -208,6 +208,7 @@ pub(crate) fn step_aside(py: Python<'_>) {
 struct Waiting;
 
 impl Waiting {
+    #[inline]
     fn new() -> Self {
         HOST_WAITS.fetch_add(1, Ordering::Relaxed);
         Self
@@ -215,6 +216,7 @@ impl Waiting {
 }
 
 impl Drop for Waiting {
+    #[inline]
     fn drop(&mut self) {
         HOST_WAITS.fetch_sub(1, Ordering::Relaxed);
     }

@@ -152,7 +152,7 @@ impl AsyncSender {
     }
 
     /// Returns whether the host has acknowledged all that was sent before the position.
-    fn is_taken(&self, py: Python<'_>, position: u64) -> PyResult<bool> {
+    fn is_acknowledged(&self, py: Python<'_>, position: u64) -> PyResult<bool> {
         self.attempt(py, |engine| engine.is_acknowledged(position))
     }
 }

@@ -1,8 +1,8 @@
 //! Splits a payload that may contain several JSON documents, so that each of them can become an event.
 //!
-//! Fields are read from the first document of a payload, so a second document would be invisible to rules. The payload may
-//! be damaged. Only its structure decides, not its values: a container ends at its matching bracket, as for fields, and
-//! brackets in strings do not count. The splitter visits each byte a bounded number of times.
+//! Fields are read from the first document of a payload, so a second document would be invisible to rules. The payload
+//! may be damaged. Only its structure decides, not its values: a container ends at its matching bracket, as for fields,
+//! and brackets in strings do not count. The splitter visits each byte a bounded number of times.
 
 mod container;
 
@@ -16,8 +16,8 @@ use container::{Container, find_member, is_opening, scalar_end};
 /// How to split a payload.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
-    /// Whether each line is a record, as the sender declares. Otherwise lines are records only if at least one of them is
-    /// a whole document.
+    /// Whether each line is a record, as the sender declares. Otherwise lines are records only if at least one of them
+    /// is a whole document.
     pub lines: bool,
     /// The name of the member whose array contains the records of a document.
     pub items: Option<&'a [u8]>,
@@ -57,7 +57,8 @@ struct Splitter<'a> {
     begins_with_text: Option<bool>,
     /// Whether text on the rest of the line belongs to the last record.
     attaches_text: bool,
-    /// The part of the current line whose end is known. It is kept because each of many documents in a long line needs it.
+    /// The part of the current line whose end is known. It is kept because each of many documents in a long line needs
+    /// it.
     line: Range<usize>,
 }
 
@@ -143,8 +144,8 @@ impl Splitter<'_> {
         }
     }
 
-    /// Adds the object that begins at `start` and ends with the payload, or the items of the object. Returns whether it has
-    /// items.
+    /// Adds the object that begins at `start` and ends with the payload, or the items of the object. Returns whether it
+    /// has items.
     fn add_object(&mut self, payload: &[u8], start: usize) -> bool {
         let items = self
             .options
@@ -165,8 +166,8 @@ impl Splitter<'_> {
         true
     }
 
-    /// Adds text outside of containers. Returns its end: the end of the line, or after a document the beginning of the next
-    /// document.
+    /// Adds text outside of containers. Returns its end: the end of the line, or after a document the beginning of the
+    /// next document.
     fn add_text(&mut self, payload: &[u8], start: usize) -> usize {
         let line = self.line_end(start).min(payload.len());
         if !self.attaches_text {

@@ -1,7 +1,7 @@
 //! The state that senders and the receiver share: the queue, its limits, and how far the host has come.
 //!
-//! The limits count queued messages, messages that the receiver holds, and payloads that the host's thread has copied but
-//! nobody has released. Releasing a payload may need a lock that the host's thread must not wait for. So a producer
+//! The limits count queued messages, messages that the receiver holds, and payloads that the host's thread has copied
+//! but nobody has released. Releasing a payload may need a lock that the host's thread must not wait for. So a producer
 //! releases copied payloads with its next send.
 
 use std::collections::VecDeque;
@@ -20,8 +20,8 @@ pub(super) struct Gate<P> {
     state: Mutex<GateState<P>>,
     /// Notified when a blocked sender must check again.
     pub(super) changed: Condvar,
-    /// Whether the receiver must report after each batch: a sender asked for it, little space is free, or the channel is
-    /// closed. Changed under the lock.
+    /// Whether the receiver must report after each batch: a sender asked for it, little space is free, or the channel
+    /// is closed. Changed under the lock.
     pub(super) reports_each_batch: AtomicBool,
     /// Holds a token when the receiver must check again.
     wake: Sender<()>,
@@ -29,8 +29,8 @@ pub(super) struct Gate<P> {
     pub(super) closed: AtomicBool,
     /// Senders that are neither closed nor dropped.
     pub(super) senders: AtomicUsize,
-    /// Whether the last sender was dropped without `close`. Written before `senders` becomes 0, with release order; read
-    /// after a load of 0, with acquire order.
+    /// Whether the last sender was dropped without `close`. Written before `senders` becomes 0, with release order;
+    /// read after a load of 0, with acquire order.
     pub(super) last_was_dropped: AtomicBool,
     /// Cancelled when the last sender is closed or dropped.
     pub(super) last_sender: Context,
@@ -42,7 +42,8 @@ pub(super) struct Gate<P> {
 pub(super) struct GateState<P> {
     pub(super) queue: VecDeque<Message<P>>,
     pub(super) queued_bytes: usize,
-    /// Messages in the channel: queued, held by the receiver, or copied and not released. `bytes` counts their payloads.
+    /// Messages in the channel: queued, held by the receiver, or copied and not released. `bytes` counts their
+    /// payloads.
     pub(super) count: usize,
     pub(super) bytes: usize,
     /// Payloads that the host's thread has copied and nobody has released.

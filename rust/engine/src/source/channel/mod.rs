@@ -1,8 +1,8 @@
 //! The channel between producers and the push loop: bounded by count and by bytes, and disconnected by close.
 //!
-//! A lock of the [`gate`] guards the queue. The receiver takes all messages with one lock: synchronizing two threads for
-//! each message would cost more than the message itself. A crossbeam channel of one token wakes the receiver, which waits
-//! for the token, its context and its deadline together.
+//! A lock of the [`gate`] guards the queue. The receiver takes all messages with one lock: synchronizing two threads
+//! for each message would cost more than the message itself. A crossbeam channel of one token wakes the receiver, which
+//! waits for the token, its context and its deadline together.
 
 mod gate;
 mod receiver;

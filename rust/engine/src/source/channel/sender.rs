@@ -135,8 +135,8 @@ impl<P: Payload> Sender<P> {
         }
     }
 
-    /// Blocks until a payload of `len` bytes may fit, or this sender or the receiving end is closed. Returns false at the
-    /// deadline.
+    /// Blocks until a payload of `len` bytes may fit, or this sender or the receiving end is closed. Returns false at
+    /// the deadline.
     pub fn wait_for_space(&self, len: usize, deadline: Option<Instant>) -> bool {
         let is_ready = |state: &GateState<P>| self.gate.has_space(state, len) || !state.copied.is_empty();
         self.wait_until(deadline, |state| &mut state.waiting_for_space, is_ready)

@@ -59,8 +59,8 @@ impl Checkpoint {
     }
 }
 
-/// A position in a file, with a fingerprint of the preceding bytes. After a restart, another file may have the same name,
-/// and even the same inode; the fingerprint shows that.
+/// A position in a file, with a fingerprint of the preceding bytes. After a restart, another file may have the same
+/// name, and even the same inode; the fingerprint shows that.
 ///
 /// Its string is `position:fingerprint`, or `position:fingerprint:inode:size:path`.
 #[derive(Debug, Clone, PartialEq, Eq)]

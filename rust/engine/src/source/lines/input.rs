@@ -32,8 +32,8 @@ pub(super) enum ReadOutcome {
     Bytes(usize),
     /// No bytes are available at the moment.
     Pending,
-    /// The next bytes do not continue the previous ones. They come from another file, a truncated file, or another writer
-    /// of a FIFO.
+    /// The next bytes do not continue the previous ones. They come from another file, a truncated file, or another
+    /// writer of a FIFO.
     NewContent,
     End,
 }
@@ -175,7 +175,7 @@ impl Input {
     /// Opens the path if it exists by now.
     fn try_open(&mut self) -> ReadOutcome {
         let path = self.path.as_ref().expect("only a followed path may not exist");
-        let opened = OpenInput::path(path).and_then(|open| self.begin(open));
+        let opened = OpenInput::open(path).and_then(|open| self.begin(open));
         let trouble = opened.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
         self.report(trouble);
         if self.open.is_some() {
@@ -209,8 +209,8 @@ impl Input {
         Ok(true)
     }
 
-    /// Checks whether another file has replaced the newest one at the path. An empty file does not count yet: the writer
-    /// may still write to the old one.
+    /// Checks whether another file has replaced the newest one at the path. An empty file does not count yet: the
+    /// writer may still write to the old one.
     fn check_path(&mut self) -> io::Result<()> {
         self.reads = 0;
         let (true, Some(path), Some(last)) = (self.follow, &self.path, self.successors.back().or(self.open.as_ref()))
@@ -231,7 +231,7 @@ impl Input {
             if identity(&metadata) == last.identity {
                 self.seen = now;
             }
-            is_other(&metadata).then(|| OpenInput::path(path)).transpose()
+            is_other(&metadata).then(|| OpenInput::open(path)).transpose()
         });
         match found {
             Ok(Some(found)) if found.identity != last.identity => {

@@ -50,8 +50,8 @@ impl LinesInstance {
     /// Opens the input. `name` is the input's name in errors and warnings.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if an option does not fit the input; [`Error::Source`] with a [`ReadError`] if the input
-    /// cannot be opened.
+    /// [`Error::InvalidOption`] if an option does not fit the input; [`Error::Source`] with a [`ReadError`] if the
+    /// input cannot be opened.
     ///
     /// [`ReadError`]: super::ReadError
     pub fn new(source: Source, name: String, options: Options, context: Context, warn: Warn) -> Result<Self, Error> {
@@ -105,12 +105,12 @@ impl LinesInstance {
 
     /// Appends lines to the batch, without clearing it, until it is full or no line is available. Returns their number.
     ///
-    /// Blocks until a line is available or the timeout has run out. The call acknowledges the lines of the previous call,
-    /// unless they are in the same batch.
+    /// Blocks until a line is available or the timeout has run out. The call acknowledges the lines of the previous
+    /// call, unless they are in the same batch.
     ///
     /// # Errors
-    /// If no line was appended: [`Error::Timeout`], [`Error::Eof`] or the error of the input. An error that follows some
-    /// lines is returned by the next call.
+    /// If no line was appended: [`Error::Timeout`], [`Error::Eof`] or the error of the input. An error that follows
+    /// some lines is returned by the next call.
     pub fn next_batch(&mut self, batch: &mut EventBatch) -> Result<usize, Error> {
         if batch.id() != self.last_batch {
             self.acknowledge();

@@ -60,7 +60,7 @@ pub(super) enum ReadResult {
 
 impl OpenInput {
     /// Opens a path without blocking.
-    pub(super) fn path(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         // Do not wait until a writer opens a FIFO.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -69,7 +69,7 @@ impl OpenInput {
     }
 
     /// Takes ownership of a descriptor. The extension of `name` decides whether the content is compressed.
-    pub(super) fn descriptor(descriptor: OwnedFd, name: &Path) -> io::Result<Self> {
+    pub(super) fn from_descriptor(descriptor: OwnedFd, name: &Path) -> io::Result<Self> {
         Self::new(descriptor.into(), name, true)
     }
 
@@ -158,8 +158,8 @@ impl OpenInput {
         self.position
     }
 
-    /// Reads without blocking. If `preceding`, the bytes that were read last, is not empty, a regular file is read only if
-    /// it still has these bytes before the position.
+    /// Reads without blocking. If `preceding`, the bytes that were read last, is not empty, a regular file is read only
+    /// if it still has these bytes before the position.
     pub(super) fn read(&mut self, preceding: &[u8], into: &mut [u8]) -> io::Result<ReadResult> {
         loop {
             let read = match &mut self.kind {
@@ -221,8 +221,8 @@ impl OpenInput {
         }
     }
 
-    /// Detects a file with content and a size of 0, whose content changes without being rewritten. Returns whether it is
-    /// one.
+    /// Detects a file with content and a size of 0, whose content changes without being rewritten. Returns whether it
+    /// is one.
     pub(super) fn check_unsized(&mut self) -> io::Result<bool> {
         self.is_unsized = self.file.metadata()?.len() == 0 && read_at(&self.file, &mut [0], 0)? > 0;
         Ok(self.is_unsized)

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cursor::{Checkpoint, Cursor, FileSnapshot};
 
-/// How far the host has acknowledged the lines: it received them and came back for more. Clones refer to the same state.
-/// No method waits for a `next_batch` that runs.
+/// How far the host has acknowledged the lines: it received them and came back for more. Clones refer to the same
+/// state. No method waits for a `next_batch` that runs.
 #[derive(Debug, Clone)]
 pub struct Progress(Arc<Mutex<InputPosition>>);
 
@@ -46,7 +46,8 @@ impl Progress {
         Some(position.checkpoint.cursor(snapshot))
     }
 
-    /// Returns the acknowledged fraction of the current file, from 0 to 1, and a description. The fraction of a stream is 0.
+    /// Returns the acknowledged fraction of the current file, from 0 to 1, and a description. The fraction of a stream
+    /// is 0.
     pub fn report(&self) -> (f64, String) {
         let InputPosition {
             file,

@@ -99,14 +99,14 @@ pub(super) fn list(path: &Path) -> Vec<RotatedFile> {
 /// Opens a regular file. Symbolic links are rejected, because any user may have created them.
 pub(super) fn open_regular(path: &Path) -> io::Result<OpenInput> {
     if path.symlink_metadata()?.is_file() {
-        OpenInput::path(path)
+        OpenInput::open(path)
     } else {
         Err(io::Error::other("it is not a regular file"))
     }
 }
 
-/// Returns the paths that the log may have had, each in a different directory: with and without symbolic links, now and at
-/// the time of the cursor.
+/// Returns the paths that the log may have had, each in a different directory: with and without symbolic links, now and
+/// at the time of the cursor.
 fn aliases(path: &Path, cursor: &Cursor) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     let real = path.canonicalize().ok();

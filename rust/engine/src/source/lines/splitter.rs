@@ -28,8 +28,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Splitter {
     separator: Separator,
-    /// Bytes that were read and not consumed are in `start..end`, preceded by some consumed bytes. No separator begins in
-    /// `start..searched`.
+    /// Bytes that were read and not consumed are in `start..end`, preceded by some consumed bytes. No separator begins
+    /// in `start..searched`.
     buffer: Vec<u8>,
     start: usize,
     searched: usize,
@@ -79,7 +79,8 @@ impl Splitter {
         Checkpoint::new(self.position, &self.buffer[preceding..self.start])
     }
 
-    /// Returns the next line, of which at most `limit` bytes become an event. Returns `None` if more must be read first.
+    /// Returns the next line, of which at most `limit` bytes become an event. Returns `None` if more must be read
+    /// first.
     #[inline]
     pub(super) fn next_line(&mut self, limit: usize) -> Option<Line> {
         if self.cut_line.is_some() && !self.skip_cut_line() {
@@ -263,7 +264,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Splits content that is read in pieces of the sizes in `reads`. Returns each line, whether it is cut, and its position.
+    /// Splits content that is read in pieces of the sizes in `reads`. Returns each line, whether it is cut, and its
+    /// position.
     fn split(
         content: &[u8],
         separator: &[u8],

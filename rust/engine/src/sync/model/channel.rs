@@ -1,8 +1,8 @@
 //! A model of two channels: one of capacity 1, for a token, and one of capacity 0 that is only ever disconnected. A
 //! `Select` waits on several of them.
 //!
-//! The model guarantees no more than crossbeam does: a sender that finds the token present does not synchronize with the
-//! receiver.
+//! The model guarantees no more than crossbeam does: a sender that finds the token present does not synchronize with
+//! the receiver.
 
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};

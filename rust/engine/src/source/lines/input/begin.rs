@@ -57,11 +57,11 @@ impl Input {
             Source::Path(path) => {
                 // Make the path absolute: the host may change its directory.
                 let path = std::path::absolute(path).map_err(|error| input.error(error))?;
-                let opened = OpenInput::path(&path);
+                let opened = OpenInput::open(&path);
                 input.path = Some(path);
                 opened
             }
-            Source::Descriptor(descriptor) => OpenInput::descriptor(descriptor, Path::new(&input.name)),
+            Source::Descriptor(descriptor) => OpenInput::from_descriptor(descriptor, Path::new(&input.name)),
         };
         match opened {
             Ok(open) => input.begin_first(open, context)?,
@@ -155,34 +155,40 @@ impl Input {
                     }
                 }
                 Start::End => open.go_to_end(&self.separator)?,
-                Start::Cursor(cursor) => {
-                    let is_found = open.find(&cursor)?;
-                    let is_same = cursor.file().is_none_or(|seen| seen.inode == open.identity.1);
-                    if !(is_found && is_same) && self.continue_in_rotated(&cursor, Some(open.identity)) {
-                        if !self.follow {
-                            open.rewind()?;
-                            self.successors.push_back(open);
-                        }
-                        return Ok(());
-                    }
-                    if !is_found {
-                        self.warn(&format!(
-                            "{} is not the file that start is a position in, or was truncated, and that file is not \
-                             found under another name in its folder: reading {} from its beginning; {}",
-                            self.name,
-                            self.name,
-                            describe_loss(&cursor)
-                        ));
-                    }
-                }
+                Start::Cursor(cursor) => return self.begin_at_cursor(open, &cursor),
             }
         }
         self.open = Some(open);
         Ok(())
     }
 
-    /// Begins in the file of a cursor that was renamed since. The rotated files that came after it follow, except `last`.
-    /// Returns false if the file is not found.
+    /// Begins with the file of a cursor: `open`, or a file that was renamed since. If it is not found, begins with the
+    /// whole of `open`.
+    fn begin_at_cursor(&mut self, mut open: OpenInput, cursor: &Cursor) -> io::Result<()> {
+        let is_found = open.find(cursor)?;
+        let is_same = cursor.file().is_none_or(|seen| seen.inode == open.identity.1);
+        if !(is_found && is_same) && self.continue_in_rotated(cursor, Some(open.identity)) {
+            if !self.follow {
+                open.rewind()?;
+                self.successors.push_back(open);
+            }
+            return Ok(());
+        }
+        if !is_found {
+            self.warn(&format!(
+                "{} is not the file that start is a position in, or was truncated, and that file is not found under \
+                 another name in its folder: reading {} from its beginning; {}",
+                self.name,
+                self.name,
+                describe_loss(cursor)
+            ));
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Begins in the file of a cursor that was renamed since. The rotated files that came after it follow, except
+    /// `last`. Returns false if the file is not found.
     fn continue_in_rotated(&mut self, cursor: &Cursor, last: Option<Identity>) -> bool {
         let Some(path) = self.path.clone() else { return false };
         let Some(found) = rotated::find(&path, cursor, last) else {

@@ -12,8 +12,8 @@ use crate::event::EventBatch;
 use crate::source::lines::instance::BLOCK;
 use crate::source::lines::{Options, Source, Start};
 
-/// Splits content as Python's `bytes.split` does, without an empty line after the last separator. Returns each line and the
-/// offset of its end.
+/// Splits content as Python's `bytes.split` does, without an empty line after the last separator. Returns each line and
+/// the offset of its end.
 fn split(content: &[u8], separator: &[u8]) -> Vec<(Vec<u8>, u64)> {
     let mut lines = Vec::new();
     let mut start = 0;

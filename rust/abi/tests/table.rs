@@ -1,11 +1,11 @@
-//! A plugin whose functions panic, called through the table: each panic becomes an error, and the host survives.
+//! Plugins that panic or lack a capability, called through the table of functions: the host gets errors.
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
-use falco_plugin_abi::api::{EOF, FAILURE, StartRequest};
+use falco_plugin_abi::api::{EOF, FAILURE, SUCCESS, StartRequest};
 use falco_plugin_abi::init::{TABLE, init};
-use falco_plugin_api::{ss_plugin_event_input, ss_plugin_init_input};
+use falco_plugin_api::{ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_init_input, ss_plugin_t};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{Event, EventBatch};
 use falco_plugin_engine::extract::Cache;
@@ -56,8 +56,18 @@ impl Instance for Panics {
     }
 }
 
-#[test]
-fn panics_become_errors_and_end_the_source() {
+/// A plugin without capabilities.
+struct Plain;
+
+impl Plugin for Plain {
+    fn destroy(&self) {}
+}
+
+/// Initialises a plugin, and passes its state to `code`, which destroys it.
+fn with_state(plugin: impl Plugin + 'static, code: impl FnOnce(*mut ss_plugin_t)) {
+    extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
+        true
+    }
     let input = ss_plugin_init_input {
         config: ptr::null(),
         owner: ptr::null_mut(),
@@ -65,9 +75,6 @@ fn panics_become_errors_and_end_the_source() {
         tables: ptr::null(),
         log_fn: None,
     };
-    extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
-        true
-    }
     let request = StartRequest {
         library: c"".as_ptr(),
         core: c"".as_ptr(),
@@ -80,24 +87,49 @@ fn panics_become_errors_and_end_the_source() {
         input: &raw const input,
         check_code,
     };
-    let mut rc = i32::MAX;
-    // SAFETY: request and input outlive the state. It is used on this thread alone, as a host uses it, and destroyed last.
-    unsafe {
-        let state = init(&request, |_, _, _| Ok(Box::new(Panics))).state;
-        let last_error = || {
-            CStr::from_ptr((TABLE.get_last_error)(state))
-                .to_str()
-                .unwrap()
-                .to_owned()
-        };
+    // SAFETY: request and input outlive the state.
+    let reply = unsafe { init(&request, |_, _, _| Ok(Box::new(plugin))) };
+    assert_eq!(reply.rc, SUCCESS);
+    code(reply.state);
+}
 
+fn last_error(state: *mut ss_plugin_t) -> String {
+    // SAFETY: the state is not destroyed, and the string valid until this thread's next call.
+    unsafe { CStr::from_ptr((TABLE.get_last_error)(state)) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[test]
+fn functions_of_missing_capabilities_fail_with_message() {
+    let mut rc = i32::MAX;
+    // SAFETY: a struct of pointers, which may all be NULL.
+    let fields = unsafe { std::mem::zeroed::<ss_plugin_field_extract_input>() };
+    // SAFETY: the state is used on this thread alone, and destroyed last.
+    with_state(Plain, |state| unsafe {
+        assert!((TABLE.open)(state, ptr::null(), &raw mut rc).is_null());
+        assert_eq!(
+            (rc, last_error(state).as_str()),
+            (FAILURE, "the plugin is not an event source")
+        );
+        assert_eq!((TABLE.extract_fields)(state, ptr::null(), &raw const fields), FAILURE);
+        assert_eq!(last_error(state), "the plugin has no fields");
+        (TABLE.destroy)(state);
+    });
+}
+
+#[test]
+fn panics_become_errors_and_end_the_source() {
+    let mut rc = i32::MAX;
+    // SAFETY: the state is used on this thread alone, as a host uses it, and destroyed last.
+    with_state(Panics, |state| unsafe {
         assert!((TABLE.open)(state, c"bad".as_ptr(), &raw mut rc).is_null());
         assert_eq!(rc, FAILURE);
-        assert!(last_error().contains("open panics"));
+        assert!(last_error(state).contains("open panics"));
 
         assert!((TABLE.list_open_params)(state, &raw mut rc).is_null());
         assert_eq!(rc, FAILURE);
-        assert!(last_error().ends_with("please report it: list_open_params panics"));
+        assert!(last_error(state).ends_with("please report it: list_open_params panics"));
 
         let event = falco_plugin_engine::event::encode_header(0, 0);
         let event_input = ss_plugin_event_input {
@@ -107,7 +139,7 @@ fn panics_become_errors_and_end_the_source() {
         };
         let text = (TABLE.event_to_string)(state, &raw const event_input);
         assert_eq!(CStr::from_ptr(text), c"<event_to_string failed>");
-        assert!(last_error().ends_with("please report it: event_to_string panics"));
+        assert!(last_error(state).ends_with("please report it: event_to_string panics"));
 
         let instance = (TABLE.open)(state, c"good".as_ptr(), &raw mut rc);
         assert_eq!(rc, 0);
@@ -118,7 +150,7 @@ fn panics_become_errors_and_end_the_source() {
             rc
         };
         assert_eq!(next(), FAILURE);
-        assert!(last_error().ends_with("please report it: next_batch panics"));
+        assert!(last_error(state).ends_with("please report it: next_batch panics"));
         assert_eq!(
             [next(), next()],
             [EOF, EOF],
@@ -130,5 +162,5 @@ fn panics_become_errors_and_end_the_source() {
         assert_eq!(hundredths, 0);
         (TABLE.close)(state, instance);
         (TABLE.destroy)(state);
-    }
+    });
 }
