@@ -26,7 +26,8 @@ class Files:
         self._from_end = config.start == "end" and positions.is_first_run
         self._known: dict[Identity, File] = {}
         self._open: dict[Identity, File] = {}  # in the order of their last read
-        self._by_former_path: dict[str, File] = {}  # by their former path
+        self._by_former_path: dict[str, File] = {}
+        self._predecessors: dict[Identity, File] = {}  # the file that is read first, by the identity of its successor
         self._last_compressed: File | None = None
         self._is_first_scan = True
 
@@ -52,7 +53,7 @@ class Files:
         self._search(lost)
         self._report_lost(lost, {printable(file.path) for file in begun})
         for file in begun:
-            file.predecessor = self._by_former_path.get(file.path) or file.predecessor
+            self._set_predecessor(file, self._by_former_path.get(file.path))
         self._is_first_scan = self._from_end = False
 
     def turns(self) -> Iterator[list[bytes]]:
@@ -134,7 +135,8 @@ class Files:
         self._known[file.identity] = self._open[file.identity] = file
         if isinstance(file, CompressedFile):
             # Read compressed files one after the other, to need the memory of only one decompression.
-            file.predecessor, self._last_compressed = self._last_compressed, file
+            self._set_predecessor(file, self._last_compressed)
+            self._last_compressed = file
         if position is not None:
             self._positions.remove(position)
             if is_searched or position.path != printable(path):
@@ -201,6 +203,7 @@ class Files:
     def _remove(self, file: File) -> None:
         self._close(file)
         del self._known[file.identity]
+        self._predecessors.pop(file.identity, None)
         self._by_former_path = {path: other for path, other in self._by_former_path.items() if other is not file}
 
     # Turns
@@ -208,11 +211,15 @@ class Files:
     def _is_next(self, file: File) -> bool:
         if file.is_read or file.has_failed:
             return False
-        predecessor = file.predecessor
+        predecessor = self._predecessors.get(file.identity)
         if predecessor is not None and not predecessor.is_read and not predecessor.has_failed:
             return self._known.get(predecessor.identity) is not predecessor
-        file.predecessor = None
+        self._predecessors.pop(file.identity, None)
         return True
+
+    def _set_predecessor(self, file: File, predecessor: File | None) -> None:
+        if predecessor is not None:
+            self._predecessors[file.identity] = predecessor
 
     def _is_finished(self, file: File) -> bool:
         """Returns whether a file that left its path has not changed for so long that its writer is likely gone."""

@@ -7,13 +7,9 @@ import hashlib
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
 
 from .positions import Position
 from .reports import Reports
-
-if TYPE_CHECKING:
-    from .sdkfile import File
 
 Identity = tuple[int, int]
 """Device and inode, which identify a file under any name."""
@@ -59,8 +55,6 @@ class LogFile:
         """Whether the last attempt to read the file failed."""
         self.left_at: float | None = None
         """When the file left its path (monotonic time), or ``None`` if its last line was delivered since."""
-        self.predecessor: File | None = None
-        """The file that was at this path before, and is read first."""
         self._event_size = event_size
         self._reports = reports
         self._block = max(_BLOCK, event_size + _LONGEST_LINE_END)

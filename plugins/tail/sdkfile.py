@@ -34,7 +34,6 @@ class _SdkFile:
         self.is_gone = False
         self.has_failed = False
         self.left_at: float | None = None
-        self.predecessor: File | None = None
         self.changed_at = time.monotonic()
         self.size = 0
         self._event_size = event_size
