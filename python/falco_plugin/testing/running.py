@@ -261,6 +261,7 @@ class RunningPlugin:
         return self._result()
 
     def _result(self) -> Run:
+        """Returns the result of a host that has ended, and removes its files."""
         # Wait with a limit: a process that the plugin started may keep the pipe open.
         self._reader.join(_STOPS_WITHIN)
         self._resources.close()
@@ -268,6 +269,7 @@ class RunningPlugin:
         return Run(self._events, self._texts, self._log, result, error)
 
     def _ending(self) -> tuple[str, str | None]:
+        """Returns how a host has ended that no longer runs: the result and the error."""
         if self._end is not None:
             return self._end["result"], self._end["error"]
         if self._killed:
@@ -284,6 +286,7 @@ class RunningPlugin:
         return "failure", reason.replace("--with", "extractors=[…]")
 
     def _wait_until(self, ready: Callable[[], object], timeout: float, awaited: str) -> None:
+        """Waits until `ready` is true. `awaited` names in the error what did not come."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while not ready():
@@ -292,16 +295,17 @@ class RunningPlugin:
                     # Wake regularly, because the end of the reader does not notify.
                     self._changed.wait(min(remaining, 0.1))
                 elif not ready():
-                    result, error = ("running", f"after {timeout:g} s") if remaining <= 0 else self._ended()
+                    result, error = ("running", f"after {timeout:g} s") if remaining <= 0 else self._wait_for_ending()
                     raise RunError(
                         f"{awaited} did not come: {Run(self._events, self._texts, self._log, result, error)}"
                     )
 
-    def _ended(self) -> tuple[str, str | None]:
+    def _wait_for_ending(self) -> tuple[str, str | None]:
         self._process.wait()
         return self._ending()
 
     def _read_output(self) -> None:
+        """Reads the output of the host. This is the function of the reader thread."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:

@@ -155,27 +155,33 @@ impl Input {
                     }
                 }
                 Start::End => open.go_to_end(&self.separator)?,
-                Start::Cursor(cursor) => {
-                    let is_found = open.find(&cursor)?;
-                    let is_same = cursor.file().is_none_or(|seen| seen.inode == open.identity.1);
-                    if !(is_found && is_same) && self.continue_in_rotated(&cursor, Some(open.identity)) {
-                        if !self.follow {
-                            open.rewind()?;
-                            self.successors.push_back(open);
-                        }
-                        return Ok(());
-                    }
-                    if !is_found {
-                        self.warn(&format!(
-                            "{} is not the file that start is a position in, or was truncated, and that file is not \
-                             found under another name in its folder: reading {} from its beginning; {}",
-                            self.name,
-                            self.name,
-                            describe_loss(&cursor)
-                        ));
-                    }
-                }
+                Start::Cursor(cursor) => return self.begin_at_cursor(open, &cursor),
             }
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Begins with the file of a cursor: `open`, or a file that was renamed since. If it is not found, begins with the
+    /// whole of `open`.
+    fn begin_at_cursor(&mut self, mut open: OpenInput, cursor: &Cursor) -> io::Result<()> {
+        let is_found = open.find(cursor)?;
+        let is_same = cursor.file().is_none_or(|seen| seen.inode == open.identity.1);
+        if !(is_found && is_same) && self.continue_in_rotated(cursor, Some(open.identity)) {
+            if !self.follow {
+                open.rewind()?;
+                self.successors.push_back(open);
+            }
+            return Ok(());
+        }
+        if !is_found {
+            self.warn(&format!(
+                "{} is not the file that start is a position in, or was truncated, and that file is not found under \
+                 another name in its folder: reading {} from its beginning; {}",
+                self.name,
+                self.name,
+                describe_loss(cursor)
+            ));
         }
         self.open = Some(open);
         Ok(())
