@@ -55,7 +55,7 @@ def test_blocked_generator_is_abandoned_and_named(tmp_path):
     ran = run_cycle(library)
     assert cycle_payloads(ran) == [b"one"]
     assert ran.status == 0
-    assert "is left behind" in ran.stdout
+    assert "is left running" in ran.stdout
 
 
 ENDLESS = """

@@ -528,6 +528,14 @@ def test_variable_selects_other_environment(orphan: Path) -> None:
     assert len(c_host_lines("cycle", orphan, 20, "", env=env)) == 20
 
 
+def test_init_rejects_unknown_source_of_python(tmp_path: Path) -> None:
+    library = build_changed(tmp_path, simple_plugin("unknown"), python_source="elsewhere")
+    assert init_error(library) == (
+        "the manifest of this plugin library has the unknown python_source 'elsewhere': "
+        "build it again with 'falco-plugin build'"
+    )
+
+
 @pytest.mark.parametrize("python", [MISSING, "/bin/false", "/bin/true", "/", "base"])
 def test_variable_with_unsuitable_python_is_rejected(orphan: Path, tmp_path: Path, python: str) -> None:
     if python == "base":

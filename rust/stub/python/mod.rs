@@ -12,11 +12,13 @@ pub use sdk::{MEMORY, Sdk};
 /// Checks and loads Python and the SDK in the way that the manifest names. Neither is ever unloaded. Returns `None` and
 /// the problem if that fails.
 pub fn load<'m>(memory: &'m mut [u8; MEMORY], problem: &mut Message) -> Option<Sdk<'m>> {
-    match image::manifest(c"python_source").to_bytes() {
+    let source = image::manifest(c"python_source");
+    match source.to_bytes() {
         b"environment" => environment::load(memory, problem),
         _ => {
-            problem
-                .push("this plugin library does not say where its Python is: build it again with 'falco-plugin build'");
+            problem.push("the manifest of this plugin library has the unknown python_source '");
+            problem.push_c(source.as_ptr());
+            problem.push("': build it again with 'falco-plugin build'");
             None
         }
     }

@@ -382,8 +382,8 @@ fn check(status: ffi::PyStatus) -> Result<(), String> {
             CStr::from_ptr(status.err_msg)
         };
         Err(format!(
-            "Python cannot be started: {}: install the environment again, or build the library again with 'falco-plugin \
-             build --python PATH'",
+            "Python cannot be started: {}: install the environment again, or build the library again with \
+             'falco-plugin build --python PATH'",
             message.to_string_lossy()
         ))
     }
