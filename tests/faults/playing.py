@@ -47,11 +47,11 @@ class Cell:
     suggested: Any = ("pull",)
     """The suggested open parameters."""
     log: Sequence[str] = ()
-    """The first lines of the SDK's warnings and errors."""
+    """The first lines of warnings and errors that the SDK logs."""
     may_log: Sequence[str] = ()
     """More warnings, which depend on the order of threads."""
     found: Sequence[str] = ()
-    """What the plugin itself logs."""
+    """The lines that the plugin itself logs."""
     stderr: Sequence[str] = ()
     note: str = ""
     """A remark for the page."""
