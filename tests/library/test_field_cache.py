@@ -183,7 +183,7 @@ def test_fields_have_separate_values(library: Library, event) -> None:
 
 
 @pytest.mark.parametrize("change", ["number", "address", "timestamp", "length"])
-def test_method_runs_again_for_extract_next(library: Library, event, change: str) -> None:
+def test_method_runs_again_for_next_event(library: Library, event, change: str) -> None:
     assert library.extract(event, "count.plain", number=5).values == [1]
     again, number = event, 5
     if change == "number":
