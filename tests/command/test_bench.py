@@ -241,20 +241,20 @@ def test_bench_reports_only_failing_next_batch(tmp_path: Path) -> None:
 
 
 def test_bench_requires_source(tmp_path: Path) -> None:
-    result = last_error_line(run_command("bench", build_plugin(tmp_path, SIZE), "--all-fields"))
-    assert "the plugin size has no event source to run: run a plugin that has one, and add this one by --with" in result
+    message = last_error_line(run_command("bench", build_plugin(tmp_path, SIZE), "--all-fields"))
+    assert "the plugin size has no event source to run: run a plugin that has one, and add this one by --with" in message
 
 
 @pytest.mark.parametrize(
-    ("words", "result"),
+    ("words", "message"),
     [
         (["--fields", "counts.od"], "no loaded plugin has the field counts.od"),
         (["--live"], "--live needs --fields or --all-fields"),
         (["--params", "many"], "open failed: ValueError: invalid literal"),
     ],
 )
-def test_bench_reports_cause_of_failure(counts: Path, words: list[str], result: str) -> None:
-    assert result in last_error_line(run_command("bench", counts, *words))
+def test_bench_reports_cause_of_failure(counts: Path, words: list[str], message: str) -> None:
+    assert message in last_error_line(run_command("bench", counts, *words))
 
 
 @pytest.mark.parametrize("words", [["--limit", "0"], ["--seconds", "0"], ["--seconds", "-1"], ["--with-config", "a"]])
