@@ -242,7 +242,9 @@ def test_bench_reports_only_failing_next_batch(tmp_path: Path) -> None:
 
 def test_bench_requires_source(tmp_path: Path) -> None:
     message = last_error_line(run_command("bench", build_plugin(tmp_path, SIZE), "--all-fields"))
-    assert "the plugin size has no event source to run: run a plugin that has one, and add this one by --with" in message
+    assert (
+        "the plugin size has no event source to run: run a plugin that has one, and add this one by --with" in message
+    )
 
 
 @pytest.mark.parametrize(
