@@ -134,7 +134,7 @@ def _documents(text: bytes, lines: bool) -> Iterator[bytes]:
 
 
 def _beginning(text: bytes) -> tuple[int, bool]:
-    """Returns where the first document of a text begins, and whether anything but white space precedes it."""
+    """Returns the offset of the first document in a text, and whether anything but white space precedes it."""
     beginning = _BEGINNING.match(text)
     if beginning is not None and beginning[1]:
         return beginning.start(1), False

@@ -303,6 +303,7 @@ def next_events(instance: source.Instance) -> list[bytes]:
 # Opening and closing
 
 
+@pytest.mark.slow
 def test_reloads_lose_no_event_answered_with_200(start: Start) -> None:
     url = f"http://127.0.0.1:{free_port()}/k8s-audit"
     host, hook = start(url)

@@ -23,7 +23,7 @@ _SECRET_ENDINGS = ("password", "secret", "passphrase", "key.pem", "oauthbearer.c
 
 
 class Config(Struct, frozen=True):
-    """Where the records come from, and how they are read"""
+    """The brokers, the consumer group, and how records are read"""
 
     bootstrap_servers: Annotated[_Text, Meta(description="host:port of a broker, or several separated by ,")]
     group: Annotated[_Text, Meta(description="The consumer group")] = "falco"

@@ -1,4 +1,4 @@
-"""Removes the bytes that a serializer writes in front of a record's JSON."""
+"""Removes the bytes that a serializer writes before a record's JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs what happens again and again at most once a minute."""
+"""Logs repeated conditions at most once a minute, with a count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INTERVAL = 60.0
 
 
 class Reports:
-    """Counts what happens by its kind, and logs the first of a minute.
+    """Counts reports by their kind, and logs the first of each kind in a minute.
 
     Args:
         log: receives the lines.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from plugins.poller.conftest import (
     PAGE,
     AuditApi,
@@ -31,6 +32,7 @@ def test_poller_delivers_each_record_once_in_order(api: AuditApi, start: Callabl
     assert payloads(plugin.stop()) == api.records
 
 
+@pytest.mark.slow
 def test_poller_continues_after_the_last_record_on_restart(api: AuditApi, start: Callable[..., RunningPlugin]) -> None:
     for count in (3, 0, PAGE + 2):
         added = api.add(count)
@@ -49,6 +51,7 @@ def test_poller_repeats_a_page_that_was_interrupted(
     assert take(start(api.url), len(second)) == second
 
 
+@pytest.mark.slow
 def test_poller_loses_nothing_when_falco_is_killed(api: AuditApi, start: Callable[..., RunningPlugin]) -> None:
     seen: list[bytes] = []
     for count in (1, 2 * PAGE, PAGE + 1):

@@ -33,6 +33,7 @@ from plugins.poller.conftest import (
 from falco_plugin.testing import RunningPlugin
 
 
+@pytest.mark.slow
 def test_poller_continues_after_a_failure(github: AuditApi, start: Callable[..., RunningPlugin]) -> None:
     failures = [
         status(500),

@@ -191,6 +191,7 @@ def test_compressed_file_is_read_once(
     follower.expect(b"another")
 
 
+@pytest.mark.slow
 def test_compressed_file_continues_after_a_kill(tmp_path: Path, follow: Follow) -> None:
     log, positions = tmp_path / "log.gz", tmp_path / "positions"
     lines = [b"line %d" % number for number in range(60_000)]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plugins.tail.config import Config
@@ -170,6 +171,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(steps, min_size=1, max_size=12))
 def test_random_file_operations_lose_no_line(steps: list[tuple[Callable[..., None], object]]) -> None:

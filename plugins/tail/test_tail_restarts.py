@@ -145,6 +145,7 @@ def test_undelivered_lines_are_repeated(tmp_path: Path) -> None:
     assert [event.data for event in collect(TAIL, str(log), config=config)] == lines
 
 
+@pytest.mark.slow
 def test_kill_loses_no_line(tmp_path: Path, follow: Follow) -> None:
     log, positions = tmp_path / "log", tmp_path / "positions"
     lines = [b"%d" % number for number in range(40_000)]

@@ -54,7 +54,7 @@ def read_body(request: Any, limit: int) -> bytes:
         return _read_chunked(request.conn.rfile, limit)
     if length > limit:
         raise _too_long()
-    # cheroot's reader must do this, because it tracks where the next request begins.
+    # Use cheroot's reader, because it tracks the beginning of the next request.
     body: bytes = request.rfile.read(length)
     if len(body) < length:
         raise Incomplete

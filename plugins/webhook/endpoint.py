@@ -65,7 +65,7 @@ class Endpoint:
     def _signature(self, request: Any) -> bytes:
         signature: bytes = request.inheaders.get(self._signature_header, b"")
         if self._secrets and not signature:
-            raise Rejection(HTTPStatus.UNAUTHORIZED, "no signature")
+            raise Rejection(HTTPStatus.UNAUTHORIZED, "the signature is missing")
         return signature
 
     def _read(self, request: Any) -> bytes:
@@ -90,7 +90,7 @@ class Endpoint:
             for secret in self._secrets
         ]
         if not any(matches):
-            raise Rejection(HTTPStatus.UNAUTHORIZED, "bad signature")
+            raise Rejection(HTTPStatus.UNAUTHORIZED, "the signature matches no secret")
 
     def _events(self, content_type: bytes, body: bytes) -> list[bytes]:
         events = events_of(content_type, body)

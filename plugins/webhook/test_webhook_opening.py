@@ -84,6 +84,7 @@ class SlowHost(BlockedHost):
                 return sent, answer
 
 
+@pytest.mark.slow
 def test_endpoint_answers_503_while_falco_is_behind(library: Path, secrets_file: Path) -> None:
     config = {"secrets_file": str(secrets_file), "delivery_timeout": 0.3, "threads": 2}
     with closing(SlowHost(library, config)) as host:
@@ -100,6 +101,7 @@ def test_endpoint_answers_503_while_falco_is_behind(library: Path, secrets_file:
         assert host.read_event() == b"accepted"
 
 
+@pytest.mark.slow
 def test_large_batch_waits_at_most_delivery_timeout(library: Path, secrets_file: Path) -> None:
     config = {"secrets_file": str(secrets_file), "delivery_timeout": 0.3, "capacity": 2, "max_body": 32 << 20}
     with closing(SlowHost(library, config)) as host:

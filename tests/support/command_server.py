@@ -1,7 +1,7 @@
 """Runs ``falco-plugin`` in forked children, which saves each run the import of the package.
 
-Each line of stdin is a JSON object with the arguments, the working directory, and the files for stdout and stderr. The
-answer is a line with the exit status. The environment of the children is that of this process.
+Each line of stdin is a JSON object with the arguments, the environment variables, the working directory, and the files
+for stdout and stderr. The answer is a line with the exit status.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from falco_plugin.cli.main import main
 def run(request: dict[str, Any]) -> int:
     """Runs the command in this process, and returns its exit status."""
     os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(os.open(request["stdout"], os.O_WRONLY), 1)
     os.dup2(os.open(request["stderr"], os.O_WRONLY), 2)

@@ -197,6 +197,7 @@ def run_command(*arguments: object, env: Mapping[str, str] | None = None, cwd: P
     with tempfile.NamedTemporaryFile() as stdout, tempfile.NamedTemporaryFile() as stderr:
         request = {
             "arguments": [str(argument) for argument in arguments],
+            "environment": environment(),
             "folder": str(cwd or Path.cwd()),
             "stdout": stdout.name,
             "stderr": stderr.name,
@@ -210,10 +211,10 @@ def run_command(*arguments: object, env: Mapping[str, str] | None = None, cwd: P
 
 @functools.cache
 def _command_server() -> subprocess.Popen[str]:
-    """The process that runs commands in the default environment. It ends with this process, which holds its stdin."""
+    """The process that runs commands. It ends with this process, which holds its stdin."""
     script = Path(__file__).with_name("command_server.py")
     command = [sys.executable, "-P", str(script)]
-    return subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def native_lines(*arguments: object, env: Mapping[str, str] | None = None) -> list[dict]:

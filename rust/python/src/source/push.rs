@@ -92,7 +92,7 @@ impl PushInstance {
                     py,
                     &format!(
                         "{senders} sender(s) of the closed source{} are still open, because a producer did not stop in \
-                         time; it is left running: let it check its context, and close its sender",
+                         time and is left running: let it check its context, and close its sender",
                         log::source_name(py)
                     ),
                 );
