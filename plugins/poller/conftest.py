@@ -382,7 +382,9 @@ def next_link(url: str) -> dict[str, str]:
 @pytest.fixture
 def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Simulation]:
     """Returns a simulation that did not start yet."""
-    # A disk is slow, and no simulation has a power failure.
+    # A simulation has no connections: do not load the certificates of all authorities.
+    monkeypatch.setattr("plugins.poller.api._tls_context", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    # A simulation has no power failures: do not wait for the disk.
     monkeypatch.setattr(os, "fsync", lambda _: None)
     return lambda answer, *arguments, **config: Simulation(tmp_path, answer, *arguments, **config)
 

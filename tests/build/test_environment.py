@@ -1,4 +1,4 @@
-"""What a plugin library needs of the Python that built it."""
+"""The Python environment that a plugin library needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a library with fields says before it is initialised."""
+"""Static answers of a library with fields, before it is initialised."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATIC = """
     def either(self, event, index: int | None = None, key: str | None = None) -> str:
         return ""
 """
-TOLD = [
+FIELDS = [
     {
         "name": "the.method",
         "type": "uint64",
@@ -93,7 +93,7 @@ OPENS = """
     def open(self, params):
         return []
 """
-NEEDED = {
+REQUIRED = {
     "plugin_get_required_api_version",
     "plugin_get_name",
     "plugin_get_description",
@@ -119,16 +119,16 @@ EXTRACTION = {
     "plugin_get_extract_event_types",
 }
 KINDS = {
-    # of a plugin: its body, symbols, required API version, sources of the events that it extracts from
-    "source": (OPENS, NEEDED | SOURCING, "3.5.0", None),
-    "extracts": (STATIC, NEEDED | EXTRACTION, "3.11.0", []),
+    # Kind of plugin: class body, symbols, required API version, event sources that it extracts from
+    "source": (OPENS, REQUIRED | SOURCING, "3.5.0", None),
+    "extracts": (STATIC, REQUIRED | EXTRACTION, "3.11.0", []),
     "extracts from some": (
         'extract_event_sources = ("one", "two")\n' + textwrap.dedent(STATIC),
-        NEEDED | EXTRACTION,
+        REQUIRED | EXTRACTION,
         "3.11.0",
         ["one", "two"],
     ),
-    "both": (textwrap.dedent(STATIC) + textwrap.dedent(OPENS), NEEDED | SOURCING | EXTRACTION, "3.11.0", []),
+    "both": (textwrap.dedent(STATIC) + textwrap.dedent(OPENS), REQUIRED | SOURCING | EXTRACTION, "3.11.0", []),
 }
 
 
@@ -140,10 +140,10 @@ def test_library_exports_symbols_of_its_capabilities(build_fields, kind: str) ->
     assert set(line["symbols"]) == symbols
     assert static_answers(library) == {
         "required_api_version": version,
-        "fields": None if sources is None else TOLD,
+        "fields": None if sources is None else FIELDS,
         "extract_event_sources": sources,
         "schema": None,
-        # Never none: a host may then hand over events of the system.
+        # The list is never empty, because a host may then pass system events.
         "extract_event_types": None if sources is None else [322],
     }
 
@@ -159,7 +159,7 @@ def test_go_loader_accepts_each_kind_of_library(build_fields, kind: str) -> None
         "broken": False,
         "broken_error": None,
     }
-    assert info["info"]["fields"] == ([] if sources is None else [field["name"] for field in TOLD])
+    assert info["info"]["fields"] == ([] if sources is None else [field["name"] for field in FIELDS])
     assert (info["info"]["extract_event_sources"] or []) == (sources or [])
     assert init == {"init": "ok"}
 
@@ -167,5 +167,5 @@ def test_go_loader_accepts_each_kind_of_library(build_fields, kind: str) -> None
 def test_damaged_library_loads_and_fails_in_init(build_fields) -> None:
     library = build_fields(STATIC)
     library.write_bytes(library.read_bytes()[:-10])
-    assert [told["name"] for told in static_answers(library)["fields"]] == ["unreadable.library"]
+    assert [field["name"] for field in static_answers(library)["fields"]] == ["unreadable.library"]
     assert "build it again" in init_error(library)

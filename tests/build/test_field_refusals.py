@@ -1,4 +1,4 @@
-"""Fields that `build` refuses, with the message."""
+"""Field declarations that `build` rejects, with the error message."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PLAIN = "one must return the value: define it without async and without yield"
 
 
 def method(parameters: str = "", returned: str = "str") -> str:
-    """A field a.b by a method with these parameters and this annotation."""
+    """Returns the code of a method for the field a.b, with these parameters and this return annotation."""
     return f'@field("a.b", desc="x")\ndef one(self, event{parameters}) -> {returned}: ...'
 
 
 BROKEN = [
-    # What stands in the class; the message, in which a class that cannot be made has its place behind it.
+    # The class body and the error message. The message ends with a location if the class cannot be created.
     (
         f'{method()}\ntwo = json_field("a.b", "/x", desc="x")',
         "field a.b: the field is declared twice: give one of the two another name",
@@ -217,8 +217,14 @@ def test_build_rejects_invalid_field_declaration(tmp_path: Path, body: str, mess
     target = write_sources(tmp_path, {"broken.py": source}) / "broken.py"
     library = tmp_path / "broken.so"
     built = CliRunner().invoke(main, ["build", str(target), "-o", str(library)])
-    doing = "" if "(broken.py:" not in message else " cannot be imported"
-    # The line of the class or of the field stands behind the path.
-    told = re.sub(rf"^falco-plugin: {re.escape(str(target))}:\d+: ", f"falco-plugin: {target}: ", built.stderr)
-    assert (built.exit_code, built.stdout, told) == (1, "", f"falco-plugin: {target}{doing}: {message}\n")
+    reason = "" if "(broken.py:" not in message else " cannot be imported"
+    # The line of the class or of the field follows the path.
+    message_without_line = re.sub(
+        rf"^falco-plugin: {re.escape(str(target))}:\d+: ", f"falco-plugin: {target}: ", built.stderr
+    )
+    assert (built.exit_code, built.stdout, message_without_line) == (
+        1,
+        "",
+        f"falco-plugin: {target}{reason}: {message}\n",
+    )
     assert not library.exists()

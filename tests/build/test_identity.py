@@ -1,4 +1,4 @@
-"""The name, the event source and the id of a plugin: their defaults, and what one Falco does not load together."""
+"""Name, event source and id of a plugin: their defaults, and clashes that Falco does not load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from falco_plugin._declare import plugin_ids
 
 
 def source(name: str, **attributes: object) -> str:
-    """A plugin that makes events and has a field."""
+    """Returns the code of a plugin that has an event source and a field."""
     body = "".join(f"{attribute} = {value!r}\n" for attribute, value in attributes.items())
     return simple_plugin(
         name, f"from falco_plugin import json_field\n{body}a = json_field('{name}.a', '/a', desc='a')\n"
@@ -111,11 +111,11 @@ def test_new_plugin_has_private_id(tmp_path: Path) -> None:
     assert found == ("audit-log", str(plugin_ids.private_id("audit-log")))
 
 
-# Plugins that one Falco does not load together
+# Plugins that Falco does not load together
 
 
 def build_both(folder: Path, first: str, second: str, *, name: str = "libsecond.so") -> str:
-    """Builds two plugins into one folder, and returns what the second build warns of."""
+    """Builds two plugins into one folder and returns the warnings of the second build."""
     write_sources(folder, {"first.py": first, "second.py": second})
     (folder / "out").mkdir()
     assert run_command("build", "first.py", "-o", "out/libfirst.so", cwd=folder).status == 0
@@ -180,7 +180,7 @@ def test_build_ignores_other_files_in_output_folder(tmp_path: Path, content: byt
 
 @pytest.mark.parametrize("subcommand", ["run", "bench"])
 @pytest.mark.parametrize(
-    ("second", "told"),
+    ("second", "message"),
     [
         (
             source("second"),
@@ -196,11 +196,11 @@ def test_build_ignores_other_files_in_output_folder(tmp_path: Path, content: byt
     ],
     ids=["id", "name"],
 )
-def test_run_rejects_clash_naming_both_targets(tmp_path: Path, subcommand: str, second: str, told: str) -> None:
+def test_run_rejects_clash_naming_both_targets(tmp_path: Path, subcommand: str, second: str, message: str) -> None:
     write_sources(tmp_path, {"first.py": source("first"), "second.py": second})
     ran = run_command(subcommand, "first.py", "--with", "second.py", cwd=tmp_path)
     assert (ran.status, ran.stdout) == (1, "")
-    assert ran.stderr == f"falco-plugin-host: {told} (first.py and second.py)\n"
+    assert ran.stderr == f"falco-plugin-host: {message} (first.py and second.py)\n"
 
 
 def test_run_accepts_plugins_that_one_falco_loads(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Libraries that several files of this folder run."""
+"""Builds the libraries that several files of this folder run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from support.libraries import build_plugin
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library of `RUN`."""
+    """Builds the plugin `RUN`."""
     return build_plugin(tmp_path_factory.mktemp("runs"), RUN, "runs")
 
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library of `SHOP`."""
+    """Builds the plugin `SHOP`."""
     return build_plugin(tmp_path_factory.mktemp("shop"), SHOP, "shop")

@@ -1,4 +1,4 @@
-"""Mistakes of new users, met as they meet them: a plugin file, the command, and the message that it prints."""
+"""Mistakes of new users in a plugin file, and the message that the command prints for each."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from falco_plugin import Event, Plugin, field, json_field, source
 
 """
 FIRST = len(HEADER.splitlines()) + 1
-"""The line of the class."""
+"""The line number of the class."""
 BODY = FIRST + 2
-"""The first line of its body behind the name."""
+"""The line number at which the body of the class begins, after the name."""
 LONGEST = 255
-"""Bytes of an error of `open` or `next_batch` that Falco shows."""
+"""The number of bytes that Falco shows of an error of `open` or `next_batch`."""
 
 
 def plugin(body: str, head: str = "class Mine(Plugin):", names: str = 'name = event_source = "mine"') -> str:
-    """A file with a plugin: its class is at FIRST, the body begins two lines later."""
+    """Returns the code of a plugin whose class is on the line FIRST and whose body begins on the line BODY."""
     return f"{HEADER}{head}\n    {names}\n{textwrap.indent(textwrap.dedent(body).lstrip(), '    ')}"
 
 
 def run(folder: Path, source: str, *options: str) -> str:
-    """What the user reads on stderr."""
+    """Runs the plugin and returns what it prints to stderr."""
     (folder / "plugin.py").write_text(source)
     return run_command("run", "plugin.py", "--limit", "20", *options, cwd=folder).stderr
 
 
-def last(printed: str) -> str:
+def last_line(printed: str) -> str:
     return printed.splitlines()[-1]
 
 
@@ -146,7 +146,7 @@ BUILD = {
         f"plugin.py:{FIRST}: Mine.config is set to a dict, which init_config replaces: annotate it, as "
         "in config: Config",
     ),
-    "a name of the SDK with a typing error": (
+    "a misspelled name of the SDK": (
         "from falco_plugin import Plugins\n",
         "did you mean Plugin? (plugin.py:1 in <module>)",
     ),
@@ -163,16 +163,16 @@ BUILD = {
 
 @pytest.mark.parametrize(("source", "expected"), BUILD.values(), ids=BUILD)
 def test_build_reports_error_with_location(tmp_path: Path, source: str, expected: str) -> None:
-    printed = last(run(tmp_path, source))
+    printed = last_line(run(tmp_path, source))
     assert printed.startswith("falco-plugin: plugin.py")
     assert printed.endswith(expected)
 
 
-def returns(value: str) -> str:
+def returning(value: str) -> str:
     return plugin(f"def open(self, params, context):\n    return {value}\n\ndef events(self):\n    yield b''")
 
 
-def yields(value: str) -> str:
+def yielding(value: str) -> str:
     return plugin(f"def open(self, params):\n    yield {value}")
 
 
@@ -181,22 +181,22 @@ AT_YIELD = f" (plugin.py:{BODY + 1} in open)"
 
 OPEN = {
     "nothing": (plugin("def open(self, params):\n    pass"), "None: is a `return` or a `yield` missing?"),
-    "str": (returns("'event'"), "str: for one event return [text.encode()]"),
-    "bytes": (returns("b'event'"), "bytes: for one event return [data]"),
-    "dict": (returns("{}"), "dict: for one event return [json.dumps(data).encode()]"),
+    "str": (returning("'event'"), "str: for one event return [text.encode()]"),
+    "bytes": (returning("b'event'"), "bytes: for one event return [data]"),
+    "dict": (returning("{}"), "dict: for one event return [json.dumps(data).encode()]"),
     "int": (
-        returns("5"),
+        returning("5"),
         "int: return an iterable of events, such as a generator, or an instance of falco_plugin.source",
     ),
     "a class": (
-        returns("source.PullInstance"),
+        returning("source.PullInstance"),
         "the class PullInstance: return an object of it, such as PullInstance(…)",
     ),
-    "itself": (returns("self"), "the plugin itself: return its events, or an instance of falco_plugin.source"),
-    "a channel": (returns("source.channel()"), "tuple: return source.PushInstance(receiver, context=context)"),
-    "a receiver": (returns("source.channel()[1]"), "Receiver: return source.PushInstance(receiver, context=context)"),
+    "itself": (returning("self"), "the plugin itself: return its events, or an instance of falco_plugin.source"),
+    "a channel": (returning("source.channel()"), "tuple: return source.PushInstance(receiver, context=context)"),
+    "a receiver": (returning("source.channel()[1]"), "Receiver: return source.PushInstance(receiver, context=context)"),
     "a text file": (
-        returns("open(__import__('os').devnull)"),
+        returning("open(__import__('os').devnull)"),
         "a text file: events are bytes, so open it with mode 'rb'",
     ),
     "a closed file": (
@@ -208,30 +208,30 @@ OPEN = {
 
 @pytest.mark.parametrize(("source", "expected"), OPEN.values(), ids=OPEN)
 def test_open_suggests_valid_return_values(tmp_path: Path, source: str, expected: str) -> None:
-    printed = last(run(tmp_path, source))
+    printed = last_line(run(tmp_path, source))
     assert printed == f"falco-plugin-host: open failed: TypeError: open returned {expected}{IN_OPEN}"
 
 
 NOT_BYTES = "TypeError: an event's data must be bytes, got"
 EVENTS = {
-    "a dict": (yields("{'a': 1}"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){AT_YIELD}"),
-    "a list": (yields("[b'a']"), f"{NOT_BYTES} list: give json.dumps(data).encode(){AT_YIELD}"),
-    "a str": (yields("'text'"), f'{NOT_BYTES} str: give text.encode(), or write b"..."{AT_YIELD}'),
-    "an int": (yields("5"), f"{NOT_BYTES} int: give str(data).encode(){AT_YIELD}"),
-    "an object": (yields("self"), f"{NOT_BYTES} Mine: give bytes or another buffer{AT_YIELD}"),
-    "a dict with a time": (yields("({}, 5)"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){AT_YIELD}"),
-    "a dict in a list": (returns("[{}]"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){IN_OPEN}"),
+    "a dict": (yielding("{'a': 1}"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){AT_YIELD}"),
+    "a list": (yielding("[b'a']"), f"{NOT_BYTES} list: give json.dumps(data).encode(){AT_YIELD}"),
+    "a str": (yielding("'text'"), f'{NOT_BYTES} str: give text.encode(), or write b"..."{AT_YIELD}'),
+    "an int": (yielding("5"), f"{NOT_BYTES} int: give str(data).encode(){AT_YIELD}"),
+    "an object": (yielding("self"), f"{NOT_BYTES} Mine: give bytes or another buffer{AT_YIELD}"),
+    "a dict with a time": (yielding("({}, 5)"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){AT_YIELD}"),
+    "a dict in a list": (returning("[{}]"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){IN_OPEN}"),
     "a dict that is sent": (
         plugin("def open(self, params):\n    source.channel()[0].send({})"),
         f"{NOT_BYTES} dict: give json.dumps(data).encode(){AT_YIELD}",
     ),
     "a method without the context": (
-        returns("self.events"),
+        returning("self.events"),
         "TypeError: Mine.events() must take the context as its only argument: define it with (context), or call it "
         f"(plugin.py:{BODY + 3} in events)",
     ),
     "a pull function without parameters": (
-        returns("source.PullInstance(self.events)"),
+        returning("source.PullInstance(self.events)"),
         "TypeError: Mine.events() takes 1 positional argument but 3 were given: define it as "
         "events(self, context, writer) "
         f"(plugin.py:{BODY + 3} in events)",
@@ -245,14 +245,16 @@ EVENTS = {
         f"(plugin.py:{BODY + 3} in pull)",
     ),
     "an instance without its base": (
-        returns("Own()") + "\n\nclass Own(source.BaseInstance):\n    def __init__(self):\n        pass\n\n"
+        returning("CustomInstance()")
+        + "\n\nclass CustomInstance(source.BaseInstance):\n    def __init__(self):\n        pass\n\n"
         "    def next_batch(self, batch):\n        pass\n",
-        "TypeError: open returned Own, which has no attribute events: call super().__init__() in Own.__init__ "
-        f"(plugin.py:{BODY + 7} in __init__)",
+        "TypeError: open returned CustomInstance, which has no attribute events: call super().__init__() in "
+        f"CustomInstance.__init__ (plugin.py:{BODY + 7} in __init__)",
     ),
     "an instance without the batch": (
-        returns("Own()") + "\n\nclass Own(source.BaseInstance):\n    def next_batch(self):\n        pass\n",
-        "TypeError: Own.next_batch() takes 1 positional argument but 2 were given: define it as "
+        returning("CustomInstance()")
+        + "\n\nclass CustomInstance(source.BaseInstance):\n    def next_batch(self):\n        pass\n",
+        "TypeError: CustomInstance.next_batch() takes 1 positional argument but 2 were given: define it as "
         "next_batch(self, batch) "
         f"(plugin.py:{BODY + 7} in next_batch)",
     ),
@@ -262,7 +264,7 @@ EVENTS = {
         "annotate it with a "
         f"dataclass, as in config: Config{AT_YIELD}",
     ),
-    "a configuration with a typing error": (
+    "a misspelled configuration key": (
         plugin("config: Config\n\ndef open(self, params):\n    yield self.config.uri.encode()").replace(
             "class Mine", "@dataclass\nclass Config:\n    url: str = ''\n\nclass Mine"
         ),
@@ -273,14 +275,14 @@ EVENTS = {
 
 @pytest.mark.parametrize(("source", "expected"), EVENTS.values(), ids=EVENTS)
 def test_source_reports_error_with_location(tmp_path: Path, source: str, expected: str) -> None:
-    printed = last(run(tmp_path, source))
+    printed = last_line(run(tmp_path, source))
     error = printed.partition(" failed: ")[2]
     assert error.removeprefix("open: ") == expected
     assert len(error.encode()) <= LONGEST
 
 
 def test_long_error_message_keeps_location(tmp_path: Path) -> None:
-    printed = last(run(tmp_path, plugin("def open(self, params):\n    raise ValueError('ä' * 1000)")))
+    printed = last_line(run(tmp_path, plugin("def open(self, params):\n    raise ValueError('ä' * 1000)")))
     error = printed.partition("open failed: ")[2]
     assert error.startswith("ValueError: ää")
     assert error.endswith(f"ä…{AT_YIELD}")
@@ -339,7 +341,7 @@ def test_run_reports_line_of_blocking_method(tmp_path: Path, method: str, remedy
     source = BLOCKS.format(**waits)
     line = next(number for number, text in enumerate(source.splitlines(), 1) if "reported.wait" in text)
     printed = run(tmp_path, source).splitlines()
-    # It may be reported more than once on a slow machine.
+    # On a slow machine the message may appear more than once.
     assert (
         f"[warning] falco_plugin: {method} has not returned after 0.001 s, at plugin.py:{line} in {method}: Falco "
         f"waits for its return, so {remedy} instead"

@@ -1,4 +1,4 @@
-"""`falco-plugin build`: what it prints, and what it refuses."""
+"""`falco-plugin build`: what it prints, and which targets it rejects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.commands import HEAD, REQUIRES, TALLY, check_refused
 from support.hosts import MISSING, run, run_command
 from support.libraries import build_plugin, simple_plugin, write_sources
 
-# Bad input of build: the source, and what is told.
+# Invalid targets: the code, and parts of the error message.
 BAD_SOURCES = {
     "no plugin": ("x = 1\n", ["bad.py has no plugin", "define a subclass of falco_plugin.Plugin", "bad.py:NAME"]),
     "two plugins": (
@@ -32,19 +32,19 @@ BAD_SOURCES = {
     "nul": ("x = '\0'\n", ["bad.py", "null bytes"]),
     "sibling": ("import sibling\n", ["bad.py imports sibling", "not packed with a single file", "build the folder"]),
     "no name": (HEAD.replace("name = 'p'", ""), ["P has no name", "name = 'lines'"]),
-    "bad name": (HEAD.replace("'p'", "'Bad Name'"), ["P: Falco does not accept the name 'Bad Name'", "lower-case"]),
-    "name is no text": (HEAD.replace("'p'", "7"), ["P: name must be str, not int"]),
-    "bad version": (f"{HEAD}    version = '1'\n", ["the version '1' must be three numbers, such as 0.1.0"]),
+    "invalid name": (HEAD.replace("'p'", "'Bad Name'"), ["P: Falco does not accept the name 'Bad Name'", "lower-case"]),
+    "name is not a string": (HEAD.replace("'p'", "7"), ["P: name must be str, not int"]),
+    "invalid version": (f"{HEAD}    version = '1'\n", ["the version '1' must be three numbers, such as 0.1.0"]),
     "id too small": (f"{HEAD}    id = 0\n", ["id must be 1 to 2147483647", "not 0"]),
     "id too large": (f"{HEAD}    id = 2**31\n", ["id must be 1 to 2147483647", "not 2147483648"]),
-    "id is text": (f"{HEAD}    id = '999'\n", ["id must be int, not str"]),
-    "bad source": (f"{HEAD}    event_source = 'a-b'\n", ["Falco does not accept the event_source 'a-b'"]),
-    "taken source": (f"{HEAD}    event_source = 'syscall'\n", ["the event_source 'syscall' is reserved by Falco"]),
-    "taken source by default": (
+    "id is a string": (f"{HEAD}    id = '999'\n", ["id must be int, not str"]),
+    "invalid source": (f"{HEAD}    event_source = 'a-b'\n", ["Falco does not accept the event_source 'a-b'"]),
+    "reserved source": (f"{HEAD}    event_source = 'syscall'\n", ["the event_source 'syscall' is reserved by Falco"]),
+    "reserved source by default": (
         HEAD.replace("'p'", "'internal'"),
         ["the event_source 'internal', which is the plugin's name, is reserved by Falco: choose another name, or set"],
     ),
-    "nul in a text": (f"{HEAD}    contact = 'a\\0b'\n", ["contact must not contain NUL"]),
+    "nul in a string": (f"{HEAD}    contact = 'a\\0b'\n", ["contact must not contain NUL"]),
     "method hides attribute": (
         f"{HEAD}    def contact(self): ...\n",
         ["the method 'contact' hides the plugin attribute 'contact'", "another name"],
@@ -67,18 +67,20 @@ BAD_SOURCES = {
 
 @pytest.mark.parametrize("kind", BAD_SOURCES)
 def test_build_reports_invalid_target_in_one_line(tmp_path: Path, kind: str) -> None:
-    source, told = BAD_SOURCES[kind]
+    source, messages = BAD_SOURCES[kind]
     (tmp_path / "bad.py").write_text(source)
     (tmp_path / "sibling.py").write_text("")
-    check_refused(run_command("build", "bad.py", "-o", "out.so", cwd=tmp_path), *told)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.py", "sibling.py"], "nothing is left behind"
+    check_refused(run_command("build", "bad.py", "-o", "out.so", cwd=tmp_path), *messages)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.py", "sibling.py"], (
+        "the failed build leaves no file behind"
+    )
 
 
-@pytest.mark.parametrize("way", ["module", "--python"])
-def test_build_suggests_folder_for_sibling_import(tmp_path: Path, way: str) -> None:
-    # Python puts the working directory in front of its path for `python -m`, where the library will not have it.
+@pytest.mark.parametrize("start", ["module", "--python"])
+def test_build_suggests_folder_for_sibling_import(tmp_path: Path, start: str) -> None:
+    # `python -m` adds the working directory to the import path, but the library will not find modules there.
     write_sources(tmp_path, {"sibling.py": "", "bad.py": "import sibling\n" + simple_plugin("lonely")})
-    if way == "module":
+    if start == "module":
         ran = run(sys.executable, "-m", "falco_plugin", "build", "bad.py", cwd=tmp_path)
     else:
         ran = run_command("build", "bad.py", "--python", sys.executable, cwd=tmp_path)
@@ -91,11 +93,11 @@ def test_run_and_info_report_invalid_target_in_one_line(tmp_path: Path, subcomma
     check_refused(run_command(subcommand, "bad.py", cwd=tmp_path), "JSONDecodeError: ", "bad.py:2")
 
 
-@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("position", ["before", "after"])
 @pytest.mark.parametrize("subcommand", ["build", "run", "info"])
-def test_debug_shows_traceback_of_user_code(tmp_path: Path, subcommand: str, place: str) -> None:
+def test_debug_shows_traceback_of_user_code(tmp_path: Path, subcommand: str, position: str) -> None:
     (tmp_path / "bad.py").write_text("def inner():\n    raise ValueError('deep inside')\n\n\ninner()\n")
-    words = ["--debug", subcommand, "bad.py"] if place == "before" else [subcommand, "bad.py", "--debug"]
+    words = ["--debug", subcommand, "bad.py"] if position == "before" else [subcommand, "bad.py", "--debug"]
     ran = run_command(*words, cwd=tmp_path)
     assert ran.status == 1
     assert "Traceback (most recent call last)" in ran.stderr

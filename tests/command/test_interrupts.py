@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM to the command alone, to its group as a terminal sends them, and to a plugin that hangs."""
+"""SIGINT and SIGTERM sent to the command, to its process group and to a plugin that hangs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ HUNG = "interrupted, but the plugin has not returned: wait for it to close its s
 
 @contextmanager
 def running(folder: Path, source: str, params: str = "") -> Generator[subprocess.Popen[str]]:
-    """``falco-plugin run`` as the first process of a group, with its text on stderr."""
+    """Runs ``falco-plugin run`` as the leader of a process group, with a pipe for stderr."""
     write_sources(folder, {"plugin.py": source})
     script = Path(sysconfig.get_path("scripts"), "falco-plugin")
     process = subprocess.Popen(
@@ -70,41 +70,41 @@ def running(folder: Path, source: str, params: str = "") -> Generator[subprocess
 
 
 def wait_for(process: subprocess.Popen[str], text: str) -> None:
-    """Reads stderr up to a line with this text."""
+    """Reads stderr up to a line that contains the string."""
     assert process.stderr is not None
     read = []
     for line in process.stderr:
         read.append(line)
         if text in line:
             return
-    pytest.fail(f"{text!r} did not come: {''.join(read)}")
+    pytest.fail(f"{text!r} is not on stderr: {''.join(read)}")
 
 
-def to_command(process: subprocess.Popen[str], number: int) -> None:
+def send_to_command(process: subprocess.Popen[str], number: int) -> None:
     os.kill(process.pid, number)
 
 
-def to_group(process: subprocess.Popen[str], number: int) -> None:
+def send_to_group(process: subprocess.Popen[str], number: int) -> None:
     os.killpg(process.pid, number)
 
 
-def to_both(process: subprocess.Popen[str], number: int) -> None:
-    """As ``timeout`` sends its one signal."""
+def send_to_both(process: subprocess.Popen[str], number: int) -> None:
+    """Sends the signal as the program ``timeout`` does."""
     os.kill(process.pid, number)
     os.killpg(process.pid, number)
 
 
 Send = Callable[[subprocess.Popen[str], int], None]
-WAYS = [to_command, to_group, to_both]
+RECIPIENTS = [send_to_command, send_to_group, send_to_both]
 
 
-def assert_nothing_is_left(folder: Path) -> None:
-    """No process of the group runs any more, and the host and its library are removed."""
+def assert_no_files_are_left(folder: Path) -> None:
+    """Asserts that the temporary folders of the host and its library are removed."""
     assert [path.name for path in folder.iterdir() if path.name.startswith("falco-plugin-")] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("send", WAYS)
+@pytest.mark.parametrize("send", RECIPIENTS)
 def test_first_signal_closes_source(tmp_path: Path, send: Send, number: int) -> None:
     with running(tmp_path, WAITS) as process:
         wait_for(process, "ready")
@@ -112,10 +112,10 @@ def test_first_signal_closes_source(tmp_path: Path, send: Send, number: int) -> 
         _, errors = process.communicate(timeout=60)
         assert errors.splitlines()[-1].endswith(": interrupted")
         assert process.returncode == 0
-    assert_nothing_is_left(tmp_path)
+    assert_no_files_are_left(tmp_path)
 
 
-@pytest.mark.parametrize("send", [to_command, to_group])
+@pytest.mark.parametrize("send", [send_to_command, send_to_group])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
 def test_second_signal_ends_blocked_open(tmp_path: Path, send: Send, number: int, status: int) -> None:
     with running(tmp_path, HANGS, "open") as process:
@@ -125,14 +125,14 @@ def test_second_signal_ends_blocked_open(tmp_path: Path, send: Send, number: int
         send(process, number)
         process.communicate(timeout=60)
         assert process.returncode == status
-    assert_nothing_is_left(tmp_path)
+    assert_no_files_are_left(tmp_path)
 
 
-@pytest.mark.parametrize("send", [to_command, to_group])
+@pytest.mark.parametrize("send", [send_to_command, send_to_group])
 def test_two_quick_signals_end_blocked_open(tmp_path: Path, send: Send) -> None:
     with running(tmp_path, HANGS, "open") as process:
         wait_for(process, "in open")
-        # However quickly they follow each other: what merges into one signal is sent again.
+        # Two quick signals may merge into one, so send the signal again until the process ends.
         while process.poll() is None:
             send(process, signal.SIGINT)
             try:
@@ -140,17 +140,17 @@ def test_two_quick_signals_end_blocked_open(tmp_path: Path, send: Send) -> None:
             except subprocess.TimeoutExpired:
                 continue
         assert process.returncode == 130
-    assert_nothing_is_left(tmp_path)
+    assert_no_files_are_left(tmp_path)
 
 
 def test_first_signal_ends_blocked_producer(tmp_path: Path) -> None:
     with running(tmp_path, HANGS, "producer") as process:
         wait_for(process, "in open")
-        to_command(process, signal.SIGINT)
+        send_to_command(process, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0
         assert errors.splitlines()[-1].endswith(": interrupted")
-    assert_nothing_is_left(tmp_path)
+    assert_no_files_are_left(tmp_path)
 
 
 IGNORES = """
@@ -163,7 +163,7 @@ IGNORES = """
         name = "ignores"
 
         def open(self, params):
-            # As a native library that takes the signals for itself: SIG_IGN is 1.
+            # Ignore SIGINT as a native library may do it. The value of SIG_IGN is 1.
             signal = ctypes.CDLL(None).signal
             signal.argtypes, signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
             signal(2, 1)
@@ -176,20 +176,20 @@ def test_second_signal_ends_plugin_that_ignores_first(tmp_path: Path) -> None:
     with running(tmp_path, IGNORES) as process:
         wait_for(process, "ignoring")
         while process.poll() is None:
-            to_command(process, signal.SIGINT)
+            send_to_command(process, signal.SIGINT)
             try:
                 process.wait(0.2)
             except subprocess.TimeoutExpired:
                 continue
         assert process.returncode == 130
-    assert_nothing_is_left(tmp_path)
+    assert_no_files_are_left(tmp_path)
 
 
 def test_signal_during_build_ends_command(tmp_path: Path) -> None:
     source = "import sys, time\nprint('importing', file=sys.stderr, flush=True)\ntime.sleep(600)\n"
     with running(tmp_path, source) as process:
         wait_for(process, "importing")
-        to_command(process, signal.SIGINT)
+        send_to_command(process, signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode in (1, 130)
-    assert_nothing_is_left(tmp_path)
+    assert_no_files_are_left(tmp_path)

@@ -1,4 +1,4 @@
-"""``falco-plugin new``: each template in an environment of its own, as its README says, and what is refused."""
+"""``falco-plugin new``: each template works as its README describes, and invalid names are rejected."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from support.paths import REPOSITORY
 
 from falco_plugin._build.template import TEMPLATES
 
-# A dash is where a plugin's name and its event source differ.
+# A name with a dash differs from its event source.
 NAME = "access-log"
-# Each worker has its own cache: mypy does not lock it.
+# Each worker needs a separate cache, because mypy does not lock it.
 MYPY_CACHE = REPOSITORY / "target" / "mypy" / os.environ.get("PYTEST_XDIST_WORKER", "main")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -28,12 +28,12 @@ def new(folder: Path, name: str, *options: str) -> Output:
     return run_command("new", name, *options, cwd=folder)
 
 
-def texts_of(folder: Path) -> dict[str, str]:
+def read_files(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
 def commands_of(readme: Path) -> list[list[str]]:
-    """The commands of each console block."""
+    """Returns the commands of each console block."""
     blocks = CONSOLE.findall(readme.read_text())
     return [[line.removeprefix("$ ") for line in block.splitlines()] for block in blocks]
 
@@ -42,13 +42,13 @@ def commands_of(readme: Path) -> list[list[str]]:
 
 
 class Terminal:
-    """Commands of a new environment, which has the SDK's wheel and pytest."""
+    """Runs commands in a new environment that has the SDK's wheel and pytest."""
 
     def __init__(self, environment_folder: Path) -> None:
         self._path = f"{environment_folder / 'bin'}:{os.environ['PATH']}"
 
-    def type(self, commands: list[str], folder: Path) -> str:
-        """Types them one after the other; returns what is on the screen then."""
+    def run(self, commands: list[str], folder: Path) -> str:
+        """Runs the commands in one shell, which must succeed, and returns their output."""
         done = subprocess.run(
             ["bash", "-euc", "\n".join(commands)],
             cwd=folder,
@@ -72,45 +72,45 @@ def terminal() -> Terminal:
 @pytest.mark.slow
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_new_plugin_runs_commands_of_its_readme(template: str, terminal: Terminal, tmp_path: Path) -> None:
-    terminal.type([f"falco-plugin new {NAME} --template {template}"], tmp_path)
+    terminal.run([f"falco-plugin new {NAME} --template {template}"], tmp_path)
     folder = tmp_path / NAME
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shown = ""
     for block in commands_of(folder / "README.md"):
-        # Another run of these tests may have the README's port.
-        shown += terminal.type([command.replace("5140", port) for command in block], folder)
+        # Another run of these tests may use the port of the README.
+        shown += terminal.run([command.replace("5140", port) for command in block], folder)
     assert re.search(r"= \d passed in ", shown)
     assert re.search(r"^3 events, ", shown, re.MULTILINE)
     assert f"lib{NAME}.so: plugin {NAME} 0.1.0, event source access_log" in shown
     assert re.search(rf"^name: +{NAME}$", shown, re.MULTILINE)
 
 
-# What is written
+# New files
 
 
 @pytest.fixture(params=TEMPLATES)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Output]:
-    """A new plugin's folder, and what the command said."""
+def new_plugin(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Output]:
+    """Creates a plugin and returns its folder and the output of the command."""
     ran = new(tmp_path, NAME, "--template", request.param)
     assert ran.status == 0, ran.stderr
     return tmp_path / NAME, ran
 
 
-def test_new_prints_files_and_next_commands(made: tuple[Path, Output]) -> None:
-    folder, ran = made
+def test_new_prints_files_and_next_commands(new_plugin: tuple[Path, Output]) -> None:
+    folder, ran = new_plugin
     files, _, following = ran.stdout.partition("\n\n")
-    assert sorted(files.splitlines()) == sorted(f"{NAME}/{file}" for file in texts_of(folder))
-    enter, *typed = [line.strip() for line in following.splitlines() if line.startswith("  ")]
+    assert sorted(files.splitlines()) == sorted(f"{NAME}/{file}" for file in read_files(folder))
+    enter, *commands = [line.strip() for line in following.splitlines() if line.startswith("  ")]
     assert enter == f"cd {NAME}"
-    assert typed
-    assert set(typed) <= {command for block in commands_of(folder / "README.md") for command in block}
+    assert commands
+    assert set(commands) <= {command for block in commands_of(folder / "README.md") for command in block}
 
 
 @pytest.mark.slow
-def test_new_plugin_passes_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_path: Path) -> None:
-    folder, _ = made
+def test_new_plugin_passes_ruff_mypy_and_pyright(new_plugin: tuple[Path, Output], tmp_path: Path) -> None:
+    folder, _ = new_plugin
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     tools = Path(sys.executable).parent
     for arguments in (
@@ -124,9 +124,9 @@ def test_new_plugin_passes_ruff_mypy_and_pyright(made: tuple[Path, Output], tmp_
         assert checked.status == 0, checked.stdout
 
 
-def test_new_plugin_uses_one_name_without_placeholders(made: tuple[Path, Output]) -> None:
-    folder, _ = made
-    for name, text in texts_of(folder).items():
+def test_new_plugin_uses_one_name_without_placeholders(new_plugin: tuple[Path, Output]) -> None:
+    folder, _ = new_plugin
+    for name, text in read_files(folder).items():
         assert not re.search(r"\{\{|\}\}", name + text), name
     (plugin,) = (config := yaml.safe_load((folder / "falco.yaml").read_text()))["plugins"]
     assert (plugin["name"], plugin["library_path"].rpartition("/")[2]) == (NAME, f"lib{NAME}.so")
@@ -142,13 +142,13 @@ def test_new_uses_generator_template_by_default(tmp_path: Path) -> None:
     for template in TEMPLATES:
         (tmp_path / template).mkdir()
         assert new(tmp_path / template, NAME, "--template", template).status == 0
-        folders[template] = texts_of(tmp_path / template / NAME)
+        folders[template] = read_files(tmp_path / template / NAME)
     assert new(tmp_path, NAME).status == 0
-    assert texts_of(tmp_path / NAME) == folders["generator"]
+    assert read_files(tmp_path / NAME) == folders["generator"]
     assert folders["push"]["plugin.py"] != folders["generator"]["plugin.py"]
 
 
-# A class may not be called as what the module means by something else.
+# The class must not get a name that the module uses for something else.
 CLASS_NAMES = {
     "access-log": "AccessLog",
     "s3_access--log2": "S3AccessLog2",
@@ -170,14 +170,14 @@ def test_new_accepts_names_that_falco_accepts(name: str, tmp_path: Path) -> None
     )
 
 
-# What is refused
+# Rejected names and folders
 
 
-def check_refused(ran: Output, told: str) -> None:
+def check_refused(ran: Output, message: str) -> None:
     assert (ran.status, ran.stdout) == (1, "")
     (line,) = ran.stderr.splitlines()
     assert line.startswith("falco-plugin: ")
-    assert told in line
+    assert message in line
 
 
 @pytest.mark.parametrize("name", ["", "Audit", "1audit", "_audit", "au dit", "au.dit", "../audit", "aud\u00eft"])
@@ -195,12 +195,12 @@ def test_new_rejects_event_sources_of_falco(name: str, tmp_path: Path) -> None:
 def test_new_keeps_existing_files(tmp_path: Path) -> None:
     folder, file, link = tmp_path / "folder", tmp_path / "file", tmp_path / "link"
     folder.mkdir()
-    file.write_text("mine")
+    file.write_text("existing")
     link.symlink_to("nowhere")
     for path in (folder, file, link):
         check_refused(new(tmp_path, path.name), f"{path.name} already exists")
     assert not list(folder.iterdir())
-    assert file.read_text() == "mine"
+    assert file.read_text() == "existing"
     assert link.is_symlink()
 
 
@@ -212,6 +212,6 @@ def test_new_names_unwritable_folder(tmp_path: Path) -> None:
 
 def test_new_removes_files_after_failure(tmp_path: Path) -> None:
     falco_plugin = Path(sys.executable).with_name("falco-plugin")
-    # No process below this shell may write a byte into a file, as on a full disk.
+    # The limit keeps children of the shell from writing any byte to a file, as on a full disk.
     check_refused(run("bash", "-c", f"ulimit -f 0; {falco_plugin} new audit", cwd=tmp_path), "cannot write audit: ")
     assert not list(tmp_path.iterdir())

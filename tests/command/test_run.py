@@ -1,4 +1,4 @@
-"""`falco-plugin run`: output, limits, failures and signals, and the libraries that it refuses."""
+"""`falco-plugin run`: output, limits, failures, signals and rejected libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.commands import RUN, check_refused
 from support.hosts import environment, native_lines, run_command
 from support.libraries import build_plugin, simple_plugin, write_sources
 
-# Libraries that run refuses
+# Rejected libraries
 
 FOREIGN = """
 #include <stdint.h>
@@ -38,8 +38,8 @@ int32_t plugin_next_batch(void *state, void *instance, uint32_t *n, void ***even
 """
 
 
-def foreign(folder: Path, version: str) -> Path:
-    """A plugin library that is not of this SDK."""
+def compile_foreign(folder: Path, version: str) -> Path:
+    """Compiles a plugin library that was not built by this SDK."""
     (folder / "foreign.c").write_text(FOREIGN.format(version=version))
     library = folder / "libforeign.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, folder / "foreign.c"], check=True)
@@ -47,14 +47,14 @@ def foreign(folder: Path, version: str) -> Path:
 
 
 def test_run_accepts_library_of_other_sdk(tmp_path: Path) -> None:
-    (end,) = native_lines(foreign(tmp_path, "3.0.0"))
+    (end,) = native_lines(compile_foreign(tmp_path, "3.0.0"))
     assert (end["result"], end["events"]) == ("eof", 0)
 
 
 @pytest.mark.parametrize("subcommand", ["run", "info"])
 @pytest.mark.parametrize("version", ["3.99.0", "4.0.0", "2.0.0"])
 def test_run_rejects_unsupported_api_version(tmp_path: Path, subcommand: str, version: str) -> None:
-    ran = run_command(subcommand, foreign(tmp_path, version))
+    ran = run_command(subcommand, compile_foreign(tmp_path, version))
     check_refused(ran, f"the plugin needs plugin API {version}, but this host has 3.", by="falco-plugin-host")
 
 
@@ -142,7 +142,7 @@ def test_python_target_runs_like_its_library(runs: Path, tmp_path: Path) -> None
     assert [line for line in found if line["kind"] != "end"] == [
         line for line in native_lines(runs) if line["kind"] != "end"
     ]
-    assert [file.name for file in tmp_path.iterdir()] == ["plugin.py"], "the library of the occasion is gone"
+    assert [file.name for file in tmp_path.iterdir()] == ["plugin.py"], "the temporary library is removed"
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 5])
@@ -178,15 +178,15 @@ def test_run_reports_failure_after_events(tmp_path: Path) -> None:
     assert line.startswith("falco-plugin-host: next_batch failed: ValueError: no more")
 
 
-@pytest.mark.parametrize("where", ["init", "open"])
-def test_run_reports_failed_start_in_one_line(tmp_path: Path, where: str) -> None:
-    arguments = {"init": "(self)", "open": "(self, params)"}[where]
+@pytest.mark.parametrize("function", ["init", "open"])
+def test_run_reports_failed_start_in_one_line(tmp_path: Path, function: str) -> None:
+    arguments = {"init": "(self)", "open": "(self, params)"}[function]
     library = build_plugin(
-        tmp_path, simple_plugin("fails", f"def {where}{arguments}:\n    raise OSError('no start')\n")
+        tmp_path, simple_plugin("fails", f"def {function}{arguments}:\n    raise OSError('no start')\n")
     )
     ran = run_command("run", "--json", library)
     assert ran.status == 1
-    assert ran.lines[-1]["error"].startswith(f"{where} failed: OSError: no start (plugin.py:")
+    assert ran.lines[-1]["error"].startswith(f"{function} failed: OSError: no start (plugin.py:")
     assert len(ran.stderr.splitlines()) == 1
 
 
@@ -225,7 +225,7 @@ def test_ctrl_c_closes_source_and_prints_totals(tmp_path: Path, form: str) -> No
         assert process.stdout is not None
         shown = [process.stdout.readline() for _ in range(3)]
         assert all(shown)
-        # As a terminal does it: to all processes of the group.
+        # A terminal sends the signal to all processes of the group.
         os.killpg(process.pid, signal.SIGINT)
         rest, errors = process.communicate(timeout=20)
     finally:
@@ -276,10 +276,10 @@ def test_run_names_signal_of_crashed_plugin(tmp_path: Path, code: str, name: str
     source = simple_plugin("crashes").replace("raise EOF", f"import ctypes, os, resource; {code}")
     ran = run_command("run", "--json", build_plugin(tmp_path, source), cwd=tmp_path)
     assert ran.status == 1
-    told = [line for line in ran.stderr.splitlines() if line.startswith("falco-plugin: ")]
-    assert told == [f"falco-plugin: the plugin crashed the host with {name} (signal {int(number)})"]
+    messages = [line for line in ran.stderr.splitlines() if line.startswith("falco-plugin: ")]
+    assert messages == [f"falco-plugin: the plugin crashed the host with {name} (signal {int(number)})"]
     assert "Traceback" not in ran.stderr
-    # The line of the plugin that was running; SIGKILL leaves nobody to say it.
+    # The crash handler prints the line of the plugin that was running. SIGKILL cannot be handled.
     stack = re.search(r'most recent call first.*/plugin.py", line \d+ in pull$', ran.stderr, re.DOTALL | re.MULTILINE)
     assert bool(stack) == (number != signal.SIGKILL), ran.stderr
 

@@ -1,4 +1,4 @@
-"""`falco-plugin run` and `info` with fields and configuration."""
+"""`falco-plugin run` and `falco-plugin info` with fields and configuration."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from support.hosts import native_lines, run_command
 from support.libraries import build_plugin, simple_plugin, write_sources
 
 
-def extracted(*words: object) -> list[dict[str, object]]:
+def extract(*words: object) -> list[dict[str, object]]:
     return [line["fields"] for line in native_lines(*words) if line["kind"] == "event"]
 
 
 def test_json_output_has_all_fields_of_events(shop: Path) -> None:
     lines = native_lines(shop, "--all-fields")
     assert lines[0]["kind"] == "fields"
-    assert {told["asked"]: (told["type"], told["is_list"], told["plugin"]) for told in lines[0]["fields"]} == {
+    assert {field["asked"]: (field["type"], field["is_list"], field["plugin"]) for field in lines[0]["fields"]} == {
         "shop.order": ("uint64", False, "shop"),
         "shop.items": ("string", True, "shop"),
         "shop.when": ("abstime", False, "shop"),
@@ -67,7 +67,7 @@ def test_text_output_shows_fields_after_event_text(shop: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "value"),
+    ("requested", "value"),
     [
         ("shop.items[1]", ["b, c"]),
         ("shop.items[7]", None),
@@ -79,12 +79,12 @@ def test_text_output_shows_fields_after_event_text(shop: Path) -> None:
         ("shop.never['a ] \\' b']", "None a ] ' b"),
     ],
 )
-def test_field_arguments_use_syntax_of_rules(shop: Path, asked: str, value: object) -> None:
-    assert extracted(shop, "--limit", 1, "--fields", asked) == [{asked: value}]
+def test_field_arguments_use_syntax_of_rules(shop: Path, requested: str, value: object) -> None:
+    assert extract(shop, "--limit", 1, "--fields", requested) == [{requested: value}]
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("requested", "message"),
     [
         ("shop.itms", "no loaded plugin has the field shop.itms: did you mean shop.items?"),
         ("shop.any", "the field shop.any needs an argument: shop.any[key]"),
@@ -97,22 +97,22 @@ def test_field_arguments_use_syntax_of_rules(shop: Path, asked: str, value: obje
         ("tally.bytes", "no loaded plugin has the field tally.bytes: falco-plugin info lists the fields"),
     ],
 )
-def test_unknown_field_is_rejected_before_start(shop: Path, asked: str, told: str) -> None:
-    check_refused(run_command("run", shop, "--fields", asked), told, by="falco-plugin-host")
+def test_unknown_field_is_rejected_before_start(shop: Path, requested: str, message: str) -> None:
+    check_refused(run_command("run", shop, "--fields", requested), message, by="falco-plugin-host")
 
 
 def test_with_extracts_fields_of_other_plugins(shop: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"tally.py": TALLY, "same.py": TALLY.replace('("shop", "other")', '("other",)')})
     target = tmp_path / "tally.py"
     expected = [{"tally.bytes": 81, "shop.order": 1}, {"tally.bytes": 61, "shop.order": 2}]
-    assert extracted(shop, "--with", target, "--fields", "tally.bytes,shop.order") == expected
+    assert extract(shop, "--with", target, "--fields", "tally.bytes,shop.order") == expected
     library = build_plugin(tmp_path, TALLY, "tally")
-    assert extracted(shop, "--with", library, "--fields", "tally.bytes,shop.order") == expected
-    assert "tally.bytes" in extracted(shop, "--with", library, "--all-fields")[0]
-    refused = run_command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
-    check_refused(refused, "the plugin tally extracts it only from other", by="falco-plugin-host")
-    refused = run_command("run", shop, "--with", shop.with_name("nothing.py"))
-    check_refused(refused, "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library")
+    assert extract(shop, "--with", library, "--fields", "tally.bytes,shop.order") == expected
+    assert "tally.bytes" in extract(shop, "--with", library, "--all-fields")[0]
+    rejected = run_command("run", shop, "--with", tmp_path / "same.py", "--fields", "tally.bytes")
+    check_refused(rejected, "the plugin tally extracts it only from other", by="falco-plugin-host")
+    rejected = run_command("run", shop, "--with", shop.with_name("nothing.py"))
+    check_refused(rejected, "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library")
 
 
 TUNED = """
@@ -139,10 +139,10 @@ def test_with_passes_configuration_by_position(shop: Path, tmp_path: Path) -> No
     tuned = build_plugin(tmp_path, TUNED, "tuned")
     words = ["--with", tmp_path / "tally.py", "--with", tuned, "--fields", "tuned.word", "--limit", 1]
     config = ["--with-config", "", "--with-config", '{"word": "here"}']
-    assert extracted(shop, *words, *config) == [{"tuned.word": "here"}]
-    told = "the configuration of the plugin tuned does not match its schema: word: required (falco-plugin info shows"
+    assert extract(shop, *words, *config) == [{"tuned.word": "here"}]
+    message = "the configuration of the plugin tuned does not match its schema: word: required (falco-plugin info shows"
     for few in ([], config[:2]):
-        check_refused(run_command("run", shop, *words, *few), told, by="falco-plugin-host")
+        check_refused(run_command("run", shop, *words, *few), message, by="falco-plugin-host")
     wrong = run_command("run", shop, *words, "--with-config", "", "--with-config", '{"word": ["SECRET"]}')
     check_refused(wrong, "of the plugin tuned does not match its schema: word: expected string", by="falco-plugin-host")
     assert "SECRET" not in wrong.stderr
@@ -153,34 +153,34 @@ def test_with_passes_configuration_by_position(shop: Path, tmp_path: Path) -> No
 
 def test_with_reports_plugin_for_other_source(shop: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', '("shp", "other")')})
-    told = "the plugin tally has no fields for the source shop: it names shp, other"
+    message = "the plugin tally has no fields for the source shop: it names shp, other"
     words = [shop, "--with", tmp_path / "tally.py", "--all-fields"]
     ran = run_command("run", *words)
     assert ran.status == 0
-    assert told in ran.stderr.splitlines()
-    assert {"kind": "log", "severity": "warning", "text": told} in native_lines(*words)
+    assert message in ran.stderr.splitlines()
+    assert {"kind": "log", "severity": "warning", "text": message} in native_lines(*words)
 
 
 def test_run_requires_plugin_with_source(tmp_path: Path, runs: Path) -> None:
     library = build_plugin(tmp_path, TALLY, "tally")
-    refused = run_command("run", library)
+    rejected = run_command("run", library)
     check_refused(
-        refused,
+        rejected,
         "tally has no event source to run: run a plugin that has one, and add this one by --with",
         by="falco-plugin-host",
     )
-    refused = run_command("run", library, "--with", runs)
-    check_refused(refused, "tally has no event source to run", by="falco-plugin-host")
+    rejected = run_command("run", library, "--with", runs)
+    check_refused(rejected, "tally has no event source to run", by="falco-plugin-host")
     bare = build_plugin(tmp_path, simple_plugin("bare", "id = 2**30"), "bare")
-    refused = run_command("run", runs, "--with", bare)
-    check_refused(refused, "the plugin bare has no fields to extract: leave it out", by="falco-plugin-host")
+    rejected = run_command("run", runs, "--with", bare)
+    check_refused(rejected, "the plugin bare has no fields to extract: leave it out", by="falco-plugin-host")
 
 
 # Configuration
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ("{", "is not JSON"),
         ("SECRET", "is not JSON"),
@@ -195,9 +195,9 @@ def test_run_requires_plugin_with_source(tmp_path: Path, runs: Path) -> None:
         ('{"tls": "SECRET"}', "schema: tls: expected object or null, got string"),
     ],
 )
-def test_invalid_configuration_is_rejected_before_init(shop: Path, config: str, told: str) -> None:
+def test_invalid_configuration_is_rejected_before_init(shop: Path, config: str, message: str) -> None:
     ran = run_command("run", shop, "--config", config)
-    check_refused(ran, "the configuration of the plugin shop", told, by="falco-plugin-host")
+    check_refused(ran, "the configuration of the plugin shop", message, by="falco-plugin-host")
     assert "SECRET" not in ran.stderr
 
 
@@ -208,7 +208,7 @@ def test_valid_configuration_reaches_plugin(shop: Path, config: str, limit: int)
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         (
             '{"period": "SECRET"}',
@@ -217,10 +217,10 @@ def test_valid_configuration_reaches_plugin(shop: Path, config: str, limit: int)
         ('{"period": "SECRET", "url": "x"}', "period: expected integer, got string"),
     ],
 )
-def test_missing_key_error_names_documentation(tmp_path: Path, config: str, told: str) -> None:
+def test_missing_key_error_names_documentation(tmp_path: Path, config: str, message: str) -> None:
     write_sources(tmp_path, {"plugin.py": REQUIRES})
     ran = run_command("run", "plugin.py", "--config", config, cwd=tmp_path)
-    assert ran.stderr.endswith(f"does not match its schema: {told}\n")
+    assert ran.stderr.endswith(f"does not match its schema: {message}\n")
 
 
 def test_info_shows_fields_and_configuration_as_tables(shop: Path, tmp_path: Path) -> None:
@@ -242,14 +242,14 @@ def test_info_shows_fields_and_configuration_as_tables(shop: Path, tmp_path: Pat
         "  tls.key      string           yes",
         "  tls.ciphers  array of string            []",
     ]
-    (told,) = run_command("info", shop, "--json").lines
-    assert told["schema"]["properties"]["limit"]["maximum"] == 100
+    (info,) = run_command("info", shop, "--json").lines
+    assert info["schema"]["properties"]["limit"]["maximum"] == 100
     assert "extract event sources:" in run_command("info", build_plugin(tmp_path, TALLY, "tally")).stdout
 
 
 def test_info_omits_empty_sections(runs: Path, tmp_path: Path) -> None:
     assert not [line for line in run_command("info", runs).stdout.splitlines() if line.rstrip().endswith(":")]
-    contact = build_plugin(tmp_path, simple_plugin("told", "contact = 'me'"), "told")
+    contact = build_plugin(tmp_path, simple_plugin("contactable", "contact = 'me'"), "contactable")
     assert "contact:               me\n" in run_command("info", contact).stdout
 
 

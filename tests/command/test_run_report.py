@@ -1,4 +1,4 @@
-"""How ``falco-plugin run`` writes the values of fields, and what it reports at its end."""
+"""Formats of field values in ``falco-plugin run``, and the summary that it reports at the end."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_pretty_with_json_is_usage_error(types: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("payloads", "told", "summary"),
+    ("payloads", "message", "summary"),
     [
         (
             '{"a": 1}|{"text": "\xff", "number": 3}|{"a": 2}',
@@ -120,10 +120,10 @@ def test_pretty_with_json_is_usage_error(types: Path) -> None:
     ],
     ids=["UTF-8", "cut off", "repr"],
 )
-def test_run_counts_invalid_json_payloads(types: Path, payloads: str, told: str, summary: dict[str, object]) -> None:
+def test_run_counts_invalid_json_payloads(types: Path, payloads: str, message: str, summary: dict[str, object]) -> None:
     ran = run_command("run", types, "--fields", "t.text", "--params", payloads)
     assert ran.status == 0
-    assert ran.stderr.splitlines()[-1] == f"{told} (fields beside the fault are still read)"
+    assert ran.stderr.splitlines()[-1] == f"{message} (fields beside the fault are still read)"
     assert native_lines(types, "--fields", "t.text", "--params", payloads)[-1]["invalid_json"] == summary
 
 

@@ -64,7 +64,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 @dataclass
 class Scenario:
-    """One page, as its reader works through it."""
+    """Runs the blocks of one page, from top to bottom."""
 
     folder: Path
     namespace: dict[str, object] = field(default_factory=lambda: {"__name__": "docs"})
@@ -136,11 +136,11 @@ class Scenario:
                 assert stage[1] in stages, f"{block.origin}: {line}: no such stage"
 
     def play_text(self, block: Block) -> None:
-        """Nothing to check."""
+        """Accepts any text."""
 
 
 def commands_of(block: Block) -> Iterator[tuple[str, str]]:
-    """The commands of a console block, each with the output that the page shows."""
+    """Yields the commands of a console block, each with the output that the page shows."""
     before, *parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
     assert before == "", f"{block.origin}: a console block begins with a command"
     for part in parts:
@@ -214,7 +214,7 @@ def test_examples_page_describes_each_plugin() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
-    """The built pages. The build must give no warning."""
+    """Builds the pages without a warning and returns them."""
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
         [Path(sysconfig.get_path("scripts"), "mkdocs"), "build", "--strict", "--site-dir", folder],

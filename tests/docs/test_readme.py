@@ -1,4 +1,4 @@
-"""The plugin at the top of the README runs as it is printed."""
+"""Runs the plugin at the top of the README unchanged."""
 
 from __future__ import annotations
 

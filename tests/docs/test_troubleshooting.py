@@ -1,4 +1,4 @@
-"""Checks that the messages on the page Troubleshooting are those of the code."""
+"""Checks that the code contains each message on the page Troubleshooting."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from support.paths import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "guide" / "troubleshooting.md"
 MESSAGES = re.findall(r"^### `(.+)`$", PAGE.read_text(), re.MULTILINE)
-OF_FALCO = "found another plugin with ID …"
+MESSAGE_OF_FALCO = "found another plugin with ID …"
 RUST_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 def strings_of_python(source: str) -> Iterator[str]:
-    """Yields the string constants of a module, and those of f-strings between their values."""
+    """Yields the string constants of a module, and the constant parts of its f-strings."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
@@ -40,7 +40,7 @@ def strings() -> str:
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_message_is_in_the_code(message: str, strings: str) -> None:
-    if message == OF_FALCO:
+    if message == MESSAGE_OF_FALCO:
         return
     for part in filter(None, (part.strip() for part in message.split("…"))):
         assert part in strings

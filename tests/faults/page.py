@@ -60,7 +60,7 @@ These faults have the same effect in every callback:
 
 
 def text() -> str:
-    """Returns the whole page."""
+    """Returns the text of the whole page."""
     parts = [
         INTRODUCTION,
         _grid(),

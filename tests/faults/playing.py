@@ -17,11 +17,11 @@ EVENTS = ("one", "two", "three")
 WARNING = 4
 OWN_LOGGER = "falco_plugin: "
 HANGS = 60
-"""Seconds after which a host that is still running hangs: far more than any cell takes."""
+"""Seconds after which a host counts as hanging, far more than any cell takes."""
 LIVES = 2
 """How often the plugin is initialised and destroyed in each cell."""
 
-KINDS = {"next_batch": "own", "generator": "generator", "async generator": "async generator", "retry": "retry"}
+KINDS = {"next_batch": "custom", "generator": "generator", "async generator": "async generator", "retry": "retry"}
 """The kind of source that a callback belongs to; all others use a pull function."""
 
 
@@ -47,11 +47,11 @@ class Cell:
     suggested: Any = ("pull",)
     """The suggested open parameters."""
     log: Sequence[str] = ()
-    """The first lines of the SDK's warnings and errors."""
+    """The first lines of warnings and errors that the SDK logs."""
     may_log: Sequence[str] = ()
     """More warnings, which depend on the order of threads."""
     found: Sequence[str] = ()
-    """What the plugin itself logs."""
+    """The lines that the plugin itself logs."""
     stderr: Sequence[str] = ()
     note: str = ""
     """A remark for the page."""
@@ -66,8 +66,8 @@ class Step:
     got: Any = None
 
 
-def script(callback: str, fault: str) -> str:
-    """The calls of a cell: two sources in succession, destroy, and the same again without a fault."""
+def write_script(callback: str, fault: str) -> str:
+    """Returns the calls of a cell: two sources in succession, destroy, and the same again without a fault."""
     kind = KINDS.get(callback, "pull")
     life = [f"open {kind}", "take", "take", "progress", "close", f"open {kind}", "take", "close", "destroy"]
     configs = [json.dumps({"callback": callback, "fault": fault}), json.dumps({"callback": "", "fault": ""})]
@@ -75,10 +75,10 @@ def script(callback: str, fault: str) -> str:
 
 
 def play(library: Path, callback: str, faults: Sequence[str]) -> list[Output]:
-    """Runs the cells of some faults in one process, one after the other. Each has its own part of stdout."""
+    """Runs the cells of some faults in one process and returns a part of the output for each."""
     fields = request_lines(library, ["faulty.payload"])
-    calls = "\n".join(script(callback, fault) for fault in faults)
-    # On a slow machine a source may pause: it has stopped only after many timeouts.
+    calls = "\n".join(write_script(callback, fault) for fault in faults)
+    # On a slow machine a source may pause. Only after many timeouts it counts as stopped.
     env = environment(HOST_TIMEOUTS="300")
     ran = run(c_host_path(), "script", library, fields, calls, env=env, timeout=HANGS)
     parts: list[list[str]] = [[]]
@@ -95,7 +95,7 @@ def play(library: Path, callback: str, faults: Sequence[str]) -> list[Output]:
 
 
 def steps(ran: Output) -> list[Step]:
-    """The calls of the host and their results, from its output."""
+    """Returns the calls of the host and their results, read from its output."""
     found: list[Step] = []
     got: list[Any] = []
     texts: list[tuple[str, Any]] = []
@@ -119,7 +119,7 @@ def steps(ran: Output) -> list[Step]:
 
 
 def expected(cell: Cell) -> list[Step]:
-    """The calls that the host must make, with their results."""
+    """Returns the calls that the host must make, with their results."""
     return _life(cell) + _life(Cell())
 
 
@@ -131,34 +131,34 @@ def _life(cell: Cell) -> list[Step]:
 
     if cell.fails == "init":
         return [step("init"), Step("destroy")]
-    told = [step("init"), step("suggest", cell.suggested)]
+    steps = [step("init"), step("suggest", cell.suggested)]
     second = replace(cell, fails=None, events=EVENTS, text=Cell.text, field=Cell.field)
     if cell.fails == "open":
-        told.append(step("open"))
+        steps.append(step("open"))
     else:
         events = _events(cell)
         take = step("take", *events) if cell.fails == "take" else Step("take", None, [*events, "eof"])
-        told += [step("open"), take, Step("take", None, ["eof"]), step("progress", cell.progress), step("close")]
-    told += [Step("open"), Step("take", None, [*_events(second), "eof"]), Step("close"), Step("destroy")]
-    return told
+        steps += [step("open"), take, Step("take", None, ["eof"]), step("progress", cell.progress), step("close")]
+    steps += [Step("open"), Step("take", None, [*_events(second), "eof"]), Step("close"), Step("destroy")]
+    return steps
 
 
 def _events(cell: Cell) -> list[tuple[Any, ...]]:
-    told = [(event, f"text of {event}", event) for event in cell.events]
-    if len(told) > 1:
-        told[1] = (cell.events[1], cell.text, cell.field)
-    return told
+    events = [(event, f"text of {event}", event) for event in cell.events]
+    if len(events) > 1:
+        events[1] = (cell.events[1], cell.text, cell.field)
+    return events
 
 
-def logged(ran: Output) -> tuple[list[str], list[str]]:
-    """The first lines of all warnings and errors: of the SDK, and of the plugin."""
+def read_log(ran: Output) -> tuple[list[str], list[str]]:
+    """Returns the first lines of all warnings and errors: those of the SDK and those of the plugin."""
     lines = [log["text"].splitlines()[0] for log in ran.values("log") if log["severity"] <= WARNING]
     own = [line.removeprefix(OWN_LOGGER) for line in lines if line.startswith(OWN_LOGGER)]
     return own, [line for line in lines if not line.startswith(OWN_LOGGER)]
 
 
 def matches(pattern: str | None, text: str | None) -> bool:
-    """Whether a string matches the pattern of a cell."""
+    """Returns whether a string matches the pattern of a cell."""
     if pattern is None or text is None:
         return pattern is text
     return re.fullmatch(re.escape(pattern).replace("…", ".*"), text, re.DOTALL) is not None

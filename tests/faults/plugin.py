@@ -1,7 +1,7 @@
-"""A plugin that misbehaves once: its configuration names the callback and the fault.
+"""A plugin with one fault: its configuration names the callback and the fault.
 
-Its sources make the events ``one``, ``two`` and ``three``, and end. Callbacks that are called for every event misbehave
-at the second event.
+Its sources deliver the events ``one``, ``two`` and ``three``, and end. In callbacks that are called for each event, the
+fault happens at the second event.
 """
 
 import logging
@@ -14,7 +14,7 @@ from falco_plugin import EOF, Event, Plugin, field, source
 
 HUNDRED_MB = 100_000_000
 EVENTS = (b"one", b"two", b"three")
-MISCHIEF = None
+INJECTOR = None
 
 
 @dataclass
@@ -23,9 +23,9 @@ class Config:
     fault: str
 
     def __post_init__(self):
-        global MISCHIEF
-        MISCHIEF = Mischief(self.callback, self.fault)
-        MISCHIEF.at("config", lambda: None)
+        global INJECTOR
+        INJECTOR = FaultInjector(self.callback, self.fault)
+        INJECTOR.at("config", lambda: None)
 
 
 class Unspeakable(Exception):
@@ -33,89 +33,89 @@ class Unspeakable(Exception):
         raise ValueError("no text")
 
 
-class Mischief:
+class FaultInjector:
     """Performs the configured fault in the configured callback."""
 
     def __init__(self, callback, fault):
         self.callback, self.fault = callback, fault
         self.calls = 0
         self.plugin = None
-        self.held = []
+        self.kept = []
 
-    def at(self, callback, proper, second=False, **held):
-        """Returns the result of a callback, usually that of `proper`. `held` are borrowed objects."""
-        self.use_what_is_held()
+    def at(self, callback, normal, second=False, **borrowed):
+        """Returns the result of the fault or, without one, of `normal`. `borrowed` are objects of the callback."""
+        self.use_kept_objects()
         if callback == self.callback:
             self.calls += 1
             if self.calls == 1 + second:
-                returned = getattr(self, self.fault)(held)
-                if returned is not PROPER:
+                returned = getattr(self, self.fault)(borrowed)
+                if returned is not NORMAL:
                     return returned
-        return proper()
+        return normal()
 
     def log(self, text):
         logging.getLogger("faulty").warning(text)
 
     # Raises
 
-    def value_error(self, held):
+    def value_error(self, borrowed):
         raise ValueError("broken")
 
-    def keyboard_interrupt(self, held):
+    def keyboard_interrupt(self, borrowed):
         raise KeyboardInterrupt
 
-    def system_exit(self, held):
+    def system_exit(self, borrowed):
         raise SystemExit(3)
 
-    def memory_error(self, held):
+    def memory_error(self, borrowed):
         raise MemoryError
 
-    def recursion_error(self, held):
-        return self.recursion_error(held)
+    def recursion_error(self, borrowed):
+        return self.recursion_error(borrowed)
 
-    def huge_error(self, held):
+    def huge_error(self, borrowed):
         raise ValueError("x" * HUNDRED_MB)
 
-    def odd_error(self, held):
+    def odd_error(self, borrowed):
         raise ValueError("nul \0 surrogate \udcff")
 
-    def unspeakable_error(self, held):
+    def unspeakable_error(self, borrowed):
         raise Unspeakable
 
     # Returns
 
-    def wrong_type(self, held):
+    def wrong_type(self, borrowed):
         return Event(b"an object of the wrong class")
 
-    def none(self, held):
+    def none(self, borrowed):
         return None
 
-    def nul(self, held):
-        return self.holding("a\0b")
+    def nul(self, borrowed):
+        return self.wrap("a\0b")
 
-    def surrogates(self, held):
-        return self.holding("a\udcffb")
+    def surrogates(self, borrowed):
+        return self.wrap("a\udcffb")
 
-    def huge(self, held):
-        """An event, if the callback makes events, else a string."""
-        add = {"pull": lambda: held["writer"].write, "next_batch": lambda: held["batch"].append}
+    def huge(self, borrowed):
+        """Writes or returns a huge event if the callback delivers events, else returns a huge string."""
+        add = {"pull": lambda: borrowed["writer"].write, "next_batch": lambda: borrowed["batch"].append}
         if self.callback in add:
             return add[self.callback]()(bytes(HUNDRED_MB))
         if "generator" in self.callback or self.callback == "retry":
             return bytes(HUNDRED_MB)
-        return self.holding("x" * HUNDRED_MB)
+        return self.wrap("x" * HUNDRED_MB)
 
-    def holding(self, text):
-        """A value of the callback's type that contains a string."""
+    def wrap(self, text):
+        """Returns a value of the callback's return type that contains the string."""
         return {"progress": (0.5, text), "list_open_params": [text]}.get(self.callback, text)
 
-    # Behaves
+    # Other faults
 
-    def blocks(self, held):
+    def blocks(self, borrowed):
         time.sleep(0.3)
-        return PROPER
+        return NORMAL
 
-    def calls_itself(self, held):
+    def calls_itself(self, borrowed):
         batch = source.EventBatch(1)
         try:
             self.instance().next_batch(batch)
@@ -123,18 +123,18 @@ class Mischief:
             self.log(f"called: {type(error).__name__}: {error}")
         else:
             self.log(f"called: {[event.data for event in batch]}")
-        return PROPER
+        return NORMAL
 
-    def closes(self, held):
+    def closes(self, borrowed):
         self.instance().close()
-        return PROPER
+        return NORMAL
 
-    def cancels(self, held):
-        (held.get("context") or self.instance().context).cancel()
-        return PROPER
+    def cancels(self, borrowed):
+        (borrowed.get("context") or self.instance().context).cancel()
+        return NORMAL
 
     def instance(self):
-        """The open source, or one that the plugin opens itself if none is open."""
+        """Returns the open instance, or a new instance if none is open."""
         if self.callback in ("generator", "async generator", "retry"):
             self.plugin.opened.wait()
         plugin = self.plugin or Faulty()
@@ -143,7 +143,7 @@ class Mischief:
             plugin.instance = plugin.make("pull")
         return plugin.instance
 
-    def starts_threads(self, held):
+    def starts_threads(self, borrowed):
         def log():
             self.log("from a thread")
 
@@ -152,34 +152,34 @@ class Mischief:
         thread = threading.Thread(target=log)
         thread.start()
         thread.join()
-        return PROPER
+        return NORMAL
 
-    def forks(self, held):
+    def forks(self, borrowed):
         child = os.fork()
         if child:
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             self.log(f"the child ended with {status}")
-        return PROPER
+        return NORMAL
 
-    def holds(self, held):
-        self.held = list(held.items())
-        return PROPER
+    def holds(self, borrowed):
+        self.kept = list(borrowed.items())
+        return NORMAL
 
-    def use_what_is_held(self):
-        held, self.held = self.held, []
-        for name, thing in held:
+    def use_kept_objects(self):
+        kept, self.kept = self.kept, []
+        for name, value in kept:
             try:
-                self.log(f"held: {name} {USES[name](thing)}")
+                self.log(f"held: {name} {USES[name](value)}")
             except Exception as error:
                 self.log(f"held: {name} raises {type(error).__name__}: {error}")
 
 
-def write_over(view):
+def overwrite(view):
     view[:] = b"X" * len(view)
     return "is written over"
 
 
-def in_thread(writer):
+def write_in_thread(writer):
     raised = []
 
     def write():
@@ -196,9 +196,9 @@ def in_thread(writer):
 
 USES = {
     "event": lambda event: event.data.decode(),
-    "view": write_over,
+    "view": overwrite,
     "writer": lambda writer: writer.write(b"late"),
-    "writer_elsewhere": in_thread,
+    "writer_elsewhere": write_in_thread,
     "batch": len,
     "payload": lambda payload: payload.clear() or "is emptied",
     "instance": lambda instance: instance.next_batch(source.EventBatch()),
@@ -206,34 +206,34 @@ USES = {
     "attempt": lambda context: f"is cancelled: {context.cancelled}",
     "plugin": lambda plugin: f"is {plugin.name}",
 }
-PROPER = object()
+NORMAL = object()
 
 
-class Own(source.BaseInstance):
+class CustomInstance(source.BaseInstance):
     def __init__(self):
         super().__init__()
         self.items = iter(EVENTS)
 
     def next_batch(self, batch):
-        def proper():
+        def normal():
             item = next(self.items, None)
             if item is None:
                 raise EOF
             batch.append(item)
             return 1
 
-        return MISCHIEF.at("next_batch", proper, second=True, batch=batch)
+        return INJECTOR.at("next_batch", normal, second=True, batch=batch)
 
     def close(self):
         super().close()
-        MISCHIEF.at("close", lambda: None, instance=self, context=self.context)
+        INJECTOR.at("close", lambda: None, instance=self, context=self.context)
 
     def progress(self):
-        return MISCHIEF.at("progress", lambda: (0.5, "half"), instance=self)
+        return INJECTOR.at("progress", lambda: (0.5, "half"), instance=self)
 
 
 class Faulty(Plugin):
-    """Misbehaves once"""
+    """Performs one fault"""
 
     name = "faulty"
     event_source = "faulty"
@@ -243,29 +243,29 @@ class Faulty(Plugin):
     opened = threading.Event()
 
     def init(self):
-        MISCHIEF.plugin = self
-        MISCHIEF.at("init", lambda: None, plugin=self)
+        INJECTOR.plugin = self
+        INJECTOR.at("init", lambda: None, plugin=self)
 
     def destroy(self):
-        MISCHIEF.at("destroy", lambda: None, plugin=self)
+        INJECTOR.at("destroy", lambda: None, plugin=self)
 
     def open(self, params, context):
-        def proper():
+        def normal():
             self.opened.clear()
             self.instance = self.make(params, context)
             self.opened.set()
             return self.instance
 
-        return MISCHIEF.at("open", proper, context=context)
+        return INJECTOR.at("open", normal, context=context)
 
     def make(self, kind, context=None):
-        if kind == "own":
-            return Own()
+        if kind == "custom":
+            return CustomInstance()
         options = {
             "context": context,
             "batch_size": 1,
-            "close": lambda: MISCHIEF.at("close", lambda: None, instance=instance, context=instance.context),
-            "progress": lambda: MISCHIEF.at("progress", lambda: (0.5, "half"), instance=instance),
+            "close": lambda: INJECTOR.at("close", lambda: None, instance=instance, context=instance.context),
+            "progress": lambda: INJECTOR.at("progress", lambda: (0.5, "half"), instance=instance),
         }
         if kind == "pull":
             items = iter(EVENTS)
@@ -276,44 +276,44 @@ class Faulty(Plugin):
             instance = source.IterInstance(self.async_generator(), **options)
         elif kind == "retry":
             instance = source.IterInstance(self.retried, retry=0.01, **options)
-        instance.context.on_cancel(lambda: MISCHIEF.at("on_cancel", lambda: None, instance=instance))
+        instance.context.on_cancel(lambda: INJECTOR.at("on_cancel", lambda: None, instance=instance))
         return instance
 
     def pull(self, writer, items):
-        def proper():
+        def normal():
             item = next(items, None)
             if item is None:
                 raise EOF
             view = writer.reserve(len(item))
             view[:] = item
             writer.commit(len(item))
-            MISCHIEF.held = [(name, view if name == "view" else thing) for name, thing in MISCHIEF.held]
+            INJECTOR.kept = [(name, view if name == "view" else value) for name, value in INJECTOR.kept]
 
-        return MISCHIEF.at("pull", proper, second=True, view=None, writer=writer, writer_elsewhere=writer)
+        return INJECTOR.at("pull", normal, second=True, view=None, writer=writer, writer_elsewhere=writer)
 
     def generator(self):
         for item in EVENTS:
             yield None
             payload = bytearray(item)
-            yield MISCHIEF.at("generator", lambda: payload, second=True, payload=payload)
+            yield INJECTOR.at("generator", lambda: payload, second=True, payload=payload)
 
     async def async_generator(self):
         for item in EVENTS:
             yield None
             payload = bytearray(item)
-            yield MISCHIEF.at("async generator", lambda: payload, second=True, payload=payload)
+            yield INJECTOR.at("async generator", lambda: payload, second=True, payload=payload)
 
     def retried(self, context):
         for item in EVENTS:
             yield None
-            yield MISCHIEF.at("retry", lambda: item, second=True, attempt=context)
+            yield INJECTOR.at("retry", lambda: item, second=True, attempt=context)
 
     def event_to_string(self, event):
-        return MISCHIEF.at("event_to_string", lambda: f"text of {event.data.decode()}", second=True, event=event)
+        return INJECTOR.at("event_to_string", lambda: f"text of {event.data.decode()}", second=True, event=event)
 
     def list_open_params(self):
-        return MISCHIEF.at("list_open_params", lambda: ["pull"], plugin=self)
+        return INJECTOR.at("list_open_params", lambda: ["pull"], plugin=self)
 
     @field("faulty.payload", desc="The payload")
     def payload(self, event: Event) -> str:
-        return MISCHIEF.at("field", lambda: event.data.decode(), second=True, event=event)
+        return INJECTOR.at("field", lambda: event.data.decode(), second=True, event=event)

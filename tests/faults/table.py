@@ -59,7 +59,7 @@ CAUSES = {
     "unspeakable_error": "Unspeakable: no message, because its __str__ raised ValueError "
     "(faulty.py:… in unspeakable_error)",
 }
-"""The message of each exception that the host and the log get."""
+"""The message of each exception for the host and the log."""
 
 RAISES = tuple(CAUSES)
 RETURNS = ("wrong_type", "none", "nul", "surrogates", "huge")
@@ -68,7 +68,7 @@ FORKED = (
     "falco-plugin: a process that the plugin forked returned to the code of its host, and was ended: end it "
     "with os._exit(), or start it with subprocess or multiprocessing"
 )
-DRIVEN = (
+HOST_OWNED = (
     "PluginError: only the host may call next_batch of an instance that open has returned, because it would miss the "
     "events of another call: to see them first, return a custom instance from open that calls this one"
 )
@@ -99,14 +99,14 @@ WITHOUT_INSTANCE = {
     "closes": Cell(note="no source is open yet, so the plugin opened one itself"),
     "cancels": Cell(note="no source is open yet, so the plugin opened one itself"),
 }
-CALLS_ITS_OWN = Cell(found=[f"called: {DRIVEN}"])
+CALLS_ITS_OWN = Cell(found=[f"called: {HOST_OWNED}"])
 
 Row = tuple[str | Iterable[str], Cell]
 
 
-def fails(call: str, error: str = "{cause}", *, doing: str | None = None, **more: object) -> Cell:
+def fails(call: str, error: str = "{cause}", *, function: str | None = None, **more: object) -> Cell:
     """Returns the cell of a call that fails and whose reason is logged."""
-    return Cell(fails=call, error=error, log=[f"{doing or call} failed: {error}"], **more)  # type: ignore[arg-type]
+    return Cell(fails=call, error=error, log=[f"{function or call} failed: {error}"], **more)  # type: ignore[arg-type]
 
 
 def logs(line: str, **more: object) -> Cell:
@@ -115,11 +115,11 @@ def logs(line: str, **more: object) -> Cell:
 
 def stops(error: str = "{cause}") -> Cell:
     """Returns the cell of a source whose second step ends it with an error."""
-    return fails("take", error, doing="next_batch", events=["one"])
+    return fails("take", error, function="next_batch", events=["one"])
 
 
 def again(error: str = "{cause}") -> Cell:
-    """A source that is called again starts from its beginning."""
+    """Returns the cell of a source that is called again and starts from its beginning."""
     return Cell(
         events=["one", "one", "two", "three"],
         text="text of one",
@@ -299,21 +299,21 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("huge", Cell(progress=(5000, {"length": 100_000_000}))),
         ("calls_itself", CALLS_ITS_OWN),
         (["closes", "cancels"], Cell(note="the source has ended before")),
-        ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
+        ("holds", Cell(found=[f"held: instance raises {HOST_OWNED}"])),
     ),
     "on_cancel": rows(
         (RAISES, logs("a callback of Context.on_cancel failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
         (["closes", "cancels"], Cell(note="the source is being closed")),
-        ("holds", Cell(found=[f"held: instance raises {DRIVEN}"])),
+        ("holds", Cell(found=[f"held: instance raises {HOST_OWNED}"])),
     ),
     "close": rows(
         (RAISES, logs("close failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
         ("calls_itself", CALLS_ITS_OWN),
         (["closes", "cancels"], Cell(note="the source is being closed")),
-        ("holds", Cell(found=[f"held: instance raises {DRIVEN}", "held: context is cancelled: True"])),
+        ("holds", Cell(found=[f"held: instance raises {HOST_OWNED}", "held: context is cancelled: True"])),
     ),
     "destroy": rows(
         (RAISES, logs("destroy failed: {cause}")),
@@ -349,13 +349,13 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("holds", Cell(found=["held: event two"])),
     ),
     "list_open_params": rows(
-        (RAISES, fails("suggest", doing="list_open_params", suggested=None)),
+        (RAISES, fails("suggest", function="list_open_params", suggested=None)),
         (
             "wrong_type",
             fails(
                 "suggest",
                 "TypeError: list_open_params must return a list of OpenParam or str, not Event",
-                doing="list_open_params",
+                function="list_open_params",
                 suggested=None,
             ),
         ),
@@ -364,7 +364,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             fails(
                 "suggest",
                 "TypeError: list_open_params must return a list of OpenParam or str, not NoneType",
-                doing="list_open_params",
+                function="list_open_params",
                 suggested=None,
             ),
         ),

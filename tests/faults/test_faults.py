@@ -1,4 +1,4 @@
-"""The table of faults: what user code does wrong, and what a host sees of it. See `faults/table.py`."""
+"""Compares the effects of faults in user code with the table in `faults/table.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.libraries import build_plugin
 from support.paths import REPOSITORY
 
 from faults import page
-from faults.playing import Cell, expected, logged, matches, play, steps
+from faults.playing import Cell, expected, matches, play, read_log, steps
 from faults.table import CALLBACKS, FAULTS, RAISES, RETURNS, TABLE, cells
 
 LONGEST_LOG = 20_000
@@ -41,21 +41,21 @@ def test_fault_is_reported_and_later_calls_succeed(library: Path, callback: str,
 def check(ran: Output, cell: Cell, name: str) -> None:
     """Checks the calls and the log lines of a cell."""
     assert ran.status == 0, f"{name}: {ran.stderr}"
-    for got, due in zip(steps(ran), expected(cell), strict=True):
-        assert (got.call, got.got) == (due.call, due.got), f"{name}: {ran.stdout}"
-        assert matches(due.error, got.error), f"{name}: {got.error}\nnot\n{due.error}"
-    reported, found = logged(ran)
-    for due in cell.may_log:
-        reported = [line for line in reported if not matches(due, line)]
+    for got, expectation in zip(steps(ran), expected(cell), strict=True):
+        assert (got.call, got.got) == (expectation.call, expectation.got), f"{name}: {ran.stdout}"
+        assert matches(expectation.error, got.error), f"{name}: {got.error}\nnot\n{expectation.error}"
+    reported, found = read_log(ran)
+    for expectation in cell.may_log:
+        reported = [line for line in reported if not matches(expectation, line)]
     assert_lines(reported, cell.log, name)
     assert_lines(found, cell.found, name)
     assert_lines(ran.stderr.splitlines(), cell.stderr, name)
     assert max((len(log["text"]) for log in ran.values("log")), default=0) < LONGEST_LOG
 
 
-def assert_lines(lines: list[str], due: list[str], name: str) -> None:
-    same = len(lines) == len(due) and all(map(matches, due, lines))
-    assert same, f"{name}: {lines}\nnot\n{list(due)}"
+def assert_lines(lines: list[str], expectation: list[str], name: str) -> None:
+    same = len(lines) == len(expectation) and all(map(matches, expectation, lines))
+    assert same, f"{name}: {lines}\nnot\n{list(expectation)}"
 
 
 def test_page_has_the_results_of_the_table() -> None:

@@ -1,4 +1,4 @@
-"""Libraries that several files of this folder load, and fixtures that build and load one."""
+"""Fixtures that build plugins and load them in this process."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from support.libraries import Build, build_plugin
 
 @pytest.fixture(scope="session")
 def given_events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source whose configuration holds its payloads."""
+    """Builds a source plugin whose configuration lists its payloads."""
     return build_plugin(tmp_path_factory.mktemp("given"), GIVEN, "given")
 
 
 @pytest.fixture(scope="session")
 def field_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plugin with a field of every type and argument."""
+    """Builds a plugin with a field for each type and argument."""
     return build_plugin(tmp_path_factory.mktemp("table"), table_source(), "table")
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    """Builds a plugin from a source string."""
+    """Returns a function that builds a plugin from a source string."""
     return lambda source, name="plugin": build_plugin(tmp_path, source, name)
 
 
 @pytest.fixture
 def load(build: Build) -> Iterator[Callable[..., Library]]:
-    """Builds a plugin and initialises it in this process."""
+    """Returns a function that builds a plugin and initialises it in this process."""
     libraries: list[Library] = []
 
     def load(source: str, config: str = "") -> Library:

@@ -1,4 +1,4 @@
-"""Why fields are absent, as the log reports it."""
+"""Reports in the log about fields that are absent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from falco_plugin.testing import run
 
 
 class Absent(Plugin):
-    """Events of its open parameters, one a line, and fields of several types"""
+    """Yields each line of its open parameters as an event"""
 
     name = "absent"
 
@@ -29,15 +29,15 @@ class Absent(Plugin):
         return [line.encode("latin-1") for line in params.split("\n")]
 
 
-def logged(fields: list[str], *payloads: str) -> list[str]:
-    """The warnings of a run over payloads."""
+def logged_warnings(fields: list[str], *payloads: str) -> list[str]:
+    """Returns the warnings that a run over the payloads logs."""
     ran = run(Absent, "\n".join(payloads), fields=fields)
     assert len(ran.events) == len(payloads)
     return [line.text for line in ran.log if line.severity == "warning"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "payload", "message"),
+    ("field_name", "payload", "message"),
     [
         (
             "p.num",
@@ -78,14 +78,14 @@ def logged(fields: list[str], *payloads: str) -> list[str]:
         ("p.keys", "plain text", "event 1 is not valid JSON at byte 0: not a JSON value; "),
     ],
 )
-def test_absent_field_is_reported_with_cause_and_position(asked: str, payload: str, message: str) -> None:
-    (found,) = logged([asked], payload)
-    assert found.startswith(message)
+def test_absent_field_is_reported_with_cause_and_position(field_name: str, payload: str, message: str) -> None:
+    (warning,) = logged_warnings([field_name], payload)
+    assert warning.startswith(message)
 
 
 def test_report_counts_later_occurrences() -> None:
     payload = '{"user": {"name": "eve"}, "flag": 1}'
-    assert logged(["p.num", "p.flag"], *[payload] * 3) == [
+    assert logged_warnings(["p.num", "p.flag"], *[payload] * 3) == [
         "field p.num: /user/name is a string, declared int, in event 1 at byte 18",
         "field p.flag: /flag is a number, declared bool, in event 1 at byte 34",
         "field p.num: /user/name is a string, declared int, in event 2 at byte 18; the first of 2 such values",
@@ -94,7 +94,7 @@ def test_report_counts_later_occurrences() -> None:
 
 
 def test_damaged_payload_counts_once_for_all_fields() -> None:
-    assert logged(["p.num", "p.flag", "p.keys"], "no", "{}", "no", "no") == [
+    assert logged_warnings(["p.num", "p.flag", "p.keys"], "no", "{}", "no", "no") == [
         "event 1 is not valid JSON at byte 0: not a JSON value; its fields are read as far as possible",
         "event 3 is not valid JSON at byte 0: not a JSON value; its fields are read as far as possible; the first of 2 "
         "such payloads",
@@ -102,4 +102,7 @@ def test_damaged_payload_counts_once_for_all_fields() -> None:
 
 
 def test_missing_value_is_not_reported() -> None:
-    assert logged(["p.num", "p.flag", "p.items"], "{}", '{"user": null, "flag": null}', '{"items": {}}', "[1]") == []
+    assert (
+        logged_warnings(["p.num", "p.flag", "p.items"], "{}", '{"user": null, "flag": null}', '{"items": {}}', "[1]")
+        == []
+    )

@@ -1,4 +1,4 @@
-"""Configuration in a built library."""
+"""Typed configuration in a built library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from support.hosts import cycle_payloads, init_error, run_command, run_cycle, static_answers
 from support.libraries import build_plugin, simple_plugin
 
-IN_A_FOLDER = {
+SOURCES = {
     "config.py": """
         from __future__ import annotations
 
@@ -57,13 +57,13 @@ IN_A_FOLDER = {
 
 
 def test_configuration_is_set_before_init(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, IN_A_FOLDER)
+    library = build_plugin(tmp_path, SOURCES)
     for config, seen in (('{"url": "a"}', b"a 10"), ('{"limits": {"most": 3}, "url": "b"}', b"b 3")):
         assert cycle_payloads(run_cycle(library, config)) == [seen]
 
 
 def test_invalid_configuration_fails_in_init(tmp_path: Path) -> None:
-    library = build_plugin(tmp_path, IN_A_FOLDER)
+    library = build_plugin(tmp_path, SOURCES)
     assert init_error(library, '{"limits": {"most": 0}, "password": "secret"}') == (
         "init_config does not fit: url: required; limits.most: expected int >= 1; "
         "password: unknown key (known: url, limits)"
@@ -74,7 +74,7 @@ def test_invalid_configuration_fails_in_init(tmp_path: Path) -> None:
 
 
 def test_library_exports_schema_only_with_class(tmp_path: Path) -> None:
-    schema = json.loads(static_answers(build_plugin(tmp_path, IN_A_FOLDER))["schema"])
+    schema = json.loads(static_answers(build_plugin(tmp_path, SOURCES))["schema"])
     assert schema["required"] == ["url"]
     assert schema["description"] == "Where to listen"
     assert schema["definitions"]["Limits"]["properties"]["most"] == {

@@ -1,4 +1,4 @@
-"""The range of an `int` of the configuration, in the native host."""
+"""The range of an `int` in the configuration, checked in the native host."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_host_accepts_integer_of_64_bits(library: Path, number: str) -> None:
 @pytest.mark.parametrize("number", REFUSED_INTEGERS)
 def test_host_rejects_larger_integer_with_range(library: Path, number: str) -> None:
     ran = run_command("run", library, "--config", f'{{"number": {number}}}')
-    # To the host, the first number below the range is the least number in it: a float. The plugin refuses it.
+    # The host reads the first number below the range as a float equal to the minimum. The plugin rejects the float.
     assert INTEGER_LIMITS in ran.stderr
     assert "all that Falco accepts" in ran.stderr
     assert ran.status == 1

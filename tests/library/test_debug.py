@@ -1,4 +1,4 @@
-"""``FALCO_PLUGIN_DEBUG=1``: each call of the host is told in its log, by libraries in hosts that know nothing of it."""
+"""``FALCO_PLUGIN_DEBUG=1`` logs each call of the host, without support by the host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCE = """
             if self.config:
                 raise ValueError("no")
 
-        @field("talk.size", desc="bytes of the event")
+        @field("talk.size", desc="Number of bytes of the event")
         def size(self, event) -> int:
             return len(event.data)
 
@@ -46,20 +46,20 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("talk"), SOURCE)
 
 
-def calls(texts: list[str]) -> list[tuple[str, str]]:
-    """What was said of calls: name and result."""
+def find_calls(texts: list[str]) -> list[tuple[str, str]]:
+    """Returns the name and the result of each logged call."""
     return [found.groups() for text in texts if (found := LINE.fullmatch(text))]
 
 
-def ran(library: Path, *arguments: str) -> list[tuple[str, str]]:
+def run_with_debug(library: Path, *arguments: str) -> list[tuple[str, str]]:
     lines = native_lines(library, *arguments, env=environment(FALCO_PLUGIN_DEBUG="1"))
-    return calls([line["text"] for line in lines if line["kind"] == "log"])
+    return find_calls([line["text"] for line in lines if line["kind"] == "log"])
 
 
 def test_debug_logs_begin_and_result_of_calls(library: Path) -> None:
-    told = ran(library, "--fields", "talk.size")
-    assert told[::2] == [(name, "begins") for name, _ in told[1::2]]
-    assert told[1::2] == [
+    logged = run_with_debug(library, "--fields", "talk.size")
+    assert logged[::2] == [(name, "begins") for name, _ in logged[1::2]]
+    assert logged[1::2] == [
         ("init", "SUCCESS"),
         ("open", "SUCCESS"),
         ("next_batch", "SUCCESS, 2 event(s)"),
@@ -76,9 +76,9 @@ def test_debug_logs_begin_and_result_of_calls(library: Path) -> None:
 @pytest.mark.parametrize(("config", "params", "call"), [("x", "", "init"), ("", "x", "open")])
 def test_debug_logs_failed_call(library: Path, config: str, params: str, call: str) -> None:
     host = run_cycle(library, config, params, environment(FALCO_PLUGIN_DEBUG="1"))
-    told = calls([line["text"] for line in host.values("log")])
-    assert (call, "FAILURE") in told
-    assert told[-1] == ("destroy", "done")
+    logged = find_calls([line["text"] for line in host.values("log")])
+    assert (call, "FAILURE") in logged
+    assert logged[-1] == ("destroy", "done")
 
 
 @pytest.mark.parametrize("value", [None, "", "0", "yes"])

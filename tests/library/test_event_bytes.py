@@ -1,4 +1,4 @@
-"""The bytes of an event as the host reads them, at the C boundary of a built library."""
+"""Bytes of events that a built library passes to the host at the C boundary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.embedded import Library
 from support.events import EOF, NO_TIMESTAMP, SUCCESS, TIMEOUT, encode_event
 from support.libraries import build_plugin
 
-# One event per item of the params; the same items by each of the three ways.
+# Delivers one event for each item of the open parameters, with each of the three kinds of instance.
 SOURCE = """
     import base64
     import json
@@ -26,7 +26,7 @@ SOURCE = """
         return [(base64.b64decode(data), timestamp) for data, timestamp in json.loads(params)["items"]]
 
 
-    class Own(source.BaseInstance):
+    class CustomInstance(source.BaseInstance):
         def __init__(self, items):
             super().__init__()
             self.items = list(reversed(items))
@@ -44,17 +44,17 @@ SOURCE = """
         id = 4711
 
         def open(self, params):
-            todo = items(params)
+            pending = items(params)
             kind = json.loads(params)["kind"]
-            if kind == "own":
-                return Own(todo)
+            if kind == "custom":
+                return CustomInstance(pending)
             if kind == "push":
-                sender, receiver = source.channel(capacity=len(todo) + 1)
+                sender, receiver = source.channel(capacity=len(pending) + 1)
                 with sender:
-                    for data, timestamp in todo:
+                    for data, timestamp in pending:
                         sender.send(data, timestamp)
                 return source.PushInstance(receiver)
-            waiting = iter(todo)
+            waiting = iter(pending)
 
             def pull(context, writer):
                 for data, timestamp in waiting:
@@ -67,11 +67,11 @@ SOURCE = """
             return source.PullInstance(pull)
 """
 
-# Made-up times look like seconds, about which the SDK warns; here warnings would be errors.
+# The SDK warns about small timestamps, because they look like seconds. Warnings are errors in these tests.
 pytestmark = pytest.mark.filterwarnings("ignore:the timestamp:RuntimeWarning")
 
-KINDS = ["pull", "push", "own"]
-# Large payloads are made of small ones, which are quick to draw.
+KINDS = ["pull", "push", "custom"]
+# Large payloads repeat small ones, because Hypothesis generates small ones quickly.
 PAYLOADS = st.one_of(
     st.binary(max_size=100),
     st.tuples(st.binary(min_size=1, max_size=20), st.integers(1, 400)).map(lambda parts: parts[0] * parts[1]),
@@ -124,7 +124,7 @@ def test_event_of_default_size_fits(library: Library, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_event_is_rewritten_after_host_changed_memory(library: Library, kind: str) -> None:
-    # Two batches of the default size, so that the second is in memory that the host has overwritten.
+    # The items fill two batches of the default size. The second batch uses memory that the host has overwritten.
     items = [(b"%03d" % number, None if number % 2 else number) for number in range(256)]
     with library.opened(params(kind, items)) as instance:
         instance.overwrite()
@@ -137,12 +137,12 @@ def test_event_is_rewritten_after_host_changed_memory(library: Library, kind: st
 def test_batch_memory_is_valid_until_next_call(library: Library) -> None:
     items = [(b"first", 1), (b"second", 2)]
     with library.opened(params("pull", items)) as one, library.opened(params("pull", items)) as other:
-        count, places = ctypes.c_uint32(), ctypes.c_void_p()
-        library.api.plugin_next_batch(library.state, one.handle, ctypes.byref(count), ctypes.byref(places))
+        count, events = ctypes.c_uint32(), ctypes.c_void_p()
+        library.api.plugin_next_batch(library.state, one.handle, ctypes.byref(count), ctypes.byref(events))
         other.drain()
         one.progress()
-        place = (ctypes.c_void_p * 2).from_address(places.value)[1]
-        assert ctypes.string_at(place, 44) == encode_event(b"second", 2)
+        event = (ctypes.c_void_p * 2).from_address(events.value)[1]
+        assert ctypes.string_at(event, 44) == encode_event(b"second", 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -160,7 +160,7 @@ def test_timeout_delivers_no_event(tmp_path) -> None:
 
             def open(self, params):
                 def pull(context, writer):
-                    writer.write(b"not kept")
+                    writer.write(b"discarded")
                     raise Timeout
 
                 return source.PullInstance(pull)

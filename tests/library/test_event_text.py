@@ -1,4 +1,4 @@
-"""`event_to_string`: made once for an event, and never replaced by the payload, which it may mask."""
+"""`event_to_string` runs once per event. Its failure shows a placeholder, never the payload, which it may mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.hosts import Output, run_command, run_cycle
 from support.libraries import build_plugin, simple_plugin, write_sources
 
 PLACEHOLDER = "<event_to_string of masks failed: {kind}>"
-COUNTS = """
+COUNTING_METHOD = """
 def event_to_string(self, event):
     self.calls = getattr(self, "calls", 0) + 1
     {body}
@@ -20,10 +20,10 @@ def event_to_string(self, event):
 
 
 def build(folder: Path, body: str, events: str = "[b'secret']") -> Path:
-    return build_plugin(folder, simple_plugin("masks", COUNTS.replace("{body}", body), events=events), "masks")
+    return build_plugin(folder, simple_plugin("masks", COUNTING_METHOD.replace("{body}", body), events=events), "masks")
 
 
-def shown(ran: Output) -> list[str]:
+def event_strings(ran: Output) -> list[str]:
     return [event["text"] for event in ran.values("event")]
 
 
@@ -64,7 +64,7 @@ def shown(ran: Output) -> list[str]:
 )
 def test_failed_event_to_string_hides_payload(tmp_path: Path, body: str, text: str, line: str | None) -> None:
     ran = run_cycle(build(tmp_path, body))
-    assert shown(ran) == [text]
+    assert event_strings(ran) == [text]
     lines = [log["text"] for log in ran.values("log") if "event_to_string" in log["text"]]
     assert len(lines) == (line is not None)
     assert line is None or line in lines[0]
@@ -73,7 +73,7 @@ def test_failed_event_to_string_hides_payload(tmp_path: Path, body: str, text: s
 def test_failure_is_logged_once_then_counted(tmp_path: Path) -> None:
     body = "raise (KeyError if event.text.endswith('0') else ValueError)('no text')"
     ran = run_cycle(build(tmp_path, body, events="(b'%d' % n for n in range(200))"))
-    assert shown(ran) == [PLACEHOLDER.format(kind="ValueError" if n % 10 else "KeyError") for n in range(200)]
+    assert event_strings(ran) == [PLACEHOLDER.format(kind="ValueError" if n % 10 else "KeyError") for n in range(200)]
     lines = [log["text"].removeprefix("falco_plugin: event_to_string ") for log in ran.values("log")]
     lines = [line.partition(" (masks.py")[0] for line in lines if "Error" in line]
     assert lines == [
@@ -101,7 +101,7 @@ def test_event_to_string_runs_once_per_event(tmp_path: Path, body: str) -> None:
             library.event_to_string(second, 2)
         texts = [text for _, text in library.logs if "failed" in text]
         if "raise" in body:
-            # Once for each event, and again for one whose number and address come again after an open.
+            # One failure for each event, and one more because opening a source forgets the second event.
             assert len(texts) == 1
             library.destroy()
             assert library.logs[-1][1].startswith("falco_plugin: event_to_string failed 4 times")

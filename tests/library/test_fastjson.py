@@ -1,7 +1,7 @@
-"""`json_field` beside github.com/valyala/fastjson, the parser of the official plugins json and k8saudit.
+"""Compares `json_field` with github.com/valyala/fastjson, the parser of the official plugins json and k8saudit.
 
-Each value that fastjson finds in a document, damaged or not, is the value of `json_field` too, except for the listed
-differences. `HYPOTHESIS_PROFILE=slow` compares many more documents.
+`json_field` must find each value that fastjson finds in a document, even in a damaged one. The exceptions are listed
+in `support.fastjson_differences`. `HYPOTHESIS_PROFILE=slow` compares many more documents.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from support.paths import REPOSITORY
 from falco_plugin import Event, json_field
 
 VALUE = json_field("a.value", "{pointer}", desc="The value that a pointer leads to")
-HALF = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 SHARED = REPOSITORY.parent / "shared"
 REAL_LOGS = [*sorted((SHARED / "data").glob("*.jsonl")), *sorted((SHARED / "cases").glob("*/*.jsonl"))]
@@ -36,7 +36,7 @@ SAMPLES = sorted(REPOSITORY.glob("plugins/*/*.jsonl"))
 
 @dataclass(frozen=True)
 class Value:
-    """A value as fastjson has it."""
+    """A value that fastjson found."""
 
     pointer: tuple[bytes, ...]
     type: str
@@ -45,7 +45,7 @@ class Value:
 
 @dataclass
 class Fastjson:
-    """The program `tests/hosts/fastjson`, and what was compared with it."""
+    """The running program `tests/hosts/fastjson`, and counts of what was compared with it."""
 
     process: subprocess.Popen[bytes]
     documents: int = 0
@@ -53,7 +53,7 @@ class Fastjson:
     differences: Counter[str] = field(default_factory=Counter)
 
     def read(self, document: bytes, pointers: Sequence[Sequence[str]] | None = None) -> list[Value] | None:
-        """The values of a document, all of them without pointers; None if fastjson rejects it."""
+        """Returns the values at the pointers, or all values of the document; None if fastjson rejects the document."""
         request = {"document": b64encode(document).decode()}
         if pointers is not None:
             request["pointers"] = [[b64encode(token.encode()).decode() for token in tokens] for tokens in pointers]
@@ -83,12 +83,12 @@ def fastjson(request: pytest.FixtureRequest) -> Iterator[Fastjson]:
         )
 
 
-BYTE, NUL, HALVES, NULL, EQUAL_KEYS = (difference.title for difference in OTHER_VALUES[:5])
+BYTE, NUL, SURROGATES, NULL, EQUAL_KEYS = (difference.title for difference in OTHER_VALUES[:5])
 
 
 def assert_same(fastjson: Fastjson, payload: bytes) -> None:
-    """Each value of fastjson is that of `json_field`, but for the listed differences."""
-    # The official plugins reject other documents themselves.
+    """Asserts that `json_field` finds each value that fastjson finds, except for the listed differences."""
+    # The official plugins reject documents that are neither objects nor arrays before they parse them.
     values = fastjson.read(payload) if payload.lstrip()[:1] in (b"{", b"[") else None
     if values is None:
         return
@@ -99,8 +99,8 @@ def assert_same(fastjson: Fastjson, payload: bytes) -> None:
         found = VALUE(event, None, pointer)
         expected, differences = convert_value(value)
         if found != expected:
-            # Which value is meant depends on how keys and strings are written: the plain walk has it.
-            differences = [difference_of_spelling(document, pointer, value)]
+            # The right value depends on how keys and strings are spelled. The reference implementation finds it.
+            differences = [explain_difference(document, pointer, value)]
             read = document.values("{pointer}", "string", key=pointer)
             assert found == (read[0].value if read else None), (payload, pointer, value)
         fastjson.pointers += 1
@@ -108,7 +108,7 @@ def assert_same(fastjson: Fastjson, payload: bytes) -> None:
 
 
 def convert_value(value: Value) -> tuple[str | None, list[str]]:
-    """A value of fastjson as `json_field` must have it, and the titles of the differences between the two."""
+    """Returns the value that `json_field` must find for a value of fastjson, and the titles of their differences."""
     if value.type == "null":
         return None, [NULL]
     text = decode_utf8(value.text)
@@ -116,24 +116,24 @@ def convert_value(value: Value) -> tuple[str | None, list[str]]:
     return text.replace("\0", "\ufffd"), differences
 
 
-def difference_of_spelling(document: Document, pointer: str, value: Value) -> str:
-    """The title of the difference that explains why `json_field` has another value."""
+def explain_difference(document: Document, pointer: str, value: Value) -> str:
+    """Returns the title of the difference that explains why `json_field` finds another value."""
     node = document.root
     for token in tokens(pointer):
         entries = document.entries(node)
-        named = [below for place, (key, below) in enumerate(entries) if token in (key, str(place) * (key is None))]
+        named = [child for index, (key, child) in enumerate(entries) if token in (key, str(index) * (key is None))]
         if len(named) > 1:
             return EQUAL_KEYS
         if not named:
-            assert HALF.search(document.payload), (document.payload, pointer, value)
-            return HALVES
+            assert SURROGATE_ESCAPE.search(document.payload), (document.payload, pointer, value)
+            return SURROGATES
         (node,) = named
     assert value.type == "string", (document.payload, pointer, value)
-    assert HALF.search(document.payload, node.start, node.end), (document.payload, pointer, value)
-    return HALVES
+    assert SURROGATE_ESCAPE.search(document.payload, node.start, node.end), (document.payload, pointer, value)
+    return SURROGATES
 
 
-# Real logs and samples, damaged
+# Damaged lines of real logs and samples
 
 LINES = [line for path in [*SAMPLES, *REAL_LOGS] for line in path.read_bytes().splitlines() if line.strip()]
 lines = st.sampled_from(LINES)
@@ -141,12 +141,12 @@ lines = st.sampled_from(LINES)
 
 @st.composite
 def logs_with_faulty_values(draw: st.DrawFn) -> bytes:
-    """A line with some of its values replaced by faulty ones."""
+    """Generates log lines with some values replaced by faulty ones."""
     payload = draw(lines)
-    places = [(node.start, node.end) for _, node in Document(payload).pointers()][1:]
-    if not places:
+    spans = [(node.start, node.end) for _, node in Document(payload).pointers()][1:]
+    if not spans:
         return payload
-    chosen = draw(st.lists(st.sampled_from(places), min_size=1, max_size=4))
+    chosen = draw(st.lists(st.sampled_from(spans), min_size=1, max_size=4))
     for start, end in sorted(chosen, reverse=True):
         if end <= len(payload):
             payload = payload[:start] + draw(st.one_of(faulty_scalars, faulty_values)) + payload[end:]
@@ -155,7 +155,7 @@ def logs_with_faulty_values(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def spliced_logs(draw: st.DrawFn) -> bytes:
-    """The beginning of a line, and the end of another from one of its commas on."""
+    """Generates the start of a log line followed by the end of another, each cut at a comma."""
     first, second = draw(lines), draw(lines)
     commas = [match.start() for match in re.finditer(b",", first)]
     others = [match.start() for match in re.finditer(b",", second)]
@@ -166,11 +166,11 @@ def spliced_logs(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def logs_with_faulty_strings(draw: st.DrawFn) -> bytes:
-    """A line with bytes put into its strings and keys, where fastjson accepts nearly all."""
+    """Generates log lines with faulty characters in strings and keys, where fastjson accepts nearly all bytes."""
     payload = draw(lines)
     strings = [match.start() + 1 for match in re.finditer(rb'"[^"\\]*"', payload)]
-    for at in sorted(draw(st.lists(st.sampled_from(strings or [0]), min_size=1, max_size=6)), reverse=True):
-        payload = payload[:at] + draw(faulty_characters) + payload[at:]
+    for position in sorted(draw(st.lists(st.sampled_from(strings or [0]), min_size=1, max_size=6)), reverse=True):
+        payload = payload[:position] + draw(faulty_characters) + payload[position:]
     return payload
 
 
@@ -189,7 +189,7 @@ def test_values_of_generated_documents_equal_fastjson(fastjson: Fastjson, payloa
     assert_same(fastjson, payload)
 
 
-# The differences that are meant
+# Intended differences
 
 
 @pytest.mark.parametrize("difference", [*OTHER_VALUES, *MORE_VALUES], ids=lambda difference: difference.title)
@@ -200,7 +200,7 @@ def test_listed_difference_exists(fastjson: Fastjson, difference: Difference) ->
     assert official == [official for official, _ in difference.values.values()]
     event = Event(difference.document)
     assert [VALUE(event, None, pointer) for pointer in difference.values] == [
-        here for _, here in difference.values.values()
+        expected for _, expected in difference.values.values()
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is kept of an event: hosts ask for a field once for each rule, and its method is to be called once."""
+"""Cached values of an event: hosts extract a field once for each rule, but its method runs only once."""
 
 from __future__ import annotations
 
@@ -56,33 +56,33 @@ PLUGIN = """
         def both(self, event, index: int | None = None, key: str | None = None) -> int:
             return self.count(event)
 
-        @field("count.absent", desc="Nothing, but counts")
+        @field("count.absent", desc="Counts the call and returns nothing")
         def absent(self, event) -> int | None:
             self.count(event)
 
-        @field("count.failure", desc="Fails, but counts")
+        @field("count.failure", desc="Counts the call and fails")
         def failure(self, event) -> int:
             self.count(event)
             raise ValueError("no")
 
-        @field("count.wrong", desc="No int, but counts")
+        @field("count.wrong", desc="Counts the call and returns a wrong type")
         def wrong(self, event) -> list[int]:
             return [self.count(event), "text"]
 
-        n = json_field("json.n", "/n", type=int, desc="Out of JSON")
-        names = json_field("json.names", "/names/{index|*}", type=list[str], desc="Out of JSON")
+        n = json_field("json.n", "/n", type=int, desc="Read from JSON")
+        names = json_field("json.names", "/names/{index|*}", type=list[str], desc="Read from JSON")
 
-        @field("json.sum", desc="The number and how many names there are")
+        @field("json.sum", desc="The number plus the count of names")
         def sum(self, event) -> int | None:
             self.count(event)
             return None if self.n(event) is None else self.n(event) + len(self.names(event) or ())
 
-        @field("json.tree", desc="The number, by way of the whole document")
+        @field("json.tree", desc="The number, read from event.json")
         def tree(self, event) -> int:
             self.count(event)
             return event.json["n"]
 
-        @field("count.meets", desc="Waits for another thread, twice")
+        @field("count.meets", desc="Waits twice for another thread")
         def meets(self, event) -> int:
             meeting = sys.modules["support.embedded"].MEETING
             meeting.wait()
@@ -90,10 +90,10 @@ PLUGIN = """
             return self.count(event)
 
         def event_to_string(self, event):
-            told = {"calls": self.calls, "objects": len({id(seen) for seen in [*self.seen, event]})}
-            told["trees"] = len({id(seen.json) for seen in [*self.seen, event]}) if event.data[:1] == b"{" else 0
-            told["kept"] = [[seen.text, seen.number, seen.timestamp, self.n(seen)] for seen in self.seen]
-            return repr(told)
+            report = {"calls": self.calls, "objects": len({id(seen) for seen in [*self.seen, event]})}
+            report["trees"] = len({id(seen.json) for seen in [*self.seen, event]}) if event.data[:1] == b"{" else 0
+            report["kept"] = [[seen.text, seen.number, seen.timestamp, self.n(seen)] for seen in self.seen]
+            return repr(report)
 """
 
 
@@ -104,7 +104,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def library(counting: Path) -> Iterator[Library]:
-    """The plugin, with nothing counted yet."""
+    """Loads the plugin with a new state, which has counted no calls."""
     with Library(counting) as loaded:
         yield loaded
 
@@ -114,11 +114,11 @@ def event() -> ctypes.Array[ctypes.c_char]:
     return event_buffer(encode_event(b'{"n": 7, "names": ["a", "b"]}', 1000))
 
 
-def calls(library: Library) -> int:
-    """How many calls there were; asked with an event of its own, which counts as another."""
-    told = library.event_to_string(encode_event(b"", 1), 2**64 - 1)
-    assert told is not None
-    return eval(told)["calls"]
+def count_calls(library: Library) -> int:
+    """Returns how many calls the plugin counted. Uses a separate event, because the result is cached per event."""
+    report = library.event_to_string(encode_event(b"", 1), 2**64 - 1)
+    assert report is not None
+    return eval(report)["calls"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def calls(library: Library) -> int:
 )
 def test_method_runs_once_per_event(library: Library, event, field: str, values: list | None) -> None:
     assert {repr(library.extract(event, field).values) for _ in range(100)} == {repr(values)}
-    assert calls(library) == 1
+    assert count_calls(library) == 1
     assert len([text for _, text in library.logs if "is absent" in text]) == (field in ("count.failure", "count.wrong"))
 
 
@@ -165,7 +165,7 @@ def test_method_runs_once_per_argument(library: Library, event) -> None:
             [11],
             [12],
         ]
-    assert calls(library) == 12
+    assert count_calls(library) == 12
 
 
 def test_values_of_many_arguments_are_kept(library: Library, event) -> None:
@@ -201,23 +201,23 @@ def test_method_runs_again_for_next_event(library: Library, event, change: str) 
 
 @pytest.mark.parametrize("field", ["count.plain", "count.failure", "json.n", "json.sum", "json.tree"])
 def test_open_and_close_clear_cache(library: Library, event, field: str) -> None:
-    def next_event(number: int) -> list | None:
-        """Another event of which the host tells nothing else: same number, address, timestamp and length."""
+    def extract_next(number: int) -> list | None:
+        """Extracts from another event with the same number, address, timestamp and length."""
         ctypes.memmove(event, encode_event(b'{"n": %d, "names": ["a", "b"]}' % number, 1000), len(event))
         return [library.extract(event, field).values for _ in range(2)]
 
-    made = {"count.plain": [1, 2, 3, 4, 5], "json.n": [1, 2, 3, 4, 5], "json.sum": [3, 4, 5, 6, 7]}
-    made["json.tree"] = made["json.n"]
-    expected = [[[value]] * 2 for value in made[field]] if field in made else [[None] * 2] * 5
-    found = [next_event(1)]
+    values = {"count.plain": [1, 2, 3, 4, 5], "json.n": [1, 2, 3, 4, 5], "json.sum": [3, 4, 5, 6, 7]}
+    values["json.tree"] = values["json.n"]
+    expected = [[[value]] * 2 for value in values[field]] if field in values else [[None] * 2] * 5
+    found = [extract_next(1)]
     with library.opened():
-        found.append(next_event(2))
-    found.append(next_event(3))
+        found.append(extract_next(2))
+    found.append(extract_next(3))
     with library.opened():
-        found.append(next_event(4))
-    found.append(next_event(5))
+        found.append(extract_next(4))
+    found.append(extract_next(5))
     assert found == expected
-    assert calls(library) == (0 if field == "json.n" else 5)
+    assert count_calls(library) == (0 if field == "json.n" else 5)
 
 
 def test_values_of_call_survive_concurrent_open(library: Library, event) -> None:
@@ -237,8 +237,8 @@ def test_values_of_call_survive_concurrent_open(library: Library, event) -> None
 def test_fields_and_event_to_string_share_event(library: Library, event) -> None:
     for field in ("count.plain", "json.sum", "json.n", "json.tree", "count.key[a]", "count.failure"):
         library.extract(event, field)
-    told = eval(library.event_to_string(event))
-    assert (told["calls"], told["objects"], told["trees"]) == (5, 1, 1)
+    report = eval(library.event_to_string(event))
+    assert (report["calls"], report["objects"], report["trees"]) == (5, 1, 1)
     assert library.extract(event, "count.other").values == [6]
     assert eval(library.event_to_string(event))["objects"] == 1
 
@@ -257,8 +257,8 @@ def test_kept_event_keeps_payload(library: Library) -> None:
     assert library.extract(memory, "json.n", number=2).values == [2]
     library.extract(memory, "count.plain", number=2)
     ctypes.memset(memory, 0xEE, len(memory))
-    told = eval(library.event_to_string(encode_event(b"", 30), 3))
-    assert told["kept"] == [['{"n": 1}', 1, 10, 1], ['{"n": 2}', 2, 20, 2]]
+    report = eval(library.event_to_string(encode_event(b"", 30), 3))
+    assert report["kept"] == [['{"n": 1}', 1, 10, 1], ['{"n": 2}', 2, 20, 2]]
 
 
 def test_kept_event_keeps_payload_after_close(library: Library) -> None:
@@ -293,7 +293,7 @@ def test_plugin_states_share_no_values(counting: Path, library: Library, event) 
     ),
 )
 def test_value_belongs_to_event_after_any_requests(counting: Path, steps, payloads) -> None:
-    # Each step is an event in one memory, told from the one before by its number alone, or the same event again.
+    # Each step reads the same event again, or another event at the same address that differs only in its number.
     memory = event_buffer(bytes(200))
     with Library(counting) as library:
         last, number = None, 0
@@ -327,35 +327,35 @@ KEEPING = """
         def open(self, params):
             return [b"{}"]
 
-        n = json_field("k.n", "/n", type=int, desc="Out of JSON")
+        n = json_field("k.n", "/n", type=int, desc="Read from JSON")
 
-        def told(self, event):
+        def describe(self, event):
             return repr([event.text, event.number, event.timestamp, event.source, event.json, self.n(event)])
 
-        @field("k.told", desc="All of the event")
+        @field("k.all", desc="The whole event")
         def all(self, event) -> str:
-            return self.told(event)
+            return self.describe(event)
 
         @field("k.nothing", desc="A constant")
         def nothing(self, event) -> int:
             return 1
 
-        @field("k.keeps", desc="Keeps the event unread")
+        @field("k.keeps", desc="Keeps the event without reading it")
         def keeps(self, event) -> int:
             self.kept.append(event)
             return 1
 
-        @field("k.data", desc="Keeps the event, and its data")
+        @field("k.data", desc="Keeps the event and reads its data")
         def keeps_data(self, event) -> str:
             self.kept.append(event)
             return event.data.decode()
 
-        @field("k.fails", desc="Raises, so that the traceback has it for a while")
+        @field("k.fails", desc="Raises, so that the traceback refers to the event")
         def fails(self, event) -> int:
             raise ValueError(event.number)
 
         def event_to_string(self, event):
-            return repr([self.told(event), [self.told(kept) for kept in self.kept]])
+            return repr([self.describe(event), [self.describe(kept) for kept in self.kept]])
 """
 
 
@@ -367,7 +367,7 @@ def keeping(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(
     steps=st.lists(
         st.tuples(
-            st.sampled_from(["k.told", "k.nothing", "k.keeps", "k.data", "k.fails", "k.n", "text", "close"]),
+            st.sampled_from(["k.all", "k.nothing", "k.keeps", "k.data", "k.fails", "k.n", "text", "close"]),
             st.booleans(),
             st.sampled_from(["test", "other", "tést"]),
         ),
@@ -375,34 +375,34 @@ def keeping(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 )
 def test_event_is_correct_whether_others_are_kept(keeping: Path, steps) -> None:
-    # One object may serve event after event, out of the host's memory: nobody must be able to tell.
+    # The SDK may reuse one object, backed by the memory of the host, for several events. User code must not notice.
     memory = event_buffer(bytes(200))
     expected_kept, kept_by = [], set()
     with Library(keeping) as library:
         number = 0
-        told, text = "", None
+        description, text = "", None
         for field, another, source in steps:
             if another or number == 0 or field == "close":
                 number += 1
-                # What the host does with its memory between two events.
+                # Hosts overwrite their memory between two events.
                 ctypes.memset(memory, 0xEE, len(memory))
                 event_source, payload = source, json.dumps({"n": number}).encode()
                 ctypes.memmove(memory, encode_event(payload, 1000 + number), 38 + len(payload))
-                told = repr([payload.decode(), number, 1000 + number, event_source, {"n": number}, number])
+                description = repr([payload.decode(), number, 1000 + number, event_source, {"n": number}, number])
                 kept_by, text = set(), None
             if field == "close":
                 with library.opened():
                     pass
             elif field == "text":
-                # It is made once for an event.
-                text = text or [told, [*expected_kept]]
+                # `event_to_string` runs once per event.
+                text = text or [description, [*expected_kept]]
                 assert eval(library.event_to_string(memory, number, event_source)) == text
             else:
                 values = library.extract(memory, field, number, event_source).values
                 if field in ("k.keeps", "k.data") and field not in kept_by:
-                    expected_kept.append(told)
+                    expected_kept.append(description)
                     kept_by.add(field)
-                expected = {"k.told": [told], "k.n": [number], "k.fails": None, "k.data": [payload.decode()]}
+                expected = {"k.all": [description], "k.n": [number], "k.fails": None, "k.data": [payload.decode()]}
                 assert values == expected.get(field, [1])
         ctypes.memset(memory, 0xEE, len(memory))
         last = eval(library.event_to_string(encode_event(b'{"n": 0}', 1), 2**64 - 1))

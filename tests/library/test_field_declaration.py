@@ -1,4 +1,4 @@
-"""Ways to declare fields that a library is built from."""
+"""Ways to declare fields, checked in built libraries."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def test_annotations_may_be_strings(tmp_path: Path) -> None:
         class Future(Plugin):
             name = "future"
 
-            @field("future.index", desc="All that there is")
+            @field("future.index", desc="The index and the payload")
             def index(self, event: Event, index: int | None = None) -> list[Located[str]] | None:
                 note: Other = event.text
                 return [Located(f"{index} {note}", 0, 1)]
 
-            @field("future.time", desc="Of a class that is there at run time")
+            @field("future.time", desc="Its annotation is imported at run time")
             def time(self, event: Event) -> datetime | None:
                 return None
     """
@@ -94,28 +94,28 @@ def test_fields_are_inherited_overridden_and_removed(tmp_path: Path) -> None:
 
 
             class Common:
-                @field("common.mixed", desc="Of a class that is no plugin")
+                @field("common.mixed", desc="Declared in a class that is not a plugin")
                 def mixed(self, event) -> str:
                     return f"{self.name} {self.word(event)}"
 
 
             class Base(Plugin):
                 name = "base"
-                json = json_field("base.json", "/a", desc="Stays")
+                json = json_field("base.json", "/a", desc="Inherited without a change")
 
                 @field("base.word", desc="In the base")
                 def word(self, event) -> str:
                     return "base"
 
-                @field("base.gone", desc="Is taken away")
+                @field("base.gone", desc="Removed in the derived class")
                 def gone(self, event) -> str:
                     return "base"
 
-                @field("base.renamed", desc="Gets another name and type")
+                @field("base.renamed", desc="Gets another name and type in the derived class")
                 def renamed(self, event) -> str:
                     return "base"
 
-                @field("base.kept", desc="Is overridden as any method is")
+                @field("base.kept", desc="Gets another method in the derived class")
                 def kept(self, event) -> str:
                     return "base"
         """,
@@ -132,7 +132,7 @@ def test_fields_are_inherited_overridden_and_removed(tmp_path: Path) -> None:
                 def kept(self, event, index: int | None = None) -> list[str]:
                     return ["derived"]
 
-                more = json_field("derived.more", "/b", desc="More")
+                more = json_field("derived.more", "/b", desc="Added in the derived class")
 
                 @field("base.word", desc="In the derived class")
                 def word(self, event) -> str:
@@ -145,7 +145,7 @@ def test_fields_are_inherited_overridden_and_removed(tmp_path: Path) -> None:
     }
     library = build_plugin(tmp_path, files)
     fields = ["base.json", "base.word", "derived.renamed", "base.kept", "common.mixed", "derived.more"]
-    assert [told["name"] for told in static_answers(library)["fields"]] == fields
+    assert [field["name"] for field in static_answers(library)["fields"]] == fields
     assert static_answers(library)["fields"][1]["desc"] == "In the derived class"
     assert extract_values(library, *fields) == [
         ["of JSON"],
@@ -162,9 +162,9 @@ def test_factory_may_return_other_class(tmp_path: Path) -> None:
         from falco_plugin import field, json_field, source
 
 
-        class Own:
-            name = event_source = "own"
-            version, id, description, contact = "1.2.3", 999, "Own", ""
+        class Standalone:
+            name = event_source = "standalone"
+            version, id, description, contact = "1.2.3", 999, "Standalone", ""
 
             def __init__(self, word):
                 self.word = word
@@ -172,23 +172,23 @@ def test_factory_may_return_other_class(tmp_path: Path) -> None:
             def open(self, params):
                 return [b"{}"]
 
-            a = json_field("own.a", "/a", desc="Out of JSON")
+            a = json_field("standalone.a", "/a", desc="Read from JSON")
 
-            @field("own.word", desc="Of the object")
+            @field("standalone.word", desc="Read from the object")
             def of_object(self, event) -> str:
                 return f"{self.word} {self.a(event)}"
 
 
         def make():
-            own = Own("word")
-            source.register(own)
-            return own
+            standalone = Standalone("word")
+            source.register(standalone)
+            return standalone
     """
-    target = write_sources(tmp_path, {"own.py": source}) / "own.py"
-    library = tmp_path / "own.so"
+    target = write_sources(tmp_path, {"standalone.py": source}) / "standalone.py"
+    library = tmp_path / "standalone.so"
     built = CliRunner().invoke(main, ["build", f"{target}:make", "-o", str(library)])
     assert built.exit_code == 0, built.output
-    assert extract_values(library, "own.a", "own.word") == [["of JSON"], ["word of JSON"]]
+    assert extract_values(library, "standalone.a", "standalone.word") == [["of JSON"], ["word of JSON"]]
 
 
 def test_field_uses_configuration_and_state_of_init(build_fields) -> None:
@@ -196,7 +196,7 @@ def test_field_uses_configuration_and_state_of_init(build_fields) -> None:
         def init(self):
             self.words = self.config.split()
 
-        @field("config.words", desc="Of the configuration")
+        @field("config.words", desc="Read from the configuration")
         def of_config(self, event) -> list[str]:
             return self.words
     """)
@@ -206,15 +206,15 @@ def test_field_uses_configuration_and_state_of_init(build_fields) -> None:
 
 def test_index_and_key_are_keyword_arguments(build_fields) -> None:
     library = build_fields("""
-        @field("order.turned", desc="Key first")
+        @field("order.turned", desc="Takes the key first")
         def turned(self, event, key: str | None = None, index: int | None = None) -> str:
             return f"{index!r} {key!r}"
 
-        @field("order.named", desc="By name")
+        @field("order.named", desc="Takes keyword arguments only")
         def named(self, event, *, key: str | None, index: int | None) -> str:
             return f"{index!r} {key!r}"
 
-        @field("order.one", desc="By name")
+        @field("order.one", desc="Takes keyword arguments only")
         def one(self, event, *, index: int | None = None) -> str:
             return f"{index!r}"
 
@@ -222,9 +222,9 @@ def test_index_and_key_are_keyword_arguments(build_fields) -> None:
         def bare(self, _event, /, index, key=None) -> str:
             return f"{index!r} {key!r}"
     """)
-    asked_for = ["order.turned", "order.turned[3]", "order.turned[a]", "order.named[3]", "order.named[a]"]
-    asked_for += ["order.one", "order.one[0]", "order.bare[7]", "order.bare[b]"]
-    assert extract_values(library, *asked_for) == [
+    fields = ["order.turned", "order.turned[3]", "order.turned[a]", "order.named[3]", "order.named[a]"]
+    fields += ["order.one", "order.one[0]", "order.bare[7]", "order.bare[b]"]
+    assert extract_values(library, *fields) == [
         ["None None"],
         ["3 '3'"],
         ["None 'a'"],

@@ -1,4 +1,4 @@
-"""Fields whose methods fail: what the host gets, and what the log says."""
+"""Methods of fields that fail: what the host receives and what is logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.field_plugins import field_log_lines, fields_plugin
 from support.fields import Extraction, replay_together
 
 RAISING = """
-@field("fails.always", desc="Fails for two causes, and at two places")
+@field("fails.always", desc="Fails with different exceptions at different lines")
 def always(self, event) -> str:
     if event.data == b"key":
         return {}["secret"]
@@ -20,14 +20,14 @@ def always(self, event) -> str:
     return "fine"
 
 
-@field("fails.too", desc="Fails for a cause of its own")
+@field("fails.too", desc="Fails for a separate cause")
 def too(self, event) -> str:
     raise ValueError("too")
 """
 
 
-def place_of(text: str, function: str) -> str:
-    """Where in the plugin a line stands, as failures are told."""
+def location_of(text: str, function: str) -> str:
+    """Returns the location of a line of the plugin in the format of the log."""
     line = next(number for number, line in enumerate(fields_plugin(RAISING).splitlines(), 1) if text in line)
     return f"(fields.py:{line} in {function})"
 
@@ -35,7 +35,7 @@ def place_of(text: str, function: str) -> str:
 def test_failure_is_logged_once_per_cause_then_counted(build_fields) -> None:
     library = build_fields(RAISING)
     at_event, key, elsewhere, too = (
-        place_of(text, function)
+        location_of(text, function)
         for text, function in [
             ("at event", "always"),
             ('{}["secret"]', "always"),
@@ -46,7 +46,7 @@ def test_failure_is_logged_once_per_cause_then_counted(build_fields) -> None:
     with Library(library) as loaded:
 
         def extract(payload: bytes, field: str = "fails.always", times: int = 1, first: int = 1) -> list[str]:
-            """What is logged meanwhile."""
+            """Extracts the field and returns the messages that are logged by that."""
             before = len(loaded.logs)
             for number in range(first, first + times):
                 values = loaded.extract(encode_event(payload), field, number).values
@@ -59,7 +59,7 @@ def test_failure_is_logged_once_per_cause_then_counted(build_fields) -> None:
         assert 'raise ValueError(f"at event {event.number}")' in first
         assert extract(b"x", times=8, first=2) == []
         assert extract(b"x", first=10) == [f"field fails.always was absent 10 times: ValueError {at_event}"]
-        # The cause is the class and the place, not the text.
+        # Class and line identify a cause. Messages may differ.
         assert extract(b"key")[0].startswith(f"field fails.always is absent: KeyError: 'secret' {key}\n")
         assert extract(b"other")[0].startswith(f"field fails.always is absent: ValueError: elsewhere {elsewhere}\n")
         assert extract(b"x", "fails.too")[0].startswith(f"field fails.too is absent: ValueError: too {too}\n")
@@ -68,46 +68,46 @@ def test_failure_is_logged_once_per_cause_then_counted(build_fields) -> None:
         assert extract(b"x", first=100) == [f"field fails.always was absent 100 times: ValueError {at_event}"]
         assert extract(b"x", times=5, first=101) == []
         assert extract(b"key", times=2, first=2) == []
-        told = len(loaded.logs)
-    assert sorted(text.removeprefix("falco_plugin: ") for _, text in loaded.logs[told:]) == sorted(
+        logged = len(loaded.logs)
+    assert sorted(text.removeprefix("falco_plugin: ") for _, text in loaded.logs[logged:]) == sorted(
         [
             f"field fails.always was absent 105 times: ValueError {at_event}",
             f"field fails.always was absent 3 times: KeyError {key}",
         ]
-    ), "what was not told yet is told at the end"
+    ), "pending counts are logged at the end"
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"),
+    ("raised", "expected"),
     [
         ("KeyboardInterrupt", "KeyboardInterrupt"),
         ("SystemExit(3)", "SystemExit: 3"),
         ("GeneratorExit", "GeneratorExit"),
         ("StopIteration", "StopIteration"),
-        ("EOF", "EOF cannot be raised from field fails.so, only from next_batch"),
-        ("Timeout", "Timeout cannot be raised from field fails.so, only from next_batch"),
+        ("EOF", "EOF cannot be raised from field fails.always, only from next_batch"),
+        ("Timeout", "Timeout cannot be raised from field fails.always, only from next_batch"),
     ],
 )
-def test_any_exception_of_method_keeps_plugin_running(build_fields, raised: str, told: str) -> None:
+def test_any_exception_of_method_keeps_plugin_running(build_fields, raised: str, expected: str) -> None:
     library = build_fields(
         f"""
-        @field("fails.so", desc="Fails")
-        def so(self, event) -> str:
+        @field("fails.always", desc="Fails")
+        def always(self, event) -> str:
             raise {raised}
 
-        fine = json_field("fails.not", "", type=int, desc="Does not")
+        fine = json_field("works.always", "", type=int, desc="Works")
         """
     )
     with Library(library) as loaded:
-        assert loaded.extract(encode_event(b"7"), "fails.so") == Extraction(None)
-        assert loaded.extract(encode_event(b"7"), "fails.not").values == [7]
-        (line,) = field_log_lines(loaded, "fails.so")
-    assert line.startswith(f"falco_plugin: field fails.so is absent: {told} (fields.py:")
+        assert loaded.extract(encode_event(b"7"), "fails.always") == Extraction(None)
+        assert loaded.extract(encode_event(b"7"), "works.always").values == [7]
+        (line,) = field_log_lines(loaded, "fails.always")
+    assert line.startswith(f"falco_plugin: field fails.always is absent: {expected} (fields.py:")
 
 
 def test_invalid_json_makes_field_absent_silently(build_fields) -> None:
     library = build_fields("""
-        @field("reads.json", desc="Reads it")
+        @field("reads.json", desc="Reads event.json")
         def reads(self, event) -> int:
             return event.json["a"]
     """)
@@ -115,7 +115,7 @@ def test_invalid_json_makes_field_absent_silently(build_fields) -> None:
         assert loaded.extract(encode_event(b"no JSON"), "reads.json") == Extraction(None)
         assert not field_log_lines(loaded, "reads.json")
         assert loaded.extract(encode_event(b"[]"), "reads.json") == Extraction(None)
-        assert field_log_lines(loaded, "reads.json"), "JSON of another shape is the method's to think of"
+        assert field_log_lines(loaded, "reads.json"), "the method must handle JSON of another shape"
 
 
 def test_unprintable_failure_is_reported_once(build_fields) -> None:
@@ -139,7 +139,7 @@ def test_unprintable_failure_is_reported_once(build_fields) -> None:
 
 def test_failure_log_is_bounded_and_escaped(build_fields) -> None:
     library = build_fields(r"""
-        @field("fails.loudly", desc="Fails with what stands in the event")
+        @field("fails.loudly", desc="Fails with the payload as its message")
         def loudly(self, event) -> int:
             raise ValueError(event.text)
     """)
@@ -148,7 +148,7 @@ def test_failure_log_is_bounded_and_escaped(build_fields) -> None:
         ((_, text),) = loaded.logs
     assert len(text) < 10_000
     assert "\x1b" not in text
-    assert all(line.startswith("  ") for line in text.splitlines()[1:]), "no line looks like one of the host"
+    assert all(line.startswith("  ") for line in text.splitlines()[1:]), "no line looks like a log line of the host"
 
 
 def test_failure_keeps_other_fields(build_fields) -> None:

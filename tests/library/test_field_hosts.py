@@ -1,4 +1,4 @@
-"""Fields, and what hosts do: missing arguments, events that are damaged, threads, events of other plugins."""
+"""Hosts that extract fields: missing arguments, damaged events, several threads, events of other plugins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from support.fields import (
 )
 from support.hosts import c_host_lines, native_lines, static_answers
 
-# What a host may do
+# Arguments, events and memory of the host
 
 
 def test_missing_required_argument_is_reported(field_table: Path) -> None:
@@ -43,11 +43,11 @@ def test_missing_required_argument_is_reported(field_table: Path) -> None:
 @pytest.mark.parametrize("argument", ["0", "1", "a", "01"])
 @pytest.mark.parametrize("garbage", [0, 5, NO_INDEX])
 def test_index_is_read_from_key_if_field_takes_both(field_table: Path, argument: str, garbage: int) -> None:
-    # Hosts differ in what they leave in the index where the argument is no number.
+    # Hosts leave different values in the index if the argument is not a number.
     with Library(field_table) as loaded:
-        given = field_request(static_answers(field_table)["fields"], f"method.text.one.both[{argument}]")
+        request = field_request(static_answers(field_table)["fields"], f"method.text.one.both[{argument}]")
         assert (
-            loaded.extract(encode_event(PAYLOAD), replace(given, index=garbage)).values
+            loaded.extract(encode_event(PAYLOAD), replace(request, index=garbage)).values
             == ({"0": ["one"], "1": ["zwei ü 🦅"], "a": ["one"], "01": [""]}[argument])
         )
 
@@ -70,8 +70,8 @@ def test_unknown_field_is_failure(field_table: Path, number: int) -> None:
     assert extracted == Extraction(None, None, FAILURE, f"there is no field with id {number}")
 
 
-def not_an_event(**changes: int) -> bytes:
-    """An event of 7 bytes payload with other numbers in its header."""
+def event_with_header(**changes: int) -> bytes:
+    """Returns an event with a payload of 7 bytes and with changed values in its header."""
     parts = {"length": PAYLOAD_AT + 7, "type": 322, "id_length": 4, "data_length": 7, **changes}
     header = struct.pack("<QQIHI", 1, 2**64 - 1, parts["length"], parts["type"], 2)
     return header + struct.pack("<III", parts["id_length"], parts["data_length"], 0) + b"payload"
@@ -96,13 +96,13 @@ def not_an_event(**changes: int) -> bytes:
 )
 def test_extract_rejects_other_event_types(build_fields, changes: dict[str, int]) -> None:
     library = build_fields("""
-        @field("event.text", desc="All of it")
+        @field("event.text", desc="The whole payload")
         def all(self, event) -> str:
             return event.text
     """)
     with Library(library) as loaded:
-        assert loaded.extract(not_an_event(), "event.text").values == ["payload"]
-        extracted = loaded.extract(not_an_event(**changes), "event.text")
+        assert loaded.extract(event_with_header(), "event.text").values == ["payload"]
+        extracted = loaded.extract(event_with_header(**changes), "event.text")
         assert extracted == Extraction(None, None, FAILURE, "the event is not a plugin event")
 
 
@@ -115,7 +115,7 @@ def test_extract_rejects_null_arguments(field_table: Path) -> None:
         assert extract(loaded.state, None, None) == FAILURE
         assert extract(None, None, None) == FAILURE
         event = event_buffer(encode_event(PAYLOAD))
-        assert loaded.extract(event, plain).values == ["one"], "it goes on afterwards"
+        assert loaded.extract(event, plain).values == ["one"], "the plugin still works"
         state, loaded.state = loaded.state, None
         assert loaded.ask(event, plain).code == FAILURE
         loaded.state = state
@@ -130,7 +130,7 @@ def test_values_are_valid_until_next_call_of_thread(field_table: Path, in_thread
     event = event_buffer(encode_event(PAYLOAD))
     with Library(field_table) as loaded:
         numbers = loaded.ask(event, "pointer.number.many.plain")
-        # Another thread extracts from other events meanwhile, and fails too.
+        # While the values are in use, another thread extracts from other events, with and without a failure.
         in_thread(
             lambda: [loaded.extract(encode_event(b'"x"'), "pointer.text.many.plain", number) for number in range(100)]
         ).join()
@@ -150,16 +150,16 @@ def test_values_are_valid_after_event_is_freed(field_table: Path) -> None:
         assert texts.read().values == ["one", "zwei ü 🦅", ""]
 
 
-# Sources with fields, plugins that only extract, threads
+# Sources with fields, plugins that only extract, several threads
 
 EVENTS = """
     def open(self, params):
         yield b'{"n": 1}', 1000
         yield b'{"n": 2}', 2000
 
-    n = json_field("event.n", "/n", type=int, desc="Of the payload")
+    n = json_field("event.n", "/n", type=int, desc="Read from the payload")
 
-    @field("event.about", desc="What surrounds the payload")
+    @field("event.about", desc="The metadata and the payload")
     def about(self, event) -> str:
         return f"{event.number} {event.timestamp} {event.source} {event.type} {event.data!r}"
 
@@ -178,7 +178,7 @@ def test_source_extracts_own_fields(build_fields) -> None:
         [[2], [about[1]]],
     ]
     assert {extracted.places for line in lines for extracted in extractions_by_call(line)} == {None}, (
-        "a host may not ask for them"
+        "this host does not request offsets"
     )
     assert (end["events"], end["end"]) == (2, "eof")
     events = [line for line in native_lines(library, "--fields", ",".join(fields)) if line["kind"] == "event"]
@@ -206,7 +206,7 @@ def test_extractor_sees_events_of_other_plugins(field_table: Path, given_events:
     library = build_fields("""
         extract_event_sources = ["given", "other"]
 
-        @field("event.source", desc="Where it comes from")
+        @field("event.source", desc="The event source and the payload")
         def of(self, event) -> str:
             return f"{event.source}: {event.text}"
     """)
@@ -222,22 +222,22 @@ def test_extractor_sees_events_of_other_plugins(field_table: Path, given_events:
 
 
 TWINS = """
-number = json_field("twin.number", "/number", type=int, desc="Out of JSON")
-names = json_field("twin.names", "/names/{index|*}", type=list[str], desc="Out of JSON")
-any = json_field("twin.any", "{pointer}", desc="Out of JSON")
+number = json_field("twin.number", "/number", type=int, desc="Read from JSON")
+names = json_field("twin.names", "/names/{index|*}", type=list[str], desc="Read from JSON")
+any = json_field("twin.any", "{pointer}", desc="Read from JSON")
 
 
-@field("twin.text", desc="By Python")
+@field("twin.text", desc="Returned by a method")
 def text(self, event, key: str | None = None) -> str:
     return f"{key} {event.text}"
 
 
-@field("twin.both", desc="By Python, over JSON")
+@field("twin.both", desc="Returned by a method that reads JSON fields")
 def both(self, event) -> list[str]:
     return [f"{self.number(event)} {name}" for name in self.names(event) or ()]
 
 
-@field("twin.failure", desc="Fails for some")
+@field("twin.failure", desc="Fails for some events")
 def failure(self, event) -> int:
     return 1000 // (event.json["number"] % 3)
 """

@@ -1,4 +1,4 @@
-"""What a field's method returns, and what the host gets for it."""
+"""Values that the method of a field returns, and what the host receives for them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_method_may_return_offsets(build_fields) -> None:
             word = rest.partition(b" ")[0]
             return Located(word.decode(), len(before) + 1, len(word)) if word else None
 
-        @field("at.numbers", desc="Each number, and their sum, which stands nowhere")
+        @field("at.numbers", desc="Each number, and their sum, which has no offset")
         def numbers(self, event) -> list[Located[int]]:
-            place, found = 0, []
+            offset, found = 0, []
             for part in event.data.split(b" "):
                 if part.isdigit():
-                    found.append(Located(int(part), place, len(part)))
-                place += len(part) + 1
+                    found.append(Located(int(part), offset, len(part)))
+                offset += len(part) + 1
             return [*found, sum(number.value for number in found)]
     """)
     payload = b"one 22 three 4"
@@ -66,7 +66,7 @@ RETURNED = [
 ]
 AN_INT = "ValueError: the int of a field must be 0 to 2**64 - 1: return str for other numbers"
 NO_FLOATS = "(Falco has no floats: return str or int)"
-REFUSED = [
+REJECTED = [
     ("str", "1.5", f"TypeError: it is declared as str, but it returned float {NO_FLOATS}"),
     ("str", "7", "TypeError: it is declared as str, but it returned int"),
     ("str", "b'x'", "TypeError: it is declared as str, but it returned bytes (decode it)"),
@@ -150,20 +150,20 @@ class Number(int):
 
 
 def cases(table: Sequence[tuple[str, str, Any]]) -> list[Any]:
-    """The rows of a table as parameters: the number of a field, and what has to come."""
+    """Returns a parameter for each row of a table: the number of the field and the expected result."""
     return [pytest.param(number, row[-1], id=f"{row[0]}-{row[1]}") for number, row in enumerate(table)]
 
 
 @pytest.fixture(scope="module")
 def returning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    """A plugin with a field for each row of both tables."""
+    """Loads a plugin with a field for each row of both tables."""
     body = "".join(
         f"""
-@field("{kind}.f{number}", desc="One of the table")
+@field("{kind}.f{number}", desc="A row of the table")
 def {kind}_{number}(self, event) -> {annotation}:
     return {expression}
 """
-        for kind, rows in (("returned", RETURNED), ("refused", REFUSED))
+        for kind, rows in (("returned", RETURNED), ("rejected", REJECTED))
         for number, (annotation, expression, _) in enumerate(rows)
     )
     library = build_plugin(tmp_path_factory.mktemp("returning"), fields_plugin(body, RETURNING), "returning")
@@ -178,11 +178,13 @@ def test_method_result_is_field_value(returning: Library, number: int, values: l
     assert not field_log_lines(returning, f"returned.f{number}")
 
 
-@pytest.mark.parametrize(("number", "cause"), cases(REFUSED))
+@pytest.mark.parametrize(("number", "cause"), cases(REJECTED))
 def test_wrong_result_type_is_logged_with_types(returning: Library, number: int, cause: str) -> None:
-    name = f"refused.f{number}"
-    assert returning.extract(encode_event(b"event"), name) == Extraction(None), "it is absent, which is no failure"
+    name = f"rejected.f{number}"
+    assert returning.extract(encode_event(b"event"), name) == Extraction(None), (
+        "the field is absent, and the call succeeds"
+    )
     (line,) = field_log_lines(returning, name)
-    told, place, _ = line.partition(" (returning.py:")
-    assert told == f"falco_plugin: field {name} is absent: {cause}"
-    assert place, "where the method stands"
+    message, location, _ = line.partition(" (returning.py:")
+    assert message == f"falco_plugin: field {name} is absent: {cause}"
+    assert location, "the message names the line of the method"

@@ -1,4 +1,4 @@
-"""Fields of every type and argument through a built library: their values, and their places in the event."""
+"""Values of fields of each type and argument in a built library, and their offsets in the event."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EACH = [pytest.param(by, name, shape, id=f"{by}-{name}-{shape}") for by in BY fo
 def test_field_has_values_in_c_host(by_c_host, by: str, name: str, shape: str) -> None:
     expected = {row.asked: row.values for row in rows(by, name, shape)}
     assert {field: by_c_host[field].values for field in expected} == expected
-    assert {by_c_host[field].code for field in expected} == {SUCCESS}, "absent is no failure"
+    assert {by_c_host[field].code for field in expected} == {SUCCESS}, "an absent field is not a failure"
 
 
 @pytest.mark.parametrize(("by", "name", "shape"), EACH)
@@ -41,7 +41,7 @@ def test_fields_have_values_in_one_call(in_one_call, by: str, name: str, shape: 
 
 def test_values_have_types_of_plugin_api(field_table: Path) -> None:
     fields = static_answers(field_table)["fields"]
-    assert {told["name"]: (told["type"], told["isList"]) for told in fields} == {
+    assert {field["name"]: (field["type"], field["isList"]) for field in fields} == {
         row.asked.partition("[")[0]: (TYPES[name].kind, shape == "many")
         for by in BY
         for name in TYPES
@@ -50,7 +50,7 @@ def test_values_have_types_of_plugin_api(field_table: Path) -> None:
     }
 
 
-# Places of values in the event
+# Offsets of values in the event
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -58,14 +58,14 @@ def test_values_have_types_of_plugin_api(field_table: Path) -> None:
 def test_json_value_has_offset(by_c_host, name: str, shape: str) -> None:
     event = encode_event(PAYLOAD)
     for row in rows("pointer", name, shape):
-        places = by_c_host[row.asked].places
-        found = None if places is None else [event[start : start + length].decode() for start, length in places]
+        spans = by_c_host[row.asked].places
+        found = None if spans is None else [event[start : start + length].decode() for start, length in spans]
         assert found == (row.json or None), row.asked
 
 
 def test_method_value_has_no_offset(by_c_host) -> None:
-    places = [by_c_host[row.asked] for name in TYPES for shape in SHAPES for row in rows("method", name, shape)]
-    assert {place for extracted in places for place in extracted.places or ()} == {(0, 0)}
+    extractions = [by_c_host[row.asked] for name in TYPES for shape in SHAPES for row in rows("method", name, shape)]
+    assert {span for extracted in extractions for span in extracted.places or ()} == {(0, 0)}
 
 
 def test_offsets_are_unset_for_several_fields(in_one_call) -> None:

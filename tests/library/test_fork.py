@@ -1,4 +1,4 @@
-"""Children of the host's process: what the plugin forks, and what the host does."""
+"""Processes that the plugin or the host forks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from support.libraries import Build, build_plugin, simple_plugin
 ENDED = "falco-plugin: a process that the plugin forked returned to the code of its host"
 
 
-def script(library: Path, *calls: str) -> list[dict]:
-    """What the host in C says of calls; it has to succeed."""
+def run_script(library: Path, *calls: str) -> list[dict]:
+    """Returns the results of calls in the C host, which must exit with status 0."""
     ran = run_c_host("script", library, "", "\n".join(calls), env=environment(HOST_TIMEOUTS="300"))
     assert ran.status == 0, f"{ran.stdout}\n{ran.stderr}"
     return ran.lines
 
 
 def test_forked_child_gets_errors_and_parent_continues(build: Build) -> None:
-    # Something has the GIL at nearly every moment, so a child that waited for it would wait for ever.
+    # A thread holds the GIL nearly all the time. A child that waited for the GIL would wait indefinitely.
     library = build(
         simple_plugin(
             "busy",
@@ -43,10 +43,10 @@ def test_forked_child_gets_errors_and_parent_continues(build: Build) -> None:
         )
     )
     calls = ["take", "suggest", "progress", "close", "open", "take", "close", "destroy", "init", "destroy"]
-    lines = [line for line in script(library, "init", "open", "fork", *calls) if "call" in line]
+    lines = [line for line in run_script(library, "init", "open", "fork", *calls) if "call" in line]
     child = [(line["call"], line["end"], line["error"]) for line in lines if line["process"] == "child"]
     failed = ("take", "suggest", "open", "init")
-    # Without an open source there is nothing to take or to close.
+    # Without an open source, the script skips "take" and "close".
     assert [(call, end) for call, end, _ in child] == [
         (call, "failure" if call in failed else None) for call in [*calls[:5], *calls[7:]]
     ]
@@ -148,7 +148,7 @@ def test_log_of_child_goes_to_stderr(build: Build) -> None:
             import os
 
             child = os.fork()
-            self.log.info("of the %s", "parent" if child else "child")
+            self.log.info("logged by the %s", "parent" if child else "child")
             if not child:
                 os._exit(0)
             os.waitpid(child, 0)
@@ -156,8 +156,8 @@ def test_log_of_child_goes_to_stderr(build: Build) -> None:
         )
     )
     ran = run_cycle(library)
-    assert [log["text"] for log in ran.values("log") if "of the" in log["text"]] == ["of the parent"]
-    assert ran.stderr == "of the child\n"
+    assert [log["text"] for log in ran.values("log") if "logged by the" in log["text"]] == ["logged by the parent"]
+    assert ran.stderr == "logged by the child\n"
 
 
 SIGNALS = """
@@ -176,7 +176,7 @@ SIGNALS = """
         name = event_source = "signals"
 
         def open(self, params):
-            # The host's thread leaves signals to others, or notes them only.
+            # Block the signals, as threads of hosts do.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGUSR1})
             fork = multiprocessing.get_context("fork")
             yield from getattr(self, params)(fork)
@@ -200,7 +200,7 @@ SIGNALS = """
                     masks = dict(line.split(":\\t") for line in status)
                 for name in ("SigBlk", "SigCgt", "SigIgn"):
                     mask = int(masks[name], 16)
-                    names = [one.name for one in signal.Signals if mask >> one - 1 & 1]
+                    names = [number.name for number in signal.Signals if mask >> number - 1 & 1]
                     os.write(writing, f"{name}: {','.join(names)} ".encode())
                 os._exit(0)
             os.waitpid(child, 0)
@@ -214,38 +214,38 @@ def signals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("what", "result"),
+    ("function", "result"),
     [("terminate", "-15"), ("pool", "14")],
 )
-def test_worker_receives_signals_blocked_in_host(signals: Path, what: str, result: str) -> None:
-    # The native host has handlers of SIGINT and SIGTERM that only note the signal.
-    assert [line["data"] for line in native_lines(signals, "--params", what) if line["kind"] == "event"] == [result]
+def test_worker_receives_signals_blocked_in_host(signals: Path, function: str, result: str) -> None:
+    # The handlers of the native host for SIGINT and SIGTERM only set a flag.
+    assert [line["data"] for line in native_lines(signals, "--params", function) if line["kind"] == "event"] == [result]
 
 
 def test_child_has_default_handlers_and_ignored_signals(signals: Path) -> None:
     (event,) = [line["data"] for line in native_lines(signals, "--params", "states") if line["kind"] == "event"]
-    # SIGIO tells it of the end of its host.
+    # SIGIO notifies the child when its host ends.
     assert event == "SigBlk:  SigCgt: SIGIO SigIgn: SIGPIPE "
 
 
-OUTLIVED = """
+WORKERS_OF_HOST = """
     import multiprocessing, os, time
 
     from falco_plugin import Plugin
 
     def sleep():
         print("WORKER", os.getpid(), flush=True)
-        # A child of a child is a worker too.
+        # Children of a worker must end with the host too.
         if os.fork() == 0:
             print("WORKER", os.getpid(), flush=True)
         time.sleep(600)
 
-    class Outlived(Plugin):
-        name = event_source = "outlived"
+    class EndingWorkers(Plugin):
+        name = event_source = "ending_workers"
 
         def open(self, params, context):
             fork = multiprocessing.get_context("fork")
-            # One ends before the others: that ends none of them.
+            # The end of one worker must not end the others.
             fork.Process(target=os.getpid).start()
             for _ in range(2):
                 fork.Process(target=sleep).start()
@@ -256,7 +256,7 @@ OUTLIVED = """
 
 def test_workers_end_with_host(build: Build) -> None:
     host = subprocess.Popen(
-        [native_path(), "run", build(OUTLIVED)],
+        [native_path(), "run", build(WORKERS_OF_HOST)],
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -270,12 +270,12 @@ def test_workers_end_with_host(build: Build) -> None:
         if len(workers) == 4:
             break
     watched = [os.pidfd_open(worker) for worker in workers]
-    assert select.select(watched, [], [], 0)[0] == [], "they run"
+    assert select.select(watched, [], [], 0)[0] == [], "the workers run"
     host.kill()
     host.wait()
-    for one in watched:
-        assert select.select([one], [], [], 60)[0] == [one]
-        os.close(one)
+    for descriptor in watched:
+        assert select.select([descriptor], [], [], 60)[0] == [descriptor]
+        os.close(descriptor)
     host.stderr.close()
 
 
@@ -314,8 +314,8 @@ def test_child_in_new_session_outlives_host(build: Build) -> None:
         host.kill()
         host.wait()
         host.stderr.close()
-        # A signal would have been sent when the host's last descriptor was closed, before it could be waited for.
-        assert select.select([watched], [], [], 0.3)[0] == [], "it runs"
+        # The kernel would have sent a signal when it closed the last descriptor of the host, before `wait` returned.
+        assert select.select([watched], [], [], 0.3)[0] == [], "the daemon runs"
     finally:
         os.kill(daemon, signal.SIGKILL)
         os.close(watched)

@@ -1,6 +1,7 @@
-"""The five tests of the Go SDK's instances, through a built library.
+"""The five instance tests of the Go SDK, repeated with built libraries.
 
-In Go, one call can return events and an end. Here the call with events succeeds, and the next call returns the end.
+In Go, one call can return events together with an end. In this SDK the call with events succeeds, and the next call
+returns the end.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ GO_PULL = """
         closed = False
 
         def open(self, params):
-            made = 0
+            count = 0
 
             def pull(context, writer):
-                nonlocal made
-                if made == 0:
+                nonlocal count
+                if count == 0:
                     time.sleep(0.1)
-                if made == 3:
+                if count == 3:
                     raise EOF
-                made += 1
+                count += 1
                 writer.write(bytes(100))
 
             def close():
@@ -40,9 +41,9 @@ GO_PULL = """
 def test_go_pull_instance(load) -> None:
     library = load(GO_PULL)
     with library.opened() as instance:
-        # Go: one event and a timeout. A timeout that has events is a success.
+        # Go returns one event with a timeout. This SDK returns success, because there is an event.
         assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))])
-        # Go: two events and EOF at once. Never both.
+        # Go returns two events with EOF. This SDK returns EOF in the next call.
         assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))] * 2)
         assert instance.next_batch() == (EOF, [])
         assert instance.next_batch() == (EOF, [])
@@ -67,7 +68,7 @@ GO_CANCEL = """
             self.sender, receiver = source.channel()
             return source.PushInstance(receiver, context=self.context)
 
-        # The host's way to reach in, for a test.
+        # Lets the test cancel the context through a call of the host.
         def event_to_string(self, event):
             self.context.cancel()
             return "cancelled"
@@ -94,13 +95,13 @@ GO_PUSH = """
         name = "push"
 
         def open(self, params):
-            self.go_on = threading.Event()
+            self.resume = threading.Event()
             self.done = threading.Event()
             sender, receiver = source.channel()
 
             def produce():
                 sender.send(bytes(100))
-                self.go_on.wait()
+                self.resume.wait()
                 sender.send(bytes(100))
                 sender.send(bytes(100))
                 sender.send(source.PushEvent(error=EOF()))
@@ -110,19 +111,19 @@ GO_PUSH = """
             return source.PushInstance(receiver, timeout=0.1, close=lambda: self.log.info("closed"))
 
         def event_to_string(self, event):
-            self.go_on.set()
+            self.resume.set()
             self.done.wait(10)
-            return "gone on"
+            return "resumed"
 """
 
 
 def test_go_push_instance(load) -> None:
     library = load(GO_PUSH)
     with library.opened() as instance:
-        # Go: one event and a timeout. A timeout that has events is a success.
+        # Go returns one event with a timeout. This SDK returns success, because there is an event.
         assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))])
-        assert library.event_to_string(encode_event(b"")) == "gone on"
-        # Go: two events and EOF at once. Never both.
+        assert library.event_to_string(encode_event(b"")) == "resumed"
+        # Go returns two events with EOF. This SDK returns EOF in the next call.
         assert instance.next_batch() == (SUCCESS, [encode_event(bytes(100))] * 2)
         assert instance.next_batch() == (EOF, [])
         assert instance.next_batch() == (EOF, [])

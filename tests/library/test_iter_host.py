@@ -1,4 +1,4 @@
-"""Generators in a built library."""
+"""Generators as sources of a built library."""
 
 from __future__ import annotations
 
@@ -104,19 +104,19 @@ ENDLESS = """
             threading.Thread(target=produce, daemon=True).start()
             return source.PushInstance(receiver)
 
-        def own(self, context):
-            class Own(source.BaseInstance):
+        def custom(self, context):
+            class CustomInstance(source.BaseInstance):
                 def next_batch(self, batch):
                     batch.append(b"event")
                     return 1
 
-            return Own()
+            return CustomInstance()
 """
 
 
 @pytest.mark.slow
 @pytest.mark.no_asan
-@pytest.mark.parametrize("kind", ["generator", "agenerator", "retried", "pull", "push", "own"])
+@pytest.mark.parametrize("kind", ["generator", "agenerator", "retried", "pull", "push", "custom"])
 def test_hundred_opens_and_closes_leak_nothing(tmp_path, kind):
     def resident():
         with open("/proc/self/statm") as statm:
@@ -126,23 +126,23 @@ def test_hundred_opens_and_closes_leak_nothing(tmp_path, kind):
         gc.collect()
         return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
-    def opened_and_closed():
+    def open_and_close():
         with library.opened(kind) as instance:
             for _ in range(1000):
                 if instance.next_batch()[1]:
                     break
             else:
-                pytest.fail("no event came")
+                pytest.fail("the source delivered no event")
 
     logging.getLogger("falco_plugin").setLevel(logging.CRITICAL)
     with Library(build_plugin(tmp_path, ENDLESS)) as library:
         for _ in range(10):
-            opened_and_closed()
+            open_and_close()
         wait_until(lambda: not any(thread.name == "falco-source" for thread in threading.enumerate()))
         before, memory = measure(), resident()
         for _ in range(100):
-            opened_and_closed()
-        # Fewer where something of an earlier test has ended meanwhile.
+            open_and_close()
+        # There may be fewer threads than before, if threads of an earlier test have ended since.
         wait_until(lambda: all(now <= then for now, then in zip(measure(), before, strict=True)))
-        # A source that stayed would keep a thread's stack and a batch: 100 of them several times this.
+        # A leaked source keeps the stack of a thread and a batch. 100 of them need several times this memory.
         assert resident() - memory < 6 << 20

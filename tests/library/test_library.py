@@ -1,4 +1,4 @@
-"""The built library as a file: loaded by independent hosts, complete, reproducible, and honest about what it lacks."""
+"""The built library as a file: hosts that load it, its symbols, damage, reproducible builds, missing environments."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from falco_plugin import _core
 from falco_plugin._build import environment as _environment
 from falco_plugin.cli.main import main
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the check of who can write is made for root only")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="permissions are checked for root only")
 
 PAYLOADS = [b"plain", "Grüße, 日本語 🦅".encode(), b"\xff\xfe not text \x00", b"", b"x" * 5_000]
 SOURCE = f"""
@@ -86,13 +86,13 @@ OPEN_PARAMS = [
     {"value": "größe", "desc": "wie groß", "separator": ","},
     {"value": "plain", "desc": "", "separator": ""},
 ]
-TEXTS = [
+STRINGS = [
     f"№ {number} same_source {1_700_000_000_000_000_000 + number - 1} «{payload.decode('utf-8', 'replace')[:20]}»"
     for number, payload in enumerate(PAYLOADS, 1)
 ]
 EVENTS = [
     (payload, 1_700_000_000_000_000_000 + number, text)
-    for number, (payload, text) in enumerate(zip(PAYLOADS, TEXTS, strict=True))
+    for number, (payload, text) in enumerate(zip(PAYLOADS, STRINGS, strict=True))
 ]
 
 
@@ -105,13 +105,13 @@ def c_events(ran) -> list[tuple[bytes, int, str]]:
     return [(base64.b64decode(event["base64"]), event["timestamp"], event["text"]) for event in ran.values("event")]
 
 
-# One library, several hosts
+# Several hosts load one library
 
 
 def test_c_host_reads_events(same: Path) -> None:
     ran = run_cycle(same)
     assert ran.status == 0, ran.stderr
-    # In C the text ends at the first NUL, so the SDK replaces it.
+    # A C string ends at the first NUL, so the SDK replaces NUL.
     assert c_events(ran) == [(data, time, text.replace("\0", "\ufffd")) for data, time, text in EVENTS]
     assert ran.values("end") == ["eof"]
     assert ran.values("late_logs") == [0]
@@ -235,21 +235,21 @@ def test_start_imports_only_needed_modules(tmp_path: Path) -> None:
             def open(self, params):
                 yield " ".join(sys.modules).encode()
     """
-    (told,) = cycle_payloads(run_cycle(build_plugin(tmp_path, source)))
+    (modules,) = cycle_payloads(run_cycle(build_plugin(tmp_path, source)))
     large = {"asyncio", "click", "dataclasses", "datetime", "importlib.resources", "inspect", "ipaddress", "json"}
     large |= {"msgspec", "ssl", "subprocess", "zipfile"}
-    # What an environment imports at each start, and what logging takes along, is not the SDK's.
+    # Ignore the modules that Python itself or logging imports.
     bare = subprocess.run(
         [sys.executable, "-I", "-c", "import logging, sys, typing; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert large.intersection(told.decode().split()) <= set(bare.stdout.split())
+    assert large.intersection(modules.decode().split()) <= set(bare.stdout.split())
 
 
 def test_library_loads_from_other_working_directory(same: Path, tmp_path: Path) -> None:
-    # A module here must not be taken for one of Python's.
+    # Python must not import a module of the working directory instead of a module of the standard library.
     write_sources(tmp_path, {"logging.py": "raise ImportError('the wrong logging')\n"})
     (line,) = c_host_lines("cycle", same, 1, "", cwd=tmp_path)
     assert line["events"] == len(PAYLOADS)
@@ -268,13 +268,13 @@ def test_library_loads_through_symbolic_link(same: Path, tmp_path: Path) -> None
 
 
 def test_library_may_be_deleted_after_load(tmp_path: Path) -> None:
-    # As a package manager does while Falco runs: what is needed later was read while loading.
+    # A package manager may delete the library while Falco runs. The library reads all that it needs when it is loaded.
     path = build_plugin(tmp_path, simple_plugin("deleted"))
     mapped = ctypes.CDLL(str(path))
     path.unlink()
     mapped.plugin_get_name.restype = ctypes.c_char_p
     assert mapped.plugin_get_name() == b"deleted"
-    # The dynamic linker finds it by its name.
+    # The dynamic linker finds the loaded library by its name.
     with Library(path) as library, library.opened() as instance:
         _, events = instance.drain()
     assert payloads_of(events) == [b"one", b"two"]
@@ -301,8 +301,8 @@ SOURCE_SYMBOLS = {
 }
 
 
-def exported(library: Path) -> set[str]:
-    """Everything in the dynamic symbol table, not only what a host would look up."""
+def list_exported(library: Path) -> set[str]:
+    """Returns all names in the dynamic symbol table, also those that hosts do not look up."""
     listed = subprocess.run(
         ["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True
     ).stdout
@@ -314,7 +314,7 @@ def test_source_library_exports_only_source_symbols(tmp_path: Path) -> None:
     (line,) = c_host_lines("symbols", library)
     assert len(line["symbols"]) == len(SOURCE_SYMBOLS)
     assert set(line["symbols"]) == SOURCE_SYMBOLS
-    assert {name for name in exported(library) if name.startswith("plugin")} == SOURCE_SYMBOLS
+    assert {name for name in list_exported(library) if name.startswith("plugin")} == SOURCE_SYMBOLS
 
 
 def test_list_open_params_is_exported_if_defined(same: Path) -> None:
@@ -323,9 +323,9 @@ def test_list_open_params_is_exported_if_defined(same: Path) -> None:
 
 
 def test_dependencies_export_no_plugin_symbols() -> None:
-    # dlsym also searches dependencies: a symbol there would be a capability that the plugin has not.
-    assert not {name for name in exported(Path(_core.__file__)) if name.startswith("plugin")}
-    assert not {name for name in exported(Path(_environment.libpython())) if name.startswith("plugin_")}
+    # dlsym also searches dependencies, so their symbols would count as capabilities of the plugin.
+    assert not {name for name in list_exported(Path(_core.__file__)) if name.startswith("plugin")}
+    assert not {name for name in list_exported(Path(_environment.libpython())) if name.startswith("plugin_")}
 
 
 def test_stub_depends_only_on_libc(same: Path) -> None:
@@ -333,7 +333,7 @@ def test_stub_depends_only_on_libc(same: Path) -> None:
     assert re.findall(r"\(NEEDED\).*\[(.*)\]", listed) == ["libc.so.6"]
 
 
-# Damage
+# Damaged libraries
 
 DAMAGED = (
     "this plugin library was cut, stripped or changed after it was built: build it again with 'falco-plugin build'"
@@ -356,12 +356,12 @@ def test_truncated_library_is_reported(same: Path, tmp_path: Path, kept: float) 
     assert init_error(cut) == DAMAGED
 
 
-@pytest.mark.parametrize("place", ["first", "manifest", "archive", "last"])
-def test_changed_byte_is_detected(same: Path, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("position", ["first", "manifest", "archive", "last"])
+def test_changed_byte_is_detected(same: Path, tmp_path: Path, position: str) -> None:
     whole = bytearray(same.read_bytes())
     start = whole.index(b"name\0same\0")
-    at = {"first": start, "manifest": start + 6, "archive": whole.index(b"PK\3\4") + 100, "last": len(whole) - 1}
-    whole[at[place]] ^= 1
+    offsets = {"first": start, "manifest": start + 6, "archive": whole.index(b"PK\3\4") + 100, "last": len(whole) - 1}
+    whole[offsets[position]] ^= 1
     changed = tmp_path / "changed.so"
     changed.write_bytes(whole)
     assert init_error(changed) == DAMAGED
@@ -376,7 +376,7 @@ def test_damaged_library_loads_and_reports_damage(same: Path, tmp_path: Path) ->
     assert len(ran.stderr.splitlines()) == 1
 
 
-# Writing
+# Writing the library
 
 
 def test_build_is_reproducible(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_build_is_reproducible(tmp_path: Path) -> None:
         "sub/__init__.py": "",
     }
     first = build_plugin(tmp_path, sources).read_bytes()
-    # A library names the folder that it was built from, and nothing else of the files but their names and bytes.
+    # A library depends on the path of its folder and on the names and bytes of the files, not on order or times.
     shutil.rmtree(tmp_path / "plugin")
     folder = write_sources(tmp_path / "plugin", dict(reversed(sources.items())))
     for file in folder.rglob("*"):
@@ -408,7 +408,7 @@ def test_failed_write_keeps_old_library(tmp_path: Path) -> None:
     old = build_plugin(tmp_path, simple_plugin("kept"))
     content = old.read_bytes()
     write_sources(tmp_path, {"plugin.py": simple_plugin("kept", "LONG = 'x' * 3")})
-    # The library is longer than the process may write.
+    # The library is larger than the file size limit of the process.
     done = subprocess.run(
         [sys.executable, "-m", "falco_plugin", "build", str(tmp_path / "plugin.py"), "-o", str(old)],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
@@ -424,7 +424,7 @@ def test_failed_write_keeps_old_library(tmp_path: Path) -> None:
 
 
 def test_failed_rename_leaves_no_file(tmp_path: Path) -> None:
-    write_sources(tmp_path, {"plugin.py": simple_plugin("taken"), "out/libtaken.so/in-the-way.txt": ""})
+    write_sources(tmp_path, {"plugin.py": simple_plugin("taken"), "out/libtaken.so/obstacle.txt": ""})
     result = CliRunner().invoke(main, ["build", str(tmp_path / "plugin.py"), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert f"cannot write {tmp_path / 'out' / 'libtaken.so'}" in result.output
@@ -439,12 +439,12 @@ def test_missing_output_folder_is_named(tmp_path: Path) -> None:
     assert f"cannot write {output}: No such file or directory" in result.output
 
 
-# Without the environment that built it
+# Libraries without the environment that built them
 
 
 @pytest.fixture(scope="module")
 def orphan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library whose whole environment is gone."""
+    """Builds a library whose Python, SDK and packages do not exist."""
     return build_changed(
         tmp_path_factory.mktemp("orphan"),
         SOURCE,
@@ -512,7 +512,7 @@ def test_other_sdk_version_is_rejected_naming_both(tmp_path: Path, changed: dict
 
 
 def test_other_python_in_process_is_rejected_naming_both(tmp_path: Path) -> None:
-    # In this process there is a Python already, whose version the stub checks before anything else.
+    # The stub first checks the version of the Python that already runs in this process.
     library = Library(build_changed(tmp_path, simple_plugin("elsewhere"), python_version="3.99"))
     assert library.init_code == 1
     error = library.last_error()
@@ -539,7 +539,7 @@ def test_init_rejects_unknown_source_of_python(tmp_path: Path) -> None:
 @pytest.mark.parametrize("python", [MISSING, "/bin/false", "/bin/true", "/", "base"])
 def test_variable_with_unsuitable_python_is_rejected(orphan: Path, tmp_path: Path, python: str) -> None:
     if python == "base":
-        # A Python that runs, but has no packages.
+        # This Python runs, but has no packages.
         run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare")
         python = str(tmp_path / "bare" / "bin" / "python")
     error = init_error(orphan, env=environment(FALCO_PLUGIN_PYTHON=python))

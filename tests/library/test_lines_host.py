@@ -1,4 +1,4 @@
-"""Lines of files in the native host."""
+"""Sources that read the lines of files, in the native host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def log(tmp_path):
 
 
 class Lines(Plugin):
-    """Lines of the file in the open params"""
+    """Yields the lines of the file that the open parameters name"""
 
     name = event_source = "lines"
 
@@ -35,7 +35,7 @@ class Lines(Plugin):
 
 
 class Followed(Plugin):
-    """Lines of a file that is followed, from where the last run was"""
+    """Follows a file, and continues at the cursor of the last run"""
 
     name = event_source = "followed"
 
@@ -44,14 +44,14 @@ class Followed(Plugin):
 
         from falco_plugin import source
 
-        kept = Path(f"{params}.cursor")
+        cursor = Path(f"{params}.cursor")
         lines = source.LinesInstance(
             params,
             follow=True,
             timestamp="/time",
             event_size=100,
-            start=kept.read_text() if kept.exists() else 0,
-            close=lambda: kept.write_text(lines.cursor or ""),
+            start=cursor.read_text() if cursor.exists() else 0,
+            close=lambda: cursor.write_text(lines.cursor or ""),
         )
         return lines
 

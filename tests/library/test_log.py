@@ -1,4 +1,4 @@
-"""The host's log: log records, warnings, printed output, threads."""
+"""Log records, warnings, printed output and exceptions of threads in the host's log."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_log_lines_have_severity_without_prefix(build: Build) -> None:
             self.log.info("is info")
             self.log.debug("is debug")
             self.log.log(5, "is trace")
-            logging.getLogger("logs.part").info("of a part")
-            logging.getLogger("somebody.else").warning("of another")
-            logging.getLogger("somebody.else").debug("with its token")
-            logging.getLogger(__name__).debug("of the module")
-            logging.info("of the root")
+            logging.getLogger("logs.part").info("by a child logger")
+            logging.getLogger("somebody.else").warning("by another logger")
+            logging.getLogger("somebody.else").debug("below the level")
+            logging.getLogger(__name__).debug("by the module")
+            logging.info("by the root logger")
             self.log.info("with %s and %d", "ärgs", 7)
     """,
             )
@@ -44,11 +44,11 @@ def test_log_lines_have_severity_without_prefix(build: Build) -> None:
     found = {log["text"]: log["severity"] for log in ran.values("log")}
     expected = {"critical": 2, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
     assert {f"is {name}": severity for name, severity in expected.items()}.items() <= found.items()
-    assert found["logs.part: of a part"] == 6
-    assert found["somebody.else: of another"] == 4
-    assert found["root: of the root"] == 6
-    assert "somebody.else: with its token" not in found
-    assert [severity for text, severity in found.items() if text.endswith("of the module")] == [7]
+    assert found["logs.part: by a child logger"] == 6
+    assert found["somebody.else: by another logger"] == 4
+    assert found["root: by the root logger"] == 6
+    assert "somebody.else: below the level" not in found
+    assert [severity for text, severity in found.items() if text.endswith("by the module")] == [7]
     assert found["with ärgs and 7"] == 6
     assert [log["component"] for log in ran.values("log")] == [None] * len(found)
 
@@ -68,10 +68,10 @@ def test_logged_exception_shows_traceback(build: Build) -> None:
             )
         )
     )
-    (told,) = [text for text in log_messages(ran, severity=3) if text.startswith("cannot divide\n")]
-    assert told.splitlines()[1].startswith("  ZeroDivisionError: division by zero (plugin.py:")
-    assert told.count("division by zero") == 1
-    assert "1 / 0" in told
+    (message,) = [text for text in log_messages(ran, severity=3) if text.startswith("cannot divide\n")]
+    assert message.splitlines()[1].startswith("  ZeroDivisionError: division by zero (plugin.py:")
+    assert message.count("division by zero") == 1
+    assert "1 / 0" in message
 
 
 def test_warnings_reach_the_host(build: Build) -> None:
@@ -108,7 +108,7 @@ def test_printed_output_does_not_reach_stdout(build: Build) -> None:
         )
     )
     ran = run_cycle(library)
-    # Every line of stdout is the host's own JSON.
+    # Each line of stdout is JSON of the host.
     assert ran.status == 0, ran.stderr
     assert len(ran.values("event")) == 2
     for text in ("while importing", "in init", "written", "in text"):
@@ -137,10 +137,10 @@ def test_exception_of_thread_is_logged(build: Build) -> None:
             )
         )
     )
-    (told,) = [text for text in log_messages(ran, severity=3) if "died" in text]
-    assert told.startswith("thread worker of plugin threads died: ValueError: of a thread (plugin.py:")
-    assert "\n  Traceback" in told
-    assert "threading.py" not in told, "what leads to the thread's function is left out"
+    (message,) = [text for text in log_messages(ran, severity=3) if "died" in text]
+    assert message.startswith("thread worker of plugin threads died: ValueError: of a thread (plugin.py:")
+    assert "\n  Traceback" in message
+    assert "threading.py" not in message, "the traceback omits the frames that call the thread's function"
     assert ran.status == 0
 
 
@@ -148,19 +148,19 @@ def test_abandoned_thread_does_not_log_after_destroy(build: Build) -> None:
     body = """
         def init(self):
             import threading, time
-            said = threading.Event()
+            has_logged = threading.Event()
 
             def chat():
                 while True:
                     self.log.info("still here")
                     print("printed")
-                    said.set()
+                    has_logged.set()
                     time.sleep(0.005)
 
             threading.Thread(target=chat, daemon=True).start()
-            said.wait(10)
+            has_logged.wait(10)
     """
-    # The C host waits after destroy, and counts the calls of its log function.
+    # The C host waits after destroy and counts the calls of its log function.
     ran = run_cycle(build(simple_plugin("late", body)), env=environment(HOST_LATE_MS="300"))
     assert ran.status == 0, ran.stderr
     assert ran.values("late_logs") == [0]
@@ -178,14 +178,14 @@ def test_plugins_log_separately(load) -> None:
 
 
 def test_loggers_are_removed_safely(load, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Another plugin's init sets levels, which walks through all loggers: a walk that fails keeps the lock of logging.
-    class Loggers(dict):
+    # Another init walks through all loggers to set levels. A walk that fails leaves the lock of logging locked.
+    class RecordingDict(dict):
         def pop(self, *arguments):
             locked.append(logging._lock._is_owned())
             return super().pop(*arguments)
 
     locked: list[bool] = []
-    monkeypatch.setattr(logging.Logger.manager, "loggerDict", Loggers(logging.Logger.manager.loggerDict))
+    monkeypatch.setattr(logging.Logger.manager, "loggerDict", RecordingDict(logging.Logger.manager.loggerDict))
     load(simple_plugin("loggers")).destroy()
     assert locked
     assert all(locked)
@@ -210,16 +210,16 @@ def test_destroyed_plugin_is_freed(build: Build) -> None:
     assert ran.status == 0, ran.stderr
     counts = [line for line in ran.stderr.splitlines() if line.startswith("KEPT")]
     assert len(counts) == 10
-    assert set(counts[1:]) == {counts[0]}, "each cycle starts where the one before did"
+    assert set(counts[1:]) == {counts[0]}, "cycles leave no objects, modules or plugins behind"
 
 
 def test_logger_of_failed_init_is_freed(build: Build) -> None:
-    def loggers() -> set[str]:
+    def list_loggers() -> set[str]:
         return {name for name in logging.Logger.manager.loggerDict if name.startswith("falco_plugin_modules_")}
 
     library = build(simple_plugin("refused", "def init(self):\n    raise ValueError('no')\n"))
-    before = loggers()
+    before = list_loggers()
     loaded = Library(library)
     assert "ValueError: no" in loaded.last_error()
     loaded.destroy()
-    assert loggers() == before
+    assert list_loggers() == before

@@ -1,4 +1,4 @@
-"""Log lines that quote text from outside."""
+"""Log lines that contain untrusted strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several plugins in one process: each log line goes to the plugin that it is about."""
+"""Several plugins in one process: each log line goes to the plugin that caused it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from support.libraries import build_plugin
 
 EVENT = encode_event(b"event")
 
-SPEAKS = """
+SOURCE = """
 import logging
 import threading
 import warnings
 from falco_plugin import Plugin, field, source
 
 
-class Speaks(Plugin):
+class Logging(Plugin):
     name = "{name}"
     event_source = "{name}_events"
 
@@ -31,19 +31,19 @@ class Speaks(Plugin):
     def open(self, params, context):
         return getattr(self, params)(context)
 
-    def on_the_hosts_thread(self, context):
+    def host_thread(self, context):
         logging.getLogger("client").warning("from open")
         return []
 
-    def in_a_generator(self, context):
+    def generator(self, context):
         logging.getLogger("client").warning("from the generator")
         yield b"event"
 
-    async def in_an_async_generator(self, context):
+    async def async_generator(self, context):
         logging.getLogger("client").warning("from the async generator")
         yield b"event"
 
-    def on_a_thread(self, context):
+    def thread(self, context):
         thread = threading.Thread(target=self.work)
         thread.start()
         thread.join()
@@ -52,21 +52,21 @@ class Speaks(Plugin):
     def work(self):
         logging.getLogger("client").warning("from a thread")
 
-    def in_a_warning(self, context):
+    def python_warning(self, context):
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.warn("from a warning")
         return []
 
-    def by_its_own_logger(self, context):
+    def plugin_logger(self, context):
         self.log.warning("by the plugin's logger")
         return []
 
-    def in_an_error(self, context):
+    def generator_error(self, context):
         yield b"event"
         raise ValueError("an error of the generator")
 
-    def in_what_is_dropped(self, context):
+    def dropped_events(self, context):
         sender, receiver = source.channel()
         sender.send(b"event")
         return source.PushInstance(receiver, context=context)
@@ -80,44 +80,44 @@ class Speaks(Plugin):
 """
 
 OPENED = {
-    "on_the_hosts_thread": "client: from open",
-    "in_a_generator": "client: from the generator",
-    "in_an_async_generator": "client: from the async generator",
-    "on_a_thread": "client: from a thread",
-    "in_a_warning": "UserWarning: from a warning",
-    "by_its_own_logger": "by the plugin's logger",
-    "in_an_error": "ValueError: an error of the generator",
-    "in_what_is_dropped": "1 event(s) were still in the channel when the source {name}_events ended; they are dropped",
+    "host_thread": "client: from open",
+    "generator": "client: from the generator",
+    "async_generator": "client: from the async generator",
+    "thread": "client: from a thread",
+    "python_warning": "UserWarning: from a warning",
+    "plugin_logger": "by the plugin's logger",
+    "generator_error": "ValueError: an error of the generator",
+    "dropped_events": "1 event(s) were still in the channel when the source {name}_events ended; they are dropped",
 }
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("speaks")
-    return {name: build_plugin(folder, SPEAKS.replace("{name}", name), name) for name in ("first", "second")}
+    folder = tmp_path_factory.mktemp("logging")
+    return {name: build_plugin(folder, SOURCE.replace("{name}", name), name) for name in ("first", "second")}
 
 
 @pytest.fixture
 def loaded(built: dict[str, Path]) -> Iterator[dict[str, Library]]:
-    """Two plugins, one of them twice."""
+    """Loads two plugins, the first of them twice."""
     with Library(built["first"]) as first, Library(built["second"]) as second, Library(built["first"]) as again:
         yield {"first": first, "second": second, "again": again}
 
 
-def texts(library: Library) -> list[str]:
+def first_lines(library: Library) -> list[str]:
     return [text.splitlines()[0] for _, text in library.logs]
 
 
 @pytest.mark.parametrize("which", ["first", "second", "again"])
-@pytest.mark.parametrize(("where", "expected"), OPENED.items())
-def test_log_line_goes_to_plugin_of_open_source(loaded, which: str, where: str, expected: str) -> None:
+@pytest.mark.parametrize(("function", "expected"), OPENED.items())
+def test_log_line_goes_to_plugin_of_open_source(loaded, which: str, function: str, expected: str) -> None:
     logging.captureWarnings(True)
-    with loaded[which].opened(where) as instance:
-        if where != "in_what_is_dropped":
+    with loaded[which].opened(function) as instance:
+        if function != "dropped_events":
             instance.drain()
     logging.captureWarnings(False)
     expected = expected.replace("{name}", "second" if which == "second" else "first")
-    found = {name: [text for text in texts(library) if expected in text] for name, library in loaded.items()}
+    found = {name: [text for text in first_lines(library) if expected in text] for name, library in loaded.items()}
     assert {name: len(lines) for name, lines in found.items()} == {name: name == which for name in loaded}
 
 
@@ -127,12 +127,12 @@ def test_extraction_failure_goes_to_its_plugin(loaded, which: str) -> None:
     loaded[which].extract(EVENT, f"{name}.fails")
     loaded[which].event_to_string(EVENT)
     for other, library in loaded.items():
-        found = [text for text in texts(library) if "an error of" in text]
+        found = [text for text in first_lines(library) if "an error of" in text]
         assert len(found) == (2 if other == which else 0)
 
 
 def test_failed_init_is_logged_for_its_plugin(loaded, built: dict[str, Path]) -> None:
     failed = Library(built["second"], "fails")
-    assert any("init failed: ValueError: no init" in text for text in texts(failed))
-    assert not any("no init" in text for library in loaded.values() for text in texts(library))
+    assert any("init failed: ValueError: no init" in text for text in first_lines(failed))
+    assert not any("no init" in text for library in loaded.values() for text in first_lines(library))
     failed.destroy()

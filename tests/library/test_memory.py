@@ -1,4 +1,4 @@
-"""Every way that data goes between a plugin and the host in C, with ends of all sorts; `make valgrind` runs these."""
+"""Transfers of data between a plugin and the C host, with each kind of end. `make valgrind` runs these tests."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PLUGIN = """
 
 
     def payload(number, producer=0):
-        # Small ones and, now and then, a large one.
+        # Most payloads are small; every 29th is large.
         size = 200_000 if number % 29 == 28 else number * 7 % 200
         return json.dumps({{"producer": producer, "number": number, "text": "x" * size}}).encode()
 
 
-    class Own(source.BaseInstance):
+    class CustomInstance(source.BaseInstance):
         def __init__(self):
             super().__init__()
             self.numbers = iter(range(EACH))
@@ -47,7 +47,7 @@ PLUGIN = """
         name = event_source = "everything"
         number = json_field("e.number", "/number", type=int, desc="Number")
         text = json_field("e.text", "/text", desc="Text")
-        any = json_field("e.any", "{{pointer}}", desc="Anything")
+        any = json_field("e.any", "{{pointer}}", desc="Any value")
 
         @field("e.half", desc="Half of the text")
         def half(self, event: Event) -> list[str]:
@@ -58,10 +58,10 @@ PLUGIN = """
             return event.text
 
         def open(self, params, context):
-            kind, _, way = params.partition(" ")
-            return getattr(self, kind)(way, context)
+            kind, _, argument = params.partition(" ")
+            return getattr(self, kind)(argument, context)
 
-        def pull(self, way, context):
+        def pull(self, argument, context):
             numbers = iter(range(EACH))
 
             def pull(context, writer):
@@ -77,28 +77,28 @@ PLUGIN = """
 
             return source.PullInstance(pull)
 
-        def own(self, way, context):
-            return Own()
+        def custom(self, argument, context):
+            return CustomInstance()
 
-        def generator(self, way, context):
+        def generator(self, argument, context):
             for number in range(EACH):
                 yield payload(number)
                 if number % 10 == 0:
                     yield None
 
-        async def asynchronous(self, way, context):
+        async def asynchronous(self, argument, context):
             for number in range(EACH):
                 yield payload(number)
                 if number % 10 == 0:
                     yield None
 
-        def lines(self, way, context):
-            return source.LinesInstance(way, follow=False)
+        def lines(self, argument, context):
+            return source.LinesInstance(argument, follow=False)
 
-        def push(self, way, context):
+        def push(self, argument, context):
             sender, receiver = source.channel(16, max_bytes=1 << 20)
             instance = source.PushInstance(receiver, context=context)
-            numbers = range(EACH) if way == "to the end" else range(1 << 30)
+            numbers = range(EACH) if argument == "until_end" else range(1 << 30)
 
             def produce(producer, sender):
                 make = [bytes, bytearray, memoryview, lambda data: source.PushEvent(data, 7)][producer]
@@ -109,7 +109,7 @@ PLUGIN = """
                             if number % 16 == producer:
                                 sender.flush(0.01)
                             if number == EACH // 2 and producer == 0:
-                                self.act(way, sender, context)
+                                self.act(argument, sender, context)
                 except source.ChannelClosedError:
                     pass
 
@@ -118,11 +118,11 @@ PLUGIN = """
             sender.close()
             return instance
 
-        def act(self, way, sender, context):
-            if way == "cancelled":
+        def act(self, argument, sender, context):
+            if argument == "cancelled":
                 context.cancel()
-            elif way == "failing":
-                sender.send(source.PushEvent(error=ValueError("as it should")))
+            elif argument == "failing":
+                sender.send(source.PushEvent(error=ValueError("intended")))
 """
 
 
@@ -136,25 +136,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("memory"), PLUGIN.format(producers=PRODUCERS, each=EACH), "everything")
 
 
-def drained(library: Path, params: str, **env: str) -> Output:
-    """Runs a cycle with many timeouts, because memcheck is slow, and counts log lines after destroy."""
+def run_until_end(library: Path, params: str, **env: str) -> Output:
+    """Runs a cycle that allows many timeouts, because memcheck is slow, and counts log lines after destroy."""
     return run_cycle(library, "", params, env=environment(HOST_TIMEOUTS="1000", HOST_LATE_MS="50", **env))
 
 
 def by_producer(ran: Output) -> dict[int, list[bytes]]:
-    seen = defaultdict(list)
+    payloads = defaultdict(list)
     for data in cycle_payloads(ran):
-        seen[json.loads(data)["producer"]].append(data)
-    return seen
+        payloads[json.loads(data)["producer"]].append(data)
+    return payloads
 
 
-@pytest.mark.parametrize("kind", ["pull", "own", "generator", "asynchronous", "lines", "push to the end"])
+@pytest.mark.parametrize("kind", ["pull", "custom", "generator", "asynchronous", "lines", "push until_end"])
 def test_source_delivers_every_event(library: Path, tmp_path: Path, kind: str) -> None:
     if kind == "lines":
         path = tmp_path / "lines"
         path.write_bytes(b"".join(payload(number) + b"\n" for number in range(EACH)))
         kind = f"lines {path}"
-    ran = drained(library, kind)
+    ran = run_until_end(library, kind)
     assert (ran.status, ran.values("end")) == (0, ["eof"]), ran.stderr
     producers = PRODUCERS if kind.startswith("push") else 1
     assert by_producer(ran) == {
@@ -163,24 +163,24 @@ def test_source_delivers_every_event(library: Path, tmp_path: Path, kind: str) -
 
 
 @pytest.mark.parametrize(
-    ("way", "env", "end"),
+    ("argument", "env", "end"),
     [
-        ("for ever", {"HOST_EVENTS": "100"}, "enough"),
+        ("endless", {"HOST_EVENTS": "100"}, "enough"),
         ("cancelled", {}, "eof"),
         ("failing", {}, "failure"),
     ],
 )
-def test_early_end_leaves_prefix_of_each_producer(library: Path, way: str, env: dict[str, str], end: str) -> None:
-    ran = drained(library, f"push {way}", **env)
+def test_early_end_leaves_prefix_of_each_producer(library: Path, argument: str, env: dict[str, str], end: str) -> None:
+    ran = run_until_end(library, f"push {argument}", **env)
     assert ran.values("end") == [end], ran.stderr
     assert ran.values("late_logs") == [0]
-    for producer, seen in by_producer(ran).items():
-        assert seen == [payload(number, producer) for number in range(len(seen))]
+    for producer, payloads in by_producer(ran).items():
+        assert payloads == [payload(number, producer) for number in range(len(payloads))]
 
 
-@pytest.mark.parametrize("kind", ["pull", "generator", "asynchronous", "own"])
+@pytest.mark.parametrize("kind", ["pull", "generator", "asynchronous", "custom"])
 def test_source_closed_early_is_freed(library: Path, kind: str) -> None:
-    ran = drained(library, kind, HOST_EVENTS="1")
+    ran = run_until_end(library, kind, HOST_EVENTS="1")
     assert (ran.status, ran.values("end"), ran.values("late_logs")) == (0, ["enough"], [0]), ran.stderr
 
 
@@ -193,11 +193,11 @@ def test_concurrent_extraction_equals_sequential(library: Path) -> None:
 
 
 def test_three_sources_of_library_run_concurrently(library: Path) -> None:
-    (line,) = c_host_lines("triple", library, "push to the end", env=environment(HOST_TIMEOUTS="1000"))
+    (line,) = c_host_lines("triple", library, "push until_end", env=environment(HOST_TIMEOUTS="1000"))
     assert [run["events"] for run in line["triple"]] == [PRODUCERS * EACH] * 3
 
 
-@pytest.mark.parametrize("kind", ["pull", "push to the end"])
+@pytest.mark.parametrize("kind", ["pull", "push until_end"])
 def test_reloaded_library_delivers_same_events(library: Path, kind: str) -> None:
     lines = c_host_lines("cycle", library, 4, kind, env=environment(HOST_TIMEOUTS="1000"))
     assert [line["events"] for line in lines] == [EACH * (PRODUCERS if kind.startswith("push") else 1)] * 4

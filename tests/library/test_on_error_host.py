@@ -1,4 +1,4 @@
-"""The option on_error in a built library."""
+"""The option `on_error` in a built library."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ PLUGIN = """
 """
 
 
-@pytest.mark.parametrize(("kind", "place"), [("generator", ""), ("push", " (plugin.py:22 in produce)")])
-def test_skipped_items_are_logged_with_source(tmp_path: Path, kind: str, place: str) -> None:
+@pytest.mark.parametrize(("kind", "location"), [("generator", ""), ("push", " (plugin.py:22 in produce)")])
+def test_skipped_items_are_logged_with_source(tmp_path: Path, kind: str, location: str) -> None:
     ran = run_cycle(build_plugin(tmp_path, PLUGIN), params=kind)
     assert (cycle_payloads(ran), ran.status) == ([b"one", b"two"], 0)
     large = (
@@ -48,6 +48,6 @@ def test_skipped_items_are_logged_with_source(tmp_path: Path, kind: str, place: 
         "cut the event"
     )
     assert [log["text"] for log in ran.values("log") if "skipped" in log["text"]] == [
-        f'lossy_records: skipped 1 item (on_error="log"): {large}{place}',
-        f'lossy_records: skipped 2 more items, 3 in total (on_error="log"), the latest: {large}{place}',
+        f'lossy_records: skipped 1 item (on_error="log"): {large}{location}',
+        f'lossy_records: skipped 2 more items, 3 in total (on_error="log"), the latest: {large}{location}',
     ]

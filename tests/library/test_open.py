@@ -1,4 +1,4 @@
-"""The method open and its context."""
+"""The method `open` and its context."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONTEXT = """
     class Contexts(Plugin):
         name = "contexts"
 
-        def open(self, params{more}):
+        def open(self, params{parameters}):
             context = {context}
             log = self.log
 
@@ -30,23 +30,23 @@ CONTEXT = """
 
 
 @pytest.mark.parametrize(
-    ("more", "context"),
+    ("parameters", "context"),
     [(", context", "context"), (", context, /", "context"), (", *rest", "rest[0]")],
     ids=["two", "positional-only", "rest"],
 )
-def test_close_cancels_context_of_open(load, more: str, context: str) -> None:
-    library = load(CONTEXT.format(more=more, context=context))
+def test_close_cancels_context_of_open(load, parameters: str, context: str) -> None:
+    library = load(CONTEXT.format(parameters=parameters, context=context))
     with library.opened() as instance:
         assert instance.next_batch() == (TIMEOUT, [])
         assert not [text for _, text in library.logs if "cancelled" in text]
     found = [text for _, text in library.logs if "cancelled" in text]
     assert sorted(found[:2]) == ["inner cancelled", "outer cancelled"]
-    assert found[2:] == ["closed, cancelled: True"], "the contexts first, then the author's callback"
+    assert found[2:] == ["closed, cancelled: True"], "the contexts are cancelled before the close callback runs"
 
 
-@pytest.mark.parametrize("more", ["", ", *, later=None", ", **options"])
-def test_open_may_take_only_params(load, more: str) -> None:
-    library = load(CONTEXT.format(more=more, context="None"))
+@pytest.mark.parametrize("parameters", ["", ", *, later=None", ", **options"])
+def test_open_may_take_only_params(load, parameters: str) -> None:
+    library = load(CONTEXT.format(parameters=parameters, context="None"))
     with library.opened() as instance:
         assert instance.next_batch() == (TIMEOUT, [])
     assert [text for _, text in library.logs if "cancelled" in text] == ["inner cancelled", "closed, cancelled: True"]
@@ -55,23 +55,23 @@ def test_open_may_take_only_params(load, more: str) -> None:
 @pytest.mark.parametrize(
     "replaced",
     [
-        "functools.wraps(Contexts.open)(lambda *all: Contexts.whole(*all))",
+        "functools.wraps(Contexts.open)(lambda *all: Contexts.undecorated(*all))",
         "functools.partialmethod(Contexts.open)",
         "staticmethod(functools.partial(Contexts.open, Contexts()))",
     ],
     ids=["wrapped", "partial method", "partial"],
 )
-@pytest.mark.parametrize("more", ["", ", context"])
-def test_decorated_open_keeps_its_signature(load, replaced: str, more: str) -> None:
-    around = f"\n    import functools\n\n    Contexts.whole = Contexts.open\n    Contexts.open = {replaced}\n"
-    library = load(CONTEXT.format(more=more, context="context" if more else "None") + around)
+@pytest.mark.parametrize("parameters", ["", ", context"])
+def test_decorated_open_keeps_its_signature(load, replaced: str, parameters: str) -> None:
+    decoration = f"\n    import functools\n\n    Contexts.undecorated = Contexts.open\n    Contexts.open = {replaced}\n"
+    library = load(CONTEXT.format(parameters=parameters, context="context" if parameters else "None") + decoration)
     with library.opened() as instance:
         assert instance.next_batch() == (TIMEOUT, [])
-    assert ("outer cancelled" in [text for _, text in library.logs]) == bool(more)
+    assert ("outer cancelled" in [text for _, text in library.logs]) == bool(parameters)
 
 
 def test_cancelled_context_of_open_ends_source(load) -> None:
-    with load(CONTEXT.format(more=", context", context="context")).opened("cancel") as instance:
+    with load(CONTEXT.format(parameters=", context", context="context")).opened("cancel") as instance:
         assert instance.next_batch() == (EOF, [])
 
 

@@ -1,4 +1,4 @@
-"""Several plugins, states, instances and threads in one process, as Falco has them."""
+"""Several plugins, states, instances and threads in one process, as in Falco."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from support.libraries import build_plugin, simple_plugin, write_sources
 
 from falco_plugin.cli.main import main
 
-# A module of this name is in several plugins, and each must get its own.
+# Several plugins have a module of this name. Each plugin must import its own.
 HELPER = """
     import itertools
 
-    WHO = "{who}"
+    OWNER = "{owner}"
     counter = itertools.count()
 
     def describe(number):
-        return f"{{WHO}} {{number}} {{next(counter)}}".encode()
+        return f"{{OWNER}} {{number}} {{next(counter)}}".encode()
 """
 PLUGIN = """
     import threading
@@ -35,13 +35,13 @@ PLUGIN = """
 
 
     class Numbers(Plugin):
-        name = "{who}"
+        name = "{owner}"
 
         def open(self, params):
             numbers = iter(range(300))
 
             def pull(context, writer):
-                # Imported late too: the import has to know whose it is.
+                # A late import must find the module of this plugin too.
                 import helper as again
 
                 assert again is helper
@@ -54,13 +54,15 @@ PLUGIN = """
 """
 
 
-def numbers(folder: Path, who: str) -> Path:
-    """A folder target whose helper module has the same name in each plugin."""
-    return build_plugin(folder, {"plugin.py": PLUGIN.format(who=who), "helper.py": HELPER.format(who=who)}, f"lib{who}")
+def build_numbers(folder: Path, owner: str) -> Path:
+    """Builds a folder target whose helper module has the same name in each plugin."""
+    return build_plugin(
+        folder, {"plugin.py": PLUGIN.format(owner=owner), "helper.py": HELPER.format(owner=owner)}, f"lib{owner}"
+    )
 
 
-def expected(who: str) -> list[bytes]:
-    return [f"{who} {number} {number}".encode() for number in range(300)]
+def expected(owner: str) -> list[bytes]:
+    return [f"{owner} {number} {number}".encode() for number in range(300)]
 
 
 def decoded(line: dict) -> list[bytes]:
@@ -70,7 +72,7 @@ def decoded(line: dict) -> list[bytes]:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("pair")
-    return numbers(folder, "alpha"), numbers(folder, "beta")
+    return build_numbers(folder, "alpha"), build_numbers(folder, "beta")
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +87,22 @@ def test_libraries_with_equal_module_names_run_interleaved(pair: tuple[Path, Pat
 
 
 def test_libraries_initialize_concurrently_100_times(pair: tuple[Path, Path]) -> None:
-    # A process each, as the interpreter starts once in a process.
+    # Each run needs a new process, because the interpreter starts only once per process.
     with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(lambda _: run_c_host("race", *pair, ""), range(100)))
     assert [ran.status for ran in runs] == [0] * 100, [ran.stderr for ran in runs if ran.status][:3]
     for ran in runs:
         (line,) = ran.lines
         assert line["ok"]
-        assert [decoded(one) for one in line["race"]] == [expected("alpha"), expected("beta")]
+        assert [decoded(run) for run in line["race"]] == [expected("alpha"), expected("beta")]
 
 
 def test_library_initializes_three_times_concurrently(pair: tuple[Path, Path]) -> None:
     for _ in range(5):
         (line,) = c_host_lines("triple", pair[0], "")
         assert (line["ok"], line["distinct_states"]) == (True, True)
-        # Each state has modules of its own: the counters do not meet.
-        assert [decoded(one) for one in line["triple"]] == [expected("alpha")] * 3
+        # Each state has separate modules, so the counters are separate.
+        assert [decoded(run) for run in line["triple"]] == [expected("alpha")] * 3
 
 
 def test_host_thread_may_end_before_close(pair: tuple[Path, Path]) -> None:
@@ -112,7 +114,7 @@ def test_host_thread_may_end_before_close(pair: tuple[Path, Path]) -> None:
 
 
 def test_thread_local_ends_with_host_thread(tmp_path: Path) -> None:
-    # The Python state of a host thread is kept between calls, and cleared when the thread ends.
+    # The Python thread state of a host thread is kept between calls and cleared when the thread ends.
     body = """
         local = __import__("threading").local()
 
@@ -135,7 +137,7 @@ def test_thread_local_ends_with_host_thread(tmp_path: Path) -> None:
     )
     ran = run_c_host("threadend", build_plugin(tmp_path, source), "")
     assert ran.status == 0, ran.stderr
-    # In each of the four rounds one thread calls the pull function: the second of the last finds the source ended.
+    # In each of the four rounds one thread calls the pull function. In the last round a second thread finds EOF.
     assert ran.stderr.count("CLEARED") == 4
 
 
@@ -151,7 +153,7 @@ def test_ended_host_thread_is_forgotten(tmp_path: Path) -> None:
     """,
     ).replace(
         "            for item in items:\n",
-        "            self.log.info('as each record, this asks for the thread')\n            for item in items:\n",
+        "            self.log.info('a log record reads the current thread')\n            for item in items:\n",
     )
     ran = run_c_host("threadend", build_plugin(tmp_path, source), "")
     assert ran.status == 0, ran.stderr
@@ -160,11 +162,11 @@ def test_ended_host_thread_is_forgotten(tmp_path: Path) -> None:
 
 def test_replaced_library_runs_new_code(tmp_path: Path) -> None:
     for name in ("old", "new"):
-        sources = {"plugin.py": PLUGIN.format(who="same"), "helper.py": HELPER.format(who=name)}
+        sources = {"plugin.py": PLUGIN.format(owner="same"), "helper.py": HELPER.format(owner=name)}
         build_plugin(tmp_path, sources, name)
     old, new = c_host_lines("replace", tmp_path / "old.so", tmp_path / "new.so", "")
     assert (decoded(old), decoded(new)) == (expected("old"), expected("new"))
-    assert not old["still_mapped"], "the linker would never read a mapped library anew"
+    assert not old["still_mapped"], "the linker does not read a library again while it is mapped"
     assert not new["still_mapped"]
 
 
@@ -186,7 +188,7 @@ def test_replaced_library_shows_new_traceback_lines(tmp_path: Path) -> None:
 
 
 def test_library_replaced_with_live_threads_runs_new_code(tmp_path: Path) -> None:
-    # A producer that is left behind must not keep the library mapped.
+    # An abandoned producer thread must not keep the library mapped.
     source = """
         import threading, time
 
@@ -226,12 +228,12 @@ def test_instances_of_state_run_in_parallel(pair: tuple[Path, Path], tmp_path: P
             def open(self, params):
                 self.opened += 1
                 sender, receiver = source.channel(capacity=10)
-                mine = self.opened
+                instance_number = self.opened
 
                 def produce():
                     with sender:
                         for number in range(500):
-                            sender.send(b"%d:%d" % (mine, number))
+                            sender.send(b"%d:%d" % (instance_number, number))
 
                 threading.Thread(target=produce).start()
                 return source.PushInstance(receiver)
@@ -255,7 +257,7 @@ def test_instance_may_end_while_other_continues(tmp_path: Path) -> None:
 
 
 def test_states_are_recreated_while_other_captures(alone: Path, pair: tuple[Path, Path]) -> None:
-    # A reload: a dry run initialises and destroys the library while the first state captures.
+    # On a reload, a dry run initialises and destroys the library while the first state captures.
     with Library(pair[0]) as first, first.opened() as instance:
         code, events = instance.next_batch()
         assert code == SUCCESS
@@ -279,7 +281,7 @@ def test_failed_dry_run_keeps_running_plugin(tmp_path: Path) -> None:
         assert payloads_of(instance.drain()[1]) == [b"one", b"two"]
 
 
-# Folder targets
+# Targets that are folders
 
 
 def test_folder_is_package_with_relative_imports_and_data(tmp_path: Path) -> None:
@@ -328,7 +330,7 @@ def test_folder_is_package_with_relative_imports_and_data(tmp_path: Path) -> Non
         "data/rows.csv": "a,b\nü,1\n".encode(),
     }
     library = build_plugin(tmp_path, sources, "package")
-    # Nothing is read from where it was built.
+    # The library must not read files of the folder that it was built from.
     shutil.rmtree(tmp_path / "package")
     ran = run_cycle(library)
     assert ran.status == 0, ran.stderr
@@ -352,19 +354,19 @@ def test_library_contains_standard_zip_archive(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, {"plugin.py": simple_plugin("carries", body), **plain})
     with zipfile.ZipFile(library) as archive:
         assert {name: archive.read(name) for name in archive.namelist() if name != "plugin.py"} == plain
-    told = [log["text"] for log in run_cycle(library).values("log")]
-    assert [text for text in told if " " in text and text.split()[0] in plain] == [
+    messages = [log["text"] for log in run_cycle(library).values("log")]
+    assert [text for text in messages if " " in text and text.split()[0] in plain] == [
         f"{name} {data.hex()}" for name, data in plain.items()
     ]
 
 
 def test_plugin_modules_shadow_environment_only_for_plugin(tmp_path: Path) -> None:
     sources = {
-        "plugin.py": simple_plugin("shadows", events="[colorsys.WHO, json.dumps(1).encode()]").replace(
+        "plugin.py": simple_plugin("shadows", events="[colorsys.OWNER, json.dumps(1).encode()]").replace(
             "from falco_plugin", "import colorsys\nimport json\n\nfrom falco_plugin", 1
         ),
-        # A module of the standard library has this name, and another part of it must not meet ours.
-        "colorsys.py": "WHO = b'ours'\n",
+        # The standard library has a module of this name. Its other modules must not import the plugin's module.
+        "colorsys.py": "OWNER = b'ours'\n",
     }
     assert cycle_payloads(run_cycle(build_plugin(tmp_path, sources))) == [b"ours", b"1"]
 
@@ -378,7 +380,7 @@ def test_missing_data_file_is_clear_error(tmp_path: Path) -> None:
 
 
 def test_plugin_classes_can_be_pickled_and_inspected(tmp_path: Path) -> None:
-    # Dataclasses, typing and inspect look a class's module up in sys.modules.
+    # dataclasses, typing and inspect look up the module of a class in sys.modules.
     sources = {
         "plugin.py": """
             from __future__ import annotations

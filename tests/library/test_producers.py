@@ -1,4 +1,4 @@
-"""What the host's log has of producers: exceptions that end threads, and the end of a source, which is none."""
+"""Log messages about producers: exceptions that end threads are logged; the end of a source is not an error."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ PLUGIN = """
             return source.PushInstance(receiver, context=context, close=self.join)
 
         def start(self, target, *arguments):
-            self.thread = threading.Thread(target=target, args=arguments, name="own")
+            self.thread = threading.Thread(target=target, args=arguments, name="reader")
             self.thread.start()
 
         def join(self):
-            # What ends a thread is logged before it has ended.
+            # Wait, because the exception is logged before the thread ends.
             self.thread.join()
 
 """
@@ -49,7 +49,7 @@ RAISES = """
         int("no number")
 
     def kept(self, sender):
-        # Something else could still send, but never does.
+        # Another reference keeps the sender open, but never sends.
         self.sender = sender
         self.start(self.read, sender)
         threading.Thread(target=self.cancel).start()
@@ -67,7 +67,7 @@ def test_failed_thread_is_logged_with_plugin_and_frames(tmp_path: Path, kind: st
     assert cycle_payloads(ran) == [b"one"]
     (text,) = [log["text"] for log in ran.values("log") if log["text"].startswith("thread ")]
     assert text.startswith(
-        "thread own of plugin producer died: ValueError: invalid literal for int() with base 10: "
+        "thread reader of plugin producer died: ValueError: invalid literal for int() with base 10: "
         "'no number' (plugin.py:"
     )
     assert " in read)\n" in text
@@ -117,7 +117,7 @@ ENDS = """
             try:
                 self.produce(sender)
             except source.ChannelClosedError as error:
-                raise ExceptionGroup("of tasks", [error, ExceptionGroup("nested", [error])])
+                raise ExceptionGroup("failed tasks", [error, ExceptionGroup("nested", [error])])
         self.start(produce)
 
     def generator(self, sender):
@@ -172,5 +172,5 @@ MISTAKES = """
 def test_other_exceptions_of_producer_are_errors(tmp_path: Path, kind: str, error: str) -> None:
     ran = run_cycle(plugin(tmp_path, MISTAKES), params=kind)
     texts = [log["text"] for log in ran.values("log")]
-    (text,) = [text for text in texts if text.startswith("thread own")]
-    assert re.sub(r"py:\d+", "py:…", text.splitlines()[0]) == f"thread own of plugin producer died: {error}"
+    (text,) = [text for text in texts if text.startswith("thread reader")]
+    assert re.sub(r"py:\d+", "py:…", text.splitlines()[0]) == f"thread reader of plugin producer died: {error}"

@@ -1,4 +1,4 @@
-"""Results of user code that are wrong, and calls of a host that are wrong."""
+"""Wrong results of user code, and wrong calls of a host."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_pull_function_that_returns_event_gets_advice(build: Build, result: str,
     )
 
 
-def opened(build: Build, body: str, more: str = "") -> Output:
-    """One cycle of a plugin whose open is `body`."""
+def run_open(build: Build, body: str, definitions: str = "") -> Output:
+    """Runs one cycle of a plugin whose `open` has this body."""
     lines = "".join(f"        {line}\n" for line in body.splitlines())
     return run_cycle(
         build(
-            f"from falco_plugin import *\n\n{more}\n\nclass Opens(Plugin):\n    name = 'opens'\n\n"
+            f"from falco_plugin import *\n\n{definitions}\n\nclass Opens(Plugin):\n    name = 'opens'\n\n"
             f"    def open(self, params):\n{lines}"
         )
     )
@@ -58,19 +58,19 @@ def opened(build: Build, body: str, more: str = "") -> Output:
 
 @pytest.mark.parametrize("result", ["None", "b'bytes'", "42", "'text'", "{'a': 1}", "Opens", "source.BaseInstance"])
 def test_open_must_return_event_source(build: Build, result: str) -> None:
-    ran = opened(build, f"return {result}")
+    ran = run_open(build, f"return {result}")
     assert cycle_end(ran)["stage"] == "open"
     assert cycle_end(ran)["error"].startswith("TypeError: open returned ")
     assert cycle_end(ran)["error"].endswith(" in open)")
 
 
 def test_open_may_return_iterable(build: Build) -> None:
-    ran = opened(build, "return [b'one', (b'two', 2)]")
+    ran = run_open(build, "return [b'one', (b'two', 2)]")
     assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"one", b"two"], "eof")
 
 
-OWN = """
-class Own(source.BaseInstance):
+INSTANCE = """
+class CustomInstance(source.BaseInstance):
     calls = 0
 
     def next_batch(self, batch):
@@ -80,20 +80,20 @@ class Own(source.BaseInstance):
 
 
 def test_instance_without_super_init_gets_advice(build: Build) -> None:
-    ran = opened(build, "return Own()", OWN + "\n    def __init__(self):\n        self.calls = 0\n")
+    ran = run_open(build, "return CustomInstance()", INSTANCE + "\n    def __init__(self):\n        self.calls = 0\n")
     assert cycle_end(ran)["stage"] == "open"
     assert cycle_end(ran)["error"].startswith(
-        "TypeError: open returned Own, which has no attribute events: call super().__init__()"
+        "TypeError: open returned CustomInstance, which has no attribute events: call super().__init__()"
     )
 
 
 def test_instance_with_other_events_is_rejected(build: Build) -> None:
-    ran = opened(build, "own = Own()\nown.events = [b'x']\nreturn own", OWN)
+    ran = run_open(build, "instance = CustomInstance()\ninstance.events = [b'x']\nreturn instance", INSTANCE)
     assert cycle_end(ran)["error"].startswith("TypeError: the instance's events must be an EventBatch, not list")
 
 
 def test_instance_without_events_times_out_with_one_warning(build: Build) -> None:
-    ran = opened(build, "return Own()", OWN + "\n    def step(self, batch):\n        return 0\n")
+    ran = run_open(build, "return CustomInstance()", INSTANCE + "\n    def step(self, batch):\n        return 0\n")
     assert (cycle_end(ran)["end"], ran.status) == ("timeout", 0)
     (warning,) = [text for text in log_messages(ran, severity=4) if "next_batch returned without an event" in text]
     assert "raise falco_plugin.Timeout" in warning
@@ -107,7 +107,7 @@ def test_appended_events_count_not_returned_number(build: Build) -> None:
         batch.append(b"%d" % self.calls)
         return [None, 77, "many"][self.calls]
 """
-    ran = opened(build, "return Own()", OWN + step)
+    ran = run_open(build, "return CustomInstance()", INSTANCE + step)
     assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1", b"2"], "eof")
 
 
@@ -122,7 +122,7 @@ def test_cleared_events_are_not_delivered(build: Build) -> None:
             raise Timeout
         return 1
 """
-    ran = opened(build, "return Own()", OWN + step)
+    ran = run_open(build, "return CustomInstance()", INSTANCE + step)
     assert (cycle_payloads(ran), cycle_end(ran)["end"]) == ([b"1"], "eof")
 
 
@@ -131,7 +131,7 @@ def test_batch_of_host_is_unusable_after_call(build: Build) -> None:
     def step(self, batch):
         if self.calls == 1:
             import threading
-            batch.append(b"mine")
+            batch.append(b"in time")
             self.kept = batch
             return 1
         raise EOF
@@ -145,17 +145,17 @@ def test_batch_of_host_is_unusable_after_call(build: Build) -> None:
         except Exception as error:
             print(type(error).__name__, error)
             import logging
-            logging.getLogger("opens").info("refused: %s", error)
+            logging.getLogger("opens").info("rejected: %s", error)
 """
-    ran = opened(build, "return Own()", OWN + step)
-    assert cycle_payloads(ran) == [b"mine"]
-    assert any(text.startswith("refused: ") for text in log_messages(ran))
+    ran = run_open(build, "return CustomInstance()", INSTANCE + step)
+    assert cycle_payloads(ran) == [b"in time"]
+    assert any(text.startswith("rejected: ") for text in log_messages(ran))
 
 
 @pytest.mark.parametrize(
     "batch",
     ["source.EventBatch(1, 10)", "instance.events"],
-    ids=["another", "the-hosts"],
+    ids=["custom batch", "batch of the host"],
 )
 def test_pull_function_cannot_call_its_instance(build: Build, batch: str) -> None:
     body = f"""
@@ -164,7 +164,7 @@ def pull(context, writer):
 
 instance = source.PullInstance(pull)
 return instance"""
-    ran = opened(build, body)
+    ran = run_open(build, body)
     assert cycle_end(ran)["stage"] == "next_batch"
     assert "only the host may call next_batch" in cycle_end(ran)["error"]
 
@@ -176,12 +176,12 @@ WAITS = """
     class Waits(Plugin):
         name = "waits"
 
-        tried = False
+        has_called = False
 
-        def try_to(self, where):
-            if self.tried or where != self.config.split()[0]:
+        def call_sender(self, function):
+            if self.has_called or function != self.config.split()[0]:
                 return
-            self.tried = True
+            self.has_called = True
             try:
                 if self.config.endswith("flush"):
                     self.sender.flush()
@@ -194,27 +194,27 @@ WAITS = """
         def open(self, params):
             self.sender, receiver = source.channel(1)
             self.sender.send(b"one")
-            self.try_to("open")
+            self.call_sender("open")
             instance = source.PushInstance(receiver)
-            instance.context.on_cancel(lambda: self.try_to("on_cancel"))
+            instance.context.on_cancel(lambda: self.call_sender("on_cancel"))
             return instance
 
         def event_to_string(self, event):
-            self.try_to("event_to_string")
+            self.call_sender("event_to_string")
             return event.text
 """
 
 
-@pytest.mark.parametrize("what", ["flush", "send"])
-@pytest.mark.parametrize("where", ["open", "event_to_string", "on_cancel"])
-def test_barrier_on_host_thread_is_rejected(build: Build, where: str, what: str) -> None:
-    told = {
+@pytest.mark.parametrize("call", ["flush", "send"])
+@pytest.mark.parametrize("function", ["open", "event_to_string", "on_cancel"])
+def test_barrier_on_host_thread_is_rejected(build: Build, function: str, call: str) -> None:
+    messages = {
         "flush": "PluginError: flush would never return on a thread of the host",
         "send": "ChannelFullError: the event was not sent: the channel is full on a thread of the host",
     }
-    ran = run_cycle(build(WAITS), f"{where} {what}")
+    ran = run_cycle(build(WAITS), f"{function} {call}")
     assert ran.status == 0, ran.stderr
-    assert any(text.startswith(told[what]) for text in log_messages(ran, severity=6))
+    assert any(text.startswith(messages[call]) for text in log_messages(ran, severity=6))
     assert cycle_payloads(ran)[0] == b"one"
 
 

@@ -1,4 +1,4 @@
-"""What plugin authors test with: `collect`, `run`, running plugins and the pytest fixture."""
+"""The testing tools for plugin authors: `collect`, `run`, running plugins and the pytest fixture."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ class TestFields:
         assert set(empty.fields.values()) == {None}
 
     def test_have_requested_names(self):
-        asked = ["order.items[1]", "order.any[/text]", "order.any['/took']", "order.number"]
-        full, _ = collect(Orders, fields=asked)
-        assert list(full.fields.items()) == [*zip(asked, [["b"], "x", "1.5", 2**64 - 1], strict=True)]
+        names = ["order.items[1]", "order.any[/text]", "order.any['/took']", "order.number"]
+        full, _ = collect(Orders, fields=names)
+        assert list(full.fields.items()) == [*zip(names, [["b"], "x", "1.5", 2**64 - 1], strict=True)]
         (event,) = collect(Orders, fields=[], limit=1)
         assert dict(event.fields) == {}
 
@@ -157,8 +157,10 @@ class TestFields:
         assert both[1].fields == {"size.bytes": 2, "order.text": None}
 
     def test_of_plugins_with_equal_names_are_rejected(self):
-        told = r"two plugins have the name orders, .* \(\S*/tested_plugins.py:Orders and \S*/tested_plugins.py:Orders\)"
-        with pytest.raises(RunError, match=told):
+        expected = (
+            r"two plugins have the name orders, .* \(\S*/tested_plugins.py:Orders and \S*/tested_plugins.py:Orders\)"
+        )
+        with pytest.raises(RunError, match=expected):
             collect(Orders, extractors=[Orders])
 
     def test_unknown_fail_the_run(self):
@@ -182,7 +184,7 @@ class TestFields:
         assert (event.data, event.fields["size.bytes"]) == (b"0", 1)
 
     @pytest.mark.parametrize(
-        ("given", "told"),
+        ("arguments", "expected"),
         [
             ({"fields": "order.text"}, "fields must be a list of names, not str"),
             ({"extractors": Sizes}, "extractors must be a list of plugins, not Sizes"),
@@ -192,27 +194,27 @@ class TestFields:
             ({"extractors": (Sizes, {"a": "SECRET"})}, "plugins or pairs of plugin and config, not dict"),
         ],
     )
-    def test_are_requested_as_list(self, given, told):
-        with pytest.raises(TypeError, match=told):
-            collect(Orders, **given)
+    def test_are_requested_as_list(self, arguments, expected):
+        with pytest.raises(TypeError, match=expected):
+            collect(Orders, **arguments)
 
     def test_of_other_plugins_use_their_configuration(self):
         extractors = [Sizes, (Tuned, {"word": "here"})]
         (event,) = collect(Numbers, "1", extractors=extractors, fields=["tuned.word", "size.bytes"])
         assert event.fields == {"tuned.word": "here", "size.bytes": 1}
-        told = r"the configuration of the plugin tuned does not match its schema: word: expected string, got number"
-        with pytest.raises(RunError, match=f"^failure after 0 events: {told}$"):
+        expected = r"the configuration of the plugin tuned does not match its schema: word: expected string, got number"
+        with pytest.raises(RunError, match=f"^failure after 0 events: {expected}$"):
             collect(Numbers, "1", extractors=[(Tuned, {"word": 5})])
 
     def test_of_plugin_for_other_source_are_reported(self):
-        told = "the plugin elsewhere has no fields for the source numbers: it names nmbers"
-        assert LogLine("warning", told) in run(Numbers, "1", extractors=[Elsewhere]).log
+        expected = "the plugin elsewhere has no fields for the source numbers: it names nmbers"
+        assert LogLine("warning", expected) in run(Numbers, "1", extractors=[Elsewhere]).log
 
     def test_require_source(self):
-        told = (
+        expected = (
             "the plugin sizes has no event source to run: run a plugin that has one, and add this one by extractors=[…]"
         )
-        assert run(Sizes).error == told
+        assert run(Sizes).error == expected
 
 
 class TestRunning:
@@ -266,12 +268,12 @@ def test_class_in_file_with_sibling_import_is_found(pytester):
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
-    told = "*plain.py imports helper, which lies beside it but is not packed with a single file: build the folder*"
-    result.stdout.fnmatch_lines([told])
+    expected = "*plain.py imports helper, which lies beside it but is not packed with a single file: build the folder*"
+    result.stdout.fnmatch_lines([expected])
 
 
 def test_file_may_import_installed_sibling(pytester):
-    # Of all that is installed, the SDK is there for sure.
+    # The SDK is the only package that is certainly installed.
     folder = Path(falco_plugin.__file__).parent.parent
     file = pytester.path / "plain.py"
     file.write_text(textwrap.dedent(simple_plugin("plain")))

@@ -1,4 +1,4 @@
-"""Tracebacks in the log: the user's own files and lines, the cause first and once."""
+"""Tracebacks in the log show the user's files and lines, and begin with the cause."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def source_of(body: str) -> str:
 
 
 def errors(folder: Path, body: str, env: dict[str, str] | None = None) -> list[list[str]]:
-    """The lines of each error in the log; the library was built in the folder."""
+    """Builds the plugin in the folder, runs it, and returns the lines of each error in the log."""
     library = build_plugin(folder, source_of(body), "fails")
     return [log["text"].splitlines() for log in run_cycle(library, env=env).values("log") if log["severity"] <= 3]
 
@@ -112,14 +112,14 @@ def test_traceback_lines_are_those_of_build(tmp_path: Path) -> None:
 
 
 def test_moved_library_names_its_source_files(tmp_path: Path) -> None:
-    source, place = tmp_path / "source", tmp_path / "place"
+    source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
-    place.mkdir()
+    target.mkdir()
     built = build_plugin(source, source_of(SIMPLE), "fails")
-    library = built.rename(place / built.name)
+    library = built.rename(target / built.name)
     texts = "\n".join(log["text"] for log in run_cycle(library).values("log"))
     assert f'File "{source}/fails.py", line 14, in fail' in texts
-    assert str(place) not in texts
+    assert str(target) not in texts
 
 
 def test_group_shows_each_exception(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_exception_notes_are_shown(tmp_path: Path) -> None:
             20,
         ),
     ],
-    ids=["a deep recursion", "a long chain", "a circle"],
+    ids=["deep recursion", "long chain of causes", "circle of causes"],
 )
 def test_traceback_is_bounded(tmp_path: Path, body: str, depth: int) -> None:
     (found,) = errors(tmp_path, body)

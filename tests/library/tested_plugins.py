@@ -1,4 +1,7 @@
-"""Plugins that are given to `falco_plugin.testing` as classes; they import nothing that Falco's Python has not."""
+"""Plugin classes for the tests of `falco_plugin.testing`.
+
+They import only the standard library and `falco_plugin`, so that any Python can load them.
+"""
 
 import os
 import subprocess
@@ -10,7 +13,7 @@ from falco_plugin import Plugin, field, json_field
 
 
 class Numbers(Plugin):
-    """Numbers up to the one in the open params"""
+    """Yields as many numbers as the open parameters request"""
 
     name = event_source = "numbers"
 
@@ -41,7 +44,7 @@ class Endless(Plugin):
 
 
 class Loud(Plugin):
-    """What it prints, past Python too, and a program that it leaves behind"""
+    """Writes to the standard output directly and leaves a child process running"""
 
     name = "loud"
 
@@ -52,19 +55,19 @@ class Loud(Plugin):
 
 
 class Orders(Plugin):
-    """A value of each type, and none in the second event"""
+    """Has fields of each type, without values in the second event"""
 
     name = event_source = "orders"
     number = json_field("order.number", "/number", type=int, desc="Number")
     text = json_field("order.text", "/text", desc="Text")
     paid = json_field("order.paid", "/paid", type=bool, desc="Paid")
-    at = json_field("order.at", "/at", type=datetime, desc="When")
-    took = json_field("order.took", "/took", type=timedelta, desc="How long")
-    ip = json_field("order.ip", "/ip", type=IPv4Address | IPv6Address, desc="From")
-    net = json_field("order.net", "/net", type=IPv4Network | IPv6Network, desc="From where")
+    at = json_field("order.at", "/at", type=datetime, desc="Time")
+    took = json_field("order.took", "/took", type=timedelta, desc="Duration")
+    ip = json_field("order.ip", "/ip", type=IPv4Address | IPv6Address, desc="Address of the client")
+    net = json_field("order.net", "/net", type=IPv4Network | IPv6Network, desc="Network of the client")
     items = json_field("order.items", "/items/{index|*}", type=list[str], desc="Items")
-    times = json_field("order.times", "/times/*", type=list[datetime], desc="Steps")
-    any = json_field("order.any", "{pointer}", desc="Anything")
+    times = json_field("order.times", "/times/*", type=list[datetime], desc="Times of the steps")
+    any = json_field("order.any", "{pointer}", desc="Any value")
 
     def open(self, params):
         yield (
@@ -75,7 +78,7 @@ class Orders(Plugin):
 
 
 class Sizes(Plugin):
-    """Only extracts, from any source"""
+    """Only extracts fields, from events of any source"""
 
     name = "sizes"
 
@@ -101,7 +104,7 @@ class Word:
 
 
 class Tuned(Plugin):
-    """Extracts what its configuration says"""
+    """Extracts the word of its configuration"""
 
     name = "tuned"
     config: Word
@@ -112,7 +115,7 @@ class Tuned(Plugin):
 
 
 class Elsewhere(Plugin):
-    """Extracts from a source that there is not"""
+    """Extracts from an event source that does not exist"""
 
     name = "elsewhere"
     extract_event_sources = ("nmbers",)

@@ -27,7 +27,7 @@ each_with_rules = pytest.mark.parametrize("plugin", WITH_RULES, ids=lambda plugi
 
 @functools.cache
 def metadata(plugin: Path) -> dict[str, Any]:
-    """Returns the metadata of a plugin, as a host reads it before init."""
+    """Returns the metadata that a host reads before init."""
     (found,) = run_command("info", "--json", plugin).lines
     return found
 
@@ -41,7 +41,7 @@ def rules_of(plugin: Path) -> list[dict[str, Any]]:
 
 
 def used_fields(plugin: Path) -> Iterator[tuple[str, bool]]:
-    """The plugin's fields that its rules use, and whether each has an argument."""
+    """Yields the fields of the plugin that its rules use, and whether each has an argument."""
     prefixes = "|".join({field["name"].partition(".")[0] for field in metadata(plugin)["fields"]})
     for part in rules_of(plugin):
         for key in ("condition", "output"):
@@ -98,7 +98,7 @@ def test_readme_lists_all_fields_and_settings(plugin: Path) -> None:
 
 
 def default_of(name: str, setting: dict[str, Any], schema: dict[str, Any]) -> str:
-    """The default of a setting, as a README shows it."""
+    """Returns the default of a setting as the README must show it."""
     if name in schema.get("required", ()):
         return "required"
     default = setting["default"]
@@ -108,7 +108,7 @@ def default_of(name: str, setting: dict[str, Any], schema: dict[str, Any]) -> st
 
 
 def test_one_falco_can_load_all_plugins() -> None:
-    # Falco refuses two plugins with the same name, and two sources with the same id or event source.
+    # Falco rejects two plugins with the same name, and two sources with the same id or event source.
     assert len(sources()) >= 7
     for key, group in (("name", [*map(metadata, PLUGINS)]), ("id", sources()), ("event_source", sources())):
         values = [plugin[key] for plugin in group]

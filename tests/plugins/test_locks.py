@@ -15,7 +15,7 @@ LOCK = (REPOSITORY / "requirements-dev.txt").read_text()
 LOCKED = {
     canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", LOCK, re.MULTILINE)
 }
-OWN = "falco-plugin-sdk"
+THIS_PACKAGE = "falco-plugin-sdk"
 PROJECTS = [REPOSITORY / "pyproject.toml", *sorted((REPOSITORY / "plugins").glob("*/pyproject.toml"))]
 CRATES = ["Cargo.lock", "fuzz/Cargo.lock", "bench/peers/rust/Cargo.lock"]
 
@@ -25,7 +25,7 @@ def test_lock_satisfies_requirements(project: Path) -> None:
     content = tomllib.loads(project.read_text())["project"]
     texts = [*content.get("dependencies", ()), *sum(content.get("optional-dependencies", {}).values(), [])]
     for required in map(Requirement, texts):
-        if canonicalize_name(required.name) != OWN:
+        if canonicalize_name(required.name) != THIS_PACKAGE:
             assert required.specifier.contains(LOCKED[canonicalize_name(required.name)]), required
 
 

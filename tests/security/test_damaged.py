@@ -1,4 +1,4 @@
-"""Libraries whose file was damaged: the struct that says where their parts lie, the parts, the archive in them."""
+"""Damaged library files: the struct with the offsets of the parts, the parts, and the archive."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from support.libraries import build_plugin, simple_plugin
 from falco_plugin._runtime import archive as _archive
 
 MARKER = b"\x7ffalco.appended!"
-PLACES = struct.Struct("<QQQQ")
+PARTS = struct.Struct("<QQQQ")
 DAMAGED = "was cut, stripped or changed after it was built"
 
 numbers = st.one_of(
     st.integers(0, 2**64 - 1),
     st.integers(0, 300),
-    st.integers(1, 6).flatmap(lambda back: st.sampled_from([2**31, 2**32, 2**63, 2**64]).map(lambda top: top - back)),
+    st.integers(1, 6).flatmap(
+        lambda distance: st.sampled_from([2**31, 2**32, 2**63, 2**64]).map(lambda limit: limit - distance)
+    ),
 )
 files = st.dictionaries(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1), st.binary())
 
@@ -31,15 +33,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("whole"), simple_plugin("whole"))
 
 
-def places_of(library: bytes | bytearray) -> dict[str, int]:
+def read_parts(library: bytes | bytearray) -> dict[str, int]:
     names = ("offset", "manifest", "archive", "checksum")
-    return dict(zip(names, PLACES.unpack_from(library, library.index(MARKER) + len(MARKER)), strict=True))
+    return dict(zip(names, PARTS.unpack_from(library, library.index(MARKER) + len(MARKER)), strict=True))
 
 
-def changed(whole: Path, folder: Path, **places: int) -> Path:
-    """The library with other numbers in its struct."""
+def change_parts(whole: Path, folder: Path, **parts: int) -> Path:
+    """Returns a copy of the library with changed numbers in its struct."""
     library = bytearray(whole.read_bytes())
-    PLACES.pack_into(library, library.index(MARKER) + len(MARKER), *{**places_of(library), **places}.values())
+    PARTS.pack_into(library, library.index(MARKER) + len(MARKER), *{**read_parts(library), **parts}.values())
     path = folder / "changed.so"
     path.write_bytes(library)
     return path
@@ -48,21 +50,21 @@ def changed(whole: Path, folder: Path, **places: int) -> Path:
 @pytest.mark.parametrize(
     "manifest",
     [
-        pytest.param(2**64 - 8, id="a sum that wraps"),
-        pytest.param(2**63, id="more than any memory"),
+        pytest.param(2**64 - 8, id="sum overflows"),
+        pytest.param(2**63, id="larger than memory"),
         pytest.param(0, id="no manifest"),
-        pytest.param(1, id="half a name"),
-        pytest.param(len("name\0"), id="a name without a value"),
+        pytest.param(1, id="cut name"),
+        pytest.param(len("name\0"), id="name without value"),
     ],
 )
 def test_wrong_manifest_length_is_detected(whole: Path, tmp_path: Path, manifest: int) -> None:
-    places = places_of(whole.read_bytes())
-    archive = (places["manifest"] + places["archive"] - manifest) % 2**64
-    assert DAMAGED in init_error(changed(whole, tmp_path, manifest=manifest, archive=archive))
+    parts = read_parts(whole.read_bytes())
+    archive = (parts["manifest"] + parts["archive"] - manifest) % 2**64
+    assert DAMAGED in init_error(change_parts(whole, tmp_path, manifest=manifest, archive=archive))
 
 
 @pytest.mark.parametrize(
-    "places",
+    "parts",
     [
         {"manifest": 2**64 - 1, "archive": 0},
         {"manifest": 0, "archive": 2**64 - 1},
@@ -74,14 +76,14 @@ def test_wrong_manifest_length_is_detected(whole: Path, tmp_path: Path, manifest
     ],
     ids=str,
 )
-def test_offsets_outside_of_library_are_detected(whole: Path, tmp_path: Path, places: dict[str, int]) -> None:
-    assert DAMAGED in init_error(changed(whole, tmp_path, **places))
+def test_offsets_outside_of_library_are_detected(whole: Path, tmp_path: Path, parts: dict[str, int]) -> None:
+    assert DAMAGED in init_error(change_parts(whole, tmp_path, **parts))
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(["offset", "manifest", "archive", "checksum"], numbers)))
-def test_random_struct_does_not_crash_host(whole: Path, places: dict[str, int]) -> None:
+def test_random_struct_does_not_crash_host(whole: Path, parts: dict[str, int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        ran = run(native_path(), "info", changed(whole, Path(folder), **places))
+        ran = run(native_path(), "info", change_parts(whole, Path(folder), **parts))
     assert ran.status in (0, 1), ran.stderr
     assert ran.status == 0 or ran.stderr
 
@@ -94,9 +96,9 @@ def test_archive_returns_packed_modules(files: dict[str, bytes]) -> None:
 @given(files.map(_archive.pack), st.lists(st.tuples(st.integers(0), st.binary(max_size=4))), st.integers(0, 100))
 def test_damaged_archive_returns_only_its_content(archive: bytes, changes, cut: int) -> None:
     damaged = bytearray(archive)
-    for at, put in changes:
-        at %= len(damaged)
-        damaged[at : at + len(put)] = put
+    for position, inserted in changes:
+        position %= len(damaged)
+        damaged[position : position + len(inserted)] = inserted
     damaged = bytes(damaged[: len(damaged) - cut])
     try:
         files = _archive.unpack(damaged)

@@ -1,4 +1,4 @@
-"""What was tried on purpose against host, SDK and neighbours: docs/guide/hostile.md tells it."""
+"""Attacks on the host, the SDK and other plugins. The page docs/guide/hostile.md describes them."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from falco_plugin._build import target as _target
 from falco_plugin._runtime import archive as _archive
 from falco_plugin.source import LinesInstance, Timeout
 
-NEIGHBOUR = [b"one", b"two"]
+PAYLOADS = [b"one", b"two"]
 
 # Hostile plugins
 
 
 def attack(code: str) -> str:
-    """A plugin that does something in its init, and then delivers two events."""
+    """Returns the code of a plugin that runs the code in `init` and then delivers two events."""
     return simple_plugin("hostile", "def init(self):\n" + textwrap.indent(textwrap.dedent(code), "    "))
 
 
 @pytest.fixture
-def beside(tmp_path: Path):
-    """Runs a hostile plugin beside an honest one, in one host: the run, and the events of both."""
+def run_with_honest(tmp_path: Path):
+    """Returns a function that runs a hostile and an honest plugin in one host and counts the events of each."""
 
-    def beside(code: str) -> tuple[Output, list[int]]:
+    def run_with_honest(code: str) -> tuple[Output, list[int]]:
         hostile = build_plugin(tmp_path, attack(code), "hostile")
         honest = build_plugin(tmp_path, simple_plugin("honest"), "honest")
         ran = run(c_host_path(), "interleave", hostile, honest, "")
         return ran, ran.values("events")
 
-    return beside
+    return run_with_honest
 
 
 HARMLESS = {
@@ -54,23 +54,23 @@ HARMLESS = {
             except OSError:
                 pass
     """,
-    "leaves no room for descriptors": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))",
-    "hides all modules from the next import": "import sys; sys.meta_path[:] = sys.path[:] = sys.path_hooks[:] = []",
-    "leaves the folder, the locale and the environment": """
+    "sets the limit of descriptors to 0": "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))",
+    "breaks the import of other modules": "import sys; sys.meta_path[:] = sys.path[:] = sys.path_hooks[:] = []",
+    "changes the folder, the locale and the environment": """
         import locale, os
         os.chdir("/proc")
         locale.setlocale(locale.LC_ALL, "C")
         os.environ.clear()
         os.umask(0)
     """,
-    "takes logging, hooks and streams away": """
+    "removes logging, hooks and streams": """
         import logging, sys, threading, warnings
         warnings.simplefilter("error")
         logging.disable(100)
         logging.shutdown()
         sys.excepthook = sys.unraisablehook = threading.excepthook = sys.stdout = sys.stderr = None
     """,
-    "switches threads without pause, and never collects": """
+    "switches threads constantly and disables garbage collection": """
         import gc, sys
         sys.setswitchinterval(1e-9)
         gc.disable()
@@ -93,7 +93,7 @@ HARMLESS = {
         for _ in range(8):
             threading.Thread(target=spin).start()
     """,
-    "takes memory until there is none": """
+    "uses all memory": """
         import resource, threading
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         limit = resource.getrlimit(resource.RLIMIT_AS)
@@ -109,35 +109,35 @@ HARMLESS = {
 }
 
 
-LIMITED = {"takes memory until there is none": pytest.mark.no_asan}
+LIMITED = {"uses all memory": pytest.mark.no_asan}
 
 
 @pytest.mark.parametrize(
     "code", [pytest.param(code, id=name, marks=LIMITED.get(name, ())) for name, code in HARMLESS.items()]
 )
-def test_plugin_that_spoils_process_does_not_stop_plugins(beside, code: str) -> None:
-    ran, events = beside(code)
+def test_plugin_that_spoils_process_does_not_stop_plugins(run_with_honest, code: str) -> None:
+    ran, events = run_with_honest(code)
     assert ran.status == 0, ran.stdout + ran.stderr
     assert events == [2, 2]
 
 
-REFUSED = {
+FAILING = {
     "exits": ("import sys; sys.exit(0)", "SystemExit: 0"),
-    "calls itself for ever": ("def call():\n    call()\ncall()", "RecursionError"),
+    "recurses infinitely": ("def call():\n    call()\ncall()", "RecursionError"),
     "traces every call, and raises": (
         "import sys\ndef trace(*_):\n    raise ValueError('trace')\nsys.settrace(trace)\n(lambda: 0)()",
         "ValueError: trace",
     ),
-    "takes Falco's signals": (
+    "handles Falco's signals": (
         "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
         "ValueError: signal only works in main thread",
     ),
 }
 
 
-@pytest.mark.parametrize(("code", "error"), REFUSED.values(), ids=REFUSED)
-def test_plugin_that_ends_process_gets_error(beside, code: str, error: str) -> None:
-    ran, events = beside(code)
+@pytest.mark.parametrize(("code", "error"), FAILING.values(), ids=FAILING)
+def test_plugin_that_ends_process_gets_error(run_with_honest, code: str, error: str) -> None:
+    ran, events = run_with_honest(code)
     assert events == [0, 2]
     assert error in ran.stdout
 
@@ -160,26 +160,26 @@ SABOTAGE = {
         for name in [name for name in vars(errors) if not name.startswith("__")]:
             delattr(errors, name)
     """,
-    "refuses all that is audited": """
+    "raises in an audit hook": """
         import sys
-        def refuse(*_):
+        def reject(*_):
             raise RuntimeError("audit")
-        sys.addaudithook(refuse)
+        sys.addaudithook(reject)
     """,
 }
 
 
 @pytest.mark.parametrize("code", SABOTAGE.values(), ids=SABOTAGE)
-def test_plugin_that_breaks_python_gets_errors(beside, code: str) -> None:
-    # Its neighbours share the interpreter, and may fail with it.
-    ran, _ = beside(code)
+def test_plugin_that_breaks_python_gets_errors(run_with_honest, code: str) -> None:
+    # Other plugins share the interpreter and may fail too.
+    ran, _ = run_with_honest(code)
     assert ran.status in {0, 1}, ran.stderr
     ends = ran.values("end")
     assert len(ends) == 2
     assert set(ends) <= {"eof", "failure"}
 
 
-UNHELD = {
+FATAL = {
     "os._exit(3)": (3, ""),
     "os.abort()": (1, "the plugin crashed the host with SIGABRT"),
     "os.kill(os.getpid(), 9)": (1, "the plugin crashed the host with SIGKILL"),
@@ -187,13 +187,13 @@ UNHELD = {
 }
 
 
-@pytest.mark.parametrize("code", UNHELD)
+@pytest.mark.parametrize("code", FATAL)
 def test_command_reports_plugin_that_kills_process(tmp_path: Path, code: str) -> None:
     write_sources(tmp_path, {"hostile.py": attack(f"import ctypes, os\n{code}")})
     ran = run_command("run", tmp_path / "hostile.py")
-    status, told = UNHELD[code]
+    status, message = FATAL[code]
     assert ran.status == status
-    assert told in ran.stderr
+    assert message in ran.stderr
 
 
 # Hostile libraries
@@ -204,11 +204,11 @@ def good(tmp_path: Path) -> Path:
     return build_plugin(tmp_path, simple_plugin("good"), "good")
 
 
-def place_of_parts(library: bytes) -> int:
+def offset_of_parts(library: bytes) -> int:
     return library.index(_library._MARKER) + len(_library._MARKER)
 
 
-# Offset, and lengths of manifest and archive, from those that are right.
+# Functions that change the correct offset and the lengths of manifest and archive.
 LENGTHS = {
     "a manifest of 1 GiB": lambda offset, manifest, archive: (offset, 1 << 30, archive),
     "lengths that add up by overflowing": lambda offset, manifest, archive: (
@@ -216,24 +216,24 @@ LENGTHS = {
         2**64 - 10,
         manifest + archive + 10,
     ),
-    "an archive of all memory": lambda offset, manifest, archive: (offset, manifest, 2**64 - 1),
+    "an archive larger than memory": lambda offset, manifest, archive: (offset, manifest, 2**64 - 1),
     "an offset below zero": lambda offset, manifest, archive: (2**63, manifest, archive),
-    "an offset behind the end": lambda offset, manifest, archive: (1 << 40, manifest, archive),
+    "an offset after the end": lambda offset, manifest, archive: (1 << 40, manifest, archive),
 }
 
 
-@pytest.mark.parametrize("lie", LENGTHS.values(), ids=LENGTHS)
-def test_wrong_lengths_are_reported_as_damage(good: Path, lie: Callable[..., tuple[int, int, int]]) -> None:
+@pytest.mark.parametrize("change", LENGTHS.values(), ids=LENGTHS)
+def test_wrong_lengths_are_reported_as_damage(good: Path, change: Callable[..., tuple[int, int, int]]) -> None:
     library = bytearray(good.read_bytes())
-    place = place_of_parts(library)
-    *places, checksum = struct.unpack_from("<QQQQ", library, place)
-    struct.pack_into("<QQQQ", library, place, *lie(*places), checksum)
+    position = offset_of_parts(library)
+    *parts, checksum = struct.unpack_from("<QQQQ", library, position)
+    struct.pack_into("<QQQQ", library, position, *change(*parts), checksum)
     good.write_bytes(library)
     assert "was cut, stripped or changed after it was built" in init_error(good)
 
 
 def with_files(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """A library whose archive has more files than a build would give it, and a checksum that fits."""
+    """Returns a library whose archive has extra files, with a correct checksum."""
     loaded = _target.load(str(write_sources(folder, {"laden.py": simple_plugin("laden")}) / "laden.py"))
     path = folder / "laden.so"
     packed = _archive.pack({**_archive.unpack(loaded.archive), **files})
@@ -247,7 +247,7 @@ def test_archive_names_create_no_files(tmp_path: Path) -> None:
     library = with_files(tmp_path, dict.fromkeys(names, b"raise SystemExit('planted')"))
     before = sorted(tmp_path.iterdir())
     ran = run(c_host_path(), "log", library, "", "", cwd=tmp_path)
-    assert cycle_payloads(ran) == NEIGHBOUR
+    assert cycle_payloads(ran) == PAYLOADS
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -272,10 +272,10 @@ def test_archive_shadows_modules_only_for_its_plugin(tmp_path: Path) -> None:
 )
 def test_invalid_archive_fails_in_init(good: Path, tail: bytes) -> None:
     library = bytearray(good.read_bytes())
-    place = place_of_parts(library)
-    offset, manifest, _, _ = struct.unpack_from("<QQQQ", library, place)
+    position = offset_of_parts(library)
+    offset, manifest, _, _ = struct.unpack_from("<QQQQ", library, position)
     parts = bytes(library[offset : offset + manifest]) + tail
-    struct.pack_into("<QQQQ", library, place, offset, manifest, len(tail), zlib.crc32(parts))
+    struct.pack_into("<QQQQ", library, position, offset, manifest, len(tail), zlib.crc32(parts))
     good.write_bytes(library[:offset] + parts)
     assert init_error(good)
 
@@ -323,11 +323,11 @@ BOMBS = {
     "eight million elements": b"[" + b"0," * (8 * MEGA) + b"0]",
     "a key of 8 MiB": b'{"' + b"k" * (8 * MEGA) + b'":1,"a":2}',
     "a million escapes": b'{"a":"' + b"\\u0041" * MEGA + b'"}',
-    "half a surrogate": b'{"a":"\\ud800"}',
-    "bytes that are no text": b'{"a":"\xff\xfe\xc0\x80"}',
-    "a NUL in the text, and behind it": b'{"a":"x\\u0000y"}\0\0',
-    "8 MiB of nothing": b" " * (8 * MEGA),
-    "nothing": b"",
+    "a lone surrogate": b'{"a":"\\ud800"}',
+    "invalid UTF-8": b'{"a":"\xff\xfe\xc0\x80"}',
+    "NUL in and after the document": b'{"a":"x\\u0000y"}\0\0',
+    "8 MiB of spaces": b" " * (8 * MEGA),
+    "an empty payload": b"",
 }
 
 READER = """
@@ -341,7 +341,7 @@ READER = """
         text = json_field("reader.text", "/a", desc="Text")
         number = json_field("reader.number", "/a", type=int, desc="Number")
 
-        @field("reader.all", desc="All of it, in Python")
+        @field("reader.all", desc="The type of the whole document")
         def all(self, event: Event) -> str:
             return type(event.json).__name__
 """
@@ -354,12 +354,12 @@ def test_payloads_do_not_break_extraction(tmp_path: Path) -> None:
             for field in ("reader.text", "reader.number", "reader.all"):
                 assert library.extract(event, field, number).code == SUCCESS, name
         assert library.extract(encode_event(b'{"a": 7}'), "reader.number", 99).values == [7]
-        # What is wrong with a payload is reported, and nothing else.
+        # Only faults of payloads are logged.
         assert all("not valid JSON" in text or text.startswith("field reader.") for _, text in library.logs)
 
 
-def lines_of(instance: LinesInstance, count: int) -> list[bytes]:
-    """Lines that come now or later."""
+def wait_for_lines(instance: LinesInstance, count: int) -> list[bytes]:
+    """Waits for the number of lines and returns them."""
     found: list[bytes] = []
     while len(found) < count:
         batch = instance.events
@@ -380,20 +380,20 @@ def test_followed_log_ignores_special_files(tmp_path: Path, make: Callable[[Path
     log = tmp_path / "app.log"
     log.write_bytes(b"one\n")
     instance = LinesInstance(log, follow=True, timeout=0.01)
-    assert lines_of(instance, 1) == [b"one"]
+    assert wait_for_lines(instance, 1) == [b"one"]
     make(tmp_path / "other")
     (tmp_path / "other").replace(log)
-    # Each call comes back, and none has what is there.
+    # Each call returns, without data of the special file.
     for _ in range(5):
         with pytest.raises(Timeout):
             instance.next_batch(instance.events)
     (tmp_path / "new").write_bytes(b"two\n")
     (tmp_path / "new").replace(log)
-    assert lines_of(instance, 1) == [b"two"]
+    assert wait_for_lines(instance, 1) == [b"two"]
     instance.close()
 
 
-# The page
+# Documentation
 
 
 def test_documented_tests_exist() -> None:

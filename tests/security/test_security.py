@@ -1,4 +1,4 @@
-"""Whose code a library runs: where Falco is root, root's alone; never what the caller's environment or folder names."""
+"""Code that a library may run: never code of the caller's environment or folder, and as root only code of root."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from support.paths import REPOSITORY
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the check of who can write is made for root only")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="permissions are checked for root only")
 
-# Nothing from outside
+# Code outside of the environment
 
 
 def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
@@ -38,11 +38,11 @@ def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
         for name in ("json", "encodings", "falco_plugin", "logging", "sitecustomize", "typing", "usercustomize")
     }
     folder = str(write_sources(tmp_path / "planted", {**planted, "planted.pth": "import planted\n"}))
-    # Where Python looks beside its executable, and for a user's own packages.
+    # Python would read these files beside its executable and in the folder of user packages.
     write_sources(tmp_path / "planted", {"pyvenv.cfg": f"home = {folder}\ninclude-system-site-packages = true\n"})
     version = _environment.python_version()
     write_sources(Path(folder, "lib", f"python{version}", "site-packages"), planted)
-    Path(folder, os.path.basename(_environment.libpython())).write_bytes(b"no library")
+    Path(folder, os.path.basename(_environment.libpython())).write_bytes(b"not a library")
     names = ["HOME", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONPYCACHEPREFIX"]
     names += ["PYTHONUSERBASE", "VIRTUAL_ENV"]
     env = environment(**dict.fromkeys(names, folder), PYTHONSTARTUP=f"{folder}/json.py", PYTHONSAFEPATH="")
@@ -52,8 +52,8 @@ def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
         from falco_plugin import Plugin
 
 
-        class Told(Plugin):
-            name = "told"
+        class Paths(Plugin):
+            name = "paths"
 
             def open(self, params):
                 yield json.dumps([sys.path, sys.executable, sys.flags.isolated, sys.flags.no_user_site]).encode()
@@ -61,8 +61,8 @@ def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, source)
     ran = run_c_host("log", library, "", "", env=env, cwd=folder)
     assert ran.status == 0, ran.stdout + ran.stderr
-    (told,) = cycle_payloads(ran)
-    path, executable, isolated, no_user_site = json.loads(told)
+    (payload,) = cycle_payloads(ran)
+    path, executable, isolated, no_user_site = json.loads(payload)
     assert path == list(_environment.folders())
     assert (executable, isolated, no_user_site) == (sys.executable, 1, 1)
 
@@ -76,15 +76,15 @@ def test_variables_of_isolated_python_are_refused(tmp_path: Path, name: str) -> 
     assert "start Falco without it" in error
 
 
-# As root, only what nobody else can write
+# As root, only code that other users cannot write
 
 
-def strict() -> dict[str, str]:
+def strict_environment() -> dict[str, str]:
     return environment(FALCO_PLUGIN_ALLOW_WRITABLE=None)
 
 
 def check_refused(library: Path, culprit: Path) -> None:
-    error = init_error(library, env=strict())
+    error = init_error(library, env=strict_environment())
     assert error.startswith(f"Falco runs as root, but other users can write to {culprit}: "), error
     assert "its mode to go-w" in error
     assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
@@ -103,7 +103,7 @@ def test_world_writable_library_is_refused(tmp_path: Path, mode: int) -> None:
 @as_root
 @pytest.mark.parametrize("group", [0, 12345])
 def test_group_writable_library_is_refused(tmp_path: Path, group: int) -> None:
-    # Also root's, which others may be in; and a list of access rights shows there, whatever the group.
+    # Other users may be in the group of root. The group bits also show the rights of an ACL.
     library = build_plugin(tmp_path, simple_plugin("group"))
     os.chown(library, 0, group)
     library.chmod(0o775)
@@ -120,7 +120,7 @@ def test_library_writable_by_acl_is_refused(tmp_path: Path) -> None:
         packed = b"".join(struct.pack("<HHi", *right) for right in rights)
         os.setxattr(library, "system.posix_acl_access", struct.pack("<I", 2) + packed)
     except OSError as problem:
-        pytest.skip(f"no lists of access rights here: {problem.strerror}")
+        pytest.skip(f"the file system has no ACLs: {problem.strerror}")
     check_refused(library, library)
 
 
@@ -155,7 +155,7 @@ def test_link_to_writable_library_is_refused(tmp_path: Path) -> None:
 @as_root
 @pytest.mark.parametrize("part", ["libpython", "core", "python", "folders"])
 def test_world_writable_environment_is_refused(tmp_path: Path, part: str) -> None:
-    # Nothing of it is opened, so empty files will do.
+    # No file is opened, so empty files are sufficient.
     parts = {name: tmp_path / "safe" / name for name in ("libpython", "core", "python", "folders")}
     parts[part] = tmp_path / "open" / part
     for file in parts.values():
@@ -163,10 +163,10 @@ def test_world_writable_environment_is_refused(tmp_path: Path, part: str) -> Non
         file.touch()
     parts[part].parent.chmod(0o777)
     library = build_changed(tmp_path, simple_plugin("parts"), **{name: str(file) for name, file in parts.items()})
-    error = init_error(library, env=strict())
+    error = init_error(library, env=strict_environment())
     assert error.startswith(f"Falco runs as root, but other users can write to {parts[part].parent}: ")
     assert "FALCO_PLUGIN_ALLOW_WRITABLE=1" in error
-    # Where it is allowed, the next that is wrong is told: the files are no libraries.
+    # With the permission, the next check fails, because the files are not libraries.
     allowed = init_error(library, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE="1"))
     assert allowed.startswith("cannot load Python ")
 
@@ -182,13 +182,13 @@ def test_only_value_1_allows_writable_library(tmp_path: Path, value: str) -> Non
 
 @as_root
 def test_sticky_parent_folder_is_accepted(tmp_path: Path) -> None:
-    # Such as /tmp, where nobody can replace what is root's.
+    # Only root can replace files of root in a sticky folder such as /tmp.
     folder = tmp_path / "sticky"
     folder.mkdir()
     missing = dict.fromkeys(("libpython", "core", "python", "folders"), MISSING)
     library = build_changed(folder, simple_plugin("sticky"), **missing)
     folder.chmod(0o1777)
-    assert init_error(library, env=strict()).startswith("cannot load Python ")
+    assert init_error(library, env=strict_environment()).startswith("cannot load Python ")
 
 
 @as_root
@@ -199,17 +199,17 @@ def test_sticky_folder_of_code_is_refused(tmp_path: Path, part: str) -> None:
     parts = dict.fromkeys(("libpython", "core", "python", "folders"), f"{MISSING}/part")
     library = build_changed(tmp_path, simple_plugin("still"), **{**parts, part: str(folder / "not-there-yet" / "part")})
     folder.chmod(0o1777)
-    error = init_error(library, env=strict())
+    error = init_error(library, env=strict_environment())
     assert error.startswith(f"Falco runs as root, but other users can write to {folder}: "), error
-    # /tmp has to stay as it is.
+    # The message must not suggest to change the mode of /tmp.
     assert "go-w" not in error
     assert "a folder that only root can write to" in error
 
 
 @as_root
 def test_link_in_folder_of_other_user_is_refused(tmp_path: Path) -> None:
-    # Today it leads to what is root's; what it leads to at the next start is up to them.
-    library = build_plugin(tmp_path, simple_plugin("led"))
+    # The link leads to a file of root now, but the other user can change it before the next start.
+    library = build_plugin(tmp_path, simple_plugin("linked"))
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "link.so").symlink_to(library)
@@ -221,15 +221,15 @@ def test_link_in_folder_of_other_user_is_refused(tmp_path: Path) -> None:
 def test_relative_path_is_checked_from_its_folder(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("near"))
     tmp_path.chmod(0o777)
-    ran = run_c_host("initfail", f"./{library.name}", "", env=strict(), cwd=tmp_path)
+    ran = run_c_host("initfail", f"./{library.name}", "", env=strict_environment(), cwd=tmp_path)
     assert f"other users can write to {tmp_path}: " in ran.stdout
 
 
-# The environment, all of it
+# All code of the environment
 
 
-class House:
-    """A virtual environment of root's own with the SDK in it."""
+class RootEnvironment:
+    """A virtual environment that belongs to root and contains the SDK."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -244,30 +244,30 @@ class House:
         command = [self.python, "-I", "-c", "import sys; print(*sys.path, sep='\\n')"]
         folders = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         init = f"def init(self):\n    import {imports}\n"
-        return build_changed(folder, simple_plugin("house", init), python=str(self.python), folders=folders)
+        return build_changed(folder, simple_plugin("root_environment", init), python=str(self.python), folders=folders)
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    """Where the checkout or the Python that runs the tests are not root's alone, nothing can be told by it."""
-    house = House(tmp_path / "house")
+def root_environment(tmp_path: Path) -> RootEnvironment:
+    """Creates an environment; skips the test if other users can write to the checkout or to the base Python."""
+    root_environment = RootEnvironment(tmp_path / "root_environment")
     (tmp_path / "untouched").mkdir()
-    ran = run_cycle(house.build(tmp_path / "untouched"), env=strict())
+    ran = run_cycle(root_environment.build(tmp_path / "untouched"), env=strict_environment())
     for outside in (REPOSITORY, Path(sys.base_prefix)):
         if ran.status and f"can write to {outside}" in ran.stderr + ran.stdout:
             pytest.skip(f"other users can write to {outside}")
     assert ran.status == 0, ran.stdout + ran.stderr
-    return house
+    return root_environment
 
 
 @as_root
-def test_environment_of_root_is_accepted(house: House, tmp_path: Path) -> None:
-    assert len(cycle_payloads(run_cycle(house.build(tmp_path), env=strict()))) == 2
+def test_environment_of_root_is_accepted(root_environment: RootEnvironment, tmp_path: Path) -> None:
+    assert len(cycle_payloads(run_cycle(root_environment.build(tmp_path), env=strict_environment()))) == 2
 
 
 @as_root
 @pytest.mark.parametrize(
-    ("place", "mode"),
+    ("path", "mode"),
     [
         ("helper/deep/module.py", 0o646),
         ("helper/deep", 0o777),
@@ -280,81 +280,87 @@ def test_environment_of_root_is_accepted(house: House, tmp_path: Path) -> None:
         ("../../../pyvenv.cfg", 0o666),
     ],
 )
-def test_writable_code_is_refused_at_any_depth(house: House, tmp_path: Path, place: str, mode: int) -> None:
-    library = house.build(tmp_path)
-    culprit = house.packages / place
+def test_writable_code_is_refused_at_any_depth(
+    root_environment: RootEnvironment, tmp_path: Path, path: str, mode: int
+) -> None:
+    library = root_environment.build(tmp_path)
+    culprit = root_environment.packages / path
     if not culprit.exists():
         culprit.parent.mkdir(exist_ok=True)
         culprit.touch()
     culprit.chmod(mode)
-    error = init_error(library, env=strict())
+    error = init_error(library, env=strict_environment())
     assert error.startswith("Falco runs as root, but other users can write to "), error
     assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
 
 
 @as_root
-def test_code_behind_link_is_checked(house: House, tmp_path: Path) -> None:
+def test_code_behind_link_is_checked(root_environment: RootEnvironment, tmp_path: Path) -> None:
     write_sources(tmp_path / "elsewhere", {"inner/module.py": ""})
-    (house.packages / "linked").symlink_to(tmp_path / "elsewhere")
-    library = house.build(tmp_path)
-    assert run_cycle(library, env=strict()).status == 0
+    (root_environment.packages / "linked").symlink_to(tmp_path / "elsewhere")
+    library = root_environment.build(tmp_path)
+    assert run_cycle(library, env=strict_environment()).status == 0
     (tmp_path / "elsewhere" / "inner" / "module.py").chmod(0o666)
-    assert f"can write to {tmp_path}/elsewhere/inner/module.py: " in init_error(library, env=strict())
+    assert f"can write to {tmp_path}/elsewhere/inner/module.py: " in init_error(library, env=strict_environment())
 
 
 @as_root
-def test_circular_links_are_refused(house: House, tmp_path: Path) -> None:
-    (house.packages / "circle").symlink_to(house.packages)
-    assert init_error(house.build(tmp_path), env=strict()).startswith("too many links, or too long a path, at ")
+def test_circular_links_are_refused(root_environment: RootEnvironment, tmp_path: Path) -> None:
+    (root_environment.packages / "circle").symlink_to(root_environment.packages)
+    assert init_error(root_environment.build(tmp_path), env=strict_environment()).startswith(
+        "too many links, or too long a path, at "
+    )
 
 
 @as_root
-def test_folder_added_to_path_later_is_checked(house: House, tmp_path: Path) -> None:
-    library = house.build(tmp_path)
+def test_folder_added_to_path_later_is_checked(root_environment: RootEnvironment, tmp_path: Path) -> None:
+    library = root_environment.build(tmp_path)
     added = write_sources(tmp_path / "added", {"added.py": ""})
-    (house.packages / "added.pth").write_text(f"{added}\n")
-    assert run_cycle(library, env=strict()).status == 0
+    (root_environment.packages / "added.pth").write_text(f"{added}\n")
+    assert run_cycle(library, env=strict_environment()).status == 0
     added.chmod(0o777)
-    assert f"can write to {added}: " in init_error(library, env=strict())
+    assert f"can write to {added}: " in init_error(library, env=strict_environment())
 
 
 @as_root
-def test_editable_install_is_checked_at_its_path(house: House, tmp_path: Path) -> None:
-    # As `pip install --editable` does it: a finder of its own, and no folder on the path.
-    place = write_sources(tmp_path / "project", {"in_place.py": ""}) / "in_place.py"
+def test_editable_install_is_checked_at_its_path(root_environment: RootEnvironment, tmp_path: Path) -> None:
+    # `pip install --editable` may add a finder instead of a folder on the path.
+    module = write_sources(tmp_path / "project", {"in_place.py": ""}) / "in_place.py"
     finder = f"""
         import importlib.util, sys
 
         class Finder:
             def find_spec(self, name, path=None, target=None):
                 if name == "in_place":
-                    return importlib.util.spec_from_file_location(name, {str(place)!r})
+                    return importlib.util.spec_from_file_location(name, {str(module)!r})
 
         sys.meta_path.append(Finder())
     """
-    write_sources(house.packages, {"finder_of_ours.py": finder, "finder.pth": "import finder_of_ours\n"})
-    library = house.build(tmp_path, imports="in_place")
-    assert run_cycle(library, env=strict()).status == 0
-    place.chmod(0o666)
-    assert f"can write to {place}: " in init_error(library, env=strict())
+    write_sources(root_environment.packages, {"custom_finder.py": finder, "finder.pth": "import custom_finder\n"})
+    library = root_environment.build(tmp_path, imports="in_place")
+    assert run_cycle(library, env=strict_environment()).status == 0
+    module.chmod(0o666)
+    assert f"can write to {module}: " in init_error(library, env=strict_environment())
 
 
 @as_root
 @pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
-def test_nested_package_folders_are_checked(house: House, tmp_path: Path, name: str) -> None:
-    write_sources(house.packages / "helper", {f"{name}/vendored.py": ""})
-    library = house.build(tmp_path)
-    assert run_cycle(library, env=strict()).status == 0
-    culprit = house.packages / "helper" / name / "vendored.py"
+def test_nested_package_folders_are_checked(root_environment: RootEnvironment, tmp_path: Path, name: str) -> None:
+    write_sources(root_environment.packages / "helper", {f"{name}/vendored.py": ""})
+    library = root_environment.build(tmp_path)
+    assert run_cycle(library, env=strict_environment()).status == 0
+    culprit = root_environment.packages / "helper" / name / "vendored.py"
     culprit.chmod(0o666)
-    assert f"can write to {culprit}: " in init_error(library, env=strict())
+    assert f"can write to {culprit}: " in init_error(library, env=strict_environment())
 
 
 @as_root
 @pytest.mark.parametrize("part", ["vendored.py", "__pycache__"])
-def test_module_outside_of_checked_folders_is_checked(house: House, tmp_path: Path, part: str) -> None:
-    # Directly below a folder of the path these are folders of another environment, and are not looked into.
-    inner = write_sources(house.packages / "site-packages", {"vendored.py": ""})
+def test_module_outside_of_checked_folders_is_checked(
+    root_environment: RootEnvironment, tmp_path: Path, part: str
+) -> None:
+    # A folder of this name directly below the import path belongs to another environment, so it is not searched.
+    inner = write_sources(root_environment.packages / "site-packages", {"vendored.py": ""})
     loads = f"""
         import importlib.util
         spec = importlib.util.spec_from_file_location("vendored", {str(inner / "vendored.py")!r})
@@ -362,31 +368,35 @@ def test_module_outside_of_checked_folders_is_checked(house: House, tmp_path: Pa
         sys.modules["vendored"] = module
         spec.loader.exec_module(module)
     """
-    write_sources(house.packages, {"loader_of_ours.py": "import sys\n" + textwrap.dedent(loads)})
-    library = house.build(tmp_path, imports="loader_of_ours")
-    assert run_cycle(library, env=strict()).status == 0
+    write_sources(root_environment.packages, {"custom_loader.py": "import sys\n" + textwrap.dedent(loads)})
+    library = root_environment.build(tmp_path, imports="custom_loader")
+    assert run_cycle(library, env=strict_environment()).status == 0
     (inner / "__pycache__").mkdir(exist_ok=True)
     (inner / part).chmod(0o777)
-    assert f"can write to {inner / part}: " in init_error(library, env=strict())
+    assert f"can write to {inner / part}: " in init_error(library, env=strict_environment())
 
 
 @as_root
-def test_file_names_with_invalid_utf8_are_checked(house: House, tmp_path: Path) -> None:
+def test_file_names_with_invalid_utf8_are_checked(root_environment: RootEnvironment, tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     os.mkdir(folder)
-    (house.packages / "bytes.pth").write_text(f"import os, sys; sys.path.append(os.fsdecode({folder!r}))\n")
-    library = build_changed(tmp_path, simple_plugin("bytes"), python=str(house.python), folders=str(house.packages))
-    assert run_cycle(library, env=strict()).status == 0
+    (root_environment.packages / "bytes.pth").write_text(f"import os, sys; sys.path.append(os.fsdecode({folder!r}))\n")
+    library = build_changed(
+        tmp_path, simple_plugin("bytes"), python=str(root_environment.python), folders=str(root_environment.packages)
+    )
+    assert run_cycle(library, env=strict_environment()).status == 0
     os.chmod(folder, 0o777)
-    ran = run_c_host("initfail", library, "", env=strict())
+    ran = run_c_host("initfail", library, "", env=strict_environment())
     assert f"can write to {tmp_path}/caf" in ran.stdout
 
 
 @as_root
-def test_relative_import_folder_is_refused(house: House, tmp_path: Path) -> None:
-    (house.packages / "near.pth").write_text("import sys; sys.path.append('near')\n")
-    library = build_changed(tmp_path, simple_plugin("near"), python=str(house.python), folders=str(house.packages))
-    assert init_error(library, env=strict()).startswith("not an absolute path: near")
+def test_relative_import_folder_is_refused(root_environment: RootEnvironment, tmp_path: Path) -> None:
+    (root_environment.packages / "near.pth").write_text("import sys; sys.path.append('near')\n")
+    library = build_changed(
+        tmp_path, simple_plugin("near"), python=str(root_environment.python), folders=str(root_environment.packages)
+    )
+    assert init_error(library, env=strict_environment()).startswith("not an absolute path: near")
 
 
 PRELOADED = """
@@ -431,16 +441,16 @@ PRELOADED = """
 
 @as_root
 @pytest.mark.parametrize("call", ["LSTAT", "OPENDIR", "READDIR"])
-def test_uncheckable_path_is_refused_with_reason(house: House, tmp_path: Path, call: str) -> None:
-    culprit = house.packages / "culprit"
+def test_uncheckable_path_is_refused_with_reason(root_environment: RootEnvironment, tmp_path: Path, call: str) -> None:
+    culprit = root_environment.packages / "culprit"
     culprit.mkdir()
-    library = house.build(tmp_path)
-    assert run_cycle(library, env=strict()).status == 0
+    library = root_environment.build(tmp_path)
+    assert run_cycle(library, env=strict_environment()).status == 0
     source, preloaded = tmp_path / "preloaded.c", tmp_path / "preloaded.so"
     source.write_text(PRELOADED)
     command = ["cc", "-D_GNU_SOURCE", f"-D{call}", "-shared", "-fPIC", source, "-o", preloaded, "-ldl"]
     subprocess.run(command, check=True)
-    error = init_error(library, env={**strict(), "LD_PRELOAD": str(preloaded)})
+    error = init_error(library, env={**strict_environment(), "LD_PRELOAD": str(preloaded)})
     assert "other users can write" not in error
     assert error.startswith("cannot check the permissions of ")
     assert error.endswith("/culprit, which is required because Falco runs as root: Input/output error")
@@ -451,10 +461,10 @@ def test_uncheckable_path_is_refused_with_reason(house: House, tmp_path: Path, c
 
 @as_root
 def test_override_is_refused_as_root_before_it_runs(tmp_path: Path) -> None:
-    mark = tmp_path / "it-ran"
+    mark = tmp_path / "executed"
     python = write_executable(tmp_path / "python", f": > {mark}")
     library = build_plugin(tmp_path, simple_plugin("refused"))
-    error = init_error(library, env={**strict(), "FALCO_PLUGIN_PYTHON": str(python)})
+    error = init_error(library, env={**strict_environment(), "FALCO_PLUGIN_PYTHON": str(python)})
     assert error == (
         "FALCO_PLUGIN_PYTHON is set, but it is not allowed if Falco runs as root: unset it, and build the library with "
         f"'falco-plugin build --python {python}'"

@@ -29,6 +29,7 @@ pub(crate) struct PluginState {
 impl PluginState {
     /// # Safety
     /// `state` is NULL, or a state of [`crate::init::init`] that is not destroyed during `'a`.
+    #[inline]
     pub(crate) unsafe fn from_handle<'a>(state: *mut ss_plugin_t) -> Option<&'a Self> {
         // SAFETY: the caller's promise.
         unsafe { state.cast::<Self>().as_ref() }
@@ -41,11 +42,13 @@ impl PluginState {
     }
 
     /// Returns the plugin as an extractor of fields.
+    #[inline]
     pub(crate) fn extract(&self) -> Result<&dyn Extract, Error> {
         let extract = self.plugin()?.as_extract();
         extract.ok_or_else(|| Error::text("the plugin has no fields"))
     }
 
+    #[inline]
     fn plugin(&self) -> Result<&dyn Plugin, Error> {
         let plugin = self.plugin.as_deref();
         plugin.ok_or_else(|| Error::text("the plugin was not initialised"))
@@ -72,6 +75,7 @@ pub(crate) struct InstanceState {
 impl InstanceState {
     /// # Safety
     /// `instance` is NULL, or an instance of `open` that is not closed or used elsewhere during `'a`.
+    #[inline]
     pub(crate) unsafe fn from_handle<'a>(instance: *mut ss_instance_t) -> Option<&'a mut Self> {
         // SAFETY: the caller's promise.
         unsafe { instance.cast::<Self>().as_mut() }

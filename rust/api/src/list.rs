@@ -1,4 +1,4 @@
-//! The list.
+//! The list of the functions of the plugin API.
 
 /// Passes a selection of the list to the macro `$generate`: `functions!(calls => generate)`.
 ///
@@ -14,7 +14,7 @@
 ///   stub's answer if init failed before there was an SDK, or if the state is NULL.
 /// - `unimplemented`: known to hosts, but not yet part of this SDK.
 ///
-/// Before the symbol stands whether it is `required`: of every plugin, or to have the capability.
+/// A row begins with `required` if every plugin must have the function, or every plugin with the capability.
 #[macro_export]
 macro_rules! functions {
     ($selection:ident => $generate:ident) => {

@@ -32,8 +32,8 @@ pub(crate) struct PythonPlugin {
     extractor: Extractor,
     /// The method of each field; `None` if the field is read from JSON, without Python.
     methods: Vec<Option<Method>>,
-    _release: threads::Release,
-    _collect: threads::Collect,
+    _release: threads::ReferenceRelease,
+    _collect: threads::GarbageCollection,
 }
 
 impl PythonPlugin {
@@ -46,8 +46,8 @@ impl PythonPlugin {
             number,
             defines_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
-            _release: threads::Release,
-            _collect: threads::Collect,
+            _release: threads::ReferenceRelease,
+            _collect: threads::GarbageCollection,
         })
     }
 

@@ -152,9 +152,9 @@ pub(crate) fn is_host_thread() -> bool {
 
 /// The last field of a struct that is dropped without the GIL. References to Python objects that are dropped without
 /// the GIL are released only when a thread enters Python the next time, so this enters it.
-pub(crate) struct Release;
+pub(crate) struct ReferenceRelease;
 
-impl Drop for Release {
+impl Drop for ReferenceRelease {
     fn drop(&mut self) {
         enter(|_| ());
     }
@@ -164,9 +164,9 @@ impl Drop for Release {
 ///
 /// Modules, event loops, clients and their connections are in reference cycles. Python collects old objects rarely, so
 /// without this each reload would leave a copy of them in memory for a long time.
-pub(crate) struct Collect;
+pub(crate) struct GarbageCollection;
 
-impl Drop for Collect {
+impl Drop for GarbageCollection {
     fn drop(&mut self) {
         if interpreter_is_ours() {
             // Python logs exceptions of finalizers itself. So this call fails only if memory is exhausted.

@@ -35,7 +35,7 @@ pub(crate) struct PythonInstance {
     context: Py<Context>,
     memory: EngineBatch,
     plugin: PluginNumber,
-    _release: threads::Release,
+    _release: threads::ReferenceRelease,
 }
 
 enum Source {
@@ -83,7 +83,7 @@ impl PythonInstance {
             context,
             memory,
             plugin,
-            _release: threads::Release,
+            _release: threads::ReferenceRelease,
         })
     }
 }

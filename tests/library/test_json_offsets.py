@@ -1,4 +1,4 @@
-"""The values of `json_field` and their positions in the payload, as a host gets them through the C plugin API."""
+"""Values of `json_field` and their offsets in the payload, as a host receives them through the C plugin API."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Fields(Plugin):
 
 
 def type_of(kind: str) -> int:
-    """The plugin API has one type for addresses of both versions, and one for networks."""
+    """Returns the type in the plugin API, which has one type for all addresses and one for all networks."""
     return FIELD_TYPES[kind.replace("v4", "").replace("v6", "")]
 
 
-ASKED = [
+REQUESTS = [
     FieldRequest(
         name=f"test.f{id}",
         id=id,
@@ -89,24 +89,24 @@ def test_host_receives_offsets_in_damaged_documents(library: Library, payload: b
 
 
 def assert_same_in_host(library: Library, value: bytes) -> None:
-    # Of shapes that the fields of the library lead into.
+    # The pointers of the library's fields match in each of these shapes.
     for payload in (
         value,
         b'{"a": [%b, {"b":%b }], "b" : %b}' % (value, value, value),
         b'[{"a": %b} ,%b]' % (value, value),
     ):
         document, event, number = Document(payload), event_buffer(encode_event(payload)), next(_numbers)
-        for read, asked in zip(FIELDS, ASKED, strict=True):
+        for read, request in zip(FIELDS, REQUESTS, strict=True):
             expected = read.find(document)
-            extracted = library.extract(event, asked, number)
-            assert extracted.values == ([in_c(read.kind, found) for found in expected] or None), read
-            places = [(start - PAYLOAD_AT, length) for start, length in extracted.places or []]
-            assert places == [(found.start, found.length) for found in expected]
-            assert all(is_at_its_place(payload, found, read.kind) for found in expected)
+            extracted = library.extract(event, request, number)
+            assert extracted.values == ([as_extracted(read.kind, found) for found in expected] or None), read
+            spans = [(start - PAYLOAD_AT, length) for start, length in extracted.places or []]
+            assert spans == [(found.start, found.length) for found in expected]
+            assert all(is_at_offset(payload, found, read.kind) for found in expected)
 
 
-def in_c(kind: str, found: Found) -> Any:
-    """A value as `Library.extract` has it."""
+def as_extracted(kind: str, found: Found) -> Any:
+    """Returns a value in the form in which `Library.extract` returns it."""
     if kind.endswith("addr"):
         return str(found.value)
     if kind.endswith("net"):
@@ -114,7 +114,7 @@ def in_c(kind: str, found: Found) -> Any:
     return found.value
 
 
-def is_at_its_place(payload: bytes, found: Found, kind: str) -> bool:
+def is_at_offset(payload: bytes, found: Found, kind: str) -> bool:
     """Returns whether the bytes at the position of a value convert to that value."""
     raw = payload[found.start : found.start + found.length]
     is_string = payload[found.start - 1 : found.start] == b'"'

@@ -1,4 +1,4 @@
-"""Strings at the C boundary: event texts, progress, suggested parameters, configuration."""
+"""Strings at the C boundary: strings of events, progress, suggested parameters, configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.libraries import Build, simple_plugin
 
 
 def test_null_params_and_config_are_empty_strings(load) -> None:
-    library = load(simple_plugin("given", events="[b'<' + params.encode() + b'|' + self.config.encode() + b'>']"))
+    library = load(simple_plugin("echo", events="[b'<' + params.encode() + b'|' + self.config.encode() + b'>']"))
     code = ctypes.c_int(0x5A5A)
     handle = library.api.plugin_open(library.state, None, ctypes.byref(code))
     assert code.value == SUCCESS
@@ -36,7 +36,7 @@ def test_null_params_and_config_are_empty_strings(load) -> None:
         (b"nul\0inside", "nul\ufffdinside"),
         (b"x" * 1024, "x" * 1024),
         (b"x" * 1025, "x" * 1024),
-        # The cut does not go through a character.
+        # The string is not cut within a character.
         (b"x" * 1023 + "é".encode(), "x" * 1023),
         (b"x" * 1022 + "é".encode() + b"more", "x" * 1022 + "é"),
         ("日".encode() * 400, "日" * 341),
@@ -51,7 +51,7 @@ def test_default_event_string_is_payload_cut_at_1_kib(load, payload: bytes, text
 def test_event_to_string_receives_whole_event(load) -> None:
     library = load(
         simple_plugin(
-            "own",
+            "custom",
             """
         def event_to_string(self, event):
             return f"{event.number} {event.timestamp} {event.source} {event.data!r} {event.text}"
@@ -60,7 +60,7 @@ def test_event_to_string_receives_whole_event(load) -> None:
     )
     event = encode_event(b"\xffx", 77)
     assert library.event_to_string(event, 2**64 - 1, "quelle") == f"{2**64 - 1} 77 quelle b'\\xffx' \ufffdx"
-    # What the host filled in does not matter.
+    # The plugin id that the host writes into the event has no effect.
     assert library.event_to_string(encode_event(b"y", 1, plugin_id=999), 1) == "1 1 test b'y' y"
 
 
@@ -68,7 +68,7 @@ def test_event_to_string_receives_whole_event(load) -> None:
 def test_malformed_event_has_no_string(load, cut: int) -> None:
     library = load(simple_plugin("short", "def event_to_string(self, event):\n    return 'never'\n"))
     event = bytearray(encode_event(b"payload"))
-    # The length field says how much there is to read.
+    # The length field ends the event before its payload.
     event[16:20] = cut.to_bytes(4, "little")
     assert library.event_to_string(bytes(event)) is None
     assert library.last_error()
@@ -104,7 +104,7 @@ def test_progress_is_in_hundredths_of_percent(load, kind: str, value: str, hundr
     library = load(f"""
         from falco_plugin import EOF, Plugin, source
 
-        class Own(source.BaseInstance):
+        class CustomInstance(source.BaseInstance):
             def next_batch(self, batch):
                 raise EOF
 
@@ -118,7 +118,7 @@ def test_progress_is_in_hundredths_of_percent(load, kind: str, value: str, hundr
             name = "progress"
 
             def open(self, params):
-                return Own() if params == "method" else source.PullInstance(pull, progress=lambda: {value})
+                return CustomInstance() if params == "method" else source.PullInstance(pull, progress=lambda: {value})
     """)
     with library.opened(kind) as instance:
         assert instance.progress() == (hundredths, text)
@@ -184,13 +184,13 @@ def test_invalid_open_params_are_error(load, result: str) -> None:
 @pytest.mark.parametrize("text", ["", "plain", '{"a": ["ü", "日本語"]}', "line\nline", " spaces "])
 def test_config_and_params_are_unchanged(build: Build, text: str) -> None:
     library = build(
-        simple_plugin("given", events="[self.config.encode(), params.encode(), type(params).__name__.encode()]")
+        simple_plugin("echo", events="[self.config.encode(), params.encode(), type(params).__name__.encode()]")
     )
     assert cycle_payloads(run_cycle(library, text, text)) == [text.encode(), text.encode(), b"str"]
 
 
 def test_invalid_utf8_in_config_and_params_is_accepted(build: Build) -> None:
-    library = build(simple_plugin("given", events="[self.config.encode(), params.encode()]"))
+    library = build(simple_plugin("echo", events="[self.config.encode(), params.encode()]"))
     done = subprocess.run(
         [c_host_path(), "log", library, b"a\xff", b"\xfeb"], capture_output=True, check=True, env=environment()
     )
