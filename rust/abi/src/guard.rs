@@ -11,6 +11,7 @@ use crate::fork;
 ///
 /// # Errors
 /// Those of the code; a panic; or this process is a child that was forked from the host.
+#[inline]
 pub(crate) fn guard<T>(code: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     if fork::is_child() {
         return Err(Error::text(fork::IN_CHILD.to_string_lossy()));

@@ -36,6 +36,7 @@ impl PluginState {
     }
 
     /// Returns the plugin as an event source.
+    #[inline]
     pub(crate) fn source(&self) -> Result<&dyn Source, Error> {
         let source = self.plugin()?.as_source();
         source.ok_or_else(|| Error::text("the plugin is not an event source"))
