@@ -41,6 +41,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    #[inline]
     pub(super) fn clear(&mut self) {
         self.nodes.clear();
         self.nodes.shrink_to(MAX_IDLE);
