@@ -147,6 +147,7 @@ impl Payload {
 
     /// Runs `code` while the payload can be read from the host's memory. Afterwards makes a copy if `is_needed_later`
     /// returns true. If `is_new_event` is false, a copy that exists already is used, otherwise it is dropped.
+    #[inline]
     pub(crate) fn while_borrowed<R>(
         &self,
         py: Python<'_>,

@@ -41,6 +41,7 @@ pub(crate) struct Event {
 
 impl Event {
     /// Calls `code` with the object for an event. All calls for the same event get the same object.
+    #[inline]
     pub(crate) fn while_current<R>(
         py: Python<'_>,
         event: &engine::Event<'_>,
