@@ -12,7 +12,7 @@ from support.libraries import write_sources
 
 from falco_plugin.cli.main import main
 
-POSSIBLE_TYPES = (
+TYPES = (
     "use str, int, bool, datetime, timedelta, IPv4Address | IPv6Address, IPv4Network | IPv6Network, or a list of "
     "one of them"
 )
@@ -41,36 +41,36 @@ INVALID_DECLARATIONS = [
     ),
     (
         method(returned="float"),
-        f"field a.b: float is not a type of a field (Falco has no floats: use str or int): {POSSIBLE_TYPES}",
+        f"field a.b: float is not a type of a field (Falco has no floats: use str or int): {TYPES}",
     ),
-    (method(returned="bytes"), f"field a.b: bytes is not a type of a field (decode it: use str): {POSSIBLE_TYPES}"),
+    (method(returned="bytes"), f"field a.b: bytes is not a type of a field (decode it: use str): {TYPES}"),
     (
         method(returned="list[float]"),
-        f"field a.b: list[float] is not a type of a field (Falco has no floats: use str or int): {POSSIBLE_TYPES}",
+        f"field a.b: list[float] is not a type of a field (Falco has no floats: use str or int): {TYPES}",
     ),
-    (method(returned="dict"), f"field a.b: dict is not a type of a field: {POSSIBLE_TYPES}"),
+    (method(returned="dict"), f"field a.b: dict is not a type of a field: {TYPES}"),
     (
         method(returned="list"),
-        f"field a.b: list is not a type of a field (name the type of the elements, such as list[str]): {POSSIBLE_TYPES}",
+        f"field a.b: list is not a type of a field (name the type of the elements, such as list[str]): {TYPES}",
     ),
     (
         method(returned="Located[list[str]]"),
-        f"field a.b: Located[list[str]] is not a type of a field: {POSSIBLE_TYPES}",
+        f"field a.b: Located[list[str]] is not a type of a field: {TYPES}",
     ),
     (
         method(returned="Located"),
-        f"field a.b: Located is not a type of a field (name the type of the value, such as Located[str]): {POSSIBLE_TYPES}",
+        f"field a.b: Located is not a type of a field (name the type of the value, such as Located[str]): {TYPES}",
     ),
     (
         method(", index: int, key: str | None"),
         "field a.b: index must be int | None: it is None if only the other one is passed",
     ),
-    (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is not a type of a field: {POSSIBLE_TYPES}"),
-    (method(returned="list[str | None]"), f"field a.b: list[str | None] is not a type of a field: {POSSIBLE_TYPES}"),
-    (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is not a type of a field: {POSSIBLE_TYPES}"),
-    (method(returned="str | int"), f"field a.b: str | int is not a type of a field: {POSSIBLE_TYPES}"),
-    (method(returned="str | list[str]"), f"field a.b: str | list[str] is not a type of a field: {POSSIBLE_TYPES}"),
-    (method(returned="None"), f"field a.b: None is not a type of a field: {POSSIBLE_TYPES}"),
+    (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is not a type of a field: {TYPES}"),
+    (method(returned="list[str | None]"), f"field a.b: list[str | None] is not a type of a field: {TYPES}"),
+    (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is not a type of a field: {TYPES}"),
+    (method(returned="str | int"), f"field a.b: str | int is not a type of a field: {TYPES}"),
+    (method(returned="str | list[str]"), f"field a.b: str | list[str] is not a type of a field: {TYPES}"),
+    (method(returned="None"), f"field a.b: None is not a type of a field: {TYPES}"),
     (
         method(returned='"Missing"'),
         "field a.b: the annotation 'Missing' cannot be evaluated (NameError: name 'Missing' is not defined): import "
@@ -150,7 +150,7 @@ INVALID_DECLARATIONS = [
     ),
     (
         'one = json_field("a.b", "/x", type=float, desc="x")',
-        f"TypeError: field a.b: float is not a type of a field (Falco has no floats: use str or int): {POSSIBLE_TYPES} "
+        f"TypeError: field a.b: float is not a type of a field (Falco has no floats: use str or int): {TYPES} "
         "(broken.py:8 in Broken)",
     ),
     (
