@@ -1,4 +1,4 @@
-"""An async generator that asks a server by httpx, a new client at each open."""
+"""An async generator that polls a server with httpx. Each `open` creates a new client."""
 
 from __future__ import annotations
 
