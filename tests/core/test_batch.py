@@ -65,7 +65,7 @@ def test_batch_copies_payload():
 
 
 @pytest.mark.parametrize(
-    ("item", "text"),
+    ("item", "message"),
     [
         ("text", r"bytes, got str: give text\.encode\(\)"),
         (("text", NOW), r"bytes, got str: give text\.encode\(\)"),
@@ -76,9 +76,9 @@ def test_batch_copies_payload():
         (PushEvent(error=ValueError("x")), "raise the error"),
     ],
 )
-def test_append_rejects_other_types_with_advice(item, text):
+def test_append_rejects_other_types_with_advice(item, message):
     batch = EventBatch()
-    with pytest.raises(TypeError, match=text):
+    with pytest.raises(TypeError, match=message):
         batch.append(item)
     assert len(batch) == 0
 
@@ -111,7 +111,7 @@ def test_full_batch_rejects_events_until_cleared():
     with pytest.raises(BatchFullError):
         batch.append(b"c")
     with pytest.raises(BatchFullError), batch.writer():
-        pytest.fail("there was no room")
+        pytest.fail("a full batch opened a writer")
     assert contents(batch) == [(b"a", None), (b"b", None)]
     batch.clear()
     assert (len(batch), batch.full) == (0, False)
@@ -160,17 +160,17 @@ def test_read_events_outlive_clear():
     assert (event.data, event.timestamp) == (b"kept", NOW)
 
 
-@pytest.mark.parametrize("way", ["append", "write", "reserve"])
-def test_cleared_events_leave_no_bytes(way):
+@pytest.mark.parametrize("method", ["append", "write", "reserve"])
+def test_cleared_events_leave_no_bytes(method):
     batch = EventBatch()
 
     def fill(size):
         batch.clear()
-        if way == "append":
+        if method == "append":
             batch.append(bytes(size))
             return
         with batch.writer() as writer:
-            if way == "write":
+            if method == "write":
                 writer.write(bytes(size))
             else:
                 writer.reserve(size)[:] = bytes(size)
@@ -281,7 +281,7 @@ class TestWriter:
         batch.append(b"before")
         with pytest.raises(KeyError), batch.writer() as writer:
             writer.write(b"half an ev")
-            raise KeyError("cannot go on")
+            raise KeyError("cannot continue")
         assert contents(batch) == [(b"before", None)]
         batch.append(b"after")
         assert contents(batch) == [(b"before", None), (b"after", None)]
@@ -480,7 +480,7 @@ class TestReserve:
             assert writer.commit(2) == 2
             with pytest.raises(PluginError, match="reserve first"):
                 writer.commit(2)
-        # Nor does a reserve reach into the next event.
+        # A reserve belongs to one event and ends with it.
         with batch.writer() as writer:
             writer.reserve(2)
         with batch.writer() as writer, pytest.raises(PluginError, match="reserve first"):

@@ -47,7 +47,7 @@ def test_child_of_cancelled_context_is_cancelled():
 
 
 def test_grandchild_is_cancelled_after_parent_is_dropped():
-    # Otherwise an instance would outlive the cancelling of a context that it was derived from in two steps.
+    # Otherwise an instance would continue after its grandparent context is cancelled.
     top = Context()
     child = Context(Context(top))
     gc.collect()
@@ -115,7 +115,7 @@ def test_late_callback_runs_immediately():
 
 
 def test_callback_may_use_its_context():
-    # No lock may be held while it runs.
+    # No lock may be held while a callback runs.
     context = Context()
     seen = []
 
@@ -153,7 +153,7 @@ def test_repr_shows_whether_cancelled():
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "text"),
+    ("call", "error", "message"),
     [
         (lambda: Context("parent"), TypeError, "parent"),
         (lambda: Context().on_cancel(1), TypeError, "callable"),
@@ -161,12 +161,12 @@ def test_repr_shows_whether_cancelled():
         (lambda: Context().wait("1"), TypeError, "timeout must be a number of seconds"),
     ],
 )
-def test_invalid_arguments_are_rejected_by_name(call, error, text):
-    with pytest.raises(error, match=text):
+def test_invalid_arguments_are_rejected_by_name(call, error, message):
+    with pytest.raises(error, match=message):
         call()
 
 
-def readable(descriptor, timeout=0):
+def is_readable(descriptor, timeout=0):
     return bool(select.select([descriptor], [], [], timeout)[0])
 
 
@@ -174,29 +174,29 @@ class TestFileno:
     def test_fileno_is_readable_after_cancel(self):
         context = Context()
         number = context.fileno()
-        assert not readable(context)
+        assert not is_readable(context)
         context.cancel()
-        assert [readable(context), readable(number), context.fileno()] == [True, True, number]
+        assert [is_readable(context), is_readable(number), context.fileno()] == [True, True, number]
 
-    @pytest.mark.parametrize("made", ["before", "after"])
-    def test_fileno_is_readable_after_cancel_of_parent(self, made):
+    @pytest.mark.parametrize("opened", ["before", "after"])
+    def test_fileno_is_readable_after_cancel_of_parent(self, opened):
         parent = Context()
         child = Context(Context(parent))
-        if made == "before":
-            assert not readable(child)
+        if opened == "before":
+            assert not is_readable(child)
         parent.cancel()
-        assert readable(child)
+        assert is_readable(child)
 
     def test_fileno_of_parent_ignores_cancelled_child(self):
         parent = Context()
         child = Context(parent)
         assert parent.fileno() != child.fileno()
         child.cancel()
-        assert (readable(child), readable(parent)) == (True, False)
+        assert (is_readable(child), is_readable(parent)) == (True, False)
 
     def test_fileno_wakes_select(self, in_thread):
         context = Context()
-        waiting = in_thread(lambda: readable(context, 60))
+        waiting = in_thread(lambda: is_readable(context, 60))
         context.cancel()
         assert waiting.result() is True
 
@@ -204,7 +204,7 @@ class TestFileno:
         # A callback may wait for a thread that waits on the descriptor.
         context = Context()
         seen = []
-        context.on_cancel(lambda: seen.append(readable(context)))
+        context.on_cancel(lambda: seen.append(is_readable(context)))
         context.fileno()
         context.cancel()
         assert seen == [True]
@@ -255,9 +255,9 @@ class TestFileno:
         child = os.fork()
         if not child:
             context.cancel()
-            os._exit(readable(context))
+            os._exit(is_readable(context))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, "the child's own descriptor is readable"
-        assert not readable(context)
+        assert not is_readable(context)
 
     def test_fileno_raises_without_free_descriptor(self):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)
