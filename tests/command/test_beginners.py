@@ -37,13 +37,13 @@ def last_line(printed: str) -> str:
     return printed.splitlines()[-1]
 
 
-SIGNATURES = "def open(self, params) or def open(self, params, context)"
+OPENS = "def open(self, params) or def open(self, params, context)"
 VALID_OPEN = "def open(self, params):\n    yield b'event'\n"
 
 BUILD_ERRORS = {
     "open without self": (
         plugin("def open(params):\n    yield b''"),
-        f"plugin.py:{BODY}: Mine.open(params) lacks self: define it as {SIGNATURES}",
+        f"plugin.py:{BODY}: Mine.open(params) lacks self: define it as {OPENS}",
     ),
     "init without self": (
         plugin("def init():\n    pass\n" + VALID_OPEN),
@@ -55,21 +55,21 @@ BUILD_ERRORS = {
     ),
     "open without params": (
         plugin("def open(self):\n    yield b''"),
-        f"plugin.py:{BODY}: Mine.open(self) lacks params: define it as {SIGNATURES}",
+        f"plugin.py:{BODY}: Mine.open(self) lacks params: define it as {OPENS}",
     ),
     "open with the context first": (
         plugin("def open(self, context, params):\n    yield b''"),
         f"plugin.py:{BODY}: Mine.open(self, context, params) takes the context before the open params: "
-        f"define it as {SIGNATURES}",
+        f"define it as {OPENS}",
     ),
     "open with too many parameters": (
         plugin("def open(self, params, context, config):\n    yield b''"),
-        f"plugin.py:{BODY}: Mine.open(self, params, context, config) has too many parameters: define it as {SIGNATURES}",
+        f"plugin.py:{BODY}: Mine.open(self, params, context, config) has too many parameters: define it as {OPENS}",
     ),
     "open with a required keyword": (
         plugin("def open(self, params, *, url):\n    yield b''"),
         f"plugin.py:{BODY}: Mine.open requires the keyword argument 'url', which Falco does not pass: define it as "
-        f"{SIGNATURES}",
+        f"{OPENS}",
     ),
     "async open without a yield": (
         plugin("async def open(self, params):\n    return [b'']"),
