@@ -26,7 +26,7 @@ impl Host {
             if !flag.load(Ordering::SeqCst) {
                 report::fault(format!("a log line after destroy: {message}"));
             }
-            totals::RETRIES.add(u64::from(message.contains("the source is called again")));
+            totals::RETRIES.add(u64::from(message.contains("is called again in")));
         });
         Self { owner, is_used }
     }
