@@ -110,30 +110,30 @@ class TestSend:
 
 
 class TestSendMany:
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_returns_count_of_sent_items(self, kind):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    def test_returns_count_of_sent_items(self, make_iterable):
         sender, receiver = channel()
         items = [b"%d" % number for number in range(300)]
-        assert sender.send_many(kind(items)) == 300
-        assert sender.send_many(kind([])) == 0
+        assert sender.send_many(make_iterable(items)) == 300
+        assert sender.send_many(make_iterable([])) == 0
         sender.close()
         assert [data for data, _ in receive_all(receiver)[0]] == items
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    @pytest.mark.parametrize(("bad", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
-    def test_error_counts_items_before_bad_item(self, kind, bad, error):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    @pytest.mark.parametrize(("bad_item", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
+    def test_error_counts_items_before_bad_item(self, make_iterable, bad_item, error):
         sender, receiver = channel(event_size=4)
         with pytest.raises(error) as caught:
-            sender.send_many(kind([b"a", (b"b", NOW), bad, b"c"]))
+            sender.send_many(make_iterable([b"a", (b"b", NOW), bad_item, b"c"]))
         assert caught.value.taken == 2
         sender.close()
         assert receive_all(receiver)[0] == [(b"a", None), (b"b", NOW)]
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_error_counts_items_before_full_channel(self, kind):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    def test_error_counts_items_before_full_channel(self, make_iterable):
         sender, receiver = channel(3)
         with pytest.raises(ChannelFullError) as caught:
-            sender.send_many(kind([b"a", b"b", b"c", b"d", b"e"]), timeout=0.01)
+            sender.send_many(make_iterable([b"a", b"b", b"c", b"d", b"e"]), timeout=0.01)
         assert caught.value.taken == 3
         sender.close()
         assert [data for data, _ in receive_all(receiver)[0]] == [b"a", b"b", b"c"]
@@ -147,11 +147,11 @@ class TestSendMany:
         assert caught.value.taken == 2
         assert list(items) == [b"d"]
 
-    @pytest.mark.parametrize("kind", [list, iter])
-    def test_error_counts_items_before_close(self, in_thread, kind):
+    @pytest.mark.parametrize("make_iterable", [list, iter])
+    def test_error_counts_items_before_close(self, in_thread, make_iterable):
         sender, receiver = channel(2)
         instance = PushInstance(receiver, timeout=0)
-        sending = in_thread(lambda: sender.send_many(kind([b"a", b"b", b"c"])))
+        sending = in_thread(lambda: sender.send_many(make_iterable([b"a", b"b", b"c"])))
         time.sleep(0.02)
         instance.close()
         with pytest.raises(ChannelClosedError) as caught:
@@ -550,22 +550,6 @@ class TestContextManager:
             sender.send(b"late")
 
 
-class TestReceiver:
-    def test_second_instance_is_rejected(self):
-        _sender, receiver = channel()
-        PushInstance(receiver)
-        with pytest.raises(PluginError, match="another PushInstance"):
-            PushInstance(receiver)
-
-    def test_failed_instance_leaves_receiver_usable(self):
-        sender, receiver = channel()
-        with pytest.raises(ValueError, match="batch_size"):
-            PushInstance(receiver, batch_size=0)
-        sender.send(b"a")
-        sender.close()
-        assert receive_all(receiver)[0] == [(b"a", None)]
-
-
 def test_reentrant_sends_of_threads_lose_nothing(in_thread):
     sender, receiver = channel(3, max_bytes=40)
     producers = 3
@@ -582,8 +566,8 @@ def test_reentrant_sends_of_threads_lose_nothing(in_thread):
         each.result()
     assert isinstance(end, EOF)
     for number in range(producers):
-        own = [data for data, _ in events if data.startswith(b"%d:" % number)]
-        assert own == [b"%d:%d" % (number, count) for count in range(100)]
+        sent = [data for data, _ in events if data.startswith(b"%d:" % number)]
+        assert sent == [b"%d:%d" % (number, count) for count in range(100)]
 
 
 @pytest.mark.parametrize(
@@ -595,6 +579,7 @@ def test_reentrant_sends_of_threads_lose_nothing(in_thread):
         lambda send: send(timestamp=1),
         lambda send: send(b"a", item=b"a"),
     ],
+    ids=["no item", "three items", "unknown keyword", "only a timestamp", "two items"],
 )
 def test_send_rejects_unknown_arguments(call):
     sender, receiver = channel()

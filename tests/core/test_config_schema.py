@@ -193,7 +193,7 @@ class HasNestedClash:
     entries: dict[str, list[HasClash]]
 
 
-@pytest.mark.parametrize("use", [schema, lambda config: parse("{}", config)])
+@pytest.mark.parametrize("check", [schema, lambda config: parse("{}", config)], ids=["schema", "parse"])
 @pytest.mark.parametrize(
     ("annotation", "error"),
     [
@@ -215,8 +215,8 @@ class HasNestedClash:
         (list[Abstract], "Config.value: Abstract is abstract and cannot be instantiated: use a concrete class"),
     ],
 )  # fmt: skip
-def test_unsupported_class_is_rejected_naming_field(annotation, error, use):
+def test_unsupported_class_is_rejected_naming_field(annotation, error, check):
     with pytest.raises(PluginError) as caught:
-        use(msgspec.defstruct("Config", [("value", annotation)]))
+        check(msgspec.defstruct("Config", [("value", annotation)]))
     # The rest of the message comes from msgspec and names the type.
     assert str(caught.value).startswith(error)

@@ -87,61 +87,61 @@ def test_cancel_wakes_waiters_on_context_and_child(in_thread, timeout):
 
 def test_callbacks_run_once_in_order_on_cancelling_thread():
     context = Context()
-    seen = []
-    context.on_cancel(lambda: seen.append(("first", context.cancelled)))
-    context.on_cancel(lambda: seen.append(("second", context.cancelled)))
-    assert seen == []
+    calls = []
+    context.on_cancel(lambda: calls.append(("first", context.cancelled)))
+    context.on_cancel(lambda: calls.append(("second", context.cancelled)))
+    assert calls == []
     context.cancel()
     context.cancel()
-    assert seen == [("first", True), ("second", True)]
+    assert calls == [("first", True), ("second", True)]
 
 
 def test_callback_of_child_runs_on_cancelled_parent():
     parent = Context()
     child = Context(parent)
-    seen = []
-    child.on_cancel(lambda: seen.append("child"))
+    calls = []
+    child.on_cancel(lambda: calls.append("child"))
     parent.cancel()
     child.cancel()
-    assert seen == ["child"]
+    assert calls == ["child"]
 
 
 def test_late_callback_runs_immediately():
     context = Context()
     context.cancel()
-    seen = []
-    context.on_cancel(lambda: seen.append(1))
-    assert seen == [1]
+    calls = []
+    context.on_cancel(lambda: calls.append(1))
+    assert calls == [1]
 
 
 def test_callback_may_use_its_context():
     # No lock may be held while a callback runs.
     context = Context()
-    seen = []
+    calls = []
 
     def callback():
         context.cancel()
-        context.on_cancel(lambda: seen.append("inner"))
-        seen.append(context.wait(10))
-        seen.append(Context(context).cancelled)
+        context.on_cancel(lambda: calls.append("inner"))
+        calls.append(context.wait(10))
+        calls.append(Context(context).cancelled)
 
     context.on_cancel(callback)
     context.cancel()
-    assert seen == ["inner", True, True]
+    assert calls == ["inner", True, True]
 
 
 def test_failing_callback_is_logged_and_next_runs(caplog):
     context = Context()
-    seen = []
+    calls = []
 
     def broken():
         raise ValueError("broken callback")
 
     context.on_cancel(broken)
-    context.on_cancel(lambda: seen.append(1))
+    context.on_cancel(lambda: calls.append(1))
     with caplog.at_level(logging.ERROR, "falco_plugin"):
         context.cancel()
-    assert seen == [1]
+    assert calls == [1]
     assert "ValueError: broken callback" in caplog.text
 
 
@@ -160,6 +160,7 @@ def test_repr_shows_whether_cancelled():
         (lambda: Context().wait(-1), ValueError, "timeout must be 0 seconds or more"),
         (lambda: Context().wait("1"), TypeError, "timeout must be a number of seconds"),
     ],
+    ids=["parent", "callback", "negative timeout", "str timeout"],
 )
 def test_invalid_arguments_are_rejected_by_name(call, error, message):
     with pytest.raises(error, match=message):
@@ -203,11 +204,11 @@ class TestFileno:
     def test_fileno_is_readable_before_callbacks(self):
         # A callback may wait for a thread that waits on the descriptor.
         context = Context()
-        seen = []
-        context.on_cancel(lambda: seen.append(is_readable(context)))
+        calls = []
+        context.on_cancel(lambda: calls.append(is_readable(context)))
         context.fileno()
         context.cancel()
-        assert seen == [True]
+        assert calls == [True]
 
     def test_fileno_works_in_event_loop(self):
         async def main(context):

@@ -15,9 +15,13 @@ PAYLOAD = b'{"a": 1}\n{"b": "\xff"}\n'
 RECORDS = [b'{"a": 1}', b'{"b": "\xff"}']
 
 
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: array("B", data)])
-def test_split_json_accepts_any_buffer(kind):
-    records = split_json(kind(PAYLOAD))
+@pytest.mark.parametrize(
+    "make_buffer",
+    [bytes, bytearray, memoryview, lambda data: array("B", data)],
+    ids=["bytes", "bytearray", "memoryview", "array"],
+)
+def test_split_json_accepts_any_buffer(make_buffer):
+    records = split_json(make_buffer(PAYLOAD))
     assert records == RECORDS
     assert {type(record) for record in records} == {bytes}
 
@@ -56,6 +60,7 @@ def test_split_json_accepts_lines_and_items():
         ((b"",), {"lines": 1}),
         ((b"",), {"items": b""}),
     ],
+    ids=["no payload", "str", "None", "int", "two payloads", "int as lines", "bytes as items"],
 )
 def test_split_json_rejects_other_arguments(arguments, options):
     with pytest.raises(TypeError):

@@ -118,6 +118,20 @@ def test_field_accepts_positional_arguments() -> None:
             f"field shop.size: index must be 0 to 18446744073709551615, got {2**64}",
         ),
     ],
+    ids=[
+        "no index",
+        "no key",
+        "key without index",
+        "index without key",
+        "no pointer",
+        "unexpected index",
+        "unexpected key",
+        "str index",
+        "bool index",
+        "float index",
+        "negative index",
+        "large index",
+    ],
 )
 def test_json_field_rejects_wrong_argument(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:

@@ -35,11 +35,12 @@ from falco_plugin.source import (
         lambda context: [b"a", None, b"b"],
         lambda context: iter([PushEvent(b"a"), (b"b", datetime.now(UTC))]),
     ],
+    ids=["list", "tuple", "iterator", "generator", "callable for list", "callable for iterator"],
 )
 def test_iterables_are_sources(items):
-    seen = drain(items)
-    assert seen.data == [b"a", b"b"]
-    assert type(seen.end) is EOF
+    host = drain(items)
+    assert host.data == [b"a", b"b"]
+    assert type(host.end) is EOF
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,7 @@ def test_iterables_are_sources(items):
         (None, "expected an iterable, an async iterable, or a function that returns one of them, got NoneType"),
         (lambda: [], "must take the context as its only argument"),
     ],
+    ids=["str", "bytes", "dict", "None", "callable without context"],
 )
 def test_other_objects_are_rejected(items, message):
     with no_thread_left(), pytest.raises(TypeError) as caught:
@@ -97,12 +99,12 @@ def test_items_are_delivered_immediately():
         yield b"second"
 
     instance = IterInstance(items, timeout=HANGS)
-    seen = Host(instance)
-    seen.take()
-    assert seen.data == [b"first"]
+    host = Host(instance)
+    host.take()
+    assert host.data == [b"first"]
     received.set()
-    seen.take_all()
-    assert seen.data == [b"first", b"second"]
+    host.take_all()
+    assert host.data == [b"first", b"second"]
     instance.close()
 
 
@@ -127,15 +129,15 @@ def test_uncaught_rejected_item_ends_source(kind):
         yield b"good"
         yield "text"
 
-    seen = drain(kind(items))
-    assert seen.data == [b"good"]
-    assert isinstance(seen.end, TypeError)
+    host = drain(kind(items))
+    assert host.data == [b"good"]
+    assert isinstance(host.end, TypeError)
 
 
 def test_rejected_item_of_plain_iterator_ends_source():
-    seen = drain([b"good", "text"])
-    assert seen.data == [b"good"]
-    assert isinstance(seen.end, TypeError)
+    host = drain([b"good", "text"])
+    assert host.data == [b"good"]
+    assert isinstance(host.end, TypeError)
 
 
 # Back-pressure
@@ -155,9 +157,9 @@ def test_slow_host_blocks_generator_without_loss(kind):
         wait_until(lambda: len(yielded) > 1000)
         count = len(yielded)
         assert count < 1100
-        seen = Host(instance).take_all()
+        host = Host(instance).take_all()
         instance.close()
-    assert seen.data == [b"%d" % number for number in range(3000)]
+    assert host.data == [b"%d" % number for number in range(3000)]
 
 
 def test_back_pressure_does_not_block_the_event_loop():
@@ -182,9 +184,9 @@ def test_back_pressure_does_not_block_the_event_loop():
         wait_until(lambda: len(ticks) > 20)
         full.set()
         wait_until(lambda: ticks.count(True) > 20)
-        seen = Host(instance).take_all()
+        host = Host(instance).take_all()
         instance.close()
-    assert len(seen.data) == 1100
+    assert len(host.data) == 1100
 
 
 # Flush
@@ -200,23 +202,23 @@ class TestFlush:
         assert sender.flush(0) is True
         sender.send_many([b"a", b"b"])
         assert sender.flush(timeout=0.001) is False
-        seen = Host(instance)
-        seen.take()
-        assert len(seen.data) == 2
+        host = Host(instance)
+        host.take()
+        assert len(host.data) == 2
         assert sender.flush(timedelta(0)) is False
         waiting = in_thread(sender.flush)
         time.sleep(0.01)
         assert not waiting.ended
-        seen.take()
+        host.take()
         assert waiting.result() is True
 
     def test_flush_includes_events_of_other_senders(self):
         sender, instance = self.open_channel()
         sender.clone().send(b"other")
         assert sender.flush(0) is False
-        seen = Host(instance)
-        seen.take()
-        seen.take()
+        host = Host(instance)
+        host.take()
+        host.take()
         assert sender.flush(0) is True
 
     @pytest.mark.parametrize("end", ["instance", "context", "sender"])
@@ -238,9 +240,9 @@ class TestFlush:
         sender.send(PushEvent(error=Broken("boom")))
         sender.send(b"dropped")
         position = sender.clone()
-        seen = Host(instance).take_all()
-        assert seen.data == [b"a"]
-        seen.take()
+        host = Host(instance).take_all()
+        assert host.data == [b"a"]
+        host.take()
         with pytest.raises(PluginError, match="the channel is closed"):
             position.flush(0)
 

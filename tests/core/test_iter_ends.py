@@ -22,11 +22,11 @@ def test_timeout_is_rejected_with_advice_despite_retry(kind):
         yield b"a"
         raise Timeout
 
-    seen = drain(kind(items), retry=0.001)
-    assert seen.data == [b"a"]
-    assert "Timeout cannot be raised in a generator" in str(seen.end)
-    assert "yield None" in str(seen.end)
-    assert isinstance(seen.end.__cause__, Timeout)
+    host = drain(kind(items), retry=0.001)
+    assert host.data == [b"a"]
+    assert "Timeout cannot be raised in a generator" in str(host.end)
+    assert "yield None" in str(host.end)
+    assert isinstance(host.end.__cause__, Timeout)
 
 
 @kinds
@@ -223,9 +223,9 @@ def test_cancellation_is_raised_at_waiting_yield():
     with no_thread_left():
         instance = IterInstance(items)
         wait_until(lambda: caught)
-        seen = Host(instance).take_all()
+        host = Host(instance).take_all()
         instance.close()
-    assert seen.data == [b"first", b"second"]
+    assert host.data == [b"first", b"second"]
     assert caught == [TimeoutError]
 
 

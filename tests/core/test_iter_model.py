@@ -154,21 +154,21 @@ def test_end_at_any_moment_leaves_prefix_and_no_thread(script, more, kind, wait,
     parent = Context()
     with no_thread_left():
         instance = IterInstance(KINDS[kind](script), context=parent, batch_size=5, event_size=EVENT_SIZE, timeout=0.002)
-        script.host = seen = Host(instance)
+        script.host = host = Host(instance)
         if stop_method == "drop":
             time.sleep(wait)
-            seen.instance = None
+            host.instance = None
             del instance
             gc.collect()
         else:
             stop = {"cancel": instance.context.cancel, "close": instance.close, "parent": parent.cancel}[stop_method]
             stopping = threading.Timer(wait, stop)
             stopping.start()
-            seen.take_all()
+            host.take_all()
             stopping.join(HANGS)
             instance.close()
-            assert type(seen.end) is EOF
+            assert type(host.end) is EOF
     assert script.running == 0
-    assert seen.seen == script.yielded[: len(seen.seen)]
+    assert host.seen == script.yielded[: len(host.seen)]
     assert script.lost == []
-    assert script.passed <= len(seen.seen)
+    assert script.passed <= len(host.seen)

@@ -33,9 +33,9 @@ def test_retry_doubles_wait_until_first_event(kind, caplog):
             return
         raise Broken(f"attempt {attempt}")
 
-    seen = drain(kind(items), retry=timedelta(milliseconds=1))
-    assert seen.data == [b"an event"]
-    assert type(seen.end) is EOF
+    host = drain(kind(items), retry=timedelta(milliseconds=1))
+    assert host.data == [b"an event"]
+    assert type(host.end) is EOF
     assert logged_waits(caplog) == [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008]
     assert "Broken: attempt 2" in caplog.text
 
@@ -118,6 +118,7 @@ def test_failed_attempts_leave_no_descriptor(kind):
         (lambda: [], "items returned function: yield the events in it"),
         (b"data", "for a single event pass"),
     ],
+    ids=["None", "function", "bytes"],
 )
 def test_callable_without_iterable_is_not_retried(result, message):
     def items(context):

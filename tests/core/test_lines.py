@@ -473,12 +473,12 @@ def test_batch_set_before_limits_line_length(log):
 
 def test_close_closes_stream_then_calls_callback_once():
     read, write = os.pipe()
-    seen = []
+    calls = []
     with os.fdopen(read, "rb") as file:
-        instance = LinesInstance(file, close=lambda: seen.append(instance.context.cancelled))
+        instance = LinesInstance(file, close=lambda: calls.append(instance.context.cancelled))
     instance.close()
     instance.close()
-    assert seen == [True]
+    assert calls == [True]
     with pytest.raises(BrokenPipeError):
         os.write(write, b"x")
     os.close(write)

@@ -25,7 +25,7 @@ from falco_plugin.source import (
 )
 
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - a naive datetime is intended
-BAD = [
+BAD_ITEMS = [
     pytest.param(b"too large", EventTooLargeError, id="too large"),
     pytest.param("text", TypeError, id="str"),
     pytest.param({"a": 1}, TypeError, id="dict"),
@@ -80,12 +80,12 @@ def open_logging_channel(**options):
 
 
 class TestChannel:
-    @pytest.mark.parametrize(("bad", "error"), BAD)
-    def test_send_returns_false_for_skipped_item(self, skip_messages, bad, error):
+    @pytest.mark.parametrize(("bad_item", "error"), BAD_ITEMS)
+    def test_send_returns_false_for_skipped_item(self, skip_messages, bad_item, error):
         sender, receiver = open_logging_channel()
         assert sender.send(b"a") is True
-        assert sender.send(bad) is False
-        assert sender.send(item=bad, timeout=0) is False
+        assert sender.send(bad_item) is False
+        assert sender.send(item=bad_item, timeout=0) is False
         assert sender.send(b"b", timeout=5) is True
         sender.close()
         assert read_to_end(PushInstance(receiver))[0] == [b"a", b"b"]
@@ -93,31 +93,31 @@ class TestChannel:
         assert f'skipped 1 item (on_error="log"): {error.__name__}: ' in first
         assert "skipped 1 more item, 2 in total" in rest
 
-    @pytest.mark.parametrize(("bad", "error"), BAD)
+    @pytest.mark.parametrize(("bad_item", "error"), BAD_ITEMS)
     @pytest.mark.parametrize("options", [{}, {"on_error": "raise"}])
-    def test_send_raises_by_default(self, skip_messages, bad, error, options):
+    def test_send_raises_by_default(self, skip_messages, bad_item, error, options):
         sender, receiver = channel(event_size=SIZE, **options)
         with pytest.raises(error):
-            sender.send(bad)
+            sender.send(bad_item)
         assert sender.send(b"a") is True
         sender.close()
         assert read_to_end(PushInstance(receiver))[0] == [b"a"]
         assert skip_messages() == []
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_send_many_returns_how_many_were_sent(self, kind):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    def test_send_many_returns_how_many_were_sent(self, make_iterable):
         sender, receiver = open_logging_channel()
-        bad = [param.values[0] for param in BAD]
-        assert sender.send_many(kind([b"a", *bad, (b"b", 7), bad[0], b"c"])) == 3
-        assert sender.send_many(kind([bad[0]])) == 0
+        bad_items = [param.values[0] for param in BAD_ITEMS]
+        assert sender.send_many(make_iterable([b"a", *bad_items, (b"b", 7), bad_items[0], b"c"])) == 3
+        assert sender.send_many(make_iterable([bad_items[0]])) == 0
         sender.close()
         assert read_to_end(PushInstance(receiver))[0] == [b"a", b"b", b"c"]
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_send_many_consumes_skipped_items(self, kind):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    def test_send_many_consumes_skipped_items(self, make_iterable):
         sender, _receiver = open_logging_channel(capacity=2)
         with pytest.raises(ChannelFullError) as caught:
-            sender.send_many(kind([b"a", "text", b"b", b"c"]), timeout=0)
+            sender.send_many(make_iterable([b"a", "text", b"b", b"c"]), timeout=0)
         assert caught.value.taken == 3
 
     def test_flush_does_not_wait_for_skipped_item(self, in_thread):
@@ -162,6 +162,7 @@ class TestChannel:
             lambda sender: sender.send_many([b"a"], timeout="1"),
             lambda sender: sender.send_many(5),
         ],
+        ids=["negative timeout", "str timeout", "int as items"],
     )
     def test_wrong_arguments_always_raise(self, call):
         sender, _receiver = open_logging_channel()
@@ -219,7 +220,7 @@ class TestLog:
 
 def generator():
     yield b"a"
-    for param in BAD:
+    for param in BAD_ITEMS:
         yield param.values[0]
     yield None
     yield b"b"
@@ -232,13 +233,15 @@ async def async_generator():
 
 
 class TestIterInstance:
-    @pytest.mark.parametrize("make", [generator, async_generator, lambda: list(generator())])
+    @pytest.mark.parametrize(
+        "make", [generator, async_generator, lambda: list(generator())], ids=["sync", "async", "list"]
+    )
     def test_generator_skips_rejected_items(self, skip_messages, make):
         events, end = read_to_end(IterInstance(make(), event_size=SIZE, on_error="log"))
         assert (events, type(end)) == ([b"a", b"b"], EOF)
         causes = {line.partition('(on_error="log"): ')[2].partition(":")[0] for line in skip_messages()} - {""}
         assert causes == {"EventTooLargeError", "TypeError", "ValueError"}
-        assert sum(int(line.partition("skipped ")[2].split()[0]) for line in skip_messages()) == len(BAD)
+        assert sum(int(line.partition("skipped ")[2].split()[0]) for line in skip_messages()) == len(BAD_ITEMS)
 
     @pytest.mark.parametrize("make", [generator, async_generator])
     def test_rejected_item_ends_source_by_default(self, make):
@@ -313,7 +316,7 @@ def wrap_rejection(writer):
 
 class TestPullInstance:
     @pytest.mark.parametrize(
-        "bad",
+        "write_rejected",
         [
             lambda writer: writer.write(b"too large"),
             lambda writer: writer.write("text"),
@@ -323,8 +326,8 @@ class TestPullInstance:
         ],
         ids=["too large", "str", "reserve", "returned", "naive datetime"],
     )
-    def test_pull_skips_rejected_event(self, skip_messages, bad):
-        steps = [lambda writer: writer.write(b"a"), bad, bad, lambda writer: writer.write(b"b")]
+    def test_pull_skips_rejected_event(self, skip_messages, write_rejected):
+        steps = [lambda writer: writer.write(b"a"), write_rejected, write_rejected, lambda writer: writer.write(b"b")]
         events, end = read_to_end(PullInstance(run_steps(steps), event_size=SIZE, on_error="log"))
         assert (events, type(end)) == ([b"a", b"b"], EOF)
         assert len(skip_messages()) == 2

@@ -247,7 +247,7 @@ def test_timestamp_in_other_unit_warns_once(timestamp, unit):
 
 
 @pytest.mark.parametrize(
-    "use",
+    "pass_str",
     [
         lambda: EventBatch().append("text"),
         lambda: EventBatch().extend(["text"]),
@@ -256,7 +256,8 @@ def test_timestamp_in_other_unit_warns_once(timestamp, unit):
         lambda: channel()[0].send_many(["text"]),
         lambda: channel()[0].send(("text", 1)),
     ],
+    ids=["append", "extend", "PushEvent", "send", "send_many", "pair"],
 )
-def test_str_payload_is_rejected_with_advice(use):
+def test_str_payload_is_rejected_with_advice(pass_str):
     with pytest.raises(TypeError, match=r"must be bytes, got str: give text\.encode\(\)"):
-        use()
+        pass_str()

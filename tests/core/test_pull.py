@@ -236,11 +236,11 @@ class TestResults:
 
 class TestFunction:
     def test_receives_context_of_instance_and_writer(self):
-        seen = []
+        calls = []
         parent = Context()
-        instance = PullInstance(lambda *arguments: seen.append(arguments), context=parent, batch_size=1)
+        instance = PullInstance(lambda *arguments: calls.append(arguments), context=parent, batch_size=1)
         instance.next_batch(instance.events)
-        ((context, _writer),) = seen
+        ((context, _writer),) = calls
         assert context is instance.context
         assert context is not parent
 
@@ -328,9 +328,9 @@ class TestFunction:
 
     def test_batch_is_unusable_during_call(self):
         def use_batch(context, writer):
-            for use in (lambda: batch.append(b"x"), batch.clear, lambda: len(batch), lambda: batch[0]):
+            for call in (lambda: batch.append(b"x"), batch.clear, lambda: len(batch), lambda: batch[0]):
                 with pytest.raises(PluginError, match="in use elsewhere"):
-                    use()
+                    call()
             writer.write(b"a")
 
         batch = EventBatch(1)
@@ -383,12 +383,12 @@ class TestWriter:
 
 class TestClose:
     def test_cancels_context_then_calls_callback_once(self):
-        seen = []
+        calls = []
         parent = Context()
-        instance = PullInstance(Script(b"a"), context=parent, close=lambda: seen.append(instance.context.cancelled))
+        instance = PullInstance(Script(b"a"), context=parent, close=lambda: calls.append(instance.context.cancelled))
         instance.close()
         instance.close()
-        assert seen == [True]
+        assert calls == [True]
         assert parent.cancelled is False
 
     def test_source_has_ended_after_close(self):
@@ -401,17 +401,17 @@ class TestClose:
         assert function.calls == 0
 
     def test_callback_may_use_instance(self):
-        seen = []
+        calls = []
 
         def close():
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
             instance.close()
-            seen.append(instance.progress())
+            calls.append(instance.progress())
 
         instance = PullInstance(Script(b"a"), close=close)
         instance.close()
-        assert seen == [(0.0, "")]
+        assert calls == [(0.0, "")]
 
     def test_wakes_function_waiting_on_context(self, in_thread):
         instance = PullInstance(lambda context, writer: context.wait(LONG), timeout=LONG)

@@ -276,12 +276,12 @@ class TestSizes:
         sender.send_many([*large, larger, b"small"])
         sender.close()
         instance = PushInstance(receiver, timeout=0)
-        seen = []
+        received = []
         for _ in range(5):
             batch = EventBatch(128, size)
             assert instance.next_batch(batch) == 1
-            seen += data(batch)
-        assert seen == [*large, larger, b"small"]
+            received += data(batch)
+        assert received == [*large, larger, b"small"]
         with pytest.raises(EOF):
             instance.next_batch(EventBatch(128, size))
 
@@ -331,6 +331,21 @@ class TestSizes:
         with pytest.raises(TypeError):
             PushInstance(channel()[0])
 
+    def test_second_instance_of_receiver_is_rejected(self):
+        _sender, receiver = channel()
+        PushInstance(receiver)
+        with pytest.raises(PluginError, match="another PushInstance"):
+            PushInstance(receiver)
+
+    def test_failed_instance_leaves_receiver_usable(self):
+        sender, receiver = channel()
+        with pytest.raises(ValueError, match="batch_size"):
+            PushInstance(receiver, batch_size=0)
+        sender.send(b"a")
+        instance = PushInstance(receiver, timeout=0)
+        assert instance.next_batch(instance.events) == 1
+        assert data(instance.events) == [b"a"]
+
 
 class TestOneCallAtATime:
     def test_second_thread_is_rejected_during_call(self, in_thread):
@@ -357,7 +372,7 @@ class TestOneCallAtATime:
 
 class TestClose:
     def test_cancels_disconnects_then_calls_callback_once(self, in_thread):
-        seen = []
+        calls = []
         parent = Context()
         sender, receiver = channel(1)
         sender.send(b"a")
@@ -366,7 +381,7 @@ class TestClose:
             # The blocked producer is woken before this callback runs, and needs the GIL to end.
             with pytest.raises(ChannelClosedError):
                 sending.result()
-            seen.append((instance.context.cancelled, sender.closed))
+            calls.append((instance.context.cancelled, sender.closed))
 
         instance = PushInstance(receiver, context=parent, close=close)
         sending = in_thread(lambda: sender.send(b"b"))
@@ -374,7 +389,7 @@ class TestClose:
         assert not sending.ended
         instance.close()
         instance.close()
-        assert seen == [(True, True)]
+        assert calls == [(True, True)]
         assert parent.cancelled is False
 
     def test_ends_waiting_call(self, in_thread):
@@ -401,7 +416,9 @@ class TestClose:
             closing.result()
 
     @pytest.mark.parametrize(
-        "end_source", [lambda instance: instance.close(), lambda instance: instance.context.cancel()]
+        "end_source",
+        [lambda instance: instance.close(), lambda instance: instance.context.cancel()],
+        ids=["close", "cancel"],
     )
     def test_queued_events_are_dropped_and_logged(self, caplog, end_source):
         instance, sender = open_instance(b"a", b"b", b"c", PushEvent(error=ValueError("undelivered")))
@@ -424,17 +441,17 @@ class TestClose:
         assert caplog.records == []
 
     def test_callback_may_use_instance(self):
-        seen = []
+        calls = []
 
         def close():
             instance.close()
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
-            seen.append(True)
+            calls.append(True)
 
         instance, _sender = open_instance(close=close)
         instance.close()
-        assert seen == [True]
+        assert calls == [True]
 
 
 class TestProgress:

@@ -40,7 +40,7 @@ class Event:
     method: int
 
     @property
-    def seen(self):
+    def expected(self):
         return (self.data, self.timestamp)
 
 
@@ -157,10 +157,10 @@ class TestPull:
                 view[:] = action.data
                 writer.commit(len(action.data))
                 if action.method == 3:
-                    kept.append(view)
+                    kept_views.append(view)
             writer.timestamp = action.timestamp
 
-        kept = []
+        kept_views = []
 
         def pull(context, writer):
             if ended:
@@ -195,10 +195,10 @@ class TestPull:
             instance = PullInstance(pull, context=parent, timeout=timeout, batch_size=batch_size, event_size=event_size)
             seen, last = consume(instance)
             instance.close()
-        for view in kept:
+        for view in kept_views:
             view[:] = bytes(len(view))
 
-        expected = [step.seen for step in actions if isinstance(step, Event) and fits(step, event_size)]
+        expected = [step.expected for step in actions if isinstance(step, Event) and fits(step, event_size)]
         if end in ("cancel", "parent", "close"):
             expected.append((b"!", None))
         assert seen == expected
@@ -225,7 +225,7 @@ class TestPull:
                 raise Timeout
             writer.write(step.data)
             writer.timestamp = step.timestamp
-            written.append(step.seen)
+            written.append(step.expected)
 
         with check_cleanup():
             instance = PullInstance(pull, timeout=timeout, batch_size=batch_size)
@@ -233,7 +233,7 @@ class TestPull:
             thread.start()
             seen, last = consume(instance)
             thread.join(HANGS)
-        assert seen == written == [step.seen for step in actions[: len(seen)]]
+        assert seen == written == [step.expected for step in actions[: len(seen)]]
         assert type(last) is EOF
 
 
@@ -374,12 +374,12 @@ class TestPush:
             instance.close()
 
         for producer in producers:
-            own = [each for each in seen if each[0][0] == producer.number]
+            received = [each for each in seen if each[0][0] == producer.number]
             assert producer.sent == producer.valid_events[: len(producer.sent)]
-            assert own == producer.sent[: len(own)]
+            assert received == producer.sent[: len(received)]
             # All events of a producer that ended normally are delivered.
             if end == "end" or (producer is ender and end in ("close(error)", "with", "sent error", "sent eof")):
-                assert own == producer.valid_events
+                assert received == producer.valid_events
         if end in ("close(error)", "with", "sent error"):
             assert last is error
         else:

@@ -94,12 +94,12 @@ class Worker:
     def send_many(self, sizes, timeout):
         items = [self.make(size) for size in sizes]
         try:
-            taken = self.sender.send_many(items, timeout=timeout)
-            assert taken == len(items)
+            count = self.sender.send_many(items, timeout=timeout)
+            assert count == len(items)
         except (ChannelFullError, ChannelClosedError) as error:
-            taken = error.taken
+            count = error.taken
             self.is_rejected = isinstance(error, ChannelClosedError)
-        self.sent += items[:taken]
+        self.sent += items[:count]
 
     def send_too_large(self):
         with pytest.raises(EventTooLargeError):
@@ -138,7 +138,7 @@ class Machine(RuleBasedStateMachine):
         self.parent = Context()
         sender, receiver = channel(capacity, max_bytes=max_bytes, event_size=EVENT_SIZE)
         self.instance = PushInstance(receiver, context=self.parent, timeout=timeout, batch_size=batch_size)
-        self.seen = []
+        self.received = []
         self.end = None
         self.stopped = False
         self.cancels = 0
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
         self.workers = [Worker(0, sender, self.received_from)]
 
     def received_from(self, number):
-        return [data for data in self.seen if data[0] == number]
+        return [data for data in self.received if data[0] == number]
 
     def enqueue(self, worker_index, command, *arguments):
         self.workers[worker_index % len(self.workers)].enqueue(command, *arguments)
@@ -206,7 +206,7 @@ class Machine(RuleBasedStateMachine):
             assert count >= 1
             assert self.end is None
         assert len(batch) == before + count
-        self.seen += [batch[before + index].data for index in range(count)]
+        self.received += [batch[before + index].data for index in range(count)]
 
     @rule()
     def catch_up(self):
@@ -252,10 +252,10 @@ class Machine(RuleBasedStateMachine):
     def channel_limits_hold(self):
         # Read the received events last, so that no event counts as queued after its delivery.
         sent = [data for worker in self.workers for data in list(worker.sent)]
-        inside = set(sent).difference(self.seen)
+        queued = set(sent).difference(self.received)
         if self.end is None and not self.stopped:
-            assert len(inside) <= self.capacity
-            assert len(inside) <= 1 or sum(map(len, inside)) <= self.max_bytes
+            assert len(queued) <= self.capacity
+            assert len(queued) <= 1 or sum(map(len, queued)) <= self.max_bytes
 
     @invariant()
     def events_are_ordered_and_unique(self):
@@ -288,12 +288,12 @@ class Machine(RuleBasedStateMachine):
         assert failed or type(self.end) is EOF
         assert self.stopped or failed == any(worker.failed_source for worker in self.workers)
         for worker in self.workers:
-            seen = self.received_from(worker.number)
-            assert seen == worker.sent[: len(seen)]
+            received = self.received_from(worker.number)
+            assert received == worker.sent[: len(received)]
             if not self.stopped and not failed:
-                assert seen == worker.sent
+                assert received == worker.sent
         # Each event that the channel accepted is either delivered or counted as dropped.
-        assert len(self.seen) + sum(self.dropped) == sum(len(worker.sent) for worker in self.workers)
+        assert len(self.received) + sum(self.dropped) == sum(len(worker.sent) for worker in self.workers)
 
 
 TestMachine = Machine.TestCase
