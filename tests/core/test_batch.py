@@ -1,3 +1,5 @@
+"""Tests `EventBatch`, its writer, and `PushEvent`."""
+
 from __future__ import annotations
 
 import array

@@ -1,3 +1,5 @@
+"""Tests the channel of push sources: sending, capacity, and how it ends."""
+
 from __future__ import annotations
 
 import gc
@@ -183,7 +185,7 @@ class TestSendMany:
         assert sending.result() == 100
 
 
-class TestBounds:
+class TestCapacity:
     def test_capacity_limits_queued_events(self):
         sender, receiver = channel(5)
         assert fill(sender) == 5
@@ -431,7 +433,7 @@ class TestClose:
         assert instance.next_batch(batch) == 1
 
 
-class TestGarbage:
+class TestDroppedSender:
     def test_dropping_last_sender_is_error(self):
         sender, receiver = channel()
         sender.send(b"a")

@@ -14,7 +14,7 @@ from falco_plugin.errors import PluginError
 
 @pytest.fixture
 def define(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], type]:
-    """Returns a function that runs the source of a module and returns the class `Declaring` of it."""
+    """Returns a function that runs the source of a module and returns its class `Declaring`."""
 
     def run(source):
         module = types.ModuleType("declaring")

@@ -1,3 +1,5 @@
+"""Tests `Context`: cancellation, waiting, callbacks and the file descriptor."""
+
 from __future__ import annotations
 
 import asyncio

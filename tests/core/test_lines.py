@@ -121,7 +121,7 @@ def test_line_has_no_timestamp_by_default(log):
     assert instance.events[0].timestamp is None
 
 
-# Inputs
+# Kinds of inputs
 
 
 def open_pipe(content):

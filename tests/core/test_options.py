@@ -1,3 +1,5 @@
+"""Tests the checks of sizes, timeouts, timestamps and other arguments of sources."""
+
 from __future__ import annotations
 
 import math

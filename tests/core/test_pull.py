@@ -1,3 +1,5 @@
+"""Tests `PullInstance` and custom instances that read from other instances."""
+
 from __future__ import annotations
 
 import gc
@@ -234,7 +236,7 @@ class TestResults:
         assert instance.next_batch(batch) == 1
 
 
-class TestFunction:
+class TestPullFunction:
     def test_receives_context_of_instance_and_writer(self):
         calls = []
         parent = Context()
@@ -467,7 +469,7 @@ class Merged(BaseInstance):
         return sum(part.next_batch(batch) for part in self.parts)
 
 
-class TestBuiltOnAnother:
+class TestNestedInstances:
     def test_shared_batch_has_events_in_order_of_calls(self):
         one = PullInstance(Script(b"a", b"b", Timeout, b"c"), timeout=LONG)
         two = PullInstance(Script(b"1", Timeout, b"2", b"3"), timeout=LONG)

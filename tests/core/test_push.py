@@ -1,3 +1,5 @@
+"""Tests `PushInstance`, and how it shares batches with other instances."""
+
 from __future__ import annotations
 
 import gc
@@ -226,7 +228,7 @@ class TestResults:
         assert data(batch) == [b"a"]
 
 
-class TestOrder:
+class TestPrecedence:
     """Tests the order if several results are possible: the context, then the channel, then the clock."""
 
     @pytest.mark.parametrize("timeout", [0, LONG])
@@ -347,7 +349,7 @@ class TestSizes:
         assert data(instance.events) == [b"a"]
 
 
-class TestOneCallAtATime:
+class TestConcurrentCalls:
     def test_second_thread_is_rejected_during_call(self, in_thread):
         instance, sender = open_instance(timeout=LONG, batch_size=1)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
@@ -466,7 +468,7 @@ class TestProgress:
             open_instance(progress=lambda: 1 / 0)[0].progress()
 
 
-class TestBuiltOnAnother:
+class TestSharedBatch:
     def test_push_and_pull_instance_share_batch(self):
         push, _sender = open_instance(b"p1", b"p2")
 

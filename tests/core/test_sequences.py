@@ -55,7 +55,7 @@ class Pause:
 
 
 class Signal:
-    """Raises or sends `Timeout`: no event is available now."""
+    """An action that raises or sends `Timeout`, because no event is available now."""
 
     def __repr__(self):
         return "Signal()"

@@ -124,7 +124,7 @@ class Worker:
         self.failed_source = self.failed_source or not was_closed
 
 
-class Machine(RuleBasedStateMachine):
+class ChannelMachine(RuleBasedStateMachine):
     @initialize(
         capacity=st.integers(1, 6),
         max_bytes=st.integers(1, 80),
@@ -296,5 +296,5 @@ class Machine(RuleBasedStateMachine):
         assert len(self.received) + sum(self.dropped) == sum(len(worker.sent) for worker in self.workers)
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(stateful_step_count=30)
+TestChannelMachine = ChannelMachine.TestCase
+TestChannelMachine.settings = settings(stateful_step_count=30)

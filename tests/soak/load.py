@@ -39,7 +39,7 @@ _NOT_DELIVERED = "503 Falco is behind: no event was delivered"
 EXAMPLES = {"webhook": "http://127.0.0.1:0/hook", "k8saudit": "http://127.0.0.1:0/k8s-audit"}
 HOSTS = {
     "fast": "reads without pause; is stopped when the clients have finished",
-    "slow": "pauses for half of each second; a request waits for it for 0.2 s (k8saudit: 5 s); is stopped like fast",
+    "slow": "pauses for half of each second; a request waits at most 0.2 s (k8saudit: 5 s); is stopped like fast",
     "closes": "like fast; closes the source halfway",
     "killed": "like fast; is killed (SIGKILL) halfway",
 }

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.soak.flat import FIFTHS, Limit, Series
 from tests.soak.host import ROOT, BuildError, run_command, run_host
+from tests.soak.series import FIFTHS, Limit, Series
 
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "reloads.md"

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.soak.flat import FIFTHS, Limit, Series
 from tests.soak.host import ROOT, BuildError, run_command, run_host
+from tests.soak.series import FIFTHS, Limit, Series
 
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "soak.md"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.soak import load
-from tests.soak.flat import Limit, Series
 from tests.soak.reloads import reload
+from tests.soak.series import Limit, Series
 from tests.soak.soak import ROOT, soak
 
 PLUGIN = ROOT / "tests" / "soak" / "plugin"

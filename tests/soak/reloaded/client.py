@@ -12,7 +12,7 @@ from falco_plugin import Context, Plugin
 
 
 class Client(Plugin):
-    """Numbers of a server"""
+    """Numbers from a server"""
 
     name = event_source = "reloaded_client"
     id = 1073741904

@@ -1,7 +1,7 @@
 //! The host of the endurance tests, which `tests/soak` starts. It drives plugins of this SDK for a long time, and
 //! computes each event in advance.
 //!
-//! It writes one JSON object a line: `{"sample": …}` with quantities that must not grow, `{"fault": …}` for each fault, and
+//! It writes one JSON object per line: `{"sample": …}` with quantities that must not grow, `{"fault": …}` for each fault, and
 //! `{"total": …}` at the end. The exit status is 0 if there was no fault, 1 if there was one, and 2 if the test cannot run.
 //!
 //! | module | purpose |

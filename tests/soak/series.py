@@ -11,10 +11,10 @@ FIFTHS = 5
 
 @dataclass(frozen=True)
 class Limit:
-    """The allowed growth: a fraction of the earlier value, plus an absolute number."""
+    """The allowed growth: a fraction of the earlier value, plus an absolute amount."""
 
     fraction: float
-    number: float
+    absolute: float
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Series:
 
     @property
     def allowed(self) -> float:
-        return self.fifth(1) * self.limit.fraction + self.limit.number
+        return self.fifth(1) * self.limit.fraction + self.limit.absolute
 
     @property
     def is_flat(self) -> bool:
