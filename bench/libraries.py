@@ -103,7 +103,7 @@ _BUILDERS = {"c": _build_c, "golang": _build_golang, "rust": _build_rust}
 
 
 def _run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         command,
         cwd=cwd,
         env={**os.environ, **(env or {})},
@@ -112,5 +112,5 @@ def _run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, st
         errors="replace",
         check=False,
     )
-    if done.returncode != 0:
-        raise BuildError(f"cannot build {name}: `{' '.join(command[:2])}` failed:\n{done.stderr or done.stdout}")
+    if process.returncode != 0:
+        raise BuildError(f"cannot build {name}: `{' '.join(command[:2])}` failed:\n{process.stderr or process.stdout}")

@@ -37,10 +37,10 @@ def describe(peers: Collection[str]) -> dict[str, str]:
 
 def _first_line_of(*command: str) -> str:
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return done.stdout.splitlines()[0].strip()
+    return process.stdout.splitlines()[0].strip()
 
 
 def _search(pattern: str, path: Path) -> str:

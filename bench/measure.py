@@ -39,11 +39,11 @@ class Host:
     @classmethod
     def start(cls, program: Path, libraries: Mapping[str, Path], folder: Path) -> Host:
         code = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmRSS')))"
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
-        return cls(program, libraries, folder, int(done.stdout))
+        process = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+        return cls(program, libraries, folder, int(process.stdout))
 
-    def measure(self, case: Case, seconds: float, under: Sequence[str] = ()) -> Raw:
-        """Runs one measurement in a new process; `under` is the command of a program that runs it, such as perf."""
+    def measure(self, case: Case, seconds: float, wrapper: Sequence[str] = ()) -> Raw:
+        """Runs one measurement in a new process. `wrapper` is the command of a program that runs the host, as perf."""
         options = [] if case.limit is None else ["--limit", str(case.limit)]
         if case.limit is None or case.fields:
             options += ["--seconds", str(seconds * case.times)]
@@ -51,25 +51,27 @@ class Host:
             options += ["--fields", ",".join(case.fields)]
         if case.live:
             options.append("--live")
-        return self._run(case, *options, under=under)
+        return self._run(case, *options, wrapper=wrapper)
 
     def checksum(self, case: Case) -> str:
         """Returns the checksum over the bytes of the first events, in order; for a file, of all its events."""
         count = _COMPARED_EVENTS.get(case.workload, _COMPARED_DEFAULT)
         return str(self._run(case, "--checksum", "--limit", str(count))["events"]["checksum"])
 
-    def _run(self, case: Case, *options: str, under: Sequence[str] = ()) -> Raw:
+    def _run(self, case: Case, *options: str, wrapper: Sequence[str] = ()) -> Raw:
         workload = workloads.prepare(case.workload, self.workloads) if case.workload else ""
-        command = [*under, str(self.program), "bench", str(self.libraries[case.library]), "--json", *options]
+        command = [*wrapper, str(self.program), "bench", str(self.libraries[case.library]), "--json", *options]
         command += ["--params", f"{case.mode} {workload}"]
         if case.config:
             command += ["--config", case.config]
         # A checkout may belong to another user than root.
         env = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
-        if done.returncode != 0:
-            raise MeasurementError(f"{case.title} ({case.library} {case.mode} {case.workload}) failed:\n{done.stderr}")
-        raw: Raw = json.loads(done.stdout)
+        process = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+        if process.returncode != 0:
+            raise MeasurementError(
+                f"{case.title} ({case.library} {case.mode} {case.workload}) failed:\n{process.stderr}"
+            )
+        raw: Raw = json.loads(process.stdout)
         return {**raw, "bare_kib": self.bare_kib}
 
 

@@ -22,7 +22,7 @@ class Scale:
     """The most seconds that the whole run waits for other processes to pause."""
 
 
-EVENTS_OF_FIELDS = 128
+FIELD_EVENTS = 128
 TO_THE_END = 10**12
 
 FULL = Scale(rounds=5, seconds=1, file="file", many=10**8, patience=300)
@@ -157,7 +157,7 @@ def table(scale: Scale) -> list[Row]:
         return Case("ours", "ours", mode, workload)
 
     def reading(case: Case, title: str, fields: Sequence[str], config: str = "") -> Case:
-        return replace(case, title=title, fields=tuple(fields), config=config, limit=EVENTS_OF_FIELDS)
+        return replace(case, title=title, fields=tuple(fields), config=config, limit=FIELD_EVENTS)
 
     def field_row(
         name: str,
@@ -165,15 +165,15 @@ def table(scale: Scale) -> list[Row]:
         workload: str,
         fields: Sequence[str],
         metric: Metric,
-        of_go: float,
-        of_rust: float | None = None,
+        go_bound: float,
+        rust_bound: float | None = None,
     ) -> Row:
         against = [
-            Comparison(reading(go("pull", workload), "Go, worker off", fields), of_go),
+            Comparison(reading(go("pull", workload), "Go, worker off", fields), go_bound),
             Comparison(reading(go("pull", workload), "Go, worker on", fields, "worker")),
         ]
-        if of_rust is not None:
-            against.append(Comparison(reading(rust("batch", workload), "Rust", fields), of_rust))
+        if rust_bound is not None:
+            against.append(Comparison(reading(rust("batch", workload), "Rust", fields), rust_bound))
         return Row(name, title, reading(ours("extend", workload), "ours", fields), tuple(against), metric)
 
     field_limits = (
@@ -315,7 +315,7 @@ def table(scale: Scale) -> list[Row]:
             limits=(
                 Limit("next_batch, p99", "ms", lambda raw: raw["latency"]["timeout"]["p99_ns"] / 1e6, at_most=35),
                 Limit("CPU", "% of a core", _cpu_percent, at_most=0.5),
-                Limit(_MEMORY, "MB", _over_bare, at_most=10),
+                Limit(_MEMORY, "MB", _memory_over_bare, at_most=10),
             ),
         ),
         Row(
@@ -331,7 +331,7 @@ def table(scale: Scale) -> list[Row]:
             "memory-burst",
             "128 x 1 MiB at one time, then 1,000 small batches",
             replace(ours("burst"), limit=TO_THE_END),
-            limits=(Limit(_MEMORY, "MB", _over_bare, at_most=14),),
+            limits=(Limit(_MEMORY, "MB", _memory_over_bare, at_most=14),),
         ),
         Row(
             "steady",
@@ -347,5 +347,5 @@ def _cpu_percent(raw: Raw) -> float:
     return float(raw["events"]["cpu_ns"] / raw["events"]["wall_ns"] * 100)
 
 
-def _over_bare(raw: Raw) -> float:
+def _memory_over_bare(raw: Raw) -> float:
     return float(raw["memory"]["end_kib"] - raw["bare_kib"]) * 1024 / 1e6

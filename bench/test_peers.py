@@ -19,13 +19,13 @@ MODES = {
     "golang": ("pull", "push128", "push0"),
     "rust": ("batch", "channel"),
 }
-NOT_FOR_LARGE = ("extend", "send_many", "generator")
+MODES_WITHOUT_LARGE_EVENTS = ("extend", "send_many", "generator")
 FIELDS = sorted({field for row in table(QUICK) for case in row.cases() for field in case.fields})
-TIMED = {"busy": 5, "beside": 5, "live": 5, "idle": 0, "burst": 128 + 1000 * 128}
+MIN_EVENTS = {"busy": 5, "beside": 5, "live": 5, "idle": 0, "burst": 128 + 1000 * 128}
 
 
-def built(*names: str) -> Host:
-    """Returns a host with these libraries. Without Go the test is skipped, except in CI."""
+def build_host(*names: str) -> Host:
+    """Returns a host with the named libraries. Without Go, skips the test, or fails it in CI."""
     if "golang" in names and shutil.which("go") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI needs Go for the peer")
@@ -37,22 +37,22 @@ def built(*names: str) -> Host:
 @pytest.mark.parametrize("workload", ["empty", "log300", "log1k", "cloudtrail", "audit", "random"])
 @pytest.mark.parametrize("peer", ["ours", "golang", "rust"])
 def test_modes_emit_the_bytes_of_the_c_peer(peer, workload):
-    host = built("c", peer)
-    modes = [mode for mode in MODES[peer] if workload != "random" or mode not in NOT_FOR_LARGE]
+    host = build_host("c", peer)
+    modes = [mode for mode in MODES[peer] if workload != "random" or mode not in MODES_WITHOUT_LARGE_EVENTS]
     checksums = {mode: host.checksum(Case(peer, peer, mode, workload)) for mode in modes}
     assert checksums == dict.fromkeys(modes, host.checksum(Case("c", "c", "batch", workload)))
 
 
 @pytest.mark.extended
 def test_file_lines_equal_those_of_the_c_peer():
-    host = built("c", "ours")
+    host = build_host("c", "ours")
     assert host.checksum(Case("", "ours", "lines", "file-small")) == host.checksum(Case("", "c", "batch", "file-small"))
 
 
-@pytest.mark.parametrize(("mode", "least"), TIMED.items())
-def test_timed_modes_run(mode, least):
+@pytest.mark.parametrize(("mode", "min_events"), MIN_EVENTS.items())
+def test_timed_modes_run(mode, min_events):
     case = next(case for row in table(QUICK) for case in row.cases() if case.mode == mode)
-    assert built("ours").measure(case, 0.02)["events"]["count"] >= least
+    assert build_host("ours").measure(case, 0.02)["events"]["count"] >= min_events
 
 
 @pytest.mark.extended
@@ -65,7 +65,7 @@ def test_timed_modes_run(mode, least):
     ],
 )
 def test_fields_have_equal_values_in_peers(peer, mode, workload, prefix):
-    host = built("ours", peer)
+    host = build_host("ours", peer)
     fields = ",".join(field for field in FIELDS if field.startswith(prefix))
     path = workloads.prepare(workload, host.workloads)
 
@@ -108,9 +108,9 @@ def test_select_drops_excluded_peers_and_empty_rows():
 
 def test_build_names_missing_tool_and_alternative(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "go" else f"/usr/bin/{name}")
-    with pytest.raises(libraries.BuildError, match=re.escape("go is missing, which builds the peer golang")) as info:
+    with pytest.raises(libraries.BuildError, match=re.escape("go is missing, which builds the peer golang")) as caught:
         libraries.build(["golang"])
-    assert "PEERS=c,rust" in str(info.value)
+    assert "PEERS=c,rust" in str(caught.value)
 
 
 def test_ratio_compares_same_round_and_judges_median():

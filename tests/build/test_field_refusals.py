@@ -12,16 +12,16 @@ from support.libraries import write_sources
 
 from falco_plugin.cli.main import main
 
-POSSIBLE = (
+TYPES = (
     "use str, int, bool, datetime, timedelta, IPv4Address | IPv6Address, IPv4Network | IPv6Network, or a list of "
     "one of them"
 )
-NAME = (
+INVALID_NAME = (
     "Falco does not accept this name: use parts of letters, digits and '_' that begin with a letter, joined by dots, "
     "such as shop.order.id"
 )
-NEITHER = "is neither index nor key: the argument in brackets is passed as index: int, or as key: str"
-PLAIN = "one must return the value: define it without async and without yield"
+UNKNOWN_PARAMETER = "is neither index nor key: the argument in brackets is passed as index: int, or as key: str"
+NOT_A_PLAIN_METHOD = "one must return the value: define it without async and without yield"
 
 
 def method(parameters: str = "", returned: str = "str") -> str:
@@ -29,7 +29,7 @@ def method(parameters: str = "", returned: str = "str") -> str:
     return f'@field("a.b", desc="x")\ndef one(self, event{parameters}) -> {returned}: ...'
 
 
-BROKEN = [
+INVALID_DECLARATIONS = [
     # The class body and the error message. The message ends with a location if the class cannot be created.
     (
         f'{method()}\ntwo = json_field("a.b", "/x", desc="x")',
@@ -41,33 +41,36 @@ BROKEN = [
     ),
     (
         method(returned="float"),
-        f"field a.b: float is not a type of a field (Falco has no floats: use str or int): {POSSIBLE}",
+        f"field a.b: float is not a type of a field (Falco has no floats: use str or int): {TYPES}",
     ),
-    (method(returned="bytes"), f"field a.b: bytes is not a type of a field (decode it: use str): {POSSIBLE}"),
+    (method(returned="bytes"), f"field a.b: bytes is not a type of a field (decode it: use str): {TYPES}"),
     (
         method(returned="list[float]"),
-        f"field a.b: list[float] is not a type of a field (Falco has no floats: use str or int): {POSSIBLE}",
+        f"field a.b: list[float] is not a type of a field (Falco has no floats: use str or int): {TYPES}",
     ),
-    (method(returned="dict"), f"field a.b: dict is not a type of a field: {POSSIBLE}"),
+    (method(returned="dict"), f"field a.b: dict is not a type of a field: {TYPES}"),
     (
         method(returned="list"),
-        f"field a.b: list is not a type of a field (name the type of the elements, such as list[str]): {POSSIBLE}",
+        f"field a.b: list is not a type of a field (name the type of the elements, such as list[str]): {TYPES}",
     ),
-    (method(returned="Located[list[str]]"), f"field a.b: Located[list[str]] is not a type of a field: {POSSIBLE}"),
+    (
+        method(returned="Located[list[str]]"),
+        f"field a.b: Located[list[str]] is not a type of a field: {TYPES}",
+    ),
     (
         method(returned="Located"),
-        f"field a.b: Located is not a type of a field (name the type of the value, such as Located[str]): {POSSIBLE}",
+        f"field a.b: Located is not a type of a field (name the type of the value, such as Located[str]): {TYPES}",
     ),
     (
         method(", index: int, key: str | None"),
         "field a.b: index must be int | None: it is None if only the other one is passed",
     ),
-    (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is not a type of a field: {POSSIBLE}"),
-    (method(returned="list[str | None]"), f"field a.b: list[str | None] is not a type of a field: {POSSIBLE}"),
-    (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is not a type of a field: {POSSIBLE}"),
-    (method(returned="str | int"), f"field a.b: str | int is not a type of a field: {POSSIBLE}"),
-    (method(returned="str | list[str]"), f"field a.b: str | list[str] is not a type of a field: {POSSIBLE}"),
-    (method(returned="None"), f"field a.b: None is not a type of a field: {POSSIBLE}"),
+    (method(returned="list[list[str]]"), f"field a.b: list[list[str]] is not a type of a field: {TYPES}"),
+    (method(returned="list[str | None]"), f"field a.b: list[str | None] is not a type of a field: {TYPES}"),
+    (method(returned="tuple[str, ...]"), f"field a.b: tuple[str, ...] is not a type of a field: {TYPES}"),
+    (method(returned="str | int"), f"field a.b: str | int is not a type of a field: {TYPES}"),
+    (method(returned="str | list[str]"), f"field a.b: str | list[str] is not a type of a field: {TYPES}"),
+    (method(returned="None"), f"field a.b: None is not a type of a field: {TYPES}"),
     (
         method(returned='"Missing"'),
         "field a.b: the annotation 'Missing' cannot be evaluated (NameError: name 'Missing' is not defined): import "
@@ -83,15 +86,15 @@ BROKEN = [
     ),
     (
         method(", other: int"),
-        f"field a.b: the parameter 'other' {NEITHER}",
+        f"field a.b: the parameter 'other' {UNKNOWN_PARAMETER}",
     ),
     (
         method(", other: int = 3"),
-        f"field a.b: the parameter 'other' {NEITHER}",
+        f"field a.b: the parameter 'other' {UNKNOWN_PARAMETER}",
     ),
     (
         method(", *index"),
-        f"field a.b: the parameter 'index' {NEITHER}",
+        f"field a.b: the parameter 'index' {UNKNOWN_PARAMETER}",
     ),
     (method(", index: str"), "field a.b: index must be int or int | None, not str"),
     (method(", *, key: int | None"), "field a.b: key must be str or str | None, not int | None"),
@@ -99,8 +102,8 @@ BROKEN = [
         method(", index: int = 3"),
         "field a.b: the default of index must be None, which means that rules have no argument",
     ),
-    (method().replace("def", "async def"), f"field a.b: {PLAIN}"),
-    ('@field("a.b", desc="x")\ndef one(self, event) -> str:\n    yield "x"', f"field a.b: {PLAIN}"),
+    (method().replace("def", "async def"), f"field a.b: {NOT_A_PLAIN_METHOD}"),
+    ('@field("a.b", desc="x")\ndef one(self, event) -> str:\n    yield "x"', f"field a.b: {NOT_A_PLAIN_METHOD}"),
     (f"@staticmethod\n{method()}", "field a.b: @field is for methods, not for staticmethod"),
     (f"@classmethod\n{method()}", "field a.b: @field is for methods, not for classmethod"),
     (f"@property\n{method()}", "field a.b: @field is for methods, not for property"),
@@ -109,11 +112,11 @@ BROKEN = [
         method().replace("\n", "\n@property\n", 1),
         "TypeError: field a.b: @field is for methods, not for property (broken.py:8 in Broken)",
     ),
-    (method().replace("a.b", "nodot"), f"field nodot: {NAME}"),
-    (method().replace("a.b", "a.2b"), f"field a.2b: {NAME}"),
-    (method().replace("a.b", "a-b.c"), f"field a-b.c: {NAME}"),
-    (method().replace("a.b", ""), f"field : {NAME}"),
-    ('one = json_field("a.b ", "/x", desc="x")', f"field a.b : {NAME}"),
+    (method().replace("a.b", "nodot"), f"field nodot: {INVALID_NAME}"),
+    (method().replace("a.b", "a.2b"), f"field a.2b: {INVALID_NAME}"),
+    (method().replace("a.b", "a-b.c"), f"field a-b.c: {INVALID_NAME}"),
+    (method().replace("a.b", ""), f"field : {INVALID_NAME}"),
+    ('one = json_field("a.b ", "/x", desc="x")', f"field a.b : {INVALID_NAME}"),
     (method().replace('"x"', '" "'), "field a.b: desc is empty: describe what the field means"),
     ('one = json_field("a.b", "/x", desc=None)', "field a.b: desc is empty: describe what the field means"),
     (
@@ -147,7 +150,7 @@ BROKEN = [
     ),
     (
         'one = json_field("a.b", "/x", type=float, desc="x")',
-        f"TypeError: field a.b: float is not a type of a field (Falco has no floats: use str or int): {POSSIBLE} "
+        f"TypeError: field a.b: float is not a type of a field (Falco has no floats: use str or int): {TYPES} "
         "(broken.py:8 in Broken)",
     ),
     (
@@ -206,7 +209,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("body", "message"), BROKEN, ids=[body for body, _ in BROKEN])
+@pytest.mark.parametrize(("body", "message"), INVALID_DECLARATIONS, ids=[body for body, _ in INVALID_DECLARATIONS])
 def test_build_rejects_invalid_field_declaration(tmp_path: Path, body: str, message: str) -> None:
     source = (
         "from datetime import datetime\nfrom ipaddress import IPv4Address\n\n"

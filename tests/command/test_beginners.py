@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from falco_plugin import Event, Plugin, field, json_field, source
 
 """
-FIRST = len(HEADER.splitlines()) + 1
+CLASS = len(HEADER.splitlines()) + 1
 """The line number of the class."""
-BODY = FIRST + 2
+BODY = CLASS + 2
 """The line number at which the body of the class begins, after the name."""
-LONGEST = 255
+MAX_ERROR_BYTES = 255
 """The number of bytes that Falco shows of an error of `open` or `next_batch`."""
 
 
 def plugin(body: str, head: str = "class Mine(Plugin):", names: str = 'name = event_source = "mine"') -> str:
-    """Returns the code of a plugin whose class is on the line FIRST and whose body begins on the line BODY."""
+    """Returns the code of a plugin whose class is on the line CLASS and whose body begins on the line BODY."""
     return f"{HEADER}{head}\n    {names}\n{textwrap.indent(textwrap.dedent(body).lstrip(), '    ')}"
 
 
@@ -38,19 +38,19 @@ def last_line(printed: str) -> str:
 
 
 OPENS = "def open(self, params) or def open(self, params, context)"
-GOOD = "def open(self, params):\n    yield b'event'\n"
+VALID_OPEN = "def open(self, params):\n    yield b'event'\n"
 
-BUILD = {
+BUILD_ERRORS = {
     "open without self": (
         plugin("def open(params):\n    yield b''"),
         f"plugin.py:{BODY}: Mine.open(params) lacks self: define it as {OPENS}",
     ),
     "init without self": (
-        plugin("def init():\n    pass\n" + GOOD),
+        plugin("def init():\n    pass\n" + VALID_OPEN),
         f"plugin.py:{BODY}: Mine.init() lacks self: define it as def init(self)",
     ),
     "event_to_string without self": (
-        plugin("def event_to_string(event):\n    return 'x'\n" + GOOD),
+        plugin("def event_to_string(event):\n    return 'x'\n" + VALID_OPEN),
         f"plugin.py:{BODY}: Mine.event_to_string(event) lacks self: define it as def event_to_string(self, event)",
     ),
     "open without params": (
@@ -77,11 +77,11 @@ BUILD = {
         "without async",
     ),
     "async init": (
-        plugin("async def init(self):\n    pass\n" + GOOD),
+        plugin("async def init(self):\n    pass\n" + VALID_OPEN),
         f"plugin.py:{BODY}: Mine.init is async, but nothing awaits it: define it without async",
     ),
     "init with a yield": (
-        plugin("def init(self):\n    yield\n" + GOOD),
+        plugin("def init(self):\n    yield\n" + VALID_OPEN),
         f"plugin.py:{BODY}: Mine.init has a yield, so calling it does not run its code: remove the yield",
     ),
     "a syntax error": (
@@ -93,57 +93,57 @@ BUILD = {
         f"plugin.py cannot be imported: IndentationError: unexpected indent (plugin.py:{BODY + 2}: yield b'b')",
     ),
     "a field name with capitals": (
-        plugin("user = json_field('Mine.User', '/user', desc='User')\n" + GOOD),
+        plugin("user = json_field('Mine.User', '/user', desc='User')\n" + VALID_OPEN),
         f"plugin.py:{BODY}: field Mine.User: the first part of the name has capital letters, which no field of "
         "Falco has, and rules are case-sensitive: name it mine.User",
     ),
     "a field name without a dot": (
-        plugin("user = json_field('user', '/user', desc='User')\n" + GOOD),
+        plugin("user = json_field('user', '/user', desc='User')\n" + VALID_OPEN),
         f"plugin.py:{BODY}: field user: Falco does not accept this name: use parts of letters, digits and "
         "'_' that begin with a letter, joined by dots, such as shop.order.id",
     ),
     "a field method without an annotation": (
-        plugin("@field('mine.user', desc='User')\ndef user(self, event):\n    return ''\n" + GOOD),
+        plugin("@field('mine.user', desc='User')\ndef user(self, event):\n    return ''\n" + VALID_OPEN),
         f"plugin.py:{BODY + 1}: field mine.user: user has no return annotation: add one, as in def "
         "user(self, event) -> str",
     ),
     "a field method without self": (
-        plugin("@field('mine.user', desc='User')\ndef user(event) -> str:\n    return ''\n" + GOOD),
+        plugin("@field('mine.user', desc='User')\ndef user(event) -> str:\n    return ''\n" + VALID_OPEN),
         f"plugin.py:{BODY + 1}: field mine.user: user must take the event: def user(self, event) -> …",
     ),
     "no name": (
-        plugin(GOOD, names="pass"),
-        f"plugin.py:{FIRST}: Mine has no name: set it, such as name = 'lines'",
+        plugin(VALID_OPEN, names="pass"),
+        f"plugin.py:{CLASS}: Mine has no name: set it, such as name = 'lines'",
     ),
     "a name that Falco refuses": (
-        plugin(GOOD, names="name = 'My Plugin'"),
-        f"plugin.py:{FIRST}: Mine: Falco does not accept the name 'My Plugin': use lower-case letters, "
+        plugin(VALID_OPEN, names="name = 'My Plugin'"),
+        f"plugin.py:{CLASS}: Mine: Falco does not accept the name 'My Plugin': use lower-case letters, "
         "digits, '-' and '_', "
         "beginning with a letter",
     ),
     "a class that is not derived": (
-        plugin(GOOD, head="class Mine:"),
-        f"plugin.py:{FIRST}: the class Mine is not a plugin: derive it, as in class Mine(Plugin)",
+        plugin(VALID_OPEN, head="class Mine:"),
+        f"plugin.py:{CLASS}: the class Mine is not a plugin: derive it, as in class Mine(Plugin)",
     ),
     "two plugins": (
-        plugin(GOOD) + "\nclass Other(Mine):\n    name = 'other'\n",
-        f"plugin.py has 2 plugins (Mine at plugin.py:{FIRST}, Other at plugin.py:{BODY + 3}): name one, such as "
+        plugin(VALID_OPEN) + "\nclass Other(Mine):\n    name = 'other'\n",
+        f"plugin.py has 2 plugins (Mine at plugin.py:{CLASS}, Other at plugin.py:{BODY + 3}): name one, such as "
         "plugin.py:Mine",
     ),
     "a plugin that needs arguments": (
-        plugin("def __init__(self, url):\n    self.url = url\n" + GOOD),
+        plugin("def __init__(self, url):\n    self.url = url\n" + VALID_OPEN),
         "plugin.py: plugin:Mine failed: TypeError: Mine.__init__() missing 1 required positional "
         "argument: 'url': the "
         f"SDK passes no arguments, so read settings from self.config in init (plugin.py:{BODY} in __init__)",
     ),
     "a constructor that raises": (
-        plugin("def __init__(self):\n    int('x')\n" + GOOD),
+        plugin("def __init__(self):\n    int('x')\n" + VALID_OPEN),
         "plugin.py: plugin:Mine failed: ValueError: invalid literal for int() with base 10: 'x' "
         f"(plugin.py:{BODY + 1} in __init__)",
     ),
     "a configuration that is a value": (
-        plugin("config = {'url': ''}\n" + GOOD),
-        f"plugin.py:{FIRST}: Mine.config is set to a dict, which init_config replaces: annotate it, as "
+        plugin("config = {'url': ''}\n" + VALID_OPEN),
+        f"plugin.py:{CLASS}: Mine.config is set to a dict, which init_config replaces: annotate it, as "
         "in config: Config",
     ),
     "a misspelled name of the SDK": (
@@ -161,7 +161,7 @@ BUILD = {
 }
 
 
-@pytest.mark.parametrize(("source", "expected"), BUILD.values(), ids=BUILD)
+@pytest.mark.parametrize(("source", "expected"), BUILD_ERRORS.values(), ids=BUILD_ERRORS)
 def test_build_reports_error_with_location(tmp_path: Path, source: str, expected: str) -> None:
     printed = last_line(run(tmp_path, source))
     assert printed.startswith("falco-plugin: plugin.py")
@@ -179,7 +179,7 @@ def yielding(value: str) -> str:
 IN_OPEN = f" (plugin.py:{BODY} in open)"
 AT_YIELD = f" (plugin.py:{BODY + 1} in open)"
 
-OPEN = {
+OPEN_ERRORS = {
     "nothing": (plugin("def open(self, params):\n    pass"), "None: is a `return` or a `yield` missing?"),
     "str": (returning("'event'"), "str: for one event return [text.encode()]"),
     "bytes": (returning("b'event'"), "bytes: for one event return [data]"),
@@ -206,14 +206,14 @@ OPEN = {
 }
 
 
-@pytest.mark.parametrize(("source", "expected"), OPEN.values(), ids=OPEN)
+@pytest.mark.parametrize(("source", "expected"), OPEN_ERRORS.values(), ids=OPEN_ERRORS)
 def test_open_suggests_valid_return_values(tmp_path: Path, source: str, expected: str) -> None:
     printed = last_line(run(tmp_path, source))
     assert printed == f"falco-plugin-host: open failed: TypeError: open returned {expected}{IN_OPEN}"
 
 
 NOT_BYTES = "TypeError: an event's data must be bytes, got"
-EVENTS = {
+EVENT_ERRORS = {
     "a dict": (yielding("{'a': 1}"), f"{NOT_BYTES} dict: give json.dumps(data).encode(){AT_YIELD}"),
     "a list": (yielding("[b'a']"), f"{NOT_BYTES} list: give json.dumps(data).encode(){AT_YIELD}"),
     "a str": (yielding("'text'"), f'{NOT_BYTES} str: give text.encode(), or write b"..."{AT_YIELD}'),
@@ -273,12 +273,12 @@ EVENTS = {
 }
 
 
-@pytest.mark.parametrize(("source", "expected"), EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize(("source", "expected"), EVENT_ERRORS.values(), ids=EVENT_ERRORS)
 def test_source_reports_error_with_location(tmp_path: Path, source: str, expected: str) -> None:
     printed = last_line(run(tmp_path, source))
     error = printed.partition(" failed: ")[2]
     assert error.removeprefix("open: ") == expected
-    assert len(error.encode()) <= LONGEST
+    assert len(error.encode()) <= MAX_ERROR_BYTES
 
 
 def test_long_error_message_keeps_location(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_long_error_message_keeps_location(tmp_path: Path) -> None:
     error = printed.partition("open failed: ")[2]
     assert error.startswith("ValueError: ää")
     assert error.endswith(f"ä…{AT_YIELD}")
-    assert len(error.encode()) <= LONGEST
+    assert len(error.encode()) <= MAX_ERROR_BYTES
 
 
 @pytest.mark.parametrize(

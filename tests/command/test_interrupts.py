@@ -45,7 +45,9 @@ WAITS = """
             context.wait()
 """
 
-HUNG = "interrupted, but the plugin has not returned: wait for it to close its source, or interrupt again (Ctrl-C)"
+HANG_MESSAGE = (
+    "interrupted, but the plugin has not returned: wait for it to close its source, or interrupt again (Ctrl-C)"
+)
 
 
 @contextmanager
@@ -121,7 +123,7 @@ def test_second_signal_ends_blocked_open(tmp_path: Path, send: Send, number: int
     with running(tmp_path, HANGS, "open") as process:
         wait_for(process, "in open")
         send(process, number)
-        wait_for(process, HUNG)
+        wait_for(process, HANG_MESSAGE)
         send(process, number)
         process.communicate(timeout=60)
         assert process.returncode == status

@@ -24,7 +24,7 @@ MYPY_CACHE = REPOSITORY / "target" / "mypy" / os.environ.get("PYTEST_XDIST_WORKE
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def new(folder: Path, name: str, *options: str) -> Output:
+def run_new(folder: Path, name: str, *options: str) -> Output:
     return run_command("new", name, *options, cwd=folder)
 
 
@@ -93,7 +93,7 @@ def test_new_plugin_runs_commands_of_its_readme(template: str, terminal: Termina
 @pytest.fixture(params=TEMPLATES)
 def new_plugin(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Output]:
     """Creates a plugin and returns its folder and the output of the command."""
-    ran = new(tmp_path, NAME, "--template", request.param)
+    ran = run_new(tmp_path, NAME, "--template", request.param)
     assert ran.status == 0, ran.stderr
     return tmp_path / NAME, ran
 
@@ -141,9 +141,9 @@ def test_new_uses_generator_template_by_default(tmp_path: Path) -> None:
     folders = {}
     for template in TEMPLATES:
         (tmp_path / template).mkdir()
-        assert new(tmp_path / template, NAME, "--template", template).status == 0
+        assert run_new(tmp_path / template, NAME, "--template", template).status == 0
         folders[template] = read_files(tmp_path / template / NAME)
-    assert new(tmp_path, NAME).status == 0
+    assert run_new(tmp_path, NAME).status == 0
     assert read_files(tmp_path / NAME) == folders["generator"]
     assert folders["push"]["plugin.py"] != folders["generator"]["plugin.py"]
 
@@ -162,7 +162,7 @@ CLASS_NAMES = {
 
 @pytest.mark.parametrize("name", CLASS_NAMES)
 def test_new_accepts_names_that_falco_accepts(name: str, tmp_path: Path) -> None:
-    assert new(tmp_path, name).status == 0
+    assert run_new(tmp_path, name).status == 0
     assert f"class {CLASS_NAMES[name]}(Plugin):" in (tmp_path / name / "plugin.py").read_text()
     built = run_command("build", name, cwd=tmp_path)
     assert built.stdout.startswith(
@@ -182,13 +182,13 @@ def check_refused(ran: Output, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "Audit", "1audit", "_audit", "au dit", "au.dit", "../audit", "aud\u00eft"])
 def test_new_rejects_names_that_falco_rejects(name: str, tmp_path: Path) -> None:
-    check_refused(new(tmp_path, name), f"Falco does not accept the name {name!r}")
+    check_refused(run_new(tmp_path, name), f"Falco does not accept the name {name!r}")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["syscall", "internal", "plugins"])
 def test_new_rejects_event_sources_of_falco(name: str, tmp_path: Path) -> None:
-    check_refused(new(tmp_path, name), f"the event_source {name!r} is reserved by Falco")
+    check_refused(run_new(tmp_path, name), f"the event_source {name!r} is reserved by Falco")
     assert not list(tmp_path.iterdir())
 
 
@@ -198,15 +198,15 @@ def test_new_keeps_existing_files(tmp_path: Path) -> None:
     file.write_text("existing")
     link.symlink_to("nowhere")
     for path in (folder, file, link):
-        check_refused(new(tmp_path, path.name), f"{path.name} already exists")
+        check_refused(run_new(tmp_path, path.name), f"{path.name} already exists")
     assert not list(folder.iterdir())
     assert file.read_text() == "existing"
     assert link.is_symlink()
 
 
 def test_new_names_unwritable_folder(tmp_path: Path) -> None:
-    check_refused(new(tmp_path, "a" * 300), "File name too long")
-    check_refused(new(Path("/proc"), "audit"), "cannot make audit: ")
+    check_refused(run_new(tmp_path, "a" * 300), "File name too long")
+    check_refused(run_new(Path("/proc"), "audit"), "cannot make audit: ")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,3 +1,5 @@
+"""Tests `EventBatch`, its writer, and `PushEvent`."""
+
 from __future__ import annotations
 
 import array
@@ -49,6 +51,7 @@ def test_append_keeps_bytes_order_and_timestamp():
         (array.array("H", [0x0102]), array.array("H", [0x0102]).tobytes()),
         ((bytearray(b"pair"), None), b"pair"),
     ],
+    ids=["bytes", "bytearray", "memoryview", "sliced memoryview", "array", "pair"],
 )
 def test_append_accepts_every_buffer(item, data):
     batch = EventBatch()
@@ -65,7 +68,7 @@ def test_batch_copies_payload():
 
 
 @pytest.mark.parametrize(
-    ("item", "text"),
+    ("item", "message"),
     [
         ("text", r"bytes, got str: give text\.encode\(\)"),
         (("text", NOW), r"bytes, got str: give text\.encode\(\)"),
@@ -75,15 +78,16 @@ def test_batch_copies_payload():
         ((b"a", NOW, 3), "got a tuple of length 3"),
         (PushEvent(error=ValueError("x")), "raise the error"),
     ],
+    ids=["str", "pair with str", "int", "None", "tuple of length 1", "tuple of length 3", "error"],
 )
-def test_append_rejects_other_types_with_advice(item, text):
+def test_append_rejects_other_types_with_advice(item, message):
     batch = EventBatch()
-    with pytest.raises(TypeError, match=text):
+    with pytest.raises(TypeError, match=message):
         batch.append(item)
     assert len(batch) == 0
 
 
-@pytest.mark.parametrize("item", [(b"a", NOW), PushEvent(b"a", NOW), PushEvent(b"a")])
+@pytest.mark.parametrize("item", [(b"a", NOW), PushEvent(b"a", NOW), PushEvent(b"a")], ids=repr)
 def test_append_rejects_two_timestamps(item):
     batch = EventBatch()
     with pytest.raises(TypeError, match="given twice"):
@@ -111,7 +115,7 @@ def test_full_batch_rejects_events_until_cleared():
     with pytest.raises(BatchFullError):
         batch.append(b"c")
     with pytest.raises(BatchFullError), batch.writer():
-        pytest.fail("there was no room")
+        pytest.fail("a full batch opened a writer")
     assert contents(batch) == [(b"a", None), (b"b", None)]
     batch.clear()
     assert (len(batch), batch.full) == (0, False)
@@ -160,17 +164,17 @@ def test_read_events_outlive_clear():
     assert (event.data, event.timestamp) == (b"kept", NOW)
 
 
-@pytest.mark.parametrize("way", ["append", "write", "reserve"])
-def test_cleared_events_leave_no_bytes(way):
+@pytest.mark.parametrize("method", ["append", "write", "reserve"])
+def test_cleared_events_leave_no_bytes(method):
     batch = EventBatch()
 
     def fill(size):
         batch.clear()
-        if way == "append":
+        if method == "append":
             batch.append(bytes(size))
             return
         with batch.writer() as writer:
-            if way == "write":
+            if method == "write":
                 writer.write(bytes(size))
             else:
                 writer.reserve(size)[:] = bytes(size)
@@ -192,11 +196,11 @@ class TestExtend:
         assert batch.extend([]) == 0
         assert [data for data, _ in contents(batch)] == [b"a", b"b", b"c", b"d", b"e", b"A", b"B"]
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_stops_at_full_batch_and_returns_count(self, kind):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    def test_stops_at_full_batch_and_returns_count(self, make_iterable):
         batch = EventBatch(3)
-        assert batch.extend(kind([b"a", b"b", b"c", b"d"])) == 3
-        assert batch.extend(kind([b"e"])) == 0
+        assert batch.extend(make_iterable([b"a", b"b", b"c", b"d"])) == 3
+        assert batch.extend(make_iterable([b"e"])) == 0
         assert [data for data, _ in contents(batch)] == [b"a", b"b", b"c"]
 
     def test_consumes_only_appended_items(self):
@@ -206,13 +210,13 @@ class TestExtend:
         assert batch.extend(items) == 0
         assert list(items) == [b"c"]
 
-    @pytest.mark.parametrize("kind", [list, iter])
-    @pytest.mark.parametrize(("bad", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
-    def test_error_counts_items_before_bad_item(self, kind, bad, error):
+    @pytest.mark.parametrize("make_iterable", [list, iter])
+    @pytest.mark.parametrize(("bad_item", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
+    def test_error_counts_items_before_bad_item(self, make_iterable, bad_item, error):
         batch = EventBatch(8, 4)
         batch.append(b"old")
         with pytest.raises(error) as caught:
-            batch.extend(kind([b"a", b"b", bad, b"c"]))
+            batch.extend(make_iterable([b"a", b"b", bad_item, b"c"]))
         assert caught.value.taken == 2
         assert [data for data, _ in contents(batch)] == [b"old", b"a", b"b"]
 
@@ -248,24 +252,24 @@ class TestExtend:
         event_size=st.integers(1, 12),
     )
     def test_extend_equals_repeated_append(self, events, batch_size, event_size):
-        one, other = EventBatch(batch_size, event_size), EventBatch(batch_size, event_size)
-        taken = 0
+        appended, extended = EventBatch(batch_size, event_size), EventBatch(batch_size, event_size)
+        count = 0
         failed = False
         try:
             for event in events:
-                if one.full:
+                if appended.full:
                     break
-                one.append(event)
-                taken += 1
+                appended.append(event)
+                count += 1
         except EventTooLargeError:
             failed = True
         try:
-            assert other.extend(events) == taken
+            assert extended.extend(events) == count
             assert not failed
         except EventTooLargeError as error:
             assert failed
-            assert error.taken == taken
-        assert contents(one) == contents(other) == events[:taken]
+            assert error.taken == count
+        assert contents(appended) == contents(extended) == events[:count]
 
 
 class TestWriter:
@@ -281,7 +285,7 @@ class TestWriter:
         batch.append(b"before")
         with pytest.raises(KeyError), batch.writer() as writer:
             writer.write(b"half an ev")
-            raise KeyError("cannot go on")
+            raise KeyError("cannot continue")
         assert contents(batch) == [(b"before", None)]
         batch.append(b"after")
         assert contents(batch) == [(b"before", None), (b"after", None)]
@@ -388,6 +392,7 @@ class TestWriter:
             lambda batch: batch.full,
             lambda batch: batch.writer().__enter__(),
         ],
+        ids=["append", "extend", "clear", "len", "index", "full", "writer"],
     )
     def test_batch_is_unusable_while_writer_is_open(self, use):
         batch = EventBatch()
@@ -480,7 +485,7 @@ class TestReserve:
             assert writer.commit(2) == 2
             with pytest.raises(PluginError, match="reserve first"):
                 writer.commit(2)
-        # Nor does a reserve reach into the next event.
+        # A reserve belongs to one event and ends with it.
         with batch.writer() as writer:
             writer.reserve(2)
         with batch.writer() as writer, pytest.raises(PluginError, match="reserve first"):

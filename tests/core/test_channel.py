@@ -1,3 +1,5 @@
+"""Tests the channel of push sources: sending, capacity, and how it ends."""
+
 from __future__ import annotations
 
 import gc
@@ -24,12 +26,12 @@ NOW = 1_700_000_000_000_000_000
 DROPPED = r"the last sender was dropped without close\(\): its thread ended or raised an exception; use `with sender:`"
 
 
-def received(receiver, **options):
-    """All that is in a channel whose senders are closed, and what ended it."""
-    return drained(PushInstance(receiver, timeout=0.02, **options))
+def receive_all(receiver, **options):
+    """Returns the events left in a channel whose senders are closed, and the error that ended it."""
+    return read_to_end(PushInstance(receiver, timeout=0.02, **options))
 
 
-def drained(instance):
+def read_to_end(instance):
     events = []
     while True:
         batch = EventBatch(16, instance.events.event_size)
@@ -44,7 +46,7 @@ def drained(instance):
 
 
 def fill(sender):
-    """Sends until there is no room."""
+    """Sends events until the channel is full. Returns their number."""
     count = 0
     with pytest.raises(ChannelFullError):
         while True:
@@ -61,7 +63,7 @@ class TestSend:
         sender.send((memoryview(b"pair"), NOW + 1))
         sender.send(PushEvent(b"event", NOW + 2))
         sender.close()
-        events, end = received(receiver)
+        events, end = receive_all(receiver)
         assert events == [(b"plain", None), (b"timed", NOW), (b"pair", NOW + 1), (b"event", NOW + 2)]
         assert isinstance(end, EOF)
 
@@ -71,10 +73,10 @@ class TestSend:
         sender.send(data)
         data[:] = b"after!"
         sender.close()
-        assert received(receiver)[0] == [(b"before", None)]
+        assert receive_all(receiver)[0] == [(b"before", None)]
 
     @pytest.mark.parametrize(
-        ("item", "timestamp", "error", "text"),
+        ("item", "timestamp", "error", "message"),
         [
             ("text", None, TypeError, r"give text\.encode\(\)"),
             (5, None, TypeError, "got int"),
@@ -85,12 +87,12 @@ class TestSend:
             (b"a", -1, ValueError, "2\\*\\*64 - 2"),
         ],
     )
-    def test_bad_item_is_rejected_and_not_sent(self, item, timestamp, error, text):
+    def test_bad_item_is_rejected_and_not_sent(self, item, timestamp, error, message):
         sender, receiver = channel()
-        with pytest.raises(error, match=text):
+        with pytest.raises(error, match=message):
             sender.send(item, timestamp)
         sender.close()
-        assert received(receiver)[0] == []
+        assert receive_all(receiver)[0] == []
 
     def test_too_large_event_is_rejected_by_send(self):
         sender, receiver = channel(event_size=4)
@@ -100,7 +102,7 @@ class TestSend:
         assert (caught.value.size, caught.value.event_size) == (5, 4)
         sender.send(b"next")
         sender.close()
-        events, end = received(receiver)
+        events, end = receive_all(receiver)
         assert events == [(b"1234", None), (b"next", None)]
         assert isinstance(end, EOF)
 
@@ -110,36 +112,36 @@ class TestSend:
 
 
 class TestSendMany:
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_returns_count_of_sent_items(self, kind):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    def test_returns_count_of_sent_items(self, make_iterable):
         sender, receiver = channel()
         items = [b"%d" % number for number in range(300)]
-        assert sender.send_many(kind(items)) == 300
-        assert sender.send_many(kind([])) == 0
+        assert sender.send_many(make_iterable(items)) == 300
+        assert sender.send_many(make_iterable([])) == 0
         sender.close()
-        assert [data for data, _ in received(receiver)[0]] == items
+        assert [data for data, _ in receive_all(receiver)[0]] == items
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    @pytest.mark.parametrize(("bad", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
-    def test_error_counts_items_before_bad_item(self, kind, bad, error):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    @pytest.mark.parametrize(("bad_item", "error"), [(b"too large", EventTooLargeError), ("text", TypeError)])
+    def test_error_counts_items_before_bad_item(self, make_iterable, bad_item, error):
         sender, receiver = channel(event_size=4)
         with pytest.raises(error) as caught:
-            sender.send_many(kind([b"a", (b"b", NOW), bad, b"c"]))
+            sender.send_many(make_iterable([b"a", (b"b", NOW), bad_item, b"c"]))
         assert caught.value.taken == 2
         sender.close()
-        assert received(receiver)[0] == [(b"a", None), (b"b", NOW)]
+        assert receive_all(receiver)[0] == [(b"a", None), (b"b", NOW)]
 
-    @pytest.mark.parametrize("kind", [list, tuple, iter])
-    def test_error_counts_items_before_full_channel(self, kind):
+    @pytest.mark.parametrize("make_iterable", [list, tuple, iter])
+    def test_error_counts_items_before_full_channel(self, make_iterable):
         sender, receiver = channel(3)
         with pytest.raises(ChannelFullError) as caught:
-            sender.send_many(kind([b"a", b"b", b"c", b"d", b"e"]), timeout=0.01)
+            sender.send_many(make_iterable([b"a", b"b", b"c", b"d", b"e"]), timeout=0.01)
         assert caught.value.taken == 3
         sender.close()
-        assert [data for data, _ in received(receiver)[0]] == [b"a", b"b", b"c"]
+        assert [data for data, _ in receive_all(receiver)[0]] == [b"a", b"b", b"c"]
 
     def test_full_channel_consumes_one_item_of_iterator(self):
-        # It had to be taken to know whether it fits; no other may be.
+        # One item must be consumed to know whether it fits. A second one must not be.
         sender, _receiver = channel(2)
         items = iter([b"a", b"b", b"c", b"d"])
         with pytest.raises(ChannelFullError) as caught:
@@ -147,11 +149,11 @@ class TestSendMany:
         assert caught.value.taken == 2
         assert list(items) == [b"d"]
 
-    @pytest.mark.parametrize("kind", [list, iter])
-    def test_error_counts_items_before_close(self, in_thread, kind):
+    @pytest.mark.parametrize("make_iterable", [list, iter])
+    def test_error_counts_items_before_close(self, in_thread, make_iterable):
         sender, receiver = channel(2)
         instance = PushInstance(receiver, timeout=0)
-        sending = in_thread(lambda: sender.send_many(kind([b"a", b"b", b"c"])))
+        sending = in_thread(lambda: sender.send_many(make_iterable([b"a", b"b", b"c"])))
         time.sleep(0.02)
         instance.close()
         with pytest.raises(ChannelClosedError) as caught:
@@ -168,7 +170,7 @@ class TestSendMany:
             sender.send_many(items())
         assert caught.value.taken == 1
         sender.close()
-        assert received(receiver)[0] == [(b"a", None)]
+        assert receive_all(receiver)[0] == [(b"a", None)]
 
     def test_waits_repeatedly_for_capacity(self, in_thread):
         sender, receiver = channel(2)
@@ -179,16 +181,16 @@ class TestSendMany:
                 return sender.send_many(items)
 
         sending = in_thread(produce)
-        assert [data for data, _ in received(receiver, batch_size=3)[0]] == items
+        assert [data for data, _ in receive_all(receiver, batch_size=3)[0]] == items
         assert sending.result() == 100
 
 
-class TestBounds:
+class TestCapacity:
     def test_capacity_limits_queued_events(self):
         sender, receiver = channel(5)
         assert fill(sender) == 5
         sender.close()
-        assert len(received(receiver)[0]) == 5
+        assert len(receive_all(receiver)[0]) == 5
 
     def test_default_capacity_is_1024_events(self):
         sender, _receiver = channel()
@@ -203,7 +205,7 @@ class TestBounds:
         sender.send(b"1", timeout=0)
         sender.send(b"", timeout=0)
         sender.close()
-        assert [data for data, _ in received(receiver)[0]] == [b"12345", b"1234", b"1", b""]
+        assert [data for data, _ in receive_all(receiver)[0]] == [b"12345", b"1234", b"1", b""]
 
     def test_event_above_max_bytes_is_queued_alone(self):
         sender, receiver = channel(max_bytes=10)
@@ -224,7 +226,7 @@ class TestBounds:
         sender.send(b"first")
         for timeout in (0, 0.01):
             with pytest.raises(ChannelFullError):
-                sender.send(b"refused", timeout=timeout)
+                sender.send(b"rejected", timeout=timeout)
         instance = PushInstance(receiver, timeout=0)
         batch = EventBatch()
         assert instance.next_batch(batch) == 1
@@ -273,7 +275,7 @@ class TestClose:
                 use()
         sender.close()
         sender.close(ValueError("too late"))
-        events, end = received(receiver)
+        events, end = receive_all(receiver)
         assert events == [(b"a", None)]
         assert isinstance(end, EOF)
 
@@ -305,7 +307,7 @@ class TestClose:
         error = ValueError("the disk is gone")
         sender.send(b"a")
         sender.close(error)
-        events, end = received(receiver)
+        events, end = receive_all(receiver)
         assert events == [(b"a", None)]
         assert end is error
 
@@ -314,7 +316,7 @@ class TestClose:
         other = sender.clone()
         error = ValueError("x")
         other.close(error)
-        assert received(receiver)[1] is error
+        assert receive_all(receiver)[1] is error
         with pytest.raises(ChannelClosedError):
             sender.send(b"late")
         assert sender.closed is True
@@ -324,12 +326,12 @@ class TestClose:
         error = ValueError("x")
         sender.send(b"a")
         sender.close(error)
-        assert received(receiver) == ([(b"a", None)], error)
+        assert receive_all(receiver) == ([(b"a", None)], error)
 
     def test_close_accepts_exception_class(self):
         sender, receiver = channel()
         sender.close(KeyError)
-        assert isinstance(received(receiver)[1], KeyError)
+        assert isinstance(receive_all(receiver)[1], KeyError)
 
     def test_close_rejects_non_exception_and_stays_open(self):
         sender, _receiver = channel()
@@ -342,7 +344,7 @@ class TestClose:
     def test_close_with_eof_is_normal_close(self, error):
         sender, receiver = channel()
         sender.close(error)
-        assert isinstance(received(receiver)[1], EOF)
+        assert isinstance(receive_all(receiver)[1], EOF)
 
     def test_close_on_other_thread_wakes_blocked_send(self, in_thread):
         sender, _receiver = channel(1)
@@ -365,24 +367,24 @@ class TestClose:
         assert instance.next_batch(EventBatch()) == 1
         sending.result()
         other.close()
-        assert drained(instance)[0] == [(b"b", None)]
+        assert read_to_end(instance)[0] == [(b"b", None)]
 
     @pytest.mark.parametrize(
-        "end",
+        "end_source",
         [
             lambda instance, context: instance.close(),
-            lambda instance, context: (instance.context.cancel(), drained(instance)),
+            lambda instance, context: (instance.context.cancel(), read_to_end(instance)),
         ],
         ids=["close", "cancel"],
     )
-    def test_blocked_send_wakes_at_end_of_source(self, in_thread, end):
+    def test_blocked_send_wakes_at_end_of_source(self, in_thread, end_source):
         sender, receiver = channel(1)
         instance = PushInstance(receiver, timeout=0)
         sender.send(b"a")
         sending = [in_thread(lambda sender=sender.clone(): sender.send(b"b")) for _ in range(3)]
         time.sleep(0.02)
         assert not any(each.ended for each in sending)
-        end(instance, instance.context)
+        end_source(instance, instance.context)
         for each in sending:
             with pytest.raises(ChannelClosedError):
                 each.result()
@@ -400,7 +402,7 @@ class TestClose:
         assert sender.closed is True
 
     def test_each_send_after_end_raises(self):
-        # From the second refusal on it is slowed down, which this test waits for once.
+        # The channel delays the second rejected send on purpose, and this test waits for it once.
         sender, receiver = channel()
         PushInstance(receiver).close()
         with pytest.raises(ChannelClosedError):
@@ -431,7 +433,7 @@ class TestClose:
         assert instance.next_batch(batch) == 1
 
 
-class TestGarbage:
+class TestDroppedSender:
     def test_dropping_last_sender_is_error(self):
         sender, receiver = channel()
         sender.send(b"a")
@@ -456,7 +458,7 @@ class TestGarbage:
         del sender
         gc.collect()
         other.close()
-        assert isinstance(received(receiver)[1], EOF)
+        assert isinstance(receive_all(receiver)[1], EOF)
 
     @pytest.mark.parametrize("end", [EOF("done"), ValueError("bad")])
     def test_sent_end_precedes_later_drop(self, end):
@@ -464,7 +466,7 @@ class TestGarbage:
         sender.send(PushEvent(error=end))
         del sender
         gc.collect()
-        assert type(received(receiver)[1]) is type(end)
+        assert type(receive_all(receiver)[1]) is type(end)
 
     def test_drop_after_close_is_not_an_error(self, caplog):
         sender, receiver = channel()
@@ -498,7 +500,7 @@ class TestGarbage:
         senders = [sender]
         del sender
         in_thread(lambda: produce(senders)).result()
-        events, end = received(receiver)
+        events, end = receive_all(receiver)
         assert events == [(b"last words", None)]
         assert type(end) is PluginError
         assert re.match(DROPPED, str(end))
@@ -521,7 +523,7 @@ class TestContextManager:
             assert same is sender
             same.send(b"a")
         assert sender.closed is True
-        events, end = received(receiver)
+        events, end = receive_all(receiver)
         assert events == [(b"a", None)]
         assert isinstance(end, EOF)
 
@@ -531,14 +533,14 @@ class TestContextManager:
         with pytest.raises(ValueError, match="bad line 7"), sender:
             sender.send(b"a")
             raise error
-        assert received(receiver) == ([(b"a", None)], error)
+        assert receive_all(receiver) == ([(b"a", None)], error)
 
     @pytest.mark.parametrize("error", [StopIteration("x"), EOFError("x"), TimeoutError("x")])
     def test_signal_like_exception_names_signal(self, error):
         sender, receiver = channel()
         with pytest.raises(type(error)), sender:
             raise error
-        _, end = received(receiver)
+        _, end = receive_all(receiver)
         assert type(end) is PluginError
         assert f"falco_plugin.{'Timeout' if isinstance(error, TimeoutError) else 'EOF'}" in str(end)
         assert end.__cause__ is error
@@ -548,22 +550,6 @@ class TestContextManager:
         PushInstance(receiver).close()
         with pytest.raises(ChannelClosedError), sender:
             sender.send(b"late")
-
-
-class TestReceiver:
-    def test_second_instance_is_rejected(self):
-        _sender, receiver = channel()
-        PushInstance(receiver)
-        with pytest.raises(PluginError, match="another PushInstance"):
-            PushInstance(receiver)
-
-    def test_failed_instance_leaves_receiver_usable(self):
-        sender, receiver = channel()
-        with pytest.raises(ValueError, match="batch_size"):
-            PushInstance(receiver, batch_size=0)
-        sender.send(b"a")
-        sender.close()
-        assert received(receiver)[0] == [(b"a", None)]
 
 
 def test_reentrant_sends_of_threads_lose_nothing(in_thread):
@@ -577,13 +563,13 @@ def test_reentrant_sends_of_threads_lose_nothing(in_thread):
 
     running = [in_thread(lambda n=number, s=sender.clone(): produce(n, s)) for number in range(producers)]
     sender.close()
-    events, end = received(receiver)
+    events, end = receive_all(receiver)
     for each in running:
         each.result()
     assert isinstance(end, EOF)
     for number in range(producers):
-        own = [data for data, _ in events if data.startswith(b"%d:" % number)]
-        assert own == [b"%d:%d" % (number, count) for count in range(100)]
+        sent = [data for data, _ in events if data.startswith(b"%d:" % number)]
+        assert sent == [b"%d:%d" % (number, count) for count in range(100)]
 
 
 @pytest.mark.parametrize(
@@ -595,6 +581,7 @@ def test_reentrant_sends_of_threads_lose_nothing(in_thread):
         lambda send: send(timestamp=1),
         lambda send: send(b"a", item=b"a"),
     ],
+    ids=["no item", "three items", "unknown keyword", "only a timestamp", "two items"],
 )
 def test_send_rejects_unknown_arguments(call):
     sender, receiver = channel()
@@ -602,4 +589,4 @@ def test_send_rejects_unknown_arguments(call):
         call(sender.send)
     sender.send(item=b"a", timestamp=7, timeout=0)
     sender.close()
-    assert drained(PushInstance(receiver))[0] == [(b"a", 7)]
+    assert read_to_end(PushInstance(receiver))[0] == [(b"a", 7)]

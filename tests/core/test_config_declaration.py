@@ -1,4 +1,4 @@
-"""The configuration class that a plugin declares."""
+"""Tests which configuration class the SDK finds in the declaration of a plugin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from falco_plugin.errors import PluginError
 
 @pytest.fixture
 def define(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], type]:
-    """The class Declaring of a module with this source."""
+    """Returns a function that runs the source of a module and returns its class `Declaring`."""
 
     def run(source):
         module = types.ModuleType("declaring")
@@ -39,10 +39,10 @@ class Data: ...
 class Struct(msgspec.Struct): ...
 class Plain: ...
 """
-LATER = "from __future__ import annotations\n"
+POSTPONED = "from __future__ import annotations\n"
 
 
-@pytest.mark.parametrize("future", [LATER, ""])
+@pytest.mark.parametrize("future", [POSTPONED, ""])
 @pytest.mark.parametrize("base", ["", "(Plugin)"])
 @pytest.mark.parametrize(
     ("body", "name"),
@@ -79,7 +79,12 @@ def test_nearest_annotation_wins(define, classes, name):
 
 @pytest.mark.parametrize(
     "future",
-    [LATER, pytest.param("", marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="evaluated at once"))],
+    [
+        POSTPONED,
+        pytest.param(
+            "", marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated immediately")
+        ),
+    ],
 )
 def test_other_annotations_are_not_evaluated(define, future):
     found = config_class(define(f"{future}{MODULE}\nclass Declaring(Plugin):\n    other: Missing\n    config: Data"))
@@ -87,7 +92,7 @@ def test_other_annotations_are_not_evaluated(define, future):
 
 
 @pytest.mark.parametrize(
-    ("annotation", "shown"),
+    ("annotation", "description"),
     [
         ("Plain", "Plain (put @dataclass on it)"),
         ("int", "int"),
@@ -98,29 +103,29 @@ def test_other_annotations_are_not_evaluated(define, future):
         ("Data()", "Data()"),
     ],
 )
-def test_other_annotation_types_are_rejected(define, annotation, shown):
-    cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: {annotation}")
-    with pytest.raises(PluginError) as refused:
+def test_other_annotation_types_are_rejected(define, annotation, description):
+    cls = define(f"{POSTPONED}{MODULE}\nclass Declaring:\n    config: {annotation}")
+    with pytest.raises(PluginError) as caught:
         config_class(cls)
     assert (
-        str(refused.value)
-        == f"Declaring.config must be annotated with str, a dataclass or a msgspec.Struct, not {shown}"
+        str(caught.value)
+        == f"Declaring.config must be annotated with str, a dataclass or a msgspec.Struct, not {description}"
     )
 
 
 @pytest.mark.parametrize("value", ["Data", "Data()"])
 def test_assigned_class_is_rejected(define, value):
     cls = define(f"{MODULE}\nclass Declaring:\n    config = {value}")
-    with pytest.raises(PluginError) as refused:
+    with pytest.raises(PluginError) as caught:
         config_class(cls)
-    assert str(refused.value) == "Declaring.config is set, but not annotated: write config: Data"
+    assert str(caught.value) == "Declaring.config is set, but not annotated: write config: Data"
 
 
 def test_unresolvable_annotation_is_rejected(define):
-    cls = define(f"{LATER}{MODULE}\nclass Declaring:\n    config: Missing")
-    with pytest.raises(PluginError) as refused:
+    cls = define(f"{POSTPONED}{MODULE}\nclass Declaring:\n    config: Missing")
+    with pytest.raises(PluginError) as caught:
         config_class(cls)
-    assert str(refused.value) == (
+    assert str(caught.value) == (
         "Declaring.config: the annotation cannot be evaluated (name 'Missing' is not defined): "
         "use a class that its module has at run time"
     )

@@ -1,4 +1,4 @@
-"""The range of an ``int`` of the configuration: Falco accepts 64 bits, and so do the native host and the plugin."""
+"""Tests the range of integers in the configuration: 64 bits, as in Falco and the native host."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def test_integer_of_64_bits_is_accepted(number: str) -> None:
 
 @pytest.mark.parametrize("number", REFUSED_INTEGERS)
 def test_larger_integer_is_rejected_with_range(number: str) -> None:
-    with pytest.raises(PluginError) as refused:
+    with pytest.raises(PluginError) as caught:
         parse(f'{{"number": {number}, "maybe": {number}, "many": [{number}]}}', Config)
     range_ = f"got an int out of range (from {INTEGER_LIMITS}, all that Falco accepts)"
-    assert str(refused.value) == (
+    assert str(caught.value) == (
         f"init_config does not fit: number: expected int, {range_}; maybe: expected int or null, {range_}; "
         f"many[0]: expected int, {range_}"
     )

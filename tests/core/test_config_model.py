@@ -1,4 +1,4 @@
-"""What holds for every configuration: schema and parser agree, and no value is ever shown."""
+"""Tests properties of all configurations: schema and parser agree, and errors never contain a value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from support.config_classes import (
 from falco_plugin._declare.config.parser import parse
 from falco_plugin.errors import PluginError
 
-# Falco accepts no others.
+# Falco accepts only 64-bit integers.
 integers = st.integers(-(2**63), 2**63 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 listens = st.builds(Listen, port=st.integers(1, 65535), hosts=st.lists(st.text(max_size=5), max_size=3))
@@ -90,8 +90,8 @@ values = st.recursive(
 )  # fmt: skip
 
 
-def places(document):
-    """Each map or list in a document, with each of its keys or indices."""
+def walk_entries(document):
+    """Yields each map or list of a document with each of its keys or indices."""
     if isinstance(document, dict):
         entries = list(document.items())
     elif isinstance(document, list):
@@ -100,15 +100,15 @@ def places(document):
         return
     for key, inner in entries:
         yield document, key
-        yield from places(inner)
+        yield from walk_entries(inner)
 
 
 @st.composite
-def spoilt(draw, valid, value):
-    """A configuration's class, and a document of it in which something was changed."""
+def changed_documents(draw, valid, value):
+    """Draws a configuration class and a document for it with one random change."""
     config = draw(valid)
     document = json.loads(msgspec.json.encode(config))
-    holder, key = draw(st.sampled_from(list(places(document))))
+    holder, key = draw(st.sampled_from(list(walk_entries(document))))
     change = draw(st.sampled_from(["replace", "delete", "add"]))
     if change == "delete":
         del holder[key]
@@ -121,7 +121,7 @@ def spoilt(draw, valid, value):
     return type(config), document
 
 
-def is_read(config, document):
+def is_accepted(config, document):
     try:
         parse(json.dumps(document), config)
     except PluginError:
@@ -129,16 +129,16 @@ def is_read(config, document):
     return True
 
 
-@given(spoilt(structs | datas, values))
-def test_schema_and_parser_accept_the_same(spoilt):
-    config, document = spoilt
-    assert VALIDATORS[config].is_valid(document) == is_read(config, document)
+@given(changed_documents(structs | datas, values))
+def test_schema_and_parser_accept_the_same(case):
+    config, document = case
+    assert VALIDATORS[config].is_valid(document) == is_accepted(config, document)
 
 
-@given(spoilt(texts, values | st.sampled_from(["2026-01-31 08:00:00Z", "PT1M", "1e5", "AAE="])))
-def test_schema_accepts_what_parser_accepts(spoilt):
-    config, document = spoilt
-    assert VALIDATORS[config].is_valid(document) or not is_read(config, document)
+@given(changed_documents(texts, values | st.sampled_from(["2026-01-31 08:00:00Z", "PT1M", "1e5", "AAE="])))
+def test_schema_accepts_what_parser_accepts(case):
+    config, document = case
+    assert VALIDATORS[config].is_valid(document) or not is_accepted(config, document)
 
 
 SECRETS = ["s3cr3t", -8675309, 8675309.25]
@@ -147,8 +147,8 @@ secrets = st.sampled_from(SECRETS).flatmap(
 )
 
 
-def told(config, text):
-    """All that can reach a log."""
+def format_error(config, text):
+    """Returns the error with its whole traceback, all of which can reach a log."""
     try:
         parse(text, config)
     except PluginError as error:
@@ -156,17 +156,17 @@ def told(config, text):
     return ""
 
 
-@given(spoilt(configs, secrets))
-def test_errors_never_contain_values(spoilt):
-    config, document = spoilt
-    text = told(config, json.dumps(document))
+@given(changed_documents(configs, secrets))
+def test_errors_never_contain_values(case):
+    config, document = case
+    text = format_error(config, json.dumps(document))
     assert not any(str(secret).lstrip("-") in text for secret in SECRETS)
 
 
-@given(spoilt(configs, secrets), st.data())
-def test_errors_never_contain_invalid_json(spoilt, data):
-    config, document = spoilt
+@given(changed_documents(configs, secrets), st.data())
+def test_errors_never_contain_invalid_json(case, data):
+    config, document = case
     whole = json.dumps(document)
     start, end = sorted(data.draw(st.tuples(st.integers(0, len(whole)), st.integers(0, len(whole)))))
-    text = told(config, whole[:start] + whole[end:])
+    text = format_error(config, whole[:start] + whole[end:])
     assert not any(str(secret).lstrip("-") in text for secret in SECRETS)

@@ -1,4 +1,4 @@
-"""The JSON schema of a configuration class."""
+"""Tests the JSON schema of configuration classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_schema_describes_whole_class():
     assert json.loads(schema(Listening)) == {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Listening",
-        "description": "What the operator says.\n\nIn two parts.",
+        "description": "Settings of the operator.\n\nIn two parts.",
         "type": "object",
         "properties": {
             "listen": {"$ref": "#/definitions/Listen", },
@@ -72,7 +72,7 @@ def test_schema_describes_whole_class():
 
 
 class Listening(msgspec.Struct, kw_only=True):
-    """What the operator says.
+    """Settings of the operator.
 
     In two parts.
     """
@@ -103,16 +103,19 @@ class Listening(msgspec.Struct, kw_only=True):
         (timedelta, {"type": "string"}),
         (bytes, {"type": "string", "contentEncoding": "base64"}),
         (Basic | Token, {"anyOf": [{"$ref": "#/definitions/Basic"}, {"$ref": "#/definitions/Token"}]}),
-        (Annotated[Basic, Meta(description="Who")], {"allOf": [{"$ref": "#/definitions/Basic"}], "description": "Who"}),
+        (
+            Annotated[Basic, Meta(description="Credentials")],
+            {"allOf": [{"$ref": "#/definitions/Basic"}], "description": "Credentials"},
+        ),
         (Annotated[str, Meta(pattern="^a(?:b|c)(?!d)[?][A-Z]+$")], {"pattern": "^a(?:b|c)(?!d)[?][A-Z]+$"}),
         (dict[Annotated[str, Meta(pattern="^a")], int], {"propertyNames": {"pattern": "^a"}}),
     ],
 )
 def test_schema_uses_draft_7_for_msgspec_keywords(annotation, expected):
     config = msgspec.defstruct("Config", [("value", annotation)])
-    said = validator(config).schema["properties"]["value"]
-    assert {word: said.get(word) for word in expected} == expected
-    assert not said.keys() & {"prefixItems", "format", "discriminator", "uniqueItems"}
+    actual = validator(config).schema["properties"]["value"]
+    assert {word: actual.get(word) for word in expected} == expected
+    assert not actual.keys() & {"prefixItems", "format", "discriminator", "uniqueItems"}
 
 
 @pytest.mark.parametrize("pattern", [r"\Aa", r"a\Z", "(?P<a>a)", "(?<=a)b", "(?i:a)", "a++", "a{,3}"])
@@ -186,18 +189,18 @@ class Abstract(abc.ABC):
 
 
 @dataclass
-class Around:
-    of: dict[str, list[HasClash]]
+class HasNestedClash:
+    entries: dict[str, list[HasClash]]
 
 
-@pytest.mark.parametrize("use", [schema, lambda config: parse("{}", config)])
+@pytest.mark.parametrize("check", [schema, lambda config: parse("{}", config)], ids=["schema", "parse"])
 @pytest.mark.parametrize(
     ("annotation", "error"),
     [
         (HasPath, f"Config.value.folder: Path {UNREADABLE}"),
         (msgspec.Raw, f"Config.value: RawType {UNREADABLE}"),
         (HasClash, "Config.value.clash: Type unions may not contain more than one str-like type"),
-        (Around, "Config.value.of.clash: Type unions may not contain more than one str-like type"),
+        (HasNestedClash, "Config.value.entries.clash: Type unions may not contain more than one str-like type"),
         (HasMissing, "Config.value.missing: name 'Missing' is not defined"),
         (HasInitVar, "Config.value: dataclasses with `InitVar` fields are not supported"),
         (HasNoInit, "Config.value.host: init_config would set it despite init=False: make it a property"),
@@ -212,8 +215,8 @@ class Around:
         (list[Abstract], "Config.value: Abstract is abstract and cannot be instantiated: use a concrete class"),
     ],
 )  # fmt: skip
-def test_unsupported_class_is_rejected_naming_field(annotation, error, use):
-    with pytest.raises(PluginError) as refused:
-        use(msgspec.defstruct("Config", [("value", annotation)]))
-    # What follows is msgspec's, and names the type.
-    assert str(refused.value).startswith(error)
+def test_unsupported_class_is_rejected_naming_field(annotation, error, check):
+    with pytest.raises(PluginError) as caught:
+        check(msgspec.defstruct("Config", [("value", annotation)]))
+    # The rest of the message comes from msgspec and names the type.
+    assert str(caught.value).startswith(error)

@@ -1,4 +1,4 @@
-"""Configuration read from its JSON text, and the checks of user code."""
+"""Tests the parser of the configuration, and how it reports validation errors of user code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from falco_plugin._declare.config.parser import parse
 
 
 @pytest.mark.parametrize(
-    ("annotation", "value", "taken"),
+    ("annotation", "value", "accepted"),
     [
         (Literal["x"] | str, "y", True),
         (Literal["x"] | Literal["y", 1], "y", True),
@@ -35,16 +35,16 @@ from falco_plugin._declare.config.parser import parse
         (list[int] | dict[str, int] | None, ["a"], False),
     ],
 )
-def test_union_accepts_what_msgspec_accepts(annotation, value, taken):
+def test_union_accepts_what_msgspec_accepts(annotation, value, accepted):
     config = msgspec.defstruct("Config", [("value", annotation)])
     text = json.dumps({"value": value})
     try:
         expected = msgspec.json.decode(text, type=config)
     except msgspec.ValidationError:
-        assert not taken
+        assert not accepted
         assert "expected int" in refusal(config, text) or 'expected "x"' in refusal(config, text)
     else:
-        assert taken
+        assert accepted
         assert parse(text, config) == expected
 
 
@@ -207,7 +207,7 @@ def test_deeply_nested_configuration_is_rejected():
     assert refusal(StructConfig, text) == "init_config is nested too deeply: make it flatter"
 
 
-# What the author checks
+# Validation by user code
 
 
 @dataclass
@@ -216,7 +216,7 @@ class Checked:
     inner: Checked | None = None
 
     def __post_init__(self):
-        MADE.append(self.value)
+        CREATED.append(self.value)
         if self.value < 0:
             raise ValueError("must not be below zero")
         if self.value == 99:
@@ -231,18 +231,18 @@ class Checks(msgspec.Struct):
     many: dict[str, Checked] = {}
 
     def __post_init__(self):
-        MADE.append(self.name)
+        CREATED.append(self.name)
         if self.name == "none":
-            raise ValueError("name and many do not go together")
+            raise ValueError("name and many cannot be combined")
 
 
-MADE = []
+CREATED = []
 
 
 @pytest.mark.parametrize(
     ("document", "problems"),
     [
-        ({"name": "none", "one": {}}, "name and many do not go together"),
+        ({"name": "none", "one": {}}, "name and many cannot be combined"),
         ({"name": "a", "one": {"value": -1}}, "one: must not be below zero"),
         ({"name": "a", "one": {"value": 99}}, "one: Checked does not accept the value"),
         ({"name": "a", "one": {"value": 101}}, "one: Checked does not accept the value"),
@@ -258,18 +258,18 @@ def test_user_validation_error_is_passed_on(document, problems):
 
 
 def test_objects_are_created_once_inner_first():
-    MADE.clear()
+    CREATED.clear()
     parse('{"name": "a", "one": {"value": 1, "inner": {"value": 2}}, "many": {"x": {"value": 3}}}', Checks)
-    assert MADE == [2, 1, 3, "a"]
+    assert CREATED == [2, 1, 3, "a"]
 
 
 def test_other_user_exceptions_propagate():
     @dataclass
-    class Reads:
+    class ReadsFile:
         file: str
 
         def __post_init__(self):
             Path(self.file).read_text()
 
     with pytest.raises(FileNotFoundError):
-        parse('{"file": "/nonexistent/token"}', Reads)
+        parse('{"file": "/nonexistent/token"}', ReadsFile)

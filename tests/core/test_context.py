@@ -1,3 +1,5 @@
+"""Tests `Context`: cancellation, waiting, callbacks and the file descriptor."""
+
 from __future__ import annotations
 
 import asyncio
@@ -47,7 +49,7 @@ def test_child_of_cancelled_context_is_cancelled():
 
 
 def test_grandchild_is_cancelled_after_parent_is_dropped():
-    # Otherwise an instance would outlive the cancelling of a context that it was derived from in two steps.
+    # Otherwise an instance would continue after its grandparent context is cancelled.
     top = Context()
     child = Context(Context(top))
     gc.collect()
@@ -87,61 +89,61 @@ def test_cancel_wakes_waiters_on_context_and_child(in_thread, timeout):
 
 def test_callbacks_run_once_in_order_on_cancelling_thread():
     context = Context()
-    seen = []
-    context.on_cancel(lambda: seen.append(("first", context.cancelled)))
-    context.on_cancel(lambda: seen.append(("second", context.cancelled)))
-    assert seen == []
+    calls = []
+    context.on_cancel(lambda: calls.append(("first", context.cancelled)))
+    context.on_cancel(lambda: calls.append(("second", context.cancelled)))
+    assert calls == []
     context.cancel()
     context.cancel()
-    assert seen == [("first", True), ("second", True)]
+    assert calls == [("first", True), ("second", True)]
 
 
 def test_callback_of_child_runs_on_cancelled_parent():
     parent = Context()
     child = Context(parent)
-    seen = []
-    child.on_cancel(lambda: seen.append("child"))
+    calls = []
+    child.on_cancel(lambda: calls.append("child"))
     parent.cancel()
     child.cancel()
-    assert seen == ["child"]
+    assert calls == ["child"]
 
 
 def test_late_callback_runs_immediately():
     context = Context()
     context.cancel()
-    seen = []
-    context.on_cancel(lambda: seen.append(1))
-    assert seen == [1]
+    calls = []
+    context.on_cancel(lambda: calls.append(1))
+    assert calls == [1]
 
 
 def test_callback_may_use_its_context():
-    # No lock may be held while it runs.
+    # No lock may be held while a callback runs.
     context = Context()
-    seen = []
+    calls = []
 
     def callback():
         context.cancel()
-        context.on_cancel(lambda: seen.append("inner"))
-        seen.append(context.wait(10))
-        seen.append(Context(context).cancelled)
+        context.on_cancel(lambda: calls.append("inner"))
+        calls.append(context.wait(10))
+        calls.append(Context(context).cancelled)
 
     context.on_cancel(callback)
     context.cancel()
-    assert seen == ["inner", True, True]
+    assert calls == ["inner", True, True]
 
 
 def test_failing_callback_is_logged_and_next_runs(caplog):
     context = Context()
-    seen = []
+    calls = []
 
     def broken():
         raise ValueError("broken callback")
 
     context.on_cancel(broken)
-    context.on_cancel(lambda: seen.append(1))
+    context.on_cancel(lambda: calls.append(1))
     with caplog.at_level(logging.ERROR, "falco_plugin"):
         context.cancel()
-    assert seen == [1]
+    assert calls == [1]
     assert "ValueError: broken callback" in caplog.text
 
 
@@ -153,20 +155,21 @@ def test_repr_shows_whether_cancelled():
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "text"),
+    ("call", "error", "message"),
     [
         (lambda: Context("parent"), TypeError, "parent"),
         (lambda: Context().on_cancel(1), TypeError, "callable"),
         (lambda: Context().wait(-1), ValueError, "timeout must be 0 seconds or more"),
         (lambda: Context().wait("1"), TypeError, "timeout must be a number of seconds"),
     ],
+    ids=["parent", "callback", "negative timeout", "str timeout"],
 )
-def test_invalid_arguments_are_rejected_by_name(call, error, text):
-    with pytest.raises(error, match=text):
+def test_invalid_arguments_are_rejected_by_name(call, error, message):
+    with pytest.raises(error, match=message):
         call()
 
 
-def readable(descriptor, timeout=0):
+def is_readable(descriptor, timeout=0):
     return bool(select.select([descriptor], [], [], timeout)[0])
 
 
@@ -174,40 +177,40 @@ class TestFileno:
     def test_fileno_is_readable_after_cancel(self):
         context = Context()
         number = context.fileno()
-        assert not readable(context)
+        assert not is_readable(context)
         context.cancel()
-        assert [readable(context), readable(number), context.fileno()] == [True, True, number]
+        assert [is_readable(context), is_readable(number), context.fileno()] == [True, True, number]
 
-    @pytest.mark.parametrize("made", ["before", "after"])
-    def test_fileno_is_readable_after_cancel_of_parent(self, made):
+    @pytest.mark.parametrize("opened", ["before", "after"])
+    def test_fileno_is_readable_after_cancel_of_parent(self, opened):
         parent = Context()
         child = Context(Context(parent))
-        if made == "before":
-            assert not readable(child)
+        if opened == "before":
+            assert not is_readable(child)
         parent.cancel()
-        assert readable(child)
+        assert is_readable(child)
 
     def test_fileno_of_parent_ignores_cancelled_child(self):
         parent = Context()
         child = Context(parent)
         assert parent.fileno() != child.fileno()
         child.cancel()
-        assert (readable(child), readable(parent)) == (True, False)
+        assert (is_readable(child), is_readable(parent)) == (True, False)
 
     def test_fileno_wakes_select(self, in_thread):
         context = Context()
-        waiting = in_thread(lambda: readable(context, 60))
+        waiting = in_thread(lambda: is_readable(context, 60))
         context.cancel()
         assert waiting.result() is True
 
     def test_fileno_is_readable_before_callbacks(self):
         # A callback may wait for a thread that waits on the descriptor.
         context = Context()
-        seen = []
-        context.on_cancel(lambda: seen.append(readable(context)))
+        calls = []
+        context.on_cancel(lambda: calls.append(is_readable(context)))
         context.fileno()
         context.cancel()
-        assert seen == [True]
+        assert calls == [True]
 
     def test_fileno_works_in_event_loop(self):
         async def main(context):
@@ -255,9 +258,9 @@ class TestFileno:
         child = os.fork()
         if not child:
             context.cancel()
-            os._exit(readable(context))
+            os._exit(is_readable(context))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, "the child's own descriptor is readable"
-        assert not readable(context)
+        assert not is_readable(context)
 
     def test_fileno_raises_without_free_descriptor(self):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)

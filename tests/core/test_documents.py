@@ -1,4 +1,4 @@
-"""`source.split_json`: its arguments and results in Python. The rules are tested in rust/engine/src/json/documents."""
+"""Tests the arguments and results of `source.split_json`. Unit tests in Rust cover how it splits a payload."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from hypothesis import strategies as st
 
 from falco_plugin.source import split_json
 
-SEVERAL = b'{"a": 1}\n{"b": "\xff"}\n'
+PAYLOAD = b'{"a": 1}\n{"b": "\xff"}\n'
 RECORDS = [b'{"a": 1}', b'{"b": "\xff"}']
 
 
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda data: array("B", data)])
-def test_split_json_accepts_any_buffer(kind):
-    records = split_json(kind(SEVERAL))
+@pytest.mark.parametrize(
+    "make_buffer",
+    [bytes, bytearray, memoryview, lambda data: array("B", data)],
+    ids=["bytes", "bytearray", "memoryview", "array"],
+)
+def test_split_json_accepts_any_buffer(make_buffer):
+    records = split_json(make_buffer(PAYLOAD))
     assert records == RECORDS
     assert {type(record) for record in records} == {bytes}
 
 
 def test_split_json_reads_a_sliced_memoryview():
-    assert split_json(memoryview(b"-".join(SEVERAL[i : i + 1] for i in range(len(SEVERAL))))[::2]) == RECORDS
+    assert split_json(memoryview(b"-".join(PAYLOAD[i : i + 1] for i in range(len(PAYLOAD))))[::2]) == RECORDS
 
 
 def test_split_json_returns_a_single_record_without_a_copy():
@@ -33,8 +37,8 @@ def test_split_json_returns_a_single_record_without_a_copy():
 
 def test_split_json_splits_large_payloads():
     records = [json.dumps({"number": number, "text": "x" * 100}).encode() for number in range(5000)]
-    for between in (b"", b"\n", b","):
-        assert split_json(between.join(records)) == records
+    for separator in (b"", b"\n", b","):
+        assert split_json(separator.join(records)) == records
     assert split_json(b"[" * 5_000_000) == [b"[" * 5_000_000]
 
 
@@ -56,6 +60,7 @@ def test_split_json_accepts_lines_and_items():
         ((b"",), {"lines": 1}),
         ((b"",), {"items": b""}),
     ],
+    ids=["no payload", "str", "None", "int", "two payloads", "int as lines", "bytes as items"],
 )
 def test_split_json_rejects_other_arguments(arguments, options):
     with pytest.raises(TypeError):
@@ -74,7 +79,7 @@ JSON = st.recursive(
     st.sampled_from([None, 2]),
     st.sampled_from(["", "\n", " , "]),
 )
-def test_split_json_returns_each_object_of_payload(objects, indent, between):
-    written = [json.dumps(each, indent=indent, ensure_ascii=False).encode() for each in objects]
-    assert split_json(between.encode().join(written)) == written
-    assert split_json(b"[%s]" % b",".join(written)) == written
+def test_split_json_returns_each_object_of_payload(objects, indent, separator):
+    encoded = [json.dumps(each, indent=indent, ensure_ascii=False).encode() for each in objects]
+    assert split_json(separator.encode().join(encoded)) == encoded
+    assert split_json(b"[%s]" % b",".join(encoded)) == encoded

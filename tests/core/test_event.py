@@ -1,4 +1,4 @@
-"""Events and fields as plain Python: no library, no host."""
+"""Tests events and fields as plain Python objects, without a host."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Shop(Plugin):
     label = json_field("shop.label", "/labels/{key}", desc="A label")
     cell = json_field("shop.cell", "/rows/{key}/{index}", desc="A cell")
     any = json_field("shop.any", "{pointer}", desc="Anything")
-    whole = json_field("shop.whole", "", desc="All of it")
+    whole = json_field("shop.whole", "", desc="The whole document")
 
-    @field("shop.count", desc="How many images")
+    @field("shop.count", desc="The number of images")
     def count(self, event: Event, index: int | None = None) -> int | None:
         images = self.images(event)
         return None if images is None else len(images) + (index or 0)
 
-    @field("shop.word", desc="A word of the text")
+    @field("shop.word", desc="A word of the payload")
     def word(self, event: Event, *, key: str) -> Located[str] | None:
         start = event.data.find(key.encode())
         return None if start < 0 else Located(key, start, len(key))
@@ -90,7 +90,7 @@ def test_decorated_method_is_unchanged() -> None:
 )
 def test_json_field_can_be_called_with_argument(name: str, arguments: dict, value: object) -> None:
     assert getattr(Shop(), name)(EVENT, **arguments) == value
-    assert getattr(Shop, name)(EVENT, **arguments) == value, "it needs no object of the plugin"
+    assert getattr(Shop, name)(EVENT, **arguments) == value, "a JSON field can be called on the class"
 
 
 def test_field_accepts_positional_arguments() -> None:
@@ -99,7 +99,7 @@ def test_field_accepts_positional_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "text"),
+    ("call", "error", "message"),
     [
         (lambda: Shop.size(EVENT), TypeError, "field shop.size: the index is missing: pass it as index=…"),
         (lambda: Shop.label(EVENT), TypeError, "field shop.label: the key is missing: pass it as key=…"),
@@ -118,11 +118,25 @@ def test_field_accepts_positional_arguments() -> None:
             f"field shop.size: index must be 0 to 18446744073709551615, got {2**64}",
         ),
     ],
+    ids=[
+        "no index",
+        "no key",
+        "key without index",
+        "index without key",
+        "no pointer",
+        "unexpected index",
+        "unexpected key",
+        "str index",
+        "bool index",
+        "float index",
+        "negative index",
+        "large index",
+    ],
 )
-def test_json_field_rejects_wrong_argument(call, error: type[Exception], text: str) -> None:
-    with pytest.raises(error) as raised:
+def test_json_field_rejects_wrong_argument(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
         call()
-    assert str(raised.value) == text
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("event", [None, b"{}", object()])
@@ -131,7 +145,7 @@ def test_json_field_requires_event(event: Any) -> None:
         Shop.order(event)
 
 
-ONE: list[tuple[Any, str, Any]] = [
+CONVERSIONS: list[tuple[Any, str, Any]] = [
     (str, '"text"', "text"),
     (str, '"\\u00fc \\ud83e\\udd85 \\/"', "ü 🦅 /"),
     (str, '"not cut\\u0000here"', "not cut\ufffdhere"),
@@ -193,14 +207,14 @@ ONE: list[tuple[Any, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("type", "text", "value"), ONE)
+@pytest.mark.parametrize(("type", "text", "value"), CONVERSIONS)
 def test_json_value_is_converted_to_field_type(type: Any, text: str, value: object) -> None:
     found = json_field("a.b", "/v", type=type, desc="x")(Event(f'{{"v": {text}}}'.encode()))
     assert found == value
-    assert found.__class__ is value.__class__, "a bool is no int"
+    assert found.__class__ is value.__class__, "the type must match exactly, and a bool is not an int"
 
 
-@pytest.mark.parametrize(("type", "text", "value"), ONE)
+@pytest.mark.parametrize(("type", "text", "value"), CONVERSIONS)
 def test_json_list_omits_missing_values(type: Any, text: str, value: object) -> None:
     many = json_field("a.b", "/v/*", type=list[type], desc="x")
     found = many(Event(f'{{"v": [{text}, null, {text}]}}'.encode()))
@@ -211,7 +225,7 @@ def test_json_field_reads_up_to_a_structural_fault() -> None:
     broken = Event(b'{"order": {"id": 7}, "images": [{"name": "a"}, oops')
     assert Shop.order(broken) == 7
     assert Shop.images(broken) == ["a"]
-    assert Shop.whole(broken) is None, "the document does not end"
+    assert Shop.whole(broken) is None, "the document is not complete"
     assert Shop.order(Event(EVENT.data + b"\xff")) == Shop.order(EVENT)
 
 
@@ -249,11 +263,11 @@ def test_str_of_event_is_payload(data: bytes, text: str) -> None:
 
 
 def test_event_can_be_subclassed() -> None:
-    class Mine(Event):
+    class CustomEvent(Event):
         pass
 
-    assert Shop.order(Mine(EVENT.data)) == 7
-    assert Mine(b"1").json == 1
+    assert Shop.order(CustomEvent(EVENT.data)) == 7
+    assert CustomEvent(b"1").json == 1
 
 
 @pytest.mark.parametrize("name", ["data", "number", "json", "text"])
@@ -363,10 +377,10 @@ def test_json_can_be_read_by_finalizer_while_decoding() -> None:
             seen.append(event.json)
 
     gc.collect()
-    # So many objects as are made here make the collector run.
+    # Decoding creates enough objects to start the garbage collector.
     Cycle()
     decoded = event.json
     gc.collect()
     assert len(decoded) == 5000
-    assert all(json is decoded for json in seen), "it is one object"
+    assert all(json is decoded for json in seen), "each read returns the same object"
     assert seen

@@ -1,7 +1,8 @@
-"""The five tests of the Go package, against this API.
+"""Repeats the five tests of the Go package with this API.
 
-There one call may have events and a reason to stop. Here it has events or the reason, never both: a timeout that comes
-after events is a success, and an end that comes after events is what the next call raises. Each place is marked.
+In Go, one call may return events together with a reason to stop. In this API, a call returns events or raises the
+reason, never both. A timeout after events is a success. An end after events is raised by the next call. A comment that
+begins with "Go:" marks each difference.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ def test_pull():
     instance = PullInstance(pull, timeout=0.01, close=lambda: closed.append(True))
     batch = instance.events
 
-    # Go: 1 event and the timeout. Never both: a success.
+    # Go: returns 1 event and the timeout. Here the call returns the event.
     assert instance.next_batch(batch) == 1
     assert batch[0] == PushEvent(DATA)
     batch.clear()
 
-    # Go: 2 events and the end. Never both: the end comes with the next call. (A busy machine may need two calls for
-    # the two events, since the clock of 10 ms is the test's own.)
+    # Go: returns 2 events and the end. Here the next call raises the end. A busy machine may need two calls for the
+    # two events, because the timeout of this test is 10 ms.
     assert instance.next_batch(batch) + (instance.next_batch(batch) if len(batch) < 2 else 0) == 2
     assert [batch[0].data, batch[1].data] == [DATA, DATA]
     with pytest.raises(EOF):
@@ -68,11 +69,11 @@ def test_pull_with_a_cancelled_context():
 
 def test_push(in_thread):
     sender, receiver = channel()
-    go_on = threading.Event()
+    may_continue = threading.Event()
 
     def produce():
         sender.send(DATA)
-        go_on.wait(10)
+        may_continue.wait(10)
         sender.send(DATA)
         sender.send(DATA)
         sender.send(PushEvent(error=EOF()))
@@ -82,7 +83,8 @@ def test_push(in_thread):
     batch = instance.events
     producing = in_thread(produce)
 
-    # Go: 1 event and the timeout. Never both: a success. (A producer that starts late makes an empty timeout first.)
+    # Go: returns 1 event and the timeout. Here the call returns the event.
+    # A producer that starts late causes timeouts first.
     for _ in range(100):
         try:
             assert instance.next_batch(batch) == 1
@@ -91,10 +93,10 @@ def test_push(in_thread):
             continue
     assert batch[0] == PushEvent(DATA)
     batch.clear()
-    go_on.set()
+    may_continue.set()
     producing.result()
 
-    # Go: 2 events and the end. Never both: the end comes with the next call.
+    # Go: returns 2 events and the end. Here the next call raises the end.
     assert instance.next_batch(batch) == 2
     assert [batch[0].data, batch[1].data] == [DATA, DATA]
     with pytest.raises(EOF):

@@ -1,4 +1,4 @@
-"""Iterables as sources: items, barriers, back-pressure and flush."""
+"""Tests iterables as sources: items, back-pressure and flush."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ from falco_plugin.source import (
         lambda context: [b"a", None, b"b"],
         lambda context: iter([PushEvent(b"a"), (b"b", datetime.now(UTC))]),
     ],
+    ids=["list", "tuple", "iterator", "generator", "callable for list", "callable for iterator"],
 )
 def test_iterables_are_sources(items):
-    seen = drain(items)
-    assert seen.data == [b"a", b"b"]
-    assert type(seen.end) is EOF
+    host = drain(items)
+    assert host.data == [b"a", b"b"]
+    assert type(host.end) is EOF
 
 
 @pytest.mark.parametrize(
-    ("items", "told"),
+    ("items", "message"),
     [
         ("text", "str is not an iterable of events: for a single event pass [data]"),
         (b"bytes", "bytes is not an iterable of events"),
@@ -51,24 +52,25 @@ def test_iterables_are_sources(items):
         (None, "expected an iterable, an async iterable, or a function that returns one of them, got NoneType"),
         (lambda: [], "must take the context as its only argument"),
     ],
+    ids=["str", "bytes", "dict", "None", "callable without context"],
 )
-def test_other_objects_are_rejected(items, told):
-    with no_thread_left(), pytest.raises(TypeError) as refused:
+def test_other_objects_are_rejected(items, message):
+    with no_thread_left(), pytest.raises(TypeError) as caught:
         IterInstance(items)
-    assert told in str(refused.value)
+    assert message in str(caught.value)
 
 
 def test_coroutine_is_rejected_with_advice():
-    async def opened():
+    async def open_items():
         return [b"a"]
 
     with pytest.raises(TypeError, match="yield them in it, or define it without async"):
-        IterInstance(opened())
-    assert "yield them in it" in str(drain(lambda context: opened()).end)
+        IterInstance(open_items())
+    assert "yield them in it" in str(drain(lambda context: open_items()).end)
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "told"),
+    ("options", "error", "message"),
     [
         ({"retry": 1}, TypeError, "pass the function itself"),
         ({"retry": -1}, ValueError, "retry must be 0 seconds or more"),
@@ -78,8 +80,8 @@ def test_coroutine_is_rejected_with_advice():
         ({"close": 1}, TypeError, "close must be callable"),
     ],
 )
-def test_options_are_checked_before_start(options, error, told):
-    with no_thread_left(), pytest.raises(error, match=told):
+def test_options_are_checked_before_start(options, error, message):
+    with no_thread_left(), pytest.raises(error, match=message):
         IterInstance([b"a"], **options)
 
 
@@ -89,36 +91,36 @@ def test_zero_retry_is_rejected():
 
 
 def test_items_are_delivered_immediately():
-    came = threading.Event()
+    received = threading.Event()
 
     def items(context):
         yield b"first"
-        assert came.wait(HANGS)
+        assert received.wait(HANGS)
         yield b"second"
 
     instance = IterInstance(items, timeout=HANGS)
-    seen = Host(instance)
-    seen.take()
-    assert seen.data == [b"first"]
-    came.set()
-    seen.take_all()
-    assert seen.data == [b"first", b"second"]
+    host = Host(instance)
+    host.take()
+    assert host.data == [b"first"]
+    received.set()
+    host.take_all()
+    assert host.data == [b"first", b"second"]
     instance.close()
 
 
 @kinds
 def test_rejected_item_raises_at_its_yield(kind):
-    told = []
+    rejected_sizes = []
 
     def items(context):
         try:
             yield bytes(EVENT_SIZE + 1)
-        except EventTooLargeError as refused:
-            told.append(refused.size)
+        except EventTooLargeError as error:
+            rejected_sizes.append(error.size)
         yield b"next"
 
     assert drain(kind(items), event_size=EVENT_SIZE).data == [b"next"]
-    assert told == [EVENT_SIZE + 1]
+    assert rejected_sizes == [EVENT_SIZE + 1]
 
 
 @kinds
@@ -127,15 +129,15 @@ def test_uncaught_rejected_item_ends_source(kind):
         yield b"good"
         yield "text"
 
-    seen = drain(kind(items))
-    assert seen.data == [b"good"]
-    assert isinstance(seen.end, TypeError)
+    host = drain(kind(items))
+    assert host.data == [b"good"]
+    assert isinstance(host.end, TypeError)
 
 
 def test_rejected_item_of_plain_iterator_ends_source():
-    seen = drain([b"good", "text"])
-    assert seen.data == [b"good"]
-    assert isinstance(seen.end, TypeError)
+    host = drain([b"good", "text"])
+    assert host.data == [b"good"]
+    assert isinstance(host.end, TypeError)
 
 
 # Back-pressure
@@ -143,21 +145,21 @@ def test_rejected_item_of_plain_iterator_ends_source():
 
 @kinds
 def test_slow_host_blocks_generator_without_loss(kind):
-    made = []
+    yielded = []
 
     def items(context):
         for number in range(3000):
-            made.append(number)
+            yielded.append(number)
             yield b"%d" % number
 
     with no_thread_left():
         instance = IterInstance(kind(items))
-        wait_until(lambda: len(made) > 1000)
-        held = len(made)
-        assert held < 1100
-        seen = Host(instance).take_all()
+        wait_until(lambda: len(yielded) > 1000)
+        count = len(yielded)
+        assert count < 1100
+        host = Host(instance).take_all()
         instance.close()
-    assert seen.data == [b"%d" % number for number in range(3000)]
+    assert host.data == [b"%d" % number for number in range(3000)]
 
 
 def test_back_pressure_does_not_block_the_event_loop():
@@ -182,65 +184,65 @@ def test_back_pressure_does_not_block_the_event_loop():
         wait_until(lambda: len(ticks) > 20)
         full.set()
         wait_until(lambda: ticks.count(True) > 20)
-        seen = Host(instance).take_all()
+        host = Host(instance).take_all()
         instance.close()
-    assert len(seen.data) == 1100
+    assert len(host.data) == 1100
 
 
 # Flush
 
 
 class TestFlush:
-    def opened(self, **options):
+    def open_channel(self, **options):
         sender, receiver = channel()
         return sender, PushInstance(receiver, timeout=0.005, **options)
 
     def test_flush_waits_for_next_call_of_host(self, in_thread):
-        sender, instance = self.opened()
+        sender, instance = self.open_channel()
         assert sender.flush(0) is True
         sender.send_many([b"a", b"b"])
         assert sender.flush(timeout=0.001) is False
-        seen = Host(instance)
-        seen.take()
-        assert len(seen.data) == 2
+        host = Host(instance)
+        host.take()
+        assert len(host.data) == 2
         assert sender.flush(timedelta(0)) is False
         waiting = in_thread(sender.flush)
         time.sleep(0.01)
         assert not waiting.ended
-        seen.take()
+        host.take()
         assert waiting.result() is True
 
     def test_flush_includes_events_of_other_senders(self):
-        sender, instance = self.opened()
+        sender, instance = self.open_channel()
         sender.clone().send(b"other")
         assert sender.flush(0) is False
-        seen = Host(instance)
-        seen.take()
-        seen.take()
+        host = Host(instance)
+        host.take()
+        host.take()
         assert sender.flush(0) is True
 
-    @pytest.mark.parametrize("how", ["close", "cancel", "own"])
-    def test_flush_raises_if_source_ends(self, how, in_thread):
-        sender, instance = self.opened()
+    @pytest.mark.parametrize("end", ["instance", "context", "sender"])
+    def test_flush_raises_if_source_ends(self, end, in_thread):
+        sender, instance = self.open_channel()
         sender.send(b"a")
         waiting = in_thread(sender.flush)
         time.sleep(0.01)
-        {"close": instance.close, "cancel": instance.context.cancel, "own": sender.close}[how]()
-        if how == "cancel":
+        {"instance": instance.close, "context": instance.context.cancel, "sender": sender.close}[end]()
+        if end == "context":
             Host(instance).take_all()
         with pytest.raises(PluginError, match="the channel is closed"):
             waiting.result()
         instance.close()
 
     def test_dropped_events_are_not_acknowledged(self):
-        sender, instance = self.opened()
+        sender, instance = self.open_channel()
         sender.send(b"a")
         sender.send(PushEvent(error=Broken("boom")))
         sender.send(b"dropped")
         position = sender.clone()
-        seen = Host(instance).take_all()
-        assert seen.data == [b"a"]
-        seen.take()
+        host = Host(instance).take_all()
+        assert host.data == [b"a"]
+        host.take()
         with pytest.raises(PluginError, match="the channel is closed"):
             position.flush(0)
 

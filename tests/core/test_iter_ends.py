@@ -1,4 +1,4 @@
-"""The ends of an iterable: by itself, by an exception, by close."""
+"""Tests how an iterable source ends: normally, with an exception, or because it is closed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def test_timeout_is_rejected_with_advice_despite_retry(kind):
         yield b"a"
         raise Timeout
 
-    seen = drain(kind(items), retry=0.001)
-    assert seen.data == [b"a"]
-    assert "Timeout cannot be raised in a generator" in str(seen.end)
-    assert "yield None" in str(seen.end)
-    assert isinstance(seen.end.__cause__, Timeout)
+    host = drain(kind(items), retry=0.001)
+    assert host.data == [b"a"]
+    assert "Timeout cannot be raised in a generator" in str(host.end)
+    assert "yield None" in str(host.end)
+    assert isinstance(host.end.__cause__, Timeout)
 
 
 @kinds
@@ -113,17 +113,17 @@ def test_close_wakes_barrier_without_passing_it(kind):
 
 
 def test_close_does_not_wait_for_blocked_generator():
-    go_on = threading.Event()
+    may_continue = threading.Event()
 
     def items(context):
         yield b"x"
-        go_on.wait()
+        may_continue.wait()
 
     with no_thread_left():
         instance = IterInstance(items)
         Host(instance).take()
         instance.close()
-        go_on.set()
+        may_continue.set()
 
 
 def test_dropped_instance_ends_its_generator():
@@ -140,15 +140,15 @@ def test_dropped_instance_ends_its_generator():
 def test_file_is_closed_at_end_and_at_close(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"one\n" * 5000)
-    read = log.open("rb")
-    assert len(drain(read).data) == 5000
-    assert read.closed
-    left = log.open("rb")
+    finished = log.open("rb")
+    assert len(drain(finished).data) == 5000
+    assert finished.closed
+    unfinished = log.open("rb")
     with no_thread_left():
-        instance = IterInstance(left)
+        instance = IterInstance(unfinished)
         Host(instance).take()
         instance.close()
-    assert left.closed
+    assert unfinished.closed
 
 
 def test_error_in_close_is_logged(caplog):
@@ -178,28 +178,28 @@ def test_async_source_with_only_barriers_ends():
 
 
 def test_barrier_does_not_restart_iterator():
-    class Anew:
+    class RestartsOnIter:
         def __iter__(self):
-            self.left = [b"a", None, b"b"]
+            self.items = [b"a", None, b"b"]
             return self
 
         def __next__(self):
-            if not self.left:
+            if not self.items:
                 raise StopIteration
-            return self.left.pop(0)
+            return self.items.pop(0)
 
-    assert drain(Anew()).data == [b"a", b"b"]
+    assert drain(RestartsOnIter()).data == [b"a", b"b"]
 
 
 def test_iterator_without_iter_is_accepted():
     class OnlyNext:
         def __init__(self):
-            self.left = [b"a", None, b"b"]
+            self.items = [b"a", None, b"b"]
 
         def __next__(self):
-            if not self.left:
+            if not self.items:
                 raise StopIteration
-            return self.left.pop(0)
+            return self.items.pop(0)
 
     class Items:
         def __iter__(self):
@@ -209,7 +209,7 @@ def test_iterator_without_iter_is_accepted():
 
 
 def test_cancellation_is_raised_at_waiting_yield():
-    told = []
+    caught = []
 
     async def items(context):
         yield b"first"
@@ -217,20 +217,20 @@ def test_cancellation_is_raised_at_waiting_yield():
             async with asyncio.timeout(0.01):
                 yield None
         except TimeoutError as error:
-            told.append(type(error))
+            caught.append(type(error))
         yield b"second"
 
     with no_thread_left():
         instance = IterInstance(items)
-        wait_until(lambda: told)
-        seen = Host(instance).take_all()
+        wait_until(lambda: caught)
+        host = Host(instance).take_all()
         instance.close()
-    assert seen.data == [b"first", b"second"]
-    assert told == [TimeoutError]
+    assert host.data == [b"first", b"second"]
+    assert caught == [TimeoutError]
 
 
 def test_dropped_instance_keeps_exception():
-    def dropped():
+    def fail_while_dropping():
         def items(context):
             context.on_cancel(lambda: None)
             yield b"x"
@@ -239,7 +239,7 @@ def test_dropped_instance_keeps_exception():
         return len(IterInstance(items))
 
     with no_thread_left(), pytest.raises(TypeError, match="has no len"):
-        dropped()
+        fail_while_dropping()
 
 
 def test_cancelled_task_may_await_cleanup():

@@ -1,4 +1,4 @@
-"""Any mix of items, barriers, pauses and errors: what the host sees of an iterable."""
+"""Tests the events that a host receives from iterables with any mix of items, barriers, pauses and errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from falco_plugin.source import (
 class Event:
     data: bytes
     timestamp: int | None
-    how: int
+    item_type: int
 
     @property
     def item(self):
@@ -36,7 +36,7 @@ class Event:
             (bytearray(self.data), self.timestamp),
             PushEvent(*pair),
             (memoryview(self.data), self.timestamp),
-        ][self.how]
+        ][self.item_type]
 
     @property
     def fits(self):
@@ -44,16 +44,16 @@ class Event:
 
 
 BARRIER = "barrier"
-# Sizes at the limit are rare among arbitrary bytes.
+# Random payloads rarely have a size near the limit.
 payloads = st.binary(max_size=EVENT_SIZE) | st.integers(EVENT_SIZE - 1, EVENT_SIZE + 2).map(bytes)
-events = st.builds(Event, payloads, st.none() | st.integers(0, 10**8 - 1), how=st.integers(0, 3))
+events = st.builds(Event, payloads, st.none() | st.integers(0, 10**8 - 1), item_type=st.integers(0, 3))
 steps = st.lists(st.one_of(events, events, st.just(BARRIER), st.sampled_from([0.0, 0.0005])), max_size=15)
 waits = st.sampled_from([0, 0.0005, 0.003])
 
 
 @dataclass
 class Script:
-    """The steps of a generator, attempt by attempt, and what it saw of the host."""
+    """Runs the steps of a generator for each attempt and records which events the host acknowledged."""
 
     attempts: list[list]
     error: type[BaseException] | None
@@ -63,10 +63,10 @@ class Script:
     running: int = 0
     lost: list = field(default_factory=list)
     passed: int = 0
-    """Events before the last barrier that returned."""
+    """Number of events before the last barrier that returned."""
 
     def __call__(self, context):
-        """Each attempt but the last raises; one more is empty."""
+        """Yields the items of the next attempt. Each attempt except the last raises. Further attempts are empty."""
         if self.number == len(self.attempts):
             return
         attempt = self.attempts[self.number]
@@ -77,7 +77,7 @@ class Script:
             for step in attempt:
                 yield from self.step(step)
             if not last:
-                raise Broken("once more")
+                raise Broken("retry")
             if self.error is not None:
                 raise self.error("the end")
         finally:
@@ -101,7 +101,7 @@ class Script:
                 yield step.item
             except EventTooLargeError:
                 return
-            raise AssertionError("a large event was taken")
+            raise AssertionError("an event above the limit was accepted")
 
 
 @given(
@@ -144,31 +144,31 @@ def test_host_receives_yielded_items_and_barriers_wait(attempts, retry, kind, er
     more=st.sampled_from([[Event(b"more", None, 0), BARRIER], [Event(b"more", None, 0)], [BARRIER]]),
     kind=st.sampled_from(list(KINDS)),
     wait=waits,
-    how=st.sampled_from(["cancel", "close", "parent", "drop"]),
+    stop_method=st.sampled_from(["cancel", "close", "parent", "drop"]),
 )
 @pytest.mark.filterwarnings("ignore:the timestamp .* looks like:RuntimeWarning")
-def test_end_at_any_moment_leaves_prefix_and_no_thread(script, more, kind, wait, how):
-    # It goes on for ever, unless it is stopped.
+def test_end_at_any_moment_leaves_prefix_and_no_thread(script, more, kind, wait, stop_method):
+    # Add more steps than the test can consume, so that only the stop ends the source.
     more = more * 20_000
     script = Script([[*script, *more]], None)
     parent = Context()
     with no_thread_left():
         instance = IterInstance(KINDS[kind](script), context=parent, batch_size=5, event_size=EVENT_SIZE, timeout=0.002)
-        script.host = seen = Host(instance)
-        if how == "drop":
+        script.host = host = Host(instance)
+        if stop_method == "drop":
             time.sleep(wait)
-            seen.instance = None
+            host.instance = None
             del instance
             gc.collect()
         else:
-            stop = {"cancel": instance.context.cancel, "close": instance.close, "parent": parent.cancel}[how]
+            stop = {"cancel": instance.context.cancel, "close": instance.close, "parent": parent.cancel}[stop_method]
             stopping = threading.Timer(wait, stop)
             stopping.start()
-            seen.take_all()
+            host.take_all()
             stopping.join(HANGS)
             instance.close()
-            assert type(seen.end) is EOF
+            assert type(host.end) is EOF
     assert script.running == 0
-    assert seen.seen == script.yielded[: len(seen.seen)]
+    assert host.seen == script.yielded[: len(host.seen)]
     assert script.lost == []
-    assert script.passed <= len(seen.seen)
+    assert script.passed <= len(host.seen)

@@ -1,4 +1,4 @@
-"""The retry of an iterable after an error."""
+"""Tests how an iterable source is retried after an error."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from falco_plugin.source import (
 )
 
 
-def again_after(caplog):
-    """The waits between attempts, in seconds."""
-    told = [record.getMessage() for record in caplog.records if "is called again in" in record.getMessage()]
-    return [float(text.split()[-2]) for text in told]
+def logged_waits(caplog):
+    """Returns the logged waits between attempts, in seconds."""
+    messages = [record.getMessage() for record in caplog.records if "is called again in" in record.getMessage()]
+    return [float(text.split()[-2]) for text in messages]
 
 
 @kinds
@@ -33,10 +33,10 @@ def test_retry_doubles_wait_until_first_event(kind, caplog):
             return
         raise Broken(f"attempt {attempt}")
 
-    seen = drain(kind(items), retry=timedelta(milliseconds=1))
-    assert seen.data == [b"an event"]
-    assert type(seen.end) is EOF
-    assert again_after(caplog) == [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008]
+    host = drain(kind(items), retry=timedelta(milliseconds=1))
+    assert host.data == [b"an event"]
+    assert type(host.end) is EOF
+    assert logged_waits(caplog) == [0.001, 0.002, 0.004, 0.001, 0.002, 0.004, 0.008]
     assert "Broken: attempt 2" in caplog.text
 
 
@@ -52,15 +52,15 @@ def test_retry_logs_the_traceback_of_a_repeated_failure_once(caplog):
         yield b"an event"
 
     drain(items, retry=0.001)
-    told = [record.getMessage() for record in caplog.records if "the source failed" in record.getMessage()]
-    assert [(line.splitlines()[0].split(" (")[0], "Traceback" in line) for line in told] == [
+    messages = [record.getMessage() for record in caplog.records if "the source failed" in record.getMessage()]
+    assert [(line.splitlines()[0].split(" (")[0], "Traceback" in line) for line in messages] == [
         ("the source failed: Broken: first", True),
         ("the source failed again: Broken: second", False),
         ("the source failed: Other: third", True),
         ("the source failed again: Broken: fourth", False),
         ("the source failed again: Other: fifth", False),
     ]
-    assert all("\n" not in line for line in told if "again" in line)
+    assert all("\n" not in line for line in messages if "again" in line)
 
 
 def test_retry_wait_is_bounded_and_ends_with_source(caplog, monkeypatch):
@@ -71,26 +71,26 @@ def test_retry_wait_is_bounded_and_ends_with_source(caplog, monkeypatch):
 
     with no_thread_left():
         instance = IterInstance(items, retry=0.001)
-        wait_until(lambda: again_after(caplog)[-2:] == [0.003, 0.003])
+        wait_until(lambda: logged_waits(caplog)[-2:] == [0.003, 0.003])
         instance.close()
-    waits = again_after(caplog)
-    # An attempt that a slow machine holds up as long as the longest wait starts anew.
+    waits = logged_waits(caplog)
+    # An attempt that lasts longer than the maximum wait resets the wait, which can happen on a slow machine.
     assert all(wait in (0.001, min(2 * before, 0.003)) for before, wait in zip(waits, waits[1:], strict=False))
 
 
 def test_callbacks_of_attempt_end_with_it():
-    left, attempts = [], iter(range(3))
+    cancelled, attempts = [], iter(range(3))
 
     def items(context):
         attempt = next(attempts)
-        context.on_cancel(lambda: left.append(attempt))
-        assert len(left) == attempt
+        context.on_cancel(lambda: cancelled.append(attempt))
+        assert len(cancelled) == attempt
         if attempt < 2:
             raise Broken
         yield b"x"
 
     assert drain(items, retry=0.001).data == [b"x"]
-    wait_until(lambda: left == [0, 1, 2])
+    wait_until(lambda: cancelled == [0, 1, 2])
 
 
 @kinds
@@ -112,18 +112,19 @@ def test_failed_attempts_leave_no_descriptor(kind):
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("result", "message"),
     [
         (None, "items returned NoneType: yield the events in it"),
         (lambda: [], "items returned function: yield the events in it"),
         (b"data", "for a single event pass"),
     ],
+    ids=["None", "function", "bytes"],
 )
-def test_callable_without_iterable_is_not_retried(made, told):
+def test_callable_without_iterable_is_not_retried(result, message):
     def items(context):
-        return made
+        return result
 
-    assert told in str(drain(items, retry=0.001).end)
+    assert message in str(drain(items, retry=0.001).end)
 
 
 def test_long_attempt_resets_retry_wait(caplog, monkeypatch):
@@ -136,16 +137,16 @@ def test_long_attempt_resets_retry_wait(caplog, monkeypatch):
 
     with no_thread_left():
         instance = IterInstance(items, retry=0.001)
-        wait_until(lambda: len(again_after(caplog)) > 3)
+        wait_until(lambda: len(logged_waits(caplog)) > 3)
         instance.close()
-    assert again_after(caplog)[:4] == [0.001, 0.002, 0.001, 0.002]
+    assert logged_waits(caplog)[:4] == [0.001, 0.002, 0.001, 0.002]
 
 
 def test_raising_callable_is_retried():
-    tries = iter([OSError("down"), [b"up"]])
+    results = iter([OSError("down"), [b"up"]])
 
     def make(context):
-        result = next(tries)
+        result = next(results)
         if isinstance(result, OSError):
             raise result
         return result

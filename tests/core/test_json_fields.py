@@ -1,4 +1,4 @@
-"""`json_field` against the plain walk of `json_walk`: the same values and absences, in any order of reading."""
+"""Tests that `json_field` returns the same values as the reference parser `json_walk`, in any order of reading."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_values_above_cache_limit_are_equal() -> None:
             assert read.get(event) == expected[read]
 
 
-# Large payloads, each in a process of its own
+# Large payloads, each in a separate process
 
-READING = """
+READ_SCRIPT = """
 import sys
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def peak():
 
 payload, reads, expected, megabytes = (eval(argument) for argument in sys.argv[1:])
 event = Event(payload)
-# From here on the peak is that of the reading.
+# Reset the peak, so that it measures only the reads below.
 Path("/proc/self/clear_refs").write_text("5")
 before = peak()
 for order in (reads, reads[::-1]):
@@ -130,7 +130,7 @@ ELEMENTS = "b'[' + b'1,' * 10_000_000 + b'true]'"
     ],
 )
 def test_large_payload_needs_bounded_memory(payload: str, reads: str, expected: str, megabytes: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", READING, payload, reads, expected, str(megabytes)], capture_output=True, check=False
+    process = subprocess.run(
+        [sys.executable, "-c", READ_SCRIPT, payload, reads, expected, str(megabytes)], capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert process.returncode == 0, process.stderr.decode()

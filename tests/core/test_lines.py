@@ -1,4 +1,4 @@
-"""Lines of files, pipes and sockets: what they are, where they come from, and when the host is done with them."""
+"""Tests lines of files, pipes and sockets: their contents, their inputs, and when the host acknowledges them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONG = 60
 
 
 def split(content, separator=b"\n"):
-    """The events that a text makes."""
+    """Returns the lines that the SDK should find in `content`."""
     lines = content.split(separator)
     lines = lines[:-1] if lines[-1] == b"" else lines
     return [line.removesuffix(b"\r") for line in lines] if separator == b"\n" else lines
@@ -46,7 +46,7 @@ def log(tmp_path):
     return path
 
 
-# What an event is
+# Contents of lines
 
 
 @given(
@@ -121,24 +121,24 @@ def test_line_has_no_timestamp_by_default(log):
     assert instance.events[0].timestamp is None
 
 
-# Where lines come from
+# Kinds of inputs
 
 
-def pipe_of(content):
+def open_pipe(content):
     read, write = os.pipe()
     os.write(write, content)
     os.close(write)
     return os.fdopen(read, "rb")
 
 
-def socket_of(content):
+def open_socket(content):
     read, write = socket.socketpair()
     write.sendall(content)
     write.close()
     return read
 
 
-def program_of(content):
+def start_program(content):
     program = subprocess.Popen(
         [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({content!r})"], stdout=subprocess.PIPE
     )
@@ -147,21 +147,21 @@ def program_of(content):
 
 
 @pytest.mark.parametrize(
-    "give",
+    "open_as",
     [
-        pytest.param(str, id="text"),
+        pytest.param(str, id="str"),
         pytest.param(os.fsencode, id="bytes"),
         pytest.param(Path, id="path"),
         pytest.param(lambda path: path.open("rb"), id="binary-file"),
         pytest.param(lambda path: path.open("rb", buffering=0), id="raw-file"),
         pytest.param(lambda path: path.open(encoding="latin-1"), id="text-file"),
-        pytest.param(lambda path: pipe_of(path.read_bytes()), id="pipe"),
-        pytest.param(lambda path: socket_of(path.read_bytes()), id="socket"),
-        pytest.param(lambda path: program_of(path.read_bytes()), id="program"),
+        pytest.param(lambda path: open_pipe(path.read_bytes()), id="pipe"),
+        pytest.param(lambda path: open_socket(path.read_bytes()), id="socket"),
+        pytest.param(lambda path: start_program(path.read_bytes()), id="program"),
     ],
 )
-def test_file_objects_are_read_even_if_closed(give, log):
-    file = give(log)
+def test_file_objects_are_read_even_if_closed(open_as, log):
+    file = open_as(log)
     instance = LinesInstance(file, timeout=LONG)
     assert isinstance(instance, Instance)
     if hasattr(file, "close"):
@@ -220,8 +220,8 @@ def test_silent_stream_times_out(timeout):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "followed", "missing"])
-@pytest.mark.parametrize("which", ["own", "users", "close"])
-def test_cancel_wakes_waiting_call(kind, which, tmp_path, in_thread):
+@pytest.mark.parametrize("stop", ["instance-context", "parent-context", "close"])
+def test_cancel_wakes_waiting_call(kind, stop, tmp_path, in_thread):
     read, write = os.pipe()
     (tmp_path / "followed").write_bytes(b"")
     parent = Context()
@@ -229,7 +229,8 @@ def test_cancel_wakes_waiting_call(kind, which, tmp_path, in_thread):
         file = pipe if kind == "pipe" else tmp_path / kind
         instance = LinesInstance(file, follow=kind != "pipe", context=parent, timeout=LONG)
         waiting = in_thread(lambda: next_lines(instance))
-        {"own": instance.context.cancel, "users": parent.cancel, "close": instance.close}[which]()
+        stops = {"instance-context": instance.context.cancel, "parent-context": parent.cancel, "close": instance.close}
+        stops[stop]()
         with pytest.raises(EOF):
             waiting.result()
         with pytest.raises(EOF):
@@ -267,7 +268,7 @@ def test_position_advances_at_next_call_of_host(log):
 
 
 def test_stream_counts_bytes_without_cursor():
-    with pipe_of(b"x" * 1023 + b"\n" + b"y" * 511 + b"\n") as pipe:
+    with open_pipe(b"x" * 1023 + b"\n" + b"y" * 511 + b"\n") as pipe:
         instance = LinesInstance(pipe, batch_size=1)
     to_the_end(instance)
     assert (instance.position, instance.cursor, instance.progress()) == (1536, None, (0.0, "1.5 KiB"))
@@ -282,10 +283,10 @@ def test_user_progress_replaces_default(log):
 @pytest.mark.parametrize("calls", range(5))
 def test_start_at_position_loses_nothing(name, calls, log):
     first = LinesInstance(log, batch_size=1)
-    taken = [next_lines(first) for _ in range(calls)]
+    batches = [next_lines(first) for _ in range(calls)]
     second = LinesInstance(log, start=getattr(first, name))
-    # The host did not come back after the last.
-    assert [line for lines in taken[:-1] for line in lines] + to_the_end(second) == LINES
+    # The host did not make another call, so the last batch is not acknowledged.
+    assert [line for lines in batches[:-1] for line in lines] + to_the_end(second) == LINES
 
 
 def test_cursor_is_valid_after_growth_and_restart(log):
@@ -318,10 +319,10 @@ def test_start_at_end_skips_only_whole_lines(log):
 # Following
 
 
-@pytest.mark.parametrize("by", ["path", "file"])
-def test_growing_file_delivers_complete_lines(by, log):
+@pytest.mark.parametrize("opened_by", ["path", "file"])
+def test_growing_file_delivers_complete_lines(opened_by, log):
     with log.open("rb") as file:
-        instance = LinesInstance(log if by == "path" else file, follow=True, timeout=0)
+        instance = LinesInstance(log if opened_by == "path" else file, follow=True, timeout=0)
     assert until_none(instance) == LINES[:-1]
     append(log, b" line\nanother")
     assert until_none(instance) == [b"last line"]
@@ -344,7 +345,7 @@ def test_rotated_file_is_read_to_end_with_its_cursor(log):
     assert until_none(instance) == []
     log.touch()
     assert until_none(instance) == []
-    # Whoever writes has not changed over yet.
+    # The writer still writes to the rotated file.
     append(old, b"33\n4")
     log.write_bytes(b"5\n6\n")
     assert next_lines(instance) == [b"333"]
@@ -361,7 +362,7 @@ def test_truncated_file_is_read_from_beginning_and_logged(log, caplog):
     instance = LinesInstance(log, follow=True, timeout=0)
     until_none(instance)
     log.write_bytes(b"new\n")
-    # What was there without an end is a line.
+    # The unterminated rest of the old content is delivered as a line.
     assert until_none(instance) == [b"last", b"new"]
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [f"{log} was truncated"]
 
@@ -395,23 +396,23 @@ def test_followed_fifo_outlives_its_writers(tmp_path):
         assert until_none(instance) == [line]
 
 
-# Mistakes
+# Invalid arguments
 
 
 class WithoutDescriptor:
     def fileno(self):
-        raise OSError("it has none")
+        raise OSError("no descriptor")
 
 
 @pytest.mark.parametrize(
-    ("file", "options", "error", "says"),
+    ("file", "options", "error", "message"),
     [
         ("missing", {}, FileNotFoundError, "No such file or directory: '.*missing'"),
         (".", {}, IsADirectoryError, "Is a directory"),
         (".", {"follow": True}, IsADirectoryError, "Is a directory"),
         ("missing/app.log", {}, FileNotFoundError, "No such file"),
         ("app.log/more", {"follow": True}, NotADirectoryError, "Not a directory"),
-        (WithoutDescriptor(), {}, OSError, "it has none"),
+        (WithoutDescriptor(), {}, OSError, "no descriptor"),
         (io.BytesIO(b"line"), {}, io.UnsupportedOperation, "fileno"),
         (3, {}, TypeError, r"^file must be a path or an object with fileno\(\), got int$"),
         (None, {}, TypeError, "^file must be a path"),
@@ -431,9 +432,9 @@ class WithoutDescriptor:
         ("app.log", {"follow": 1}, TypeError, "follow"),
     ],
 )
-def test_invalid_arguments_are_named(file, options, error, says, log, monkeypatch):
+def test_invalid_arguments_are_named(file, options, error, message, log, monkeypatch):
     monkeypatch.chdir(log.parent)
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         LinesInstance(file, **options)
 
 
@@ -447,9 +448,9 @@ def test_unreadable_or_unfollowable_file_is_error(log):
     with pytest.raises(OSError, match="Bad file descriptor"):
         LinesInstance(read)
     for options in ({"start": 1}, {"start": "end"}, {"start": "1:0000000000000001"}):
-        with pipe_of(b"") as pipe, pytest.raises(ValueError, match="start requires a regular file"):
+        with open_pipe(b"") as pipe, pytest.raises(ValueError, match="start requires a regular file"):
             LinesInstance(pipe, **options)
-    with socket_of(b"") as end, pytest.raises(ValueError, match="only a file or a FIFO can be followed"):
+    with open_socket(b"") as end, pytest.raises(ValueError, match="only a file or a FIFO can be followed"):
         LinesInstance(end, follow=True)
 
 
@@ -472,12 +473,12 @@ def test_batch_set_before_limits_line_length(log):
 
 def test_close_closes_stream_then_calls_callback_once():
     read, write = os.pipe()
-    seen = []
+    calls = []
     with os.fdopen(read, "rb") as file:
-        instance = LinesInstance(file, close=lambda: seen.append(instance.context.cancelled))
+        instance = LinesInstance(file, close=lambda: calls.append(instance.context.cancelled))
     instance.close()
     instance.close()
-    assert seen == [True]
+    assert calls == [True]
     with pytest.raises(BrokenPipeError):
         os.write(write, b"x")
     os.close(write)

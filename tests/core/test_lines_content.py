@@ -1,4 +1,4 @@
-"""Contents and kinds of files that are not plain lines: holes, encodings, compression, FIFOs, rotated files."""
+"""Tests files other than plain text: holes, encodings, devices, FIFOs, compressed and rotated files."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def messages(caplog):
 
 
 @pytest.mark.parametrize("size", [10, 448_890, 10 << 30])
-@pytest.mark.parametrize("by", ["path", "object"])
-def test_record_after_hole_is_event(size, by, log, caplog):
+@pytest.mark.parametrize("opened_by", ["path", "object"])
+def test_record_after_hole_is_event(size, opened_by, log, caplog):
     with log.open("wb") as file:
         file.truncate(size)
         file.seek(size)
         file.write(b'{"user":"eve"}\nin\0side\n')
     with log.open("rb") as file:
-        instance = LinesInstance(log if by == "path" else file, timeout=LONG)
+        instance = LinesInstance(log if opened_by == "path" else file, timeout=LONG)
         assert to_the_end(instance) == [b'{"user":"eve"}', b"in\0side"]
         assert file.tell() == 0
     assert instance.position == log.stat().st_size
@@ -94,8 +94,8 @@ def test_line_of_fifo_ends_with_writer(log):
     os.mkfifo(log)
     instance = LinesInstance(log, follow=True, timeout=0)
     assert until_none(instance) == []
-    log.write_bytes(b"one\nno end")
-    assert until_none(instance) == [b"one", b"no end"]
+    log.write_bytes(b"one\nunterminated")
+    assert until_none(instance) == [b"one", b"unterminated"]
     log.write_bytes(b'{"a":1}\n')
     assert until_none(instance) == [b'{"a":1}']
 
@@ -136,8 +136,8 @@ def test_cursor_continues_in_compressed_file(suffix, compress, log):
     log.write_bytes(compress(CONTENT))
     instance = LinesInstance(log, batch_size=1000)
     lines = [line for _ in range(5) for line in next_lines(instance)]
-    again = to_the_end(LinesInstance(log, start=instance.cursor, timeout=LONG))
-    assert lines[:4000] + again == CONTENT.splitlines()
+    second = to_the_end(LinesInstance(log, start=instance.cursor, timeout=LONG))
+    assert lines[:4000] + second == CONTENT.splitlines()
 
 
 @pytest.mark.parametrize(("suffix", "compress"), FORMATS)
@@ -161,26 +161,26 @@ def test_lines_before_decompression_fault_are_delivered(suffix, compress, fault,
     assert (len(lines) == 0) == (fault == "not compressed")
 
 
-# Rotations while nothing ran
+# Rotations while the plugin is stopped
 
 
-@pytest.mark.parametrize("how", ["rename", "copytruncate", "compress"])
+@pytest.mark.parametrize("rotation", ["rename", "copytruncate", "compress"])
 @pytest.mark.parametrize("follow", [False, True])
-def test_log_rotated_while_stopped_is_read_first(how, follow, log, caplog):
+def test_log_rotated_while_stopped_is_read_first(rotation, follow, log, caplog):
     log.write_bytes(b"one\n")
     first = LinesInstance(log)
     to_the_end(first)
     append(log, b"two\n")
-    old = log.with_name("app.log.1.gz" if how == "compress" else "app.log.1")
-    if how == "rename":
+    old = log.with_name("app.log.1.gz" if rotation == "compress" else "app.log.1")
+    if rotation == "rename":
         log.rename(old)
     else:
-        old.write_bytes(gzip.compress(log.read_bytes()) if how == "compress" else log.read_bytes())
-        log.unlink() if how == "compress" else None
+        old.write_bytes(gzip.compress(log.read_bytes()) if rotation == "compress" else log.read_bytes())
+        log.unlink() if rotation == "compress" else None
     log.write_bytes(b"three\n")
-    again = LinesInstance(log, start=first.cursor, follow=follow, timeout=0)
-    assert (until_none if follow else to_the_end)(again) == [b"two", b"three"]
-    assert again.position == 6
+    second = LinesInstance(log, start=first.cursor, follow=follow, timeout=0)
+    assert (until_none if follow else to_the_end)(second) == [b"two", b"three"]
+    assert second.position == 6
     assert messages(caplog)[0] == (
         f"{log} was rotated while it was not read: reading first the rest of {old} after byte 4"
     )

@@ -1,3 +1,5 @@
+"""Tests the checks of sizes, timeouts, timestamps and other arguments of sources."""
+
 from __future__ import annotations
 
 import math
@@ -15,7 +17,7 @@ from falco_plugin.source import BaseInstance, EventBatch, LinesInstance, PullIns
 LARGEST_EVENT = 2**32 - 1 - 38
 LATEST = 2**64 - 2
 
-# The warning comes once a process; which test meets it depends on the order.
+# The warning is issued once per process, so the test that triggers it depends on the order of tests.
 pytestmark = pytest.mark.filterwarnings("ignore:the timestamp .* looks like:RuntimeWarning")
 
 
@@ -36,7 +38,7 @@ WITH_EVENT_SIZE = [EventBatch, BaseInstance, pull, lines, channel]
 WITH_TIMEOUT = [pull, push, lines]
 
 
-def table(makers, option, values):
+def make_cases(makers, option, values):
     return [
         pytest.param(make, option, value, id=f"{make.__name__}-{option}={value}") for make in makers for value in values
     ]
@@ -45,32 +47,32 @@ def table(makers, option, values):
 @pytest.mark.parametrize(
     ("make", "option", "value"),
     [
-        *table(WITH_BATCH_SIZE, "batch_size", [0, -1, 2**32, 2**70]),
-        *table(WITH_EVENT_SIZE, "event_size", [0, -1, LARGEST_EVENT + 1, 2**32, 2**70]),
-        *table(WITH_TIMEOUT, "timeout", [-1, -0.001, math.nan, -math.inf, timedelta(microseconds=-1)]),
-        *table([channel], "capacity", [0, -1, 2**70]),
-        *table([channel], "max_bytes", [0, -1, 2**70]),
+        *make_cases(WITH_BATCH_SIZE, "batch_size", [0, -1, 2**32, 2**70]),
+        *make_cases(WITH_EVENT_SIZE, "event_size", [0, -1, LARGEST_EVENT + 1, 2**32, 2**70]),
+        *make_cases(WITH_TIMEOUT, "timeout", [-1, -0.001, math.nan, -math.inf, timedelta(microseconds=-1)]),
+        *make_cases([channel], "capacity", [0, -1, 2**70]),
+        *make_cases([channel], "max_bytes", [0, -1, 2**70]),
     ],
 )
 def test_out_of_range_value_names_option_and_range(make, option, value):
     with pytest.raises(ValueError, match=rf"^{option} must be ") as caught:
         make(**{option: value})
-    text = str(caught.value)
-    assert str(value) in text
-    assert ("0 seconds or more" if option == "timeout" else "1 to ") in text
+    message = str(caught.value)
+    assert str(value) in message
+    assert ("0 seconds or more" if option == "timeout" else "1 to ") in message
 
 
 @pytest.mark.parametrize(
     ("make", "option", "value"),
     [
-        *table(WITH_BATCH_SIZE, "batch_size", [1.0, "1", True]),
-        *table(WITH_EVENT_SIZE, "event_size", [1.0, "1", True]),
-        *table(WITH_TIMEOUT, "timeout", ["1", True, b"1"]),
-        *table([channel], "capacity", [1.0, "1", True]),
-        *table([channel], "max_bytes", [1.0, "1", True]),
-        *table([pull, push], "close", [1, "close"]),
-        *table([pull, push], "progress", [1, "progress"]),
-        *table([pull, push, BaseInstance], "context", ["context"]),
+        *make_cases(WITH_BATCH_SIZE, "batch_size", [1.0, "1", True]),
+        *make_cases(WITH_EVENT_SIZE, "event_size", [1.0, "1", True]),
+        *make_cases(WITH_TIMEOUT, "timeout", ["1", True, b"1"]),
+        *make_cases([channel], "capacity", [1.0, "1", True]),
+        *make_cases([channel], "max_bytes", [1.0, "1", True]),
+        *make_cases([pull, push], "close", [1, "close"]),
+        *make_cases([pull, push], "progress", [1, "progress"]),
+        *make_cases([pull, push, BaseInstance], "context", ["context"]),
     ],
 )
 def test_wrong_type_names_option(make, option, value):
@@ -81,16 +83,16 @@ def test_wrong_type_names_option(make, option, value):
 @pytest.mark.parametrize(
     ("make", "option", "value"),
     [
-        *table(WITH_BATCH_SIZE, "batch_size", [1, 2**32 - 1]),
-        *table(WITH_EVENT_SIZE, "event_size", [1, LARGEST_EVENT]),
-        *table(WITH_TIMEOUT, "timeout", [0, 0.5, 1, math.inf, 1e300, timedelta(0), timedelta.max]),
-        *table([channel], "capacity", [1, 2**40]),
-        *table([channel], "max_bytes", [1, 2**40]),
+        *make_cases(WITH_BATCH_SIZE, "batch_size", [1, 2**32 - 1]),
+        *make_cases(WITH_EVENT_SIZE, "event_size", [1, LARGEST_EVENT]),
+        *make_cases(WITH_TIMEOUT, "timeout", [0, 0.5, 1, math.inf, 1e300, timedelta(0), timedelta.max]),
+        *make_cases([channel], "capacity", [1, 2**40]),
+        *make_cases([channel], "max_bytes", [1, 2**40]),
     ],
 )
 def test_range_limits_are_accepted_without_allocation(make, option, value):
-    made = make(**{option: value})
-    holder = getattr(made, "events", made)
+    created = make(**{option: value})
+    holder = getattr(created, "events", created)
     if option == "batch_size":
         assert holder.batch_size == value
     elif option == "event_size":
@@ -118,28 +120,28 @@ def test_huge_timeout_waits(timeout):
     assert instance.next_batch(instance.events) == 3
 
 
-class Nowhere(tzinfo):
+class ZoneWithoutOffset(tzinfo):
     def utcoffset(self, moment):
         return None
 
 
-def in_batch(timestamp):
+def append_timestamp(timestamp):
     batch = EventBatch()
     batch.append(b"", timestamp)
     return batch[0].timestamp
 
 
-def in_pair(timestamp):
+def append_pair(timestamp):
     batch = EventBatch()
     batch.append((b"", timestamp))
     return batch[0].timestamp
 
 
-def in_event(timestamp):
+def create_event(timestamp):
     return PushEvent(b"", timestamp).timestamp
 
 
-def in_writer(timestamp):
+def set_writer_timestamp(timestamp):
     batch = EventBatch()
     with batch.writer() as writer:
         writer.timestamp = timestamp
@@ -147,7 +149,7 @@ def in_writer(timestamp):
     return batch[0].timestamp
 
 
-def in_channel(timestamp):
+def send_timestamp(timestamp):
     sender, receiver = channel()
     sender.send(b"", timestamp)
     batch = EventBatch()
@@ -155,13 +157,13 @@ def in_channel(timestamp):
     return batch[0].timestamp
 
 
-TIMESTAMP_PLACES = [in_batch, in_pair, in_event, in_writer, in_channel]
+TIMESTAMP_SETTERS = [append_timestamp, append_pair, create_event, set_writer_timestamp, send_timestamp]
 
 
-@pytest.mark.parametrize("place", TIMESTAMP_PLACES)
+@pytest.mark.parametrize("store", TIMESTAMP_SETTERS)
 class TestTimestamp:
     @pytest.mark.parametrize(
-        ("value", "error", "text"),
+        ("value", "error", "message"),
         [
             (-1, ValueError, r"0 to 2\*\*64 - 2"),
             (2**64 - 1, ValueError, r"0 to 2\*\*64 - 2"),
@@ -173,25 +175,25 @@ class TestTimestamp:
             (True, TypeError, "got bool"),
             (timedelta(1), TypeError, "got timedelta"),
             (datetime(2024, 1, 1), ValueError, "naive datetime"),
-            (datetime(2024, 1, 1, tzinfo=Nowhere()), ValueError, "naive datetime"),
+            (datetime(2024, 1, 1, tzinfo=ZoneWithoutOffset()), ValueError, "naive datetime"),
             (datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), ValueError, "before 1970"),
             # 1970-01-01 in local time, but before the epoch.
             (datetime(1970, 1, 1, tzinfo=timezone(timedelta(hours=1))), ValueError, "before 1970"),
         ],
     )
-    def test_invalid_timestamp_is_rejected_with_advice(self, place, value, error, text):
-        with pytest.raises(error, match=text):
-            place(value)
+    def test_invalid_timestamp_is_rejected_with_advice(self, store, value, error, message):
+        with pytest.raises(error, match=message):
+            store(value)
 
-    def test_datetime_after_2554_is_rejected(self, place):
+    def test_datetime_after_2554_is_rejected(self, store):
         # 2**64 ns after the epoch is in the year 2554.
         with pytest.raises(ValueError, match="timestamp must") as caught:
-            place(datetime(2600, 1, 1, tzinfo=UTC))
+            store(datetime(2600, 1, 1, tzinfo=UTC))
         assert "before 1970" not in str(caught.value)
 
     @pytest.mark.parametrize("value", [None, 0, 1, 1_700_000_000_123_456_789, LATEST])
-    def test_valid_timestamp_is_unchanged(self, place, value):
-        assert place(value) == value
+    def test_valid_timestamp_is_unchanged(self, store, value):
+        assert store(value) == value
 
     @pytest.mark.parametrize(
         ("value", "expected"),
@@ -202,8 +204,8 @@ class TestTimestamp:
             (datetime(2500, 1, 1, tzinfo=UTC), 16_725_225_600_000_000_000),
         ],
     )
-    def test_aware_datetime_is_exact_to_microsecond(self, place, value, expected):
-        assert place(value) == expected
+    def test_aware_datetime_is_exact_to_microsecond(self, store, value, expected):
+        assert store(value) == expected
 
 
 @given(
@@ -213,12 +215,12 @@ class TestTimestamp:
 def test_any_aware_datetime_is_exact(moment, offset):
     moment = moment.replace(tzinfo=timezone(offset))
     elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    assert in_event(moment) == elapsed // timedelta(microseconds=1) * 1000
+    assert create_event(moment) == elapsed // timedelta(microseconds=1) * 1000
 
 
 @given(st.integers(0, LATEST))
 def test_int_in_range_is_unchanged(timestamp):
-    assert in_batch(timestamp) == timestamp
+    assert append_timestamp(timestamp) == timestamp
 
 
 @pytest.mark.parametrize(
@@ -238,16 +240,16 @@ def test_timestamp_in_other_unit_warns_once(timestamp, unit):
         "print(len(caught), caught[0].category.__name__, caught[0].message)\n"
         "print(batch[1].timestamp)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    warning, kept = done.stdout.splitlines()
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    warning, kept = process.stdout.splitlines()
     assert warning.startswith("1 RuntimeWarning ")
     assert f"looks like {unit} " in warning
     assert kept == str(timestamp)
 
 
 @pytest.mark.parametrize(
-    "use",
+    "pass_str",
     [
         lambda: EventBatch().append("text"),
         lambda: EventBatch().extend(["text"]),
@@ -256,7 +258,8 @@ def test_timestamp_in_other_unit_warns_once(timestamp, unit):
         lambda: channel()[0].send_many(["text"]),
         lambda: channel()[0].send(("text", 1)),
     ],
+    ids=["append", "extend", "PushEvent", "send", "send_many", "pair"],
 )
-def test_str_payload_is_rejected_with_advice(use):
+def test_str_payload_is_rejected_with_advice(pass_str):
     with pytest.raises(TypeError, match=r"must be bytes, got str: give text\.encode\(\)"):
-        use()
+        pass_str()

@@ -1,3 +1,5 @@
+"""Tests `PullInstance` and custom instances that read from other instances."""
+
 from __future__ import annotations
 
 import gc
@@ -35,7 +37,7 @@ def data(batch):
 
 
 class Script:
-    """A pull function that goes through steps: bytes are written, exceptions raised, functions called."""
+    """A pull function that runs one step per call: it writes bytes, raises an exception, or calls a function."""
 
     def __init__(self, *steps, last=EOF):
         self.steps = list(steps)
@@ -54,7 +56,7 @@ class Script:
 
 
 class TestResults:
-    """Each row of "next_batch, common to pull and push" and of "Pull"."""
+    """Tests each result of `next_batch` of a pull instance."""
 
     def test_full_batch_returns_immediately(self):
         function = Script(b"a", b"b", b"c")
@@ -107,7 +109,7 @@ class TestResults:
         with pytest.raises(EOF):
             instance.next_batch(batch)
         assert data(batch) == [b"a", b"b"]
-        # The author's code is not called again once it has said that it ends.
+        # User code is not called again after it has ended the source.
         assert function.calls == 3
 
     @pytest.mark.parametrize("failure", [Timeout, EOF, ValueError("x")], ids=repr)
@@ -147,33 +149,33 @@ class TestResults:
         assert data(batch) == [b"a", b"b", b"c"]
 
     def test_clock_restarts_at_each_call(self):
-        # Were it not so, the second call would find it run out after its first event.
+        # Otherwise the clock would have expired already, and the second call would return after one event.
         pauses = [0.04] * 60
         instance = PullInstance(lambda context, writer: time.sleep(pauses.pop()), timeout=1, batch_size=128)
         assert 2 <= instance.next_batch(instance.events) < 60
         fresh = EventBatch(2)
         assert instance.next_batch(fresh) == 2
 
-    @pytest.mark.parametrize("which", ["own", "users"])
-    def test_cancelled_context_ends_source_without_call(self, which):
+    @pytest.mark.parametrize("cancelled", ["instance", "parent"])
+    def test_cancelled_context_ends_source_without_call(self, cancelled):
         parent = Context()
         function = Script(last=lambda context, writer: None)
         instance = PullInstance(function, context=parent, timeout=0)
         assert instance.next_batch(instance.events) == 1
-        (instance.context if which == "own" else parent).cancel()
+        (instance.context if cancelled == "instance" else parent).cancel()
         batch = EventBatch()
         for _ in range(2):
             with pytest.raises(EOF):
                 instance.next_batch(batch)
         assert (function.calls, len(batch)) == (1, 0)
-        assert parent.cancelled is (which == "users")
+        assert parent.cancelled is (cancelled == "parent")
 
     def test_cancel_returns_partial_batch_then_end(self):
-        def cancels(context, writer):
+        def cancel(context, writer):
             context.cancel()
             writer.write(b"the last")
 
-        function = Script(b"a", cancels, b"never")
+        function = Script(b"a", cancel, b"never")
         instance = PullInstance(function, timeout=LONG)
         batch = EventBatch()
         assert instance.next_batch(batch) == 2
@@ -234,13 +236,13 @@ class TestResults:
         assert instance.next_batch(batch) == 1
 
 
-class TestFunction:
+class TestPullFunction:
     def test_receives_context_of_instance_and_writer(self):
-        seen = []
+        calls = []
         parent = Context()
-        instance = PullInstance(lambda *arguments: seen.append(arguments), context=parent, batch_size=1)
+        instance = PullInstance(lambda *arguments: calls.append(arguments), context=parent, batch_size=1)
         instance.next_batch(instance.events)
-        ((context, _writer),) = seen
+        ((context, _writer),) = calls
         assert context is instance.context
         assert context is not parent
 
@@ -263,36 +265,36 @@ class TestFunction:
         assert instance.next_batch(instance.events) == 1
 
     @pytest.mark.parametrize(
-        ("stray", "meant"), [(EOFError("x"), "EOF"), (StopIteration("x"), "EOF"), (TimeoutError("x"), "Timeout")]
+        ("error", "signal"), [(EOFError("x"), "EOF"), (StopIteration("x"), "EOF"), (TimeoutError("x"), "Timeout")]
     )
-    def test_signal_like_exception_names_signal(self, stray, meant):
-        instance = PullInstance(Script(stray))
-        with pytest.raises(PluginError, match=rf"{type(stray).__name__}: x \(.*falco_plugin\.{meant}\)") as caught:
+    def test_signal_like_exception_names_signal(self, error, signal):
+        instance = PullInstance(Script(error))
+        with pytest.raises(PluginError, match=rf"{type(error).__name__}: x \(.*falco_plugin\.{signal}\)") as caught:
             instance.next_batch(instance.events)
         assert type(caught.value) is PluginError
-        assert caught.value.__cause__ is stray
+        assert caught.value.__cause__ is error
         with pytest.raises(EOF):
             instance.next_batch(instance.events)
 
     def test_exception_shows_location_in_function(self):
-        def author(context, writer):
-            raise ValueError("own error")
+        def fail(context, writer):
+            raise ValueError("user error")
 
-        instance = PullInstance(author)
-        with pytest.raises(ValueError, match="own error") as caught:
+        instance = PullInstance(fail)
+        with pytest.raises(ValueError, match="user error") as caught:
             instance.next_batch(instance.events)
-        assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "author"
+        assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "fail"
 
     def test_too_large_write_ends_source_unless_caught(self):
-        def catches(context, writer):
+        def catch_error(context, writer):
             writer.write(b"12")
             with pytest.raises(EventTooLargeError):
                 writer.write(b"345")
 
-        def does_not_catch(context, writer):
+        def fail_on_error(context, writer):
             writer.write(b"12345")
 
-        function = Script(b"a", catches, b"b", does_not_catch, b"never")
+        function = Script(b"a", catch_error, b"b", fail_on_error, b"never")
         instance = PullInstance(function, timeout=LONG, event_size=4)
         batch = EventBatch(16, 4)
         assert instance.next_batch(batch) == 2
@@ -307,34 +309,34 @@ class TestFunction:
     def test_cannot_call_its_own_instance(self, own_batch):
         errors = []
 
-        def again(context, writer):
+        def call_itself(context, writer):
             with pytest.raises(PluginError) as caught:
                 instance.next_batch(instance.events if own_batch else EventBatch())
             errors.append(str(caught.value))
-            writer.write(b"went on")
+            writer.write(b"continued")
 
-        instance = PullInstance(again, batch_size=1)
+        instance = PullInstance(call_itself, batch_size=1)
         assert instance.next_batch(instance.events) == 1
-        assert data(instance.events) == [b"went on"]
+        assert data(instance.events) == [b"continued"]
         assert ("in use elsewhere" if own_batch else "already running") in errors[0]
 
     def test_second_thread_cannot_call_running_instance(self, in_thread):
-        def meanwhile(context, writer):
+        def call_on_other_thread(context, writer):
             with pytest.raises(PluginError, match="one thread at a time"):
                 in_thread(lambda: instance.next_batch(EventBatch())).result()
 
-        instance = PullInstance(meanwhile, batch_size=1)
+        instance = PullInstance(call_on_other_thread, batch_size=1)
         assert instance.next_batch(instance.events) == 1
 
     def test_batch_is_unusable_during_call(self):
-        def looks(context, writer):
-            for use in (lambda: batch.append(b"x"), batch.clear, lambda: len(batch), lambda: batch[0]):
+        def use_batch(context, writer):
+            for call in (lambda: batch.append(b"x"), batch.clear, lambda: len(batch), lambda: batch[0]):
                 with pytest.raises(PluginError, match="in use elsewhere"):
-                    use()
+                    call()
             writer.write(b"a")
 
         batch = EventBatch(1)
-        instance = PullInstance(looks)
+        instance = PullInstance(use_batch)
         assert instance.next_batch(batch) == 1
         assert data(batch) == [b"a"]
 
@@ -343,11 +345,11 @@ class TestWriter:
     def test_kept_writer_raises_after_call(self):
         kept = []
 
-        def keeps(context, writer):
+        def keep_writer(context, writer):
             kept.append(writer)
             writer.write(b"a")
 
-        instance = PullInstance(keeps, batch_size=1)
+        instance = PullInstance(keep_writer, batch_size=1)
         assert instance.next_batch(instance.events) == 1
         (writer,) = kept
         for use in (lambda: writer.write(b"late"), lambda: writer.reserve(1), lambda: writer.timestamp):
@@ -356,19 +358,19 @@ class TestWriter:
         assert data(instance.events) == [b"a"]
 
     def test_writer_raises_on_other_thread(self, in_thread):
-        def passes_on(context, writer):
+        def write_on_other_thread(context, writer):
             with pytest.raises(PluginError, match=r"source\.channel\(\)"):
                 in_thread(lambda: writer.write(b"foreign")).result()
             writer.write(b"own")
 
-        instance = PullInstance(passes_on, batch_size=1)
+        instance = PullInstance(write_on_other_thread, batch_size=1)
         assert instance.next_batch(instance.events) == 1
         assert data(instance.events) == [b"own"]
 
     def test_kept_view_cannot_change_events(self):
         views = []
 
-        def reserves(context, writer):
+        def keep_view(context, writer):
             view = writer.reserve(4)
             view[:] = b"good"
             views.append(view)
@@ -376,19 +378,19 @@ class TestWriter:
             for each in views:
                 each[:] = b"evil"
 
-        instance = PullInstance(reserves, timeout=LONG, batch_size=4)
+        instance = PullInstance(keep_view, timeout=LONG, batch_size=4)
         assert instance.next_batch(instance.events) == 4
         assert data(instance.events) == [b"good"] * 4
 
 
 class TestClose:
     def test_cancels_context_then_calls_callback_once(self):
-        seen = []
+        calls = []
         parent = Context()
-        instance = PullInstance(Script(b"a"), context=parent, close=lambda: seen.append(instance.context.cancelled))
+        instance = PullInstance(Script(b"a"), context=parent, close=lambda: calls.append(instance.context.cancelled))
         instance.close()
         instance.close()
-        assert seen == [True]
+        assert calls == [True]
         assert parent.cancelled is False
 
     def test_source_has_ended_after_close(self):
@@ -401,17 +403,17 @@ class TestClose:
         assert function.calls == 0
 
     def test_callback_may_use_instance(self):
-        seen = []
+        calls = []
 
         def close():
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
             instance.close()
-            seen.append(instance.progress())
+            calls.append(instance.progress())
 
         instance = PullInstance(Script(b"a"), close=close)
         instance.close()
-        assert seen == [(0.0, "")]
+        assert calls == [(0.0, "")]
 
     def test_wakes_function_waiting_on_context(self, in_thread):
         instance = PullInstance(lambda context, writer: context.wait(LONG), timeout=LONG)
@@ -457,7 +459,7 @@ class TestEvents:
 
 
 class Merged(BaseInstance):
-    """An instance of one's own that is built on two others."""
+    """A custom instance that reads from other instances."""
 
     def __init__(self, *parts, **options):
         super().__init__(**options)
@@ -467,7 +469,7 @@ class Merged(BaseInstance):
         return sum(part.next_batch(batch) for part in self.parts)
 
 
-class TestBuiltOnAnother:
+class TestNestedInstances:
     def test_shared_batch_has_events_in_order_of_calls(self):
         one = PullInstance(Script(b"a", b"b", Timeout, b"c"), timeout=LONG)
         two = PullInstance(Script(b"1", Timeout, b"2", b"3"), timeout=LONG)
@@ -475,7 +477,7 @@ class TestBuiltOnAnother:
         batch = merged.events
         assert merged.next_batch(batch) == 3
         assert data(batch) == [b"a", b"b", b"1"]
-        # It appends and never clears.
+        # `next_batch` appends to the batch and never clears it.
         assert merged.next_batch(batch) == 3
         assert data(batch) == [b"a", b"b", b"1", b"c", b"2", b"3"]
         with pytest.raises(EOF):

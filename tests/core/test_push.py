@@ -1,3 +1,5 @@
+"""Tests `PushInstance`, and how it shares batches with other instances."""
+
 from __future__ import annotations
 
 import gc
@@ -38,8 +40,8 @@ def data(batch):
     return [payload for payload, _ in contents(batch)]
 
 
-def opened(*items, closed=False, timeout=0, **options):
-    """A push instance with items in its channel, and its sender."""
+def open_instance(*items, closed=False, timeout=0, **options):
+    """Returns a push instance with items in its channel, and the sender."""
     sender, receiver = channel()
     sender.send_many(items)
     if closed:
@@ -48,11 +50,11 @@ def opened(*items, closed=False, timeout=0, **options):
 
 
 class TestResults:
-    """Each row of "next_batch, common to pull and push" and of "Push"."""
+    """Tests each result of `next_batch` of a push instance."""
 
     def test_event_has_its_timestamp_or_none(self):
         moment = datetime(2024, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
-        instance, _sender = opened(b"plain", (b"ns", NOW), (b"datetime", moment), PushEvent(b"event", NOW))
+        instance, _sender = open_instance(b"plain", (b"ns", NOW), (b"datetime", moment), PushEvent(b"event", NOW))
         assert instance.next_batch(instance.events) == 4
         assert contents(instance.events) == [
             (b"plain", None),
@@ -63,8 +65,8 @@ class TestResults:
 
     @pytest.mark.parametrize("error", [Timeout, Timeout("for now")], ids=repr)
     def test_timeout_in_channel_returns_partial_batch(self, error):
-        # With a clock this long, nothing else can make the call return.
-        instance, _sender = opened(PushEvent(error=error), b"a", PushEvent(error=error), b"b", timeout=LONG)
+        # The timeout is so long that only the error can make the call return.
+        instance, _sender = open_instance(PushEvent(error=error), b"a", PushEvent(error=error), b"b", timeout=LONG)
         instance.events = EventBatch(2)
         batch = EventBatch(2)
         with pytest.raises(Timeout):
@@ -75,7 +77,7 @@ class TestResults:
 
     def test_other_error_ends_source_and_is_raised_once(self):
         error = OSError("disk gone")
-        instance, sender = opened(PushEvent(error=error), b"never")
+        instance, sender = open_instance(PushEvent(error=error), b"never")
         with pytest.raises(OSError, match="disk gone") as caught:
             instance.next_batch(instance.events)
         assert caught.value is error
@@ -86,24 +88,24 @@ class TestResults:
             sender.send(b"late")
 
     def test_eof_in_channel_ends_source(self):
-        instance, _sender = opened(PushEvent(error=EOF()), b"never")
+        instance, _sender = open_instance(PushEvent(error=EOF()), b"never")
         for _ in range(3):
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
         assert len(instance.events) == 0
 
     @pytest.mark.parametrize(
-        ("stray", "meant"), [(EOFError("x"), "EOF"), (StopIteration("x"), "EOF"), (TimeoutError("x"), "Timeout")]
+        ("error", "signal"), [(EOFError("x"), "EOF"), (StopIteration("x"), "EOF"), (TimeoutError("x"), "Timeout")]
     )
-    def test_signal_like_error_names_signal(self, stray, meant):
-        instance, _sender = opened(PushEvent(error=stray))
-        with pytest.raises(PluginError, match=rf"falco_plugin\.{meant}") as caught:
+    def test_signal_like_error_names_signal(self, error, signal):
+        instance, _sender = open_instance(PushEvent(error=error))
+        with pytest.raises(PluginError, match=rf"falco_plugin\.{signal}") as caught:
             instance.next_batch(instance.events)
         assert type(caught.value) is PluginError
-        assert caught.value.__cause__ is stray
+        assert caught.value.__cause__ is error
 
     def test_closed_channel_ends_source(self):
-        instance, _sender = opened(closed=True, timeout=LONG)
+        instance, _sender = open_instance(closed=True, timeout=LONG)
         for _ in range(3):
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
@@ -119,7 +121,7 @@ class TestResults:
             instance.next_batch(instance.events)
 
     def test_clock_returns_partial_batch(self):
-        instance, sender = opened(b"a", b"b", timeout=0.03)
+        instance, sender = open_instance(b"a", b"b", timeout=0.03)
         assert instance.next_batch(instance.events) == 2
         assert data(instance.events) == [b"a", b"b"]
         for _ in range(2):
@@ -129,32 +131,32 @@ class TestResults:
         assert instance.next_batch(instance.events) == 1
         assert data(instance.events) == [b"a", b"b", b"c"]
 
-    @pytest.mark.parametrize("which", ["own", "users"])
-    def test_cancelled_context_ends_source(self, which):
+    @pytest.mark.parametrize("cancelled", ["instance", "parent"])
+    def test_cancelled_context_ends_source(self, cancelled):
         parent = Context()
-        instance, _sender = opened(context=parent)
+        instance, _sender = open_instance(context=parent)
         with pytest.raises(Timeout):
             instance.next_batch(instance.events)
-        (instance.context if which == "own" else parent).cancel()
+        (instance.context if cancelled == "instance" else parent).cancel()
         for _ in range(2):
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
-        assert parent.cancelled is (which == "users")
+        assert parent.cancelled is (cancelled == "parent")
 
-    @pytest.mark.parametrize("which", ["own", "users"])
-    def test_cancel_wakes_waiting_call(self, in_thread, which):
+    @pytest.mark.parametrize("cancelled", ["instance", "parent"])
+    def test_cancel_wakes_waiting_call(self, in_thread, cancelled):
         parent = Context()
-        instance, _sender = opened(context=parent, timeout=LONG)
+        instance, _sender = open_instance(context=parent, timeout=LONG)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.02)
         assert not waiting.ended
-        (instance.context if which == "own" else parent).cancel()
+        (instance.context if cancelled == "instance" else parent).cancel()
         with pytest.raises(EOF):
             waiting.result()
 
     @pytest.mark.parametrize("end", [EOF(), ValueError("x"), KeyboardInterrupt()], ids=repr)
     def test_events_precede_end(self, end):
-        instance, _sender = opened(b"a", b"b", PushEvent(error=end), b"never", timeout=LONG)
+        instance, _sender = open_instance(b"a", b"b", PushEvent(error=end), b"never", timeout=LONG)
         batch = EventBatch()
         assert instance.next_batch(batch) == 2
         with pytest.raises(type(end)):
@@ -164,7 +166,7 @@ class TestResults:
         assert data(batch) == [b"a", b"b"]
 
     def test_events_precede_closed_channel(self):
-        instance, _sender = opened(b"a", closed=True, timeout=LONG)
+        instance, _sender = open_instance(b"a", closed=True, timeout=LONG)
         assert instance.next_batch(instance.events) == 1
         for _ in range(2):
             with pytest.raises(EOF):
@@ -172,12 +174,12 @@ class TestResults:
         assert data(instance.events) == [b"a"]
 
     def test_full_batch_returns_immediately(self):
-        instance, _sender = opened(b"a", b"b", b"c", timeout=LONG, batch_size=2)
+        instance, _sender = open_instance(b"a", b"b", b"c", timeout=LONG, batch_size=2)
         assert instance.next_batch(instance.events) == 2
         assert data(instance.events) == [b"a", b"b"]
 
     def test_zero_timeout_returns_queued_events(self):
-        instance, _sender = opened(*[b"%d" % number for number in range(300)])
+        instance, _sender = open_instance(*[b"%d" % number for number in range(300)])
         counts = []
         events = []
         while len(events) < 300:
@@ -190,7 +192,7 @@ class TestResults:
             instance.next_batch(EventBatch())
 
     def test_clock_restarts_at_each_call(self, in_thread):
-        instance, sender = opened(timeout=1, batch_size=1)
+        instance, sender = open_instance(timeout=1, batch_size=1)
         with pytest.raises(Timeout):
             instance.next_batch(instance.events)
 
@@ -202,7 +204,7 @@ class TestResults:
         assert instance.next_batch(instance.events) == 1
 
     def test_waiting_call_returns_sent_event_immediately(self, in_thread):
-        instance, sender = opened(timeout=LONG)
+        instance, sender = open_instance(timeout=LONG)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.01)
         sender.send(b"a")
@@ -210,13 +212,13 @@ class TestResults:
         assert data(instance.events) == [b"a"]
 
     def test_queued_events_are_returned_before_timeout(self):
-        instance, sender = opened(b"a", b"b", timeout=LONG)
+        instance, sender = open_instance(b"a", b"b", timeout=LONG)
         assert instance.next_batch(instance.events) == 2
         sender.send(b"c")
         assert instance.next_batch(EventBatch()) == 1
 
     def test_full_batch_is_rejected_without_loss(self):
-        instance, _sender = opened(b"a")
+        instance, _sender = open_instance(b"a")
         batch = EventBatch(1)
         batch.append(b"old")
         with pytest.raises(BatchFullError):
@@ -226,13 +228,13 @@ class TestResults:
         assert data(batch) == [b"a"]
 
 
-class TestOrder:
-    """Several are ready: first the context, then the channel, then the clock."""
+class TestPrecedence:
+    """Tests the order if several results are possible: the context, then the channel, then the clock."""
 
     @pytest.mark.parametrize("timeout", [0, LONG])
     @pytest.mark.parametrize("item", [b"event", PushEvent(error=ValueError("x")), PushEvent(error=Timeout())])
     def test_context_precedes_channel(self, timeout, item):
-        instance, _sender = opened(item, timeout=timeout)
+        instance, _sender = open_instance(item, timeout=timeout)
         instance.context.cancel()
         for _ in range(2):
             with pytest.raises(EOF):
@@ -240,13 +242,13 @@ class TestOrder:
         assert len(instance.events) == 0
 
     def test_channel_precedes_clock(self):
-        instance, _sender = opened(b"a", closed=True, timeout=0)
+        instance, _sender = open_instance(b"a", closed=True, timeout=0)
         assert instance.next_batch(instance.events) == 1
         with pytest.raises(EOF):
             instance.next_batch(instance.events)
 
     def test_context_precedes_clock(self):
-        instance, _sender = opened(timeout=0)
+        instance, _sender = open_instance(timeout=0)
         instance.context.cancel()
         with pytest.raises(EOF):
             instance.next_batch(instance.events)
@@ -255,18 +257,18 @@ class TestOrder:
 class TestSizes:
     @pytest.mark.parametrize("options", [{"capacity": 1}, {"max_bytes": 1}, {"capacity": 3, "max_bytes": 2}], ids=str)
     def test_small_channel_does_not_wait_for_clock(self, in_thread, options):
-        # Room that a call has taken events from is free again before it waits for more; else a small channel passes no
-        # more than its capacity per timeout.
+        # A call frees the capacity of the events it has read before it waits for more. Otherwise a small channel
+        # would deliver at most its capacity per timeout.
         sender, receiver = channel(**options)
         instance = PushInstance(receiver, timeout=LONG, batch_size=8)
         sending = in_thread(lambda: sender.send_many([b"x"] * 50))
-        taken = 0
+        received = 0
         try:
-            while taken < 50:
-                taken += instance.next_batch(EventBatch(8))
+            while received < 50:
+                received += instance.next_batch(EventBatch(8))
         finally:
             instance.close()
-        assert sending.result() == taken == 50
+        assert sending.result() == received == 50
 
     def test_large_events_are_alone_without_loss(self):
         size = SOFT_BYTES * 2
@@ -276,12 +278,12 @@ class TestSizes:
         sender.send_many([*large, larger, b"small"])
         sender.close()
         instance = PushInstance(receiver, timeout=0)
-        seen = []
+        received = []
         for _ in range(5):
             batch = EventBatch(128, size)
             assert instance.next_batch(batch) == 1
-            seen += data(batch)
-        assert seen == [*large, larger, b"small"]
+            received += data(batch)
+        assert received == [*large, larger, b"small"]
         with pytest.raises(EOF):
             instance.next_batch(EventBatch(128, size))
 
@@ -323,7 +325,7 @@ class TestSizes:
         assert isinstance(instance, Instance)
 
     def test_events_accepts_only_a_batch(self):
-        instance, _sender = opened()
+        instance, _sender = open_instance()
         with pytest.raises(TypeError):
             instance.events = [b"a"]
 
@@ -331,10 +333,25 @@ class TestSizes:
         with pytest.raises(TypeError):
             PushInstance(channel()[0])
 
+    def test_second_instance_of_receiver_is_rejected(self):
+        _sender, receiver = channel()
+        PushInstance(receiver)
+        with pytest.raises(PluginError, match="another PushInstance"):
+            PushInstance(receiver)
 
-class TestOneCallAtATime:
+    def test_failed_instance_leaves_receiver_usable(self):
+        sender, receiver = channel()
+        with pytest.raises(ValueError, match="batch_size"):
+            PushInstance(receiver, batch_size=0)
+        sender.send(b"a")
+        instance = PushInstance(receiver, timeout=0)
+        assert instance.next_batch(instance.events) == 1
+        assert data(instance.events) == [b"a"]
+
+
+class TestConcurrentCalls:
     def test_second_thread_is_rejected_during_call(self, in_thread):
-        instance, sender = opened(timeout=LONG, batch_size=1)
+        instance, sender = open_instance(timeout=LONG, batch_size=1)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.05)
         with pytest.raises(PluginError, match="already running"):
@@ -344,7 +361,7 @@ class TestOneCallAtATime:
         assert data(instance.events) == [b"a"]
 
     def test_batch_is_unusable_during_call(self, in_thread):
-        instance, sender = opened(timeout=LONG, batch_size=1)
+        instance, sender = open_instance(timeout=LONG, batch_size=1)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.05)
         for use in (lambda: instance.events.append(b"x"), instance.events.clear, lambda: len(instance.events)):
@@ -357,16 +374,16 @@ class TestOneCallAtATime:
 
 class TestClose:
     def test_cancels_disconnects_then_calls_callback_once(self, in_thread):
-        seen = []
+        calls = []
         parent = Context()
         sender, receiver = channel(1)
         sender.send(b"a")
 
         def close():
-            # A producer that was blocked has been woken before this runs, and needs the GIL to end.
+            # The blocked producer is woken before this callback runs, and needs the GIL to end.
             with pytest.raises(ChannelClosedError):
                 sending.result()
-            seen.append((instance.context.cancelled, sender.closed))
+            calls.append((instance.context.cancelled, sender.closed))
 
         instance = PushInstance(receiver, context=parent, close=close)
         sending = in_thread(lambda: sender.send(b"b"))
@@ -374,11 +391,11 @@ class TestClose:
         assert not sending.ended
         instance.close()
         instance.close()
-        assert seen == [(True, True)]
+        assert calls == [(True, True)]
         assert parent.cancelled is False
 
     def test_ends_waiting_call(self, in_thread):
-        instance, _sender = opened(timeout=LONG)
+        instance, _sender = open_instance(timeout=LONG)
         waiting = in_thread(lambda: instance.next_batch(instance.events))
         time.sleep(0.02)
         assert not waiting.ended
@@ -387,7 +404,7 @@ class TestClose:
             waiting.result()
 
     def test_call_during_close_reports_end(self, in_thread):
-        # Dropping what is queued takes a while; a call that comes meanwhile is no second call of next_batch.
+        # Dropping the queued events takes time. A call during it must raise `EOF`, not report a concurrent call.
         for _ in range(5):
             sender, receiver = channel(20_000)
             sender.send_many([b"x"] * 20_000)
@@ -400,56 +417,60 @@ class TestClose:
                     break
             closing.result()
 
-    @pytest.mark.parametrize("end", [lambda instance: instance.close(), lambda instance: instance.context.cancel()])
-    def test_queued_events_are_dropped_and_logged(self, caplog, end):
-        instance, sender = opened(b"a", b"b", b"c", PushEvent(error=ValueError("unheard")))
+    @pytest.mark.parametrize(
+        "end_source",
+        [lambda instance: instance.close(), lambda instance: instance.context.cancel()],
+        ids=["close", "cancel"],
+    )
+    def test_queued_events_are_dropped_and_logged(self, caplog, end_source):
+        instance, sender = open_instance(b"a", b"b", b"c", PushEvent(error=ValueError("undelivered")))
         with caplog.at_level(logging.WARNING, "falco_plugin"):
-            end(instance)
+            end_source(instance)
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
         assert len(instance.events) == 0
         warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         assert [warning.partition(" were")[0] for warning in warnings] == ["3 event(s)"]
-        # An error that came too late to be the source's is no event, but is not lost either.
-        assert "ValueError: unheard" in caplog.text
+        # A queued error is not counted as an event, but it is logged.
+        assert "ValueError: undelivered" in caplog.text
         assert sender.closed
 
     def test_normal_end_drops_nothing(self, caplog):
-        instance, _sender = opened(b"a", b"b", closed=True)
+        instance, _sender = open_instance(b"a", b"b", closed=True)
         with caplog.at_level(logging.WARNING, "falco_plugin"):
             assert instance.next_batch(instance.events) == 2
             instance.close()
         assert caplog.records == []
 
     def test_callback_may_use_instance(self):
-        seen = []
+        calls = []
 
         def close():
             instance.close()
             with pytest.raises(EOF):
                 instance.next_batch(instance.events)
-            seen.append(True)
+            calls.append(True)
 
-        instance, _sender = opened(close=close)
+        instance, _sender = open_instance(close=close)
         instance.close()
-        assert seen == [True]
+        assert calls == [True]
 
 
 class TestProgress:
     def test_is_zero_without_callback(self):
-        assert opened()[0].progress() == (0.0, "")
+        assert open_instance()[0].progress() == (0.0, "")
 
     def test_returns_result_of_callback(self):
-        assert opened(progress=lambda: (1, "all"))[0].progress() == (1.0, "all")
+        assert open_instance(progress=lambda: (1, "all"))[0].progress() == (1.0, "all")
 
     def test_propagates_exception_of_callback(self):
         with pytest.raises(ZeroDivisionError):
-            opened(progress=lambda: 1 / 0)[0].progress()
+            open_instance(progress=lambda: 1 / 0)[0].progress()
 
 
-class TestBuiltOnAnother:
+class TestSharedBatch:
     def test_push_and_pull_instance_share_batch(self):
-        push, _sender = opened(b"p1", b"p2")
+        push, _sender = open_instance(b"p1", b"p2")
 
         def pull(context, writer):
             writer.write(b"pulled")
@@ -466,8 +487,8 @@ class TestBuiltOnAnother:
         assert len(instance.events) == 3
 
     def test_second_instance_is_rejected_for_full_batch(self):
-        one, _ = opened(b"a", b"b")
-        two, _ = opened(b"c")
+        one, _ = open_instance(b"a", b"b")
+        two, _ = open_instance(b"c")
         batch = EventBatch(2)
         assert one.next_batch(batch) == 2
         with pytest.raises(BatchFullError):

@@ -1,5 +1,6 @@
-"""Whatever producers do, and whatever the sizes: every good event is seen exactly once, in order, with its bytes and
-timestamp, and then the right result. After a cancel or a close it is a prefix of them, and the rest is counted."""
+"""Tests that the host receives each valid event exactly once, in order, with its bytes and timestamp, followed by the
+expected end. After a cancel or a close, the host receives a prefix of these events, and the rest is counted.
+Hypothesis chooses the actions of the producers and the sizes."""
 
 from __future__ import annotations
 
@@ -36,15 +37,15 @@ HANGS = 20
 class Event:
     data: bytes
     timestamp: int | None
-    how: int
+    method: int
 
     @property
-    def seen(self):
+    def expected(self):
         return (self.data, self.timestamp)
 
 
 @dataclass
-class Many:
+class SendMany:
     events: list[Event]
 
 
@@ -54,32 +55,32 @@ class Pause:
 
 
 class Signal:
-    """A timeout of the source: nothing for now."""
+    """An action that raises or sends `Timeout`, because no event is available now."""
 
     def __repr__(self):
         return "Signal()"
 
 
 events = st.builds(Event, st.binary(max_size=20), st.none() | st.integers(0, 2**64 - 2), st.integers(0, 3))
-one_action = st.one_of(
+single_actions = st.one_of(
     events,
     events,
     events,
     st.builds(Signal),
     st.builds(Pause, st.sampled_from([0, 0.0005, 0.003])),
 )
-many = st.builds(Many, st.lists(events, max_size=8))
+many = st.builds(SendMany, st.lists(events, max_size=8))
 timeouts = st.sampled_from([0, 0.001, 0.005])
 batch_sizes = st.integers(1, 9)
 
 
 class Broken(Exception):
-    """A source's own error."""
+    """The error that ends a source in these tests."""
 
 
 @contextmanager
-def nothing_left():
-    """No thread that was started inside may be left, and all that was dropped is counted."""
+def check_cleanup():
+    """Collects the logged numbers of dropped events, and checks that all threads started inside have ended."""
     before = set(threading.enumerate())
     dropped = []
 
@@ -99,12 +100,12 @@ def nothing_left():
 
 
 def consume(instance):
-    """All that the host would see: the events, and what ended the source."""
+    """Returns the events that a host would receive, and the error that ended the source."""
     seen = []
     batch = instance.events
-    give_up = time.monotonic() + HANGS
+    deadline = time.monotonic() + HANGS
     while True:
-        assert time.monotonic() < give_up, "the source does not end"
+        assert time.monotonic() < deadline, "the source does not end"
         batch.clear()
         try:
             count = instance.next_batch(batch)
@@ -115,7 +116,7 @@ def consume(instance):
             assert len(batch) == 0
             end = error
             break
-        # Never both, and never nothing.
+        # A call without an error returns at least one event.
         assert count == len(batch)
         assert 1 <= count <= batch.batch_size
         seen += [(batch[index].data, batch[index].timestamp) for index in range(count)]
@@ -131,7 +132,7 @@ def fits(action, event_size):
 
 class TestPull:
     @given(
-        actions=st.lists(one_action, max_size=25),
+        actions=st.lists(single_actions, max_size=25),
         end=st.sampled_from(["eof", "error", "too large", "cancel", "parent", "close"]),
         batch_size=batch_sizes,
         event_size=st.integers(1, 24),
@@ -141,29 +142,29 @@ class TestPull:
         note(end)
         error = Broken("broken")
         steps = iter(actions)
-        asked_after_the_end = []
+        calls_after_end = []
         ended = []
 
         def write(writer, action):
             half = len(action.data) // 2
-            if action.how == 0:
+            if action.method == 0:
                 writer.write(action.data)
-            elif action.how == 1:
+            elif action.method == 1:
                 writer.write(bytearray(action.data[:half]))
                 writer.write(memoryview(action.data)[half:])
             else:
                 view = writer.reserve(len(action.data))
                 view[:] = action.data
                 writer.commit(len(action.data))
-                if action.how == 3:
-                    kept.append(view)
+                if action.method == 3:
+                    kept_views.append(view)
             writer.timestamp = action.timestamp
 
-        kept = []
+        kept_views = []
 
         def pull(context, writer):
             if ended:
-                asked_after_the_end.append(True)
+                calls_after_end.append(True)
             for step in steps:
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
@@ -172,9 +173,9 @@ class TestPull:
                     raise Timeout
                 try:
                     write(writer, step)
-                except EventTooLargeError as refused:
+                except EventTooLargeError as caught:
                     assert not fits(step, event_size)
-                    assert refused.event_size == event_size
+                    assert caught.event_size == event_size
                 return
             ended.append(True)
             if end == "eof":
@@ -186,22 +187,22 @@ class TestPull:
             if end == "too large":
                 writer.write(bytes(event_size + 1))
             {"cancel": context.cancel, "parent": parent.cancel, "close": instance.close}[end]()
-            # What the cancelling call writes is good still.
+            # The event that is written by the cancelling call is still delivered.
             writer.write(b"!")
 
         parent = Context()
-        with nothing_left():
+        with check_cleanup():
             instance = PullInstance(pull, context=parent, timeout=timeout, batch_size=batch_size, event_size=event_size)
             seen, last = consume(instance)
             instance.close()
-        for view in kept:
+        for view in kept_views:
             view[:] = bytes(len(view))
 
-        expected = [step.seen for step in actions if isinstance(step, Event) and fits(step, event_size)]
+        expected = [step.expected for step in actions if isinstance(step, Event) and fits(step, event_size)]
         if end in ("cancel", "parent", "close"):
             expected.append((b"!", None))
         assert seen == expected
-        assert asked_after_the_end == []
+        assert calls_after_end == []
         if end == "error":
             assert last is error
         else:
@@ -210,11 +211,11 @@ class TestPull:
     @given(
         actions=st.lists(events, min_size=1, max_size=20),
         wait=st.sampled_from([0, 0.0005, 0.002]),
-        how=st.sampled_from(["cancel", "close"]),
+        stop=st.sampled_from(["cancel", "close"]),
         batch_size=batch_sizes,
         timeout=timeouts,
     )
-    def test_cancel_from_other_thread_leaves_prefix(self, actions, wait, how, batch_size, timeout):
+    def test_cancel_from_other_thread_leaves_prefix(self, actions, wait, stop, batch_size, timeout):
         steps = iter(actions)
         written = []
 
@@ -224,20 +225,20 @@ class TestPull:
                 raise Timeout
             writer.write(step.data)
             writer.timestamp = step.timestamp
-            written.append(step.seen)
+            written.append(step.expected)
 
-        with nothing_left():
+        with check_cleanup():
             instance = PullInstance(pull, timeout=timeout, batch_size=batch_size)
-            thread = threading.Timer(wait, instance.context.cancel if how == "cancel" else instance.close)
+            thread = threading.Timer(wait, instance.context.cancel if stop == "cancel" else instance.close)
             thread.start()
             seen, last = consume(instance)
             thread.join(HANGS)
-        assert seen == written == [step.seen for step in actions[: len(seen)]]
+        assert seen == written == [step.expected for step in actions[: len(seen)]]
         assert type(last) is EOF
 
 
 class Producer:
-    """Goes through actions on a thread of its own, and knows what the channel took."""
+    """Runs actions on a separate thread, and records the events that the channel accepted."""
 
     def __init__(self, number, sender, actions, event_size):
         self.number, self.sender, self.actions, self.event_size = number, sender, actions, event_size
@@ -247,7 +248,7 @@ class Producer:
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def tagged(self, action):
-        """The first byte says whose event it is."""
+        """Returns the event with the number of the producer as its first byte."""
         return (bytes([self.number]) + action.data, action.timestamp)
 
     def item(self, action):
@@ -257,7 +258,7 @@ class Producer:
             (bytearray(data), timestamp),
             PushEvent(data, timestamp),
             (memoryview(data), timestamp),
-        ][action.how]
+        ][action.method]
 
     def run(self):
         try:
@@ -266,7 +267,7 @@ class Producer:
                     self.act(action)
                 self.finish()
             except ChannelClosedError:
-                # The source has ended; what was refused is still this producer's.
+                # The source has ended. The rejected event was not accepted by the channel.
                 pass
             finally:
                 self.sender.close()
@@ -278,7 +279,7 @@ class Producer:
             time.sleep(action.seconds)
         elif isinstance(action, Signal):
             self.sender.send(PushEvent(error=Timeout()))
-        elif isinstance(action, Many):
+        elif isinstance(action, SendMany):
             self.send_many(action.events)
         else:
             self.send_one(action)
@@ -286,11 +287,11 @@ class Producer:
     def send_one(self, action):
         while True:
             try:
-                self.sender.send(self.item(action), timeout=0.002 if action.how == 1 else None)
+                self.sender.send(self.item(action), timeout=0.002 if action.method == 1 else None)
             except ChannelFullError:
                 continue
-            except EventTooLargeError as refused:
-                assert (refused.size, refused.event_size) == (len(action.data) + 1, self.event_size)
+            except EventTooLargeError as caught:
+                assert (caught.size, caught.event_size) == (len(action.data) + 1, self.event_size)
                 return
             break
         self.sent.append(self.tagged(action))
@@ -316,19 +317,19 @@ class Producer:
             done += count + skip
 
     @property
-    def good(self):
-        """What it had sent if nobody had stopped it."""
+    def valid_events(self):
+        """Returns the events that the channel would accept if the source did not end early."""
         flat = []
         for action in self.actions:
-            flat += action.events if isinstance(action, Many) else [action] if isinstance(action, Event) else []
+            flat += action.events if isinstance(action, SendMany) else [action] if isinstance(action, Event) else []
         return [self.tagged(action) for action in flat if len(action.data) + 1 <= self.event_size]
 
 
 class TestPush:
     @given(
-        scripts=st.lists(st.lists(st.one_of(one_action, many), max_size=12), min_size=1, max_size=3),
+        scripts=st.lists(st.lists(st.one_of(single_actions, many), max_size=12), min_size=1, max_size=3),
         end=st.sampled_from(["end", "close(error)", "with", "sent error", "sent eof", "cancel", "parent", "close"]),
-        who=st.integers(0, 2),
+        ender=st.integers(0, 2),
         batch_size=batch_sizes,
         capacity=st.integers(1, 9),
         max_bytes=st.integers(1, 60),
@@ -336,7 +337,7 @@ class TestPush:
         timeout=timeouts,
     )
     def test_host_receives_what_producers_sent(
-        self, scripts, end, who, batch_size, capacity, max_bytes, event_size, timeout
+        self, scripts, end, ender, batch_size, capacity, max_bytes, event_size, timeout
     ):
         note(end)
         error = Broken("broken")
@@ -345,16 +346,16 @@ class TestPush:
         instance = PushInstance(receiver, context=parent, timeout=timeout, batch_size=batch_size)
         producers = [Producer(number, sender.clone(), actions, event_size) for number, actions in enumerate(scripts)]
         sender.close()
-        ender = producers[who % len(producers)]
+        ender = producers[ender % len(producers)]
 
-        def leave_with_error():
+        def exit_with_error():
             with pytest.raises(Broken), ender.sender:
                 raise error
 
         ender.finish = {
             "end": lambda: None,
             "close(error)": lambda: ender.sender.close(error),
-            "with": leave_with_error,
+            "with": exit_with_error,
             "sent error": lambda: ender.sender.send(PushEvent(error=error)),
             "sent eof": lambda: ender.sender.send(PushEvent(error=EOF())),
             "cancel": instance.context.cancel,
@@ -362,7 +363,7 @@ class TestPush:
             "close": instance.close,
         }[end]
 
-        with nothing_left() as dropped:
+        with check_cleanup() as dropped:
             for producer in producers:
                 producer.thread.start()
             seen, last = consume(instance)
@@ -373,39 +374,39 @@ class TestPush:
             instance.close()
 
         for producer in producers:
-            own = [each for each in seen if each[0][0] == producer.number]
-            assert producer.sent == producer.good[: len(producer.sent)]
-            assert own == producer.sent[: len(own)]
-            # Whoever said that it ends by itself is heard to the last event.
+            received = [each for each in seen if each[0][0] == producer.number]
+            assert producer.sent == producer.valid_events[: len(producer.sent)]
+            assert received == producer.sent[: len(received)]
+            # All events of a producer that ended normally are delivered.
             if end == "end" or (producer is ender and end in ("close(error)", "with", "sent error", "sent eof")):
-                assert own == producer.good
+                assert received == producer.valid_events
         if end in ("close(error)", "with", "sent error"):
             assert last is error
         else:
             assert type(last) is EOF
-        # Nothing that the channel took is neither seen nor counted.
+        # Each event that the channel accepted is either delivered or counted as dropped.
         assert len(seen) + sum(dropped) == sum(len(producer.sent) for producer in producers)
 
     @given(
-        script=st.lists(st.one_of(one_action, many), max_size=12),
+        script=st.lists(st.one_of(single_actions, many), max_size=12),
         wait=st.sampled_from([0, 0.0005, 0.002]),
-        how=st.sampled_from(["cancel", "close", "drop"]),
+        stop=st.sampled_from(["cancel", "close", "drop"]),
         batch_size=batch_sizes,
         capacity=st.integers(1, 4),
     )
-    def test_external_end_leaves_prefix_and_wakes_producer(self, script, wait, how, batch_size, capacity):
+    def test_external_end_leaves_prefix_and_wakes_producer(self, script, wait, stop, batch_size, capacity):
         sender, receiver = channel(capacity, event_size=24)
         instance = PushInstance(receiver, timeout=0.005, batch_size=batch_size)
         producer = Producer(0, sender, [*script, *[Event(b"more", None, 0)] * 5], 24)
         seen = []
-        with nothing_left() as dropped:
+        with check_cleanup() as dropped:
             producer.thread.start()
-            if how == "drop":
-                # Nobody has ever read from it.
+            if stop == "drop":
+                # The instance is dropped without any call.
                 time.sleep(wait)
                 del instance, receiver
             else:
-                stopping = threading.Timer(wait, instance.context.cancel if how == "cancel" else instance.close)
+                stopping = threading.Timer(wait, instance.context.cancel if stop == "cancel" else instance.close)
                 stopping.start()
                 seen, last = consume(instance)
                 stopping.join(HANGS)
@@ -415,6 +416,6 @@ class TestPush:
             assert not producer.thread.is_alive(), "the producer hangs"
             assert producer.problem is None, producer.problem
         assert seen == producer.sent[: len(seen)]
-        assert producer.sent == producer.good[: len(producer.sent)]
-        if how != "drop":
+        assert producer.sent == producer.valid_events[: len(producer.sent)]
+        if stop != "drop":
             assert len(seen) + sum(dropped) == len(producer.sent)

@@ -1,5 +1,8 @@
-"""Senders on threads of their own, clones, flushes, closes, cancels and the host, in any order that hypothesis finds:
-nothing is lost, nothing comes twice, each sender's order stays, the bounds hold, nobody hangs, and the end is right."""
+"""Tests a channel with concurrent senders, clones, flushes, closes, cancels and the host, in any order.
+
+No event is lost or delivered twice, and the order of each sender is kept. The limits of the channel hold, no thread
+hangs, and the source ends with the expected result.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from test_sequences import HANGS, Broken, nothing_left
+from test_sequences import HANGS, Broken, check_cleanup
 
 from falco_plugin.source import (
     EOF,
@@ -28,29 +31,29 @@ from falco_plugin.source import (
 )
 
 EVENT_SIZE = 24
-HEAD = 3  # whose it is, and the how manyth
+HEAD = 3  # bytes of the worker's number and the event's number
 MAX_WORKERS = 4
 
 sizes = st.integers(HEAD, EVENT_SIZE)
 waits = st.sampled_from([None, None, 0, 0.001])
-who = st.integers(0, MAX_WORKERS - 1)
+worker_index = st.integers(0, MAX_WORKERS - 1)
 
 
 class Worker:
-    """A sender on a thread of its own, which does one command after the other."""
+    """A sender on a separate thread, which runs queued commands in order."""
 
-    def __init__(self, number, sender, seen_of):
-        self.number, self.sender, self.seen_of = number, sender, seen_of
-        self.offered = []  # what the host may see
-        self.sent = []  # what it has to, unless it stops
-        self.refused = False
-        self.last_word = False
+    def __init__(self, number, sender, received_from):
+        self.number, self.sender, self.received_from = number, sender, received_from
+        self.offered = []  # events that the host may receive
+        self.sent = []  # events that the host must receive unless it stops
+        self.is_rejected = False
+        self.failed_source = False
         self.problem = None
         self.commands = Queue()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
-    def tell(self, command, *arguments):
+    def enqueue(self, command, *arguments):
         self.commands.put((command, arguments))
 
     def is_done(self, wait):
@@ -64,11 +67,11 @@ class Worker:
             try:
                 if command is None:
                     return
-                if not self.refused or command is Worker.close:
+                if not self.is_rejected or command is Worker.close:
                     command(self, *arguments)
             except ChannelClosedError:
-                # Another send would be held up for a second.
-                self.refused = True
+                # The channel would delay another send by a second.
+                self.is_rejected = True
             except BaseException as problem:
                 self.problem = problem
             finally:
@@ -91,12 +94,12 @@ class Worker:
     def send_many(self, sizes, timeout):
         items = [self.make(size) for size in sizes]
         try:
-            taken = self.sender.send_many(items, timeout=timeout)
-            assert taken == len(items)
+            count = self.sender.send_many(items, timeout=timeout)
+            assert count == len(items)
         except (ChannelFullError, ChannelClosedError) as error:
-            taken = error.taken
-            self.refused = isinstance(error, ChannelClosedError)
-        self.sent += items[:taken]
+            count = error.taken
+            self.is_rejected = isinstance(error, ChannelClosedError)
+        self.sent += items[:count]
 
     def send_too_large(self):
         with pytest.raises(EventTooLargeError):
@@ -107,8 +110,8 @@ class Worker:
 
     def flush(self, timeout):
         if self.sender.flush(timeout):
-            # What was sent has been handed over, and the host came back after it.
-            assert self.seen_of(self.number) == self.sent
+            # All sent events were delivered and acknowledged by a later call of the host.
+            assert self.received_from(self.number) == self.sent
         else:
             assert timeout is not None
 
@@ -118,10 +121,10 @@ class Worker:
     def fail(self):
         was_closed = self.sender.closed
         self.sender.close(Broken("broken"))
-        self.last_word = self.last_word or not was_closed
+        self.failed_source = self.failed_source or not was_closed
 
 
-class Machine(RuleBasedStateMachine):
+class ChannelMachine(RuleBasedStateMachine):
     @initialize(
         capacity=st.integers(1, 6),
         max_bytes=st.integers(1, 80),
@@ -130,61 +133,66 @@ class Machine(RuleBasedStateMachine):
     )
     def start(self, capacity, max_bytes, batch_size, timeout):
         self.stack = ExitStack()
-        self.dropped = self.stack.enter_context(nothing_left())
+        self.dropped = self.stack.enter_context(check_cleanup())
         self.capacity, self.max_bytes, self.batch_size = capacity, max_bytes, batch_size
         self.parent = Context()
         sender, receiver = channel(capacity, max_bytes=max_bytes, event_size=EVENT_SIZE)
         self.instance = PushInstance(receiver, context=self.parent, timeout=timeout, batch_size=batch_size)
-        self.seen = []
+        self.received = []
         self.end = None
         self.stopped = False
         self.cancels = 0
         self.waiting = []
-        self.workers = [Worker(0, sender, self.seen_of)]
+        self.workers = [Worker(0, sender, self.received_from)]
 
-    def seen_of(self, number):
-        return [data for data in self.seen if data[0] == number]
+    def received_from(self, number):
+        return [data for data in self.received if data[0] == number]
 
-    def tell(self, who, command, *arguments):
-        self.workers[who % len(self.workers)].tell(command, *arguments)
+    def enqueue(self, worker_index, command, *arguments):
+        self.workers[worker_index % len(self.workers)].enqueue(command, *arguments)
 
-    # What senders do
+    # Actions of senders
 
-    @rule(who=who, size=sizes, kind=st.sampled_from([bytes, bytearray, memoryview, PushEvent]), timeout=waits)
-    def send(self, who, size, kind, timeout):
-        self.tell(who, Worker.send, size, kind, timeout)
+    @rule(
+        worker_index=worker_index,
+        size=sizes,
+        kind=st.sampled_from([bytes, bytearray, memoryview, PushEvent]),
+        timeout=waits,
+    )
+    def send(self, worker_index, size, kind, timeout):
+        self.enqueue(worker_index, Worker.send, size, kind, timeout)
 
-    @rule(who=who, sizes=st.lists(sizes, max_size=9), timeout=waits)
-    def send_many(self, who, sizes, timeout):
-        self.tell(who, Worker.send_many, sizes, timeout)
+    @rule(worker_index=worker_index, sizes=st.lists(sizes, max_size=9), timeout=waits)
+    def send_many(self, worker_index, sizes, timeout):
+        self.enqueue(worker_index, Worker.send_many, sizes, timeout)
 
-    @rule(who=who, timeout=waits)
-    def flush(self, who, timeout):
-        self.tell(who, Worker.flush, timeout)
+    @rule(worker_index=worker_index, timeout=waits)
+    def flush(self, worker_index, timeout):
+        self.enqueue(worker_index, Worker.flush, timeout)
 
-    @rule(who=who, command=st.sampled_from([Worker.send_too_large, Worker.send_timeout]))
-    def send_no_event(self, who, command):
-        self.tell(who, command)
+    @rule(worker_index=worker_index, command=st.sampled_from([Worker.send_too_large, Worker.send_timeout]))
+    def send_invalid_or_timeout(self, worker_index, command):
+        self.enqueue(worker_index, command)
 
     @precondition(lambda self: len(self.workers) < MAX_WORKERS)
-    @rule(who=who)
-    def clone(self, who):
-        sender = self.workers[who % len(self.workers)].sender
-        # A closed one has no clones, and may be shared.
+    @rule(worker_index=worker_index)
+    def clone(self, worker_index):
+        sender = self.workers[worker_index % len(self.workers)].sender
+        # A closed sender cannot be cloned. The new worker then shares it.
         with suppress(ChannelClosedError):
             sender = sender.clone()
-        self.workers.append(Worker(len(self.workers), sender, self.seen_of))
+        self.workers.append(Worker(len(self.workers), sender, self.received_from))
 
-    @rule(who=who, command=st.sampled_from([Worker.close, Worker.close, Worker.fail]))
-    def close(self, who, command):
-        self.tell(who, command)
+    @rule(worker_index=worker_index, command=st.sampled_from([Worker.close, Worker.close, Worker.fail]))
+    def close(self, worker_index, command):
+        self.enqueue(worker_index, command)
 
-    # What the host and others do
+    # Actions of the host and of other threads
 
     @rule(before=st.integers(0, 2))
     def next_batch(self, before):
         batch = EventBatch(before + self.batch_size, EVENT_SIZE)
-        batch.extend([b"of another"] * before)
+        batch.extend([b"other"] * before)
         try:
             count = self.instance.next_batch(batch)
         except Timeout:
@@ -192,35 +200,35 @@ class Machine(RuleBasedStateMachine):
             assert self.end is None
         except (EOF, Broken) as end:
             count = 0
-            assert self.end is None or type(end) is EOF, "an error is told once"
+            assert self.end is None or type(end) is EOF, "the error was raised twice"
             self.end = self.end or end
         else:
             assert count >= 1
             assert self.end is None
         assert len(batch) == before + count
-        self.seen += [batch[before + index].data for index in range(count)]
+        self.received += [batch[before + index].data for index in range(count)]
 
     @rule()
     def catch_up(self):
-        """The host goes on until every sender has done what it was told."""
-        give_up = time.monotonic() + HANGS
+        """Reads batches until every worker has run its queued commands."""
+        deadline = time.monotonic() + HANGS
         while self.end is None and not all(worker.is_done(0) for worker in self.workers):
-            assert time.monotonic() < give_up, "a sender hangs"
+            assert time.monotonic() < deadline, "a sender hangs"
             self.next_batch(0)
         assert all(worker.is_done(HANGS) for worker in self.workers), "a sender hangs"
 
-    @rule(how=st.sampled_from(["cancel", "cancel the parent", "close"]), really=st.integers(0, 3))
-    def stop(self, how, really):
-        if really:
-            return  # More happens where this is rare.
+    @rule(method=st.sampled_from(["cancel", "cancel the parent", "close"]), skip=st.integers(0, 3))
+    def stop(self, method, skip):
+        if skip:
+            return  # Stop rarely, so that more actions happen before the end.
         self.stopped = True
         {"cancel": self.instance.context.cancel, "cancel the parent": self.parent.cancel, "close": self.instance.close}[
-            how
+            method
         ]()
 
     @precondition(lambda self: len(self.waiting) < 3)
     @rule()
-    def wait_for_the_end(self):
+    def wait_for_end(self):
         context = Context(self.instance.context)
         lock = threading.Lock()
 
@@ -232,61 +240,61 @@ class Machine(RuleBasedStateMachine):
         self.waiting.append(threading.Thread(target=context.wait, daemon=True))
         self.waiting[-1].start()
 
-    # What must hold
+    # Invariants
 
     @invariant()
-    def nobody_has_a_problem(self):
+    def workers_have_no_error(self):
         for worker in self.workers:
             if worker.problem is not None:
                 raise worker.problem
 
     @invariant()
-    def the_bounds_hold(self):
-        # What was seen is counted last, and so at least as high as when the others were.
+    def channel_limits_hold(self):
+        # Read the received events last, so that no event counts as queued after its delivery.
         sent = [data for worker in self.workers for data in list(worker.sent)]
-        inside = set(sent).difference(self.seen)
+        queued = set(sent).difference(self.received)
         if self.end is None and not self.stopped:
-            assert len(inside) <= self.capacity
-            assert len(inside) <= 1 or sum(map(len, inside)) <= self.max_bytes
+            assert len(queued) <= self.capacity
+            assert len(queued) <= 1 or sum(map(len, queued)) <= self.max_bytes
 
     @invariant()
-    def each_order_is_kept_and_nothing_comes_twice(self):
+    def events_are_ordered_and_unique(self):
         for worker in self.workers:
             offers = iter(list(worker.offered))
-            assert all(data in offers for data in self.seen_of(worker.number))
+            assert all(data in offers for data in self.received_from(worker.number))
 
     def teardown(self):
         if not hasattr(self, "stack"):
             return
         with self.stack:
             for worker in self.workers:
-                worker.tell(Worker.close)
+                worker.enqueue(Worker.close)
             self.catch_up()
             while self.end is None:
                 self.next_batch(0)
             self.instance.close()
             for worker in self.workers:
-                worker.tell(None)
+                worker.enqueue(None)
             for thread in [*self.waiting, *(worker.thread for worker in self.workers)]:
                 thread.join(HANGS)
                 assert not thread.is_alive(), "a thread hangs"
-            self.nobody_has_a_problem()
-            self.each_order_is_kept_and_nothing_comes_twice()
-            self.the_end_is_right()
+            self.workers_have_no_error()
+            self.events_are_ordered_and_unique()
+            self.check_end()
 
-    def the_end_is_right(self):
+    def check_end(self):
         assert self.cancels == len(self.waiting)
         failed = type(self.end) is Broken
         assert failed or type(self.end) is EOF
-        assert self.stopped or failed == any(worker.last_word for worker in self.workers)
+        assert self.stopped or failed == any(worker.failed_source for worker in self.workers)
         for worker in self.workers:
-            seen = self.seen_of(worker.number)
-            assert seen == worker.sent[: len(seen)]
+            received = self.received_from(worker.number)
+            assert received == worker.sent[: len(received)]
             if not self.stopped and not failed:
-                assert seen == worker.sent
-        # Nothing that the channel took is neither seen nor counted.
-        assert len(self.seen) + sum(self.dropped) == sum(len(worker.sent) for worker in self.workers)
+                assert received == worker.sent
+        # Each event that the channel accepted is either delivered or counted as dropped.
+        assert len(self.received) + sum(self.dropped) == sum(len(worker.sent) for worker in self.workers)
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(stateful_step_count=30)
+TestChannelMachine = ChannelMachine.TestCase
+TestChannelMachine.settings = settings(stateful_step_count=30)

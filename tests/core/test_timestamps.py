@@ -1,4 +1,4 @@
-"""`source.parse_timestamp`."""
+"""Tests `source.parse_timestamp`."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def test_parse_timestamp_reads_strings_without_zone_as_utc():
     ],
 )
 def test_parse_timestamp_rejects_other_values(value, error, message):
-    with pytest.raises(error) as raised:
+    with pytest.raises(error) as caught:
         parse_timestamp(value)
-    assert message in str(raised.value)
+    assert message in str(caught.value)
 
 
 @given(

@@ -73,13 +73,13 @@ def text() -> str:
 def _grid() -> str:
     names = [f"[{callback}](#{_anchor(callback)})" for callback in CALLBACKS]
     rows = [
-        [FAULTS[fault], *(_glance(callback, fault, TABLE[callback][fault]) for callback in CALLBACKS)]
+        [FAULTS[fault], *(_summarize(callback, fault, TABLE[callback][fault]) for callback in CALLBACKS)]
         for fault in FAULTS
     ]
     return _table(["your code", *names], rows)
 
 
-def _glance(callback: str, fault: str, cell: Cell) -> str:
+def _summarize(callback: str, fault: str, cell: Cell) -> str:
     if cell.fails:
         return "error"
     if callback == "retry" and len(cell.events) > len(EVENTS):
@@ -88,8 +88,11 @@ def _glance(callback: str, fault: str, cell: Cell) -> str:
         return "absent"
     if tuple(cell.events) == EVENTS[: len(cell.events)] != EVENTS:
         return "ends"
-    good = Cell()
-    if any(getattr(cell, name) != getattr(good, name) for name in ("events", "text", "field", "progress", "suggested")):
+    without_fault = Cell()
+    if any(
+        getattr(cell, name) != getattr(without_fault, name)
+        for name in ("events", "text", "field", "progress", "suggested")
+    ):
         return "other"
     return "log" if cell.log else "·"
 
@@ -104,7 +107,7 @@ def _section(callback: str, cells: Mapping[str, Cell]) -> str:
             groups.append(([fault], cell))
         else:
             same.append(fault)
-    rows = [[_faults(faults), _host(callback, cell), _log(cell), _then(cell)] for faults, cell in groups]
+    rows = [[_faults(faults), _host(callback, cell), _log(cell), _afterwards(cell)] for faults, cell in groups]
     title = f"### {CALLBACKS[callback]} {{#{_anchor(callback)}}}\n"
     return f"{title}\n{_table(['your code', 'the host gets', 'the log has', 'afterwards'], rows)}"
 
@@ -168,7 +171,7 @@ def _line(line: str, error: str | None) -> str:
     return _quoted(line)
 
 
-def _then(cell: Cell) -> str:
+def _afterwards(cell: Cell) -> str:
     then = "all events follow"
     if cell.fails == "init":
         then = "the state only contains the reason"

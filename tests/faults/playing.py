@@ -15,8 +15,8 @@ from support.hosts import Output, c_host_path, environment, run
 
 EVENTS = ("one", "two", "three")
 WARNING = 4
-OWN_LOGGER = "falco_plugin: "
-HANGS = 60
+SDK_PREFIX = "falco_plugin: "
+HANG_TIMEOUT = 60
 """Seconds after which a host counts as hanging, far more than any cell takes."""
 LIVES = 2
 """How often the plugin is initialised and destroyed in each cell."""
@@ -80,7 +80,7 @@ def play(library: Path, callback: str, faults: Sequence[str]) -> list[Output]:
     calls = "\n".join(write_script(callback, fault) for fault in faults)
     # On a slow machine a source may pause. Only after many timeouts it counts as stopped.
     env = environment(HOST_TIMEOUTS="300")
-    ran = run(c_host_path(), "script", library, fields, calls, env=env, timeout=HANGS)
+    ran = run(c_host_path(), "script", library, fields, calls, env=env, timeout=HANG_TIMEOUT)
     parts: list[list[str]] = [[]]
     destroyed = 0
     for line in ran.stdout.splitlines(keepends=True):
@@ -153,8 +153,8 @@ def _events(cell: Cell) -> list[tuple[Any, ...]]:
 def read_log(ran: Output) -> tuple[list[str], list[str]]:
     """Returns the first lines of all warnings and errors: those of the SDK and those of the plugin."""
     lines = [log["text"].splitlines()[0] for log in ran.values("log") if log["severity"] <= WARNING]
-    own = [line.removeprefix(OWN_LOGGER) for line in lines if line.startswith(OWN_LOGGER)]
-    return own, [line for line in lines if not line.startswith(OWN_LOGGER)]
+    own = [line.removeprefix(SDK_PREFIX) for line in lines if line.startswith(SDK_PREFIX)]
+    return own, [line for line in lines if not line.startswith(SDK_PREFIX)]
 
 
 def matches(pattern: str | None, text: str | None) -> bool:

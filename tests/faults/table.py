@@ -82,14 +82,14 @@ NO_EVENT = "TypeError: an event's data must be bytes{what} (faulty.py:… in …
 NOT_WRITTEN = (
     "TypeError: the pull function returned {what}: write the event with writer.write(data) instead (faulty.py:… in …)"
 )
-A_STR = ', got str: give text.encode(), or write b"..."'
+GOT_STR = ', got str: give text.encode(), or write b"..."'
 NO_TEXT = "<event_to_string of faulty failed: {kind}>"
 CALLED_AGAIN = "the source is called again in 0.01 s"
 DROPPED = "1 event(s) were still in the channel when the source faulty ended; they are dropped"
 
-GOOD = Cell()
+NO_EFFECT = Cell()
 HARMLESS = {
-    "blocks": GOOD,
+    "blocks": NO_EFFECT,
     "starts_threads": Cell(found=["from a thread"]),
     "forks": Cell(found=["the child ended with 1"], stderr=[FORKED]),
 }
@@ -99,7 +99,7 @@ WITHOUT_INSTANCE = {
     "closes": Cell(note="no source is open yet, so the plugin opened one itself"),
     "cancels": Cell(note="no source is open yet, so the plugin opened one itself"),
 }
-CALLS_ITS_OWN = Cell(found=[f"called: {HOST_OWNED}"])
+CALLS_INSTANCE = Cell(found=[f"called: {HOST_OWNED}"])
 
 Row = tuple[str | Iterable[str], Cell]
 
@@ -146,7 +146,7 @@ def steps_of_an_iterable(stopped: Cell, too_large: Cell, wrong_type: Cell, text:
         ("none", Cell(events=["one", "three"], text="text of three", field="three", note="`None` is a barrier")),
         (["nul", "surrogates"], text),
         ("huge", too_large),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(events=["one"], may_log=[DROPPED], note="as requested")),
         ("holds", held),
     )
@@ -209,7 +209,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             stops(NOT_WRITTEN.replace("{what}", "str")),
         ),
         ("huge", stops(TOO_LARGE)),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(events=["one", "two"], note="the event in progress is still delivered")),
         (
             "holds",
@@ -260,21 +260,21 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         stops(),
         stops(TOO_LARGE),
         stops(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer")),
-        stops(NO_EVENT.replace("{what}", A_STR)),
+        stops(NO_EVENT.replace("{what}", GOT_STR)),
         Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
     ),
     "async generator": steps_of_an_iterable(
         stops(),
         stops(TOO_LARGE),
         stops(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer")),
-        stops(NO_EVENT.replace("{what}", A_STR)),
+        stops(NO_EVENT.replace("{what}", GOT_STR)),
         Cell(found=["held: payload is emptied"], note="a `bytearray` is copied when it is yielded"),
     ),
     "retry": steps_of_an_iterable(
         again(),
         again(TOO_LARGE),
         again(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer")),
-        again(NO_EVENT.replace("{what}", A_STR)),
+        again(NO_EVENT.replace("{what}", GOT_STR)),
         Cell(found=["held: attempt is cancelled: False"]),
     )
     | dict.fromkeys(("keyboard_interrupt", "system_exit"), stops()),
@@ -297,28 +297,28 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("nul", Cell(progress=(5000, "a\ufffdb"))),
         ("surrogates", Cell(progress=(5000, "a\ufffdb"))),
         ("huge", Cell(progress=(5000, {"length": 100_000_000}))),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(note="the source has ended before")),
         ("holds", Cell(found=[f"held: instance raises {HOST_OWNED}"])),
     ),
     "on_cancel": rows(
         (RAISES, logs("a callback of Context.on_cancel failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(note="the source is being closed")),
         ("holds", Cell(found=[f"held: instance raises {HOST_OWNED}"])),
     ),
     "close": rows(
         (RAISES, logs("close failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(note="the source is being closed")),
         ("holds", Cell(found=[f"held: instance raises {HOST_OWNED}", "held: context is cancelled: True"])),
     ),
     "destroy": rows(
         (RAISES, logs("destroy failed: {cause}")),
         (RETURNS, Cell(note="the returned value is ignored")),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(note="the source is closed")),
         ("holds", Cell(note="no code of the plugin runs later")),
     ),
@@ -344,7 +344,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("nul", Cell(text="a\ufffdb")),
         ("surrogates", Cell(text="a\ufffdb")),
         ("huge", Cell(text={"length": 100_000_000})),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(events=["one", "two"])),
         ("holds", Cell(found=["held: event two"])),
     ),
@@ -387,7 +387,7 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         ("none", Cell(field=None, note="`None` means that there is no value")),
         (["nul", "surrogates"], Cell(field="a\ufffdb")),
         ("huge", Cell(field={"length": 100_000_000})),
-        ("calls_itself", CALLS_ITS_OWN),
+        ("calls_itself", CALLS_INSTANCE),
         (["closes", "cancels"], Cell(events=["one", "two"])),
         ("holds", Cell(found=["held: event two"])),
     ),

@@ -85,14 +85,14 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
         yield library
 
 
-def params(kind: str, items: list[tuple[bytes, int | None]]) -> str:
+def encode_params(kind: str, items: list[tuple[bytes, int | None]]) -> str:
     return json.dumps({"kind": kind, "items": [[base64.b64encode(data).decode(), time] for data, time in items]})
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(items=ITEMS)
 def test_event_bytes_match_documentation(library: Library, kind: str, items: list[tuple[bytes, int | None]]) -> None:
-    with library.opened(params(kind, items)) as instance:
+    with library.opened(encode_params(kind, items)) as instance:
         code, events = instance.drain()
     assert code == EOF
     assert events == [encode_event(data, NO_TIMESTAMP if time is None else time) for data, time in items]
@@ -100,7 +100,7 @@ def test_event_bytes_match_documentation(library: Library, kind: str, items: lis
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_timestamp_is_set_by_host(library: Library, kind: str) -> None:
-    with library.opened(params(kind, [(b"x", None)])) as instance:
+    with library.opened(encode_params(kind, [(b"x", None)])) as instance:
         code, (event,) = instance.next_batch()
     assert code == SUCCESS
     assert event[:8] == b"\xff" * 8
@@ -109,7 +109,7 @@ def test_missing_timestamp_is_set_by_host(library: Library, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_extreme_timestamps_are_unchanged(library: Library, kind: str) -> None:
-    with library.opened(params(kind, [(b"", 0), (b"", 2**64 - 2)])) as instance:
+    with library.opened(encode_params(kind, [(b"", 0), (b"", 2**64 - 2)])) as instance:
         _, events = instance.drain()
     assert [event[:8] for event in events] == [b"\0" * 8, b"\xfe" + b"\xff" * 7]
 
@@ -117,7 +117,7 @@ def test_extreme_timestamps_are_unchanged(library: Library, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_event_of_default_size_fits(library: Library, kind: str) -> None:
     largest = bytes(range(256)) * 1024
-    with library.opened(params(kind, [(largest, 7)])) as instance:
+    with library.opened(encode_params(kind, [(largest, 7)])) as instance:
         _, events = instance.drain()
     assert events == [encode_event(largest, 7)]
 
@@ -126,7 +126,7 @@ def test_event_of_default_size_fits(library: Library, kind: str) -> None:
 def test_event_is_rewritten_after_host_changed_memory(library: Library, kind: str) -> None:
     # The items fill two batches of the default size. The second batch uses memory that the host has overwritten.
     items = [(b"%03d" % number, None if number % 2 else number) for number in range(256)]
-    with library.opened(params(kind, items)) as instance:
+    with library.opened(encode_params(kind, items)) as instance:
         instance.overwrite()
         code, events = instance.next_batch()
     assert code == SUCCESS
@@ -136,7 +136,7 @@ def test_event_is_rewritten_after_host_changed_memory(library: Library, kind: st
 
 def test_batch_memory_is_valid_until_next_call(library: Library) -> None:
     items = [(b"first", 1), (b"second", 2)]
-    with library.opened(params("pull", items)) as one, library.opened(params("pull", items)) as other:
+    with library.opened(encode_params("pull", items)) as one, library.opened(encode_params("pull", items)) as other:
         count, events = ctypes.c_uint32(), ctypes.c_void_p()
         library.api.plugin_next_batch(library.state, one.handle, ctypes.byref(count), ctypes.byref(events))
         other.drain()
@@ -147,7 +147,7 @@ def test_batch_memory_is_valid_until_next_call(library: Library) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_source_ends_immediately_and_stays_ended(library: Library, kind: str) -> None:
-    with library.opened(params(kind, [])) as instance:
+    with library.opened(encode_params(kind, [])) as instance:
         assert [instance.next_batch() for _ in range(3)] == [(EOF, [])] * 3
 
 

@@ -64,7 +64,7 @@ RETURNED = [
     ("str", r"'a\ud800\0\udfffb'", ["a\ufffd\ufffd\ufffdb"]),
     ("list[str]", r"['\0', '\ud800']", ["\ufffd", "\ufffd"]),
 ]
-AN_INT = "ValueError: the int of a field must be 0 to 2**64 - 1: return str for other numbers"
+INT_OUT_OF_RANGE = "ValueError: the int of a field must be 0 to 2**64 - 1: return str for other numbers"
 NO_FLOATS = "(Falco has no floats: return str or int)"
 REJECTED = [
     ("str", "1.5", f"TypeError: it is declared as str, but it returned float {NO_FLOATS}"),
@@ -81,8 +81,8 @@ REJECTED = [
     ("str", "Located('x', -1, 1)", "ValueError: start must be 0 to 4294967295, got -1"),
     ("str", "Located('x', 0, 2**32)", "ValueError: length must be 0 to 4294967295, got 4294967296"),
     ("str", "Located('x', 0.5, 1)", "TypeError: start must be an int, got float"),
-    ("int", "-1", AN_INT),
-    ("int", "2**64", AN_INT),
+    ("int", "-1", INT_OUT_OF_RANGE),
+    ("int", "2**64", INT_OUT_OF_RANGE),
     ("int", "True", "TypeError: it is declared as int, but it returned bool"),
     ("int", "1.0", f"TypeError: it is declared as int, but it returned float {NO_FLOATS}"),
     ("int", "'1'", "TypeError: it is declared as int, but it returned str"),
@@ -133,7 +133,7 @@ REJECTED = [
         "['a', None]",
         "TypeError: it is declared as list[str], but an element is NoneType (leave absent values out of the list)",
     ),
-    ("list[int]", "[1, -1]", AN_INT),
+    ("list[int]", "[1, -1]", INT_OUT_OF_RANGE),
     ("list[str]", "Located(['a'], 0, 1)", "TypeError: it is declared as list[str], but it returned Located"),
 ]
 RETURNING = """

@@ -12,14 +12,14 @@ from support.hosts import Output, c_host_lines, cycle_payloads, environment, run
 from support.libraries import build_plugin
 
 PRODUCERS = 4
-EACH = 60
+EVENTS_PER_PRODUCER = 60
 PLUGIN = """
     import json
     import threading
 
     from falco_plugin import EOF, Event, Plugin, Timeout, field, json_field, source
 
-    PRODUCERS, EACH = {producers}, {each}
+    PRODUCERS, EVENTS_PER_PRODUCER = {producers}, {events}
 
 
     def payload(number, producer=0):
@@ -31,7 +31,7 @@ PLUGIN = """
     class CustomInstance(source.BaseInstance):
         def __init__(self):
             super().__init__()
-            self.numbers = iter(range(EACH))
+            self.numbers = iter(range(EVENTS_PER_PRODUCER))
 
         def next_batch(self, batch):
             while not batch.full:
@@ -62,7 +62,7 @@ PLUGIN = """
             return getattr(self, kind)(argument, context)
 
         def pull(self, argument, context):
-            numbers = iter(range(EACH))
+            numbers = iter(range(EVENTS_PER_PRODUCER))
 
             def pull(context, writer):
                 for number in numbers:
@@ -81,13 +81,13 @@ PLUGIN = """
             return CustomInstance()
 
         def generator(self, argument, context):
-            for number in range(EACH):
+            for number in range(EVENTS_PER_PRODUCER):
                 yield payload(number)
                 if number % 10 == 0:
                     yield None
 
         async def asynchronous(self, argument, context):
-            for number in range(EACH):
+            for number in range(EVENTS_PER_PRODUCER):
                 yield payload(number)
                 if number % 10 == 0:
                     yield None
@@ -98,7 +98,7 @@ PLUGIN = """
         def push(self, argument, context):
             sender, receiver = source.channel(16, max_bytes=1 << 20)
             instance = source.PushInstance(receiver, context=context)
-            numbers = range(EACH) if argument == "until_end" else range(1 << 30)
+            numbers = range(EVENTS_PER_PRODUCER) if argument == "until_end" else range(1 << 30)
 
             def produce(producer, sender):
                 make = [bytes, bytearray, memoryview, lambda data: source.PushEvent(data, 7)][producer]
@@ -108,7 +108,7 @@ PLUGIN = """
                             sender.send(make(payload(number, producer)))
                             if number % 16 == producer:
                                 sender.flush(0.01)
-                            if number == EACH // 2 and producer == 0:
+                            if number == EVENTS_PER_PRODUCER // 2 and producer == 0:
                                 self.act(argument, sender, context)
                 except source.ChannelClosedError:
                     pass
@@ -133,7 +133,9 @@ def payload(number: int, producer: int = 0) -> bytes:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_plugin(tmp_path_factory.mktemp("memory"), PLUGIN.format(producers=PRODUCERS, each=EACH), "everything")
+    return build_plugin(
+        tmp_path_factory.mktemp("memory"), PLUGIN.format(producers=PRODUCERS, events=EVENTS_PER_PRODUCER), "everything"
+    )
 
 
 def run_until_end(library: Path, params: str, **env: str) -> Output:
@@ -141,7 +143,7 @@ def run_until_end(library: Path, params: str, **env: str) -> Output:
     return run_cycle(library, "", params, env=environment(HOST_TIMEOUTS="1000", HOST_LATE_MS="50", **env))
 
 
-def by_producer(ran: Output) -> dict[int, list[bytes]]:
+def group_by_producer(ran: Output) -> dict[int, list[bytes]]:
     payloads = defaultdict(list)
     for data in cycle_payloads(ran):
         payloads[json.loads(data)["producer"]].append(data)
@@ -152,13 +154,13 @@ def by_producer(ran: Output) -> dict[int, list[bytes]]:
 def test_source_delivers_every_event(library: Path, tmp_path: Path, kind: str) -> None:
     if kind == "lines":
         path = tmp_path / "lines"
-        path.write_bytes(b"".join(payload(number) + b"\n" for number in range(EACH)))
+        path.write_bytes(b"".join(payload(number) + b"\n" for number in range(EVENTS_PER_PRODUCER)))
         kind = f"lines {path}"
     ran = run_until_end(library, kind)
     assert (ran.status, ran.values("end")) == (0, ["eof"]), ran.stderr
     producers = PRODUCERS if kind.startswith("push") else 1
-    assert by_producer(ran) == {
-        producer: [payload(number, producer) for number in range(EACH)] for producer in range(producers)
+    assert group_by_producer(ran) == {
+        producer: [payload(number, producer) for number in range(EVENTS_PER_PRODUCER)] for producer in range(producers)
     }
 
 
@@ -174,7 +176,7 @@ def test_early_end_leaves_prefix_of_each_producer(library: Path, argument: str, 
     ran = run_until_end(library, f"push {argument}", **env)
     assert ran.values("end") == [end], ran.stderr
     assert ran.values("late_logs") == [0]
-    for producer, payloads in by_producer(ran).items():
+    for producer, payloads in group_by_producer(ran).items():
         assert payloads == [payload(number, producer) for number in range(len(payloads))]
 
 
@@ -194,10 +196,12 @@ def test_concurrent_extraction_equals_sequential(library: Path) -> None:
 
 def test_three_sources_of_library_run_concurrently(library: Path) -> None:
     (line,) = c_host_lines("triple", library, "push until_end", env=environment(HOST_TIMEOUTS="1000"))
-    assert [run["events"] for run in line["triple"]] == [PRODUCERS * EACH] * 3
+    assert [run["events"] for run in line["triple"]] == [PRODUCERS * EVENTS_PER_PRODUCER] * 3
 
 
 @pytest.mark.parametrize("kind", ["pull", "push until_end"])
 def test_reloaded_library_delivers_same_events(library: Path, kind: str) -> None:
     lines = c_host_lines("cycle", library, 4, kind, env=environment(HOST_TIMEOUTS="1000"))
-    assert [line["events"] for line in lines] == [EACH * (PRODUCERS if kind.startswith("push") else 1)] * 4
+    assert [line["events"] for line in lines] == [
+        EVENTS_PER_PRODUCER * (PRODUCERS if kind.startswith("push") else 1)
+    ] * 4

@@ -32,7 +32,7 @@ CONTEXT = """
 @pytest.mark.parametrize(
     ("parameters", "context"),
     [(", context", "context"), (", context, /", "context"), (", *rest", "rest[0]")],
-    ids=["two", "positional-only", "rest"],
+    ids=["context", "positional-only", "variadic"],
 )
 def test_close_cancels_context_of_open(load, parameters: str, context: str) -> None:
     library = load(CONTEXT.format(parameters=parameters, context=context))

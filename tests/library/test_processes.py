@@ -61,11 +61,11 @@ def build_numbers(folder: Path, owner: str) -> Path:
     )
 
 
-def expected(owner: str) -> list[bytes]:
+def expected_payloads(owner: str) -> list[bytes]:
     return [f"{owner} {number} {number}".encode() for number in range(300)]
 
 
-def decoded(line: dict) -> list[bytes]:
+def decode_payloads(line: dict) -> list[bytes]:
     return [base64.b64decode(payload) for payload in line["payloads"]]
 
 
@@ -82,7 +82,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_libraries_with_equal_module_names_run_interleaved(pair: tuple[Path, Path]) -> None:
     lines = c_host_lines("interleave", *pair, "")
-    assert [decoded(line) for line in lines] == [expected("alpha"), expected("beta")]
+    assert [decode_payloads(line) for line in lines] == [expected_payloads("alpha"), expected_payloads("beta")]
     assert [line["end"] for line in lines] == ["eof", "eof"]
 
 
@@ -94,7 +94,7 @@ def test_libraries_initialize_concurrently_100_times(pair: tuple[Path, Path]) ->
     for ran in runs:
         (line,) = ran.lines
         assert line["ok"]
-        assert [decoded(run) for run in line["race"]] == [expected("alpha"), expected("beta")]
+        assert [decode_payloads(run) for run in line["race"]] == [expected_payloads("alpha"), expected_payloads("beta")]
 
 
 def test_library_initializes_three_times_concurrently(pair: tuple[Path, Path]) -> None:
@@ -102,7 +102,7 @@ def test_library_initializes_three_times_concurrently(pair: tuple[Path, Path]) -
         (line,) = c_host_lines("triple", pair[0], "")
         assert (line["ok"], line["distinct_states"]) == (True, True)
         # Each state has separate modules, so the counters are separate.
-        assert [decoded(run) for run in line["triple"]] == [expected("alpha")] * 3
+        assert [decode_payloads(run) for run in line["triple"]] == [expected_payloads("alpha")] * 3
 
 
 def test_host_thread_may_end_before_close(pair: tuple[Path, Path]) -> None:
@@ -165,7 +165,7 @@ def test_replaced_library_runs_new_code(tmp_path: Path) -> None:
         sources = {"plugin.py": PLUGIN.format(owner="same"), "helper.py": HELPER.format(owner=name)}
         build_plugin(tmp_path, sources, name)
     old, new = c_host_lines("replace", tmp_path / "old.so", tmp_path / "new.so", "")
-    assert (decoded(old), decoded(new)) == (expected("old"), expected("new"))
+    assert (decode_payloads(old), decode_payloads(new)) == (expected_payloads("old"), expected_payloads("new"))
     assert not old["still_mapped"], "the linker does not read a library again while it is mapped"
     assert not new["still_mapped"]
 
@@ -211,7 +211,7 @@ def test_library_replaced_with_live_threads_runs_new_code(tmp_path: Path) -> Non
     for version in ("old", "new"):
         build_plugin(tmp_path, source.format(version=version), version)
     old, new = c_host_lines("replace", tmp_path / "old.so", tmp_path / "new.so", "")
-    assert (decoded(old), decoded(new)) == ([b"old"], [b"new"])
+    assert (decode_payloads(old), decode_payloads(new)) == ([b"old"], [b"new"])
     assert not old["still_mapped"]
 
 
@@ -267,7 +267,7 @@ def test_states_are_recreated_while_other_captures(alone: Path, pair: tuple[Path
             with Library(alone) as other, other.opened() as theirs:
                 assert payloads_of(theirs.drain()[1]) == [b"one", b"two"]
         code, more = instance.drain()
-    assert (code, payloads_of(events + more)) == (EOF, expected("alpha"))
+    assert (code, payloads_of(events + more)) == (EOF, expected_payloads("alpha"))
 
 
 def test_failed_dry_run_keeps_running_plugin(tmp_path: Path) -> None:

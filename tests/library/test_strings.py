@@ -41,7 +41,7 @@ def test_null_params_and_config_are_empty_strings(load) -> None:
         (b"x" * 1022 + "é".encode() + b"more", "x" * 1022 + "é"),
         ("日".encode() * 400, "日" * 341),
     ],
-    ids=["ascii", "utf-8", "bad", "empty", "nul", "1024", "1025", "half", "whole", "wide"],
+    ids=["ascii", "utf-8", "invalid", "empty", "nul", "1024", "1025", "cut character", "whole character", "wide"],
 )
 def test_default_event_string_is_payload_cut_at_1_kib(load, payload: bytes, text: str) -> None:
     library = load(simple_plugin("plain"))

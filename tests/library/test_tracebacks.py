@@ -29,7 +29,7 @@ def source_of(body: str) -> str:
     return PLUGIN + textwrap.indent(textwrap.dedent(body), "    ")
 
 
-def errors(folder: Path, body: str, env: dict[str, str] | None = None) -> list[list[str]]:
+def logged_errors(folder: Path, body: str, env: dict[str, str] | None = None) -> list[list[str]]:
     """Builds the plugin in the folder, runs it, and returns the lines of each error in the log."""
     library = build_plugin(folder, source_of(body), "fails")
     return [log["text"].splitlines() for log in run_cycle(library, env=env).values("log") if log["severity"] <= 3]
@@ -90,14 +90,14 @@ def test_traceback_has_cause_first_and_only_user_lines(
             "  Traceback (most recent call last):",
             *frame(tmp_path, 15, "fail", '{}["record"]'),
         ]
-    (found,) = errors(tmp_path, body)
+    (found,) = logged_errors(tmp_path, body)
     assert [text for text in found if set(text) - set(" ~^")] == expected
 
 
 def test_debug_shows_lines_of_sdk(tmp_path: Path) -> None:
-    (found,) = (lines for lines in errors(tmp_path, SIMPLE, DEBUG) if "Traceback" in "".join(lines))
+    (found,) = (lines for lines in logged_errors(tmp_path, SIMPLE, DEBUG) if "Traceback" in "".join(lines))
     assert any("/falco_plugin/_runtime/producer.py" in line for line in found)
-    assert not any("/falco_plugin/" in line for lines in errors(tmp_path, SIMPLE) for line in lines)
+    assert not any("/falco_plugin/" in line for lines in logged_errors(tmp_path, SIMPLE) for line in lines)
 
 
 def test_traceback_lines_are_those_of_build(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_group_shows_each_exception(tmp_path: Path) -> None:
     def fail(self):
         raise ExceptionGroup("both", [ValueError("one"), KeyError("two")])
     """
-    (found,) = errors(tmp_path, body)
+    (found,) = logged_errors(tmp_path, body)
     assert "ExceptionGroup: both (2 sub-exceptions) (fails.py:14 in fail)" in found[0]
     assert [line for line in found if "exception " in line] == [
         "  exception 1 of 2: ValueError: one",
@@ -142,7 +142,7 @@ def test_exception_notes_are_shown(tmp_path: Path) -> None:
         error.add_note("in the file /var/log/a\\nof today")
         raise error
     """
-    (found,) = errors(tmp_path, body)
+    (found,) = logged_errors(tmp_path, body)
     assert found[-2:] == ["    in the file /var/log/a", "    of today"]
 
 
@@ -164,7 +164,7 @@ def test_exception_notes_are_shown(tmp_path: Path) -> None:
     ids=["deep recursion", "long chain of causes", "circle of causes"],
 )
 def test_traceback_is_bounded(tmp_path: Path, body: str, depth: int) -> None:
-    (found,) = errors(tmp_path, body)
+    (found,) = logged_errors(tmp_path, body)
     assert len(found) < depth
 
 
@@ -201,7 +201,7 @@ def test_logged_and_reraised_exception_has_one_traceback(tmp_path: Path) -> None
             self.log.exception("cannot read")
             raise
     """
-    first, second = errors(tmp_path, body)
+    first, second = logged_errors(tmp_path, body)
     assert first[:2] == ["cannot read", "  ValueError: no record (fails.py:15 in fail)"]
     assert second == ["falco_plugin: next_batch failed: ValueError: no record (fails.py:15 in fail)"]
 

@@ -372,10 +372,10 @@ def wait_for_lines(instance: LinesInstance, count: int) -> list[bytes]:
     return found
 
 
-OTHER_KINDS = {"fifo": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero")}
+SPECIAL_FILES = {"fifo": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero")}
 
 
-@pytest.mark.parametrize("make", OTHER_KINDS.values(), ids=OTHER_KINDS)
+@pytest.mark.parametrize("make", SPECIAL_FILES.values(), ids=SPECIAL_FILES)
 def test_followed_log_ignores_special_files(tmp_path: Path, make: Callable[[Path], None]) -> None:
     log = tmp_path / "app.log"
     log.write_bytes(b"one\n")

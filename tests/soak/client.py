@@ -1,7 +1,7 @@
-"""A client process of the load: posts requests as fast as they are answered, and writes what became of each.
+"""The client process of the load test. It posts requests as fast as they are answered, and writes each answer.
 
-`client.py EXAMPLE NUMBER PORT SECONDS`; on standard output a line for each request: its events' ids, joined by commas,
-and the answer.
+Usage: `client.py EXAMPLE NUMBER PORT SECONDS`. It writes one line per request to standard output: the ids of the
+request's events, joined by commas, and the answer.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ import threading
 import time
 from collections.abc import Iterator
 
-SECRET = b"the secret of the load"
+SECRET = b"the secret of the load test"
 CONNECTIONS = 4
 NO_ANSWER = "none"
-"""The connection ended first: the events can have been taken or not."""
+"""The connection ended before an answer: the host may have received the events or not."""
 
-_MOST_EVENTS = 8
-_PADDING = 200
+_MAX_EVENTS = 8
+_MAX_PADDING = 200
 
 
 def requests(example: str, client: int, connection: int) -> Iterator[tuple[list[str], bytes]]:
-    """Yields the ids of a request's events, and the request with one or several events. Each id is used once."""
+    """Yields requests of one or more events, each with the ids of its events. Each id is used once."""
     dice = random.Random(client << 16 | connection)
     write = {"webhook": _webhook, "k8saudit": _k8saudit}[example]
     for number in range(sys.maxsize):
-        count = dice.choice([1, 1, 1, dice.randint(2, _MOST_EVENTS)])
-        padding = {f"{client}-{connection}-{number}-{part}": "x" * dice.randrange(_PADDING) for part in range(count)}
+        count = dice.choice([1, 1, 1, dice.randint(2, _MAX_EVENTS)])
+        padding = {
+            f"{client}-{connection}-{number}-{part}": "x" * dice.randrange(_MAX_PADDING) for part in range(count)
+        }
         body, headers = write(padding)
         yield list(padding), f"{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -49,8 +51,8 @@ def _k8saudit(padding: dict[str, str]) -> tuple[bytes, str]:
     return body, "POST /k8s-audit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
-def answer(connection: socket.socket) -> tuple[str, bool]:
-    """Reads an answer: status and text, and whether the connection goes on."""
+def read_answer(connection: socket.socket) -> tuple[str, bool]:
+    """Reads an answer. Returns its status and body, and whether the connection stays open."""
     data = b""
     while b"\r\n\r\n" not in data:
         part = connection.recv(4096)
@@ -68,8 +70,8 @@ def answer(connection: socket.socket) -> tuple[str, bool]:
 
 
 def post(example: str, client: int, number: int, port: int, end: float) -> None:
-    """One connection after another, until the time is over or nobody listens any more."""
-    to_send = requests(example, client, number)
+    """Posts requests, with a new connection when one ends, until the time is over or the port is closed."""
+    unsent = requests(example, client, number)
     while time.monotonic() < end:
         try:
             connection = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -77,16 +79,16 @@ def post(example: str, client: int, number: int, port: int, end: float) -> None:
             return
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            goes_on = True
-            while goes_on and time.monotonic() < end:
-                ids, request = next(to_send)
-                said = NO_ANSWER
+            is_open = True
+            while is_open and time.monotonic() < end:
+                ids, request = next(unsent)
+                reply = NO_ANSWER
                 try:
                     connection.sendall(request)
-                    said, goes_on = answer(connection)
+                    reply, is_open = read_answer(connection)
                 except OSError:
-                    goes_on = False
-                sys.stdout.write(f"{','.join(ids)} {said}\n")
+                    is_open = False
+                sys.stdout.write(f"{','.join(ids)} {reply}\n")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""The native host of the soak and of the reloads: builds it, runs it, and reads its lines.
+"""Builds and runs the native host of the soak and the reloads, and reads its output.
 
-Its code is `rust/host/examples/endurance`. It drives plugins through the same C boundary as `falco-plugin run`.
+The code of the host is `rust/host/examples/endurance`. It drives plugins through the same C boundary as
+`falco-plugin run`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 _TARGET = ROOT / "target" / "rust"
 
 
-class Failed(Exception):
+class BuildError(Exception):
     """The host or a plugin could not be built."""
 
 
 @dataclass(frozen=True)
-class Reported:
-    """The lines of a run, and the exit status of the host."""
+class HostReport:
+    """The output of a run, and the exit status of the host."""
 
     faults: Sequence[str]
     samples: Sequence[Mapping[str, float]]
@@ -35,23 +36,23 @@ def run_command(*command: str) -> None:
     """Runs a command that builds something.
 
     Raises:
-        Failed: the command failed.
+        BuildError: the command failed.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"`{command[0]}` failed:\n{done.stderr or done.stdout}")
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise BuildError(f"`{command[0]}` failed:\n{process.stderr or process.stdout}")
 
 
-def run_host(arguments: Sequence[str], tell: Callable[[str], None]) -> Reported:
-    """Builds the host, and runs it until it ends. Passes each fault and sample to `tell` as soon as it arrives.
+def run_host(arguments: Sequence[str], log: Callable[[str], None]) -> HostReport:
+    """Builds the host, and runs it until it ends. Passes each fault and sample to `log` when it arrives.
 
     Raises:
-        Failed: the host cannot be built.
+        BuildError: the host cannot be built.
     """
     manifest, target = str(ROOT / "Cargo.toml"), str(_TARGET)
     package = ["--package", "falco-plugin-host", "--example", "endurance"]
     run_command("cargo", "build", "--quiet", "--release", *package, "--manifest-path", manifest, "--target-dir", target)
-    # A checkout need not belong to root.
+    # Allow a checkout that does not belong to root.
     env = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
     faults, samples, total = list[str](), list[dict[str, float]](), {}
     command = [str(_TARGET / "release" / "examples" / "endurance"), *arguments]
@@ -61,13 +62,13 @@ def run_host(arguments: Sequence[str], tell: Callable[[str], None]) -> Reported:
             reported = json.loads(line)
             if "fault" in reported:
                 faults.append(reported["fault"])
-                tell(f"FAULT {reported['fault']}")
+                log(f"FAULT {reported['fault']}")
             elif "sample" in reported:
                 samples.append(_sample(reported["sample"]))
-                tell(", ".join(f"{name} {value:,.0f}" for name, value in samples[-1].items()))
+                log(", ".join(f"{name} {value:,.0f}" for name, value in samples[-1].items()))
             else:
                 total = reported["total"]
-    return Reported(faults, samples, total, process.returncode)
+    return HostReport(faults, samples, total, process.returncode)
 
 
 def _sample(reported: dict[str, Any]) -> dict[str, float]:

@@ -1,7 +1,7 @@
-"""Reloads five plugins in one host repeatedly, and checks whether events are lost or resources are left behind.
+"""Reloads five plugins in one host repeatedly, and checks that no event is lost and no resource leaks.
 
-`rust/host/examples/endurance` is the host. `tests/soak/reloaded` has the plugins: a generator, threads that push, lines
-of a file that grows, a client of a server on an event loop, and a listener that needs 0.3 s to let go of its port.
+The host is `rust/host/examples/endurance`. The plugins are in `tests/soak/reloaded`: a generator, threads that push,
+lines of a growing file, an asynchronous HTTP client, and a listener that needs 0.3 s to release its port.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.soak.flat import FIFTHS, Limit, Series
-from tests.soak.host import ROOT, Failed, run_command, run_host
+from tests.soak.host import ROOT, BuildError, run_command, run_host
+from tests.soak.series import FIFTHS, Limit, Series
 
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "reloads.md"
 PLUGINS = ("generator", "threads", "lines", "client", "port")
-_AT_ONCE = 25
-"""Numbers in one answer of the server."""
+_NUMBERS_PER_ANSWER = 25
+"""Number of lines in one answer of the server."""
 
 _SERIES: Sequence[tuple[str, str, str, Limit]] = (
     ("rss_kib", "resident memory", "KiB", Limit(0, 1024)),
-    ("heap_kib", "of it, in use by malloc", "KiB", Limit(0, 512)),
+    ("heap_kib", "resident memory in use by malloc", "KiB", Limit(0, 512)),
     ("descriptors", "open descriptors", "", Limit(0, 0)),
     ("threads", "threads", "", Limit(0, 0)),
-    ("python_threads", "threads that Python knows", "", Limit(0, 0)),
-    ("objects", "Python's objects", "", Limit(0, 50)),
-    ("blocks", "Python's blocks of memory", "", Limit(0, 500)),
-    ("modules", "Python's modules", "", Limit(0, 0)),
+    ("python_threads", "Python threads", "", Limit(0, 0)),
+    ("objects", "Python objects", "", Limit(0, 50)),
+    ("blocks", "Python memory blocks", "", Limit(0, 500)),
+    ("modules", "Python modules", "", Limit(0, 0)),
 )
-"""The figures that each round samples at its beginning, and by how much each may have grown at the end."""
+"""The quantities that are sampled at the start of each round, and the growth allowed for each."""
 
 
 @dataclass(frozen=True)
-class Reloaded:
-    """What the host reported."""
+class ReloadResult:
+    """The report of the host."""
 
     faults: Sequence[str]
     samples: Sequence[Mapping[str, float]]
@@ -67,24 +67,24 @@ class Reloaded:
 
     @property
     def grown(self) -> list[str]:
-        """The figures that have grown by more than their limit allows."""
+        """The quantities that have grown by more than their limit."""
         return [
-            f"{series.title}: {series.growth:,.0f} {series.unit} more, {series.allowed:,.0f} are allowed"
+            f"{series.title}: {series.growth:,.0f} {series.unit} more, but {series.allowed:,.0f} is allowed"
             for series in self.series
             if not series.is_flat
         ]
 
 
-def reload(count: int, milliseconds: int, tell: Callable[[str], None] = lambda text: None) -> Reloaded:
-    """Builds host and plugins, and reloads the plugins `count` times, with some time between two reloads.
+def reload(count: int, milliseconds: int, log: Callable[[str], None] = lambda text: None) -> ReloadResult:
+    """Builds the host and the plugins, and reloads the plugins `count` times, at least `milliseconds` apart.
 
     Raises:
-        Failed: something cannot be built.
+        BuildError: the host or a plugin cannot be built.
     """
     with (
         tempfile.TemporaryDirectory(prefix="falco-plugin-reloads-") as name,
-        _growing(Path(name, "log")),
-        _server() as url,
+        _append_lines(Path(name, "log")),
+        _serve_numbers() as url,
     ):
         folder = Path(name)
         params = {
@@ -107,13 +107,13 @@ def reload(count: int, milliseconds: int, tell: Callable[[str], None] = lambda t
                 str(library),
             )
             arguments += [str(library), params[plugin]]
-        reported = run_host(arguments, tell)
-        return Reloaded(reported.faults, reported.samples, reported.total, reported.status)
+        reported = run_host(arguments, log)
+        return ReloadResult(reported.faults, reported.samples, reported.total, reported.status)
 
 
 @contextmanager
-def _growing(path: Path) -> Generator[None]:
-    """A file that gets a line each millisecond."""
+def _append_lines(path: Path) -> Generator[None]:
+    """Appends a line to a file each millisecond."""
     ended = threading.Event()
 
     def write() -> None:
@@ -134,24 +134,24 @@ def _growing(path: Path) -> Generator[None]:
 
 
 class _Numbers(BaseHTTPRequestHandler):
-    """Answers with the numbers from a given one on."""
+    """Answers with consecutive numbers, beginning at the parameter `after`."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         (after,) = parse_qs(urlsplit(self.path).query)["after"]
-        body = "".join(f"0 {int(after) + number}\n" for number in range(_AT_ONCE)).encode()
+        body = "".join(f"0 {int(after) + number}\n" for number in range(_NUMBERS_PER_ANSWER)).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: each request would be a line."""
+        """Logs nothing: by default, each request is logged."""
 
 
 @contextmanager
-def _server() -> Generator[str]:
+def _serve_numbers() -> Generator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Numbers) as server:
         server.daemon_threads = True
         serving = threading.Thread(target=server.serve_forever)
@@ -172,33 +172,35 @@ def _free_port() -> int:
 # The report
 
 
-def report(reloaded: Reloaded) -> str:
-    """Tables of what came, and of what there was at the beginning, in the middle and at the end."""
+def report(reloaded: ReloadResult) -> str:
+    """Returns a Markdown report with tables of the delivered events and of the sampled quantities."""
     total = reloaded.total
     problems = [*reloaded.problems, *reloaded.grown]
-    failed = ["**It failed:**", "", *(f"- {problem}" for problem in problems), ""] if problems else []
+    failed = ["**The run failed:**", "", *(f"- {problem}" for problem in problems), ""] if problems else []
     lines = [
         "# Reloads",
         "",
         f"`make reloads`: {len(reloaded.samples) - 1} reloads of five plugins in one process of a host in Rust, in "
         f"{total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
         "A reload first loads, initialises and destroys each library on another thread, as Falco tries a new",
-        "configuration. Then it closes and destroys all plugins, unloads their libraries, and begins again. The",
-        "listener needs 0.3 s to let go of its port, and its next `open` fails if it does not.",
+        "configuration. Then it closes and destroys all plugins, unloads their libraries, and starts again. The",
+        "listener needs 0.3 s to release its port. Its next `open` fails if the port is still in use.",
         "",
         f"**{sum(total['events']):,} events, {len(reloaded.faults)} faults.** A fault is a gap in the numbers that a",
         "source delivers, a log line of an error or a warning, or a call that fails.",
-        f"{total['repeated']:,} events came twice: each source has a cursor, and repeats what was not acknowledged.",
+        f"{total['repeated']:,} events were repeated: each source has a cursor, and repeats events that were",
+        "not acknowledged.",
         "",
         *failed,
         "| source | events |",
         "|---|--:|",
         *(f"| {name} | {count:,} |" for name, count in zip(PLUGINS, total["events"], strict=True)),
         "",
-        "## What must not grow",
+        "## Sampled quantities",
         "",
-        "A sample for each round, once all plugins are initialised and before any source is open. The columns are",
-        "medians of a fifth of the samples. Flat: the last is not above the second by more than is allowed.",
+        "Each round is sampled once, after all plugins are initialised and before any source is open. The columns are",
+        "medians of a fifth of the samples. A quantity is flat if the last column exceeds the second by at most the",
+        "allowed growth.",
         "",
         "| | 1st | 2nd | 3rd | 4th | 5th | allowed | |",
         "|---|--:|--:|--:|--:|--:|--:|---|",
@@ -217,17 +219,17 @@ def _row(series: Series) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="reloads", description=__doc__)
     parser.add_argument("--reloads", type=int, default=300)
-    parser.add_argument("--milliseconds", type=int, default=50, help="between two reloads at least")
+    parser.add_argument("--milliseconds", type=int, default=50, help="minimum time between two reloads")
     parser.add_argument("--report", type=Path, default=_REPORT)
-    given = parser.parse_args()
+    options = parser.parse_args()
     try:
-        reloaded = reload(given.reloads, given.milliseconds, lambda text: print(text, flush=True))
-    except Failed as problem:
+        reloaded = reload(options.reloads, options.milliseconds, lambda text: print(text, flush=True))
+    except BuildError as problem:
         sys.exit(f"reloads: {problem}")
     problems = [*reloaded.problems, *reloaded.grown]
     if reloaded.total:
-        given.report.parent.mkdir(parents=True, exist_ok=True)
-        given.report.write_text(report(reloaded))
+        options.report.parent.mkdir(parents=True, exist_ok=True)
+        options.report.write_text(report(reloaded))
         print(report(reloaded))
     if problems:
         sys.exit("\n".join(f"reloads: {problem}" for problem in problems))

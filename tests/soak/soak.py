@@ -1,6 +1,7 @@
-"""Opens, reads, closes and reloads plugins in a host without Python for a long time, and checks that nothing grows.
+"""Opens, reads, closes and reloads plugins for a long time, and checks each event and that no resource leaks.
 
-`rust/host/examples/endurance` is the host, which knows each event in advance; `tests/soak/plugin` has the sources.
+The host is `rust/host/examples/endurance`. It runs without Python, and computes each expected event in advance. The
+sources are in `tests/soak/plugin`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.soak.flat import FIFTHS, Limit, Series
-from tests.soak.host import ROOT, Failed, run_command, run_host
+from tests.soak.host import ROOT, BuildError, run_command, run_host
+from tests.soak.series import FIFTHS, Limit, Series
 
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "soak.md"
@@ -25,38 +26,38 @@ _VERSIONS = "abc"
 
 _SERIES: Sequence[tuple[str, str, str, Limit]] = (
     ("rss_kib", "resident memory", "KiB", Limit(0.10, 16384)),
-    ("heap_kib", "of it, in use by malloc", "KiB", Limit(0.10, 8192)),
+    ("heap_kib", "resident memory in use by malloc", "KiB", Limit(0.10, 8192)),
     ("descriptors", "open descriptors", "", Limit(0, 0)),
     ("threads", "threads", "", Limit(0, 1)),
-    ("states", "Python's thread states", "", Limit(0, 1)),
-    ("objects", "Python's objects", "", Limit(0, 100)),
-    ("blocks", "Python's blocks of memory", "", Limit(0, 5000)),
-    ("modules", "Python's modules", "", Limit(0, 0)),
+    ("states", "Python thread states", "", Limit(0, 1)),
+    ("objects", "Python objects", "", Limit(0, 100)),
+    ("blocks", "Python memory blocks", "", Limit(0, 5000)),
+    ("modules", "Python modules", "", Limit(0, 0)),
 )
-"""What is sampled, and how much more of it there may be at the end. Sources hold some events at any moment, a thread
-may just be about to end, and the first traceback through a module of Python's keeps its lines, thousands of blocks."""
+"""The sampled quantities, and the growth allowed for each. Growth is not always a leak: sources hold some events at any
+time, and a thread may be about to end. Python also caches the source lines of each module in the first traceback."""
 
 _COUNTS = (
     ("loads", "libraries loaded"),
-    ("unloads", "of them unloaded, and the next version put at the same path"),
-    ("inits", "inits"),
+    ("unloads", "libraries unloaded and replaced by the next version at the same path"),
+    ("inits", "calls of `init`"),
     ("threads", "threads of the host"),
-    ("ends", "sources that ended by themselves, with all their events"),
-    ("closes_midway", "sources closed in mid-flow"),
+    ("ends", "sources that ended after all their events"),
+    ("closes_midway", "sources closed before their end"),
     ("empty_events", "empty events"),
-    ("rotations", "rotations of files"),
-    ("fields", "fields asked for"),
-    ("thrown_by_init", "exceptions thrown by `init`"),
-    ("thrown_by_open", "exceptions thrown by `open`"),
-    ("thrown_by_sources", "exceptions that ended a source"),
-    ("retries", "exceptions after which a source was called again"),
-    ("thrown_by_fields", "exceptions thrown by fields' methods"),
+    ("rotations", "file rotations"),
+    ("fields", "extracted fields"),
+    ("raised_by_init", "exceptions raised by `init`"),
+    ("raised_by_open", "exceptions raised by `open`"),
+    ("raised_by_sources", "exceptions that ended a source"),
+    ("retries", "exceptions after which a source was retried"),
+    ("raised_by_fields", "exceptions raised by field methods"),
 )
 
 
 @dataclass(frozen=True)
-class Soaked:
-    """What the host said."""
+class SoakResult:
+    """The report of the host."""
 
     seed: int
     faults: Sequence[str]
@@ -79,27 +80,27 @@ class Soaked:
         if not self.total:
             return problems
         return problems + [
-            f"{series.title}: {series.growth:,.0f} {series.unit} more, {series.allowed:,.0f} are allowed"
+            f"{series.title}: {series.growth:,.0f} {series.unit} more, but {series.allowed:,.0f} is allowed"
             for series in self.series
             if not series.is_flat
         ]
 
 
 def soak(
-    seconds: int, seed: int, tell: Callable[[str], None] = lambda text: None, plugin: Path = _HERE / "plugin"
-) -> Soaked:
-    """Builds host and plugin, and runs the one with the other.
+    seconds: int, seed: int, log: Callable[[str], None] = lambda text: None, plugin: Path = _HERE / "plugin"
+) -> SoakResult:
+    """Builds the host and the plugin, and runs the plugin in the host.
 
     Raises:
-        Failed: something cannot be built.
+        BuildError: the host or the plugin cannot be built.
     """
     with tempfile.TemporaryDirectory(prefix="falco-plugin-soak-") as name:
         folder = Path(name)
         libraries = [_build(plugin, folder, version) for version in _VERSIONS]
         files = folder / "files"
         files.mkdir()
-        reported = run_host(["soak", str(seed), str(seconds), str(files), *map(str, libraries)], tell)
-        return Soaked(seed, reported.faults, reported.samples, reported.total, reported.status)
+        reported = run_host(["soak", str(seed), str(seconds), str(files), *map(str, libraries)], log)
+        return SoakResult(seed, reported.faults, reported.samples, reported.total, reported.status)
 
 
 def _build(plugin: Path, folder: Path, version: str) -> Path:
@@ -115,22 +116,24 @@ def _build(plugin: Path, folder: Path, version: str) -> Path:
 # The report
 
 
-def report(soaked: Soaked) -> str:
-    """Tables of what was done, and of what there was at its beginning, in its middle and at its end."""
-    total, kinds = soaked.total, soaked.total["kinds"]
+def report(result: SoakResult) -> str:
+    """Returns a Markdown report with tables of the checked events, the actions and the sampled quantities."""
+    total, kinds = result.total, result.total["kinds"]
     events = sum(kind["events"] for kind in kinds.values())
     size = _size(sum(kind["bytes"] for kind in kinds.values()))
-    failed = ["**It failed:**", "", *(f"- {problem}" for problem in soaked.problems), ""] if soaked.problems else []
+    failed = (
+        ["**The run failed:**", "", *(f"- {problem}" for problem in result.problems), ""] if result.problems else []
+    )
     lines = [
         "# Soak",
         "",
-        f"`make soak`, {total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}, `SEED={soaked.seed}`.",
-        "One process of a host in Rust without Python. A source of each kind stays open all the time; beside these,",
-        "three threads load, open, read, close and reload without pause. The host knows each event in advance, and",
-        "compares its order, number, size and checksum.",
+        f"`make soak`, {total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}, `SEED={result.seed}`.",
+        "One process of a host in Rust without Python. A source of each kind stays open during the whole run. At the",
+        "same time, three threads load, open, read, close and reload without pause. The host computes each event in",
+        "advance, and compares its order, number, size and checksum.",
         "",
-        f"**{events:,} events checked, {size}: {len(soaked.faults)} faults.** A fault is an event that is lost, that",
-        "comes twice or has other bytes, and any answer of the plugin that is not the one that is due.",
+        f"**{events:,} events checked, {size}: {len(result.faults)} faults.** A fault is an event that is lost,",
+        "duplicated or changed, or any other unexpected result of the plugin.",
         "",
         *failed,
         "| source | opened | events | bytes |",
@@ -144,15 +147,16 @@ def report(soaked: Soaked) -> str:
         "|---|--:|",
         *(f"| {title} | {total[name]:,} |" for name, title in _COUNTS),
         "",
-        "## What must not grow",
+        "## Sampled quantities",
         "",
-        f"{len(soaked.samples)} samples, each while only the sources are open that always are. The columns are medians",
-        "of a fifth of the samples. Flat: the last is not above the second by more than is allowed. The host limits",
-        "glibc to two arenas and has large blocks given back (`mallopt`), so that free memory hides nothing.",
+        f"{len(result.samples)} samples, each taken while only the permanent sources are open. The columns are medians",
+        "of a fifth of the samples. A quantity is flat if the last column exceeds the second by at most the allowed",
+        "growth. The host limits glibc to two arenas and returns large blocks to the system (`mallopt`), so that free",
+        "memory cannot hide a leak.",
         "",
         "| | 1st | 2nd | 3rd | 4th | 5th | allowed | |",
         "|---|--:|--:|--:|--:|--:|--:|---|",
-        *(_row(series) for series in soaked.series),
+        *(_row(series) for series in result.series),
     ]
     return "\n".join(lines) + "\n"
 
@@ -171,21 +175,21 @@ def _size(count: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seed", type=int, help="repeats the plan of another run")
+    parser.add_argument("--seed", type=int, help="seed of a run to repeat")
     parser.add_argument("--report", type=Path, default=_REPORT)
-    given = parser.parse_args()
-    seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
+    options = parser.parse_args()
+    seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     print(f"SEED={seed}", flush=True)
     try:
-        soaked = soak(round(given.minutes * 60), seed, lambda text: print(text, flush=True))
-    except Failed as problem:
+        result = soak(round(options.minutes * 60), seed, lambda text: print(text, flush=True))
+    except BuildError as problem:
         sys.exit(f"soak: {problem}")
-    if soaked.total:
-        given.report.parent.mkdir(parents=True, exist_ok=True)
-        given.report.write_text(report(soaked))
-        print(report(soaked))
-    if soaked.problems:
-        sys.exit("\n".join(f"soak: {problem}" for problem in soaked.problems))
+    if result.total:
+        options.report.parent.mkdir(parents=True, exist_ok=True)
+        options.report.write_text(report(result))
+        print(report(result))
+    if result.problems:
+        sys.exit("\n".join(f"soak: {problem}" for problem in result.problems))
 
 
 if __name__ == "__main__":

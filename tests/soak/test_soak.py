@@ -1,4 +1,4 @@
-"""The soak, the reloads and the load, shortly; and that they see what is wrong."""
+"""Tests short runs of the soak, the reloads and the load, and that they detect faults."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.soak import load
-from tests.soak.flat import Limit, Series
 from tests.soak.reloads import reload
+from tests.soak.series import Limit, Series
 from tests.soak.soak import ROOT, soak
 
 PLUGIN = ROOT / "tests" / "soak" / "plugin"
@@ -17,7 +17,7 @@ PLUGIN = ROOT / "tests" / "soak" / "plugin"
 @pytest.mark.extended
 def test_short_soak_finds_no_fault() -> None:
     soaked = soak(15, seed=7)
-    # Whether something grows is not to be seen in so short a time.
+    # The run is too short to check growth.
     assert (list(soaked.faults), soaked.status) == ([], 0)
     assert all(kind["events"] and kind["opens"] for kind in soaked.total["kinds"].values())
     assert soaked.total["unloads"]
@@ -27,18 +27,22 @@ def test_short_soak_finds_no_fault() -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "fault"),
     [
-        ("yield event(self.key, producer, number)", "yield event(self.key, producer, number + number // 9)", "is due"),
+        (
+            "yield event(self.key, producer, number)",
+            "yield event(self.key, producer, number + number // 9)",
+            "before an earlier expected one",
+        ),
         ("yield event(self.key, producer, number)", "yield event(self.key, producer, number // 2)", "twice"),
         ("yield event(self.key, producer, number)", "yield event(self.key, 0, number)[:-2] + b'!!'", "other bytes"),
     ],
-    ids=["lost", "doubled", "changed"],
+    ids=["lost", "duplicated", "changed"],
 )
 def test_soak_detects_faults(tmp_path: Path, right: str, wrong: str, fault: str) -> None:
     plugin = tmp_path / "plugin"
     shutil.copytree(PLUGIN, plugin)
-    wishes = plugin / "wishes.py"
-    assert right in wishes.read_text()
-    wishes.write_text(wishes.read_text().replace(right, wrong))
+    module = plugin / "spec.py"
+    assert right in module.read_text()
+    module.write_text(module.read_text().replace(right, wrong))
     soaked = soak(1, seed=7, plugin=plugin)
     assert any(fault in problem for problem in soaked.problems)
 
@@ -52,7 +56,7 @@ def test_soak_detects_faults(tmp_path: Path, right: str, wrong: str, fault: str)
         ([float(sample) for sample in range(100, 150)], False),
         ([100.0] * 30 + [111.0] * 20, False),
     ],
-    ids=["constant", "warms up", "one peak", "a leak", "a step"],
+    ids=["constant", "warm-up", "single peak", "leak", "step"],
 )
 def test_flat_ignores_growth_before_warm_up(samples: list[float], is_flat: bool) -> None:
     assert Series("", "", samples, Limit(0.1, 0)).is_flat == is_flat
@@ -60,7 +64,7 @@ def test_flat_ignores_growth_before_warm_up(samples: list[float], is_flat: bool)
 
 @pytest.mark.extended
 def test_short_reloads_find_no_fault() -> None:
-    # One of the sources needs 0.3 s to let go of its port: the second of each close must not be that of all.
+    # One source needs 0.3 s to release its port. Each plugin must get its own time to close.
     reloaded = reload(7, milliseconds=10)
     assert (reloaded.problems, len(reloaded.samples)) == ([], 8)
     assert all(reloaded.total["events"])

@@ -1,4 +1,4 @@
-"""Code as a user writes it. mypy and pyright, both strict, must accept all of it; it is never run."""
+"""Typical user code, which mypy and pyright must accept in strict mode. It is never run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from falco_plugin.testing.fixtures import StartPlugin
 
 
 class Lines(Plugin):
-    """An `open` with one parameter, and a method that pulls."""
+    """An `open` with one parameter, and a pull method."""
 
     name = "lines"
     version = "1.2.3"
@@ -47,23 +47,23 @@ class Lines(Plugin):
     contact = "me@example.org"
 
     config: str
-    left: list[bytes]
+    remaining: list[bytes]
 
     def init(self) -> None:
         assert_type(self.config, str)
-        self.left = self.config.encode().splitlines()
-        self.log.info("%d lines", len(self.left))
+        self.remaining = self.config.encode().splitlines()
+        self.log.info("%d lines", len(self.remaining))
 
     def destroy(self) -> None:
-        self.left.clear()
+        self.remaining.clear()
 
     def open(self, params: str) -> source.PullInstance:
         return source.PullInstance(self.pull, timeout=0.1, batch_size=64, event_size=1 << 20, progress=self.progress)
 
     def pull(self, context: Context, writer: source.EventWriter) -> None:
-        if context.cancelled or not self.left:
+        if context.cancelled or not self.remaining:
             raise EOF
-        assert_type(writer.write(self.left.pop()), int)
+        assert_type(writer.write(self.remaining.pop()), int)
 
     def progress(self) -> tuple[float, str]:
         return 0.5, "half"
@@ -101,7 +101,7 @@ class Beats(Plugin):
 
 
 class Log(Plugin):
-    """Lines of a file, of a connection, or of what a program prints."""
+    """Lines of a file, of a connection, or of standard input."""
 
     name = "log"
 
@@ -116,8 +116,8 @@ class Log(Plugin):
         return source.LinesInstance(sys.stdin)
 
 
-class Chosen(Plugin):
-    """Both kinds of instance from one `open`, and a parameter of another name."""
+class TwoInstances(Plugin):
+    """An `open` that returns one of two instance classes, and renames its parameter."""
 
     name = "chosen"
 
@@ -137,7 +137,7 @@ class Generated(Plugin):
             yield None
 
 
-class GeneratedLater(Plugin):
+class AsyncGenerated(Plugin):
     """An `open` that is an async generator."""
 
     name = "generated"
@@ -156,7 +156,7 @@ class Listed(Plugin):
 
 
 class Repeated(Plugin):
-    """A generator that is called again after an error."""
+    """A generator that is retried after an error."""
 
     name = "repeated"
 
@@ -168,8 +168,8 @@ class Repeated(Plugin):
         yield None
 
 
-class Either(Plugin):
-    """An `open` that returns whatever it likes."""
+class AnySource(Plugin):
+    """An `open` that returns any kind of source."""
 
     name = "either"
 
@@ -179,17 +179,17 @@ class Either(Plugin):
         return source.PullInstance(pull_one) if params else [b"one"]
 
 
-class Late(Lines):
-    """A plugin made of another one."""
+class Extended(Lines):
+    """A plugin that extends another plugin."""
 
-    name = "late"
+    name = "extended"
 
     def open(self, params: str) -> source.PullInstance:
-        return super().open(params.removeprefix("late:"))
+        return super().open(params.removeprefix("extended:"))
 
 
 class Merged(source.BaseInstance):
-    """An instance of one's own that reads from others."""
+    """A custom instance that reads from other instances."""
 
     def __init__(self, parts: list[source.Instance], context: Context | None = None) -> None:
         super().__init__(context=context, batch_size=256, event_size=4096)
@@ -242,10 +242,10 @@ def make_plugin() -> NoBasePlugin:
     source.register(plugin)
     source.register(Lines())
     source.register(Beats())
-    source.register(Chosen())
+    source.register(TwoInstances())
     source.register(Generated())
-    source.register(GeneratedLater())
-    source.register(Either())
+    source.register(AsyncGenerated())
+    source.register(AnySource())
     return plugin
 
 
@@ -324,7 +324,7 @@ def batches(page: mmap.mmap) -> None:
     batch.clear()
 
 
-def leaves_out(context: Context) -> None:
+def skipped_items(context: Context) -> None:
     source.channel(on_error="log")
     source.channel(on_error="raise")
     source.IterInstance(numbers(), on_error="log")
@@ -378,7 +378,7 @@ def push_events() -> None:
     assert_type(event == source.PushEvent(bytearray(b"data"), datetime.now(UTC)), bool)
 
 
-async def later(context: Context) -> AsyncIterator[bytes | source.PushEvent]:
+async def async_items(context: Context) -> AsyncIterator[bytes | source.PushEvent]:
     yield b"one"
     yield source.PushEvent(b"two")
 
@@ -386,9 +386,9 @@ async def later(context: Context) -> AsyncIterator[bytes | source.PushEvent]:
 def iterables() -> None:
     assert_type(source.IterInstance([b"one", bytearray(b"two"), (b"three", 3), None]), source.IterInstance)
     assert_type(source.IterInstance(numbers()), source.IterInstance)
-    source.IterInstance(later, retry=0.5)
-    source.IterInstance(later(Context()), timeout=1, close=lambda: None, progress=lambda: (0.5, "half"))
-    source.IterInstance(open("log", "rb"), batch_size=16)  # noqa: SIM115 - the instance closes it
+    source.IterInstance(async_items, retry=0.5)
+    source.IterInstance(async_items(Context()), timeout=1, close=lambda: None, progress=lambda: (0.5, "half"))
+    source.IterInstance(open("log", "rb"), batch_size=16)  # noqa: SIM115 - the instance closes the file
     source.IterInstance(lambda context: numbers(), retry=timedelta(seconds=1))
     instance = source.IterInstance([b"one"])
     assert_type(instance.context, Context)
@@ -402,10 +402,10 @@ def tests(start_plugin: StartPlugin) -> None:
     event: Event = collect(Beats, fields=["shop.verb", "jevt.value[/a]"], extractors=[Fields, "json.so"])[0]
     assert_type(event.data, bytes)
     assert_type(events[0].fields["shop.verb"], Any)
-    ran = run(Path("plugin.py"), config="text")
-    assert_type(ran.result, str)
-    assert_type(ran.error, str | None)
-    assert_type([line.severity for line in ran.log], list[str])
+    result = run(Path("plugin.py"), config="text")
+    assert_type(result.result, str)
+    assert_type(result.error, str | None)
+    assert_type([line.severity for line in result.log], list[str])
     plugin = start_plugin(make_plugin, "params", config=None)
     assert_type(plugin.next_event().data, bytes)
     assert_type(plugin.wait_for_log("text", timeout=1).text, str)
@@ -423,7 +423,7 @@ def contexts(callback: Callable[[], object]) -> None:
     context.cancel()
 
 
-def the_rest() -> None:
+def other_names() -> None:
     assert_type(falco_plugin.__version__, str)
     assert_type(OpenParam("a").value, str)
     event = Event(bytearray(b"payload"), number=2, timestamp=1, source="lines")
@@ -432,7 +432,7 @@ def the_rest() -> None:
 
 
 class Fields(Plugin):
-    """A field of each type: by JSON, and by a method."""
+    """A JSON field and a method field of each type."""
 
     name = "fields"
     extract_event_sources = ("k8s_audit", "shop")
@@ -440,12 +440,12 @@ class Fields(Plugin):
     verb = json_field("shop.verb", "/verb", desc="The verb")
     code = json_field("shop.code", "/status/code", type=int, desc="The code", display="Code", add_output=True)
     done = json_field("shop.done", "/done", type=bool, desc="Done", hidden=True)
-    at = json_field("shop.at", "/at", type=datetime, desc="When", info=True)
-    took = json_field("shop.took", "/took", type=timedelta, desc="How long")
-    ip = json_field("shop.ip", "/ip", type=IPv4Address | IPv6Address, desc="From where", conversation=True)
-    net = json_field("shop.net", "/net", type=IPv4Network | IPv6Network, desc="From which network")
+    at = json_field("shop.at", "/at", type=datetime, desc="The time", info=True)
+    took = json_field("shop.took", "/took", type=timedelta, desc="The duration")
+    ip = json_field("shop.ip", "/ip", type=IPv4Address | IPv6Address, desc="The client address", conversation=True)
+    net = json_field("shop.net", "/net", type=IPv4Network | IPv6Network, desc="The client network")
     images = json_field("shop.images", "/items/{index|*}/image", type=list[str], desc="Images")
-    ips = json_field("shop.ips", "/ips/*", type=list[IPv4Address | IPv6Address], desc="From where")
+    ips = json_field("shop.ips", "/ips/*", type=list[IPv4Address | IPv6Address], desc="The client addresses")
     header = json_field("shop.header", "/headers/{key}", desc="A header")
     value = json_field("shop.value", "{pointer}", desc="Any value")
 
@@ -471,7 +471,7 @@ class Fields(Plugin):
         found = event.json.get(key)
         return found if isinstance(found, int) else None
 
-    @field("shop.both", desc="Either")
+    @field("shop.both", desc="A field with an optional index or key")
     def both(self, event: Event, index: int | None = None, key: str | None = None) -> timedelta:
         return timedelta(seconds=index or len(key or ""))
 
@@ -487,11 +487,11 @@ class Fields(Plugin):
     def networks(self, event: Event) -> list[IPv4Network | IPv6Network]:
         return [net for net in (self.net(event),) if net is not None]
 
-    @field("shop.moment", desc="When")
+    @field("shop.moment", desc="The time")
     def moment(self, event: Event) -> datetime:
         return self.at(event) or datetime.fromtimestamp(event.timestamp / 1e9, UTC)
 
-    def used(self, event: Event) -> None:
+    def check_types(self, event: Event) -> None:
         assert_type(self.verb, JsonField[str])
         assert_type(self.verb(event), str | None)
         assert_type(self.code(event), int | None)
@@ -515,7 +515,7 @@ class Fields(Plugin):
 
 @dataclass(frozen=True)
 class Limits:
-    """A configuration within one."""
+    """A nested configuration."""
 
     most: Annotated[int, msgspec.Meta(ge=1, description="Events a second")] = 10
 

@@ -1,4 +1,4 @@
-"""Wrong uses. mypy and pyright must both refuse each of them: an ignore that is not needed is an error."""
+"""Wrong uses of the API. Both mypy and pyright must reject each of them: an unused ignore comment is an error."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ class OpenTakesInt(Plugin):
     name = "wrong"
 
     def open(self, params: int) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return source.PullInstance(good_pull)
+        return source.PullInstance(valid_pull)
 
 
 class OpenTakesNothing(Plugin):
     name = "wrong"
 
     def open(self) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return source.PullInstance(good_pull)
+        return source.PullInstance(valid_pull)
 
 
 class OpenTakesThree(Plugin):
     name = "wrong"
 
     def open(self, params: str, context: Context, more: int) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return source.PullInstance(good_pull)
+        return source.PullInstance(valid_pull)
 
 
 class OpenIsAsync(Plugin):
     name = "wrong"
 
     async def open(self, params: str) -> source.Instance:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
-        return source.PullInstance(good_pull)
+        return source.PullInstance(valid_pull)
 
 
 class Attributes(Plugin):
@@ -95,7 +95,7 @@ class NoInstance:
         return 1
 
 
-def good_pull(context: Context, writer: source.EventWriter) -> None:
+def valid_pull(context: Context, writer: source.EventWriter) -> None:
     writer.write(b"good")
 
 
@@ -107,7 +107,7 @@ def pull_in_wrong_order(writer: source.EventWriter, context: Context) -> None:
     writer.write(b"wrong")
 
 
-def pull_text(context: Context, writer: source.EventWriter) -> None:
+def write_wrong_types(context: Context, writer: source.EventWriter) -> None:
     writer.write("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     writer.timestamp = 1.5  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     writer.timestamp = "now"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
@@ -121,16 +121,16 @@ def instances(receiver: source.Receiver, sender: source.Sender) -> None:
     source.PullInstance(pull_without_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.PullInstance(pull_in_wrong_order)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.PullInstance("pull")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    source.PullInstance(good_pull, 0.03)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
-    source.PullInstance(good_pull, batch_size="128")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    source.PullInstance(good_pull, event_size=0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    source.PullInstance(good_pull, timeout="30ms")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    source.PullInstance(good_pull, close=good_pull)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    source.PullInstance(good_pull, progress=lambda: 0.5)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
-    source.PullInstance(good_pull, context=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    source.PullInstance(good_pull).events = [b"event"]  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-    source.PullInstance(good_pull).context = Context()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
-    source.PullInstance(good_pull).next_batch([])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(valid_pull, 0.03)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
+    source.PullInstance(valid_pull, batch_size="128")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(valid_pull, event_size=0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(valid_pull, timeout="30ms")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(valid_pull, close=valid_pull)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(valid_pull, progress=lambda: 0.5)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(valid_pull, context=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source.PullInstance(valid_pull).events = [b"event"]  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+    source.PullInstance(valid_pull).context = Context()  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    source.PullInstance(valid_pull).next_batch([])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.PushInstance(sender)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.PushInstance(receiver, event_size=1024)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     source.LinesInstance(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -170,7 +170,7 @@ def events(batch: source.EventBatch, sender: source.Sender) -> None:
     source.PushEvent(b"event").data = b"other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def made_by_the_sdk() -> None:
+def classes_created_only_by_sdk() -> None:
     source.Sender()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     source.Receiver()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     source.EventWriter()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -179,10 +179,10 @@ def made_by_the_sdk() -> None:
 class Subclass(source.EventBatch): ...  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
 
 
-def the_rest(context: Context) -> None:
+def other_names(context: Context) -> None:
     Context(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     context.wait("1s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    context.on_cancel(good_pull)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    context.on_cancel(valid_pull)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.register(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.register(NoInstance())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     source.Instance()  # type: ignore[misc]  # pyright: ignore[reportAbstractUsage]
@@ -199,7 +199,7 @@ def iterables() -> None:
     source.IterInstance(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
-class YieldsText(Plugin):
+class YieldsStr(Plugin):
     name = "wrong"
 
     def open(self, params: str) -> Iterator[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -210,16 +210,16 @@ class WrongFields(Plugin):
     name = "wrong"
 
     number = json_field("wrong.number", "/a", type=float, desc="Falco has no floats")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
-    raw = json_field("wrong.raw", "/a", type=bytes, desc="Bytes are no text")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    raw = json_field("wrong.raw", "/a", type=bytes, desc="Bytes are not a string")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     nested = json_field("wrong.nested", "/*/*", type=list[list[str]], desc="Lists are flat")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
-    number_pointer = json_field("wrong.pointer", 1, desc="A pointer is text")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    number_pointer = json_field("wrong.pointer", 1, desc="A pointer is a string")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     undescribed = json_field("wrong.undescribed", "/a")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
     @field("wrong.float", desc="Falco has no floats")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
     def float(self, event: Event) -> float:
         return 1.5
 
-    @field("wrong.bytes", desc="Bytes are no text")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    @field("wrong.bytes", desc="Bytes are not a string")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
     def bytes(self, event: Event) -> bytes:
         return event.data
 
@@ -231,11 +231,11 @@ class WrongFields(Plugin):
     def index(self, event: Event, index: str) -> str:
         return index
 
-    @field("wrong.no_event", desc="No event")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    @field("wrong.no_event", desc="Without an event")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
     def no_event(self) -> str:
         return ""
 
-    @field("wrong.coroutine", desc="Not async")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    @field("wrong.coroutine", desc="A field method is not async")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
     async def coroutine(self, event: Event) -> str:
         return ""
 

@@ -1,8 +1,8 @@
-"""The plan of the events: each event is computed from its number.
+"""The plan of the events: each event is computed from its source's key, its producer and its number.
 
-The host has the same arithmetic (``rust/host/examples/endurance/plan.rs``), so that it knows each event in advance.
-A tenth of the events is empty; only their position tells them apart. The others are JSON with the plugin's version,
-the source's key, the producer, the number, a checksum of these and of the body, and the body.
+The host uses the same arithmetic (`rust/host/examples/endurance/plan.rs`), so it can compute each event in advance. A
+tenth of the events is empty and identified only by position. The others are JSON with the plugin's version, the
+source's key, the producer, the number, a checksum of these and of the body, and the body.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ _MASK = 2**64 - 1
 
 
 def mix(bits: int) -> int:
-    """64 bits that look random: the last step of splitmix64."""
+    """Returns 64 pseudo-random bits: the last step of splitmix64."""
     bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & _MASK
     bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & _MASK
     return bits ^ bits >> 31
 
 
-_TEXT = b"".join(b"%016x" % mix(place) for place in range(512))
+_TEXT = b"".join(b"%016x" % mix(word) for word in range(512))
 _BODIES = _TEXT * 200
 
 
 def event(key: int, producer: int, number: int) -> bytes:
-    """The payload of an event, of 0 bytes to 1.5 MiB."""
+    """Returns the payload of an event, 0 bytes to 1.5 MiB."""
     bits = mix(key ^ mix(producer << 32 | number))
     size = _body_size(bits)
     if size is None:
@@ -38,7 +38,7 @@ def event(key: int, producer: int, number: int) -> bytes:
 
 
 def _body_size(bits: int) -> int | None:
-    """The bytes of an event's body; ``None`` where all of the event is empty."""
+    """Returns the size of an event's body in bytes, or `None` if the whole event is empty."""
     kind, rest = bits & 1023, bits >> 10
     if kind < 100:
         return None

@@ -1,4 +1,4 @@
-"""The plugin of the soak: sources of all kinds, whose events the host knows in advance."""
+"""The plugin of the soak, with sources of all kinds. The host computes their events in advance."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from falco_plugin import Context, Event, OpenParam, Plugin, field, json_field, s
 
 from .plan import mix
 from .sources import KINDS
+from .spec import RequestedError, SourceSpec
 from .state import measure
 from .version import VERSION
-from .wishes import Meant, Wish
 
 
 class Soak(Plugin):
-    """Sources of all kinds, whose events the host knows in advance"""
+    """Sources of all kinds for the soak"""
 
     name = "soak"
     event_source = "soak"
 
     number = json_field("soak.number", "/n", desc="The event's number in hexadecimal digits")
 
-    @field("soak.moody", desc="The event's number; the method raises at some of them")
-    def moody(self, event: Event) -> int:
+    @field("soak.failing", desc="The event's number; the method raises an exception for some events")
+    def failing(self, event: Event) -> int:
         number = int(event.json["n"], 16)
         if mix(number) % 16 == 0:
-            raise Meant
+            raise RequestedError
         return number
 
     def init(self) -> None:
         if self.config == "fail":
-            raise Meant
+            raise RequestedError
         self.log.info("version %s", VERSION)
 
     def open(self, params: str, context: Context) -> source.OpenResult:
-        wish = Wish.read(params)
-        if wish.refused:
-            raise Meant
-        return KINDS[wish.kind](wish, context)
+        spec = SourceSpec.parse(params)
+        if spec.open_fails:
+            raise RequestedError
+        return KINDS[spec.kind](spec, context)
 
     def list_open_params(self) -> list[OpenParam]:
-        """What the interpreter holds: a host asks for nothing else that is not an event's."""
-        return [OpenParam(json.dumps(measure()), "what the interpreter holds")]
+        """Returns the measured counts as a parameter, because a host can read nothing else that is not an event."""
+        return [OpenParam(json.dumps(measure()), "counts of the interpreter")]

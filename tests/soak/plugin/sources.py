@@ -1,4 +1,4 @@
-"""Each kind of source, as an author would write it."""
+"""One source of each kind, written as in typical user code."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from contextlib import suppress
 from falco_plugin import EOF, Context, Timeout, source
 
 from .plan import event
-from .wishes import Countdown, Meant, Wish
+from .spec import Countdown, RequestedError, SourceSpec
 
 _SIZE = 2 << 20
-"""Bytes of the largest event."""
+"""The size of the largest event, in bytes."""
 
 
-def pull(wish: Wish, context: Context) -> source.PullInstance:
-    events = wish.events()
+def pull(spec: SourceSpec, context: Context) -> source.PullInstance:
+    events = spec.events()
 
     def pull(context: Context, writer: source.EventWriter) -> None:
-        if wish.dice.random() < 1 / 64:
+        if spec.dice.random() < 1 / 64:
             raise Timeout
         payload = next(events, None)
         if payload is None:
-            wish.end()
+            spec.end()
             raise EOF
         if len(payload) % 2:
             writer.write(payload)
@@ -35,85 +35,85 @@ def pull(wish: Wish, context: Context) -> source.PullInstance:
     return source.PullInstance(pull, context=context, event_size=_SIZE)
 
 
-def generator(wish: Wish, context: Context) -> source.IterInstance:
+def generator(spec: SourceSpec, context: Context) -> source.IterInstance:
     def events(context: Context) -> Iterator[bytes | None]:
-        for payload in wish.events():
+        for payload in spec.events():
             yield payload
-            if wish.dice.random() < 1 / 256:
+            if spec.dice.random() < 1 / 256:
                 yield None
-        wish.end()
+        spec.end()
 
     return source.IterInstance(events, context=context, event_size=_SIZE)
 
 
-def async_generator(wish: Wish, context: Context) -> source.IterInstance:
+def async_generator(spec: SourceSpec, context: Context) -> source.IterInstance:
     async def events(context: Context) -> AsyncIterator[bytes | None]:
-        for number in range(wish.count):
-            if wish.dice.random() < 1 / 16:
-                await asyncio.sleep(wish.pause())
-            yield event(wish.key, 0, number)
-            if wish.dice.random() < 1 / 256:
+        for number in range(spec.count):
+            if spec.dice.random() < 1 / 16:
+                await asyncio.sleep(spec.pause())
+            yield event(spec.key, 0, number)
+            if spec.dice.random() < 1 / 256:
                 yield None
-        wish.end()
+        spec.end()
 
     return source.IterInstance(events, context=context, event_size=_SIZE)
 
 
-def retry(wish: Wish, context: Context) -> source.IterInstance:
-    """Raises now and then, and goes on behind what it has made."""
-    made = 0
+def retry(spec: SourceSpec, context: Context) -> source.IterInstance:
+    """Raises an exception at random, and continues after the last delivered event when it is retried."""
+    delivered = 0
 
     def events(context: Context) -> Iterator[bytes]:
-        nonlocal made
-        for payload in wish.events(first=made):
-            made += 1
+        nonlocal delivered
+        for payload in spec.events(first=delivered):
+            delivered += 1
             yield payload
-            if wish.dice.random() < 1 / 256:
-                raise Meant
+            if spec.dice.random() < 1 / 256:
+                raise RequestedError
 
     return source.IterInstance(events, retry=0.001, context=context, event_size=_SIZE)
 
 
-def push(wish: Wish, context: Context) -> source.PushInstance:
-    sender, receiver = source.channel(wish.dice.choice([1, 16, 1024]), event_size=_SIZE)
-    countdown = Countdown(wish.producers)
+def push(spec: SourceSpec, context: Context) -> source.PushInstance:
+    sender, receiver = source.channel(spec.dice.choice([1, 16, 1024]), event_size=_SIZE)
+    countdown = Countdown(spec.producers)
 
-    def produce(producer: int, own: source.Sender) -> None:
+    def produce(producer: int, sender: source.Sender) -> None:
         with suppress(source.ChannelClosedError):
-            for batch in wish.batches(producer):
-                if wish.dice.random() < 0.5:
-                    own.send_many(batch)
+            for batch in spec.batches(producer):
+                if spec.dice.random() < 0.5:
+                    sender.send_many(batch)
                 else:
                     for payload in batch:
-                        own.send(bytearray(payload) if len(payload) % 2 else payload)
-            if countdown.is_last() and wish.fails:
-                own.close(Meant())
-        own.close()
+                        sender.send(bytearray(payload) if len(payload) % 2 else payload)
+            if countdown.is_last() and spec.fails:
+                sender.close(RequestedError())
+        sender.close()
 
-    for producer in range(wish.producers):
+    for producer in range(spec.producers):
         threading.Thread(target=produce, args=(producer, sender.clone()), daemon=True).start()
     sender.close()
     return source.PushInstance(receiver, context=context)
 
 
-class Own(source.BaseInstance):
-    """Where it raises behind some events, these are delivered first."""
+class Custom(source.BaseInstance):
+    """A custom instance. It may raise after it has appended events, which the SDK then delivers first."""
 
-    def __init__(self, wish: Wish, context: Context) -> None:
+    def __init__(self, spec: SourceSpec, context: Context) -> None:
         super().__init__(context=context, event_size=_SIZE)
-        self._wish = wish
-        self._events = wish.events()
+        self._spec = spec
+        self._events = spec.events()
 
     def next_batch(self, batch: source.EventBatch, /) -> int:
-        for _ in range(self._wish.dice.randint(1, 100)):
+        for _ in range(self._spec.dice.randint(1, 100)):
             if batch.full:
                 break
             payload = next(self._events, None)
             if payload is None:
-                self._wish.end()
+                self._spec.end()
                 raise EOF
             batch.append(payload)
-        if self._wish.dice.random() < 1 / 16:
+        if self._spec.dice.random() < 1 / 16:
             raise Timeout
         return len(batch)
 
@@ -121,21 +121,21 @@ class Own(source.BaseInstance):
         return 0.5, "half"
 
 
-def file(wish: Wish, context: Context) -> source.LinesInstance:
-    return source.LinesInstance(wish.path, follow=True, context=context, event_size=_SIZE)
+def file(spec: SourceSpec, context: Context) -> source.LinesInstance:
+    return source.LinesInstance(spec.path, follow=True, context=context, event_size=_SIZE)
 
 
-def pipe(wish: Wish, context: Context) -> source.LinesInstance:
-    return source.LinesInstance(wish.path, context=context, event_size=_SIZE)
+def pipe(spec: SourceSpec, context: Context) -> source.LinesInstance:
+    return source.LinesInstance(spec.path, context=context, event_size=_SIZE)
 
 
-KINDS: dict[str, Callable[[Wish, Context], source.Instance]] = {
+KINDS: dict[str, Callable[[SourceSpec, Context], source.Instance]] = {
     "pull": pull,
     "generator": generator,
     "async": async_generator,
     "retry": retry,
     "push": push,
-    "own": Own,
+    "custom": Custom,
     "file": file,
     "pipe": pipe,
 }

@@ -1,4 +1,4 @@
-"""What the interpreter holds, to be compared over time."""
+"""Counts objects, memory blocks, modules and thread states of the interpreter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def measure() -> dict[str, int]:
-    """Counts what must not grow, after a collection."""
+    """Collects garbage, and returns the counts that must not grow."""
     gc.collect()
     return {
         "objects": len(gc.get_objects()),
@@ -19,7 +19,7 @@ def measure() -> dict[str, int]:
 
 
 def _thread_states() -> int:
-    """The interpreter has a list of them, and no function that counts them."""
+    """Returns the number of thread states. The C API has no function for it, so walk their linked list."""
     api = ctypes.pythonapi
     head, following = api.PyInterpreterState_ThreadHead, api.PyThreadState_Next
     interpreter = api.PyInterpreterState_Get
@@ -27,7 +27,7 @@ def _thread_states() -> int:
         function.restype = ctypes.c_void_p
         function.argtypes = [] if function is interpreter else [ctypes.c_void_p]
     interval = sys.getswitchinterval()
-    # No other thread may end, and its state with it, in the middle of the list.
+    # Prevent a switch to another thread: it could end and free its state, which the walk may be using.
     sys.setswitchinterval(60)
     try:
         count, state = 0, head(interpreter())

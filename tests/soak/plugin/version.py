@@ -1,3 +1,3 @@
-"""Which version of the plugin this is: the soak builds several that differ in this file alone."""
+"""The version of the plugin. The soak builds several versions that differ only in this file."""
 
 VERSION = "a"

@@ -1,4 +1,4 @@
-"""An async generator that asks a server by httpx, a new client at each open."""
+"""An async generator that polls a server with httpx. Each `open` creates a new client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from falco_plugin import Context, Plugin
 
 
 class Client(Plugin):
-    """Numbers of a server"""
+    """Numbers from a server"""
 
     name = event_source = "reloaded_client"
     id = 1073741904

@@ -1,4 +1,4 @@
-"""A generator that saves its cursor behind each barrier, and reports what the interpreter holds."""
+"""A generator that saves its cursor after each barrier, and counts objects of the interpreter."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Generator(Plugin):
             cursor.write_text(str(number))
 
     def list_open_params(self) -> list[OpenParam]:
-        """Counts what must not grow. It does not collect garbage, because the SDK's own collection is part of the
-        test."""
+        """Returns the counts that must not grow. It does not collect garbage, because the test includes the SDK's
+        own collection."""
         counts = {
             "objects": len(gc.get_objects()),
             "blocks": sys.getallocatedblocks(),
             "modules": len(sys.modules),
             "python_threads": threading.active_count(),
         }
-        return [OpenParam(json.dumps(counts), "what the interpreter holds")]
+        return [OpenParam(json.dumps(counts), "counts of the interpreter")]

@@ -1,4 +1,4 @@
-"""Lines of a file that grows, from where the last instance was."""
+"""Lines of a growing file, from the position at which the last instance was closed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from falco_plugin import Context, Plugin, source
 
 
 class Lines(Plugin):
-    """Lines of a file that grows"""
+    """Lines of a growing file"""
 
     name = event_source = "reloaded_lines"
     id = 1073741903
 
     def open(self, params: str, context: Context) -> source.LinesInstance:
-        kept = Path(f"{params}.cursor")
+        cursor = Path(f"{params}.cursor")
         lines = source.LinesInstance(
             params,
             follow=True,
-            start=kept.read_text() if kept.exists() else 0,
+            start=cursor.read_text() if cursor.exists() else 0,
             context=context,
-            close=lambda: kept.write_text(lines.cursor or ""),
+            close=lambda: cursor.write_text(lines.cursor or ""),
         )
         return lines

@@ -1,4 +1,4 @@
-"""A source that holds a port, and needs some time to let go of it."""
+"""A source that listens on a port, and needs some time to release it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from falco_plugin import Context, Plugin, source
 
-TIME_TO_STOP = 0.3
+SECONDS_TO_STOP = 0.3
 
 
 class Port(Plugin):
@@ -40,4 +40,4 @@ class Port(Plugin):
                     number += 1
                     cursor.write_text(str(number))
                     selector.select(0.005)
-            time.sleep(TIME_TO_STOP)
+            time.sleep(SECONDS_TO_STOP)

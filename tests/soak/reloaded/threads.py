@@ -1,4 +1,4 @@
-"""Threads that send through a channel, each with its own series and cursor."""
+"""A source whose threads send through a channel, each with its own series of numbers and its own cursor."""
 
 from __future__ import annotations
 

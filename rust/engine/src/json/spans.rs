@@ -3,7 +3,7 @@
 
 use super::blocks::{BLOCK, Block, find_escaped, prefix_xor};
 
-/// How many containers of a document are recorded. The end of any other is searched again each time.
+/// How many containers of a document are recorded, from its beginning. For those after them there is a window.
 const MAX_RECORDED: usize = 16_384;
 /// Memory for this many containers is kept from event to event.
 const MAX_IDLE: usize = 4096;
@@ -16,6 +16,11 @@ pub struct Spans {
     list: Vec<Span>,
     /// The index of the last look-up. The next look-up often has the next index.
     last: usize,
+    /// The offsets of containers without a closing bracket, from the outermost one inwards. Without this list, each
+    /// level of unfinished nesting would be scanned to the end of the text.
+    unfinished: Vec<u32>,
+    /// The containers in the container that was searched last of those that are not in `list`.
+    window: Option<Box<Spans>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +34,18 @@ impl Spans {
     pub(super) fn clear(&mut self) {
         self.list.clear();
         self.list.shrink_to(MAX_IDLE);
+        self.unfinished.clear();
+        self.unfinished.shrink_to(MAX_IDLE);
+        self.window = None;
     }
 
     /// Returns the offset after the bracket that closes the container at `pos`; `None` if there is none.
     #[inline(never)]
     pub(super) fn end(&mut self, json: &[u8], pos: usize) -> Option<usize> {
         if self.list.last().is_none_or(|last| (last.start as usize) < pos) {
+            if self.list.len() == MAX_RECORDED {
+                return self.end_in_window(json, pos);
+            }
             self.last = self.list.len();
             return self.record(json, pos);
         }
@@ -42,27 +53,59 @@ impl Spans {
         let is_next = self.list.get(next).is_some_and(|span| span.start as usize == pos);
         self.last = match is_next {
             true => next,
-            false => match self.list.binary_search_by_key(&(pos as u32), |span| span.start) {
-                Ok(index) => index,
+            false => match self.find(pos) {
+                Some(index) => index,
                 // Too many containers were recorded before this one.
-                Err(_) => return Self::default().record(json, pos),
+                None => return self.end_in_window(json, pos),
             },
         };
         Some(self.list[self.last].end as usize)
     }
 
-    /// Finds the end of a container, and records its span and those of all containers in it.
+    fn find(&self, pos: usize) -> Option<usize> {
+        self.list.binary_search_by_key(&(pos as u32), |span| span.start).ok()
+    }
+
+    /// Returns the end of a container that is not in the list.
+    #[inline(never)]
+    fn end_in_window(&mut self, json: &[u8], pos: usize) -> Option<usize> {
+        if self.is_unfinished(pos) {
+            return None;
+        }
+        let window = self.window.get_or_insert_default();
+        if let Some(index) = window.find(pos) {
+            return Some(window.list[index].end as usize);
+        }
+        if window.is_unfinished(pos) {
+            return None;
+        }
+        window.clear();
+        window.record(json, pos)
+    }
+
+    fn is_unfinished(&self, pos: usize) -> bool {
+        self.unfinished.binary_search(&(pos as u32)).is_ok()
+    }
+
+    /// Finds the end of a container, and records its span and those of the containers in it.
     fn record(&mut self, json: &[u8], pos: usize) -> Option<usize> {
+        if self.is_unfinished(pos) {
+            return None;
+        }
         let recorded = self.list.len();
         let mut brackets = Brackets {
             spans: &mut self.list,
             open: NONE,
+            unrecorded: Vec::new(),
             depth: 0,
             in_string: false,
             is_escaped: false,
         };
         let end = brackets.find_end(json, pos);
-        if end.is_none() || self.list.len() > MAX_RECORDED {
+        if end.is_none() {
+            if self.unfinished.first().is_none_or(|&first| pos < first as usize) {
+                self.unfinished = brackets.take_open();
+            }
             self.list.truncate(recorded);
         }
         end
@@ -74,6 +117,8 @@ struct Brackets<'a> {
     spans: &'a mut Vec<Span>,
     /// The index of the innermost container that is open and recorded.
     open: u32,
+    /// The offsets of the outermost of the containers that are open and not recorded, at most `MAX_RECORDED`.
+    unrecorded: Vec<u32>,
     /// The number of containers that are open and not recorded.
     depth: usize,
     in_string: bool,
@@ -161,8 +206,8 @@ impl Brackets<'_> {
 
     #[inline]
     fn open(&mut self, pos: usize) {
-        if self.spans.len() > MAX_RECORDED {
-            self.depth += 1;
+        if self.spans.len() == MAX_RECORDED {
+            self.open_unrecorded(pos);
             return;
         }
         let around = std::mem::replace(&mut self.open, self.spans.len() as u32);
@@ -172,11 +217,34 @@ impl Brackets<'_> {
         });
     }
 
+    #[inline(never)]
+    fn open_unrecorded(&mut self, pos: usize) {
+        if self.unrecorded.len() == self.depth && self.depth < MAX_RECORDED {
+            self.unrecorded.push(pos as u32);
+        }
+        self.depth += 1;
+    }
+
+    /// Returns the offsets of the open containers, from the outermost one inwards.
+    fn take_open(&mut self) -> Vec<u32> {
+        let mut open = Vec::new();
+        let mut index = self.open;
+        while index != NONE {
+            let span = self.spans[index as usize];
+            open.push(span.start);
+            index = span.end;
+        }
+        open.reverse();
+        open.append(&mut self.unrecorded);
+        open
+    }
+
     /// Closes the innermost container; returns whether it was the outermost one.
     #[inline]
     fn closes_outermost(&mut self, pos: usize) -> bool {
         if self.depth > 0 {
             self.depth -= 1;
+            self.unrecorded.truncate(self.depth);
             return false;
         }
         let span = &mut self.spans[self.open as usize];
@@ -212,6 +280,25 @@ mod tests {
         }
     }
 
+    /// Returns the offsets of all opening brackets outside of strings.
+    fn containers_of(json: &[u8]) -> Vec<usize> {
+        let (mut found, mut pos) = (Vec::new(), 0);
+        while pos < json.len() {
+            match json[pos] {
+                b'"' => {
+                    pos += 1;
+                    while pos < json.len() && json[pos] != b'"' {
+                        pos += if json[pos] == b'\\' { 2 } else { 1 };
+                    }
+                }
+                b'{' | b'[' => found.push(pos),
+                _ => {}
+            }
+            pos += 1;
+        }
+        found
+    }
+
     /// Pieces of JSON, with strings and fillers that move the next piece across the end of a block.
     fn piece() -> impl Strategy<Value = String> {
         let token = prop::sample::select(vec![
@@ -238,8 +325,7 @@ mod tests {
             let json = json.as_bytes();
             let mut spans = Spans::default();
             prop_assert_eq!(spans.end(json, 0), end_of(json, 0));
-            let inner: Vec<_> = spans.list.iter().map(|span| span.start as usize).collect();
-            for start in inner {
+            for start in containers_of(json) {
                 prop_assert_eq!(spans.end(json, start), end_of(json, start));
             }
         }
@@ -251,11 +337,34 @@ mod tests {
         let mut spans = Spans::default();
         assert_eq!(spans.end(nested.as_bytes(), 0), Some(2_000_000));
         assert_eq!(spans.end(nested.as_bytes(), 999_999), Some(1_000_001));
-        assert_eq!(spans.end("[".repeat(10_000_000).as_bytes(), 0), None);
         let many = format!("[{}]", vec!["[]"; 100_000].join(","));
         let mut spans = Spans::default();
         assert_eq!(spans.end(many.as_bytes(), 0), Some(many.len()));
-        assert_eq!(spans.end(many.as_bytes(), 4), Some(6));
-        assert!(spans.list.len() <= MAX_RECORDED);
+        for start in [4, 60_001, 4] {
+            assert_eq!(spans.end(many.as_bytes(), start), Some(start + 2));
+        }
+        assert_eq!(spans.list.len(), MAX_RECORDED);
+    }
+
+    /// Looks up nested containers after the outer one was scanned, with a text that must not be scanned again.
+    fn assert_recorded(json: &str, outer: usize, levels: usize) {
+        let mut spans = Spans::default();
+        spans.end(json.as_bytes(), 0);
+        let end = spans.end(json.as_bytes(), outer);
+        for level in 1..levels {
+            let expected = end.map(|end| end - level);
+            assert_eq!(spans.end(b"", outer + level), expected, "level {level}");
+        }
+    }
+
+    #[test]
+    fn nested_containers_are_scanned_once() {
+        let (opening, closing) = ("[".repeat(20_000), "]".repeat(20_000));
+        assert_recorded(&format!("{opening}{closing}"), 0, 16_000);
+        assert_recorded(&opening, 0, 20_000);
+        // More containers than are recorded come first.
+        let first = "[],".repeat(20_000);
+        assert_recorded(&format!("[{first}{opening}{closing}]"), first.len() + 1, 16_000);
+        assert_recorded(&format!("[{first}{opening}"), first.len() + 1, 16_000);
     }
 }

@@ -46,7 +46,7 @@ impl Expected {
             self.unclaimed += 1;
             return match self.unclaimed <= self.empty_due() {
                 true => Ok(()),
-                false => Err(Wrong("an empty event that is not due")),
+                false => Err(Wrong("an empty event that is not expected")),
             };
         }
         if payload.len() < HEAD + TAIL.len() {
@@ -60,7 +60,7 @@ impl Expected {
             return Err(Wrong("an event that came twice, or too late"));
         }
         if !self.claim_empty(producer, number) {
-            return Err(Wrong("an event before one that is due"));
+            return Err(Wrong("an event before an earlier expected one"));
         }
         let body = &payload[HEAD..payload.len() - TAIL.len()];
         if plan::body(self.key, producer, number).map(<[u8]>::len) != Some(body.len()) {
@@ -81,7 +81,7 @@ impl Expected {
         for producer in 0..self.next.len() {
             if !self.claim_empty(producer, self.count) {
                 let (next, count) = (self.next[producer], self.count);
-                problems.push(format!("event {next} of {count} of producer {producer} was due"));
+                problems.push(format!("event {next} of {count} of producer {producer} is missing"));
             }
         }
         if self.unclaimed > 0 {

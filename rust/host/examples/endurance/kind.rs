@@ -7,7 +7,7 @@ pub enum Kind {
     Async,
     Retry,
     Push,
-    Own,
+    Custom,
     File,
     Pipe,
 }
@@ -19,7 +19,7 @@ impl Kind {
         Self::Async,
         Self::Retry,
         Self::Push,
-        Self::Own,
+        Self::Custom,
         Self::File,
         Self::Pipe,
     ];
@@ -31,7 +31,7 @@ impl Kind {
             Self::Async => "async",
             Self::Retry => "retry",
             Self::Push => "push",
-            Self::Own => "own",
+            Self::Custom => "custom",
             Self::File => "file",
             Self::Pipe => "pipe",
         }

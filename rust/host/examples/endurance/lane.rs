@@ -1,4 +1,4 @@
-//! A thread of the soak, which loads, opens, reads, closes and unloads one plugin again and again.
+//! A thread of the soak, which loads, opens, reads, closes and unloads one plugin repeatedly.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use crate::kind::Kind;
 use crate::loaded::{Host, install, load, unload};
-use crate::opened::Opened;
+use crate::open_source::OpenSource;
 use crate::random::Dice;
+use crate::spec::{Limits, SourceSpec};
 use crate::totals;
-use crate::wish::{Limits, Wish};
 
-/// The most sources of one plugin that are open at once.
-const OPEN_AT_ONCE: u64 = 3;
+/// The largest number of sources of one plugin that are open at the same time.
+const MAX_OPEN_SOURCES: u64 = 3;
 const MOST_PRODUCERS: u64 = 4;
 /// The longest time that a source stays open, in milliseconds.
 const LONGEST_OPEN: u64 = 3000;
 
-/// One lane.
+/// A thread that reloads one plugin.
 pub struct Lane<'s> {
     versions: &'s [&'s str],
     path: PathBuf,
@@ -27,7 +27,7 @@ pub struct Lane<'s> {
 }
 
 impl<'s> Lane<'s> {
-    /// Makes a lane whose library is at `path`.
+    /// Creates a lane whose library is at `path`.
     pub fn new(versions: &'s [&'s str], path: PathBuf) -> Self {
         Self {
             versions,
@@ -37,7 +37,7 @@ impl<'s> Lane<'s> {
         }
     }
 
-    /// Runs until a time.
+    /// Reloads the plugin until the given time.
     pub fn run(&self, mut dice: Dice, until: Instant) {
         while Instant::now() < until {
             self.reload(&mut dice, until);
@@ -63,10 +63,10 @@ impl<'s> Lane<'s> {
             }
             thread::scope(|scope| {
                 let mut opened = Vec::new();
-                for index in 0..1 + dice.below(OPEN_AT_ONCE) {
-                    let (wish, limits) = self.choose(dice, index, until);
+                for index in 0..1 + dice.below(MAX_OPEN_SOURCES) {
+                    let (spec, limits) = self.choose(dice, index, until);
                     let own = Dice(dice.roll());
-                    opened.extend(Opened::open(scope, &plugin, wish, limits, own));
+                    opened.extend(OpenSource::open(scope, &plugin, spec, limits, own));
                 }
                 if dice.one_in(4) {
                     let fails = dice.one_in(2);
@@ -74,7 +74,7 @@ impl<'s> Lane<'s> {
                     // Wait for the thread itself: Falco's trial ends before it closes anything.
                     let _ = scope.spawn(move || self.try_beside(fails)).join();
                 }
-                opened.into_iter().for_each(Opened::close);
+                opened.into_iter().for_each(OpenSource::close);
             });
         }
         plugin.destroy();
@@ -82,7 +82,7 @@ impl<'s> Lane<'s> {
     }
 
     /// Chooses a source and when it is closed.
-    fn choose(&self, dice: &mut Dice, index: u64, until: Instant) -> (Wish, Limits) {
+    fn choose(&self, dice: &mut Dice, index: u64, until: Instant) -> (SourceSpec, Limits) {
         let kind = Kind::ALL[dice.below(Kind::ALL.len() as u64) as usize];
         let key = dice.roll();
         let count = match dice.one_in(8) {
@@ -94,14 +94,14 @@ impl<'s> Lane<'s> {
             _ => 1,
         };
         let may_fail = kind != Kind::Retry && !kind.reads_lines();
-        let wish = Wish {
+        let spec = SourceSpec {
             kind,
             key,
             count: count as u32,
             producers: producers as usize,
             fails: may_fail && dice.one_in(4),
-            pace: if dice.one_in(3) { 0 } else { dice.below(20_000) },
-            refused: dice.one_in(16),
+            longest_pause: if dice.one_in(3) { 0 } else { dice.below(20_000) },
+            open_fails: dice.one_in(16),
             path: source_path(&self.path, index),
         };
         let events = if dice.one_in(2) {
@@ -116,7 +116,7 @@ impl<'s> Lane<'s> {
             events,
             events_per_thread,
         };
-        (wish, limits)
+        (spec, limits)
     }
 
     /// Loads, initialises and destroys the library while the first plugin runs, as Falco tries a new configuration.

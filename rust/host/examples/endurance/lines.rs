@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::kind::Kind;
 use crate::plan;
 use crate::random::Dice;
-use crate::wish::{Flags, Wish};
+use crate::spec::{Flags, SourceSpec};
 use crate::{report, totals};
 
 /// The number of events by which the writer may be ahead of the reader.
@@ -20,41 +20,41 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Writes the events of one source.
 pub struct Writer {
-    wish: Arc<Wish>,
+    spec: Arc<SourceSpec>,
     version: char,
     file: File,
 }
 
 impl Writer {
     /// Makes the file or the FIFO, and opens it.
-    pub fn new(wish: Arc<Wish>, version: char) -> Self {
-        if wish.kind == Kind::Pipe {
-            make_fifo(&wish.path);
+    pub fn new(spec: Arc<SourceSpec>, version: char) -> Self {
+        if spec.kind == Kind::Pipe {
+            make_fifo(&spec.path);
         }
-        let file = open(wish.kind, &wish.path);
-        Self { wish, version, file }
+        let file = open(spec.kind, &spec.path);
+        Self { spec, version, file }
     }
 
     /// Writes all events, while the source is open.
     pub fn run(mut self, flags: &Flags) {
-        let mut dice = Dice(!self.wish.key);
+        let mut dice = Dice(!self.spec.key);
         let mut line = Vec::new();
         let mut rotated_at = 0;
-        for number in 0..self.wish.count {
+        for number in 0..self.spec.count {
             if !wait_for_reader(flags, number.into()) {
                 return;
             }
             line.clear();
-            if let Some(body) = plan::body(self.wish.key, 0, number) {
-                plan::write_event(&mut line, self.version, self.wish.key, 0, number, body);
+            if let Some(body) = plan::body(self.spec.key, 0, number) {
+                plan::write_event(&mut line, self.version, self.spec.key, 0, number, body);
             }
             line.push(b'\n');
             self.write(&line, &mut dice, flags);
             if dice.one_in(16) {
-                dice.sleep_below(1 + self.wish.pace);
+                dice.sleep_below(1 + self.spec.longest_pause);
             }
             // Rotate only after the reader was in the current file: it cannot see one that comes and goes between two polls.
-            if self.wish.kind == Kind::File && dice.one_in(300) && flags.accepted() > rotated_at {
+            if self.spec.kind == Kind::File && dice.one_in(300) && flags.accepted() > rotated_at {
                 self.rotate(&mut dice);
                 rotated_at = u64::from(number) + 1;
             }
@@ -71,20 +71,20 @@ impl Writer {
             match self.file.write(&line[..size]) {
                 Ok(written) => line = &line[written..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(POLL_INTERVAL),
-                Err(error) => report::abort(format!("cannot write {}: {error}", self.wish.path.display())),
+                Err(error) => report::abort(format!("cannot write {}: {error}", self.spec.path.display())),
             }
         }
     }
 
     fn rotate(&mut self, dice: &mut Dice) {
-        let path = &self.wish.path;
+        let path = &self.spec.path;
         if let Err(error) = fs::rename(path, rotated(path)) {
             report::abort(format!("cannot rename {}: {error}", path.display()));
         }
         if dice.one_in(2) {
             dice.sleep_below(50_000);
         }
-        self.file = open(self.wish.kind, path);
+        self.file = open(self.spec.kind, path);
         totals::ROTATIONS.add(1);
     }
 }

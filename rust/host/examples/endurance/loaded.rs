@@ -26,7 +26,7 @@ impl Host {
             if !flag.load(Ordering::SeqCst) {
                 report::fault(format!("a log line after destroy: {message}"));
             }
-            totals::RETRIES.add(u64::from(message.contains("the source is called again")));
+            totals::RETRIES.add(u64::from(message.contains("is called again in")));
         });
         Self { owner, is_used }
     }
@@ -49,7 +49,7 @@ impl Host {
         self.is_used.store(true, Ordering::SeqCst);
         totals::INITS.add(1);
         match Plugin::init(library, OsStr::new("fail"), self.owner) {
-            Err(error) if is_requested(&error) => totals::THROWN_BY_INIT.add(1),
+            Err(error) if is_requested(&error) => totals::RAISED_BY_INIT.add(1),
             other => report::abort(format!("init gave {:?}", other.err())),
         }
         self.is_used.store(false, Ordering::SeqCst);
@@ -65,7 +65,7 @@ pub struct Initialised<'l> {
     is_used: &'l AtomicBool,
 }
 
-// SAFETY: plugins of this SDK allow calls from several threads at once. Each thread has its own results.
+// SAFETY: plugins of this SDK allow concurrent calls from several threads. Each thread has its own results.
 unsafe impl Sync for Initialised<'_> {}
 
 impl Initialised<'_> {

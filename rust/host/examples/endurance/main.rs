@@ -1,17 +1,17 @@
-//! The host of the endurance tests, which `tests/soak` starts: it drives plugins of this SDK for a long time, and knows
-//! each event in advance.
+//! The host of the endurance tests, which `tests/soak` starts. It drives plugins of this SDK for a long time, and
+//! computes each event in advance.
 //!
-//! It writes one JSON object a line: `{"sample": …}` with what must not grow, `{"fault": …}` for each wrong answer, and
+//! It writes one JSON object per line: `{"sample": …}` with quantities that must not grow, `{"fault": …}` for each fault, and
 //! `{"total": …}` at the end. The exit status is 0 if there was no fault, 1 if there was one, and 2 if the test cannot run.
 //!
 //! | module | purpose |
 //! |---|---|
 //! | [`soak`], [`lane`] | the soak, and one of its threads that reload the plugin |
-//! | [`loaded`], [`opened`], [`wish`], [`kind`] | its plugins and sources |
+//! | [`loaded`], [`open_source`], [`spec`], [`kind`] | its plugins and sources |
 //! | [`reader`], [`expected`], [`plan`] | the check of all events that a source delivers |
 //! | [`lines`] | the writer of the files and FIFOs that some sources read |
-//! | [`totals`] | what the soak has done |
-//! | [`reloads`] | reloads several plugins at once, as Falco does |
+//! | [`totals`] | counts of the soak's actions |
+//! | [`reloads`] | reloads several plugins together, as Falco does |
 //! | [`report`], [`process`], [`random`] | output, memory and threads, pseudo-random numbers |
 
 mod expected;
@@ -19,7 +19,7 @@ mod kind;
 mod lane;
 mod lines;
 mod loaded;
-mod opened;
+mod open_source;
 mod plan;
 mod process;
 mod random;
@@ -27,8 +27,8 @@ mod reader;
 mod reloads;
 mod report;
 mod soak;
+mod spec;
 mod totals;
-mod wish;
 
 use std::env;
 use std::process::ExitCode;

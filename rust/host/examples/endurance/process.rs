@@ -21,7 +21,8 @@ pub fn limit_free_memory() {
     }
 }
 
-/// Returns what must not grow. `python` is the JSON of a plugin's suggested open parameters, which describe the interpreter.
+/// Returns a sample of the quantities that must not grow. `python` is the JSON of a plugin's suggested open parameters,
+/// which describe the interpreter.
 pub fn sample(python: &str) -> Value {
     // SAFETY: takes no arguments and returns numbers.
     let heap = unsafe { libc::mallinfo2() };

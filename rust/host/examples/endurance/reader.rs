@@ -11,18 +11,18 @@ use crate::expected::Expected;
 use crate::kind::Kind;
 use crate::plan;
 use crate::random::{Dice, mix};
-use crate::wish::{Flags, Limits, Wish};
+use crate::spec::{Flags, Limits, SourceSpec};
 use crate::{report, totals};
 
 /// The longest time without an event.
 const STALLED: Duration = Duration::from_secs(60);
 /// The message of all exceptions that the plugin is asked to raise.
-const REQUESTED_FAILURE: &str = "meant to fail";
+const REQUESTED_FAILURE: &str = "requested failure";
 
 /// The field with the number of the event.
 static NUMBER: LazyLock<FieldQuery> = LazyLock::new(|| query(0, "soak.number", Type::String));
 /// The field whose method raises an exception for some events.
-static MOODY: LazyLock<FieldQuery> = LazyLock::new(|| query(1, "soak.moody", Type::Uint64));
+static FAILING: LazyLock<FieldQuery> = LazyLock::new(|| query(1, "soak.failing", Type::Uint64));
 
 fn query(id: u32, name: &str, type_: Type) -> FieldQuery {
     FieldQuery {
@@ -45,7 +45,7 @@ pub fn is_requested(error: &Error) -> bool {
 pub struct Reader<'s> {
     source: Source<'s>,
     expected: Expected,
-    wish: Arc<Wish>,
+    spec: Arc<SourceSpec>,
     flags: Arc<Flags>,
     limits: Limits,
     dice: Dice,
@@ -57,7 +57,7 @@ impl<'s> Reader<'s> {
     pub fn new(
         source: Source<'s>,
         expected: Expected,
-        wish: Arc<Wish>,
+        spec: Arc<SourceSpec>,
         flags: Arc<Flags>,
         limits: Limits,
         dice: Dice,
@@ -65,7 +65,7 @@ impl<'s> Reader<'s> {
         Self {
             source,
             expected,
-            wish,
+            spec,
             flags,
             limits,
             dice,
@@ -118,7 +118,7 @@ impl<'s> Reader<'s> {
 
     /// Reports a fault of this source.
     fn fault(&self, problem: impl std::fmt::Display) {
-        let (kind, key) = (self.wish.kind.name(), self.wish.key);
+        let (kind, key) = (self.spec.kind.name(), self.spec.key);
         report::fault(format!(
             "{kind} {key:016x}, after {} events: {problem}",
             self.flags.accepted()
@@ -133,7 +133,7 @@ impl<'s> Reader<'s> {
             let payload = event.payload();
             self.expected.accept(payload).map_err(|wrong| wrong.to_string())?;
             self.flags.accept();
-            let totals = &totals::KINDS[self.wish.kind as usize];
+            let totals = &totals::KINDS[self.spec.kind as usize];
             totals.events.add(1);
             totals.bytes.add(payload.len() as u64);
             totals::EMPTY_EVENTS.add(u64::from(payload.is_empty()));
@@ -153,14 +153,14 @@ impl<'s> Reader<'s> {
             return Err(format!("next_batch returned {result:?} with {count} events"));
         }
         match result {
-            Ok(Code::Eof) if !self.wish.fails => self.finish(),
-            Err(error) if self.wish.fails && is_requested(&error) => {
-                totals::THROWN_BY_SOURCES.add(1);
+            Ok(Code::Eof) if !self.spec.fails => self.finish(),
+            Err(error) if self.spec.fails && is_requested(&error) => {
+                totals::RAISED_BY_SOURCES.add(1);
                 self.finish();
             }
             Ok(Code::Success | Code::Timeout) => {
                 // A file that is followed has no end.
-                if self.wish.kind == Kind::File && self.flags.accepted() == u64::from(self.wish.count) {
+                if self.spec.kind == Kind::File && self.flags.accepted() == u64::from(self.spec.count) {
                     self.finish();
                 }
             }
@@ -192,11 +192,11 @@ fn extract_fields<'b>(batch: &mut Batch<'b>, event: &Event<'b>, number: u64) -> 
     }
     let raises = due.is_some_and(|number| mix(number.into()).is_multiple_of(16));
     let expected = due.filter(|_| !raises).map(|number| Value::Number(number.into()));
-    let moody = extract(batch, event, number, &MOODY)?;
-    if moody != expected {
-        return Err(format!("soak.moody is {moody:?} instead of {expected:?}"));
+    let failing = extract(batch, event, number, &FAILING)?;
+    if failing != expected {
+        return Err(format!("soak.failing is {failing:?} instead of {expected:?}"));
     }
-    totals::THROWN_BY_FIELDS.add(u64::from(raises));
+    totals::RAISED_BY_FIELDS.add(u64::from(raises));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Reloads several plugins at once, as Falco does: while the sources run, another thread loads, initialises and destroys
+//! Reloads several plugins together, as Falco does. While the sources run, another thread loads, initialises and destroys
 //! each library, and then ends. Then all are closed, destroyed and unloaded, and everything begins again.
 //!
 //! The payload of each event is `SERIES NUMBER`. The numbers of a series begin at 0 and have no gap. After a reload, a source
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long threads may take to end.
 const SETTLE: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// This thread and the interpreter's.
+/// The number of threads without sources: this thread and the interpreter's.
 const THREADS: usize = 2;
 
 /// A plugin, and the events that it has delivered.
@@ -120,7 +120,8 @@ fn wait_for_events(paths: &[&Path], counts: &[AtomicU64], time: Duration) {
     thread::sleep(time.saturating_sub(start.elapsed()));
 }
 
-/// Writes what must not grow. The first plugin describes the interpreter by its suggested open parameters.
+/// Writes a sample of the quantities that must not grow. The first plugin describes the interpreter by its suggested open
+/// parameters.
 fn sample(plugin: &Plugin<'_>, reload: u64) {
     // Wait first, so that Python does not count a thread that is ending.
     let start = Instant::now();
@@ -189,7 +190,9 @@ impl<'a> Reloaded<'a> {
         };
         let next = self.next[series];
         if number > next || (self.is_seen[series] && number != next) {
-            self.fault(format!("number {number} of series {series} came, but {next} is due"));
+            self.fault(format!(
+                "number {number} of series {series} arrived, but {next} is expected"
+            ));
         }
         self.repeated += next.saturating_sub(number);
         self.next[series] = number + 1;

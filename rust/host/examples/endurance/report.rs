@@ -12,7 +12,7 @@ const MOST_FAULTS: usize = 20;
 
 static FAULTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Reports a wrong answer of a plugin, from any thread.
+/// Reports an unexpected result of a plugin. May be called from any thread.
 pub fn fault(text: impl Display) {
     line(&json!({"fault": text.to_string()}));
     if FAULTS.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAULTS {

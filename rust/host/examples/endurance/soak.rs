@@ -1,4 +1,5 @@
-//! The soak: a source of each kind stays open all the time. Beside these, lanes load, open, read, close and reload.
+//! The soak: a source of each kind stays open during the whole run. At the same time, lanes load, open, read, close and
+//! reload.
 
 use std::path::Path;
 use std::thread;
@@ -9,9 +10,9 @@ use serde_json::{Value, json};
 use crate::kind::Kind;
 use crate::lane::{Lane, source_path};
 use crate::loaded::{Host, Initialised, install, load, unload};
-use crate::opened::Opened;
+use crate::open_source::OpenSource;
 use crate::random::{Dice, mix};
-use crate::wish::{Limits, Wish};
+use crate::spec::{Limits, SourceSpec};
 use crate::{process, report, totals};
 
 const LANES: u64 = 3;
@@ -39,8 +40,8 @@ pub fn run(seed: u64, seconds: u64, folder: &str, versions: &[&str]) {
         .collect();
     thread::scope(|scope| {
         let residents = Kind::ALL.map(|kind| {
-            let (wish, limits, dice) = resident(kind, seed, &path);
-            let opened = Opened::open(scope, &plugin, wish, limits, dice);
+            let (spec, limits, dice) = resident(kind, seed, &path);
+            let opened = OpenSource::open(scope, &plugin, spec, limits, dice);
             opened.unwrap_or_else(|| report::abort("a resident cannot be opened"))
         });
         let mut round = 0;
@@ -49,8 +50,8 @@ pub fn run(seed: u64, seconds: u64, folder: &str, versions: &[&str]) {
             sample(&plugin, start);
             round += 1;
         }
-        residents.iter().for_each(Opened::stop);
-        residents.into_iter().for_each(Opened::close);
+        residents.iter().for_each(OpenSource::stop);
+        residents.into_iter().for_each(OpenSource::close);
     });
     plugin.destroy();
     unload(library, &path);
@@ -60,16 +61,16 @@ pub fn run(seed: u64, seconds: u64, folder: &str, versions: &[&str]) {
 }
 
 /// Returns a source that stays open.
-fn resident(kind: Kind, seed: u64, library: &Path) -> (Wish, Limits, Dice) {
+fn resident(kind: Kind, seed: u64, library: &Path) -> (SourceSpec, Limits, Dice) {
     let key = mix(seed.wrapping_add(kind as u64));
-    let wish = Wish {
+    let spec = SourceSpec {
         kind,
         key,
         count: u32::MAX,
         producers: if kind == Kind::Push { PUSH_PRODUCERS } else { 1 },
         fails: false,
-        refused: false,
-        pace: 100_000,
+        open_fails: false,
+        longest_pause: 100_000,
         path: source_path(library, kind as u64),
     };
     let limits = Limits {
@@ -77,7 +78,7 @@ fn resident(kind: Kind, seed: u64, library: &Path) -> (Wish, Limits, Dice) {
         events: u64::MAX,
         events_per_thread: 100,
     };
-    (wish, limits, Dice(key))
+    (spec, limits, Dice(key))
 }
 
 fn run_round(lanes: &[Lane<'_>], seed: u64, round: u64, length: Duration) {
@@ -91,7 +92,8 @@ fn run_round(lanes: &[Lane<'_>], seed: u64, round: u64, length: Duration) {
     });
 }
 
-/// Writes what must not grow. The plugin describes the interpreter by its suggested open parameters.
+/// Writes a sample of the quantities that must not grow. The plugin describes the interpreter by its suggested open
+/// parameters.
 fn sample(plugin: &Initialised<'_>, start: Instant) {
     thread::sleep(SETTLE);
     let python = plugin.plugin.list_open_params();

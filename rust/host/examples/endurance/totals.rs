@@ -1,4 +1,4 @@
-//! What the soak has done.
+//! Counts of the soak's actions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
 
-/// A number that all threads add to.
+/// A counter that all threads may increase.
 #[derive(Default)]
 pub struct Count(AtomicU64);
 
@@ -71,9 +71,9 @@ totals! {
     ROTATIONS "rotations"
     EMPTY_EVENTS "empty_events"
     FIELDS "fields"
-    THROWN_BY_INIT "thrown_by_init"
-    THROWN_BY_OPEN "thrown_by_open"
-    THROWN_BY_SOURCES "thrown_by_sources"
-    THROWN_BY_FIELDS "thrown_by_fields"
+    RAISED_BY_INIT "raised_by_init"
+    RAISED_BY_OPEN "raised_by_open"
+    RAISED_BY_SOURCES "raised_by_sources"
+    RAISED_BY_FIELDS "raised_by_fields"
     RETRIES "retries"
 }

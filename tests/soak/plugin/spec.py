@@ -1,4 +1,4 @@
-"""What the host wishes of a source, and how far the source has come."""
+"""The specification of a source, which the host passes as open parameters."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from functools import cached_property
 from .plan import event
 
 
-class Meant(Exception):
-    """An exception that the host expects."""
+class RequestedError(Exception):
+    """An exception that the host has requested and expects."""
 
     def __init__(self) -> None:
-        super().__init__("meant to fail")
+        super().__init__("requested failure")
 
 
 @dataclass
-class Wish:
-    """The open parameters: a source of `count` events of each producer, and then its end, or an exception."""
+class SourceSpec:
+    """The open parameters. Each producer delivers `count` events. Then the source ends, or raises if `fails` is set."""
 
     kind: str
     key: int
     count: int
     producers: int
     fails: bool
-    refused: bool
-    """Whether `open` itself raises."""
-    pace: int
-    """Microseconds that a pause takes at most; there is one in 16 events."""
+    open_fails: bool
+    """Whether `open` raises an exception."""
+    longest_pause: int
+    """The longest pause, in microseconds. On average, one in 16 events is preceded by a pause."""
     path: str
 
     @classmethod
-    def read(cls, params: str) -> Wish:
+    def parse(cls, params: str) -> SourceSpec:
         return cls(**json.loads(params))
 
     @cached_property
     def dice(self) -> random.Random:
-        """The source's chance: the same in every run of the same plan."""
+        """The pseudo-random numbers of the source, which are equal in all runs with the same seed."""
         return random.Random(self.key)
 
     def events(self, producer: int = 0, first: int = 0) -> Iterator[bytes]:
-        """What a producer has to send, with its pauses."""
+        """Yields the events of a producer, and pauses before some of them."""
         for number in range(first, self.count):
             if self.dice.random() < 1 / 16:
                 time.sleep(self.pause())
             yield event(self.key, producer, number)
 
     def pause(self) -> float:
-        return self.dice.random() * self.pace / 1e6
+        return self.dice.random() * self.longest_pause / 1e6
 
     def batches(self, producer: int = 0) -> Iterator[list[bytes]]:
         events = self.events(producer)
@@ -61,19 +61,19 @@ class Wish:
             yield batch
 
     def end(self) -> None:
-        """Called behind the last event."""
+        """Raises the requested exception, if any. Sources call this after their last event."""
         if self.fails:
-            raise Meant
+            raise RequestedError
 
 
 class Countdown:
-    """Tells the last of several producers that it is the last."""
+    """Counts the producers that have finished, so that the last one can end the source."""
 
     def __init__(self, count: int) -> None:
-        self._left = count
+        self._remaining = count
         self._lock = threading.Lock()
 
     def is_last(self) -> bool:
         with self._lock:
-            self._left -= 1
-            return self._left == 0
+            self._remaining -= 1
+            return self._remaining == 0

@@ -1,4 +1,4 @@
-//! An open source of the soak and its threads.
+//! An open source of the soak, and its threads.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -11,64 +11,64 @@ use crate::lines::{self, Writer};
 use crate::loaded::Initialised;
 use crate::random::Dice;
 use crate::reader::{Reader, is_requested};
-use crate::wish::{Flags, Limits, Wish};
+use crate::spec::{Flags, Limits, SourceSpec};
 use crate::{report, totals};
 
 /// The name of the plugin's event source.
 const SOURCE: &str = "soak";
 
 /// An open source.
-pub struct Opened<'scope> {
-    wish: Arc<Wish>,
+pub struct OpenSource<'scope> {
+    spec: Arc<SourceSpec>,
     flags: Arc<Flags>,
     reader: ScopedJoinHandle<'scope, Reader<'scope>>,
     writer: Option<ScopedJoinHandle<'scope, ()>>,
 }
 
-impl<'scope> Opened<'scope> {
+impl<'scope> OpenSource<'scope> {
     /// Opens a source and starts its threads. Returns `None` if `open` failed.
     pub fn open(
         scope: &'scope Scope<'scope, '_>,
         plugin: &'scope Initialised<'scope>,
-        wish: Wish,
+        spec: SourceSpec,
         limits: Limits,
         dice: Dice,
     ) -> Option<Self> {
-        let wish = Arc::new(wish);
-        let writer = wish
+        let spec = Arc::new(spec);
+        let writer = spec
             .kind
             .reads_lines()
-            .then(|| Writer::new(Arc::clone(&wish), plugin.version));
-        // SAFETY: plugins of this SDK allow several sources at once and calls from several threads. Each thread has its own
-        // results.
-        let source = unsafe { Source::open_shared(&plugin.plugin, OsStr::new(&wish.params()), plugin.id, SOURCE) };
+            .then(|| Writer::new(Arc::clone(&spec), plugin.version));
+        // SAFETY: plugins of this SDK allow several open sources, and concurrent calls from several threads. Each thread has
+        // its own results.
+        let source = unsafe { Source::open_shared(&plugin.plugin, OsStr::new(&spec.params()), plugin.id, SOURCE) };
         let source = match source {
-            Ok(source) if !wish.refused => source,
+            Ok(source) if !spec.open_fails => source,
             result => {
                 match result.err() {
-                    Some(error) if wish.refused && is_requested(&error) => totals::THROWN_BY_OPEN.add(1),
-                    other => report::fault(format!("open of a {} gave {other:?}", wish.kind.name())),
+                    Some(error) if spec.open_fails && is_requested(&error) => totals::RAISED_BY_OPEN.add(1),
+                    other => report::fault(format!("open of a {} gave {other:?}", spec.kind.name())),
                 }
-                lines::remove(&wish.path);
+                lines::remove(&spec.path);
                 return None;
             }
         };
-        totals::KINDS[wish.kind as usize].opens.add(1);
+        totals::KINDS[spec.kind as usize].opens.add(1);
         let flags = Arc::new(Flags::default());
         let writer = writer.map(|writer| {
             let flags = Arc::clone(&flags);
             totals::THREADS.add(1);
             scope.spawn(move || writer.run(&flags))
         });
-        let expected = Expected::new(wish.key, plugin.version, wish.producers, wish.count);
-        let mut reader = Reader::new(source, expected, Arc::clone(&wish), Arc::clone(&flags), limits, dice);
+        let expected = Expected::new(spec.key, plugin.version, spec.producers, spec.count);
+        let mut reader = Reader::new(source, expected, Arc::clone(&spec), Arc::clone(&flags), limits, dice);
         totals::THREADS.add(1);
         let reader = scope.spawn(move || {
             reader.run();
             reader
         });
         Some(Self {
-            wish,
+            spec,
             flags,
             reader,
             writer,
@@ -91,7 +91,7 @@ impl<'scope> Opened<'scope> {
         self.flags.close();
         if let Some(writer) = self.writer {
             writer.join().unwrap_or_else(|_| report::abort("a writer panicked"));
-            lines::remove(&self.wish.path);
+            lines::remove(&self.spec.path);
         }
     }
 }

@@ -1,4 +1,4 @@
-"""Whether something has grown over a run, from samples of it."""
+"""Checks whether a sampled quantity has grown during a run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ FIFTHS = 5
 
 @dataclass(frozen=True)
 class Limit:
-    """What may be more at the end: a part of what there was, and a number."""
+    """The allowed growth: a fraction of the earlier value, plus an absolute amount."""
 
-    part: float
-    number: float
+    fraction: float
+    absolute: float
 
 
 @dataclass(frozen=True)
 class Series:
-    """The samples of one thing, in the order of time.
+    """The samples of one quantity, in chronological order.
 
-    It is flat where the median of the last fifth is not above that of the second one by more than the limit: the first
-    fifth warms up, and a median leaves out what happens to be there at one moment.
+    The series is flat if the median of its last fifth exceeds the median of its second fifth by at most the limit. The
+    first fifth is the warm-up. A median ignores short peaks.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Series:
     limit: Limit
 
     def fifth(self, index: int) -> float:
-        """The median of a fifth of the samples, from 0."""
+        """Returns the median of one fifth of the samples. `index` is 0 to 4."""
         size = len(self.samples)
         return median(self.samples[index * size // FIFTHS : (index + 1) * size // FIFTHS])
 
@@ -41,7 +41,7 @@ class Series:
 
     @property
     def allowed(self) -> float:
-        return self.fifth(1) * self.limit.part + self.limit.number
+        return self.fifth(1) * self.limit.fraction + self.limit.absolute
 
     @property
     def is_flat(self) -> bool:

@@ -1,4 +1,4 @@
-//! What a source of the soak is asked to do, and what its threads share.
+//! The specification of a source of the soak, and the flags that its threads share.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,22 +8,22 @@ use serde_json::json;
 
 use crate::kind::Kind;
 
-/// What a source is asked to do: deliver `count` events of each producer, and then end or raise an exception.
-pub struct Wish {
+/// The specification of a source. Each producer delivers `count` events. Then the source ends or raises an exception.
+pub struct SourceSpec {
     pub kind: Kind,
     pub key: u64,
     pub count: u32,
     pub producers: usize,
     pub fails: bool,
     /// Whether `open` raises an exception.
-    pub refused: bool,
+    pub open_fails: bool,
     /// The longest pause between two events, in microseconds.
-    pub pace: u64,
+    pub longest_pause: u64,
     /// The file or the FIFO of a source that reads lines.
     pub path: PathBuf,
 }
 
-impl Wish {
+impl SourceSpec {
     /// Returns the open parameters.
     pub fn params(&self) -> String {
         json!({
@@ -32,18 +32,18 @@ impl Wish {
             "count": self.count,
             "producers": self.producers,
             "fails": self.fails,
-            "refused": self.refused,
-            "pace": self.pace,
+            "open_fails": self.open_fails,
+            "longest_pause": self.longest_pause,
             "path": self.path,
         })
         .to_string()
     }
 }
 
-/// When the host stops reading a source that has not ended.
+/// The conditions under which the host stops reading a source that has not ended.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// `None` if only the flags stop it.
+    /// The time at which the source is closed. `None` if only the flags stop it.
     pub until: Option<Instant>,
     /// The number of events after which the source is closed.
     pub events: u64,
@@ -51,7 +51,7 @@ pub struct Limits {
     pub events_per_thread: u64,
 }
 
-/// What the threads of one source share.
+/// The state that the threads of one source share.
 #[derive(Default)]
 pub struct Flags {
     /// The number of events that the reader has accepted.
@@ -69,7 +69,7 @@ impl Flags {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Ends the reader.
+    /// Makes the reader stop.
     pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
@@ -78,7 +78,7 @@ impl Flags {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
-    /// Ends the writer.
+    /// Makes the writer stop.
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
     }
