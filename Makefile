@@ -43,8 +43,8 @@ test-extended: setup ## short forms of soak, reloads and load, and whether the p
 	$(BIN)/python -m pytest -m extended tests/soak bench
 
 test-rust: setup $(patsubst fuzz/%.py,target/fuzz/%.so,$(wildcard fuzz/plugins/*.py))
-	CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
-	FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
+	MAKEFLAGS= CARGO_TARGET_DIR=target/rust cargo test --quiet $(CARGO_CRATES)
+	MAKEFLAGS= FALCO_PLUGIN_ALLOW_WRITABLE=1 CARGO_TARGET_DIR=target/fuzz cargo test --quiet --locked --manifest-path fuzz/Cargo.toml --lib
 
 test-newest: ## run the Python tests with the newest versions of all dependencies instead of the locked ones
 	@$(PYTHON) python/falco_plugin/_build/environment.py

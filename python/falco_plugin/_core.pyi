@@ -253,7 +253,7 @@ class EventWriter:
     def __new__(cls, given_to_pull_function: Never, /) -> Self: ...
     @property
     def timestamp(self) -> int | None:
-        """Nanoseconds since the epoch; with ``None`` the host fills in its time. An aware ``datetime`` may be set too."""
+        """Nanoseconds since the epoch; with ``None`` the host sets its time. An aware ``datetime`` may be set too."""
 
     @timestamp.setter
     def timestamp(self, value: _Timestamp | None) -> None: ...
@@ -323,7 +323,7 @@ class PushEvent:
 
     @property
     def timestamp(self) -> int | None:
-        """Nanoseconds since the epoch; with ``None`` the host fills in its time."""
+        """Nanoseconds since the epoch; with ``None`` the host sets its time."""
 
     @property
     def error(self) -> BaseException | None:

@@ -122,7 +122,7 @@ def event_buffer(event: bytes) -> ctypes.Array[ctypes.c_char]:
 class Library:
     """A plugin library that is called through ctypes. It uses the interpreter of this process.
 
-    CDLL lets go of the GIL during a call, as a host of its own has none.
+    CDLL releases the GIL during a call, because a native host does not hold it.
     """
 
     def __init__(self, path: Path, config: str = "") -> None:

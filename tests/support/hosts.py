@@ -178,7 +178,7 @@ def init_error(library: Path, config: str = "", env: Mapping[str, str] | None = 
 
 
 def static_answers(library: Path) -> dict[str, Any]:
-    """What a library answers before init, with its JSON strings decoded."""
+    """Returns the answers of a library before init, with its JSON strings decoded."""
     (line,) = c_host_lines("static", library)
     for name in ("fields", "extract_event_sources"):
         line[name] = None if line[name] is None else json.loads(line[name])

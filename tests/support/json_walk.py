@@ -229,7 +229,7 @@ class Document:
         entries = [(key, self._object(value, depth + 1)) for key, value in self.entries(node)]
         if node.kind == "array":
             return [value for _, value in entries]
-        # Of equal keys the first counts.
+        # If keys are equal, the first one counts.
         return dict(reversed(entries))
 
 

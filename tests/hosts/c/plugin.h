@@ -1,6 +1,6 @@
 /*
  * The part of the Falco plugin API (a C ABI, version 3.12) that the test host uses: declared here
- * from its documented layout, with names of our own, so that the host needs no other header.
+ * from its documented layout, with different names, so that the host needs no other header.
  */
 #ifndef HOST_PLUGIN_H
 #define HOST_PLUGIN_H

@@ -1,4 +1,4 @@
-//! What can go wrong at the C boundary.
+//! Errors at the C boundary.
 
 use std::ffi::OsString;
 use std::io;

@@ -74,7 +74,7 @@ impl Library {
         required_text("plugin_get_description", self.functions.get_description)
     }
 
-    /// Returns whom to contact about the plugin.
+    /// Returns the contact of the plugin.
     pub fn contact(&self) -> Result<String, Error> {
         required_text("plugin_get_contact", self.functions.get_contact)
     }

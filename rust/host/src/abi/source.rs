@@ -62,8 +62,8 @@ impl<'p> Source<'p> {
     /// Opens an event source of a plugin that may have other open sources. Falco does not do this.
     ///
     /// # Safety
-    /// Either no other call uses the plugin while the source exists, or the plugin allows several sources at once, calls
-    /// from several threads at once, and keeps what it returned to one thread while another one calls it.
+    /// Either no other call uses the plugin while the source exists, or the plugin supports several sources, and
+    /// concurrent calls from several threads. A concurrent call must not invalidate what another thread received.
     pub unsafe fn open_shared(plugin: &'p Plugin<'_>, params: &OsStr, id: u32, name: &str) -> Result<Self, Error> {
         let functions = &plugin.library.functions;
         let (Some(open), Some(close), Some(next_batch)) = (functions.open, functions.close, functions.next_batch)

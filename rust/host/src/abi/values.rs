@@ -129,7 +129,7 @@ unsafe fn string<'v>(text: *const c_char, at: usize) -> Result<&'v str, ValueFau
 }
 
 /// # Safety
-/// The buffer's pointer is NULL, or points to as many bytes as its length says.
+/// The buffer's pointer is NULL, or points to at least its length of bytes.
 unsafe fn address(buffer: ss_plugin_byte_buffer, at: usize) -> Result<IpAddr, ValueFault> {
     let length = buffer.len;
     if !matches!(length, 4 | 16) {

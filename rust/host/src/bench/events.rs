@@ -31,7 +31,7 @@ pub enum Ending {
     Interrupted,
 }
 
-/// What happens to each event besides its checksum.
+/// How each event is used, besides its checksum.
 pub enum Purpose<'c> {
     Count,
     /// Some are kept, and fields are extracted from them later.

@@ -80,7 +80,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     finish(&mut lock(&output), &log, options.format, result, totals, &findings)
 }
 
-/// What the whole run has shown about fields and payloads.
+/// The findings of the whole run about fields and payloads.
 struct Findings<'p> {
     /// `None` if no fields are selected.
     never_present: Option<Vec<&'p str>>,
@@ -99,7 +99,7 @@ fn warn(output: &mut Output, format: Format, text: String) {
     }
 }
 
-/// Runs `action`. Meanwhile, another thread writes lines that are in the buffer for long, and warns if the plugin does not
+/// Runs `action`. While it runs, another thread writes lines that are in the buffer for long, and warns if the plugin does not
 /// return after an interruption.
 fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: impl FnOnce() -> T) -> T {
     struct Stop<'a>(&'a AtomicBool, Thread);

@@ -11,7 +11,7 @@ pub const REQUIRED: &str = "required";
 /// The type that allows only numbers without a fraction.
 pub const INTEGER: &str = "integer";
 
-/// What is wrong with one value of a configuration. It never shows the value, which may be a secret.
+/// A problem of one value of a configuration. It never contains the value, which may be a secret.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The path of the value, such as `listen.ports[0]`.

@@ -1,8 +1,8 @@
 //! The check of a configuration with a JSON schema of draft 7, except `format`, which validators interpret differently.
 //!
 //! The validator is as strict as Falco's: patterns are ECMAScript's, integers have 64 bits, and a reference must be a JSON
-//! pointer into the schema itself. Of the official test suite, it refuses the cases with other references, and answers all
-//! others correctly (`tests/host/suite.rs`). The crate `jsonschema` accepts more than Falco: larger integers, and references
+//! pointer into the schema itself. It rejects the cases of the official test suite that have other references, and
+//! answers all others correctly (`tests/host/suite.rs`). The crate `jsonschema` accepts more than Falco: larger integers, and references
 //! by URI. It takes 7.0 MB, and this whole program 1.8 MB. The crate `boon` does not name the key that is wrong.
 
 use std::cell::Cell;

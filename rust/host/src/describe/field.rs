@@ -20,7 +20,7 @@ pub struct Field {
     pub properties: Vec<String>,
 }
 
-/// What may be between the brackets of `name[argument]`.
+/// The arguments that a field accepts in the brackets of `name[argument]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Argument {

@@ -105,7 +105,7 @@ pub struct Payloads {
     has_json: bool,
 }
 
-/// What a run reports of its payloads.
+/// The report of a run about its payloads.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
     pub payloads: u64,

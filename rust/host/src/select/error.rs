@@ -1,4 +1,4 @@
-//! What can go wrong with the fields that the user asks for.
+//! Errors in the selection of fields.
 
 use crate::abi::ValueFault;
 

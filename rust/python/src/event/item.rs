@@ -67,7 +67,7 @@ impl PushEvent {
         self.data.as_ref().map(|data| data.bind(py).clone())
     }
 
-    /// Nanoseconds since the epoch; with ``None`` the host fills in its time.
+    /// Nanoseconds since the epoch; with ``None`` the host sets its time.
     #[getter]
     fn timestamp(&self) -> Option<u64> {
         self.timestamp

@@ -197,7 +197,7 @@ impl EventWriter {
         with_reserved(memory.bind(py), size, |data| self.write_bytes(py, data)).map_err(|error| self.refuse(py, error))
     }
 
-    /// Nanoseconds since the epoch; with ``None`` the host fills in its time. An aware ``datetime`` may be set too.
+    /// Nanoseconds since the epoch; with ``None`` the host sets its time. An aware ``datetime`` may be set too.
     #[getter]
     fn timestamp(&self, py: Python<'_>) -> PyResult<Option<u64>> {
         self.with(py, |writing| writing.writer.timestamp())
