@@ -259,6 +259,7 @@ class TestCapacity:
 
 
 class TestClose:
+    @pytest.mark.slow
     def test_closed_sender_accepts_only_close(self):
         sender, receiver = channel()
         sender.send(b"a")
@@ -401,6 +402,7 @@ class TestClose:
             sending.result()
         assert sender.closed is True
 
+    @pytest.mark.slow
     def test_each_send_after_end_raises(self):
         # The channel delays the second rejected send on purpose, and this test waits for it once.
         sender, receiver = channel()

@@ -15,6 +15,7 @@ from falco_plugin import Event, NoJsonError
 
 
 @given(valid_documents)
+@pytest.mark.slow
 def test_json_equals_python_json_for_valid_documents(payload: bytes) -> None:
     def keep_first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return {replace_surrogates(key): value for key, value in reversed(pairs)}

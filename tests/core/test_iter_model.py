@@ -147,6 +147,7 @@ def test_host_receives_yielded_items_and_barriers_wait(attempts, retry, kind, er
     stop_method=st.sampled_from(["cancel", "close", "parent", "drop"]),
 )
 @pytest.mark.filterwarnings("ignore:the timestamp .* looks like:RuntimeWarning")
+@pytest.mark.slow
 def test_end_at_any_moment_leaves_prefix_and_no_thread(script, more, kind, wait, stop_method):
     # Add more steps than the test can consume, so that only the stop ends the source.
     more = more * 20_000

@@ -127,6 +127,7 @@ def test_callable_without_iterable_is_not_retried(result, message):
     assert message in str(drain(items, retry=0.001).end)
 
 
+@pytest.mark.slow
 def test_long_attempt_resets_retry_wait(caplog, monkeypatch):
     monkeypatch.setattr("falco_plugin._runtime.producer.MAX_WAIT", 1.0)
     attempts = iter([0, 0, 1.1, 0])

@@ -38,6 +38,7 @@ def documents_with_a_faulty_value(draw: st.DrawFn) -> tuple[bytes, bytes, str]:
 
 
 @given(documents_with_a_faulty_value())
+@pytest.mark.slow
 def test_fault_costs_at_most_its_value(case: tuple[bytes, bytes, str]) -> None:
     whole, damaged, faulty_pointer = case
     before, after = Event(whole), Event(damaged)
@@ -168,6 +169,7 @@ def test_truncated_document_has_values_before_cut(order: list[Read]) -> None:
         assert_same(SAMPLE[:cut], order)
 
 
+@pytest.mark.slow
 def test_changed_byte_is_read_consistently() -> None:
     for offset, byte in itertools.product(range(len(SAMPLE)), b'"\\,]}{[:0x \x00\xff'):
         payload = bytearray(SAMPLE)

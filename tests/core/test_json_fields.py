@@ -21,6 +21,7 @@ needs_gigabytes = pytest.mark.skipif(
 
 
 @given(valid_documents.flatmap(lambda payload: st.tuples(st.just(payload), reads_of(payload))))
+@pytest.mark.slow
 def test_fields_equal_reference_in_any_order(case: tuple[bytes, list[Read]]) -> None:
     assert_same(*case)
 

@@ -148,6 +148,7 @@ class TestResults:
         assert instance.next_batch(batch) == 1
         assert data(batch) == [b"a", b"b", b"c"]
 
+    @pytest.mark.slow
     def test_clock_restarts_at_each_call(self):
         # Otherwise the clock would have expired already, and the second call would return after one event.
         pauses = [0.04] * 60

@@ -191,6 +191,7 @@ class TestResults:
         with pytest.raises(Timeout):
             instance.next_batch(EventBatch())
 
+    @pytest.mark.slow
     def test_clock_restarts_at_each_call(self, in_thread):
         instance, sender = open_instance(timeout=1, batch_size=1)
         with pytest.raises(Timeout):

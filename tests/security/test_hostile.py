@@ -347,6 +347,7 @@ READER = """
 """
 
 
+@pytest.mark.slow
 def test_payloads_do_not_break_extraction(tmp_path: Path) -> None:
     with Library(build_plugin(tmp_path, READER, "reader")) as library:
         for number, (name, payload) in enumerate(BOMBS.items(), 1):
