@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -56,6 +57,8 @@ def build(names: Collection[str]) -> dict[str, Path]:
             rest = ",".join(peer for peer in PEERS if peer != name)
             message = f"{PEERS[name].tool} is missing, which builds the peer {name}"
             raise BuildError(f"{message}: install it, or leave the peer out with PEERS={rest}")
+    # Plugins do not write bytecode. pip compiles the package when it is installed, but a checkout may not be compiled.
+    compileall.compile_dir(ROOT / "python" / "falco_plugin", quiet=1)
     BUILD.mkdir(parents=True, exist_ok=True)
     return {name: _BUILDERS.get(name, _build_ours)(name) for name in names}
 
