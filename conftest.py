@@ -1,7 +1,13 @@
 """Configures pytest for the tests of the SDK and of the plugins."""
 
 import os
+import signal
 
-# As root, each start of a library checks who can write to the environment. With all development tools installed these
-# are 35,000 files, and a checkout may belong to another user. The tests in tests/security remove this variable.
+# As root, each start of a library checks who can write to the environment. With all development tools installed these are
+# 35,000 files, and a checkout may belong to another user. The tests in tests/security remove this variable.
 os.environ.setdefault("FALCO_PLUGIN_ALLOW_WRITABLE", "1")
+
+# A shell ignores these signals in its background jobs, and programs that the tests start would inherit that.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
