@@ -3,7 +3,7 @@
 import os
 import signal
 
-# As root, each start of a library checks who can write to the environment. With all development tools installed these are
+# As root, each start of a library checks who can write to the environment. With all development tools installed that has
 # 35,000 files, and a checkout may belong to another user. The tests in tests/security remove this variable.
 os.environ.setdefault("FALCO_PLUGIN_ALLOW_WRITABLE", "1")
 
