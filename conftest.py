@@ -3,8 +3,8 @@
 import os
 import signal
 
-# As root, each start of a library checks who can write to the environment. With all development tools installed that has
-# 35,000 files, and a checkout may belong to another user. The tests in tests/security remove this variable.
+# As root, each start of a library checks who can write to the environment: 35,000 files if all development tools are
+# installed. A checkout may also belong to another user. The tests in tests/security remove this variable.
 os.environ.setdefault("FALCO_PLUGIN_ALLOW_WRITABLE", "1")
 
 # A shell ignores these signals in its background jobs, and programs that the tests start would inherit that.
