@@ -6,7 +6,8 @@ use cursor::PRECEDING;
 use separator::Separator;
 use splitter::Splitter;
 
-// Compile the modules a second time: the engine's API reads only from files and streams.
+// Compile the modules a second time, because the engine's API reads only from files and streams. This target does not
+// call all of their functions.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../rust/engine/src/source/lines/cursor.rs"]
 mod cursor;

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.soak.host import ROOT, BuildError, run_command, run_host
-from tests.soak.series import FIFTHS, Limit, Series
+from tests.soak.series import FIFTHS, Limit, Series, describe_growth
 
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "reloads.md"
@@ -67,12 +67,8 @@ class ReloadResult:
 
     @property
     def grown(self) -> list[str]:
-        """The quantities that have grown by more than their limit."""
-        return [
-            f"{series.title}: {series.growth:,.0f} {series.unit} more, but {series.allowed:,.0f} is allowed"
-            for series in self.series
-            if not series.is_flat
-        ]
+        """Describes the quantities that have grown by more than their limit."""
+        return describe_growth(self.series)
 
 
 def reload(count: int, milliseconds: int, log: Callable[[str], None] = lambda text: None) -> ReloadResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -46,3 +46,12 @@ class Series:
     @property
     def is_flat(self) -> bool:
         return self.growth <= self.allowed
+
+
+def describe_growth(series: Iterable[Series]) -> list[str]:
+    """Describes the quantities that have grown by more than their limit."""
+    return [
+        f"{one.title}: {one.growth:,.0f} {one.unit} more, but {one.allowed:,.0f} is allowed"
+        for one in series
+        if not one.is_flat
+    ]

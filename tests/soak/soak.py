@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.soak.host import ROOT, BuildError, run_command, run_host
-from tests.soak.series import FIFTHS, Limit, Series
+from tests.soak.series import FIFTHS, Limit, Series, describe_growth
 
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "soak.md"
@@ -79,11 +79,7 @@ class SoakResult:
             problems.append(f"the host ended with status {self.status}")
         if not self.total:
             return problems
-        return problems + [
-            f"{series.title}: {series.growth:,.0f} {series.unit} more, but {series.allowed:,.0f} is allowed"
-            for series in self.series
-            if not series.is_flat
-        ]
+        return problems + describe_growth(self.series)
 
 
 def soak(

@@ -179,7 +179,7 @@ def old_tls() -> ssl.SSLContext:
 
 
 def self_signed() -> tuple[bytes, bytes]:
-    """A self-signed certificate for 127.0.0.1 and its key, in PEM."""
+    """Returns a self-signed certificate for 127.0.0.1 and its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)
