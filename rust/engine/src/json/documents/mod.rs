@@ -26,7 +26,8 @@ pub struct Options<'a> {
 /// Returns the ranges of the records of a payload, in order. Records are not empty and do not overlap.
 ///
 /// - Documents may follow each other directly, or with white space or commas between them.
-/// - An array whose elements are all objects is a batch: its elements are records.
+/// - An array whose elements are all objects is a batch: its elements are records. A colon between them counts as a
+///   comma, so that it does not hide the objects from rules.
 /// - Text after a document belongs to it, up to the end of the line. Other lines without a document are records.
 /// - Lines are split even if one of them is damaged: a missing bracket or quote must not hide the lines after it.
 /// - A payload without several documents is one unchanged record. A blank payload has no records.

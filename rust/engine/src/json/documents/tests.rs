@@ -111,6 +111,7 @@ fn split_expands_arrays_of_objects() {
             ),
             ("[\n{\"a\":1},\n{\"b\":2}\n]\n", &["{\"a\":1}", "{\"b\":2}"]),
             ("[{\"a\":1} {\"b\":2},]", &["{\"a\":1}", "{\"b\":2}"]),
+            ("[{\"a\":1}:{\"b\":2}]", &["{\"a\":1}", "{\"b\":2}"]),
             ("[{\"a\":1},{\"b\":2},{\"c\":", &["{\"a\":1}", "{\"b\":2}", "{\"c\":"]),
             ("[{\"a\":1},", &["{\"a\":1}"]),
             ("[{\"a\":1}]{\"b\":2}", &["{\"a\":1}", "{\"b\":2}"]),
@@ -275,7 +276,7 @@ proptest! {
             end = record.end;
         }
         left.extend_from_slice(&payload[end..]);
-        prop_assert!(left.iter().all(|byte| b"\0 \n,[]}\xef\xbb\xbf".contains(byte)), "{left:?}");
+        prop_assert!(left.iter().all(|byte| b"\0 \n,:[]}\xef\xbb\xbf".contains(byte)), "{left:?}");
         split(&payload, ITEMS);
     }
 }
