@@ -11,6 +11,7 @@ MINUTES := 10
 RELOADS := 300
 JOBS := 1
 WORKERS := 4
+OTHER_PYTHON := python3.13
 WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
@@ -19,7 +20,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -59,6 +60,20 @@ test-newest: ## run the Python tests with the newest versions of all dependencie
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
 	$(BIN)/falco-plugin build $< -o $@ >/dev/null
+
+test-roots: setup ## run self-contained libraries in minimal Debian systems without Python (root, debootstrap; the first time a few minutes)
+	@command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
+	$(BIN)/python -m pytest -m roots tests/roots
+
+test-isolation: setup ## run libraries with two Pythons in one process (OTHER_PYTHON=python3.13)
+	OTHER_PYTHON=$(OTHER_PYTHON) $(BIN)/python -m pytest -m isolation tests/isolation
+
+test-self-contained: setup target/local-python/python ## run the tests of library, faults and security with self-contained libraries
+	FALCO_PLUGIN_TEST_LIBRARIES=self-contained target/local-python/python -m pytest --dist=worksteal \
+		--tx '$(WORKERS)*popen//python=target/local-python/python' tests/library tests/faults tests/security
+
+target/local-python/python: $(STAMPS)/venv $(wildcard tests/hosts/local_python/*)
+	$(BIN)/python tests/hosts/local_python/build.py $(@D)
 
 loom: ## run models of context, channel and push loop in every order of threads (rust/engine/tests/loom.rs)
 	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom
