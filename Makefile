@@ -172,8 +172,9 @@ gigabyte: setup ## run 1 GB of lines through `falco-plugin run`: completeness an
 soak: setup ## open, read, close and reload plugins for MINUTES=10, and check every event (SEED=1 repeats a plan)
 	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-reloads: setup ## reload five plugins 300 times (RELOADS=300): no event is lost, nothing is left behind
-	$(BIN)/python -m tests.soak.reloads --reloads $(RELOADS)
+reloads: setup ## reload six plugins 300 times (RELOADS=300, OTHER_PYTHON=python3.13): no event is lost, nothing is left behind
+	other=$$(cd tests && $(abspath $(BIN))/python -m support.environments $(OTHER_PYTHON)) && \
+		$(BIN)/python -m tests.soak.reloads --reloads $(RELOADS) --other-python $$other/bin/python
 
 load: setup ## compare the answers of webhook and k8saudit with the consumed events, for 1, 2, 4 and 8 clients
 	$(BIN)/python -m tests.soak.load

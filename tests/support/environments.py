@@ -1,4 +1,7 @@
-"""Python environments with the SDK's wheel, as users have them. They are kept while the package is unchanged."""
+"""Python environments with the SDK's wheel, as users have them. They are kept while the package is unchanged.
+
+``python -m support.environments PYTHON PACKAGE…`` prints the folder of one.
+"""
 
 from __future__ import annotations
 
@@ -55,3 +58,8 @@ def _make(folder: Path, packages: Sequence[str], python: str, version: str) -> N
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = run(*pip, *folder.glob("*.whl"), *packages, timeout=300)
     assert done.status == 0, done
+
+
+if __name__ == "__main__":
+    _, python, *packages = sys.argv
+    print(sdk_environment(tuple(packages), python))
