@@ -77,14 +77,14 @@ def host() -> Path:
 def _build_c(name: str) -> Path:
     library = BUILD / "libc.so"
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
-    _run(name, "cc", *flags, str(_BENCH / "peers" / "c" / "peer.c"), "-o", str(library))
+    run(name, "cc", *flags, str(_BENCH / "peers" / "c" / "peer.c"), "-o", str(library))
     return library
 
 
 def _build_golang(name: str) -> Path:
     library = BUILD / "libgolang.so"
     command = ["go", "build", "-buildvcs=false", "-buildmode=c-shared", "-o", str(library), "."]
-    _run(name, *command, cwd=_BENCH / "peers" / "golang", env={"GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"})
+    run(name, *command, cwd=_BENCH / "peers" / "golang", env={"GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"})
     return library
 
 
@@ -92,20 +92,20 @@ def _build_rust(name: str) -> Path:
     target = BUILD / "rust"
     manifest = _BENCH / "peers" / "rust" / "Cargo.toml"
     command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", str(manifest)]
-    _run(name, *command, env={"CARGO_TARGET_DIR": str(target)})
+    run(name, *command, env={"CARGO_TARGET_DIR": str(target)})
     return target / "release" / "libbench_peer.so"
 
 
 def _build_ours(name: str) -> Path:
     library = BUILD / f"lib{name}.so"
-    _run(name, sys.executable, "-m", "falco_plugin", "build", str(OURS[name]), "-o", str(library))
+    run(name, sys.executable, "-m", "falco_plugin", "build", str(OURS[name]), "-o", str(library))
     return library
 
 
 _BUILDERS = {"c": _build_c, "golang": _build_golang, "rust": _build_rust}
 
 
-def _run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
     process = subprocess.run(
         command,
         cwd=cwd,

@@ -238,8 +238,8 @@ def report(reloaded: ReloadResult) -> str:
     lines = [
         "# Reloads",
         "",
-        f"`make reloads`: {len(reloaded.samples) - 1} reloads of {len(total['events'])} plugins in one process of a host",
-        f"in Rust, in {total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
+        f"`make reloads`: {len(reloaded.samples) - 1} reloads of {len(total['events'])} plugins in one process of a",
+        f"host in Rust, in {total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
         "A reload first loads, initialises and destroys each library on another thread, as Falco tries a new",
         "configuration. Then it closes and destroys all plugins, unloads their libraries, and starts again. The",
         "listener needs 0.3 s to release its port. Its next `open` fails if the port is still in use. The plugin",
