@@ -20,7 +20,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -156,6 +156,11 @@ bench: setup ## measure this SDK, the Go SDK, the Rust SDK and C (ROWS=pull,push
 
 bench-quick: setup ## measure the same with fewer and shorter rounds
 	$(BIN)/python -m bench --quick --rows '$(ROWS)' --peers '$(PEERS)'
+
+bench-self-contained: setup ## compare self-contained libraries with linked ones, and two interpreters with one
+	python=$$(cd tests && $(abspath $(BIN))/python -m support.environments $(abspath $(BIN))/python numpy)/bin/python && \
+		$(BIN)/python -m bench.self_contained --numpy-python $$python
+	$(BIN)/python -m bench.isolation
 
 profile: setup ## show where the time of each row of the table goes (perf; ROWS=pull,push chooses)
 	$(BIN)/python -m bench.profile --rows '$(ROWS)'

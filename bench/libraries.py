@@ -37,7 +37,14 @@ PEERS = {
     "golang": Peer("Go SDK", "go", ("go", "version")),
     "rust": Peer("Rust SDK", "cargo", ("rustc", "--version")),
 }
-OURS = {"ours": _BENCH / "plugins" / "ours", "smallest": _BENCH / "plugins" / "smallest.py"}
+SELF_CONTAINED = "self-contained"
+"""The name of the library that has the same plugin as `ours`, and brings its own Python."""
+OURS = {
+    "ours": _BENCH / "plugins" / "ours",
+    SELF_CONTAINED: _BENCH / "plugins" / "ours",
+    "smallest": _BENCH / "plugins" / "smallest.py",
+    f"smallest-{SELF_CONTAINED}": _BENCH / "plugins" / "smallest.py",
+}
 
 
 def build(names: Collection[str]) -> dict[str, Path]:
@@ -98,7 +105,8 @@ def _build_rust(name: str) -> Path:
 
 def _build_ours(name: str) -> Path:
     library = BUILD / f"lib{name}.so"
-    run(name, sys.executable, "-m", "falco_plugin", "build", str(OURS[name]), "-o", str(library))
+    kind = [] if name.endswith(SELF_CONTAINED) else ["--linked"]
+    run(name, sys.executable, "-m", "falco_plugin", "build", *kind, str(OURS[name]), "-o", str(library))
     return library
 
 
