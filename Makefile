@@ -59,7 +59,7 @@ test-newest: ## run the Python tests with the newest versions of all dependencie
 
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
-	$(BIN)/falco-plugin build $< -o $@ >/dev/null
+	$(BIN)/falco-plugin build --linked $< -o $@ >/dev/null
 
 test-roots: setup ## run self-contained libraries in minimal Debian systems without Python (root, debootstrap; the first time a few minutes)
 	@command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }

@@ -93,7 +93,11 @@ def test_compare_names_library_with_different_bytes():
 
 def test_select_accepts_names_and_prefixes():
     rows = table(QUICK)
-    assert [row.name for row in select(rows, ["pull-e", "start"], ["golang"])] == ["pull-empty", "start", "start-self-contained"]
+    assert [row.name for row in select(rows, ["pull-e", "start"], ["golang"])] == [
+        "pull-empty",
+        "start",
+        "start-self-contained",
+    ]
     assert select(rows, [], ["c", "golang", "rust", libraries.SELF_CONTAINED]) == rows
     with pytest.raises(UnknownRowError, match="no row starts with 'nonsense'.*pull-empty, "):
         select(rows, ["nonsense"], [])

@@ -21,6 +21,8 @@ Build = Callable[..., Path]
 
 ARE_SELF_CONTAINED = os.environ.get("FALCO_PLUGIN_TEST_LIBRARIES") == "self-contained"
 """Whether tests that work with both kinds of libraries get self-contained ones."""
+KIND = [] if ARE_SELF_CONTAINED else ["--linked"]
+"""The options of ``falco-plugin build`` for such tests."""
 
 
 def write_sources(folder: Path, sources: Mapping[str, str | bytes]) -> Path:
