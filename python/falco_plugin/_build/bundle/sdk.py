@@ -1,0 +1,50 @@
+"""The SDK as a part of a bundle: what runs inside Falco, without the command."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+
+import falco_plugin
+from falco_plugin import _core
+from falco_plugin._build.bundle import files
+from falco_plugin._build.bundle.distributions import SDK
+from falco_plugin._build.bundle.parts import Part, Source
+
+_NOT_IN_FALCO = frozenset({"__main__", "_build", "cli", "templates", "testing"})
+"""Modules and packages that only the command and tests use."""
+CORE = "falco_plugin._core"
+CORE_IMPORTS = ("datetime", "gc", "ipaddress", "os", "sys")
+"""Modules of the standard library that the extension module imports."""
+
+
+def part(distribution: metadata.Distribution) -> Part:
+    """Returns the SDK's modules, from where this process imported them."""
+    found = Part(SDK, distribution.version)
+    root = Path(falco_plugin.__file__).parent
+    for parent, folders, names in os.walk(root):
+        folder = Path(parent).relative_to(root)
+        folders[:] = sorted(name for name in folders if name != "__pycache__" and name not in _NOT_IN_FALCO)
+        for name in sorted(names):
+            stem = name.removesuffix(".py")
+            if stem != name and stem not in _NOT_IN_FALCO:
+                is_package = stem == "__init__"
+                module = ".".join((root.name, *folder.parts, *(() if is_package else (stem,))))
+                found.modules[module] = Source(Path(parent, name), is_package)
+    found.extensions[CORE] = Path(_core.__file__)
+    files.add_metadata(found, distribution)
+    return found
+
+
+def core_without_programs() -> bytes:
+    """Returns the extension module without the programs that are embedded in it, which only the command runs.
+
+    Their bytes become zeros, which take no space when they are compressed.
+    """
+    data = bytearray(Path(_core.__file__).read_bytes())
+    for program in (_core.host(), _core.stub()):
+        position = data.find(program)
+        if position >= 0:
+            data[position : position + len(program)] = bytes(len(program))
+    return bytes(data)
