@@ -57,15 +57,12 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
     except FileNotFoundError as error:
         raise TargetError(str(error)) from None
     folder = cache.folder()
-    start = Start()
-    try:
+    with Start() as start:
         collection = collect(path, archive.unpack(packed), options.include, options.exclude, folder)
-    finally:
-        modules = start.modules()
-    stored = plan.entries(collection, modules)
+        stored = plan.entries(collection, start.modules())
     with tempfile.TemporaryDirectory(prefix="falco-plugin-") as temporary:
         output = Path(temporary, "bundle")
-        written = plan.write(collection, stored, Path(temporary), output, plugin, folder, options.debug_symbols)
-        reply = packer.run(written)
+        written = plan.write(collection, stored, Path(temporary, "data"), output, plugin, folder, options.debug_symbols)
+        reply = packer.pack(written)
         contents = describe(collection, stored, reply)
         return Bundle(output.read_bytes(), reply["id"], contents, collection.warnings)

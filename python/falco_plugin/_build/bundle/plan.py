@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from falco_plugin._build import environment
-from falco_plugin._build.bundle import sdk
 from falco_plugin._build.bundle.collect import STANDARD_LIBRARY, Collection
 from falco_plugin._build.bundle.reachable import Compiled
 
@@ -63,24 +62,23 @@ def _of_part(part: Compiled, collection: Collection, start: frozenset[str]) -> I
 def write(
     collection: Collection,
     stored: list[Entry],
-    folder: Path,
+    data: Path,
     output: Path,
     plugin: str,
     cache: Path | None,
     debug: bool,
 ) -> dict[str, Any]:
-    """Writes what the packer cannot read from other files into a folder, and returns the plan.
+    """Writes the code of the modules into a file, and returns the plan.
 
     Args:
         collection: the parts.
         stored: their modules and data files.
-        folder: a folder for temporary files.
+        data: the path of the file to write.
         output: the path of the bundle.
         plugin: the plugin's name.
         cache: the cache folder; ``None`` for no cache.
         debug: whether native code keeps its symbol tables and debug information.
     """
-    data = folder / "data"
     planned: list[dict[str, Any]] = []
     with data.open("wb") as stream:
         for entry in stored:
@@ -89,11 +87,9 @@ def write(
                 source = [str(data), stream.tell(), len(entry.source)]
                 stream.write(entry.source)
             planned.append({"kind": entry.kind, "name": entry.name, "group": entry.group, "source": source})
-    core = folder / "core.so"
-    core.write_bytes(sdk.core_without_programs())
     for part in collection.parts:
         for name, path in sorted(part.part.extensions.items()):
-            planned.append({"kind": "extension", "name": name, "path": str(core if name == sdk.CORE else path)})
+            planned.append({"kind": "extension", "name": name, "path": str(path)})
     planned.append({"kind": "library", "name": environment.libpython_name(), "path": environment.libpython()})
     return {
         "output": str(output),

@@ -35,16 +35,3 @@ def part(distribution: metadata.Distribution) -> Part:
     found.extensions[CORE] = Path(_core.__file__)
     files.add_metadata(found, distribution)
     return found
-
-
-def core_without_programs() -> bytes:
-    """Returns the extension module without the programs that are embedded in it, which only the command runs.
-
-    Their bytes become zeros, which take no space when they are compressed.
-    """
-    data = bytearray(Path(_core.__file__).read_bytes())
-    for program in (_core.host(), _core.stub()):
-        position = data.find(program)
-        if position >= 0:
-            data[position : position + len(program)] = bytes(len(program))
-    return bytes(data)

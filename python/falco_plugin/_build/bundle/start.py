@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Self
 
 from falco_plugin._build import environment
+from falco_plugin._build.errors import TargetError
 
 _CODE = """
 import sys
@@ -16,16 +18,29 @@ print(*sys.modules, sep="\\n")
 
 
 class Start:
-    """Python in another process, which imports what runs in Falco. It runs while this process goes on."""
+    """Python in another process, which imports what runs in Falco. It runs beside this process. A context manager."""
 
-    def __init__(self) -> None:
+    def __enter__(self) -> Self:
         # Without site, because .pth files of development tools import further modules.
-        command = [sys.executable, "-I", "-S", "-c", _CODE, *environment.folders()]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._command = [sys.executable, "-I", "-S", "-c", _CODE, *environment.folders()]
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            self._process.kill()
 
     def modules(self) -> frozenset[str]:
-        """Waits for the process, and returns the names of the modules."""
-        output, _ = self._process.communicate()
+        """Waits for the process, and returns the names of the modules.
+
+        Raises:
+            TargetError: Python cannot import the SDK.
+        """
+        output, errors = self._process.communicate()
         if self._process.returncode:
-            raise RuntimeError("cannot import the SDK in an isolated Python: see the traceback above")
+            reason = errors.strip().rpartition("\n")[2] or f"it ended with status {self._process.returncode}"
+            raise TargetError(
+                f"{sys.executable} cannot import falco-plugin-sdk in isolated mode, which Falco uses: {reason}: install "
+                "it again"
+            )
         return frozenset(output.split())
