@@ -10,7 +10,11 @@ pub struct Appended {
     pub offset: u64,
     pub manifest_len: u64,
     pub archive_len: u64,
+    /// The checksum of manifest and archive.
     pub crc32: u64,
+    /// Bytes of the bundle, which follows the archive; 0 in a linked library.
+    pub bundle_len: u64,
+    pub bundle_crc32: u64,
 }
 
 impl Appended {

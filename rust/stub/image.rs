@@ -16,6 +16,8 @@ pub static mut APPENDED: Appended = Appended {
     manifest_len: 0,
     archive_len: 0,
     crc32: 0,
+    bundle_len: 0,
+    bundle_crc32: 0,
 };
 
 /// The content of the library's own file. It is read while the library is being loaded, and does not change afterwards.
