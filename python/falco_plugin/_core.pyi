@@ -870,7 +870,8 @@ def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
         ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused.
     """
 
-def remove_at_exit(folder: str) -> None: ...
+def remove_at_exit(folder: str) -> None:
+    """Removes a folder with everything in it when the process exits, although Python is not finalised. Not public."""
 
 def end_child() -> None:
     """Ends the process if it is a child that user code has forked. Called when that code returns. Not public."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import marshal
 import os
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from support import bundle_double
@@ -65,3 +66,17 @@ def printed(code: str, files: Mapping[str, str | bytes] | None = None, **options
     ran = run_bundled(code, files, **options)
     assert ran.status == 0, ran.stderr
     return ran.stdout.splitlines()
+
+
+def evaluated(setup: str, expressions: Iterable[str], files: Mapping[str, str | bytes] | None = None) -> dict[str, str]:
+    """Returns what `ascii` makes of each expression, or the exception that it raises. All run in one process."""
+    loop = """
+    for expression in {}:
+        try:
+            value = ascii(eval(expression))
+        except Exception as error:
+            value = f"{{type(error).__name__}}: {{error}}"
+        print(ascii((expression, value)))
+    """
+    code = textwrap.dedent(setup) + textwrap.dedent(loop).format(list(dict.fromkeys(expressions)))
+    return dict(ast.literal_eval(line) for line in printed(code, files))

@@ -51,11 +51,11 @@ def _uses_compiled_paths(paths: Any) -> bool:
     """Returns whether OpenSSL finds certificates itself: by its environment variables, or in its default folder."""
     if paths.openssl_cafile_env in os.environ or paths.openssl_capath_env in os.environ:
         return True
+    existing = [path for path in (paths.openssl_cafile, paths.openssl_capath) if os.path.lexists(path)]
     # Another user may have made the folder that OpenSSL was compiled for, for example one in /home.
-    return any(
-        not trusted.reason_against(path) and (os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)))
-        for path in (paths.openssl_cafile, paths.openssl_capath)
-    )
+    if any(map(trusted.reason_against, existing)):
+        return False
+    return any(os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path)) for path in existing)
 
 
 def _first_bundle() -> str | None:

@@ -224,7 +224,8 @@ def install(bundle: "Bundle") -> None:
 def _complete_frozen_modules(root: str) -> None:
     """Gives the modules that Python has frozen a ``__file__`` and a ``__path__``, as in an installed Python."""
     importer: Any = FrozenImporter
-    vars(sys)["_stdlib_dir"] = root
+    python: Any = sys
+    python._stdlib_dir = root
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         state = getattr(spec, "loader_state", None)
