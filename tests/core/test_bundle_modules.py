@@ -165,17 +165,20 @@ def test_location_of_error_is_outside_of_standard_library(raises: str, location:
 
 def test_failed_import_shows_no_lines_of_finder() -> None:
     code = """
+        import traceback
         from falco_plugin._runtime import failures
         try:
             import broken
         except ZeroDivisionError as error:
+            print(len(traceback.extract_tb(error.__traceback__)))
             print(failures.describe(error))
             print(failures.format_trace(error))
     """
-    lines = printed(code, {"broken.py": "1 / 0\n"})
+    number, *lines = printed(code, {"broken.py": "1 / 0\n"})
+    assert number == "2"
     assert lines[0] == "ZeroDivisionError: division by zero (broken.py:1 in <module>)"
     assert [line for line in lines if "File" in line] == [
-        '    File "<test>", line 4, in <module>',
+        '    File "<test>", line 5, in <module>',
         f'    File "{ROOT}/broken.py", line 1, in <module>',
     ]
 

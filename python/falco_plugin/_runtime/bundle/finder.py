@@ -4,9 +4,10 @@ This is the first Python code of a self-contained library. Everything that it im
 through itself, so its top imports only modules that are built into Python.
 """
 
+import _frozen_importlib
 import _imp
 import sys
-from _frozen_importlib import FrozenImporter, ModuleSpec, _init_module_attrs
+from _frozen_importlib import FrozenImporter, ModuleSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from falco_plugin._runtime.bundle.interface import Bundle
     from falco_plugin._runtime.bundle.resources import Reader
 
+# Type checkers do not know the private names of these modules.
+_bootstrap: "Any" = _frozen_importlib
+_private_imp: "Any" = _imp
 _PACKAGE = 1
 """The kind of an entry that is a package."""
 _EXTENSION = 2
@@ -118,7 +122,7 @@ class Finder:
         if found[0] == _EXTENSION:
             _imp.exec_dynamic(module)
         else:
-            exec(self._code(found, spec.origin or ""), module.__dict__)  # noqa: S102 - importing a module runs it
+            _bootstrap._call_with_frames_removed(exec, self._code(found, spec.origin or ""), module.__dict__)
         if spec.name in _ADAPTATIONS:
             from importlib import import_module
 
@@ -127,8 +131,7 @@ class Finder:
 
     def _code(self, found: tuple[int, int], file: str) -> "CodeType":
         code = self.bundle.code(found[1])
-        imp: Any = _imp
-        imp._fix_co_filename(code, file)
+        _private_imp._fix_co_filename(code, file)
         return code
 
     def _found(self, fullname: str) -> tuple[int, int]:
@@ -223,7 +226,6 @@ def install(bundle: "Bundle") -> None:
 
 def _complete_frozen_modules(root: str) -> None:
     """Gives the modules that Python has frozen a ``__file__`` and a ``__path__``, as in an installed Python."""
-    importer: Any = FrozenImporter
     python: Any = sys
     python._stdlib_dir = root
     for module in list(sys.modules.values()):
@@ -232,7 +234,9 @@ def _complete_frozen_modules(root: str) -> None:
         if spec is None or state is None or spec.loader is not FrozenImporter or hasattr(module, "__file__"):
             continue
         locations = spec.submodule_search_locations
-        state.filename, folder = importer._resolve_filename(state.origname, spec.name, locations is not None)
+        state.filename, folder = _bootstrap.FrozenImporter._resolve_filename(
+            state.origname, spec.name, locations is not None
+        )
         module.__file__ = state.filename
         if folder:
             locations[:] = module.__path__ = [folder]
@@ -241,11 +245,14 @@ def _complete_frozen_modules(root: str) -> None:
 def _complete_this_module(finder: Finder) -> None:
     """Gives this module the attributes of a module that the finder has loaded."""
     if spec := finder.find_spec(__name__):
-        _init_module_attrs(spec, sys.modules[__name__], override=True)
+        _bootstrap._init_module_attrs(spec, sys.modules[__name__], override=True)
     for owner in (globals(), vars(Finder)):
         for function in list(owner.values()):
             if getattr(function, "__module__", None) == __name__ and hasattr(function, "__code__"):
                 function.__code__ = function.__code__.replace(co_filename=__file__)
+    # From tracebacks, Python removes the frames of an import that are in this file.
+    loading = vars(Finder)["exec_module"]
+    loading.__code__ = loading.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")
 
 
 def _define_builtins() -> None:

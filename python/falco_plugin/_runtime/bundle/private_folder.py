@@ -47,7 +47,7 @@ def path() -> str:
 def _make() -> str:
     refused: list[str] = []
     # Packages may contain shared libraries, which cannot be opened on a file system that is mounted noexec.
-    for place in sorted(dict.fromkeys(_places()), key=_is_noexec):
+    for place in sorted(filter(os.path.isabs, dict.fromkeys(_places())), key=_is_noexec):
         if reason := trusted.reason_against(place):
             refused.append(f"{place}: {reason}")
             continue
@@ -66,8 +66,7 @@ def _make() -> str:
 
 def _places() -> Iterator[str]:
     """Yields the folders in which the folder may be made, the best one first."""
-    if os.path.isabs(variable := os.environ.get("TMPDIR", "")):
-        yield variable
+    yield os.environ.get("TMPDIR", "")
     yield from ("/run", "/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - the folder that is made there is private
     if finder.installed:
         yield os.path.dirname(finder.installed.bundle.root)
