@@ -35,6 +35,7 @@ __all__ = [
     "fail",
     "parse_timestamp",
     "position",
+    "remove_at_exit",
     "send_each",
     "set_current_plugin",
     "split_json",
@@ -867,6 +868,9 @@ def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
     Returns:
         ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused.
     """
+
+def remove_at_exit(folder: str) -> None:
+    """Removes a folder with everything in it when the process exits, although Python is not finalised. Not public."""
 
 def end_child() -> None:
     """Ends the process if it is a child that user code has forked. Called when that code returns. Not public."""
