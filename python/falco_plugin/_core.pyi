@@ -33,7 +33,6 @@ __all__ = [
     "current_plugin",
     "end_child",
     "fail",
-    "host",
     "parse_timestamp",
     "position",
     "remove_at_exit",
@@ -970,6 +969,3 @@ def capability_symbols() -> dict[str, list[str]]:
 
 def stub() -> bytes:
     """Returns the stub: the small native library that Falco loads, still without a plugin in it. Not public."""
-
-def host() -> bytes:
-    """Returns the native host, an executable. Not public."""

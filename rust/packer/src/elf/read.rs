@@ -186,7 +186,10 @@ impl<'a> Elf<'a> {
             for _ in 0..file.vn_cnt.get(LE) {
                 let version: &Vernaux<LE> = self.read(version_offset).ok_or(DAMAGED)?;
                 versions.push(self.string(u64::from(version.vna_name.get(LE)))?);
-                version_offset += version.vna_next.get(LE) as usize;
+                match version.vna_next.get(LE) {
+                    0 => break,
+                    next => version_offset += next as usize,
+                }
             }
             let name = self.string(u64::from(file.vn_file.get(LE)))?;
             visit(NeededFile { offset, name }, &versions);
