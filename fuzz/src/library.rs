@@ -55,6 +55,8 @@ pub fn check(input: &[u8]) {
         manifest_len,
         archive_len,
         crc32: input.crc32.unwrap_or_else(|| checksum(bytes).into()),
+        bundle_len: 0,
+        bundle_crc32: 0,
     };
     let is_whole = manifest_len.checked_add(archive_len) == Some(bytes.len() as u64)
         && appended.crc32 == u64::from(checksum(bytes));
@@ -113,6 +115,7 @@ fn request(parts: &Parts<'_>) -> Request {
         manifest_len: parts.manifest.len(),
         archive: parts.archive.as_ptr(),
         archive_len: parts.archive.len(),
+        bundle: ptr::null(),
         input: ptr::null(),
         check_code,
     };

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from falco_plugin import _core
 
 _MARKER = b"\x7ffalco.appended!"
-_LOCATION = struct.Struct("<QQQQ")
-"""The struct that follows the marker: offset and length of the manifest, length of the archive, checksum of both."""
+_LOCATION = struct.Struct("<QQQQQQ")
+"""The struct that follows the marker: offset and length of the manifest, length of the archive, checksum of both,
+length and checksum of the bundle. A linked library has no bundle, so both are 0."""
 _MARKER_LIMIT = 1 << 20
 """Bytes of a library in which the marker is searched. The stub is much smaller."""
 _MAX_MANIFEST = 64 << 20
@@ -43,7 +44,7 @@ def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: fr
     pairs = b"".join(f"{name}\0{value}\0".encode() for name, value in manifest.items())
     parts = pairs + archive
     location = library.index(_MARKER) + len(_MARKER)
-    _LOCATION.pack_into(library, location, len(library), len(pairs), len(archive), zlib.crc32(parts))
+    _LOCATION.pack_into(library, location, len(library), len(pairs), len(archive), zlib.crc32(parts), 0, 0)
     library += parts
 
     file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -79,7 +80,7 @@ def read_identity(path: Path) -> Identity | None:
         location = head.find(_MARKER) + len(_MARKER)
         if location < len(_MARKER) or len(head) < location + _LOCATION.size:
             return None
-        offset, length, _, _ = _LOCATION.unpack_from(head, location)
+        offset, length, *_ = _LOCATION.unpack_from(head, location)
         if length > _MAX_MANIFEST or offset > path.stat().st_size:
             return None
         file.seek(offset)
