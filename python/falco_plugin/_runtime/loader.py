@@ -14,10 +14,15 @@ import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falco_plugin._runtime.archive import unpack
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import TraversableResources
+
+PACKAGE = "falco_plugin_modules_"
+"""The beginning of the name of each private package."""
 _counter = itertools.count(1)
 
 
@@ -30,11 +35,12 @@ class Modules:
         Args:
             archive: the archive.
             library: path of the library that contains the archive. The ``__file__`` of the modules is below it.
-            folder: path of the folder that contained the files when the library was built. Tracebacks show it.
+            folder: path of the folder that contained the files when the library was built. Tracebacks show it. If it is
+                empty, they show the path of the library instead.
         """
-        self.package = f"falco_plugin_modules_{next(_counter)}"
+        self.package = f"{PACKAGE}{next(_counter)}"
         self._library = library
-        self._folder = folder
+        self._folder = folder or library
         self._files = unpack(archive)
         self.plugin = ""
         """The name of the plugin; empty until it is known."""
@@ -90,8 +96,14 @@ class Modules:
         return self._files[file]
 
     def path(self, file: str) -> str:
-        """Returns the path that a file had when the library was built."""
+        """Returns the path of a file that tracebacks show."""
         return f"{self._folder}/{file}"
+
+    def reader(self, folder: str) -> TraversableResources:
+        """Returns the files of a folder of the archive for ``importlib.resources``."""
+        from falco_plugin._runtime import archive_files
+
+        return archive_files.reader(self._files, self._library, folder)
 
     def data(self, path: str) -> bytes:
         """Returns a data file beside the modules, by the path that ``pkgutil.get_data`` builds from ``__file__``."""
@@ -162,6 +174,11 @@ class ArchiveLoader:
         path = self._modules.path(self._file)
         # The modification time None keeps linecache from comparing the entry with the file.
         linecache.cache[path] = (len(source), None, source.decode("utf-8", "replace").splitlines(keepends=True), path)
+
+    def get_resource_reader(self, fullname: str) -> TraversableResources:
+        """Returns the files beside the module for ``importlib.resources``."""
+        inner = fullname.removeprefix(self._modules.package).removeprefix(".").replace(".", "/")
+        return self._modules.reader(inner if self._file is None else self._file.rpartition("/")[0])
 
     def get_data(self, path: str) -> bytes:
         """Returns a data file for ``pkgutil.get_data``."""
