@@ -72,7 +72,8 @@ def _line(instruction: dis.Instruction, line: int) -> int:
 def _imported(name: str, names: tuple[str, ...], level: int, package: str) -> Iterator[str]:
     """Yields the modules that a statement may import. ``from a import b`` may import a and a.b."""
     if level:
-        parents = package.split(".")
+        # The modules at the top level of a plugin import each other so, too.
+        parents = package.split(".") if package else []
         name = ".".join(parents[: len(parents) - level + 1] + ([name] if name else []))
     if name:
         yield name
