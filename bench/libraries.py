@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from falco_plugin import _core
+from falco_plugin._build import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "bench"
@@ -68,7 +68,7 @@ def host() -> Path:
     BUILD.mkdir(parents=True, exist_ok=True)
     path = BUILD / "falco-plugin-host"
     part = path.with_suffix(".part")
-    part.write_bytes(_core.host())
+    part.write_bytes(embedded.read("host"))
     part.chmod(0o755)
     part.rename(path)
     return path

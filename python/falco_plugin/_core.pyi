@@ -33,9 +33,9 @@ __all__ = [
     "current_plugin",
     "end_child",
     "fail",
-    "host",
     "parse_timestamp",
     "position",
+    "remove_at_exit",
     "send_each",
     "set_current_plugin",
     "split_json",
@@ -869,6 +869,9 @@ def send_each(sender: Sender, items: Iterator[Any]) -> bool | Exception | None:
         ``None`` at the end, ``True`` for a barrier, or the exception for an item that is refused.
     """
 
+def remove_at_exit(folder: str) -> None:
+    """Removes a folder with everything in it when the process exits, although Python is not finalised. Not public."""
+
 def end_child() -> None:
     """Ends the process if it is a child that user code has forked. Called when that code returns. Not public."""
 
@@ -966,6 +969,3 @@ def capability_symbols() -> dict[str, list[str]]:
 
 def stub() -> bytes:
     """Returns the stub: the small native library that Falco loads, still without a plugin in it. Not public."""
-
-def host() -> bytes:
-    """Returns the native host, an executable. Not public."""

@@ -1,5 +1,5 @@
-//! Builds the two files that the extension module embeds: the stub, by one call of rustc, and the native host, by cargo
-//! in a separate target folder.
+//! Builds the files that the extension module embeds: the stub, by one call of rustc, and the programs, by cargo in a
+//! separate target folder.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     println!("cargo::rerun-if-changed=build.rs");
     build_stub(&rust, &out);
-    build_host(&rust, &out);
+    build_programs(&rust, &out);
 }
 
 /// The stub depends on the list of the plugin API's functions, which is compiled first, without the bindings.
@@ -53,13 +53,24 @@ fn rustc() -> Command {
     rustc
 }
 
-fn build_host(rust: &Path, out: &Path) {
-    for source in ["host/src", "host/Cargo.toml", "api", "../Cargo.lock"] {
+/// The programs that only `falco-plugin` runs: the native host and the packer.
+const PROGRAMS: [&str; 2] = ["falco-plugin-host", "falco-plugin-packer"];
+
+fn build_programs(rust: &Path, out: &Path) {
+    for source in [
+        "host/src",
+        "host/Cargo.toml",
+        "packer/src",
+        "packer/Cargo.toml",
+        "bundle",
+        "api",
+        "../Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", rust.join(source).display());
     }
-    let target = out.join("host");
+    let target = out.join("programs");
     let mut cargo = Command::new(variable("CARGO"));
-    // The host is a separate program, so no setting of the current build may apply to its build.
+    // These are separate programs, so no setting of the current build may apply to their build.
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
         if name_text.starts_with("CARGO_") && name_text != "CARGO_HOME" && !name_text.starts_with("CARGO_HTTP")
@@ -68,25 +79,23 @@ fn build_host(rust: &Path, out: &Path) {
             cargo.env_remove(&name);
         }
     }
+    cargo.args(["build", "--release"]);
+    for program in PROGRAMS {
+        cargo.args(["--package", program, "--bin", program]);
+    }
     run(cargo
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "falco-plugin-host",
-            "--bin",
-            "falco-plugin-host",
-        ])
         .arg("--manifest-path")
-        .arg(rust.join("host/Cargo.toml"))
+        .arg(rust.join("../Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
         .arg("--target")
         .arg(variable("TARGET"))
         .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
         .envs(sanitizer().map(|flag| ("RUSTFLAGS", format!("{flag} -Clink-arg=-rdynamic")))));
-    let program = target.join(variable("TARGET")).join("release/falco-plugin-host");
-    std::fs::copy(program, out.join("falco-plugin-host")).expect("cargo builds the host");
+    for program in PROGRAMS {
+        let path = target.join(variable("TARGET")).join("release").join(program);
+        std::fs::copy(path, out.join(program)).unwrap_or_else(|error| panic!("cargo did not build {program}: {error}"));
+    }
 }
 
 /// Returns the flag of the sanitizer of this build. All that one process loads must be built with it. Its runtime is in

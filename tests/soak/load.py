@@ -24,7 +24,7 @@ from typing import IO
 
 from tests.soak.client import CONNECTIONS, NO_ANSWER, SECRET
 
-from falco_plugin._build import host as _host
+from falco_plugin._build import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 _REPORT = ROOT / "tests" / "soak" / "results" / "load.md"
@@ -128,7 +128,7 @@ def build(example: str, folder: Path) -> Path:
 
 def load(example: str, library: Path, clients: int, host: str, seconds: float) -> LoadResult:
     """Runs one of the hosts in `HOSTS` with `clients` client processes."""
-    with tempfile.TemporaryDirectory(prefix="falco-plugin-load-") as name, _host.executable() as program:
+    with tempfile.TemporaryDirectory(prefix="falco-plugin-load-") as name, embedded.executable("host") as program:
         secrets = Path(name, "secrets")
         secrets.write_bytes(SECRET)
         config: dict[str, object] = {}

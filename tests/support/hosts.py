@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from falco_plugin import _core
+from falco_plugin._build import embedded
 from support.paths import HOSTS, REPOSITORY
 
 BUILT = REPOSITORY / "target" / "hosts"
@@ -134,7 +134,7 @@ def native_path() -> Path:
     folder = tempfile.mkdtemp(prefix="falco-plugin-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = Path(folder, "falco-plugin-host")
-    path.write_bytes(_core.host())
+    path.write_bytes(embedded.read("host"))
     path.chmod(0o700)
     return path
 

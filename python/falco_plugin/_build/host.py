@@ -6,29 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from falco_plugin import _core
+from falco_plugin._build import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _KILLED_AFTER = 1.0
 """Seconds after a second signal before the host is killed."""
-
-
-@contextmanager
-def executable() -> Generator[Path]:
-    """Returns the path of the host. The file exists as long as the context."""
-    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
-        path = Path(folder, "falco-plugin-host")
-        path.write_bytes(_core.host())
-        path.chmod(0o700)
-        yield path
 
 
 def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
@@ -42,7 +30,7 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
         The exit status of the host; negative if a signal killed it. After a second signal it is 128 plus the number of
         the first signal, as in a shell.
     """
-    with executable() as host, _Interruption() as interruption:
+    with embedded.executable("host") as host, _Interruption() as interruption:
         with interruption.blocked():
             process = subprocess.Popen([host, *arguments], preexec_fn=interruption.reset)  # noqa: PLW1509 - one thread
             interruption.process = process

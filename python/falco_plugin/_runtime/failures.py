@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from falco_plugin._runtime import attached, loader
+from falco_plugin._runtime import attached, code_files, loader
 from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
 
 _MAX_LENGTH = 3000
@@ -24,8 +24,6 @@ _MAX_SHORTENED = 249
 """Bytes that Falco shows of a message of ``open`` and ``next_batch``, without the prefix ``open: `` that some have."""
 _MAX_MESSAGE = 1023
 """Bytes that Falco shows of any other message."""
-_PACKAGE_FOLDER = os.path.dirname(os.path.dirname(__file__))
-_STANDARD_FOLDER = os.path.dirname(traceback.__file__)
 _LOCATION = "_falco_plugin_location"
 """Attribute of an exception whose traceback has no line of user code: the location to report instead."""
 _TRACED = "_falco_plugin_traced"
@@ -179,7 +177,7 @@ def _is_debug() -> bool:
 
 
 def _is_shown(file: str) -> bool:
-    return _is_debug() or not file.startswith((f"{_PACKAGE_FOLDER}/", "<frozen "))
+    return _is_debug() or not (code_files.is_of_sdk(file) or code_files.is_frozen(file))
 
 
 def _detail_lines(error: BaseException) -> Iterator[str]:
@@ -250,7 +248,7 @@ def _innermost_location(frames: Iterable[tuple[FrameType, int]], marked: str = "
         location = f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"
         if loader.is_user_code(frame.f_globals):
             own = location
-        elif not code.co_filename.startswith((_PACKAGE_FOLDER, _STANDARD_FOLDER, "<frozen")):
+        elif not (code_files.is_of_sdk(code.co_filename) or code_files.is_standard(code.co_filename)):
             outside = location
     return own or marked or outside
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from falco_plugin._runtime.archive import unpack
 
+PACKAGE = "falco_plugin_modules_"
+"""The beginning of the name of each private package."""
 _counter = itertools.count(1)
 
 
@@ -30,11 +32,12 @@ class Modules:
         Args:
             archive: the archive.
             library: path of the library that contains the archive. The ``__file__`` of the modules is below it.
-            folder: path of the folder that contained the files when the library was built. Tracebacks show it.
+            folder: path of the folder that contained the files when the library was built. Tracebacks show it. If it is
+                empty, they show the path of the library instead.
         """
-        self.package = f"falco_plugin_modules_{next(_counter)}"
+        self.package = f"{PACKAGE}{next(_counter)}"
         self._library = library
-        self._folder = folder
+        self._folder = folder or library
         self._files = unpack(archive)
         self.plugin = ""
         """The name of the plugin; empty until it is known."""
@@ -90,7 +93,7 @@ class Modules:
         return self._files[file]
 
     def path(self, file: str) -> str:
-        """Returns the path that a file had when the library was built."""
+        """Returns the path of a file that tracebacks show."""
         return f"{self._folder}/{file}"
 
     def data(self, path: str) -> bytes:

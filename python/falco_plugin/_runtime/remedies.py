@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
 from collections.abc import Sequence
+
+from falco_plugin._runtime.bundle import finder
+from falco_plugin._runtime.loader import PACKAGE
 
 _NOT_IMPORTED = re.compile(r"cannot import name '(\w+)' from 'falco_plugin'")
 
@@ -13,14 +17,40 @@ _NOT_IMPORTED = re.compile(r"cannot import name '(\w+)' from 'falco_plugin'")
 def for_error(error: BaseException) -> str:
     """Returns what to do about an exception; empty if its own message suffices."""
     if isinstance(error, ModuleNotFoundError):
-        if not error.name:
-            return ""
-        return f"install it into {sys.prefix}, or pack it by building the folder that it is in"
+        return _for_missing_module(error.name) if error.name else ""
     if isinstance(error, ImportError):
         return _for_import(error)
     if isinstance(error, AttributeError):
         return _for_attribute(error)
+    if isinstance(error, NotADirectoryError):
+        return _for_file(error.filename)
+    if type(error).__name__ == "ZoneInfoNotFoundError":
+        return _for_time_zone()
     return ""
+
+
+def _for_missing_module(name: str) -> str:
+    if not finder.installed:
+        return f"install it into {sys.prefix}, or pack it by building the folder that it is in"
+    if name.startswith(PACKAGE):
+        return "add it to the plugin's folder, and build that folder"
+    return f"it is not packed into this library: build it with --include {name}"
+
+
+def _for_file(path: object) -> str:
+    """Returns the remedy for a path below the library file, such as one made from ``__file__``."""
+    if not isinstance(path, str) or ".so/" not in path:
+        return ""
+    return "it is in the library, not in the file system: read it with pkgutil.get_data or importlib.resources"
+
+
+def _for_time_zone() -> str:
+    import importlib.util
+    import zoneinfo
+
+    if any(map(os.path.isdir, zoneinfo.TZPATH)) or importlib.util.find_spec("tzdata"):
+        return ""
+    return "this machine has no time zone database: add tzdata to the plugin's dependencies"
 
 
 def _for_import(error: ImportError) -> str:

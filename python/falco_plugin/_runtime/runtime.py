@@ -55,14 +55,16 @@ class Runtime:
         Args:
             archive: the archive with the plugin's modules.
             library: path of the plugin library.
-            folder: path of the folder that contained the modules when the library was built.
+            folder: path of the folder that contained the modules when the library was built; empty if the library is
+                self-contained.
             entry: the entry point, ``module:name``.
             config: the ``init_config``.
             host_log: the log of the host.
-            core: path of the extension module of the SDK that built the library.
+            core: path of the extension module of the SDK that built the library; empty if the library is
+                self-contained.
             owns_interpreter: whether the SDK started the interpreter.
         """
-        if not os.path.samefile(core, _core.__file__):
+        if core and not os.path.samefile(core, _core.__file__):
             raise PluginError(
                 f"this process already runs the SDK of {_core.__file__}, and {library} was built with that of {core}: "
                 "build all plugins of one Falco with one environment"

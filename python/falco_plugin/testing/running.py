@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from falco_plugin._build import host as native_host
+from falco_plugin._build import embedded
 from falco_plugin.testing.extracted import Column, ExtractedEvent, Values
 from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin, config_text, library_of, pairs_of, target_of
 from falco_plugin.testing.results import LogLine, Run, RunError
@@ -149,7 +149,7 @@ class RunningPlugin:
         self._resources = ExitStack()
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falco-plugin-")))
-            host = stack.enter_context(native_host.executable())
+            host = stack.enter_context(embedded.executable("host"))
             options = ["--config", config_text(config), "--params", params]
             if limit is not None:
                 options += ["--limit", str(limit)]

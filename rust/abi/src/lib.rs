@@ -12,8 +12,10 @@
 //! | [`extraction`], [`strings`], [`per_thread`] | memory that the host reads after a call |
 //! | [`request`], [`log`] | what the stub and the host pass to `plugin_init` |
 //! | [`fork`], [`signals`] | children that the plugin forked, and signal handlers in them |
+//! | [`exit`] | folders that are removed when the process exits |
 
 mod capability;
+pub mod exit;
 mod extraction;
 pub mod fork;
 mod guard;

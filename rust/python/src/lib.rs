@@ -12,11 +12,21 @@ mod plugin;
 mod source;
 mod start;
 
-/// The stub and the native host, which are built with this module.
+/// The stub, which is built with this module.
 mod embedded {
     pub(crate) const STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub.so"));
-    pub(crate) const HOST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/falco-plugin-host"));
 }
+
+// The native host and the packer, which are built with this module and needed only outside of Falco. Their sections are
+// not loaded: the flags are empty. `falco_plugin._build.embedded` reads them from the file.
+std::arch::global_asm!(
+    ".pushsection .falco_host, \"\", @progbits",
+    concat!(".incbin \"", env!("OUT_DIR"), "/falco-plugin-host\""),
+    ".popsection",
+    ".pushsection .falco_packer, \"\", @progbits",
+    concat!(".incbin \"", env!("OUT_DIR"), "/falco-plugin-packer\""),
+    ".popsection",
+);
 
 // Other threads run whenever the GIL is released, so shared state is locked, atomic or moved. `gil_used` is true,
 // because the modules `buffers` and `event::reader` rely on the GIL for more than that.
@@ -43,6 +53,8 @@ mod _core {
     use crate::event::writer::EventWriter;
     #[pymodule_export]
     use crate::fields::json_reader::JsonReader;
+    #[pymodule_export]
+    use crate::interpreter::exit::remove_at_exit;
     #[pymodule_export]
     use crate::interpreter::fork::{after_fork_in_child, before_fork, end_child};
     #[pymodule_export]
@@ -89,11 +101,5 @@ mod _core {
     #[pyfunction]
     fn stub(py: Python<'_>) -> Bound<'_, PyBytes> {
         PyBytes::new(py, crate::embedded::STUB)
-    }
-
-    /// Returns the native host, an executable. Not public.
-    #[pyfunction]
-    fn host(py: Python<'_>) -> Bound<'_, PyBytes> {
-        PyBytes::new(py, crate::embedded::HOST)
     }
 }

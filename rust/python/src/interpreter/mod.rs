@@ -1,5 +1,6 @@
 //! The interpreter in the host's process: its start, its threads, forked children, and the host's log.
 
+pub(crate) mod exit;
 pub(crate) mod fast;
 pub(crate) mod fork;
 pub(crate) mod log;
