@@ -59,6 +59,13 @@ def test_references_of_a_module() -> None:
     assert not module.uses_path
 
 
+def test_imports_of_large_modules_are_found() -> None:
+    many = "".join(f"from .m{number} import n{number} as a{number}, b\n" for number in range(400))
+    module = code.compile_module(many.encode(), "pack.mod", False)
+    assert module is not None
+    assert {f"pack.m{number}" for number in range(400)} <= set(module.imports)
+
+
 def test_code_is_equal_in_every_process(tmp_path: Path) -> None:
     script = f"""
 import hashlib, importlib.util, sys

@@ -267,8 +267,9 @@ def test_build_names_unsuitable_python(tmp_path: Path, fault: str, monkeypatch: 
         monkeypatch.setattr(environment_module, "libpython", missing)
         message = "this Python has no shared library: install it"
     else:
-        monkeypatch.setattr(environment_module, "folders", lambda: (os.fspath(tmp_path),))
-        message = "requires falco-plugin-sdk, which is not installed: install it ("
+        folders = (os.fspath(tmp_path),)
+        monkeypatch.setattr(environment_module, "folders", lambda: folders)
+        message = "cannot import falco-plugin-sdk in isolated mode, which Falco uses: "
     result = CliRunner().invoke(main, ["build", str(tmp_path / "plugin.py"), "-o", str(tmp_path / "out.so")])
     assert result.exit_code == 1
     assert message in result.output

@@ -61,7 +61,8 @@ def _imports(code: CodeType, package: str, never_run: list[range]) -> Iterator[s
         if instruction.opcode == _IMPORT_NAME and not any(line in lines for lines in never_run):
             level, names = constants
             yield from _imported(instruction.argval, names or (), level or 0, package)
-        constants = [constants[1], instruction.argval]
+        if instruction.opcode != dis.EXTENDED_ARG:
+            constants = [constants[1], instruction.argval]
 
 
 def _line(instruction: dis.Instruction, line: int) -> int:

@@ -149,6 +149,9 @@ def implied(name: str) -> tuple[str, ...]:
 
 def is_followed(name: str, importer: str) -> bool:
     """Returns whether an import of a module by another module of the standard library leads to it."""
+    if name == "readline":
+        # All uses of it in the standard library are optional.
+        return False
     return not _is_for_itself(name) or _is_for_itself(importer)
 
 
