@@ -100,10 +100,11 @@ def resolve(
             found[by_name].requires.append(name)
         distribution = installed.find(name)
         if distribution is None:
-            raise TargetError(f"{by} requires {requirement}, which is not installed: {_install(requirement)}")
+            raise TargetError(f"{by} requires {_bare(requirement)}, which is not installed: {_install(requirement)}")
         if not by_name and not requirement.specifier.contains(distribution.version, prereleases=True):
             raise TargetError(
-                f"{by} requires {requirement}, but {name} {distribution.version} is installed: {_install(requirement)}"
+                f"{by} requires {_bare(requirement)}, but {name} {distribution.version} is installed: "
+                f"{_install(requirement)}"
             )
         wanted = {"", *requirement.extras}
         new = wanted - extras.setdefault(name, set())
@@ -128,7 +129,10 @@ def _requirements(name: str, distribution: metadata.Distribution, extras: set[st
             yield requirement
 
 
+def _bare(requirement: Requirement) -> str:
+    """Returns a requirement without its marker, which was evaluated."""
+    return str(requirement).partition(";")[0].strip()
+
+
 def _install(requirement: Requirement) -> str:
-    # The marker was evaluated, so pip need not see it.
-    text = str(requirement).partition(";")[0].strip()
-    return f"install it ({sys.executable} -m pip install '{text}')"
+    return f"install it ({sys.executable} -m pip install '{_bare(requirement)}')"

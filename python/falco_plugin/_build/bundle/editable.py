@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from falco_plugin._build.bundle import records
 from falco_plugin._build.errors import TargetError
 
 _SOURCE_SUFFIXES = (".py", *importlib.machinery.EXTENSION_SUFFIXES)
@@ -31,7 +32,7 @@ def is_editable(distribution: metadata.Distribution) -> bool:
         return bool(json.loads(text).get("dir_info", {}).get("editable"))
     # "setup.py develop" adds the project's folder, with metadata in it, to sys.path.
     return distribution.read_text("PKG-INFO") is not None and any(
-        Path(str(distribution.locate_file(name))).is_file() for name in _PROJECT_FILES
+        (records.folder_of(distribution) / name).is_file() for name in _PROJECT_FILES
     )
 
 
@@ -48,7 +49,7 @@ def files(distribution: metadata.Distribution, name: str) -> list[tuple[str, Pat
     Raises:
         TargetError: the install does not state where its code is.
     """
-    folder = Path(str(distribution.locate_file("")))
+    folder = records.folder_of(distribution)
     found: dict[str, Path] = {}
     if distribution.read_text("direct_url.json") is None:
         found.update(_files_of_root(folder, distribution, name))
@@ -71,7 +72,7 @@ def _path_files(distribution: metadata.Distribution, folder: Path, name: str) ->
     """Yields the .pth files of a distribution. Not every tool lists them in its RECORD."""
     words = re.escape(name).replace(r"\-", "[-_.]+")
     pattern = re.compile(rf"(_|__editable__[._])?{words}([-_.].*)?\.pth", re.IGNORECASE)
-    listed = {file.name for file in distribution.files or () if file.suffix == ".pth" and len(file.parts) == 1}
+    listed = records.files_of(distribution) or ()
     for path in sorted(folder.glob("*.pth")):
         if path.name in listed or pattern.fullmatch(path.name):
             yield path

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
-from falco_plugin._build.bundle import editable, native
+from falco_plugin._build.bundle import editable, native, records
 from falco_plugin._build.bundle.parts import Part, Source
 from falco_plugin._build.errors import TargetError
 
@@ -59,17 +59,14 @@ def _code_files(name: str, distribution: metadata.Distribution) -> Iterable[tupl
     """Returns the files of a distribution beside its metadata, by their paths in the folder of packages."""
     if editable.is_editable(distribution):
         return editable.files(distribution, name)
-    listed = distribution.files
+    listed = records.files_of(distribution)
     if listed is None:
         raise TargetError(
             f"{name} {distribution.version} has no list of its files (RECORD), so build cannot pack it: install it "
             "with pip"
         )
-    return [
-        (str(file), Path(str(file.locate())))
-        for file in sorted(listed)
-        if ".." not in file.parts and not file.is_absolute() and not _METADATA_FOLDER.fullmatch(file.parts[0])
-    ]
+    folder = records.folder_of(distribution)
+    return [(file, folder / file) for file in listed if not _METADATA_FOLDER.fullmatch(file.partition("/")[0])]
 
 
 def _add(part: Part, libraries: dict[str, Path], relative: str, path: Path) -> None:
@@ -131,7 +128,8 @@ def add_metadata(part: Part, distribution: metadata.Distribution) -> None:
     for name in _METADATA_FILES:
         if content := distribution.read_text(name):
             part.files[f"{folder}/{name}"] = content.encode()
-    for file in sorted(distribution.files or ()):
-        path = Path(str(file.locate()))
-        if _METADATA_FOLDER.fullmatch(file.parts[0]) and is_licence(str(file)) and path.is_file():
-            part.files["/".join((folder, *file.parts[1:]))] = path
+    root = records.folder_of(distribution)
+    for file in records.files_of(distribution) or ():
+        first, _, rest = file.partition("/")
+        if _METADATA_FOLDER.fullmatch(first) and is_licence(file) and (root / file).is_file():
+            part.files[f"{folder}/{rest}"] = root / file

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import re
 import sys
 from pathlib import Path
 
 _MAGIC = b"\x7fELF"
-_STRING = re.compile(rb"(?<=\0)[A-Za-z_][\w.]*(?=\0)")
+_DOTTED = re.compile(rb"[\w.]+")
+_STANDARD = frozenset(name.encode() for name in sys.stdlib_module_names)
 _RUST = b"pyo3"
 """Bytes that extension modules in Rust contain."""
 _LONG = 7
@@ -40,12 +42,13 @@ def exports_module(path: Path, name: str) -> bool:
     return data.startswith(_MAGIC) and symbol + b"\0" in data
 
 
-def module_names(path: Path) -> set[str]:
+@functools.cache
+def module_names(path: Path) -> frozenset[str]:
     """Returns the names of modules of the standard library that an extension module may import."""
     data = path.read_bytes()
-    strings = {found.decode() for found in _STRING.findall(data)}
-    names = {name for name in strings if name.partition(".")[0] in sys.stdlib_module_names}
+    strings = {string for string in set(data.split(b"\0")) if string.partition(b".")[0] in _STANDARD}
+    names = {string.decode() for string in strings if _DOTTED.fullmatch(string)}
     if _RUST in data:
         # Strings of Rust have no end mark, so that short names would be found within other words.
-        names.update(name for name in sys.stdlib_module_names if len(name) >= _LONG and name.encode() in data)
-    return names
+        names.update(name.decode() for name in _STANDARD if len(name) >= _LONG and name in data)
+    return frozenset(names)

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from falco_plugin._build import environment
+from falco_plugin._build.bundle import real_files
 from falco_plugin._build.bundle.collect import STANDARD_LIBRARY, Collection
+from falco_plugin._build.bundle.distributions import SDK
 from falco_plugin._build.bundle.reachable import Compiled
+from falco_plugin._runtime.bundle.finder import REAL_FILES
 
 _START = "start"
 _METADATA = "metadata"
@@ -36,6 +39,10 @@ def entries(collection: Collection, start: frozenset[str]) -> list[Entry]:
         start: modules that every start imports.
     """
     found = [entry for part in collection.parts for entry in _of_part(part, collection, start)]
+    real = [prefix for part in collection.parts for prefix in real_files.prefixes(part)]
+    if real:
+        listed = "".join(f"{prefix}\n" for prefix in sorted(real)).encode()
+        found.append(Entry(SDK, "file", REAL_FILES, _START, listed))
     groups = dict.fromkeys([_START, *sorted({entry.group for entry in found if entry.part == STANDARD_LIBRARY})])
     groups |= dict.fromkeys([_METADATA, *(entry.group for entry in found)])
     order = {group: position for position, group in enumerate(groups)}

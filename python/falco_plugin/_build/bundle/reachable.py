@@ -97,4 +97,5 @@ def reach(library: StandardLibrary, compiled: Compiled, roots: Iterable[str], ex
                 part.modules[name] = library.sources[name]
                 module = compiled.modules.get(name) or compiled.add(name)
                 followed = module.imports if module is not None else ()
-            pending.update(filter(standard_library.is_followed, followed), standard_library.implied(name))
+            pending.update(other for other in followed if standard_library.is_followed(other, name))
+            pending.update(standard_library.implied(name))

@@ -61,7 +61,8 @@ def _imports(code: CodeType, package: str, never_run: list[range]) -> Iterator[s
         if instruction.opcode == _IMPORT_NAME and not any(line in lines for lines in never_run):
             level, names = constants
             yield from _imported(instruction.argval, names or (), level or 0, package)
-        constants = [constants[1], instruction.argval]
+        if instruction.opcode != dis.EXTENDED_ARG:
+            constants = [constants[1], instruction.argval]
 
 
 def _line(instruction: dis.Instruction, line: int) -> int:
@@ -72,7 +73,8 @@ def _line(instruction: dis.Instruction, line: int) -> int:
 def _imported(name: str, names: tuple[str, ...], level: int, package: str) -> Iterator[str]:
     """Yields the modules that a statement may import. ``from a import b`` may import a and a.b."""
     if level:
-        parents = package.split(".")
+        # The modules at the top level of a plugin import each other so, too.
+        parents = package.split(".") if package else []
         name = ".".join(parents[: len(parents) - level + 1] + ([name] if name else []))
     if name:
         yield name

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falco_plugin._build.bundle import distributions, editable
+from falco_plugin._build.bundle import distributions, editable, records
 from falco_plugin._build.bundle.distributions import Installed
 from falco_plugin._build.bundle.files import part_of
 from falco_plugin._build.errors import TargetError
@@ -123,7 +123,7 @@ def _top_level(name: str, distribution: metadata.Distribution) -> set[str]:
         except TargetError:
             # It is an error only if the plugin needs this distribution.
             return {name.replace("-", "_")}
-    listed = {str(file).partition("/")[0].partition(".")[0] for file in distribution.files or ()}
+    listed = {file.partition("/")[0].partition(".")[0] for file in records.files_of(distribution) or ()}
     return {*listed, *(distribution.read_text("top_level.txt") or "").split()}
 
 

@@ -36,7 +36,19 @@ _COMPUTED = {
 _NOT_FOLLOWED = frozenset(
     {
         # terminals and windows
-        *("cmd", "curses", "idlelib", "pdb", "pydoc", "readline", "rlcompleter", "tkinter", "turtle", "turtledemo"),
+        *(
+            "cgitb",
+            "cmd",
+            "curses",
+            "idlelib",
+            "pdb",
+            "pydoc",
+            "readline",
+            "rlcompleter",
+            "tkinter",
+            "turtle",
+            "turtledemo",
+        ),
         *("_pyrepl",),
         # other systems
         *("_aix_support", "_osx_support", "asyncio.windows_events", "asyncio.windows_utils", "plistlib"),
@@ -135,6 +147,13 @@ def implied(name: str) -> tuple[str, ...]:
     return _COMPUTED.get(name, ())
 
 
-def is_followed(name: str) -> bool:
-    """Returns whether an import statement within the standard library leads to a module."""
-    return _NOT_FOLLOWED.isdisjoint((name, *parents(name)))
+def is_followed(name: str, importer: str) -> bool:
+    """Returns whether an import of a module by another module of the standard library leads to it."""
+    if name == "readline":
+        # All uses of it in the standard library are optional.
+        return False
+    return not _is_for_itself(name) or _is_for_itself(importer)
+
+
+def _is_for_itself(name: str) -> bool:
+    return not _NOT_FOLLOWED.isdisjoint((name, *parents(name)))

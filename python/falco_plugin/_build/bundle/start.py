@@ -40,7 +40,7 @@ class Start:
         if self._process.returncode:
             reason = errors.strip().rpartition("\n")[2] or f"it ended with status {self._process.returncode}"
             raise TargetError(
-                f"{sys.executable} cannot import falco-plugin-sdk in isolated mode, which Falco uses: {reason}: install "
-                "it again"
+                f"{sys.executable} cannot import falco-plugin-sdk in isolated mode, which Falco uses: {reason}: "
+                "install it again"
             )
         return frozenset(output.split())

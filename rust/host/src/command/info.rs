@@ -55,6 +55,7 @@ fn write_text(out: &mut impl Write, description: &Description, contents: Option<
     let id = description.id.map(|id| id.to_string());
     let sources = description.extract_event_sources.join(", ");
     let python = contents.map(|contents| python(&contents.python));
+    let real_files = contents.map_or_else(String::new, |contents| contents.real_files.join(", "));
     let lines = [
         ("name", Some(description.name.as_str())),
         ("version", Some(&description.version)),
@@ -66,6 +67,7 @@ fn write_text(out: &mut impl Write, description: &Description, contents: Option<
         ("event source", description.event_source.as_deref()),
         ("extract event sources", Some(&sources)),
         ("Python", python.as_deref()),
+        ("real files", Some(&real_files)),
     ];
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     for (label, value) in lines {

@@ -31,6 +31,8 @@ pub struct Contents {
     pub python: Python,
     pub packages: Vec<Package>,
     pub libraries: Vec<NativeLibrary>,
+    /// The folders of packages that need their files in the file system.
+    pub real_files: Vec<String>,
 }
 
 /// Where Python comes from.
@@ -71,6 +73,8 @@ struct Described {
     python: DescribedPython,
     packages: Vec<Package>,
     libraries: Vec<NativeLibrary>,
+    #[serde(default)]
+    real_files: Vec<String>,
     glibc: String,
     size: u64,
     stored: u64,
@@ -111,6 +115,7 @@ impl Contents {
             },
             packages: found.packages,
             libraries: found.libraries,
+            real_files: found.real_files,
         }))
     }
 
@@ -120,6 +125,7 @@ impl Contents {
             python: Python::Linked { version, executable },
             packages: Vec::new(),
             libraries: Vec::new(),
+            real_files: Vec::new(),
         }
     }
 }

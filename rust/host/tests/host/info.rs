@@ -179,13 +179,14 @@ fn with_manifest(test: &str, pairs: &[(&str, &str)], cut: usize) -> PathBuf {
 
 const CONTENTS: &str = r#"{"kind": "self-contained", "python": {"version": "3.11.7"}, "glibc": "2.34", "size": 27300000,
     "stored": 8000000, "packages": [{"name": "httpx", "version": "0.28.1", "licence": "BSD-3-Clause", "size": 400000,
-    "stored": 100000}], "libraries": [{"name": "libssl.so.3", "size": 700000, "stored": 240000}]}"#;
+    "stored": 100000}], "libraries": [{"name": "libssl.so.3", "size": 700000, "stored": 240000}], "real_files": ["a/", "b/"]}"#;
 
 #[test]
 fn info_shows_contents_of_self_contained_library() {
     let library = with_manifest("self-contained", &[("contents", CONTENTS)], 0);
     let text = stdout(&host("info", &library).output().unwrap());
-    let expected = "\nPython:                3.11.7, self-contained, needs glibc 2.34, 27.30 MB (8.00 MB compressed)\n\n\
+    let expected = "\nPython:                3.11.7, self-contained, needs glibc 2.34, 27.30 MB (8.00 MB compressed)\n\
+                    real files:            a/, b/\n\n\
                     packages:\n  name   version  licence       size     compressed\n  \
                     httpx  0.28.1   BSD-3-Clause  0.40 MB  0.10 MB\n\n\
                     libraries:\n  name         size     compressed\n  libssl.so.3  0.70 MB  0.24 MB\n";
