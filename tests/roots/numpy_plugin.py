@@ -19,6 +19,6 @@ class Numpy(Plugin):
     def open(self, params: str) -> Iterator[bytes]:
         """Delivers results as text. They are the same on all machines."""
         matrix = np.arange(9.0).reshape(3, 3) + np.eye(3)
-        yield np.array2string(np.linalg.solve(matrix, [1.0, 2.0, 3.0]), precision=6).encode()
+        yield str(np.rint(np.linalg.solve(matrix, [1.0, 2.0, 3.0])).astype(int)).encode()
         yield b"%d" % np.random.default_rng(7).integers(1 << 30)
-        yield np.array2string(np.abs(np.fft.rfft([1.0, 0.0, -1.0, 0.0])), precision=6).encode()
+        yield str(np.abs(np.fft.rfft([1.0, 0.0, -1.0, 0.0])).astype(int)).encode()

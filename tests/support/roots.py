@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.hosts import Output, build_c_program, environment, run
+from support.hosts import Output, build_c_program, run
 from support.paths import HOSTS, REPOSITORY
 
 SUITES = ("bookworm", "trixie", "sid")
@@ -65,7 +65,7 @@ def run_in_root(
     *,
     added: Mapping[str, bytes] | None = None,
 ) -> Output:
-    """Runs a command in a root. The root itself is not changed.
+    """Runs a command in a root, with an empty environment. The root itself is not changed.
 
     Args:
         suite: the name of the root.
@@ -77,10 +77,8 @@ def run_in_root(
     root = make_root(suite)
     with tempfile.TemporaryDirectory(prefix="falco-plugin-root-") as name:
         folder = Path(name)
-        for path, content in {
-            **{f"{FILES[1:]}/{name}": content for name, content in files.items()},
-            **(added or {}),
-        }.items():
+        placed = {f"{FILES[1:]}/{name}": content for name, content in files.items()}
+        for path, content in {**placed, **(added or {})}.items():
             target = folder / "upper" / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
@@ -95,7 +93,7 @@ def run_in_root(
             "sh",
             "-ec",
             script,
-            env=environment(PATH="/usr/sbin:/usr/bin:/sbin:/bin"),
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         )
 
 
