@@ -137,8 +137,8 @@ impl<'a> Elf<'a> {
         Ok(false)
     }
 
-    /// Returns the number of dynamic symbols. Only the hash tables tell it; undefined symbols come before the symbols
-    /// of a GNU hash table.
+    /// Returns a number of dynamic symbols that includes all undefined ones. No header has this number: it is derived
+    /// from a hash table. A GNU hash table begins after the undefined symbols.
     fn symbol_count(&self) -> Result<u32, ElfError> {
         const DAMAGED: ElfError = ElfError::Damaged("its hash table is outside of it");
         if let Some(address) = self.value(elf::DT_GNU_HASH) {
