@@ -11,7 +11,7 @@ MINUTES := 10
 RELOADS := 300
 JOBS := 1
 WORKERS := 4
-WORKSPACES := Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
+WORKSPACES := Cargo.toml rust/stub/Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
 ACTIONLINT := $(or $(shell command -v actionlint),target/tools/bin/actionlint)
@@ -66,6 +66,7 @@ loom: ## run models of context, channel and push loop in every order of threads 
 test-minimum-rust: ## compile everything with the oldest supported Rust (rust-version in Cargo.toml)
 	rustup toolchain install --profile minimal $(MINIMUM_RUST)
 	CARGO_TARGET_DIR=target/minimum-rust cargo +$(MINIMUM_RUST) check --quiet --locked --workspace
+	CARGO_TARGET_DIR=target/minimum-rust cargo +$(MINIMUM_RUST) check --quiet --locked --manifest-path rust/stub/Cargo.toml
 
 coverage: setup ## measure the line coverage of all tests, Rust and Python (rustup component llvm-tools)
 	tools/coverage
@@ -84,8 +85,9 @@ lint: setup $(DENY) $(VALE) $(ACTIONLINT) ## run all linters: lint-rust, lint-py
 
 lint-rust: setup ## run rustfmt and clippy
 	cargo fmt --check
-	rustfmt --check rust/stub/stub.rs
+	cargo fmt --check --manifest-path rust/stub/Cargo.toml
 	CARGO_TARGET_DIR=target/rust PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --quiet --all-targets -- -D warnings
+	CARGO_TARGET_DIR=target/stub cargo clippy --quiet --locked --manifest-path rust/stub/Cargo.toml -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	CARGO_TARGET_DIR=target/fuzz cargo clippy --quiet --locked --manifest-path fuzz/Cargo.toml --lib --tests -- -D warnings
 
@@ -132,7 +134,7 @@ lock: setup ## update the locked Python packages of development
 
 fmt: setup ## format all code
 	cargo fmt
-	rustfmt rust/stub/stub.rs
+	cargo fmt --manifest-path rust/stub/Cargo.toml
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 

@@ -115,6 +115,7 @@ fn request(parts: &Parts<'_>) -> Request {
         manifest_len: parts.manifest.len(),
         archive: parts.archive.as_ptr(),
         archive_len: parts.archive.len(),
+        bundle: ptr::null(),
         input: ptr::null(),
         check_code,
     };

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from types import TracebackType
+from types import CodeType, ModuleType, TracebackType
 from typing import Any, Final, Literal, Never, Self, TypeAlias, final, overload
 
 from _typeshed import HasFileno, ReadableBuffer, StrOrBytesPath
@@ -12,6 +12,7 @@ from typing_extensions import disjoint_base
 __all__ = [
     "SDK_VERSION",
     "AsyncSender",
+    "Bundle",
     "Context",
     "Event",
     "EventBatch",
@@ -56,6 +57,59 @@ _File: TypeAlias = StrOrBytesPath | HasFileno
 
 SDK_VERSION: Final[str]
 """The version of this package."""
+
+@final
+class Bundle:
+    """The bundle of a self-contained library: what Python imports from instead of files. Not public."""
+
+    def __new__(cls, made_by_init: Never, /) -> Self: ...
+    @property
+    def id(self) -> str:
+        """The 16 hexadecimal digits that make the names of native code unique."""
+
+    @property
+    def root(self) -> str:
+        """The path of the library. The ``__file__`` of each module is below it."""
+
+    @property
+    def libpython(self) -> str:
+        """The SONAME of libpython, for ``ctypes.PyDLL``."""
+
+    def find(self, name: str) -> tuple[int, int] | None:
+        """Returns the kind of a module and the number of its entry.
+
+        The kinds are 0 for a module, 1 for a package and 2 for an extension module.
+        """
+
+    def code(self, entry: int) -> CodeType:
+        """Returns the code of a module or a package."""
+
+    def create_extension(self, entry: int, name: str) -> ModuleType:
+        """Loads an extension module from memory, and the libraries that it needs.
+
+        Returns the module before its execution. The ``__file__`` that it may have is a path in memory.
+        """
+
+    def file(self, path: str) -> int | None:
+        """Returns the number of the entry of a data file."""
+
+    def read(self, entry: int) -> bytes:
+        """Returns the content of an entry."""
+
+    def files(self, prefix: str) -> list[str]:
+        """Returns the paths of the data files that begin with a prefix, sorted."""
+
+    def modules(self, prefix: str) -> list[tuple[str, int]]:
+        """Returns the names of the modules that begin with a prefix, each with its kind, sorted."""
+
+    def memory_file(self, entry: int) -> int:
+        """Returns the descriptor of a file in memory with the content of a data file.
+
+        Nothing can change the file. The caller has to close the descriptor.
+
+        Raises:
+            OSError: the system refuses files in memory.
+        """
 
 @final
 class Context:

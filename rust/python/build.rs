@@ -1,5 +1,4 @@
-//! Builds the files that the extension module embeds: the stub, by one call of rustc, and the programs, by cargo in a
-//! separate target folder.
+//! Builds the files that the extension module embeds, the stub and the programs, by cargo in separate target folders.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,42 +14,17 @@ fn main() {
     build_programs(&rust, &out);
 }
 
-/// The stub depends on the list of the plugin API's functions, which is compiled first, without the bindings.
+/// The stub has no standard library and no start files, and is a workspace of its own for its profile.
 fn build_stub(rust: &Path, out: &Path) {
-    let (api, stub) = (rust.join("api/src"), rust.join("stub"));
-    println!("cargo::rerun-if-changed={}", api.display());
-    println!("cargo::rerun-if-changed={}", stub.display());
-    let list = out.join("libfalco_plugin_api_table.rlib");
-    run(rustc()
-        .args(["--crate-type=rlib", "--crate-name=falco_plugin_api_table"])
-        .arg("-o")
-        .arg(&list)
-        .arg(api.join("lib.rs")));
-    let mut list_crate = OsString::from("falco_plugin_api_table=");
-    list_crate.push(list);
-    run(rustc()
-        .args([
-            "--crate-type=cdylib",
-            "--crate-name=falco_plugin_stub",
-            "-Cstrip=symbols",
-        ])
-        .args(["-Clink-arg=-nostartfiles", "-Clink-arg=-Wl,-z,relro,-z,now"])
-        .arg("--extern")
-        .arg(list_crate)
-        .arg("-o")
-        .arg(out.join("stub.so"))
-        .arg(stub.join("stub.rs")));
-}
-
-fn rustc() -> Command {
-    let mut rustc = Command::new(variable("RUSTC"));
-    rustc
-        .args(["--edition=2024", "-Copt-level=s", "-Cpanic=abort"])
-        .args(["-Dwarnings", "-Dunsafe_op_in_unsafe_fn"])
-        .args(sanitizer())
-        .arg("--target")
-        .arg(variable("TARGET"));
-    rustc
+    for source in ["stub", "api", "bundle"] {
+        println!("cargo::rerun-if-changed={}", rust.join(source).display());
+    }
+    let target = out.join("stub");
+    run(cargo("rustc", &rust.join("stub"), &target)
+        .args(["--lib", "--locked", "--", "-Clink-arg=-nostartfiles"])
+        .arg("-Clink-arg=-Wl,-z,relro,-z,now")
+        .envs(sanitizer().map(|flag| ("RUSTFLAGS", flag))));
+    copy(&target, "libfalco_plugin_stub.so", &out.join("stub.so"));
 }
 
 /// The programs that only `falco-plugin` runs: the native host and the packer.
@@ -69,8 +43,22 @@ fn build_programs(rust: &Path, out: &Path) {
         println!("cargo::rerun-if-changed={}", rust.join(source).display());
     }
     let target = out.join("programs");
+    let mut cargo = cargo("build", &rust.join(".."), &target);
+    for program in PROGRAMS {
+        cargo.args(["--package", program, "--bin", program]);
+    }
+    run(cargo
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+        .envs(sanitizer().map(|flag| ("RUSTFLAGS", format!("{flag} -Clink-arg=-rdynamic")))));
+    for program in PROGRAMS {
+        copy(&target, program, &out.join(program));
+    }
+}
+
+/// Returns a release build by cargo in a separate target folder.
+fn cargo(command: &str, workspace: &Path, target: &Path) -> Command {
     let mut cargo = Command::new(variable("CARGO"));
-    // These are separate programs, so no setting of the current build may apply to their build.
+    // No setting of the current build may apply to the other build.
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
         if name_text.starts_with("CARGO_") && name_text != "CARGO_HOME" && !name_text.starts_with("CARGO_HTTP")
@@ -79,23 +67,20 @@ fn build_programs(rust: &Path, out: &Path) {
             cargo.env_remove(&name);
         }
     }
-    cargo.args(["build", "--release"]);
-    for program in PROGRAMS {
-        cargo.args(["--package", program, "--bin", program]);
-    }
-    run(cargo
-        .arg("--manifest-path")
-        .arg(rust.join("../Cargo.toml"))
+    cargo
+        .args([command, "--release", "--manifest-path"])
+        .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&target)
+        .arg(target)
         .arg("--target")
-        .arg(variable("TARGET"))
-        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
-        .envs(sanitizer().map(|flag| ("RUSTFLAGS", format!("{flag} -Clink-arg=-rdynamic")))));
-    for program in PROGRAMS {
-        let path = target.join(variable("TARGET")).join("release").join(program);
-        std::fs::copy(path, out.join(program)).unwrap_or_else(|error| panic!("cargo did not build {program}: {error}"));
-    }
+        .arg(variable("TARGET"));
+    cargo
+}
+
+/// Copies a file that cargo has built.
+fn copy(target: &Path, name: &str, to: &Path) {
+    let built = target.join(variable("TARGET")).join("release").join(name);
+    std::fs::copy(&built, to).unwrap_or_else(|error| panic!("cannot copy {}: {error}", built.display()));
 }
 
 /// Returns the flag of the sanitizer of this build. All that one process loads must be built with it. Its runtime is in

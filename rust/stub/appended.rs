@@ -1,5 +1,5 @@
-//! The format of what `falco-plugin build` appends to the library: a manifest and a zip archive. The file may have been
-//! cut or changed since, so nothing here trusts a length.
+//! The format of what `falco-plugin build` appends to the library: a manifest, a zip archive, and the bundle of a
+//! self-contained library. The file may have been cut or changed since, so nothing here trusts a length.
 
 use core::ffi::CStr;
 
@@ -18,10 +18,17 @@ pub struct Appended {
 }
 
 impl Appended {
-    /// Returns the length of both parts together; `None` if no memory can have that length.
+    /// Returns the length of manifest and archive together; `None` if no memory can have that length.
     pub fn len(&self) -> Option<usize> {
         let len = self.manifest_len.checked_add(self.archive_len)?;
         isize::try_from(len).ok().map(isize::cast_unsigned)
+    }
+
+    /// Returns the offset of the bundle in the file; `None` if there is none.
+    pub fn bundle_offset(&self) -> Option<u64> {
+        let archive = self.offset.checked_add(self.manifest_len)?;
+        let offset = archive.checked_add(self.archive_len)?;
+        (self.bundle_len > 0).then_some(offset)
     }
 }
 
@@ -34,7 +41,7 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Splits the bytes into the parts. Returns `None` if they are not what was appended.
     pub fn new(bytes: &'a [u8], appended: &Appended) -> Option<Self> {
-        if Some(bytes.len()) != appended.len() || u64::from(crc32(bytes)) != appended.crc32 {
+        if Some(bytes.len()) != appended.len() || u64::from(crc32fast::hash(bytes)) != appended.crc32 {
             return None;
         }
         let (manifest, archive) = bytes.split_at_checked(appended.manifest_len as usize)?;
@@ -53,30 +60,4 @@ impl<'a> Parts<'a> {
         }
         c""
     }
-}
-
-const CRC_TABLE: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut value = index as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            value = if value & 1 == 1 {
-                0xedb8_8320 ^ (value >> 1)
-            } else {
-                value >> 1
-            };
-            bit += 1;
-        }
-        table[index] = value;
-        index += 1;
-    }
-    table
-};
-
-pub fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        CRC_TABLE[((crc ^ u32::from(byte)) & 0xff) as usize] ^ (crc >> 8)
-    })
 }

@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char};
 use core::ptr;
 
 use falco_plugin_api_table::types::*;
-use falco_plugin_api_table::{FAILURE, StartReply, StartRequest, Table, functions, write};
+use falco_plugin_api_table::{FAILURE, StartReply, StartRequest, StoredBundle, Table, functions, write};
 
 use crate::message::Message;
 use crate::{image, libc, permissions, python};
@@ -56,6 +56,11 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
     }
     let mut memory = [0; python::MEMORY];
     let sdk = python::load(&mut memory, problem)?;
+    let bundle = image.bundle.as_ref().map(|bundle| StoredBundle {
+        descriptor: bundle.file.descriptor,
+        offset: bundle.file.offset,
+        len: bundle.file.len,
+    });
     let request = StartRequest {
         library: image.path,
         core: sdk.core.as_ptr(),
@@ -65,6 +70,7 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
         manifest_len: parts.manifest.len(),
         archive: parts.archive.as_ptr(),
         archive_len: parts.archive.len(),
+        bundle: bundle.as_ref().map_or(ptr::null(), ptr::from_ref),
         input,
         check_code,
     };

@@ -1,7 +1,10 @@
-//! The library's own file: its path, the manifest and the archive.
+//! The library's own file: its path, the manifest, the archive and the bundle.
 
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
+
+use falco_plugin_bundle::file::File;
 
 use crate::appended::{Appended, Parts};
 use crate::libc;
@@ -20,6 +23,12 @@ pub static mut APPENDED: Appended = Appended {
     bundle_crc32: 0,
 };
 
+/// The problem of a library that is not what was built.
+pub const DAMAGED: &str = "this plugin library was cut, stripped or changed after it was built: build it again with \
+                           'falco-plugin build'";
+const UNREADABLE: &str =
+    "this plugin library cannot read its own file: check that the file exists and that Falco's user may read it";
+
 /// The content of the library's own file. It is read while the library is being loaded, and does not change afterwards.
 pub struct Image {
     /// The absolute path, with all links resolved.
@@ -29,22 +38,37 @@ pub struct Image {
     /// The memory that `parts` refers to.
     memory: *mut c_void,
     pub parts: Option<Parts<'static>>,
+    /// The bundle of a self-contained library.
+    pub bundle: Option<Bundle>,
     /// Why there are no parts; empty if there are.
     pub problem: Message,
 }
 
-static mut IMAGE: Image = Image {
+/// The bundle in the library's file. The file stays open until the library is unloaded, so it can be replaced by another
+/// file before init.
+pub struct Bundle {
+    pub file: File,
+    pub crc32: u64,
+}
+
+struct Shared(UnsafeCell<Image>);
+
+// SAFETY: only `on_load` and `on_unload` write the image, while nothing else of the library can run.
+unsafe impl Sync for Shared {}
+
+static IMAGE: Shared = Shared(UnsafeCell::new(Image {
     path: ptr::null_mut(),
     named: Path::new(),
     memory: ptr::null_mut(),
     parts: None,
+    bundle: None,
     problem: Message::new(),
-};
+}));
 
 /// Returns the image of this library.
 pub fn get() -> &'static Image {
     // SAFETY: only `on_load` writes it, before anything else of the library can run.
-    unsafe { &*(&raw const IMAGE) }
+    unsafe { &*IMAGE.0.get() }
 }
 
 /// Returns a value of the manifest; "" if there is no such name, or no manifest.
@@ -64,21 +88,24 @@ static ON_UNLOAD: unsafe extern "C" fn() = on_unload;
 unsafe extern "C" fn on_load() {
     // SAFETY: dlopen runs this once, before anything can look up a symbol, and nothing else writes the image.
     unsafe {
-        let image = &mut *(&raw mut IMAGE);
+        let image = &mut *IMAGE.0.get();
         find_name(&mut image.named);
         if let Err(problem) = read_parts(image) {
-            image.problem.push("this plugin library ");
             image.problem.push(problem);
-            image.problem.push(": build it again with 'falco-plugin build'");
         }
     }
 }
 
 unsafe extern "C" fn on_unload() {
-    // SAFETY: dlclose runs this once, when the library is no longer used. Both pointers are from malloc or NULL.
+    // SAFETY: dlclose runs this once, when the library is no longer used. Both pointers are from malloc or NULL. The
+    // descriptor is that of the library's file, which `on_load` has opened.
     unsafe {
-        libc::free(IMAGE.path.cast());
-        libc::free(IMAGE.memory);
+        let image = &*IMAGE.0.get();
+        libc::free(image.path.cast());
+        libc::free(image.memory);
+        if let Some(bundle) = &image.bundle {
+            libc::close(bundle.file.descriptor);
+        }
     }
 }
 
@@ -111,26 +138,36 @@ unsafe fn read_parts(image: &mut Image) -> Result<(), &'static str> {
     unsafe {
         let appended = (&raw const APPENDED).read_volatile();
         if appended.offset == 0 {
-            return Err("does not contain a plugin");
+            return Err("this plugin library does not contain a plugin: build it again with 'falco-plugin build'");
         }
         let mut info = libc::DlInfo::default();
         if libc::dladdr((&raw const APPENDED).cast(), &mut info) == 0 {
-            return Err("does not find its own file");
+            return Err(UNREADABLE);
         }
         image.path = libc::realpath(info.file_name, ptr::null_mut());
         let file = libc::open(info.file_name, libc::O_RDONLY | libc::O_CLOEXEC);
         if image.path.is_null() || file < 0 {
-            return Err("cannot read its own file");
+            return Err(UNREADABLE);
         }
         image.memory = read(file, &appended);
-        libc::close(file);
+        image.bundle = appended.bundle_offset().map(|offset| Bundle {
+            file: File {
+                descriptor: file,
+                offset,
+                len: appended.bundle_len,
+            },
+            crc32: appended.bundle_crc32,
+        });
+        if image.bundle.is_none() {
+            libc::close(file);
+        }
         if !image.memory.is_null() {
             let bytes = slice::from_raw_parts(image.memory.cast(), appended.len().unwrap_or(0));
             image.parts = Parts::new(bytes, &appended);
         }
         match image.parts {
             Some(_) => Ok(()),
-            None => Err("was cut, stripped or changed after it was built"),
+            None => Err(DAMAGED),
         }
     }
 }

@@ -95,6 +95,7 @@ unsafe extern "C" {
     #[link_name = "secure_getenv"]
     pub fn getenv(name: *const c_char) -> *const c_char;
     pub fn getcwd(memory: *mut c_char, size: usize) -> *mut c_char;
+    pub fn gnu_get_libc_version() -> *const c_char;
     pub fn geteuid() -> u32;
     pub fn lstat(path: *const c_char, stat: *mut Stat) -> c_int;
     pub fn malloc(size: usize) -> *mut c_void;

@@ -1,6 +1,7 @@
 //! Error messages without an allocator.
 
 use core::ffi::{CStr, c_char};
+use core::fmt;
 
 /// A NUL-terminated string of bounded length. All zeroes is an empty message. The end of a message that is too long is
 /// left out, so the cause has to come first.
@@ -67,5 +68,12 @@ impl Message {
 
     pub fn as_ptr(&self) -> *const c_char {
         self.bytes.as_ptr().cast()
+    }
+}
+
+impl fmt::Write for Message {
+    fn write_str(&mut self, string: &str) -> fmt::Result {
+        self.push(string);
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! `falco-plugin build` fills in [`image::APPENDED`], and hides the symbols of capabilities that the plugin lacks.
 //!
-//! The stub has no standard library: rustc compiles it directly, it needs only libc, and it has a few KB.
+//! The stub has no standard library and no allocator: it is a part of each plugin library, and needs only glibc.
 //!
 //! | module | purpose |
 //! |---|---|

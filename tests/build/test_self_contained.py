@@ -269,7 +269,7 @@ def test_build_names_unsuitable_python(tmp_path: Path, fault: str, monkeypatch: 
     else:
         folders = (os.fspath(tmp_path),)
         monkeypatch.setattr(environment_module, "folders", lambda: folders)
-        message = "cannot import falco-plugin-sdk in isolated mode, which Falco uses: "
+        message = "requires falco-plugin-sdk, which is not installed: install it ("
     result = CliRunner().invoke(main, ["build", str(tmp_path / "plugin.py"), "-o", str(tmp_path / "out.so")])
     assert result.exit_code == 1
     assert message in result.output

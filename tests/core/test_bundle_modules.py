@@ -23,8 +23,8 @@ ATTRIBUTES = [
     ("json.decoder", "__spec__.has_location", True),
     ("json.decoder", "__spec__.cached", None),
     ("json.decoder", "JSONDecoder.decode.__code__.co_filename", f"{ROOT}/json/decoder.py"),
-    ("_json", "__file__", f"{ROOT}/_json.so"),
-    ("_json", "__spec__.origin", f"{ROOT}/_json.so"),
+    ("_ssl", "__file__", f"{ROOT}/_ssl.so"),
+    ("_ssl", "__spec__.origin", f"{ROOT}/_ssl.so"),
     ("_ctypes", "__file__", f"{ROOT}/_ctypes.so"),
     ("importlib.util", "__file__", f"{ROOT}/importlib/util.py"),
     ("itertools", "__spec__.origin", "built-in"),
@@ -54,10 +54,10 @@ def test_module_has_attribute(attributes: dict[str, str], module: str, attribute
 
 def test_loader_answers_questions_about_modules() -> None:
     code = """
-        import package.module, _json
+        import package.module, _ssl
         loader = package.module.__loader__
         print(loader.is_package("package"), loader.is_package("package.module"))
-        print(loader.get_code("package.module").co_filename, loader.get_code("_json"))
+        print(loader.get_code("package.module").co_filename, loader.get_code("_ssl"))
         print(loader.get_source("package.module"), loader.get_filename("package"))
         try:
             loader.get_code("absent")
@@ -99,7 +99,7 @@ def test_pkgutil_lists_modules() -> None:
     code = """
         import pkgutil, package
         print([(found.name, found.ispkg) for found in pkgutil.iter_modules(package.__path__, "package.")])
-        print({"json", "space", "package"} & {found.name for found in pkgutil.walk_packages() if found.ispkg})
+        print({"json", "space", "package"} & {found.name for found in pkgutil.iter_modules() if found.ispkg})
         print([found.name for found in pkgutil.iter_modules(["/nonexistent"])])
         print(pkgutil.get_data("package", "data/rows.csv"))
     """

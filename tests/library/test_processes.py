@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from support.embedded import Library
 from support.events import EOF, SUCCESS, payloads_of
-from support.hosts import c_host_lines, cycle_payloads, environment, run_c_host, run_cycle
+from support.hosts import c_host_lines, cycle_payloads, environment, log_messages, run_c_host, run_cycle
 from support.libraries import build_plugin, simple_plugin, write_sources
 
 from falco_plugin.cli.main import main
@@ -369,6 +369,39 @@ def test_plugin_modules_shadow_environment_only_for_plugin(tmp_path: Path) -> No
         "colorsys.py": "OWNER = b'ours'\n",
     }
     assert cycle_payloads(run_cycle(build_plugin(tmp_path, sources))) == [b"ours", b"1"]
+
+
+def test_data_files_are_found_by_importlib_resources(tmp_path: Path) -> None:
+    sources = {
+        "plugin.py": simple_plugin(
+            "resources",
+            """
+            def init(self):
+                import importlib.resources
+                import parts
+                files = importlib.resources.files(parts)
+                self.log.info("%s", sorted(file.name for file in files.iterdir()))
+                self.log.info("%s", files.joinpath("more", "rows.csv").read_text(encoding="utf-8").strip())
+                own = importlib.resources.files(__package__)
+                self.log.info("%s", sorted(file.name for file in own.iterdir()))
+                with importlib.resources.as_file(own / "parts" / "more" / "rows.csv") as path:
+                    self.log.info("%s", path.read_text(encoding="utf-8").strip())
+                with importlib.resources.as_file(own / "parts") as path:
+                    self.log.info("%s", sorted(file.name for file in path.rglob("*.*")))
+            """,
+        ),
+        "parts/__init__.py": "",
+        "parts/more/rows.csv": "ü,1\n",
+        "top.json": "{}",
+    }
+    messages = log_messages(run_cycle(build_plugin(tmp_path, sources)))
+    assert messages[:5] == [
+        "['__init__.py', 'more']",
+        "ü,1",
+        "['parts', 'plugin.py', 'top.json']",
+        "ü,1",
+        "['__init__.py', 'rows.csv']",
+    ]
 
 
 def test_missing_data_file_is_clear_error(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def main():
     request = marshal.loads(bytes.fromhex(sys.argv.pop()))
     bundle = Bundle(request)
     for name, module in list(sys.modules.items()):
-        if not (name in sys.builtin_module_names or _imp.is_frozen(name) or name in ("__main__", "encodings")):
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if origin not in ("built-in", "frozen") and name not in ("__main__", "encodings"):
             del sys.modules[name]
     sys.path.clear()
     sys.executable = ""

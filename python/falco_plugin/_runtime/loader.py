@@ -14,9 +14,12 @@ import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falco_plugin._runtime.archive import unpack
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import TraversableResources
 
 PACKAGE = "falco_plugin_modules_"
 """The beginning of the name of each private package."""
@@ -96,6 +99,12 @@ class Modules:
         """Returns the path of a file that tracebacks show."""
         return f"{self._folder}/{file}"
 
+    def reader(self, folder: str) -> TraversableResources:
+        """Returns the files of a folder of the archive for ``importlib.resources``."""
+        from falco_plugin._runtime import archive_files
+
+        return archive_files.reader(self._files, self._library, folder)
+
     def data(self, path: str) -> bytes:
         """Returns a data file beside the modules, by the path that ``pkgutil.get_data`` builds from ``__file__``."""
         return self._files[path.removeprefix(f"{self._library}/")]
@@ -165,6 +174,11 @@ class ArchiveLoader:
         path = self._modules.path(self._file)
         # The modification time None keeps linecache from comparing the entry with the file.
         linecache.cache[path] = (len(source), None, source.decode("utf-8", "replace").splitlines(keepends=True), path)
+
+    def get_resource_reader(self, fullname: str) -> TraversableResources:
+        """Returns the files beside the module for ``importlib.resources``."""
+        inner = fullname.removeprefix(self._modules.package).removeprefix(".").replace(".", "/")
+        return self._modules.reader(inner if self._file is None else self._file.rpartition("/")[0])
 
     def get_data(self, path: str) -> bytes:
         """Returns a data file for ``pkgutil.get_data``."""

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 
-use falco_plugin_api_table::StartRequest;
+use falco_plugin_api_table::{StartRequest, StoredBundle};
 
 /// A copy of the stub's request. Only `check` requires that the library stays loaded.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Request {
     pub core: String,
     pub python: CString,
     pub archive: Vec<u8>,
+    /// The bundle of a self-contained library.
+    pub bundle: Option<StoredBundle>,
     manifest: Vec<(String, String)>,
     /// The folders of code whose permissions the stub has already checked.
     checked: Vec<String>,
@@ -28,6 +30,7 @@ impl Request {
                 core: string(request.core),
                 python: CStr::from_ptr(request.python).to_owned(),
                 archive: std::slice::from_raw_parts(request.archive, request.archive_len).to_vec(),
+                bundle: request.bundle.as_ref().copied(),
                 manifest: pairs(std::slice::from_raw_parts(request.manifest, request.manifest_len)),
                 checked: string(request.folders).lines().map(str::to_owned).collect(),
                 check: request.check_code,

@@ -84,6 +84,7 @@ fn with_state(plugin: impl Plugin + 'static, code: impl FnOnce(*mut ss_plugin_t)
         manifest_len: 0,
         archive: ptr::NonNull::dangling().as_ptr(),
         archive_len: 0,
+        bundle: ptr::null(),
         input: &raw const input,
         check_code,
     };

@@ -24,7 +24,7 @@ pub mod types;
 
 pub use capability::{Capability, FUNCTIONS, Function};
 pub use library::{Functions, signatures};
-pub use start::{START_SYMBOL, Start, StartReply, StartRequest};
+pub use start::{START_SYMBOL, Start, StartReply, StartRequest, StoredBundle};
 pub use table::Table;
 
 use types::ss_plugin_rc;

@@ -1,6 +1,6 @@
 //! How the stub starts the SDK: one function of the SDK's extension module, which it looks up by name.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_int};
 
 use crate::table::Table;
 use crate::types::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_t};
@@ -12,7 +12,7 @@ use crate::types::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_t};
 #[macro_export]
 macro_rules! start_symbol {
     () => {
-        "falco_plugin_sdk_start_4"
+        "falco_plugin_sdk_start_5"
     };
 }
 
@@ -27,9 +27,9 @@ pub const START_SYMBOL: &CStr = match CStr::from_bytes_with_nul(concat!(start_sy
 pub struct StartRequest {
     /// The absolute path of the plugin library.
     pub library: *const c_char,
-    /// The absolute path of the extension module.
+    /// The absolute path of the extension module; empty for a self-contained library.
     pub core: *const c_char,
-    /// The absolute path of the Python executable.
+    /// The absolute path of the Python executable; empty for a self-contained library.
     pub python: *const c_char,
     /// The folders of code whose permissions the stub has checked, each followed by a newline.
     pub folders: *const c_char,
@@ -39,12 +39,26 @@ pub struct StartRequest {
     /// A zip archive of the plugin's modules.
     pub archive: *const u8,
     pub archive_len: usize,
+    /// The bundle of a self-contained library; NULL for a linked one.
+    pub bundle: *const StoredBundle,
     /// The host's own input to `plugin_init`.
     pub input: *const ss_plugin_init_input,
     /// Returns whether only root can change the code in a folder (see `rust/stub/permissions.rs`). If it returns false,
     /// it writes the reason into `problem`, at most `size` bytes with the NUL. It may be called until `plugin_init`
     /// returns.
     pub check_code: unsafe extern "C" fn(folder: *const c_char, problem: *mut c_char, size: usize) -> bool,
+}
+
+/// A bundle in the library's file.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct StoredBundle {
+    /// The descriptor of the file. It is open until the library is unloaded.
+    pub descriptor: c_int,
+    /// The offset of the bundle in the file.
+    pub offset: u64,
+    /// Bytes of the bundle.
+    pub len: u64,
 }
 
 /// The SDK's reply. Table and state are set even if `rc` is a failure.

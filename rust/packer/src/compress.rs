@@ -4,6 +4,12 @@ use std::io;
 
 use zstd::bulk::Compressor;
 
+/// The usual level. Level 19 takes a tenth longer and gains 0.1%.
+const LEVEL: i32 = 18;
+/// The level of huge blocks: a tenth of the time for a tenth more bytes.
+const HUGE_LEVEL: i32 = 12;
+const HUGE: usize = 16 << 20;
+
 /// A compressed block, and what the index of the bundle needs to know of it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -17,9 +23,10 @@ pub struct Stored {
 }
 
 impl Stored {
-    pub fn compress(data: &[u8], patches: Vec<u32>, level: i32) -> io::Result<Self> {
+    /// Compresses data with a level, or with one that depends on its length.
+    pub fn compress(data: &[u8], patches: Vec<u32>, level: Option<i32>) -> io::Result<Self> {
         let len = u32::try_from(data.len()).map_err(io::Error::other)?;
-        let mut compressor = Compressor::new(level)?;
+        let mut compressor = Compressor::new(level.unwrap_or(if data.len() > HUGE { HUGE_LEVEL } else { LEVEL }))?;
         compressor.include_checksum(true)?;
         let frame = compressor.compress(data)?;
         Ok(Self {
@@ -65,7 +72,7 @@ mod tests {
 
     #[test]
     fn stored_block_decodes_to_itself() {
-        let stored = Stored::compress(&[7; 1000], vec![1, 500], 3).unwrap();
+        let stored = Stored::compress(&[7; 1000], vec![1, 500], None).unwrap();
         let bytes = stored.encode();
         assert_eq!(Stored::decode(&bytes), Some(stored));
         assert!(bytes.len() < 100);

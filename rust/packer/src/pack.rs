@@ -87,7 +87,7 @@ fn jobs(data: &[Block], natives: &[Native]) -> Vec<Job> {
 
 fn store_block(plan: &Plan, cache: &Cache, block: &Block) -> Result<Stored, Error> {
     let mut key = cache.key("block");
-    key.add(&plan.level.to_le_bytes()).add(&block.data);
+    key.add(&plan.level.unwrap_or(0).to_le_bytes()).add(&block.data);
     cache.get_or_make(&key, || {
         Stored::compress(&block.data, Vec::new(), plan.level).map_err(Error::Compress)
     })
@@ -97,7 +97,7 @@ fn store_native(plan: &Plan, cache: &Cache, natives: &[Native], index: usize) ->
     let native = &natives[index];
     let names = names(natives, native);
     let mut key = cache.key("native");
-    key.add(&plan.level.to_le_bytes())
+    key.add(&plan.level.unwrap_or(0).to_le_bytes())
         .add(&native.data)
         .add(&[u8::from(plan.debug_symbols)]);
     add_names(&mut key, &names);
@@ -209,7 +209,7 @@ impl Assembly<'_> {
                     name: entry.name,
                     kind: entry.kind,
                     block: number,
-                    // `Stored::compress` checked that the block is not longer than 32 bits can tell.
+                    // `Stored::compress` checked that the length of the block fits into 32 bits.
                     offset: entry.offset as u32,
                     len: entry.len as u32,
                     needs: Vec::new(),

@@ -20,15 +20,9 @@ pub struct Plan {
     /// The system's dynamic linker, which finds shared libraries.
     #[serde(default = "default_linker")]
     pub linker: PathBuf,
-    /// The level of compression.
-    #[serde(default = "default_level")]
-    pub level: i32,
+    /// The level of compression of all blocks. `None` chooses one for each block.
+    pub level: Option<i32>,
     pub entries: Vec<PlannedEntry>,
-}
-
-/// The strongest level whose memory and time stay moderate. Reading is equally fast for all levels.
-fn default_level() -> i32 {
-    19
 }
 
 fn default_linker() -> PathBuf {

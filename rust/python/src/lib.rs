@@ -54,6 +54,8 @@ mod _core {
     #[pymodule_export]
     use crate::fields::json_reader::JsonReader;
     #[pymodule_export]
+    use crate::interpreter::contents::Bundle;
+    #[pymodule_export]
     use crate::interpreter::exit::remove_at_exit;
     #[pymodule_export]
     use crate::interpreter::fork::{after_fork_in_child, before_fork, end_child};

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use falco_plugin_abi::{Log, Request};
+use falco_plugin_abi::{Log, Request, Severity};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::Plugin;
 use pyo3::prelude::*;
@@ -11,52 +11,90 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use crate::errors::report;
 use crate::imports;
 use crate::interpreter::log::{CurrentPlugin, HostLog};
-use crate::interpreter::threads;
+use crate::interpreter::{bundle, contents, environment, others, start, threads};
 use crate::plugin::PythonPlugin;
 
 falco_plugin_abi::export_start!(make);
 
 /// Makes the plugin that the stub requests. Starts Python if the process has none.
 fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Error> {
-    check_versions(request)?;
-    let started = threads::ensure_interpreter(&request.python).map_err(Error::text)?;
+    let Some(stored) = request.bundle else {
+        check_versions(request)?;
+        let started = environment::ensure_interpreter(&request.python).map_err(Error::text)?;
+        return threads::enter(|py| make_linked(py, request, config, log, started));
+    };
+    let started = bundle::ensure_interpreter(stored, &request.library).map_err(Error::text)?;
+    report_other(request, &log);
     threads::enter(|py| {
-        let unreadable = |error: PyErr| Error::text(format!("cannot determine where Python imports from: {error}"));
-        let mut path = path(py).map_err(unreadable)?;
-        if !threads::interpreter_is_ours() {
-            // If the process belongs to Python, a relative folder changes with the current directory.
-            path.retain(|folder| is_absolute(folder));
-        }
-        check(request, &path)?;
-        let host_log = HostLog::new(log.clone());
-        let number = host_log.number();
-        let _current = CurrentPlugin::enter(number);
-        let archive = PyBytes::new(py, &request.archive);
-        let arguments = (
-            archive,
-            request.library.as_str(),
-            request.manifest("folder"),
-            request.manifest("entry"),
-            config,
-            host_log,
-            request.core.as_str(),
-            started,
-        );
-        let plugin = imports::RUNTIME
-            .call(py, arguments)
-            .and_then(|runtime| PythonPlugin::new(&runtime, log, number));
-        match plugin {
-            Ok(plugin) => {
-                let checked = origins(py).map_err(unreadable).and_then(|files| check(request, &files));
-                if let Err(error) = checked {
-                    plugin.destroy();
-                    return Err(error);
-                }
-                Ok(Box::new(plugin) as Box<dyn Plugin>)
-            }
-            Err(error) => Err(Error::text(report(py, "init", error))),
-        }
+        let plugin = make_plugin(py, request, config, log, started);
+        contents::clear_cache();
+        plugin.map(|plugin| Box::new(plugin) as Box<dyn Plugin>)
     })
+}
+
+/// Logs that another interpreter of the process has run this plugin before.
+fn report_other(request: &Request, log: &Log) {
+    let plugin = request.manifest("name");
+    if let Some(other) = others::add_plugin(plugin) {
+        let own = start::python_version();
+        let message = format!(
+            "{plugin} runs in a new Python {own}, because its dependencies or its Python have changed: the previous \
+             Python {other} stays in memory until Falco restarts"
+        );
+        log.log(Severity::Info, &message);
+    }
+}
+
+/// Makes the plugin of a linked library. Checks who can change the code that Python imports, if the stub requires it.
+fn make_linked(
+    py: Python<'_>,
+    request: &Request,
+    config: &str,
+    log: Log,
+    started: bool,
+) -> Result<Box<dyn Plugin>, Error> {
+    let unreadable = |error: PyErr| Error::text(format!("cannot determine where Python imports from: {error}"));
+    let mut path = path(py).map_err(unreadable)?;
+    if !start::is_ours() {
+        // If the process belongs to Python, a relative folder changes with the current directory.
+        path.retain(|folder| is_absolute(folder));
+    }
+    check(request, &path)?;
+    let plugin = make_plugin(py, request, config, log, started)?;
+    let checked = origins(py).map_err(unreadable).and_then(|files| check(request, &files));
+    if let Err(error) = checked {
+        plugin.destroy();
+        return Err(error);
+    }
+    Ok(Box::new(plugin))
+}
+
+/// Makes the plugin. `started` states whether its init has started the interpreter.
+fn make_plugin(
+    py: Python<'_>,
+    request: &Request,
+    config: &str,
+    log: Log,
+    started: bool,
+) -> Result<PythonPlugin, Error> {
+    let host_log = HostLog::new(log.clone());
+    let number = host_log.number();
+    let _current = CurrentPlugin::enter(number);
+    let archive = PyBytes::new(py, &request.archive);
+    let arguments = (
+        archive,
+        request.library.as_str(),
+        request.manifest("folder"),
+        request.manifest("entry"),
+        config,
+        host_log,
+        request.core.as_str(),
+        started,
+    );
+    imports::RUNTIME
+        .call(py, arguments)
+        .and_then(|runtime| PythonPlugin::new(&runtime, log, number))
+        .map_err(|error| Error::text(report(py, "init", error)))
 }
 
 /// Returns the folders that Python imports from. Packages may have added some since the library was built.
@@ -99,7 +137,7 @@ fn check(request: &Request, paths: &[CString]) -> Result<(), Error> {
 /// Checks that the library was built with the versions of the SDK and of Python in this process.
 fn check_versions(request: &Request) -> Result<(), Error> {
     let sdk = env!("CARGO_PKG_VERSION");
-    let python = threads::python_version();
+    let python = start::python_version();
     for (name, built, found) in [
         ("falco-plugin-sdk", request.manifest("sdk_version"), sdk),
         ("Python", request.manifest("python_version"), &python),

@@ -1,12 +1,12 @@
 //! Python from an environment: an installation or a virtual environment with the SDK, at the path that it had when the
 //! library was built.
 
-use core::ffi::{CStr, c_ulong, c_void};
+use core::ffi::{CStr, c_void};
 
 use falco_plugin_api_table::{START_SYMBOL, Start};
 
-use super::query;
 use super::sdk::{MEMORY, Sdk};
+use super::{global, query};
 use crate::message::Message;
 use crate::path::Path;
 use crate::{image, libc, permissions};
@@ -134,39 +134,33 @@ fn open(environment: &Environment<'_>, problem: &mut Message) -> Option<Start> {
 /// Opens Python's shared library, unless the process has a Python of the same version already.
 fn open_python(environment: &Environment<'_>, problem: &mut Message) -> Option<()> {
     let version = image::manifest(c"python_version");
-    // SAFETY: all strings are NUL-terminated. `Py_Version` is an unsigned long.
-    unsafe {
-        if libc::dlsym(libc::RTLD_DEFAULT, c"Py_GetVersion".as_ptr()).is_null() {
-            // Global, because extension modules find Python's symbols through it.
-            let flags = libc::RTLD_NOW | libc::RTLD_GLOBAL;
-            if libc::dlopen(environment.libpython.as_ptr(), flags).is_null() {
-                cannot_load(problem, "Python ", version, environment.libpython);
-                return None;
-            }
-            return Some(());
-        }
-        // `Py_GetVersion` is not called, because another thread may be filling its buffer. `Py_Version`, which came with
-        // Python 3.11, is looked up after it, because another thread may be opening the library just now.
-        let present = libc::dlsym(libc::RTLD_DEFAULT, c"Py_Version".as_ptr());
-        let mut found = Message::new();
-        if present.is_null() {
-            found.push("older than 3.11");
-        } else {
-            let number = *present.cast::<c_ulong>();
-            found.push_number((number >> 24) as u8);
-            found.push(".");
-            found.push_number((number >> 16) as u8);
-        }
-        if CStr::from_ptr(found.as_ptr()) != version {
-            problem.push("this library was built for Python ");
-            problem.push_c(version.as_ptr());
-            problem.push(", but the process already runs Python ");
-            problem.push_c(found.as_ptr());
-            problem.push(": build all plugins of one Falco with one Python");
+    if let Some(found) = global::find_self_contained() {
+        problem.push(
+            "this library was built with 'falco-plugin build --linked', but the process already runs the Python ",
+        );
+        found.write(problem);
+        problem.push(" of a self-contained library: build all plugins of one Falco without --linked");
+        return None;
+    }
+    let Some(found) = global::find() else {
+        // Global, because extension modules find Python's symbols through it.
+        let flags = libc::RTLD_NOW | libc::RTLD_GLOBAL;
+        // SAFETY: the path is NUL-terminated.
+        if unsafe { libc::dlopen(environment.libpython.as_ptr(), flags) }.is_null() {
+            cannot_load(problem, "Python ", version, environment.libpython);
             return None;
         }
+        return Some(());
+    };
+    if found.is(version) {
+        return Some(());
     }
-    Some(())
+    problem.push("this library was built for Python ");
+    problem.push_c(version.as_ptr());
+    problem.push(", but the process already runs Python ");
+    found.write(problem);
+    problem.push(": build all plugins of one Falco with one Python");
+    None
 }
 
 fn cannot_load(problem: &mut Message, what: &str, version: &CStr, path: &CStr) {

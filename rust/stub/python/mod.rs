@@ -1,6 +1,8 @@
 //! Where a library's Python comes from. Each way is one file, and the manifest names it.
 
+mod bundle;
 mod environment;
+mod global;
 mod query;
 mod sdk;
 
@@ -14,6 +16,7 @@ pub use sdk::{MEMORY, Sdk};
 pub fn load<'m>(memory: &'m mut [u8; MEMORY], problem: &mut Message) -> Option<Sdk<'m>> {
     let source = image::manifest(c"python_source");
     match source.to_bytes() {
+        b"bundle" => bundle::load(problem),
         b"environment" => environment::load(memory, problem),
         _ => {
             problem.push("the manifest of this plugin library has the unknown python_source '");

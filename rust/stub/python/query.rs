@@ -18,9 +18,9 @@ pub fn locations<'m>(python: &CStr, memory: &'m mut [u8; MEMORY]) -> Option<[&'m
     memory[len] = 0;
     let mut starts = [0; FILES + 1];
     let mut line = 0;
-    for index in 0..len {
-        if memory[index] == b'\n' && line < FILES {
-            memory[index] = 0;
+    for (index, byte) in memory.iter_mut().enumerate().take(len) {
+        if *byte == b'\n' && line < FILES {
+            *byte = 0;
             line += 1;
             starts[line] = index + 1;
         }

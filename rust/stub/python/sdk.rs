@@ -7,7 +7,7 @@ use falco_plugin_api_table::Start;
 /// Bytes of memory for paths that are only known at run time.
 pub const MEMORY: usize = 32768;
 
-/// A loaded SDK in a loaded Python.
+/// A loaded SDK in a loaded Python. A self-contained library has no paths.
 pub struct Sdk<'m> {
     /// The function that starts a plugin.
     pub start: Start,

@@ -130,7 +130,8 @@ def _roots(
     warnings: list[str],
 ) -> list[Requirement]:
     """Returns what the plugin requires, with the SDK."""
-    names = {name for name in own if name.partition(".")[0] not in sys.stdlib_module_names}
+    brought = sys.stdlib_module_names | {"falco_plugin"}
+    names = {name for name in own if name.partition(".")[0] not in brought}
     imported = owners.of(names, str(path))
     required = requirements.declared(path, installed)
     if required is None:
@@ -140,7 +141,7 @@ def _roots(
         resolved = distributions.resolve(installed, required, str(path / "pyproject.toml"), excluded)
         for module, file in sorted(requirements.required_imports(sources).items()):
             for owner in owners.of({module} & names, str(path)):
-                if owner not in resolved and owner not in excluded and owner != SDK:
+                if owner not in resolved and owner not in excluded:
                     warnings.append(
                         f"{file} imports {module}, but {path / 'pyproject.toml'} does not depend on {owner}, so it is "
                         f"not packed: add {owner} to project.dependencies, or build with --include {owner}"

@@ -6,22 +6,12 @@ from types import CodeType, ModuleType
 from typing import Protocol
 
 
-class Bundle(Protocol):
-    """Reads the bundle of one self-contained library."""
-
-    @property
-    def id(self) -> str:
-        """The bundle id, which begins the SONAME of each native library in the bundle."""
-        ...
+class Files(Protocol):
+    """The data files of a bundle, or the files of the plugin's own archive."""
 
     @property
     def root(self) -> str:
-        """The path of the library file. The ``__file__`` of each module is below it."""
-        ...
-
-    @property
-    def libpython(self) -> str:
-        """The SONAME of the Python library of this interpreter."""
+        """The path of the library file, which the paths of files are below."""
         ...
 
     def find(self, name: str) -> tuple[int, int] | None:
@@ -30,14 +20,6 @@ class Bundle(Protocol):
 
     def modules(self, prefix: str) -> list[tuple[str, int]]:
         """Returns name and kind of each module whose dotted name begins with `prefix`."""
-        ...
-
-    def code(self, entry: int) -> CodeType:
-        """Returns a new code object of a module."""
-        ...
-
-    def create_extension(self, entry: int, name: str) -> ModuleType:
-        """Opens an extension module under a name. Its module is not executed yet."""
         ...
 
     def file(self, path: str) -> int | None:
@@ -54,4 +36,26 @@ class Bundle(Protocol):
 
     def memory_file(self, entry: int) -> int:
         """Returns a descriptor of a file in memory with the content of a file. Raises OSError if that is refused."""
+        ...
+
+
+class Bundle(Files, Protocol):
+    """Reads the bundle of one self-contained library."""
+
+    @property
+    def id(self) -> str:
+        """The bundle id, which begins the SONAME of each native library in the bundle."""
+        ...
+
+    @property
+    def libpython(self) -> str:
+        """The SONAME of the Python library of this interpreter."""
+        ...
+
+    def code(self, entry: int) -> CodeType:
+        """Returns a new code object of a module."""
+        ...
+
+    def create_extension(self, entry: int, name: str) -> ModuleType:
+        """Opens an extension module under a name. Its module is not executed yet."""
         ...

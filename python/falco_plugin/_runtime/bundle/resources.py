@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from falco_plugin._runtime.bundle import private_folder, real_files
 
 if TYPE_CHECKING:
-    from falco_plugin._runtime.bundle.interface import Bundle
+    from falco_plugin._runtime.bundle.interface import Bundle, Files
 
 
 class Reader(TraversableResources):
@@ -30,10 +30,10 @@ class Reader(TraversableResources):
 
 
 class Resource(Traversable):
-    """A file or a folder of a bundle. The folder of a package contains its data files, but not its modules."""
+    """A file or a folder. In a bundle, the folder of a package contains its data files, but not its modules."""
 
-    def __init__(self, bundle: Bundle, path: str) -> None:
-        self._bundle = bundle
+    def __init__(self, files: Files, path: str) -> None:
+        self._files = files
         self._path = path
 
     @property
@@ -41,7 +41,7 @@ class Resource(Traversable):
         return posixpath.basename(self._path)
 
     def __str__(self) -> str:
-        return f"{self._bundle.root}/{self._path}"
+        return f"{self._files.root}/{self._path}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -53,28 +53,27 @@ class Resource(Traversable):
         return hash(str(self))
 
     def iterdir(self) -> Iterator[Resource]:
-        prefix = f"{self._path}/"
-        names = dict.fromkeys(path[len(prefix) :].partition("/")[0] for path in self._bundle.files(prefix))
+        prefix = f"{self._path}/" if self._path else ""
+        names = dict.fromkeys(path[len(prefix) :].partition("/")[0] for path in self._files.files(prefix))
         if not names and not self.is_dir():
             raise NotADirectoryError(f"{self} is not a folder of the plugin library")
         return (self.joinpath(name) for name in names)
 
     def is_dir(self) -> bool:
         package = self._path.replace("/", ".")
-        return bool(
-            self._bundle.files(f"{self._path}/") or self._bundle.find(package) or self._bundle.modules(f"{package}.")
+        return not self._path or bool(
+            self._files.files(f"{self._path}/") or self._files.find(package) or self._files.modules(f"{package}.")
         )
 
     def is_file(self) -> bool:
-        return self._bundle.file(self._path) is not None
+        return self._files.file(self._path) is not None
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()
 
     def joinpath(self, *descendants: str | os.PathLike[str]) -> Resource:
-        return Resource(
-            self._bundle, posixpath.normpath(posixpath.join(self._path, *(os.fspath(each) for each in descendants)))
-        )
+        path = posixpath.normpath(posixpath.join(self._path, *(os.fspath(each) for each in descendants)))
+        return Resource(self._files, "" if path == "." else path)
 
     def __truediv__(self, child: str | os.PathLike[str]) -> Resource:
         return self.joinpath(child)
@@ -88,7 +87,7 @@ class Resource(Traversable):
         raise ValueError(f"mode must be 'r' or 'rb', got {mode!r}: a file of the plugin library cannot be written")
 
     def read_bytes(self) -> bytes:
-        return self._bundle.read(self._entry())
+        return self._files.read(self._entry())
 
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         with self.open(encoding=encoding, errors=errors) as file:
@@ -97,10 +96,10 @@ class Resource(Traversable):
 
     def memory_file(self) -> int:
         """Returns a descriptor of a file in memory with the content. Raises OSError if that is refused."""
-        return self._bundle.memory_file(self._entry())
+        return self._files.memory_file(self._entry())
 
     def _entry(self) -> int:
-        entry = self._bundle.file(self._path)
+        entry = self._files.file(self._path)
         if entry is None:
             if self.is_dir():
                 raise IsADirectoryError(f"{self} is a folder of the plugin library")

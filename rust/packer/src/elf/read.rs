@@ -137,8 +137,8 @@ impl<'a> Elf<'a> {
         Ok(false)
     }
 
-    /// Returns the number of dynamic symbols. Only the hash tables tell it; undefined symbols come before the symbols
-    /// of a GNU hash table.
+    /// Returns a number of dynamic symbols that includes all undefined ones. No header has this number: it is derived
+    /// from a hash table. A GNU hash table begins after the undefined symbols.
     fn symbol_count(&self) -> Result<u32, ElfError> {
         const DAMAGED: ElfError = ElfError::Damaged("its hash table is outside of it");
         if let Some(address) = self.value(elf::DT_GNU_HASH) {
@@ -186,7 +186,10 @@ impl<'a> Elf<'a> {
             for _ in 0..file.vn_cnt.get(LE) {
                 let version: &Vernaux<LE> = self.read(version_offset).ok_or(DAMAGED)?;
                 versions.push(self.string(u64::from(version.vna_name.get(LE)))?);
-                version_offset += version.vna_next.get(LE) as usize;
+                match version.vna_next.get(LE) {
+                    0 => break,
+                    next => version_offset += next as usize,
+                }
             }
             let name = self.string(u64::from(file.vn_file.get(LE)))?;
             visit(NeededFile { offset, name }, &versions);

@@ -74,7 +74,8 @@ fn loaded_parts(elf: &Elf<'_>) -> Vec<u8> {
     let headers = size_of::<FileHeader64<LE>>();
     let table = elf.header.e_phoff.get(LE) as usize;
     let mut ranges = vec![(0, headers), (table, table + size_of_val(elf.segments))];
-    ranges.extend(elf.segments.iter().map(|segment| {
+    let stored = elf.segments.iter().filter(|segment| segment.p_filesz.get(LE) > 0);
+    ranges.extend(stored.map(|segment| {
         let start = segment.p_offset.get(LE) as usize;
         (start, start + segment.p_filesz.get(LE) as usize)
     }));
@@ -142,11 +143,12 @@ fn change_dynamic(elf: &Elf<'_>, names: &Names, strings: &mut Strings) -> Result
 
 fn write_dynamic_in_place(elf: &Elf<'_>, entries: &[(DynamicTag, u64)], output: &mut [u8]) -> Result<(), ElfError> {
     let segment = &elf.segments[elf.dynamic_segment];
+    let bytes = dynamic_table(entries);
     let table = output
         .get_mut(segment.p_offset.get(LE) as usize..)
         .and_then(|data| data.get_mut(..segment.p_filesz.get(LE) as usize))
-        .ok_or(ElfError::Damaged("its dynamic table is outside of it"))?;
-    let bytes = dynamic_table(entries);
+        .filter(|table| table.len() >= bytes.len())
+        .ok_or(ElfError::Damaged("its dynamic table has no end"))?;
     table.fill(0);
     table[..bytes.len()].copy_from_slice(&bytes);
     Ok(())

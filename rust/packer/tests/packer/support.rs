@@ -34,6 +34,12 @@ impl Packer {
         self.folder.path().join(name)
     }
 
+    /// Writes a file into the folder. Returns its path.
+    pub fn write(&self, name: &str, data: &[u8]) -> PathBuf {
+        fs::write(self.path(name), data).unwrap();
+        self.path(name)
+    }
+
     /// Returns the reply, which may be an error.
     pub fn run(&self) -> Value {
         let mut process = Command::new(env!("CARGO_BIN_EXE_falco-plugin-packer"))
@@ -73,6 +79,10 @@ impl Bundle {
         (0..index.entry_count())
             .map(|number| index.entry(number).unwrap())
             .collect()
+    }
+
+    pub fn entry(&self, name: &str) -> Entry<'_> {
+        self.entries().into_iter().find(|entry| entry.name == name).unwrap()
     }
 
     /// Returns the data of an entry, with `id` at its patches.

@@ -1,4 +1,4 @@
-//! The bytes and the descriptors of Python objects. This is one of the three modules with `unsafe`.
+//! The bytes and the descriptors of Python objects.
 
 use std::io;
 use std::mem::{self, MaybeUninit};

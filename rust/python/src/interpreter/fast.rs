@@ -1,6 +1,6 @@
 //! A fast path for methods that are called for every event: with one argument, no arguments are parsed.
 //!
-//! Every other call goes to the method that PyO3 makes. This is one of the three modules with `unsafe`.
+//! Every other call goes to the method that PyO3 makes.
 
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};

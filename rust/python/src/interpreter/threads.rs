@@ -1,22 +1,18 @@
-//! The interpreter, its threads and the GIL. This is one of the three modules with `unsafe`.
+//! The interpreter's threads and the GIL.
 //!
-//! In a native host, Python is initialised once, on a separate thread. That thread is Python's main thread and then
-//! parks indefinitely, because the interpreter is never finalised. A thread of the host keeps its Python thread state
-//! from its first call until the thread ends.
+//! A thread of the host keeps its Python thread state from its first call until the thread ends.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::env;
-use std::ffi::CStr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use falco_plugin_abi::{fork, signals};
+use falco_plugin_abi::fork;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::imports;
+use crate::interpreter::start;
 
 /// The number of threads of the host that wait for the GIL.
 static HOST_WAITS: AtomicUsize = AtomicUsize::new(0);
@@ -24,11 +20,6 @@ thread_local! {
     /// Whether this is a thread of the host that has called a plugin.
     static HAS_ENTERED: Cell<bool> = const { Cell::new(false) };
 }
-/// Whether the SDK has started the interpreter, which is then never finalised.
-static IS_OURS: AtomicBool = AtomicBool::new(false);
-/// Environment variables by which even an isolated Python chooses its executable, and so its packages. They cannot be
-/// unset, because other threads of the host may be reading the environment.
-const MISLEADING_VARIABLES: [&str; 2] = ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"];
 /// The longest time that a producer steps aside.
 const MAX_STEP_ASIDE: Duration = Duration::from_millis(5);
 
@@ -139,11 +130,6 @@ impl Drop for ResetOnDrop<'_> {
     }
 }
 
-/// Returns whether the SDK has started the interpreter. Python then handles no signals, and is never finalised.
-pub(crate) fn interpreter_is_ours() -> bool {
-    IS_OURS.load(Ordering::Relaxed)
-}
-
 /// Returns whether the calling thread belongs to the host. Such a thread must not wait for the host to receive events,
 /// because it is the thread that receives them. If the host is a Python program, always returns false.
 pub(crate) fn is_host_thread() -> bool {
@@ -168,7 +154,7 @@ pub(crate) struct GarbageCollection;
 
 impl Drop for GarbageCollection {
     fn drop(&mut self) {
-        if interpreter_is_ours() {
+        if start::is_ours() {
             // Python logs exceptions of finalizers itself. So this call fails only if memory is exhausted.
             enter(|py| drop(imports::COLLECT_GARBAGE.call(py, ())));
         }
@@ -177,7 +163,7 @@ impl Drop for GarbageCollection {
 
 /// Runs code with the GIL, on a thread of the host. Producers let this thread go first, see [`step_aside`].
 pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
-    if interpreter_is_ours() {
+    if start::is_ours() {
         KeptState::keep();
     }
     let waiting = Waiting::new();
@@ -294,105 +280,4 @@ fn forget_thread(py: Python<'_>) -> PyResult<()> {
         threading.getattr("_active")?.call_method1("pop", (ident, py.None()))?;
     }
     Ok(())
-}
-
-/// Starts Python for the environment of the executable `python`, unless the process has an interpreter already. Returns
-/// whether this call has started it.
-pub(crate) fn ensure_interpreter(python: &CStr) -> Result<bool, String> {
-    // Held until the initialisation is complete, because Py_IsInitialized returns true before that.
-    static LOCK: Mutex<()> = Mutex::new(());
-    let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: may be called at any time.
-    if unsafe { ffi::Py_IsInitialized() } != 0 {
-        return Ok(false);
-    }
-    if let Some(name) = MISLEADING_VARIABLES
-        .iter()
-        .find(|name| std::env::var_os(name).is_some())
-    {
-        return Err(format!(
-            "the environment variable {name} is set, which would change the packages that Python imports: start Falco \
-             without it"
-        ));
-    }
-    let python = python.to_owned();
-    let (sender, started) = mpsc::channel();
-    thread::Builder::new()
-        .name("python-main".into())
-        .spawn(move || {
-            // Signals must be delivered to the threads of the host.
-            signals::block_all();
-            let result = initialise(&python);
-            let failed = result.is_err();
-            let _ = sender.send(result);
-            if failed {
-                return;
-            }
-            loop {
-                thread::park();
-            }
-        })
-        .map_err(|error| format!("cannot start a thread for Python: {error}: raise the limit of threads"))?;
-    started
-        .recv()
-        .unwrap_or_else(|_| Err("the start of Python panicked: please report it".into()))?;
-    IS_OURS.store(true, Ordering::Release);
-    Ok(true)
-}
-
-/// Starts an isolated interpreter on the calling thread, and releases the GIL.
-fn initialise(python: &CStr) -> Result<(), String> {
-    // SAFETY: there is no interpreter, and the lock of `ensure_interpreter` excludes other threads. Each struct is
-    // filled by its Init function before it is used, and `config` is cleared once.
-    unsafe {
-        let mut preconfig = std::mem::zeroed::<ffi::PyPreConfig>();
-        ffi::PyPreConfig_InitIsolatedConfig(&mut preconfig);
-        preconfig.utf8_mode = 1;
-        check(ffi::Py_PreInitialize(&preconfig))?;
-
-        let mut config = std::mem::zeroed::<ffi::PyConfig>();
-        ffi::PyConfig_InitIsolatedConfig(&mut config);
-        config.install_signal_handlers = 0;
-        config.write_bytecode = 0;
-        // The native host asks for faulthandler: it prints the stack of each Python thread on a fatal signal, and then
-        // calls the previous handler.
-        config.faulthandler = i32::from(env::var_os("FALCO_PLUGIN_FAULTHANDLER").is_some_and(|value| value == "1"));
-        let started = (|| {
-            for field in [&raw mut config.program_name, &raw mut config.executable] {
-                check(ffi::PyConfig_SetBytesString(&mut config, field, python.as_ptr()))?;
-            }
-            check(ffi::Py_InitializeFromConfig(&config))
-        })();
-        ffi::PyConfig_Clear(&mut config);
-        started?;
-        ffi::PyEval_SaveThread();
-    }
-    Ok(())
-}
-
-fn check(status: ffi::PyStatus) -> Result<(), String> {
-    // SAFETY: this reads the status only. Its messages are static strings.
-    unsafe {
-        if ffi::PyStatus_Exception(status) == 0 {
-            return Ok(());
-        }
-        let message = if status.err_msg.is_null() {
-            c"unknown error"
-        } else {
-            CStr::from_ptr(status.err_msg)
-        };
-        Err(format!(
-            "Python cannot be started: {}: install the environment again, or build the library again with \
-             'falco-plugin build --python PATH'",
-            message.to_string_lossy()
-        ))
-    }
-}
-
-/// Returns the version of the loaded Python library, such as "3.11".
-pub(crate) fn python_version() -> String {
-    // SAFETY: `Py_Version` is a constant. Do not use Py_GetVersion: it fills a buffer that another thread may be
-    // reading.
-    let version = unsafe { ffi::Py_Version };
-    format!("{}.{}", version >> 24 & 0xff, version >> 16 & 0xff)
 }

@@ -14,7 +14,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::convert::options;
 use crate::errors::report;
-use crate::interpreter::threads;
+use crate::interpreter::start;
 
 /// How often a wait lets Python handle signals, such as Ctrl-C on its main thread.
 const SIGNAL_CHECK: Duration = Duration::from_millis(50);
@@ -202,7 +202,7 @@ pub(crate) fn wait_with_signals<T: Send>(
     deadline: Option<Instant>,
     wait: impl Fn(Option<Instant>) -> Option<T> + Sync,
 ) -> PyResult<Option<T>> {
-    if threads::interpreter_is_ours() {
+    if start::is_ours() {
         return Ok(py.detach(|| wait(deadline)));
     }
     loop {

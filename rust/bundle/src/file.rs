@@ -1,0 +1,96 @@
+//! The bundle in the library's file.
+
+use core::ffi::c_int;
+
+use crate::error::{Errno, Error};
+use crate::format::{Block, Damaged, HEADER_LEN, index_len};
+use crate::memory::Memory;
+
+/// Bytes that are read at a time for the checksum.
+const CHUNK: usize = 32 * 1024;
+const CUT: Damaged = Damaged("it is cut off");
+
+/// The part of an open file that holds a bundle. It is read with `pread` and not mapped, because access to a mapped file
+/// that somebody has shortened would kill the process.
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// The descriptor, which the caller keeps open.
+    pub descriptor: c_int,
+    /// The offset of the bundle in the file.
+    pub offset: u64,
+    /// Bytes of the bundle.
+    pub len: u64,
+}
+
+impl File {
+    /// Fills the bytes with those of the bundle from `offset` on.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let end = offset.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.len) {
+            return Err(CUT.into());
+        }
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..)
+            && !rest.is_empty()
+        {
+            let position = self
+                .offset
+                .checked_add(offset)
+                .and_then(|start| start.checked_add(done as u64));
+            let position = position.and_then(|position| i64::try_from(position).ok()).ok_or(CUT)?;
+            // SAFETY: `rest` is valid for writes of its length.
+            let count = unsafe { libc::pread(self.descriptor, rest.as_mut_ptr().cast(), rest.len(), position) };
+            match usize::try_from(count) {
+                Ok(0) => return Err(CUT.into()),
+                Ok(count) => done += count,
+                Err(_) if Errno::last() == Errno(libc::EINTR) => (),
+                Err(_) => return Err(Error::Unreadable(Errno::last())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the bundle has this checksum.
+    pub fn verify(&self, crc32: u32) -> Result<(), Error> {
+        let mut chunk = [0; CHUNK];
+        let mut hasher = crc32fast::Hasher::new();
+        let mut offset = 0;
+        while offset < self.len {
+            let len = usize::try_from(self.len - offset).unwrap_or(CHUNK).min(CHUNK);
+            let bytes = chunk.get_mut(..len).unwrap_or_default();
+            self.read(offset, bytes)?;
+            hasher.update(bytes);
+            offset += len as u64;
+        }
+        if hasher.finalize() == crc32 {
+            Ok(())
+        } else {
+            Err(Damaged("its checksum is wrong").into())
+        }
+    }
+
+    /// Reads the bytes of the index, which `Index::new` checks.
+    pub fn read_index(&self) -> Result<Memory, Error> {
+        let mut header = [0; HEADER_LEN];
+        self.read(0, &mut header)?;
+        self.read_part(0, index_len(&header)?)
+    }
+
+    /// Decompresses a block, whose length `bytes` has.
+    pub fn decompress(&self, block: Block, bytes: &mut [u8]) -> Result<(), Error> {
+        let stored = self.read_part(block.offset, block.stored_len.into())?;
+        match zstd_safe::decompress(bytes, stored.bytes()) {
+            Ok(len) if len == bytes.len() => Ok(()),
+            _ => Err(Damaged("a block cannot be decompressed").into()),
+        }
+    }
+
+    fn read_part(&self, offset: u64, len: u64) -> Result<Memory, Error> {
+        if len > self.len {
+            return Err(CUT.into());
+        }
+        let mut memory = Memory::new(usize::try_from(len).map_err(|_| CUT)?)?;
+        self.read(offset, memory.bytes_mut())?;
+        Ok(memory)
+    }
+}

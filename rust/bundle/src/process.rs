@@ -1,0 +1,67 @@
+//! Self-contained Pythons of the process. Each has its own copy of libpython, in local scope and under a unique name.
+
+use core::ffi::{CStr, c_int, c_ulong, c_void};
+
+use crate::folder::PATH_SIZE;
+use crate::library::Library;
+use crate::memory_file;
+use crate::text::Text;
+
+/// Returns the version of a self-contained Python that the process has loaded, as `Py_Version` has it.
+pub fn find_python() -> Option<c_ulong> {
+    let mut version = None;
+    each_symbol(c"Py_Version", &mut |address| {
+        // SAFETY: libpython is never unloaded. The symbol is a constant of this type.
+        version = Some(unsafe { *address.cast::<c_ulong>() });
+        false
+    });
+    version
+}
+
+/// Calls `visit` with the address of a symbol in each library that was opened from a bundle and that has it. Continues
+/// as long as `visit` returns true.
+pub fn each_symbol(name: &CStr, visit: &mut dyn FnMut(*mut c_void) -> bool) {
+    let mut number = 0;
+    while let Some(path) = memory_library(number) {
+        let address = Library::find(path.as_c_str()).map_or(core::ptr::null_mut(), |library| library.symbol(name));
+        if !address.is_null() && !visit(address) {
+            break;
+        }
+        number += 1;
+    }
+}
+
+/// Returns the path of the loaded library with this number, counting those that were opened from a bundle.
+fn memory_library(number: usize) -> Option<Text<PATH_SIZE>> {
+    struct Search {
+        remaining: usize,
+        found: Option<Text<PATH_SIZE>>,
+    }
+    unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+        // SAFETY: the dynamic linker passes a valid struct, whose name is NULL or NUL-terminated, and the pointer from
+        // below. The dynamic linker's lock is held, so nothing is opened here.
+        unsafe {
+            let search = &mut *search.cast::<Search>();
+            if (*info).dlpi_name.is_null() {
+                return 0;
+            }
+            let name = CStr::from_ptr((*info).dlpi_name).to_bytes();
+            if !memory_file::is_path(name) {
+                return 0;
+            }
+            if search.remaining > 0 {
+                search.remaining -= 1;
+                return 0;
+            }
+            search.found = Text::join(&[name]);
+            1
+        }
+    }
+    let mut search = Search {
+        remaining: number,
+        found: None,
+    };
+    // SAFETY: the callback gets a pointer to `search`, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+    search.found
+}

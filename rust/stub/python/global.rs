@@ -1,0 +1,54 @@
+//! Pythons that the process has loaded already.
+//!
+//! A linked library opens libpython in global scope. Extension modules of a self-contained library would then find their
+//! symbols there instead of in their own libpython. So the two kinds cannot be in one process.
+
+use core::ffi::{CStr, c_ulong};
+
+use falco_plugin_bundle::process;
+
+use crate::libc;
+use crate::message::Message;
+
+/// The version of a loaded Python, as `Py_Version` has it; `None` if it is older than 3.11, which has no such symbol.
+pub struct Version(Option<c_ulong>);
+
+impl Version {
+    /// Returns whether this is a version like "3.11".
+    pub fn is(&self, version: &CStr) -> bool {
+        let mut own = Message::new();
+        self.write(&mut own);
+        // SAFETY: a message is NUL-terminated.
+        unsafe { CStr::from_ptr(own.as_ptr()) == version }
+    }
+
+    pub fn write(&self, message: &mut Message) {
+        match self.0 {
+            Some(number) => {
+                message.push_number((number >> 24) as u8);
+                message.push(".");
+                message.push_number((number >> 16) as u8);
+            }
+            None => message.push("older than 3.11"),
+        }
+    }
+}
+
+/// Returns the Python in the global scope of the process, which is that of linked libraries or of the host.
+pub fn find() -> Option<Version> {
+    // SAFETY: the names are NUL-terminated. `Py_Version` is a constant unsigned long.
+    unsafe {
+        // `Py_GetVersion` is not called, because another thread may be filling its buffer.
+        if libc::dlsym(libc::RTLD_DEFAULT, c"Py_GetVersion".as_ptr()).is_null() {
+            return None;
+        }
+        // It is looked up after the other symbol, because another thread may be opening the library just now.
+        let version = libc::dlsym(libc::RTLD_DEFAULT, c"Py_Version".as_ptr());
+        Some(Version(version.cast::<c_ulong>().as_ref().copied()))
+    }
+}
+
+/// Returns a Python of a self-contained library.
+pub fn find_self_contained() -> Option<Version> {
+    process::find_python().map(|version| Version(Some(version)))
+}
