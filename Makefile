@@ -58,7 +58,7 @@ test-newest: ## run the Python tests with the newest versions of all dependencie
 
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
-	$(BIN)/falco-plugin build $< -o $@ >/dev/null
+	$(BIN)/falco-plugin build --linked $< -o $@ >/dev/null
 
 loom: ## run models of context, channel and push loop in every order of threads (rust/engine/tests/loom.rs)
 	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom

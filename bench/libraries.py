@@ -98,7 +98,7 @@ def _build_rust(name: str) -> Path:
 
 def _build_ours(name: str) -> Path:
     library = BUILD / f"lib{name}.so"
-    _run(name, sys.executable, "-m", "falco_plugin", "build", str(OURS[name]), "-o", str(library))
+    _run(name, sys.executable, "-m", "falco_plugin", "build", "--linked", str(OURS[name]), "-o", str(library))
     return library
 
 

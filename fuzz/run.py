@@ -119,7 +119,7 @@ def build(targets: Sequence[str]) -> None:
         subprocess.run([str(setup), str(asan.relative_to(FUZZ.parent)), " ".join(COVERAGE)], check=True)
         plugins.mkdir(exist_ok=True)
         for source in (FUZZ / "plugins").glob("*.py"):
-            command = [str(asan / "venv" / "bin" / "falco-plugin"), "build", str(source)]
+            command = [str(asan / "venv" / "bin" / "falco-plugin"), "build", "--linked", str(source)]
             subprocess.run(
                 [*command, "-o", str(plugins / f"{source.stem}.so")],
                 env=PYTHON_INSIDE,

@@ -151,7 +151,7 @@ def trickle(handler: Handler) -> None:
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of the plugin."""
     path = tmp_path_factory.mktemp("poller") / "libpoller.so"
-    built = run_command("build", POLLER, "-o", path)
+    built = run_command("build", "--linked", POLLER, "-o", path)
     assert built.status == 0, built.stderr
     return path
 

@@ -219,7 +219,7 @@ def test_build_rejects_invalid_field_declaration(tmp_path: Path, body: str, mess
     )
     target = write_sources(tmp_path, {"broken.py": source}) / "broken.py"
     library = tmp_path / "broken.so"
-    built = CliRunner().invoke(main, ["build", str(target), "-o", str(library)])
+    built = CliRunner().invoke(main, ["build", "--linked", str(target), "-o", str(library)])
     reason = "" if "(broken.py:" not in message else " cannot be imported"
     # The line of the class or of the field follows the path.
     message_without_line = re.sub(

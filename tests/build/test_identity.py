@@ -72,7 +72,7 @@ def test_events_have_default_event_source(tmp_path: Path) -> None:
 
 def test_extractor_name_may_be_invalid_event_source(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": extractor("syscall")})
-    ran = run_command("build", "plugin.py", cwd=tmp_path)
+    ran = run_command("build", "--linked", "plugin.py", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
 
 
@@ -94,7 +94,7 @@ def test_private_ids_depend_on_name_within_range() -> None:
 )
 def test_build_warns_about_development_id(tmp_path: Path, code: str, is_warned: bool) -> None:
     write_sources(tmp_path, {"plugin.py": code})
-    ran = run_command("build", "plugin.py", cwd=tmp_path)
+    ran = run_command("build", "--linked", "plugin.py", cwd=tmp_path)
     warning = (
         "falco-plugin: warning: the id 999 is for development, and Falco does not load two plugins with one id: "
         "before the plugin is deployed, set its id to a number from 1073741824 to 2147483647 for private use, such as "
@@ -105,7 +105,7 @@ def test_build_warns_about_development_id(tmp_path: Path, code: str, is_warned: 
 
 def test_new_plugin_has_private_id(tmp_path: Path) -> None:
     assert run_command("new", "audit-log", cwd=tmp_path).status == 0
-    ran = run_command("build", "audit-log", cwd=tmp_path)
+    ran = run_command("build", "--linked", "audit-log", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
     found = library.read_identity(tmp_path / "libaudit-log.so")
     assert found == ("audit-log", str(plugin_ids.private_id("audit-log")))
@@ -118,8 +118,8 @@ def build_both(folder: Path, first: str, second: str, *, name: str = "libsecond.
     """Builds two plugins into one folder and returns the warnings of the second build."""
     write_sources(folder, {"first.py": first, "second.py": second})
     (folder / "out").mkdir()
-    assert run_command("build", "first.py", "-o", "out/libfirst.so", cwd=folder).status == 0
-    ran = run_command("build", "second.py", "-o", f"out/{name}", cwd=folder)
+    assert run_command("build", "--linked", "first.py", "-o", "out/libfirst.so", cwd=folder).status == 0
+    ran = run_command("build", "--linked", "second.py", "-o", f"out/{name}", cwd=folder)
     assert ran.status == 0
     return "".join(line for line in ran.stderr.splitlines(True) if "is for development" not in line)
 
@@ -174,7 +174,7 @@ def test_build_ignores_other_files_in_output_folder(tmp_path: Path, content: byt
     (tmp_path / "nowhere.so").symlink_to(tmp_path / "missing")
     write_sources(tmp_path, {"plugin.py": source("made", id=5)})
     assert library.read_identity(tmp_path / "odd.so") is None
-    ran = run_command("build", "plugin.py", cwd=tmp_path)
+    ran = run_command("build", "--linked", "plugin.py", cwd=tmp_path)
     assert (ran.status, ran.stderr) == (0, "")
 
 

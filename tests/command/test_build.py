@@ -70,7 +70,7 @@ def test_build_reports_invalid_target_in_one_line(tmp_path: Path, kind: str) -> 
     source, messages = BAD_SOURCES[kind]
     (tmp_path / "bad.py").write_text(source)
     (tmp_path / "sibling.py").write_text("")
-    check_refused(run_command("build", "bad.py", "-o", "out.so", cwd=tmp_path), *messages)
+    check_refused(run_command("build", "--linked", "bad.py", "-o", "out.so", cwd=tmp_path), *messages)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.py", "sibling.py"], (
         "the failed build leaves no file behind"
     )
@@ -81,9 +81,9 @@ def test_build_suggests_folder_for_sibling_import(tmp_path: Path, start: str) ->
     # `python -m` adds the working directory to the import path, but the library will not find modules there.
     write_sources(tmp_path, {"sibling.py": "", "bad.py": "import sibling\n" + simple_plugin("lonely")})
     if start == "module":
-        ran = run(sys.executable, "-m", "falco_plugin", "build", "bad.py", cwd=tmp_path)
+        ran = run(sys.executable, "-m", "falco_plugin", "build", "--linked", "bad.py", cwd=tmp_path)
     else:
-        ran = run_command("build", "bad.py", "--python", sys.executable, cwd=tmp_path)
+        ran = run_command("build", "--linked", "bad.py", "--python", sys.executable, cwd=tmp_path)
     check_refused(ran, "bad.py imports sibling", "build the folder")
 
 
@@ -107,7 +107,7 @@ def test_debug_shows_traceback_of_user_code(tmp_path: Path, subcommand: str, pos
 
 def test_build_names_missing_file(tmp_path: Path) -> None:
     check_refused(
-        run_command("build", "nothing.py", cwd=tmp_path),
+        run_command("build", "--linked", "nothing.py", cwd=tmp_path),
         "nothing.py: no such file or folder: give path.py[:Name], a folder, or a library",
     )
 
@@ -115,31 +115,31 @@ def test_build_names_missing_file(tmp_path: Path) -> None:
 def test_build_names_missing_class(tmp_path: Path) -> None:
     write_sources(tmp_path, {"some.py": simple_plugin("some")})
     check_refused(
-        run_command("build", "some.py:Other", cwd=tmp_path),
+        run_command("build", "--linked", "some.py:Other", cwd=tmp_path),
         "some.py has no class or factory function 'Other': use a name of the top level of a module",
     )
 
 
 def test_build_rejects_library(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("built"))
-    check_refused(run_command("build", library), "is not Python code", "path.py[:Name] or a folder")
+    check_refused(run_command("build", "--linked", library), "is not Python code", "path.py[:Name] or a folder")
 
 
 def test_build_rejects_folder_without_plugin(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    check_refused(run_command("build", "empty", cwd=tmp_path), "empty has no plugin")
+    check_refused(run_command("build", "--linked", "empty", cwd=tmp_path), "empty has no plugin")
 
 
 def test_build_selects_plugin_by_class_name(tmp_path: Path) -> None:
     write_sources(tmp_path, {"two.py": f"{HEAD}\n\nclass Q(P):\n    name = 'q'\n"})
-    ran = run_command("build", "two.py:Q", cwd=tmp_path)
+    ran = run_command("build", "--linked", "two.py:Q", cwd=tmp_path)
     assert ran.status == 0, ran.stderr
     assert (tmp_path / "libq.so").exists()
 
 
 def test_build_prints_configuration_for_falco(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("shown", 'event_source = "shown_source"\n')})
-    ran = run_command("build", "plugin.py", cwd=tmp_path)
+    ran = run_command("build", "--linked", "plugin.py", cwd=tmp_path)
     assert ran.status == 0
     library = (tmp_path / "libshown.so").resolve()
     assert library.exists()
@@ -158,7 +158,7 @@ def test_build_prints_configuration_for_falco(tmp_path: Path) -> None:
 )
 def test_build_prints_required_configuration_keys(tmp_path: Path, source: str, config: object) -> None:
     write_sources(tmp_path, {"plugin.py": source})
-    _, _, text = run_command("build", "plugin.py", cwd=tmp_path).stdout.partition("In falco.yaml:\n\n")
+    _, _, text = run_command("build", "--linked", "plugin.py", cwd=tmp_path).stdout.partition("In falco.yaml:\n\n")
     shown = yaml.safe_load(text.partition("\n\n")[0])
     (plugin,) = shown["plugins"]
     assert plugin["init_config"] == config
@@ -175,7 +175,7 @@ def test_build_prints_required_configuration_keys(tmp_path: Path, source: str, c
 )
 def test_build_explains_plugin_without_source(tmp_path: Path, sources: str, rules: str) -> None:
     write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', sources)})
-    ran = run_command("build", "tally.py", cwd=tmp_path)
+    ran = run_command("build", "--linked", "tally.py", cwd=tmp_path)
     assert "\nload_plugins: [SOURCE, tally]  # SOURCE: the plugin that makes the events\n" in ran.stdout
     assert "open_params" not in ran.stdout
     assert ran.stdout.endswith(rules)
@@ -185,7 +185,7 @@ def test_build_output_is_file_or_folder(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("placed")})
     (tmp_path / "folder").mkdir()
     for output in ("folder", "other.so"):
-        assert run_command("build", "plugin.py", "-o", output, cwd=tmp_path).status == 0
+        assert run_command("build", "--linked", "plugin.py", "-o", output, cwd=tmp_path).status == 0
     assert (tmp_path / "folder" / "libplaced.so").read_bytes() == (tmp_path / "other.so").read_bytes()
 
 
@@ -195,7 +195,7 @@ def test_build_output_is_file_or_folder(tmp_path: Path) -> None:
 def test_build_is_reproducible_for_same_python(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("same")})
     for words in (["-o", "a.so"], ["-o", "b.so", "--python", sys.executable]):
-        ran = run_command("build", "plugin.py", *words, cwd=tmp_path)
+        ran = run_command("build", "--linked", "plugin.py", *words, cwd=tmp_path)
         assert ran.status == 0, ran.stderr
     assert (tmp_path / "a.so").read_bytes() == (tmp_path / "b.so").read_bytes()
 
@@ -204,12 +204,12 @@ def test_build_for_python_without_sdk_explains_install(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("other")})
     python = tmp_path / "bare" / "bin" / "python"
     assert run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare").status == 0
-    ran = run_command("build", "plugin.py", "--python", python, cwd=tmp_path)
+    ran = run_command("build", "--linked", "plugin.py", "--python", python, cwd=tmp_path)
     check_refused(ran, f"--python {python} has no falco-plugin-sdk", "-m pip install falco-plugin-sdk")
     assert not (tmp_path / "libother.so").exists()
 
 
 def test_build_names_missing_python(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("other")})
-    ran = run_command("build", "plugin.py", "--python", f"{MISSING}/python", cwd=tmp_path)
+    ran = run_command("build", "--linked", "plugin.py", "--python", f"{MISSING}/python", cwd=tmp_path)
     check_refused(ran, f"--python {MISSING}/python: no such program: give the path of an environment's Python")

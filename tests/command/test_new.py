@@ -164,7 +164,7 @@ CLASS_NAMES = {
 def test_new_accepts_names_that_falco_accepts(name: str, tmp_path: Path) -> None:
     assert run_new(tmp_path, name).status == 0
     assert f"class {CLASS_NAMES[name]}(Plugin):" in (tmp_path / name / "plugin.py").read_text()
-    built = run_command("build", name, cwd=tmp_path)
+    built = run_command("build", "--linked", name, cwd=tmp_path)
     assert built.stdout.startswith(
         f"lib{name}.so: plugin {name} 0.1.0, event source {name.replace('-', '_')}, 4 fields\n"
     )

@@ -475,7 +475,7 @@ def test_factory_function_is_entry_point(tmp_path: Path) -> None:
     """
     write_sources(tmp_path, {"plugin.py": source})
     library = tmp_path / "lib.so"
-    result = CliRunner().invoke(main, ["build", f"{tmp_path / 'plugin.py'}:make", "-o", str(library)])
+    result = CliRunner().invoke(main, ["build", "--linked", f"{tmp_path / 'plugin.py'}:make", "-o", str(library)])
     assert result.exit_code == 0, result.output
     (line,) = c_host_lines("cycle", library, 1, "")
     assert (line["name"], line["end"]) == ("factory", "eof")

@@ -110,7 +110,16 @@ class LoadResult:
 def build(example: str, folder: Path) -> Path:
     """Builds an example as a library. Returns its path."""
     library = folder / f"lib{example}.so"
-    command = [sys.executable, "-m", "falco_plugin", "build", str(ROOT / "plugins" / example), "-o", str(library)]
+    command = [
+        sys.executable,
+        "-m",
+        "falco_plugin",
+        "build",
+        "--linked",
+        str(ROOT / "plugins" / example),
+        "-o",
+        str(library),
+    ]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         raise Failed(process.stderr or process.stdout)

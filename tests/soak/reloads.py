@@ -98,6 +98,7 @@ def reload(count: int, milliseconds: int, log: Callable[[str], None] = lambda te
                 "-m",
                 "falco_plugin",
                 "build",
+                "--linked",
                 str(_HERE / "reloaded" / f"{plugin}.py"),
                 "-o",
                 str(library),

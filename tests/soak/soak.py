@@ -105,7 +105,7 @@ def _build(plugin: Path, folder: Path, version: str) -> Path:
     file = source / "version.py"
     file.write_text(file.read_text().replace('"a"', f'"{version}"'))
     library = folder / f"{version}.so"
-    run_command(sys.executable, "-m", "falco_plugin", "build", str(source), "-o", str(library))
+    run_command(sys.executable, "-m", "falco_plugin", "build", "--linked", str(source), "-o", str(library))
     return library
 
 

@@ -68,7 +68,7 @@ def port_in(text: str) -> int:
 def build(example: Path, folder: Path) -> Path:
     """Builds a plugin into a library."""
     path = folder / f"lib{example.name}.so"
-    built = run_command("build", example, "-o", path)
+    built = run_command("build", "--linked", example, "-o", path)
     assert built.status == 0, built.stderr
     return path
 

@@ -31,7 +31,7 @@ def build_plugin(folder: Path, source: Sources, name: str = "plugin") -> Path:
         plugin = write_sources(folder, {f"{name}.py": source}) / f"{name}.py"
     else:
         plugin = write_sources(folder / name, source)
-    result = CliRunner().invoke(main, ["build", str(plugin), "-o", str(path)])
+    result = CliRunner().invoke(main, ["build", "--linked", str(plugin), "-o", str(path)])
     assert result.exit_code == 0, result.output
     return path
 

@@ -49,6 +49,11 @@ def libpython() -> str:
     )
 
 
+def libpython_name() -> str:
+    """Returns the name by which other libraries need the shared library of this Python."""
+    return os.path.basename(sysconfig.get_config_var("INSTSONAME") or libpython())
+
+
 def print_location() -> None:
     """Prints the paths of the shared library, the extension module and the executable, and then ``sys.path``.
 

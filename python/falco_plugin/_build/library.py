@@ -1,4 +1,4 @@
-"""Writes and identifies plugin libraries: a copy of the stub, to which a manifest and an archive are appended."""
+"""Writes and reads plugin libraries: a copy of the stub, to which a manifest, an archive and a bundle are appended."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from falco_plugin import _core
 
 _MARKER = b"\x7ffalco.appended!"
 _LOCATION = struct.Struct("<QQQQQQ")
-"""The struct that follows the marker: offset and length of the manifest, length of the archive, checksum of both,
+"""The struct that follows the marker: offset and length of the manifest, length of the archive, checksum of both, then
 length and checksum of the bundle. A linked library has no bundle, so both are 0."""
 _MARKER_LIMIT = 1 << 20
 """Bytes of a library in which the marker is searched. The stub is much smaller."""
@@ -26,7 +26,9 @@ _ELF64_SYMBOL = struct.Struct("<IBBHQQ")
 _SHT_DYNSYM = 11
 
 
-def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: frozenset[str]) -> None:
+def write(
+    path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: frozenset[str], bundle: bytes = b""
+) -> None:
     """Writes a library to a temporary file and renames it, so that an existing library is replaced atomically.
 
     Args:
@@ -34,6 +36,7 @@ def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: fr
         manifest: the static answers of the library, and its environment.
         archive: the archive of the plugin's modules.
         hidden: the symbols that the library must not export.
+        bundle: the Python, the packages and the files that a self-contained library brings; empty for a linked one.
 
     Raises:
         OSError: the file cannot be written.
@@ -44,13 +47,15 @@ def write(path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: fr
     pairs = b"".join(f"{name}\0{value}\0".encode() for name, value in manifest.items())
     parts = pairs + archive
     location = library.index(_MARKER) + len(_MARKER)
-    _LOCATION.pack_into(library, location, len(library), len(pairs), len(archive), zlib.crc32(parts), 0, 0)
+    numbers = (len(library), len(pairs), len(archive), zlib.crc32(parts), len(bundle), zlib.crc32(bundle))
+    _LOCATION.pack_into(library, location, *numbers)
     library += parts
 
     file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(file, "wb") as stream:
             stream.write(library)
+            stream.write(bundle)
             os.fchmod(stream.fileno(), 0o755)
         os.replace(temporary, path)
     except BaseException:
@@ -76,18 +81,57 @@ def read_identity(path: Path) -> Identity | None:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(_MARKER_LIMIT)
-        location = head.find(_MARKER) + len(_MARKER)
-        if location < len(_MARKER) or len(head) < location + _LOCATION.size:
-            return None
-        offset, length, *_ = _LOCATION.unpack_from(head, location)
-        if length > _MAX_MANIFEST or offset > path.stat().st_size:
-            return None
-        file.seek(offset)
-        words = file.read(length).decode(errors="replace").split("\0")
-    manifest = dict(zip(words[::2], words[1::2], strict=False))
+        head, location = _locate(file)
+        manifest = _parse(file.read(location.manifest)) if location is not None else {}
     is_source = b"\0plugin_open\0" in head
     return Identity(manifest["name"], manifest.get("id") if is_source else None) if "name" in manifest else None
+
+
+def read_manifest(path: Path) -> dict[str, str] | None:
+    """Reads the manifest of a plugin library without running it.
+
+    Returns:
+        The manifest; ``None`` if the file is damaged or is not a library of this SDK.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        _, location = _locate(file)
+        if location is None:
+            return None
+        manifest = file.read(location.manifest)
+        archive = file.read(location.archive) if location.archive <= path.stat().st_size else b""
+    return _parse(manifest) if zlib.crc32(manifest + archive) == location.checksum else None
+
+
+class _Location(NamedTuple):
+    """The numbers that follow the marker."""
+
+    offset: int
+    manifest: int
+    archive: int
+    checksum: int
+    bundle: int
+    bundle_checksum: int
+
+
+def _locate(file: BinaryIO) -> tuple[bytes, _Location | None]:
+    """Seeks to the manifest of a library. Returns the beginning of the file, and the location if there is one."""
+    head = file.read(_MARKER_LIMIT)
+    position = head.find(_MARKER) + len(_MARKER)
+    if position < len(_MARKER) or len(head) < position + _LOCATION.size:
+        return head, None
+    location = _Location(*_LOCATION.unpack_from(head, position))
+    if location.manifest > _MAX_MANIFEST or location.offset > file.seek(0, os.SEEK_END):
+        return head, None
+    file.seek(location.offset)
+    return head, location
+
+
+def _parse(manifest: bytes) -> dict[str, str]:
+    words = manifest.decode(errors="replace").split("\0")
+    return dict(zip(words[::2], words[1::2], strict=False))
 
 
 def _hide(library: bytearray, hidden: frozenset[str]) -> None:

@@ -1,11 +1,11 @@
-"""The manifest of a plugin library: its static answers to Falco, and the environment that it uses."""
+"""The manifest of a plugin library: its static answers to Falco, and the environment or the bundle that it uses."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falco_plugin import _core
 from falco_plugin._build import environment
@@ -13,24 +13,20 @@ from falco_plugin._build.errors import TargetError
 from falco_plugin._declare.capabilities import Capabilities
 from falco_plugin.plugin import Plugin
 
+if TYPE_CHECKING:
+    from falco_plugin._build.self_contained import Bundle
+
 
 def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str, folder: str) -> dict[str, str]:
-    """Returns the manifest of a plugin.
+    """Returns the part of the manifest that does not depend on where Python comes from.
 
     Args:
         plugin: the plugin object.
         capabilities: its capabilities.
         schema: the JSON schema of its configuration; empty if the configuration is a ``str``.
         entry: the entry point, ``module:name``.
-        folder: the folder of its files, which tracebacks show.
-
-    Raises:
-        TargetError: this Python has no shared library.
+        folder: the folder of its files, which tracebacks show; empty if they show the library.
     """
-    try:
-        libpython = environment.libpython()
-    except FileNotFoundError as error:
-        raise TargetError(str(error)) from None
     fields = [field.describe() for field in capabilities.fields]
     return {
         "name": plugin.name,
@@ -46,11 +42,36 @@ def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str
         "folder": folder,
         "sdk_version": _core.SDK_VERSION,
         "python_version": environment.python_version(),
+    }
+
+
+def environment_of_this_python() -> dict[str, str]:
+    """Returns the rest of the manifest of a linked library.
+
+    Raises:
+        TargetError: this Python has no shared library.
+    """
+    try:
+        libpython = environment.libpython()
+    except FileNotFoundError as error:
+        raise TargetError(str(error)) from None
+    return {
         "python_source": "environment",
         "libpython": libpython,
         "core": os.path.realpath(_core.__file__),
         "python": sys.executable,
         "folders": "\n".join(environment.folders()),
+    }
+
+
+def bundle_of(bundle: Bundle) -> dict[str, str]:
+    """Returns the rest of the manifest of a self-contained library."""
+    return {
+        "python_source": "bundle",
+        "bundle_id": bundle.id,
+        "libpython": environment.libpython_name(),
+        "glibc": bundle.contents["glibc"],
+        "contents": json.dumps(bundle.contents, ensure_ascii=False, separators=(",", ":")),
     }
 
 

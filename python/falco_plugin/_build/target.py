@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falco_plugin._build import definitions, library, manifest, pack
 from falco_plugin._build.entry_point import find_entry_point
@@ -18,11 +18,16 @@ from falco_plugin._runtime.loader import Modules
 from falco_plugin._runtime.runtime import make_plugin
 from falco_plugin.errors import PluginError
 
+if TYPE_CHECKING:
+    from falco_plugin._build.self_contained import Bundle, Options
+
 
 @dataclass(frozen=True)
 class Target:
     """A plugin in Python, imported and packed."""
 
+    path: Path
+    """The file or folder."""
     plugin: Any
     """The plugin object."""
     capabilities: Capabilities
@@ -42,29 +47,49 @@ class Target:
         return f"lib{self.plugin.name}.so"
 
     def manifest(self) -> dict[str, str]:
-        """Returns the manifest of the library."""
-        return manifest.manifest_of(self.plugin, self.capabilities, self.schema, self.entry, self.folder)
+        """Returns the manifest of the linked library."""
+        return {**self._static_manifest(self.folder), **manifest.environment_of_this_python()}
+
+    def _static_manifest(self, folder: str) -> dict[str, str]:
+        return manifest.manifest_of(self.plugin, self.capabilities, self.schema, self.entry, folder)
 
     def hidden_symbols(self) -> frozenset[str]:
         """Returns the symbols that the library must not export."""
         return manifest.hidden_symbols(self.plugin, self.capabilities, self.schema)
 
     def write(self, path: Path) -> None:
-        """Writes the library to a path.
+        """Writes a linked library, which points to the environment of this Python.
 
         Raises:
             TargetError: the file cannot be written.
         """
-        try:
-            library.write(path, self.manifest(), self.archive, hidden=self.hidden_symbols())
-        except OSError as error:
-            raise TargetError(f"cannot write {path}: {error.strerror}") from error
+        self._write(path, self.manifest(), b"")
 
     def write_into(self, folder: Path) -> Path:
-        """Writes the library into a folder under its own name, and returns its path."""
+        """Writes a linked library into a folder under its own name, and returns its path."""
         path = folder / self.library_name
         self.write(path)
         return path
+
+    def write_self_contained(self, path: Path, options: Options) -> Bundle:
+        """Writes a self-contained library, which brings its own Python, and returns its bundle.
+
+        Raises:
+            TargetError: something that the plugin needs cannot be packed, or the file cannot be written.
+        """
+        # Only here, because it imports much.
+        from falco_plugin._build.self_contained import make_bundle
+
+        bundle = make_bundle(self.path, self.archive, self.plugin.name, options)
+        # No folder: a library does not depend on where it was built.
+        self._write(path, {**self._static_manifest(""), **manifest.bundle_of(bundle)}, bundle.data)
+        return bundle
+
+    def _write(self, path: Path, values: dict[str, str], bundle: bytes) -> None:
+        try:
+            library.write(path, values, self.archive, hidden=self.hidden_symbols(), bundle=bundle)
+        except OSError as error:
+            raise TargetError(f"cannot write {path}: {error.strerror}") from error
 
     def clashes(self, path: Path) -> Iterator[str]:
         """Yields a message for each other library in the folder of `path` that Falco cannot load with this one.
@@ -126,6 +151,6 @@ def load(target: str) -> Target:
             raise TargetError(f"{where}: {error}") from None
         except BaseException as error:
             raise TargetError(f"{location}: {entry} failed: {describe(error)}") from error
-        return Target(plugin, capabilities, schema, entry, archive, folder)
+        return Target(path, plugin, capabilities, schema, entry, archive, folder)
     finally:
         modules.unload()

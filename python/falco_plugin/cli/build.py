@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -16,6 +17,12 @@ from falco_plugin._build import target as targets
 from falco_plugin._declare import plugin_ids
 from falco_plugin.cli._output import fail, warn
 from falco_plugin.cli._targets import debug_option, reported_errors
+
+if TYPE_CHECKING:
+    from falco_plugin._build.self_contained import Bundle
+
+_SILENT = 3.0
+"""Seconds of a build without output. Only the first build of an environment takes longer."""
 
 
 @click.command()
@@ -27,32 +34,84 @@ from falco_plugin.cli._targets import debug_option, reported_errors
     help="The library to write, or its folder. By default lib<name>.so in the current directory.",
 )
 @click.option(
+    "--linked",
+    is_flag=True,
+    help="Build a library that uses the environment of this Python at run time, instead of bringing its own Python.",
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="NAME",
+    help="Also pack this module, package or distribution. Can be repeated.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out this module, package or distribution. Can be repeated.",
+)
+@click.option("--debug-symbols", is_flag=True, help="Keep the symbol tables and debug information of native code.")
+@click.option(
     "--python",
     metavar="PATH",
     help="Build for the environment of this Python, which must have falco-plugin-sdk installed.",
 )
 @debug_option
-def build(target: str, output: Path | None, python: str | None, debug: bool) -> None:
+def build(
+    target: str,
+    output: Path | None,
+    linked: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    debug_symbols: bool,
+    python: str | None,
+    debug: bool,
+) -> None:
     """Build a plugin into one library for Falco.
 
-    TARGET is path.py[:Name] or a folder. The output shows the entries for falco.yaml.
+    The library brings Python and all that the plugin needs. TARGET is path.py[:Name] or a folder. The output shows the
+    entries for falco.yaml.
     """
+    if linked and (include or exclude or debug_symbols):
+        raise click.UsageError("--linked packs no Python: leave out --include, --exclude and --debug-symbols")
     if python is not None:
-        _build_with(python, target, output, debug)
+        _build_with(python)
     if targets.is_library(target) and Path(target).exists():
         fail(f"{target} is not Python code: build takes path.py[:Name] or a folder")
     with reported_errors(debug):
         built = targets.load(target)
         path = output if output is not None else Path()
         if path.is_dir():
-            path = built.write_into(path)
-        else:
+            path /= built.library_name
+        bundle = None
+        if linked:
             built.write(path)
-    _print_usage(built, path)
+        else:
+            bundle = _write_self_contained(built, path, include, exclude, debug_symbols)
+    _print_usage(built, path, bundle)
     _warn_of_ids(built, path)
+    for warning in bundle.warnings if bundle is not None else ():
+        warn(warning)
 
 
-def _print_usage(built: targets.Target, path: Path) -> None:
+def _write_self_contained(
+    built: targets.Target, path: Path, include: tuple[str, ...], exclude: tuple[str, ...], debug_symbols: bool
+) -> Bundle:
+    # Only here, because a linked library needs none of it.
+    from falco_plugin._build.self_contained import Options
+
+    options = Options(include, exclude, debug_symbols)
+    if not sys.stderr.isatty():
+        return built.write_self_contained(path, options)
+    notice = threading.Timer(_SILENT, click.echo, ["Packing Python and the plugin's packages …"], {"err": True})
+    notice.start()
+    try:
+        return built.write_self_contained(path, options)
+    finally:
+        notice.cancel()
+
+
+def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> None:
     """Prints what was built, and what falco.yaml and rules need for it."""
     plugin, capabilities = built.plugin, built.capabilities
     extracts = capabilities.extract_event_sources
@@ -62,8 +121,15 @@ def _print_usage(built: targets.Target, path: Path) -> None:
     if count := len(capabilities.fields):
         scope = f" for {', '.join(sources)}" if extracts else "" if sources else " for every source"
         abilities.append(f"{count} {'field' if count == 1 else 'fields'}{scope}")
-    click.echo(f"{path}: plugin {plugin.name} {plugin.version}, {', '.join(abilities)}\n")
-    click.echo("In falco.yaml:\n")
+    click.echo(f"{path}: plugin {plugin.name} {plugin.version}, {', '.join(abilities)}")
+    if bundle is not None:
+        contents = bundle.contents
+        count = len(contents["packages"])
+        click.echo(
+            f"Python {contents['python']['version']}, {count} {'package' if count == 1 else 'packages'}, "
+            f"{path.stat().st_size / 1e6:.1f} MB, needs glibc {contents['glibc']}"
+        )
+    click.echo("\nIn falco.yaml:\n")
     click.echo(f"plugins:\n  - name: {plugin.name}\n    library_path: {path.resolve()}")
     required = json.loads(built.schema).get("required") if built.schema else None
     click.echo("    init_config:" if required else '    init_config: ""')
@@ -95,20 +161,31 @@ def _warn_of_ids(built: targets.Target, path: Path) -> None:
         warn(clash)
 
 
-def _build_with(python: str, target: str, output: Path | None, debug: bool) -> NoReturn:
-    """Runs this command in another Python, so that the library uses its environment and SDK."""
+def _build_with(python: str) -> NoReturn:
+    """Runs this command in another Python, so that the library has its version, its environment and its SDK."""
     executable = shutil.which(python)
     if executable is None:
         fail(f"--python {python}: no such program: give the path of an environment's Python")
-    options = ["--debug"] if debug else []
-    if output is not None:
-        options += ["-o", str(output)]
     check = [executable, "-P", "-c", "import falco_plugin.cli.main"]
     if subprocess.run(check, capture_output=True, check=False).returncode != 0:
         fail(
             f"--python {python} has no falco-plugin-sdk: install it there "
             f"({executable} -m pip install falco-plugin-sdk)"
         )
-    arguments = [executable, "-P", "-m", "falco_plugin", "build", target, *options]
+    context = click.get_current_context()
+    arguments = [executable, "-P", "-m", "falco_plugin", "build", *_words(context)]
     sys.stdout.flush()
     os.execv(executable, arguments)
+
+
+def _words(context: click.Context) -> list[str]:
+    """Returns the words of a command line with the same values, without ``--python``."""
+    words = []
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if isinstance(parameter, click.Argument):
+            words.append(str(value))
+        elif parameter.name != "python" and value:
+            for item in value if isinstance(value, tuple) else (value,):
+                words += [parameter.opts[-1]] if item is True else [parameter.opts[-1], str(item)]
+    return words

@@ -3,34 +3,49 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::abi::Library;
 use crate::command::error::Error;
 use crate::config::{self, Key, Keys};
-use crate::describe::{Argument, Description, Field};
+use crate::describe::{Argument, Contents, Description, Field, Python};
 use crate::output::{Format, print};
 use crate::text::{escape, table};
 
+/// The metadata of a plugin, and what its library brings.
+#[derive(Serialize)]
+struct Info<'d> {
+    #[serde(flatten)]
+    description: &'d Description,
+    contents: Option<&'d Value>,
+}
+
 /// Writes the metadata of a library's plugin, which is not initialised.
-pub fn run(library: &Path, format: Format) -> Result<(), Error> {
-    let library = Library::load(library)?;
+pub fn run(path: &Path, format: Format) -> Result<(), Error> {
+    let library = Library::load(path)?;
+    // A damaged library has no metadata, so the damage is reported first.
+    let contents = Contents::read(path)?;
     let description = Description::read(&library)?;
     let mut text = Vec::new();
     match format {
-        Format::Text => write_text(&mut text, &description),
-        Format::Json => write_json(&mut text, &description),
+        Format::Text => write_text(&mut text, &description, contents.as_ref()),
+        Format::Json => write_json(&mut text, &description, contents.as_ref()),
     }
     .map_err(Error::Output)?;
     print(&text).map_err(Error::Output)
 }
 
-fn write_json(out: &mut impl Write, description: &Description) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, description)?;
+fn write_json(out: &mut impl Write, description: &Description, contents: Option<&Contents>) -> io::Result<()> {
+    let info = Info {
+        description,
+        contents: contents.map(|contents| &contents.json),
+    };
+    serde_json::to_writer(&mut *out, &info)?;
     writeln!(out)
 }
 
-fn write_text(out: &mut impl Write, description: &Description) -> io::Result<()> {
+fn write_text(out: &mut impl Write, description: &Description, contents: Option<&Contents>) -> io::Result<()> {
     let capabilities: Vec<_> = description
         .capabilities
         .iter()
@@ -39,6 +54,8 @@ fn write_text(out: &mut impl Write, description: &Description) -> io::Result<()>
     let capabilities = capabilities.join(", ");
     let id = description.id.map(|id| id.to_string());
     let sources = description.extract_event_sources.join(", ");
+    let python = contents.map(|contents| python(&contents.python));
+    let real_files = contents.map_or_else(String::new, |contents| contents.real_files.join(", "));
     let lines = [
         ("name", Some(description.name.as_str())),
         ("version", Some(&description.version)),
@@ -49,6 +66,8 @@ fn write_text(out: &mut impl Write, description: &Description) -> io::Result<()>
         ("id", id.as_deref()),
         ("event source", description.event_source.as_deref()),
         ("extract event sources", Some(&sources)),
+        ("Python", python.as_deref()),
+        ("real files", Some(&real_files)),
     ];
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     for (label, value) in lines {
@@ -56,11 +75,68 @@ fn write_text(out: &mut impl Write, description: &Description) -> io::Result<()>
             writeln!(out, "{:<1$}{2}", format!("{label}:"), width + 2, one_line(value))?;
         }
     }
+    if let Some(contents) = contents {
+        write_packages(out, contents)?;
+    }
     write_fields(out, &description.fields)?;
     description
         .schema
         .as_ref()
         .map_or(Ok(()), |schema| write_schema(out, schema))
+}
+
+/// Returns where Python comes from in words.
+fn python(python: &Python) -> String {
+    match python {
+        Python::Linked { version, executable } => format!("{version}, linked to the environment of {executable}"),
+        Python::SelfContained {
+            version,
+            glibc,
+            size,
+            stored,
+        } => format!(
+            "{version}, self-contained, needs glibc {glibc}, {} ({} compressed)",
+            megabytes(*size),
+            megabytes(*stored)
+        ),
+    }
+}
+
+fn write_packages(out: &mut impl Write, contents: &Contents) -> io::Result<()> {
+    if !contents.packages.is_empty() {
+        let rows = contents.packages.iter().map(|package| {
+            [
+                one_line(&package.name),
+                one_line(&package.version),
+                one_line(&package.licence),
+                megabytes(package.size),
+                megabytes(package.stored),
+            ]
+        });
+        writeln!(out, "\npackages:")?;
+        table::write(
+            out,
+            ["name", "version", "licence", "size", "compressed"],
+            &rows.collect::<Vec<_>>(),
+        )?;
+    }
+    if !contents.libraries.is_empty() {
+        let rows = contents.libraries.iter().map(|library| {
+            [
+                one_line(&library.name),
+                megabytes(library.size),
+                megabytes(library.stored),
+            ]
+        });
+        writeln!(out, "\nlibraries:")?;
+        table::write(out, ["name", "size", "compressed"], &rows.collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// Returns a number of bytes in megabytes.
+fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
 }
 
 fn write_fields(out: &mut impl Write, fields: &[Field]) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! Why Falco would refuse a plugin.
 
+use std::path::PathBuf;
+
 use crate::abi::{self, ApiVersion};
 
 /// Why Falco would refuse a plugin.
@@ -14,6 +16,8 @@ pub enum Error {
         has: Vec<&'static str>,
         lacks: Vec<&'static str>,
     },
+    #[error("{} was cut, stripped or changed after it was built: build it again with 'falco-plugin build'", .0.display())]
+    Damaged(PathBuf),
     /// The metadata breaks another rule of Falco.
     #[error("{0}")]
     Refused(String),

@@ -1,5 +1,7 @@
 //! `info`: the metadata of a plugin.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -42,7 +44,7 @@ fn info_has_fields_and_schema() {
                 {"name": "a.long", "type": "uint64", "desc": "Two", "display": "Long", "addOutput": true,
                  "properties": ["hidden"]}
             ],
-            "schema": {"type": "object"}
+            "schema": {"type": "object"}, "contents": null
         })
     );
 }
@@ -156,5 +158,69 @@ fn plugins_that_break_a_rule_are_refused() {
             );
             assert_eq!((stdout(&output).as_str(), output.status.code()), ("", Some(1)));
         }
+    }
+}
+
+/// Returns a copy of the sample plugin with a manifest as in libraries of the Python SDK, of which `cut` bytes are missing.
+fn with_manifest(test: &str, pairs: &[(&str, &str)], cut: usize) -> PathBuf {
+    let manifest: String = pairs.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect();
+    let mut library = std::fs::read(plugin(&[])).unwrap();
+    library.extend(b"\x7ffalco.appended!");
+    let numbers = 6 * size_of::<u64>();
+    for number in [library.len() + numbers, manifest.len(), 0, 0, 0, 0] {
+        library.extend((number as u64).to_le_bytes());
+    }
+    library.extend(manifest.as_bytes());
+    library.truncate(library.len() - cut);
+    let path = temporary(&format!("{test}.so"));
+    std::fs::write(&path, library).unwrap();
+    path
+}
+
+const CONTENTS: &str = r#"{"kind": "self-contained", "python": {"version": "3.11.7"}, "glibc": "2.34", "size": 27300000,
+    "stored": 8000000, "packages": [{"name": "httpx", "version": "0.28.1", "licence": "BSD-3-Clause", "size": 400000,
+    "stored": 100000}], "libraries": [{"name": "libssl.so.3", "size": 700000, "stored": 240000}], "real_files": ["a/", "b/"]}"#;
+
+#[test]
+fn info_shows_contents_of_self_contained_library() {
+    let library = with_manifest("self-contained", &[("contents", CONTENTS)], 0);
+    let text = stdout(&host("info", &library).output().unwrap());
+    let expected = "\nPython:                3.11.7, self-contained, needs glibc 2.34, 27.30 MB (8.00 MB compressed)\n\
+                    real files:            a/, b/\n\n\
+                    packages:\n  name   version  licence       size     compressed\n  \
+                    httpx  0.28.1   BSD-3-Clause  0.40 MB  0.10 MB\n\n\
+                    libraries:\n  name         size     compressed\n  libssl.so.3  0.70 MB  0.24 MB\n";
+    assert!(text.ends_with(expected), "{text}");
+    let output = host("info", &library).arg("--json").output().unwrap();
+    let info: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(info["contents"], serde_json::from_str::<Value>(CONTENTS).unwrap());
+}
+
+#[test]
+fn info_shows_environment_of_linked_library() {
+    let pairs = [("python_version", "3.11"), ("python", "/opt/python\n")];
+    let library = with_manifest("linked", &pairs, 0);
+    let text = stdout(&host("info", &library).output().unwrap());
+    let expected = "\nPython:                3.11, linked to the environment of /opt/python\\n\n";
+    assert!(text.ends_with(expected), "{text}");
+    let output = host("info", &library).arg("--json").output().unwrap();
+    let info: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let python = json!({"version": "3.11", "executable": "/opt/python\n"});
+    assert_eq!(info["contents"], json!({"kind": "linked", "python": python}));
+}
+
+#[test]
+fn info_reports_damaged_manifest() {
+    let damaged = [
+        with_manifest("cut", &[("contents", CONTENTS)], 1),
+        with_manifest("no-json", &[("contents", "{")], 0),
+        with_manifest("other-json", &[("contents", r#"{"python": 3}"#)], 0),
+        with_manifest("odd", &[("name", "a\0b")], 0),
+    ];
+    for library in damaged {
+        let output = host("info", &library).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let message = "was cut, stripped or changed after it was built: build it again with 'falco-plugin build'\n";
+        assert!(stderr(&output).ends_with(message), "{}", stderr(&output));
     }
 }

@@ -1,0 +1,209 @@
+"""Collects everything that a self-contained library brings beside the plugin's own files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from falco_plugin._build.bundle import code, distributions, files, reachable, requirements, sdk, standard_library
+from falco_plugin._build.bundle.distributions import SDK, Installed, Needed
+from falco_plugin._build.bundle.parts import Part
+from falco_plugin._build.bundle.reachable import Compiled
+from falco_plugin._build.bundle.requirements import Owners
+from falco_plugin._build.bundle.standard_library import StandardLibrary
+from falco_plugin._build.errors import TargetError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+STANDARD_LIBRARY = "stdlib"
+_TIME_ZONES = "tzdata"
+"""The distribution that ``zoneinfo`` uses if the system has no time zones."""
+
+
+@dataclass
+class Collection:
+    """Everything that is packed, and what the user should know."""
+
+    standard: Compiled
+    sdk: Compiled
+    dependencies: list[Compiled]
+    """Sorted by name."""
+    needed: dict[str, Needed]
+    """The distributions, with the SDK, by their normalised names."""
+    base: frozenset[str]
+    """Modules of the standard library that the SDK reaches, so that they are in every bundle."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[Compiled]:
+        """All parts, in the order in which they are stored."""
+        return [self.standard, self.sdk, *self.dependencies]
+
+
+def collect(
+    path: Path, sources: Mapping[str, bytes], include: Sequence[str], exclude: Sequence[str], cache: Path | None
+) -> Collection:
+    """Collects what a plugin needs from the environment of this Python.
+
+    Args:
+        path: the file or folder of the plugin.
+        sources: its own files by their names in the archive.
+        include: names of modules, packages or distributions to pack beside what is found.
+        exclude: names of modules, packages or distributions to leave out.
+        cache: the cache folder; ``None`` for no cache.
+
+    Raises:
+        TargetError: something that the plugin needs cannot be packed.
+    """
+    _check_platform()
+    library = standard_library.find()
+    installed = Installed()
+    owners = Owners(installed)
+    own = _own_imports(sources)
+    choice = _Choice(include, exclude, library, installed, owners)
+    warnings: list[str] = []
+    roots = _roots(path, sources, own, installed, owners, choice.excluded, warnings)
+    needed = distributions.resolve(installed, [*roots, *choice.requirements], str(path), choice.excluded)
+    parts = [_part_of(name, distribution) for name, distribution in needed.items()]
+    choice.apply(parts)
+    compiled = [Compiled(part, cache) for part in parts]
+    reachable.add_imported(compiled, own)
+    own_sdk = next(part for part in compiled if part.part.name == SDK)
+    dependencies = [part for part in compiled if part is not own_sdk]
+    used = own | reachable.references(dependencies)
+    zones = installed.find(_TIME_ZONES)
+    if "zoneinfo" in used and zones is not None and _TIME_ZONES not in needed and _TIME_ZONES not in choice.excluded:
+        needed[_TIME_ZONES] = Needed(_TIME_ZONES, zones)
+        dependencies.append(Compiled(files.part_of(_TIME_ZONES, zones), cache))
+    standard = Compiled(Part(STANDARD_LIBRARY), cache)
+    base = reachable.imports([own_sdk]) | {*sdk.CORE_IMPORTS, *library.roots()}
+    reachable.reach(library, standard, base, exclude)
+    in_every_bundle = frozenset(standard.modules)
+    reachable.reach(library, standard, base | used | choice.modules, exclude)
+    choice.check()
+    for part in (standard, own_sdk, *dependencies):
+        part.save()
+    dependencies.sort(key=lambda part: part.part.name)
+    needed = dict(sorted(needed.items()))
+    return Collection(standard, own_sdk, dependencies, needed, in_every_bundle, warnings)
+
+
+def _check_platform() -> None:
+    """Refuses systems for which there are no self-contained libraries."""
+    remedy = "build with --linked, or use a Linux system with glibc, such as Debian, Ubuntu or Fedora"
+    if sys.platform != "linux":
+        raise TargetError(f"a self-contained library needs Linux, and this is {sys.platform}: {remedy}")
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):
+        libc = ""
+    if not libc.startswith("glibc"):
+        raise TargetError(f"a self-contained library needs a Python for glibc, and {sys.executable} is not: {remedy}")
+
+
+def _own_imports(sources: Mapping[str, bytes]) -> set[str]:
+    """Returns the modules that the plugin's own code may import or name, without its own."""
+    own = {name.partition("/")[0].removesuffix(".py") for name in sources}
+    found: set[str] = set()
+    for name, source in sources.items():
+        if name.endswith(".py"):
+            parts = name.removesuffix(".py").split("/")
+            is_package = parts[-1] == "__init__"
+            module = code.compile_module(source, ".".join(parts[:-1] if is_package else parts), is_package)
+            if module is not None:
+                found.update(module.imports, module.strings)
+    return {name for name in found if name.partition(".")[0] not in own}
+
+
+def _roots(
+    path: Path,
+    sources: Mapping[str, bytes],
+    own: set[str],
+    installed: Installed,
+    owners: Owners,
+    excluded: frozenset[str],
+    warnings: list[str],
+) -> list[Requirement]:
+    """Returns what the plugin requires, with the SDK."""
+    brought = sys.stdlib_module_names | {"falco_plugin"}
+    names = {name for name in own if name.partition(".")[0] not in brought}
+    imported = owners.of(names, str(path))
+    required = requirements.declared(path, installed)
+    if required is None:
+        required = [distributions.parse(name, str(path)) for name in imported]
+    else:
+        # Also an error if one is not installed, so that the warning is about distributions that the plugin could bring.
+        resolved = distributions.resolve(installed, required, str(path / "pyproject.toml"), excluded)
+        for module, file in sorted(requirements.required_imports(sources).items()):
+            for owner in owners.of({module} & names, str(path)):
+                if owner not in resolved and owner not in excluded:
+                    warnings.append(
+                        f"{file} imports {module}, but {path / 'pyproject.toml'} does not depend on {owner}, so it is "
+                        f"not packed: add {owner} to project.dependencies, or build with --include {owner}"
+                    )
+    return [distributions.parse(SDK, str(path)), *required]
+
+
+def _part_of(name: str, needed: Needed) -> Part:
+    return sdk.part(needed.metadata) if name == SDK else files.part_of(name, needed.metadata)
+
+
+class _Choice:
+    """What ``--include`` and ``--exclude`` name."""
+
+    def __init__(
+        self,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        library: StandardLibrary,
+        installed: Installed,
+        owners: Owners,
+    ) -> None:
+        self.requirements: list[Requirement] = []
+        """Distributions that are packed beside those that the plugin requires."""
+        self.modules: set[str] = set()
+        """Modules of the standard library that are packed beside those that are reachable."""
+        self.excluded = frozenset(distributions.normalise(name) for name in exclude)
+        """Normalised names of distributions that are not packed."""
+        self._include = include
+        self._exclude = exclude
+        self._unused = {name for name in exclude if not self._is_installed(name, installed) and not library.has(name)}
+        for name in exclude:
+            if distributions.normalise(name) == SDK or name.partition(".")[0] == "falco_plugin":
+                raise TargetError(f"--exclude {name}: the SDK is always packed")
+        for name in include:
+            in_library = {module for module in library.names() if module == name or module.startswith(f"{name}.")}
+            self.modules |= in_library
+            if self._is_installed(name, installed):
+                self.requirements.append(distributions.parse(name, "--include"))
+            elif not in_library:
+                found = owners.of([name], f"--include {name}")
+                if not found:
+                    raise TargetError(
+                        f"--include {name}: no module, package or distribution of this environment has this name"
+                    )
+                self.requirements += [distributions.parse(owner, "--include") for owner in found]
+
+    @staticmethod
+    def _is_installed(name: str, installed: Installed) -> bool:
+        return installed.find(distributions.normalise(name)) is not None
+
+    def apply(self, parts: list[Part]) -> None:
+        """Adds modules that were left out, and removes excluded ones."""
+        for part in parts:
+            for name in self._include:
+                for module in [module for module in part.left_out if f"{module}.".startswith(f"{name}.")]:
+                    part.modules[module] = part.left_out.pop(module)
+            for name in self._exclude:
+                if part.remove(name):
+                    self._unused.discard(name)
+
+    def check(self) -> None:
+        """Raises ``TargetError`` if an excluded name means nothing, because it may be misspelt."""
+        for name in sorted(self._unused):
+            raise TargetError(f"--exclude {name}: no module, package or distribution that is packed has this name")

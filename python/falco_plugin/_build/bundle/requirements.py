@@ -1,0 +1,136 @@
+"""Finds what a plugin requires: the dependencies of its pyproject.toml, or the distributions that its code imports."""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from falco_plugin._build.bundle import distributions, editable, records
+from falco_plugin._build.bundle.distributions import Installed
+from falco_plugin._build.bundle.files import part_of
+from falco_plugin._build.errors import TargetError
+
+if TYPE_CHECKING:
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
+
+def declared(path: Path, installed: Installed) -> list[Requirement] | None:
+    """Returns the dependencies in the pyproject.toml of a folder; ``None`` if it declares none.
+
+    Raises:
+        TargetError: the file is not valid.
+    """
+    file = path / "pyproject.toml"
+    if not path.is_dir() or not file.is_file():
+        return None
+    try:
+        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project")
+    except (OSError, ValueError) as error:
+        raise TargetError(f"cannot read {file}: {error}") from None
+    if not isinstance(project, dict):
+        return None
+    if "dependencies" in project.get("dynamic", ()):
+        # The build backend computes them. An installed project has the result in its metadata.
+        distribution = installed.find(distributions.normalise(str(project.get("name", ""))))
+        if distribution is None:
+            return None
+        texts = [text for text in distribution.requires or () if "extra ==" not in text]
+    else:
+        texts = project.get("dependencies", [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise TargetError(f"{file}: project.dependencies must be a list of strings")
+    requirements = [distributions.parse(text, str(file)) for text in texts]
+    return [requirement for requirement in requirements if requirement.marker is None or requirement.marker.evaluate()]
+
+
+class Owners:
+    """Finds the installed distributions that modules belong to."""
+
+    def __init__(self, installed: Installed) -> None:
+        self._distributions: dict[str, metadata.Distribution] = {}
+        self._top_level: dict[str, list[str]] = {}
+        for name, distribution in installed.all():
+            self._distributions[name] = distribution
+            for module in _top_level(name, distribution):
+                self._top_level.setdefault(module, []).append(name)
+
+    def of(self, modules: Iterable[str], importer: str) -> list[str]:
+        """Returns the normalised names of the distributions that modules belong to, sorted.
+
+        Args:
+            modules: dotted names, without those of the standard library. Modules that do not exist are ignored.
+            importer: the path of the plugin, for the error.
+
+        Raises:
+            TargetError: a module exists, but belongs to no distribution.
+        """
+        found: set[str] = set()
+        for top, names in _by_top_level(modules).items():
+            owners = self._top_level.get(top, [])
+            if not owners:
+                _check_missing(top, importer)
+            found.update(owners if len(owners) < 2 else self._closest(owners, names))
+        return sorted(found)
+
+    def _closest(self, owners: Iterable[str], names: Iterable[str]) -> set[str]:
+        """Returns those of several owners of a namespace package that have the modules."""
+        modules: dict[str, set[str]] = {}
+        for owner in owners:
+            part = part_of(owner, self._distributions[owner])
+            for module in (*part.modules, *part.extensions):
+                modules.setdefault(module, set()).add(owner)
+        found: set[str] = set()
+        for name in names:
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            found |= modules.get(name, set())
+        return found
+
+
+def required_imports(sources: Mapping[str, bytes]) -> dict[str, str]:
+    """Returns the modules that statements at the top level of files import, with the name of the file."""
+    found: dict[str, str] = {}
+    for file, source in sources.items():
+        if not file.endswith(".py"):
+            continue
+        for statement in ast.parse(source).body:
+            if isinstance(statement, ast.Import):
+                found.update((alias.name, file) for alias in statement.names)
+            elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+                found[statement.module] = file
+    return found
+
+
+def _by_top_level(modules: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for module in sorted(modules):
+        found.setdefault(module.partition(".")[0], []).append(module)
+    return found
+
+
+def _top_level(name: str, distribution: metadata.Distribution) -> set[str]:
+    """Returns the modules at the top level of a distribution."""
+    if editable.is_editable(distribution):
+        try:
+            return {file.partition("/")[0].partition(".")[0] for file, _ in editable.files(distribution, name)}
+        except TargetError:
+            # It is an error only if the plugin needs this distribution.
+            return {name.replace("-", "_")}
+    listed = {file.partition("/")[0].partition(".")[0] for file in records.files_of(distribution) or ()}
+    return {*listed, *(distribution.read_text("top_level.txt") or "").split()}
+
+
+def _check_missing(module: str, importer: str) -> None:
+    spec = importlib.machinery.PathFinder.find_spec(module)
+    if spec is not None and spec.origin is not None:
+        raise TargetError(
+            f"{importer} imports {module} from {spec.origin}, which belongs to no installed package: move it into the "
+            f"plugin's folder, or install it ({sys.executable} -m pip install PATH)"
+        )

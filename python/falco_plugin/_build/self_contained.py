@@ -1,0 +1,68 @@
+"""Makes the bundle of a self-contained library."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from falco_plugin._build import environment, packer
+from falco_plugin._build.bundle import cache, plan
+from falco_plugin._build.bundle.collect import collect
+from falco_plugin._build.bundle.contents import describe
+from falco_plugin._build.bundle.start import Start
+from falco_plugin._build.errors import TargetError
+from falco_plugin._runtime import archive
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a build packs beside what it finds, and what it leaves out."""
+
+    include: Sequence[str] = ()
+    """Names of modules, packages and distributions to pack."""
+    exclude: Sequence[str] = ()
+    """Names of modules, packages and distributions to leave out."""
+    debug_symbols: bool = False
+    """Whether native code keeps its symbol tables and debug information."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle and its description."""
+
+    data: bytes
+    id: str
+    contents: dict[str, Any]
+    """The description, as `falco_plugin._build.bundle.contents.describe` returns it."""
+    warnings: list[str]
+
+
+def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bundle:
+    """Collects and compresses everything that a plugin needs from the environment of this Python.
+
+    Args:
+        path: the file or folder of the plugin.
+        packed: the archive of its own files.
+        plugin: its name.
+        options: what else to pack or to leave out.
+
+    Raises:
+        TargetError: something that the plugin needs cannot be packed.
+    """
+    try:
+        environment.libpython()
+    except FileNotFoundError as error:
+        raise TargetError(str(error)) from None
+    folder = cache.folder()
+    with Start() as start:
+        collection = collect(path, archive.unpack(packed), options.include, options.exclude, folder)
+        stored = plan.entries(collection, start.modules())
+    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as temporary:
+        output = Path(temporary, "bundle")
+        written = plan.write(collection, stored, Path(temporary, "data"), output, plugin, folder, options.debug_symbols)
+        reply = packer.pack(written)
+        contents = describe(collection, stored, reply)
+        return Bundle(output.read_bytes(), reply["id"], contents, collection.warnings)
