@@ -65,12 +65,20 @@ class Answers(Plugin):
     name = event_source = "answers"
 
     def open(self, params):
-        for expression in json.loads(params):
-            try:
-                value = ascii(eval(expression))
-            except Exception as error:
-                value = f"{type(error).__name__}: {error}"
-            yield json.dumps([expression, value]).encode()
+        # The host does not wait long for an event, so evaluate all expressions before the first one.
+        return answers([[expression, evaluated(expression)] for expression in json.loads(params)])
+
+
+def evaluated(expression):
+    try:
+        return ascii(eval(expression))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def answers(found):
+    for answer in found:
+        yield json.dumps(answer).encode()
 """
 SAME = [
     "[(name, getattr(sys.flags, name)) for name in ('isolated', 'no_user_site', 'ignore_environment', 'safe_path')]",
@@ -131,12 +139,17 @@ OWN = [
 """Expressions, and their values in a self-contained library."""
 
 
+def build(folder: Path, source: str, *options: str, name: str = "plugin") -> Path:
+    path, library = folder / f"{name}.py", folder / f"lib{name}.so"
+    path.write_text(source)
+    result = CliRunner().invoke(main, ["build", *options, str(path), "-o", str(library)])
+    assert result.exit_code == 0, result.output
+    return library
+
+
 def answers(folder: Path, expressions: list[str], *options: str, **env: str) -> dict[str, str]:
     folder.mkdir()
-    source, library = folder / "answers.py", folder / "libanswers.so"
-    source.write_text(SOURCE)
-    result = CliRunner().invoke(main, ["build", *options, str(source), "-o", str(library)])
-    assert result.exit_code == 0, result.output
+    library = build(folder, SOURCE, *options, name="answers")
     texts = [expression.replace("{library!r}", repr(str(library))) for expression in expressions]
     ran = run_cycle(library, params=json.dumps(texts), env=environment(SSL_CERT_FILE=None, SSL_CERT_DIR=None, **env))
     values = [json.loads(payload)[1] for payload in cycle_payloads(ran)]
@@ -189,3 +202,67 @@ def test_openssl_of_library_reads_no_configuration(tmp_path: Path, options: tupl
     expression = "bool(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).options & ssl.OP_NO_TICKET)"
     found = answers(tmp_path / "answers", [expression], *options, OPENSSL_CONF=str(file))
     assert found[expression] == reads
+
+
+REAL_FILES = """
+import os
+
+import jsonschema
+from falco_plugin import Plugin
+
+
+class Real(Plugin):
+    name = event_source = "real"
+
+    def open(self, params):
+        folder = os.path.dirname(os.path.dirname(jsonschema.__file__))
+        yield folder.encode()
+        yield str([os.path.exists(path) for path in (folder, jsonschema.__path__[0])]).encode()
+"""
+
+
+def test_package_with_data_files_has_real_ones_until_exit(tmp_path: Path) -> None:
+    """jsonschema opened its schemas by ``__file__``, and it still has files beside its code."""
+    library = build(tmp_path, REAL_FILES)
+    place = tmp_path / "place"
+    place.mkdir(mode=0o700)
+    ran = run_cycle(library, env=environment(TMPDIR=str(place)))
+    folder, exists = cycle_payloads(ran)
+    assert Path(folder.decode()).parent == place, ran.stderr
+    assert exists == b"[True, True]"
+    assert list(place.iterdir()) == []
+
+
+FAILS = """
+import json
+
+from falco_plugin import Plugin
+
+
+class Fails(Plugin):
+    name = event_source = "fails"
+
+    def open(self, params):
+        yield b"event"
+        json.loads("{")
+"""
+
+
+def test_traceback_names_files_below_library(tmp_path: Path) -> None:
+    library = build(tmp_path, FAILS)
+    (error,) = [log["text"] for log in run_cycle(library).values("log") if log["severity"] <= 3]
+    lines = error.splitlines()
+    assert lines[0].endswith("(plugin.py:12 in open)")
+    files = [line.split('"')[1] for line in lines if line.strip().startswith("File ")]
+    assert files == [f"{library}/plugin.py", *[f"{library}/json/__init__.py"], *[f"{library}/json/decoder.py"] * 2]
+    assert '      json.loads("{")' in lines
+
+
+def test_module_that_was_not_packed_has_remedy(tmp_path: Path) -> None:
+    # The build finds names that are constants.
+    source = FAILS.replace('json.loads("{")', '__import__("".join(["wsgi", "ref"]))')
+    (error,) = [log["text"] for log in run_cycle(build(tmp_path, source)).values("log") if log["severity"] <= 3]
+    assert (
+        "ModuleNotFoundError: No module named 'wsgiref': it is not packed into this library: build it with --include "
+        "wsgiref (plugin.py:12 in open)" in error
+    )

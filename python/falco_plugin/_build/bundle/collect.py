@@ -75,16 +75,19 @@ def collect(
     reachable.add_imported(compiled, own)
     own_sdk = next(part for part in compiled if part.part.name == SDK)
     dependencies = [part for part in compiled if part is not own_sdk]
-    used = own | reachable.references(dependencies)
+    of_sdk = [part for part in dependencies if part.part.name in needed[SDK].requires]
+    used = own | reachable.references([part for part in dependencies if part not in of_sdk])
     zones = installed.find(_TIME_ZONES)
     if "zoneinfo" in used and zones is not None and _TIME_ZONES not in needed and _TIME_ZONES not in choice.excluded:
         needed[_TIME_ZONES] = Needed(_TIME_ZONES, zones)
         dependencies.append(Compiled(files.part_of(_TIME_ZONES, zones), cache))
     standard = Compiled(Part(STANDARD_LIBRARY), cache)
-    base = reachable.imports([own_sdk]) | {*sdk.CORE_IMPORTS, *library.roots()}
-    reachable.reach(library, standard, base, exclude)
+    base = reachable.imports([own_sdk]) | reachable.references(of_sdk) | {*sdk.CORE_IMPORTS, *library.roots()}
+    reachable.reach(library, standard, base, [*exclude, *standard_library.ARCHIVES])
     in_every_bundle = frozenset(standard.modules)
-    reachable.reach(library, standard, base | used | choice.modules, exclude)
+    used |= choice.modules
+    hidden = () if standard_library.needs_archives(used) else standard_library.ARCHIVES
+    reachable.reach(library, standard, used, [*exclude, *hidden])
     choice.check()
     for part in (standard, own_sdk, *dependencies):
         part.save()
