@@ -8,27 +8,22 @@ from pathlib import Path
 import pytest
 from support.collected import Collect
 from support.distributions import write
+from support.paths import REPOSITORY
 
 from falco_plugin._build import environment, pack
 from falco_plugin._build.bundle import cache
 from falco_plugin._build.bundle.collect import Collection, collect
 
 
-@pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a cache folder for all tests of a process, so that the standard library is compiled once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns an empty folder of packages that comes first in the environment."""
     folder = tmp_path / "site-packages"
     folder.mkdir()
     folders = (str(folder), *environment.folders())
     monkeypatch.setattr(environment, "folders", lambda: folders)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(shared_cache))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(REPOSITORY / "target" / "cache"))
     return folder
 
 

@@ -123,7 +123,9 @@ def main():
         core = sys.modules["falco_plugin._core"] = _Core("falco_plugin._core")
         core.SDK_VERSION = "0"
     module = sys.modules[FINDER] = type(sys)(FINDER)
-    exec(bundle.code(bundle.find(FINDER)[1]), module.__dict__)
+    code = bundle.code(bundle.find(FINDER)[1])
+    _imp._fix_co_filename(code, f"{bundle.root}/{FINDER.replace('.', '/')}.py")
+    exec(code, module.__dict__)
     module.install(bundle)
     exec(compile(request["code"], "<test>", "exec"), {"__name__": "__main__"})
 

@@ -15,7 +15,7 @@ from falco_plugin import _core
 _MARKER = b"\x7ffalco.appended!"
 _LOCATION = struct.Struct("<QQQQQQ")
 """The struct that follows the marker: offset and length of the manifest, length of the archive, checksum of both, then
-length and checksum of the bundle."""
+length and checksum of the bundle. A linked library has no bundle, so both are 0."""
 _MARKER_LIMIT = 1 << 20
 """Bytes of a library in which the marker is searched. The stub is much smaller."""
 _MAX_MANIFEST = 64 << 20

@@ -91,6 +91,8 @@ pub enum Reason {
     Unset,
     /// A call failed.
     Failed(Errno),
+    /// The dynamic linker cannot open files in memory, because there is no /proc.
+    NoProc(Errno),
     /// Code in it cannot be executed, for example because of the mount option noexec.
     NotExecutable(Errno),
     /// Other users can change the folder or one above it.
@@ -104,6 +106,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Unset => formatter.write_str("not set"),
             Self::Failed(errno) => write!(formatter, "{errno}"),
+            Self::NoProc(errno) => write!(formatter, "cannot use /proc/self/fd ({errno})"),
             Self::NotExecutable(errno) => write!(formatter, "cannot execute code ({errno})"),
             Self::Shared => formatter.write_str("other users can write to it"),
             Self::Path => formatter.write_str("not an absolute path, or too long"),
@@ -141,8 +144,8 @@ impl fmt::Display for Attempts {
             }
         }
         formatter.write_str(
-            "): allow memfd_create (see vm.memfd_noexec), or set TMPDIR to a folder of Falco's user on a file system \
-             without noexec",
+            "): mount /proc and allow memfd_create (see vm.memfd_noexec), or set TMPDIR to a folder of Falco's user on a \
+             file system without noexec",
         )
     }
 }

@@ -85,6 +85,13 @@ impl File {
         }
     }
 
+    /// Returns the bytes of a block.
+    pub fn read_block(&self, block: Block) -> Result<Memory, Error> {
+        let mut memory = Memory::new(block.len as usize)?;
+        self.decompress(block, memory.bytes_mut())?;
+        Ok(memory)
+    }
+
     fn read_part(&self, offset: u64, len: u64) -> Result<Memory, Error> {
         if len > self.len {
             return Err(CUT.into());

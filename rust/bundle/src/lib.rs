@@ -11,6 +11,7 @@
 //! | [`open`] | opening an entry, and the libraries that it needs |
 //! | [`memory_file`], `folder`, `descriptor` | opening bytes as a shared library: from memory, or from a private folder |
 //! | [`places`] | where native code can be while it is loaded |
+//! | `openssl` | configuration files that OpenSSL must not read |
 //! | [`library`], [`process`] | shared libraries that the process has loaded |
 //! | [`error`], [`text`], [`memory`] | errors, strings and bytes without an allocator |
 
@@ -36,6 +37,8 @@ pub mod memory;
 pub mod memory_file;
 #[cfg(feature = "load")]
 pub mod open;
+#[cfg(feature = "load")]
+mod openssl;
 #[cfg(feature = "load")]
 pub mod places;
 #[cfg(feature = "load")]

@@ -1,22 +1,33 @@
-//! Memory of the C library.
+//! Bytes in memory.
 
 use core::{fmt, mem, ptr, slice};
 
 use crate::error::Error;
 use crate::text::write_lossy;
 
-/// Bytes in memory of the C library.
+/// Bytes in memory. They are mapped, so the system gets them back when the value is dropped. The C library's allocator would
+/// keep the space of large values for later ones, and a start needs many, but only once.
 pub struct Memory {
     start: ptr::NonNull<u8>,
     len: usize,
 }
 
+// SAFETY: the value owns its bytes.
+unsafe impl Send for Memory {}
+// SAFETY: the bytes do not change while they are shared.
+unsafe impl Sync for Memory {}
+
 impl Memory {
     /// Allocates bytes that are 0.
     pub(crate) fn new(len: usize) -> Result<Self, Error> {
-        // SAFETY: plain call of the C library. A length of 0 would allow NULL.
-        let memory = unsafe { libc::calloc(len.max(1), 1) };
-        let start = ptr::NonNull::new(memory.cast()).ok_or(Error::OutOfMemory)?;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping at an address that the system chooses. A mapping of 0 bytes is not possible.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len.max(1), protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(Error::OutOfMemory);
+        }
+        let start = ptr::NonNull::new(start.cast::<u8>()).ok_or(Error::OutOfMemory)?;
         Ok(Self { start, len })
     }
 
@@ -52,8 +63,8 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: the memory came from calloc, and is freed once.
-        unsafe { libc::free(self.start.as_ptr().cast()) };
+        // SAFETY: the mapping is this value's, and unmapped once.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len.max(1)) };
     }
 }
 

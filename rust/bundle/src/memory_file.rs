@@ -100,7 +100,7 @@ impl Draft {
         let _ = write!(number, "{}", descriptor.number());
         let path = unique_path(DESCRIPTORS, &descriptor, number.bytes())?;
         // The dynamic linker needs /proc for this path.
-        Descriptor::open(path.as_c_str(), libc::O_RDONLY).map_err(Reason::Failed)?;
+        Descriptor::open(path.as_c_str(), libc::O_RDONLY).map_err(Reason::NoProc)?;
         Self::new(descriptor, path, None, len)
     }
 

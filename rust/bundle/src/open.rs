@@ -7,6 +7,7 @@ use crate::file::File;
 use crate::format::{Damaged, Entry, ID_LEN, ID_PLACEHOLDER, Index, Kind};
 use crate::library::Library;
 use crate::memory_file;
+use crate::openssl;
 use crate::places::Places;
 use crate::text::Text;
 
@@ -42,6 +43,7 @@ impl Bundle<'_> {
             return Ok(library);
         }
         let opened = self.open_from_memory(&entry, name.as_c_str(), places)?;
+        openssl::ignore_configuration(opened, entry.name);
         // If two threads have opened the same code, all users get the copy that the dynamic linker finds first.
         Ok(Library::find(name.as_c_str()).unwrap_or(opened))
     }

@@ -178,8 +178,8 @@ fn open_reports_each_place_without_a_place_that_works() {
         error.to_string(),
         "no place was found that Python can be loaded from (memory: not set; TMPDIR: not an absolute path, or too long; /run: \
          No such file or directory; /dev/shm: No such file or directory; /tmp: No such file or directory; /var/tmp: No such file or \
-         directory; the folder of the library: other users can write to it): allow memfd_create (see vm.memfd_noexec), or \
-         set TMPDIR to a folder of Falco's user on a file system without noexec"
+         directory; the folder of the library: other users can write to it): mount /proc and allow memfd_create (see \
+         vm.memfd_noexec), or set TMPDIR to a folder of Falco's user on a file system without noexec"
     );
 }
 

@@ -10,8 +10,9 @@ use falco_plugin_bundle::format::Kind;
 use crate::error::Error;
 use crate::plan::{Data, Source};
 
-/// The largest block that has more than one entry.
-const BLOCK_LEN: usize = 1 << 20;
+/// The largest block that has more than one entry. One of 1 MiB makes a library of the standard library 0.1 MB larger.
+/// Blocks are unpacked whole, at about 1 GB a second.
+const BLOCK_LEN: usize = 4 << 20;
 
 /// Entries that are compressed together.
 #[derive(Debug)]

@@ -167,7 +167,9 @@ impl Assembly<'_> {
             path: self.plan.output.clone(),
             error,
         })?;
-        let glibc = self.natives.iter().filter_map(|native| native.glibc).max();
+        // The system's copy of a library that comes from the system first does not need what the bundled copy needs.
+        let own = self.natives.iter().filter(|native| !native.is_system_first);
+        let glibc = own.filter_map(|native| native.glibc).max();
         Ok(Reply {
             id: id.escape_ascii().to_string(),
             glibc: glibc.map_or_else(String::new, |(major, minor)| format!("{major}.{minor}")),

@@ -10,8 +10,9 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::report;
 use crate::imports;
+use crate::interpreter::contents::KeptBlocks;
 use crate::interpreter::log::{CurrentPlugin, HostLog};
-use crate::interpreter::{bundle, contents, environment, others, start, threads};
+use crate::interpreter::{bundle, environment, others, start, threads};
 use crate::plugin::PythonPlugin;
 
 falco_plugin_abi::export_start!(make);
@@ -23,12 +24,12 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
         let started = environment::ensure_interpreter(&request.python).map_err(Error::text)?;
         return threads::enter(|py| make_linked(py, request, config, log, started));
     };
+    let _blocks = KeptBlocks::new();
     let started = bundle::ensure_interpreter(stored, &request.library).map_err(Error::text)?;
     report_other(request, &log);
     threads::enter(|py| {
-        let plugin = make_plugin(py, request, config, log, started);
-        contents::clear_cache();
-        plugin.map(|plugin| Box::new(plugin) as Box<dyn Plugin>)
+        let plugin = make_plugin(py, request, config, log, started)?;
+        Ok(Box::new(plugin) as Box<dyn Plugin>)
     })
 }
 

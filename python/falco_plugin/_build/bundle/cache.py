@@ -14,7 +14,7 @@ from falco_plugin._build.bundle import code
 from falco_plugin._build.bundle.code import Module
 from falco_plugin._build.bundle.parts import Source
 
-_FORMAT = 1
+_FORMAT = 2
 """Changes if the same source would be compiled to something else."""
 
 

@@ -75,16 +75,19 @@ def collect(
     reachable.add_imported(compiled, own)
     own_sdk = next(part for part in compiled if part.part.name == SDK)
     dependencies = [part for part in compiled if part is not own_sdk]
-    used = own | reachable.references(dependencies)
+    of_sdk = [part for part in dependencies if part.part.name in needed[SDK].requires]
+    used = own | reachable.references([part for part in dependencies if part not in of_sdk])
     zones = installed.find(_TIME_ZONES)
     if "zoneinfo" in used and zones is not None and _TIME_ZONES not in needed and _TIME_ZONES not in choice.excluded:
         needed[_TIME_ZONES] = Needed(_TIME_ZONES, zones)
         dependencies.append(Compiled(files.part_of(_TIME_ZONES, zones), cache))
     standard = Compiled(Part(STANDARD_LIBRARY), cache)
-    base = reachable.imports([own_sdk]) | {*sdk.CORE_IMPORTS, *library.roots()}
-    reachable.reach(library, standard, base, exclude)
+    base = reachable.imports([own_sdk]) | reachable.references(of_sdk) | {*sdk.CORE_IMPORTS, *library.roots()}
+    reachable.reach(library, standard, base, [*exclude, *standard_library.ARCHIVES])
     in_every_bundle = frozenset(standard.modules)
-    reachable.reach(library, standard, base | used | choice.modules, exclude)
+    used |= choice.modules
+    hidden = () if standard_library.needs_archives(used) else standard_library.ARCHIVES
+    reachable.reach(library, standard, used, [*exclude, *hidden])
     choice.check()
     for part in (standard, own_sdk, *dependencies):
         part.save()
@@ -130,7 +133,8 @@ def _roots(
     warnings: list[str],
 ) -> list[Requirement]:
     """Returns what the plugin requires, with the SDK."""
-    names = {name for name in own if name.partition(".")[0] not in sys.stdlib_module_names}
+    brought = sys.stdlib_module_names | {"falco_plugin"}
+    names = {name for name in own if name.partition(".")[0] not in brought}
     imported = owners.of(names, str(path))
     required = requirements.declared(path, installed)
     if required is None:
@@ -140,7 +144,7 @@ def _roots(
         resolved = distributions.resolve(installed, required, str(path / "pyproject.toml"), excluded)
         for module, file in sorted(requirements.required_imports(sources).items()):
             for owner in owners.of({module} & names, str(path)):
-                if owner not in resolved and owner not in excluded and owner != SDK:
+                if owner not in resolved and owner not in excluded:
                     warnings.append(
                         f"{file} imports {module}, but {path / 'pyproject.toml'} does not depend on {owner}, so it is "
                         f"not packed: add {owner} to project.dependencies, or build with --include {owner}"

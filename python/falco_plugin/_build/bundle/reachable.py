@@ -92,7 +92,7 @@ def reach(library: StandardLibrary, compiled: Compiled, roots: Iterable[str], ex
             followed: Iterable[str] = ()
             if name in library.extensions:
                 part.extensions[name] = library.extensions[name]
-                followed = native.module_names(library.extensions[name])
+                followed = filter(standard_library.is_precise, native.module_names(library.extensions[name]))
             elif name in library.sources:
                 part.modules[name] = library.sources[name]
                 module = compiled.modules.get(name) or compiled.add(name)

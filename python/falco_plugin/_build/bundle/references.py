@@ -15,6 +15,8 @@ _NEVER_RUN = re.compile(
     rb"""^([ \t]*)if[ \t]+(?:__name__[ \t]*==[ \t]*['"]__main__['"]|(?:\w+\.)?TYPE_CHECKING)[ \t]*:""", re.MULTILINE
 )
 """The beginning of a block that does not run when the module is imported, nor later."""
+_COMMANDS = frozenset({"main", "_main", "test", "_test", "_test_generator"})
+"""Functions of modules of the standard library that only run for ``python -m``."""
 _PATHS = frozenset({"__file__", "__path__"})
 _SEARCHES = frozenset({"extend_path", "iter_modules", "walk_packages"})
 """Functions that use ``__path__`` to find modules."""
@@ -35,8 +37,10 @@ def find(code: CodeType, source: bytes, name: str, is_package: bool) -> Referenc
     imports: set[str] = set()
     strings: set[str] = set()
     names: set[str] = set()
+    is_standard = name.partition(".")[0] in sys.stdlib_module_names
     for part in _nested(code):
-        imports.update(_imports(part, package, never_run))
+        if not (is_standard and part.co_qualname in _COMMANDS):
+            imports.update(_imports(part, package, never_run))
         strings.update(_module_names(part.co_consts))
         names.update(_PATHS & set(part.co_names), _SEARCHES & set(part.co_names))
     uses_path = "__file__" in names or ("__path__" in names and not names & _SEARCHES)

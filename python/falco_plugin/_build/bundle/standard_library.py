@@ -24,6 +24,10 @@ _ALWAYS = (
 """Modules that every plugin can reach. Some are only in newer versions of Python."""
 
 _COMPUTED = {
+    "_decimal": ("collections", "numbers"),
+    "_elementtree": ("copy", "pyexpat"),
+    "_pickle": ("copyreg", "functools"),
+    "_sqlite3": ("functools",),
     "dbm": ("dbm.dumb", "dbm.gnu", "dbm.ndbm", "dbm.sqlite3"),
     "multiprocessing": ("multiprocessing.resource_tracker", "multiprocessing.spawn"),
     "sysconfig": (sysconfig._get_sysconfigdata_name(),),  # type: ignore[attr-defined]
@@ -31,7 +35,7 @@ _COMPUTED = {
     "xml.sax": ("xml.sax.expatreader",),
     "zoneinfo": ("importlib.resources",),
 }
-"""Modules that others import under computed names."""
+"""Modules that others import under computed names, or from C under names that are also other words."""
 
 _NOT_FOLLOWED = frozenset(
     {
@@ -60,6 +64,11 @@ _NOT_FOLLOWED = frozenset(
     }
 )
 """Modules that are not packed if only the standard library itself imports them."""
+
+
+ARCHIVES = frozenset({"bz2", "lzma", "tarfile"})
+"""Modules for archives. They need large libraries, and ``shutil`` and ``zipfile`` import them for a few functions."""
+_USERS_OF_ARCHIVES = frozenset({"shutil", "zipfile", *ARCHIVES})
 
 
 @dataclass
@@ -153,6 +162,16 @@ def is_followed(name: str, importer: str) -> bool:
         # All uses of it in the standard library are optional.
         return False
     return not _is_for_itself(name) or _is_for_itself(importer)
+
+
+def needs_archives(names: Iterable[str]) -> bool:
+    """Returns whether code that imports these modules may use modules for archives."""
+    return not _USERS_OF_ARCHIVES.isdisjoint(name.partition(".")[0] for name in names)
+
+
+def is_precise(name: str) -> bool:
+    """Returns whether a string in an extension module is hardly anything else than the name of a module."""
+    return "." in name or name.startswith("_")
 
 
 def _is_for_itself(name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from falco_plugin._runtime.bundle.resources import Resource
 
 if TYPE_CHECKING:
-    from falco_plugin._runtime.bundle.interface import Bundle
+    from falco_plugin._core import Bundle
 
 _METADATA = re.compile(r"([^/]+?)-[^/]*\.(?:dist-info/METADATA|egg-info/PKG-INFO)")
 """The path of a distribution's metadata. The group is its name."""

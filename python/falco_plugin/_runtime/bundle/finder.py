@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
     from typing import Any
 
-    from falco_plugin._runtime.bundle.interface import Bundle
+    from falco_plugin._core import Bundle
     from falco_plugin._runtime.bundle.resources import Reader
 
 # Type checkers do not know the private names of these modules.
@@ -246,10 +246,6 @@ def _complete_this_module(finder: Finder) -> None:
     """Gives this module the attributes of a module that the finder has loaded."""
     if spec := finder.find_spec(__name__):
         _bootstrap._init_module_attrs(spec, sys.modules[__name__], override=True)
-    for owner in (globals(), vars(Finder)):
-        for function in list(owner.values()):
-            if getattr(function, "__module__", None) == __name__ and hasattr(function, "__code__"):
-                function.__code__ = function.__code__.replace(co_filename=__file__)
     # From tracebacks, Python removes the frames of an import that are in this file.
     loading = vars(Finder)["exec_module"]
     loading.__code__ = loading.__code__.replace(co_filename="<frozen importlib._bootstrap_external>")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from falco_plugin._runtime.bundle import private_folder
 
 if TYPE_CHECKING:
-    from falco_plugin._runtime.bundle.interface import Bundle
+    from falco_plugin._core import Bundle
 
 _EXECUTABLE = (b"#!", b"\x7fELF")
 _written: set[str] = set()

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Generator, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable, TraversableResources
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from falco_plugin._runtime.bundle import private_folder, real_files
 
 if TYPE_CHECKING:
-    from falco_plugin._runtime.bundle.interface import Bundle, Files
+    from falco_plugin._core import Bundle
 
 
 class Reader(TraversableResources):
@@ -27,6 +27,39 @@ class Reader(TraversableResources):
 
     def files(self) -> Traversable:
         return self._files
+
+
+class Files(Protocol):
+    """The data files of a bundle, or the files of the plugin's own archive."""
+
+    @property
+    def root(self) -> str:
+        """The path of the library file, which the paths of files are below."""
+        ...
+
+    def find(self, name: str) -> tuple[int, int] | None:
+        """Returns the kind and the entry of a module by its dotted name."""
+        ...
+
+    def modules(self, prefix: str) -> list[tuple[str, int]]:
+        """Returns name and kind of each module whose dotted name begins with `prefix`."""
+        ...
+
+    def file(self, path: str) -> int | None:
+        """Returns the entry of a file."""
+        ...
+
+    def files(self, prefix: str) -> list[str]:
+        """Returns the path of each file whose path begins with `prefix`."""
+        ...
+
+    def read(self, entry: int) -> bytes:
+        """Returns the content of a file."""
+        ...
+
+    def memory_file(self, entry: int) -> int:
+        """Returns a descriptor of a file in memory with the content of a file. Raises OSError if that is refused."""
+        ...
 
 
 class Resource(Traversable):

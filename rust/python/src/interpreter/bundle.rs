@@ -89,7 +89,7 @@ fn freeze(contents: &Contents) -> Result<(), Error> {
         let (entry, block) = contents.read(number.ok_or(Damaged("a module of Python's start is missing"))?)?;
         // SAFETY: the struct is valid when zeroed.
         let mut module = unsafe { mem::zeroed::<ffi::_frozen>() };
-        let code: &'static [u8] = Box::leak(entry.data(&block).unwrap_or_default().into());
+        let code: &'static [u8] = Box::leak(entry.data(block.bytes()).unwrap_or_default().into());
         module.name = name.as_ptr();
         module.code = code.as_ptr();
         module.size = entry.len as c_int;
@@ -119,7 +119,7 @@ fn install(py: Python<'_>, contents: &'static Contents) -> PyResult<()> {
     let (entry, block) = contents
         .read(number)
         .map_err(|error| PyImportError::new_err(error.to_string()))?;
-    let code = marshal::loads(py, entry.data(&block).unwrap_or_default())?;
+    let code = marshal::loads(py, entry.data(block.bytes()).unwrap_or_default())?;
     let file = format!("{}/{}.py", contents.library(), FINDER.replace('.', "/"));
     py.import("_imp")?.call_method1("_fix_co_filename", (&code, &file))?;
     let (name, file) = (CString::new(FINDER)?, CString::new(file)?);

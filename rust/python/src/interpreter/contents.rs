@@ -1,10 +1,12 @@
 //! The bundle of this process' interpreter, as Python code reads it.
 
 use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use falco_plugin_bundle::error::Error;
 use falco_plugin_bundle::format::{Damaged, Entry, Group};
+use falco_plugin_bundle::memory::Memory;
 use falco_plugin_bundle::memory_file::{self, DataError};
 use falco_plugin_bundle::open::{self, Soname};
 use falco_plugin_bundle::places::Places;
@@ -13,10 +15,13 @@ use pyo3::marshal;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-/// The number of decompressed blocks that are kept.
+/// The number of decompressed blocks that are kept after an init.
 const CACHED_BLOCKS: usize = 2;
 /// The largest block that is kept, in bytes. Larger ones hold a single file.
-const LARGEST_CACHED: usize = 2 << 20;
+const LARGEST_CACHED: u32 = 2 << 20;
+
+/// The number of calls of init that run. They import many modules in any order, so all blocks are kept until they return.
+static INITS: AtomicUsize = AtomicUsize::new(0);
 
 /// The bundle of this copy of the extension module. It is set before Python starts, and never changes.
 static CONTENTS: OnceLock<Contents> = OnceLock::new();
@@ -28,7 +33,7 @@ pub(crate) struct Contents {
     library: String,
     folder: CString,
     /// The blocks that were used last, the newest at the end.
-    blocks: Mutex<Vec<(u32, Arc<[u8]>)>>,
+    blocks: Mutex<Vec<(u32, Arc<Memory>)>>,
 }
 
 impl Contents {
@@ -54,7 +59,7 @@ impl Contents {
     }
 
     /// Returns an entry and the block that it is in.
-    pub(crate) fn read(&self, number: u32) -> Result<(Entry<'static>, Arc<[u8]>), Error> {
+    pub(crate) fn read(&self, number: u32) -> Result<(Entry<'static>, Arc<Memory>), Error> {
         let entry = self.entry(number)?;
         Ok((entry, self.block(entry.block)?))
     }
@@ -64,7 +69,7 @@ impl Contents {
         Ok(entry.ok_or(Damaged("a number of an entry is out of range"))?)
     }
 
-    fn block(&self, number: u32) -> Result<Arc<[u8]>, Error> {
+    fn block(&self, number: u32) -> Result<Arc<Memory>, Error> {
         // No Python code runs while the lock is held.
         let mut blocks = self.lock();
         if let Some(index) = blocks.iter().position(|(cached, _)| *cached == number) {
@@ -77,18 +82,18 @@ impl Contents {
             .index
             .block(number)
             .ok_or(Damaged("an entry has no block"))?;
-        let mut bytes = vec![0; block.len as usize];
-        self.bundle.file.decompress(block, &mut bytes)?;
-        let bytes: Arc<[u8]> = bytes.into();
-        if bytes.len() <= LARGEST_CACHED {
+        let bytes = Arc::new(self.bundle.file.read_block(block)?);
+        if block.len <= LARGEST_CACHED {
             blocks.push((number, Arc::clone(&bytes)));
             let surplus = blocks.len().saturating_sub(CACHED_BLOCKS);
-            blocks.drain(..surplus);
+            if INITS.load(Ordering::Relaxed) == 0 {
+                blocks.drain(..surplus);
+            }
         }
         Ok(bytes)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(u32, Arc<[u8]>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(u32, Arc<Memory>)>> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -105,10 +110,23 @@ impl Contents {
     }
 }
 
-/// Frees the decompressed blocks. They are made again when they are needed.
-pub(crate) fn clear_cache() {
-    if let Some(contents) = CONTENTS.get() {
-        contents.lock().clear();
+/// A guard that keeps all decompressed blocks while an init runs. When the last one is dropped, all blocks are freed.
+pub(crate) struct KeptBlocks(());
+
+impl KeptBlocks {
+    pub(crate) fn new() -> Self {
+        INITS.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for KeptBlocks {
+    fn drop(&mut self) {
+        if INITS.fetch_sub(1, Ordering::Relaxed) == 1
+            && let Some(contents) = CONTENTS.get()
+        {
+            contents.lock().clear();
+        }
     }
 }
 
@@ -168,7 +186,7 @@ impl Bundle {
     fn code<'py>(&self, py: Python<'py>, entry: u32) -> PyResult<Bound<'py, PyAny>> {
         let found = self.0.read(entry);
         let (entry, block) = found.map_err(|error| self.import_error(py, &error, ""))?;
-        marshal::loads(py, entry.data(&block).unwrap_or_default())
+        marshal::loads(py, entry.data(block.bytes()).unwrap_or_default())
     }
 
     /// Loads an extension module from memory, and the libraries that it needs.
@@ -195,7 +213,7 @@ impl Bundle {
     fn read<'py>(&self, py: Python<'py>, entry: u32) -> PyResult<Bound<'py, PyBytes>> {
         let found = self.0.read(entry);
         let (entry, block) = found.map_err(|error| PyOSError::new_err(error.to_string()))?;
-        Ok(PyBytes::new(py, entry.data(&block).unwrap_or_default()))
+        Ok(PyBytes::new(py, entry.data(block.bytes()).unwrap_or_default()))
     }
 
     /// Returns the paths of the data files that begin with a prefix, sorted.
@@ -219,7 +237,7 @@ impl Bundle {
     fn memory_file(&self, entry: u32) -> PyResult<i32> {
         let unreadable = |error: Error| PyOSError::new_err(error.to_string());
         let (entry, block) = self.0.read(entry).map_err(unreadable)?;
-        let data = entry.data(&block).unwrap_or_default();
+        let data = entry.data(block.bytes()).unwrap_or_default();
         let name = entry.name.rsplit('/').next().unwrap_or_default();
         let made = memory_file::create_data(name, entry.len, &mut |bytes| {
             bytes.copy_from_slice(data);
