@@ -15,7 +15,7 @@ from falco_plugin._build.bundle import code
 from falco_plugin._build.bundle.code import Module
 from falco_plugin._build.bundle.parts import Source
 
-_FORMAT = 2
+_FORMAT = 3
 """Changes if the same source would be compiled to something else."""
 
 
