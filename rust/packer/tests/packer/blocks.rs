@@ -18,14 +18,14 @@ fn packer_with(entries: &[(&str, &str, &str, usize)]) -> Packer {
 }
 
 #[test]
-fn entries_of_a_group_share_blocks_of_one_mebibyte() {
-    const MEBIBYTE: usize = 1 << 20;
+fn entries_of_a_group_share_blocks_of_four_mebibytes() {
+    const LARGEST: usize = 4 << 20;
     let packer = packer_with(&[
         ("package", "json", "python", 600_000),
         ("module", "httpx", "httpx", 10),
-        ("module", "json.decoder", "python", MEBIBYTE - 600_000),
+        ("module", "json.decoder", "python", LARGEST - 600_000),
         ("module", "zlib", "python", 1),
-        ("file", "large", "python", 2 * MEBIBYTE),
+        ("file", "large", "python", 2 * LARGEST),
         ("file", "empty", "python", 0),
     ]);
     let (reply, bundle) = packer.pack();
@@ -40,7 +40,7 @@ fn entries_of_a_group_share_blocks_of_one_mebibyte() {
         .iter()
         .map(|group| &group["len"])
         .collect();
-    assert_eq!(groups, [3 * MEBIBYTE + 1, 10]);
+    assert_eq!(groups, [3 * LARGEST + 1, 10]);
 
     let number = bundle.index().find(Group::Modules, "json").unwrap();
     assert_eq!(bundle.index().entry(number).unwrap().kind, Kind::Package);
