@@ -11,6 +11,7 @@ MINUTES := 10
 RELOADS := 300
 JOBS := 1
 WORKERS := 4
+OTHER_PYTHON := python3.13
 WORKSPACES := Cargo.toml rust/stub/Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
@@ -19,7 +20,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -59,6 +60,20 @@ test-newest: ## run the Python tests with the newest versions of all dependencie
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
 	$(BIN)/falco-plugin build --linked $< -o $@ >/dev/null
+
+test-roots: setup ## run self-contained libraries in minimal Debian systems without Python (root, debootstrap; the first time a few minutes)
+	@command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
+	$(BIN)/python -m pytest -m roots tests/roots
+
+test-isolation: setup ## run libraries with two Pythons in one process (OTHER_PYTHON=python3.13)
+	OTHER_PYTHON=$(OTHER_PYTHON) $(BIN)/python -m pytest -m isolation tests/isolation
+
+test-self-contained: setup target/local-python/python ## run the tests of library, faults and security with self-contained libraries
+	FALCO_PLUGIN_TEST_LIBRARIES=self-contained target/local-python/python -m pytest --dist=worksteal \
+		--tx '$(WORKERS)*popen//python=target/local-python/python' tests/library tests/faults tests/security
+
+target/local-python/python: $(STAMPS)/venv $(wildcard tests/hosts/local_python/*)
+	$(BIN)/python tests/hosts/local_python/build.py $(@D)
 
 loom: ## run models of context, channel and push loop in every order of threads (rust/engine/tests/loom.rs)
 	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom
@@ -144,6 +159,11 @@ bench: setup ## measure this SDK, the Go SDK, the Rust SDK and C (ROWS=pull,push
 bench-quick: setup ## measure the same with fewer and shorter rounds
 	$(BIN)/python -m bench --quick --rows '$(ROWS)' --peers '$(PEERS)'
 
+bench-self-contained: setup ## compare self-contained libraries with linked ones, and two interpreters with one
+	python=$$(cd tests && $(abspath $(BIN))/python -m support.environments $(abspath $(BIN))/python numpy)/bin/python && \
+		$(BIN)/python -m bench.self_contained --numpy-python $$python
+	$(BIN)/python -m bench.isolation
+
 profile: setup ## show where the time of each row of the table goes (perf; ROWS=pull,push chooses)
 	$(BIN)/python -m bench.profile --rows '$(ROWS)'
 
@@ -159,8 +179,9 @@ gigabyte: setup ## run 1 GB of lines through `falco-plugin run`: completeness an
 soak: setup ## open, read, close and reload plugins for MINUTES=10, and check every event (SEED=1 repeats a plan)
 	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-reloads: setup ## reload five plugins 300 times (RELOADS=300): no event is lost, nothing is left behind
-	$(BIN)/python -m tests.soak.reloads --reloads $(RELOADS)
+reloads: setup ## reload six plugins 300 times (RELOADS=300, OTHER_PYTHON=python3.13): no event is lost, nothing is left behind
+	other=$$(cd tests && $(abspath $(BIN))/python -m support.environments $(OTHER_PYTHON)) && \
+		$(BIN)/python -m tests.soak.reloads --reloads $(RELOADS) --other-python $$other/bin/python
 
 load: setup ## compare the answers of webhook and k8saudit with the consumed events, for 1, 2, 4 and 8 clients
 	$(BIN)/python -m tests.soak.load

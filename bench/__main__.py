@@ -10,13 +10,14 @@ from bench import chart, libraries, machine, report
 from bench.measure import Host, Measured, MeasurementError, compare, measure
 from bench.rows import FULL, QUICK, UnknownRowError, select, table
 
+_PEERS = [*libraries.PEERS, libraries.SELF_CONTAINED]
 _RESULTS = libraries.ROOT / "bench" / "results"
 
 
 def main() -> None:
     options = _options()
     scale = QUICK if options.quick else FULL
-    peers = options.peers or list(libraries.PEERS)
+    peers = options.peers or _PEERS
     try:
         rows = select(table(scale), options.rows, peers)
         cases = [case for row in rows for case in row.cases()]
@@ -40,7 +41,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--rows", type=_names, default=[], metavar="LIST", help="names of rows, or prefixes of names")
     parser.add_argument(
-        "--peers", type=_peers, default=[], metavar="LIST", help=f"peers to compare with: {', '.join(libraries.PEERS)}"
+        "--peers", type=_peers, default=[], metavar="LIST", help=f"peers to compare with: {', '.join(_PEERS)}"
     )
     return parser.parse_args()
 
@@ -52,8 +53,8 @@ def _names(text: str) -> list[str]:
 def _peers(text: str) -> list[str]:
     names = _names(text)
     for name in names:
-        if name not in libraries.PEERS:
-            raise argparse.ArgumentTypeError(f"unknown peer {name!r}: choose from {', '.join(libraries.PEERS)}")
+        if name not in _PEERS:
+            raise argparse.ArgumentTypeError(f"unknown peer {name!r}: choose from {', '.join(_PEERS)}")
     return names
 
 

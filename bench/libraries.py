@@ -37,7 +37,14 @@ PEERS = {
     "golang": Peer("Go SDK", "go", ("go", "version")),
     "rust": Peer("Rust SDK", "cargo", ("rustc", "--version")),
 }
-OURS = {"ours": _BENCH / "plugins" / "ours", "smallest": _BENCH / "plugins" / "smallest.py"}
+SELF_CONTAINED = "self-contained"
+"""The name of the library that has the same plugin as `ours`, and brings its own Python."""
+OURS = {
+    "ours": _BENCH / "plugins" / "ours",
+    SELF_CONTAINED: _BENCH / "plugins" / "ours",
+    "smallest": _BENCH / "plugins" / "smallest.py",
+    f"smallest-{SELF_CONTAINED}": _BENCH / "plugins" / "smallest.py",
+}
 
 
 def build(names: Collection[str]) -> dict[str, Path]:
@@ -77,14 +84,14 @@ def host() -> Path:
 def _build_c(name: str) -> Path:
     library = BUILD / "libc.so"
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
-    _run(name, "cc", *flags, str(_BENCH / "peers" / "c" / "peer.c"), "-o", str(library))
+    run(name, "cc", *flags, str(_BENCH / "peers" / "c" / "peer.c"), "-o", str(library))
     return library
 
 
 def _build_golang(name: str) -> Path:
     library = BUILD / "libgolang.so"
     command = ["go", "build", "-buildvcs=false", "-buildmode=c-shared", "-o", str(library), "."]
-    _run(name, *command, cwd=_BENCH / "peers" / "golang", env={"GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"})
+    run(name, *command, cwd=_BENCH / "peers" / "golang", env={"GOFLAGS": "-mod=mod", "CGO_ENABLED": "1"})
     return library
 
 
@@ -92,20 +99,21 @@ def _build_rust(name: str) -> Path:
     target = BUILD / "rust"
     manifest = _BENCH / "peers" / "rust" / "Cargo.toml"
     command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", str(manifest)]
-    _run(name, *command, env={"CARGO_TARGET_DIR": str(target)})
+    run(name, *command, env={"CARGO_TARGET_DIR": str(target)})
     return target / "release" / "libbench_peer.so"
 
 
 def _build_ours(name: str) -> Path:
     library = BUILD / f"lib{name}.so"
-    _run(name, sys.executable, "-m", "falco_plugin", "build", "--linked", str(OURS[name]), "-o", str(library))
+    kind = [] if name.endswith(SELF_CONTAINED) else ["--linked"]
+    run(name, sys.executable, "-m", "falco_plugin", "build", *kind, str(OURS[name]), "-o", str(library))
     return library
 
 
 _BUILDERS = {"c": _build_c, "golang": _build_golang, "rust": _build_rust}
 
 
-def _run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
     process = subprocess.run(
         command,
         cwd=cwd,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from bench.libraries import SELF_CONTAINED
+
 Raw: TypeAlias = dict[str, Any]
 """The host's JSON report of one measurement."""
 
@@ -90,6 +92,11 @@ class Row:
     against: tuple[Comparison, ...] = ()
     metric: Metric = EVENT
     limits: tuple[Limit, ...] = ()
+
+    def beside_self_contained(self) -> Row:
+        """Returns the row with a comparison with a self-contained library of the same plugin."""
+        other = replace(self.ours, title="self-contained", library=SELF_CONTAINED)
+        return replace(self, against=(*self.against, Comparison(other))) if self.against else self
 
     def cases(self) -> list[Case]:
         return [self.ours, *(against.case for against in self.against)]
@@ -180,7 +187,7 @@ def table(scale: Scale) -> list[Row]:
         Limit("p99", "ms", lambda raw: raw["live"][0]["latency"]["p99_ns"] / 1e6, at_most=2),
         Limit("rate", "/s", lambda raw: raw["events"]["count"] / raw["events"]["wall_ns"] * 1e9, at_least=1500),
     )
-    return [
+    rows = [
         Row(
             "pull-empty",
             "pull function, nothing written",
@@ -328,6 +335,16 @@ def table(scale: Scale) -> list[Row]:
             ),
         ),
         Row(
+            "start-self-contained",
+            "the smallest plugin in a self-contained library, warm disk",
+            Case("ours", f"smallest-{SELF_CONTAINED}", limit=1),
+            limits=(
+                Limit("library read", "ms", lambda raw: raw["load_ns"] / 1e6, at_most=2),
+                Limit("init to first event", "ms", lambda raw: raw["first_event_ns"] / 1e6, at_most=150),
+                Limit(_MEMORY, "MB", _memory_over_bare),
+            ),
+        ),
+        Row(
             "memory-burst",
             "128 x 1 MiB at one time, then 1,000 small batches",
             replace(ours("burst"), limit=TO_THE_END),
@@ -341,6 +358,7 @@ def table(scale: Scale) -> list[Row]:
             SPAN,
         ),
     ]
+    return [row.beside_self_contained() for row in rows]
 
 
 def _cpu_percent(raw: Raw) -> float:

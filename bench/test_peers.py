@@ -93,8 +93,12 @@ def test_compare_names_library_with_different_bytes():
 
 def test_select_accepts_names_and_prefixes():
     rows = table(QUICK)
-    assert [row.name for row in select(rows, ["pull-e", "start"], ["golang"])] == ["pull-empty", "start"]
-    assert select(rows, [], ["c", "golang", "rust"]) == rows
+    assert [row.name for row in select(rows, ["pull-e", "start"], ["golang"])] == [
+        "pull-empty",
+        "start",
+        "start-self-contained",
+    ]
+    assert select(rows, [], ["c", "golang", "rust", libraries.SELF_CONTAINED]) == rows
     with pytest.raises(UnknownRowError, match="no row starts with 'nonsense'.*pull-empty, "):
         select(rows, ["nonsense"], [])
 
@@ -102,7 +106,7 @@ def test_select_accepts_names_and_prefixes():
 def test_select_drops_excluded_peers_and_empty_rows():
     rows = select(table(QUICK), [], ["c"])
     cases = [case for row in rows for case in row.cases()]
-    assert {case.library for case in cases} == {"c", "ours", "smallest"}
+    assert {case.library for case in cases} == {"c", "ours", "smallest", f"smallest-{libraries.SELF_CONTAINED}"}
     assert "field-again" not in [row.name for row in rows]
 
 

@@ -115,7 +115,7 @@ def build(targets: Sequence[str]) -> None:
         subprocess.run(["cargo", "+nightly", "fuzz", "build", target], cwd=FUZZ.parent, env=ENVIRONMENT, check=True)
     if "calls" in targets:
         asan, plugins = BUILT / "asan", BUILT / "asan" / "plugins"
-        setup = FUZZ.parent / "tests" / "asan" / "setup"
+        setup = FUZZ.parent / "tests" / "hosts" / "asan" / "setup"
         subprocess.run([str(setup), str(asan.relative_to(FUZZ.parent)), " ".join(COVERAGE)], check=True)
         plugins.mkdir(exist_ok=True)
         for source in (FUZZ / "plugins").glob("*.py"):

@@ -8,13 +8,20 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from support.field_plugins import fields_plugin
-from support.libraries import build_plugin
+from support.libraries import ARE_SELF_CONTAINED, build_plugin
 
 # No example fails for being slow, because machines differ. HYPOTHESIS_PROFILE=slow tries more examples.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("fast", max_examples=20, **_common)
 settings.register_profile("slow", max_examples=2000, **_common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips tests of linked libraries if all libraries are self-contained."""
+    for item in items:
+        if ARE_SELF_CONTAINED and (marker := item.get_closest_marker("linked")):
+            item.add_marker(pytest.mark.skip(reason=f"only for linked libraries: {marker.args[0]}"))
 
 
 class Running:

@@ -6,6 +6,7 @@
 //! | target | code under test | compared with |
 //! |---|---|---|
 //! | [`batch`] | the engine's batch memory | a list of payloads |
+//! | [`bundle`] | the index of a self-contained library's bundle | lists of entries |
 //! | [`calls`] | built libraries, through the C plugin API | the rules of the API for each answer |
 //! | [`documents`] | the engine's splitter of JSON documents | serde_json's stream of documents |
 //! | [`host`] | how the native host reads events, fields and schemas of a plugin | the same on slices; its own rules |
@@ -16,6 +17,7 @@
 #![deny(unsafe_code)]
 
 pub mod batch;
+pub mod bundle;
 #[allow(unsafe_code)]
 pub mod calls;
 pub mod documents;

@@ -55,9 +55,11 @@ pub fn check(input: &[u8]) {
         manifest_len,
         archive_len,
         crc32: input.crc32.unwrap_or_else(|| checksum(bytes).into()),
-        bundle_len: 0,
+        bundle_len: archive_len,
         bundle_crc32: 0,
     };
+    let bundle_offset = manifest_len.checked_add(archive_len).filter(|_| archive_len > 0);
+    assert_eq!(appended.bundle_offset(), bundle_offset);
     let is_whole = manifest_len.checked_add(archive_len) == Some(bytes.len() as u64)
         && appended.crc32 == u64::from(checksum(bytes));
     let pairs = is_whole.then(|| pairs(&bytes[..manifest_len as usize])).flatten();

@@ -30,6 +30,7 @@ from plugins.poller.feed import Feed
 from plugins.poller.paging import Pages
 from plugins.poller.plugin import Poller
 from support.hosts import run_command
+from support.libraries import KIND
 
 from falco_plugin.testing import Run, RunningPlugin, run
 
@@ -151,7 +152,7 @@ def trickle(handler: Handler) -> None:
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of the plugin."""
     path = tmp_path_factory.mktemp("poller") / "libpoller.so"
-    built = run_command("build", "--linked", POLLER, "-o", path)
+    built = run_command("build", *KIND, POLLER, "-o", path)
     assert built.status == 0, built.stderr
     return path
 

@@ -35,7 +35,18 @@ class C[T]: ...
 '''
 if sys.version_info < (3, 12):
     SOURCE = SOURCE.replace("class C[T]", "class C")
-MANY = ["dataclasses", "argparse", "typing", "asyncio.base_events", "encodings.cp037", "email.message"]
+MANY = [
+    "dataclasses",
+    "encodings.latin_1",
+    "encodings.cp1252",
+    "enum",
+    "html.entities",
+    "argparse",
+    "typing",
+    "asyncio.base_events",
+    "encodings.cp037",
+    "email.message",
+]
 
 
 def test_code_is_equal_to_what_python_compiles() -> None:
@@ -74,7 +85,7 @@ from falco_plugin._build.bundle import code
 held = []
 if sys.argv[1:]:
     import asyncio, ssl, xml.dom.minidom, decimal
-    held = [intern for name in {MANY!r} for intern in (sys.intern(name), sys.intern(name.upper()))]
+    held = [sys.intern(name) for name in [*{MANY!r}, "", *map(chr, range(0x180))]]
 for name in {MANY!r}:
     path = importlib.util.find_spec(name).origin
     with open(path, "rb") as file:

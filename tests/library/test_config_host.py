@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from support.hosts import cycle_payloads, init_error, run_command, run_cycle, static_answers
-from support.libraries import build_plugin, simple_plugin
+from support.libraries import KIND, build_plugin, simple_plugin
 
 SOURCES = {
     "config.py": """
@@ -91,7 +91,7 @@ def test_library_exports_schema_only_with_class(tmp_path: Path) -> None:
 def test_build_rejects_unsupported_configuration_class(tmp_path: Path) -> None:
     path = tmp_path / "wrong.py"
     path.write_text(simple_plugin("wrong", "config: int\n"))
-    ran = run_command("build", "--linked", path, "-o", tmp_path / "wrong.so")
+    ran = run_command("build", *KIND, path, "-o", tmp_path / "wrong.so")
     assert (ran.status, ran.stderr) == (
         1,
         f"falco-plugin: {path}:4: Simple.config must be annotated with str, a dataclass or a msgspec.Struct, not int\n",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.config_classes import ACCEPTED_INTEGERS, INTEGER_LIMITS, REFUSED_INTEGERS
 from support.hosts import run_command
-from support.libraries import write_sources
+from support.libraries import KIND, write_sources
 
 SOURCE = """
     from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ SOURCE = """
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_sources(tmp_path_factory.mktemp("numbers"), {"numbers_plugin.py": SOURCE})
-    ran = run_command("build", "--linked", folder / "numbers_plugin.py", "-o", folder / "numbers.so")
+    ran = run_command("build", *KIND, folder / "numbers_plugin.py", "-o", folder / "numbers.so")
     assert ran.status == 0, ran.stderr
     return folder / "numbers.so"
 

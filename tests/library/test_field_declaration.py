@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from support.field_plugins import extract_values
 from support.fields import replay
 from support.hosts import static_answers
-from support.libraries import build_plugin, write_sources
+from support.libraries import KIND, build_plugin, write_sources
 
 from falco_plugin.cli.main import main
 
@@ -186,7 +186,7 @@ def test_factory_may_return_other_class(tmp_path: Path) -> None:
     """
     target = write_sources(tmp_path, {"standalone.py": source}) / "standalone.py"
     library = tmp_path / "standalone.so"
-    built = CliRunner().invoke(main, ["build", "--linked", f"{target}:make", "-o", str(library)])
+    built = CliRunner().invoke(main, ["build", *KIND, f"{target}:make", "-o", str(library)])
     assert built.exit_code == 0, built.output
     assert extract_values(library, "standalone.a", "standalone.word") == [["of JSON"], ["word of JSON"]]
 

@@ -31,7 +31,7 @@ from support.hosts import (
     run_command,
     run_cycle,
 )
-from support.libraries import build_changed, build_plugin, simple_plugin, write_sources
+from support.libraries import KIND, build_changed, build_plugin, simple_plugin, write_sources
 
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
@@ -410,7 +410,7 @@ def test_failed_write_keeps_old_library(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("kept", "LONG = 'x' * 3")})
     # The library is larger than the file size limit of the process.
     done = subprocess.run(
-        [sys.executable, "-m", "falco_plugin", "build", "--linked", str(tmp_path / "plugin.py"), "-o", str(old)],
+        [sys.executable, "-m", "falco_plugin", "build", *KIND, str(tmp_path / "plugin.py"), "-o", str(old)],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
         capture_output=True,
         text=True,
@@ -425,7 +425,7 @@ def test_failed_write_keeps_old_library(tmp_path: Path) -> None:
 
 def test_failed_rename_leaves_no_file(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("taken"), "out/libtaken.so/obstacle.txt": ""})
-    result = CliRunner().invoke(main, ["build", "--linked", str(tmp_path / "plugin.py"), "-o", str(tmp_path / "out")])
+    result = CliRunner().invoke(main, ["build", *KIND, str(tmp_path / "plugin.py"), "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert f"cannot write {tmp_path / 'out' / 'libtaken.so'}" in result.output
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["libtaken.so"]
@@ -434,7 +434,7 @@ def test_failed_rename_leaves_no_file(tmp_path: Path) -> None:
 def test_missing_output_folder_is_named(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("nowhere")})
     output = tmp_path / "no" / "such" / "lib.so"
-    result = CliRunner().invoke(main, ["build", "--linked", str(tmp_path / "plugin.py"), "-o", str(output)])
+    result = CliRunner().invoke(main, ["build", *KIND, str(tmp_path / "plugin.py"), "-o", str(output)])
     assert result.exit_code == 1
     assert f"cannot write {output}: No such file or directory" in result.output
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from support.embedded import Library
 from support.events import EOF, SUCCESS, payloads_of
 from support.hosts import c_host_lines, cycle_payloads, environment, log_messages, run_c_host, run_cycle
-from support.libraries import build_plugin, simple_plugin, write_sources
+from support.libraries import KIND, build_plugin, simple_plugin, write_sources
 
 from falco_plugin.cli.main import main
 
@@ -475,7 +475,7 @@ def test_factory_function_is_entry_point(tmp_path: Path) -> None:
     """
     write_sources(tmp_path, {"plugin.py": source})
     library = tmp_path / "lib.so"
-    result = CliRunner().invoke(main, ["build", "--linked", f"{tmp_path / 'plugin.py'}:make", "-o", str(library)])
+    result = CliRunner().invoke(main, ["build", *KIND, f"{tmp_path / 'plugin.py'}:make", "-o", str(library)])
     assert result.exit_code == 0, result.output
     (line,) = c_host_lines("cycle", library, 1, "")
     assert (line["name"], line["end"]) == ("factory", "eof")

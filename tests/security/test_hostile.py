@@ -14,7 +14,7 @@ import pytest
 from support.embedded import Library
 from support.events import SUCCESS, encode_event
 from support.hosts import Output, c_host_path, cycle_payloads, init_error, native_path, run, run_command
-from support.libraries import build_plugin, simple_plugin, write_sources
+from support.libraries import KIND, build_plugin, simple_plugin, write_sources
 from support.paths import REPOSITORY
 
 from falco_plugin._build import library as _library
@@ -295,9 +295,9 @@ def test_build_packs_only_files_of_folder(tmp_path: Path) -> None:
     secret.write_text('"the secret"')
     folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("leaking"), "inside.json": "1"})
     (folder / "also_inside.json").symlink_to("inside.json")
-    assert run_command("build", "--linked", folder, "-o", tmp_path / "fine.so").status == 0
+    assert run_command("build", *KIND, folder, "-o", tmp_path / "fine.so").status == 0
     (folder / "settings.json").symlink_to(secret)
-    ran = run_command("build", "--linked", folder, "-o", tmp_path / "leaking.so")
+    ran = run_command("build", *KIND, folder, "-o", tmp_path / "leaking.so")
     assert ran.status == 1
     assert "settings.json is a link that leads out of " in ran.stderr
     assert not (tmp_path / "leaking.so").exists()
@@ -306,7 +306,7 @@ def test_build_packs_only_files_of_folder(tmp_path: Path) -> None:
 def test_build_does_not_block_on_special_files(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "plugin", {"plugin.py": simple_plugin("waiting")})
     os.mkfifo(folder / "data.json")
-    ran = run_command("build", "--linked", folder, "-o", tmp_path / "waiting.so")
+    ran = run_command("build", *KIND, folder, "-o", tmp_path / "waiting.so")
     assert ran.status == 1
     assert "data.json is not a regular file" in ran.stderr
 

@@ -27,11 +27,13 @@ from support.paths import REPOSITORY
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
 
+linked = pytest.mark.linked("its Python and its packages are files of an environment")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="permissions are checked for root only")
 
 # Code outside of the environment
 
 
+@linked
 def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
     planted = {
         f"{name}.py": "raise SystemExit('planted code ran')\n"
@@ -67,6 +69,7 @@ def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
     assert (executable, isolated, no_user_site) == (sys.executable, 1, 1)
 
 
+@linked
 @pytest.mark.parametrize("name", ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"])
 def test_variables_of_isolated_python_are_refused(tmp_path: Path, name: str) -> None:
     error = init_error(
@@ -152,6 +155,7 @@ def test_link_to_writable_library_is_refused(tmp_path: Path) -> None:
     check_refused(link, library)
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("part", ["libpython", "core", "python", "folders"])
 def test_world_writable_environment_is_refused(tmp_path: Path, part: str) -> None:
@@ -191,6 +195,7 @@ def test_sticky_parent_folder_is_accepted(tmp_path: Path) -> None:
     assert init_error(library, env=strict_environment()).startswith("cannot load Python ")
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("part", ["libpython", "core", "python", "folders"])
 def test_sticky_folder_of_code_is_refused(tmp_path: Path, part: str) -> None:
@@ -260,11 +265,13 @@ def root_environment(tmp_path: Path) -> RootEnvironment:
     return root_environment
 
 
+@linked
 @as_root
 def test_environment_of_root_is_accepted(root_environment: RootEnvironment, tmp_path: Path) -> None:
     assert len(cycle_payloads(run_cycle(root_environment.build(tmp_path), env=strict_environment()))) == 2
 
 
+@linked
 @as_root
 @pytest.mark.parametrize(
     ("path", "mode"),
@@ -294,6 +301,7 @@ def test_writable_code_is_refused_at_any_depth(
     assert os.path.samefile(error.split(" write to ")[1].split(": ")[0], culprit)
 
 
+@linked
 @as_root
 def test_code_behind_link_is_checked(root_environment: RootEnvironment, tmp_path: Path) -> None:
     write_sources(tmp_path / "elsewhere", {"inner/module.py": ""})
@@ -304,6 +312,7 @@ def test_code_behind_link_is_checked(root_environment: RootEnvironment, tmp_path
     assert f"can write to {tmp_path}/elsewhere/inner/module.py: " in init_error(library, env=strict_environment())
 
 
+@linked
 @as_root
 def test_circular_links_are_refused(root_environment: RootEnvironment, tmp_path: Path) -> None:
     (root_environment.packages / "circle").symlink_to(root_environment.packages)
@@ -312,6 +321,7 @@ def test_circular_links_are_refused(root_environment: RootEnvironment, tmp_path:
     )
 
 
+@linked
 @as_root
 def test_folder_added_to_path_later_is_checked(root_environment: RootEnvironment, tmp_path: Path) -> None:
     library = root_environment.build(tmp_path)
@@ -322,6 +332,7 @@ def test_folder_added_to_path_later_is_checked(root_environment: RootEnvironment
     assert f"can write to {added}: " in init_error(library, env=strict_environment())
 
 
+@linked
 @as_root
 def test_editable_install_is_checked_at_its_path(root_environment: RootEnvironment, tmp_path: Path) -> None:
     # `pip install --editable` may add a finder instead of a folder on the path.
@@ -343,6 +354,7 @@ def test_editable_install_is_checked_at_its_path(root_environment: RootEnvironme
     assert f"can write to {module}: " in init_error(library, env=strict_environment())
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
 def test_nested_package_folders_are_checked(root_environment: RootEnvironment, tmp_path: Path, name: str) -> None:
@@ -354,6 +366,7 @@ def test_nested_package_folders_are_checked(root_environment: RootEnvironment, t
     assert f"can write to {culprit}: " in init_error(library, env=strict_environment())
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("part", ["vendored.py", "__pycache__"])
 def test_module_outside_of_checked_folders_is_checked(
@@ -376,6 +389,7 @@ def test_module_outside_of_checked_folders_is_checked(
     assert f"can write to {inner / part}: " in init_error(library, env=strict_environment())
 
 
+@linked
 @as_root
 def test_file_names_with_invalid_utf8_are_checked(root_environment: RootEnvironment, tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
@@ -390,6 +404,7 @@ def test_file_names_with_invalid_utf8_are_checked(root_environment: RootEnvironm
     assert f"can write to {tmp_path}/caf" in ran.stdout
 
 
+@linked
 @as_root
 def test_relative_import_folder_is_refused(root_environment: RootEnvironment, tmp_path: Path) -> None:
     (root_environment.packages / "near.pth").write_text("import sys; sys.path.append('near')\n")
@@ -439,6 +454,7 @@ PRELOADED = """
 """
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("call", ["LSTAT", "OPENDIR", "READDIR"])
 def test_uncheckable_path_is_refused_with_reason(root_environment: RootEnvironment, tmp_path: Path, call: str) -> None:
@@ -459,6 +475,7 @@ def test_uncheckable_path_is_refused_with_reason(root_environment: RootEnvironme
 # The Python that FALCO_PLUGIN_PYTHON names
 
 
+@linked
 @as_root
 def test_override_is_refused_as_root_before_it_runs(tmp_path: Path) -> None:
     mark = tmp_path / "executed"
@@ -472,6 +489,7 @@ def test_override_is_refused_as_root_before_it_runs(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+@linked
 def test_override_must_be_an_absolute_path(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("relative"))
     error = init_error(library, env=environment(FALCO_PLUGIN_PYTHON="bin/python"))
@@ -479,6 +497,7 @@ def test_override_must_be_an_absolute_path(tmp_path: Path) -> None:
     assert error.endswith(", got bin/python")
 
 
+@linked
 @pytest.mark.parametrize(
     "code",
     [
@@ -499,6 +518,7 @@ def test_override_is_refused_without_a_whole_answer(tmp_path: Path, code: str) -
     )
 
 
+@linked
 def test_override_runs_with_empty_stdin(tmp_path: Path) -> None:
     mark = tmp_path / "input"
     python = write_executable(tmp_path / "python", f"readlink /proc/self/fd/0 > {mark}")

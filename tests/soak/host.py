@@ -32,15 +32,16 @@ class HostReport:
     status: int
 
 
-def run_command(*command: str) -> None:
-    """Runs a command that builds something.
+def run_command(*command: str, env: Mapping[str, str] | None = None) -> str:
+    """Runs a command that builds something, and returns its output.
 
     Raises:
         BuildError: the command failed.
     """
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if process.returncode:
         raise BuildError(f"`{command[0]}` failed:\n{process.stderr or process.stdout}")
+    return process.stdout
 
 
 def run_host(arguments: Sequence[str], log: Callable[[str], None]) -> HostReport:

@@ -1,12 +1,14 @@
-"""Reloads five plugins in one host repeatedly, and checks that no event is lost and no resource leaks.
+"""Reloads six plugins in one host repeatedly, and checks that no event is lost and no resource leaks.
 
 The host is `rust/host/examples/endurance`. The plugins are in `tests/soak/reloaded`: a generator, threads that push,
-lines of a growing file, an asynchronous HTTP client, and a listener that needs 0.3 s to release its port.
+lines of a growing file, an asynchronous HTTP client, a listener that needs 0.3 s to release its port, and a plugin that
+each reload replaces by another variant: with changed code, a changed dependency, or a changed Python.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import socket
 import sys
@@ -33,6 +35,7 @@ _SERIES: Sequence[tuple[str, str, str, Limit]] = (
     ("rss_kib", "resident memory", "KiB", Limit(0, 1024)),
     ("heap_kib", "resident memory in use by malloc", "KiB", Limit(0, 512)),
     ("descriptors", "open descriptors", "", Limit(0, 0)),
+    ("maps", "mappings of memory", "", Limit(0, 5)),
     ("threads", "threads", "", Limit(0, 0)),
     ("python_threads", "Python threads", "", Limit(0, 0)),
     ("objects", "Python objects", "", Limit(0, 50)),
@@ -68,11 +71,40 @@ class ReloadResult:
     @property
     def grown(self) -> list[str]:
         """Describes the quantities that have grown by more than their limit."""
-        return describe_growth(self.series)
+        return describe_growth(self.series) if self.total else []
 
 
-def reload(count: int, milliseconds: int, log: Callable[[str], None] = lambda text: None) -> ReloadResult:
+@dataclass(frozen=True)
+class Variant:
+    """The plugin `changed` with its own code, a version of its dependency, and a Python that has the SDK."""
+
+    series: int
+    dependency: int
+    python: str
+
+
+def _variants(other_python: str | None) -> list[Variant]:
+    """Returns the variants in the order of their installation."""
+    here = [Variant(0, 1, sys.executable), Variant(1, 1, sys.executable), Variant(2, 2, sys.executable)]
+    return [*here, Variant(3, 1, other_python)] if other_python else here
+
+
+def reload(
+    count: int,
+    milliseconds: int,
+    log: Callable[[str], None] = lambda text: None,
+    *,
+    linked: bool = False,
+    other_python: str | None = None,
+) -> ReloadResult:
     """Builds the host and the plugins, and reloads the plugins `count` times, at least `milliseconds` apart.
+
+    Args:
+        count: the number of reloads.
+        milliseconds: the least time between two of them.
+        log: is called with each fault and each sample.
+        linked: uses linked libraries, which share one interpreter. They have no variants.
+        other_python: another Python with the SDK, for a variant of the plugin `changed`.
 
     Raises:
         BuildError: the host or a plugin cannot be built.
@@ -90,22 +122,51 @@ def reload(count: int, milliseconds: int, log: Callable[[str], None] = lambda te
             "client": f"{url} {folder / 'client.cursor'}",
             "port": f"{_free_port()} {folder / 'port.cursor'}",
         }
-        arguments = ["reloads", str(count), str(milliseconds)]
-        for plugin in PLUGINS:
-            library = folder / f"{plugin}.so"
-            run_command(
-                sys.executable,
-                "-m",
-                "falco_plugin",
-                "build",
-                "--linked",
-                str(_HERE / "reloaded" / f"{plugin}.py"),
-                "-o",
-                str(library),
-            )
-            arguments += [str(library), params[plugin]]
+        kind = ["--linked"] if linked else []
+        libraries = {name: _build(_HERE / "reloaded" / f"{name}.py", folder, kind) for name in PLUGINS}
+        interpreters = 1 if linked else len(libraries)
+        arguments = [part for name in PLUGINS for part in (str(libraries[name]), params[name])]
+        if not linked:
+            variants = _variants(other_python)
+            built = [str(_build_variant(variant, folder)) for variant in variants]
+            arguments += [",".join(built), str(folder / "changed.cursor")]
+            # A variant with the same dependency and the same Python uses the interpreter of the preceding one.
+            interpreters += len({(variant.dependency, variant.python) for variant in variants})
+        arguments = ["reloads", str(count), str(milliseconds), str(interpreters), *arguments]
         reported = run_host(arguments, log)
         return ReloadResult(reported.faults, reported.samples, reported.total, reported.status)
+
+
+def _build(source: Path, folder: Path, kind: Sequence[str], python: str = sys.executable, path: str = "") -> Path:
+    """Builds a library next to other results. `path` is a folder with dependencies."""
+    library = folder / f"{source.parent.name}-{source.stem}.so"
+    environment = {**os.environ, "PYTHONPATH": path} if path else None
+    run_command(python, "-m", "falco_plugin", "build", *kind, str(source), "-o", str(library), env=environment)
+    return library
+
+
+def _build_variant(variant: Variant, folder: Path) -> Path:
+    source = folder / f"variant{variant.series}" / "changed.py"
+    source.parent.mkdir()
+    version = run_command(variant.python, "-c", "import sys; print(tuple(sys.version_info[:2]))").strip()
+    text = (_HERE / "reloaded" / "changed.py").read_text()
+    changed = {"SERIES = 0": f"SERIES = {variant.series}", "DEPENDENCY = 1": f"DEPENDENCY = {variant.dependency}"}
+    for old, new in {**changed, "PYTHON = (3, 11)": f"PYTHON = {version}"}.items():
+        text = text.replace(old, new)
+    source.write_text(text)
+    return _build(source, folder, [], variant.python, str(_dependency(folder, variant.dependency)))
+
+
+def _dependency(folder: Path, version: int) -> Path:
+    """Returns a folder with a version of the distribution `reloaded-dependency`, as pip would install it."""
+    found = folder / f"dependency{version}"
+    metadata = found / f"reloaded_dependency-{version}.dist-info"
+    metadata.mkdir(parents=True, exist_ok=True)
+    (found / "reloaded_dependency.py").write_text(f"VERSION = {version}\n")
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: reloaded-dependency\nVersion: {version}\n")
+    names = ("reloaded_dependency.py", f"{metadata.name}/METADATA", f"{metadata.name}/RECORD")
+    (metadata / "RECORD").write_text("".join(f"{name},,\n" for name in names))
+    return found
 
 
 @contextmanager
@@ -177,11 +238,13 @@ def report(reloaded: ReloadResult) -> str:
     lines = [
         "# Reloads",
         "",
-        f"`make reloads`: {len(reloaded.samples) - 1} reloads of five plugins in one process of a host in Rust, in "
-        f"{total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
+        f"`make reloads`: {len(reloaded.samples) - 1} reloads of {len(total['events'])} plugins in one process of a",
+        f"host in Rust, in {total['seconds'] / 60:.1f} minutes, Python {platform.python_version()}.",
         "A reload first loads, initialises and destroys each library on another thread, as Falco tries a new",
         "configuration. Then it closes and destroys all plugins, unloads their libraries, and starts again. The",
-        "listener needs 0.3 s to release its port. Its next `open` fails if the port is still in use.",
+        "listener needs 0.3 s to release its port. Its next `open` fails if the port is still in use. The plugin",
+        "`changed` is replaced at each reload by its next variant: with changed code, a changed dependency, or a",
+        "changed Python.",
         "",
         f"**{sum(total['events']):,} events, {len(reloaded.faults)} faults.** A fault is a gap in the numbers that a",
         "source delivers, a log line of an error or a warning, or a call that fails.",
@@ -191,7 +254,7 @@ def report(reloaded: ReloadResult) -> str:
         *failed,
         "| source | events |",
         "|---|--:|",
-        *(f"| {name} | {count:,} |" for name, count in zip(PLUGINS, total["events"], strict=True)),
+        *(f"| {name} | {count:,} |" for name, count in zip([*PLUGINS, "changed"], total["events"], strict=False)),
         "",
         "## Sampled quantities",
         "",
@@ -217,10 +280,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="reloads", description=__doc__)
     parser.add_argument("--reloads", type=int, default=300)
     parser.add_argument("--milliseconds", type=int, default=50, help="minimum time between two reloads")
+    parser.add_argument("--linked", action="store_true", help="use linked libraries")
+    parser.add_argument("--other-python", help="another Python that has the SDK, for one variant")
     parser.add_argument("--report", type=Path, default=_REPORT)
     options = parser.parse_args()
     try:
-        reloaded = reload(options.reloads, options.milliseconds, lambda text: print(text, flush=True))
+        reloaded = reload(
+            options.reloads,
+            options.milliseconds,
+            lambda text: print(text, flush=True),
+            linked=options.linked,
+            other_python=options.other_python,
+        )
     except BuildError as problem:
         sys.exit(f"reloads: {problem}")
     problems = [*reloaded.problems, *reloaded.grown]

@@ -65,11 +65,20 @@ def test_flat_ignores_growth_before_warm_up(samples: list[float], is_flat: bool)
 @pytest.mark.extended
 def test_short_reloads_find_no_fault() -> None:
     # One source needs 0.3 s to release its port. Each plugin must get its own time to close.
-    reloaded = reload(7, milliseconds=10)
+    reloaded = reload(7, milliseconds=10, linked=True)
     assert (reloaded.problems, len(reloaded.samples)) == ([], 8)
     assert all(reloaded.total["events"])
     for name in ("descriptors", "threads", "python_threads", "modules"):
         assert len({sample[name] for sample in reloaded.samples[2:]}) == 1
+
+
+@pytest.mark.extended
+def test_short_reloads_of_variants_find_no_fault() -> None:
+    reloaded = reload(20, milliseconds=10)
+    assert (reloaded.problems, len(reloaded.samples)) == ([], 21)
+    assert all(reloaded.total["events"])
+    for name in ("descriptors", "threads", "python_threads", "modules"):
+        assert len({sample[name] for sample in reloaded.samples[5:]}) == 1
 
 
 @pytest.mark.extended

@@ -1,11 +1,16 @@
-"""A Python environment with the SDK's wheel and pytest, as a user has it. It is kept while the package is unchanged."""
+"""Python environments with the SDK's wheel, as users have them. They are kept while the package is unchanged.
+
+``python -m support.environments PYTHON PACKAGE…`` prints the folder of one.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from support.hosts import environment, run
@@ -13,40 +18,48 @@ from support.paths import REPOSITORY
 
 _PACKAGE = REPOSITORY / "python" / "falco_plugin"
 _KEPT = REPOSITORY / "target" / "environments"
-_CARGO_TARGET = REPOSITORY / "target" / f"python-{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def sdk_environment() -> Path:
-    """Returns the folder of the environment. Only one test process makes it."""
-    folder = _KEPT / _version_of_the_package()
+@functools.cache
+def sdk_environment(packages: Sequence[str] = ("pytest",), python: str = sys.executable) -> Path:
+    """Returns the folder of an environment of `python` with the SDK and packages. Only one test process makes it."""
+    version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip()
+    assert version, f"{python} is not a Python"
+    kind = hashlib.sha256(" ".join([python, *packages]).encode()).hexdigest()[:8]
+    folder = _KEPT / f"{kind}-{_hash_package()}"
     complete = folder / "complete"
     _KEPT.mkdir(parents=True, exist_ok=True)
     with (_KEPT / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
-            for old in _KEPT.glob("*/"):
+            for old in _KEPT.glob(f"{kind}-*/"):
                 shutil.rmtree(old)
-            _make(folder)
+            _make(folder, packages, python, version)
             complete.touch()
     return folder
 
 
-def _version_of_the_package() -> str:
-    """A hash of the package's files and of this Python."""
-    found = hashlib.sha256(f"{sys.version} {sys.executable}".encode())
+def _hash_package() -> str:
+    """Returns a hash of the package's files. The extension module stands for the code in Rust."""
+    found = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             found.update(f"{path.relative_to(_PACKAGE)}\0".encode() + path.read_bytes())
     return found.hexdigest()[:16]
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, packages: Sequence[str], python: str, version: str) -> None:
     maturin = Path(sys.executable).with_name("maturin")
-    build = [maturin, "build", "--release", "--interpreter", sys.executable, "--out", folder]
-    cargo = environment(CARGO_TARGET_DIR=str(_CARGO_TARGET))
-    for command, env in ((build, cargo), ([sys.executable, "-m", "venv", folder], None)):
-        done = run(*command, env=env, cwd=REPOSITORY, timeout=280)
+    build = [maturin, "build", "--release", "--interpreter", python, "--out", folder]
+    cargo = environment(CARGO_TARGET_DIR=str(REPOSITORY / "target" / f"python-{version}"))
+    for command, env in ((build, cargo), ([python, "-m", "venv", folder], None)):
+        done = run(*command, env=env, cwd=REPOSITORY, timeout=900)
         assert done.status == 0, done
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = run(*pip, *folder.glob("*.whl"), "pytest", timeout=120)
+    done = run(*pip, *folder.glob("*.whl"), *packages, timeout=300)
     assert done.status == 0, done
+
+
+if __name__ == "__main__":
+    _, python, *packages = sys.argv
+    print(sdk_environment(tuple(packages), python))

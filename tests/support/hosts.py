@@ -106,10 +106,15 @@ def c_host_path() -> Path:
     """The C host: built here, unless ``C_HOST`` names one that was built for a memory checker."""
     if special := os.environ.get("C_HOST"):
         return Path(special)
-    files = [path for path in (HOSTS / "c").iterdir() if path.name != "malloc.c"]
-    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fvisibility=hidden"]
+    return build_c_program("host", [path for path in (HOSTS / "c").iterdir() if path.name != "malloc.c"])
+
+
+def build_c_program(name: str, files: Iterable[Path], *flags: str) -> Path:
+    """Builds a program from C files and their headers."""
+    files = list(files)
     sources = [file for file in files if file.suffix == ".c"]
-    return _build("host", files, "cc", *flags, *sources, "-ldl", "-lpthread")
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fvisibility=hidden"]
+    return _build(name, files, "cc", *strict, *flags, *sources, "-ldl", "-lpthread")
 
 
 @functools.cache

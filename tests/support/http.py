@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from support.hosts import run_command
+from support.libraries import KIND
 
 SECRET = b"a secret of the sender"
 NEXT_SECRET = b"the secret after it"
@@ -68,7 +69,7 @@ def port_in(text: str) -> int:
 def build(example: Path, folder: Path) -> Path:
     """Builds a plugin into a library."""
     path = folder / f"lib{example.name}.so"
-    built = run_command("build", "--linked", example, "-o", path)
+    built = run_command("build", *KIND, example, "-o", path)
     assert built.status == 0, built.stderr
     return path
 

@@ -1,7 +1,12 @@
-"""Plugin libraries built from source strings."""
+"""Plugin libraries built from source strings.
+
+They are linked libraries, which are built in a moment. ``FALCO_PLUGIN_TEST_LIBRARIES=self-contained`` makes them all
+self-contained (``make test-self-contained``).
+"""
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +19,11 @@ from falco_plugin.cli.main import main
 Sources = str | Mapping[str, str | bytes]
 Build = Callable[..., Path]
 
+ARE_SELF_CONTAINED = os.environ.get("FALCO_PLUGIN_TEST_LIBRARIES") == "self-contained"
+"""Whether tests that work with both kinds of libraries get self-contained ones."""
+KIND = [] if ARE_SELF_CONTAINED else ["--linked"]
+"""The options of ``falco-plugin build`` for such tests."""
+
 
 def write_sources(folder: Path, sources: Mapping[str, str | bytes]) -> Path:
     """Writes files below a folder; strings are dedented."""
@@ -24,14 +34,17 @@ def write_sources(folder: Path, sources: Mapping[str, str | bytes]) -> Path:
     return folder
 
 
-def build_plugin(folder: Path, source: Sources, name: str = "plugin") -> Path:
+def build_plugin(
+    folder: Path, source: Sources, name: str = "plugin", *, self_contained: bool = ARE_SELF_CONTAINED
+) -> Path:
     """Builds a source string, or the files of a package, into ``<name>.so`` in `folder` with the command."""
     path = folder / f"{name}.so"
     if isinstance(source, str):
         plugin = write_sources(folder, {f"{name}.py": source}) / f"{name}.py"
     else:
         plugin = write_sources(folder / name, source)
-    result = CliRunner().invoke(main, ["build", "--linked", str(plugin), "-o", str(path)])
+    kind = [] if self_contained else ["--linked"]
+    result = CliRunner().invoke(main, ["build", *kind, str(plugin), "-o", str(path)])
     assert result.exit_code == 0, result.output
     return path
 

@@ -138,6 +138,7 @@ void do_race(char **a);
 void do_triple(char **a);
 void do_threadend(char **a);
 void do_replace(char **a);
+void do_swap(char **a);
 void do_relative(char **a);
 void do_initfail(char **a);
 void do_log(char **a);

@@ -7,6 +7,7 @@
 static const char usage[] =
 	"usage: host cycle LIB N PARAMS | interleave LIB1 LIB2 PARAMS | race LIB1 LIB2 PARAMS |"
 	" triple LIB PARAMS | threadend LIB PARAMS | replace LIB NEWLIB PARAMS |"
+	" swap LIB NEWLIB HOW PARAMS |"
 	" relative LIB PARAMS | initfail LIB CONFIG | log LIB CONFIG PARAMS | nulls LIB |"
 	" symbols LIB | idle LIB PARAMS SECONDS | parallel LIB PARAMS N | static LIB |"
 	" extract LIB CONFIG PARAMS FIELDS | replay LIB CONFIG FIELDS PAYLOADS |"
@@ -28,7 +29,7 @@ static const struct {
 	{ "parallel", 3, do_parallel },   { "static", 1, do_static },
 	{ "extract", 4, do_extract },   { "replay", 4, do_replay },
 	{ "together", 4, do_together }, { "twins", 6, do_twins },
-	{ "script", 3, do_script },
+	{ "script", 3, do_script },     { "swap", 4, do_swap },
 };
 
 int main(int argc, char **argv)

@@ -1,4 +1,4 @@
-/* Commands that load and unload libraries one after the other: cycle, replace, relative. */
+/* Commands that load and unload libraries one after the other: cycle, replace, swap, relative. */
 #define _GNU_SOURCE
 #include "host.h"
 
@@ -61,6 +61,46 @@ void do_replace(char **a)
 	if (rename(a[1], a[0]))
 		die("cannot rename the new library over the old one");
 	run_and_print("new", a[0], a[2]);
+}
+
+/* Copies a file over another one, which keeps its inode. */
+static void overwrite(const char *from, const char *to)
+{
+	FILE *in = fopen(from, "rb"), *out = fopen(to, "r+b");
+	char block[1 << 16];
+	size_t len;
+
+	if (!in || !out)
+		die("cannot open the libraries to copy");
+	while ((len = fread(block, 1, sizeof block, in)) > 0)
+		if (fwrite(block, 1, len, out) != len)
+			die("cannot copy the new library");
+	if (fclose(in) || fclose(out))
+		die("cannot copy the new library");
+}
+
+/* Replaces the file of a library between its load and its init. */
+void do_swap(char **a)
+{
+	struct lib lib;
+	struct run run;
+	struct text line = {0};
+
+	open_or_die(&lib, a[0]);
+	if (strcmp(a[2], "rename") == 0) {
+		if (rename(a[1], a[0]))
+			die("cannot rename the new library over the old one");
+	} else {
+		overwrite(a[1], a[0]);
+	}
+	run_start(&run, &lib, a[3]);
+	run.keep = true;
+	run_whole(&run);
+	put(&line, "{");
+	put_run(&line, &run);
+	put(&line, "}");
+	lib_close(&lib);
+	emit(&line);
 }
 
 void do_relative(char **a)

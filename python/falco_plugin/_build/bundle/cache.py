@@ -9,12 +9,13 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from falco_plugin._build.bundle import code
 from falco_plugin._build.bundle.code import Module
 from falco_plugin._build.bundle.parts import Source
 
-_FORMAT = 2
+_FORMAT = 3
 """Changes if the same source would be compiled to something else."""
 
 
@@ -45,7 +46,7 @@ class Compiler:
         """
         version = f"{sys.implementation.cache_tag}-{sys.hexversion:x}"
         self._path = cache / "code" / version / f"{name}.{_FORMAT}" if cache is not None else None
-        self._known: dict[str, tuple[bytes, tuple[object, ...] | None]] = {}
+        self._known: dict[str, tuple[bytes, tuple[Any, ...] | None]] = {}
         self._is_changed = False
         if self._path is not None:
             try:
@@ -60,7 +61,7 @@ class Compiler:
         digest = hashlib.sha256(text).digest() + bytes([source.is_package])
         known = self._known.get(name)
         if known is not None and known[0] == digest:
-            return None if known[1] is None else Module(*known[1])  # type: ignore[arg-type]
+            return None if known[1] is None else Module(*known[1])
         module = code.compile_module(text, name, source.is_package)
         self._known[name] = (digest, None if module is None else tuple(module))
         self._is_changed = True

@@ -32,7 +32,7 @@ def describe(collection: Collection, stored: list[Entry], reply: Mapping[str, An
     sizes[STANDARD_LIBRARY] += Counter(size=native[own]["len"], stored=native[own]["stored"])
     packages = []
     for name, needed in collection.needed.items():
-        licence, is_expression = licence_of(needed.metadata.metadata)  # type: ignore[arg-type]
+        licence, is_expression = licence_of(needed.metadata.metadata)
         packages.append(
             {
                 "name": needed.metadata.metadata["Name"],
@@ -43,7 +43,7 @@ def describe(collection: Collection, stored: list[Entry], reply: Mapping[str, An
                 **sizes[name],
             }
         )
-    libraries = [
+    libraries: list[dict[str, Any]] = [
         {
             "name": library["soname"],
             "size": native[library["soname"]]["len"],

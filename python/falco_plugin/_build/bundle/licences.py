@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from email.message import Message
+from typing import Any
 
 _CLASSIFIER = "License :: "
 _LONGEST = 100
 """Characters of a licence in words. Some distributions have its full text there."""
 
 
-def licence_of(metadata: Message) -> tuple[str, bool]:
-    """Returns the licence, and whether it is an SPDX expression; empty if the metadata has none."""
+def licence_of(metadata: Any) -> tuple[str, bool]:
+    """Returns the licence, and whether it is an SPDX expression; empty if the metadata has none.
+
+    Args:
+        metadata: the metadata of a distribution, as ``importlib.metadata`` reads it.
+    """
     expression = metadata.get("License-Expression")
     if expression:
         return str(expression), True

@@ -1,8 +1,11 @@
 """Makes the bytes of ``marshal.dumps`` reproducible.
 
 ``marshal`` gives an object a number for later references if another reference to the object exists anywhere in the
-process. So the same code object has other bytes in another process. This module removes the numbers of objects that the
-bytes never refer to.
+process. It also notes whether a string is interned. For strings of one character this depends on the process too,
+because all code of the process shares them. So the same code object has other bytes in another process.
+
+This module removes the numbers of objects that the bytes never refer to, and marks all strings of one character as
+interned.
 """
 
 from __future__ import annotations
@@ -14,6 +17,10 @@ _SMALL_TUPLE = ord(")")
 _COLLECTIONS = frozenset(b"([<>")
 """Tuple, list, set and frozenset: a 32-bit count, then the elements."""
 _SHORT_STRINGS = frozenset(b"zZ")
+_INTERNED = {ord("z"): ord("Z"), ord("u"): ord("t")}
+"""The types of strings, short ASCII and others, and of the same strings if they are interned."""
+_SHARED_UTF8 = (b"\xc2", b"\xc3")
+"""The first byte of the characters from U+0080 to U+00FF. Strings of one larger character are not shared."""
 _STRINGS = frozenset(b"stuaA")
 _FIXED = {**dict.fromkeys(b"NFTS.", 0), ord("i"): 4, ord("g"): 8, ord("y"): 16}
 """Sizes of singletons, int, float and complex."""
@@ -27,15 +34,18 @@ _CODE_OBJECTS = (8, 2)
 
 
 def normalise(data: bytes) -> bytes:
-    """Returns the bytes with numbers only for objects that are referred to.
+    """Returns the bytes in the form that does not depend on the process.
 
     Raises:
         ValueError: the bytes are not those of a code object in a format of Python 3.11 to 3.15.
     """
-    numbered, references = _scan(data)
+    numbered, references, shared = _scan(data)
     used = {number for _, number in references}
     numbers: dict[int, int] = {}
     result = bytearray(data)
+    for position in shared:
+        kind = result[position]
+        result[position] = _INTERNED[kind & ~_HAS_NUMBER] | kind & _HAS_NUMBER
     for number, position in enumerate(numbered):
         if number in used:
             numbers[number] = len(numbers)
@@ -46,8 +56,9 @@ def normalise(data: bytes) -> bytes:
     return bytes(result)
 
 
-def _scan(data: bytes) -> tuple[list[int], list[tuple[int, int]]]:
-    """Returns the positions of objects with a number, and the positions of references with their numbers."""
+def _scan(data: bytes) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+    """Returns positions of objects with a number, of references with their numbers, and of strings that are shared."""
+    shared: list[int] = []
     numbered: list[int] = []
     references: list[tuple[int, int]] = []
     position = 0
@@ -87,10 +98,20 @@ def _scan(data: bytes) -> tuple[list[int], list[tuple[int, int]]]:
             stack.append(pending)
             pending = 3
         else:
+            if kind in _INTERNED and _is_shared(data, position, kind):
+                shared.append(position - 1)
             position += _size(data, position, kind)
     if position != len(data):
         raise ValueError("bytes follow the marshalled object")
-    return numbered, references
+    return numbered, references, shared
+
+
+def _is_shared(data: bytes, position: int, kind: int) -> bool:
+    """Returns whether a string that is not interned is empty or has one character that all of the process shares."""
+    if kind in _SHORT_STRINGS:
+        return data[position] <= 1
+    length = _number(data, position)
+    return length == 0 or (length == 2 and data[position + 4 : position + 5] in _SHARED_UTF8)
 
 
 def _size(data: bytes, position: int, kind: int) -> int:

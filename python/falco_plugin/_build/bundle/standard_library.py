@@ -8,6 +8,7 @@ import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from falco_plugin._build.bundle import native
 from falco_plugin._build.bundle.parts import Source
@@ -23,6 +24,8 @@ _ALWAYS = (
 )
 """Modules that every plugin can reach. Some are only in newer versions of Python."""
 
+# Type checkers do not know the private names of this module.
+_private_sysconfig: Any = sysconfig
 _COMPUTED = {
     "_decimal": ("collections", "numbers"),
     "_elementtree": ("copy", "pyexpat"),
@@ -30,7 +33,7 @@ _COMPUTED = {
     "_sqlite3": ("functools",),
     "dbm": ("dbm.dumb", "dbm.gnu", "dbm.ndbm", "dbm.sqlite3"),
     "multiprocessing": ("multiprocessing.resource_tracker", "multiprocessing.spawn"),
-    "sysconfig": (sysconfig._get_sysconfigdata_name(),),  # type: ignore[attr-defined]
+    "sysconfig": (_private_sysconfig._get_sysconfigdata_name(),),
     "xml.dom": ("xml.dom.minidom",),
     "xml.sax": ("xml.sax.expatreader",),
     "zoneinfo": ("importlib.resources",),

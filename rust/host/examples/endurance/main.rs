@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: endurance soak SEED SECONDS FOLDER LIBRARY…
-       endurance reloads COUNT MILLISECONDS LIBRARY PARAMS [LIBRARY PARAMS …]";
+       endurance reloads COUNT MILLISECONDS INTERPRETERS LIBRARY[,VARIANT…] PARAMS [LIBRARY[,VARIANT…] PARAMS …]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -45,8 +45,10 @@ fn main() -> ExitCode {
         ["soak", seed, seconds, folder, versions @ ..] if !versions.is_empty() => {
             soak::run(number(seed), number(seconds), folder, versions);
         }
-        ["reloads", count, milliseconds, plugins @ ..] if !plugins.is_empty() && plugins.len() % 2 == 0 => {
-            reloads::run(number(count), number(milliseconds), plugins);
+        ["reloads", count, milliseconds, interpreters, plugins @ ..]
+            if !plugins.is_empty() && plugins.len() % 2 == 0 =>
+        {
+            reloads::run(number(count), number(milliseconds), number(interpreters), plugins);
         }
         _ => report::abort(USAGE),
     }

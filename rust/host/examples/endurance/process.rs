@@ -32,6 +32,7 @@ pub fn sample(python: &str) -> Value {
         "heap_kib": (heap.uordblks + heap.hblkhd) / 1024,
         // The folder itself is open while its entries are counted.
         "descriptors": entries("/proc/self/fd") - 1,
+        "maps": mappings(),
         "threads": threads(),
         "python": python,
     })
@@ -40,6 +41,12 @@ pub fn sample(python: &str) -> Value {
 /// Returns the number of threads.
 pub fn threads() -> usize {
     entries("/proc/self/task")
+}
+
+/// Returns the number of mappings of memory.
+fn mappings() -> usize {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_else(|error| report::abort(error));
+    maps.lines().count()
 }
 
 fn entries(folder: impl AsRef<Path>) -> usize {

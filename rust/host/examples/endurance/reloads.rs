@@ -1,11 +1,13 @@
 //! Reloads several plugins together, as Falco does. While the sources run, another thread loads, initialises and destroys
-//! each library, and then ends. Then all are closed, destroyed and unloaded, and everything begins again.
+//! each library, and then ends. Then all are closed, destroyed and unloaded, and everything begins again. A plugin may have
+//! several variants: each reload installs the next one under the same path.
 //!
 //! The payload of each event is `SERIES NUMBER`. The numbers of a series begin at 0 and have no gap. After a reload, a source
 //! may repeat events that it has delivered, but must not leave any out.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,13 +24,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long threads may take to end.
 const SETTLE: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// The number of threads without sources: this thread and the interpreter's.
-const THREADS: usize = 2;
+
+/// The time between two reloads.
+struct Round {
+    reload: u64,
+    /// The number of interpreters that run in the last round.
+    interpreters: u64,
+    /// The least time that the round takes.
+    time: Duration,
+}
 
 /// A plugin, and the events that it has delivered.
 struct Reloaded<'a> {
-    path: &'a Path,
+    /// The path that the host loads.
+    path: PathBuf,
+    /// The libraries of the variants. The series of the events of each is its index. A plugin without variants has any series.
+    variants: Vec<&'a Path>,
     params: &'a str,
+    /// The only series of this round, if the plugin has variants.
+    expected: Option<usize>,
     /// For each series, the next number.
     next: [u64; MOST_SERIES],
     /// For each series, whether it has had an event since the last reload.
@@ -37,9 +51,10 @@ struct Reloaded<'a> {
     repeated: u64,
 }
 
-/// Reloads plugins `count` times, with at least some milliseconds between two reloads. `plugins` are libraries and their open
-/// parameters.
-pub fn run(count: u64, milliseconds: u64, plugins: &[&str]) {
+/// Reloads plugins `count` times, with at least some milliseconds between two reloads. `interpreters` is the number of
+/// interpreters that run at the end, each of which has a thread. `plugins` are libraries and their open parameters. Libraries
+/// that are separated by commas are variants.
+pub fn run(count: u64, milliseconds: u64, interpreters: u64, plugins: &[&str]) {
     let start = Instant::now();
     let owner = Owner::leak(|severity, message| {
         // Events that are in the channel at a close are delivered again, because the sources have cursors.
@@ -50,12 +65,20 @@ pub fn run(count: u64, milliseconds: u64, plugins: &[&str]) {
     let (pairs, _) = plugins.as_chunks::<2>();
     let mut plugins: Vec<_> = pairs
         .iter()
-        .map(|[path, params]| Reloaded::new(Path::new(path), params))
+        .map(|[libraries, params]| Reloaded::new(libraries, params))
         .collect();
     for reload in 0..=count {
-        run_once(&mut plugins, owner, reload, Duration::from_millis(milliseconds));
+        for plugin in &mut plugins {
+            plugin.install(reload);
+        }
+        let round = Round {
+            reload,
+            interpreters,
+            time: Duration::from_millis(milliseconds),
+        };
+        run_once(&mut plugins, owner, &round);
         for plugin in &plugins {
-            if Library::is_loaded(plugin.path) {
+            if Library::is_loaded(&plugin.path) {
                 report::fault(format!("{} is still loaded after dlclose", plugin.path.display()));
             }
         }
@@ -67,11 +90,11 @@ pub fn run(count: u64, milliseconds: u64, plugins: &[&str]) {
 }
 
 /// Loads all plugins, runs their sources, and unloads the plugins.
-fn run_once(plugins: &mut [Reloaded<'_>], owner: &'static Owner, reload: u64, time: Duration) {
-    let paths: Vec<&Path> = plugins.iter().map(|plugin| plugin.path).collect();
+fn run_once(plugins: &mut [Reloaded<'_>], owner: &'static Owner, round: &Round) {
+    let paths: Vec<PathBuf> = plugins.iter().map(|plugin| plugin.path.clone()).collect();
     let libraries: Vec<Library> = paths.iter().map(|path| load(path)).collect();
     let mut states: Vec<_> = libraries.iter().map(|library| init(library, owner)).collect();
-    sample(&states[0], reload);
+    sample(&states[0], round);
     let mut sources: Vec<_> = states
         .iter_mut()
         .zip(&libraries)
@@ -92,7 +115,7 @@ fn run_once(plugins: &mut [Reloaded<'_>], owner: &'static Owner, reload: u64, ti
             }
         });
         trial.join().unwrap_or_else(|_| report::abort("the trial panicked"));
-        wait_for_events(&paths, &counts, time);
+        wait_for_events(&paths, &counts, round.time);
         is_stopped.store(true, Ordering::Relaxed);
     });
 }
@@ -106,7 +129,7 @@ fn init<'l>(library: &'l Library, owner: &'static Owner) -> Plugin<'l> {
 }
 
 /// Waits until the time is over and each source has delivered an event.
-fn wait_for_events(paths: &[&Path], counts: &[AtomicU64], time: Duration) {
+fn wait_for_events(paths: &[PathBuf], counts: &[AtomicU64], time: Duration) {
     let start = Instant::now();
     for (path, count) in paths.iter().zip(counts) {
         while count.load(Ordering::Relaxed) == 0 {
@@ -122,29 +145,50 @@ fn wait_for_events(paths: &[&Path], counts: &[AtomicU64], time: Duration) {
 
 /// Writes a sample of the quantities that must not grow. The first plugin describes the interpreter by its suggested open
 /// parameters.
-fn sample(plugin: &Plugin<'_>, reload: u64) {
-    // Wait first, so that Python does not count a thread that is ending.
+fn sample(plugin: &Plugin<'_>, round: &Round) {
+    // Wait first, so that Python does not count a thread that is ending. This thread counts, too.
     let start = Instant::now();
-    while process::threads() > THREADS && start.elapsed() < SETTLE {
+    while process::threads() as u64 > round.interpreters + 1 && start.elapsed() < SETTLE {
         thread::sleep(POLL_INTERVAL);
     }
     let python = plugin.list_open_params();
     let python = python.unwrap_or_else(|error| report::abort(error)).unwrap_or_default();
     let mut sample = process::sample(&python);
-    sample["reload"] = reload.into();
+    sample["reload"] = round.reload.into();
     report::line(&json!({ "sample": sample }));
 }
 
 impl<'a> Reloaded<'a> {
-    fn new(path: &'a Path, params: &'a str) -> Self {
+    fn new(libraries: &'a str, params: &'a str) -> Self {
+        let variants: Vec<&Path> = libraries.split(',').map(Path::new).collect();
+        let path = match variants.as_slice() {
+            [only] => only.to_path_buf(),
+            [first, ..] => first.with_extension("installed.so"),
+            [] => PathBuf::new(),
+        };
         Self {
             path,
+            variants,
             params,
+            expected: None,
             next: [0; MOST_SERIES],
             is_seen: [false; MOST_SERIES],
             events: 0,
             repeated: 0,
         }
+    }
+
+    /// Installs the variant of a reload as a package manager does: by a rename.
+    fn install(&mut self, reload: u64) {
+        if self.variants.len() == 1 {
+            return;
+        }
+        let variant = usize::try_from(reload % self.variants.len() as u64).unwrap_or_default();
+        let part = self.path.with_extension("part");
+        fs::copy(self.variants[variant], &part)
+            .and_then(|_| fs::rename(&part, &self.path))
+            .unwrap_or_else(|error| report::abort(format!("{}: {error}", self.path.display())));
+        self.expected = Some(variant);
     }
 
     fn open<'p>(&mut self, plugin: &'p mut Plugin<'_>, library: &Library) -> Source<'p> {
@@ -188,6 +232,9 @@ impl<'a> Reloaded<'a> {
         let Some((series, number)) = parsed else {
             return self.fault(format!("an event is {payload:?}"));
         };
+        if self.expected.is_some_and(|expected| series != expected) {
+            self.fault(format!("an event comes from variant {series}, which is not installed"));
+        }
         let next = self.next[series];
         if number > next || (self.is_seen[series] && number != next) {
             self.fault(format!(

@@ -118,33 +118,50 @@ impl<'a> Elf<'a> {
 
     /// Returns whether it expects symbols of Python from another file.
     pub fn uses_python(&self) -> Result<bool, ElfError> {
-        const DAMAGED: ElfError = ElfError::Damaged("its symbol table is outside of it");
-        let Some(symbols) = self.value(elf::DT_SYMTAB) else {
-            return Ok(false);
-        };
-        let count = self.symbol_count()? as usize;
-        let (symbols, _) =
-            slice_from_bytes::<Sym64<LE>>(self.at(symbols).ok_or(DAMAGED)?, count).map_err(|()| DAMAGED)?;
-        for symbol in symbols
-            .iter()
-            .filter(|symbol| symbol.st_shndx.get(LE) == elf::SHN_UNDEF)
-        {
-            let name = self.string(u64::from(symbol.st_name.get(LE)))?;
-            if name.starts_with("Py") || name.starts_with("_Py") {
-                return Ok(true);
+        for symbol in self.symbols()? {
+            if symbol.st_shndx.get(LE) == elf::SHN_UNDEF {
+                let name = self.string(u64::from(symbol.st_name.get(LE)))?;
+                if name.starts_with("Py") || name.starts_with("_Py") {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
 
-    /// Returns a number of dynamic symbols that includes all undefined ones. No header has this number: it is derived
-    /// from a hash table. A GNU hash table begins after the undefined symbols.
+    /// Returns the offsets in the file of the symbols that would be one for all libraries of the process, even for those
+    /// in local scope (`STB_GNU_UNIQUE`). Symbols of the C++ standard library are left out.
+    pub(super) fn unique_symbols(&self) -> Result<Vec<usize>, ElfError> {
+        let start = self.value(elf::DT_SYMTAB).and_then(|address| self.offset_of(address));
+        let mut offsets = Vec::new();
+        for (number, symbol) in self.symbols()?.iter().enumerate() {
+            if symbol.st_bind() == elf::STB_GNU_UNIQUE
+                && !is_of_standard_library(self.string(u64::from(symbol.st_name.get(LE)))?)
+            {
+                offsets.extend(start.map(|start| start + number * size_of::<Sym64<LE>>()));
+            }
+        }
+        Ok(offsets)
+    }
+
+    fn symbols(&self) -> Result<&'a [Sym64<LE>], ElfError> {
+        const DAMAGED: ElfError = ElfError::Damaged("its symbol table is outside of it");
+        let Some(address) = self.value(elf::DT_SYMTAB) else {
+            return Ok(&[]);
+        };
+        let data = self.at(address).ok_or(DAMAGED)?;
+        let (symbols, _) = slice_from_bytes(data, self.symbol_count()? as usize).map_err(|()| DAMAGED)?;
+        Ok(symbols)
+    }
+
+    /// Returns the number of dynamic symbols. No header has this number: it is derived from a hash table. A GNU hash table
+    /// has only the defined symbols, which follow the undefined ones.
     fn symbol_count(&self) -> Result<u32, ElfError> {
         const DAMAGED: ElfError = ElfError::Damaged("its hash table is outside of it");
         if let Some(address) = self.value(elf::DT_GNU_HASH) {
             let data = self.at(address).ok_or(DAMAGED)?;
             let table = GnuHashTable::<Header>::parse(LE, data).map_err(|_| DAMAGED)?;
-            return Ok(table.symbol_base());
+            return Ok(table.symbol_table_length(LE).unwrap_or_else(|| table.symbol_base()));
         }
         let Some(address) = self.value(elf::DT_HASH) else {
             return Ok(0);
@@ -240,6 +257,26 @@ impl<'a> Elf<'a> {
     }
 }
 
+/// Returns whether a symbol belongs to the C++ standard library, by its mangled name. The system's libstdc++ has such
+/// symbols too, and compares their addresses.
+fn is_of_standard_library(symbol: &str) -> bool {
+    let Some(mangled) = symbol.strip_prefix("_Z") else {
+        return false;
+    };
+    // Virtual tables, type information and their names.
+    let special = ["TV", "TT", "TI", "TS"];
+    let name = special
+        .iter()
+        .find_map(|prefix| mangled.strip_prefix(prefix))
+        .unwrap_or(mangled);
+    // Guard variables, local names, nested names, and qualifiers of functions.
+    let name = name
+        .trim_start_matches("GV")
+        .trim_start_matches(['Z', 'N', 'K', 'V', 'r']);
+    let mut letters = name.bytes();
+    letters.next() == Some(b'S') && letters.next().is_some_and(|letter| b"tasbiod".contains(&letter))
+}
+
 /// Returns the numbers of a version name of glibc, or `None` for another name, as of a private interface.
 fn glibc_version(name: &str) -> Option<(u32, u32)> {
     // A file whose relative relocations are packed needs a dynamic linker that can read them.
@@ -248,4 +285,35 @@ fn glibc_version(name: &str) -> Option<(u32, u32)> {
     }
     let mut numbers = name.strip_prefix("GLIBC_")?.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_standard_library;
+
+    #[test]
+    fn mangled_names_of_the_standard_library_are_recognised() {
+        for name in [
+            "_ZNSs4_Rep20_S_empty_rep_storageE",
+            "_ZNSt6locale2id11_S_refcountE",
+            "_ZGVNSt7collateIcE2idE",
+            "_ZZNSt8__detail9_CompilerE5table",
+            "_ZTSSt9exception",
+            "_ZTVSt9exception",
+            "_ZStL8__ioinit",
+        ] {
+            assert!(is_of_standard_library(name), "{name}");
+        }
+        for name in [
+            "",
+            "_Z",
+            "shared",
+            "_ZN2np4sort5tableE",
+            "_ZGVZN2np4sortEvE5table",
+            "_ZTS2np",
+            "_ZN1S1sE",
+        ] {
+            assert!(!is_of_standard_library(name), "{name}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Changes the names of a shared library, and drops what is not loaded.
+//! Changes the names of a shared library and the scope of its symbols, and drops what is not loaded.
 //!
 //! Nothing that is loaded moves: tables that grow are written again into a new segment at the end of the file. So this
 //! is safe for files that other tools have changed, whose segments do not have the usual layout.
@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use falco_plugin_bundle::format::{ID_PLACEHOLDER, MAX_BLOCK_LEN};
 use object::LittleEndian as LE;
-use object::elf::{self, Dyn64, DynamicTag, FileHeader64, ProgramHeader64, SectionHeader64, SymbolSection, Verneed};
+use object::elf::{
+    self, Dyn64, DynamicTag, FileHeader64, ProgramHeader64, SectionHeader64, Sym64, SymbolSection, Verneed,
+};
 use object::endian::{I64, U64};
 use object::pod::{Pod, bytes_of_slice, from_bytes_mut, slice_from_bytes_mut};
 
@@ -38,7 +40,8 @@ pub struct Rewritten {
     pub patches: Vec<u32>,
 }
 
-/// Changes the names of a shared library, and removes its search paths. Without `keeps_symbols`, also drops the parts
+/// Changes the names of a shared library, removes its search paths, and makes its unique symbols global ones, which local
+/// scope hides. Without `keeps_symbols`, also drops the parts
 /// that are not loaded, like the symbol table and debug information.
 pub fn rewrite(data: &[u8], names: &Names, keeps_symbols: bool) -> Result<Rewritten, ElfError> {
     let elf = Elf::parse(data)?;
@@ -55,6 +58,10 @@ pub fn rewrite(data: &[u8], names: &Names, keeps_symbols: bool) -> Result<Rewrit
                 .vn_file
                 .set(LE, strings.add(name) as u32);
         }
+    }
+    for offset in elf.unique_symbols()? {
+        let symbol: &mut Sym64<LE> = record(&mut output, offset)?;
+        symbol.set_st_info(elf::STB_GLOBAL, symbol.st_type());
     }
     let patches = if strings.added.is_empty() {
         write_dynamic_in_place(&elf, &dynamic, &mut output)?;

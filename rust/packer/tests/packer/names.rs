@@ -200,3 +200,19 @@ fn library_without_a_soname_has_its_file_name() {
     assert_eq!(bundle.entry("libdep.so").kind, Kind::Library);
     assert_eq!(call(&bundle, packer.folder.path(), "3333333333333333"), 4);
 }
+
+#[test]
+fn unique_symbols_are_separate_for_each_bundle() {
+    let [first, second] = [7, 8].map(|value| {
+        let mut packer = Packer::new(Vec::new());
+        let code = format!(
+            "__asm__(\".data\\n.globl table\\n.type table, %gnu_unique_object\\n.size table, 4\\ntable: .long {value}\\n.text\");
+             extern int table; int four(void) {{ return table; }}"
+        );
+        let path = compile(&packer, "unique.so", &code, &[]);
+        packer.plan["entries"] = json!([extension("unique", path)]);
+        let (_, bundle) = packer.pack();
+        call(&bundle, packer.folder.path(), &format!("{value:016x}"))
+    });
+    assert_eq!([first, second], [7, 8]);
+}
