@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falco_plugin._build.bundle import code, distributions, files, reachable, requirements, sdk, standard_library
+from falco_plugin._build.bundle import (
+    code,
+    distributions,
+    files,
+    overlaps,
+    reachable,
+    requirements,
+    sdk,
+    standard_library,
+)
 from falco_plugin._build.bundle.distributions import SDK, Installed, Needed
 from falco_plugin._build.bundle.parts import Part
 from falco_plugin._build.bundle.reachable import Compiled
@@ -70,6 +79,7 @@ def collect(
     roots = _roots(path, sources, own, installed, owners, choice.excluded, warnings)
     needed = distributions.resolve(installed, [*roots, *choice.requirements], str(path), choice.excluded)
     parts = [_part_of(name, distribution) for name, distribution in needed.items()]
+    overlaps.remove(sorted(parts, key=lambda part: installed.position(part.name)), library)
     choice.apply(parts)
     compiled = [Compiled(part, cache) for part in parts]
     reachable.add_imported(compiled, own)
