@@ -6,6 +6,7 @@ use core::ptr;
 use falco_plugin_api_table::types::*;
 use falco_plugin_api_table::{FAILURE, StartReply, StartRequest, StoredBundle, Table, functions, write};
 
+use crate::image::Bundle;
 use crate::message::Message;
 use crate::{image, libc, permissions, python};
 
@@ -56,7 +57,8 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
     }
     let mut memory = [0; python::MEMORY];
     let sdk = python::load(&mut memory, problem)?;
-    let bundle = image.bundle.as_ref().map(|bundle| StoredBundle {
+    let opened = image.bundle.as_ref().map(Bundle::open);
+    let bundle = opened.as_ref().map(|bundle| StoredBundle {
         descriptor: bundle.file.descriptor,
         offset: bundle.file.offset,
         len: bundle.file.len,

@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::{ptr, slice};
 
-use falco_plugin_bundle::file::File;
+use falco_plugin_bundle::file::{File, Identity};
 
 use crate::appended::{Appended, Parts};
 use crate::libc;
@@ -47,8 +47,53 @@ pub struct Image {
 /// The bundle in the library's file. The file stays open until the library is unloaded, so it can be replaced by another
 /// file before init.
 pub struct Bundle {
-    pub file: File,
+    file: File,
+    /// `None` if there is no file.
+    identity: Option<Identity>,
     pub crc32: u64,
+}
+
+impl Bundle {
+    /// Returns the bundle's file. Opens it again if other code of the process has closed the descriptor. If that is not
+    /// possible, reads fail.
+    pub fn open(&self) -> OpenBundle {
+        // SAFETY: the path is NUL-terminated. It is NULL only if the file could not be opened, so that it has no identity.
+        let restored = self
+            .identity
+            .and_then(|identity| unsafe { self.file.restore(identity, CStr::from_ptr(get().path)) }.ok());
+        let file = restored.unwrap_or(File {
+            descriptor: -1,
+            ..self.file
+        });
+        OpenBundle {
+            file,
+            is_new: restored.is_some() && file.descriptor != self.file.descriptor,
+        }
+    }
+
+    /// Closes the file, unless other code of the process has closed it.
+    fn close(&self) {
+        if Identity::of(self.file.descriptor) == self.identity {
+            // SAFETY: the call takes a number.
+            unsafe { libc::close(self.file.descriptor) };
+        }
+    }
+}
+
+/// The bundle's file. It is open as long as this value and the library live.
+pub struct OpenBundle {
+    pub file: File,
+    /// Whether the descriptor is this value's.
+    is_new: bool,
+}
+
+impl Drop for OpenBundle {
+    fn drop(&mut self) {
+        if self.is_new {
+            // SAFETY: the call takes a number.
+            unsafe { libc::close(self.file.descriptor) };
+        }
+    }
 }
 
 struct Shared(UnsafeCell<Image>);
@@ -97,14 +142,13 @@ unsafe extern "C" fn on_load() {
 }
 
 unsafe extern "C" fn on_unload() {
-    // SAFETY: dlclose runs this once, when the library is no longer used. Both pointers are from malloc or NULL. The
-    // descriptor is that of the library's file, which `on_load` has opened.
+    // SAFETY: dlclose runs this once, when the library is no longer used. Both pointers are from malloc or NULL.
     unsafe {
         let image = &*IMAGE.0.get();
         libc::free(image.path.cast());
         libc::free(image.memory);
         if let Some(bundle) = &image.bundle {
-            libc::close(bundle.file.descriptor);
+            bundle.close();
         }
     }
 }
@@ -156,6 +200,7 @@ unsafe fn read_parts(image: &mut Image) -> Result<(), &'static str> {
                 offset,
                 len: appended.bundle_len,
             },
+            identity: Identity::of(file),
             crc32: appended.bundle_crc32,
         });
         if image.bundle.is_none() {
