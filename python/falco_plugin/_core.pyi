@@ -40,7 +40,6 @@ __all__ = [
     "send_each",
     "set_current_plugin",
     "split_json",
-    "stub",
 ]
 
 _Timestamp: TypeAlias = int | datetime
@@ -1020,6 +1019,3 @@ def set_current_plugin(number: int) -> None:
 
 def capability_symbols() -> dict[str, list[str]]:
     """Returns the symbols of each capability that a plugin library can export. Not public."""
-
-def stub() -> bytes:
-    """Returns the stub: the small native library that Falco loads, still without a plugin in it. Not public."""

@@ -1,4 +1,4 @@
-"""Reads the programs that are embedded in the native core.
+"""Reads the stub and the programs that are embedded in the native core.
 
 They are in sections of its file that are not loaded. So they take no memory inside Falco, and the packer drops them.
 """
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 Program = Literal["host", "packer"]
+Part = Literal["stub", "host", "packer"]
 
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 """A section header: name, type, flags, address, offset, size, and more."""
 
 
-def read(program: Program) -> bytes:
-    """Returns an embedded program, an executable.
+def read(part: Part) -> bytes:
+    """Returns the stub, which is a shared library, or an executable program.
 
     Raises:
         RuntimeError: the file of the native core has no such section, because a tool removed it.
@@ -31,11 +32,9 @@ def read(program: Program) -> bytes:
     assert _core.__file__ is not None
     path = Path(_core.__file__)
     with path.open("rb") as file:
-        section = _find_section(file, f".falco_{program}".encode())
+        section = _find_section(file, f".falco_{part}".encode())
         if section is None:
-            raise RuntimeError(
-                f"the {program} is missing in {path}: install falco-plugin-sdk again, without stripping it"
-            )
+            raise RuntimeError(f"the {part} is missing in {path}: install falco-plugin-sdk again, without stripping it")
         offset, size = section
         file.seek(offset)
         return file.read(size)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from falco_plugin import _core
+from falco_plugin._build import embedded
 
 _MARKER = b"\x7ffalco.appended!"
 _LOCATION = struct.Struct("<QQQQQQ")
@@ -41,7 +41,7 @@ def write(
     Raises:
         OSError: the file cannot be written.
     """
-    library = bytearray(_core.stub())
+    library = bytearray(embedded.read("stub"))
     _hide(library, hidden)
     library += b"\0" * (-len(library) % _PAGE)
     pairs = b"".join(f"{name}\0{value}\0".encode() for name, value in manifest.items())

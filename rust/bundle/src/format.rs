@@ -28,6 +28,10 @@ pub(crate) const ENTRY_LEN: usize = 11 * 4;
 /// The largest block, in decompressed bytes. It bounds the memory that a damaged bundle can make a reader allocate.
 pub const MAX_BLOCK_LEN: u32 = 1 << 30;
 
+/// The largest block that has more than one entry, in decompressed bytes. With 1 MiB, a library of the standard library
+/// would be 0.1 MB larger. Blocks are decompressed whole, at about 1 GB a second.
+pub const SHARED_BLOCK_LEN: u32 = 4 << 20;
+
 /// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]

@@ -5,14 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use falco_plugin_bundle::format::Kind;
+use falco_plugin_bundle::format::{Kind, SHARED_BLOCK_LEN};
 
 use crate::error::Error;
 use crate::plan::{Data, Source};
-
-/// The largest block that has more than one entry. One of 1 MiB makes a library of the standard library 0.1 MB larger.
-/// Blocks are unpacked whole, at about 1 GB a second.
-const BLOCK_LEN: usize = 4 << 20;
 
 /// Entries that are compressed together.
 #[derive(Debug)]
@@ -50,7 +46,7 @@ pub fn read(entries: &[(Kind, &Data)]) -> Result<Vec<Block>, Error> {
 fn add(blocks: &mut Vec<Block>, group: &str, name: &str, kind: Kind, data: &[u8]) {
     let has_room = blocks
         .last()
-        .is_some_and(|block| block.data.len() + data.len() <= BLOCK_LEN);
+        .is_some_and(|block| block.data.len() + data.len() <= SHARED_BLOCK_LEN as usize);
     if !has_room {
         blocks.push(Block {
             group: group.to_owned(),

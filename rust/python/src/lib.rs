@@ -12,14 +12,12 @@ mod plugin;
 mod source;
 mod start;
 
-/// The stub, which is built with this module.
-mod embedded {
-    pub(crate) const STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub.so"));
-}
-
-// The native host and the packer, which are built with this module and needed only outside of Falco. Their sections are
-// not loaded: the flags are empty. `falco_plugin._build.embedded` reads them from the file.
+// The stub, the native host and the packer, which are built with this module and needed only outside of Falco. Their
+// sections are not loaded: the flags are empty. `falco_plugin._build.embedded` reads them from the file.
 std::arch::global_asm!(
+    ".pushsection .falco_stub, \"\", @progbits",
+    concat!(".incbin \"", env!("OUT_DIR"), "/stub.so\""),
+    ".popsection",
     ".pushsection .falco_host, \"\", @progbits",
     concat!(".incbin \"", env!("OUT_DIR"), "/falco-plugin-host\""),
     ".popsection",
@@ -37,7 +35,6 @@ mod _core {
 
     use falco_plugin_abi::api::Capability;
     use pyo3::prelude::*;
-    use pyo3::types::PyBytes;
 
     #[pymodule_export]
     use crate::convert::documents::split_json;
@@ -97,11 +94,5 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::interpreter::fast::install::<EventWriter>(module.py())?;
         crate::interpreter::fast::install::<Sender>(module.py())
-    }
-
-    /// Returns the stub: the small native library that Falco loads, still without a plugin in it. Not public.
-    #[pyfunction]
-    fn stub(py: Python<'_>) -> Bound<'_, PyBytes> {
-        PyBytes::new(py, crate::embedded::STUB)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use falco_plugin_bundle::error::Error;
-use falco_plugin_bundle::format::{Damaged, Entry, Group};
+use falco_plugin_bundle::format::{Damaged, Entry, Group, SHARED_BLOCK_LEN};
 use falco_plugin_bundle::memory::Memory;
 use falco_plugin_bundle::memory_file::{self, DataError};
 use falco_plugin_bundle::open::{self, Soname};
@@ -17,8 +17,6 @@ use pyo3::types::{PyBytes, PyDict};
 
 /// The number of decompressed blocks that are kept after an init.
 const CACHED_BLOCKS: usize = 2;
-/// The largest block that is kept, in bytes. Larger ones hold a single file.
-const LARGEST_CACHED: u32 = 2 << 20;
 
 /// The number of calls of init that run. They import many modules in any order, so all blocks are kept until they return.
 static INITS: AtomicUsize = AtomicUsize::new(0);
@@ -83,7 +81,8 @@ impl Contents {
             .block(number)
             .ok_or(Damaged("an entry has no block"))?;
         let bytes = Arc::new(self.bundle.file.read_block(block)?);
-        if block.len <= LARGEST_CACHED {
+        // A larger block holds a single entry.
+        if block.len <= SHARED_BLOCK_LEN {
             blocks.push((number, Arc::clone(&bytes)));
             let surplus = blocks.len().saturating_sub(CACHED_BLOCKS);
             if INITS.load(Ordering::Relaxed) == 0 {
