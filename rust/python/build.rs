@@ -14,7 +14,7 @@ fn main() {
     build_programs(&rust, &out);
 }
 
-/// The stub has no standard library and no start files, and is a workspace of its own for its profile.
+/// The stub has no standard library and no start files, and is a separate workspace for its profile.
 fn build_stub(rust: &Path, out: &Path) {
     for source in ["stub", "api", "bundle"] {
         println!("cargo::rerun-if-changed={}", rust.join(source).display());

@@ -2,9 +2,10 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicI32, Ordering};
 use core::{ptr, slice};
 
-use falco_plugin_bundle::file::{File, Identity};
+use falco_plugin_bundle::file::File;
 
 use crate::appended::{Appended, Parts};
 use crate::libc;
@@ -47,53 +48,61 @@ pub struct Image {
 /// The bundle in the library's file. The file stays open until the library is unloaded, so it can be replaced by another
 /// file before init.
 pub struct Bundle {
-    file: File,
-    /// `None` if there is no file.
-    identity: Option<Identity>,
+    descriptor: AtomicI32,
+    /// The device and the inode of the file. Another plugin may close all descriptors of the process, after which the
+    /// number stands for any other file.
+    identity: Option<(u64, u64)>,
+    offset: u64,
+    len: u64,
     pub crc32: u64,
 }
 
 impl Bundle {
-    /// Returns the bundle's file. Opens it again if other code of the process has closed the descriptor. If that is not
-    /// possible, reads fail.
-    pub fn open(&self) -> OpenBundle {
-        // SAFETY: the path is NUL-terminated. It is NULL only if the file could not be opened, so that it has no identity.
-        let restored = self
-            .identity
-            .and_then(|identity| unsafe { self.file.restore(identity, CStr::from_ptr(get().path)) }.ok());
-        let file = restored.unwrap_or(File {
-            descriptor: -1,
-            ..self.file
-        });
-        OpenBundle {
-            file,
-            is_new: restored.is_some() && file.descriptor != self.file.descriptor,
+    /// Returns the file. Opens it again if its descriptor was closed.
+    pub fn file(&self) -> File {
+        let mut descriptor = self.descriptor.load(Ordering::Acquire);
+        if identity(descriptor) != self.identity {
+            descriptor = self.open_again(descriptor);
+        }
+        File {
+            descriptor,
+            offset: self.offset,
+            len: self.len,
         }
     }
 
-    /// Closes the file, unless other code of the process has closed it.
+    /// Returns a new descriptor of the same file, or one that cannot be read if another file is at the path by now.
+    fn open_again(&self, closed: c_int) -> c_int {
+        // SAFETY: the path is NUL-terminated. A bundle exists only if there is one.
+        let opened = unsafe { libc::open(get().path, libc::O_RDONLY | libc::O_CLOEXEC) };
+        if opened >= 0 && identity(opened) == self.identity {
+            let exchanged = self
+                .descriptor
+                .compare_exchange(closed, opened, Ordering::AcqRel, Ordering::Acquire);
+            let Err(other) = exchanged else { return opened };
+            // SAFETY: another init has opened the file, so nothing uses this descriptor.
+            unsafe { libc::close(opened) };
+            return other;
+        }
+        // SAFETY: the descriptor is this function's, or -1, which close refuses.
+        unsafe { libc::close(opened) };
+        -1
+    }
+
     fn close(&self) {
-        if Identity::of(self.file.descriptor) == self.identity {
-            // SAFETY: the call takes a number.
-            unsafe { libc::close(self.file.descriptor) };
+        let descriptor = self.descriptor.load(Ordering::Acquire);
+        if identity(descriptor) == self.identity {
+            // SAFETY: the descriptor is that of the library's file, which nothing uses any more.
+            unsafe { libc::close(descriptor) };
         }
     }
 }
 
-/// The bundle's file. It is open as long as this value and the library live.
-pub struct OpenBundle {
-    pub file: File,
-    /// Whether the descriptor is this value's.
-    is_new: bool,
-}
-
-impl Drop for OpenBundle {
-    fn drop(&mut self) {
-        if self.is_new {
-            // SAFETY: the call takes a number.
-            unsafe { libc::close(self.file.descriptor) };
-        }
-    }
+/// Returns the device and the inode of an open file; `None` if it is not open.
+fn identity(descriptor: c_int) -> Option<(u64, u64)> {
+    let mut stat = libc::Stat::default();
+    // SAFETY: the struct is valid for writes.
+    (unsafe { libc::fstat(descriptor, &mut stat) } == 0).then_some((stat.dev, stat.ino))
 }
 
 struct Shared(UnsafeCell<Image>);
@@ -195,12 +204,10 @@ unsafe fn read_parts(image: &mut Image) -> Result<(), &'static str> {
         }
         image.memory = read(file, &appended);
         image.bundle = appended.bundle_offset().map(|offset| Bundle {
-            file: File {
-                descriptor: file,
-                offset,
-                len: appended.bundle_len,
-            },
-            identity: Identity::of(file),
+            descriptor: AtomicI32::new(file),
+            identity: identity(file),
+            offset,
+            len: appended.bundle_len,
             crc32: appended.bundle_crc32,
         });
         if image.bundle.is_none() {

@@ -1,4 +1,4 @@
-"""What needs a Python program or the Python library by its name works in a bundle, or reports why not."""
+"""Code that needs a Python program, or the Python library by its name, works in a bundle or reports why not."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Mapping
@@ -75,6 +76,10 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def numbers(events: list[bytes]) -> list[tuple[int, str]]:
     return [(event["number"], event["version"]) for event in map(json.loads, events)]
+
+
+def decode(line: dict) -> list[dict]:
+    return [json.loads(base64.b64decode(payload)) for payload in line["payloads"]]
 
 
 FIRST = [(number, "first") for number in range(3)]
@@ -158,12 +163,6 @@ def test_changed_code_runs_after_reload(whole: Path, tmp_path: Path) -> None:
     assert not old["still_mapped"]
 
 
-def decode(line: dict) -> list[dict]:
-    import base64
-
-    return [json.loads(base64.b64decode(payload)) for payload in line["payloads"]]
-
-
 def test_changed_dependencies_start_another_interpreter(tmp_path: Path) -> None:
     source = simple_plugin(
         "changes", "def init(self):\n    import sys\n    self.log.info('%d modules', len(sys.modules))"
@@ -224,6 +223,13 @@ def test_forked_child_gets_errors_and_parent_continues(whole: Path) -> None:
 def test_exit_of_plugin_ends_host(tmp_path: Path) -> None:
     library = build_self_contained(tmp_path, simple_plugin("exits", "def init(self):\n    import os\n    os._exit(3)"))
     assert run_cycle(library).status == 3
+
+
+def test_library_starts_after_other_plugin_closed_descriptors(tmp_path: Path, whole: Path) -> None:
+    # The descriptor of the library's own file is closed too, between its load and its init.
+    closes = simple_plugin("closes", "def init(self):\n    import os\n    os.closerange(3, 1024)")
+    first, second = run_c_host("interleave", build_self_contained(tmp_path, closes), whole, "").lines
+    assert (first["events"], second["events"]) == (2, 3)
 
 
 @pytest.mark.parametrize("how", ["rename", "write"])

@@ -57,7 +57,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @dataclass(frozen=True)
 class Case:
-    """What a plugin reads in a root."""
+    """A plugin, and the input that it reads in a root."""
 
     plugin: str
     params: str = ""

@@ -100,7 +100,7 @@ def _content(source):
 
 
 class _Core(type(sys)):
-    """Stands in for ``falco_plugin._core`` in Pythons for which it was not built."""
+    """Replaces ``falco_plugin._core`` in Pythons for which it was not built."""
 
     def __getattr__(self, name):
         if name.startswith("__"):

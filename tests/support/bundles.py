@@ -32,7 +32,7 @@ def run_bundled(
     """Runs code in a process whose modules are all in a bundle.
 
     Args:
-        code: the code. What it prints is the result.
+        code: the code. Its output is the result.
         files: modules and data files of the bundle by their paths.
         packages: packages and distribution folders of this environment that the bundle has too.
         root: the path of the library.

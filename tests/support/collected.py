@@ -1,4 +1,4 @@
-"""What a build collects for a self-contained library."""
+"""The parts that a build collects for a self-contained library."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _USER = "1000:1000"
 
 @dataclass(frozen=True)
 class Limits:
-    """What a root forbids. By default, the host runs as the superuser and nothing is forbidden."""
+    """The restrictions of a root. By default, the host runs as the superuser and nothing is forbidden."""
 
     read_only: bool = False
     """The root file system is read-only, `/tmp` too."""
@@ -98,7 +98,7 @@ def run_in_root(
 
 
 def _script(root: Path, folder: Path, command: Sequence[str], limits: Limits) -> list[str]:
-    """Returns the lines of the shell that runs in namespaces of its own."""
+    """Returns the lines of the shell that runs in separate namespaces."""
     # An overlay on a tmpfs keeps the root as it is.
     memory, mounted = folder / "memory", folder / "root"
     lines = [

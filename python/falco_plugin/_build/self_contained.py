@@ -19,7 +19,7 @@ from falco_plugin._runtime import archive
 
 @dataclass(frozen=True)
 class Options:
-    """What a build packs beside what it finds, and what it leaves out."""
+    """The parts that a build packs in addition, and those that it leaves out."""
 
     include: Sequence[str] = ()
     """Names of modules, packages and distributions to pack."""
@@ -45,7 +45,7 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
 
     Args:
         path: the file or folder of the plugin.
-        packed: the archive of its own files.
+        packed: the archive of the plugin's files.
         plugin: its name.
         options: what else to pack or to leave out.
 
@@ -61,8 +61,11 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
         collection = collect(path, archive.unpack(packed), options.include, options.exclude, folder)
         stored = plan.entries(collection, start.modules())
     with tempfile.TemporaryDirectory(prefix="falco-plugin-") as temporary:
-        output = Path(temporary, "bundle")
-        written = plan.write(collection, stored, Path(temporary, "data"), output, plugin, folder, options.debug_symbols)
+        output, data = Path(temporary, "bundle"), Path(temporary, "data")
+        try:
+            written = plan.write(collection, stored, data, output, plugin, folder, options.debug_symbols)
+        except OSError as error:
+            raise TargetError(f"cannot write {data}: {error.strerror}") from error
         reply = packer.pack(written)
         contents = describe(collection, stored, reply)
         return Bundle(output.read_bytes(), reply["id"], contents, collection.warnings)

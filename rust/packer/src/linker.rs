@@ -1,4 +1,4 @@
-//! What the system's dynamic linker finds, and what glibc brings.
+//! Finds shared libraries with the system's dynamic linker, and lists those that glibc brings.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

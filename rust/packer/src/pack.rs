@@ -181,7 +181,7 @@ impl Assembly<'_> {
     }
 
     fn take(&mut self, job: Job) -> Stored {
-        // Each job was done once, and is taken once.
+        // Each job was done once, and its result is removed once.
         self.stored
             .remove(&job)
             .unwrap_or_else(|| unreachable!("each block was compressed"))

@@ -167,7 +167,7 @@ def _part_of(name: str, needed: Needed) -> Part:
 
 
 class _Choice:
-    """What ``--include`` and ``--exclude`` name."""
+    """The modules, packages and distributions that ``--include`` and ``--exclude`` name."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ _NOT_AT_RUN_TIME = frozenset(
 _OTHER_PYTHON = re.compile(r".*\.(cpython|pypy|graalpy|abi)[\w-]*\.so")
 _METADATA_FOLDER = re.compile(r"[^/]*\.(dist|egg)-info")
 _METADATA_FILES = ("entry_points.txt", "top_level.txt")
-_LICENCE = re.compile(r"(licen[cs]e|copying|notice|authors|copyright)\b.*", re.IGNORECASE)
+_LICENCE = re.compile(r"(licen[cs]e|copying|notice|autho\w+|copyright)\b.*", re.IGNORECASE)
 
 
 def part_of(name: str, distribution: metadata.Distribution) -> Part:

@@ -1,4 +1,4 @@
-"""Tells extension modules from other shared libraries, and finds the modules that they import."""
+"""Distinguishes extension modules from other shared libraries, and finds the modules that they import."""
 
 from __future__ import annotations
 

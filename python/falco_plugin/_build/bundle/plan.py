@@ -56,7 +56,7 @@ def _of_part(part: Compiled, collection: Collection, start: frozenset[str]) -> I
         if name in start:
             group = _START
         elif own == STANDARD_LIBRARY:
-            # What the SDK reaches is the same in every bundle, so that its blocks are compressed once.
+            # The modules that the SDK reaches are the same in every bundle, so their blocks are compressed once.
             group = own if name in collection.base else f"{own} of plugins"
         else:
             group = f"package {own}"

@@ -1,4 +1,4 @@
-"""Finds what a code object refers to: imported modules, names of modules in strings, and the paths of its own files."""
+"""Finds what a code object refers to: imported modules, names of modules in strings, and ``__file__``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEARCHES = frozenset({"extend_path", "iter_modules", "walk_packages"})
 
 
 class References(NamedTuple):
-    """What a module refers to. The fields are those of `falco_plugin._build.bundle.code.Module`."""
+    """The references of a module. The fields are those of `falco_plugin._build.bundle.code.Module`."""
 
     imports: tuple[str, ...]
     strings: tuple[str, ...]

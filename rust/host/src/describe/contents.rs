@@ -1,4 +1,4 @@
-//! Where the Python of a plugin library comes from, and what a self-contained library brings. It stands in the manifest at
+//! Where the Python of a plugin library comes from, and what a self-contained library brings. It is in the manifest at
 //! the end of libraries of the Python SDK, and is read without running anything of them.
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ const MAX_MANIFEST: u64 = 64 << 20;
 /// bundle.
 const NUMBERS: usize = 5;
 
-/// What a library brings, as JSON for output and as values.
+/// The parts that a library brings, as JSON for output and as values.
 #[derive(Debug)]
 pub struct Contents {
     /// For `--json`.

@@ -1,4 +1,4 @@
-//! What cannot be packed is reported with its name and a remedy.
+//! Files that cannot be packed are reported with their names and a remedy.
 
 use std::fs;
 
