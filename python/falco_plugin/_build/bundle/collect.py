@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from falco_plugin._build.bundle import (
     code,
+    cython,
     distributions,
     files,
     overlaps,
@@ -87,6 +88,7 @@ def collect(
     dependencies = [part for part in compiled if part is not own_sdk]
     of_sdk = [part for part in dependencies if part.part.name in needed[SDK].requires]
     used = own | reachable.references([part for part in dependencies if part not in of_sdk])
+    used |= cython.imported(item for part in dependencies for item in part.part.extensions.items())
     zones = installed.find(_TIME_ZONES)
     if "zoneinfo" in used and zones is not None and _TIME_ZONES not in needed and _TIME_ZONES not in choice.excluded:
         needed[_TIME_ZONES] = Needed(_TIME_ZONES, zones)
