@@ -56,11 +56,15 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
     }
     let mut memory = [0; python::MEMORY];
     let sdk = python::load(&mut memory, problem)?;
-    let bundle = image.bundle.as_ref().map(|bundle| StoredBundle {
-        descriptor: bundle.file.descriptor,
-        offset: bundle.file.offset,
-        len: bundle.file.len,
-    });
+    let bundle = image
+        .bundle
+        .as_ref()
+        .map(|bundle| bundle.file())
+        .map(|file| StoredBundle {
+            descriptor: file.descriptor,
+            offset: file.offset,
+            len: file.len,
+        });
     let request = StartRequest {
         library: image.path,
         core: sdk.core.as_ptr(),

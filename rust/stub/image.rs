@@ -2,6 +2,7 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicI32, Ordering};
 use core::{ptr, slice};
 
 use falco_plugin_bundle::file::File;
@@ -47,8 +48,61 @@ pub struct Image {
 /// The bundle in the library's file. The file stays open until the library is unloaded, so it can be replaced by another
 /// file before init.
 pub struct Bundle {
-    pub file: File,
+    descriptor: AtomicI32,
+    /// The device and the inode of the file. Another plugin may close all descriptors of the process, after which the
+    /// number stands for any other file.
+    identity: Option<(u64, u64)>,
+    offset: u64,
+    len: u64,
     pub crc32: u64,
+}
+
+impl Bundle {
+    /// Returns the file. Opens it again if its descriptor was closed.
+    pub fn file(&self) -> File {
+        let mut descriptor = self.descriptor.load(Ordering::Acquire);
+        if identity(descriptor) != self.identity {
+            descriptor = self.open_again(descriptor);
+        }
+        File {
+            descriptor,
+            offset: self.offset,
+            len: self.len,
+        }
+    }
+
+    /// Returns a new descriptor of the same file, or one that cannot be read if another file is at the path by now.
+    fn open_again(&self, closed: c_int) -> c_int {
+        // SAFETY: the path is NUL-terminated. A bundle exists only if there is one.
+        let opened = unsafe { libc::open(get().path, libc::O_RDONLY | libc::O_CLOEXEC) };
+        if opened >= 0 && identity(opened) == self.identity {
+            let exchanged = self
+                .descriptor
+                .compare_exchange(closed, opened, Ordering::AcqRel, Ordering::Acquire);
+            let Err(other) = exchanged else { return opened };
+            // SAFETY: another init has opened the file, so nothing uses this descriptor.
+            unsafe { libc::close(opened) };
+            return other;
+        }
+        // SAFETY: the descriptor is this function's, or -1, which close refuses.
+        unsafe { libc::close(opened) };
+        -1
+    }
+
+    fn close(&self) {
+        let descriptor = self.descriptor.load(Ordering::Acquire);
+        if identity(descriptor) == self.identity {
+            // SAFETY: the descriptor is that of the library's file, which nothing uses any more.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+}
+
+/// Returns the device and the inode of an open file; `None` if it is not open.
+fn identity(descriptor: c_int) -> Option<(u64, u64)> {
+    let mut stat = libc::Stat::default();
+    // SAFETY: the struct is valid for writes.
+    (unsafe { libc::fstat(descriptor, &mut stat) } == 0).then_some((stat.dev, stat.ino))
 }
 
 struct Shared(UnsafeCell<Image>);
@@ -97,14 +151,13 @@ unsafe extern "C" fn on_load() {
 }
 
 unsafe extern "C" fn on_unload() {
-    // SAFETY: dlclose runs this once, when the library is no longer used. Both pointers are from malloc or NULL. The
-    // descriptor is that of the library's file, which `on_load` has opened.
+    // SAFETY: dlclose runs this once, when the library is no longer used. Both pointers are from malloc or NULL.
     unsafe {
         let image = &*IMAGE.0.get();
         libc::free(image.path.cast());
         libc::free(image.memory);
         if let Some(bundle) = &image.bundle {
-            libc::close(bundle.file.descriptor);
+            bundle.close();
         }
     }
 }
@@ -151,11 +204,10 @@ unsafe fn read_parts(image: &mut Image) -> Result<(), &'static str> {
         }
         image.memory = read(file, &appended);
         image.bundle = appended.bundle_offset().map(|offset| Bundle {
-            file: File {
-                descriptor: file,
-                offset,
-                len: appended.bundle_len,
-            },
+            descriptor: AtomicI32::new(file),
+            identity: identity(file),
+            offset,
+            len: appended.bundle_len,
             crc32: appended.bundle_crc32,
         });
         if image.bundle.is_none() {

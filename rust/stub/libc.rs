@@ -42,8 +42,8 @@ impl Default for DlInfo {
 #[repr(C)]
 #[derive(Default)]
 pub struct Stat {
-    dev: u64,
-    ino: u64,
+    pub dev: u64,
+    pub ino: u64,
     nlink: u64,
     pub mode: u32,
     pub uid: u32,
@@ -57,8 +57,8 @@ pub struct Stat {
 #[repr(C)]
 #[derive(Default)]
 pub struct Stat {
-    dev: u64,
-    ino: u64,
+    pub dev: u64,
+    pub ino: u64,
     pub mode: u32,
     nlink: u32,
     pub uid: u32,
@@ -97,6 +97,7 @@ unsafe extern "C" {
     pub fn getcwd(memory: *mut c_char, size: usize) -> *mut c_char;
     pub fn gnu_get_libc_version() -> *const c_char;
     pub fn geteuid() -> u32;
+    pub fn fstat(file: c_int, stat: *mut Stat) -> c_int;
     pub fn lstat(path: *const c_char, stat: *mut Stat) -> c_int;
     pub fn malloc(size: usize) -> *mut c_void;
     pub fn opendir(path: *const c_char) -> *mut c_void;

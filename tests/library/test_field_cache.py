@@ -220,6 +220,7 @@ def test_open_and_close_clear_cache(library: Library, event, field: str) -> None
     assert count_calls(library) == (0 if field == "json.n" else 5)
 
 
+@pytest.mark.linked("a method of the plugin meets a thread of the test")
 def test_values_of_call_survive_concurrent_open(library: Library, event) -> None:
     def open_and_close() -> None:
         MEETING.wait()

@@ -417,7 +417,7 @@ def test_failed_write_keeps_old_library(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert f"cannot write {old}: File too large" in done.stderr
+    assert re.search("cannot write .*: File too large", done.stderr)
     assert "Traceback" not in done.stderr
     assert old.read_bytes() == content
     assert sorted(file.name for file in tmp_path.iterdir()) == ["plugin.py", "plugin.so"]
@@ -467,6 +467,7 @@ def test_info_works_without_python(orphan: Path) -> None:
         assert str(value) in text.stdout
 
 
+@pytest.mark.linked("its environment is removed")
 def test_info_is_equal_with_and_without_python(same: Path, orphan: Path) -> None:
     answers = [run(native_path(), "info", path, "--json", env={}, cwd="/").lines for path in (same, orphan)]
     answers.append(run_command("info", same, "--json").lines)
@@ -490,6 +491,7 @@ def test_init_without_sdk_is_reported(tmp_path: Path) -> None:
     assert "install it there" in error
 
 
+@pytest.mark.linked("a module of its environment is removed")
 def test_init_without_module_of_build_is_reported(tmp_path: Path, monkeypatch) -> None:
     write_sources(tmp_path / "gone", {"a_dependency_of_ours.py": "VALUE = 1\n"})
     monkeypatch.syspath_prepend(tmp_path / "gone")
@@ -513,6 +515,7 @@ def test_other_sdk_version_is_rejected_naming_both(tmp_path: Path, changed: dict
     assert "build" in error
 
 
+@pytest.mark.linked("all libraries share one interpreter")
 def test_other_python_in_process_is_rejected_naming_both(tmp_path: Path) -> None:
     # The stub first checks the version of the Python that already runs in this process.
     library = Library(build_changed(tmp_path, simple_plugin("elsewhere"), python_version="3.99"))

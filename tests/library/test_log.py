@@ -177,6 +177,7 @@ def test_plugins_log_separately(load) -> None:
     assert [text for _, text in second.logs if "of " in text] == ["of secondone", "end of secondone"]
 
 
+@pytest.mark.linked("the test replaces loggers of the interpreter")
 def test_loggers_are_removed_safely(load, monkeypatch: pytest.MonkeyPatch) -> None:
     # Another init walks through all loggers to set levels. A walk that fails leaves the lock of logging locked.
     class RecordingDict(dict):
@@ -213,6 +214,7 @@ def test_destroyed_plugin_is_freed(build: Build) -> None:
     assert set(counts[1:]) == {counts[0]}, "cycles leave no objects, modules or plugins behind"
 
 
+@pytest.mark.linked("the test reads loggers of the interpreter")
 def test_logger_of_failed_init_is_freed(build: Build) -> None:
     def list_loggers() -> set[str]:
         return {name for name in logging.Logger.manager.loggerDict if name.startswith("falco_plugin_modules_")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from support.hosts import (
     cycle_end,
     cycle_payloads,
     environment,
+    init_error,
     log_messages,
     native_lines,
     run_c_host,
@@ -76,6 +78,10 @@ def numbers(events: list[bytes]) -> list[tuple[int, str]]:
     return [(event["number"], event["version"]) for event in map(json.loads, events)]
 
 
+def decode(line: dict) -> list[dict]:
+    return [json.loads(base64.b64decode(payload)) for payload in line["payloads"]]
+
+
 FIRST = [(number, "first") for number in range(3)]
 
 
@@ -111,6 +117,43 @@ def test_library_loads_again_after_unload(whole: Path) -> None:
     assert [(line["events"], line["end"]) for line in ran.lines] == [(3, "eof")] * 5
 
 
+CLOSES_FILES = """
+    import os
+
+    from falco_plugin import Plugin
+
+
+    class Closes(Plugin):
+        name = event_source = "closes"
+        id = 1_734_560_094
+
+        def init(self):
+            os.closerange(3, 1000)
+            self.files = [open("/dev/zero") for _ in range(20)]
+            import csv
+            import sqlite3
+
+        def open(self, params):
+            yield b"one"
+"""
+
+
+def test_modules_are_imported_after_all_files_were_closed(tmp_path: Path) -> None:
+    library = build_self_contained(tmp_path, CLOSES_FILES)
+    ran = run_c_host("cycle", library, 3, "")
+    assert [(line["events"], line["end"]) for line in ran.lines] == [(1, "eof")] * 3
+
+
+def test_import_explains_that_closed_file_was_replaced(tmp_path: Path) -> None:
+    library = build_self_contained(
+        tmp_path, CLOSES_FILES.replace("os.close", "os.remove(os.path.dirname(__file__)); os.close")
+    )
+    error = init_error(library)
+    assert error.startswith(
+        "ImportError: a plugin has closed the file of the library, which is no longer at its path: "
+    )
+
+
 def test_changed_code_runs_after_reload(whole: Path, tmp_path: Path) -> None:
     installed = Path(shutil.copy(whole, tmp_path / "installed.so"))
     changed = build_self_contained(tmp_path, PLUGIN.replace("first", "second"), "whole")
@@ -118,12 +161,6 @@ def test_changed_code_runs_after_reload(whole: Path, tmp_path: Path) -> None:
     decoded = [[event["version"] for event in decode(line)] for line in (old, new)]
     assert decoded == [["first"] * 3, ["second"] * 3]
     assert not old["still_mapped"]
-
-
-def decode(line: dict) -> list[dict]:
-    import base64
-
-    return [json.loads(base64.b64decode(payload)) for payload in line["payloads"]]
 
 
 def test_changed_dependencies_start_another_interpreter(tmp_path: Path) -> None:
@@ -186,6 +223,13 @@ def test_forked_child_gets_errors_and_parent_continues(whole: Path) -> None:
 def test_exit_of_plugin_ends_host(tmp_path: Path) -> None:
     library = build_self_contained(tmp_path, simple_plugin("exits", "def init(self):\n    import os\n    os._exit(3)"))
     assert run_cycle(library).status == 3
+
+
+def test_library_starts_after_other_plugin_closed_descriptors(tmp_path: Path, whole: Path) -> None:
+    # The descriptor of the library's own file is closed too, between its load and its init.
+    closes = simple_plugin("closes", "def init(self):\n    import os\n    os.closerange(3, 1024)")
+    first, second = run_c_host("interleave", build_self_contained(tmp_path, closes), whole, "").lines
+    assert (first["events"], second["events"]) == (2, 3)
 
 
 @pytest.mark.parametrize("how", ["rename", "write"])

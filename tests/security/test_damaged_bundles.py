@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,8 +149,6 @@ def test_random_changes_of_bundle_do_not_crash_host(whole: Path, changes: list[t
         for position, value in changes:
             library[start + position % (len(library) - start)] = value
         # The checksum is correct: the reader itself must detect the damage.
-        import zlib
-
         position = library.index(MARKER) + len(MARKER) + 40
         struct.pack_into("<Q", library, position, zlib.crc32(library[start:]))
         return library

@@ -18,7 +18,6 @@ from support.libraries import KIND, build_plugin, simple_plugin, write_sources
 from support.paths import REPOSITORY
 
 from falco_plugin._build import library as _library
-from falco_plugin._build import target as _target
 from falco_plugin._runtime import archive as _archive
 from falco_plugin.source import LinesInstance, Timeout
 
@@ -109,7 +108,10 @@ HARMLESS = {
 }
 
 
-LIMITED = {"uses all memory": pytest.mark.no_asan}
+LIMITED = {
+    "uses all memory": pytest.mark.no_asan,
+    "sets the limit of descriptors to 0": pytest.mark.linked("a second interpreter needs descriptors to start"),
+}
 
 
 @pytest.mark.parametrize(
@@ -234,10 +236,15 @@ def test_wrong_lengths_are_reported_as_damage(good: Path, change: Callable[..., 
 
 def with_files(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Returns a library whose archive has extra files, with a correct checksum."""
-    loaded = _target.load(str(write_sources(folder, {"laden.py": simple_plugin("laden")}) / "laden.py"))
-    path = folder / "laden.so"
-    packed = _archive.pack({**_archive.unpack(loaded.archive), **files})
-    _library.write(path, loaded.manifest(), packed, hidden=loaded.hidden_symbols())
+    path = build_plugin(folder, simple_plugin("laden"), "laden")
+    library = bytearray(path.read_bytes())
+    position = offset_of_parts(library)
+    offset, manifest, archive, _ = struct.unpack_from("<QQQQ", library, position)
+    start, end = offset + manifest, offset + manifest + archive
+    packed = _archive.pack({**_archive.unpack(bytes(library[start:end])), **files})
+    checksum = zlib.crc32(library[offset:start] + packed)
+    struct.pack_into("<QQQQ", library, position, offset, manifest, len(packed), checksum)
+    path.write_bytes(library[:start] + packed + library[end:])
     return path
 
 

@@ -32,13 +32,13 @@ class HostReport:
     status: int
 
 
-def run_command(*command: str, env: Mapping[str, str] | None = None) -> str:
+def run_command(*command: str) -> str:
     """Runs a command that builds something, and returns its output.
 
     Raises:
         BuildError: the command failed.
     """
-    process = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode:
         raise BuildError(f"`{command[0]}` failed:\n{process.stderr or process.stdout}")
     return process.stdout

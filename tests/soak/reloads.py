@@ -8,7 +8,6 @@ each reload replaces by another variant: with changed code, a changed dependency
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import socket
 import sys
@@ -137,11 +136,10 @@ def reload(
         return ReloadResult(reported.faults, reported.samples, reported.total, reported.status)
 
 
-def _build(source: Path, folder: Path, kind: Sequence[str], python: str = sys.executable, path: str = "") -> Path:
-    """Builds a library next to other results. `path` is a folder with dependencies."""
+def _build(source: Path, folder: Path, kind: Sequence[str], python: str = sys.executable) -> Path:
+    """Builds a library next to other results."""
     library = folder / f"{source.parent.name}-{source.stem}.so"
-    environment = {**os.environ, "PYTHONPATH": path} if path else None
-    run_command(python, "-m", "falco_plugin", "build", *kind, str(source), "-o", str(library), env=environment)
+    run_command(python, "-m", "falco_plugin", "build", *kind, str(source), "-o", str(library))
     return library
 
 
@@ -154,19 +152,28 @@ def _build_variant(variant: Variant, folder: Path) -> Path:
     for old, new in {**changed, "PYTHON = (3, 11)": f"PYTHON = {version}"}.items():
         text = text.replace(old, new)
     source.write_text(text)
-    return _build(source, folder, [], variant.python, str(_dependency(folder, variant.dependency)))
+    return _build(source, folder, [], _install_dependency(source.parent / "environment", variant))
 
 
-def _dependency(folder: Path, version: int) -> Path:
-    """Returns a folder with a version of the distribution `reloaded-dependency`, as pip would install it."""
-    found = folder / f"dependency{version}"
-    metadata = found / f"reloaded_dependency-{version}.dist-info"
-    metadata.mkdir(parents=True, exist_ok=True)
-    (found / "reloaded_dependency.py").write_text(f"VERSION = {version}\n")
+def _install_dependency(environment: Path, variant: Variant) -> str:
+    """Makes an environment with the packages of the variant's Python, and with its version of `reloaded-dependency`.
+
+    Returns:
+        The path of its Python.
+    """
+    run_command(variant.python, "-m", "venv", "--without-pip", str(environment))
+    python = str(environment / "bin" / "python")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    base, packages = (run_command(path, "-c", code).strip() for path in (variant.python, python))
+    folder, version = Path(packages), variant.dependency
+    (folder / "base.pth").write_text(f"import site; site.addsitedir({base!r})\n")
+    metadata = folder / f"reloaded_dependency-{version}.dist-info"
+    metadata.mkdir()
+    (folder / "reloaded_dependency.py").write_text(f"VERSION = {version}\n")
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: reloaded-dependency\nVersion: {version}\n")
     names = ("reloaded_dependency.py", f"{metadata.name}/METADATA", f"{metadata.name}/RECORD")
     (metadata / "RECORD").write_text("".join(f"{name},,\n" for name in names))
-    return found
+    return python
 
 
 @contextmanager

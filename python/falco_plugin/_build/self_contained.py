@@ -61,8 +61,11 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
         collection = collect(path, archive.unpack(packed), options.include, options.exclude, folder)
         stored = plan.entries(collection, start.modules())
     with tempfile.TemporaryDirectory(prefix="falco-plugin-") as temporary:
-        output = Path(temporary, "bundle")
-        written = plan.write(collection, stored, Path(temporary, "data"), output, plugin, folder, options.debug_symbols)
+        output, data = Path(temporary, "bundle"), Path(temporary, "data")
+        try:
+            written = plan.write(collection, stored, data, output, plugin, folder, options.debug_symbols)
+        except OSError as error:
+            raise TargetError(f"cannot write {data}: {error.strerror}") from error
         reply = packer.pack(written)
         contents = describe(collection, stored, reply)
         return Bundle(output.read_bytes(), reply["id"], contents, collection.warnings)

@@ -105,9 +105,10 @@ fn find_core() -> Option<Library> {
 fn open_core() -> Result<Library, Error> {
     let image = image::get();
     let stored = image.bundle.as_ref().ok_or(Damaged("it is missing"))?;
-    stored.file.verify(stored.crc32 as u32)?;
-    let bytes = stored.file.read_index()?;
-    let index = Index::new(bytes.bytes(), stored.file.len)?;
+    let file = stored.file();
+    file.verify(stored.crc32 as u32)?;
+    let bytes = file.read_index()?;
+    let index = Index::new(bytes.bytes(), file.len)?;
     if index.id().as_bytes() != image::manifest(c"bundle_id").to_bytes() {
         return Err(Damaged("its id is not that of the manifest").into());
     }
@@ -117,9 +118,6 @@ fn open_core() -> Result<Library, Error> {
     let folder = Path::of(Path::of(library.to_bytes()).folder());
     // SAFETY: a path is NUL-terminated.
     let folder = unsafe { CStr::from_ptr(folder.as_ptr()) };
-    let bundle = Bundle {
-        file: stored.file,
-        index,
-    };
+    let bundle = Bundle { file, index };
     bundle.open(core, &Places::new(folder))
 }
