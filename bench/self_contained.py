@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -162,7 +162,7 @@ class _Record(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _serve_record() -> Iterator[str]:
+def _serve_record() -> Generator[str]:
     """Serves one record of an audit API, and yields its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Record) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -171,7 +171,7 @@ def _serve_record() -> Iterator[str]:
 
 
 @contextmanager
-def _run_broker() -> Iterator[str]:
+def _run_broker() -> Generator[str]:
     """Runs the mock broker of librdkafka with a record in its topic, and yields its address."""
     producer = Producer({"bootstrap.servers": "replaced", "test.mock.num.brokers": 1, "log_level": 0})
     producer.produce("audit", b'{"number": 1}', partition=0)

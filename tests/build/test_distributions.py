@@ -92,6 +92,28 @@ def test_namespace_package_brings_only_imported_distribution(site: Path, collect
     assert sorted(part_of(found, "cloud-storage").modules) == ["cloud.storage", "cloud.storage.blob"]
 
 
+def test_module_of_several_distributions_is_packed_once(site: Path, collected: Collect) -> None:
+    extend = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+    for name in ("a", "b"):
+        files = {"shared/__init__.py": extend, "shared/LICENCE.txt": "", f"shared/{name}.py": ""}
+        install(site, f"shared-{name}", files=files)
+    found = collected("import shared.a, shared.b\n")
+    assert sorted(part_of(found, "shared-a").modules) == ["shared", "shared.a"]
+    assert sorted(part_of(found, "shared-b").modules) == ["shared.b"]
+    assert "shared/LICENCE.txt" not in part_of(found, "shared-b").part.files
+
+
+def test_module_of_standard_library_takes_precedence(site: Path, collected: Collect) -> None:
+    install(
+        site,
+        "backport",
+        files={"backport.py": "import json\n", "json/__init__.py": "", "json/new.py": "", "sys.py": ""},
+    )
+    found = collected("import backport\n")
+    assert sorted(part_of(found, "backport").modules) == ["backport"]
+    assert "json" in found.standard.modules
+
+
 def test_time_zones_are_packed_if_zoneinfo_is_imported(site: Path, collected: Collect) -> None:
     assert "tzdata" not in names_of(collected("import datetime\n"))
     assert "tzdata" in names_of(collected("from zoneinfo import ZoneInfo\n"))
@@ -102,20 +124,20 @@ def test_time_zones_are_packed_if_zoneinfo_is_imported(site: Path, collected: Co
 
 SETUPTOOLS = """
     from __future__ import annotations
-    MAPPING: dict[str, str] = {{'code': {code!r}, 'single': {single!r}}}
+    MAPPING: dict[str, str] = {{'kode': {code!r}, 'single': {single!r}}}
     NAMESPACES: dict[str, list[str]] = {{}}
 """
 HATCHLING = """
     from editables.redirector import RedirectingFinder as F
     F.install()
-    F.map_module('code', {init!r})
+    F.map_module('kode', {init!r})
     F.map_module('single', {single!r})
 """
 
 
 def editable_files(style: str, root: Path) -> dict[str, str]:
     """Returns the files by which a build backend points to the code of a project."""
-    code, single = root / "code", root / "single.py"
+    code, single = root / "kode", root / "single.py"
     match style:
         case "maturin" | "flat":
             return {"my_dist.pth": f"# comment\n{root}\n"}
@@ -131,15 +153,15 @@ def editable_files(style: str, root: Path) -> dict[str, str]:
 @pytest.mark.parametrize("style", ["maturin", "flat", "hatchling", "setuptools"])
 def test_editable_install_is_packed_from_its_folder(site: Path, tmp_path: Path, collected: Collect, style: str) -> None:
     root = tmp_path / "project"
-    code = {"code/__init__.py": "", "code/sub/deep.py": "", "code/data.json": "{}", "single.py": ""}
-    write(root, {**code, "tests/test_it.py": "", "setup.py": "", "code/.hidden.py": "", "docs/conf.py": ""})
-    top_level = "code\nsingle\n" if style in {"flat", "setuptools"} else ""
+    code = {"kode/__init__.py": "", "kode/sub/deep.py": "", "kode/data.json": "{}", "single.py": ""}
+    write(root, {**code, "tests/test_it.py": "", "setup.py": "", "kode/.hidden.py": "", "docs/conf.py": ""})
+    top_level = "kode\nsingle\n" if style in {"flat", "setuptools"} else ""
     install_editable(site, "my-dist", root, editable_files(style, root), top_level=top_level)
     part = part_of(collected("import single\n"), "my-dist")
-    assert {"code", "code.sub.deep", "single"} <= set(part.modules)
+    assert {"kode", "kode.sub.deep", "single"} <= set(part.modules)
     assert not {"setup", "tests.test_it", "docs.conf"} & set(part.modules)
-    assert part.part.modules["code"].path == root / "code" / "__init__.py"
-    assert "code/data.json" in part.part.files
+    assert part.part.modules["kode"].path == root / "kode" / "__init__.py"
+    assert "kode/data.json" in part.part.files
     assert "my_dist-1.0.dist-info/METADATA" in part.part.files
 
 

@@ -54,19 +54,19 @@ def test_tests_documentation_and_sources_are_left_out(site: Path, collected: Col
         "other.cpython-39-x86_64-linux-gnu.so",
         "b.pypy310-pp73.so",
     ]
-    files: dict[str, str | bytes] = {f"code/{file}": "" for file in left_out}
-    modules, data = packed(site, collected, {**files, "code/__init__.py": "", "code/testing.py": "", "x.pth": ""})
-    assert modules == {"code", "code.testing"}
+    files: dict[str, str | bytes] = {f"kode/{file}": "" for file in left_out}
+    modules, data = packed(site, collected, {**files, "kode/__init__.py": "", "kode/testing.py": "", "x.pth": ""})
+    assert modules == {"kode", "kode.testing"}
     assert data == set()
 
 
 def test_left_out_module_is_packed_if_another_imports_it(site: Path, collected: Collect) -> None:
     files: dict[str, str | bytes] = {
-        "code/__init__.py": "from code.tests.helper import f\n".replace("code", "kode"),
-        "code/tests/__init__.py": "",
-        "code/tests/helper.py": "from . import second\n",
-        "code/tests/second.py": "",
-        "code/tests/third.py": "",
+        "kode/__init__.py": "from kode.tests.helper import f\n",
+        "kode/tests/__init__.py": "",
+        "kode/tests/helper.py": "from . import second\n",
+        "kode/tests/second.py": "",
+        "kode/tests/third.py": "",
     }
     modules, _ = packed(site, collected, {name.replace("code", "kode"): text for name, text in files.items()})
     assert modules == {"kode", "kode.tests", "kode.tests.helper", "kode.tests.second"}
@@ -102,6 +102,8 @@ def test_licences_and_metadata_are_packed(site: Path, collected: Collect) -> Non
 def test_files_outside_of_packages_are_left_out(site: Path, tmp_path: Path, collected: Collect) -> None:
     outside = tmp_path / "bin" / "script"
     install(site, "dist", files={"kode.py": ""}, listed=["../bin/script", str(outside), "kode.libs/libx.so.1"])
+    with (site / "dist-1.0.dist-info" / "RECORD").open("a") as record:
+        record.write('"",,\nkode//data.json,,\n')
     part = part_of(collected("import kode\n"), "dist")
     assert [file for file in part.part.files if "dist-info" not in file] == []
 
@@ -175,3 +177,17 @@ def test_package_that_opens_files_beside_it(
 ) -> None:
     install(site, "dist", files={"kode/__init__.py": code, f"kode/{data}": ""})
     assert real_files.prefixes(part_of(collected("import kode\n"), "dist")) == expected
+
+
+@pytest.mark.parametrize("damage", ["empty", "shorter", "changed"])
+def test_damaged_cache_is_not_used(
+    site: Path, tmp_path: Path, collected: Collect, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    install(site, "dist", files={"kode.py": "x = 1\n"})
+    expected = part_of(collected("import kode\n"), "dist").modules
+    (stored,) = (tmp_path / "cache" / "falco-plugin" / "code").glob("*/dist-*")
+    content = stored.read_bytes()
+    stored.write_bytes({"empty": b"", "shorter": content[:-1], "changed": content[:-1] + b"!"}[damage])
+    assert part_of(collected("import kode\n"), "dist").modules == expected
+    assert stored.read_bytes() == content

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import textwrap
+import zlib
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -49,6 +53,34 @@ def test_imports_and_names_lead_to_modules(collected: Collect, code: str, expect
 def test_dependency_leads_to_modules(site: Path, collected: Collect) -> None:
     install(site, "dist", files={"kode.py": "import poplib\n"})
     assert "poplib" in names(collected("import kode\n"))
+
+
+CYTHON = """
+    void *PyImport_ImportModule(const char *name);
+    __attribute__((used)) static const char message[] = "CYTHON_COMPRESS_STRINGS=%d";
+    __attribute__((used)) static const unsigned char strings[] = {{ {strings} }};
+
+    void *PyInit_fast(void)
+    {{
+        char name[] = "?olorsys";
+        name[0] = 'c';
+        PyImport_ImportModule(name);
+        return 0;
+    }}
+"""
+
+
+def test_compressed_strings_of_cython_lead_to_modules(site: Path, tmp_path: Path, collected: Collect) -> None:
+    # The name of another module is in the strings only as a part of other words.
+    strings = zlib.compress(b"callcolorsyscopymailbox", 9)
+    source = tmp_path / "fast.c"
+    source.write_text(textwrap.dedent(CYTHON).format(strings=", ".join(map(str, strings))))
+    compiled = tmp_path / "fast.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", compiled, source], check=True)
+    install(site, "dist", files={f"fast{EXTENSION_SUFFIXES[0]}": compiled.read_bytes()})
+    found = names(collected("import fast\n"))
+    assert "colorsys" in found
+    assert "mailbox" not in found
 
 
 def test_included_and_excluded_modules_of_the_standard_library(collected: Collect) -> None:

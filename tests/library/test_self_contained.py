@@ -14,6 +14,7 @@ from support.hosts import (
     cycle_end,
     cycle_payloads,
     environment,
+    init_error,
     log_messages,
     native_lines,
     run_c_host,
@@ -114,6 +115,43 @@ def test_library_leaves_no_file(whole: Path, tmp_path: Path) -> None:
 def test_library_loads_again_after_unload(whole: Path) -> None:
     ran = run_c_host("cycle", whole, 5, "")
     assert [(line["events"], line["end"]) for line in ran.lines] == [(3, "eof")] * 5
+
+
+CLOSES_FILES = """
+    import os
+
+    from falco_plugin import Plugin
+
+
+    class Closes(Plugin):
+        name = event_source = "closes"
+        id = 1_734_560_094
+
+        def init(self):
+            os.closerange(3, 1000)
+            self.files = [open("/dev/zero") for _ in range(20)]
+            import csv
+            import sqlite3
+
+        def open(self, params):
+            yield b"one"
+"""
+
+
+def test_modules_are_imported_after_all_files_were_closed(tmp_path: Path) -> None:
+    library = build_self_contained(tmp_path, CLOSES_FILES)
+    ran = run_c_host("cycle", library, 3, "")
+    assert [(line["events"], line["end"]) for line in ran.lines] == [(1, "eof")] * 3
+
+
+def test_import_explains_that_closed_file_was_replaced(tmp_path: Path) -> None:
+    library = build_self_contained(
+        tmp_path, CLOSES_FILES.replace("os.close", "os.remove(os.path.dirname(__file__)); os.close")
+    )
+    error = init_error(library)
+    assert error.startswith(
+        "ImportError: a plugin has closed the file of the library, which is no longer at its path: "
+    )
 
 
 def test_changed_code_runs_after_reload(whole: Path, tmp_path: Path) -> None:

@@ -389,6 +389,16 @@ def test_module_outside_of_checked_folders_is_checked(
     assert f"can write to {inner / part}: " in init_error(library, env=strict_environment())
 
 
+@as_root
+def test_module_from_folder_of_other_user_is_refused(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "added", {"added.py": ""})
+    source = f"import sys\nsys.path.append({str(folder)!r})\n__import__('added')"
+    library = build_plugin(tmp_path, simple_plugin("adds", source), self_contained=True)
+    assert run_cycle(library, env=strict_environment()).status == 0
+    (folder / "added.py").chmod(0o666)
+    assert f"can write to {folder / 'added.py'}: " in init_error(library, env=strict_environment())
+
+
 @linked
 @as_root
 def test_file_names_with_invalid_utf8_are_checked(root_environment: RootEnvironment, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ pub struct StartRequest {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct StoredBundle {
-    /// The descriptor of the file. It is open until the library is unloaded.
+    /// The descriptor of the file, which is open until the call returns.
     pub descriptor: c_int,
     /// The offset of the bundle in the file.
     pub offset: u64,

@@ -15,6 +15,8 @@ pub enum Error {
     Damaged(Damaged),
     /// The library's file cannot be read. The number is that of the system.
     Unreadable(Errno),
+    /// Somebody has closed the descriptor of the library's file, and the file is no longer at its path.
+    Closed,
     OutOfMemory,
     /// No place can hold native code.
     NoPlace(Attempts),
@@ -47,6 +49,10 @@ impl fmt::Display for Error {
             Self::Unreadable(errno) => write!(
                 formatter,
                 "cannot read the file of the library ({errno}): check its permissions and its disk"
+            ),
+            Self::Closed => formatter.write_str(
+                "a plugin has closed the file of the library, which is no longer at its path: close only files that the \
+                 plugin has opened, and restart Falco",
             ),
             Self::OutOfMemory => formatter.write_str(
                 "there is not enough memory to load the library: give Falco more memory, or load fewer plugins",

@@ -1,7 +1,9 @@
 //! The bundle in the library's file.
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
+use core::mem;
 
+use crate::descriptor::Descriptor;
 use crate::error::{Errno, Error};
 use crate::format::{Block, Damaged, HEADER_LEN, index_len};
 use crate::memory::Memory;
@@ -22,7 +24,44 @@ pub struct File {
     pub len: u64,
 }
 
+/// What distinguishes an open file from all others of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// Returns the identity of an open file; `None` if the descriptor is closed.
+    pub fn of(descriptor: c_int) -> Option<Self> {
+        // SAFETY: the struct is valid when zeroed.
+        unsafe {
+            let mut status = mem::zeroed::<libc::stat>();
+            (libc::fstat(descriptor, &mut status) == 0).then_some(Self {
+                device: status.st_dev,
+                inode: status.st_ino,
+            })
+        }
+    }
+}
+
 impl File {
+    /// Returns the bundle with a descriptor of the library's file.
+    ///
+    /// User code may have closed the descriptor, whose number may belong to another file since. Then this opens `path`
+    /// again, which the library had, if the same file is still there. The caller has to close a new descriptor.
+    pub fn restore(self, identity: Identity, path: &CStr) -> Result<Self, Error> {
+        if Identity::of(self.descriptor) == Some(identity) {
+            return Ok(self);
+        }
+        let opened = Descriptor::open(path, libc::O_RDONLY).map_err(|_| Error::Closed)?;
+        if Identity::of(opened.number()) != Some(identity) {
+            return Err(Error::Closed);
+        }
+        let descriptor = opened.into_number();
+        Ok(Self { descriptor, ..self })
+    }
+
     /// Fills the bytes with those of the bundle from `offset` on.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         let end = offset.checked_add(bytes.len() as u64);
@@ -43,8 +82,11 @@ impl File {
             match usize::try_from(count) {
                 Ok(0) => return Err(CUT.into()),
                 Ok(count) => done += count,
-                Err(_) if Errno::last() == Errno(libc::EINTR) => (),
-                Err(_) => return Err(Error::Unreadable(Errno::last())),
+                Err(_) => match Errno::last() {
+                    Errno(libc::EINTR) => (),
+                    Errno(libc::EBADF) => return Err(Error::Closed),
+                    errno => return Err(Error::Unreadable(errno)),
+                },
             }
         }
         Ok(())

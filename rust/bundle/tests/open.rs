@@ -2,13 +2,13 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use falco_plugin_bundle::error::{Errno, Error};
-use falco_plugin_bundle::file::File;
+use falco_plugin_bundle::file::{File, Identity};
 use falco_plugin_bundle::format::{Block, Damaged, Group, Index, Kind, SYSTEM_FIRST};
 use falco_plugin_bundle::library::Library;
 use falco_plugin_bundle::open::Bundle;
@@ -264,12 +264,18 @@ fn damaged_files_are_refused() {
         descriptor: -1,
         ..written.file()
     };
+    let folder_file = fs::File::open(&written.folder).unwrap();
+    let folder = File {
+        descriptor: folder_file.as_raw_fd(),
+        ..written.file()
+    };
     for file in [longer, outside] {
         assert!(matches!(file.verify(written.crc32), Err(Error::Damaged(_))));
     }
+    assert!(matches!(closed.verify(written.crc32), Err(Error::Closed)));
     assert!(matches!(
-        closed.verify(written.crc32),
-        Err(Error::Unreadable(Errno(libc::EBADF)))
+        folder.verify(written.crc32),
+        Err(Error::Unreadable(Errno(libc::EISDIR)))
     ));
     assert!(matches!(
         longer.read(written.len + 990, &mut [0; 20]),
@@ -289,4 +295,33 @@ fn damaged_files_are_refused() {
         ..written.file()
     };
     assert!(matches!(start.read_index(), Err(Error::Damaged(_))));
+}
+
+#[test]
+fn closed_file_is_opened_again_unless_it_was_replaced() {
+    let written = Written::new(b"8888888888888888", 1);
+    let path = CString::new(written.folder.join("file").into_os_string().into_encoded_bytes()).unwrap();
+    let identity = Identity::of(written.file().descriptor).unwrap();
+    assert_eq!(Identity::of(-1), None);
+
+    let same = written.file().restore(identity, &path).unwrap();
+    assert_eq!(same.descriptor, written.file().descriptor);
+
+    // The number of a closed descriptor may belong to another file.
+    let other = fs::File::open("/dev/zero").unwrap();
+    for descriptor in [-1, other.as_raw_fd()] {
+        let closed = File {
+            descriptor,
+            ..written.file()
+        };
+        let restored = closed.restore(identity, &path).unwrap();
+        assert_ne!(restored.descriptor, descriptor);
+        restored.verify(written.crc32).unwrap();
+        // SAFETY: the new descriptor belongs to the caller.
+        drop(unsafe { fs::File::from_raw_fd(restored.descriptor) });
+
+        for path in [c"/does/not/exist", c"/dev/zero"] {
+            assert!(matches!(closed.restore(identity, path), Err(Error::Closed)));
+        }
+    }
 }

@@ -56,12 +56,13 @@ impl Cache {
         let Some(folder) = &self.folder else {
             return make();
         };
-        let path = folder.join(format!("{}{SUFFIX}", key.0.finalize()));
-        if let Some(stored) = read(&path) {
+        let key = key.0.finalize();
+        let path = folder.join(format!("{key}{SUFFIX}"));
+        if let Some(stored) = read(&path, &key) {
             return Ok(stored);
         }
         let stored = make()?;
-        let _ = write(&path, &stored);
+        let _ = write(&path, &key, &stored);
         Ok(stored)
     }
 
@@ -82,10 +83,16 @@ fn age(path: &Path, now: SystemTime) -> Option<Duration> {
     now.duration_since(fs::metadata(path).ok()?.modified().ok()?).ok()
 }
 
-fn read(path: &Path) -> Option<Stored> {
+/// Returns the hash that a file contains. It depends on the key, so that a block under the name of another one is not
+/// used.
+fn hash(key: &blake3::Hash, block: &[u8]) -> blake3::Hash {
+    blake3::Hasher::new().update(key.as_bytes()).update(block).finalize()
+}
+
+fn read(path: &Path, key: &blake3::Hash) -> Option<Stored> {
     let bytes = fs::read(path).ok()?;
-    let (hash, block) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<{ blake3::OUT_LEN }>()?;
-    if blake3::hash(block) != *hash {
+    let (found, block) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<{ blake3::OUT_LEN }>()?;
+    if hash(key, block) != *found {
         return None;
     }
     let now = SystemTime::now();
@@ -99,9 +106,9 @@ fn read(path: &Path) -> Option<Stored> {
 }
 
 /// Writes a file under another name and renames it, so that no other build reads a part of it.
-fn write(path: &Path, stored: &Stored) -> io::Result<()> {
+fn write(path: &Path, key: &blake3::Hash, stored: &Stored) -> io::Result<()> {
     let block = stored.encode();
-    let bytes = [&MAGIC[..], blake3::hash(&block).as_bytes(), &block].concat();
+    let bytes = [&MAGIC[..], hash(key, &block).as_bytes(), &block].concat();
     let temporary = path.with_extension(format!("block.{}", std::process::id()));
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {

@@ -29,7 +29,8 @@ fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Er
     report_other(request, &log);
     threads::enter(|py| {
         let plugin = make_plugin(py, request, config, log, started)?;
-        Ok(Box::new(plugin) as Box<dyn Plugin>)
+        // The plugin may have imported modules from folders that it has added to `sys.path`.
+        checked(py, request, plugin)
     })
 }
 
@@ -54,7 +55,6 @@ fn make_linked(
     log: Log,
     started: bool,
 ) -> Result<Box<dyn Plugin>, Error> {
-    let unreadable = |error: PyErr| Error::text(format!("cannot determine where Python imports from: {error}"));
     let mut path = path(py).map_err(unreadable)?;
     if !start::is_ours() {
         // If the process belongs to Python, a relative folder changes with the current directory.
@@ -62,12 +62,25 @@ fn make_linked(
     }
     check(request, &path)?;
     let plugin = make_plugin(py, request, config, log, started)?;
-    let checked = origins(py).map_err(unreadable).and_then(|files| check(request, &files));
-    if let Err(error) = checked {
-        plugin.destroy();
-        return Err(error);
+    checked(py, request, plugin)
+}
+
+/// Returns the plugin, or destroys it if others can change the code of a module that was imported.
+fn checked(py: Python<'_>, request: &Request, plugin: PythonPlugin) -> Result<Box<dyn Plugin>, Error> {
+    let checked = origins(py, request)
+        .map_err(unreadable)
+        .and_then(|files| check(request, &files));
+    match checked {
+        Ok(()) => Ok(Box::new(plugin)),
+        Err(error) => {
+            plugin.destroy();
+            Err(error)
+        }
     }
-    Ok(Box::new(plugin))
+}
+
+fn unreadable(error: PyErr) -> Error {
+    Error::text(format!("cannot determine where Python imports from: {error}"))
 }
 
 /// Makes the plugin. `started` states whether its init has started the interpreter.
@@ -106,14 +119,17 @@ fn path(py: Python<'_>) -> PyResult<Vec<CString>> {
 
 /// Returns the files of all modules, and of their bytecode. They may be outside of `sys.path`, because editable
 /// installs have custom finders. Paths that Python has found are absolute; a relative one was set by the module itself.
-fn origins(py: Python<'_>) -> PyResult<Vec<CString>> {
+/// Modules in the library itself have no files.
+fn origins(py: Python<'_>, request: &Request) -> PyResult<Vec<CString>> {
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     let files = modules.values().iter().flat_map(|module| {
         let cached = module.getattr("__spec__").and_then(|spec| spec.getattr("cached"));
         [module.getattr("__file__").ok(), cached.ok()]
     });
     let mut files = paths(py, files.flatten())?;
-    files.retain(|file| is_absolute(file));
+    let library = request.library.as_bytes();
+    let is_inside = |file: &[u8]| file.strip_prefix(library).is_some_and(|rest| rest.starts_with(b"/"));
+    files.retain(|file| is_absolute(file) && !is_inside(file.to_bytes()));
     Ok(files)
 }
 

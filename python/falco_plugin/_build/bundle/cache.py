@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import marshal
 import os
@@ -15,8 +16,11 @@ from falco_plugin._build.bundle import code
 from falco_plugin._build.bundle.code import Module
 from falco_plugin._build.bundle.parts import Source
 
-_FORMAT = 3
+_FORMAT = 4
 """Changes if the same source would be compiled to something else."""
+_DIGEST_LEN = hashlib.sha256().digest_size
+Known = dict[str, tuple[bytes, tuple[Any, ...] | None]]
+"""Modules by their names: the digest of the source, and the compiled module if this Python can compile it."""
 
 
 def folder() -> Path | None:
@@ -45,15 +49,10 @@ class Compiler:
             name: the name of the part, with its version.
         """
         version = f"{sys.implementation.cache_tag}-{sys.hexversion:x}"
-        self._path = cache / "code" / version / f"{name}.{_FORMAT}" if cache is not None else None
-        self._known: dict[str, tuple[bytes, tuple[Any, ...] | None]] = {}
+        file = f"{name}.{_FORMAT}".replace("/", "-")
+        self._path = cache / "code" / version / file if cache is not None else None
+        self._known = _read(self._path) if self._path is not None else {}
         self._is_changed = False
-        if self._path is not None:
-            try:
-                known = marshal.loads(self._path.read_bytes())  # noqa: S302 - only this user can write to it
-            except (OSError, ValueError, EOFError, TypeError):
-                known = None
-            self._known = known if isinstance(known, dict) else {}
 
     def compile(self, name: str, source: Source) -> Module | None:
         """Returns a compiled module; ``None`` if this Python cannot compile it."""
@@ -71,12 +70,33 @@ class Compiler:
         """Writes new modules to the cache, if it can be written."""
         if self._path is None or not self._is_changed:
             return
-        try:
+        # A build without a cache is only slower.
+        with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file, temporary = tempfile.mkstemp(dir=self._path.parent)
-            with os.fdopen(file, "wb") as stream:
-                stream.write(marshal.dumps(self._known))
-            os.replace(temporary, self._path)
-        except OSError:
-            # A build without a cache is only slower.
-            return
+            _write(self._path, self._known)
+
+
+def _read(path: Path) -> Known:
+    """Returns the compiled modules in a file. A file that is damaged, for example by a full disk, has none."""
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return {}
+    digest, packed = stored[:_DIGEST_LEN], stored[_DIGEST_LEN:]
+    if hashlib.sha256(packed).digest() != digest:
+        return {}
+    known: Known = marshal.loads(packed)  # noqa: S302 - only this user can write to it
+    return known
+
+
+def _write(path: Path, known: Known) -> None:
+    """Writes a temporary file and renames it, so that no other build reads a part of it."""
+    packed = marshal.dumps(known)
+    file, temporary = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(file, "wb") as stream:
+            stream.write(hashlib.sha256(packed).digest() + packed)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falco_plugin._build.bundle import code, distributions, files, reachable, requirements, sdk, standard_library
+from falco_plugin._build.bundle import (
+    code,
+    cython,
+    distributions,
+    files,
+    overlaps,
+    reachable,
+    requirements,
+    sdk,
+    standard_library,
+)
 from falco_plugin._build.bundle.distributions import SDK, Installed, Needed
 from falco_plugin._build.bundle.parts import Part
 from falco_plugin._build.bundle.reachable import Compiled
@@ -70,6 +80,7 @@ def collect(
     roots = _roots(path, sources, own, installed, owners, choice.excluded, warnings)
     needed = distributions.resolve(installed, [*roots, *choice.requirements], str(path), choice.excluded)
     parts = [_part_of(name, distribution) for name, distribution in needed.items()]
+    overlaps.remove(sorted(parts, key=lambda part: installed.position(part.name)), library)
     choice.apply(parts)
     compiled = [Compiled(part, cache) for part in parts]
     reachable.add_imported(compiled, own)
@@ -77,6 +88,7 @@ def collect(
     dependencies = [part for part in compiled if part is not own_sdk]
     of_sdk = [part for part in dependencies if part.part.name in needed[SDK].requires]
     used = own | reachable.references([part for part in dependencies if part not in of_sdk])
+    used |= cython.imported(item for part in dependencies for item in part.part.extensions.items())
     zones = installed.find(_TIME_ZONES)
     if "zoneinfo" in used and zones is not None and _TIME_ZONES not in needed and _TIME_ZONES not in choice.excluded:
         needed[_TIME_ZONES] = Needed(_TIME_ZONES, zones)

@@ -35,14 +35,21 @@ class Installed:
 
     def __init__(self) -> None:
         self._found: dict[str, metadata.Distribution] = {}
-        for distribution in metadata.distributions(path=list(environment.folders())):
-            name = distribution.metadata["Name"]
-            if name:
-                self._found.setdefault(normalise(name), distribution)
+        self._positions: dict[str, int] = {}
+        for position, folder in enumerate(environment.folders()):
+            for distribution in metadata.distributions(path=[folder]):
+                name = distribution.metadata["Name"]
+                if name:
+                    self._found.setdefault(normalise(name), distribution)
+                    self._positions.setdefault(normalise(name), position)
 
     def find(self, name: str) -> metadata.Distribution | None:
         """Returns a distribution by its normalised name."""
         return self._found.get(name)
+
+    def position(self, name: str) -> int:
+        """Returns the position in ``sys.path`` of the folder that a distribution is in."""
+        return self._positions[name]
 
     def all(self) -> Iterable[tuple[str, metadata.Distribution]]:
         """Returns all distributions with their normalised names."""

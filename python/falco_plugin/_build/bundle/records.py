@@ -6,6 +6,9 @@ import csv
 from importlib import metadata
 from pathlib import Path
 
+_OUTSIDE = frozenset({"", ".", ".."})
+"""Components of paths that can lead out of the folder, or that another path of the same file lacks."""
+
 
 def files_of(distribution: metadata.Distribution) -> list[str] | None:
     """Returns the paths of a distribution's files in the folder of packages, sorted; ``None`` if it has no list.
@@ -22,7 +25,7 @@ def files_of(distribution: metadata.Distribution) -> list[str] | None:
         if listed is None:
             return None
         paths = [str(file) for file in listed]
-    return sorted(path for path in paths if not path.startswith("/") and ".." not in path.split("/"))
+    return sorted(path for path in paths if _OUTSIDE.isdisjoint(path.split("/")))
 
 
 def folder_of(distribution: metadata.Distribution) -> Path:

@@ -79,6 +79,19 @@ fn damaged_blocks_are_made_again() {
 }
 
 #[test]
+fn exchanged_blocks_are_made_again() {
+    let packer = packer_with_cache();
+    let (_, expected) = packer.pack();
+    let paths: Vec<_> = blocks(&packer).into_keys().collect();
+    let contents: Vec<_> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+    assert!(paths.len() > 1);
+    for (path, content) in paths.iter().zip(contents.iter().rev()) {
+        fs::write(path, content).unwrap();
+    }
+    assert!(packer.pack().1.0 == expected.0);
+}
+
+#[test]
 fn options_and_content_have_blocks_of_their_own() {
     let mut packer = packer_with_cache();
     packer.pack();

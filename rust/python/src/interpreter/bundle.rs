@@ -5,7 +5,7 @@ use std::{io, mem};
 
 use falco_plugin_abi::api::StoredBundle;
 use falco_plugin_bundle::error::{Errno, Error};
-use falco_plugin_bundle::file::File;
+use falco_plugin_bundle::file::{File, Identity};
 use falco_plugin_bundle::format::{Damaged, Index, Kind};
 use falco_plugin_bundle::open;
 use pyo3::exceptions::PyImportError;
@@ -62,7 +62,11 @@ fn open(stored: StoredBundle, library: String) -> Result<&'static Contents, Erro
     let descriptor = unsafe { libc::fcntl(stored.descriptor, libc::F_DUPFD_CLOEXEC, 3) };
     if descriptor < 0 {
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or_default();
-        return Err(Error::Unreadable(Errno(errno)));
+        return Err(if errno == libc::EBADF {
+            Error::Closed
+        } else {
+            Error::Unreadable(Errno(errno))
+        });
     }
     let file = File {
         descriptor,
@@ -71,7 +75,8 @@ fn open(stored: StoredBundle, library: String) -> Result<&'static Contents, Erro
     };
     let bytes = file.read_index()?.leak();
     let index = Index::new(bytes, file.len)?;
-    Ok(Contents::set(open::Bundle { file, index }, library))
+    let identity = Identity::of(descriptor).ok_or(Error::Closed)?;
+    Ok(Contents::set(open::Bundle { file, index }, identity, library))
 }
 
 /// Makes this extension module a built-in module, because it is loaded already.

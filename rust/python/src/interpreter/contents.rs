@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use falco_plugin_bundle::error::Error;
-use falco_plugin_bundle::format::{Damaged, Entry, Group, SHARED_BLOCK_LEN};
+use falco_plugin_bundle::file::{File, Identity};
+use falco_plugin_bundle::format::{Damaged, Entry, Group, Index, SHARED_BLOCK_LEN};
 use falco_plugin_bundle::memory::Memory;
 use falco_plugin_bundle::memory_file::{self, DataError};
 use falco_plugin_bundle::open::{self, Soname};
@@ -26,9 +27,13 @@ static CONTENTS: OnceLock<Contents> = OnceLock::new();
 
 /// A bundle in an open file.
 pub(crate) struct Contents {
-    bundle: open::Bundle<'static>,
+    index: Index<'static>,
+    /// Nobody else uses the descriptor, but user code may close it.
+    file: Mutex<File>,
+    identity: Identity,
     /// The path of the plugin library.
     library: String,
+    path: CString,
     folder: CString,
     /// The blocks that were used last, the newest at the end.
     blocks: Mutex<Vec<(u32, Arc<Memory>)>>,
@@ -36,15 +41,25 @@ pub(crate) struct Contents {
 
 impl Contents {
     /// Sets the bundle. Returns the one that was set before, if there is one.
-    pub(crate) fn set(bundle: open::Bundle<'static>, library: String) -> &'static Self {
+    pub(crate) fn set(bundle: open::Bundle<'static>, identity: Identity, library: String) -> &'static Self {
         let folder = library.rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder = CString::new(if folder.is_empty() { "/" } else { folder }).unwrap_or_default();
         CONTENTS.get_or_init(|| Self {
-            bundle,
+            index: bundle.index,
+            file: Mutex::new(bundle.file),
+            identity,
+            path: CString::new(library.as_str()).unwrap_or_default(),
             library,
             folder,
             blocks: Mutex::default(),
         })
+    }
+
+    /// Returns the bundle's file. Opens it again if user code has closed the descriptor.
+    fn file(&self) -> Result<File, Error> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        *file = file.restore(self.identity, &self.path)?;
+        Ok(*file)
     }
 
     pub(crate) fn library(&self) -> &str {
@@ -53,7 +68,7 @@ impl Contents {
 
     /// Returns the number of the entry of a module.
     pub(crate) fn module(&self, name: &str) -> Option<u32> {
-        self.bundle.index.find(Group::Modules, name)
+        self.index.find(Group::Modules, name)
     }
 
     /// Returns an entry and the block that it is in.
@@ -63,7 +78,7 @@ impl Contents {
     }
 
     fn entry(&self, number: u32) -> Result<Entry<'static>, Error> {
-        let entry = self.bundle.index.entry(number);
+        let entry = self.index.entry(number);
         Ok(entry.ok_or(Damaged("a number of an entry is out of range"))?)
     }
 
@@ -75,12 +90,8 @@ impl Contents {
             blocks.push(block.clone());
             return Ok(block.1);
         }
-        let block = self
-            .bundle
-            .index
-            .block(number)
-            .ok_or(Damaged("an entry has no block"))?;
-        let bytes = Arc::new(self.bundle.file.read_block(block)?);
+        let block = self.index.block(number).ok_or(Damaged("an entry has no block"))?;
+        let bytes = Arc::new(self.file()?.read_block(block)?);
         // A larger block holds a single entry.
         if block.len <= SHARED_BLOCK_LEN {
             blocks.push((number, Arc::clone(&bytes)));
@@ -98,14 +109,18 @@ impl Contents {
 
     /// Opens native code, and returns the path by which the dynamic linker knows it.
     fn open(&self, number: u32) -> Result<&'static CStr, Error> {
-        Ok(self.bundle.open(number, &Places::new(&self.folder))?.path())
+        let bundle = open::Bundle {
+            file: self.file()?,
+            index: self.index,
+        };
+        Ok(bundle.open(number, &Places::new(&self.folder))?.path())
     }
 
     /// Returns the SONAME of libpython.
     fn libpython(&self) -> Result<Soname, Error> {
-        let mut libraries = self.bundle.index.with_prefix(Group::Libraries, "libpython");
+        let mut libraries = self.index.with_prefix(Group::Libraries, "libpython");
         let entry = libraries.next().ok_or(Damaged("it has no Python"))?.1;
-        Ok(open::soname(self.bundle.index.id(), &entry)?)
+        Ok(open::soname(self.index.id(), &entry)?)
     }
 }
 
@@ -153,7 +168,7 @@ impl Bundle {
     /// The 16 hexadecimal digits that make the names of native code unique.
     #[getter]
     fn id(&self) -> &'static str {
-        self.0.bundle.index.id()
+        self.0.index.id()
     }
 
     /// The path of the library. The ``__file__`` of each module is below it.
@@ -177,7 +192,7 @@ impl Bundle {
     /// The kinds are 0 for a module, 1 for a package and 2 for an extension module.
     fn find(&self, name: &str) -> Option<(u32, u32)> {
         let number = self.0.module(name)?;
-        let entry = self.0.bundle.index.entry(number)?;
+        let entry = self.0.index.entry(number)?;
         Some((entry.kind as u32, number))
     }
 
@@ -205,7 +220,7 @@ impl Bundle {
 
     /// Returns the number of the entry of a data file.
     fn file(&self, path: &str) -> Option<u32> {
-        self.0.bundle.index.find(Group::Files, path)
+        self.0.index.find(Group::Files, path)
     }
 
     /// Returns the content of an entry.
@@ -217,13 +232,13 @@ impl Bundle {
 
     /// Returns the paths of the data files that begin with a prefix, sorted.
     fn files(&self, prefix: &str) -> Vec<&'static str> {
-        let files = self.0.bundle.index.with_prefix(Group::Files, prefix);
+        let files = self.0.index.with_prefix(Group::Files, prefix);
         files.map(|(_, entry)| entry.name).collect()
     }
 
     /// Returns the names of the modules that begin with a prefix, each with its kind, sorted.
     fn modules(&self, prefix: &str) -> Vec<(&'static str, u32)> {
-        let modules = self.0.bundle.index.with_prefix(Group::Modules, prefix);
+        let modules = self.0.index.with_prefix(Group::Modules, prefix);
         modules.map(|(_, entry)| (entry.name, entry.kind as u32)).collect()
     }
 
