@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.hosts import environment
+from support.hosts import environment, run_command
 from support.libraries import write_sources
 
 HANGS = """
@@ -195,3 +195,18 @@ def test_signal_during_build_ends_command(tmp_path: Path) -> None:
         process.communicate(timeout=60)
         assert process.returncode in (1, 130)
     assert_no_files_are_left(tmp_path)
+
+
+def test_termination_of_build_runs_cleanup(tmp_path: Path) -> None:
+    # The same exception removes the temporary files of a build.
+    source = """
+        import os, signal, threading
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait()
+        finally:
+            print("cleaned up")
+    """
+    write_sources(tmp_path, {"plugin.py": source})
+    ran = run_command("build", "plugin.py", cwd=tmp_path)
+    assert (ran.status, ran.stdout) == (143, "cleaned up\n")

@@ -4,10 +4,13 @@ command: it defines a function with the module's name.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 import signal
 import sys
+import threading
+from collections.abc import Generator
 from typing import Any
 
 import click
@@ -30,10 +33,40 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command. If it is interrupted, the exit status is the one that a shell expects."""
+        received: list[int] = []
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            sys.exit(128 + signal.SIGINT)
+            with _removing_files(received):
+                return super().invoke(ctx)
+        except BaseException as error:
+            if received or isinstance(error, KeyboardInterrupt):
+                sys.exit(128 + next(iter(received), signal.SIGINT))
+            raise
+
+
+class Terminated(BaseException):
+    """The command got SIGTERM."""
+
+
+@contextlib.contextmanager
+def _removing_files(received: list[int]) -> Generator[None]:
+    """Makes SIGTERM an exception, so that the command removes its temporary files and ends the programs it runs.
+
+    Args:
+        received: gets the number of the signal.
+    """
+
+    def raise_error(number: int, _: object) -> None:
+        received.append(number)
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, raise_error)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
