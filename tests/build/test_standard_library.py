@@ -141,6 +141,14 @@ def test_cache_of_others_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert cache.folder() is None
 
 
+def test_user_without_home_has_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.chdir(tmp_path)
+    assert cache.folder() is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_cache_folder_that_cannot_be_made_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

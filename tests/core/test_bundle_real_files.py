@@ -168,3 +168,22 @@ def test_missing_place_is_clear_import_error(place: Path) -> None:
     assert message.count("/nonexistent") == 1
     assert "/proc: " in message
     assert message.endswith("set TMPDIR to a writable folder of Falco's user")
+
+
+def test_full_disk_is_clear_import_error(place: Path) -> None:
+    code = """
+        import errno, os
+        from falco_plugin._runtime.bundle import real_files
+
+        def write_file(path, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        real_files.write_file = write_file
+        try:
+            import package
+        except ImportError as error:
+            print(error)
+    """
+    (message,) = printed(code, FILES, env={"TMPDIR": str(place)})
+    assert message.startswith(f"package needs its files in a folder: cannot write to {place}/falco-plugin-files-")
+    assert message.endswith(" (No space left on device): set TMPDIR to a folder with more space")

@@ -110,6 +110,7 @@ impl Mapping {
     pub(crate) fn new(file: &Descriptor, len: u32) -> Result<Self, Errno> {
         // A mapping of 0 bytes is not possible.
         let len = len.max(1);
+        check_limit(len)?;
         loop {
             // Without space for all bytes, access to the mapping would kill the process.
             // SAFETY: the call takes numbers.
@@ -142,6 +143,21 @@ impl Mapping {
         // is new and private.
         unsafe { slice::from_raw_parts_mut(self.start, self.len) }
     }
+}
+
+/// Checks that a file may have this length. Without the check, a file that is too long would kill the process (SIGXFSZ).
+fn check_limit(len: u32) -> Result<(), Errno> {
+    // SAFETY: the struct is valid when zeroed, and valid for writes.
+    unsafe {
+        let mut limit = mem::zeroed::<libc::rlimit>();
+        if libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) != 0 {
+            return Err(Errno::last());
+        }
+        if limit.rlim_cur < len.into() {
+            return Err(Errno(libc::EFBIG));
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Mapping {

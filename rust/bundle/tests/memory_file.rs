@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use falco_plugin_bundle::error::{Error, Reason};
+use falco_plugin_bundle::error::{Errno, Error, Reason};
 use falco_plugin_bundle::library::Library;
-use falco_plugin_bundle::memory_file::{self, create_data, is_path};
+use falco_plugin_bundle::memory_file::{self, DataError, create_data, is_path};
 use falco_plugin_bundle::places::{Place, Places};
 
 /// Tests count descriptors, so they run one after the other.
@@ -248,4 +248,27 @@ fn only_own_paths_are_recognised() {
     ] {
         assert!(!is_path(path.as_bytes()), "{path}");
     }
+}
+
+#[test]
+fn limit_of_file_sizes_is_an_error() {
+    let _alone = alone();
+    // The limit would kill the process, because no handler of SIGXFSZ exists.
+    let set_limit = |limit| {
+        // SAFETY: the struct is valid when zeroed, and valid for reads and writes.
+        unsafe {
+            let mut limits = std::mem::zeroed::<libc::rlimit>();
+            assert_eq!(libc::getrlimit(libc::RLIMIT_FSIZE, &mut limits), 0);
+            let former = std::mem::replace(&mut limits.rlim_cur, limit);
+            assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limits), 0);
+            former
+        }
+    };
+    let former = set_limit(1000);
+    let longest = create_data("data", 1000, &mut |_| Ok(()));
+    let longer = create_data("data", 1001, &mut |_| Ok(()));
+    set_limit(former);
+    // SAFETY: the descriptor belongs to the caller.
+    assert_eq!(unsafe { libc::close(longest.unwrap()) }, 0);
+    assert!(matches!(longer, Err(DataError::Refused(Errno(libc::EFBIG)))));
 }

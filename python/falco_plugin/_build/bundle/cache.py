@@ -28,6 +28,9 @@ def folder() -> Path | None:
     base = os.environ.get("XDG_CACHE_HOME", "")
     path = Path(base) if os.path.isabs(base) else Path(os.path.expanduser("~"), ".cache")
     path /= "falco-plugin"
+    if not path.is_absolute():
+        # The user has no home.
+        return None
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from falco_plugin._runtime.bundle import private_folder
 if TYPE_CHECKING:
     from falco_plugin._core import Bundle
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The error numbers of a full disk."""
 _EXECUTABLE = (b"#!", b"\x7fELF")
 _written: set[str] = set()
 # Two threads may import modules of one package at the same time.
@@ -27,6 +30,7 @@ def write(bundle: Bundle, prefix: str) -> str:
         ImportError: the files cannot be written.
     """
     with _writing:
+        folder = ""
         try:
             folder = private_folder.path()
             if prefix not in _written:
@@ -36,7 +40,10 @@ def write(bundle: Bundle, prefix: str) -> str:
                         write_file(os.path.join(folder, path), bundle.read(entry))
                 _written.add(prefix)
         except OSError as error:
-            raise ImportError(f"{prefix.rstrip('/')} needs its files in a folder: {error}") from error
+            reason = str(error)
+            if error.errno in _FULL:
+                reason = f"cannot write to {folder} ({error.strerror}): set TMPDIR to a folder with more space"
+            raise ImportError(f"{prefix.rstrip('/')} needs its files in a folder: {reason}") from error
         return folder
 
 
