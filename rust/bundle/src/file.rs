@@ -24,7 +24,7 @@ pub struct File {
     pub len: u64,
 }
 
-/// What distinguishes an open file from all others of the system.
+/// The numbers that distinguish an open file from all others of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     device: u64,

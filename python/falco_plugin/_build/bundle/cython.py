@@ -26,7 +26,7 @@ _CODE = """
 import os, sys
 from importlib import import_module
 names, sys.path[:] = sys.argv[1].split(), sys.argv[2:]
-# What the modules print is not the result.
+# Keep the output of the modules apart from the result.
 output = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 before = {*sys.modules}
