@@ -133,6 +133,23 @@ impl Attempts {
         }
     }
 
+    /// Returns what the user can do, by the reason why memory cannot hold native code.
+    fn remedy(&self) -> &'static str {
+        let errno = match self.reason(Place::Memory) {
+            Some(Reason::Failed(Errno(errno)) | Reason::NoProc(Errno(errno))) => errno,
+            _ => 0,
+        };
+        match errno {
+            libc::EMFILE | libc::ENFILE => "raise Falco's limit of open files (LimitNOFILE of its systemd unit)",
+            libc::EFBIG => "raise Falco's limit of file sizes (LimitFSIZE of its systemd unit)",
+            libc::ENOMEM | libc::ENOSPC => "give Falco more memory, or load fewer plugins",
+            _ => {
+                "mount /proc and allow memfd_create (see vm.memfd_noexec), or set TMPDIR to a folder of Falco's user on a \
+                 file system without noexec"
+            }
+        }
+    }
+
     /// Returns the reason for a place, if it was tried.
     pub fn reason(&self, place: Place) -> Option<Reason> {
         self.reasons.get(place as usize).copied().flatten()
@@ -149,9 +166,34 @@ impl fmt::Display for Attempts {
                 separator = "; ";
             }
         }
-        formatter.write_str(
-            "): mount /proc and allow memfd_create (see vm.memfd_noexec), or set TMPDIR to a folder of Falco's user on a \
-             file system without noexec",
-        )
+        write!(formatter, "): {}", self.remedy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString;
+
+    use super::{Attempts, Errno, Reason};
+    use crate::places::Place;
+
+    #[test]
+    fn remedy_follows_from_the_reason_for_memory() {
+        for (reason, remedy) in [
+            (Reason::Failed(Errno(libc::EMFILE)), "LimitNOFILE"),
+            (Reason::NoProc(Errno(libc::EMFILE)), "LimitNOFILE"),
+            (Reason::Failed(Errno(libc::EFBIG)), "LimitFSIZE"),
+            (Reason::Failed(Errno(libc::ENOMEM)), "more memory"),
+            (Reason::Failed(Errno(libc::EACCES)), "vm.memfd_noexec"),
+            (Reason::NoProc(Errno(libc::ENOENT)), "mount /proc"),
+        ] {
+            let mut attempts = Attempts::default();
+            attempts.add(Place::Memory, reason);
+            let message = attempts.to_string();
+            let (_, advice) = message.split_once("): ").unwrap_or_default();
+            assert!(advice.contains(remedy), "{message}");
+        }
     }
 }
