@@ -8,6 +8,11 @@ import signal
 os.environ.setdefault("FALCO_PLUGIN_ALLOW_WRITABLE", "1")
 
 # A shell ignores these signals in its background jobs, and programs that the tests start would inherit that.
-for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+_HANDLERS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGQUIT: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+for _number, _handler in _HANDLERS.items():
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _handler)

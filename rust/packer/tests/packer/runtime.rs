@@ -165,7 +165,8 @@ if "_ssl" in names:
 if "_sqlite3" in names:
     import sqlite3
     assert sqlite3.connect(":memory:").execute("select 1 + 1").fetchone() == (2,)
-thread = threading.Thread(target=print, args=("ID imported", len(names), "modules"))
+text = ("ID imported", len(names), "modules")
+thread = threading.Thread(target=print, args=text, kwargs={"flush": True})
 thread.start()
 thread.join()
 "#;
