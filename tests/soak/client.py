@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import random
 import socket
 import sys
@@ -88,7 +89,8 @@ def post(example: str, client: int, number: int, port: int, end: float) -> None:
                     reply, is_open = read_answer(connection)
                 except OSError:
                     is_open = False
-                sys.stdout.write(f"{','.join(ids)} {reply}\n")
+                # One call writes the line: `sys.stdout` may mix the lines of two threads.
+                os.write(sys.stdout.fileno(), f"{','.join(ids)} {reply}\n".encode())
 
 
 def main() -> None:
