@@ -8,7 +8,7 @@ use zstd::bulk::Compressor;
 const LEVEL: i32 = 19;
 /// The level of huge blocks: a tenth of the time for a tenth more bytes.
 const HUGE_LEVEL: i32 = 12;
-const HUGE: usize = 16 << 20;
+const HUGE: usize = 8 << 20;
 
 /// A compressed block, and what the index of the bundle needs to know of it.
 #[derive(Debug, PartialEq, Eq)]
