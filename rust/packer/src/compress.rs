@@ -4,8 +4,8 @@ use std::io;
 
 use zstd::bulk::Compressor;
 
-/// The usual level.
-const LEVEL: i32 = 19;
+/// The usual level. Level 19 takes a third longer and gains 2 %.
+const LEVEL: i32 = 17;
 /// The level of huge blocks: a tenth of the time for a tenth more bytes.
 const HUGE_LEVEL: i32 = 12;
 const HUGE: usize = 8 << 20;
