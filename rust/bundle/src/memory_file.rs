@@ -49,7 +49,7 @@ pub fn create_data(name: &str, len: u32, fill: &mut Fill<'_>) -> Result<c_int, D
     Ok(descriptor.into_number())
 }
 
-/// Why there is no file in memory for data.
+/// The reason why a file in memory cannot be made for data.
 #[derive(Debug)]
 pub enum DataError {
     /// The system refuses files in memory.

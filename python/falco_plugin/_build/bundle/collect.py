@@ -109,7 +109,7 @@ def collect(
 
 
 def _check_platform() -> None:
-    """Refuses systems for which there are no self-contained libraries."""
+    """Raises ``TargetError`` if self-contained libraries do not run on this platform."""
     remedy = "build with --linked, or use a Linux system with glibc, such as Debian, Ubuntu or Fedora"
     if sys.platform != "linux":
         raise TargetError(f"a self-contained library needs Linux, and this is {sys.platform}: {remedy}")

@@ -111,7 +111,7 @@ fn freeze(contents: &Contents) -> Result<(), Error> {
 /// Completes `sys`, and makes the bundle importable.
 fn install(py: Python<'_>, contents: &'static Contents) -> PyResult<()> {
     let sys = py.import("sys")?;
-    // There is no program that runs Python code.
+    // The bundle contains no executable that could run Python code.
     for name in ["executable", "_base_executable"] {
         sys.setattr(name, "")?;
     }

@@ -73,7 +73,7 @@ pub(crate) type Field = fn(&mut ffi::PyConfig) -> &mut *mut libc::wchar_t;
 impl Configuration {
     /// Makes the configuration. `remedy` is a part of the error.
     fn new(remedy: &str) -> Result<Self, String> {
-        // SAFETY: there is no interpreter, and the lock of `ensure` excludes other threads. Each struct is filled by its
+        // SAFETY: no interpreter exists yet, and the lock of `ensure` excludes other threads. Each struct is filled by its
         // Init function before it is used.
         unsafe {
             let mut preconfig = std::mem::zeroed::<ffi::PyPreConfig>();
@@ -127,7 +127,7 @@ pub(crate) fn initialise(
 ) -> Result<(), String> {
     let mut configuration = Configuration::new(remedy)?;
     configure(&mut configuration)?;
-    // SAFETY: there is no interpreter, and the lock of `ensure` excludes other threads. After the initialisation this
+    // SAFETY: no interpreter exists yet, and the lock of `ensure` excludes other threads. After the initialisation this
     // thread has the GIL.
     unsafe {
         check(ffi::Py_InitializeFromConfig(&configuration.0), remedy)?;
