@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,8 @@ from support.collected import Collect, part_of
 from support.distributions import install
 
 from falco_plugin._build.bundle import real_files
+from falco_plugin._build.self_contained import Options, make_bundle
+from falco_plugin._runtime import archive
 
 EXTENSION = Path(msgspec.__path__[0]).glob("_core*.so").__next__().read_bytes()
 """An extension module named ``_core``."""
@@ -191,3 +194,15 @@ def test_damaged_cache_is_not_used(
     stored.write_bytes({"empty": b"", "shorter": content[:-1], "changed": content[:-1] + b"!"}[damage])
     assert part_of(collected("import kode\n"), "dist").modules == expected
     assert stored.read_bytes() == content
+
+
+def test_build_warns_of_modules_that_python_cannot_compile(site: Path, tmp_path: Path) -> None:
+    files = {"kode/__init__.py": "", **{f"kode/old{number}.py": "print 'two'\n" for number in range(7)}}
+    install(site, "dist", files=files)
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("import kode\n")
+    bundle = make_bundle(plugin, archive.pack({"plugin.py": plugin.read_bytes()}), "name", Options())
+    (warning,) = bundle.warnings
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert warning.startswith(f"modules that Python {version} cannot compile are not packed: kode.old0, kode.old1,")
+    assert "kode.old4 and 2 more: check" in warning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from falco_plugin._build.bundle.contents import describe
 from falco_plugin._build.bundle.start import Start
 from falco_plugin._build.errors import TargetError
 from falco_plugin._runtime import archive
+
+_NAMED = 5
+"""Largest number of modules that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -68,4 +71,15 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
             raise TargetError(f"cannot write {data}: {error.strerror}") from error
         reply = packer.pack(written)
         contents = describe(collection, stored, reply)
-        return Bundle(output.read_bytes(), reply["id"], contents, collection.warnings)
+        warnings = [*collection.warnings, *_warn_of_skipped(contents["skipped"])]
+        return Bundle(output.read_bytes(), reply["id"], contents, warnings)
+
+
+def _warn_of_skipped(modules: Sequence[str]) -> Iterator[str]:
+    """Yields a warning if this Python cannot compile some modules."""
+    if modules:
+        more = f" and {len(modules) - _NAMED} more" if len(modules) > _NAMED else ""
+        yield (
+            f"modules that Python {environment.python_version()} cannot compile are not packed: "
+            f"{', '.join(modules[:_NAMED])}{more}: check that the plugin does not import them"
+        )
