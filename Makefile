@@ -20,7 +20,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -224,6 +224,14 @@ miri: ## run the tests of engine and abi in Miri, except those of files (compone
 
 changelog: setup ## print the section of CHANGELOG.md that the next release will get
 	$(BIN)/towncrier build --draft --version next
+
+version: ## set the version of the SDK in Cargo.toml and all lock files (VERSION=0.2.0)
+	$(if $(VERSION),,$(error VERSION is missing: make version VERSION=0.2.0))
+	sed -i 's/^version = ".*"/version = "$(VERSION)"/' Cargo.toml
+	for manifest in $(WORKSPACES); do cargo update --quiet --workspace --manifest-path $$manifest; done
+
+release-check: ## check that a tag, the version and the changelog agree (TAG=v0.2.0)
+	$(PYTHON) tools/release.py check $(TAG)
 
 docs: setup ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
