@@ -2,12 +2,13 @@
 
 use core::ffi::{CStr, c_char};
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use falco_plugin_api_table::types::*;
 use falco_plugin_api_table::{FAILURE, StartReply, StartRequest, StoredBundle, Table, functions, write};
 
 use crate::message::Message;
-use crate::{image, libc, permissions, python};
+use crate::{image, libc, log, permissions, python};
 
 /// The state that the host's `ss_plugin_t` points to. It is made by calloc: all zeroes is a state without an SDK or a
 /// problem.
@@ -51,7 +52,11 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
         problem.push_c(image.problem.as_ptr());
         return None;
     };
-    if !permissions::check_file(image.named.bytes(), problem) {
+    if image.bundle.is_some() {
+        // The library has run already: whoever could replace it could also replace this check. So it is only reported.
+        // SAFETY: the host's input is valid during the call.
+        unsafe { report_writers(input, image.named.bytes()) };
+    } else if !permissions::check_file(image.named.bytes(), problem) {
         return None;
     }
     let mut memory = [0; python::MEMORY];
@@ -86,6 +91,19 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
     // SAFETY: request and reply are valid during the call, and what the request points to as long as it promises.
     unsafe { (sdk.start)(&request, &mut reply) };
     Some(reply)
+}
+
+/// Logs who else than root can replace this library, once.
+///
+/// # Safety
+/// The input is valid during the call.
+unsafe fn report_writers(input: *const ss_plugin_init_input, library: &[u8]) {
+    static IS_REPORTED: AtomicBool = AtomicBool::new(false);
+    let mut warning = Message::new();
+    if permissions::find_writers(library, &mut warning) && !IS_REPORTED.swap(true, Ordering::Relaxed) {
+        // SAFETY: the caller's promise.
+        unsafe { log::warn(input, &warning) };
+    }
 }
 
 /// [`StartRequest::check_code`].

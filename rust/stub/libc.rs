@@ -15,6 +15,7 @@ pub const S_IFLNK: u32 = 0o120000;
 pub const ENOENT: c_int = 2;
 pub const EINTR: c_int = 4;
 pub const ENOTDIR: c_int = 20;
+pub const STDERR: c_int = 2;
 pub const S_ISVTX: u32 = 0o1000;
 pub const S_IWGRP: u32 = 0o020;
 pub const S_IWOTH: u32 = 0o002;
@@ -127,5 +128,6 @@ unsafe extern "C" {
     pub fn readdir(folder: *mut c_void) -> *const DirEntry;
     pub fn readlink(path: *const c_char, target: *mut c_char, size: usize) -> isize;
     pub fn strerror(number: c_int) -> *const c_char;
+    pub fn write(file: c_int, memory: *const c_void, size: usize) -> isize;
     pub fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
 }

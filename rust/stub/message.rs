@@ -53,6 +53,10 @@ impl Message {
         self.len == 0
     }
 
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Copies as much as there is space for, and a NUL.
     ///
     /// # Safety

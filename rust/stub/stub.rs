@@ -15,7 +15,7 @@
 //! | [`image`], [`appended`] | the library's own file, and the format of what is appended to it |
 //! | [`python`] | where Python comes from, and loading it |
 //! | [`permissions`], [`path`] | who can change the code that is loaded |
-//! | [`message`], [`libc`] | error messages without an allocator; the C library |
+//! | [`message`], [`log`], [`libc`] | messages without an allocator, warnings in the host's log; the C library |
 
 #![no_std]
 
@@ -23,6 +23,7 @@ mod appended;
 mod exports;
 mod image;
 mod libc;
+mod log;
 mod message;
 mod metadata;
 mod path;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import subprocess
 import sys
 import textwrap
@@ -23,12 +22,12 @@ from support.hosts import (
 )
 from support.libraries import build_changed, build_plugin, simple_plugin, write_sources
 from support.paths import REPOSITORY
+from support.permissions import add_writer, as_root
 
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
 
 linked = pytest.mark.linked("its Python and its packages are files of an environment")
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="permissions are checked for root only")
 
 # Code outside of the environment
 
@@ -95,6 +94,7 @@ def check_refused(library: Path, culprit: Path) -> None:
     assert line["end"] == "eof"
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("mode", [0o757, 0o777, 0o646])
 def test_world_writable_library_is_refused(tmp_path: Path, mode: int) -> None:
@@ -103,6 +103,7 @@ def test_world_writable_library_is_refused(tmp_path: Path, mode: int) -> None:
     check_refused(library, library)
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("group", [0, 12345])
 def test_group_writable_library_is_refused(tmp_path: Path, group: int) -> None:
@@ -113,20 +114,15 @@ def test_group_writable_library_is_refused(tmp_path: Path, group: int) -> None:
     check_refused(library, library)
 
 
+@linked
 @as_root
 def test_library_writable_by_acl_is_refused(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("rights"))
-    library.chmod(0o644)
-    user, owner, group, mask, other = 0x02, 0x01, 0x04, 0x10, 0x20
-    rights = [(owner, 6, -1), (user, 6, 12345), (group, 4, -1), (mask, 6, -1), (other, 4, -1)]
-    try:
-        packed = b"".join(struct.pack("<HHi", *right) for right in rights)
-        os.setxattr(library, "system.posix_acl_access", struct.pack("<I", 2) + packed)
-    except OSError as problem:
-        pytest.skip(f"the file system has no ACLs: {problem.strerror}")
+    add_writer(library, 12345)
     check_refused(library, library)
 
 
+@linked
 @as_root
 def test_library_of_other_user_is_refused(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("theirs"))
@@ -134,6 +130,7 @@ def test_library_of_other_user_is_refused(tmp_path: Path) -> None:
     check_refused(library, library)
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("depth", [1, 2])
 def test_world_writable_parent_folder_is_refused(tmp_path: Path, depth: int) -> None:
@@ -145,6 +142,7 @@ def test_world_writable_parent_folder_is_refused(tmp_path: Path, depth: int) -> 
     check_refused(library, culprit)
 
 
+@linked
 @as_root
 def test_link_to_writable_library_is_refused(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("linked"))
@@ -175,6 +173,7 @@ def test_world_writable_environment_is_refused(tmp_path: Path, part: str) -> Non
     assert allowed.startswith("cannot load Python ")
 
 
+@linked
 @as_root
 @pytest.mark.parametrize("value", ["0", "", "yes", "true"])
 def test_only_value_1_allows_writable_library(tmp_path: Path, value: str) -> None:
@@ -211,6 +210,7 @@ def test_sticky_folder_of_code_is_refused(tmp_path: Path, part: str) -> None:
     assert "a folder that only root can write to" in error
 
 
+@linked
 @as_root
 def test_link_in_folder_of_other_user_is_refused(tmp_path: Path) -> None:
     # The link leads to a file of root now, but the other user can change it before the next start.
@@ -222,6 +222,7 @@ def test_link_in_folder_of_other_user_is_refused(tmp_path: Path) -> None:
     check_refused(theirs / "link.so", theirs)
 
 
+@linked
 @as_root
 def test_relative_path_is_checked_from_its_folder(tmp_path: Path) -> None:
     library = build_plugin(tmp_path, simple_plugin("near"))

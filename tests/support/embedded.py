@@ -21,7 +21,9 @@ from support.fields import FIELD_TYPES, Extraction, FieldRequest, field_request
 MEETING = threading.Barrier(2, timeout=60)
 
 
-class _InitInput(ctypes.Structure):
+class InitInput(ctypes.Structure):
+    """`ss_plugin_init_input` of the plugin API."""
+
     _fields_ = [
         ("config", ctypes.c_char_p),
         ("owner", ctypes.c_void_p),
@@ -147,7 +149,7 @@ class Library:
                 function.restype, function.argtypes = result, arguments
         self.logs: list[tuple[int, str]] = []
         self._log = _LogFunction(lambda _owner, _component, text, severity: self.logs.append((severity, text.decode())))
-        given = _InitInput(config=config.encode(), log=ctypes.cast(self._log, pointer))
+        given = InitInput(config=config.encode(), log=ctypes.cast(self._log, pointer))
         code = ctypes.c_int(0x5A5A)
         self.state = self.api.plugin_init(ctypes.byref(given), ctypes.byref(code))
         self.init_code = code.value
