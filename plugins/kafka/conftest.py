@@ -12,15 +12,22 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
 
 LIBRARIES = Path(__file__).parents[2] / "target/kafka"
 
 _JAVA_OPTIONS = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 _START_TIMEOUT = 60.0
+
+
+def pytest_pycollect_makemodule() -> None:
+    """Skips all tests of this folder if the client library is missing, so this file imports it late, too."""
+    pytest.importorskip("confluent_kafka", reason="confluent-kafka is missing: it has no wheels for Python 3.15")
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 60) -> None:
@@ -69,6 +76,8 @@ class Broker:
 
     def start(self) -> None:
         """Starts the broker, and returns when clients can connect."""
+        from confluent_kafka.admin import AdminClient
+
         self._process = process = self._java("kafka.Kafka")
         wait_until(lambda: process.poll() is not None or self._listens(), _START_TIMEOUT)
         assert process.poll() is None, self._log.read_text()
@@ -113,6 +122,8 @@ class Topic:
     """A topic, and the offsets that the plugin's group has committed."""
 
     def __init__(self, broker: Broker, name: str, partitions: int) -> None:
+        from confluent_kafka import Producer
+
         self._broker = broker
         self.name = name
         self.group = f"group-of-{name}"
@@ -120,6 +131,8 @@ class Topic:
         self._producer = Producer({"bootstrap.servers": broker.address, "linger.ms": 0})
 
     def create(self) -> None:
+        from confluent_kafka.admin import NewTopic
+
         new = NewTopic(self.name, self.partitions, 1)
         self._broker.admin.create_topics([new])[self.name].result()
 
@@ -138,6 +151,8 @@ class Topic:
 
     def committed(self) -> dict[int, int]:
         """Returns the committed offset of each partition."""
+        from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
         query = ConsumerGroupTopicPartitions(self.group)
         answer = self._broker.admin.list_consumer_group_offsets([query])[self.group].result()
         return {

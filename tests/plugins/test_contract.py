@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +16,10 @@ import yaml
 from support.hosts import run_command
 from support.paths import REPOSITORY
 
-PLUGINS = sorted(plugin.parent for plugin in (REPOSITORY / "plugins").glob("*/plugin.py"))
+# There are no wheels of confluent-kafka for Python 3.15.
+MISSING = set() if importlib.util.find_spec("confluent_kafka") else {"kafka"}
+FOLDERS = sorted(plugin.parent for plugin in (REPOSITORY / "plugins").glob("*/plugin.py"))
+PLUGINS = [folder for folder in FOLDERS if folder.name not in MISSING]
 WITH_RULES = [plugin for plugin in PLUGINS if (plugin / "falco.yaml").exists()]
 # These READMEs compare fields and settings with those of the official plugin instead of listing them.
 WITH_TABLES = [plugin for plugin in WITH_RULES if plugin.name not in ("json", "k8saudit")]
@@ -109,7 +113,7 @@ def default_of(name: str, setting: dict[str, Any], schema: dict[str, Any]) -> st
 
 def test_one_falco_can_load_all_plugins() -> None:
     # Falco rejects two plugins with the same name, and two sources with the same id or event source.
-    assert len(sources()) >= 7
+    assert len(sources()) >= 7 - len(MISSING)
     for key, group in (("name", [*map(metadata, PLUGINS)]), ("id", sources()), ("event_source", sources())):
         values = [plugin[key] for plugin in group]
         assert len(values) == len(set(values)), (key, values)
@@ -121,6 +125,8 @@ def test_ids_are_official_or_private_and_listed_in_the_guide() -> None:
         name: int(number)
         for name, number in re.findall(r"^\| \[(\w+)\]\(#\1\) \| .* \| (\d+) \|$", guide, re.MULTILINE)
     }
-    assert listed == {plugin["name"]: plugin["id"] for plugin in sources()}
+    assert listed.keys() == {plugin["name"] for plugin in sources()} | MISSING
+    for plugin in sources():
+        assert listed[plugin["name"]] == plugin["id"]
     for name, number in listed.items():
         assert number == OFFICIAL_IDS[name] if name in OFFICIAL_IDS else number in PRIVATE_IDS, name
