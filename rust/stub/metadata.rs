@@ -7,12 +7,6 @@ use falco_plugin_api_table::write;
 
 use crate::image;
 
-/// The lowest version of the plugin API with all struct fields that the SDK reads: the init input has `log_fn` since
-/// Falco 0.38.
-const REQUIRED_API_VERSION: &CStr = c"3.5.0";
-/// The same for a library with fields, whose extraction input has `value_offsets`.
-const REQUIRED_API_VERSION_OF_FIELDS: &CStr = c"3.11.0";
-
 /// The type of the events that plugins make.
 static EVENT_TYPES: [u16; 1] = [322];
 const SCHEMA_NONE: ss_plugin_schema_type = 0;
@@ -20,11 +14,7 @@ const SCHEMA_JSON: ss_plugin_schema_type = 1;
 
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_get_required_api_version() -> *const c_char {
-    if image::manifest(c"fields").is_empty() {
-        REQUIRED_API_VERSION.as_ptr()
-    } else {
-        REQUIRED_API_VERSION_OF_FIELDS.as_ptr()
-    }
+    value_or(c"required_api_version", c"3.5.0")
 }
 
 #[unsafe(no_mangle)]

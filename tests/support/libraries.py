@@ -49,7 +49,7 @@ def build_plugin(
     return path
 
 
-def build_changed(folder: Path, source: str, name: str = "changed", **manifest: str) -> Path:
+def build_changed(folder: Path, source: str, name: str = "changed", /, **manifest: str) -> Path:
     """Builds a library with other values in its manifest, as if the environment had changed after the build."""
     loaded = target.load(str(write_sources(folder, {f"{name}.py": source}) / f"{name}.py"))
     path = folder / f"{name}.so"

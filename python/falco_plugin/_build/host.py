@@ -37,6 +37,13 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
         return interruption.status(process.wait())
 
 
+def output(arguments: Sequence[str | os.PathLike[str]]) -> tuple[int, str, str]:
+    """Runs the host for a result, and returns its exit status, its stdout and its stderr."""
+    with embedded.executable("host") as host:
+        done = subprocess.run([host, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode(errors="replace")
+
+
 class _Interruption:
     """Passes SIGINT and SIGTERM of this process on to the host. A context manager for the main thread."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import tempfile
@@ -18,6 +19,8 @@ _LOCATION = struct.Struct("<QQQQQQ")
 length and checksum of the bundle. A linked library has no bundle, so both are 0."""
 _MARKER_LIMIT = 1 << 20
 """Bytes of a library in which the marker is searched. The stub is much smaller."""
+_SOURCE = b"\0plugin_open\0"
+"""The name of a function that only event sources export, in the table of symbols."""
 _MAX_MANIFEST = 64 << 20
 """Largest manifest in bytes. The length of a larger one is damaged."""
 _PAGE = 4096
@@ -83,8 +86,8 @@ def read_identity(path: Path) -> Identity | None:
     with path.open("rb") as file:
         head, location = _locate(file)
         manifest = _parse(file.read(location.manifest)) if location is not None else {}
-    is_source = b"\0plugin_open\0" in head
-    return Identity(manifest["name"], manifest.get("id") if is_source else None) if "name" in manifest else None
+    identity = manifest.get("id") if is_source(head) else None
+    return Identity(manifest["name"], identity) if "name" in manifest else None
 
 
 def read_manifest(path: Path) -> dict[str, str] | None:
@@ -103,6 +106,40 @@ def read_manifest(path: Path) -> dict[str, str] | None:
         manifest = file.read(location.manifest)
         archive = file.read(location.archive) if location.archive <= path.stat().st_size else b""
     return _parse(manifest) if zlib.crc32(manifest + archive) == location.checksum else None
+
+
+class DamagedError(Exception):
+    """A library is not what was built."""
+
+
+def check(data: bytes) -> dict[str, str] | None:
+    """Checks that the content of a library is what was built.
+
+    Returns:
+        The manifest; ``None`` if the file is not a library of this SDK.
+
+    Raises:
+        DamagedError: the library was cut or changed.
+    """
+    head, location = _locate(io.BytesIO(data))
+    if location is None and _MARKER in head:
+        raise DamagedError
+    if location is None or location.offset == 0:
+        return None
+    parts = location.offset + location.manifest + location.archive
+    bundle = memoryview(data)[parts : parts + location.bundle]
+    if (
+        len(bundle) != location.bundle
+        or zlib.crc32(memoryview(data)[location.offset : parts]) != location.checksum
+        or zlib.crc32(bundle) != location.bundle_checksum
+    ):
+        raise DamagedError
+    return _parse(data[location.offset : location.offset + location.manifest])
+
+
+def is_source(data: bytes) -> bool:
+    """Returns whether a library of this SDK exports the functions of an event source."""
+    return _SOURCE in data[:_MARKER_LIMIT]
 
 
 class _Location(NamedTuple):

@@ -16,6 +16,12 @@ from falco_plugin.plugin import Plugin
 if TYPE_CHECKING:
     from falco_plugin._build.self_contained import Bundle
 
+_REQUIRED_API_VERSION = "3.5.0"
+"""The lowest version of the plugin API with all struct fields that the SDK reads: the init input has ``log_fn`` since
+Falco 0.38."""
+_REQUIRED_API_VERSION_OF_FIELDS = "3.11.0"
+"""The same for a library with fields, whose extraction input has ``value_offsets``."""
+
 
 def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str, folder: str) -> dict[str, str]:
     """Returns the part of the manifest that does not depend on where Python comes from.
@@ -33,6 +39,7 @@ def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str
         "version": plugin.version,
         "description": plugin.description,
         "contact": plugin.contact,
+        "required_api_version": _REQUIRED_API_VERSION_OF_FIELDS if fields else _REQUIRED_API_VERSION,
         "id": str(plugin.id),
         "event_source": plugin.event_source,
         "fields": json.dumps(fields, ensure_ascii=False, separators=(",", ":")) if fields else "",

@@ -1,0 +1,1 @@
+"""Writes OCI image layouts that falcoctl and the Falco Operator install."""
