@@ -12,6 +12,7 @@ RELOADS := 300
 JOBS := 1
 WORKERS := 4
 OTHER_PYTHON := python3.13
+PLUGINS := $(notdir $(patsubst %/plugin.py,%,$(wildcard plugins/*/plugin.py)))
 WORKSPACES := Cargo.toml rust/stub/Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
@@ -20,7 +21,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka test-package package loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -64,6 +65,9 @@ target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 test-roots: setup ## run self-contained libraries in minimal Debian systems without Python (root, debootstrap; the first time a few minutes)
 	@command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
 	$(BIN)/python -m pytest -m roots tests/roots
+
+test-package: setup target/tools/bin/crane target/tools/bin/oras ## push and pull packages with the clients crane and oras
+	$(BIN)/python -m pytest -m package tests/command
 
 test-isolation: setup ## run libraries with two Pythons in one process (OTHER_PYTHON=python3.13)
 	OTHER_PYTHON=$(OTHER_PYTHON) $(BIN)/python -m pytest -m isolation tests/isolation
@@ -142,6 +146,12 @@ target/tools/bin/vale:
 target/tools/bin/actionlint:
 	GOBIN=$(abspath target/tools/bin) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
+target/tools/bin/crane:
+	GOBIN=$(abspath target/tools/bin) go install github.com/google/go-containerregistry/cmd/crane@v0.20.6
+
+target/tools/bin/oras:
+	GOBIN=$(abspath target/tools/bin) go install oras.land/oras/cmd/oras@v1.3.6
+
 lock: setup ## update the locked Python packages of development
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
@@ -192,6 +202,14 @@ fuzz: setup ## search for inputs that break something, SECONDS=60 a target (TARG
 pages: setup ## write the generated parts of the documentation: pictures, and the page of faults
 	$(BIN)/python docs/extensions/pictures.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
+
+package: setup ## build the complete plugins for this architecture, and package them into build/packages/<plugin>
+	for plugin in $(PLUGINS); do \
+		mkdir -p build/plugins; rules=plugins/$$plugin/$${plugin}_rules.yaml; \
+		$(BIN)/falco-plugin build plugins/$$plugin -o build/plugins/lib$$plugin.so; \
+		$(BIN)/falco-plugin package build/plugins/lib$$plugin.so -o build/packages/$$plugin \
+			$$(test ! -f $$rules || echo "--rules $$rules"); \
+	done
 
 asan: $(STAMPS)/asan ## run the tests with hosts and libraries under AddressSanitizer (nightly Rust)
 	C_HOST=$(abspath target/asan/host) PYTHONMALLOC=malloc \

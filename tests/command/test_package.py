@@ -46,6 +46,7 @@ def test_package_has_platform_and_requirements(linked: Path, tmp_path: Path) -> 
     }
     ((entry, manifest),) = manifests(tmp_path / "out")
     assert entry["platform"] == {"architecture": "amd64", "os": "linux"}
+    assert entry["artifactType"] == f"{PLUGIN}config.v1+json"
     assert (file["platform"], file["digest"], file["sbom"]) == ("linux/amd64", entry["digest"], None)
     assert manifest["config"]["mediaType"] == f"{PLUGIN}config.v1+json"
     assert document(tmp_path / "out", manifest["config"]["digest"]) == {

@@ -116,7 +116,11 @@ def _print_artifact(folder: Path, artifact: Artifact) -> None:
     for part in artifact.parts:
         platform = f"{part.platform}, " if part.platform is not None else ""
         bom = ", with its bill of materials" if part.sbom is not None else ""
-        click.echo(f"  {part.file}: {platform}{part.size / 1e6:.1f} MB{bom}")
+        click.echo(f"  {part.file}: {platform}{_size(part.size)}{bom}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count:,} bytes"
 
 
 def _print_usage(written: list[tuple[Path, Artifact]]) -> None:

@@ -134,7 +134,7 @@ def _manifest(layout: Layout, config: Descriptor, layer: Descriptor, annotations
         "layers": [layer],
         "annotations": dict(annotations),
     }
-    return layout.add_json(manifest, MANIFEST)
+    return layout.add_json(manifest, MANIFEST, artifactType=config["mediaType"])
 
 
 def _bill_of_materials(layout: Layout, library: PluginLibrary, subject: Descriptor) -> list[Descriptor]:
