@@ -27,6 +27,7 @@ import click
 import pytest
 import yaml
 from support.hosts import environment
+from support.pages import Block, blocks_of
 from support.paths import REPOSITORY
 
 import falco_plugin
@@ -36,30 +37,8 @@ from falco_plugin.cli.main import main
 MODULES = (falco_plugin, source, testing)
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-BLOCK = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w*)(?P<options>.*)\n(?P<text>(?:.*\n)*?)(?P=indent)```$", re.MULTILINE
-)
 DIRECTIVE = re.compile(r"^::: (falco_plugin[\w.]*)$", re.MULTILINE)
 DOCKERFILE = frozenset(["ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "USER", "WORKDIR"])
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    language: str
-    title: str | None
-    text: str
-    origin: str
-
-
-def blocks_of(page: Path) -> Iterator[Block]:
-    content = page.read_text()
-    for match in BLOCK.finditer(content):
-        title = re.search(r'title="([^"]+)"', match["options"])
-        text = re.sub(f"^{match['indent']}", "", match["text"], flags=re.MULTILINE)
-        line = content.count("\n", 0, match.start()) + 1
-        yield Block(match["language"], title and title[1], text, f"{page.relative_to(REPOSITORY)}:{line}")
 
 
 @dataclass
