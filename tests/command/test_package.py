@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -112,6 +113,7 @@ def test_package_attaches_bill_of_materials(self_contained: Path, tmp_path: Path
     (file,) = artifact["files"]
     (_, plugin), (entry, manifest) = manifests(tmp_path / "out")
     assert plugin["config"]["mediaType"] == f"{PLUGIN}config.v1+json"
+    assert re.fullmatch(r"2\.\d+", file["glibc"])
     assert (entry["digest"], entry["artifactType"], manifest["artifactType"]) == (file["sbom"], SBOM, SBOM)
     assert manifest["subject"]["digest"] == file["digest"]
     (layer,) = manifest["layers"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.commands import check_refused
-from support.hosts import MISSING, Output
+from support.hosts import MISSING, Output, environment, run_command
 from support.packages import FIELDS, LINKED, RULES, RULESFILE, Change, artifacts, document, members, package, root
 
 RULE = """
@@ -51,6 +51,7 @@ def test_rules_are_an_artifact_beside_the_plugin(linked: Path, tmp_path: Path) -
                 "digest": root(layout)["digest"],
                 "size": document(layout, root(layout)["digest"])["layers"][0]["size"],
                 "sbom": None,
+                "glibc": None,
             }
         ],
     }
@@ -164,6 +165,15 @@ def test_package_rejects_rules(linked: Path, tmp_path: Path, kind: str) -> None:
 def test_package_reports_missing_rules(linked: Path, tmp_path: Path) -> None:
     ran = package(linked, *LINKED, "--rules", MISSING, folder=tmp_path / "out")
     check_refused(ran, f"cannot read {MISSING}: No such file or directory")
+
+
+def test_package_names_missing_yaml_reader(linked: Path, tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "yaml.py").write_text("raise ModuleNotFoundError('No module named yaml', name='yaml')")
+    (tmp_path / "rules.yaml").write_text(RULES)
+    arguments = ["package", linked, *LINKED, "--rules", tmp_path / "rules.yaml", "-o", tmp_path / "out"]
+    ran = run_command(*arguments, env=environment(PYTHONPATH=str(tmp_path / "modules")))
+    check_refused(ran, "--rules needs PyYAML, which is not installed: python -m pip install PyYAML")
 
 
 WARNINGS = {

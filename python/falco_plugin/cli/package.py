@@ -115,8 +115,9 @@ def _print_artifact(folder: Path, artifact: Artifact) -> None:
     click.echo(f"{folder}: {artifact.type} {artifact.name} {artifact.version}, {artifact.digest}")
     for part in artifact.parts:
         platform = f"{part.platform}, " if part.platform is not None else ""
+        glibc = f", needs glibc {part.glibc}" if part.glibc is not None else ""
         bom = ", with its bill of materials" if part.sbom is not None else ""
-        click.echo(f"  {part.file}: {platform}{_size(part.size)}{bom}")
+        click.echo(f"  {part.file}: {platform}{_size(part.size)}{glibc}{bom}")
 
 
 def _size(count: int) -> str:

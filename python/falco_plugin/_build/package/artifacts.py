@@ -30,6 +30,8 @@ class Part:
     """The bytes of the compressed layer."""
     sbom: str | None
     """The digest of the manifest of the bill of materials."""
+    glibc: str | None = None
+    """The version of glibc that a self-contained library needs."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def plugin(libraries: Sequence[PluginLibrary], annotations: Mapping[str, str]) -
         manifests.append({**manifest, "platform": platform})
         boms += bom
         digest = bom[0]["digest"] if bom else None
-        parts.append(Part(file, f"linux/{library.architecture}", manifest["digest"], layer["size"], digest))
+        glibc = library.contents["glibc"] if library.contents is not None else None
+        parts.append(Part(file, f"linux/{library.architecture}", manifest["digest"], layer["size"], digest, glibc))
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*manifests, *boms], "annotations": described}
     root = layout.add_json(index, INDEX)
     layout.set_root(root, about.version)
