@@ -186,14 +186,14 @@ def test_annotations_are_added(linked: Path, tmp_path: Path) -> None:
 def test_output_shows_commands_and_resources(linked: Path, tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    folder = tmp_path / "out"
+    folder = tmp_path / "my package"
     ran = package(linked, *LINKED, "--rules", rules, folder=folder)
     assert (ran.status, ran.stderr) == (0, "")
     assert f"{folder}: plugin packaged 0.1.0, {root(folder)['digest']}\n  libpackaged.so: linux/amd64, " in ran.stdout
     for command in (
-        f"crane push {folder} REGISTRY/OWNER/packaged:0.1.0",
-        f"crane push {folder}-rules REGISTRY/OWNER/packaged-rules:0.1.0",
-        f"oras cp --from-oci-layout {folder}:0.1.0 REGISTRY/OWNER/packaged:0.1.0",
+        f"crane push '{folder}' REGISTRY/OWNER/packaged:0.1.0",
+        f"crane push '{folder}-rules' REGISTRY/OWNER/packaged-rules:0.1.0",
+        f"oras cp --from-oci-layout '{folder}:0.1.0' REGISTRY/OWNER/packaged:0.1.0",
         "falcoctl artifact install REGISTRY/OWNER/packaged:0.1.0 REGISTRY/OWNER/packaged-rules:0.1.0",
     ):
         assert f"\n  {command}\n" in ran.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,9 +130,10 @@ def _print_usage(written: list[tuple[Path, Artifact]]) -> None:
     references = [f"{_REGISTRY}/{_OWNER}/{artifact.name}:{artifact.version}" for _, artifact in written]
     click.echo("\nPush, with one of these clients:\n")
     for (folder, _), reference in zip(written, references, strict=True):
-        click.echo(f"  crane push {folder} {reference}")
+        click.echo(f"  crane push {shlex.quote(str(folder))} {reference}")
     for (folder, artifact), reference in zip(written, references, strict=True):
-        click.echo(f"  oras cp --from-oci-layout {folder}:{artifact.version} {reference}")
+        source = shlex.quote(f"{folder}:{artifact.version}")
+        click.echo(f"  oras cp --from-oci-layout {source} {reference}")
     click.echo(f"\nInstall with falcoctl:\n\n  falcoctl artifact install {' '.join(references)}")
     click.echo("\nInstall with the Falco Operator:\n")
     for index, (_, artifact) in enumerate(written):
