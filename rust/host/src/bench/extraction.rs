@@ -44,6 +44,11 @@ impl Kept {
         self.bytes += event.size();
         self.events.push(event);
     }
+
+    /// Returns the events.
+    pub(super) fn events(&self) -> Vec<Event<'_>> {
+        self.events.iter().map(OwnedEvent::event).collect()
+    }
 }
 
 /// The cost of the columns of the events that were kept.
@@ -79,14 +84,10 @@ pub fn measure<'c>(
     source: &CStr,
     time: Duration,
 ) -> Result<Fields<'c>, MalformedField> {
-    let events: Vec<_> = kept.events.iter().map(OwnedEvent::event).collect();
+    let events = kept.events();
     let third = time / 3;
     let share = third / u32::try_from(columns.len()).unwrap_or(u32::MAX);
-    let mut host = Host {
-        extractors,
-        source,
-        number: 0,
-    };
+    let mut host = Host::new(extractors, source);
     let alone = columns.iter().map(|column| {
         Ok(Field {
             column,
@@ -102,16 +103,25 @@ pub fn measure<'c>(
     })
 }
 
-struct Host<'h, 'p> {
+/// Extracts from kept events.
+pub(super) struct Host<'h, 'p> {
     extractors: &'h mut [Extractor<'p>],
     source: &'h CStr,
     /// The number of the last event. Each use of a kept event has a new number, so that it is a new event to the plugin.
     number: u64,
 }
 
-impl Host<'_, '_> {
+impl<'h, 'p> Host<'h, 'p> {
+    pub(super) fn new(extractors: &'h mut [Extractor<'p>], source: &'h CStr) -> Self {
+        Self {
+            extractors,
+            source,
+            number: 0,
+        }
+    }
+
     /// Checks all values of a column, and returns the number of events that have the field.
-    fn check(&mut self, events: &[Event<'_>], column: &Column) -> Result<u64, MalformedField> {
+    pub(super) fn check(&mut self, events: &[Event<'_>], column: &Column) -> Result<u64, MalformedField> {
         let mut present = 0;
         for event in events {
             self.number += 1;
@@ -136,12 +146,7 @@ impl Host<'_, '_> {
     ) -> Result<Option<Cost>, MalformedField> {
         cost(events.len() as u64, time, || {
             let start = Instant::now();
-            for event in events {
-                self.number += 1;
-                for column in columns {
-                    self.extract(event, column)?;
-                }
-            }
+            self.extract_all(events, columns)?;
             Ok(start.elapsed())
         })
     }
@@ -159,6 +164,17 @@ impl Host<'_, '_> {
             }
             Ok(start.elapsed())
         })
+    }
+
+    /// Extracts columns from each event, for the first time.
+    pub(super) fn extract_all(&mut self, events: &[Event<'_>], columns: &[Column]) -> Result<(), MalformedField> {
+        for event in events {
+            self.number += 1;
+            for column in columns {
+                self.extract(event, column)?;
+            }
+        }
+        Ok(())
     }
 
     fn extract(&mut self, event: &Event<'_>, column: &Column) -> Result<(), MalformedField> {

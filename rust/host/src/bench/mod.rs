@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`events`] | the running source |
 //! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
+//! | [`threads`] | fields of events that were kept, on several threads at once |
 //! | [`checksum`] | a number that two libraries agree on if they produce the same events |
 //! | [`clock`] | which calls are timed |
 //! | [`slices`], [`histogram`] | statistics of many durations |
@@ -20,5 +21,6 @@ pub mod live;
 pub mod process;
 pub mod report;
 pub mod slices;
+pub mod threads;
 
 pub use error::Error;

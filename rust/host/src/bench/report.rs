@@ -9,6 +9,7 @@ use super::extraction::Fields;
 use super::histogram::Latency;
 use super::live::Calls;
 use super::slices::Cost;
+use super::threads::Parallel;
 use crate::text::count::format_count;
 use crate::text::escape;
 use crate::text::table;
@@ -28,6 +29,9 @@ pub struct Report<'c> {
     pub memory: Memory,
     pub fields: Option<Fields<'c>>,
     pub live: Option<Vec<Calls<'c>>>,
+    /// The fields on several threads, if the user asked for threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<Vec<Parallel<'c>>>,
 }
 
 /// Resident memory: before and after the library is loaded, with the source open, and after the run; and its maximum.
@@ -96,7 +100,12 @@ impl Report<'_> {
         if let Some(fields) = &self.fields {
             write_fields(out, fields)?;
         }
-        self.live.as_ref().map_or(Ok(()), |calls| write_calls(out, calls))
+        if let Some(calls) = &self.live {
+            write_calls(out, calls)?;
+        }
+        self.threads
+            .as_ref()
+            .map_or(Ok(()), |fields| write_parallel(out, fields))
     }
 
     fn write_latencies(&self, out: &mut impl Write) -> io::Result<()> {
@@ -158,6 +167,21 @@ fn write_calls(out: &mut impl Write, calls: &[Calls<'_>]) -> io::Result<()> {
     });
     writeln!(out, "\nfields of each event:")?;
     table::write(out, ["name", "p50", "p99", "max", "present"], &rows.collect::<Vec<_>>())
+}
+
+fn write_parallel(out: &mut impl Write, fields: &[Parallel<'_>]) -> io::Result<()> {
+    let threads = fields.first().map_or(0, |field| field.counts.len());
+    let rows = fields.iter().map(|field| {
+        let count: u64 = field.counts.iter().sum();
+        let each = |ns: u64| match count {
+            0 => String::new(),
+            _ => time(ns as f64 / count as f64),
+        };
+        let name = escape::column(&field.column.asked);
+        [name, each(field.wall_ns), each(field.cpu_ns), grouped(field.present)]
+    });
+    writeln!(out, "\nfields on {threads} threads at once:")?;
+    table::write(out, ["name", "wall", "CPU", "present"], &rows.collect::<Vec<_>>())
 }
 
 /// Returns the words of a report for the reason why the measurement ended.

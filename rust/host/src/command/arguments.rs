@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ Usage:
   falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
                         [--with LIB [--with-config TEXT]] [--pretty | --json]
       Initialise the plugin, open its event source, and write one event a line to standard output.
-  falco-plugin-host bench LIB [options of run except --pretty] [--seconds S] [--live] [--checksum] [--json]
+  falco-plugin-host bench LIB [options of run except --pretty] [--seconds S] [--live | --threads N] [--checksum]
+                          [--json]
       Measure what the plugin costs its host: an event, a call, a field, and memory.
 
 Options:
@@ -39,6 +41,7 @@ Options:
   --pretty            Write times, durations, networks and lists in a readable form
   --seconds S         Measure for S seconds, and fields as long again (default: 2; with --limit: only fields)
   --live              Extract the fields from each event as it arrives, instead of from some events afterwards
+  --threads N         Extract the fields from some events on N threads at once, each with its own state of the plugin
   --checksum          Make the checksum of all bytes of each event, instead of its first and last ones
   --json              Write JSON: one object a line for run, one object for info and bench
   -h, --help          Show this help
@@ -76,6 +79,7 @@ const BENCH_OPTIONS: &[&str] = &[
     "json",
     "seconds",
     "live",
+    "threads",
     "checksum",
 ];
 
@@ -108,6 +112,7 @@ struct Options {
     pretty: bool,
     time: Option<Duration>,
     live: bool,
+    threads: Option<NonZeroUsize>,
     checksum: Scope,
 }
 
@@ -121,6 +126,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         pretty: false,
         time: None,
         live: false,
+        threads: None,
         checksum: Scope::Ends,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -171,6 +177,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Long("json") => options.format = Format::Json,
             Long("pretty") => options.pretty = true,
             Long("live") => options.live = true,
+            Long("threads") => options.threads = Some(parser.value()?.parse()?),
             Long("checksum") => options.checksum = Scope::Bytes,
             Value(word) if options.words.len() < 2 => options.words.push(word),
             _ => return Err(argument.unexpected()),
@@ -205,8 +212,13 @@ impl Options {
         if let Some(name) = self.names.iter().find(|name| !accepted.contains(&name.as_str())) {
             return Err(format!("{command} has no option --{name}").into());
         }
-        if self.live && setup.fields == Selection::default() {
-            return Err("--live needs --fields or --all-fields".into());
+        for (name, is_given) in [("--live", self.live), ("--threads", self.threads.is_some())] {
+            if is_given && setup.fields == Selection::default() {
+                return Err(format!("{name} needs --fields or --all-fields").into());
+            }
+        }
+        if self.live && self.threads.is_some() {
+            return Err("--live extracts on one thread: leave out --live or --threads".into());
         }
         if self.pretty && format == Format::Json {
             return Err("--pretty applies to text: leave out --json or --pretty".into());
@@ -228,6 +240,7 @@ impl Options {
                 time: self.time,
                 limit,
                 live: self.live,
+                threads: self.threads,
                 checksum: self.checksum,
                 format,
             }),

@@ -1,7 +1,9 @@
 //! `bench`: runs a plugin's source, and measures what it costs.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io::{self, Write};
+use std::mem;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use crate::bench::extraction::{self, Kept};
 use crate::bench::live::Live;
 use crate::bench::process;
 use crate::bench::report::{Memory, Report};
+use crate::bench::threads::{self, Lane, Parallel};
 use crate::command::error::Error;
 use crate::command::setup::{Loaded, Plugins, Setup};
 use crate::output::{Format, Log, Stdout, console};
@@ -29,8 +32,23 @@ pub struct Options {
     pub limit: Option<u64>,
     /// Whether to extract fields from each event as it arrives, instead of from some events afterwards.
     pub live: bool,
+    /// The number of threads that extract fields at once, instead of the measurements on one thread.
+    pub threads: Option<NonZeroUsize>,
     pub checksum: Scope,
     pub format: Format,
+}
+
+impl Options {
+    /// Prepares a measurement of a source.
+    fn events<'c>(&self, purpose: Purpose<'c>) -> Events<'c> {
+        let time = self.time.or(self.limit.is_none().then_some(DEFAULT_TIME));
+        Events::new(self.checksum, self.limit, time, purpose)
+    }
+
+    /// Returns the longest time to extract fields from kept events.
+    fn fields_time(&self) -> Duration {
+        self.time.unwrap_or(DEFAULT_TIME)
+    }
 }
 
 /// Measures a plugin and writes the report.
@@ -60,10 +78,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Some(columns) if options.live => Purpose::Extract(Live::new(columns)),
         Some(_) => Purpose::Keep(Kept::default()),
     };
-    let time = options.time.or(options.limit.is_none().then_some(DEFAULT_TIME));
-    let events = Events::new(options.checksum, options.limit, time, purpose);
     // As Falco with one source: all calls are on one thread.
-    let measured = events.measure(&mut source, &mut extractors)?;
+    let measured = options.events(purpose).measure(&mut source, &mut extractors)?;
     let end_kib = process::resident_kib();
     let memory = Memory {
         start_kib,
@@ -73,14 +89,24 @@ pub fn run(options: &Options) -> Result<(), Error> {
         // The kernel's maximum may be some pages too low: it is at least what was measured.
         peak_kib: process::peak_kib().max(open_kib).max(end_kib),
     };
-    let (mut fields, mut live) = (None, None);
+    let (mut fields, mut live, mut threads) = (None, None, None);
     match (measured.purpose, columns) {
         (Purpose::Keep(kept), Some(columns)) if !kept.is_empty() => {
             let name = CString::new(plugins.source.as_str()).unwrap_or_default();
-            let mut all = vec![source.extractor()];
-            all.extend(extractors);
-            let time = options.time.unwrap_or(DEFAULT_TIME);
-            fields = Some(extraction::measure(columns, &kept, &mut all, &name, time)?);
+            let mut own = Lane::new(&mut source, extractors, kept);
+            let time = options.fields_time();
+            match options.threads {
+                None => {
+                    fields = Some(extraction::measure(
+                        columns,
+                        &own.kept,
+                        &mut own.extractors,
+                        &name,
+                        time,
+                    )?)
+                }
+                Some(number) => threads = measure_threads(options, &plugins, &log, own, number.get(), &name)?,
+            }
         }
         (Purpose::Extract(calls), _) => live = Some(calls.calls(measured.span.count)),
         _ => {}
@@ -96,6 +122,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         memory,
         fields,
         live,
+        threads,
     };
     let mut text = Vec::new();
     match options.format {
@@ -107,4 +134,45 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
         _ => Ok(()),
     }
+}
+
+/// Measures the extraction of fields on several threads. The first one uses the state whose source has run. For each of
+/// the others, initialises the plugins again and runs a source. Returns `None` if one of the sources had no event.
+fn measure_threads<'c>(
+    options: &Options,
+    plugins: &'c Plugins<'_>,
+    log: &Arc<Log>,
+    first: Lane<'_>,
+    number: usize,
+    source_name: &CStr,
+) -> Result<Option<Vec<Parallel<'c>>>, Error> {
+    let init = || Ok((plugins.init_own(log)?, plugins.init_others(log)?));
+    let states = (1..number).map(|_| init()).collect::<Result<Vec<_>, Error>>();
+    let mut states = states?;
+    let mut running = Vec::new();
+    for (own, others) in &mut states {
+        let extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+        let source = Source::open(own, options.setup.params(), plugins.id, &plugins.source)?;
+        running.push((source, extractors));
+    }
+    let mut lanes = vec![first];
+    for (source, extractors) in &mut running {
+        let measured = options
+            .events(Purpose::Keep(Kept::default()))
+            .measure(source, extractors)?;
+        let Purpose::Keep(kept) = measured.purpose else {
+            unreachable!("the purpose does not change")
+        };
+        lanes.push(Lane::new(source, mem::take(extractors), kept));
+    }
+    if lanes.iter().any(|lane| lane.kept.is_empty()) {
+        return Ok(None);
+    }
+    let columns = plugins.columns.as_deref().unwrap_or_default();
+    Ok(Some(threads::measure(
+        columns,
+        &mut lanes,
+        source_name,
+        options.fields_time(),
+    )?))
 }

@@ -180,6 +180,65 @@ fn fields_of_other_plugins_are_measured() {
 }
 
 #[test]
+fn fields_are_extracted_on_threads_at_once() {
+    let fields = flag(&["x.meets string", "x.some string"]);
+    let source = ["--params", "s100*", "--limit", "100", "--seconds", "0.01"];
+    let (report, _) = bench(&[&fields], &[&source[..], &["--all-fields", "--threads", "2"]].concat());
+    assert_eq!((&report["fields"], &report["live"]), (&Value::Null, &Value::Null));
+    assert_eq!(report["events"]["count"], 100);
+    let columns = report["threads"].as_array().unwrap();
+    let present = columns.iter().map(|column| (&column["name"], &column["present"]));
+    let expected = [(json!("x.meets"), json!(200)), (json!("x.some"), json!(100))];
+    assert!(present.eq(expected.iter().map(|(name, present)| (name, present))));
+    for column in columns {
+        let counts: Vec<_> = column["counts"].as_array().unwrap().iter().map(Value::as_u64).collect();
+        assert!(counts.len() == 2 && counts.iter().all(|count| *count >= Some(100)));
+        assert!(
+            column["wall_ns"].as_u64() >= Some(5_000_000),
+            "each field has half of the time"
+        );
+        assert!(column["cpu_ns"].as_u64() > Some(0));
+    }
+    let (report, _) = bench(
+        &[&fields],
+        &[&source[..], &["--fields", "x.some", "--threads", "1"]].concat(),
+    );
+    assert_eq!(report["threads"][0]["counts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn each_thread_has_its_own_state_and_source() {
+    let trace = temporary("trace-threads");
+    let output = host("bench", &plugin(&[&fields()]))
+        .args([
+            "--params",
+            "s1",
+            "--fields",
+            "x.string",
+            "--threads",
+            "2",
+            "--seconds",
+            "0.01",
+        ])
+        .env("TRACE", &trace)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let calls = fs::read_to_string(&trace).unwrap();
+    // Of the calls of next_batch, only the first one of the process is written.
+    let expected = "init\nopen\nnext_batch\ninit\nopen\nclose\ndestroy\nclose\ndestroy\n";
+    assert_eq!(calls, expected);
+}
+
+#[test]
+fn fields_on_threads_need_an_event_of_each_source() {
+    for (params, result) in [("t0", "eof"), ("s1 t0:kill15*", "interrupted")] {
+        let (report, _) = bench(&[&fields()], &["--params", params, "--all-fields", "--threads", "2"]);
+        assert_eq!((&report["result"], &report["threads"]), (&json!(result), &Value::Null));
+    }
+}
+
+#[test]
 fn failure_has_no_report() {
     for (flags, arguments, message) in [
         (&[][..], &["--params", "s2 f0"][..], "next_batch failed: it broke"),
@@ -205,6 +264,11 @@ fn failure_has_no_report() {
         (
             &[&fields()],
             &["--params", "s1", "--fields", "x.latin[a]"],
+            "event 1: the field x.latin[a]: value 1 is not UTF-8",
+        ),
+        (
+            &[&fields()],
+            &["--params", "s1", "--fields", "x.latin[a]", "--threads", "2"],
             "event 1: the field x.latin[a]: value 1 is not UTF-8",
         ),
     ] {
@@ -274,6 +338,18 @@ fn report_as_text_has_all_rows() {
     has(&text, "fields of each event", ":");
     has(&text, "x.some ", " 2");
     has(&text, "x.nothing ", " 0");
+    let text = call(&[
+        "--params",
+        "s4",
+        "--threads",
+        "2",
+        "--fields",
+        "x.some",
+        "--seconds",
+        "0.01",
+    ]);
+    has(&text, "fields on 2 threads at once", ":");
+    has(&text, "x.some ", " 4");
     let text = call(&["--params", "t0", "--fields", "x.some"]);
     has(&text, "sample 1.2.3: 0 events in ", ", until the source ended");
 }

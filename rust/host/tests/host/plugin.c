@@ -5,6 +5,7 @@
 // something else to do. If a * follows the last step, it repeats indefinitely; otherwise EOF follows.
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ typedef struct {
 typedef struct {
 	input in;
 	char error[2048];
+	bool met;
 } plugin;
 
 typedef struct {
@@ -126,6 +128,15 @@ const uint16_t* plugin_get_extract_event_types(uint32_t* count, void* p) {
 }
 #endif
 
+// Waits, at the first call for a state, until another thread makes such a call for another state. Returns whether one did.
+static bool meet(plugin* p) {
+	static atomic_int arrived;
+	if(!p->met) arrived++;
+	p->met = true;
+	for(int wait = 0; arrived < 2 && wait < 10000; wait++) usleep(1000);
+	return arrived >= 2;
+}
+
 typedef struct {
 	uint32_t length;
 	const void* bytes;
@@ -186,6 +197,7 @@ int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_inp
 	if(IS("nothing")) SET(texts, 0, 0);
 	if(IS("some") && event->number % 2 == 0) SET(texts, 0, 1);
 	if(IS("some") && event->number % 2 == 1) return 1;
+	if(IS("meets") && meet(p)) SET(texts, 0, 1);
 	if(IS("nullstring")) SET(texts, 0, 4);
 	if(IS("latin")) SET(texts, 4, 1);
 	if(IS("uint64")) SET(numbers, 2, 1);
