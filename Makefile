@@ -163,11 +163,18 @@ fmt: setup ## format all code
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format
 
-bench: setup ## measure this SDK, the Go SDK, the Rust SDK and C (ROWS=pull,push and PEERS=c,rust choose)
-	$(BIN)/python -m bench --rows '$(ROWS)' --peers '$(PEERS)'
+bench: setup ## measure this SDK, the Go SDK, the Rust SDK and C (ROWS=pull,push and PEERS=c,rust choose; OTHER_PYTHON=python3.13 adds a Python)
+	$(BENCH)
 
 bench-quick: setup ## measure the same with fewer and shorter rounds
-	$(BIN)/python -m bench --quick --rows '$(ROWS)' --peers '$(PEERS)'
+	$(BENCH) --quick
+
+# Only an OTHER_PYTHON on the command line adds a Python to the benchmark.
+BENCH = $(if $(filter command line,$(origin OTHER_PYTHON)),$(WITH_OTHER_PYTHON),$(BIN)/python -m bench) \
+	--rows '$(ROWS)' --peers '$(PEERS)'
+WITH_OTHER_PYTHON = other=$$(cd tests && $(abspath $(BIN))/python -m support.environments \
+	$(if $(findstring /,$(OTHER_PYTHON)),$(abspath $(OTHER_PYTHON)),$(OTHER_PYTHON))) && \
+	$(BIN)/python -m bench --other-python $$other/bin/python
 
 bench-self-contained: setup ## compare self-contained libraries with linked ones, and two interpreters with one
 	python=$$(cd tests && $(abspath $(BIN))/python -m support.environments $(abspath $(BIN))/python numpy)/bin/python && \

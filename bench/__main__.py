@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 
 from bench import chart, libraries, machine, report
 from bench.measure import Host, Measured, MeasurementError, compare, measure
 from bench.rows import FULL, QUICK, UnknownRowError, select, table
 
-_PEERS = [*libraries.PEERS, libraries.SELF_CONTAINED]
+_PEERS = [*libraries.PEERS, libraries.SELF_CONTAINED, libraries.OTHER_PYTHON]
 _RESULTS = libraries.ROOT / "bench" / "results"
 
 
@@ -19,18 +20,25 @@ def main() -> None:
     scale = QUICK if options.quick else FULL
     peers = options.peers or _PEERS
     try:
-        rows = select(table(scale), options.rows, peers)
+        rows = table(scale)
+        if options.other_python:
+            version = machine.python_version(options.other_python, libraries.OTHER_PYTHON)
+            rows = [row.beside_other_python(f"Python {version}") for row in rows]
+            peers = [*peers, libraries.OTHER_PYTHON]
+        rows = select(rows, options.rows, peers)
         cases = [case for row in rows for case in row.cases()]
         needed = dict.fromkeys(case.library for case in cases)
         _log(f"building {', '.join(needed)}")
-        host = Host.start(libraries.host(), libraries.build(needed), libraries.BUILD / "workloads")
+        built = libraries.build(needed, options.other_python)
+        host = Host.start(libraries.host(), built, libraries.BUILD / "workloads", options.other_python)
         compare(host, cases, _log)
         results = measure(host, rows, scale, _log)
     except (UnknownRowError, libraries.BuildError, MeasurementError) as error:
         sys.exit(f"bench: {error}")
     # A partial or quick run gets its own file, so that it does not replace the results of a full run.
-    name = ("quick" if options.quick else "full") + ("-part" if options.rows or options.peers else "")
-    about = {**machine.describe(needed), "other processes": report.noise(results)}
+    is_part = options.rows or options.peers or options.other_python
+    name = ("quick" if options.quick else "full") + ("-part" if is_part else "")
+    about = {**machine.describe(needed, options.other_python), "other processes": report.noise(results)}
     text = report.markdown(results, about)
     _write(name, results, about, text)
     print(text, end="")
@@ -43,7 +51,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--peers", type=_peers, default=[], metavar="LIST", help=f"peers to compare with: {', '.join(_PEERS)}"
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--other-python", default="", metavar="PATH", help="compare with another Python, which has falco-plugin-sdk"
+    )
+    options = parser.parse_args()
+    if options.other_python and shutil.which(options.other_python) is None:
+        parser.error(f"argument --other-python: {options.other_python} is not a program")
+    if libraries.OTHER_PYTHON in options.peers and not options.other_python:
+        parser.error(f"the peer {libraries.OTHER_PYTHON} needs --other-python (make bench OTHER_PYTHON=python3.13)")
+    return options
 
 
 def _names(text: str) -> list[str]:

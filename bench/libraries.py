@@ -39,19 +39,23 @@ PEERS = {
 }
 SELF_CONTAINED = "self-contained"
 """The name of the library that has the same plugin as `ours`, and brings its own Python."""
+OTHER_PYTHON = "other-python"
+"""The name of the library that has the same plugin as `ours`, and was built with another Python."""
 OURS = {
     "ours": _BENCH / "plugins" / "ours",
+    OTHER_PYTHON: _BENCH / "plugins" / "ours",
     SELF_CONTAINED: _BENCH / "plugins" / "ours",
     "smallest": _BENCH / "plugins" / "smallest.py",
     f"smallest-{SELF_CONTAINED}": _BENCH / "plugins" / "smallest.py",
 }
 
 
-def build(names: Collection[str]) -> dict[str, Path]:
+def build(names: Collection[str], other_python: str = "") -> dict[str, Path]:
     """Builds plugin libraries. The build tools skip those that are up to date.
 
     Args:
         names: keys of `PEERS` and `OURS`.
+        other_python: the Python that builds `OTHER_PYTHON`, which has the SDK.
 
     Returns:
         The path of each library, by name.
@@ -67,7 +71,11 @@ def build(names: Collection[str]) -> dict[str, Path]:
     # Plugins do not write bytecode. pip compiles the package when it is installed, but a checkout may not be compiled.
     compileall.compile_dir(ROOT / "python" / "falco_plugin", quiet=1)
     BUILD.mkdir(parents=True, exist_ok=True)
-    return {name: _BUILDERS.get(name, _build_ours)(name) for name in names}
+    pythons = {OTHER_PYTHON: other_python}
+    return {
+        name: _BUILDERS[name](name) if name in _BUILDERS else _build_ours(name, pythons.get(name, sys.executable))
+        for name in names
+    }
 
 
 def host() -> Path:
@@ -103,17 +111,22 @@ def _build_rust(name: str) -> Path:
     return target / "release" / "libbench_peer.so"
 
 
-def _build_ours(name: str) -> Path:
+def _build_ours(name: str, python: str) -> Path:
     library = BUILD / f"lib{name}.so"
     kind = [] if name.endswith(SELF_CONTAINED) else ["--linked"]
-    run(name, sys.executable, "-m", "falco_plugin", "build", *kind, str(OURS[name]), "-o", str(library))
+    run(name, python, "-m", "falco_plugin", "build", *kind, str(OURS[name]), "-o", str(library))
     return library
 
 
 _BUILDERS = {"c": _build_c, "golang": _build_golang, "rust": _build_rust}
 
 
-def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """Runs a command and returns its output.
+
+    Raises:
+        BuildError: it failed. `name` is the plugin for which it runs.
+    """
     process = subprocess.run(
         command,
         cwd=cwd,
@@ -125,3 +138,4 @@ def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str
     )
     if process.returncode != 0:
         raise BuildError(f"cannot build {name}: `{' '.join(command[:2])}` failed:\n{process.stderr or process.stdout}")
+    return process.stdout

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import noise, workloads
+from bench.libraries import OTHER_PYTHON
 from bench.rows import TO_THE_END, Case, Raw, Row, Scale
 
 _COMPARED_EVENTS = {"random": 300, "file": TO_THE_END, "file-small": TO_THE_END}
@@ -33,14 +34,15 @@ class Host:
     libraries: Mapping[str, Path]
     workloads: Path
     """The folder with the files of the workloads."""
-    bare_kib: int
-    """Resident memory, in KiB, of an idle interpreter of the same Python, started with `-I -S`."""
+    bare_kib: Mapping[str, int]
+    """For each library, resident memory in KiB of an idle interpreter of the same Python, started with `-I -S`."""
 
     @classmethod
-    def start(cls, program: Path, libraries: Mapping[str, Path], folder: Path) -> Host:
-        code = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmRSS')))"
-        process = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
-        return cls(program, libraries, folder, int(process.stdout))
+    def start(cls, program: Path, libraries: Mapping[str, Path], folder: Path, other_python: str = "") -> Host:
+        bare = dict.fromkeys(libraries, _bare_kib(sys.executable))
+        if other_python:
+            bare[OTHER_PYTHON] = _bare_kib(other_python)
+        return cls(program, libraries, folder, bare)
 
     def measure(self, case: Case, seconds: float, wrapper: Sequence[str] = ()) -> Raw:
         """Runs one measurement in a new process. `wrapper` is the command of a program that runs the host, as perf."""
@@ -51,6 +53,8 @@ class Host:
             options += ["--fields", ",".join(case.fields)]
         if case.live:
             options.append("--live")
+        if case.threads is not None:
+            options += ["--threads", str(case.threads)]
         return self._run(case, *options, wrapper=wrapper)
 
     def checksum(self, case: Case) -> str:
@@ -72,7 +76,13 @@ class Host:
                 f"{case.title} ({case.library} {case.mode} {case.workload}) failed:\n{process.stderr}"
             )
         raw: Raw = json.loads(process.stdout)
-        return {**raw, "bare_kib": self.bare_kib}
+        return {**raw, "bare_kib": self.bare_kib[case.library]}
+
+
+def _bare_kib(python: str) -> int:
+    code = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmRSS')))"
+    process = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    return int(process.stdout)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import libraries
 from bench.measure import Host, MeasurementError
-from bench.rows import QUICK, SPAN, Case, Row, UnknownRowError, select, table
+from bench.rows import QUICK, SPAN, THREADS, Case, Row, UnknownRowError, select, table
 
 _SECONDS = 3
 _START_MS = "500"
@@ -62,8 +62,8 @@ def profile(host: Host, case: Case) -> dict[str, float]:
 
 
 def _profiled(row: Row) -> Case | None:
-    """Returns the case to profile, or None for rows that end by themselves or only have limits."""
-    if row.metric is SPAN or row.limits:
+    """Returns the case to profile, or None for rows that end by themselves, have limits or use several host threads."""
+    if row.metric in (SPAN, THREADS) or row.limits:
         return None
     return replace(row.ours, limit=None, live=bool(row.ours.fields))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from bench.libraries import SELF_CONTAINED
+from bench.libraries import OTHER_PYTHON, SELF_CONTAINED
 
 Raw: TypeAlias = dict[str, Any]
 """The host's JSON report of one measurement."""
@@ -42,6 +42,8 @@ class Case:
     config: str = ""
     fields: tuple[str, ...] = ()
     live: bool = False
+    threads: int | None = None
+    """The number of threads of the host that extract fields at the same time, each with its own state of the plugin."""
     limit: int | None = None
     """Ends after this number of events instead of after a time."""
     times: int = 1
@@ -54,14 +56,31 @@ class Metric:
 
     read: Callable[[Raw], float]
     per_event: bool
-    """Whether the quantity is that of one event, so that throughput and processor time apply; otherwise of fields."""
+    """Whether the quantity is that of one event, so that throughput applies; otherwise of fields."""
+    cpu: Callable[[Raw], float] | None = None
+    """The processor time of all threads for the same work, or None if it is not measured."""
 
 
-EVENT = Metric(lambda raw: raw["events"]["per_event"]["median_ns"], per_event=True)
-SPAN = Metric(lambda raw: raw["events"]["wall_ns"] / raw["events"]["count"], per_event=True)
+def _event_cpu(raw: Raw) -> float:
+    return float(raw["events"]["cpu_ns"] / raw["events"]["count"])
+
+
+def _of_threads(member: str) -> Callable[[Raw], float]:
+    """Returns how to read the nanoseconds of one extraction, out of those of all threads together."""
+
+    def read(raw: Raw) -> float:
+        (column,) = raw["threads"]
+        return float(column[member] / sum(column["counts"]))
+
+    return read
+
+
+EVENT = Metric(lambda raw: raw["events"]["per_event"]["median_ns"], per_event=True, cpu=_event_cpu)
+SPAN = Metric(lambda raw: raw["events"]["wall_ns"] / raw["events"]["count"], per_event=True, cpu=_event_cpu)
 FIRST = Metric(lambda raw: raw["fields"]["columns"][0]["first"]["median_ns"], per_event=False)
 AGAIN = Metric(lambda raw: raw["fields"]["columns"][0]["again"]["median_ns"], per_event=False)
 TOGETHER = Metric(lambda raw: raw["fields"]["together"]["median_ns"], per_event=False)
+THREADS = Metric(_of_threads("wall_ns"), per_event=False, cpu=_of_threads("cpu_ns"))
 
 
 @dataclass(frozen=True)
@@ -92,14 +111,28 @@ class Row:
     against: tuple[Comparison, ...] = ()
     metric: Metric = EVENT
     limits: tuple[Limit, ...] = ()
+    unlimited: tuple[Case, ...] = ()
+    """Cases whose quantities are reported beside those of `ours`, without bounds."""
 
     def beside_self_contained(self) -> Row:
         """Returns the row with a comparison with a self-contained library of the same plugin."""
         other = replace(self.ours, title="self-contained", library=SELF_CONTAINED)
         return replace(self, against=(*self.against, Comparison(other))) if self.against else self
 
+    def beside_other_python(self, version: str) -> Row:
+        """Returns the row with a comparison of each case of `ours` with the same case in another Python."""
+
+        def with_other(case: Case) -> Case:
+            title = version if case is self.ours else f"{version}, {case.title}"
+            return replace(case, title=title, library=OTHER_PYTHON)
+
+        others = [with_other(case) for case in self.cases() if case.library == "ours"]
+        if not self.against:
+            return replace(self, unlimited=tuple(others))
+        return replace(self, against=(*self.against, *map(Comparison, others)))
+
     def cases(self) -> list[Case]:
-        return [self.ours, *(against.case for against in self.against)]
+        return [self.ours, *(against.case for against in self.against), *self.unlimited]
 
 
 class UnknownRowError(Exception):
@@ -154,14 +187,23 @@ def table(scale: Scale) -> list[Row]:
 
     def go(mode: str, workload: str) -> Case:
         titles = {"pull": "Go pull", "push128": "Go, channel of 128", "push0": "Go, unbuffered channel"}
-        return Case(titles[mode], "golang", mode, workload)
+        return Case(titles[mode.partition("-")[0]], "golang", mode, workload)
 
     def rust(mode: str, workload: str) -> Case:
         titles = {"batch": "Rust batch", "channel": "Rust, channel of 128"}
-        return Case(titles[mode], "rust", mode, workload)
+        return Case(titles[mode.partition("-")[0]], "rust", mode, workload)
 
     def ours(mode: str, workload: str = "") -> Case:
         return Case("ours", "ours", mode, workload)
+
+    def threads_row(name: str, title: str, number: int, workload: str) -> Row:
+        """Returns a row of threads that send, each through its own sender of one channel."""
+        against = (
+            Comparison(replace(ours("send", workload), title="one thread")),
+            Comparison(rust(f"channel-{number}", workload)),
+            Comparison(go(f"push128-{number}", workload)),
+        )
+        return Row(f"{name}-{number}-threads", f"{number} threads {title}", ours(f"send-{number}", workload), against)
 
     def reading(case: Case, title: str, fields: Sequence[str], config: str = "") -> Case:
         return replace(case, title=title, fields=tuple(fields), config=config, limit=FIELD_EVENTS)
@@ -182,6 +224,20 @@ def table(scale: Scale) -> list[Row]:
         if rust_bound is not None:
             against.append(Comparison(reading(rust("batch", workload), "Rust", fields), rust_bound))
         return Row(name, title, reading(ours("extend", workload), "ours", fields), tuple(against), metric)
+
+    def field_threads_row(name: str, title: str, field: str) -> Row:
+        """Returns a row of two threads of the host that extract a field at the same time."""
+
+        def on_threads(case: Case, title: str, threads: int = 2) -> Case:
+            return replace(reading(case, title, [field]), threads=threads)
+
+        source = ours("extend", "log300")
+        against = (
+            Comparison(on_threads(source, "one thread", 1)),
+            Comparison(on_threads(go("pull", "log300"), "Go, worker off")),
+            Comparison(on_threads(rust("batch", "log300"), "Rust")),
+        )
+        return Row(f"{name}-2-threads", title, on_threads(source, "ours"), against, THREADS)
 
     field_limits = (
         Limit("p99", "ms", lambda raw: raw["live"][0]["latency"]["p99_ns"] / 1e6, at_most=2),
@@ -239,6 +295,10 @@ def table(scale: Scale) -> list[Row]:
             ours("send_many", "log1k"),
             (Comparison(rust("batch", "log1k"), 1.5),),
         ),
+        threads_row("push-send", "send one by one, 300 B", 2, "equal300"),
+        threads_row("push-send", "send one by one, 300 B", 4, "equal300"),
+        threads_row("push-encode", "encode JSON and send it, 300 B", 2, "encode300"),
+        threads_row("push-encode", "encode JSON and send it, 300 B", 4, "encode300"),
         Row(
             "batch-300",
             "extend by a list of 128, 300 B",
@@ -294,6 +354,8 @@ def table(scale: Scale) -> list[Row]:
         field_row(
             "field-json-twenty", "twenty json_fields of a 1.9 KB audit event, together", "audit", _TWENTY, TOGETHER, 0.4
         ),
+        field_threads_row("field-const", "method that returns a constant, on two threads of the host", "bench.const"),
+        field_threads_row("field-json-front", "json_field near the front, on two threads of the host", "bench.level"),
         Row(
             "latency-field-generator",
             "Python field while a generator computes",

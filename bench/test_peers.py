@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
+import sys
 from xml.etree import ElementTree
 
 import pytest
-from bench import chart, libraries, noise, report, workloads
+from bench import chart, libraries, machine, noise, report, workloads
 from bench.measure import Host, Measured, MeasurementError, compare
 from bench.rows import QUICK, Case, Comparison, Limit, Row, UnknownRowError, select, table
-from support.hosts import native_lines
+from support.hosts import native_lines, run
 
 MODES = {
     "c": ("batch",),
@@ -19,6 +21,7 @@ MODES = {
     "golang": ("pull", "push128", "push0"),
     "rust": ("batch", "channel"),
 }
+MODES_WITH_THREADS = {"ours": "send", "golang": "push128", "rust": "channel"}
 MODES_WITHOUT_LARGE_EVENTS = ("extend", "send_many", "generator")
 FIELDS = sorted({field for row in table(QUICK) for case in row.cases() for field in case.fields})
 MIN_EVENTS = {"busy": 5, "beside": 5, "live": 5, "idle": 0, "burst": 128 + 1000 * 128}
@@ -41,6 +44,37 @@ def test_modes_emit_the_bytes_of_the_c_peer(peer, workload):
     modes = [mode for mode in MODES[peer] if workload != "random" or mode not in MODES_WITHOUT_LARGE_EVENTS]
     checksums = {mode: host.checksum(Case(peer, peer, mode, workload)) for mode in modes}
     assert checksums == dict.fromkeys(modes, host.checksum(Case("c", "c", "batch", workload)))
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("workload", ["equal300", "encode300"])
+@pytest.mark.parametrize("peer", MODES_WITH_THREADS)
+def test_threads_emit_the_bytes_of_the_c_peer(peer, workload):
+    host = build_host("c", peer)
+    modes = [f"{MODES_WITH_THREADS[peer]}-{number}" for number in (2, 4)]
+    checksums = {mode: host.checksum(Case(peer, peer, mode, workload)) for mode in modes}
+    assert checksums == dict.fromkeys(modes, host.checksum(Case("c", "c", "batch", "equal300")))
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("peer", ["ours", "golang", "rust"])
+def test_host_threads_extract_the_fields_of_all_events(peer):
+    host = build_host(peer)
+    cases = [case for row in table(QUICK) for case in row.cases() if case.library == peer and case.threads is not None]
+    assert cases
+    for case in cases:
+        (column,) = host.measure(case, 0.02)["threads"]
+        assert len(column["counts"]) == case.threads
+        assert column["present"] == 128 * case.threads
+        assert min(column["counts"]) > 0
+
+
+def test_other_python_makes_the_same_events():
+    built = libraries.build(["ours", libraries.OTHER_PYTHON], sys.executable)
+    host = Host.start(libraries.host(), built, libraries.BUILD / "workloads", sys.executable)
+    checksums = {host.checksum(Case(name, name, "extend", "log300")) for name in built}
+    assert len(checksums) == 1
+    assert machine.python_version().startswith(platform.python_version())
 
 
 @pytest.mark.extended
@@ -110,6 +144,33 @@ def test_select_drops_excluded_peers_and_empty_rows():
     assert "field-again" not in [row.name for row in rows]
 
 
+def test_each_own_case_is_compared_with_other_python():
+    rows = {row.name: row.beside_other_python("Python 3.14.0t") for row in table(QUICK)}
+
+    def others(name):
+        return [(case.title, case.mode) for case in rows[name].cases() if case.library == libraries.OTHER_PYTHON]
+
+    expected = [("Python 3.14.0t", "send-2"), ("Python 3.14.0t, one thread", "send")]
+    assert others("push-send-2-threads") == expected
+    assert others("latency-send") == [("Python 3.14.0t", "live")]
+    assert others("start") == []
+    assert [len(rows["latency-send"].against), len(rows["latency-send"].unlimited)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--peers", "other-python"], "the peer other-python needs --other-python"),
+        (["--other-python", "/nonexistent/python"], "--other-python: /nonexistent/python is not a program"),
+        (["--other-python", "/bin/false"], "cannot build other-python: `/bin/false -c` failed"),
+    ],
+)
+def test_options_name_unusable_other_python(words, message):
+    ran = run(sys.executable, "-m", "bench", *words, cwd=libraries.ROOT)
+    assert ran.status != 0
+    assert message in ran.stderr
+
+
 def test_build_names_missing_tool_and_alternative(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "go" else f"/usr/bin/{name}")
     with pytest.raises(libraries.BuildError, match=re.escape("go is missing, which builds the peer golang")) as caught:
@@ -124,7 +185,8 @@ def test_ratio_compares_same_round_and_judges_median():
 
     ours, fast, slow, same = (Case(title, "ours") for title in ("ours", "fast", "slow", "same"))
     against = (Comparison(fast, 1.5), Comparison(slow, 0.5), Comparison(same, 1.1, 0.9))
-    row = Row("row", "Row", ours, against, limits=(Limit("events", "", lambda r: 7),))
+    limits = (Limit("events", "", lambda r: r["events"]["count"], at_most=9),)
+    row = Row("row", "Row", ours, against, limits=limits, unlimited=(same,))
     rounds = [
         {ours: raw(ns), fast: raw(ns / times), slow: raw(2 * ns), same: raw(1.25 * ns)}
         for ns, times in ((10, 1), (40, 2), (90, 3))
@@ -136,6 +198,8 @@ def test_ratio_compares_same_round_and_judges_median():
     assert (to_same.ratio, to_same.met) == (0.8, False)
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report.markdown([result], {}).splitlines()]
     assert ["row", "Row", "10.0 / 40.0", "fast", "10.0 / 20.0", "1.00 / **2.00**", "1.5", "**no**"] in lines
+    assert ["row", "Row", "ours", "events", "**10.0**  (10.0 to 10.0)", "at most 9", "**no**"] in lines
+    assert ["row", "Row", "same", "events", "**10.0**  (10.0 to 10.0)", "", ""] in lines
     drawing = ElementTree.fromstring(chart.draw([to_fast, to_slow], "a < b"))
     texts = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
     assert {"a < b", "Row: fast", "Row: slow", "2.00", "0.50"} <= set(texts)

@@ -7,10 +7,13 @@ The workload is one of these:
 |---|---|
 | `empty` | 0 bytes |
 | `lines:FILE` | line n of the file without its newline, repeated endlessly; `open` reads the file |
+| `json:FILE` | the same lines, each of which is a JSON object; `open` decodes them, and each event is encoded again |
 | `random:FILE` | the first 1024 + x % (1024 * 1204 - 1024) bytes of the file |
 | `file:FILE` | line n of the file, which is read while the source runs, then EOF |
 
-The x of `random` is xorshift32 (13, 17, 5) after n + 1 steps from 1. The files are generated from fixed seeds.
+The modes with several threads need a file whose lines are equal: each thread makes its own payloads, and the order of
+the events is not defined. The x of `random` is xorshift32 (13, 17, 5) after n + 1 steps from 1. The files are generated
+from fixed seeds.
 """
 
 from __future__ import annotations
@@ -78,6 +81,11 @@ def _logs(size: int) -> Iterator[bytes]:
         }
         line["http"]["path"] = "/" + _hex(chance, size - len(_json(line)) - 1)
         yield _json(line)
+
+
+def _equal_logs(size: int) -> Iterator[bytes]:
+    """Yields the first log line again and again: the events of several threads are the same in any order."""
+    return itertools.repeat(next(_logs(size)), LINES)
 
 
 def _cloudtrail() -> Iterator[bytes]:
@@ -250,6 +258,8 @@ def _repeated(size: int) -> Iterator[bytes]:
 WORKLOADS = {
     "empty": Workload("empty", "empty"),
     "log300": Workload("300 B JSON", "lines", lambda: _lines(_logs(300))),
+    "equal300": Workload("300 B JSON, equal lines", "lines", lambda: _lines(_equal_logs(300))),
+    "encode300": Workload("300 B JSON, encoded", "json", lambda: _lines(_equal_logs(300))),
     "log1k": Workload("1 KiB JSON", "lines", lambda: _lines(_logs(1024))),
     "cloudtrail": Workload("CloudTrail, 1.2 KB", "lines", lambda: _lines(_cloudtrail())),
     "audit": Workload("audit event, 1.9 KB", "lines", lambda: _lines(_audits())),

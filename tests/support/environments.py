@@ -23,7 +23,7 @@ _KEPT = REPOSITORY / "target" / "environments"
 @functools.cache
 def sdk_environment(packages: Sequence[str] = ("pytest",), python: str = sys.executable) -> Path:
     """Returns the folder of an environment of `python` with the SDK and packages. Only one test process makes it."""
-    version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip()
+    version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2] + sys.abiflags)").stdout.strip()
     assert version, f"{python} is not a Python"
     kind = hashlib.sha256(" ".join([python, *packages]).encode()).hexdigest()[:8]
     folder = _KEPT / f"{kind}-{_hash_package()}"

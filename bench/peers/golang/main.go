@@ -1,11 +1,13 @@
 // The benchmark's plugin of the Go SDK. Open params: `pull WORKLOAD`, `push128 WORKLOAD` and `push0 WORKLOAD`; the
-// number is the size of the channel. The configuration `worker` turns on the SDK's worker for extraction.
+// number is the size of the channel. `push128-2 WORKLOAD` sends from two goroutines. The configuration `worker` turns on the SDK's worker for extraction.
 package main
 
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk"
@@ -40,12 +42,28 @@ func (p *plugin) Init(config string) error {
 
 func (p *plugin) Open(params string) (source.Instance, error) {
 	mode, name, _ := strings.Cut(params, " ")
+	mode, number, found := strings.Cut(mode, "-")
+	if !found {
+		number = "1"
+	}
+	threads, err := strconv.Atoi(number)
+	if err != nil || threads < 1 {
+		return nil, fmt.Errorf("the number of goroutines must be 1 or more, got %q", number)
+	}
 	next, size, err := newWorkload(name)
 	if err != nil {
 		return nil, err
 	}
 	if size == 0 {
 		size = uint32(sdk.DefaultEvtSize)
+	}
+	producers := []workload{next}
+	for len(producers) < threads {
+		next, _, err := newWorkload(name)
+		if err != nil {
+			return nil, err
+		}
+		producers = append(producers, next)
 	}
 	switch mode {
 	case "pull":
@@ -58,23 +76,31 @@ func (p *plugin) Open(params string) (source.Instance, error) {
 		}
 		return source.NewPullInstance(pull, source.WithInstanceEventSize(size))
 	case "push128":
-		return push(next, 128, size)
+		return push(producers, 128, size)
 	case "push0":
-		return push(next, 0, size)
+		return push(producers, 0, size)
 	}
 	return nil, fmt.Errorf("unknown mode: %s", mode)
 }
 
-func push(next workload, capacity int, size uint32) (source.Instance, error) {
+func push(producers []workload, capacity int, size uint32) (source.Instance, error) {
 	events := make(chan source.PushEvent, capacity)
 	var closed atomic.Bool
+	var running sync.WaitGroup
+	running.Add(len(producers))
+	for _, next := range producers {
+		go func() {
+			defer running.Done()
+			for !closed.Load() {
+				events <- source.PushEvent{Data: next()}
+			}
+		}()
+	}
 	go func() {
-		for !closed.Load() {
-			events <- source.PushEvent{Data: next()}
-		}
+		running.Wait()
 		close(events)
 	}()
-	// The producer checks a flag, because a select would cost more. It may block in its last send, so shutdown drains the
+	// A producer checks a flag, because a select would cost more. It may block in its last send, so shutdown drains the
 	// channel.
 	shutdown := func() {
 		closed.Store(true)

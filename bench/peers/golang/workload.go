@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -25,6 +26,8 @@ func newWorkload(name string) (workload, uint32, error) {
 	switch kind {
 	case "lines":
 		return cycle(bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))), 0, nil
+	case "json":
+		return encode(bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n")))
 	case "random":
 		return slices(data), largestEvent, nil
 	}
@@ -39,6 +42,45 @@ func cycle(lines [][]byte) workload {
 		}
 		return lines[at]
 	}
+}
+
+// record is a log line.
+type record struct {
+	Time    string `json:"time"`
+	Level   string `json:"level"`
+	Message string `json:"message"`
+	HTTP    struct {
+		Method       string  `json:"method"`
+		Path         string  `json:"path"`
+		Status       int     `json:"status"`
+		Milliseconds float64 `json:"ms"`
+	} `json:"http"`
+	Kubernetes struct {
+		Namespace string `json:"namespace"`
+		Pod       string `json:"pod"`
+		Container string `json:"container"`
+	} `json:"k8s"`
+	TraceID string `json:"trace_id"`
+}
+
+func encode(lines [][]byte) (workload, uint32, error) {
+	records := make([]record, len(lines))
+	for at, line := range lines {
+		if err := json.Unmarshal(line, &records[at]); err != nil {
+			return nil, 0, err
+		}
+	}
+	at := -1
+	return func() []byte {
+		if at++; at == len(records) {
+			at = 0
+		}
+		encoded, err := json.Marshal(&records[at])
+		if err != nil {
+			panic(err)
+		}
+		return encoded
+	}, 0, nil
 }
 
 func slices(data []byte) workload {

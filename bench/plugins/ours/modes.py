@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from falco_plugin import Context, source
 
@@ -41,15 +42,17 @@ def extend(workload: str, context: Context) -> source.BaseInstance:
     return Extending(workload)
 
 
-def send(workload: str, context: Context) -> source.PushInstance:
+def send(workload: str, context: Context, threads: int = 1) -> source.PushInstance:
     sender, receiver = source.channel(event_size=event_size(workload))
 
-    def produce() -> None:
+    def produce(sender: source.Sender) -> None:
         with sender, suppress(source.ChannelClosedError):
             for payload in payloads(workload):
                 sender.send(payload)
 
-    threading.Thread(target=produce, daemon=True).start()
+    with sender:
+        for _ in range(threads):
+            threading.Thread(target=produce, args=(sender.clone(),), daemon=True).start()
     return source.PushInstance(receiver)
 
 
@@ -132,6 +135,8 @@ MODES: dict[str, Callable[[str, Context], source.OpenResult]] = {
     "generator": generator,
     "extend": extend,
     "send": send,
+    "send-2": partial(send, threads=2),
+    "send-4": partial(send, threads=4),
     "send_many": send_many,
     "lines": lines,
     "busy": busy,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 BATCH = 128
 LARGEST = 1204 << 10
@@ -21,6 +23,8 @@ def payloads(workload: str) -> Iterator[bytes | memoryview]:
         return itertools.repeat(b"")
     if kind == "lines":
         return itertools.cycle(Path(file).read_bytes().splitlines())
+    if kind == "json":
+        return _encoded([json.loads(line) for line in Path(file).read_bytes().splitlines()])
     if kind == "random":
         return _slices(Path(file).read_bytes())
     raise ValueError(f"unknown workload: {workload}")
@@ -32,6 +36,11 @@ def lists(workload: str) -> Iterator[list[bytes]]:
     if len(lines) % BATCH != 0:
         raise ValueError(f"the number of lines must be a multiple of {BATCH}, got {len(lines)}")
     return itertools.cycle([lines[start : start + BATCH] for start in range(0, len(lines), BATCH)])
+
+
+def _encoded(records: list[Any]) -> Iterator[bytes]:
+    for record in itertools.cycle(records):
+        yield json.dumps(record, separators=(",", ":")).encode()
 
 
 def _slices(data: bytes) -> Iterator[memoryview]:

@@ -17,22 +17,37 @@ const TIMEOUT: Duration = Duration::from_millis(30);
 
 pub enum Instance {
     Batch(Workload),
-    Channel(Receiver<&'static [u8]>),
+    /// From threads that send ready payloads.
+    Ready(Receiver<&'static [u8]>),
+    /// From threads that make each payload.
+    Encoded(Receiver<Vec<u8>>),
 }
 
-impl Instance {
-    /// Starts a thread that sends the payloads. After the instance was dropped, the thread ends at its next send.
-    pub fn through_channel(workload: Workload) -> Self {
-        let (sender, receiver) = bounded(CAPACITY);
-        thread::spawn(move || {
-            for payload in workload {
-                if sender.send(payload).is_err() {
-                    break;
-                }
-            }
-        });
-        Self::Channel(receiver)
+/// Starts threads that send payloads, each with its own workload. After the receiver was dropped, a thread ends at its next
+/// send.
+pub fn channel<W>(threads: usize, workload: impl Fn() -> Result<W, Error>) -> Result<Receiver<W::Item>, Error>
+where
+    W: Iterator<Item: Send + 'static> + Send + 'static,
+{
+    let (sender, receiver) = bounded(CAPACITY);
+    for _ in 0..threads {
+        let (sender, mut payloads) = (sender.clone(), workload()?);
+        thread::spawn(move || payloads.try_for_each(|payload| sender.send(payload)));
     }
+    Ok(receiver)
+}
+
+/// Adds the payloads that wait in the channel to a batch. Waits for the first one.
+fn receive<P: AsRef<[u8]>>(receiver: &Receiver<P>, batch: &mut EventBatch) -> Result<(), Error> {
+    let first = receiver.recv_timeout(TIMEOUT).map_err(|error| match error {
+        RecvTimeoutError::Timeout => FailureReason::Timeout,
+        RecvTimeoutError::Disconnected => FailureReason::Eof,
+    })?;
+    batch.add(Instance::plugin_event(first.as_ref()))?;
+    for payload in receiver.try_iter().take(BATCH_EVENTS - 1) {
+        batch.add(Instance::plugin_event(payload.as_ref()))?;
+    }
+    Ok(())
 }
 
 impl SourcePluginInstance for Instance {
@@ -46,16 +61,8 @@ impl SourcePluginInstance for Instance {
                     batch.add(Self::plugin_event(payload))?;
                 }
             }
-            Self::Channel(receiver) => {
-                let first = receiver.recv_timeout(TIMEOUT).map_err(|error| match error {
-                    RecvTimeoutError::Timeout => FailureReason::Timeout,
-                    RecvTimeoutError::Disconnected => FailureReason::Eof,
-                })?;
-                batch.add(Self::plugin_event(first))?;
-                for payload in receiver.try_iter().take(BATCH_EVENTS - 1) {
-                    batch.add(Self::plugin_event(payload))?;
-                }
-            }
+            Self::Ready(receiver) => receive(receiver, batch)?,
+            Self::Encoded(receiver) => receive(receiver, batch)?,
         }
         Ok(())
     }

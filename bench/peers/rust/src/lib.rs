@@ -1,7 +1,8 @@
 //! The benchmark's plugin of the Rust SDK. Open params: `batch WORKLOAD` returns a full batch per call; `channel WORKLOAD`
-//! sends from a separate thread through a channel of 128.
+//! sends from a separate thread through a channel of 128, and `channel-2 WORKLOAD` from two threads.
 
 mod instance;
+mod records;
 mod workload;
 
 use std::borrow::Cow;
@@ -17,7 +18,8 @@ use falco_plugin::tables::TablesInput;
 use falco_plugin::{extract_plugin, plugin, source_plugin};
 use serde::Deserialize;
 
-use instance::Instance;
+use instance::{Instance, channel};
+use records::Records;
 use workload::Workload;
 
 pub struct Peer;
@@ -41,9 +43,12 @@ impl SourcePlugin for Peer {
     const PLUGIN_ID: u32 = 999;
 
     fn open(&mut self, params: Option<&str>) -> Result<Self::Instance, Error> {
-        match params.and_then(|params| params.split_once(' ')) {
-            Some(("batch", workload)) => Ok(Instance::Batch(Workload::new(workload)?)),
-            Some(("channel", workload)) => Ok(Instance::through_channel(Workload::new(workload)?)),
+        let (mode, workload) = params.and_then(|params| params.split_once(' ')).unwrap_or_default();
+        let (mode, threads) = mode.split_once('-').unwrap_or((mode, "1"));
+        match (mode, workload.strip_prefix("json:")) {
+            ("batch", _) => Ok(Instance::Batch(Workload::new(workload)?)),
+            ("channel", None) => Ok(Instance::Ready(channel(threads.parse()?, || Workload::new(workload))?)),
+            ("channel", Some(file)) => Ok(Instance::Encoded(channel(threads.parse()?, || Records::new(file))?)),
             _ => Err(anyhow!("unknown mode: {params:?}")),
         }
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`events`] | the running source |
 //! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
-//! | [`threads`] | fields of events that were kept, on several threads at once |
+//! | [`threads`] | fields of events that were kept, on several threads at the same time |
 //! | [`checksum`] | a number that two libraries agree on if they produce the same events |
 //! | [`clock`] | which calls are timed |
 //! | [`slices`], [`histogram`] | statistics of many durations |

@@ -180,7 +180,7 @@ fn write_parallel(out: &mut impl Write, fields: &[Parallel<'_>]) -> io::Result<(
         let name = escape::column(&field.column.asked);
         [name, each(field.wall_ns), each(field.cpu_ns), grouped(field.present)]
     });
-    writeln!(out, "\nfields on {threads} threads at once:")?;
+    writeln!(out, "\nfields on {threads} threads at the same time:")?;
     table::write(out, ["name", "wall", "CPU", "present"], &rows.collect::<Vec<_>>())
 }
 

@@ -1,5 +1,5 @@
-//! The cost of extracting fields on several threads at once. Each thread has its own state of the plugin, as in Falco with
-//! several sources.
+//! The cost of extracting fields on several threads at the same time. Each thread has its own state of the plugin, as in
+//! Falco with several sources.
 
 use std::ffi::CStr;
 use std::panic;

@@ -41,7 +41,7 @@ Options:
   --pretty            Write times, durations, networks and lists in a readable form
   --seconds S         Measure for S seconds, and fields as long again (default: 2; with --limit: only fields)
   --live              Extract the fields from each event as it arrives, instead of from some events afterwards
-  --threads N         Extract the fields from some events on N threads at once, each with its own state of the plugin
+  --threads N         Extract the fields on N threads at the same time, each with its own state of the plugin
   --checksum          Make the checksum of all bytes of each event, instead of its first and last ones
   --json              Write JSON: one object a line for run, one object for info and bench
   -h, --help          Show this help

@@ -32,7 +32,7 @@ pub struct Options {
     pub limit: Option<u64>,
     /// Whether to extract fields from each event as it arrives, instead of from some events afterwards.
     pub live: bool,
-    /// The number of threads that extract fields at once, instead of the measurements on one thread.
+    /// The number of threads that extract fields at the same time, instead of the measurements on one thread.
     pub threads: Option<NonZeroUsize>,
     pub checksum: Scope,
     pub format: Format,

@@ -225,7 +225,7 @@ fn each_thread_has_its_own_state_and_source() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0));
     let calls = fs::read_to_string(&trace).unwrap();
-    // Of the calls of next_batch, only the first one of the process is written.
+    // The plugin writes only the first call of next_batch of the process.
     let expected = "init\nopen\nnext_batch\ninit\nopen\nclose\ndestroy\nclose\ndestroy\n";
     assert_eq!(calls, expected);
 }
@@ -348,7 +348,7 @@ fn report_as_text_has_all_rows() {
         "--seconds",
         "0.01",
     ]);
-    has(&text, "fields on 2 threads at once", ":");
+    has(&text, "fields on 2 threads at the same time", ":");
     has(&text, "x.some ", " 4");
     let text = call(&["--params", "t0", "--fields", "x.some"]);
     has(&text, "sample 1.2.3: 0 events in ", ", until the source ended");
