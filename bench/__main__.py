@@ -22,7 +22,7 @@ def main() -> None:
     try:
         rows = table(scale)
         if options.other_python:
-            version = machine.python_version(options.other_python, libraries.OTHER_PYTHON)
+            version, _, _ = machine.python_version(options.other_python, libraries.OTHER_PYTHON).partition(",")
             rows = [row.beside_other_python(f"Python {version}") for row in rows]
             peers = [*peers, libraries.OTHER_PYTHON]
         rows = select(rows, options.rows, peers)
@@ -36,8 +36,7 @@ def main() -> None:
     except (UnknownRowError, libraries.BuildError, MeasurementError) as error:
         sys.exit(f"bench: {error}")
     # A partial or quick run gets its own file, so that it does not replace the results of a full run.
-    is_part = options.rows or options.peers or options.other_python
-    name = ("quick" if options.quick else "full") + ("-part" if is_part else "")
+    name = ("quick" if options.quick else "full") + ("-part" if options.rows or options.peers else "")
     about = {**machine.describe(needed, options.other_python), "other processes": report.noise(results)}
     text = report.markdown(results, about)
     _write(name, results, about, text)

@@ -354,8 +354,8 @@ def table(scale: Scale) -> list[Row]:
         field_row(
             "field-json-twenty", "twenty json_fields of a 1.9 KB audit event, together", "audit", _TWENTY, TOGETHER, 0.4
         ),
-        field_threads_row("field-const", "method that returns a constant, on two threads of the host", "bench.const"),
-        field_threads_row("field-json-front", "json_field near the front, on two threads of the host", "bench.level"),
+        field_threads_row("field-const", "method that returns a constant, two host threads", "bench.const"),
+        field_threads_row("field-json-front", "json_field near the front, two host threads", "bench.level"),
         Row(
             "latency-field-generator",
             "Python field while a generator computes",
