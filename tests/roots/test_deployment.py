@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 from support.hosts import Output, native_path, run
-from support.pages import blocks_of
+from support.pages import blocks_of, dockerfile_script
 from support.paths import REPOSITORY
 from support.roots import FILES, SUITES, run_in_root
 
@@ -107,21 +106,6 @@ def test_commands_for_upgrade_keep_old_file(plugins: Mapping[str, Plugin]) -> No
     assert f"library_path: {folder}/libaudit-0.2.0.so\n" in done.stdout
 
 
-def steps_of(dockerfile: str) -> Iterator[str]:
-    """Yields the steps of a Dockerfile with one stage, as commands that run in the folder of its context."""
-    first, *steps = dockerfile.splitlines()
-    assert first.startswith("FROM ")
-    for step in steps:
-        words = shlex.split(step)
-        assert words.pop(0) == "COPY", step
-        mode = words.pop(0).removeprefix("--chmod=") if words[0].startswith("--chmod=") else None
-        source, target = words
-        yield f"if [ -d {source} ]; then mkdir -p {target}; cp -R {source}/. {target}"
-        yield f"else mkdir -p {Path(target).parent}; cp {source} {target}; fi"
-        if mode is not None:
-            yield f"chmod {mode} {target}"
-
-
 @pytest.mark.parametrize("suite", SUITES)
 def test_image_has_plugin_and_settings(suite: str, plugins: Mapping[str, Plugin]) -> None:
     plugin = plugins["0.1.0"]
@@ -132,7 +116,7 @@ def test_image_has_plugin_and_settings(suite: str, plugins: Mapping[str, Plugin]
     }
     assert len(BLOCKS["Dockerfile"].splitlines()) == 3
     check = f"{RUN}stat -c '%a:%U %n' {ENTRY['library_path']}\ncmp {RULES} falco/rules.d/audit_rules.yaml\n"
-    done = run_script(suite, "\n".join(steps_of(BLOCKS["Dockerfile"])) + "\n" + check, files)
+    done = run_script(suite, dockerfile_script(BLOCKS["Dockerfile"]) + check, files)
     assert done.status == 0, done.stdout + done.stderr
     assert payloads(done) == LOG.decode().splitlines()
     assert modes(done) == {ENTRY["library_path"]: "644:root"}
