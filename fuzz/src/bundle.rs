@@ -109,6 +109,7 @@ pub fn check(input: &[u8]) {
     for entry in &entries {
         let block = index.block(entry.block).unwrap();
         assert!(block.offset + u64::from(block.stored_len) <= bundle_len);
+        assert_eq!(block.hash, bytes[HEADER_LEN + 48 * entry.block as usize + 16..][..32]);
         if block.len <= 1 << 16 {
             let data = entry.data(&vec![0; block.len as usize]).map(<[u8]>::len);
             assert_eq!(data, Some(entry.len as usize));
@@ -123,7 +124,7 @@ fn encode(input: &Input<'_>) -> (Vec<u8>, u64) {
         entries.sort_by_key(|entry| (group_of(entry.kind.into()), entry.name));
     }
     let strings: String = entries.iter().map(|entry| entry.name).collect();
-    let end = HEADER_LEN + input.blocks.len() * 16 + entries.len() * 44 + input.numbers.len() * 4 + strings.len();
+    let end = HEADER_LEN + input.blocks.len() * 48 + entries.len() * 44 + input.numbers.len() * 4 + strings.len();
     let mut bytes = MAGIC.to_vec();
     bytes.extend(input.id.unwrap_or(*b"0123456789abcdef"));
     for count in [input.blocks.len(), entries.len(), input.numbers.len(), strings.len()] {
@@ -137,6 +138,7 @@ fn encode(input: &Input<'_>) -> (Vec<u8>, u64) {
         bytes.extend(offset.to_le_bytes());
         bytes.extend(u32::from(*stored_len).to_le_bytes());
         bytes.extend(u32::from(*len).to_le_bytes());
+        bytes.extend(hash_of(*stored_len));
     }
     let mut name_offset = 0;
     for entry in &entries {
@@ -176,6 +178,11 @@ fn encode(input: &Input<'_>) -> (Vec<u8>, u64) {
     (bytes, bundle_len)
 }
 
+/// Returns any hash, which differs from block to block.
+fn hash_of(stored_len: u16) -> Vec<u8> {
+    stored_len.to_le_bytes().repeat(16)
+}
+
 /// Reads a whole index. Returns the id and the entries, or `None` if anything is not as the format requires.
 fn read(bytes: &[u8], bundle_len: u64) -> Option<(Vec<u8>, Vec<Found>)> {
     let mut rest = bytes;
@@ -184,7 +191,7 @@ fn read(bytes: &[u8], bundle_len: u64) -> Option<(Vec<u8>, Vec<Found>)> {
         rest = other;
         Some(taken)
     };
-    if take(8)? != b"FPBUNDL1" {
+    if take(8)? != b"FPBUNDL2" {
         return None;
     }
     let id = take(16)?.to_vec();
@@ -192,9 +199,9 @@ fn read(bytes: &[u8], bundle_len: u64) -> Option<(Vec<u8>, Vec<Found>)> {
     let [blocks, entries, shared, strings] = counts[..] else {
         return None;
     };
-    let end = 40 + 16 * u64::from(blocks) + 44 * u64::from(entries) + 4 * u64::from(shared) + u64::from(strings);
+    let end = 40 + 48 * u64::from(blocks) + 44 * u64::from(entries) + 4 * u64::from(shared) + u64::from(strings);
     assert_eq!(index_len(bytes).ok(), Some(end));
-    let blocks = take(16 * u64::from(blocks))?;
+    let blocks = take(48 * u64::from(blocks))?;
     let entries = take(44 * u64::from(entries))?;
     let shared = numbers(take(4 * u64::from(shared))?);
     let strings = std::str::from_utf8(take(u64::from(strings))?).ok()?;
@@ -203,9 +210,9 @@ fn read(bytes: &[u8], bundle_len: u64) -> Option<(Vec<u8>, Vec<Found>)> {
         return None;
     }
     let mut lengths = Vec::new();
-    for block in blocks.chunks(16) {
+    for block in blocks.chunks(48) {
         let offset = u64::from_le_bytes(block[..8].try_into().unwrap());
-        let [stored_len, len] = numbers(&block[8..])[..] else {
+        let [stored_len, len] = numbers(&block[8..16])[..] else {
             return None;
         };
         let block_end = u128::from(offset) + u128::from(stored_len);

@@ -19,7 +19,7 @@ const NAMES: [&CStr; 4] = [c"name", c"fields", c"core", c""];
 struct Input<'a> {
     manifest_len: Length,
     archive_len: Length,
-    crc32: Option<u64>,
+    hash: Option<u64>,
     other_name: &'a str,
     appended: &'a [u8],
 }
@@ -54,14 +54,14 @@ pub fn check(input: &[u8]) {
         offset: 0,
         manifest_len,
         archive_len,
-        crc32: input.crc32.unwrap_or_else(|| checksum(bytes).into()),
         bundle_len: archive_len,
-        bundle_crc32: 0,
+        hash: input.hash.map_or_else(|| *blake3::hash(bytes).as_bytes(), wrong_hash),
+        index_hash: [0; 32],
     };
     let bundle_offset = manifest_len.checked_add(archive_len).filter(|_| archive_len > 0);
     assert_eq!(appended.bundle_offset(), bundle_offset);
-    let is_whole = manifest_len.checked_add(archive_len) == Some(bytes.len() as u64)
-        && appended.crc32 == u64::from(checksum(bytes));
+    let is_whole =
+        manifest_len.checked_add(archive_len) == Some(bytes.len() as u64) && blake3::hash(bytes) == appended.hash;
     let pairs = is_whole.then(|| pairs(&bytes[..manifest_len as usize])).flatten();
     let parts = Parts::new(bytes, &appended);
     assert_eq!(parts.is_some(), pairs.is_some());
@@ -83,14 +83,11 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Computes the stub's checksum bit by bit.
-fn checksum(bytes: &[u8]) -> u32 {
-    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
-    });
-    !crc
+/// Returns a hash that no bytes of an input have.
+fn wrong_hash(number: u64) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&number.to_le_bytes());
+    hash
 }
 
 /// Returns the names and values of a manifest; `None` if it is not valid.

@@ -29,6 +29,7 @@ __all__ = [
     "Watch",
     "after_fork_in_child",
     "before_fork",
+    "blake3",
     "capability_symbols",
     "channel",
     "current_plugin",
@@ -1016,6 +1017,9 @@ def current_plugin() -> int:
 
 def set_current_plugin(number: int) -> None:
     """Attributes the calling thread to a plugin, until the thread ends. Not public."""
+
+def blake3(data: bytes) -> bytes:
+    """Returns the hash by which the stub recognises the manifest and the archive of a plugin library. Not public."""
 
 def capability_symbols() -> dict[str, list[str]]:
     """Returns the symbols of each capability that a plugin library can export. Not public."""

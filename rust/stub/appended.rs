@@ -3,18 +3,24 @@
 
 use core::ffi::CStr;
 
-/// Position and checksum of the parts in the file. `falco-plugin build` finds the marker and writes the rest.
+use falco_plugin_bundle::format::HASH_LEN;
+
+/// Position and hashes of the parts in the file. `falco-plugin build` finds the marker and writes the rest.
+///
+/// Falco has loaded the struct, so the hashes make sure that the other parts are those of the loaded library, even if the
+/// file has been replaced since.
 #[repr(C)]
 pub struct Appended {
     pub marker: [u8; 16],
     pub offset: u64,
     pub manifest_len: u64,
     pub archive_len: u64,
-    /// The checksum of manifest and archive.
-    pub crc32: u64,
     /// Bytes of the bundle, which follows the archive; 0 in a linked library.
     pub bundle_len: u64,
-    pub bundle_crc32: u64,
+    /// The hash of manifest and archive.
+    pub hash: [u8; HASH_LEN],
+    /// The hash of the bundle's index, which has the hashes of the rest.
+    pub index_hash: [u8; HASH_LEN],
 }
 
 impl Appended {
@@ -41,7 +47,7 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Splits the bytes into the parts. Returns `None` if they are not what was appended.
     pub fn new(bytes: &'a [u8], appended: &Appended) -> Option<Self> {
-        if Some(bytes.len()) != appended.len() || u64::from(crc32fast::hash(bytes)) != appended.crc32 {
+        if Some(bytes.len()) != appended.len() || blake3::hash(bytes) != appended.hash {
             return None;
         }
         let (manifest, archive) = bytes.split_at_checked(appended.manifest_len as usize)?;

@@ -53,7 +53,7 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
         return None;
     };
     if image.bundle.is_some() {
-        // The library has run already: whoever could replace it could also replace this check. So it is only reported.
+        // The library has run already: a user who could replace it could also replace this check. So it is only reported.
         // SAFETY: the host's input is valid during the call.
         unsafe { report_writers(input, image.named.bytes()) };
     } else if !permissions::check_file(image.named.bytes(), problem) {
@@ -69,6 +69,7 @@ fn start(input: *const ss_plugin_init_input, problem: &mut Message) -> Option<St
             descriptor: file.descriptor,
             offset: file.offset,
             len: file.len,
+            index_hash: file.index_hash,
         });
     let request = StartRequest {
         library: image.path,

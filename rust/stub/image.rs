@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 use core::{ptr, slice};
 
 use falco_plugin_bundle::file::File;
+use falco_plugin_bundle::format::HASH_LEN;
 
 use crate::appended::{Appended, Parts};
 use crate::libc;
@@ -19,9 +20,9 @@ pub static mut APPENDED: Appended = Appended {
     offset: 0,
     manifest_len: 0,
     archive_len: 0,
-    crc32: 0,
     bundle_len: 0,
-    bundle_crc32: 0,
+    hash: [0; HASH_LEN],
+    index_hash: [0; HASH_LEN],
 };
 
 /// The problem of a library that is not what was built.
@@ -54,7 +55,7 @@ pub struct Bundle {
     identity: Option<(u64, u64)>,
     offset: u64,
     len: u64,
-    pub crc32: u64,
+    index_hash: [u8; HASH_LEN],
 }
 
 impl Bundle {
@@ -68,6 +69,7 @@ impl Bundle {
             descriptor,
             offset: self.offset,
             len: self.len,
+            index_hash: self.index_hash,
         }
     }
 
@@ -208,7 +210,7 @@ unsafe fn read_parts(image: &mut Image) -> Result<(), &'static str> {
             identity: identity(file),
             offset,
             len: appended.bundle_len,
-            crc32: appended.bundle_crc32,
+            index_hash: appended.index_hash,
         });
         if image.bundle.is_none() {
             libc::close(file);

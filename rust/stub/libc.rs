@@ -80,6 +80,12 @@ pub struct DirEntry {
 #[derive(Default)]
 pub struct SpawnActions([u64; 16]);
 
+/// `pthread_mutex_t`: 40 bytes on x86-64 and 48 on aarch64. Zeroes are an ordinary mutex that nobody holds.
+#[repr(C)]
+pub struct PthreadMutex([u64; 6]);
+
+pub const PTHREAD_MUTEX_INITIALIZER: PthreadMutex = PthreadMutex([0; 6]);
+
 #[link(name = "c")]
 unsafe extern "C" {
     pub fn abort() -> !;
@@ -123,6 +129,8 @@ unsafe extern "C" {
     pub fn posix_spawn_file_actions_destroy(actions: *mut SpawnActions) -> c_int;
     pub fn posix_spawn_file_actions_init(actions: *mut SpawnActions) -> c_int;
     pub fn pread(file: c_int, memory: *mut c_void, size: usize, offset: i64) -> isize;
+    pub fn pthread_mutex_lock(mutex: *mut PthreadMutex) -> c_int;
+    pub fn pthread_mutex_unlock(mutex: *mut PthreadMutex) -> c_int;
     pub fn read(file: c_int, memory: *mut c_void, size: usize) -> isize;
     pub fn realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char;
     pub fn readdir(folder: *mut c_void) -> *const DirEntry;

@@ -15,7 +15,8 @@
 //! | [`image`], [`appended`] | the library's own file, and the format of what is appended to it |
 //! | [`python`] | where Python comes from, and loading it |
 //! | [`permissions`], [`path`] | who can change the code that is loaded |
-//! | [`message`], [`log`], [`libc`] | messages without an allocator, warnings in the host's log; the C library |
+//! | [`message`], [`log`] | messages without an allocator; warnings in the host's log |
+//! | [`lock`], [`libc`] | a mutex; the C library |
 
 #![no_std]
 
@@ -23,6 +24,7 @@ mod appended;
 mod exports;
 mod image;
 mod libc;
+mod lock;
 mod log;
 mod message;
 mod metadata;

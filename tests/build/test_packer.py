@@ -27,7 +27,7 @@ def test_packer_writes_the_bundle(tmp_path: Path) -> None:
     file = {"kind": "file", "name": "a.txt", "group": "a", "source": str(blob)}
     reply = packer.pack(plan_of(tmp_path, module, file))
     bundle = (tmp_path / "bundle").read_bytes()
-    assert bundle[:24] == b"FPBUNDL1" + reply["id"].encode()
+    assert bundle[:24] == b"FPBUNDL2" + reply["id"].encode()
     assert (reply["size"], reply["glibc"], reply["entries"]) == (len(bundle), "", [])
     assert [(group["group"], group["len"]) for group in reply["groups"]] == [("a", 13)]
 

@@ -183,7 +183,7 @@ def test_bill_of_materials_needs_a_self_contained_library(
 @pytest.mark.parametrize("kept", ["half of the bundle", "all but one byte", "no archive"])
 def test_info_reports_truncated_library(packed: tuple[Path, Output], tmp_path: Path, kept: str) -> None:
     whole = packed[0].read_bytes()
-    bundle, archive = whole.index(b"FPBUNDL1"), whole.index(b"PK\3\4")
+    bundle, archive = whole.index(b"FPBUNDL2"), whole.index(b"PK\3\4")
     length = {"half of the bundle": (bundle + len(whole)) // 2, "all but one byte": -1, "no archive": archive}[kept]
     (tmp_path / "cut.so").write_bytes(whole[:length])
     message = "cut.so was cut, stripped or changed after it was built: build it again with 'falco-plugin build'"

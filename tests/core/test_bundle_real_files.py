@@ -112,8 +112,8 @@ def test_folder_of_live_process_is_kept(place: Path) -> None:
     code = """
         import os, package, subprocess, sys
         folder = os.path.dirname(os.path.dirname(package.__file__))
-        from falco_plugin._runtime.bundle import private_folder
-        private_folder._remove_leftovers(os.environ["TMPDIR"])
+        from falco_plugin._runtime import locked_folder
+        locked_folder.remove_leftovers(os.environ["TMPDIR"], "falco-plugin-files-")
         print(os.path.exists(folder))
     """
     assert printed(code, FILES, env={"TMPDIR": str(place)}) == ["True"]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import appended
+from support.appended import DAMAGED, HASHES, NUMBERS
 from support.hosts import init_error, native_path, run
 from support.libraries import build_plugin, simple_plugin
 
 from falco_plugin._runtime import archive as _archive
-
-MARKER = b"\x7ffalco.appended!"
-PARTS = struct.Struct("<QQQQ")
-DAMAGED = "was cut, stripped or changed after it was built"
 
 numbers = st.one_of(
     st.integers(0, 2**64 - 1),
@@ -33,15 +31,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("whole"), simple_plugin("whole"))
 
 
-def read_parts(library: bytes | bytearray) -> dict[str, int]:
-    names = ("offset", "manifest", "archive", "checksum")
-    return dict(zip(names, PARTS.unpack_from(library, library.index(MARKER) + len(MARKER)), strict=True))
-
-
-def change_parts(whole: Path, folder: Path, **parts: int) -> Path:
-    """Returns a copy of the library with changed numbers in its struct."""
+def change_parts(whole: Path, folder: Path, **parts: int | bytes) -> Path:
+    """Returns a copy of the library with changed members of its struct."""
     library = bytearray(whole.read_bytes())
-    PARTS.pack_into(library, library.index(MARKER) + len(MARKER), *{**read_parts(library), **parts}.values())
+    appended.write(library, appended.read(library)._replace(**parts))
     path = folder / "changed.so"
     path.write_bytes(library)
     return path
@@ -58,8 +51,8 @@ def change_parts(whole: Path, folder: Path, **parts: int) -> Path:
     ],
 )
 def test_wrong_manifest_length_is_detected(whole: Path, tmp_path: Path, manifest: int) -> None:
-    parts = read_parts(whole.read_bytes())
-    archive = (parts["manifest"] + parts["archive"] - manifest) % 2**64
+    parts = appended.read(whole.read_bytes())
+    archive = (parts.manifest + parts.archive - manifest) % 2**64
     assert DAMAGED in init_error(change_parts(whole, tmp_path, manifest=manifest, archive=archive))
 
 
@@ -72,16 +65,19 @@ def test_wrong_manifest_length_is_detected(whole: Path, tmp_path: Path, manifest
         {"manifest": 2**40},
         {"offset": 2**64 - 1},
         {"offset": 2**63 - 1},
-        {"checksum": 2**32},
+        {"hash": bytes(32)},
     ],
     ids=str,
 )
-def test_offsets_outside_of_library_are_detected(whole: Path, tmp_path: Path, parts: dict[str, int]) -> None:
+def test_offsets_outside_of_library_are_detected(whole: Path, tmp_path: Path, parts: dict[str, Any]) -> None:
     assert DAMAGED in init_error(change_parts(whole, tmp_path, **parts))
 
 
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(["offset", "manifest", "archive", "checksum"], numbers)))
-def test_random_struct_does_not_crash_host(whole: Path, parts: dict[str, int]) -> None:
+members = {**dict.fromkeys(NUMBERS, numbers), **dict.fromkeys(HASHES, st.binary(min_size=32, max_size=32))}
+
+
+@given(st.fixed_dictionaries({}, optional=members))
+def test_random_struct_does_not_crash_host(whole: Path, parts: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ran = run(native_path(), "info", change_parts(whole, Path(folder), **parts))
     assert ran.status in (0, 1), ran.stderr

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 import subprocess
 import tempfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import appended
+from support.appended import DAMAGED, HASHES, NUMBERS, read_blocks, sign_bundle
 from support.hosts import init_error, native_path, run, run_cycle
 from support.libraries import build_plugin, simple_plugin
-
-MARKER = b"\x7ffalco.appended!"
-PARTS = struct.Struct("<QQQQQQ")
-NAMES = ("offset", "manifest", "archive", "checksum", "bundle", "bundle_checksum")
-DAMAGED = "was cut, stripped or changed after it was built"
-HEADER = struct.Struct("<8s16sIIII")
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +22,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("whole"), simple_plugin("whole"), self_contained=True)
 
 
-def read_parts(library: bytes | bytearray) -> dict[str, int]:
-    return dict(zip(NAMES, PARTS.unpack_from(library, library.index(MARKER) + len(MARKER)), strict=True))
-
-
 def bundle_start(library: bytes) -> int:
-    parts = read_parts(library)
-    return parts["offset"] + parts["manifest"] + parts["archive"]
+    return appended.read(library).bundle_start
 
 
 def write_changed(whole: Path, folder: Path, change: Callable[[bytearray], bytes | bytearray]) -> Path:
@@ -44,24 +34,18 @@ def write_changed(whole: Path, folder: Path, change: Callable[[bytearray], bytes
 
 # Positions in each part of the file.
 POSITIONS: dict[str, Callable[[bytes], int]] = {
-    "offset of the parts": lambda library: library.index(MARKER) + len(MARKER),
-    "checksum": lambda library: library.index(MARKER) + len(MARKER) + 24,
-    "length of the bundle": lambda library: library.index(MARKER) + len(MARKER) + 32,
-    "checksum of the bundle": lambda library: library.index(MARKER) + len(MARKER) + 40,
-    "manifest": lambda library: read_parts(library)["offset"] + 6,
-    "archive": lambda library: bundle_start(library) - 50,
+    **{name: lambda library, name=name: appended.position(library, name) for name in (*NUMBERS, *HASHES)},
+    "first bytes of the manifest": lambda library: appended.read(library).offset + 6,
+    "last bytes of the archive": lambda library: bundle_start(library) - 50,
     "magic of the bundle": bundle_start,
     "id of the bundle": lambda library: bundle_start(library) + 10,
     "counts of the bundle": lambda library: bundle_start(library) + 24,
     "blocks of the bundle": lambda library: bundle_start(library) + 45,
-    "entries of the bundle": lambda library: bundle_start(library) + HEADER.size + 16 * blocks(library) + 5,
+    "hashes of the bundle": lambda library: bundle_start(library) + 60,
+    "entries of the bundle": lambda library: bundle_start(library) + 40 + 48 * len(read_blocks(library)) + 5,
     "a compressed block": lambda library: (bundle_start(library) + len(library)) // 2,
     "last byte": lambda library: len(library) - 1,
 }
-
-
-def blocks(library: bytes) -> int:
-    return HEADER.unpack_from(library, bundle_start(library))[2]
 
 
 @pytest.mark.parametrize("position", POSITIONS.values(), ids=POSITIONS)
@@ -74,8 +58,8 @@ def test_changed_byte_is_detected(whole: Path, tmp_path: Path, position: Callabl
 
 
 CUTS: dict[str, Callable[[bytes], int]] = {
-    "before the parts": lambda library: read_parts(library)["offset"],
-    "in the manifest": lambda library: read_parts(library)["offset"] + 20,
+    "before the parts": lambda library: appended.read(library).offset,
+    "in the manifest": lambda library: appended.read(library).offset + 20,
     "before the bundle": bundle_start,
     "in the header of the bundle": lambda library: bundle_start(library) + 20,
     "in the index of the bundle": lambda library: bundle_start(library) + 400,
@@ -128,11 +112,13 @@ numbers = st.one_of(
 )
 
 
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, numbers)))
-def test_random_struct_does_not_crash_host(whole: Path, parts: dict[str, int]) -> None:
+members = {**dict.fromkeys(NUMBERS, numbers), **dict.fromkeys(HASHES, st.binary(min_size=32, max_size=32))}
+
+
+@given(st.fixed_dictionaries({}, optional=members))
+def test_random_struct_does_not_crash_host(whole: Path, parts: dict[str, Any]) -> None:
     def change(library: bytearray) -> bytearray:
-        values = {**read_parts(library), **parts}
-        PARTS.pack_into(library, library.index(MARKER) + len(MARKER), *values.values())
+        appended.write(library, appended.read(library)._replace(**parts))
         return library
 
     with tempfile.TemporaryDirectory() as folder:
@@ -145,12 +131,11 @@ def test_random_struct_does_not_crash_host(whole: Path, parts: dict[str, int]) -
 @given(st.lists(st.tuples(st.integers(0), st.integers(0, 255)), min_size=1, max_size=4))
 def test_random_changes_of_bundle_do_not_crash_host(whole: Path, changes: list[tuple[int, int]]) -> None:
     def change(library: bytearray) -> bytearray:
-        start = bundle_start(bytes(library))
+        start = bundle_start(library)
         for position, value in changes:
             library[start + position % (len(library) - start)] = value
-        # The checksum is correct: the reader itself must detect the damage.
-        position = library.index(MARKER) + len(MARKER) + 40
-        struct.pack_into("<Q", library, position, zlib.crc32(library[start:]))
+        # The hashes are correct: the reader itself must detect the damage.
+        sign_bundle(library)
         return library
 
     with tempfile.TemporaryDirectory() as folder:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import textwrap
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from support import appended
 from support.embedded import Library
 from support.events import SUCCESS, encode_event
 from support.hosts import Output, c_host_path, cycle_payloads, init_error, native_path, run, run_command
 from support.libraries import KIND, build_plugin, simple_plugin, write_sources
 from support.paths import REPOSITORY
 
-from falco_plugin._build import library as _library
+from falco_plugin import _core
 from falco_plugin._runtime import archive as _archive
 from falco_plugin.source import LinesInstance, Timeout
 
@@ -206,10 +205,6 @@ def good(tmp_path: Path) -> Path:
     return build_plugin(tmp_path, simple_plugin("good"), "good")
 
 
-def offset_of_parts(library: bytes) -> int:
-    return library.index(_library._MARKER) + len(_library._MARKER)
-
-
 # Functions that change the correct offset and the lengths of manifest and archive.
 LENGTHS = {
     "a manifest of 1 GiB": lambda offset, manifest, archive: (offset, 1 << 30, archive),
@@ -227,23 +222,28 @@ LENGTHS = {
 @pytest.mark.parametrize("change", LENGTHS.values(), ids=LENGTHS)
 def test_wrong_lengths_are_reported_as_damage(good: Path, change: Callable[..., tuple[int, int, int]]) -> None:
     library = bytearray(good.read_bytes())
-    position = offset_of_parts(library)
-    *parts, checksum = struct.unpack_from("<QQQQ", library, position)
-    struct.pack_into("<QQQQ", library, position, *change(*parts), checksum)
+    parts = appended.read(library)
+    offset, manifest, archive = change(parts.offset, parts.manifest, parts.archive)
+    appended.write(library, parts._replace(offset=offset, manifest=manifest, archive=archive))
     good.write_bytes(library)
-    assert "was cut, stripped or changed after it was built" in init_error(good)
+    assert appended.DAMAGED in init_error(good)
+
+
+def replace_archive(library: bytearray, packed: bytes) -> None:
+    """Writes length and hash of another archive, which the caller then writes instead of the first one."""
+    parts = appended.read(library)
+    manifest = bytes(library[parts.offset : parts.archive_start])
+    appended.write(library, parts._replace(archive=len(packed), hash=_core.blake3(manifest + packed)))
 
 
 def with_files(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """Returns a library whose archive has extra files, with a correct checksum."""
+    """Returns a library whose archive has extra files, with a correct hash."""
     path = build_plugin(folder, simple_plugin("laden"), "laden")
     library = bytearray(path.read_bytes())
-    position = offset_of_parts(library)
-    offset, manifest, archive, _ = struct.unpack_from("<QQQQ", library, position)
-    start, end = offset + manifest, offset + manifest + archive
+    parts = appended.read(library)
+    start, end = parts.archive_start, parts.bundle_start
     packed = _archive.pack({**_archive.unpack(bytes(library[start:end])), **files})
-    checksum = zlib.crc32(library[offset:start] + packed)
-    struct.pack_into("<QQQQ", library, position, offset, manifest, len(packed), checksum)
+    replace_archive(library, packed)
     path.write_bytes(library[:start] + packed + library[end:])
     return path
 
@@ -279,11 +279,8 @@ def test_archive_shadows_modules_only_for_its_plugin(tmp_path: Path) -> None:
 )
 def test_invalid_archive_fails_in_init(good: Path, tail: bytes) -> None:
     library = bytearray(good.read_bytes())
-    position = offset_of_parts(library)
-    offset, manifest, _, _ = struct.unpack_from("<QQQQ", library, position)
-    parts = bytes(library[offset : offset + manifest]) + tail
-    struct.pack_into("<QQQQ", library, position, offset, manifest, len(tail), zlib.crc32(parts))
-    good.write_bytes(library[:offset] + parts)
+    replace_archive(library, tail)
+    good.write_bytes(library[: appended.read(library).archive_start] + tail)
     assert init_error(good)
 
 

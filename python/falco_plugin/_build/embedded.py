@@ -6,12 +6,12 @@ They are in sections of its file that are not loaded. So they take no memory ins
 from __future__ import annotations
 
 import struct
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from falco_plugin import _core
+from falco_plugin._build import temporary
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -43,8 +43,8 @@ def read(part: Part) -> bytes:
 @contextmanager
 def executable(program: Program) -> Generator[Path]:
     """Returns the path of an embedded program. The file exists as long as the context."""
-    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
-        path = Path(folder, f"falco-plugin-{program}")
+    with temporary.folder() as folder:
+        path = folder / f"falco-plugin-{program}"
         path.write_bytes(read(program))
         path.chmod(0o700)
         yield path

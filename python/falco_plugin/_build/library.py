@@ -6,17 +6,17 @@ import io
 import os
 import struct
 import tempfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from falco_plugin import _core
 from falco_plugin._build import embedded
 
 _MARKER = b"\x7ffalco.appended!"
-_LOCATION = struct.Struct("<QQQQQQ")
-"""The struct that follows the marker: offset and length of the manifest, length of the archive, checksum of both, then
-length and checksum of the bundle. A linked library has no bundle, so both are 0."""
+_LOCATION = struct.Struct("<QQQQ32s32s")
+"""The struct that follows the marker: offset and length of the manifest, lengths of archive and bundle, the hash of
+manifest and archive, the hash of the bundle's index. A linked library has no bundle, so its members are zeroes."""
 _MARKER_LIMIT = 1 << 20
 """Bytes of a library in which the marker is searched. The stub is much smaller."""
 _SOURCE = b"\0plugin_open\0"
@@ -30,7 +30,13 @@ _SHT_DYNSYM = 11
 
 
 def write(
-    path: Path, manifest: Mapping[str, str], archive: bytes, *, hidden: frozenset[str], bundle: bytes = b""
+    path: Path,
+    manifest: Mapping[str, str],
+    archive: bytes,
+    *,
+    hidden: frozenset[str],
+    bundle: bytes = b"",
+    index_hash: bytes = b"",
 ) -> None:
     """Writes a library to a temporary file and renames it, so that an existing library is replaced atomically.
 
@@ -40,6 +46,7 @@ def write(
         archive: the archive of the plugin's modules.
         hidden: the symbols that the library must not export.
         bundle: the Python, the packages and the files that a self-contained library brings; empty for a linked one.
+        index_hash: the hash of the bundle's index.
 
     Raises:
         OSError: the file cannot be written.
@@ -50,8 +57,8 @@ def write(
     pairs = b"".join(f"{name}\0{value}\0".encode() for name, value in manifest.items())
     parts = pairs + archive
     location = library.index(_MARKER) + len(_MARKER)
-    numbers = (len(library), len(pairs), len(archive), zlib.crc32(parts), len(bundle), zlib.crc32(bundle))
-    _LOCATION.pack_into(library, location, *numbers)
+    numbers = (len(library), len(pairs), len(archive), len(bundle))
+    _LOCATION.pack_into(library, location, *numbers, _core.blake3(parts), index_hash)
     library += parts
 
     file, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -105,7 +112,7 @@ def read_manifest(path: Path) -> dict[str, str] | None:
             return None
         manifest = file.read(location.manifest)
         archive = file.read(location.archive) if location.archive <= path.stat().st_size else b""
-    return _parse(manifest) if zlib.crc32(manifest + archive) == location.checksum else None
+    return _parse(manifest) if _core.blake3(manifest + archive) == location.hash else None
 
 
 class DamagedError(Exception):
@@ -148,9 +155,9 @@ class _Location(NamedTuple):
     offset: int
     manifest: int
     archive: int
-    checksum: int
     bundle: int
-    bundle_checksum: int
+    hash: bytes
+    index_hash: bytes
 
 
 def _locate(file: BinaryIO) -> tuple[bytes, _Location | None]:

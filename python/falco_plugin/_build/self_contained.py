@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from falco_plugin._build import environment, packer
+from falco_plugin._build import environment, packer, temporary
 from falco_plugin._build.bundle import cache, plan
 from falco_plugin._build.bundle.collect import collect
 from falco_plugin._build.bundle.contents import describe
@@ -37,6 +36,8 @@ class Bundle:
     """A bundle and its description."""
 
     data: bytes
+    index_hash: bytes
+    """The hash of its index."""
     id: str
     contents: dict[str, Any]
     """The description, as `falco_plugin._build.bundle.contents.describe` returns it."""
@@ -63,8 +64,8 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
     with Start() as start:
         collection = collect(path, archive.unpack(packed), options.include, options.exclude, folder)
         stored = plan.entries(collection, start.modules())
-    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as temporary:
-        output, data = Path(temporary, "bundle"), Path(temporary, "data")
+    with temporary.folder() as scratch:
+        output, data = scratch / "bundle", scratch / "data"
         try:
             written = plan.write(collection, stored, data, output, plugin, folder, options.debug_symbols)
         except OSError as error:
@@ -72,7 +73,7 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
         reply = packer.pack(written)
         contents = describe(collection, stored, reply)
         warnings = [*collection.warnings, *_warn_of_skipped(contents["skipped"])]
-        return Bundle(output.read_bytes(), reply["id"], contents, warnings)
+        return Bundle(output.read_bytes(), bytes.fromhex(reply["index_hash"]), reply["id"], contents, warnings)
 
 
 def _warn_of_skipped(modules: Sequence[str]) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Target:
         Raises:
             TargetError: the file cannot be written.
         """
-        self._write(path, self.manifest(), b"")
+        self._write(path, self.manifest())
 
     def write_into(self, folder: Path) -> Path:
         """Writes a linked library into a folder under its own name, and returns its path."""
@@ -82,12 +82,13 @@ class Target:
 
         bundle = make_bundle(self.path, self.archive, self.plugin.name, options)
         # No folder: a library does not depend on where it was built.
-        self._write(path, {**self._static_manifest(""), **manifest.bundle_of(bundle)}, bundle.data)
+        self._write(path, {**self._static_manifest(""), **manifest.bundle_of(bundle)}, bundle)
         return bundle
 
-    def _write(self, path: Path, values: dict[str, str], bundle: bytes) -> None:
+    def _write(self, path: Path, values: dict[str, str], bundle: Bundle | None = None) -> None:
+        parts = {} if bundle is None else {"bundle": bundle.data, "index_hash": bundle.index_hash}
         try:
-            library.write(path, values, self.archive, hidden=self.hidden_symbols(), bundle=bundle)
+            library.write(path, values, self.archive, hidden=self.hidden_symbols(), **parts)
         except OSError as error:
             raise TargetError(f"cannot write {path}: {error.strerror}") from error
 

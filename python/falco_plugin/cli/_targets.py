@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from falco_plugin._build import target as targets
+from falco_plugin._build import temporary
 from falco_plugin._build.errors import TargetError
 from falco_plugin._runtime.failures import format_trace
 from falco_plugin.cli._output import fail
@@ -36,9 +36,9 @@ def library_of(target: str, debug: bool) -> Generator[Path]:
     if targets.is_library(target):
         yield Path(target)
         return
-    with tempfile.TemporaryDirectory(prefix="falco-plugin-") as folder:
+    with temporary.folder() as folder:
         with reported_errors(debug):
-            path = targets.load(target).write_into(Path(folder))
+            path = targets.load(target).write_into(folder)
         yield path
 
 

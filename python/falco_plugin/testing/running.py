@@ -12,11 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from falco_plugin._build import embedded
+from falco_plugin._build import embedded, temporary
 from falco_plugin.testing.extracted import Column, ExtractedEvent, Values
 from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin, config_text, library_of, pairs_of, target_of
 from falco_plugin.testing.results import LogLine, Run, RunError
@@ -148,7 +147,7 @@ class RunningPlugin:
         self._changed = threading.Condition()
         self._resources = ExitStack()
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falco-plugin-")))
+            folder = stack.enter_context(temporary.folder())
             host = stack.enter_context(embedded.executable("host"))
             options = ["--config", config_text(config), "--params", params]
             if limit is not None:

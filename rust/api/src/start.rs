@@ -12,7 +12,7 @@ use crate::types::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_t};
 #[macro_export]
 macro_rules! start_symbol {
     () => {
-        "falco_plugin_sdk_start_5"
+        "falco_plugin_sdk_start_6"
     };
 }
 
@@ -59,6 +59,8 @@ pub struct StoredBundle {
     pub offset: u64,
     /// Bytes of the bundle.
     pub len: u64,
+    /// The hash of the bundle's index.
+    pub index_hash: [u8; 32],
 }
 
 /// The SDK's reply. Table and state are set even if `rc` is a failure.

@@ -15,6 +15,8 @@ pub enum Error {
     Damaged(Damaged),
     /// The library's file cannot be read. The number is that of the system.
     Unreadable(Errno),
+    /// The file of the library was changed after its blocks were verified.
+    Changed,
     /// Somebody has closed the descriptor of the library's file, and the file is no longer at its path.
     Closed,
     OutOfMemory,
@@ -49,6 +51,10 @@ impl fmt::Display for Error {
             Self::Unreadable(errno) => write!(
                 formatter,
                 "cannot read the file of the library ({errno}): check its permissions and its disk"
+            ),
+            Self::Changed => formatter.write_str(
+                "somebody has written into the file of the library while it was loaded: restart Falco, and replace a \
+                 library by a rename",
             ),
             Self::Closed => formatter.write_str(
                 "a plugin has closed the file of the library, which is no longer at its path: close only files that the \

@@ -5,10 +5,10 @@ use core::mem;
 
 use crate::descriptor::Descriptor;
 use crate::error::{Errno, Error};
-use crate::format::{Block, Damaged, HEADER_LEN, index_len};
+use crate::format::{Block, Damaged, HASH_LEN, HEADER_LEN, Index, index_len};
 use crate::memory::Memory;
 
-/// Bytes that are read at a time for the checksum.
+/// Bytes that are read at a time to verify a block.
 const CHUNK: usize = 32 * 1024;
 const CUT: Damaged = Damaged("it is cut off");
 
@@ -22,6 +22,8 @@ pub struct File {
     pub offset: u64,
     /// Bytes of the bundle.
     pub len: u64,
+    /// The hash of the index, which has the hashes of all other bytes.
+    pub index_hash: [u8; HASH_LEN],
 }
 
 /// The numbers that distinguish an open file from all others of the system.
@@ -92,35 +94,54 @@ impl File {
         Ok(())
     }
 
-    /// Checks that the bundle has this checksum.
-    pub fn verify(&self, crc32: u32) -> Result<(), Error> {
-        let mut chunk = [0; CHUNK];
-        let mut hasher = crc32fast::Hasher::new();
-        let mut offset = 0;
-        while offset < self.len {
-            let len = usize::try_from(self.len - offset).unwrap_or(CHUNK).min(CHUNK);
-            let bytes = chunk.get_mut(..len).unwrap_or_default();
-            self.read(offset, bytes)?;
-            hasher.update(bytes);
-            offset += len as u64;
-        }
-        if hasher.finalize() == crc32 {
-            Ok(())
-        } else {
-            Err(Damaged("its checksum is wrong").into())
-        }
-    }
-
-    /// Reads the bytes of the index, which `Index::new` checks.
+    /// Reads the index, and checks its hash. `Index::new` checks its numbers.
     pub fn read_index(&self) -> Result<Memory, Error> {
         let mut header = [0; HEADER_LEN];
         self.read(0, &mut header)?;
-        self.read_part(0, index_len(&header)?)
+        let index = self.read_part(0, index_len(&header)?)?;
+        if blake3::hash(index.bytes()) == self.index_hash {
+            Ok(index)
+        } else {
+            Err(Damaged("its index has another hash").into())
+        }
     }
 
-    /// Decompresses a block, whose length `bytes` has.
+    /// Checks the hashes of all blocks, and that the bundle ends with the last of them.
+    pub fn verify(&self, index: &Index<'_>) -> Result<(), Error> {
+        let mut chunk = [0; CHUNK];
+        let mut end = 0;
+        for block in (0..index.block_count()).filter_map(|number| index.block(number)) {
+            end = end.max(block.offset + u64::from(block.stored_len));
+            let mut hasher = blake3::Hasher::new();
+            let mut done = 0;
+            while done < block.stored_len {
+                let len = CHUNK.min((block.stored_len - done) as usize);
+                let bytes = chunk.get_mut(..len).unwrap_or_default();
+                self.read(block.offset + u64::from(done), bytes)?;
+                hasher.update(bytes);
+                done += len as u32;
+            }
+            if hasher.finalize() != block.hash {
+                return Err(Damaged("a block has another hash").into());
+            }
+        }
+        if end == self.len {
+            Ok(())
+        } else {
+            Err(Damaged("its length is wrong").into())
+        }
+    }
+
+    /// Decompresses a block, whose length `bytes` has. Fails if the block has changed since it was verified.
     pub fn decompress(&self, block: Block, bytes: &mut [u8]) -> Result<(), Error> {
-        let stored = self.read_part(block.offset, block.stored_len.into())?;
+        let stored = self.read_part(block.offset, block.stored_len.into());
+        let stored = stored.map_err(|error| match error {
+            Error::Damaged(_) => Error::Changed,
+            error => error,
+        })?;
+        if blake3::hash(stored.bytes()) != block.hash {
+            return Err(Error::Changed);
+        }
         match zstd_safe::decompress(bytes, stored.bytes()) {
             Ok(len) if len == bytes.len() => Ok(()),
             _ => Err(Damaged("a block cannot be decompressed").into()),

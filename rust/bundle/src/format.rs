@@ -3,13 +3,13 @@
 //! All integers are little-endian:
 //!
 //! ```text
-//! header   magic "FPBUNDL1", id [u8; 16], u32 block_count, u32 entry_count, u32 number_count, u32 strings_len
-//! blocks   block_count x { u64 offset from the start of the bundle, u32 stored_len, u32 len }
+//! header   magic "FPBUNDL2", id [u8; 16], u32 block_count, u32 entry_count, u32 number_count, u32 strings_len
+//! blocks   block_count x { u64 offset from the start of the bundle, u32 stored_len, u32 len, hash [u8; 32] }
 //! entries  entry_count x { u32 name_offset, name_len, kind, block, offset, len, needs_first, needs_count,
 //!                          patches_first, patches_count, flags }, sorted by group and name
 //! numbers  number_count x u32
 //! strings  the names, UTF-8
-//! data     the blocks, each one zstd frame
+//! data     the blocks, each one zstd frame, whose hash is that of the block
 //! ```
 //!
 //! `Index::new` checks every number once. The index of a damaged bundle is refused as a whole, so the functions of an
@@ -17,13 +17,16 @@
 
 use core::fmt;
 
-pub const MAGIC: &[u8; 8] = b"FPBUNDL1";
+pub const MAGIC: &[u8; 8] = b"FPBUNDL2";
 pub const ID_LEN: usize = 16;
+/// Bytes of a hash, which is BLAKE3.
+pub const HASH_LEN: usize = 32;
 /// The id in stored native code. The real id replaces it before the code is opened.
 pub const ID_PLACEHOLDER: &[u8; ID_LEN] = b"0000000000000000";
 /// Bytes of the header.
 pub const HEADER_LEN: usize = MAGIC.len() + ID_LEN + 4 * 4;
-pub(crate) const BLOCK_LEN: usize = 16;
+/// Bytes of a row of the table of blocks.
+pub(crate) const BLOCK_LEN: usize = 16 + HASH_LEN;
 pub(crate) const ENTRY_LEN: usize = 11 * 4;
 /// The largest block, in decompressed bytes. It bounds the memory that a damaged bundle can make a reader allocate.
 pub const MAX_BLOCK_LEN: u32 = 1 << 30;
@@ -102,6 +105,8 @@ pub struct Block {
     pub stored_len: u32,
     /// Decompressed bytes.
     pub len: u32,
+    /// The hash of the zstd frame.
+    pub hash: [u8; HASH_LEN],
 }
 
 /// A module, package, extension, library or file.
@@ -264,6 +269,7 @@ impl<'a> Index<'a> {
             offset: u64::from(read_u32(row, 0)) | u64::from(read_u32(row, 4)) << 32,
             stored_len: read_u32(row, 8),
             len: read_u32(row, 12),
+            hash: *row.last_chunk()?,
         })
     }
 

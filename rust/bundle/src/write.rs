@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::format::{BLOCK_LEN, ENTRY_LEN, Group, HEADER_LEN, ID_LEN, Kind, MAGIC};
+use crate::format::{BLOCK_LEN, ENTRY_LEN, Group, HASH_LEN, HEADER_LEN, ID_LEN, Kind, MAGIC};
 
 /// An entry to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +71,8 @@ impl Writer {
         }
     }
 
-    /// Returns the bundle.
-    pub fn finish(self, id: &[u8; ID_LEN]) -> Result<Vec<u8>, WriteError> {
+    /// Returns the bundle, and the hash of its index.
+    pub fn finish(self, id: &[u8; ID_LEN]) -> Result<(Vec<u8>, [u8; HASH_LEN]), WriteError> {
         let mut numbers: Vec<u8> = Vec::new();
         let mut strings = String::new();
         let mut entries: Vec<u8> = Vec::new();
@@ -119,15 +119,17 @@ impl Writer {
             bundle.extend_from_slice(&offset.to_le_bytes());
             push(&mut bundle, to_u32(stored.len())?);
             push(&mut bundle, *len);
+            bundle.extend_from_slice(blake3::hash(stored).as_bytes());
             offset += stored.len() as u64;
         }
         bundle.extend_from_slice(&entries);
         bundle.extend_from_slice(&numbers);
         bundle.extend_from_slice(strings.as_bytes());
+        let index_hash = *blake3::hash(&bundle).as_bytes();
         for (stored, _) in &self.blocks {
             bundle.extend_from_slice(stored);
         }
-        Ok(bundle)
+        Ok((bundle, index_hash))
     }
 
     fn library_numbers(&self) -> Result<BTreeMap<String, u32>, WriteError> {

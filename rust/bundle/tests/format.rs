@@ -45,7 +45,7 @@ fn small_bundle() -> Vec<u8> {
     for entry in entries {
         writer.add_entry(entry).unwrap();
     }
-    writer.finish(ID).unwrap()
+    writer.finish(ID).unwrap().0
 }
 
 fn read(bundle: &[u8]) -> Result<Index<'_>, Damaged> {
@@ -78,9 +78,11 @@ fn index_finds_entries_by_group_and_name() {
         offset,
         stored_len,
         len,
+        hash,
     } = index.block(2).unwrap();
     assert_eq!(&bundle[offset as usize..][..stored_len as usize], b"another ELF");
     assert_eq!(len, 32);
+    assert_eq!(hash, *blake3::hash(b"another ELF").as_bytes());
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn with_fields(row: usize, fields: Fields<'_>) -> Vec<u8> {
 fn index_rejects_each_kind_of_damage() {
     const COUNTS: usize = 24;
     const BLOCK: usize = HEADER_LEN;
-    const EXTENSION: usize = BLOCK + 3 * 16;
+    const EXTENSION: usize = BLOCK + 3 * 48;
     const PACKAGE: usize = EXTENSION + 44;
     const LIBRARY: usize = EXTENSION + 3 * 44;
     const FILE: usize = EXTENSION + 4 * 44;
@@ -217,7 +219,7 @@ fn write(entries: &[Generated]) -> (Vec<u8>, Written) {
         writer.add_entry(new.clone()).unwrap();
         written.insert(key, new);
     }
-    (writer.finish(ID).unwrap(), written)
+    (writer.finish(ID).unwrap().0, written)
 }
 
 fn unwritten(index: &Index<'_>, entry: &Entry<'_>) -> NewEntry {

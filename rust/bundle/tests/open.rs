@@ -3,13 +3,14 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use falco_plugin_bundle::error::{Errno, Error};
 use falco_plugin_bundle::file::{File, Identity};
-use falco_plugin_bundle::format::{Block, Damaged, Group, Index, Kind, SYSTEM_FIRST};
+use falco_plugin_bundle::format::{Block, Damaged, Group, HASH_LEN, Index, Kind, SYSTEM_FIRST};
 use falco_plugin_bundle::library::Library;
 use falco_plugin_bundle::open::Bundle;
 use falco_plugin_bundle::places::Places;
@@ -67,7 +68,7 @@ struct Written {
     folder: PathBuf,
     file: fs::File,
     len: u64,
-    crc32: u32,
+    index_hash: [u8; HASH_LEN],
 }
 
 impl Written {
@@ -98,14 +99,14 @@ impl Written {
         fs::create_dir_all(&folder).unwrap();
         let mut writer = Writer::default();
         fill(&folder, &mut writer);
-        let bundle = writer.finish(id).unwrap();
+        let (bundle, index_hash) = writer.finish(id).unwrap();
         let path = folder.join("file");
         fs::write(&path, [&[1; OFFSET][..], &bundle, b"behind the bundle"].concat()).unwrap();
         Self {
             file: fs::File::open(path).unwrap(),
             folder,
             len: bundle.len() as u64,
-            crc32: crc32fast::hash(&bundle),
+            index_hash,
         }
     }
 
@@ -114,6 +115,7 @@ impl Written {
             descriptor: self.file.as_raw_fd(),
             offset: OFFSET as u64,
             len: self.len,
+            index_hash: self.index_hash,
         }
     }
 
@@ -135,6 +137,12 @@ impl Drop for Written {
     }
 }
 
+/// Checks index and blocks, as the first init does.
+fn verify(file: File) -> Result<(), Error> {
+    let bytes = file.read_index()?;
+    file.verify(&Index::new(bytes.bytes(), file.len)?)
+}
+
 fn call(library: Library) -> u32 {
     let address = library.symbol(c"answer");
     assert!(!address.is_null());
@@ -147,7 +155,7 @@ fn bundles_with_other_ids_do_not_share_native_code() {
     let first = Written::new(b"1111111111111111", 10);
     let second = Written::new(b"2222222222222222", 20);
     for written in [&first, &second] {
-        written.file().verify(written.crc32).unwrap();
+        verify(written.file()).unwrap();
     }
     assert_eq!(call(first.open(Group::Modules, "pkg.ext").unwrap()), 12);
     assert_eq!(call(second.open(Group::Modules, "pkg.ext").unwrap()), 22);
@@ -248,9 +256,13 @@ fn damaged_native_code_is_refused() {
 #[test]
 fn damaged_files_are_refused() {
     let written = Written::new(b"7777777777777777", 1);
+    let other_index = File {
+        index_hash: [0; HASH_LEN],
+        ..written.file()
+    };
     assert!(matches!(
-        written.file().verify(written.crc32 ^ 1),
-        Err(Error::Damaged(Damaged("its checksum is wrong")))
+        verify(other_index),
+        Err(Error::Damaged(Damaged("its index has another hash")))
     ));
     let longer = File {
         len: written.len + 1000,
@@ -270,13 +282,10 @@ fn damaged_files_are_refused() {
         ..written.file()
     };
     for file in [longer, outside] {
-        assert!(matches!(file.verify(written.crc32), Err(Error::Damaged(_))));
+        assert!(matches!(verify(file), Err(Error::Damaged(_))));
     }
-    assert!(matches!(closed.verify(written.crc32), Err(Error::Closed)));
-    assert!(matches!(
-        folder.verify(written.crc32),
-        Err(Error::Unreadable(Errno(libc::EISDIR)))
-    ));
+    assert!(matches!(verify(closed), Err(Error::Closed)));
+    assert!(matches!(verify(folder), Err(Error::Unreadable(Errno(libc::EISDIR)))));
     assert!(matches!(
         longer.read(written.len + 990, &mut [0; 20]),
         Err(Error::Damaged(_))
@@ -285,16 +294,42 @@ fn damaged_files_are_refused() {
         offset: 0,
         stored_len: u32::MAX,
         len: 10,
+        hash: [0; HASH_LEN],
     };
     assert!(matches!(
         written.file().decompress(block, &mut [0; 10]),
-        Err(Error::Damaged(_))
+        Err(Error::Changed)
     ));
     let start = File {
         offset: 0,
         ..written.file()
     };
     assert!(matches!(start.read_index(), Err(Error::Damaged(_))));
+}
+
+#[test]
+fn block_that_changes_after_the_check_is_refused() {
+    let written = Written::new(b"9999999999999999", 1);
+    let bytes = written.file().read_index().unwrap();
+    let index = Index::new(bytes.bytes(), written.len).unwrap();
+    written.file().verify(&index).unwrap();
+    let block = index.block(0).unwrap();
+    let file = fs::File::options()
+        .write(true)
+        .open(written.folder.join("file"))
+        .unwrap();
+    // Another frame of the same length, which would decompress.
+    let other = compress(&vec![7; block.len as usize]);
+    file.write_all_at(&other, OFFSET as u64 + block.offset).unwrap();
+    let block = Block {
+        stored_len: other.len() as u32,
+        ..block
+    };
+    assert!(matches!(written.file().read_block(block), Err(Error::Changed)));
+    assert!(matches!(
+        verify(written.file()),
+        Err(Error::Damaged(Damaged("a block has another hash")))
+    ));
 }
 
 #[test]
@@ -316,7 +351,7 @@ fn closed_file_is_opened_again_unless_it_was_replaced() {
         };
         let restored = closed.restore(identity, &path).unwrap();
         assert_ne!(restored.descriptor, descriptor);
-        restored.verify(written.crc32).unwrap();
+        verify(restored).unwrap();
         // SAFETY: the new descriptor belongs to the caller.
         drop(unsafe { fs::File::from_raw_fd(restored.descriptor) });
 

@@ -162,7 +162,7 @@ impl Assembly<'_> {
         let groups = self.add_blocks(&mut writer, &mut id)?;
         let (entries, libraries) = self.add_natives(&mut writer, &mut id)?;
         let id = id.finish();
-        let bundle = writer.finish(&id)?;
+        let (bundle, index_hash) = writer.finish(&id)?;
         fs::write(&self.plan.output, &bundle).map_err(|error| Error::Write {
             path: self.plan.output.clone(),
             error,
@@ -174,6 +174,7 @@ impl Assembly<'_> {
             id: id.escape_ascii().to_string(),
             glibc: glibc.map_or_else(String::new, |(major, minor)| format!("{major}.{minor}")),
             size: bundle.len() as u64,
+            index_hash: blake3::Hash::from_bytes(index_hash).to_string(),
             entries,
             libraries,
             groups,

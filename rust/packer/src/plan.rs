@@ -77,6 +77,8 @@ pub struct Reply {
     pub glibc: String,
     /// Bytes of the bundle.
     pub size: u64,
+    /// The hash of the bundle's index, in hexadecimal digits.
+    pub index_hash: String,
     /// The native entries.
     pub entries: Vec<ReplyEntry>,
     /// The libraries among them, with the files that they were made of.

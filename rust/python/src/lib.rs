@@ -35,6 +35,7 @@ mod _core {
 
     use falco_plugin_abi::api::Capability;
     use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
 
     #[pymodule_export]
     use crate::convert::documents::split_json;
@@ -88,6 +89,12 @@ mod _core {
             (capability.name(), functions.map(|function| function.symbol).collect())
         };
         Capability::ALL.into_iter().map(symbols).collect()
+    }
+
+    /// Returns the hash by which the stub recognises the manifest and the archive of a plugin library. Not public.
+    #[pyfunction]
+    fn blake3<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, ::blake3::hash(data).as_bytes())
     }
 
     #[pymodule_init]

@@ -12,6 +12,7 @@ use falco_plugin_bundle::places::Places;
 
 use super::global;
 use super::sdk::Sdk;
+use crate::lock::Mutex;
 use crate::message::Message;
 use crate::path::Path;
 use crate::{image, libc};
@@ -25,6 +26,9 @@ pub fn load(problem: &mut Message) -> Option<Sdk<'static>> {
     if !is_glibc_new_enough(problem) || !is_alone(problem) {
         return None;
     }
+    // If several threads call init for the first time, one opens the libraries, and the others find them.
+    static OPENING: Mutex = Mutex::new();
+    let opening = OPENING.lock();
     let core = match find_core() {
         Some(core) => core,
         None => match open_core() {
@@ -39,6 +43,7 @@ pub fn load(problem: &mut Message) -> Option<Sdk<'static>> {
             }
         },
     };
+    drop(opening);
     let start = core.symbol(START_SYMBOL);
     if start.is_null() {
         problem.push(image::DAMAGED);
@@ -106,9 +111,9 @@ fn open_core() -> Result<Library, Error> {
     let image = image::get();
     let stored = image.bundle.as_ref().ok_or(Damaged("it is missing"))?;
     let file = stored.file();
-    file.verify(stored.crc32 as u32)?;
     let bytes = file.read_index()?;
     let index = Index::new(bytes.bytes(), file.len)?;
+    file.verify(&index)?;
     if index.id().as_bytes() != image::manifest(c"bundle_id").to_bytes() {
         return Err(Damaged("its id is not that of the manifest").into());
     }

@@ -19,9 +19,8 @@ const MARKER: &[u8] = b"\x7ffalco.appended!";
 const MARKER_LIMIT: u64 = 1 << 20;
 /// The largest manifest in bytes. The length of a larger one is damaged.
 const MAX_MANIFEST: u64 = 64 << 20;
-/// The numbers that follow the marker: offset and length of the manifest, length of the archive, checksum, length of the
-/// bundle.
-const NUMBERS: usize = 5;
+/// The numbers that follow the marker: offset and length of the manifest, lengths of archive and bundle.
+const NUMBERS: usize = 4;
 
 /// The parts that a library brings, as JSON for output and as values.
 #[derive(Debug)]
@@ -149,7 +148,7 @@ fn read_manifest(path: &Path) -> io::Result<Manifest> {
     let Some(numbers) = numbers.first_chunk::<NUMBERS>() else {
         return Ok(Manifest::Absent);
     };
-    let [offset, manifest, archive, _, bundle] = numbers.map(u64::from_le_bytes);
+    let [offset, manifest, archive, bundle] = numbers.map(u64::from_le_bytes);
     if offset == 0 {
         // A stub without a plugin.
         return Ok(Manifest::Absent);

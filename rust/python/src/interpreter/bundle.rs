@@ -72,6 +72,7 @@ fn open(stored: StoredBundle, library: String) -> Result<&'static Contents, Erro
         descriptor,
         offset: stored.offset,
         len: stored.len,
+        index_hash: stored.index_hash,
     };
     let bytes = file.read_index()?.leak();
     let index = Index::new(bytes, file.len)?;
