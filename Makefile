@@ -21,7 +21,7 @@ NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-minimum-rust coverage test-kafka test-package package loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-installed test-minimum-rust coverage test-kafka test-package package loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -57,6 +57,14 @@ test-newest: ## run the Python tests with the newest versions of all dependencie
 		target/newest/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
 	target/newest/venv/bin/python -m pip list --disable-pip-version-check
 	target/newest/venv/bin/python -m pytest
+
+test-installed: ## run the Python tests with the wheel in target/wheels that fits PYTHON, instead of the code of this checkout
+	rm -rf target/test-installed
+	$(PYTHON) -m venv target/test-installed
+	target/test-installed/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	target/test-installed/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
+		--find-links target/wheels falco-plugin-sdk
+	target/test-installed/bin/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
@@ -152,6 +160,9 @@ target/tools/bin/crane:
 target/tools/bin/oras:
 	GOBIN=$(abspath target/tools/bin) go install oras.land/oras/cmd/oras@v1.3.6
 
+target/tools/bin/cosign:
+	GOBIN=$(abspath target/tools/bin) go install github.com/sigstore/cosign/v3/cmd/cosign@v3.0.6
+
 lock: setup ## update the locked Python packages of development
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
@@ -210,12 +221,14 @@ pages: setup ## write the generated parts of the documentation: pictures, and th
 	$(BIN)/python docs/extensions/pictures.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
-package: setup ## build the complete plugins for this architecture, and package them into build/packages/<plugin>
+package: setup ## build the complete plugins, and package them into build/packages/<plugin> (LIBRARIES='FOLDER …' has built ones)
+	mkdir -p build/plugins
+	$(if $(LIBRARIES),,for plugin in $(PLUGINS); do \
+		$(BIN)/falco-plugin build plugins/$$plugin -o build/plugins/lib$$plugin.so; done)
 	for plugin in $(PLUGINS); do \
-		mkdir -p build/plugins; rules=plugins/$$plugin/$${plugin}_rules.yaml; \
-		$(BIN)/falco-plugin build plugins/$$plugin -o build/plugins/lib$$plugin.so; \
-		$(BIN)/falco-plugin package build/plugins/lib$$plugin.so -o build/packages/$$plugin \
-			$$(test ! -f $$rules || echo "--rules $$rules"); \
+		rules=plugins/$$plugin/$${plugin}_rules.yaml; \
+		$(BIN)/falco-plugin package $(patsubst %,%/lib$$plugin.so,$(or $(LIBRARIES),build/plugins)) \
+			-o build/packages/$$plugin $$(test ! -f $$rules || echo "--rules $$rules"); \
 	done
 
 asan: $(STAMPS)/asan ## run the tests with hosts and libraries under AddressSanitizer (nightly Rust)

@@ -29,8 +29,8 @@ class Project:
     folder: Path
 
     def release(self, command: str, tag: str = f"v{VERSION}") -> Output:
-        return run("bash", "-c", 'cd "$1" && exec "$2" "$3" "$4" "$5"', "bash", self.folder, sys.executable,
-                   REPOSITORY / "tools" / "release.py", command, tag)  # fmt: skip
+        script = REPOSITORY / "tools" / "release.py"
+        return run(sys.executable, script, command, tag, cwd=self.folder)
 
     def replace(self, file: str, old: str, new: str) -> None:
         path = self.folder / file
