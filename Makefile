@@ -17,11 +17,11 @@ WORKSPACES := Cargo.toml rust/stub/Cargo.toml fuzz/Cargo.toml bench/peers/rust/C
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
 ACTIONLINT := $(or $(shell command -v actionlint),target/tools/bin/actionlint)
-NOT_SPELLED := ^fuzz/corpus/|^requirements-dev.txt$$|\.lock$$|go\.sum$$|\.svg$$
+NOT_SPELLED := ^fuzz/corpus/|(^|/)requirements[^/]*\.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-installed test-minimum-rust coverage test-kafka test-package package loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -86,6 +86,20 @@ test-self-contained: setup target/local-python/python ## run the tests of librar
 
 target/local-python/python: $(STAMPS)/venv $(wildcard tests/hosts/local_python/*)
 	$(BIN)/python tests/hosts/local_python/build.py $(@D)
+
+wheels: $(STAMPS)/wheels-tools ## build and check the wheels of a release in target/wheels (PYTHONS=3.13,3.14t and TARGETS=x86_64 choose)
+	target/wheels-tools/bin/python tools/wheels/build.py --pythons '$(PYTHONS)' --targets '$(TARGETS)'
+
+test-wheels: setup wheels ## build wheels, and try them in minimal Debian systems without a compiler (root, debootstrap, qemu-user-static)
+	@command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
+	PYTHONS='$(PYTHONS)' TARGETS='$(TARGETS)' $(BIN)/python -m pytest -m wheels tests/wheels
+
+$(STAMPS)/wheels-tools: tools/wheels/requirements.txt
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	rm -rf target/wheels-tools
+	$(PYTHON) -m venv target/wheels-tools
+	target/wheels-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 loom: ## run models of context, channel and push loop in every order of threads (rust/engine/tests/loom.rs)
 	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom
@@ -167,6 +181,8 @@ lock: setup ## update the locked Python packages of development
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--extra dev pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--group wheels -o tools/wheels/requirements.txt
 
 fmt: setup ## format all code
 	cargo fmt

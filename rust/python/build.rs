@@ -56,14 +56,18 @@ fn build_programs(rust: &Path, out: &Path) {
 }
 
 /// Returns a release build by cargo in a separate target folder.
+///
+/// A build for another system or for an older glibc sets the linker by an environment variable. Without it, the programs
+/// would be linked for this system.
 fn cargo(command: &str, workspace: &Path, target: &Path) -> Command {
     let mut cargo = Command::new(variable("CARGO"));
-    // No setting of the current build may apply to the other build.
+    // Only the network and the linker of the target are the same as in the current build.
+    let triple = variable("TARGET").to_string_lossy().to_uppercase().replace('-', "_");
+    let linker = format!("CARGO_TARGET_{triple}_LINKER");
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
-        if name_text.starts_with("CARGO_") && name_text != "CARGO_HOME" && !name_text.starts_with("CARGO_HTTP")
-            || name_text == "RUSTFLAGS"
-        {
+        let is_kept = name_text == "CARGO_HOME" || name_text.starts_with("CARGO_HTTP") || name_text == linker;
+        if name_text.starts_with("CARGO_") && !is_kept || name_text == "RUSTFLAGS" {
             cargo.env_remove(&name);
         }
     }

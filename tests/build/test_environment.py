@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import sysconfig
@@ -20,16 +21,38 @@ def test_environment_finds_libpython() -> None:
     assert f"libpython{_environment.python_version()}" in os.path.basename(path)
 
 
-def test_python_without_libpython_names_package(monkeypatch: pytest.MonkeyPatch) -> None:
+VERSION = _environment.python_version()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "system", "remedy"),
+    [
+        ("/usr", {"ID": "debian"}, f"apt-get install libpython{VERSION}"),
+        ("/usr", {"ID": "ubuntu", "ID_LIKE": "debian"}, f"apt-get install libpython{VERSION}"),
+        ("/usr", {"ID": "centos", "ID_LIKE": "rhel fedora"}, f"dnf install python{VERSION}-libs"),
+        ("/usr", {"ID": "other"}, f"such as libpython{VERSION}"),
+        ("/usr", OSError("no such file"), f"such as libpython{VERSION}"),
+        ("/nowhere", {"ID": "debian"}, f"PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {VERSION}"),
+    ],
+)
+def test_python_without_libpython_names_remedy_of_system(
+    prefix: str, system: dict[str, str] | OSError, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_release() -> dict[str, str]:
+        if isinstance(system, OSError):
+            raise system
+        return system
+
     values = {"INSTSONAME": "libpython3.11.a", "LDLIBRARY": "libpython3.11.a", "LIBDIR": "/nowhere", "MULTIARCH": ""}
     monkeypatch.setattr(sysconfig, "get_config_var", values.get)
-    monkeypatch.setattr(sys, "base_prefix", "/nowhere")
+    monkeypatch.setattr(sys, "base_prefix", prefix)
+    monkeypatch.setattr(platform, "freedesktop_os_release", read_release)
+    monkeypatch.setattr(os.path, "isfile", lambda path: False)
     with pytest.raises(FileNotFoundError) as problem:
         _environment.libpython()
     text = str(problem.value)
     assert "\n" not in text
-    assert f"libpython{_environment.python_version()}" in text
-    assert "install" in text
+    assert remedy in text
 
 
 def test_environment_script_is_silent_without_problem() -> None:

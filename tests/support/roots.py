@@ -1,9 +1,13 @@
-"""Minimal systems without Python, in which a host runs by chroot with nothing but the given files."""
+"""Minimal Debian systems, in which a program runs by chroot with nothing but the given files.
+
+They have no Python, except if a test asks for packages.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import functools
+import platform
 import shlex
 import shutil
 import tempfile
@@ -15,11 +19,15 @@ from support.hosts import Output, build_c_program, run
 from support.paths import HOSTS, REPOSITORY
 
 SUITES = ("bookworm", "trixie", "sid")
+NATIVE = platform.machine()
+"""The architecture of this machine."""
 FILES = "/mnt"
 """The folder in a root that has the files of `run_in_root`."""
 
 _ROOTS = REPOSITORY / "target" / "roots"
 _USER = "1000:1000"
+_DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Debian's names of architectures."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +47,29 @@ class Limits:
 
 
 @functools.cache
-def make_root(suite: str) -> Path:
-    """Returns the folder of a minimal Debian system. Makes it with debootstrap at first use."""
-    folder = _ROOTS / suite
+def make_root(suite: str, packages: Sequence[str] = (), architecture: str = NATIVE) -> Path:
+    """Returns the folder of a minimal Debian system. Makes it with debootstrap at first use.
+
+    Args:
+        suite: the name of a release of Debian.
+        packages: the packages that the system has beside the minimal ones. Without packages, it has no Python.
+        architecture: of the system. Another one than this machine's needs an emulator.
+    """
+    folder = _ROOTS / "+".join([suite, *([] if architecture == NATIVE else [architecture]), *packages])
     _ROOTS.mkdir(parents=True, exist_ok=True)
-    with (_ROOTS / f"{suite}.lock").open("w") as lock:
+    with (_ROOTS / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            part = _ROOTS / f"{suite}.part"
+            part = folder.with_name(f"{folder.name}.part")
             shutil.rmtree(part, ignore_errors=True)
-            made = run("debootstrap", "--variant=minbase", suite, part, timeout=1200)
+            options = [f"--arch={_DEBIAN[architecture]}"] + ([f"--include={','.join(packages)}"] if packages else [])
+            made = run("debootstrap", "--variant=minbase", *options, suite, part, timeout=3000)
             assert made.status == 0, made.stdout + made.stderr
             part.rename(folder)
-    found = [path for path in (folder / "usr").rglob("*python*") if path.is_dir() or path.suffix != ".vim"]
-    found = [path for path in found if "share" not in path.relative_to(folder).parts]
-    assert not found, f"the root must have no Python: {found}"
+    if not packages:
+        found = [path for path in (folder / "usr").rglob("*python*") if path.is_dir() or path.suffix != ".vim"]
+        found = [path for path in found if "share" not in path.relative_to(folder).parts]
+        assert not found, f"the root must have no Python: {found}"
     return folder
 
 
@@ -64,6 +80,9 @@ def run_in_root(
     limits: Limits = Limits(),
     *,
     added: Mapping[str, bytes] | None = None,
+    packages: Sequence[str] = (),
+    architecture: str = NATIVE,
+    timeout: float = 240,
 ) -> Output:
     """Runs a command in a root, with an empty environment. The root itself is not changed.
 
@@ -73,8 +92,11 @@ def run_in_root(
         command: the program and its arguments.
         limits: of the root.
         added: other files in the root, by their path without the first ``/``.
+        packages: see `make_root`.
+        architecture: see `make_root`.
+        timeout: in seconds.
     """
-    root = make_root(suite)
+    root = make_root(suite, packages, architecture)
     with tempfile.TemporaryDirectory(prefix="falco-plugin-root-") as name:
         folder = Path(name)
         placed = {f"{FILES[1:]}/{name}": content for name, content in files.items()}
@@ -94,6 +116,7 @@ def run_in_root(
             "-ec",
             script,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            timeout=timeout,
         )
 
 

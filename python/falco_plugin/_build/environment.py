@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import subprocess
 import sys
 import sysconfig
@@ -40,13 +41,29 @@ def libpython() -> str:
             path = os.path.join(folder, name)
             if os.path.isfile(path):
                 return os.path.realpath(path)
-    version = python_version()
     raise FileNotFoundError(
-        f"{sys.executable} has no shared library ({', '.join(names)}), which Falco needs to run a plugin: install it "
-        f"(Debian, Ubuntu: libpython{version}; Fedora: python{version}-libs; pyenv: "
-        f"PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {version}), or choose another Python with "
-        "PYTHON=python3.x"
+        f"{sys.executable} has no shared library ({', '.join(names)}), which Falco needs to run a plugin: {_remedy()}"
     )
+
+
+def _remedy() -> str:
+    """Returns how to install the shared library of this Python on this system."""
+    version = python_version()
+    if sys.base_prefix != "/usr":
+        return (
+            "choose another Python, or build this one with its shared library "
+            f"(pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared pyenv install {version})"
+        )
+    try:
+        system = platform.freedesktop_os_release()
+    except OSError:
+        system = {}
+    systems = {system.get("ID"), *system.get("ID_LIKE", "").split()}
+    if "debian" in systems:
+        return f"apt-get install libpython{version}"
+    if "fedora" in systems:
+        return f"dnf install python{version}-libs"
+    return f"install the package that has it, such as libpython{version} or python{version}-libs"
 
 
 def libpython_name() -> str:

@@ -26,9 +26,12 @@ impl Descriptor {
     pub(crate) fn in_memory(name: &str, flag: c_uint) -> Result<Self, Errno> {
         let mut shortened = Text::<NAME_SIZE>::new();
         shortened.push(name.as_bytes());
-        let create = |flags| {
+        let create = |flags: c_uint| {
+            // glibc has a function for this call since 2.27.
             // SAFETY: the name is NUL-terminated.
-            Self::new(unsafe { libc::memfd_create(shortened.as_c_str().as_ptr(), flags) })
+            let made = unsafe { libc::syscall(libc::SYS_memfd_create, shortened.as_c_str().as_ptr(), flags) };
+            // Both descriptors and -1 fit.
+            Self::new(made as c_int)
         };
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
         create(flags | flag).or_else(|errno| match errno {
