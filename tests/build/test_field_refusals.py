@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from pathlib import Path
 
@@ -207,6 +208,21 @@ INVALID_DECLARATIONS = [
         "events",
     ),
 ]
+
+if sys.version_info >= (3, 14):
+    # Older versions evaluate annotations when the method is defined, unless they are strings.
+    INVALID_DECLARATIONS += [
+        (
+            method(returned=annotation),
+            f"field a.b: the annotation {shown} cannot be evaluated (NameError: name 'Missing' is not defined): import "
+            "the names in it at run time, not only for type checkers",
+        )
+        for annotation, shown in [
+            ("Missing", "'Missing'"),
+            ("datetime | Missing", "'datetime.datetime | Missing'"),
+            ("list[Missing] | None", "list['Missing'] | None"),
+        ]
+    ]
 
 
 @pytest.mark.parametrize(("body", "message"), INVALID_DECLARATIONS, ids=[body for body, _ in INVALID_DECLARATIONS])

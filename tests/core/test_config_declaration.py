@@ -19,7 +19,8 @@ def define(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], type]:
     def run(source):
         module = types.ModuleType("declaring")
         monkeypatch.setitem(sys.modules, "declaring", module)
-        exec(f"{source}\n", vars(module))
+        # Without dont_inherit, the code would have the future statements of this file.
+        exec(compile(source, "declaring.py", "exec", dont_inherit=True), vars(module))
         return module.Declaring
 
     return run
@@ -40,6 +41,9 @@ class Struct(msgspec.Struct): ...
 class Plain: ...
 """
 POSTPONED = "from __future__ import annotations\n"
+DEFERRED = pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated immediately")
+BOTH = pytest.mark.parametrize("future", [POSTPONED, pytest.param("", marks=DEFERRED)])
+"""With annotations that are strings, and with those of Python 3.14, which are evaluated at first use."""
 
 
 @pytest.mark.parametrize("future", [POSTPONED, ""])
@@ -77,15 +81,31 @@ def test_nearest_annotation_wins(define, classes, name):
     assert (found and found.__name__) == name
 
 
-@pytest.mark.parametrize(
-    "future",
-    [
-        POSTPONED,
-        pytest.param(
-            "", marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated immediately")
-        ),
-    ],
-)
+@BOTH
+def test_later_class_is_found(define, future):
+    found = config_class(
+        define(f"{future}{MODULE}\nclass Declaring(Plugin):\n    config: Later\nclass Later(Data): ...")
+    )
+    assert found.__name__ == "Later"
+
+
+@DEFERRED
+def test_class_in_function_is_found(define):
+    source = """
+def define():
+    @dataclass
+    class Local: ...
+    class Declaring(Plugin):
+        other: Missing
+        config: Local
+    return Declaring
+
+Declaring = define()
+"""
+    assert config_class(define(f"{MODULE}{source}")).__name__ == "Local"
+
+
+@BOTH
 def test_other_annotations_are_not_evaluated(define, future):
     found = config_class(define(f"{future}{MODULE}\nclass Declaring(Plugin):\n    other: Missing\n    config: Data"))
     assert found.__name__ == "Data"
@@ -103,8 +123,9 @@ def test_other_annotations_are_not_evaluated(define, future):
         ("Data()", "Data()"),
     ],
 )
-def test_other_annotation_types_are_rejected(define, annotation, description):
-    cls = define(f"{POSTPONED}{MODULE}\nclass Declaring:\n    config: {annotation}")
+@pytest.mark.parametrize("future", [POSTPONED, ""])
+def test_other_annotation_types_are_rejected(define, future, annotation, description):
+    cls = define(f"{future}{MODULE}\nclass Declaring:\n    config: {annotation}")
     with pytest.raises(PluginError) as caught:
         config_class(cls)
     assert (
@@ -121,8 +142,10 @@ def test_assigned_class_is_rejected(define, value):
     assert str(caught.value) == "Declaring.config is set, but not annotated: write config: Data"
 
 
-def test_unresolvable_annotation_is_rejected(define):
-    cls = define(f"{POSTPONED}{MODULE}\nclass Declaring:\n    config: Missing")
+@BOTH
+@pytest.mark.parametrize("annotation", ["Missing", "Missing | None", "Data | Missing", "list[Missing] | None"])
+def test_unresolvable_annotation_is_rejected(define, future, annotation):
+    cls = define(f"{future}{MODULE}\nclass Declaring:\n    config: {annotation}")
     with pytest.raises(PluginError) as caught:
         config_class(cls)
     assert str(caught.value) == (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from support.embedded import Library
 from support.events import PAYLOAD_AT, SUCCESS, encode_event
-from support.field_plugins import field_log_lines, fields_plugin
+from support.field_plugins import extract_values, field_log_lines, fields_plugin
 from support.fields import Extraction, replay
 from support.libraries import build_plugin
 
@@ -36,6 +37,37 @@ def test_method_may_return_offsets(build_fields) -> None:
     assert extracted["at.numbers"] == Extraction([22, 4, 26], [(PAYLOAD_AT + 4, 2), (PAYLOAD_AT + 13, 1), (0, 0)])
     (nothing,) = replay(library, ["at.word"], [b"alone"])
     assert nothing["at.word"] == Extraction(None)
+
+
+@pytest.mark.parametrize(
+    "future",
+    [
+        "from __future__ import annotations",
+        pytest.param(
+            "", marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated immediately")
+        ),
+    ],
+)
+def test_annotations_may_use_later_names(build_fields, future: str) -> None:
+    library = build_fields(
+        """
+        @field("forward.size", desc="The number of bytes, and the argument")
+        def size(self, event: OnlyForTypeCheckers, index: Later | None = None) -> list[Later]:
+            return [len(event.data), index or 0]
+
+        @field("forward.word", desc="The payload")
+        def word(self, event: Event) -> str | None:
+            return event.text
+
+        Later = int
+        """,
+        f"{future}\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from nowhere import OnlyForTypeCheckers",
+    )
+    assert extract_values(library, "forward.size", "forward.size[7]", "forward.word", payload=b"abc") == [
+        [3, 0],
+        [3, 7],
+        ["abc"],
+    ]
 
 
 RETURNED = [
