@@ -139,6 +139,24 @@ def test_extension_module_takes_precedence_over_module(site: Path, collected: Co
     assert data == {"kode/x.so"}
 
 
+@pytest.mark.parametrize(
+    ("symbol", "module"),
+    [
+        ("PyInit__core", "_core"),
+        ("PyModExport__core", "_core"),
+        ("PyInitU_xy_wia", "xyä"),
+        ("PyModExportU_xy_wia", "xyä"),
+    ],
+)
+def test_extension_module_is_known_by_its_symbol(
+    site: Path, tmp_path: Path, collected: Collect, symbol: str, module: str
+) -> None:
+    (tmp_path / "m.c").write_text(f"void *{symbol}(void) {{ return 0; }}\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", "m.so", "m.c"], cwd=tmp_path, check=True)
+    files = {"kode/__init__.py": "", f"kode/{module}{SUFFIX}": (tmp_path / "m.so").read_bytes()}
+    assert packed(site, collected, files) == ({"kode", f"kode.{module}"}, set())
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """Builds a shared library, and an extension module ``_core`` that needs it."""

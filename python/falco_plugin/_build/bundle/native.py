@@ -13,6 +13,8 @@ _DOTTED = re.compile(rb"[\w.]+")
 _STANDARD = frozenset(name.encode() for name in sys.stdlib_module_names)
 _RUST = b"pyo3"
 """Bytes that extension modules in Rust contain."""
+_HOOKS = (b"PyInit", b"PyModExport")
+"""The functions that an extension module exports. Python 3.15 has the second one."""
 _LONG = 7
 """Letters of a name that is not part of another word by chance."""
 _ANY_SHARED_LIBRARY = re.compile(r".+\.so(\.\d+)*")
@@ -34,12 +36,10 @@ def extension_name(file: str) -> str | None:
 
 def exports_module(path: Path, name: str) -> bool:
     """Returns whether a shared library is an extension module of this name, rather than a library for ``ctypes``."""
-    try:
-        symbol = b"PyInit_" + name.encode("ascii")
-    except UnicodeEncodeError:
-        symbol = b"PyInitU_" + name.encode("punycode").replace(b"-", b"_")
+    unicode = b"" if name.isascii() else b"U"
+    encoded = name.encode("punycode").replace(b"-", b"_") if unicode else name.encode()
     data = path.read_bytes()
-    return data.startswith(_MAGIC) and symbol + b"\0" in data
+    return data.startswith(_MAGIC) and any(hook + unicode + b"_" + encoded + b"\0" in data for hook in _HOOKS)
 
 
 @functools.cache

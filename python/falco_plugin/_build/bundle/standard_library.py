@@ -69,9 +69,9 @@ _NOT_FOLLOWED = frozenset(
 """Modules that are not packed if only the standard library itself imports them."""
 
 
-ARCHIVES = frozenset({"bz2", "lzma", "tarfile"})
+ARCHIVES = frozenset({"bz2", "lzma", "tarfile", "compression.bz2", "compression.lzma", "compression.zstd"})
 """Modules for archives. They need large libraries, and ``shutil`` and ``zipfile`` import them for a few functions."""
-_USERS_OF_ARCHIVES = frozenset({"shutil", "zipfile", *ARCHIVES})
+_USERS_OF_ARCHIVES = frozenset({"shutil", "zipfile", "compression", *ARCHIVES})
 
 
 @dataclass
