@@ -26,6 +26,7 @@ from support.permissions import add_writer, as_root
 
 from falco_plugin import _core
 from falco_plugin._build import environment as _environment
+from falco_plugin.testing.fixtures import StartPlugin
 
 linked = pytest.mark.linked("its Python and its packages are files of an environment")
 
@@ -66,6 +67,22 @@ def test_import_path_ignores_variables_and_directory(tmp_path: Path) -> None:
     path, executable, isolated, no_user_site = json.loads(payload)
     assert path == list(_environment.folders())
     assert (executable, isolated, no_user_site) == (sys.executable, 1, 1)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="this Python has no sys.remote_exec")
+@pytest.mark.linked("no other process finds the Python of a self-contained library")
+def test_other_process_cannot_make_python_run_script(tmp_path: Path, start_plugin: StartPlugin) -> None:
+    ran = tmp_path / "ran"
+    script = tmp_path / "script.py"
+    script.write_text(f"open({str(ran)!r}, 'w').close()\n")
+    plugin = simple_plugin("endless", events="lambda: b'event', None")
+    running = start_plugin(write_sources(tmp_path, {"endless.py": plugin}) / "endless.py")
+    running.next_event()
+    with pytest.raises(RuntimeError, match="Remote debugging is not enabled in the remote process"):
+        sys.remote_exec(running.pid, str(script))
+    for _ in range(100):
+        running.next_event()
+    assert not ran.exists()
 
 
 @linked

@@ -85,6 +85,11 @@ impl Configuration {
             ffi::PyConfig_InitIsolatedConfig(&mut config);
             config.install_signal_handlers = 0;
             config.write_bytecode = 0;
+            // Otherwise a process that may trace the host can make this one run a script (sys.remote_exec).
+            #[cfg(Py_3_14)]
+            {
+                config.remote_debug = 0;
+            }
             // The native host asks for faulthandler: it prints the stack of each Python thread on a fatal signal, and
             // then calls the previous handler.
             config.faulthandler = i32::from(env::var_os("FALCO_PLUGIN_FAULTHANDLER").is_some_and(|value| value == "1"));
