@@ -265,7 +265,7 @@ valgrind: setup target/valgrind/host ## run the C host with all kinds of sources
 	C_HOST=$(abspath tests/hosts/valgrind/host) tests/hosts/without_reports target/valgrind/reports \
 		$(BIN)/python -m pytest tests/library/test_memory.py tests/library/test_results.py::test_functions_survive_null_handles
 
-target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/*)
+target/valgrind/host: $(STAMPS)/installed $(wildcard tests/hosts/c/* tests/hosts/valgrind/*.c)
 	mkdir -p $(@D)
 	cc -std=c11 -O1 -g -rdynamic -fvisibility=hidden -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 		$(filter %.c,$^) -o $@ -ldl -lpthread

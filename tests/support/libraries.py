@@ -21,7 +21,9 @@ Build = Callable[..., Path]
 
 ARE_SELF_CONTAINED = os.environ.get("FALCO_PLUGIN_TEST_LIBRARIES") == "self-contained"
 """Whether tests that work with both kinds of libraries get self-contained ones."""
-KIND = [] if ARE_SELF_CONTAINED else ["--linked"]
+_SELF_CONTAINED = ["--debug-symbols"] if "C_HOST" in os.environ else []
+"""The options for self-contained libraries. A memory checker needs the sections of native code for its reports."""
+KIND = _SELF_CONTAINED if ARE_SELF_CONTAINED else ["--linked"]
 """The options of ``falco-plugin build`` for such tests."""
 
 
@@ -43,7 +45,7 @@ def build_plugin(
         plugin = write_sources(folder, {f"{name}.py": source}) / f"{name}.py"
     else:
         plugin = write_sources(folder / name, source)
-    kind = [] if self_contained else ["--linked"]
+    kind = _SELF_CONTAINED if self_contained else ["--linked"]
     result = CliRunner().invoke(main, ["build", *kind, str(plugin), "-o", str(path)])
     assert result.exit_code == 0, result.output
     return path
