@@ -51,10 +51,16 @@ class System:
 
     def run(self, *commands: str) -> Output:
         """Runs shell commands in this system. Its folder `FILES` has the wheels."""
-        packages = (f"python{self.python}", f"python{self.python}-venv", self.shared_library)
         files = {path.name: path for path in self.wheels()}
         script = ["sh", "-euc", "\n".join(commands)]
-        return run_in_root(self.suite, files, script, packages=packages, architecture=self.architecture, timeout=1200)
+        return run_in_root(
+            self.suite, files, script, packages=self.packages, architecture=self.architecture, timeout=1200
+        )
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages of Debian that a user installs."""
+        return (f"python{self.python}", f"python{self.python}-venv", self.shared_library)
 
     @property
     def shared_library(self) -> str:
