@@ -23,6 +23,12 @@ _SOURCE = b"\0plugin_open\0"
 """The name of a function that only event sources export, in the table of symbols."""
 _MAX_MANIFEST = 64 << 20
 """Largest manifest in bytes. The length of a larger one is damaged."""
+_BUNDLE_HEADER = struct.Struct("<24sIIII")
+"""Magic and id of a bundle, then the numbers of blocks, entries and shared numbers, and the length of the names
+(``rust/bundle/src/format.rs``)."""
+_BLOCK = struct.Struct("<QII32s")
+"""Offset, stored length, length and hash of a block."""
+_BUNDLE_ENTRY_LEN = 44
 _PAGE = 4096
 _ELF64_SECTION = struct.Struct("<IIQQQQIIQQ")
 _ELF64_SYMBOL = struct.Struct("<IBBHQQ")
@@ -134,14 +140,31 @@ def check(data: bytes) -> dict[str, str] | None:
     if location is None or location.offset == 0:
         return None
     parts = location.offset + location.manifest + location.archive
-    bundle = memoryview(data)[parts : parts + location.bundle]
+    bundle = data[parts : parts + location.bundle]
     if (
         len(bundle) != location.bundle
-        or zlib.crc32(memoryview(data)[location.offset : parts]) != location.checksum
-        or zlib.crc32(bundle) != location.bundle_checksum
+        or _core.blake3(data[location.offset : parts]) != location.hash
+        or not _is_whole(bundle, location.index_hash)
     ):
         raise DamagedError
     return _parse(data[location.offset : location.offset + location.manifest])
+
+
+def _is_whole(bundle: bytes, index_hash: bytes) -> bool:
+    """Returns whether index and blocks of a bundle have their hashes. A linked library has an empty bundle."""
+    if not bundle:
+        return not any(index_hash)
+    if len(bundle) < _BUNDLE_HEADER.size:
+        return False
+    _, blocks, entries, numbers, names = _BUNDLE_HEADER.unpack_from(bundle)
+    rows = _BUNDLE_HEADER.size + _BLOCK.size * blocks
+    if _core.blake3(bundle[: rows + _BUNDLE_ENTRY_LEN * entries + 4 * numbers + names]) != index_hash:
+        return False
+    found = list(_BLOCK.iter_unpack(bundle[_BUNDLE_HEADER.size : rows]))
+    ends = [offset + length for offset, length, _, _ in found]
+    return max(ends, default=0) == len(bundle) and all(
+        _core.blake3(bundle[offset : offset + length]) == expected for offset, length, _, expected in found
+    )
 
 
 def is_source(data: bytes) -> bool:
