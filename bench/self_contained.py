@@ -13,21 +13,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench import libraries, machine
 from confluent_kafka import Producer
+from tests.soak.http_server import serve
 
 _ROUNDS = 5
+_RECORD = b'[{"uuid": "1", "published": "2026-11-20T08:00:00Z"}]'
+"""The answer of an audit API with one record."""
 _RESULT = libraries.ROOT / "bench" / "results" / "self-contained.md"
 
 
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--numpy-python", metavar="PATH", help="a Python with falco-plugin-sdk and numpy")
     options = parser.parse_args()
     try:
-        with _serve_record() as url, _run_broker() as broker, tempfile.TemporaryDirectory() as name:
+        with serve(lambda path: _RECORD) as url, _run_broker() as broker, tempfile.TemporaryDirectory() as name:
             lines = _measure(_plugins(url, broker, Path(name), options.numpy_python), Path(name))
     except libraries.BuildError as error:
         sys.exit(f"self_contained: {error}")
@@ -152,27 +153,6 @@ def _run(host: Path, library: Path, plugin: Plugin) -> dict[str, Any]:
         raise libraries.BuildError(f"{library} failed:\n{done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
-
-
-class _Record(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = b'[{"uuid": "1", "published": "2026-11-20T08:00:00Z"}]'
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Logs nothing: by default, each request is logged."""
-
-
-@contextmanager
-def _serve_record() -> Generator[str]:
-    """Serves one record of an audit API, and yields its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Record) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 @contextmanager

@@ -16,12 +16,12 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.soak.host import ROOT, BuildError, run_command, run_host
+from tests.soak.http_server import serve
 from tests.soak.series import FIFTHS, Limit, Series, describe_growth
 
 _HERE = ROOT / "tests" / "soak"
@@ -125,7 +125,7 @@ def reload(
     with (
         tempfile.TemporaryDirectory(prefix="falco-plugin-reloads-") as name,
         _append_lines(Path(name, "log")),
-        _serve_numbers() as url,
+        serve(_numbers) as url,
     ):
         folder = Path(name)
         params = {
@@ -212,34 +212,10 @@ def _append_lines(path: Path) -> Generator[None]:
         writer.join()
 
 
-class _Numbers(BaseHTTPRequestHandler):
-    """Answers with consecutive numbers, beginning at the parameter `after`."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        (after,) = parse_qs(urlsplit(self.path).query)["after"]
-        body = "".join(f"0 {int(after) + number}\n" for number in range(_NUMBERS_PER_ANSWER)).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Logs nothing: by default, each request is logged."""
-
-
-@contextmanager
-def _serve_numbers() -> Generator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Numbers) as server:
-        server.daemon_threads = True
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            serving.join()
+def _numbers(path: str) -> bytes:
+    """Returns lines with consecutive numbers, beginning at the parameter `after`."""
+    (after,) = parse_qs(urlsplit(path).query)["after"]
+    return "".join(f"0 {int(after) + number}\n" for number in range(_NUMBERS_PER_ANSWER)).encode()
 
 
 def _free_port() -> int:
