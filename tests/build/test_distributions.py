@@ -212,6 +212,72 @@ def test_invalid_pyproject_is_an_error(collected: Collect, text: str, message: s
         collected(files={"plugin.py": "", "pyproject.toml": text})
 
 
+def script(*lines: str, code: str = "") -> str:
+    """Returns the code of a plugin with inline metadata."""
+    return "\n".join(["#!/usr/bin/env python3", "# /// script", *(f"# {line}" for line in lines), "# ///", code])
+
+
+def test_script_brings_declared_dependencies_with_extras(site: Path, collected: Collect) -> None:
+    install(site, "driver", files=package("driver"), requires=["native; extra == 'binary'"])
+    install(site, "native", files=package("native"))
+    install(site, "elsewhere", files=package("elsewhere"))
+    lines = ['requires-python = ">=3.11"', 'dependencies = ["driver[binary]>=1", "elsewhere; os_name == \'x\'"]']
+    assert names_of(collected("import driver")) == ["driver"]
+    found = collected(script(*lines, code="import driver"))
+    assert names_of(found) == ["driver", "native"]
+    assert found.warnings == []
+
+
+def test_script_without_needed_dependency_is_warned_about(site: Path, collected: Collect) -> None:
+    install(site, "used", files=package("used"))
+    found = collected(script("dependencies = []", code="import used"))
+    assert names_of(found) == []
+    (warning,) = found.warnings
+    assert "plugin.py imports used, but " in warning
+    assert "add used to dependencies in its '# /// script' block, or build with --include used" in warning
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        script('requires-python = ">=3.11"', code="import used"),
+        "# /// script\n# dependencies = []\nimport used",
+        "# /// other\n# dependencies = []\n# ///\nimport used",
+        '# coding: latin-1\nimport used  # "# /// script"',
+    ],
+    ids=["no dependencies", "no end", "other type", "none"],
+)
+def test_file_without_declared_dependencies_brings_imports(site: Path, collected: Collect, code: str) -> None:
+    install(site, "used", files=package("used"))
+    assert names_of(collected(code)) == ["used"]
+
+
+def test_content_of_script_block_may_look_like_its_end(site: Path, collected: Collect) -> None:
+    install(site, "used", files=package("used"))
+    lines = ['text = """', "/// script", "///", '"""', 'dependencies = ["used"]']
+    assert names_of(collected(script(*lines))) == ["used"]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (script("dependencies ="), "block is not TOML: .*: correct it, or remove it"),
+        (script('dependencies = "used"'), "dependencies in its '# /// script' block must be a list of strings"),
+        (
+            script('dependencies = ["absent[x]"]'),
+            r"requires absent\[x\], which is not installed: install it .*absent\[x\]",
+        ),
+        (script('requires-python = ">=9"'), r"requires Python >=9, but .* is Python 3\..*: .*build with --python PATH"),
+        (script("requires-python = 3"), "must be a range of versions such as .*, got 3"),
+        (script('requires-python = "new"'), "must be a range of versions such as .*, got 'new'"),
+        (script() + "\n" + script(), "has 2 '# /// script' blocks: keep one of them"),
+    ],
+)
+def test_invalid_script_block_is_an_error(collected: Collect, code: str, message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        collected(code)
+
+
 def test_pyproject_of_tools_alone_declares_nothing(site: Path, collected: Collect) -> None:
     install(site, "imported", files=package("imported"))
     found = collected(files={"plugin.py": "import imported\n", "pyproject.toml": "[tool.ruff]\n"})

@@ -148,18 +148,19 @@ def _roots(
     brought = sys.stdlib_module_names | {"falco_plugin"}
     names = {name for name in own if name.partition(".")[0] not in brought}
     imported = owners.of(names, str(path))
-    required = requirements.declared(path, installed)
-    if required is None:
+    declared = requirements.declared(path, installed)
+    if declared is None:
         required = [distributions.parse(name, str(path)) for name in imported]
     else:
+        required = declared.requirements
         # Also an error if one is not installed, so that the warning is about distributions that the plugin could bring.
-        resolved = distributions.resolve(installed, required, str(path / "pyproject.toml"), excluded)
+        resolved = distributions.resolve(installed, required, declared.origin, excluded)
         for module, file in sorted(requirements.required_imports(sources).items()):
             for owner in owners.of({module} & names, str(path)):
                 if owner not in resolved and owner not in excluded:
                     warnings.append(
-                        f"{file} imports {module}, but {path / 'pyproject.toml'} does not depend on {owner}, so it is "
-                        f"not packed: add {owner} to project.dependencies, or build with --include {owner}"
+                        f"{file} imports {module}, but {declared.origin} does not depend on {owner}, so it is "
+                        f"not packed: add {owner} to {declared.member}, or build with --include {owner}"
                     )
     return [distributions.parse(SDK, str(path)), *required]
 

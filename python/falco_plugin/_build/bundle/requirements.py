@@ -1,4 +1,4 @@
-"""Finds what a plugin requires: the dependencies of its pyproject.toml, or the distributions that its code imports."""
+"""Finds what a plugin requires: the dependencies that it declares, or the distributions that its code imports."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin._build.bundle import distributions, editable, records
+from falco_plugin._build.bundle import distributions, editable, records, script
 from falco_plugin._build.bundle.distributions import Installed
 from falco_plugin._build.bundle.files import part_of
 from falco_plugin._build.errors import TargetError
@@ -21,14 +21,41 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 
-def declared(path: Path, installed: Installed) -> list[Requirement] | None:
-    """Returns the dependencies in the pyproject.toml of a folder; ``None`` if it declares none.
+class Declared(NamedTuple):
+    """The dependencies that a plugin declares."""
+
+    origin: str
+    """Where they are declared: a path."""
+    member: str
+    """Their name there."""
+    requirements: list[Requirement]
+
+
+def declared(path: Path, installed: Installed) -> Declared | None:
+    """Returns the dependencies that the pyproject.toml of a folder or the metadata in a single file declares.
+
+    Returns:
+        The dependencies; ``None`` if none are declared.
 
     Raises:
-        TargetError: the file is not valid.
+        TargetError: the metadata are not valid.
     """
+    texts = _in_folder(path, installed) if path.is_dir() else script.dependencies(path)
+    if texts is None:
+        return None
+    origin = str(path / "pyproject.toml" if path.is_dir() else path)
+    member = "project.dependencies" if path.is_dir() else script.DEPENDENCIES
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise TargetError(f"{origin}: {member} must be a list of strings")
+    requirements = [distributions.parse(text, origin) for text in texts]
+    met = [requirement for requirement in requirements if requirement.marker is None or requirement.marker.evaluate()]
+    return Declared(origin, member, met)
+
+
+def _in_folder(path: Path, installed: Installed) -> Any:
+    """Returns the value of ``project.dependencies`` in the pyproject.toml of a folder; ``None`` if there is none."""
     file = path / "pyproject.toml"
-    if not path.is_dir() or not file.is_file():
+    if not file.is_file():
         return None
     try:
         project = tomllib.loads(file.read_text(encoding="utf-8")).get("project")
@@ -41,13 +68,8 @@ def declared(path: Path, installed: Installed) -> list[Requirement] | None:
         distribution = installed.find(distributions.normalise(str(project.get("name", ""))))
         if distribution is None:
             return None
-        texts = [text for text in distribution.requires or () if "extra ==" not in text]
-    else:
-        texts = project.get("dependencies", [])
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise TargetError(f"{file}: project.dependencies must be a list of strings")
-    requirements = [distributions.parse(text, str(file)) for text in texts]
-    return [requirement for requirement in requirements if requirement.marker is None or requirement.marker.evaluate()]
+        return [text for text in distribution.requires or () if "extra ==" not in text]
+    return project.get("dependencies", [])
 
 
 class Owners:
