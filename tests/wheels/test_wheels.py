@@ -60,7 +60,7 @@ class System:
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages of Debian that a user installs."""
-        return (f"python{self.python}", f"python{self.python}-venv", self.shared_library)
+        return (f"python{self.python}-venv" if self.suite == "sid" else "python3-venv", self.shared_library)
 
     @property
     def shared_library(self) -> str:
