@@ -21,7 +21,7 @@ NOT_SPELLED := ^fuzz/corpus/|(^|/)requirements[^/]*\.txt$$|\.lock$$|go\.sum$$|\.
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-freethreaded test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -65,6 +65,13 @@ test-installed: ## run the Python tests with the wheel in target/wheels that fit
 	target/test-installed/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps \
 		--find-links target/wheels falco-plugin-sdk
 	target/test-installed/bin/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+
+FREE_THREADED := target/freethreaded
+
+test-freethreaded: ## run the Python tests without the GIL, in a CPython 3.14t that this builds from Debian's sources (or from CPYTHON_SOURCE=folder)
+	tools/freethreaded $(FREE_THREADED)/python
+	$(MAKE) --no-print-directory test-python PYTHON=$$(echo $(abspath $(FREE_THREADED))/python/bin/python3.*t) \
+		VENV=$(FREE_THREADED)/venv STAMPS=$(FREE_THREADED)/stamps
 
 target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 	@mkdir -p $(@D)
@@ -295,8 +302,8 @@ clean: ## remove everything that the commands made
 
 # If PYTHON changes, .venv is made again.
 $(STAMPS)/installed: $(STAMPS)/venv $(SOURCES)
-	CARGO_TARGET_DIR=target/python-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
-		$(BIN)/maturin develop --release --quiet >$(STAMPS)/install.log 2>&1 \
+	CARGO_TARGET_DIR=target/python-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)') \
+		VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet >$(STAMPS)/install.log 2>&1 \
 		|| { cat $(STAMPS)/install.log; exit 1; }
 	@touch $@
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.field_plugins import fields_plugin
 from support.libraries import ARE_SELF_CONTAINED, build_plugin
+
+from falco_plugin._runtime import gil
 
 # No example fails for being slow, because machines differ. HYPOTHESIS_PROFILE=slow tries more examples.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -22,6 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ARE_SELF_CONTAINED and (marker := item.get_closest_marker("linked")):
             item.add_marker(pytest.mark.skip(reason=f"only for linked libraries: {marker.args[0]}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _gil_stays_off() -> Iterator[None]:
+    """Fails if a free-threaded Python has switched its GIL on, because the tests would then show less than they seem."""
+    was_enabled = gil.is_enabled()
+    yield
+    assert gil.is_enabled() == was_enabled, "a module that was imported in the tests needs the GIL"
 
 
 class Running:

@@ -59,7 +59,7 @@ def test_build_prints_what_is_inside(packed: tuple[Path, Output]) -> None:
     assert first == "libpacked.so: plugin packed 0.1.0, event source packed"
     version = ".".join(map(str, sys.version_info[:3]))
     size = path.stat().st_size / 1e6
-    assert re.fullmatch(rf"Python {version}, 9 packages, {size:.1f} MB, needs glibc 2\.\d+", second)
+    assert re.fullmatch(rf"Python {version}{sys.abiflags}, 9 packages, {size:.1f} MB, needs glibc 2\.\d+", second)
     assert empty == ""
 
 

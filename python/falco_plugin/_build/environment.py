@@ -13,9 +13,14 @@ import sys
 import sysconfig
 
 
+def is_free_threaded() -> bool:
+    """Returns whether this Python can run without a GIL."""
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
 def python_version() -> str:
-    """Returns the major and minor version of this Python, such as "3.11"."""
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
+    """Returns the major and minor version of this Python, such as "3.11", or "3.14t" for a free-threaded one."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}{'t' if is_free_threaded() else ''}"
 
 
 def libpython() -> str:

@@ -44,7 +44,7 @@ class Bundle:
     warnings: list[str]
 
 
-def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bundle:
+def make_bundle(path: Path, packed: bytes, plugin: str, options: Options, needs_gil: str = "") -> Bundle:
     """Collects and compresses everything that a plugin needs from the environment of this Python.
 
     Args:
@@ -52,6 +52,7 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
         packed: the archive of the plugin's files.
         plugin: its name.
         options: what else to pack or to leave out.
+        needs_gil: the extension module for which a free-threaded Python switches its GIL on; empty if there is none.
 
     Raises:
         TargetError: something that the plugin needs cannot be packed.
@@ -71,7 +72,7 @@ def make_bundle(path: Path, packed: bytes, plugin: str, options: Options) -> Bun
         except OSError as error:
             raise TargetError(f"cannot write {data}: {error.strerror}") from error
         reply = packer.pack(written)
-        contents = describe(collection, stored, reply)
+        contents = describe(collection, stored, reply, needs_gil)
         warnings = [*collection.warnings, *_warn_of_skipped(contents["skipped"])]
         return Bundle(output.read_bytes(), bytes.fromhex(reply["index_hash"]), reply["id"], contents, warnings)
 

@@ -13,6 +13,7 @@ from falco_plugin._build.errors import TargetError
 from falco_plugin._declare import fields
 from falco_plugin._declare.capabilities import Capabilities
 from falco_plugin._declare.config.schema import schema as schema_of
+from falco_plugin._runtime import gil
 from falco_plugin._runtime.failures import describe
 from falco_plugin._runtime.loader import Modules
 from falco_plugin._runtime.runtime import make_plugin
@@ -40,6 +41,9 @@ class Target:
     """The archive of its modules and data files."""
     folder: str
     """The folder of its files, which tracebacks show."""
+    needs_gil: str
+    """The extension module that switched the GIL of a free-threaded Python on while the plugin was imported; empty if
+    none did."""
 
     @property
     def library_name(self) -> str:
@@ -80,7 +84,7 @@ class Target:
         # Only here, because it imports much.
         from falco_plugin._build.self_contained import make_bundle
 
-        bundle = make_bundle(self.path, self.archive, self.plugin.name, options)
+        bundle = make_bundle(self.path, self.archive, self.plugin.name, options, self.needs_gil)
         # No folder: a library does not depend on where it was built.
         self._write(path, {**self._static_manifest(""), **manifest.bundle_of(bundle)}, bundle)
         return bundle
@@ -141,7 +145,8 @@ def load(target: str) -> Target:
     folder = pack.root_of(path)
     modules = Modules(archive, folder, folder)
     try:
-        entry = find_entry_point(modules, files, path, name)
+        with gil.watched() as needs_gil:
+            entry = find_entry_point(modules, files, path, name)
         try:
             plugin, capabilities = make_plugin(modules, entry)
             # Make the schema before the modules are unloaded, because annotations may name their classes.
@@ -152,6 +157,6 @@ def load(target: str) -> Target:
             raise TargetError(f"{where}: {error}") from None
         except BaseException as error:
             raise TargetError(f"{location}: {entry} failed: {describe(error)}") from error
-        return Target(path, plugin, capabilities, schema, entry, archive, folder)
+        return Target(path, plugin, capabilities, schema, entry, archive, folder, next(iter(needs_gil), ""))
     finally:
         modules.unload()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -35,31 +36,32 @@ class RepeatedFailures:
         self._locations = locations
         self._counts: dict[_Cause, int] = {}
         self._logged: dict[_Cause, int] = {}
+        self._lock = threading.Lock()
 
     def add(self, subject: str, error: BaseException) -> None:
         """Counts a failure, and logs it if it is due."""
         location = location_of(error)
         cause = _Cause(subject, type(error).__name__, location or self._locations.get(subject, ""))
-        count = self._counts[cause] = self._counts.get(cause, 0) + 1
-        logged = self._logged.get(cause, 0)
-        if count != 1 and count != 10 * logged:
-            return
-        # Change the count before logging, because other threads may run while a record is logged.
-        self._logged[cause] = count
+        with self._lock:
+            count = self._counts[cause] = self._counts.get(cause, 0) + 1
+            if count != 1 and count != 10 * self._logged.get(cause, 0):
+                return
+            self._logged[cause] = count
         if count == 1:
             where = "" if location or not cause.location else f" ({cause.location})"
             _log.error(
                 f"{self._first}: %s%s%s", subject, describe(error, self._doing % subject), where, format_trace(error)
             )
         else:
-            self._log_count(cause)
+            self._log_count(cause, count)
 
     def log_rest(self) -> None:
         """Logs the counts that were not logged yet."""
-        for cause, count in list(self._counts.items()):
-            if count > self._logged.get(cause, 0):
-                self._log_count(cause)
+        with self._lock:
+            rest = [(cause, count) for cause, count in self._counts.items() if count > self._logged[cause]]
+        for cause, count in rest:
+            self._log_count(cause, count)
 
-    def _log_count(self, cause: _Cause) -> None:
+    def _log_count(self, cause: _Cause, count: int) -> None:
         where = f" ({cause.location})" if cause.location else ""
-        _log.error(f"{self._count}: %s%s", cause.subject, self._counts[cause], cause.kind, where)
+        _log.error(f"{self._count}: %s%s", cause.subject, count, cause.kind, where)

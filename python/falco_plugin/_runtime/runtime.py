@@ -14,7 +14,7 @@ from typing import Any
 from falco_plugin import _core
 from falco_plugin._declare import capabilities, registry
 from falco_plugin._declare.capabilities import Capabilities
-from falco_plugin._runtime import failures, instances, log
+from falco_plugin._runtime import failures, gil, instances, log
 from falco_plugin._runtime.loader import Modules
 from falco_plugin._runtime.repeated_failures import RepeatedFailures
 from falco_plugin.errors import PluginError
@@ -72,6 +72,7 @@ class Runtime:
         if owns_interpreter:
             sys.setswitchinterval(SWITCH_INTERVAL)
             log.take_over()
+            gil.report_switch()
             _watch_forks()
         self._log = host_log
         self._plugin: Any = None
@@ -110,6 +111,7 @@ class Runtime:
             log.remove_loggers(self._modules.package)
             registry.remove_object(self._plugin)
             raise
+        gil.report_silent_switch()
         method_of_class = getattr(type(self._plugin), _TEXT, None)
         self.defines_event_to_string = method_of_class is not None and method_of_class is not Plugin.event_to_string
 

@@ -15,6 +15,7 @@ import click
 
 from falco_plugin._build import target as targets
 from falco_plugin._declare import plugin_ids
+from falco_plugin._runtime import gil
 from falco_plugin.cli._output import fail, warn
 from falco_plugin.cli._targets import debug_option, reported_errors
 
@@ -90,6 +91,8 @@ def build(
             bundle = _write_self_contained(built, path, include, exclude, debug_symbols)
     _print_usage(built, path, bundle)
     _warn_of_ids(built, path)
+    if built.needs_gil:
+        warn(f"the extension module {built.needs_gil} {gil.CONSEQUENCE}")
     for warning in bundle.warnings if bundle is not None else ():
         warn(warning)
 
@@ -126,7 +129,7 @@ def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> No
         contents = bundle.contents
         count = len(contents["packages"])
         click.echo(
-            f"Python {contents['python']['version']}, {count} {'package' if count == 1 else 'packages'}, "
+            f"Python {contents['python']['version']}{'t' if contents['python']['free_threaded'] else ''}, {count} {'package' if count == 1 else 'packages'}, "
             f"{path.stat().st_size / 1e6:.1f} MB, needs glibc {contents['glibc']}"
         )
     click.echo("\nIn falco.yaml:\n")

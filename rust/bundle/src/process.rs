@@ -7,24 +7,37 @@ use crate::library::Library;
 use crate::memory_file;
 use crate::text::Text;
 
-/// Returns the version of a self-contained Python that the process has loaded, as `Py_Version` has it.
-pub fn find_python() -> Option<c_ulong> {
-    let mut version = None;
-    each_symbol(c"Py_Version", &mut |address| {
-        // SAFETY: libpython is never unloaded. The symbol is a constant of this type.
-        version = Some(unsafe { *address.cast::<c_ulong>() });
-        false
+/// Returns the version of a self-contained Python that the process has loaded, as `Py_Version` has it, and whether that
+/// Python is free-threaded.
+pub fn find_python() -> Option<(c_ulong, bool)> {
+    let mut found = None;
+    each_library(&mut |library| {
+        let version = library.symbol(c"Py_Version").cast::<c_ulong>();
+        if !version.is_null() {
+            // A function that only free-threaded Pythons have.
+            let is_free_threaded = !library.symbol(c"_Py_DecRefShared").is_null();
+            // SAFETY: libpython is never unloaded. The symbol is a constant of this type.
+            found = Some((unsafe { *version }, is_free_threaded));
+        }
+        version.is_null()
     });
-    version
+    found
 }
 
 /// Calls `visit` with the address of a symbol in each library that was opened from a bundle and that has it. Continues
 /// as long as `visit` returns true.
 pub fn each_symbol(name: &CStr, visit: &mut dyn FnMut(*mut c_void) -> bool) {
+    each_library(&mut |library| {
+        let address = library.symbol(name);
+        address.is_null() || visit(address)
+    });
+}
+
+/// Calls `visit` with each library that was opened from a bundle, as long as `visit` returns true.
+fn each_library(visit: &mut dyn FnMut(&Library) -> bool) {
     let mut number = 0;
     while let Some(path) = memory_library(number) {
-        let address = Library::find(path.as_c_str()).map_or(core::ptr::null_mut(), |library| library.symbol(name));
-        if !address.is_null() && !visit(address) {
+        if Library::find(path.as_c_str()).is_some_and(|library| !visit(&library)) {
             break;
         }
         number += 1;

@@ -26,10 +26,9 @@ std::arch::global_asm!(
     ".popsection",
 );
 
-// Other threads run whenever the GIL is released, so shared state is locked, atomic or moved. `gil_used` is true,
-// because the modules `buffers` and `event::reader` rely on the GIL for more than that.
+// Other threads run at any time, so shared state is locked, atomic or moved.
 /// The native core. Its public names are imported from ``falco_plugin`` and ``falco_plugin.source``.
-#[pyo3::pymodule(gil_used = true)]
+#[pyo3::pymodule(gil_used = false)]
 mod _core {
     use std::collections::BTreeMap;
 

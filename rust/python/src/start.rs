@@ -94,6 +94,7 @@ fn make_plugin(
     let host_log = HostLog::new(log.clone());
     let number = host_log.number();
     let _current = CurrentPlugin::enter(number);
+    threads::find_gil(py);
     let archive = PyBytes::new(py, &request.archive);
     let arguments = (
         archive,
@@ -105,10 +106,12 @@ fn make_plugin(
         request.core.as_str(),
         started,
     );
-    imports::RUNTIME
+    let made = imports::RUNTIME
         .call(py, arguments)
         .and_then(|runtime| PythonPlugin::new(&runtime, log, number))
-        .map_err(|error| Error::text(report(py, "init", error)))
+        .map_err(|error| Error::text(report(py, "init", error)));
+    threads::find_gil(py);
+    made
 }
 
 /// Returns the folders that Python imports from. Packages may have added some since the library was built.

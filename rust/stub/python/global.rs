@@ -10,11 +10,15 @@ use falco_plugin_bundle::process;
 use crate::libc;
 use crate::message::Message;
 
-/// The version of a loaded Python, as `Py_Version` has it; `None` if it is older than 3.11, which has no such symbol.
-pub struct Version(Option<c_ulong>);
+/// The version of a loaded Python.
+pub struct Version {
+    /// `Py_Version`; `None` if the Python is older than 3.11, which has no such symbol.
+    number: Option<c_ulong>,
+    is_free_threaded: bool,
+}
 
 impl Version {
-    /// Returns whether this is a version like "3.11".
+    /// Returns whether this is a version like "3.11", or "3.14t" of a free-threaded Python.
     pub fn is(&self, version: &CStr) -> bool {
         let mut own = Message::new();
         self.write(&mut own);
@@ -23,11 +27,12 @@ impl Version {
     }
 
     pub fn write(&self, message: &mut Message) {
-        match self.0 {
+        match self.number {
             Some(number) => {
                 message.push_number((number >> 24) as u8);
                 message.push(".");
                 message.push_number((number >> 16) as u8);
+                message.push(if self.is_free_threaded { "t" } else { "" });
             }
             None => message.push("older than 3.11"),
         }
@@ -44,11 +49,19 @@ pub fn find() -> Option<Version> {
         }
         // It is looked up after the other symbol, because another thread may be opening the library just now.
         let version = libc::dlsym(libc::RTLD_DEFAULT, c"Py_Version".as_ptr());
-        Some(Version(version.cast::<c_ulong>().as_ref().copied()))
+        // A function that only free-threaded Pythons have.
+        let shared = libc::dlsym(libc::RTLD_DEFAULT, c"_Py_DecRefShared".as_ptr());
+        Some(Version {
+            number: version.cast::<c_ulong>().as_ref().copied(),
+            is_free_threaded: !shared.is_null(),
+        })
     }
 }
 
 /// Returns a Python of a self-contained library.
 pub fn find_self_contained() -> Option<Version> {
-    process::find_python().map(|version| Version(Some(version)))
+    process::find_python().map(|(number, is_free_threaded)| Version {
+        number: Some(number),
+        is_free_threaded,
+    })
 }

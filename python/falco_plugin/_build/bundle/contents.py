@@ -18,13 +18,16 @@ from falco_plugin._build.bundle.plan import Entry
 _PYTHON_LICENCE = "PSF-2.0"
 
 
-def describe(collection: Collection, stored: list[Entry], reply: Mapping[str, Any]) -> dict[str, Any]:
+def describe(
+    collection: Collection, stored: list[Entry], reply: Mapping[str, Any], needs_gil: str
+) -> dict[str, Any]:
     """Returns the description of a bundle. It has no path or time of this machine.
 
     Args:
         collection: its parts.
         stored: its modules and data files.
         reply: the packer's reply.
+        needs_gil: the extension module for which a free-threaded Python switches its GIL on; empty if there is none.
     """
     sizes = _sizes(collection, stored, reply)
     native = {entry["name"]: entry for entry in reply["entries"] if entry["kind"] == "library"}
@@ -59,6 +62,8 @@ def describe(collection: Collection, stored: list[Entry], reply: Mapping[str, An
             "version": platform.python_version(),
             "build": " ".join(platform.python_build()).strip(),
             "licence": _PYTHON_LICENCE,
+            "free_threaded": environment.is_free_threaded(),
+            "needs_gil": needs_gil,
             **sizes[STANDARD_LIBRARY],
         },
         "packages": packages,

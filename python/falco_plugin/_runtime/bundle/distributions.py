@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 _METADATA = re.compile(r"([^/]+?)-[^/]*\.(?:dist-info/METADATA|egg-info/PKG-INFO)")
 """The path of a distribution's metadata. The group is its name."""
-_folders: dict[str, str] = {}
-"""The folder of each distribution by its normalised name."""
 
 
 class BundledDistribution(Distribution):
@@ -42,13 +41,17 @@ class BundledDistribution(Distribution):
 
 def find(bundle: Bundle, name: str | None) -> Iterator[Distribution]:
     """Yields the distribution with a name, or all of them."""
-    if not _folders:
-        for path in bundle.files(""):
-            if match := _METADATA.fullmatch(path):
-                _folders[_normalise(match[1])] = os.path.dirname(path)
-    for normalised in _folders if name is None else (_normalise(name),):
-        if normalised in _folders:
-            yield BundledDistribution(bundle, normalised, _folders[normalised])
+    folders = _folders(bundle)
+    for normalised in folders if name is None else (_normalise(name),):
+        if normalised in folders:
+            yield BundledDistribution(bundle, normalised, folders[normalised])
+
+
+@functools.cache
+def _folders(bundle: Bundle) -> dict[str, str]:
+    """Returns the folder of each distribution by its normalised name."""
+    found = (_METADATA.fullmatch(path) for path in bundle.files(""))
+    return {_normalise(match[1]): os.path.dirname(match[0]) for match in found if match}
 
 
 def _normalise(name: str) -> str:

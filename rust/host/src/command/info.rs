@@ -91,11 +91,16 @@ fn python(python: &Python) -> String {
         Python::Linked { version, executable } => format!("{version}, linked to the environment of {executable}"),
         Python::SelfContained {
             version,
+            needs_gil,
             glibc,
             size,
             stored,
         } => format!(
-            "{version}, self-contained, needs glibc {glibc}, {} ({} compressed)",
+            "{version}, {}self-contained, needs glibc {glibc}, {} ({} compressed)",
+            match needs_gil.as_str() {
+                "" => String::new(),
+                module => format!("with the GIL because of {module}, "),
+            },
             megabytes(*size),
             megabytes(*stored)
         ),

@@ -42,6 +42,8 @@ pub enum Python {
     /// The library itself.
     SelfContained {
         version: String,
+        /// The extension module for which a free-threaded Python switches its GIL on; empty if there is none.
+        needs_gil: String,
         glibc: String,
         size: u64,
         stored: u64,
@@ -82,6 +84,10 @@ struct Described {
 #[derive(Deserialize)]
 struct DescribedPython {
     version: String,
+    #[serde(default)]
+    free_threaded: bool,
+    #[serde(default)]
+    needs_gil: String,
 }
 
 impl Contents {
@@ -107,7 +113,8 @@ impl Contents {
         Ok(Some(Self {
             json,
             python: Python::SelfContained {
-                version: found.python.version,
+                version: found.python.version + if found.python.free_threaded { "t" } else { "" },
+                needs_gil: found.python.needs_gil,
                 glibc: found.glibc,
                 size: found.size,
                 stored: found.stored,

@@ -5,11 +5,14 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(Py_GIL_DISABLED)]
+use std::sync::atomic::{Ordering, fence};
 
 use falco_plugin_engine::source::channel;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString};
 
 /// Runs `copy` on the bytes of any buffer. Fails if `data` is not a buffer. `copy` must not run Python code or release
@@ -21,8 +24,7 @@ pub(crate) fn with_bytes<R>(data: &Bound<'_, PyAny>, copy: impl FnOnce(&[u8]) ->
     }
     let py = data.py();
     match Contiguous::get(data) {
-        // SAFETY: `buffer` keeps the memory exported, and the GIL is held, so no Python code writes to it.
-        Ok(buffer) => Ok(copy(unsafe { buffer.bytes() })),
+        Ok(buffer) => Ok(buffer.with_first(usize::MAX, copy)),
         Err(_) if data.is_instance_of::<PyMemoryView>() => {
             let bytes = data.call_method0("tobytes")?;
             Ok(copy(bytes.cast::<PyBytes>()?.as_bytes()))
@@ -75,14 +77,31 @@ impl Contiguous {
         }
     }
 
-    /// # Safety
-    /// While the slice is used, the GIL must be held and no Python code may run.
-    unsafe fn bytes(&self) -> &[u8] {
-        if self.0.len == 0 {
-            return &[];
+    /// Runs `copy` on the first bytes, at most `len` of them. `copy` must not run Python code or release the GIL.
+    #[inline]
+    fn with_first<R>(&self, len: usize, copy: impl FnOnce(&[u8]) -> R) -> R {
+        let len = len.min(self.0.len as usize);
+        if len == 0 {
+            return copy(&[]);
         }
-        // SAFETY: a PyBUF_SIMPLE view has `len` contiguous bytes at `buf`, which are valid until it is released.
-        unsafe { std::slice::from_raw_parts(self.0.buf.cast(), self.0.len as usize) }
+        let bytes: *const u8 = self.0.buf.cast();
+        // SAFETY: a PyBUF_SIMPLE view has `self.0.len` contiguous bytes at `buf`, which are valid until it is released.
+        // The GIL is held and `copy` runs no Python code, so nothing writes to them.
+        #[cfg(not(Py_GIL_DISABLED))]
+        unsafe {
+            copy(std::slice::from_raw_parts(bytes, len))
+        }
+        #[cfg(Py_GIL_DISABLED)]
+        {
+            let mut snapshot = Vec::<u8>::with_capacity(len);
+            // SAFETY: as above, but other threads may write to the bytes meanwhile. So there is no reference to them,
+            // and each is read once, into memory of which this function is the only owner.
+            unsafe {
+                bytes.copy_to_nonoverlapping(snapshot.as_mut_ptr(), len);
+                snapshot.set_len(len);
+            }
+            copy(&snapshot)
+        }
     }
 }
 
@@ -95,17 +114,33 @@ impl Drop for Contiguous {
 }
 
 /// Runs `copy` on the first `len` bytes of a bytearray. `copy` must not run Python code or release the GIL.
-pub(crate) fn with_reserved<R>(memory: &Bound<'_, PyByteArray>, len: usize, copy: impl FnOnce(&[u8]) -> R) -> R {
-    // SAFETY: the GIL is held and `copy` runs no Python code, so the bytearray is neither written to nor resized.
-    let bytes = unsafe { memory.as_bytes() };
-    copy(&bytes[..len.min(bytes.len())])
+pub(crate) fn with_reserved<R>(
+    memory: &Bound<'_, PyByteArray>,
+    len: usize,
+    copy: impl FnOnce(&[u8]) -> R,
+) -> PyResult<R> {
+    // While the view exists, no thread can resize the bytearray.
+    Ok(Contiguous::get(memory)?.with_first(len, copy))
 }
 
-/// Returns whether there is any other reference to the object. While the GIL is held, no thread can make one.
+/// Returns whether there may be another reference to an object whose only known one the caller has. If not, no thread
+/// can make one, and what other threads did with the object has happened before.
+#[cfg(not(Py_GIL_DISABLED))]
 #[inline]
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: the object is live, and this only reads its reference count.
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
+}
+
+/// As with the GIL. Returns true for an object that another thread has made: its count can then not be read as a whole.
+#[cfg(Py_GIL_DISABLED)]
+#[inline]
+pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the object is live, and this only reads its reference counts.
+    let is_unique = unsafe { ffi::PyUnstable_Object_IsUniquelyReferenced(object.as_ptr()) != 0 };
+    // Pairs with the release order in which other threads give up their references.
+    fence(Ordering::Acquire);
+    !is_unique
 }
 
 /// Duplicates a descriptor, so that the duplicate stays open when the original is closed.
@@ -164,7 +199,7 @@ impl Payload {
                 self.0.end_borrow(self.1, is_needed);
             }
         }
-        let mut held = self.lock();
+        let mut held = self.lock(py);
         if is_new_event || matches!(*held, Bytes::Absent) {
             let old = mem::replace(&mut *held, Bytes::Borrowed(ptr::from_ref(bytes)));
             drop(held);
@@ -178,7 +213,7 @@ impl Payload {
 
     #[inline]
     fn end_borrow(&self, py: Python<'_>, is_needed: bool) {
-        let mut held = self.lock();
+        let mut held = self.lock(py);
         if let Bytes::Borrowed(bytes) = *held {
             // Remove the pointer first, because making the copy may panic if memory is exhausted.
             *held = Bytes::Absent;
@@ -191,7 +226,7 @@ impl Payload {
 
     /// Returns the payload as an object that may be kept.
     pub(crate) fn get<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let mut held = self.lock();
+        let mut held = self.lock(py);
         let copy = match &*held {
             Bytes::Copied(bytes) => return bytes.bind(py).clone(),
             // SAFETY: the mutex is locked, and `while_borrowed` removes the pointer under this lock before the host's
@@ -205,7 +240,7 @@ impl Payload {
 
     /// Runs `read` on the payload. `read` must not run Python code or release the GIL.
     pub(crate) fn with<R>(&self, py: Python<'_>, read: impl FnOnce(&[u8]) -> R) -> R {
-        match &*self.lock() {
+        match &*self.lock(py) {
             Bytes::Copied(bytes) => read(bytes.bind(py).as_bytes()),
             // SAFETY: as in `get`.
             Bytes::Borrowed(bytes) => read(unsafe { &**bytes }),
@@ -215,8 +250,8 @@ impl Payload {
 
     /// Locks the payload. The lock is never held while Python code runs.
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Bytes> {
+        self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,11 @@
 //! `EventBatch`: the memory in which the host reads events.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use falco_plugin_engine::event::{self as engine, NO_TIMESTAMP};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyList, PySlice};
 
 use crate::convert::buffers::with_bytes;
@@ -27,12 +30,17 @@ use crate::interpreter::threads::Unusable;
 /// Raises:
 ///     TypeError: a size is not an ``int``.
 ///     ValueError: a size is out of range.
-#[pyclass(module = "falco_plugin.source")]
+#[pyclass(frozen, module = "falco_plugin.source")]
 pub(crate) struct EventBatch {
-    memory: Option<engine::EventBatch>,
-    writer: Option<Py<EventWriter>>,
+    state: Mutex<State>,
     batch_size: u32,
     event_size: u32,
+}
+
+struct State {
+    memory: Option<engine::EventBatch>,
+    /// The open writer, which has the memory.
+    writer: Option<Py<EventWriter>>,
 }
 
 impl EventBatch {
@@ -40,49 +48,66 @@ impl EventBatch {
         Self {
             batch_size: memory.batch_size(),
             event_size: memory.event_size(),
-            memory: Some(memory),
-            writer: None,
+            state: Mutex::new(State {
+                memory: Some(memory),
+                writer: None,
+            }),
         }
     }
 
     /// Takes the memory out of this object. If a writer is open, it loses the memory, and its event is dropped.
-    pub(crate) fn take(&mut self, py: Python<'_>) -> PyResult<engine::EventBatch> {
-        let Some(writer) = &self.writer else {
-            return self.memory.take().ok_or_else(|| self.elsewhere(py));
+    pub(crate) fn take(&self, py: Python<'_>) -> PyResult<engine::EventBatch> {
+        let mut state = self.lock(py);
+        let Some(writer) = &state.writer else {
+            let memory = state.memory.take();
+            drop(state);
+            return memory.ok_or_else(|| elsewhere(py, false));
         };
-        let memory = writer
-            .get()
-            .take_back()
-            .map_err(|unusable| unusable_error(py, unusable))?;
-        self.writer = None;
-        Ok(memory.into_batch())
+        let taken = writer.get().take_back();
+        let closed = if taken.is_ok() { state.writer.take() } else { None };
+        drop(state);
+        drop(closed);
+        taken
+            .map(|writer| writer.into_batch())
+            .map_err(|unusable| unusable_error(py, unusable))
     }
 
-    pub(crate) fn put(&mut self, memory: engine::EventBatch) {
-        self.memory = Some(memory);
+    pub(crate) fn put(&self, py: Python<'_>, memory: engine::EventBatch) {
+        self.lock(py).memory = Some(memory);
     }
 
     pub(crate) fn sizes(&self) -> (u32, u32) {
         (self.batch_size, self.event_size)
     }
 
-    fn memory(&mut self, py: Python<'_>) -> PyResult<&mut engine::EventBatch> {
-        if self.memory.is_none() {
-            return Err(self.elsewhere(py));
-        }
-        Ok(self.memory.as_mut().expect("just checked"))
+    /// Runs code on the memory. The code must not run Python code.
+    #[inline]
+    fn with_memory<R>(&self, py: Python<'_>, code: impl FnOnce(&mut engine::EventBatch) -> R) -> PyResult<R> {
+        let mut state = self.lock(py);
+        let result = state.memory.as_mut().map(code);
+        let is_written = state.writer.is_some();
+        drop(state);
+        result.ok_or_else(|| elsewhere(py, is_written))
     }
 
-    fn elsewhere(&self, py: Python<'_>) -> PyErr {
-        plugin_error(
-            py,
-            if self.writer.is_some() {
-                "a writer of this batch is open: leave its 'with' block first"
-            } else {
-                "this batch is in use elsewhere, for example by the host: use it only in next_batch"
-            },
-        )
+    /// Locks the state. The lock is never held while Python code runs.
+    #[inline]
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+        self.state.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes the error for a batch that does not have its memory. `is_written` states whether a writer has it.
+#[cold]
+fn elsewhere(py: Python<'_>, is_written: bool) -> PyErr {
+    plugin_error(
+        py,
+        if is_written {
+            "a writer of this batch is open: leave its 'with' block first"
+        } else {
+            "this batch is in use elsewhere, for example by the host: use it only in next_batch"
+        },
+    )
 }
 
 #[pymethods]
@@ -107,8 +132,8 @@ impl EventBatch {
 
     /// Whether the batch is full. Check it before you append an event.
     #[getter]
-    fn full(&mut self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.memory(py)?.is_full())
+    fn full(&self, py: Python<'_>) -> PyResult<bool> {
+        self.with_memory(py, |memory| memory.is_full())
     }
 
     /// Appends one event. Its bytes are copied.
@@ -143,7 +168,7 @@ impl EventBatch {
         let py = slf.py();
         let mut taken = 0;
         let result = (|| {
-            let is_full = || Ok::<_, PyErr>(slf.borrow_mut().memory(py)?.is_full());
+            let is_full = || slf.get().full(py);
             if let Ok(list) = items.cast_exact::<PyList>() {
                 loop {
                     append_run(slf, list, &mut taken)?;
@@ -170,51 +195,48 @@ impl EventBatch {
     /// Raises:
     ///     BatchFullError: the batch is full.
     fn writer(slf: &Bound<'_, Self>) -> PyResult<BatchWriter> {
-        if slf.borrow_mut().memory(slf.py())?.is_full() {
-            let error = slf.borrow_mut().memory(slf.py())?.full_error();
-            return Err(to_python(slf.py(), error));
+        let py = slf.py();
+        let is_refused = slf
+            .get()
+            .with_memory(py, |memory| memory.is_full().then(|| memory.full_error()))?;
+        match is_refused {
+            Some(error) => Err(to_python(py, error)),
+            None => Ok(BatchWriter {
+                batch: slf.clone().unbind(),
+                writer: Mutex::new(None),
+            }),
         }
-        Ok(BatchWriter {
-            batch: slf.clone().unbind(),
-            writer: None,
-        })
     }
 
     /// Removes all events.
-    fn clear(&mut self, py: Python<'_>) -> PyResult<()> {
-        self.memory(py)?.clear();
-        Ok(())
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.with_memory(py, engine::EventBatch::clear)
     }
 
-    fn __len__(&mut self, py: Python<'_>) -> PyResult<usize> {
-        Ok(self.memory(py)?.len())
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.with_memory(py, |memory| memory.len())
     }
 
-    fn __getitem__<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> PyResult<PushEvent> {
-        let py = slf.py();
+    fn __getitem__(&self, py: Python<'_>, index: &Bound<'_, PyAny>) -> PyResult<PushEvent> {
         if index.is_instance_of::<PySlice>() {
             return Err(PyTypeError::new_err("a batch cannot be sliced: give one index"));
         }
         let index = index.extract::<isize>()?;
-        let mut this = slf.try_borrow_mut()?;
-        let memory = this.memory(py)?;
-        let index = if index < 0 {
-            index + memory.len() as isize
-        } else {
-            index
-        };
-        let (timestamp, data) = usize::try_from(index)
-            .ok()
-            .and_then(|index| memory.get(index))
-            .ok_or_else(|| PyIndexError::new_err("batch index out of range"))?;
-        Ok(PushEvent::event(
-            PyBytes::new(py, data),
-            (timestamp != NO_TIMESTAMP).then_some(timestamp),
-        ))
+        let found = self.with_memory(py, |memory| {
+            let index = if index < 0 {
+                index + memory.len() as isize
+            } else {
+                index
+            };
+            let (timestamp, data) = usize::try_from(index).ok().and_then(|index| memory.get(index))?;
+            Some((PyBytes::new(py, data), timestamp))
+        })?;
+        let (data, timestamp) = found.ok_or_else(|| PyIndexError::new_err("batch index out of range"))?;
+        Ok(PushEvent::event(data, (timestamp != NO_TIMESTAMP).then_some(timestamp)))
     }
 
-    fn __repr__(&self) -> String {
-        let len = self.memory.as_ref().map(engine::EventBatch::len);
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let len = self.lock(py).memory.as_ref().map(engine::EventBatch::len);
         format!(
             "EventBatch(batch_size={}, event_size={}, {})",
             self.batch_size,
@@ -225,23 +247,27 @@ impl EventBatch {
 }
 
 /// Appends the items of a list from index `taken` on, up to the first that is not `bytes`. Appending `bytes` runs no
-/// Python code, so the batch is borrowed once for all of them.
+/// Python code, so the batch is locked once for all of them.
 fn append_run(batch: &Bound<'_, EventBatch>, list: &Bound<'_, PyList>, taken: &mut usize) -> PyResult<()> {
     let py = batch.py();
-    let mut batch = batch.try_borrow_mut()?;
-    let memory = batch.memory(py)?;
-    while *taken < list.len() {
-        let item = list.get_item(*taken)?;
-        let Ok(bytes) = item.cast_exact::<PyBytes>() else { break };
-        if memory.is_full() {
-            break;
+    // If another thread changes the list, this may be the last reference to an object whose finalizer runs Python code.
+    let mut other = None;
+    let result = batch.get().with_memory(py, |memory| {
+        while *taken < list.len() && !memory.is_full() {
+            let Ok(item) = list.get_item(*taken) else { break };
+            match item.cast_into_exact::<PyBytes>() {
+                Ok(bytes) => memory.append(bytes.as_bytes(), NO_TIMESTAMP)?,
+                Err(error) => {
+                    other = Some(error.into_inner());
+                    break;
+                }
+            }
+            *taken += 1;
         }
-        memory
-            .append(bytes.as_bytes(), NO_TIMESTAMP)
-            .map_err(|error| to_python(py, error))?;
-        *taken += 1;
-    }
-    Ok(())
+        Ok(())
+    });
+    drop(other);
+    result?.map_err(|error| to_python(py, error))
 }
 
 #[inline]
@@ -252,67 +278,90 @@ fn append(
 ) -> PyResult<()> {
     let py = batch.py();
     let item = Item::new(item, timestamp)?;
+    let timestamp = item.timestamp.unwrap_or(NO_TIMESTAMP);
     let appended = with_bytes(&item.data, |data| {
-        let mut batch = batch.try_borrow_mut()?;
-        let memory = batch.memory(py)?;
-        memory
-            .append(data, item.timestamp.unwrap_or(NO_TIMESTAMP))
-            .map_err(|error| to_python(py, error))
+        batch.get().with_memory(py, |memory| memory.append(data, timestamp))
     });
-    appended?
+    appended??.map_err(|error| to_python(py, error))
 }
 
 /// The context manager that ``EventBatch.writer`` returns.
-#[pyclass(module = "falco_plugin.source")]
+#[pyclass(frozen, module = "falco_plugin.source")]
 pub(crate) struct BatchWriter {
     batch: Py<EventBatch>,
-    writer: Option<Py<EventWriter>>,
+    /// The writer of the block that was entered.
+    writer: Mutex<Option<Py<EventWriter>>>,
+}
+
+impl BatchWriter {
+    /// Locks the writer. The lock is never held while Python code runs.
+    fn writer(&self, py: Python<'_>) -> MutexGuard<'_, Option<Py<EventWriter>>> {
+        self.writer.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[pymethods]
 impl BatchWriter {
-    fn __enter__(&mut self, py: Python<'_>) -> PyResult<Py<EventWriter>> {
-        let mut batch = self.batch.bind(py).borrow_mut();
-        let memory = batch.memory(py)?;
-        if memory.is_full() {
-            return Err(to_python(py, memory.full_error()));
-        }
+    fn __enter__(&self, py: Python<'_>) -> PyResult<Py<EventWriter>> {
         let writer = Py::new(py, EventWriter::idle())?;
-        let mut engine = Box::new(engine::EventWriter::new(batch.take(py)?));
+        let batch = self.batch.get();
+        let mut state = batch.lock(py);
+        let refused = match &state.memory {
+            None => Some(None),
+            Some(memory) if memory.is_full() => Some(Some(memory.full_error())),
+            Some(_) => None,
+        };
+        if let Some(refused) = refused {
+            let is_written = state.writer.is_some();
+            drop(state);
+            return Err(refused.map_or_else(|| elsewhere(py, is_written), |full| to_python(py, full)));
+        }
+        let mut engine = Box::new(engine::EventWriter::new(state.memory.take().expect("checked above")));
         engine.begin();
         let _ = writer.get().lend(engine);
-        batch.writer = Some(writer.clone_ref(py));
-        self.writer = Some(writer.clone_ref(py));
+        state.writer = Some(writer.clone_ref(py));
+        drop(state);
+        let old = self.writer(py).replace(writer.clone_ref(py));
+        drop(old);
         Ok(writer)
     }
 
     fn __exit__(
-        &mut self,
+        &self,
         py: Python<'_>,
         kind: &Bound<'_, PyAny>,
         _value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let lent = self.writer.as_ref().map(|writer| writer.get().take_back());
-        let mut writer = match lent {
-            Some(Ok(writer)) => writer,
-            // The thread that entered the block can still leave it, which makes the batch usable again.
-            Some(Err(unusable @ Unusable::OtherThread)) => return Err(unusable_error(py, unusable)),
-            _ => {
-                return Err(plugin_error(
-                    py,
-                    "the batch was passed to the host while its writer was open, and the event was dropped: leave the \
-                     'with' block before next_batch returns",
-                ));
+        let entered = self.writer(py).as_ref().map(|writer| writer.clone_ref(py));
+        let batch = self.batch.get();
+        let mut state = batch.lock(py);
+        let lent = entered.as_ref().map(|writer| writer.get().take_back());
+        let closed = match lent {
+            Some(Ok(mut writer)) => {
+                if kind.is_none() {
+                    writer.finish();
+                }
+                state.memory = Some(writer.into_batch());
+                state.writer.take()
+            }
+            lent => {
+                drop(state);
+                return Err(match lent {
+                    // The thread that entered the block can still leave it, which makes the batch usable again.
+                    Some(Err(unusable @ Unusable::OtherThread)) => unusable_error(py, unusable),
+                    _ => plugin_error(
+                        py,
+                        "the batch was passed to the host while its writer was open, and the event was dropped: leave \
+                         the 'with' block before next_batch returns",
+                    ),
+                });
             }
         };
-        self.writer = None;
-        let mut batch = self.batch.bind(py).borrow_mut();
-        batch.writer = None;
-        if kind.is_none() {
-            writer.finish();
-        }
-        batch.put(writer.into_batch());
+        drop(state);
+        drop(closed);
+        let old = self.writer(py).take();
+        drop(old);
         Ok(())
     }
 }

@@ -25,8 +25,8 @@ use crate::errors::no_json;
 ///     source: the name of the event source.
 #[pyclass(frozen, subclass, module = "falco_plugin")]
 pub(crate) struct Event {
-    // `number`, `timestamp`, `has_json` and `serial` change only with the GIL held and while nothing else has a
-    // reference to the object. So no thread sees parts of two events, and `Relaxed` is enough.
+    // `number`, `timestamp`, `has_json` and `serial` change only while nothing else has a reference to the object. So no
+    // thread sees parts of two events, and `Relaxed` is enough.
     number: AtomicU64,
     timestamp: AtomicU64,
     source: String,

@@ -194,7 +194,9 @@ impl EventWriter {
             )));
         }
         self.with(py, |writing| writing.reserved = None)?;
-        with_reserved(memory.bind(py), size, |data| self.write_bytes(py, data)).map_err(|error| self.refuse(py, error))
+        with_reserved(memory.bind(py), size, |data| self.write_bytes(py, data))
+            .flatten()
+            .map_err(|error| self.refuse(py, error))
     }
 
     /// Nanoseconds since the epoch; with ``None`` the host sets its time. An aware ``datetime`` may be set too.

@@ -11,7 +11,8 @@ use crate::interpreter::start;
 /// The names of the plugins that this interpreter has run.
 static PLUGINS: Mutex<BTreeSet<CString>> = Mutex::new(BTreeSet::new());
 
-/// Returns the version of this interpreter, as `Py_Version` has it, if it has run a plugin of that name; otherwise 0.
+/// Returns the version of this interpreter, as `version_number` returns it, if it has run a plugin of that name; otherwise
+/// 0.
 type HasRun = unsafe extern "C" fn(plugin: *const c_char) -> u64;
 /// The symbol of the function of that type. Its number is increased when the type changes.
 const SYMBOL: &CStr = c"falco_plugin_sdk_has_run_1";
@@ -44,7 +45,7 @@ unsafe extern "C" fn has_run(plugin: *const c_char) -> u64 {
     // SAFETY: the caller's promise.
     let plugin = unsafe { CStr::from_ptr(plugin) };
     if plugins().contains(plugin) {
-        start::version_number().into()
+        start::version_number()
     } else {
         0
     }

@@ -160,19 +160,24 @@ fn check(status: ffi::PyStatus, remedy: &str) -> Result<(), String> {
     }
 }
 
-/// Returns the version of the loaded Python library, such as "3.11".
+/// The bit of a version number that is set for a free-threaded Python. `Py_Version` has 32 bits.
+const FREE_THREADED: u64 = 1 << 32;
+
+/// Returns the version of the loaded Python library, such as "3.11", or "3.14t" for a free-threaded one.
 pub(crate) fn python_version() -> String {
-    format_version(version_number().into())
+    format_version(version_number())
 }
 
-/// Returns `Py_Version`.
-pub(crate) fn version_number() -> u32 {
+/// Returns `Py_Version`, with `FREE_THREADED` for a free-threaded Python.
+pub(crate) fn version_number() -> u64 {
+    let free_threaded = if cfg!(Py_GIL_DISABLED) { FREE_THREADED } else { 0 };
     // SAFETY: `Py_Version` is a constant. Do not use Py_GetVersion: it fills a buffer that another thread may be
     // reading.
-    unsafe { ffi::Py_Version as u32 }
+    unsafe { ffi::Py_Version as u64 | free_threaded }
 }
 
-/// Formats a version as `Py_Version` has it.
+/// Formats a version as `version_number` returns it.
 pub(crate) fn format_version(version: u64) -> String {
-    format!("{}.{}", version >> 24 & 0xff, version >> 16 & 0xff)
+    let suffix = if version & FREE_THREADED == 0 { "" } else { "t" };
+    format!("{}.{}{suffix}", version >> 24 & 0xff, version >> 16 & 0xff)
 }

@@ -3,7 +3,7 @@
 //! A thread of the host keeps its Python thread state from its first call until the thread ends.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,9 @@ use pyo3::prelude::*;
 use crate::imports;
 use crate::interpreter::start;
 
-/// The number of threads of the host that wait for the GIL.
+/// Whether the interpreter has a GIL, for which threads of the host wait.
+static HAS_GIL: AtomicBool = AtomicBool::new(true);
+/// The number of threads of the host that wait for the GIL. Without a GIL it stays 0.
 static HOST_WAITS: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// Whether this is a thread of the host that has called a plugin.
@@ -166,7 +168,8 @@ pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
     if start::is_ours() {
         KeptState::keep();
     }
-    let waiting = Waiting::new();
+    // Without a GIL, a counter that threads on several processors change would be the only thing that they share.
+    let waiting = HAS_GIL.load(Ordering::Relaxed).then(Waiting::new);
     Python::attach(|py| {
         drop(waiting);
         let result = code(py);
@@ -174,6 +177,16 @@ pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
         fork::end_child();
         result
     })
+}
+
+/// Finds out whether the interpreter has a GIL. A free-threaded Python switches its GIL on when it imports an extension
+/// module that needs it.
+pub(crate) fn find_gil(py: Python<'_>) {
+    if cfg!(Py_GIL_DISABLED) {
+        let is_enabled = py.import("sys").and_then(|sys| sys.call_method0("_is_gil_enabled"));
+        let has_gil = is_enabled.and_then(|is_enabled| is_enabled.extract()).unwrap_or(true);
+        HAS_GIL.store(has_gil, Ordering::Relaxed);
+    }
 }
 
 /// Lets a thread of the host have the GIL first, if one waits for it. Producers call this between two events.

@@ -20,7 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 ///     report: is called with the seconds since the watch was made. If it raises, the reports end.
 #[pyclass(frozen, module = "falco_plugin._core")]
 pub(crate) struct Watch {
-    /// Locked only with the GIL held and never while Python code runs, so nobody waits for the lock.
+    /// Locked for a moment only, and never while Python code runs.
     report: Arc<Mutex<Option<Py<PyAny>>>>,
     /// The thread ends when this is dropped.
     running: Mutex<Option<Sender<()>>>,

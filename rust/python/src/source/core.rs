@@ -30,7 +30,8 @@ pub(crate) trait Engine: Send {
     /// Returns the error that the next call of `next_batch` would return.
     fn take_pending_error(&mut self) -> Option<Error>;
 
-    /// Ends the source. May be called more than once. Called without the GIL, and never while `next_batch` runs.
+    /// Ends the source. May be called more than once, and never while `next_batch` runs. Called with the GIL if that is
+    /// (`RUNS_PYTHON`).
     fn close(&mut self);
 
     /// Returns the Python object that may be part of a reference cycle.
@@ -70,7 +71,8 @@ impl CommonOptions {
 
 /// The common state of a ready-made instance. The Python object owns it, and the driver shares it once the host calls.
 pub(crate) struct Core<E> {
-    /// Never waited for: the thread that holds this lock may be waiting for the GIL.
+    /// Never waited for: the thread that holds this lock may be waiting for the GIL. If the engine has a Python object
+    /// that may be part of a cycle, only threads in Python change this lock, because the garbage collector tries it.
     engine: Mutex<E>,
     context: Py<Context>,
     events: Mutex<Py<EventBatch>>,
@@ -125,10 +127,10 @@ impl<E: Engine> Core<E> {
                  events of another call: to see them first, return a custom instance from open that calls this one",
             ));
         }
-        let mut memory = batch.borrow_mut().take(py)?;
+        let mut memory = batch.get().take(py)?;
         let mut fill = || self.fill(&mut memory).unwrap_or_else(|| Err(self.already_running()));
         let result = if E::RUNS_PYTHON { fill() } else { py.detach(fill) };
-        batch.borrow_mut().put(memory);
+        batch.get().put(py, memory);
         result.map_err(|error| to_python(py, error))
     }
 
@@ -191,8 +193,13 @@ impl<E: Engine> Core<E> {
         py.detach(|| {
             self.context.get().engine.cancel();
             close_input();
-            self.close_engine();
+            if !E::RUNS_PYTHON {
+                self.close_engine();
+            }
         });
+        if E::RUNS_PYTHON {
+            self.close_engine();
+        }
         if let Some(skipped_items) = &self.skipped_items {
             skipped_items.finish(py);
         }

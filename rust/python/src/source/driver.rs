@@ -74,7 +74,7 @@ impl PythonInstance {
         if let Some(own) = &own_context {
             context.get().engine.adopt(&own.get().engine);
         }
-        let mut memory = events.bind(py).borrow_mut().take(py)?;
+        let mut memory = events.get().take(py)?;
         memory.clear();
         Ok(Self {
             object: object.clone().unbind(),
@@ -147,7 +147,7 @@ impl Instance for PythonInstance {
             }
             let mut memory = mem::take(&mut self.memory);
             memory.clear();
-            self.events.bind(py).borrow_mut().put(memory);
+            self.events.get().put(py, memory);
             // An instance of a subclass has producers too.
             if let Ok(push) = object.cast::<PushInstance>() {
                 let push = push.get();
@@ -216,14 +216,14 @@ impl CustomSource {
         memory: &mut EngineBatch,
     ) -> (usize, Option<Error>) {
         let py = object.py();
-        events.borrow_mut().put(mem::take(memory));
+        events.get().put(py, mem::take(memory));
         let result = object
             .call_method1("next_batch", (events,))
             .map_err(|error| match object.getattr("next_batch") {
                 Ok(method) => with_parameters(&method, error, "batch"),
                 Err(_) => error,
             });
-        match events.borrow_mut().take(py) {
+        match events.get().take(py) {
             Ok(taken) => *memory = taken,
             Err(error) => return (0, Some(from_python(py, result.err().unwrap_or(error)))),
         }

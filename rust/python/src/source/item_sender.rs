@@ -24,14 +24,17 @@ pub(crate) const ON_HOST_THREAD: &str = "on a thread of the host, which receives
                                          thread, or give a timeout";
 /// How long each refused send but the first blocks. A producer that ignores refusals must not spin inside Falco.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+/// How many messages are made at once of the items of a list.
+#[cfg(Py_GIL_DISABLED)]
+const MESSAGES_AT_ONCE: usize = 128;
 
 pub(crate) type EngineSender = engine::Sender<BytesPayload>;
 
 /// The engine's sender for items, with the refusals that Python code gets.
 ///
-/// The lock of the channel is waited for with the GIL held. So a thread that holds this lock must never wait for the
-/// GIL: payloads are dropped after its release, the items of `try_send_all` run no Python code, and a waker only writes
-/// to a descriptor.
+/// The lock of the channel is waited for while the thread is attached to Python. So a thread that holds this lock must
+/// never wait for Python: neither for the GIL, nor for a lock of Python without one. Payloads are dropped after its
+/// release, the items of `try_send_all` run no Python code, and a waker only writes to a descriptor.
 pub(crate) struct ItemSender {
     engine: EngineSender,
     /// How many calls found the channel closed.
@@ -98,13 +101,21 @@ impl ItemSender {
                     timestamp: NO_TIMESTAMP,
                 })
             });
+            // Without the GIL, reading the list may wait for a thread that changes it.
+            #[cfg(Py_GIL_DISABLED)]
+            let messages: Vec<_> = messages.take(MESSAGES_AT_ONCE).collect();
             let (count, refused) = match self.engine.try_send_all(messages) {
                 Ok(done) => done,
                 Err(_) => return Err(self.refuse(py)),
             };
             *sent += count;
             threads::step_aside(py);
-            let Some(message) = refused else { return Ok(()) };
+            let Some(message) = refused else {
+                if count == 0 {
+                    return Ok(());
+                }
+                continue;
+            };
             self.send_when_there_is_space(py, message, deadline)?;
             *sent += 1;
         }

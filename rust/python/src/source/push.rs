@@ -157,7 +157,7 @@ impl PushInstance {
 
     #[setter]
     fn set_events(&self, py: Python<'_>, events: Py<EventBatch>) -> PyResult<()> {
-        let (_, event_size) = events.bind(py).borrow().sizes();
+        let (_, event_size) = events.get().sizes();
         if event_size < self.event_size {
             return Err(to_python(py, engine::event_size_mismatch(event_size, self.event_size)));
         }
