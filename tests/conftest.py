@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _gil_stays_off() -> Iterator[None]:
-    """Fails if a free-threaded Python has switched its GIL on, because the tests would then show less than they seem."""
+    """Fails if a free-threaded Python has switched its GIL on, because the tests then did not run without it."""
     was_enabled = gil.is_enabled()
     yield
     assert gil.is_enabled() == was_enabled, "a module that was imported in the tests needs the GIL"

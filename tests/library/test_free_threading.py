@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.distributions import install
 from support.hosts import log_messages, native_path, run, run_cycle
-from support.libraries import Build, simple_plugin, write_sources
+from support.libraries import build_plugin, simple_plugin, write_sources
 
 from falco_plugin._build import environment
 from falco_plugin._runtime import gil
@@ -60,9 +60,9 @@ def test_tests_run_without_gil() -> None:
 
 
 @pytest.mark.parametrize("self_contained", [False, True], ids=["linked", "self-contained"])
-def test_library_runs_without_gil(tmp_path: Path, self_contained: bool, build: Build) -> None:
+def test_library_runs_without_gil(tmp_path: Path, self_contained: bool) -> None:
     body = "def init(self):\n    import sys\n    self.log.info('GIL: %s', sys._is_gil_enabled())\n"
-    library = build(simple_plugin("free", body), self_contained=self_contained)
+    library = build_plugin(tmp_path, simple_plugin("free", body), self_contained=self_contained)
     messages = log_messages(run_cycle(library))
     assert "GIL: False" in messages
     assert not any("switched the GIL on" in message for message in messages)
@@ -83,10 +83,11 @@ def test_library_runs_without_gil(tmp_path: Path, self_contained: bool, build: B
     ],
     ids=["with its name", "although the plugin ignores warnings"],
 )
-def test_module_that_needs_gil_is_logged_once(build: Build, site: Path, code: str, module: str) -> None:
+def test_module_that_needs_gil_is_logged_once(tmp_path: Path, site: Path, code: str, module: str) -> None:
     body = f"def init(self):\n    import sys\n\n    sys.path.append({str(site)!r})\n    {code}\n"
-    ran = run_cycle(build(simple_plugin("old", body), self_contained=False))
-    assert [message for message in log_messages(ran) if "GIL" in message] == [f"{module}{gil.CONSEQUENCE}"]
+    ran = run_cycle(build_plugin(tmp_path, simple_plugin("old", body), self_contained=False))
+    messages = [message for message in log_messages(ran) if "GIL" in message]
+    assert messages == [f"falco_plugin: {module}{gil.CONSEQUENCE}"]
     assert ran.values("event"), "the plugin runs, with the GIL"
 
 
@@ -100,5 +101,5 @@ def test_build_and_info_show_module_that_needs_gil(tmp_path: Path, site: Path) -
     assert "with the GIL because of old_module, self-contained" in run(native_path(), "info", library, env={}).stdout
     messages = log_messages(run_cycle(library))
     assert [message for message in messages if "GIL" in message] == [
-        f"the extension module old_module {gil.CONSEQUENCE}"
+        f"falco_plugin: the extension module old_module {gil.CONSEQUENCE}"
     ]

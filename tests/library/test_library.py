@@ -478,8 +478,7 @@ def test_info_is_equal_with_and_without_python(same: Path, orphan: Path) -> None
 
 def test_init_without_python_explains_repair(orphan: Path) -> None:
     error = init_error(orphan, env=environment(FALCO_PLUGIN_ALLOW_WRITABLE=None))
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert error.startswith(f"cannot load Python {version} from {MISSING}/libpython3.so: ")
+    assert error.startswith(f"cannot load Python {_environment.python_version()} from {MISSING}/libpython3.so: ")
     for remedy in ("install it there", "build the library again", "falco-plugin build --python PATH"):
         assert remedy in error
 
@@ -523,7 +522,7 @@ def test_other_python_in_process_is_rejected_naming_both(tmp_path: Path) -> None
     error = library.last_error()
     library.destroy()
     assert "built for Python 3.99" in error
-    assert f"already runs Python {sys.version_info.major}.{sys.version_info.minor}:" in error
+    assert f"already runs Python {_environment.python_version()}:" in error
 
 
 def test_variable_selects_other_environment(orphan: Path) -> None:

@@ -14,8 +14,8 @@ from falco_plugin._runtime import failures
 _SWITCHED_ON = re.compile(r"The global interpreter lock \(GIL\) has been enabled to load module '([^']*)'")
 """The beginning of Python's warning. It comes once, because nothing switches the GIL off again."""
 CONSEQUENCE = (
-    "does not declare that it runs without the GIL, so Python has switched the GIL on and runs one thread at a time: use "
-    "a version that supports free-threaded Python"
+    "does not declare that it runs without the GIL, so Python has switched the GIL on and runs one thread at a time: "
+    "use a version that supports free-threaded Python"
 )
 """The end of a message that begins with the module."""
 _is_due = False

@@ -12,6 +12,7 @@ import importlib
 import importlib.machinery
 import itertools
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 PACKAGE = "falco_plugin_modules_"
 """The beginning of the name of each private package."""
 _counter = itertools.count(1)
+# Two threads may initialise plugins at the same time.
+_adding = threading.Lock()
 
 
 class Modules:
@@ -38,7 +41,8 @@ class Modules:
             folder: path of the folder that contained the files when the library was built. Tracebacks show it. If it is
                 empty, they show the path of the library instead.
         """
-        self.package = f"{PACKAGE}{next(_counter)}"
+        with _adding:
+            self.package = f"{PACKAGE}{next(_counter)}"
         self._library = library
         self._folder = folder or library
         self._files = unpack(archive)
@@ -209,8 +213,9 @@ class _Finder:
         self._archives: dict[str, Modules] = {}
 
     def add(self, modules: Modules) -> None:
-        if self not in sys.meta_path:
-            sys.meta_path.insert(0, self)
+        with _adding:
+            if self not in sys.meta_path:
+                sys.meta_path.insert(0, self)
         self._archives[modules.package] = modules
 
     def remove(self, modules: Modules) -> None:

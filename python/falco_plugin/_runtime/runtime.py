@@ -128,7 +128,9 @@ class Runtime:
 
         def report(seconds: float) -> None:
             _core.set_current_plugin(number)
-            failures.warn_of_wait(doing, seconds, sys._current_frames().get(thread))
+            # Without the GIL, the frames of a thread that runs must not be read.
+            frame = sys._current_frames().get(thread) if gil.is_enabled() else None
+            failures.warn_of_wait(doing, seconds, frame)
 
         watch = _core.Watch(STILL_RUNNING_AFTER, report)
         try:

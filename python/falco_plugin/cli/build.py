@@ -128,8 +128,9 @@ def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> No
     if bundle is not None:
         contents = bundle.contents
         count = len(contents["packages"])
+        version = contents["python"]["version"] + ("t" if contents["python"]["free_threaded"] else "")
         click.echo(
-            f"Python {contents['python']['version']}{'t' if contents['python']['free_threaded'] else ''}, {count} {'package' if count == 1 else 'packages'}, "
+            f"Python {version}, {count} {'package' if count == 1 else 'packages'}, "
             f"{path.stat().st_size / 1e6:.1f} MB, needs glibc {contents['glibc']}"
         )
     click.echo("\nIn falco.yaml:\n")

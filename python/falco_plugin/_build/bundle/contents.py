@@ -18,9 +18,7 @@ from falco_plugin._build.bundle.plan import Entry
 _PYTHON_LICENCE = "PSF-2.0"
 
 
-def describe(
-    collection: Collection, stored: list[Entry], reply: Mapping[str, Any], needs_gil: str
-) -> dict[str, Any]:
+def describe(collection: Collection, stored: list[Entry], reply: Mapping[str, Any], needs_gil: str) -> dict[str, Any]:
     """Returns the description of a bundle. It has no path or time of this machine.
 
     Args:

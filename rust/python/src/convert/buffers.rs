@@ -4,9 +4,9 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 #[cfg(Py_GIL_DISABLED)]
 use std::sync::atomic::{Ordering, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::source::channel;
 use pyo3::exceptions::PyTypeError;
