@@ -1,4 +1,4 @@
-"""Objects that several threads use at once, with and without the GIL."""
+"""Objects that several threads use at the same time, with and without the GIL."""
 
 from __future__ import annotations
 

@@ -94,8 +94,8 @@ impl Contiguous {
         #[cfg(Py_GIL_DISABLED)]
         {
             let mut snapshot = Vec::<u8>::with_capacity(len);
-            // SAFETY: as above, but other threads may write to the bytes meanwhile. So there is no reference to them,
-            // and each is read once, into memory of which this function is the only owner.
+            // SAFETY: as above, but other threads may be writing to the bytes. So there is no reference to them, and
+            // each is read once, into memory of which this function is the only owner.
             unsafe {
                 bytes.copy_to_nonoverlapping(snapshot.as_mut_ptr(), len);
                 snapshot.set_len(len);

@@ -24,9 +24,9 @@ pub(crate) const ON_HOST_THREAD: &str = "on a thread of the host, which receives
                                          thread, or give a timeout";
 /// How long each refused send but the first blocks. A producer that ignores refusals must not spin inside Falco.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
-/// How many messages are made at once of the items of a list.
+/// How many messages are made of the items of a list before they are sent.
 #[cfg(Py_GIL_DISABLED)]
-const MESSAGES_AT_ONCE: usize = 128;
+const MESSAGES_TOGETHER: usize = 128;
 
 pub(crate) type EngineSender = engine::Sender<BytesPayload>;
 
@@ -103,7 +103,7 @@ impl ItemSender {
             });
             // Without the GIL, reading the list may wait for a thread that changes it.
             #[cfg(Py_GIL_DISABLED)]
-            let messages: Vec<_> = messages.take(MESSAGES_AT_ONCE).collect();
+            let messages: Vec<_> = messages.take(MESSAGES_TOGETHER).collect();
             let (count, refused) = match self.engine.try_send_all(messages) {
                 Ok(done) => done,
                 Err(_) => return Err(self.refuse(py)),
