@@ -173,7 +173,7 @@ pub(crate) fn version_number() -> u64 {
     let free_threaded = if cfg!(Py_GIL_DISABLED) { FREE_THREADED } else { 0 };
     // SAFETY: `Py_Version` is a constant. Do not use Py_GetVersion: it fills a buffer that another thread may be
     // reading.
-    unsafe { ffi::Py_Version as u64 | free_threaded }
+    unsafe { ffi::Py_Version | free_threaded }
 }
 
 /// Formats a version as `version_number` returns it.
