@@ -98,7 +98,10 @@ class Config(Struct, frozen=True):
         try:
             # Without a password function, OpenSSL would prompt for the password on Falco's terminal.
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            # From Python 3.15 on, str(error) contains the path.
+            raise ValueError(f"certificate and key cannot be used: {error.strerror}") from None
+        except ValueError as error:
             raise ValueError(f"certificate and key cannot be used: {error}") from None
         return context
 

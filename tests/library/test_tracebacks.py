@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.hosts import run_cycle
+from support.hosts import environment, run_cycle
 from support.libraries import ARE_SELF_CONTAINED, build_plugin
 
 PLUGIN = """\
@@ -32,7 +32,9 @@ def source_of(body: str) -> str:
 def logged_errors(folder: Path, body: str, env: dict[str, str] | None = None) -> list[list[str]]:
     """Builds the plugin in the folder, runs it, and returns the lines of each error in the log."""
     library = build_plugin(folder, source_of(body), "fails")
-    return [log["text"].splitlines() for log in run_cycle(library, env=env).values("log") if log["severity"] <= 3]
+    # The first traceback imports modules, and the host must wait for the exception after it.
+    ran = run_cycle(library, env=env or environment(HOST_TIMEOUTS="1000"))
+    return [log["text"].splitlines() for log in ran.values("log") if log["severity"] <= 3]
 
 
 SIMPLE = """
@@ -227,5 +229,6 @@ def test_repeated_failure_has_one_traceback(tmp_path: Path) -> None:
                 yield b"event"
     """
     library = build_plugin(tmp_path, textwrap.dedent(source), "fails")
-    texts = [log["text"] for log in run_cycle(library).values("log") if "refused" in log["text"]]
+    ran = run_cycle(library, env=environment(HOST_TIMEOUTS="1000"))
+    texts = [log["text"] for log in ran.values("log") if "refused" in log["text"]]
     assert [("Traceback" in text) for text in texts] == [True, False, False]
