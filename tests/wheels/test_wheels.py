@@ -169,10 +169,17 @@ def test_wheel_has_bill_of_materials_with_embedded_programs(system: System) -> N
     assert str(REPOSITORY) not in text
 
 
-def test_source_distribution_builds_wheel(tmp_path: Path) -> None:
+def test_source_distribution_has_all_files_of_package() -> None:
     (archive,) = WHEELS.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
-        assert not [name for name in opened.getnames() if "/target/" in name or name.endswith(".so")]
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    package = run("git", "ls-files", "python", "rust/stub", env=os.environ, cwd=REPOSITORY).stdout.splitlines()
+    assert set(package) <= names
+    assert not [name for name in names if "target/" in name or name.endswith(".so")]
+
+
+def test_source_distribution_builds_wheel(tmp_path: Path) -> None:
+    (archive,) = WHEELS.glob("*.tar.gz")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, archive]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
