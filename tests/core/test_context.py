@@ -252,7 +252,7 @@ class TestFileno:
     def test_fileno_is_not_inherited(self):
         assert os.get_inheritable(Context().fileno()) is False
 
-    # pytest-xdist has a second thread. Python 3.15 raises what older versions only print.
+    # pytest-xdist has a second thread. Only Python 3.15 makes an exception of the warning.
     @pytest.mark.filterwarnings("ignore:.*is multi-threaded, use of fork:DeprecationWarning")
     def test_cancel_in_forked_child_keeps_parent(self):
         context = Context()
