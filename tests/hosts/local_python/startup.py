@@ -23,7 +23,9 @@ def _shim(extension):
         part = f"{path}.{os.getpid()}"
         # subprocess needs extension modules.
         linked = ("-Wl,--no-as-needed", extension, LIBPYTHON, f"-Wl,-rpath,{os.path.dirname(extension)}")
-        command = ("cc", "-shared", "-nostdlib", "-o", part, *linked, "-Wl,--allow-shlib-undefined")
+        # Without an object file, the linker requests an executable stack, which new versions of glibc refuse.
+        options = ("-Wl,--allow-shlib-undefined", "-Wl,-z,noexecstack")
+        command = ("cc", "-shared", "-nostdlib", "-o", part, *linked, *options)
         _, status = os.waitpid(os.posix_spawnp("cc", command, os.environ), 0)
         if status:
             raise ImportError(f"cannot link {path} for {extension}")
