@@ -164,7 +164,7 @@ fn bundles_with_other_ids_do_not_share_native_code() {
         assert!(Library::find(&name).is_some(), "{name:?}");
     }
     // The extension modules of this test have the symbol by which a Python is found.
-    assert_eq!(process::find_python(), Some(0x030b_07f0));
+    assert_eq!(process::find_python(), Some((0x030b_07f0, false)));
     let mut count = 0;
     process::each_symbol(c"Py_Version", &mut |_| {
         count += 1;
