@@ -34,16 +34,19 @@ PACKAGES = {
     "first": {"numpy": "2.0.2", "packaging": "24.2"},
     "second": {"numpy": "2.4.6", "packaging": "25.0"},
 }
+# Older versions of numpy have no wheels for these Pythons.
+NUMPY = {("first", "3.14"): "2.3.5", ("first", "3.15"): "2.5.5", ("second", "3.15"): "2.5.5"}
 
 
 def build(folder: Path, mark: str, python: str) -> Built:
-    versions = PACKAGES[mark]
+    version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip()
+    versions = dict(PACKAGES[mark])
+    versions["numpy"] = NUMPY.get((mark, version), versions["numpy"])
     environment = sdk_environment(tuple(f"{name}=={version}" for name, version in versions.items()), python)
     source = write_sources(folder / mark, {"described.py": SOURCE.read_text().replace("@MARK@", mark)}) / "described.py"
     path = folder / f"lib{mark}.so"
     ran = run(environment / "bin" / "falco-plugin", "build", source, "-o", path)
     assert ran.status == 0, ran.stderr
-    version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip()
     return Built(path, mark, {"python": version, **versions})
 
 
