@@ -142,8 +142,7 @@ def test_warning_goes_to_stderr_without_log_of_host(
     library = ctypes.CDLL(str(installed), mode=os.RTLD_NOW | os.RTLD_LOCAL)
     library.plugin_init.restype = ctypes.c_void_p
     code = ctypes.c_int()
-    # Init then fails, because this process runs another Python.
+    # Init then fails if the Python of this process is in the global scope.
     state = library.plugin_init(ctypes.byref(InitInput(config=b"")), ctypes.byref(code))
     library.plugin_destroy(ctypes.c_void_p(state))
     assert capfd.readouterr().err == warning("all users", installed) + "\n"
-    assert code.value == 1
