@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.hosts import environment, run
 from support.libraries import simple_plugin, write_sources
+
+from falco_plugin._build import temporary
 
 KILLED = """
     import os, signal, sys
@@ -48,3 +51,13 @@ def test_folder_of_running_command_is_kept(tmp_path: Path) -> None:
     place.mkdir()
     ran = run(sys.executable, tmp_path / "running.py", env=environment(TMPDIR=str(place)))
     assert ran.stdout.split() == ["2", "1"], ran.stderr
+
+
+def test_commands_at_the_same_time_keep_each_others_folders() -> None:
+    def use(number: int) -> str:
+        with temporary.folder() as folder:
+            (folder / "file").write_text(str(number))
+            return (folder / "file").read_text()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(use, range(2000))) == [str(number) for number in range(2000)]

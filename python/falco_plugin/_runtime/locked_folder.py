@@ -9,7 +9,7 @@ import stat
 
 _MODE = 0o700
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_ATTEMPTS = 3
+_ATTEMPTS = 100
 
 
 def make(place: str, prefix: str) -> tuple[str, int]:
@@ -24,13 +24,17 @@ def make(place: str, prefix: str) -> tuple[str, int]:
     for _ in range(_ATTEMPTS):
         folder = os.path.join(place, prefix + os.urandom(8).hex())
         os.mkdir(folder, _MODE)
-        descriptor = os.open(folder, _OPEN_FOLDER)
+        # Until it is locked, the folder is a leftover to other processes: one of them may have removed it, or may have
+        # the lock to do so.
+        try:
+            descriptor = os.open(folder, _OPEN_FOLDER)
+        except FileNotFoundError:
+            continue
         os.fchmod(descriptor, _MODE)
-        # Another process that is just removing leftovers may have the lock.
         if _lock(descriptor) and _is_same(folder, descriptor):
             return folder, descriptor
         os.close(descriptor)
-    raise OSError("another process removed the new folder")
+    raise OSError("other processes removed each new folder")
 
 
 def _lock(descriptor: int) -> bool:
