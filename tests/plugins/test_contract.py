@@ -16,7 +16,7 @@ import yaml
 from support.hosts import run_command
 from support.paths import REPOSITORY
 
-# There are no wheels of confluent-kafka for Python 3.15.
+# confluent-kafka has no wheels for Python 3.15.
 MISSING = set() if importlib.util.find_spec("confluent_kafka") else {"kafka"}
 FOLDERS = sorted(plugin.parent for plugin in (REPOSITORY / "plugins").glob("*/plugin.py"))
 PLUGINS = [folder for folder in FOLDERS if folder.name not in MISSING]

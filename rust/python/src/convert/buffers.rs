@@ -94,8 +94,9 @@ impl Contiguous {
         #[cfg(Py_GIL_DISABLED)]
         {
             let mut snapshot = Vec::<u8>::with_capacity(len);
-            // SAFETY: as above, but other threads may be writing to the bytes. So there is no reference to them, and
-            // each is read once, into memory of which this function is the only owner.
+            // SAFETY: the view has `self.0.len` contiguous bytes at `buf`, which are valid until it is released. Without
+            // the GIL other threads may write to them, so this makes no reference to them: it reads each byte once, into
+            // memory that only this function owns.
             unsafe {
                 bytes.copy_to_nonoverlapping(snapshot.as_mut_ptr(), len);
                 snapshot.set_len(len);
@@ -132,7 +133,8 @@ pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
 }
 
-/// As with the GIL. Returns true for an object that another thread has made: its count can then not be read as a whole.
+/// The same without the GIL. Also returns true for an object that another thread has made, because the reference count of
+/// such an object is in two parts, which cannot be read in one step.
 #[cfg(Py_GIL_DISABLED)]
 #[inline]
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
