@@ -6,6 +6,7 @@ emulator that the kernel knows (Debian: the package qemu-user-static).
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from support.hosts import Output, run
+from support.hosts import Output, run, run_command
 from support.paths import REPOSITORY
 from support.roots import FILES, NATIVE, run_in_root
 
@@ -71,7 +72,7 @@ class System:
 RELEASES = [("bookworm", "3.11"), ("trixie", "3.13"), ("sid", "3.14"), ("sid", "3.15")]
 SYSTEMS = [
     *(System(suite, python, NATIVE) for suite, python in RELEASES),
-    *(System(*RELEASES[0], other) for other in ("x86_64", "aarch64") if other != NATIVE),
+    *(System(*release, other) for release in RELEASES for other in ("x86_64", "aarch64") if other != NATIVE),
 ]
 CHOSEN = [system for system in SYSTEMS if system.is_chosen()]
 
@@ -134,6 +135,58 @@ def test_wheel_runs_and_builds_plugin_without_compiler(system: System) -> None:
     assert len(sample) > 1
     assert payloads(ran.stdout.split("\n\n")[1]) == sample
     assert f"Python {system.python}" in ran.stderr
+
+
+STEPS = {
+    "pip install": f"venv/bin/pip install --quiet --no-index --find-links {FILES} {FILES}/falco_plugin_sdk-*.whl",
+    "new": "venv/bin/falco-plugin new demo",
+    "run": f"venv/bin/falco-plugin run {RUN} demo",
+    "build": "venv/bin/falco-plugin build demo",
+    "package": "venv/bin/falco-plugin package --allow development-id --rules demo/demo_rules.yaml -o package *.so",
+}
+"""The commands from an installation to a package, in a system that has only Python and pip."""
+
+
+def test_each_step_from_wheel_to_package(system: System) -> None:
+    timed = [
+        f"began=$(date +%s%N); {command} >output 2>&1 || {{ cat output; exit 1; }}; "
+        f'echo "{step}: $((($(date +%s%N) - began) / 1000000)) ms"'
+        for step, command in STEPS.items()
+    ]
+    ran = system.run("cd /tmp", f"python{system.python} -m venv venv", *timed, "cat package/index.json")
+    assert ran.status == 0, ran.stdout + ran.stderr
+    *times, index = ran.stdout.splitlines()
+    # `pytest -s` shows the times.
+    print(system, *times, sep="\n")
+    assert [line.partition(":")[0] for line in times] == list(STEPS)
+    (plugin,) = json.loads(index)["manifests"]
+    assert plugin["annotations"]["org.opencontainers.image.ref.name"] == "0.1.0"
+
+
+BUILD_AND_PRINT = (
+    *(line.replace("{python}", RELEASES[0][1]) for line in INSTALL),
+    "falco-plugin build demo >&2",
+    "base64 libdemo.so",
+)
+
+
+@pytest.mark.skipif({system.architecture for system in CHOSEN} < {"x86_64", "aarch64"}, reason="one architecture only")
+def test_libraries_of_two_architectures_make_one_package(tmp_path: Path) -> None:
+    libraries = []
+    for system in SYSTEMS:
+        if (system.suite, system.python) == RELEASES[0]:
+            ran = system.run(*BUILD_AND_PRINT)
+            assert ran.status == 0, ran.stderr
+            libraries.append(tmp_path / f"libdemo.{system.architecture}.so")
+            libraries[-1].write_bytes(base64.b64decode(ran.stdout))
+    folder = tmp_path / "package"
+    packaged = run_command("package", *libraries, "-o", folder, "--allow", "development-id")
+    assert packaged.status == 0, packaged.stderr
+    (index,) = json.loads((folder / "index.json").read_text())["manifests"]
+    algorithm, digest = index["digest"].split(":")
+    manifests = json.loads((folder / "blobs" / algorithm / digest).read_text())["manifests"]
+    platforms = {manifest["platform"]["architecture"] for manifest in manifests if "platform" in manifest}
+    assert platforms == {"amd64", "arm64"}
 
 
 def test_commands_name_package_of_missing_shared_library(system: System) -> None:
