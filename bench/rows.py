@@ -239,6 +239,19 @@ def table(scale: Scale) -> list[Row]:
         )
         return Row(f"{name}-2-threads", title, on_threads(source, "ours"), against, THREADS)
 
+    def rule_row(name: str, title: str, mode: str) -> Row:
+        """Returns a row of events that the host takes while a rule reads a field of each."""
+
+        def ruled(case: Case, title: str) -> Case:
+            return replace(case, title=title, fields=("bench.const",), live=True)
+
+        against = (
+            Comparison(ruled(ours("pull", "log300"), "pull function"), 1.5),
+            Comparison(ruled(go("pull", "log300"), "Go, worker off")),
+            Comparison(ruled(rust("channel", "log300"), "Rust, channel of 128")),
+        )
+        return Row(name, title, ruled(ours(mode, "log300"), "ours"), against, SPAN)
+
     field_limits = (
         Limit("p99", "ms", lambda raw: raw["live"][0]["latency"]["p99_ns"] / 1e6, at_most=2),
         Limit("rate", "/s", lambda raw: raw["events"]["count"] / raw["events"]["wall_ns"] * 1e9, at_least=1500),
@@ -356,6 +369,8 @@ def table(scale: Scale) -> list[Row]:
         ),
         field_threads_row("field-const", "method that returns a constant, two host threads", "bench.const"),
         field_threads_row("field-json-front", "json_field near the front, two host threads", "bench.level"),
+        rule_row("rule-generator", "generator, and a Python field of each event, 300 B", "generator"),
+        rule_row("rule-send", "send one by one, and a Python field of each event, 300 B", "send"),
         Row(
             "latency-field-generator",
             "Python field while a generator computes",

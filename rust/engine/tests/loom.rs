@@ -349,6 +349,36 @@ fn two_senders_share_the_bytes_of_one_payload() {
 }
 
 #[test]
+fn sender_that_waits_for_a_drained_channel_continues_when_the_host_waits_for_more() {
+    model(3, || {
+        let (sender, mut instance, _, _) = push(4, 100);
+        let producer = thread::spawn(move || {
+            for data in [b"a", b"b"] {
+                send(&sender, data).unwrap();
+                sender.wait_until_drained(None);
+            }
+            sender.close();
+        });
+        assert_eq!(all(&mut instance, 2), [b"a", b"b"]);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn close_wakes_a_sender_that_waits_for_a_drained_channel() {
+    model(3, || {
+        let (sender, mut instance, _, dropped) = push(4, 100);
+        let producer = thread::spawn(move || {
+            let sent = send(&sender, b"a").is_ok();
+            sender.wait_until_drained(None);
+            sent
+        });
+        instance.close();
+        assert_eq!(usize::from(producer.join().unwrap()), dropped());
+    });
+}
+
+#[test]
 fn flush_returns_only_after_the_host_comes_back() {
     model(3, || {
         let (sender, mut instance, _, _) = push(4, 100);

@@ -22,8 +22,10 @@ thread_local! {
     /// Whether this is a thread of the host that has called a plugin.
     static HAS_ENTERED: Cell<bool> = const { Cell::new(false) };
 }
-/// The longest time that a producer steps aside.
+/// The longest time that a producer waits until a thread of the host has the GIL.
 const MAX_STEP_ASIDE: Duration = Duration::from_millis(5);
+/// The longest time that a producer then waits until the host has handled the events of its channel.
+const MAX_STAY_ASIDE: Duration = Duration::from_millis(1);
 
 /// Returns a number that identifies the calling thread: the address of a thread-local variable, which is greater than
 /// 1.
@@ -189,17 +191,26 @@ pub(crate) fn find_gil(py: Python<'_>) {
     }
 }
 
-/// Lets a thread of the host have the GIL first, if one waits for it. Producers call this between two events.
+/// Lets a thread of the host have the GIL first, if one waits for it. Producers call this after they have sent an event.
+///
+/// The thread of the host probably extracts a field from an event, and will want the GIL again for the next event. So
+/// the producer stays aside until `wait_until_drained` returns: otherwise both threads would wait for each other at
+/// every event.
 #[inline]
-pub(crate) fn step_aside(py: Python<'_>) {
-    if HOST_WAITS.load(Ordering::Relaxed) == 0 {
-        return;
+pub(crate) fn step_aside(py: Python<'_>, wait_until_drained: impl FnOnce(Instant) + Send) {
+    if HOST_WAITS.load(Ordering::Relaxed) > 0 {
+        stay_aside(py, wait_until_drained);
     }
+}
+
+#[cold]
+fn stay_aside(py: Python<'_>, wait_until_drained: impl FnOnce(Instant) + Send) {
     py.detach(|| {
         let started = Instant::now();
         while HOST_WAITS.load(Ordering::Relaxed) > 0 && started.elapsed() < MAX_STEP_ASIDE {
             thread::yield_now();
         }
+        wait_until_drained(Instant::now() + MAX_STAY_ASIDE);
     });
 }
 

@@ -109,7 +109,7 @@ impl ItemSender {
                 Err(_) => return Err(self.refuse(py)),
             };
             *sent += count;
-            threads::step_aside(py);
+            self.step_aside(py);
             let Some(message) = refused else {
                 if count == 0 {
                     return Ok(());
@@ -120,6 +120,12 @@ impl ItemSender {
             *sent += 1;
         }
         Ok(())
+    }
+
+    /// Lets a thread of the host go first, if one waits for the GIL.
+    #[inline]
+    pub(crate) fn step_aside(&self, py: Python<'_>) {
+        threads::step_aside(py, |deadline| self.engine.wait_until_drained(Some(deadline)));
     }
 
     /// Sends a message. Waits for free space in the channel until the deadline.
@@ -135,7 +141,7 @@ impl ItemSender {
         refuse_in_child(py)?;
         match self.engine.try_send(message) {
             Ok(()) => {
-                threads::step_aside(py);
+                self.step_aside(py);
                 Ok(())
             }
             Err((Refusal::Closed, _)) => Err(self.refuse(py)),

@@ -147,7 +147,7 @@ impl AsyncSender {
                 message.is_none()
             })
         });
-        threads::step_aside(py);
+        sender.step_aside(py);
         sent
     }
 

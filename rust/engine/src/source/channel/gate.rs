@@ -59,6 +59,8 @@ pub(super) struct GateState<P> {
     pub(super) waiting_for_space: usize,
     /// Threads that wait on `changed` for an acknowledgement by the host.
     pub(super) waiting_for_host: usize,
+    /// Threads that wait on `changed` until the receiver waits for messages.
+    pub(super) waiting_for_drain: usize,
     /// Tasks to wake when space, acknowledgements or the end of the channel may have changed.
     pub(super) wakers: Vec<Waker>,
 }
@@ -77,6 +79,7 @@ impl<P> Default for GateState<P> {
             wanted: 0,
             waiting_for_space: 0,
             waiting_for_host: 0,
+            waiting_for_drain: 0,
             wakers: Vec::new(),
         }
     }
@@ -166,7 +169,7 @@ impl<P: Payload> Gate<P> {
     }
 
     pub(super) fn wake_senders(&self, state: &mut GateState<P>) {
-        if state.waiting_for_space > 0 || state.waiting_for_host > 0 {
+        if state.waiting_for_space > 0 || state.waiting_for_host > 0 || state.waiting_for_drain > 0 {
             self.changed.notify_all();
         }
         for waker in state.wakers.drain(..) {

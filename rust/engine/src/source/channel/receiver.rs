@@ -208,6 +208,9 @@ impl<P: Payload> Receiver<P> {
             return WaitOutcome::Ready;
         }
         state.wanted = wanted;
+        if state.waiting_for_drain > 0 {
+            self.gate.changed.notify_all();
+        }
         drop(state);
         let mut select = Select::new();
         let token = select.recv(&self.woken);

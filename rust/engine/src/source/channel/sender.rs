@@ -142,6 +142,26 @@ impl<P: Payload> Sender<P> {
         self.wait_until(deadline, |state| &mut state.waiting_for_space, is_ready)
     }
 
+    /// Blocks until the host has handled all events and its thread waits for more, until this sender or the receiving end
+    /// is closed, or until the deadline.
+    pub fn wait_until_drained(&self, deadline: Option<Instant>) {
+        let mut state = self.gate.lock();
+        state.waiting_for_drain += 1;
+        while state.wanted == 0 && !self.is_closed() {
+            let Some(deadline) = deadline else {
+                state = self.gate.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let now = Instant::now();
+            if deadline <= now {
+                break;
+            }
+            let waited = self.gate.changed.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.waiting_for_drain -= 1;
+    }
+
     /// Returns how many messages were sent through the channel so far, as a position for [`Self::is_acknowledged`].
     pub fn position(&self) -> u64 {
         self.gate.lock().sent
