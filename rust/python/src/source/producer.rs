@@ -12,7 +12,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyIterator};
 
 use crate::errors::Raised;
-use crate::interpreter::threads;
 use crate::source::context::{self, Context};
 use crate::source::item_sender::{Deadline, EngineSender, ItemSender};
 use crate::source::sender::Sender;
