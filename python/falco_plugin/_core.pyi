@@ -4,7 +4,19 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import CodeType, ModuleType, TracebackType
-from typing import Any, Final, Literal, Never, Self, TypeAlias, final, overload
+from typing import (
+    Any,
+    Final,
+    Literal,
+    Never,
+    Self,
+    SupportsFloat,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+)
 
 from _typeshed import HasFileno, ReadableBuffer, StrOrBytesPath
 from typing_extensions import disjoint_base
@@ -14,9 +26,11 @@ __all__ = [
     "AsyncSender",
     "Bundle",
     "Context",
+    "Counter",
     "Event",
     "EventBatch",
     "EventWriter",
+    "Gauge",
     "HostLog",
     "IterInstance",
     "JsonReader",
@@ -54,6 +68,9 @@ _Items: TypeAlias = Iterable[_Item | None] | AsyncIterable[_Item | None]
 """Events one after the other; ``None`` is a barrier."""
 _File: TypeAlias = StrOrBytesPath | HasFileno
 """A path, or what has a descriptor."""
+_Number: TypeAlias = SupportsFloat | SupportsIndex
+"""The value of a gauge: an ``int``, a ``float``, or a number of another library."""
+_GaugeMethod = TypeVar("_GaugeMethod", bound=Callable[[Any], _Number])
 
 SDK_VERSION: Final[str]
 """The version of this package."""
@@ -169,6 +186,132 @@ class Context:
         Raises:
             TypeError: the callback is not callable.
         """
+
+@final
+class Counter:
+    """A metric that only increases, such as a number of requests (``SS_PLUGIN_METRIC_TYPE_MONOTONIC``).
+
+    Declare it in the class of the plugin. Each object of the class has its own value, which begins with 0 and wraps
+    around after 2**64 - 1. Any thread may use it, and the host reads it without Python.
+
+    Args:
+        name: the name in Falco's metrics, after that of the plugin: lower-case letters, digits and ``_``, such as
+            ``"lookups"``.
+        desc: the meaning, for readers of the code. The plugin API does not pass it on.
+
+    Raises:
+        TypeError: the name or the description is not a ``str``.
+
+    Example:
+        ```python
+        class Audit(Plugin):
+            name = "audit"
+            lookups = Counter("lookups", desc="Lookups of a user")
+
+            def find(self, user):
+                self.lookups.add()
+        ```
+    """
+
+    def __new__(cls, name: str, *, desc: str = "") -> Self: ...
+    def __set_name__(self, owner: type, name: str, /) -> None: ...
+    def __get__(self, instance: object, owner: type | None = None, /) -> Self: ...
+    def add(self, n: SupportsIndex = 1, /) -> None:
+        """Adds a number.
+
+        Args:
+            n: 0 or more.
+
+        Raises:
+            PluginError: this is the declaration of the class and not the counter of an object.
+            TypeError: the number is not an ``int``.
+            ValueError: the number is negative, or larger than 2**64 - 1.
+        """
+
+    @property
+    def value(self) -> int:
+        """The number so far."""
+
+    @property
+    def name(self) -> str:
+        """The name in Falco's metrics, without that of the plugin."""
+
+    @property
+    def desc(self) -> str:
+        """The meaning."""
+
+@final
+class Gauge:
+    """A metric that can increase and decrease, such as a number of open connections
+    (``SS_PLUGIN_METRIC_TYPE_NON_MONOTONIC``).
+
+    Declare it in the class of the plugin. Each object of the class has its own value, which begins with 0. Any thread
+    may use it, and the host reads it without Python. The host gets an ``int`` as such (64 bits), and a ``float`` as a
+    double.
+
+    Args:
+        name: the name in Falco's metrics, after that of the plugin: lower-case letters, digits and ``_``, such as
+            ``"connections"``.
+        desc: the meaning, for readers of the code. The plugin API does not pass it on.
+
+    Raises:
+        TypeError: the name or the description is not a ``str``.
+    """
+
+    def __new__(cls, name: str, *, desc: str = "") -> Self: ...
+    @staticmethod
+    def computed(name: str, *, desc: str = "", every: _Seconds = 10) -> Callable[[_GaugeMethod], _GaugeMethod]:
+        """staticmethod(function) -> method
+
+        Convert a function to be a static method.
+
+        A static method does not receive an implicit first argument.
+        To declare a static method, use this idiom:
+
+             class C:
+                 @staticmethod
+                 def f(arg1, arg2, argN):
+                     ...
+
+        It can be called either on the class (e.g. C.f()) or on an instance
+        (e.g. C().f()). Both the class and the instance are ignored, and
+        neither is passed implicitly as the first argument to the method.
+
+        Static methods in Python are similar to those found in Java or C++.
+        For a more advanced concept, see the classmethod builtin.
+        """
+
+    def __set_name__(self, owner: type, name: str, /) -> None: ...
+    def __get__(self, instance: object, owner: type | None = None, /) -> Self: ...
+    def set(self, value: _Number, /) -> None:
+        """Sets the value.
+
+        Raises:
+            PluginError: this is the declaration of the class and not the gauge of an object.
+            TypeError: the value is not a number.
+            ValueError: an ``int`` is not from -2**63 to 2**63 - 1.
+        """
+
+    def add(self, n: _Number = 1, /) -> None:
+        """Adds a number, which may be negative. Adding a ``float`` to an ``int`` makes the value a ``float``.
+
+        Raises:
+            PluginError: this is the declaration of the class and not the gauge of an object.
+            TypeError: it is not a number.
+            ValueError: an ``int`` is not from -2**63 to 2**63 - 1.
+        """
+
+    @property
+    def value(self) -> float:
+        """The current value, an ``int`` or a ``float`` as it was set."""
+
+    @property
+    def name(self) -> str:
+        """The name in Falco's metrics, without that of the plugin."""
+
+    @property
+    def desc(self) -> str:
+        """The meaning."""
 
 @disjoint_base
 class Event:

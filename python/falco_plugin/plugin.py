@@ -109,6 +109,18 @@ class Plugin:
     def init(self) -> None:
         """Called once, after ``config`` was set. An exception is reported as a failure of init, and ends Falco."""
 
+    def set_config(self, config: Any) -> None:
+        """Called when the host changes the configuration, while the plugin runs (``plugin_set_config``).
+
+        The text is checked as for :meth:`init`, and :attr:`config` is the new configuration already. If the method
+        raises, the previous configuration stays, and the host gets the error. The host may call it on any thread, while
+        other methods run. Only a plugin that defines this method has the function. Falco itself does not call it: after
+        a change of its configuration it destroys the plugin and initialises it again.
+
+        Args:
+            config: the new configuration, as :attr:`config`.
+        """
+
     def destroy(self) -> None:
         """Called once, as the last method of the plugin."""
 

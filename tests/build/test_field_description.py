@@ -102,6 +102,8 @@ REQUIRED = {
     "plugin_init",
     "plugin_destroy",
     "plugin_get_last_error",
+    # Optional for hosts, but every plugin of this SDK has metrics.
+    "plugin_get_metrics",
 }
 SOURCING = {
     "plugin_get_id",

@@ -39,19 +39,40 @@ def test_forked_child_gets_errors_and_parent_continues(build: Build) -> None:
 
         def list_open_params(self):
             return []
+
+        def set_config(self, config):
+            pass
     """,
         )
     )
-    calls = ["take", "suggest", "progress", "close", "open", "take", "close", "destroy", "init", "destroy"]
-    lines = [line for line in run_script(library, "init", "open", "fork", *calls) if "call" in line]
+    calls = [
+        "metrics",
+        "configure x",
+        "take",
+        "suggest",
+        "progress",
+        "close",
+        "open",
+        "take",
+        "close",
+        "destroy",
+        "init",
+        "destroy",
+    ]
+    run_lines = run_script(library, "init", "open", "fork", *calls)
+    lines = [line for line in run_lines if "call" in line]
     child = [(line["call"], line["end"], line["error"]) for line in lines if line["process"] == "child"]
-    failed = ("take", "suggest", "open", "init")
+    failed = ("take", "suggest", "configure", "open", "init")
+    calls = [call.partition(" ")[0] for call in calls]
     # Without an open source, the script skips "take" and "close".
     assert [(call, end) for call, end, _ in child] == [
-        (call, "failure" if call in failed else None) for call in [*calls[:5], *calls[7:]]
+        (call, "failure" if call in failed else None) for call in [*calls[:7], *calls[9:]]
     ]
     for call, _, error in child:
         assert (error or "").startswith("this process was forked from the one in which") == (call in failed)
+    of_child, of_parent = [line["metrics"] for line in run_lines if "metrics" in line]
+    assert of_child == {}
+    assert of_parent["sdk_events_delivered"] == 0
     parent = [(line["call"], line["end"]) for line in lines if line["process"] == "parent"]
     assert parent == [(call, "eof" if call == "take" else None) for call in calls]
 

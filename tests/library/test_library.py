@@ -298,6 +298,7 @@ SOURCE_SYMBOLS = {
     "plugin_next_batch",
     "plugin_get_progress",
     "plugin_event_to_string",
+    "plugin_get_metrics",
 }
 
 

@@ -74,6 +74,25 @@ class _ExtractInput(ctypes.Structure):
     ]
 
 
+class _SetConfigInput(ctypes.Structure):
+    _fields_ = [("config", ctypes.c_char_p)]
+
+
+class _MetricValue(ctypes.Union):
+    _fields_ = [("unsigned", ctypes.c_uint64), ("int", ctypes.c_int64), ("float", ctypes.c_double)]
+
+
+class _Metric(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_uint32),
+        ("value", _MetricValue),
+        ("value_type", ctypes.c_uint32),
+    ]
+
+
+_METRIC_VALUES = {2: "unsigned", 3: "int", 4: "float"}
+
 _VALUES: dict[int, Any] = {
     8: ctypes.c_uint64,
     9: ctypes.c_char_p,
@@ -142,6 +161,8 @@ class Library:
             "event_to_string": (text, [pointer, pointer]),
             "get_fields": (text, []),
             "extract_fields": (ctypes.c_int, [pointer, pointer, pointer]),
+            "get_metrics": (pointer, [pointer, pointer]),
+            "set_config": (ctypes.c_int, [pointer, pointer]),
         }
         for name, (result, arguments) in types.items():
             function = getattr(self.api, f"plugin_{name}", None)
@@ -170,6 +191,31 @@ class Library:
     def last_error(self) -> str:
         """The result of get_last_error."""
         return self.api.plugin_get_last_error(self.state).decode()
+
+    def metrics_in_memory(self) -> tuple[int | None, int]:
+        """The address and the number of the metrics."""
+        count = ctypes.c_uint32(0xA5A5A5A5)
+        address = self.api.plugin_get_metrics(self.state, ctypes.byref(count))
+        return address, count.value
+
+    def typed_metrics(self) -> dict[str, tuple[bool, float]]:
+        """Whether each metric only increases, and its value, by the name of the metric."""
+        address, count = self.metrics_in_memory()
+        found = (_Metric * count).from_address(address) if address else ()
+        return {
+            metric.name.decode(): (metric.type == 0, getattr(metric.value, _METRIC_VALUES[metric.value_type]))
+            for metric in found
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """The value of each metric."""
+        return {name: value for name, (_, value) in self.typed_metrics().items()}
+
+    def set_config(self, config: str) -> tuple[int, str]:
+        """The result code, and the error."""
+        given = _SetConfigInput(config.encode())
+        code = self.api.plugin_set_config(self.state, ctypes.byref(given))
+        return code, "" if code == SUCCESS else self.last_error()
 
     def list_open_params(self) -> tuple[int, Any]:
         """The result code, and the suggestions or None."""

@@ -89,6 +89,9 @@ def hidden_symbols(plugin: Any, capabilities: Capabilities, schema: str) -> froz
     method = getattr(type(plugin), "list_open_params", None)
     if method is None or method is Plugin.list_open_params:
         hidden.add("plugin_list_open_params")
+    method = getattr(type(plugin), "set_config", None)
+    if method is None or method is Plugin.set_config:
+        hidden.add("plugin_set_config")
     if not capabilities.is_source:
         hidden.update(symbols["sourcing"])
     if not capabilities.fields:

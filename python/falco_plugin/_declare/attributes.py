@@ -32,7 +32,7 @@ _EXAMPLES = {
     "description": "Lines of a file",
     "contact": "https://example.org",
 }
-_METHODS = ("open", "init", "destroy", "list_open_params", "event_to_string")
+_METHODS = ("open", "init", "destroy", "list_open_params", "event_to_string", "set_config")
 
 
 def class_name(plugin: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from falco_plugin._declare import attributes, fields, methods
+from falco_plugin._declare import attributes, fields, methods, metrics
 from falco_plugin._declare.config_class import config_class
 from falco_plugin._declare.registry import is_source
 from falco_plugin.errors import PluginError
@@ -22,6 +22,8 @@ class Capabilities(NamedTuple):
     """The event sources whose events have these fields. If empty: its own source, or every source if it has none."""
     config: type | None
     """The class of the plugin's configuration; ``None`` if the configuration is a ``str``."""
+    metrics: list[metrics.Metric]
+    """The metrics that the plugin declares."""
 
 
 def check(plugin: Any) -> Capabilities:
@@ -41,7 +43,8 @@ def check(plugin: Any) -> Capabilities:
     sources = getattr(plugin, "extract_event_sources", ())
     for problem in _source_problems(plugin, declared, sources):
         raise PluginError(f"{name}{problem}")
-    return Capabilities(is_source(plugin), declared, tuple(sources), config_class(type(plugin)))
+    config = config_class(type(plugin))
+    return Capabilities(is_source(plugin), declared, tuple(sources), config, metrics.declared_by(plugin))
 
 
 def _source_problems(plugin: Any, declared: list[fields.Field], sources: object) -> Iterator[str]:

@@ -11,6 +11,7 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "destroy": (),
     "list_open_params": (),
     "event_to_string": ("event",),
+    "set_config": ("config",),
 }
 """The arguments that each method is called with. ``open`` may take the context, too."""
 _CONTEXT = ("context", "ctx")

@@ -87,6 +87,7 @@ class Runtime:
             attached.open_location = failures.definition_of(getattr(self._plugin, "open", None))
             log.add_logger(attached, self._plugin.name)
             with self._watched("init"):
+                self._config_class = found.config
                 self._plugin.config = read_config(config, found.config)
                 if callable(init := getattr(self._plugin, "init", None)):
                     init()
@@ -105,6 +106,16 @@ class Runtime:
                 for field in found.fields
             ]
             """The fields in the form that the native side reads."""
+            self.is_source = found.is_source
+            """Whether the plugin is an event source."""
+            self.metrics = [(metric.name, metric.value) for metric in found.metrics]
+            """The names and values of the metrics that the plugin declares."""
+            self._gauges: Any = None
+            if computed := [metric for metric in found.metrics if metric.method is not None]:
+                from falco_plugin._runtime.metrics import ComputedGauges
+
+                with self._watched("init"):
+                    self._gauges = ComputedGauges(computed, host_log.number)
         except BaseException:
             # The log stays attached, because the native side still has to log the reason.
             self._modules.unload()
@@ -173,9 +184,21 @@ class Runtime:
         """Counts a failure of a field's method: it raised, or returned a value that its field cannot have."""
         self._field_failures.add(field, error)
 
+    def set_config(self, text: str) -> None:
+        """Changes the configuration. If that fails, the plugin keeps the previous one."""
+        config, previous = read_config(text, self._config_class), self._plugin.config
+        self._plugin.config = config
+        try:
+            self._plugin.set_config(config)
+        except BaseException:
+            self._plugin.config = previous
+            raise
+
     def destroy(self) -> None:
         """Calls the plugin's ``destroy``, and unloads its modules. No other method may be called afterwards."""
         try:
+            if self._gauges is not None:
+                self._gauges.stop()
             if callable(destroy := getattr(self._plugin, "destroy", None)):
                 destroy()
         except BaseException as error:
@@ -188,6 +211,8 @@ class Runtime:
             self._modules.unload()
             self._plugin = self._open = None
             self.fields = []
+            self.metrics = []
+            self._gauges = None
             log.detach(self._log)
             log.remove_loggers(self._modules.package)
             for stream in (sys.stdout, sys.stderr):

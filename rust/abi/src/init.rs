@@ -78,6 +78,7 @@ pub unsafe fn init(
         log,
         errors,
         strings: Strings::default(),
+        snapshot: PerThread::default(),
         extraction: PerThread::default(),
         generation: AtomicU64::default(),
     });

@@ -7,7 +7,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`init`], [`lifecycle`] | `plugin_init`; `plugin_destroy` and `plugin_get_last_error` |
-//! | [`capability`], [`trace`] | the functions of each capability, plain and traced |
+//! | [`capability`], [`trace`] | metrics, configuration and the functions of each capability, plain and traced |
 //! | [`state`], [`guard`] | what the host's handles point to; panics, and forked children |
 //! | [`extraction`], [`strings`], [`per_thread`] | memory that the host reads after a call |
 //! | [`request`], [`log`] | what the stub and the host pass to `plugin_init` |

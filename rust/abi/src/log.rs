@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_api::{ss_plugin_init_input, ss_plugin_log_fn_t, ss_plugin_owner_t};
+use falco_plugin_engine::metrics::{Counter, Metrics};
 
 use crate::fork;
 use crate::strings::to_c_string;
@@ -34,6 +35,41 @@ pub struct Log(Arc<Shared>);
 struct Shared {
     open: AtomicBool,
     slot: Mutex<Option<Slot>>,
+    lines: Lines,
+}
+
+/// Counts the lines of a log.
+struct Lines {
+    all: Counter,
+    warnings: Counter,
+    /// Lines of severity error and above.
+    errors: Counter,
+    metrics: Metrics,
+}
+
+impl Lines {
+    fn new() -> Self {
+        let [all, warnings, errors] = [(); 3].map(|()| Counter::default());
+        let mut metrics = Metrics::new();
+        metrics.add_counter(c"sdk_log_lines", &all);
+        metrics.add_counter(c"sdk_log_warnings", &warnings);
+        metrics.add_counter(c"sdk_log_errors", &errors);
+        Self {
+            all,
+            warnings,
+            errors,
+            metrics,
+        }
+    }
+
+    fn count(&self, severity: Severity) {
+        self.all.add(1);
+        match severity {
+            Severity::Fatal | Severity::Critical | Severity::Error => self.errors.add(1),
+            Severity::Warning => self.warnings.add(1),
+            Severity::Notice | Severity::Info | Severity::Debug | Severity::Trace => {}
+        }
+    }
 }
 
 struct Slot {
@@ -65,7 +101,13 @@ impl Log {
         Self(Arc::new(Shared {
             open: AtomicBool::new(true),
             slot: Mutex::new(Some(slot)),
+            lines: Lines::new(),
         }))
+    }
+
+    /// Returns the numbers of lines that were logged, also of those that went to stderr.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.lines.metrics
     }
 
     /// Logs a message. One that is logged from within the host's own log function goes to stderr, because the lock is held
@@ -75,6 +117,7 @@ impl Log {
             // The host's log is the parent's.
             return fork::write_line(message);
         }
+        self.0.lines.count(severity);
         thread_local!(static INSIDE: Cell<bool> = const { Cell::new(false) });
         if INSIDE.try_with(|inside| inside.replace(true)).unwrap_or(false) {
             return to_stderr(message);

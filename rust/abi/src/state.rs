@@ -7,6 +7,7 @@ use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_t};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::{Extract, Instance, Plugin, Source};
 
+use crate::capability::Snapshot;
 use crate::extraction::Extraction;
 use crate::fork;
 use crate::log::Log;
@@ -24,6 +25,7 @@ pub(crate) struct PluginState {
     pub(crate) log: Log,
     pub(crate) errors: Errors,
     pub(crate) strings: Strings,
+    pub(crate) snapshot: PerThread<Snapshot>,
 }
 
 impl PluginState {
@@ -50,7 +52,7 @@ impl PluginState {
     }
 
     #[inline]
-    fn plugin(&self) -> Result<&dyn Plugin, Error> {
+    pub(crate) fn plugin(&self) -> Result<&dyn Plugin, Error> {
         let plugin = self.plugin.as_deref();
         plugin.ok_or_else(|| Error::text("the plugin was not initialised"))
     }

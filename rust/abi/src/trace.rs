@@ -53,6 +53,9 @@ macro_rules! details {
     (extract_fields $event:ident $input:ident) => {
         format_args!(", event {}, {}", number($event), fields($input))
     };
+    (get_metrics $num_metrics:ident) => {
+        format_args!(", {} metric(s)", $num_metrics.as_ref().unwrap_or(&0))
+    };
     ($($other:tt)*) => {
         ""
     };

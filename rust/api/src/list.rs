@@ -35,11 +35,13 @@ macro_rules! functions {
                     required "plugin_destroy" destroy(state: *mut ss_plugin_t) -> ();
                     required "plugin_get_last_error" get_last_error(state: *mut ss_plugin_t) -> *const c_char;
                 }
-                unimplemented {
+                calls {
                     optional "plugin_set_config"
-                        set_config(state: *mut ss_plugin_t, input: *const ss_plugin_set_config_input) -> ss_plugin_rc;
+                        set_config(state: *mut ss_plugin_t, input: *const ss_plugin_set_config_input) -> ss_plugin_rc
+                        => { $crate::FAILURE };
                     optional "plugin_get_metrics"
-                        get_metrics(state: *mut ss_plugin_t, num_metrics: *mut u32) -> *mut ss_plugin_metric;
+                        get_metrics(state: *mut ss_plugin_t, num_metrics: *mut u32) -> *mut ss_plugin_metric
+                        => { $crate::write(num_metrics, 0); core::ptr::null_mut() };
                 }
             }
             Sourcing {

@@ -1,8 +1,8 @@
 //! Events, sources and fields of a Falco plugin, without Python, without C and without `unsafe`.
 //!
 //! Data flows in one direction. A [`source`] fills batches of encoded [`event`]s. [`extract`] makes the fields of
-//! events that the host passes back, most of them from [`json`]. The C plugin API calls a plugin through the traits of
-//! [`plugin`].
+//! events that the host passes back, most of them from [`json`]. Both count in [`metrics`], which the host reads. The C
+//! plugin API calls a plugin through the traits of [`plugin`].
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod extract;
 pub mod json;
+pub mod metrics;
 pub mod plugin;
 pub mod source;
 mod sync;

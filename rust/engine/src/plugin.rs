@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::event::EventBatch;
 use crate::extract::{Argument, Cache, Field, Values};
+use crate::metrics::Metrics;
 
 /// An initialised plugin (`ss_plugin_t`). The host may call it from several threads.
 pub trait Plugin: Send + Sync {
@@ -15,6 +16,18 @@ pub trait Plugin: Send + Sync {
     /// Returns the plugin as an extractor of fields, if it is one.
     fn as_extract(&self) -> Option<&dyn Extract> {
         None
+    }
+
+    /// Returns the metrics of the plugin, always the same list (`plugin_get_metrics`).
+    fn metrics(&self) -> &Metrics {
+        const NONE: &Metrics = &Metrics::new();
+        NONE
+    }
+
+    /// Changes the configuration. If that fails, the previous one stays (`plugin_set_config`).
+    fn set_config(&self, config: &str) -> Result<(), Error> {
+        let _ = config;
+        Err(Error::text("the plugin has no set_config"))
     }
 
     /// Ends the plugin. This is the last call on it (`plugin_destroy`).

@@ -35,7 +35,6 @@ impl Throttle {
     }
 
     /// Returns the number of all occurrences.
-    #[cfg(not(loom))]
     pub(crate) fn total(&self) -> u64 {
         self.total
     }

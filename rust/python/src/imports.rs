@@ -13,6 +13,7 @@ pub(crate) static NO_JSON_ERROR: Import = Import::new("falco_plugin.errors", "No
 pub(crate) static PLUGIN_ERROR: Import = Import::new("falco_plugin.errors", "PluginError");
 pub(crate) static TIMEOUT: Import = Import::new("falco_plugin.errors", "Timeout");
 
+pub(crate) static COMPUTED_GAUGE: Import = Import::new("falco_plugin._declare.metrics", "computed");
 pub(crate) static LOCATED: Import = Import::new("falco_plugin.fields", "Located");
 
 pub(crate) static ADD_LOCATION: Import = Import::new("falco_plugin._runtime.failures", "add_location");

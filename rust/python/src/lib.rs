@@ -8,6 +8,7 @@ mod event;
 mod fields;
 mod imports;
 mod interpreter;
+mod metrics;
 mod plugin;
 mod source;
 mod start;
@@ -60,6 +61,10 @@ mod _core {
     use crate::interpreter::log::{HostLog, current_plugin, set_current_plugin};
     #[pymodule_export]
     use crate::interpreter::watch::Watch;
+    #[pymodule_export]
+    use crate::metrics::counter::Counter;
+    #[pymodule_export]
+    use crate::metrics::gauge::Gauge;
     #[pymodule_export]
     use crate::source::channel::{Receiver, channel};
     #[pymodule_export]

@@ -1,9 +1,12 @@
 //! A plugin written in Python, as the engine's `Plugin`.
 
+use std::sync::Arc;
+
 use falco_plugin_abi::{Log, Severity};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event as engine;
 use falco_plugin_engine::extract::{Argument, Cache, EventState, Extractor, Field, Values};
+use falco_plugin_engine::metrics::Metrics;
 use falco_plugin_engine::plugin::{Extract, Instance, OpenParam, Plugin, Source};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -15,6 +18,8 @@ use crate::fields::declared;
 use crate::fields::method::Method;
 use crate::interpreter::log::{CurrentPlugin, PluginNumber};
 use crate::interpreter::threads;
+use crate::metrics::declared as declared_metrics;
+use crate::metrics::of_plugin::PluginMetrics;
 use crate::source::context::Context;
 use crate::source::driver::PythonInstance;
 
@@ -32,17 +37,38 @@ pub(crate) struct PythonPlugin {
     extractor: Extractor,
     /// The method of each field; `None` if the field is read from JSON, without Python.
     methods: Vec<Option<Method>>,
+    counts: Arc<PluginMetrics>,
+    /// The counts of the SDK, then the metrics that the plugin declares.
+    metrics: Metrics,
     _release: threads::ReferenceRelease,
     _collect: threads::GarbageCollection,
 }
 
 impl PythonPlugin {
-    pub(crate) fn new(runtime: &Bound<'_, PyAny>, log: Log, number: PluginNumber) -> PyResult<Self> {
+    pub(crate) fn new(
+        runtime: &Bound<'_, PyAny>,
+        log: Log,
+        number: PluginNumber,
+        counts: Arc<PluginMetrics>,
+    ) -> PyResult<Self> {
         let (fields, methods) = declared::from_runtime(runtime)?;
         let warn = move |message: &str| log.log(Severity::Warning, message);
+        let extractor = Extractor::new(fields, Box::new(warn));
+        let mut metrics = Metrics::new();
+        if runtime.getattr("is_source")?.extract()? {
+            counts.sources.add_to(&mut metrics);
+        }
+        let has_fields = !extractor.fields().is_empty();
+        if has_fields {
+            extractor.add_metrics(&mut metrics);
+        }
+        counts.add_to(&mut metrics, has_fields);
+        declared_metrics::add_from_runtime(runtime, &mut metrics)?;
         Ok(Self {
-            extractor: Extractor::new(fields, Box::new(warn)),
+            extractor,
             methods,
+            counts,
+            metrics,
             number,
             defines_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
@@ -76,6 +102,7 @@ impl PythonPlugin {
             // The payload is damaged: the extractor counts and reports that.
             return;
         }
+        self.counts.failed_fields.add(1);
         let reported = self
             .runtime
             .bind(py)
@@ -87,8 +114,20 @@ impl PythonPlugin {
 
     /// Calls user code. Logs an exception, and returns its message for the host.
     fn call<T>(&self, doing: &str, code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, Error> {
+        self.enter(|py| code(self.runtime.bind(py)).map_err(|error| Error::text(report(py, doing, error))))
+    }
+
+    /// Runs code with the GIL, for this plugin, and adds its duration to the metrics.
+    fn enter<R>(&self, code: impl FnOnce(Python<'_>) -> R) -> R {
         let _current = CurrentPlugin::enter(self.number);
-        threads::enter(|py| code(self.runtime.bind(py)).map_err(|error| Error::text(report(py, doing, error))))
+        self.counts.python_time.measure(|| threads::enter(code))
+    }
+
+    /// As [`Self::enter`], for code that is called for single events. Adds an estimate of its duration.
+    #[inline]
+    fn enter_for_event<R>(&self, code: impl FnOnce(Python<'_>) -> R) -> R {
+        let _current = CurrentPlugin::enter(self.number);
+        self.counts.python_time.sample(|| threads::enter(code))
     }
 
     /// Makes the text of an event with the plugin's method. If that fails, logs the reason and returns a placeholder.
@@ -114,10 +153,19 @@ impl Plugin for PythonPlugin {
         Some(self)
     }
 
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn set_config(&self, config: &str) -> Result<(), Error> {
+        self.call("set_config", |runtime| {
+            runtime.call_method1("set_config", (config,)).map(drop)
+        })
+    }
+
     fn destroy(&self) {
         self.extractor.finish();
-        let _current = CurrentPlugin::enter(self.number);
-        threads::enter(|py| {
+        self.enter(|py| {
             if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
                 report(py, "destroy", error);
             }
@@ -131,7 +179,10 @@ impl Source for PythonPlugin {
             let context = Context::for_instance(runtime.py(), None)?;
             let opened = runtime
                 .call_method1("open", (params, context.bind(runtime.py())))
-                .and_then(|instance| PythonInstance::new(&instance, context.clone_ref(runtime.py()), self.number));
+                .and_then(|instance| {
+                    let context = context.clone_ref(runtime.py());
+                    PythonInstance::new(&instance, context, self.number, Arc::clone(&self.counts))
+                });
             match opened {
                 Ok(instance) => Ok(Box::new(instance) as Box<dyn Instance>),
                 Err(error) => {
@@ -164,8 +215,7 @@ impl Source for PythonPlugin {
             if !self.defines_text {
                 return default_text(event.data);
             }
-            let _current = CurrentPlugin::enter(self.number);
-            threads::enter(|py| {
+            self.enter_for_event(|py| {
                 self.event_text(py, event, state).unwrap_or_else(|error| {
                     report(py, "event_to_string", error);
                     NO_TEXT.to_owned()
@@ -189,8 +239,7 @@ impl Extract for PythonPlugin {
     ) -> &'c Values {
         self.extractor.extract(cache, event, field, argument, |state, values| {
             if let Some(method) = &self.methods[field] {
-                let _current = CurrentPlugin::enter(self.number);
-                threads::enter(|py| self.run_method(py, method, event, state, argument, values));
+                self.enter_for_event(|py| self.run_method(py, method, event, state, argument, values));
             }
         })
     }

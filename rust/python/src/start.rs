@@ -13,6 +13,7 @@ use crate::imports;
 use crate::interpreter::contents::KeptBlocks;
 use crate::interpreter::log::{CurrentPlugin, HostLog};
 use crate::interpreter::{bundle, environment, others, start, threads};
+use crate::metrics::of_plugin::PluginMetrics;
 use crate::plugin::PythonPlugin;
 
 falco_plugin_abi::export_start!(make);
@@ -94,6 +95,7 @@ fn make_plugin(
     let host_log = HostLog::new(log.clone());
     let number = host_log.number();
     let _current = CurrentPlugin::enter(number);
+    let metrics = PluginMetrics::of_plugin(number);
     threads::find_gil(py);
     let archive = PyBytes::new(py, &request.archive);
     let arguments = (
@@ -108,7 +110,7 @@ fn make_plugin(
     );
     let made = imports::RUNTIME
         .call(py, arguments)
-        .and_then(|runtime| PythonPlugin::new(&runtime, log, number))
+        .and_then(|runtime| PythonPlugin::new(&runtime, log, number, metrics))
         .map_err(|error| Error::text(report(py, "init", error)));
     threads::find_gil(py);
     made

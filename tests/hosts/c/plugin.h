@@ -64,6 +64,21 @@ struct set_config_input {
 	const char *config;
 };
 
+enum { METRIC_UNSIGNED = 2, METRIC_SIGNED = 3, METRIC_DOUBLE = 4 };
+
+struct metric {
+	const char *name;
+	uint32_t type;
+	union {
+		uint64_t u;
+		int64_t s;
+		double d;
+	} value;
+	uint32_t value_type;
+};
+
+_Static_assert(sizeof(struct metric) == 32, "the layout of one metric");
+
 struct byte_buffer {
 	uint32_t len;
 	const void *ptr;
@@ -159,7 +174,7 @@ struct listen_input {
 	F(int, set_async_event_handler, (void *state, void *owner, async_handler_fn *handler))     \
 	F(int, dump_state, (void *state, void *owner, async_handler_fn *handler))                  \
 	F(int, set_config, (void *state, const struct set_config_input *in))                       \
-	F(void *, get_metrics, (void *state, uint32_t *n))                                         \
+	F(struct metric *, get_metrics, (void *state, uint32_t *n))                                \
 	F(int, capture_open, (void *state, const struct listen_input *in))                         \
 	F(int, capture_close, (void *state, const struct listen_input *in))
 

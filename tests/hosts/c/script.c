@@ -37,6 +37,35 @@ static void print_call(const char *process, const char *call, const struct run *
 	emit(&line);
 }
 
+/* Gets the metrics, and prints each with its value. */
+static void print_metrics(struct run *run)
+{
+	uint32_t n = GARBAGE_N;
+	const struct metric *metrics = run->lib->api.get_metrics(run->state, &n);
+	struct text line = {0};
+
+	if (n == GARBAGE_N)
+		fail("get_metrics did not set the number");
+	put(&line, "{\"metrics\":{");
+	for (uint32_t i = 0; metrics && i < n; i++) {
+		const struct metric *metric = &metrics[i];
+
+		if (i)
+			put(&line, ",");
+		put_string(&line, metric->name);
+		if (metric->value_type == METRIC_UNSIGNED)
+			put(&line, ":%" PRIu64, metric->value.u);
+		else if (metric->value_type == METRIC_SIGNED)
+			put(&line, ":%" PRId64, metric->value.s);
+		else if (metric->value_type == METRIC_DOUBLE)
+			put(&line, ":%.17g", metric->value.d);
+		else
+			fail("a metric has the type %u", metric->value_type);
+	}
+	put(&line, "}}");
+	emit(&line);
+}
+
 /* Makes one call, if a host would make it: after a failed init only destroy, and without an instance no next_batch. */
 static bool make_call(struct run *run, const char *call, char *argument)
 {
@@ -66,6 +95,13 @@ static bool make_call(struct run *run, const char *call, char *argument)
 		put_string(&line, text);
 		put(&line, "}");
 		emit(&line);
+	} else if (strcmp(call, "metrics") == 0) {
+		print_metrics(run);
+	} else if (strcmp(call, "configure") == 0) {
+		struct set_config_input input = { argument };
+
+		if (run->lib->api.set_config(run->state, &input) != RC_SUCCESS)
+			run_plugin_failed(run, "set_config");
 	} else if (strcmp(call, "open") == 0) {
 		run->params = argument;
 		run_open(run);

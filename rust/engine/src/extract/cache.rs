@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::argument::Argument;
+use super::metrics::CachePart;
 use super::values::Values;
 use crate::event::Event;
 use crate::json::Document;
@@ -24,6 +25,8 @@ pub struct Cache {
     string: Option<String>,
     pub(super) user_state: UserState,
     pub(super) is_exclusive: bool,
+    /// The counts of this cache; `None` before the first extraction.
+    pub(super) counts: Option<Arc<CachePart>>,
 }
 
 /// The data that user code keeps of an event.

@@ -96,6 +96,22 @@ impl Diagnosis {
         }
     }
 
+    /// Returns how many payloads cannot be read as JSON.
+    pub(super) fn faulty_payloads(&self) -> u64 {
+        self.total(|cause| matches!(cause, Cause::Payload(_)))
+    }
+
+    /// Returns how many values are not of their field's type.
+    pub(super) fn mistyped_values(&self) -> u64 {
+        self.total(|cause| matches!(cause, Cause::Field(..)))
+    }
+
+    fn total(&self, is_counted: impl Fn(Cause) -> bool) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counts.iter().filter(|count| is_counted(count.cause));
+        counts.map(|count| count.events.total()).sum()
+    }
+
     /// Reports the counts since the last report. Call it before the plugin is destroyed.
     pub(super) fn finish(&self, now: Instant) {
         let messages: Vec<_> = {
@@ -220,5 +236,6 @@ mod tests {
         );
         diagnosis.finish(start + Duration::from_secs(64));
         assert!(take_messages().is_empty());
+        assert_eq!((diagnosis.mistyped_values(), diagnosis.faulty_payloads()), (4, 3));
     }
 }

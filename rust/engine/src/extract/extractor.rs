@@ -1,20 +1,24 @@
 //! Extracts the fields of one plugin.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::argument::Argument;
 use super::cache::{Cache, EventState, FieldCache};
 use super::diagnosis::{Diagnosis, Report};
 use super::field::{Field, Reader};
+use super::metrics::FieldCounts;
 use super::problem::Problem;
 use super::values::Values;
 use crate::event::Event;
+use crate::metrics::{Metrics, Value};
 
 /// The fields of a plugin.
 #[derive(Debug)]
 pub struct Extractor {
     fields: Vec<Field>,
-    diagnosis: Diagnosis,
+    counts: Arc<FieldCounts>,
+    diagnosis: Arc<Diagnosis>,
 }
 
 impl Extractor {
@@ -23,8 +27,25 @@ impl Extractor {
     pub fn new(fields: Vec<Field>, report: Report) -> Self {
         Self {
             fields,
-            diagnosis: Diagnosis::new(report),
+            counts: Arc::default(),
+            diagnosis: Arc::new(Diagnosis::new(report)),
         }
+    }
+
+    /// Adds the counts of fields, and of the reasons why they are absent, to the metrics of a plugin.
+    pub fn add_metrics(&self, metrics: &mut Metrics) {
+        let count = |read: fn(&FieldCounts) -> u64| {
+            let counts = Arc::clone(&self.counts);
+            move || Value::Counter(read(&counts))
+        };
+        let problem = |read: fn(&Diagnosis) -> u64| {
+            let diagnosis = Arc::clone(&self.diagnosis);
+            move || Value::Counter(read(&diagnosis))
+        };
+        metrics.add_read(c"sdk_fields_extracted", count(FieldCounts::present));
+        metrics.add_read(c"sdk_fields_absent", count(FieldCounts::absent));
+        metrics.add_read(c"sdk_fields_mistyped", problem(Diagnosis::mistyped_values));
+        metrics.add_read(c"sdk_events_not_json", problem(Diagnosis::faulty_payloads));
     }
 
     /// Reports the problems since the last report. Call it after the last extraction.
@@ -91,6 +112,8 @@ impl Extractor {
             if values.is_large() {
                 cache.large = Some(serial);
             }
+            let counts = cache.counts.get_or_insert_with(|| self.counts.add_part());
+            counts.count(!values.as_slice().is_empty());
             kept.finish()
         };
         kept.values(slot)

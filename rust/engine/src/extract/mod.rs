@@ -6,6 +6,7 @@ mod diagnosis;
 mod extractor;
 mod field;
 mod json;
+mod metrics;
 mod problem;
 mod values;
 

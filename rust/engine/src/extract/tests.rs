@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::event::Event;
+use crate::metrics::{Metrics, Value as MetricValue};
 
 const PAYLOAD: &[u8] = br#"{"name": "tea", "tags": ["a", "b"]}"#;
 
@@ -195,4 +196,47 @@ fn extract_frees_large_values_with_the_next_event() {
     thread.extract(&extractor, &event(2, PAYLOAD), 1, None);
     let kept = &thread.cache.fields[0];
     assert!(kept.is_empty(), "even if the field is not requested again");
+}
+
+#[test]
+fn metrics_count_fields_and_causes_once_for_an_event() {
+    let json = |pattern, kind| Reader::Json(Arc::new(JsonReader::new(pattern, kind).unwrap()));
+    let field = |reader, kind| Field {
+        name: "a.field".into(),
+        kind,
+        index: ArgumentMode::None,
+        key: ArgumentMode::None,
+        reader,
+    };
+    let extractor = Extractor::new(
+        vec![
+            field(json("/name", FieldType::String), FieldType::String),
+            field(json("/name", FieldType::Uint64), FieldType::Uint64),
+            field(json("/missing", FieldType::String), FieldType::String),
+        ],
+        Box::new(|_| ()),
+    );
+    let mut metrics = Metrics::new();
+    extractor.add_metrics(&mut metrics);
+    let damaged = &PAYLOAD[..PAYLOAD.len() - 1];
+    // Two threads of the host, and each rule requests each field again.
+    for thread in [&mut Cache::default(), &mut Cache::default()] {
+        for payload in [PAYLOAD, damaged] {
+            for _ in 0..3 {
+                for index in 0..3 {
+                    extractor.extract(thread, &event(1, payload), index, &Argument::default(), |_, _| ());
+                }
+            }
+        }
+    }
+    let values: Vec<_> = metrics.iter().map(|metric| (metric.name(), metric.value())).collect();
+    assert_eq!(
+        values,
+        [
+            (c"sdk_fields_extracted", MetricValue::Counter(4)),
+            (c"sdk_fields_absent", MetricValue::Counter(8)),
+            (c"sdk_fields_mistyped", MetricValue::Counter(4)),
+            (c"sdk_events_not_json", MetricValue::Counter(2)),
+        ]
+    );
 }

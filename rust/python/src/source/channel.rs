@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use crate::convert::buffers::BytesPayload;
 use crate::convert::options;
 use crate::errors::{plugin_error, to_python};
+use crate::metrics::of_plugin::sources_of_current;
 use crate::source::sender::Sender;
 use crate::source::skipped_items::{self, SkippedItems};
 
@@ -50,6 +51,9 @@ pub(crate) fn channel(
     let event_size = event_size.map_or(Ok(DEFAULT_EVENT_SIZE), options::event_size)?;
     let skipped_items = skipped_items::from_option(py, on_error)?;
     let (sender, receiver) = engine::channel(capacity, max_bytes, event_size).map_err(|error| to_python(py, error))?;
+    if let Some(metrics) = sources_of_current() {
+        sender.count_in(&metrics);
+    }
     let receiver = Receiver {
         engine: Mutex::new(Some(receiver)),
         event_size,

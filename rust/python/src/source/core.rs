@@ -226,6 +226,9 @@ pub(crate) trait ReadyMade: Send + Sync {
     /// Reserves `next_batch` for the host. Returns the batch that the host reads.
     fn hand_to_host(&self, py: Python<'_>) -> Py<EventBatch>;
 
+    /// Returns whether `fill_for_host` runs Python code.
+    fn runs_python(&self) -> bool;
+
     /// Fills the host's batch. Called without the GIL.
     fn fill_for_host(&self, memory: &mut EngineBatch) -> Result<usize, Error>;
 
@@ -237,6 +240,10 @@ impl<E: Engine> ReadyMade for Core<E> {
     fn hand_to_host(&self, py: Python<'_>) -> Py<EventBatch> {
         self.host_owned.store(true, Ordering::Relaxed);
         self.events(py)
+    }
+
+    fn runs_python(&self) -> bool {
+        E::RUNS_PYTHON
     }
 
     fn fill_for_host(&self, memory: &mut EngineBatch) -> Result<usize, Error> {

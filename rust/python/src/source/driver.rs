@@ -14,6 +14,7 @@ use crate::errors::{for_host, from_python, report, to_python, with_parameters};
 use crate::event::batch::EventBatch;
 use crate::interpreter::log::{self, CurrentPlugin, PluginNumber};
 use crate::interpreter::threads;
+use crate::metrics::of_plugin::PluginMetrics;
 use crate::source::callbacks::progress_from;
 use crate::source::context::Context;
 use crate::source::core::ReadyMade;
@@ -35,6 +36,7 @@ pub(crate) struct PythonInstance {
     context: Py<Context>,
     memory: EngineBatch,
     plugin: PluginNumber,
+    metrics: Arc<PluginMetrics>,
     _release: threads::ReferenceRelease,
 }
 
@@ -45,16 +47,30 @@ enum Source {
 
 impl PythonInstance {
     /// Takes over the instance that `open` returned. Closes it if it cannot be driven.
-    pub(crate) fn new(object: &Bound<'_, PyAny>, context: Py<Context>, plugin: PluginNumber) -> PyResult<Self> {
-        Self::take_over(object, context, plugin).inspect_err(|_| {
+    pub(crate) fn new(
+        object: &Bound<'_, PyAny>,
+        context: Py<Context>,
+        plugin: PluginNumber,
+        metrics: Arc<PluginMetrics>,
+    ) -> PyResult<Self> {
+        Self::take_over(object, context, plugin, metrics).inspect_err(|_| {
             if let Err(error) = close_object(object) {
                 report(object.py(), "close", error);
             }
         })
     }
 
-    fn take_over(object: &Bound<'_, PyAny>, context: Py<Context>, plugin: PluginNumber) -> PyResult<Self> {
+    fn take_over(
+        object: &Bound<'_, PyAny>,
+        context: Py<Context>,
+        plugin: PluginNumber,
+        metrics: Arc<PluginMetrics>,
+    ) -> PyResult<Self> {
         let py = object.py();
+        // The channel may have been made by a thread whose plugin is not known.
+        if let Ok(push) = object.cast::<PushInstance>() {
+            push.get().count_in(&metrics.sources);
+        }
         let own_context = object
             .getattr("context")
             .ok()
@@ -83,6 +99,7 @@ impl PythonInstance {
             context,
             memory,
             plugin,
+            metrics,
             _release: threads::ReferenceRelease,
         })
     }
@@ -92,14 +109,21 @@ impl Instance for PythonInstance {
     fn next_batch(&mut self) -> Result<(), Error> {
         let _current = CurrentPlugin::enter(self.plugin);
         self.memory.clear();
+        let python_time = &self.metrics.python_time;
         let result = match &mut self.source {
-            Source::ReadyMade(instance) => instance.fill_for_host(&mut self.memory),
-            Source::Custom(source) => {
-                threads::enter(|py| source.next_batch(self.object.bind(py), self.events.bind(py), &mut self.memory))
+            Source::ReadyMade(instance) if instance.runs_python() => {
+                python_time.measure(|| instance.fill_for_host(&mut self.memory))
             }
+            Source::ReadyMade(instance) => instance.fill_for_host(&mut self.memory),
+            Source::Custom(source) => python_time.measure(|| {
+                threads::enter(|py| source.next_batch(self.object.bind(py), self.events.bind(py), &mut self.memory))
+            }),
         };
         match result {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.metrics.sources.delivered.add(self.memory.len() as u64);
+                Ok(())
+            }
             Err(error @ (Error::Eof | Error::Timeout)) => Err(error),
             Err(error) => threads::enter(|py| Err(for_host(py, "next_batch", error))),
         }

@@ -157,6 +157,7 @@ impl ItemSender {
         deadline: Deadline,
     ) -> PyResult<()> {
         if deadline.is_never() && threads::is_host_thread() {
+            self.engine.count_refused();
             return Err(channel_full(py, ON_HOST_THREAD));
         }
         loop {
@@ -170,7 +171,10 @@ impl ItemSender {
             match self.engine.try_send(message) {
                 Ok(()) => return Ok(()),
                 Err((Refusal::Closed, _)) => return Err(self.refuse(py)),
-                Err((Refusal::Full, _)) if space.is_none() => return Err(channel_full(py, "after the timeout")),
+                Err((Refusal::Full, _)) if space.is_none() => {
+                    self.engine.count_refused();
+                    return Err(channel_full(py, "after the timeout"));
+                }
                 Err((Refusal::Full, refused)) => message = refused,
             }
         }
@@ -204,6 +208,7 @@ impl ItemSender {
     /// returns an error once the channel is closed, so that a producer of only bad items notices the end.
     #[cold]
     pub(crate) fn skip(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        self.engine.count_refused();
         let Some(skipped_items) = &self.skipped_items else {
             return Err(error);
         };

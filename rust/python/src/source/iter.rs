@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use crate::convert::options;
 use crate::errors::to_python;
 use crate::imports;
+use crate::metrics::of_plugin::sources_of_current;
 use crate::source::context::Context;
 use crate::source::core::CommonOptions;
 use crate::source::push::PushInstance;
@@ -82,6 +83,9 @@ impl IterInstance {
         let (sender, receiver) =
             engine::channel(engine::DEFAULT_CAPACITY, engine::DEFAULT_MAX_BYTES, memory.event_size())
                 .map_err(|error| to_python(py, error))?;
+        if let Some(metrics) = sources_of_current() {
+            sender.count_in(&metrics);
+        }
         let sender = Sender::new(
             sender,
             skipped_items.as_ref().map(|skipped_items| skipped_items.clone_ref(py)),

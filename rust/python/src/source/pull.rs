@@ -112,6 +112,7 @@ impl Function<'_, '_> {
             return Err(from_python(py, error));
         }
         writer.refuse();
+        skipped_items.count_refused();
         skipped_items.report(py, error).map_err(|error| from_python(py, error))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::{DEFAULT_BATCH_SIZE, EventBatch as EngineBatch};
 use falco_plugin_engine::source::channel::{Closer, Receiver as EngineReceiver};
+use falco_plugin_engine::source::metrics::SourceMetrics;
 use falco_plugin_engine::source::push as engine;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -81,6 +82,11 @@ impl PushInstance {
             closer,
             event_size,
         })
+    }
+
+    /// Counts the events of the channel in the metrics of a plugin.
+    pub(crate) fn count_in(&self, metrics: &Arc<SourceMetrics>) {
+        self.closer.count_in(metrics);
     }
 
     /// Waits until the producers have closed or dropped their senders. Logs a warning if some have not by the deadline.

@@ -6,12 +6,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::AtomicUsize as Published;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::Waker;
 
 use super::{Message, Payload};
 use crate::event::SOFT_BYTES;
 use crate::source::context::Context;
+use crate::source::metrics::{Backlog, Measured, SourceMetrics};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::channel::{Receiver, Sender, bounded};
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
@@ -37,6 +39,12 @@ pub(super) struct Gate<P> {
     pub(super) capacity: usize,
     pub(super) max_bytes: usize,
     pub(super) event_size: u32,
+    /// The metrics of the plugin that the channel belongs to.
+    pub(super) metrics: OnceLock<Arc<SourceMetrics>>,
+    /// Messages that the state still counts, although the receiver has delivered them, and the bytes of their payloads.
+    /// Only metrics read them, so they synchronize nothing.
+    pub(super) unreported: Published,
+    pub(super) unreported_bytes: Published,
 }
 
 pub(super) struct GateState<P> {
@@ -132,8 +140,19 @@ impl<P: Payload> Gate<P> {
             capacity,
             max_bytes,
             event_size,
+            metrics: OnceLock::new(),
+            unreported: Published::new(0),
+            unreported_bytes: Published::new(0),
         });
         (gate, woken)
+    }
+
+    /// Counts in the metrics of a plugin, unless the channel already counts in some.
+    pub(super) fn count_in(self: &Arc<Self>, metrics: &Arc<SourceMetrics>) {
+        if self.metrics.set(Arc::clone(metrics)).is_ok() {
+            let gate: Arc<dyn Measured> = Arc::<Self>::clone(self);
+            metrics.add_channel(Arc::downgrade(&gate));
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, GateState<P>> {
@@ -183,6 +202,18 @@ impl<P: Payload> Gate<P> {
     }
 }
 
+impl<P: Payload> Measured for Gate<P> {
+    fn backlog(&self) -> Backlog {
+        let state = self.lock();
+        let delivered = state.copied.len() + self.unreported.load(Ordering::Relaxed);
+        let delivered_bytes = state.copied_bytes + self.unreported_bytes.load(Ordering::Relaxed);
+        Backlog {
+            events: state.count.saturating_sub(delivered) as u64,
+            bytes: state.bytes.saturating_sub(delivered_bytes) as u64,
+        }
+    }
+}
+
 /// Closes a channel from a thread that does not hold the receiver.
 pub struct Closer<P> {
     gate: Arc<Gate<P>>,
@@ -196,6 +227,11 @@ impl<P: Payload> Closer<P> {
     /// Closes the channel. Blocked senders wake, and later sends are refused.
     pub fn close(&self) {
         self.gate.close();
+    }
+
+    /// Counts in the metrics of a plugin, unless the channel already counts in some.
+    pub fn count_in(&self, metrics: &Arc<SourceMetrics>) {
+        self.gate.count_in(metrics);
     }
 
     /// Returns the number of senders that are neither closed nor dropped.

@@ -170,7 +170,20 @@ impl<P: Payload> Receiver<P> {
             if must_release {
                 gate.release();
             }
+        } else {
+            self.publish_unreported();
         }
+    }
+
+    /// Lets metrics leave out what was delivered, without the lock.
+    fn publish_unreported(&self) {
+        let unreported = &self.unreported;
+        self.gate
+            .unreported
+            .store(unreported.copied.len() + unreported.errors, Ordering::Relaxed);
+        self.gate
+            .unreported_bytes
+            .store(unreported.copied_bytes, Ordering::Relaxed);
     }
 
     /// Reports to the gate what was received and acknowledged, and wakes the senders that wait for it.
@@ -182,6 +195,8 @@ impl<P: Payload> Receiver<P> {
         state.copied_bytes += mem::take(&mut unreported.copied_bytes);
         state.copied.append(&mut unreported.copied);
         unreported.copied.shrink_to(KEPT_MESSAGES);
+        self.gate.unreported.store(0, Ordering::Relaxed);
+        self.gate.unreported_bytes.store(0, Ordering::Relaxed);
         // Wake senders only once half is free: a sender that gets the first free slot would soon wait again.
         let is_half_free = self.gate.is_half_free(state);
         if state.waiting_for_space > 0 && is_half_free
@@ -253,6 +268,9 @@ impl<P: Payload> Receiver<P> {
         }
         drop(state);
         gate.release();
+        if let Some(metrics) = gate.metrics.get() {
+            metrics.dropped.add(count as u64);
+        }
         (count, errors)
     }
 }

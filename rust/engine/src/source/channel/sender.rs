@@ -6,6 +6,7 @@ use std::task::Waker;
 use super::gate::{Gate, GateState};
 use super::{Message, Payload};
 use crate::error::Error;
+use crate::source::metrics::SourceMetrics;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Instant, MutexGuard};
 
@@ -38,6 +39,19 @@ impl<P: Payload> Sender<P> {
 
     pub fn event_size(&self) -> u32 {
         self.gate.event_size
+    }
+
+    /// Counts in the metrics of a plugin, unless the channel already counts in some.
+    pub fn count_in(&self, metrics: &Arc<SourceMetrics>) {
+        self.gate.count_in(metrics);
+    }
+
+    /// Counts an item that was refused: it cannot be an event, or the channel was full until its timeout.
+    #[cold]
+    pub fn count_refused(&self) {
+        if let Some(metrics) = self.gate.metrics.get() {
+            metrics.refused.add(1);
+        }
     }
 
     /// Returns whether this sender or the receiving end is closed.

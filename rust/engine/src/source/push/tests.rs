@@ -1,6 +1,7 @@
 use super::*;
 use crate::event::NO_TIMESTAMP;
 use crate::source::channel::{Refusal, Sender, channel};
+use crate::source::metrics::{Backlog, SourceMetrics};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -441,6 +442,66 @@ proptest! {
                 _ => None,
             }).collect();
             prop_assert_eq!(&sent, seen);
+        }
+    }
+}
+
+#[test]
+fn metrics_count_what_waits_in_channels_and_what_is_dropped() {
+    let metrics = Arc::new(SourceMetrics::default());
+    let (sender, mut instance, _) = instance(Duration::ZERO);
+    sender.count_in(&metrics);
+    // The first plugin keeps the channel.
+    sender.count_in(&Arc::default());
+    let (other, other_receiver) = channel::<Vec<u8>>(8, 1024, 64).unwrap();
+    other.count_in(&metrics);
+    let backlog = |events, bytes| Backlog { events, bytes };
+    assert_eq!(metrics.backlog(), backlog(0, 0));
+    for data in ["a", "bc", "def"] {
+        send(&sender, event(data.as_bytes())).unwrap();
+    }
+    send(&other, event(b"other")).unwrap();
+    assert_eq!(metrics.backlog(), backlog(4, 11));
+    let mut batch = batch(2);
+    assert_eq!(instance.next_batch(&mut batch).unwrap(), 2);
+    assert_eq!(metrics.backlog(), backlog(2, 8), "delivered events do not wait");
+    send(&sender, event(b"gh")).unwrap();
+    assert_eq!(metrics.backlog(), backlog(3, 10));
+    batch.clear();
+    assert_eq!(instance.next_batch(&mut batch).unwrap(), 2);
+    assert_eq!(metrics.backlog(), backlog(1, 5));
+    send(&sender, event(b"late")).unwrap();
+    sender.count_refused();
+    drop(other);
+    drop(other_receiver);
+    assert_eq!(metrics.backlog(), backlog(1, 4));
+    instance.close();
+    assert_eq!(metrics.backlog(), backlog(0, 0));
+    assert_eq!((metrics.dropped.value(), metrics.refused.value()), (2, 1));
+}
+
+proptest! {
+    #[test]
+    fn backlog_is_what_was_sent_and_not_delivered(steps in proptest::collection::vec((0..3_u8, 1..20_usize), 0..40)) {
+        let metrics = Arc::new(SourceMetrics::default());
+        let (sender, mut instance, _) = instance(Duration::ZERO);
+        sender.count_in(&metrics);
+        let (mut sent, mut sent_bytes, mut delivered, mut delivered_bytes) = (0, 0, 0, 0);
+        for (step, number) in steps {
+            if step < 2 {
+                for len in 0..number {
+                    send(&sender, event(&vec![0; len])).unwrap();
+                    sent += 1;
+                    sent_bytes += len as u64;
+                }
+            } else {
+                let mut batch = batch(number as u32);
+                let count = instance.next_batch(&mut batch).unwrap_or(0);
+                delivered += count as u64;
+                delivered_bytes += (0..count).map(|at| batch.get(at).unwrap().1.len() as u64).sum::<u64>();
+            }
+            let expected = Backlog { events: sent - delivered, bytes: sent_bytes - delivered_bytes };
+            prop_assert_eq!(metrics.backlog(), expected);
         }
     }
 }

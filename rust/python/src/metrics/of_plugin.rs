@@ -1,0 +1,49 @@
+//! The metrics that the SDK counts for each plugin, without being asked.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use falco_plugin_engine::metrics::{Counter, Metrics, TimeCounter};
+use falco_plugin_engine::source::metrics::SourceMetrics;
+
+use crate::interpreter::log::{self, PluginNumber};
+
+/// The metrics of one initialised plugin.
+#[derive(Default)]
+pub(crate) struct PluginMetrics {
+    pub(crate) sources: Arc<SourceMetrics>,
+    /// Exceptions of the methods of fields.
+    pub(crate) failed_fields: Counter,
+    /// The time that threads of the host spend in Python, waits for the GIL included.
+    pub(crate) python_time: TimeCounter,
+}
+
+/// All initialised plugins of this interpreter, and some that were destroyed. Locked for a moment only, and never while
+/// Python code runs.
+static PLUGINS: Mutex<Vec<(PluginNumber, Weak<PluginMetrics>)>> = Mutex::new(Vec::new());
+
+impl PluginMetrics {
+    /// Makes the metrics of a plugin that is about to be initialised. [`sources_of_current`] finds them from then on.
+    pub(crate) fn of_plugin(number: PluginNumber) -> Arc<Self> {
+        let metrics = Arc::<Self>::default();
+        let mut plugins = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
+        plugins.retain(|(_, metrics)| metrics.strong_count() > 0);
+        plugins.push((number, Arc::downgrade(&metrics)));
+        metrics
+    }
+
+    /// Adds the time in Python, and the failures of fields if the plugin has fields.
+    pub(crate) fn add_to(&self, metrics: &mut Metrics, has_fields: bool) {
+        if has_fields {
+            metrics.add_counter(c"sdk_fields_failed", &self.failed_fields);
+        }
+        metrics.add_counter(c"sdk_python_nanoseconds", self.python_time.nanoseconds());
+    }
+}
+
+/// Returns the source metrics of the plugin whose code the calling thread runs; `None` if it is not known.
+pub(crate) fn sources_of_current() -> Option<Arc<SourceMetrics>> {
+    let current = log::current_plugin();
+    let plugins = PLUGINS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, metrics) = plugins.iter().find(|(number, _)| *number == current)?;
+    metrics.upgrade().map(|metrics| Arc::clone(&metrics.sources))
+}
