@@ -22,7 +22,9 @@ import falco_plugin
 from falco_plugin import (
     EOF,
     Context,
+    Counter,
     Event,
+    Gauge,
     JsonField,
     Located,
     OpenParam,
@@ -554,3 +556,41 @@ class ConfiguredByStruct(Plugin):
     def open(self, params: str) -> Iterable[bytes]:
         assert_type(self.config.retries, int)
         return [self.config.path.encode()]
+
+
+class Measured(Plugin):
+    """Metrics, and a new configuration."""
+
+    name = "measured"
+    config: ShopConfig
+    requests = Counter("requests", desc="Requests")
+    connections = Gauge("connections")
+
+    def set_config(self, config: ShopConfig) -> None:
+        assert_type(self.config, ShopConfig)
+        self.requests.add()
+
+    @Gauge.computed("cached", desc="Cached values", every=timedelta(minutes=1))
+    def cached(self) -> int:
+        return 3
+
+    @Gauge.computed("load")
+    def load(self) -> float:
+        return 0.5
+
+    def count(self) -> None:
+        self.requests.add(3)
+        self.connections.add(-1)
+        self.connections.set(0.5)
+        assert_type(self.requests, Counter)
+        assert_type(self.requests.value, int)
+        assert_type(self.connections.value, float)
+        assert_type(self.requests.name, str)
+        assert_type(self.cached(), int)
+        assert_type(Measured.connections, Gauge)
+
+
+def counted(run_: Run) -> None:
+    number: float = run_.metrics["measured.requests"]
+    print(number)
+    run(Measured, set_config={"limit": 3})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from falco_plugin import Context, Event, OpenParam, Plugin, field, json_field, source
+from falco_plugin import Context, Counter, Event, Gauge, OpenParam, Plugin, field, json_field, source
 
 
 class OpenReturnsInt(Plugin):
@@ -254,3 +254,23 @@ def wrong_uses(plugin: Verbs, event: Event) -> None:
     plugin.verb(event.data)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     number: int | None = plugin.verb(event)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(number)
+
+
+class Metrics(Plugin):
+    requests = Counter("requests")
+    unnamed = Counter()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    described = Gauge("described", "desc")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+    @Gauge.computed("text")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType, reportUntypedFunctionDecorator]
+    def text(self) -> str:
+        return ""
+
+    def count(self) -> None:
+        self.requests.add(1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.requests.add(n=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        self.described.set("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        self.requests.set(1)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def replaced_metric(plugin: Metrics) -> None:
+    plugin.requests = 1  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]

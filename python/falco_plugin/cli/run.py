@@ -16,9 +16,13 @@ from falco_plugin.cli._targets import debug_option
     follows the event's text after a tab, as name=value. Values are printed as Falco prints them, and <NA> if absent."""
 )
 @click.option("--pretty", is_flag=True, help="Print times, durations, networks and lists in a readable form.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: kind fields, event, log or end.")
+@click.option("--set-config", metavar="TEXT", help="Change the plugin's configuration to this after init.")
+@click.option("--metrics", is_flag=True, help="Print the metrics of all plugins at the end, as Falco names them.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line: kind fields, event, log, metrics or end."
+)
 @debug_option
-def run(pretty: bool, as_json: bool, debug: bool, **source: Any) -> None:
+def run(pretty: bool, set_config: str | None, metrics: bool, as_json: bool, debug: bool, **source: Any) -> None:
     """Run a plugin without Falco, and show its events.
 
     TARGET is path.py[:Name], a folder, or a plugin library. The native host loads it and calls it as Falco does.
@@ -27,5 +31,8 @@ def run(pretty: bool, as_json: bool, debug: bool, **source: Any) -> None:
     """
     if pretty and as_json:
         raise click.UsageError("--pretty is for text: leave out --json, or --pretty")
-    options = [*(["--pretty"] if pretty else []), *(["--json"] if as_json else [])]
+    flags = {"--pretty": pretty, "--metrics": metrics, "--json": as_json}
+    options = [flag for flag, is_set in flags.items() if is_set]
+    if set_config is not None:
+        options += ["--set-config", set_config]
     SourceOptions(**source).run_host("run", options, debug)

@@ -22,6 +22,7 @@ class StartPlugin(Protocol):
         config: Config = None,
         fields: Sequence[str] | None = None,
         extractors: Sequence[Extractor] = (),
+        set_config: Config = None,
     ) -> RunningPlugin:
         """Starts a plugin, and returns it."""
         ...
@@ -34,7 +35,7 @@ _started = pytest.StashKey[list[RunningPlugin]]()
 def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
     """Starts plugins that run while the test runs.
 
-    ``start_plugin(plugin, params="", *, config=None, fields=None, extractors=())`` returns a
+    ``start_plugin(plugin, params="", *, config=None, fields=None, extractors=(), set_config=None)`` returns a
     :class:`falco_plugin.testing.RunningPlugin`. Plugins that still run at the end of the test are killed.
     """
     running: list[RunningPlugin] = request.node.stash.setdefault(_started, [])
@@ -46,8 +47,11 @@ def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
         config: Config = None,
         fields: Sequence[str] | None = None,
         extractors: Sequence[Extractor] = (),
+        set_config: Config = None,
     ) -> RunningPlugin:
-        running.append(RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors))
+        running.append(
+            RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors, set_config=set_config)
+        )
         return running[-1]
 
     yield start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from falco_plugin.errors import PluginError
@@ -38,6 +39,9 @@ class Run:
     """How the run ended: ``eof``, ``limit``, ``failure``, ``interrupted`` (by ``stop``), ``timeout`` or ``killed``."""
     error: str | None
     """The error of the source, or the reason why it did not run; ``None`` if there was none."""
+    metrics: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
+    """The metrics of the plugin and of the extractors after the close, under the names that Falco gives them:
+    ``<plugin>.<metric>``. Empty if the source was not open, or if the host was killed."""
 
     def __str__(self) -> str:
         count = len(self.events)

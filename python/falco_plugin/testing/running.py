@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import signal
 import subprocess
@@ -78,6 +79,7 @@ def run(
     config: Config = None,
     fields: Sequence[str] | None = None,
     extractors: Sequence[Extractor] = (),
+    set_config: Config = None,
     limit: int | None = None,
     timeout: float = 5,
 ) -> Run:
@@ -93,6 +95,7 @@ def run(
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
         extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
             ``init_config``.
+        set_config: the configuration that ``set_config`` of the plugin gets after init.
         limit: stop after this many events.
         timeout: seconds that the run may take. After that the source is stopped, and the result is ``timeout``.
 
@@ -101,7 +104,9 @@ def run(
         TypeError: ``fields`` or ``extractors`` is not a list.
         RunError: the source was not closed within ten seconds after the timeout.
     """
-    with RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit) as running:
+    with RunningPlugin(
+        plugin, params, config=config, fields=fields, extractors=extractors, set_config=set_config, limit=limit
+    ) as running:
         return running.wait(timeout)
 
 
@@ -116,6 +121,7 @@ class RunningPlugin:
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
         extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
             ``init_config``.
+        set_config: the configuration that ``set_config`` of the plugin gets after init.
         limit: stop after this many events.
 
     Raises:
@@ -131,6 +137,7 @@ class RunningPlugin:
         config: Config = None,
         fields: Sequence[str] | None = None,
         extractors: Sequence[Extractor] = (),
+        set_config: Config = None,
         limit: int | None = None,
     ) -> None:
         if isinstance(fields, str):
@@ -140,6 +147,7 @@ class RunningPlugin:
         self._events: list[ExtractedEvent] = []
         self._texts: list[str] = []
         self._log: list[LogLine] = []
+        self._metrics: dict[str, float] = {}
         self._end: dict[str, Any] | None = None
         self._killed = False
         self._errors = ""
@@ -149,7 +157,9 @@ class RunningPlugin:
         with ExitStack() as stack:
             folder = stack.enter_context(temporary.folder())
             host = stack.enter_context(embedded.executable("host"))
-            options = ["--config", config_text(config), "--params", params]
+            options = ["--config", config_text(config), "--params", params, "--metrics"]
+            if set_config is not None:
+                options += ["--set-config", config_text(set_config)]
             if limit is not None:
                 options += ["--limit", str(limit)]
             options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
@@ -235,7 +245,7 @@ class RunningPlugin:
         except subprocess.TimeoutExpired:
             ran = self.stop()
             error = f"the source did not end within {timeout:g} s: set a limit, or a longer timeout"
-            return Run(ran.events, ran.texts, ran.log, "timeout", error)
+            return Run(ran.events, ran.texts, ran.log, "timeout", error, ran.metrics)
         return self._result()
 
     def stop(self) -> Run:
@@ -265,7 +275,7 @@ class RunningPlugin:
         self._reader.join(_STOPS_WITHIN)
         self._resources.close()
         result, error = self._ending()
-        return Run(self._events, self._texts, self._log, result, error)
+        return Run(self._events, self._texts, self._log, result, error, self._metrics)
 
     def _ending(self) -> tuple[str, str | None]:
         """Returns how a host has ended that no longer runs: the result and the error."""
@@ -336,5 +346,9 @@ class RunningPlugin:
             self._columns = [Column.from_json(column) for column in entry["fields"]]
         elif entry["kind"] == "log":
             self._log.append(LogLine(entry["severity"], entry["text"], entry.get("plugin", "")))
+        elif entry["kind"] == "metrics":
+            # JSON has no form for numbers that are not finite.
+            pairs = ((metric["name"], metric["value"]) for metric in entry["metrics"])
+            self._metrics = {name: math.nan if value is None else value for name, value in pairs}
         else:
             self._end = entry

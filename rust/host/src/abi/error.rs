@@ -44,6 +44,16 @@ pub enum Error {
     TooManyEvents { count: u32, most: u32 },
     #[error("next_batch returned {0} events, but a NULL array")]
     NoArray(u32),
+    #[error("get_metrics returned {count} metrics, but this host accepts at most {most}")]
+    TooManyMetrics { count: u32, most: u32 },
+    #[error("get_metrics returned {0} metrics, but a NULL array")]
+    NoMetrics(u32),
+    #[error("get_metrics returned a metric whose name is NULL")]
+    UnnamedMetric,
+    #[error("the metric {name} has the unknown type {code}")]
+    MetricType { name: String, code: u32 },
+    #[error("the plugin has no set_config: it lacks plugin_set_config")]
+    NoSetConfig,
     #[error("event {number}: {fault}")]
     Event { number: u64, fault: EventFault },
 }

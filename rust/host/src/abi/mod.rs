@@ -5,6 +5,7 @@
 //! | [`Library`] | a loaded library, and what it reports without being initialised |
 //! | [`Owner`] | the host's side of a plugin, which receives its log lines |
 //! | [`Plugin`] | an initialised plugin |
+//! | [`Metric`] | a metric of an initialised plugin |
 //! | [`Source`], [`Batch`] | an open event source, and the events of one call of `next_batch` |
 //! | [`Event`], [`OwnedEvent`] | a checked event, and a copy of it |
 //! | [`Extractor`], [`FieldQuery`], [`Values`], [`Value`] | the extraction of fields |
@@ -47,6 +48,7 @@ mod extraction;
 mod extractor;
 mod handle;
 mod library;
+mod metrics;
 mod owner;
 mod plugin;
 mod query;
@@ -61,6 +63,7 @@ pub use error::Error;
 pub use event::{Event, EventFault, OwnedEvent, PLUGIN_EVENT, UNSET};
 pub use extractor::Extractor;
 pub use library::Library;
+pub use metrics::{Kind, Metric, Number};
 pub use owner::{Owner, Severity};
 pub use plugin::Plugin;
 pub use query::FieldQuery;

@@ -3,7 +3,10 @@
 use std::ffi::OsStr;
 use std::ptr;
 
-use falco_plugin_api::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_t};
+use falco_plugin_api::{
+    ss_plugin_init_input, ss_plugin_rc, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_set_config_input,
+    ss_plugin_t,
+};
 
 use crate::abi::error::Error;
 use crate::abi::event;
@@ -68,6 +71,21 @@ impl<'l> Plugin<'l> {
                 what: "rc",
             }),
             _ => Err(self.failure("list_open_params", MESSAGE_LENGTH)),
+        }
+    }
+
+    /// Changes the plugin's configuration. Fails if the plugin does, or if it does not export the function.
+    pub fn set_config(&self, config: &OsStr) -> Result<(), Error> {
+        let set = self.library.functions.set_config.ok_or(Error::NoSetConfig)?;
+        let config = c_string(config)?;
+        let input = ss_plugin_set_config_input {
+            config: config.as_ptr(),
+        };
+        // SAFETY: the state is that of an initialised plugin, and no other call uses it, unless the plugin allows it. The
+        // input and its string are valid for the whole call.
+        match unsafe { set(self.state, &raw const input) } {
+            SUCCESS => Ok(()),
+            _ => Err(self.failure("set_config", MESSAGE_LENGTH)),
         }
     }
 

@@ -150,6 +150,11 @@ impl<'p> Source<'p> {
         })
     }
 
+    /// Gets the metrics of the source's plugin, and returns their number.
+    pub fn count_metrics(&mut self) -> Result<usize, Error> {
+        self.plugin.count_metrics()
+    }
+
     /// Returns an extractor of the source's plugin, for events that are no longer in a batch.
     pub fn extractor(&mut self) -> Extractor<'_> {
         Extractor {

@@ -185,11 +185,11 @@ impl<'h, 'p> Host<'h, 'p> {
 }
 
 /// Repeats a round, which does something `count` times, until the time is over or the cost is known well enough.
-fn cost(
+pub(super) fn cost<E>(
     count: u64,
     time: Duration,
-    mut round: impl FnMut() -> Result<Duration, MalformedField>,
-) -> Result<Option<Cost>, MalformedField> {
+    mut round: impl FnMut() -> Result<Duration, E>,
+) -> Result<Option<Cost>, E> {
     let start = Instant::now();
     let mut slices = Slices::default();
     loop {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`events`] | the running source |
 //! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
+//! | [`metrics`] | the metrics of the plugin |
 //! | [`threads`] | fields of events that were kept, on several threads at the same time |
 //! | [`checksum`] | a number that two libraries agree on if they produce the same events |
 //! | [`clock`] | which calls are timed |
@@ -18,6 +19,7 @@ pub mod events;
 pub mod extraction;
 pub mod histogram;
 pub mod live;
+pub mod metrics;
 pub mod process;
 pub mod report;
 pub mod slices;

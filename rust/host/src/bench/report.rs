@@ -8,6 +8,7 @@ use super::events::{Ending, Latencies, Span};
 use super::extraction::Fields;
 use super::histogram::Latency;
 use super::live::Calls;
+use super::metrics::Metrics;
 use super::slices::Cost;
 use super::threads::Parallel;
 use crate::text::count::format_count;
@@ -27,6 +28,8 @@ pub struct Report<'c> {
     pub events: Span,
     pub latency: Latencies,
     pub memory: Memory,
+    /// `None` if the plugin has no metrics.
+    pub metrics: Option<Metrics>,
     pub fields: Option<Fields<'c>>,
     pub live: Option<Vec<Calls<'c>>>,
     /// The fields on several threads, if the user asked for threads.
@@ -96,6 +99,13 @@ impl Report<'_> {
             format!("loaded in {}{}", time(self.load_ns as f64), first.unwrap_or_default()),
         )?;
         line("memory", self.memory.text())?;
+        if let Some(Metrics {
+            count,
+            each: Some(cost),
+        }) = self.metrics
+        {
+            line("metrics", format!("{count}, {} each", time(cost.min_ns)))?;
+        }
         self.write_latencies(out)?;
         if let Some(fields) = &self.fields {
             write_fields(out, fields)?;

@@ -21,10 +21,10 @@ Usage:
   falco-plugin-host info LIB [--json]
       Show the metadata of the plugin, without initialising it.
   falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
-                        [--with LIB [--with-config TEXT]] [--pretty | --json]
+                        [--with LIB [--with-config TEXT]] [--set-config TEXT] [--metrics] [--pretty | --json]
       Initialise the plugin, open its event source, and write one event a line to standard output.
-  falco-plugin-host bench LIB [options of run except --pretty] [--seconds S] [--live | --threads N] [--checksum]
-                          [--json]
+  falco-plugin-host bench LIB [options of run except --pretty, --set-config and --metrics] [--seconds S]
+                          [--live | --threads N] [--checksum] [--json]
       Measure what the plugin costs its host: an event, a call, a field, and memory.
 
 Options:
@@ -36,6 +36,8 @@ Options:
   --all-fields        Extract all fields that need no argument
   --with LIB          A further plugin that extracts fields from the events
   --with-config TEXT  The init configuration of the preceding --with
+  --set-config TEXT   Change the configuration of the plugin to this after its init
+  --metrics           Write the metrics of all plugins at the end, as name and value
   --target PATH       The path that messages name instead of LIB
   --with-target PATH  The same for the preceding --with
   --pretty            Write times, durations, networks and lists in a readable form
@@ -64,6 +66,8 @@ const RUN_OPTIONS: &[&str] = &[
     "target",
     "with-target",
     "pretty",
+    "set-config",
+    "metrics",
     "json",
 ];
 const BENCH_OPTIONS: &[&str] = &[
@@ -110,6 +114,7 @@ struct Options {
     limit: Option<u64>,
     format: Format,
     pretty: bool,
+    metrics: bool,
     time: Option<Duration>,
     live: bool,
     threads: Option<NonZeroUsize>,
@@ -124,6 +129,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         limit: None,
         format: Format::Text,
         pretty: false,
+        metrics: false,
         time: None,
         live: false,
         threads: None,
@@ -176,6 +182,8 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             }
             Long("json") => options.format = Format::Json,
             Long("pretty") => options.pretty = true,
+            Long("metrics") => options.metrics = true,
+            Long("set-config") => options.setup.set_config = Some(parser.value()?),
             Long("live") => options.live = true,
             Long("threads") => options.threads = Some(parser.value()?.parse()?),
             Long("checksum") => options.checksum = Scope::Bytes,
@@ -234,6 +242,7 @@ impl Options {
                 limit,
                 format,
                 pretty: self.pretty,
+                metrics: self.metrics,
             }),
             _ => Command::Bench(bench::Options {
                 setup,

@@ -13,6 +13,7 @@ use crate::bench::clock::nanoseconds;
 use crate::bench::events::{Events, Purpose};
 use crate::bench::extraction::{self, Kept};
 use crate::bench::live::Live;
+use crate::bench::metrics;
 use crate::bench::process;
 use crate::bench::report::{Memory, Report};
 use crate::bench::threads::{self, Lane, Parallel};
@@ -89,6 +90,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         // The kernel's maximum may be some pages too low: it is at least what was measured.
         peak_kib: process::peak_kib().max(open_kib).max(end_kib),
     };
+    let metrics = metrics::measure(&mut source)?;
     let (mut fields, mut live, mut threads) = (None, None, None);
     match (measured.purpose, columns) {
         (Purpose::Keep(kept), Some(columns)) if !kept.is_empty() => {
@@ -120,6 +122,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         events: measured.span,
         latency: measured.latency,
         memory,
+        metrics,
         fields,
         live,
         threads,

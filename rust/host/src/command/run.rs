@@ -26,6 +26,8 @@ pub struct Options {
     pub format: Format,
     /// Whether text has readable values of fields, instead of values as Falco prints them.
     pub pretty: bool,
+    /// Whether to write the metrics of all plugins at the end.
+    pub metrics: bool,
 }
 
 /// Runs the plugin's source and writes its events.
@@ -59,20 +61,33 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let captured = while_flushing(&output, &log, options.format, || {
         let mut plugin = plugins.init_own(&log)?;
         let mut others = plugins.init_others(&log)?;
+        if let Some(config) = plugins.set_config {
+            plugin.set_config(config)?;
+        }
         let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
         let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
         // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
-        Ok(thread::scope(|scope| {
+        let captured = thread::scope(|scope| {
             let capture = &capture;
             let (source, extractors, fields) = (&mut source, &mut extractors, &mut fields);
             let thread = scope.spawn(move || capture.run(source, extractors, fields.as_mut()));
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        }))
+        });
+        // Read metrics after close, which drops events that still wait, and before destroy.
+        drop(source);
+        drop(extractors);
+        let metrics = options.metrics.then(|| plugins.metrics(&plugin, &others)).transpose()?;
+        Ok((captured, metrics))
     });
-    let (result, totals) = match captured {
-        Ok((result, totals)) => (result, Some(totals)),
-        Err(error) => (Err(error), None),
+    let (result, totals, metrics) = match captured {
+        Ok(((result, totals), metrics)) => (result, Some(totals), metrics),
+        Err(error) => (Err(error), None, None),
     };
+    if let Some(metrics) = metrics.filter(|_| !matches!(result, Ok(Ending::Unread))) {
+        let mut output = lock(&output);
+        write_log(&mut output, &log);
+        output.metrics(&metrics);
+    }
     let findings = Findings {
         never_present: fields.as_ref().map(Fields::never_present),
         invalid_json: fields.as_ref().and_then(Fields::invalid_json),

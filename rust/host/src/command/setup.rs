@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::abi::{self, Library, Plugin};
+use crate::abi::{self, Library, Metric, Plugin};
 use crate::command::error::Error;
 use crate::config;
 use crate::describe::Description;
@@ -29,6 +29,8 @@ pub struct Setup {
     pub target: Option<PathBuf>,
     pub config: OsString,
     pub params: OsString,
+    /// The configuration that the plugin gets after its init.
+    pub set_config: Option<OsString>,
     pub with: Vec<With>,
     pub fields: Selection,
 }
@@ -74,6 +76,7 @@ impl Loaded {
 pub struct Plugins<'s> {
     pub own: Loaded,
     pub config: &'s OsStr,
+    pub set_config: Option<&'s OsStr>,
     pub id: u32,
     pub source: String,
     pub others: Vec<(Loaded, &'s OsStr)>,
@@ -101,6 +104,7 @@ impl<'s> Plugins<'s> {
         }
         let columns = select(&setup.fields, &descriptions, &source)?;
         let config = own.check_config(&setup.config)?;
+        let set_config = setup.set_config.as_deref().map(|config| own.check_config(config));
         let others = others.into_iter().zip(&setup.with).map(|(plugin, with)| {
             let config = with.config.as_deref().unwrap_or_default();
             let config = plugin.check_config(config)?;
@@ -108,6 +112,7 @@ impl<'s> Plugins<'s> {
         });
         Ok(Self {
             config,
+            set_config: set_config.transpose()?,
             id,
             others: others.collect::<Result<_, Error>>()?,
             columns,
@@ -132,6 +137,19 @@ impl<'s> Plugins<'s> {
     fn init<'p>(&self, plugin: &'p Loaded, config: &OsStr, log: &Arc<Log>) -> Result<Plugin<'p>, abi::Error> {
         let owner = log.owner(&plugin.description.name, !self.others.is_empty());
         Plugin::init(&plugin.library, config, owner)
+    }
+
+    /// Returns the metrics of all plugins, each under the name that Falco gives it: that of the plugin, a dot, and its own.
+    pub fn metrics(&self, own: &Plugin<'_>, others: &[Plugin<'_>]) -> Result<Vec<Metric>, abi::Error> {
+        let others = self.others.iter().map(|(loaded, _)| loaded).zip(others);
+        let mut metrics = Vec::new();
+        for (loaded, plugin) in std::iter::once((&self.own, own)).chain(others) {
+            metrics.extend(plugin.metrics()?.into_iter().map(|metric| Metric {
+                name: format!("{}.{}", loaded.description.name, metric.name),
+                ..metric
+            }));
+        }
+        Ok(metrics)
     }
 
     /// Returns a warning for each plugin that has no fields for the source, if all fields are selected.

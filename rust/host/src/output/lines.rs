@@ -1,4 +1,4 @@
-//! The lines of a run on standard output: fields, events, log lines and, at the end, the totals.
+//! The lines of a run on standard output: fields, events, log lines and, at the end, metrics and totals.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::abi::Event;
+use crate::abi::{Event, Metric};
 use crate::output::format::Format;
 use crate::output::log::Record;
 use crate::output::payload;
@@ -113,6 +113,28 @@ impl Output {
             text: &record.text,
             plugin: record.plugin.as_deref(),
         });
+    }
+
+    /// Writes metrics: in text, a line with name and value for each.
+    pub fn metrics(&mut self, metrics: &[Metric]) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            kind: &'static str,
+            metrics: &'a [Metric],
+        }
+        match self.format {
+            Format::Json => self.line(&Line {
+                kind: "metrics",
+                metrics,
+            }),
+            Format::Text => {
+                for metric in metrics {
+                    self.line.clear();
+                    escape::line(&mut self.line, &metric.name);
+                    self.attempt(|output| writeln!(output.writer, "{} {}", output.line, metric.value));
+                }
+            }
+        }
     }
 
     /// Writes the last line.

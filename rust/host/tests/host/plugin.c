@@ -113,6 +113,62 @@ const char* plugin_get_init_schema(uint32_t* type) {
 }
 #endif
 
+#ifdef METRICS
+typedef struct {
+	const char* name;
+	uint32_t type;
+	union {
+		uint32_t u32;
+		int32_t s32;
+		uint64_t u64;
+		int64_t s64;
+		double d;
+		float f;
+		int i;
+	} value;
+	uint32_t value_type;
+} metric;
+
+// The configuration chooses a fault.
+metric* plugin_get_metrics(plugin* p, uint32_t* count) {
+	trace("get_metrics");
+	static metric metrics[] = {
+		{"u32", 0, {.u32 = UINT32_MAX}, 0},
+		{"s32", 1, {.s32 = -32}, 1},
+		{"u64", 0, {.u64 = UINT64_MAX}, 2},
+		{"s64", 1, {.s64 = INT64_MIN}, 3},
+		{"d", 1, {.d = 0.25}, 4},
+		{"f", 1, {.f = 0.5}, 5},
+		{"i\n", 1, {.i = -1}, 6},
+	};
+	const char* how = p->in.config;
+#define CONFIG(text) (strcmp(how, text) == 0)
+	if(CONFIG("metrics unset")) return metrics;
+	*count = CONFIG("metrics none") ? 0 : CONFIG("metrics many") ? 100000 : sizeof(metrics) / sizeof(metrics[0]);
+	if(CONFIG("metrics null") || CONFIG("metrics none")) return NULL;
+	metrics[1].name = CONFIG("metrics unnamed") ? NULL : "s32";
+	metrics[1].type = CONFIG("metrics type") ? 7 : 1;
+	metrics[1].value_type = CONFIG("metrics value") ? 8 : 1;
+	return metrics;
+}
+#endif
+
+#ifdef SET_CONFIG
+typedef struct {
+	const char* config;
+} set_config_input;
+
+int32_t plugin_set_config(plugin* p, const set_config_input* in) {
+	trace("set_config");
+	if(strcmp(in->config, "refused") == 0) {
+		strcpy(p->error, "no such configuration");
+		return 1;
+	}
+	p->in.log(p->in.owner, NULL, in->config, 6);
+	return 0;
+}
+#endif
+
 #ifdef FIELDS
 const char* plugin_get_fields() { return FIELDS; }
 #ifndef SOURCES
