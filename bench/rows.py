@@ -80,6 +80,7 @@ SPAN = Metric(lambda raw: raw["events"]["wall_ns"] / raw["events"]["count"], per
 FIRST = Metric(lambda raw: raw["fields"]["columns"][0]["first"]["median_ns"], per_event=False)
 AGAIN = Metric(lambda raw: raw["fields"]["columns"][0]["again"]["median_ns"], per_event=False)
 TOGETHER = Metric(lambda raw: raw["fields"]["together"]["median_ns"], per_event=False)
+METRICS = Metric(lambda raw: raw["metrics"]["each"]["median_ns"], per_event=False)
 THREADS = Metric(_of_threads("wall_ns"), per_event=False, cpu=_of_threads("cpu_ns"))
 
 
@@ -420,6 +421,14 @@ def table(scale: Scale) -> list[Row]:
                 Limit("init to first event", "ms", lambda raw: raw["first_event_ns"] / 1e6, at_most=150),
                 Limit(_MEMORY, "MB", _memory_over_bare),
             ),
+        ),
+        Row(
+            "metrics",
+            "metrics of a plugin, each",
+            replace(ours("extend", "empty"), limit=FIELD_EVENTS),
+            (Comparison(replace(rust("batch", "empty"), limit=FIELD_EVENTS), 2),),
+            METRICS,
+            (Limit("each metric", "ns", METRICS.read, at_most=200),),
         ),
         Row(
             "memory-burst",

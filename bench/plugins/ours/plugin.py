@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from falco_plugin import Context, Event, Plugin, field, json_field, source
+from falco_plugin import Context, Counter, Event, Gauge, Plugin, field, json_field, source
 
 from .modes import MODES
 
@@ -15,6 +15,9 @@ class Ours(Plugin):
 
     name = "bench-ours"
     event_source = "bench"
+
+    opened = Counter("opened", desc="Sources that were opened")
+    size = Gauge("size", desc="A number")
 
     @field("bench.const", desc="A constant")
     def constant(self, event: Event) -> int:

@@ -7,9 +7,10 @@ mod workload;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use falco_plugin::anyhow::{Error, anyhow};
-use falco_plugin::base::Plugin;
+use falco_plugin::base::{Metric, MetricLabel, MetricType, MetricValue, Plugin};
 use falco_plugin::event::PluginEvent;
 use falco_plugin::event::events::{Event, RawEvent};
 use falco_plugin::extract::{ExtractFieldInfo, ExtractPlugin, ExtractRequest, field};
@@ -22,7 +23,16 @@ use instance::{Instance, channel};
 use records::Records;
 use workload::Workload;
 
-pub struct Peer;
+/// As many metrics as the plugin of this SDK has, numbers that other threads may change.
+const METRICS: [&CStr; 16] = [
+    c"one", c"two", c"three", c"four", c"five", c"six", c"seven", c"eight", c"nine", c"ten", c"eleven", c"twelve",
+    c"thirteen", c"fourteen", c"fifteen", c"sixteen",
+];
+
+#[derive(Default)]
+pub struct Peer {
+    metrics: [AtomicU64; METRICS.len()],
+}
 
 impl Plugin for Peer {
     const NAME: &'static CStr = c"bench-rust";
@@ -32,7 +42,14 @@ impl Plugin for Peer {
     type ConfigType = ();
 
     fn new(_: Option<&TablesInput>, (): Self::ConfigType) -> Result<Self, Error> {
-        Ok(Self)
+        Ok(Self::default())
+    }
+
+    fn get_metrics(&mut self) -> impl IntoIterator<Item = Metric> {
+        METRICS.iter().zip(&self.metrics).map(|(name, metric)| {
+            let value = MetricValue::U64(metric.load(Ordering::Relaxed));
+            MetricLabel::new(name, MetricType::Monotonic).with_value(value)
+        })
     }
 }
 
