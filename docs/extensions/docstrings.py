@@ -39,6 +39,12 @@ class Docstrings(Extension):
             for obj in objects
             if isinstance(obj, Attribute) and obj.name not in exported and str(obj.annotation) == "TypeAlias"
         }
+        # A type variable of a stub is private, but shown under a name like any other.
+        aliases |= {
+            obj.name: ExprName(obj.name.lstrip("_"))
+            for obj in objects
+            if isinstance(obj, Attribute) and obj.name.startswith("_") and str(obj.value).startswith("TypeVar(")
+        }
         for obj in objects:
             if obj.docstring is not None:
                 _link(obj.docstring)
