@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod async_events;
+mod calls;
 mod decimal;
 pub mod error;
 pub mod event;
@@ -13,6 +15,7 @@ pub mod extract;
 pub mod json;
 pub mod metrics;
 pub mod plugin;
+pub mod routine;
 pub mod source;
 mod sync;
 mod throttle;

@@ -1,10 +1,14 @@
 //! The traits of plugins: one for all plugins, and one for each capability.
 
+use std::sync::Arc;
+
+use crate::async_events::AsyncSink;
 use crate::error::Error;
 use crate::event::Event;
 use crate::event::EventBatch;
 use crate::extract::{Argument, Cache, Field, Values};
 use crate::metrics::Metrics;
+use crate::routine::Routine;
 
 /// An initialised plugin (`ss_plugin_t`). The host may call it from several threads.
 pub trait Plugin: Send + Sync {
@@ -15,6 +19,16 @@ pub trait Plugin: Send + Sync {
 
     /// Returns the plugin as an extractor of fields, if it is one.
     fn as_extract(&self) -> Option<&dyn Extract> {
+        None
+    }
+
+    /// Returns the plugin as a sender of async events, if it is one.
+    fn as_async_events(&self) -> Option<&dyn AsyncEvents> {
+        None
+    }
+
+    /// Returns the plugin as a listener of captures, if it is one.
+    fn as_listen(&self) -> Option<&dyn Listen> {
         None
     }
 
@@ -59,6 +73,30 @@ pub trait Extract: Plugin {
     /// Failures are logged, because the host does not ask for their reason (`plugin_extract_fields`).
     fn extract<'c>(&self, cache: &'c mut Cache, event: &Event<'_>, field: usize, argument: &Argument<'_>)
     -> &'c Values;
+}
+
+/// The capability to send async events.
+pub trait AsyncEvents: Plugin {
+    /// Begins to send events through the sink, on other threads (`plugin_set_async_event_handler`).
+    ///
+    /// If this fails, `stop` is called next.
+    fn start(&self, sink: Arc<AsyncSink>) -> Result<(), Error>;
+
+    /// Stops what `start` began. The sink is closed already (`plugin_set_async_event_handler` with NULL).
+    fn stop(&self);
+
+    /// Sends the events from which the plugin's state can be made again, before it returns (`plugin_dump_state`).
+    fn dump_state(&self, sink: Arc<AsyncSink>) -> Result<(), Error>;
+}
+
+/// The capability to listen to the beginning and the end of captures.
+pub trait Listen: Plugin {
+    /// Begins a capture. Returns the routines to run until its end (`plugin_capture_open`).
+    fn capture_open(&self) -> Result<Vec<Routine>, Error>;
+
+    /// Ends a capture. Its routines are stopped already. Failures are logged, because the host would end for them
+    /// (`plugin_capture_close`).
+    fn capture_close(&self);
 }
 
 /// An open event source (`ss_instance_t`). The host calls it from one thread at a time.

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
+use falco_plugin_engine::async_events::{AsyncHandler, AsyncSink};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::EventBatch;
+use falco_plugin_engine::event::{AsyncEventName, EventBatch};
 use falco_plugin_engine::source::channel::{Message, Refusal, Sender, channel};
 use falco_plugin_engine::source::clock::Clock;
 use falco_plugin_engine::source::context::Context;
@@ -495,5 +496,35 @@ fn closer_waits_for_the_last_sender() {
         }
         producer.join().unwrap();
         assert!(closer.wait_for_senders(passed));
+    });
+}
+
+#[test]
+fn closed_sink_calls_the_host_no_more() {
+    /// Fails if the host's function is called after the close.
+    struct Host(Arc<AtomicUsize>);
+    impl AsyncHandler for Host {
+        fn send(&self, _: &[u8]) -> Result<(), Error> {
+            assert_eq!(self.0.load(Ordering::Relaxed), 0, "called after the close");
+            thread::yield_now();
+            assert_eq!(self.0.load(Ordering::Relaxed), 0, "still running after the close");
+            Ok(())
+        }
+    }
+    model(3, || {
+        let closed = Arc::new(AtomicUsize::new(0));
+        let sink = Arc::new(AsyncSink::new(Box::new(Host(Arc::clone(&closed)))));
+        let senders = [(); 2].map(|()| {
+            let sink = Arc::clone(&sink);
+            thread::spawn(move || {
+                let name = AsyncEventName::new("changed").unwrap();
+                sink.send(&name, 0, b"data").is_ok()
+            })
+        });
+        sink.close();
+        closed.store(1, Ordering::Relaxed);
+        for sender in senders {
+            sender.join().unwrap();
+        }
     });
 }

@@ -1,9 +1,11 @@
 //! Events: their encoding, the memory of a batch of them, and events that the host passes back.
 
+mod async_event;
 mod batch;
 mod encoding;
 mod writer;
 
+pub use async_event::{ASYNC_EVENT_TYPE, AsyncEventName, MAX_ASYNC_NAME_LEN};
 pub(crate) use batch::{BatchId, check_event_size};
 pub use batch::{DEFAULT_BATCH_SIZE, EventBatch, SOFT_BYTES};
 pub use encoding::{
