@@ -1,6 +1,6 @@
 """The native core. Its public names are imported from ``falco_plugin`` and ``falco_plugin.source``."""
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import CodeType, ModuleType, TracebackType
@@ -23,7 +23,9 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "SDK_VERSION",
+    "AsyncEvent",
     "AsyncSender",
+    "AsyncSink",
     "Bundle",
     "Context",
     "Counter",
@@ -1038,6 +1040,67 @@ class LinesInstance:
 
     def close(self) -> None:
         """Cancels the context, closes the input, then calls the ``close`` callback. Idempotent."""
+
+@final
+class AsyncEvent:
+    """An async event, which a method of :func:`falco_plugin.async_events` or ``dump_state`` yields. Immutable.
+
+    Args:
+        name: the name, which the method declares.
+        data: the payload, any buffer; empty by default. ``bytes`` are kept by reference, other buffers are copied.
+        timestamp: nanoseconds since the epoch, or an aware ``datetime``. Without one the host sets the time at which it
+            takes the event from its queue. Falco drops an event whose time is more than 10 seconds in the future, and
+            reports that in its log only.
+
+    Raises:
+        TypeError: the name is not a ``str``, the data is not a buffer, or the timestamp has a wrong type.
+        ValueError: the timestamp is out of range, or a naive ``datetime``.
+    """
+
+    def __new__(cls, name: str, data: ReadableBuffer = b"", timestamp: _Timestamp | None = None) -> Self: ...
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    @property
+    def data(self) -> bytes:
+        """The payload."""
+
+    @property
+    def timestamp(self) -> int | None:
+        """Nanoseconds since the epoch; with ``None`` the host sets its time."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class AsyncSink:
+    """Passes async events to the host until the host stops it. Not public.
+
+    It takes an ``AsyncEvent`` with a declared name. If there is one declared name only, it also takes what an event
+    source sends: a buffer, or a ``(buffer, timestamp)`` tuple.
+    """
+
+    def with_names(self, names: Sequence[str]) -> AsyncSink:
+        """Returns a sink for events with these names."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the host has stopped it."""
+
+    @property
+    def sent(self) -> int:
+        """How many events the host has taken from this sink."""
+
+    def send(self, item: object) -> None:
+        """Sends one event. Does not wait."""
+
+    def send_each(self, items: Iterator[Any]) -> BaseException | None:
+        """Sends the items of an iterator, each as soon as it is available.
+
+        Returns:
+            ``None`` at the end, or the exception for an item that was refused.
+        """
 
 @final
 class AsyncSender:

@@ -72,6 +72,16 @@ pub unsafe extern "C" fn plugin_get_extract_event_types(count: *mut u32, _state:
     EVENT_TYPES.as_ptr().cast_mut()
 }
 
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_async_events() -> *const c_char {
+    value_or(c"async_events", c"[\"unreadable\"]")
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_async_event_sources() -> *const c_char {
+    value_or(c"async_event_sources", c"[]")
+}
+
 /// # Safety
 /// The type is NULL or the host's to be written.
 #[unsafe(no_mangle)]

@@ -6,13 +6,15 @@ use falco_plugin_api_table::{FAILURE, SUCCESS, StartReply, StartRequest, Table, 
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::Plugin;
 
-use crate::capability;
+use crate::capability::{self, CurrentSink};
 use crate::fork;
 use crate::guard::guard;
 use crate::lifecycle::{destroy, get_last_error};
 use crate::log::Log;
+use crate::owner::LastError;
 use crate::per_thread::PerThread;
 use crate::request::Request;
+use crate::routines::Routines;
 use crate::state::PluginState;
 use crate::strings::{Errors, Strings, from_host};
 use crate::trace;
@@ -58,7 +60,7 @@ pub unsafe fn init(
     make: impl FnOnce(&Request, &str, Log) -> Result<Box<dyn Plugin>, Error>,
 ) -> StartReply {
     // SAFETY: the caller's promise.
-    let log = unsafe { Log::new(request.input) };
+    let (log, last_error) = unsafe { (Log::new(request.input), LastError::new(request.input)) };
     let call = trace::is_wanted().then(|| trace::Call::begin(Some(&log), "init"));
     let table = if call.is_some() { &trace::TABLE } else { &TABLE };
     let errors = Errors::default();
@@ -79,6 +81,9 @@ pub unsafe fn init(
         errors,
         strings: Strings::default(),
         snapshot: PerThread::default(),
+        last_error,
+        sink: CurrentSink::default(),
+        routines: Routines::default(),
         extraction: PerThread::default(),
         generation: AtomicU64::default(),
     });

@@ -10,7 +10,8 @@
 //! | [`capability`], [`trace`] | metrics, configuration and the functions of each capability, plain and traced |
 //! | [`state`], [`guard`] | what the host's handles point to; panics, and forked children |
 //! | [`extraction`], [`strings`], [`per_thread`] | memory that the host reads after a call |
-//! | [`request`], [`log`] | what the stub and the host pass to `plugin_init` |
+//! | [`request`], [`log`], [`owner`] | what the stub and the host pass to `plugin_init` |
+//! | [`routines`] | work that is repeated while a capture is open |
 //! | [`fork`], [`signals`] | children that the plugin forked, and signal handlers in them |
 //! | [`exit`] | folders that are removed when the process exits |
 
@@ -22,8 +23,10 @@ mod guard;
 pub mod init;
 mod lifecycle;
 pub mod log;
+mod owner;
 mod per_thread;
 mod request;
+mod routines;
 pub mod signals;
 mod state;
 mod strings;

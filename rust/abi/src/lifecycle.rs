@@ -4,6 +4,7 @@ use std::ffi::c_char;
 
 use falco_plugin_api::ss_plugin_t;
 
+use crate::capability::{report_routines, stop_async_events};
 use crate::fork;
 use crate::guard::guard;
 use crate::log::Severity;
@@ -24,6 +25,10 @@ pub(crate) unsafe fn destroy_with(state: *mut ss_plugin_t, last: impl FnOnce()) 
     }
     // SAFETY: the caller's promise; the state came from a box.
     let state = unsafe { Box::from_raw(state.cast::<PluginState>()) };
+    // A host ends these before; one that failed to open a capture may not.
+    stop_async_events(&state);
+    // SAFETY: there is no input.
+    report_routines(&state, unsafe { state.routines.stop(None) });
     let destroyed = guard(|| {
         if let Some(plugin) = &state.plugin {
             plugin.destroy();

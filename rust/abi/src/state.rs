@@ -5,13 +5,15 @@ use std::sync::atomic::AtomicU64;
 
 use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_t};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::plugin::{Extract, Instance, Plugin, Source};
+use falco_plugin_engine::plugin::{AsyncEvents, Extract, Instance, Listen, Plugin, Source};
 
-use crate::capability::Snapshot;
+use crate::capability::{CurrentSink, Snapshot};
 use crate::extraction::Extraction;
 use crate::fork;
 use crate::log::Log;
+use crate::owner::LastError;
 use crate::per_thread::PerThread;
+use crate::routines::Routines;
 use crate::strings::{Errors, Strings};
 
 /// The state of a plugin (`ss_plugin_t`), shared between the host's threads.
@@ -26,6 +28,9 @@ pub(crate) struct PluginState {
     pub(crate) errors: Errors,
     pub(crate) strings: Strings,
     pub(crate) snapshot: PerThread<Snapshot>,
+    pub(crate) last_error: LastError,
+    pub(crate) sink: CurrentSink,
+    pub(crate) routines: Routines,
 }
 
 impl PluginState {
@@ -49,6 +54,18 @@ impl PluginState {
     pub(crate) fn extract(&self) -> Result<&dyn Extract, Error> {
         let extract = self.plugin()?.as_extract();
         extract.ok_or_else(|| Error::text("the plugin has no fields"))
+    }
+
+    /// Returns the plugin as a sender of async events.
+    pub(crate) fn async_events(&self) -> Result<&dyn AsyncEvents, Error> {
+        let async_events = self.plugin()?.as_async_events();
+        async_events.ok_or_else(|| Error::text("the plugin has no async events"))
+    }
+
+    /// Returns the plugin as a listener of captures.
+    pub(crate) fn listen(&self) -> Result<&dyn Listen, Error> {
+        let listen = self.plugin()?.as_listen();
+        listen.ok_or_else(|| Error::text("the plugin does not listen to captures"))
     }
 
     #[inline]

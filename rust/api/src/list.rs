@@ -111,31 +111,37 @@ macro_rules! functions {
                 }
             }
             AsyncEvents {
-                unimplemented {
+                metadata {
                     required "plugin_get_async_events" get_async_events() -> *const c_char;
+                    optional "plugin_get_async_event_sources" get_async_event_sources() -> *const c_char;
+                }
+                calls {
                     required "plugin_set_async_event_handler"
                         set_async_event_handler(
                             state: *mut ss_plugin_t,
                             owner: *mut ss_plugin_owner_t,
                             handler: ss_plugin_async_event_handler_t,
-                        ) -> ss_plugin_rc;
-                    optional "plugin_get_async_event_sources" get_async_event_sources() -> *const c_char;
+                        ) -> ss_plugin_rc
+                        => { if handler.is_none() { $crate::SUCCESS } else { $crate::FAILURE } };
                     optional "plugin_dump_state"
                         dump_state(
                             state: *mut ss_plugin_t,
                             owner: *mut ss_plugin_owner_t,
                             handler: ss_plugin_async_event_handler_t,
-                        ) -> ss_plugin_rc;
+                        ) -> ss_plugin_rc
+                        => { $crate::FAILURE };
                 }
             }
             Listening {
-                unimplemented {
+                calls {
                     required "plugin_capture_open"
                         capture_open(state: *mut ss_plugin_t, input: *const ss_plugin_capture_listen_input)
-                        -> ss_plugin_rc;
+                        -> ss_plugin_rc
+                        => { $crate::FAILURE };
                     required "plugin_capture_close"
                         capture_close(state: *mut ss_plugin_t, input: *const ss_plugin_capture_listen_input)
-                        -> ss_plugin_rc;
+                        -> ss_plugin_rc
+                        => { $crate::SUCCESS };
                 }
             }
         }

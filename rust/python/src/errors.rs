@@ -51,6 +51,18 @@ pub(crate) fn source_ended(py: Python<'_>) -> PyErr {
     error
 }
 
+/// Makes the error for an async event after the end of the capture. A method may end with this error, which is then not
+/// logged.
+pub(crate) fn capture_closed(py: Python<'_>) -> PyErr {
+    let error = raise(
+        py,
+        &imports::CHANNEL_CLOSED_ERROR,
+        "the async event was not sent: the host has closed the capture; stop sending",
+    );
+    let _ = error.value(py).setattr("source_ended", true);
+    error
+}
+
 /// Makes a `ChannelFullError`. `when` ends the sentence "the channel is full …".
 pub(crate) fn channel_full(py: Python<'_>, when: &str) -> PyErr {
     let message = format!("the event was not sent: the channel is full {when}");

@@ -10,6 +10,7 @@ mod imports;
 mod interpreter;
 mod metrics;
 mod plugin;
+mod sending;
 mod source;
 mod start;
 
@@ -65,6 +66,10 @@ mod _core {
     use crate::metrics::counter::Counter;
     #[pymodule_export]
     use crate::metrics::gauge::Gauge;
+    #[pymodule_export]
+    use crate::sending::event::AsyncEvent;
+    #[pymodule_export]
+    use crate::sending::sink::AsyncSink;
     #[pymodule_export]
     use crate::source::channel::{Receiver, channel};
     #[pymodule_export]

@@ -7,7 +7,7 @@ use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event as engine;
 use falco_plugin_engine::extract::{Argument, Cache, EventState, Extractor, Field, Values};
 use falco_plugin_engine::metrics::Metrics;
-use falco_plugin_engine::plugin::{Extract, Instance, OpenParam, Plugin, Source};
+use falco_plugin_engine::plugin::{AsyncEvents, Extract, Instance, Listen, OpenParam, Plugin, Source};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -31,7 +31,7 @@ const NO_TEXT: &str = "<event_to_string failed>";
 /// The `Runtime` of `falco_plugin._runtime.runtime`, which holds the plugin object of the user.
 pub(crate) struct PythonPlugin {
     runtime: Py<PyAny>,
-    number: PluginNumber,
+    pub(crate) number: PluginNumber,
     /// Whether the plugin defines `event_to_string`.
     defines_text: bool,
     extractor: Extractor,
@@ -113,7 +113,7 @@ impl PythonPlugin {
     }
 
     /// Calls user code. Logs an exception, and returns its message for the host.
-    fn call<T>(&self, doing: &str, code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, Error> {
+    pub(crate) fn call<T>(&self, doing: &str, code: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Result<T, Error> {
         self.enter(|py| code(self.runtime.bind(py)).map_err(|error| Error::text(report(py, doing, error))))
     }
 
@@ -150,6 +150,14 @@ impl Plugin for PythonPlugin {
     }
 
     fn as_extract(&self) -> Option<&dyn Extract> {
+        Some(self)
+    }
+
+    fn as_async_events(&self) -> Option<&dyn AsyncEvents> {
+        Some(self)
+    }
+
+    fn as_listen(&self) -> Option<&dyn Listen> {
         Some(self)
     }
 

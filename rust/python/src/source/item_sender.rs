@@ -290,7 +290,7 @@ impl ItemSender {
 
 /// Refuses to send in a forked child, from which no event would reach the host.
 #[inline]
-fn refuse_in_child(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn refuse_in_child(py: Python<'_>) -> PyResult<()> {
     if !fork::is_child() {
         return Ok(());
     }

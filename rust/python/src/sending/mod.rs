@@ -1,0 +1,5 @@
+//! Async events of Python plugins.
+
+pub(crate) mod event;
+pub(crate) mod plugin;
+pub(crate) mod sink;
