@@ -95,6 +95,16 @@ impl Library {
         optional_text(self.functions.get_extract_event_sources)
     }
 
+    /// Returns a JSON list of the names of the plugin's async events, if it exports one.
+    pub fn async_events(&self) -> Option<String> {
+        optional_text(self.functions.get_async_events)
+    }
+
+    /// Returns a JSON list of the event sources beside whose events the plugin's async events are, if it exports one.
+    pub fn async_event_sources(&self) -> Option<String> {
+        optional_text(self.functions.get_async_event_sources)
+    }
+
     /// Returns a JSON list of the plugin's fields, if it exports one.
     pub fn fields(&self) -> Option<String> {
         optional_text(self.functions.get_fields)

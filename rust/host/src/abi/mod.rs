@@ -7,6 +7,7 @@
 //! | [`Plugin`] | an initialised plugin |
 //! | [`Metric`] | a metric of an initialised plugin |
 //! | [`Source`], [`Batch`] | an open event source, and the events of one call of `next_batch` |
+//! | [`AsyncQueue`], [`AsyncEvent`] | the async events of plugins, until they are shown |
 //! | [`Event`], [`OwnedEvent`] | a checked event, and a copy of it |
 //! | [`Extractor`], [`FieldQuery`], [`Values`], [`Value`] | the extraction of fields |
 //!
@@ -41,6 +42,8 @@
 //! }
 //! ```
 
+mod async_events;
+mod capturing;
 pub mod elf;
 mod error;
 mod event;
@@ -59,6 +62,7 @@ mod value;
 mod values;
 mod version;
 
+pub use async_events::{AsyncEvent, AsyncQueue, AsyncSender};
 pub use error::Error;
 pub use event::{Event, EventFault, OwnedEvent, PLUGIN_EVENT, UNSET};
 pub use extractor::Extractor;

@@ -3,8 +3,11 @@
 use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use falco_plugin_api::{ss_plugin_log_severity, ss_plugin_owner_t};
+
+use crate::abi::async_events::{AsyncEvent, AsyncQueue, AsyncSender};
 
 /// How important a log line is, as the plugin API numbers it: a smaller number is more severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,16 +34,44 @@ impl fmt::Display for Severity {
 
 type Sink = dyn Fn(Severity, String) + Send + Sync;
 
-/// The host's side of one plugin: receives the plugin's log lines.
+/// The host's side of one plugin: receives the plugin's log lines and async events.
 pub struct Owner {
     sink: Box<Sink>,
+    /// `None` while the plugin may not send async events.
+    receiver: Mutex<Option<Receiver>>,
+}
+
+/// The destination of a plugin's async events.
+pub(super) enum Receiver {
+    /// The queue of the open source.
+    Queue(AsyncSender, Arc<AsyncQueue>),
+    /// The events of one call of `dump_state`.
+    List(AsyncSender, Vec<AsyncEvent>),
 }
 
 impl Owner {
     /// Makes an owner that passes each log line to `sink`, which is called from any thread, also during a call of the
     /// plugin. The owner is never freed, because a thread that the plugin leaves behind may log after `destroy`.
     pub fn leak(sink: impl Fn(Severity, String) + Send + Sync + 'static) -> &'static Self {
-        Box::leak(Box::new(Self { sink: Box::new(sink) }))
+        Box::leak(Box::new(Self {
+            sink: Box::new(sink),
+            receiver: Mutex::new(None),
+        }))
+    }
+
+    /// Replaces the destination of async events. Returns the previous one.
+    pub(super) fn set_receiver(&self, receiver: Option<Receiver>) -> Option<Receiver> {
+        self.with_receiver(|current| std::mem::replace(current, receiver))
+    }
+
+    /// Runs code on the destination of async events, which calls no plugin.
+    pub(super) fn with_receiver<R>(&self, code: impl FnOnce(&mut Option<Receiver>) -> R) -> R {
+        code(&mut self.receiver.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Logs a line of the host about the plugin.
+    pub(super) fn log(&self, severity: Severity, text: &str) {
+        (self.sink)(severity, text.to_owned());
     }
 
     /// Returns the owner as the plugin API passes it.

@@ -18,13 +18,13 @@ use crate::abi::strings::{bytes, c_string, cut, text};
 /// The return code before a call that must set it. It shows whether the plugin did.
 pub(super) const UNSET_CODE: ss_plugin_rc = 0x5EED;
 /// The length to which Falco cuts the messages of all functions but `open` and `next_batch`, in bytes.
-const MESSAGE_LENGTH: usize = 1023;
+pub(super) const MESSAGE_LENGTH: usize = 1023;
 
 /// An initialised plugin. Dropping it calls `destroy`.
 pub struct Plugin<'l> {
     pub(super) library: &'l Library,
     pub(super) state: *mut ss_plugin_t,
-    owner: &'static Owner,
+    pub(super) owner: &'static Owner,
 }
 
 impl<'l> Plugin<'l> {

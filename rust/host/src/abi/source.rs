@@ -155,6 +155,11 @@ impl<'p> Source<'p> {
         self.plugin.count_metrics()
     }
 
+    /// Returns the source's plugin, for the calls at the beginning of a capture.
+    pub fn plugin(&mut self) -> &Plugin<'p> {
+        self.plugin
+    }
+
     /// Returns an extractor of the source's plugin, for events that are no longer in a batch.
     pub fn extractor(&mut self) -> Extractor<'_> {
         Extractor {

@@ -21,9 +21,10 @@ Usage:
   falco-plugin-host info LIB [--json]
       Show the metadata of the plugin, without initialising it.
   falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
-                        [--with LIB [--with-config TEXT]] [--set-config TEXT] [--metrics] [--pretty | --json]
+                        [--with LIB [--with-config TEXT]] [--set-config TEXT] [--metrics] [--dump-state]
+                        [--pretty | --json]
       Initialise the plugin, open its event source, and write one event a line to standard output.
-  falco-plugin-host bench LIB [options of run except --pretty, --set-config and --metrics] [--seconds S]
+  falco-plugin-host bench LIB [options of run except --pretty, --set-config, --metrics and --dump-state] [--seconds S]
                           [--live | --threads N] [--checksum] [--json]
       Measure what the plugin costs its host: an event, a call, a field, and memory.
 
@@ -40,6 +41,7 @@ Options:
   --metrics           Write the metrics of all plugins at the end, as name and value
   --target PATH       The path that messages name instead of LIB
   --with-target PATH  The same for the preceding --with
+  --dump-state        At the end, write the async events of the plugins' states, as for a capture file
   --pretty            Write times, durations, networks and lists in a readable form
   --seconds S         Measure for S seconds, and fields as long again (default: 2; with --limit: only fields)
   --live              Extract the fields from each event as it arrives, instead of from some events afterwards
@@ -65,6 +67,7 @@ const RUN_OPTIONS: &[&str] = &[
     "with-config",
     "target",
     "with-target",
+    "dump-state",
     "pretty",
     "set-config",
     "metrics",
@@ -115,6 +118,7 @@ struct Options {
     format: Format,
     pretty: bool,
     metrics: bool,
+    dump_state: bool,
     time: Option<Duration>,
     live: bool,
     threads: Option<NonZeroUsize>,
@@ -130,6 +134,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         format: Format::Text,
         pretty: false,
         metrics: false,
+        dump_state: false,
         time: None,
         live: false,
         threads: None,
@@ -181,6 +186,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 options.time = Some(time.ok_or("--seconds must be a number above 0")?);
             }
             Long("json") => options.format = Format::Json,
+            Long("dump-state") => options.dump_state = true,
             Long("pretty") => options.pretty = true,
             Long("metrics") => options.metrics = true,
             Long("set-config") => options.setup.set_config = Some(parser.value()?),
@@ -243,6 +249,7 @@ impl Options {
                 format,
                 pretty: self.pretty,
                 metrics: self.metrics,
+                dump_state: self.dump_state,
             }),
             _ => Command::Bench(bench::Options {
                 setup,

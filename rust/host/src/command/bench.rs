@@ -62,6 +62,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let load = start.elapsed();
     let load_kib = process::resident_kib();
     let plugins = Plugins::new(own, &options.setup)?;
+    if plugins.id == 0 {
+        return Err(Error::NoSource(plugins.own.description.name.clone()));
+    }
     plugins.warnings().for_each(|text| console::message(&text));
     let log = Arc::new(Log::to_stderr());
     let start = Instant::now();

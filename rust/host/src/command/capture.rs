@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::abi::{self, Code, Extractor, Source};
+use crate::abi::{self, AsyncQueue, Code, Extractor, Plugin, Source};
 use crate::command::error::Error;
 use crate::output::{Fields, Log, Output, console};
 use crate::signals;
@@ -16,6 +16,8 @@ use crate::text::timestamp;
 const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 /// The shortest run that has a rate: a shorter one does not show how fast a source is.
 const RATED_FROM: Duration = Duration::from_millis(100);
+/// How long a capture without a source waits before it looks for async events again.
+const IDLE: Duration = Duration::from_millis(30);
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,8 @@ pub enum Ending {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Totals {
     pub events: u64,
-    /// The bytes of all payloads.
+    pub async_events: u64,
+    /// The bytes of the payloads of the source's events.
     pub bytes: u64,
     /// The number of calls that returned events.
     pub batches: u64,
@@ -40,15 +43,43 @@ pub struct Totals {
     pub time: Duration,
 }
 
+impl Totals {
+    /// Returns the number of the last event, of either kind.
+    pub fn number(&self) -> u64 {
+        self.events + self.async_events
+    }
+}
+
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (events, bytes) = (format_count(self.events, "event"), format_count(self.bytes, "byte"));
         let seconds = self.time.as_secs_f64();
-        write!(f, "{events}, {bytes}, {seconds:.3} s")?;
+        write!(f, "{events}, ")?;
+        if self.async_events > 0 {
+            write!(f, "{}, ", format_count(self.async_events, "async event"))?;
+        }
+        write!(f, "{bytes}, {seconds:.3} s")?;
         if self.time >= RATED_FROM {
             write!(f, ", {:.0} events/s", self.events as f64 / seconds)?;
         }
         Ok(())
+    }
+}
+
+/// What events come from.
+pub enum Input<'p> {
+    Source(Source<'p>),
+    /// A plugin without a source: there are async events only, as in Falco's engine `nodriver`.
+    Idle(&'p Plugin<'p>),
+}
+
+impl<'p> Input<'p> {
+    /// Returns the plugin, for the calls at the beginning of a capture.
+    pub fn plugin(&mut self) -> &Plugin<'p> {
+        match self {
+            Self::Source(source) => source.plugin(),
+            Self::Idle(plugin) => plugin,
+        }
     }
 }
 
@@ -58,13 +89,15 @@ pub struct Capture<'a> {
     pub log: &'a Log,
     pub source_name: &'a str,
     pub limit: Option<u64>,
+    /// The async events that wait.
+    pub queue: &'a AsyncQueue,
 }
 
 impl Capture<'_> {
     /// Runs until the source ends, fails, or is interrupted. Extracts `fields` from each event, if there are any.
     pub fn run(
         &self,
-        source: &mut Source<'_>,
+        mut source: Option<&mut Source<'_>>,
         extractors: &mut [Extractor<'_>],
         mut fields: Option<&mut Fields<'_>>,
     ) -> (Result<Ending, Error>, Totals) {
@@ -75,12 +108,16 @@ impl Capture<'_> {
             if signals::is_interrupted() {
                 break Ok(Ending::Interrupted);
             }
-            match self.batch(source, extractors, fields.as_deref_mut(), &mut totals) {
+            let batch = match &mut source {
+                Some(source) => self.batch(source, extractors, fields.as_deref_mut(), &mut totals),
+                None => self.idle(&mut totals),
+            };
+            match batch {
                 Ok(None) => {}
                 Ok(Some(ending)) => break Ok(ending),
                 Err(error) => break Err(error),
             }
-            if let Some(live) = &mut live {
+            if let (Some(live), Some(source)) = (&mut live, &mut source) {
                 live.update(source, &totals);
             }
         };
@@ -107,11 +144,24 @@ impl Capture<'_> {
         // Read the clock once for all events of a batch that have no timestamp: they came together, and reading is not free.
         let mut now = None;
         let mut limit_reached = false;
+        // As in libs, a call without events is followed by one async event, and each event by those before it in time.
+        if batch.is_timeout() && batch.is_empty() {
+            limit_reached = self.next_async_event(&mut output, totals, timestamp::now());
+        }
         for index in 0..batch.len() {
-            let number = totals.events + 1;
             let event = batch
                 .event(index, || *now.get_or_insert_with(timestamp::now))
-                .map_err(|fault| abi::Error::Event { number, fault })?;
+                .map_err(|fault| abi::Error::Event {
+                    number: totals.number() + 1,
+                    fault,
+                })?;
+            while !limit_reached && self.has_async_event(event.timestamp()) {
+                limit_reached = self.next_async_event(&mut output, totals, event.timestamp());
+            }
+            if limit_reached {
+                break;
+            }
+            let number = totals.number() + 1;
             // As in Falco, extract before anything is written: rules come first.
             let row = match &mut fields {
                 Some(fields) => Some(fields.extract(&mut batch, extractors, &event, number)?),
@@ -119,7 +169,7 @@ impl Capture<'_> {
             };
             let text = batch.event_to_string(&event, number);
             output.event(number, self.source_name, &event, text, row);
-            totals.events = number;
+            totals.events += 1;
             totals.bytes += event.payload().len() as u64;
             if Some(number) == self.limit {
                 limit_reached = true;
@@ -127,15 +177,8 @@ impl Capture<'_> {
             }
         }
         // Write before the next call of next_batch, which acknowledges these events to the source.
-        output.flush();
-        if output
-            .error()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-        {
-            return Ok(Some(Ending::Unread));
-        }
-        if let Some(error) = output.take_error() {
-            return Err(Error::Output(error));
+        if let Some(ending) = written(&mut output)? {
+            return Ok(Some(ending));
         }
         if limit_reached {
             return Ok(Some(Ending::Limit));
@@ -145,6 +188,47 @@ impl Capture<'_> {
             Code::Eof => Ok(Some(Ending::Eof)),
         }
     }
+
+    /// Waits, and writes the next async event if there is one. Returns why the run ends, if it does.
+    fn idle(&self, totals: &mut Totals) -> Result<Option<Ending>, Error> {
+        let now = timestamp::now();
+        if !self.has_async_event(now) {
+            std::thread::sleep(IDLE);
+            totals.timeouts += 1;
+        }
+        let mut output = lock(self.output);
+        write_log(&mut output, self.log);
+        let limit_reached = self.next_async_event(&mut output, totals, timestamp::now());
+        let ending = written(&mut output)?;
+        Ok(ending.or(limit_reached.then_some(Ending::Limit)))
+    }
+
+    fn has_async_event(&self, time: u64) -> bool {
+        self.queue.is_due(time)
+    }
+
+    /// Writes the next async event, if there is one whose time is not after `time`. Returns whether the limit is
+    /// reached.
+    fn next_async_event(&self, output: &mut Output, totals: &mut Totals, time: u64) -> bool {
+        let Some(event) = self.queue.pop(time, timestamp::now) else {
+            return false;
+        };
+        totals.async_events += 1;
+        output.async_event(totals.number(), self.source_name, &event);
+        Some(totals.number()) == self.limit
+    }
+}
+
+/// Writes what is buffered. Returns the end of the run if nobody reads the output any more.
+fn written(output: &mut Output) -> Result<Option<Ending>, Error> {
+    output.flush();
+    if output
+        .error()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    {
+        return Ok(Some(Ending::Unread));
+    }
+    output.take_error().map_or(Ok(None), |error| Err(Error::Output(error)))
 }
 
 /// Locks the output, also after a panic of another thread.

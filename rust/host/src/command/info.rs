@@ -54,6 +54,8 @@ fn write_text(out: &mut impl Write, description: &Description, contents: Option<
     let capabilities = capabilities.join(", ");
     let id = description.id.map(|id| id.to_string());
     let sources = description.extract_event_sources.join(", ");
+    let async_events = description.async_events.join(", ");
+    let async_sources = description.async_event_sources.join(", ");
     let python = contents.map(|contents| python(&contents.python));
     let real_files = contents.map_or_else(String::new, |contents| contents.real_files.join(", "));
     let lines = [
@@ -66,6 +68,8 @@ fn write_text(out: &mut impl Write, description: &Description, contents: Option<
         ("id", id.as_deref()),
         ("event source", description.event_source.as_deref()),
         ("extract event sources", Some(&sources)),
+        ("async events", Some(&async_events)),
+        ("async event sources", Some(&async_sources)),
         ("Python", python.as_deref()),
         ("real files", Some(&real_files)),
     ];

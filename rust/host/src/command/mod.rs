@@ -6,12 +6,14 @@
 //! | [`info`], [`run`], [`bench`] | the commands |
 //! | [`setup`] | the plugins of a command, loaded and checked before any of them is initialised |
 //! | [`capture`] | the loop of `run` over `next_batch` |
+//! | [`listeners`] | the calls at the beginning and at the end of a capture |
 
 pub mod arguments;
 pub mod bench;
 pub mod capture;
 mod error;
 pub mod info;
+pub mod listeners;
 pub mod run;
 pub mod setup;
 

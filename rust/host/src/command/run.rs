@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::abi::{Extractor, Source};
-use crate::command::capture::{Capture, Ending, Totals, lock, write_log};
+use crate::abi::{AsyncQueue, Extractor, Source};
+use crate::command::capture::{Capture, Ending, Input, Totals, lock, write_log};
 use crate::command::error::Error;
+use crate::command::listeners;
 use crate::command::setup::{Loaded, Plugins, Setup};
 use crate::output::payload::Summary;
 use crate::output::{End, Fields, Format, Log, Output, Record, Style, console};
 use crate::signals;
+use crate::text::count::format_count;
 
 /// How long the plugin may take to return after an interruption before the host reports that it does not.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,6 +30,8 @@ pub struct Options {
     pub pretty: bool,
     /// Whether to write the metrics of all plugins at the end.
     pub metrics: bool,
+    /// Whether to write the events of the plugins' states at the end.
+    pub dump_state: bool,
 }
 
 /// Runs the plugin's source and writes its events.
@@ -39,7 +43,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Format::Text => Log::to_stderr(),
         Format::Json => Log::queue(),
     });
+    let queue = Arc::new(AsyncQueue::new(&plugins.source, plugins.id));
     let capture = Capture {
+        queue: &queue,
         output: &output,
         log: &log,
         source_name: &plugins.source,
@@ -64,18 +70,39 @@ pub fn run(options: &Options) -> Result<(), Error> {
         if let Some(config) = plugins.set_config {
             plugin.set_config(config)?;
         }
-        let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
-        let mut source = Source::open(&mut plugin, options.setup.params(), plugins.id, &plugins.source)?;
-        // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
-        let captured = thread::scope(|scope| {
-            let capture = &capture;
-            let (source, extractors, fields) = (&mut source, &mut extractors, &mut fields);
-            let thread = scope.spawn(move || capture.run(source, extractors, fields.as_mut()));
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
+        let captured = {
+            let mut input = match plugins.id {
+                0 => Input::Idle(&plugin),
+                id => Input::Source(Source::open(&mut plugin, options.setup.params(), id, &plugins.source)?),
+            };
+            let begun = listeners::begin(&plugins.listeners(input.plugin(), &others), &queue);
+            begun.map_err(Error::from).and_then(|()| {
+                let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+                // As Falco with several sources: next_batch has its own thread, which ends before this one closes and
+                // destroys.
+                let source = match &mut input {
+                    Input::Source(source) => Some(source),
+                    Input::Idle(_) => None,
+                };
+                let captured = thread::scope(|scope| {
+                    let capture = &capture;
+                    let (extractors, fields) = (&mut extractors, &mut fields);
+                    let thread = scope.spawn(move || capture.run(source, extractors, fields.as_mut()));
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                });
+                drop(extractors);
+                if options.dump_state {
+                    let events = listeners::dump(&plugins.listeners(input.plugin(), &others))?;
+                    lock(&output).state(&events);
+                }
+                Ok(captured)
+            })
+        };
+        // As in libs, the source is closed first.
+        let ended = listeners::end(&plugins.listeners(&plugin, &others));
+        let (result, totals) = captured?;
+        let captured = (result.and_then(|ending| Ok(ended.map(|()| ending)?)), totals);
         // Read metrics after close, which drops events that still wait, and before destroy.
-        drop(source);
-        drop(extractors);
         let metrics = options.metrics.then(|| plugins.metrics(&plugin, &others)).transpose()?;
         Ok((captured, metrics))
     });
@@ -92,7 +119,15 @@ pub fn run(options: &Options) -> Result<(), Error> {
         never_present: fields.as_ref().map(Fields::never_present),
         invalid_json: fields.as_ref().and_then(Fields::invalid_json),
     };
-    finish(&mut lock(&output), &log, options.format, result, totals, &findings)
+    finish(
+        &mut lock(&output),
+        &log,
+        options.format,
+        result,
+        totals,
+        &findings,
+        &queue,
+    )
 }
 
 /// The findings of the whole run about fields and payloads.
@@ -158,6 +193,7 @@ fn finish(
     result: Result<Ending, Error>,
     totals: Option<Totals>,
     findings: &Findings<'_>,
+    queue: &AsyncQueue,
 ) -> Result<(), Error> {
     if matches!(result, Ok(Ending::Unread)) {
         return Ok(());
@@ -177,6 +213,8 @@ fn finish(
             result: result_name,
             error: error.as_deref(),
             events: totals.events,
+            async_events: Some(totals.async_events).filter(|count| *count > 0),
+            dropped_async_events: Some(queue.dropped()).filter(|count| *count > 0),
             bytes: totals.bytes,
             batches: totals.batches,
             timeouts: totals.timeouts,
@@ -188,6 +226,9 @@ fn finish(
     output.flush();
     if let (Format::Text, Some(totals)) = (format, totals) {
         console::message(&format!("{totals}: {description}"));
+        if queue.dropped() > 0 {
+            console::message(&format!("{} dropped", format_count(queue.dropped(), "async event")));
+        }
         let never_present = findings.never_present.as_deref().unwrap_or_default();
         if totals.events > 0 && !never_present.is_empty() {
             console::message(&format!("never present: {}", never_present.join(", ")));

@@ -8,10 +8,14 @@ use std::sync::Arc;
 
 use crate::abi::{self, Library, Metric, Plugin};
 use crate::command::error::Error;
+use crate::command::listeners::Listener;
 use crate::config;
 use crate::describe::Description;
 use crate::output::Log;
 use crate::select::{Column, Selection, select};
+
+/// The source of system calls. A plugin without a source is run beside it, without any system calls.
+const SYSCALL: &str = "syscall";
 
 /// A further library, whose fields are extracted from the source's events.
 pub struct With {
@@ -77,6 +81,7 @@ pub struct Plugins<'s> {
     pub own: Loaded,
     pub config: &'s OsStr,
     pub set_config: Option<&'s OsStr>,
+    /// 0 if the plugin has no source.
     pub id: u32,
     pub source: String,
     pub others: Vec<(Loaded, &'s OsStr)>,
@@ -88,8 +93,10 @@ pub struct Plugins<'s> {
 impl<'s> Plugins<'s> {
     /// Loads and checks the other plugins of `setup`. `own` is the plugin of `setup.library`.
     pub fn new(own: Loaded, setup: &'s Setup) -> Result<Self, Error> {
-        let (Some(id), Some(source)) = (own.description.id, own.description.event_source.clone()) else {
-            return Err(Error::NoSource(own.description.name));
+        let (id, source) = match (own.description.id, own.description.event_source.clone()) {
+            (Some(id), Some(source)) => (id, source),
+            _ if own.description.sends_beside(SYSCALL) => (0, SYSCALL.to_owned()),
+            _ => return Err(Error::NoSource(own.description.name)),
         };
         let others = setup.with.iter().map(|with| Loaded::load(&with.library));
         let others = others.collect::<Result<Vec<_>, _>>()?;
@@ -99,7 +106,9 @@ impl<'s> Plugins<'s> {
             .collect();
         let together: Vec<_> = setup.targets().zip(descriptions.iter().copied()).collect();
         check_together(&together)?;
-        if let Some(plugin) = others.iter().find(|plugin| plugin.description.fields.is_empty()) {
+        let is_unused =
+            |plugin: &&Loaded| plugin.description.fields.is_empty() && plugin.description.async_events.is_empty();
+        if let Some(plugin) = others.iter().find(is_unused) {
             return Err(Error::NoFields(plugin.description.name.clone()));
         }
         let columns = select(&setup.fields, &descriptions, &source)?;
@@ -120,6 +129,15 @@ impl<'s> Plugins<'s> {
             source,
             all_fields: setup.fields.all,
         })
+    }
+
+    /// Returns the plugins that may send async events or listen to captures, in load order.
+    pub fn listeners<'a, 'l>(&'a self, own: &'a Plugin<'l>, others: &'a [Plugin<'l>]) -> Vec<Listener<'a, 'l>> {
+        let others = others
+            .iter()
+            .zip(&self.others)
+            .map(|(plugin, (loaded, _))| (plugin, loaded));
+        std::iter::once((own, &self.own)).chain(others).collect()
     }
 
     /// Initialises the plugin whose source runs.

@@ -25,6 +25,12 @@ pub struct Description {
     pub id: Option<u32>,
     pub event_source: Option<String>,
     pub extract_event_sources: Vec<String>,
+    /// The names of the plugin's async events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub async_events: Vec<String>,
+    /// The event sources beside whose events these are; empty for every source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub async_event_sources: Vec<String>,
     #[serde(rename = "fields")]
     field_entries: Vec<Value>,
     #[serde(skip)]
@@ -66,6 +72,10 @@ impl Description {
             true => (extract_event_sources(library)?, fields(library)?),
             false => Default::default(),
         };
+        let (async_events, async_event_sources) = match capabilities.contains(&Capability::AsyncEvents) {
+            true => async_events(library)?,
+            false => Default::default(),
+        };
         let schema = library
             .schema()?
             .map(|schema| parse("config schema", &schema))
@@ -80,6 +90,8 @@ impl Description {
             id,
             event_source,
             extract_event_sources,
+            async_events,
+            async_event_sources,
             field_entries,
             fields,
             schema,
@@ -90,6 +102,12 @@ impl Description {
     pub fn extracts_from(&self, source: &str) -> bool {
         let every = self.extract_event_sources.is_empty() && self.event_source.is_none();
         every || self.sources().any(|name| name == source)
+    }
+
+    /// Returns whether Falco takes the plugin's async events beside the events of a source.
+    pub fn sends_beside(&self, source: &str) -> bool {
+        let sources = &self.async_event_sources;
+        !self.async_events.is_empty() && (sources.is_empty() || sources.iter().any(|name| name == source))
     }
 
     /// Returns the event sources to which the plugin's fields apply. If there is none, they apply to every source.
@@ -124,6 +142,18 @@ fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
         parse("list of extract event sources", &sources)
     })?;
     Ok(sources.into_iter().filter(|source| !source.is_empty()).collect())
+}
+
+/// Reads the names of the async events, and the sources beside whose events they are.
+fn async_events(library: &Library) -> Result<(Vec<String>, Vec<String>), Error> {
+    let names: Vec<String> = parse("list of async events", &library.async_events().unwrap_or_default())?;
+    if names.is_empty() {
+        return refuse("the plugin sends async events, but its list of their names is empty".into());
+    }
+    let sources = library.async_event_sources().filter(|sources| !sources.is_empty());
+    let sources: Vec<String> =
+        sources.map_or(Ok(Vec::new()), |sources| parse("list of async event sources", &sources))?;
+    Ok((names, sources.into_iter().filter(|source| !source.is_empty()).collect()))
 }
 
 /// Reads the list of fields. Returns the entries as JSON, and as fields.

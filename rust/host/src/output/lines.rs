@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::abi::{Event, Metric};
+use crate::abi::{AsyncEvent, Event, Metric};
 use crate::output::format::Format;
 use crate::output::log::Record;
 use crate::output::payload;
@@ -29,6 +29,12 @@ pub struct End<'a> {
     pub result: &'static str,
     pub error: Option<&'a str>,
     pub events: u64,
+    /// Absent if there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub async_events: Option<u64>,
+    /// Async events that did not enter the host's queue. Absent if there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped_async_events: Option<u64>,
     pub bytes: u64,
     pub batches: u64,
     pub timeouts: u64,
@@ -39,6 +45,31 @@ pub struct End<'a> {
     /// The payloads that are not valid JSON. Absent if no fields are selected, or if all payloads are valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invalid_json: Option<&'a payload::Summary>,
+}
+
+/// An event of a plugin's state.
+pub struct StateEvent {
+    /// The name of the plugin.
+    pub plugin: String,
+    pub event: AsyncEvent,
+}
+
+/// The line of an async event.
+#[derive(Serialize)]
+struct AsyncLine<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    timestamp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<&'a str>,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<String>,
 }
 
 /// Writes the lines of a run.
@@ -95,6 +126,18 @@ impl Output {
             Format::Text => output.event_text(event, text, row),
             Format::Json => output.event_json(number, source, event, text, row),
         });
+    }
+
+    /// Writes one async event. `source` is the name of the open source.
+    pub fn async_event(&mut self, number: u64, source: &str, event: &AsyncEvent) {
+        self.attempt(|output| output.write_async(("async_event", Some(number), Some(source), None), event));
+    }
+
+    /// Writes the events of the plugins' states.
+    pub fn state(&mut self, events: &[StateEvent]) {
+        for StateEvent { plugin, event } in events {
+            self.attempt(|output| output.write_async(("state_event", None, None, Some(plugin)), event));
+        }
     }
 
     /// Writes one log line.
@@ -158,6 +201,43 @@ impl Output {
             serde_json::to_writer(&mut output.writer, line)?;
             output.writer.write_all(b"\n")
         });
+    }
+
+    /// Writes an async event, with its kind, number, source and plugin.
+    fn write_async(
+        &mut self,
+        (kind, number, source, plugin): (&'static str, Option<u64>, Option<&str>, Option<&str>),
+        event: &AsyncEvent,
+    ) -> io::Result<()> {
+        let name = String::from_utf8_lossy(event.name());
+        if self.format == Format::Json {
+            let data = std::str::from_utf8(event.data()).ok();
+            let line = AsyncLine {
+                kind,
+                number,
+                timestamp: event.timestamp(),
+                source,
+                plugin,
+                name: &name,
+                data,
+                data_base64: data.is_none().then(|| BASE64.encode(event.data())),
+            };
+            serde_json::to_writer(&mut self.writer, &line)?;
+            return self.writer.write_all(b"\n");
+        }
+        self.line.clear();
+        if let Some(plugin) = plugin {
+            escape::line(&mut self.line, plugin);
+            self.line.push_str(": ");
+        }
+        self.line.push('[');
+        escape::line(&mut self.line, &name);
+        self.line.push_str("] ");
+        escape::line(&mut self.line, &String::from_utf8_lossy(event.data()));
+        self.timestamps.write(&mut self.writer, event.timestamp())?;
+        writeln!(self.writer, " {}", self.line)?;
+        self.line.shrink_to(KEPT_CAPACITY);
+        Ok(())
     }
 
     fn event_text(&mut self, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) -> io::Result<()> {

@@ -12,7 +12,7 @@ pub mod value;
 
 pub use fields::Fields;
 pub use format::Format;
-pub use lines::{End, Output};
+pub use lines::{End, Output, StateEvent};
 pub use log::{Log, Record};
 pub use row::{Row, Style};
 pub use stdout::{Stdout, print};

@@ -1,6 +1,7 @@
 //! The program, run with small plugins written in C.
 
 mod arguments;
+mod async_events;
 mod bench;
 mod ending;
 mod events;

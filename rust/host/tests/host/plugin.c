@@ -418,3 +418,98 @@ const char* plugin_event_to_string(plugin* p, const event_input* in) {
 }
 #endif
 #endif
+
+#ifdef ASYNC
+#ifndef NAMES
+#define NAMES "[\"changed\"]"
+#endif
+
+typedef int32_t (*handler)(void* owner, const unsigned char* event, char* message);
+
+const char* plugin_get_async_events() { return NAMES; }
+
+static int32_t send_event(plugin* p, void* owner, handler send, const char* name, const char* data, uint64_t ts, char* message) {
+	unsigned char event[500];
+	bool wrong = strcmp(data, "wrong") == 0, buffer = strcmp(data, "buffer") != 0;
+	uint64_t tid = strcmp(data, "thread") == 0 ? 1 : UINT64_MAX;
+	uint16_t type = wrong ? 322 : 402;
+	uint32_t count = 3, id_size = 4, name_size = strlen(name) + 1, size = strlen(data), id = 0;
+	uint32_t length = 42 + name_size + size;
+	memcpy(event, &ts, 8);
+	memcpy(event + 8, &tid, 8);
+	memcpy(event + 16, &length, 4);
+	memcpy(event + 20, &type, 2);
+	memcpy(event + 22, &count, 4);
+	memcpy(event + 26, &id_size, 4);
+	memcpy(event + 30, &name_size, 4);
+	memcpy(event + 34, &size, 4);
+	memcpy(event + 38, &id, 4);
+	memcpy(event + 42, name, name_size);
+	memcpy(event + 42 + name_size, data, size);
+	return send(owner, event, buffer ? message : NULL);
+}
+
+// Sends an event that is refused, and logs the result.
+static void send_refused(plugin* p, void* owner, handler send, const char* name, const char* data) {
+	char message[1024] = "without a buffer", line[1100];
+	sprintf(line, "%d", send_event(p, owner, send, name, data, UINT64_MAX, message));
+	sprintf(line + strlen(line), " %s", message);
+	p->in.log(p->in.owner, NULL, line, 6);
+}
+
+int32_t plugin_set_async_event_handler(plugin* p, void* owner, handler send) {
+	trace(send == NULL ? "no handler" : "handler");
+	char message[1024];
+	bool fails = strcmp(p->in.config, send == NULL ? "no handler" : "handler") == 0;
+	if(fails) strcpy(p->error, send == NULL ? "it stays" : "no handler");
+	if(fails || send == NULL) return fails;
+	if(strcmp(p->in.config, "send") == 0) {
+		send_event(p, owner, send, "changed", "present", 1700000001000000000u, message);
+		send_event(p, owner, send, "changed", "past", 1600000000000000000u, message);
+		send_event(p, owner, send, "changed", "now", UINT64_MAX, message);
+	}
+	if(strcmp(p->in.config, "refused") == 0) {
+		send_refused(p, owner, send, "other", "data");
+		send_refused(p, owner, send, "changed", "wrong");
+		send_refused(p, owner, send, "changed", "thread");
+		send_refused(p, owner, send, "other", "buffer");
+	}
+	return 0;
+}
+
+int32_t plugin_dump_state(plugin* p, void* owner, handler send) {
+	trace("dump_state");
+	char message[1024];
+	if(strcmp(p->in.config, "dump") == 0) {
+		strcpy(p->error, "no state");
+		return 1;
+	}
+	if(strcmp(p->in.config, "state") == 0) return send_event(p, owner, send, "changed", "state", 7, message);
+	return 0;
+}
+
+typedef struct {
+	void* owner;
+	struct {
+		void* (*subscribe)(void* owner, void* function, void* state);
+		int32_t (*unsubscribe)(void* owner, void* routine);
+	}* routine;
+	void* table_reader;
+	void* table_writer;
+	const char* (*get_owner_last_error)(void*);
+} listen_input;
+
+static int32_t capture(plugin* p, const listen_input* in, const char* what, const char* error) {
+	trace(what);
+	// As in Falco, there is no thread pool.
+	if(in->routine->subscribe(in->owner, NULL, p) != NULL || in->routine->unsubscribe(in->owner, p) == 0) abort();
+	if(in->get_owner_last_error(in->owner) != NULL) abort();
+	if(strcmp(p->in.config, what) != 0) return 0;
+	strcpy(p->error, error);
+	return 1;
+}
+
+int32_t plugin_capture_open(plugin* p, const listen_input* in) { return capture(p, in, "capture_open", "no capture"); }
+
+int32_t plugin_capture_close(plugin* p, const listen_input* in) { return capture(p, in, "capture_close", "not yet"); }
+#endif
