@@ -1,14 +1,22 @@
 """Write Falco plugins in Python: event sources and fields, built into one shared library that Falco loads."""
 
+from typing import TYPE_CHECKING, Any
+
 from falco_plugin import source
 from falco_plugin._core import SDK_VERSION as __version__
-from falco_plugin._core import Context, Counter, Event, Gauge
+from falco_plugin._core import AsyncEvent, Context, Counter, Event, Gauge
 from falco_plugin.errors import EOF, NoJsonError, PluginError, Timeout
 from falco_plugin.fields import JsonField, Located, field, json_field
 from falco_plugin.plugin import OpenParam, Plugin
 
+if TYPE_CHECKING:
+    from falco_plugin.listening import Capture
+    from falco_plugin.sending import async_events
+
 __all__ = [
     "EOF",
+    "AsyncEvent",
+    "Capture",
     "Context",
     "Counter",
     "Event",
@@ -21,7 +29,19 @@ __all__ = [
     "PluginError",
     "Timeout",
     "__version__",
+    "async_events",
     "field",
     "json_field",
     "source",
 ]
+
+_MODULES = {"Capture": "listening", "async_events": "sending"}
+"""The modules of the names that only some plugins use. They are imported with the first use, because each import delays
+the start of Falco."""
+
+
+def __getattr__(name: str) -> Any:
+    if module := _MODULES.get(name):
+        __import__(f"{__name__}.{module}")
+        return getattr(globals()[module], name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

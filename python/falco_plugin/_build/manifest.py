@@ -22,6 +22,9 @@ Falco 0.38."""
 _REQUIRED_API_VERSION_OF_FIELDS = "3.11.0"
 """The same for a library with fields, whose extraction input has ``value_offsets``."""
 
+_REQUIRED_API_VERSION_OF_LISTENING = "3.7.0"
+"""The same for a library that listens to captures, whose functions have an input with ``routine``."""
+
 
 def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str, folder: str) -> dict[str, str]:
     """Returns the part of the manifest that does not depend on where Python comes from.
@@ -34,22 +37,31 @@ def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str
         folder: the folder of its files, which tracebacks show; empty if they show the library.
     """
     fields = [field.describe() for field in capabilities.fields]
+    events = capabilities.async_events
     return {
         "name": plugin.name,
         "version": plugin.version,
         "description": plugin.description,
         "contact": plugin.contact,
-        "required_api_version": _REQUIRED_API_VERSION_OF_FIELDS if fields else _REQUIRED_API_VERSION,
+        "required_api_version": _required_api_version(capabilities),
         "id": str(plugin.id),
         "event_source": plugin.event_source,
         "fields": json.dumps(fields, ensure_ascii=False, separators=(",", ":")) if fields else "",
         "extract_event_sources": json.dumps(capabilities.extract_event_sources),
+        "async_events": json.dumps(events.names) if events else "",
+        "async_event_sources": json.dumps(events.sources if events else []),
         "schema": schema,
         "entry": entry,
         "folder": folder,
         "sdk_version": _core.SDK_VERSION,
         "python_version": environment.python_version(),
     }
+
+
+def _required_api_version(capabilities: Capabilities) -> str:
+    if capabilities.fields:
+        return _REQUIRED_API_VERSION_OF_FIELDS
+    return _REQUIRED_API_VERSION_OF_LISTENING if capabilities.listens else _REQUIRED_API_VERSION
 
 
 def environment_of_this_python() -> dict[str, str]:
@@ -96,6 +108,12 @@ def hidden_symbols(plugin: Any, capabilities: Capabilities, schema: str) -> froz
         hidden.update(symbols["sourcing"])
     if not capabilities.fields:
         hidden.update(symbols["extraction"])
+    if not capabilities.async_events:
+        hidden.update(symbols["async events"])
+    elif not capabilities.async_events.dumps_state:
+        hidden.add("plugin_dump_state")
+    if not capabilities.listens:
+        hidden.update(symbols["listening"])
     if not schema:
         hidden.add("plugin_get_init_schema")
     return frozenset(hidden)

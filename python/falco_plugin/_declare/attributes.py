@@ -32,7 +32,17 @@ _EXAMPLES = {
     "description": "Lines of a file",
     "contact": "https://example.org",
 }
-_METHODS = ("open", "init", "destroy", "list_open_params", "event_to_string", "set_config")
+_METHODS = (
+    "open",
+    "init",
+    "destroy",
+    "list_open_params",
+    "event_to_string",
+    "set_config",
+    "dump_state",
+    "capture_open",
+    "capture_close",
+)
 
 
 def class_name(plugin: object) -> str:

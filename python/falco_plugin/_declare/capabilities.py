@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from falco_plugin._declare import attributes, fields, methods, metrics
 from falco_plugin._declare.config_class import config_class
 from falco_plugin._declare.registry import is_source
 from falco_plugin.errors import PluginError
+
+if TYPE_CHECKING:
+    from falco_plugin._declare.async_events import AsyncEvents
 
 
 class Capabilities(NamedTuple):
@@ -24,6 +28,10 @@ class Capabilities(NamedTuple):
     """The class of the plugin's configuration; ``None`` if the configuration is a ``str``."""
     metrics: list[metrics.Metric]
     """The metrics that the plugin declares."""
+    async_events: AsyncEvents | None
+    """The async events that the plugin sends; ``None`` if there are none."""
+    listens: bool
+    """Whether the plugin listens to captures."""
 
 
 def check(plugin: Any) -> Capabilities:
@@ -35,23 +43,63 @@ def check(plugin: Any) -> Capabilities:
     for problem in attributes.problems(plugin):
         raise PluginError(problem)
     name = attributes.class_name(plugin)
-    for method, problem in methods.problems(plugin):
+    for method, problem in (*methods.problems(plugin), *_problems_of_async_events(plugin)):
         error = PluginError(f"{name}.{method}{problem}")
         setattr(error, fields.ATTRIBUTE, method)
         raise error
     declared = fields.declared_by(plugin)
     sources = getattr(plugin, "extract_event_sources", ())
-    for problem in _source_problems(plugin, declared, sources):
+    async_events = _async_events(plugin)
+    is_used = is_source(plugin) or bool(declared) or async_events is not None
+    for problem in _source_problems(plugin, declared, sources, is_used=is_used):
         raise PluginError(f"{name}{problem}")
     config = config_class(type(plugin))
-    return Capabilities(is_source(plugin), declared, tuple(sources), config, metrics.declared_by(plugin))
+    return Capabilities(
+        is_source(plugin),
+        declared,
+        tuple(sources),
+        config,
+        metrics.declared_by(plugin),
+        async_events,
+        _listens(plugin),
+    )
 
 
-def _source_problems(plugin: Any, declared: list[fields.Field], sources: object) -> Iterator[str]:
+def _has_async_events(plugin: object) -> bool:
+    # The module has the decorator, so a plugin without it has no such methods.
+    return "falco_plugin.sending" in sys.modules or getattr(plugin, "dump_state", None) is not None
+
+
+def _problems_of_async_events(plugin: Any) -> Iterator[tuple[str, str]]:
+    if _has_async_events(plugin):
+        from falco_plugin._declare import async_events
+
+        yield from async_events.problems(plugin)
+
+
+def _async_events(plugin: Any) -> AsyncEvents | None:
+    if not _has_async_events(plugin):
+        return None
+    from falco_plugin._declare import async_events
+
+    return async_events.declared_by(plugin, event_source=plugin.event_source if is_source(plugin) else "")
+
+
+def _listens(plugin: object) -> bool:
+    return any(getattr(plugin, name, None) is not None for name in ("capture_open", "capture_close"))
+
+
+def _source_problems(plugin: Any, declared: list[fields.Field], sources: object, *, is_used: bool) -> Iterator[str]:
     """Yields what is wrong with the plugin's event sources. Each continues a message that begins with its class."""
-    if not is_source(plugin) and not declared:
+    if not is_used and _listens(plugin):
         yield (
-            " has no capability: define open(self, params) to make it an event source, or fields to extract from events"
+            " only listens to captures, and Falco ends when it loads such a plugin: give it async events, fields or an "
+            "event source too"
+        )
+    elif not is_used:
+        yield (
+            " has no capability: define open(self, params) to make it an event source, fields to extract from events, "
+            "or async events to send"
         )
     if isinstance(sources, str) or not isinstance(sources, Sequence):
         yield f": extract_event_sources must be a tuple of names, not {type(sources).__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import FunctionType, MethodType
+from typing import Any
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "open": ("params",),
@@ -12,8 +13,13 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "list_open_params": (),
     "event_to_string": ("event",),
     "set_config": ("config",),
+    "dump_state": (),
+    "capture_open": ("capture",),
+    "capture_close": ("capture",),
 }
 """The arguments that each method is called with. ``open`` may take the context, too."""
+OF_PLUGINS = frozenset(_PARAMETERS)
+"""The methods that the SDK calls by name."""
 _CONTEXT = ("context", "ctx")
 # The flags of code objects, copied from inspect, because inspect takes long to import.
 _CO_VARARGS = 0x04
@@ -43,7 +49,9 @@ def _problem_of_kind(name: str, function: FunctionType) -> str:
         if name == "open":
             return " is async without a yield, so it makes no events: yield them in it, or define it without async"
         return " is async, but nothing awaits it: define it without async"
-    if flags & (_CO_GENERATOR | _CO_ASYNC_GENERATOR) and name not in ("open", "list_open_params"):
+    if flags & _CO_ASYNC_GENERATOR and name == "dump_state":
+        return " is an async generator, but Falco waits for its events: define it without async"
+    if flags & (_CO_GENERATOR | _CO_ASYNC_GENERATOR) and name not in ("open", "list_open_params", "dump_state"):
         return " has a yield, so calling it does not run its code: remove the yield"
     return ""
 
@@ -72,3 +80,43 @@ def _problem_of_signature(name: str, parameters: tuple[str, ...], function: Func
         missing = "self" if names[0] != "self" else parameters[-1]
         return f"{signature} lacks {missing}: define it as {expected}"
     return ""
+
+
+def problem_of_producer(method: object) -> str:
+    """Returns what is wrong with a method that makes events on its own thread; empty if it can be called.
+
+    It is called without arguments, or with a context.
+    """
+    if not isinstance(method, MethodType) or not isinstance(method.__func__, FunctionType):
+        return ""
+    function = method.__func__
+    code = function.__code__
+    if code.co_flags & _CO_COROUTINE:
+        return " is async without a yield, so it makes no events: yield them in it, or define it without async"
+    if hasattr(function, "__wrapped__"):
+        return ""
+    names = code.co_varnames[: code.co_argcount]
+    required = code.co_argcount - len(function.__defaults__ or ())
+    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    has_keywords = any(keyword not in (function.__kwdefaults__ or {}) for keyword in keywords)
+    if required > 2 or has_keywords or not (names or code.co_flags & _CO_VARARGS):
+        name = function.__name__
+        return f"({', '.join(names)}) cannot be called: define it as def {name}(self) or def {name}(self, context)"
+    return ""
+
+
+def takes_context(function: Any, *, parameters: int) -> bool:
+    """Returns whether a method has another parameter after the given number of them, besides ``self``."""
+    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType) and not vars(function.__func__):
+        # Most plugins have such a plain method, for which the import of inspect is not needed. The count includes self.
+        code = function.__func__.__code__
+        return code.co_argcount > 1 + parameters or bool(code.co_flags & _CO_VARARGS)
+    import inspect
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return False
+    kinds = [parameter.kind for parameter in signature.parameters.values()]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(kind in positional for kind in kinds) > parameters or inspect.Parameter.VAR_POSITIONAL in kinds

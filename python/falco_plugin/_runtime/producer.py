@@ -1,4 +1,4 @@
-"""The producer of an ``IterInstance``: a thread that runs an iterable or an async iterable, and sends its items."""
+"""The producer: a thread that runs an iterable or an async iterable, and sends its items."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from types import CoroutineType
-from typing import Any
+from typing import Any, Protocol
 
 from falco_plugin import _core
 from falco_plugin._runtime import failures
@@ -38,20 +38,120 @@ def start(items: Any, retry: float | None, sender: _core.Sender, context: _core.
     """
     _check_items(items)
     if retry is not None:
-        if _is_iterable(items):
+        if is_iterable(items):
             raise TypeError(
                 f"retry requires a function that makes the items again, not {type(items).__name__}: pass the function "
                 "itself, without calling it"
             )
         if not retry:
             raise ValueError("retry must be more than 0 seconds, not 0")
-    producer = _Producer(items, retry, sender, context)
-    threading.Thread(target=producer.run, name="falco-source", daemon=True).start()
+    start_thread(items, retry, _SourceOutput(sender), context, "falco-source")
+
+
+def start_thread(
+    items: Any, retry: float | None, output: Output, context: _core.Context, name: str
+) -> threading.Thread:
+    """Starts the thread of a producer.
+
+    Args:
+        items: an iterable, an async iterable, or a callable that takes the context and returns one of the two.
+        retry: seconds to wait after an exception before the callable is called again. ``None`` means that an exception
+            ends the producer.
+        output: receives the items.
+        context: ends the producer when it is cancelled.
+        name: the name of the thread.
+    """
+    producer = _Producer(items, retry, output, context)
+    thread = threading.Thread(target=producer.run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class Output(Protocol):
+    """The receiver of a producer's items."""
+
+    @property
+    def subject(self) -> str:
+        """The subject of messages about the producer."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        ...
+
+    def position(self) -> int:
+        """Returns how many items were sent."""
+        ...
+
+    def send_each(self, items: Iterator[Any]) -> bool | BaseException | None:
+        """Sends items: ``None`` at the end, ``True`` for a barrier, or the error of an item that was refused."""
+        ...
+
+    def send_all(self, items: AsyncIterable[Any], context: _core.Context) -> None:
+        """Sends the items of an async iterable until its end."""
+        ...
+
+    def flush(self) -> None:
+        """Waits until the host has acknowledged all items."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """Reports the exception that has ended the producer."""
+        ...
+
+    def end(self, barriers: int) -> None:
+        """Ends the output after the last item. ``barriers`` is the number of barriers among the items."""
+        ...
+
+    def close(self) -> None:
+        """Closes the output. This is the last call."""
+        ...
+
+
+class _SourceOutput:
+    """Sends items through the channel of an ``IterInstance``."""
+
+    subject = "the source"
+
+    def __init__(self, sender: _core.Sender) -> None:
+        self._sender = sender
+
+    @property
+    def closed(self) -> bool:
+        return self._sender.closed
+
+    def position(self) -> int:
+        return _core.position(self._sender)
+
+    def send_each(self, items: Iterator[Any]) -> bool | BaseException | None:
+        return _core.send_each(self._sender, items)
+
+    def send_all(self, items: AsyncIterable[Any], context: _core.Context) -> None:
+        # The import of asyncio takes as long as that of the rest of the SDK.
+        from falco_plugin._runtime.async_producer import ChannelSender, send_all
+
+        send_all(items, lambda: ChannelSender(self._sender, context))
+
+    def flush(self) -> None:
+        self._sender.flush()
+
+    def fail(self, error: BaseException) -> None:
+        _core.fail(self._sender, error)
+
+    def end(self, barriers: int) -> None:
+        """Logs that a source has ended without an event. The host does not report this."""
+        if not _core.position(self._sender):
+            hint = ": it yielded only None, which is a barrier: yield bytes for an event" if barriers else ""
+            failures.note(f"the source ended without an event{hint}")
+
+    def close(self) -> None:
+        self._sender.close()
 
 
 def _check_items(items: object) -> None:
     """Raises ``TypeError`` for an object that makes no events."""
-    if _is_iterable(items):
+    if is_iterable(items):
         return
     _refuse_mistakes(items)
     if not callable(items):
@@ -72,9 +172,17 @@ def _check_items(items: object) -> None:
         ) from None
 
 
-def _is_iterable(items: object) -> bool:
-    """Returns whether the object is an iterable of events."""
+def is_iterable(items: object) -> bool:
+    """Returns whether the object is an iterable of events, or an async one."""
     return isinstance(items, Iterable | AsyncIterable) and not isinstance(items, _ONE_EVENT)
+
+
+def check_items(items: object, function: str) -> None:
+    """Raises ``TypeError`` if a function returned something else than an iterable of events."""
+    if not is_iterable(items):
+        _refuse_mistakes(items)
+        found = type(items).__name__
+        raise TypeError(f"{function} returned {found}: yield the events in it, or return an iterable of them")
 
 
 def _refuse_mistakes(items: object) -> None:
@@ -89,47 +197,41 @@ def _refuse_mistakes(items: object) -> None:
 
 
 class _Producer:
-    """Sends the items of an iterable, and ends the source when the iterable ends or raises."""
+    """Sends the items of an iterable, and ends the output when the iterable ends or raises."""
 
-    def __init__(self, items: Any, retry: float | None, sender: _core.Sender, context: _core.Context) -> None:
+    def __init__(self, items: Any, retry: float | None, output: Output, context: _core.Context) -> None:
         self._items = items
         self._retry = retry
-        self._sender = sender
+        self._output = output
         self._context = context
         self._reported: set[tuple[str, str]] = set()
         self._plugin = _core.current_plugin()
         self._barriers = 0
 
     def run(self) -> None:
-        """Sends all items, and ends the source. This is the function of the thread."""
+        """Sends all items, and ends the output. This is the function of the thread."""
         _core.set_current_plugin(self._plugin)
         try:
-            if _is_iterable(self._items):
+            if is_iterable(self._items):
                 self._send(self._items, self._context)
             else:
                 self._send_attempts(self._items)
-            self._note_if_no_event()
+            if not self._is_closed:
+                self._output.end(self._barriers)
         except BaseException as error:
             self._end_with(error)
         finally:
-            self._sender.close()
-
-    def _note_if_no_event(self) -> None:
-        """Logs that a source has ended without an event. The host does not report this."""
-        if self._is_closed or _core.position(self._sender):
-            return
-        hint = ": it yielded only None, which is a barrier: yield bytes for an event" if self._barriers else ""
-        failures.note(f"the source ended without an event{hint}")
+            self._output.close()
 
     @property
     def _is_closed(self) -> bool:
-        return self._context.cancelled or self._sender.closed
+        return self._context.cancelled or self._output.closed
 
     def _end_with(self, error: BaseException) -> None:
         if isinstance(error, EOF) or (isinstance(error, SystemExit) and not error.code):
             return
         if not self._is_closed:
-            _core.fail(self._sender, _with_remedy(error))
+            self._output.fail(_with_remedy(error))
         elif not failures.is_end_of_source(error) and not _is_cancellation(error):
             failures.report("a closed source", error)
 
@@ -140,12 +242,12 @@ class _Producer:
         """
         wait = self._retry
         while True:
-            before, started = _core.position(self._sender), time.monotonic()
+            before, started = self._output.position(), time.monotonic()
             # Callbacks that an attempt adds to its context must not be kept by the next attempt.
             attempt = _core.Context(self._context)
             try:
                 items = make(attempt)
-                if _is_iterable(items):
+                if is_iterable(items):
                     self._send(items, attempt)
             except EOF:
                 return
@@ -154,16 +256,11 @@ class _Producer:
                 if wait is None or self._retry is None or self._is_closed or not _can_retry(error):
                     raise
                 # Reset the wait after an attempt that made events, or that lasted long without any.
-                if _core.position(self._sender) > before or time.monotonic() - started >= MAX_WAIT:
+                if self._output.position() > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
                 self._report_before_retry(error, wait)
             else:
-                if not _is_iterable(items):
-                    _refuse_mistakes(items)
-                    name = getattr(make, "__qualname__", type(make).__name__)
-                    raise TypeError(
-                        f"{name} returned {type(items).__name__}: yield the events in it, or return an iterable of them"
-                    )
+                check_items(items, getattr(make, "__qualname__", type(make).__name__))
                 return
             finally:
                 attempt.cancel()
@@ -179,43 +276,41 @@ class _Producer:
         kind = type(error).__name__, failures.location_of(error)
         if kind in self._reported:
             text = failures.describe(error)
-            failures.warn(f"the source failed again: {text}; it is called again in {wait:g} s")
+            failures.warn(f"{self._output.subject} failed again: {text}; it is called again in {wait:g} s")
             return
         self._reported.add(kind)
-        failures.report("the source", error)
-        failures.warn(f"the source is called again in {wait:g} s")
+        failures.report(self._output.subject, error)
+        failures.warn(f"{self._output.subject} is called again in {wait:g} s")
 
     def _send(self, items: Any, context: _core.Context) -> None:
         if isinstance(items, AsyncIterable):
-            # The import of asyncio takes as long as that of the rest of the SDK.
-            from falco_plugin._runtime.async_producer import send_all
-
-            send_all(items, self._sender, context)
+            self._output.send_all(items, context)
         else:
-            self._send_sync(items)
+            self._barriers += send_items(items, self._output, self._context)
 
-    def _send_sync(self, items: Iterable[Any]) -> None:
-        with _closing(items):
-            iterator = iter(items)
-            with _closing(iterator) if iterator is not items else nullcontext():
-                rest: Iterator[Any] | None = iterator
-                while rest is not None:
-                    rest = self._resume(iterator, _core.send_each(self._sender, rest))
 
-    def _resume(self, iterator: Iterator[Any], stop: bool | Exception | None) -> Iterator[Any] | None:
-        """Returns the items to send after ``send_each`` has stopped; ``None`` at the end.
+def send_items(items: Iterable[Any], output: Output, context: _core.Context) -> int:
+    """Sends the items of an iterable on this thread, until its end or until the context is cancelled.
 
-        Args:
-            iterator: the iterator of all items.
-            stop: the result of ``send_each``: ``None`` at the end, ``True`` for a barrier, or the error of an item.
-        """
-        if stop is None or self._is_closed:
-            return None
-        if isinstance(stop, Exception):
-            return _throw(iterator, stop)
-        self._barriers += 1
-        self._sender.flush()
-        return iterator
+    Returns:
+        The number of barriers among the items.
+    """
+    barriers = 0
+    with _closing(items):
+        iterator = iter(items)
+        with _closing(iterator) if iterator is not items else nullcontext():
+            rest: Iterator[Any] | None = iterator
+            while rest is not None:
+                stop = output.send_each(rest)
+                if stop is None or context.cancelled or output.closed:
+                    break
+                if isinstance(stop, Exception):
+                    rest = _throw(iterator, stop)
+                    continue
+                barriers += 1
+                output.flush()
+                rest = iterator
+    return barriers
 
 
 def _can_retry(error: BaseException) -> bool:

@@ -7,18 +7,21 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Generator
-from types import FunctionType, MethodType
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 from falco_plugin import _core
-from falco_plugin._declare import capabilities, registry
+from falco_plugin._declare import capabilities, methods, registry
 from falco_plugin._declare.capabilities import Capabilities
 from falco_plugin._runtime import failures, gil, instances, log
 from falco_plugin._runtime.loader import Modules
 from falco_plugin._runtime.repeated_failures import RepeatedFailures
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
+
+if TYPE_CHECKING:
+    from falco_plugin._runtime.async_events import PluginAsyncEvents
+    from falco_plugin._runtime.captures import Captures
 
 SWITCH_INTERVAL = 0.0002
 """Seconds that a computing thread keeps the GIL while a thread of the host waits for it, instead of Python's 5 ms. Set
@@ -31,8 +34,6 @@ EMPTY_TEXT = "<empty>"
 """The text of an event for which the plugin returns an empty string."""
 
 _TEXT = "event_to_string"
-_CO_VARARGS = 0x04
-"""The flag of a code object whose function has ``*args``."""
 
 
 class Runtime:
@@ -92,7 +93,8 @@ class Runtime:
                 if callable(init := getattr(self._plugin, "init", None)):
                     init()
             self._open: Any = getattr(self._plugin, "open", None)
-            self._open_takes_context = takes_context(self._open)
+            self._open_takes_context = methods.takes_context(self._open, parameters=1)
+            self._async_events, self._captures = _capturing(self._plugin, found)
             self._field_failures = RepeatedFailures(
                 "field %s",
                 "field %s is absent",
@@ -180,6 +182,30 @@ class Runtime:
             params.append((param.value, param.desc, param.separator))
         return params
 
+    def start_async_events(self, sink: _core.AsyncSink) -> None:
+        """Starts the methods that send async events."""
+        if self._async_events:
+            self._async_events.start(sink)
+
+    def stop_async_events(self) -> None:
+        """Stops these methods, and waits for their threads."""
+        if self._async_events:
+            self._async_events.stop()
+
+    def dump_state(self, sink: _core.AsyncSink) -> None:
+        """Sends the events of the plugin's ``dump_state``."""
+        if self._async_events:
+            self._async_events.dump_state(sink)
+
+    def capture_open(self) -> list[tuple[float, Callable[[], None]]]:
+        """Begins a capture. Returns the intervals and the functions to call until it ends."""
+        return self._captures.open() if self._captures else []
+
+    def capture_close(self) -> None:
+        """Ends the capture."""
+        if self._captures:
+            self._captures.close()
+
     def field_failed(self, field: str, error: BaseException) -> None:
         """Counts a failure of a field's method: it raised, or returned a value that its field cannot have."""
         self._field_failures.add(field, error)
@@ -207,9 +233,11 @@ class Runtime:
         finally:
             self._field_failures.log_rest()
             self._text_failures.log_rest()
+            if self._captures:
+                self._captures.log_failures()
             registry.remove_object(self._plugin)
             self._modules.unload()
-            self._plugin = self._open = None
+            self._plugin = self._open = self._async_events = self._captures = None
             self.fields = []
             self.metrics = []
             self._gauges = None
@@ -219,6 +247,20 @@ class Runtime:
                 # A host may have closed the descriptors.
                 with contextlib.suppress(AttributeError, OSError, ValueError):
                     stream.flush()
+
+
+def _capturing(plugin: Any, found: Capabilities) -> tuple[PluginAsyncEvents | None, Captures | None]:
+    """Returns what runs the plugin's code in captures. Only a plugin that has such code needs these modules."""
+    async_events = captures = None
+    if found.async_events is not None:
+        from falco_plugin._runtime.async_events import PluginAsyncEvents
+
+        async_events = PluginAsyncEvents(plugin, found.async_events)
+    if found.listens:
+        from falco_plugin._runtime.captures import Captures
+
+        captures = Captures(plugin)
+    return async_events, captures
 
 
 @functools.cache
@@ -251,20 +293,3 @@ def read_config(text: str, config_class: type | None) -> object:
     from falco_plugin._declare.config.parser import parse
 
     return parse(text, config_class)
-
-
-def takes_context(function: Any) -> bool:
-    """Returns whether ``open`` has a second parameter."""
-    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType) and not vars(function.__func__):
-        # Most plugins have such a plain method, for which the import of inspect is not needed. The count includes self.
-        code = function.__func__.__code__
-        return code.co_argcount > 2 or bool(code.co_flags & _CO_VARARGS)
-    import inspect
-
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    kinds = [parameter.kind for parameter in parameters]
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(kind in positional for kind in kinds) > 1 or inspect.Parameter.VAR_POSITIONAL in kinds

@@ -18,11 +18,23 @@ from falco_plugin.cli._targets import debug_option
 @click.option("--pretty", is_flag=True, help="Print times, durations, networks and lists in a readable form.")
 @click.option("--set-config", metavar="TEXT", help="Change the plugin's configuration to this after init.")
 @click.option("--metrics", is_flag=True, help="Print the metrics of all plugins at the end, as Falco names them.")
+@click.option("--dump-state", is_flag=True, help="At the end, print the async events of dump_state.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object a line: kind fields, event, log, metrics or end."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object a line: kind fields, event, async_event, state_event, log, metrics or end.",
 )
 @debug_option
-def run(pretty: bool, set_config: str | None, metrics: bool, as_json: bool, debug: bool, **source: Any) -> None:
+def run(
+    pretty: bool,
+    set_config: str | None,
+    metrics: bool,
+    dump_state: bool,
+    as_json: bool,
+    debug: bool,
+    **source: Any,
+) -> None:
     """Run a plugin without Falco, and show its events.
 
     TARGET is path.py[:Name], a folder, or a plugin library. The native host loads it and calls it as Falco does.
@@ -31,7 +43,7 @@ def run(pretty: bool, set_config: str | None, metrics: bool, as_json: bool, debu
     """
     if pretty and as_json:
         raise click.UsageError("--pretty is for text: leave out --json, or --pretty")
-    flags = {"--pretty": pretty, "--metrics": metrics, "--json": as_json}
+    flags = {"--pretty": pretty, "--metrics": metrics, "--dump-state": dump_state, "--json": as_json}
     options = [flag for flag, is_set in flags.items() if is_set]
     if set_config is not None:
         options += ["--set-config", set_config]

@@ -4,7 +4,7 @@ For pytest there is also the fixture :func:`falco_plugin.testing.fixtures.start_
 """
 
 from falco_plugin.testing.extracted import ExtractedEvent
-from falco_plugin.testing.results import LogLine, Run, RunError
+from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError
 from falco_plugin.testing.running import RunningPlugin, collect, run
 
-__all__ = ["ExtractedEvent", "LogLine", "Run", "RunError", "RunningPlugin", "collect", "run"]
+__all__ = ["ExtractedEvent", "LogLine", "ReceivedAsyncEvent", "Run", "RunError", "RunningPlugin", "collect", "run"]

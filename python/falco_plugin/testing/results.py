@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from falco_plugin._core import AsyncEvent
 from falco_plugin.errors import PluginError
 from falco_plugin.testing.extracted import ExtractedEvent
 
@@ -25,6 +27,21 @@ class LogLine:
     """The name of the plugin that logged the line; empty if the host logged it."""
 
 
+class ReceivedAsyncEvent(NamedTuple):
+    """An async event that the host has taken from its queue."""
+
+    name: str
+    """The name."""
+    data: bytes
+    """The payload."""
+    number: int
+    """The number of the event. The events of the source are counted too."""
+    timestamp: int
+    """The time in nanoseconds since the epoch."""
+    source: str
+    """The event source that was open."""
+
+
 @dataclass(frozen=True)
 class Run:
     """The result of a run."""
@@ -42,10 +59,16 @@ class Run:
     metrics: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
     """The metrics of the plugin and of the extractors after the close, under the names that Falco gives them:
     ``<plugin>.<metric>``. Empty if the source was not open, or if the host was killed."""
+    async_events: list[ReceivedAsyncEvent] = field(default_factory=list, repr=False)
+    """All async events in the order in which the host took them from its queue."""
+    state: list[AsyncEvent] = field(default_factory=list, repr=False)
+    """The events of ``dump_state`` at the end of the run, if ``dump_state`` was set."""
 
     def __str__(self) -> str:
         count = len(self.events)
         text = f"{self.result} after {count} {'event' if count == 1 else 'events'}"
+        if count := len(self.async_events):
+            text += f" and {count} async {'event' if count == 1 else 'events'}"
         if self.error is not None:
             text += f": {self.error}"
         if self.log:

@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from falco_plugin._build import embedded, temporary
+from falco_plugin._core import AsyncEvent
 from falco_plugin.testing.extracted import Column, ExtractedEvent, Values
 from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin, config_text, library_of, pairs_of, target_of
-from falco_plugin.testing.results import LogLine, Run, RunError
+from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError
 
 _STOPS_WITHIN = 10.0
 """Seconds that the host has to close the source."""
@@ -45,7 +47,7 @@ def collect(
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
         extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
             ``init_config``.
-        limit: stop after this many events. Without a limit the source must end.
+        limit: stop after this many events, async events included. Without a limit the source must end.
         timeout: seconds that the run may take.
 
     Returns:
@@ -67,7 +69,7 @@ def collect(
     ran = run(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit, timeout=timeout)
     if ran.result not in ("eof", "limit"):
         raise RunError(str(ran))
-    if limit is not None and len(ran.events) < limit:
+    if limit is not None and len(ran.events) + len(ran.async_events) < limit:
         raise RunError(f"the source ended before {limit} events: {ran}")
     return ran.events
 
@@ -82,6 +84,7 @@ def run(
     set_config: Config = None,
     limit: int | None = None,
     timeout: float = 5,
+    dump_state: bool = False,
 ) -> Run:
     """Runs a plugin's event source as :func:`collect` does, and returns events, log and result.
 
@@ -96,8 +99,9 @@ def run(
         extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
             ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
-        limit: stop after this many events.
+        limit: stop after this many events, async events included.
         timeout: seconds that the run may take. After that the source is stopped, and the result is ``timeout``.
+        dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
 
     Raises:
         PluginError: a plugin cannot be built.
@@ -105,7 +109,14 @@ def run(
         RunError: the source was not closed within ten seconds after the timeout.
     """
     with RunningPlugin(
-        plugin, params, config=config, fields=fields, extractors=extractors, set_config=set_config, limit=limit
+        plugin,
+        params,
+        config=config,
+        fields=fields,
+        extractors=extractors,
+        set_config=set_config,
+        limit=limit,
+        dump_state=dump_state,
     ) as running:
         return running.wait(timeout)
 
@@ -122,7 +133,8 @@ class RunningPlugin:
         extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
             ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
-        limit: stop after this many events.
+        limit: stop after this many events, async events included.
+        dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
 
     Raises:
         PluginError: a plugin cannot be built.
@@ -139,6 +151,7 @@ class RunningPlugin:
         extractors: Sequence[Extractor] = (),
         set_config: Config = None,
         limit: int | None = None,
+        dump_state: bool = False,
     ) -> None:
         if isinstance(fields, str):
             raise TypeError("fields must be a list of names, not str")
@@ -146,12 +159,15 @@ class RunningPlugin:
         self._columns: list[Column] = []
         self._events: list[ExtractedEvent] = []
         self._texts: list[str] = []
+        self._async_events: list[ReceivedAsyncEvent] = []
+        self._state: list[AsyncEvent] = []
         self._log: list[LogLine] = []
         self._metrics: dict[str, float] = {}
         self._end: dict[str, Any] | None = None
         self._killed = False
         self._errors = ""
         self._read = 0
+        self._async_read = 0
         self._changed = threading.Condition()
         self._resources = ExitStack()
         with ExitStack() as stack:
@@ -162,6 +178,8 @@ class RunningPlugin:
                 options += ["--set-config", config_text(set_config)]
             if limit is not None:
                 options += ["--limit", str(limit)]
+            if dump_state:
+                options.append("--dump-state")
             options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
             options.append(f"--target={target_of(plugin)}")
             for extractor, extractor_config in pairs:
@@ -212,6 +230,20 @@ class RunningPlugin:
         self._read += 1
         return self._events[self._read - 1]
 
+    def next_async_event(self, timeout: float = 5) -> ReceivedAsyncEvent:
+        """Waits for the next async event, and returns it.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            RunError: no async event came in time, or the source ended.
+        """
+        awaited = f"async event {self._async_read + 1}"
+        self._wait_until(lambda: len(self._async_events) > self._async_read, timeout, awaited)
+        self._async_read += 1
+        return self._async_events[self._async_read - 1]
+
     def wait_for_log(self, text: str, timeout: float = 5) -> LogLine:
         """Waits for a log line, and returns it. A line that was logged before the call counts, too.
 
@@ -245,7 +277,7 @@ class RunningPlugin:
         except subprocess.TimeoutExpired:
             ran = self.stop()
             error = f"the source did not end within {timeout:g} s: set a limit, or a longer timeout"
-            return Run(ran.events, ran.texts, ran.log, "timeout", error, ran.metrics)
+            return replace(ran, result="timeout", error=error)
         return self._result()
 
     def stop(self) -> Run:
@@ -275,7 +307,11 @@ class RunningPlugin:
         self._reader.join(_STOPS_WITHIN)
         self._resources.close()
         result, error = self._ending()
-        return Run(self._events, self._texts, self._log, result, error, self._metrics)
+        return self._run(result, error)
+
+    def _run(self, result: str, error: str | None) -> Run:
+        members = self._metrics, self._async_events, self._state
+        return Run(self._events, self._texts, self._log, result, error, *members)
 
     def _ending(self) -> tuple[str, str | None]:
         """Returns how a host has ended that no longer runs: the result and the error."""
@@ -305,9 +341,7 @@ class RunningPlugin:
                     self._changed.wait(min(remaining, 0.1))
                 elif not ready():
                     result, error = ("running", f"after {timeout:g} s") if remaining <= 0 else self._wait_for_ending()
-                    raise RunError(
-                        f"{awaited} did not come: {Run(self._events, self._texts, self._log, result, error)}"
-                    )
+                    raise RunError(f"{awaited} did not come: {self._run(result, error)}")
 
     def _wait_for_ending(self) -> tuple[str, str | None]:
         self._process.wait()
@@ -333,7 +367,7 @@ class RunningPlugin:
 
     def _keep(self, entry: dict[str, Any]) -> None:
         if entry["kind"] == "event":
-            data = entry["data"].encode() if "data" in entry else base64.b64decode(entry["data_base64"])
+            data = _data_of(entry)
             extracted = entry.get("fields", {})
             values = Values({column.name: column.value(extracted[column.name]) for column in self._columns})
             self._events.append(
@@ -342,6 +376,11 @@ class RunningPlugin:
                 )
             )
             self._texts.append(entry["text"])
+        elif entry["kind"] == "async_event":
+            members = entry["number"], entry["timestamp"], entry["source"]
+            self._async_events.append(ReceivedAsyncEvent(entry["name"], _data_of(entry), *members))
+        elif entry["kind"] == "state_event":
+            self._state.append(AsyncEvent(entry["name"], _data_of(entry), entry["timestamp"]))
         elif entry["kind"] == "fields":
             self._columns = [Column.from_json(column) for column in entry["fields"]]
         elif entry["kind"] == "log":
@@ -352,3 +391,8 @@ class RunningPlugin:
             self._metrics = {name: math.nan if value is None else value for name, value in pairs}
         else:
             self._end = entry
+
+
+def _data_of(entry: dict[str, Any]) -> bytes:
+    """Returns the payload of an event in the host's JSON."""
+    return entry["data"].encode() if "data" in entry else base64.b64decode(entry["data_base64"])
