@@ -166,7 +166,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("answers") / "bundled"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
     own = [expression.replace("{version}", version) for expression, _ in OWN]
     return answers(folder, SAME + own)
 
@@ -180,7 +180,7 @@ def test_self_contained_python_answers_as_linked(
 
 @pytest.mark.parametrize(("expression", "expected"), OWN)
 def test_self_contained_python_answers(bundled: dict[str, str], expression: str, expected: str) -> None:
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
     found = bundled[expression.replace("{version}", version)]
     assert found == expected.replace("{library}", bundled["library"])
 

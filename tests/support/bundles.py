@@ -11,9 +11,9 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import falco_plugin
 from support import bundle_double
 from support.hosts import Output, environment, run
-from support.paths import REPOSITORY
 
 ROOT = "/opt/plugins/libexample.so"
 PYTHON = os.environ.get("BUNDLE_PYTHON", sys.executable)
@@ -49,7 +49,7 @@ def run_bundled(
         "core": is_other,
         "folders": [
             (paths if is_other else sysconfig.get_path("stdlib"), [""]),
-            (str(REPOSITORY / "python"), ["falco_plugin"]),
+            (str(Path(falco_plugin.__file__).parent.parent), ["falco_plugin"]),
             (sysconfig.get_path("purelib"), list(packages)),
         ],
         "files": {

@@ -18,14 +18,18 @@ from support.paths import REPOSITORY
 
 _PACKAGE = REPOSITORY / "python" / "falco_plugin"
 _KEPT = REPOSITORY / "target" / "environments"
+DESCRIBE = "import sys; print('%d.%d' % sys.version_info[:2] + sys.abiflags, sys.version, sys.base_prefix)"
+"""Prints the version of a Python as file names have it, then what distinguishes it from others at the same path."""
 
 
 @functools.cache
 def sdk_environment(packages: Sequence[str] = ("pytest",), python: str = sys.executable) -> Path:
     """Returns the folder of an environment of `python` with the SDK and packages. Only one test process makes it."""
-    version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2] + sys.abiflags)").stdout.strip()
-    assert version, f"{python} is not a Python"
-    kind = hashlib.sha256(" ".join([python, *packages]).encode()).hexdigest()[:8]
+    described = run(python, "-c", DESCRIBE).stdout
+    assert described, f"{python} is not a Python"
+    version = described.split(maxsplit=1)[0]
+    # Another Python may have the same path later.
+    kind = hashlib.sha256(" ".join([python, described, *packages]).encode()).hexdigest()[:8]
     folder = _KEPT / f"{kind}-{_hash_package()}"
     complete = folder / "complete"
     _KEPT.mkdir(parents=True, exist_ok=True)
