@@ -59,6 +59,7 @@ fn first_time(criterion: &mut Criterion) {
                 let event = Event {
                     generation: 1,
                     number,
+                    thread_id: -1,
                     timestamp: 0,
                     source: b"bench",
                     data: black_box(payload),

@@ -1,4 +1,4 @@
-//! Events, sources and fields of a Falco plugin, without Python, without C and without `unsafe`.
+//! Events, sources, fields and tables of a Falco plugin, without Python, without C and without `unsafe`.
 //!
 //! Data flows in one direction. A [`source`] fills batches of encoded [`event`]s. [`extract`] makes the fields of
 //! events that the host passes back, most of them from [`json`]. Both count in [`metrics`], which the host reads. The C
@@ -18,5 +18,6 @@ pub mod plugin;
 pub mod routine;
 pub mod source;
 mod sync;
+pub mod table;
 mod throttle;
 pub mod time;

@@ -25,10 +25,12 @@ pub(super) unsafe fn read<'a>(
         return Err(Error::text("the function was called without an event"));
     };
     // SAFETY: the caller's promise.
-    let (bytes, source) = unsafe {
+    let (bytes, thread_id, source) = unsafe {
         let len = ptr::read_unaligned(&raw const (*input.evt).len) as usize;
         (
             std::slice::from_raw_parts(input.evt.cast::<u8>(), len),
+            // The host sets all bits if the event belongs to no thread.
+            ptr::read_unaligned(&raw const (*input.evt).tid) as i64,
             if input.evtsrc.is_null() {
                 b""
             } else {
@@ -41,6 +43,7 @@ pub(super) unsafe fn read<'a>(
         // Read once for all fields of a call, because the host reads their values together after it.
         generation: state.generation.load(Ordering::Relaxed),
         number: input.evtnum,
+        thread_id,
         timestamp,
         source,
         data,

@@ -19,6 +19,8 @@ pub struct Event<'a> {
     /// How many sources were opened or closed before the host's call. It distinguishes equal events of two sources.
     pub generation: u64,
     pub number: u64,
+    /// The id of the thread that the event belongs to; -1 if it belongs to none.
+    pub thread_id: i64,
     /// Nanoseconds since the epoch.
     pub timestamp: u64,
     /// The name of the event source. It is UTF-8, unless the host is faulty.

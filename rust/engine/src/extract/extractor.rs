@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::values::Values;
 use crate::event::Event;
 use crate::metrics::{Metrics, Value};
+use crate::table::{KeyValue, TableKey};
 
 /// The fields of a plugin.
 #[derive(Debug)]
@@ -57,6 +58,17 @@ impl Extractor {
         &self.fields
     }
 
+    /// Returns the field whose first value is the key of a field that is read from a table. `None` for other fields.
+    pub fn key_field(&self, field: usize) -> Option<usize> {
+        match &self.fields.get(field)?.reader {
+            Reader::Table(reader) => match reader.key() {
+                TableKey::Field(key) => Some(key),
+                TableKey::Thread => None,
+            },
+            Reader::Json(_) | Reader::Code => None,
+        }
+    }
+
     /// Returns the values of a field, none if it is absent. Calls `code` for a field of user code.
     ///
     /// # Panics
@@ -68,6 +80,46 @@ impl Extractor {
         field: usize,
         argument: &Argument<'_>,
         code: impl FnOnce(EventState<'_>, &mut Values),
+    ) -> &'c Values {
+        self.extract_with(cache, event, field, argument, |reader, state, values| match reader {
+            Reader::Json(reader) => reader.read(state.document, event.data, argument, values),
+            Reader::Table(reader) => {
+                reader.read_for_thread(event.thread_id, values);
+                None
+            }
+            Reader::Code => {
+                code(state, values);
+                None
+            }
+        })
+    }
+
+    /// Returns the values of a field that is read from a table by the value of [`Self::key_field`].
+    ///
+    /// # Panics
+    /// If there is no such field.
+    pub fn extract_by_key<'c>(
+        &self,
+        cache: &'c mut Cache,
+        event: &Event<'_>,
+        field: usize,
+        key: Option<&KeyValue>,
+    ) -> &'c Values {
+        self.extract_with(cache, event, field, &Argument::default(), |reader, _, values| {
+            if let (Reader::Table(reader), Some(key)) = (reader, key) {
+                reader.read_for_value(key, values);
+            }
+            None
+        })
+    }
+
+    fn extract_with<'c>(
+        &self,
+        cache: &'c mut Cache,
+        event: &Event<'_>,
+        field: usize,
+        argument: &Argument<'_>,
+        make: impl FnOnce(&Reader, EventState<'_>, &mut Values) -> Option<Problem>,
     ) -> &'c Values {
         cache.select(event);
         let serial = cache.serial;
@@ -84,19 +136,17 @@ impl Extractor {
             slot
         } else {
             let values = kept.begin(serial, argument);
-            let problem = match &self.fields[field].reader {
-                Reader::Json(reader) => reader.read(&cache.document, event.data, argument, values),
-                Reader::Code => {
-                    let state = EventState {
-                        serial,
-                        document: &mut cache.document,
-                        user_state: &mut cache.user_state,
-                        is_exclusive: &mut cache.is_exclusive,
-                    };
-                    code(state, values);
-                    cache.document.take_fault().map(Problem::Fault)
-                }
+            let state = EventState {
+                serial,
+                document: &mut cache.document,
+                user_state: &mut cache.user_state,
+                is_exclusive: &mut cache.is_exclusive,
             };
+            let reader = &self.fields[field].reader;
+            let mut problem = make(reader, state, values);
+            if matches!(reader, Reader::Code) {
+                problem = cache.document.take_fault().map(Problem::Fault);
+            }
             if let Some(problem) = problem {
                 // Count a damaged payload once, even if several fields are read from it.
                 let is_fault = matches!(problem, Problem::Fault(_));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::json::JsonReader;
 use super::values::FieldType;
 use crate::json::ArgumentMode;
+use crate::table::TableReader;
 
 /// A field that a plugin declares.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl Field {
     pub(super) fn json(&self) -> Option<&JsonReader> {
         match &self.reader {
             Reader::Json(reader) => Some(reader),
-            Reader::Code => None,
+            Reader::Table(_) | Reader::Code => None,
         }
     }
 }
@@ -33,6 +34,8 @@ impl Field {
 #[derive(Debug)]
 pub enum Reader {
     Json(Arc<JsonReader>),
+    /// From an entry of a table.
+    Table(Arc<TableReader>),
     /// By user code.
     Code,
 }

@@ -31,6 +31,7 @@ fn event(number: u64, data: &[u8]) -> Event<'_> {
     Event {
         generation: 0,
         number,
+        thread_id: -1,
         timestamp: 0,
         source: b"test",
         data,

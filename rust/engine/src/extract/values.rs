@@ -1,5 +1,6 @@
 //! The values of a field, in memory that is reused for the next extraction.
 
+use std::ffi::CStr;
 use std::net::IpAddr;
 
 /// The type of a field's values (`ss_plugin_field_type`).
@@ -94,6 +95,11 @@ impl Values {
         &text[..memchr::memchr(0, text).unwrap_or(text.len())]
     }
 
+    /// Returns the string that begins at `start`, with its NUL.
+    pub(crate) fn c_text(&self, start: usize) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes[start..]).unwrap_or_default()
+    }
+
     pub fn push_number(&mut self, number: u64, place: Location) {
         self.push(Value::Number(number), place);
     }
@@ -112,7 +118,7 @@ impl Values {
     }
 
     /// Adds a string without NULs.
-    pub(super) fn push_plain(&mut self, text: &[u8], place: Location) {
+    pub(crate) fn push_plain(&mut self, text: &[u8], place: Location) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text);
         self.bytes.push(0);

@@ -1,0 +1,379 @@
+//! A plugin's own table, which any thread reads and writes.
+
+use std::ffi::{CStr, CString};
+use std::sync::{Arc, PoisonError};
+
+use super::data::{Data, DataType, OwnedData};
+use super::shard::{Key, NumberState, Shard};
+use crate::error::Error;
+use crate::sync::{Mutex, MutexGuard};
+
+/// The number of parts of a table, each with its own lock, so that threads with different keys rarely meet.
+const SHARDS: usize = if cfg!(loom) { 2 } else { 16 };
+
+/// A table that a plugin owns.
+///
+/// Each operation on one key is atomic. [`Self::clear`], [`Self::len`] and [`Self::entries`] go through the parts of the
+/// table one after the other, so they may miss a concurrent change. An entry that was removed stays usable for those who
+/// hold it.
+#[derive(Debug)]
+pub struct OwnTable {
+    name: CString,
+    key_type: DataType,
+    fields: Mutex<Vec<Arc<Field>>>,
+    shards: Box<[Mutex<Shard>]>,
+    numbers: NumberState,
+}
+
+/// A field of a table. It exists as long as its table.
+#[derive(Debug)]
+pub struct Field {
+    pub name: CString,
+    pub id: FieldId,
+}
+
+/// The position of a field in the entries of its table, with its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FieldId {
+    pub index: u32,
+    pub kind: DataType,
+}
+
+/// An entry of a table.
+#[derive(Debug)]
+pub struct Entry {
+    /// By the index of the field. Fields that were added later may not have a slot yet.
+    slots: Mutex<Vec<Slot>>,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Slot {
+    /// The field has its default: 0, false or the empty string.
+    #[default]
+    Default,
+    /// The bits of a number, or 0 or 1 of a boolean.
+    Bits(u64),
+    Text(Arc<CStr>),
+}
+
+/// The value of a field, as an entry stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    Int(i64),
+    Uint(u64),
+    Bool(bool),
+    /// A string, which the entry shares. `None` is the empty string.
+    Text(Option<Arc<CStr>>),
+}
+
+impl Stored {
+    pub fn data(&self) -> Data<'_> {
+        match self {
+            Self::Int(number) => Data::Int(*number),
+            Self::Uint(number) => Data::Uint(*number),
+            Self::Bool(value) => Data::Bool(*value),
+            Self::Text(text) => Data::Text(text.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+impl OwnTable {
+    /// Makes an empty table.
+    ///
+    /// # Errors
+    /// The name is empty or contains a NUL, keys cannot have the type, or two fields have one name.
+    pub fn new(name: &str, key_type: DataType, fields: &[(&str, DataType)]) -> Result<Self, Error> {
+        if name.is_empty() {
+            return Err(Error::text("a table must have a name"));
+        }
+        if key_type == DataType::Table {
+            return Err(Error::text(format!("the keys of the table {name} cannot be tables")));
+        }
+        let numbers = NumberState::random();
+        let table = Self {
+            name: c_string("the name of a table", name)?,
+            key_type,
+            fields: Mutex::new(Vec::new()),
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(key_type, numbers))).collect(),
+            numbers,
+        };
+        for (field, kind) in fields {
+            let field = c_string("the name of a field", field)?;
+            if table.field(&field).is_some() {
+                return Err(Error::text(format!(
+                    "the table {name} has two fields with the name {}",
+                    field.to_string_lossy()
+                )));
+            }
+            table.add_field(&field, *kind)?;
+        }
+        Ok(table)
+    }
+
+    pub fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    pub fn key_type(&self) -> DataType {
+        self.key_type
+    }
+
+    /// Returns all fields in the order in which they were added.
+    pub fn fields(&self) -> Vec<Arc<Field>> {
+        lock(&self.fields).clone()
+    }
+
+    /// Returns a field by its name.
+    pub fn field(&self, name: &CStr) -> Option<FieldId> {
+        let fields = lock(&self.fields);
+        fields
+            .iter()
+            .find(|field| field.name.as_c_str() == name)
+            .map(|field| field.id)
+    }
+
+    /// Adds a field, or returns the one that has this name and type already.
+    ///
+    /// # Errors
+    /// A field with this name has another type, or the type is a table.
+    pub fn add_field(&self, name: &CStr, kind: DataType) -> Result<FieldId, Error> {
+        let describe = || {
+            format!(
+                "the field {} of the table {}",
+                name.to_string_lossy(),
+                self.display_name()
+            )
+        };
+        if kind == DataType::Table {
+            return Err(Error::text(format!("{} cannot be a table", describe())));
+        }
+        let mut fields = lock(&self.fields);
+        if let Some(field) = fields.iter().find(|field| field.name.as_c_str() == name) {
+            if field.id.kind == kind {
+                return Ok(field.id);
+            }
+            return Err(Error::text(format!(
+                "{} has the type {}, not {kind}",
+                describe(),
+                field.id.kind
+            )));
+        }
+        let index = u32::try_from(fields.len()).map_err(|_| Error::text("a table has too many fields"))?;
+        let id = FieldId { index, kind };
+        fields.push(Arc::new(Field {
+            name: name.to_owned(),
+            id,
+        }));
+        Ok(id)
+    }
+
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the entry with a key.
+    ///
+    /// # Errors
+    /// The key does not have the type of the table's keys.
+    #[inline]
+    pub fn get(&self, key: Data<'_>) -> Result<Option<Arc<Entry>>, Error> {
+        let key = self.key(key)?;
+        Ok(lock(self.shard(key)).get(key).cloned())
+    }
+
+    /// Makes an entry that is not in the table yet, with the default of each field.
+    pub fn new_entry(&self) -> Arc<Entry> {
+        Arc::new(Entry {
+            slots: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Adds an entry. It replaces the entry that has the key, if there is one.
+    ///
+    /// # Errors
+    /// The key does not have the type of the table's keys.
+    pub fn insert(&self, key: Data<'_>, entry: Arc<Entry>) -> Result<(), Error> {
+        let key = self.key(key)?;
+        // The replaced entry is dropped after the lock was released.
+        let _replaced = lock(self.shard(key)).insert(key, entry);
+        Ok(())
+    }
+
+    /// Returns the entry with a key. If there is none, adds and returns `entry`. No other thread can add one in between.
+    ///
+    /// # Errors
+    /// The key does not have the type of the table's keys.
+    pub fn get_or_insert(&self, key: Data<'_>, entry: Arc<Entry>) -> Result<Arc<Entry>, Error> {
+        let key = self.key(key)?;
+        let mut shard = lock(self.shard(key));
+        if let Some(existing) = shard.get(key) {
+            let existing = existing.clone();
+            drop(shard);
+            return Ok(existing);
+        }
+        shard.insert(key, entry.clone());
+        Ok(entry)
+    }
+
+    /// Removes an entry. Returns whether there was one.
+    ///
+    /// # Errors
+    /// The key does not have the type of the table's keys.
+    pub fn remove(&self, key: Data<'_>) -> Result<bool, Error> {
+        let key = self.key(key)?;
+        let removed = lock(self.shard(key)).remove(key);
+        Ok(removed.is_some())
+    }
+
+    /// Removes all entries.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            let empty = Shard::new(self.key_type, self.numbers);
+            let removed = std::mem::replace(&mut *lock(shard), empty);
+            drop(removed);
+        }
+    }
+
+    /// Returns all keys and entries, in no particular order. Nothing is locked when the caller uses them.
+    pub fn entries(&self) -> Vec<(OwnedData, Arc<Entry>)> {
+        let mut entries = Vec::new();
+        for shard in &self.shards {
+            match &*lock(shard) {
+                Shard::Numbers(map) => {
+                    entries.extend(map.iter().map(|(key, entry)| (self.number(*key), entry.clone())));
+                }
+                Shard::Texts(map) => {
+                    let texts = map.iter();
+                    entries.extend(texts.map(|(key, entry)| (OwnedData::Text(key.clone().into()), entry.clone())));
+                }
+            }
+        }
+        entries
+    }
+
+    #[inline]
+    fn key<'a>(&self, key: Data<'a>) -> Result<Key<'a>, Error> {
+        if !self.key_type.accepts(key) {
+            return Err(Error::text(format!(
+                "a key of the table {} must be of the type {}, got {key:?}",
+                self.display_name(),
+                self.key_type
+            )));
+        }
+        Ok(match key {
+            Data::Int(number) => Key::Number(number as u64),
+            Data::Uint(number) => Key::Number(number),
+            Data::Bool(value) => Key::Number(value.into()),
+            Data::Text(text) => Key::Text(text),
+        })
+    }
+
+    fn number(&self, bits: u64) -> OwnedData {
+        match self.key_type {
+            DataType::Bool => OwnedData::Bool(bits != 0),
+            kind if kind.is_signed() => OwnedData::Int(bits as i64),
+            _ => OwnedData::Uint(bits),
+        }
+    }
+
+    #[inline]
+    fn shard(&self, key: Key<'_>) -> &Mutex<Shard> {
+        let hash = match key {
+            Key::Number(number) => self.numbers.mix(number),
+            // It only spreads the keys over the locks: the map of a shard has its own hash of the whole key.
+            Key::Text(text) => {
+                let bytes = text.to_bytes();
+                let mut last = [0; 8];
+                let tail = &bytes[bytes.len().saturating_sub(8)..];
+                last[..tail.len()].copy_from_slice(tail);
+                self.numbers.mix(u64::from_ne_bytes(last) ^ bytes.len() as u64)
+            }
+        };
+        // Neither the lowest bits nor the highest seven, by which the map of a shard arranges its keys.
+        &self.shards[(hash >> 40) as usize % SHARDS]
+    }
+
+    fn display_name(&self) -> String {
+        self.name.to_string_lossy().into_owned()
+    }
+}
+
+impl Entry {
+    /// Returns the value of a field.
+    ///
+    /// # Errors
+    /// The field is one of another table.
+    #[inline]
+    pub fn get(&self, field: FieldId) -> Result<Stored, Error> {
+        let slots = lock(&self.slots);
+        let bits = match (slots.get(field.index as usize), field.kind) {
+            (Some(Slot::Text(text)), DataType::String) => return Ok(Stored::Text(Some(text.clone()))),
+            (None | Some(Slot::Default), DataType::String) => return Ok(Stored::Text(None)),
+            (Some(Slot::Bits(bits)), DataType::Bool) => return Ok(Stored::Bool(*bits != 0)),
+            (None | Some(Slot::Default), DataType::Bool) => return Ok(Stored::Bool(false)),
+            (Some(Slot::Bits(bits)), kind) if kind.range().is_some() => *bits,
+            (None | Some(Slot::Default), kind) if kind.range().is_some() => 0,
+            _ => return Err(foreign_field()),
+        };
+        Ok(if field.kind.is_signed() {
+            Stored::Int(bits as i64)
+        } else {
+            Stored::Uint(bits)
+        })
+    }
+
+    /// Changes the value of a field.
+    ///
+    /// # Errors
+    /// The value does not have the type of the field, or the field is one of another table.
+    pub fn set(&self, field: FieldId, value: Data<'_>) -> Result<(), Error> {
+        if !field.kind.accepts(value) {
+            return Err(Error::text(format!(
+                "the value of the field must be of the type {}, got {value:?}",
+                field.kind
+            )));
+        }
+        // Allocate before locking, and drop the old value after it.
+        let slot = match value {
+            Data::Int(number) => Slot::Bits(number as u64),
+            Data::Uint(number) => Slot::Bits(number),
+            Data::Bool(value) => Slot::Bits(value.into()),
+            Data::Text(text) => Slot::Text(text.into()),
+        };
+        let index = field.index as usize;
+        let mut slots = lock(&self.slots);
+        if slots.len() <= index {
+            slots.resize_with(index + 1, Slot::default);
+        }
+        let is_other = match (&slots[index], &slot) {
+            (Slot::Bits(_), Slot::Text(_)) | (Slot::Text(_), Slot::Bits(_)) => true,
+            (_, _) => false,
+        };
+        if is_other {
+            return Err(foreign_field());
+        }
+        let _old = std::mem::replace(&mut slots[index], slot);
+        drop(slots);
+        Ok(())
+    }
+}
+
+#[cold]
+fn foreign_field() -> Error {
+    Error::text("the field is not one of this table")
+}
+
+/// Locks a part of a table. A panic cannot leave half a change behind, because no code of callers runs under a lock.
+#[inline]
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn c_string(subject: &str, text: &str) -> Result<CString, Error> {
+    CString::new(text).map_err(|_| Error::text(format!("{subject} must not contain NUL")))
+}
