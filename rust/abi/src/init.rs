@@ -1,10 +1,12 @@
 //! `plugin_init`, as the stub calls it.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use falco_plugin_api_table::{FAILURE, SUCCESS, StartReply, StartRequest, Table, functions};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::Plugin;
+use falco_plugin_engine::table::HostTables;
 
 use crate::capability::{self, CurrentSink};
 use crate::fork;
@@ -17,6 +19,7 @@ use crate::request::Request;
 use crate::routines::Routines;
 use crate::state::PluginState;
 use crate::strings::{Errors, Strings, from_host};
+use crate::table;
 use crate::trace;
 
 macro_rules! declare_table {
@@ -63,11 +66,16 @@ pub unsafe fn init(
     let (log, last_error) = unsafe { (Log::new(request.input), LastError::new(request.input)) };
     let call = trace::is_wanted().then(|| trace::Call::begin(Some(&log), "init"));
     let table = if call.is_some() { &trace::TABLE } else { &TABLE };
-    let errors = Errors::default();
+    let errors = Arc::new(Errors::default());
+    // SAFETY: the caller's promise.
+    let tables = unsafe { table::Host::new(request.input, Arc::clone(&errors)) };
     fork::watch();
     let plugin = guard(|| {
+        // SAFETY: the host's input is valid during the call.
+        let _open = unsafe { tables.begin_init(request.input) };
+        let tables: Arc<dyn HostTables> = Arc::new(table::Tables(Arc::clone(&tables)));
         // SAFETY: the request is valid, and the host's configuration NULL or a NUL-terminated string.
-        let (request, config) = unsafe { (Request::read(request), from_host((*request.input).config)) };
+        let (request, config) = unsafe { (Request::read(request, tables), from_host((*request.input).config)) };
         make(&request, &config, log.clone())
     });
     let rc = if plugin.is_ok() { SUCCESS } else { FAILURE };
@@ -79,6 +87,7 @@ pub unsafe fn init(
         plugin,
         log,
         errors,
+        tables,
         strings: Strings::default(),
         snapshot: PerThread::default(),
         last_error,

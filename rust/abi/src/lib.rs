@@ -10,6 +10,7 @@
 //! | [`capability`], [`trace`] | metrics, configuration and the functions of each capability, plain and traced |
 //! | [`state`], [`guard`] | what the host's handles point to; panics, and forked children |
 //! | [`extraction`], [`strings`], [`per_thread`] | memory that the host reads after a call |
+//! | [`table`] | state tables: those of the plugin, and those of the host and of other plugins |
 //! | [`request`], [`log`], [`owner`] | what the stub and the host pass to `plugin_init` |
 //! | [`routines`] | work that is repeated while a capture is open |
 //! | [`fork`], [`signals`] | children that the plugin forked, and signal handlers in them |
@@ -30,6 +31,7 @@ mod routines;
 pub mod signals;
 mod state;
 mod strings;
+mod table;
 mod trace;
 
 pub use falco_plugin_api_table as api;

@@ -1,6 +1,7 @@
 //! The structs that the host's opaque handles point to.
 
 use std::ffi::CString;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_t};
@@ -15,6 +16,7 @@ use crate::owner::LastError;
 use crate::per_thread::PerThread;
 use crate::routines::Routines;
 use crate::strings::{Errors, Strings};
+use crate::table;
 
 /// The state of a plugin (`ss_plugin_t`), shared between the host's threads.
 pub(crate) struct PluginState {
@@ -25,7 +27,9 @@ pub(crate) struct PluginState {
     /// `None` if init failed: the state then only holds the reason.
     pub(crate) plugin: Option<Box<dyn Plugin>>,
     pub(crate) log: Log,
-    pub(crate) errors: Errors,
+    pub(crate) errors: Arc<Errors>,
+    /// The tables of the host, and those that the plugin has added to it.
+    pub(crate) tables: Arc<table::Host>,
     pub(crate) strings: Strings,
     pub(crate) snapshot: PerThread<Snapshot>,
     pub(crate) last_error: LastError,

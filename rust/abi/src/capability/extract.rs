@@ -1,5 +1,7 @@
 //! Extracting fields.
 
+use std::ptr;
+
 use falco_plugin_api::{ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_rc, ss_plugin_t};
 use falco_plugin_api_table::{FAILURE, SUCCESS};
 use falco_plugin_engine::error::Error;
@@ -31,6 +33,8 @@ pub(crate) unsafe extern "C" fn extract_fields(
         let plugin = state.extract()?;
         // SAFETY: the host's event is valid during the call.
         let event = unsafe { event::read(state, event) }?;
+        // SAFETY: the host's functions are NULL or valid during the call. Fields only read tables.
+        let _open = unsafe { state.tables.begin(input.table_reader_ext, ptr::null()) };
         let filled = state
             .extraction
             .with(|extraction| extraction.fill(plugin, &event, &mut request));

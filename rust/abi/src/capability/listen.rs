@@ -1,5 +1,7 @@
 //! Listening to the beginning and the end of captures.
 
+use std::ptr;
+
 use falco_plugin_api::{ss_plugin_capture_listen_input, ss_plugin_rc, ss_plugin_t};
 use falco_plugin_api_table::{FAILURE, SUCCESS};
 use falco_plugin_engine::error::Error;
@@ -21,6 +23,8 @@ pub(crate) unsafe extern "C" fn capture_open(
         // A host that opens twice has lost the first capture.
         // SAFETY: the host's input is valid during the call.
         report(state, unsafe { state.routines.stop(Some(input)) });
+        // SAFETY: as above. The plugin may read and change tables.
+        let _open = unsafe { state.tables.begin(input.table_reader_ext, input.table_writer_ext) };
         let routines = plugin.capture_open()?;
         // SAFETY: as above. The state lives until the host has stopped its thread pool.
         let started = unsafe { state.routines.start(routines, input) };
@@ -52,6 +56,11 @@ pub(crate) unsafe extern "C" fn capture_close(
         let plugin = state.listen()?;
         // SAFETY: the host's input is valid during the call.
         report(state, unsafe { state.routines.stop(input) });
+        let (reader, writer) = input.map_or((ptr::null_mut(), ptr::null_mut()), |input| {
+            (input.table_reader_ext, input.table_writer_ext)
+        });
+        // SAFETY: the host's functions are NULL or valid during the call. The plugin may read and change tables.
+        let _open = unsafe { state.tables.begin(reader, writer) };
         plugin.capture_close();
         Ok(())
     });

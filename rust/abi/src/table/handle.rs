@@ -1,0 +1,96 @@
+//! The opaque handles of entries and fields that a table of this plugin passes to its callers.
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::Arc;
+
+use falco_plugin_api::{ss_plugin_state_type, ss_plugin_table_entry_t, ss_plugin_table_field_t};
+use falco_plugin_engine::error::Error;
+use falco_plugin_engine::table::{Entry, FieldId};
+
+use super::data::{from_c_type, to_c_type};
+
+/// An entry that a caller has taken or created.
+pub(super) struct Handle {
+    pub(super) entry: Arc<Entry>,
+    /// The strings that were read through this handle, by the index of their fields. The caller may use each until it
+    /// reads the same field again, or releases the handle.
+    kept: Vec<(u32, Arc<CStr>)>,
+    pub(super) state: HandleState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HandleState {
+    /// The entry was created, and not added yet.
+    Created,
+    /// The entry is or was in the table.
+    Taken,
+    /// The entry is visited by an iteration, to which the handle belongs. The caller need not release it.
+    Visited,
+}
+
+impl Handle {
+    #[inline]
+    pub(super) fn new(entry: Arc<Entry>, state: HandleState) -> Self {
+        Self {
+            entry,
+            kept: Vec::new(),
+            state,
+        }
+    }
+
+    /// Keeps a string until the field is read again, or the handle released.
+    #[inline]
+    pub(super) fn keep(&mut self, field: u32, text: Arc<CStr>) {
+        match self.kept.iter_mut().find(|(index, _)| *index == field) {
+            Some((_, kept)) => *kept = text,
+            None => self.kept.push((field, text)),
+        }
+    }
+}
+
+/// # Safety
+/// `entry` is NULL, or a handle of this module that was not released, and that no other thread uses during `'a`.
+#[inline]
+pub(super) unsafe fn handle<'a>(entry: *mut ss_plugin_table_entry_t) -> Result<&'a mut Handle, Error> {
+    // SAFETY: the caller's promise.
+    unsafe { entry.cast::<Handle>().as_mut() }.ok_or_else(|| Error::text("the entry is NULL"))
+}
+
+pub(super) fn into_handle(entry: Arc<Entry>, state: HandleState) -> *mut ss_plugin_table_entry_t {
+    Box::into_raw(Box::new(Handle::new(entry, state))).cast()
+}
+
+/// # Safety
+/// `entry` is NULL, or a handle of this module, which is not used afterwards.
+pub(super) unsafe fn drop_handle(entry: *mut ss_plugin_table_entry_t) {
+    let entry = entry.cast::<Handle>();
+    // SAFETY: the caller's promise. All handles but those of an iteration come from boxes.
+    unsafe {
+        if entry
+            .as_ref()
+            .is_some_and(|handle| handle.state != HandleState::Visited)
+        {
+            drop(Box::from_raw(entry));
+        }
+    }
+}
+
+// The accessor of a field is a number, not an address, so that one of another table cannot be followed: the index of the
+// field and its type, which is never 0.
+
+pub(super) fn into_accessor(field: FieldId) -> *mut ss_plugin_table_field_t {
+    let number = (field.index as usize) << 8 | to_c_type(field.kind) as usize;
+    ptr::without_provenance_mut(number)
+}
+
+#[inline]
+pub(super) fn from_accessor(field: *const ss_plugin_table_field_t) -> Result<FieldId, Error> {
+    let number = field.addr();
+    let kind = from_c_type((number & 0xff) as ss_plugin_state_type);
+    let field = kind.and_then(|kind| {
+        let index = u32::try_from(number >> 8).ok()?;
+        Some(FieldId { index, kind })
+    });
+    field.ok_or_else(|| Error::text("the field is NULL, or not one of this table"))
+}
