@@ -14,6 +14,7 @@ use crate::abi::async_events::{AsyncEvent, AsyncQueue, AsyncSender};
 use crate::abi::error::Error;
 use crate::abi::owner::{self, Owner, Receiver, Severity};
 use crate::abi::plugin::{MESSAGE_LENGTH, Plugin};
+use crate::abi::tables;
 use crate::text::timestamp;
 
 /// The size of a plugin's buffer for a message of the host, in bytes.
@@ -104,11 +105,14 @@ fn with_listen_input<R>(owner: &'static Owner, call: impl FnOnce(*const ss_plugi
     let input = ss_plugin_capture_listen_input {
         owner: owner.as_ptr(),
         routine: &raw mut routine,
-        table_reader_ext: ptr::null_mut(),
-        table_writer_ext: ptr::null_mut(),
+        // Plugins only read them.
+        table_reader_ext: (&raw const tables::READER).cast_mut(),
+        table_writer_ext: (&raw const tables::WRITER).cast_mut(),
         get_owner_last_error: Some(owner::get_owner_last_error),
     };
-    call(&raw const input)
+    let result = call(&raw const input);
+    owner.end_call("capture_open or capture_close");
+    result
 }
 
 /// Receives an async event of a plugin, on any thread.
@@ -122,7 +126,7 @@ unsafe extern "C-unwind" fn handle_async_event(
     message: *mut c_char,
 ) -> ss_plugin_rc {
     // SAFETY: the caller's promise. Owners are never freed, and may be shared between threads.
-    let owner: &'static Owner = unsafe { &*owner.cast::<Owner>().cast_const() };
+    let owner = unsafe { Owner::from_ptr(owner) };
     let received = owner.with_receiver(|receiver| match receiver {
         None => Err("async event sent with NULL handler".to_owned()),
         Some(Receiver::Queue(sender, queue)) => {

@@ -5,15 +5,15 @@ use std::ptr;
 
 use falco_plugin_api::{
     ss_plugin_event_input, ss_plugin_extract_field, ss_plugin_extract_field__bindgen_ty_1 as Pointer,
-    ss_plugin_field_extract_input, ss_plugin_owner_t, ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE,
+    ss_plugin_field_extract_input, ss_plugin_rc_SS_PLUGIN_FAILURE as FAILURE,
     ss_plugin_rc_SS_PLUGIN_NOT_SUPPORTED as NOT_SUPPORTED, ss_plugin_rc_SS_PLUGIN_SUCCESS as SUCCESS, ss_plugin_t,
-    ss_plugin_table_reader_vtable, ss_plugin_table_reader_vtable_ext,
 };
 use falco_plugin_api_table::signatures;
 
 use crate::abi::event::Event;
-use crate::abi::owner;
+use crate::abi::owner::{self, Owner};
 use crate::abi::query::FieldQuery;
+use crate::abi::tables;
 use crate::abi::values::{ValueFault, Values, unset};
 
 /// The nonzero value that Falco passes as `flist` for lists: its own internal flag.
@@ -27,7 +27,7 @@ const UNSET_LENGTH: u64 = 0x5EED_5EED_5EED_5EED;
 #[derive(Clone, Copy)]
 pub(super) struct Extract {
     pub(super) state: *mut ss_plugin_t,
-    pub(super) owner: *mut ss_plugin_owner_t,
+    pub(super) owner: &'static Owner,
     pub(super) function: signatures::extract_fields,
 }
 
@@ -54,22 +54,20 @@ impl Extract {
             ftype: query.type_.code(),
             flist: if query.is_list { LIST_FLAG } else { 0 },
         };
-        // SAFETY: structs of optional function pointers, which are `None` if all zeroes. A plugin that needs tables has
-        // failed in `init`, because it got none.
-        let (table_reader, mut table_reader_ext): (ss_plugin_table_reader_vtable, ss_plugin_table_reader_vtable_ext) =
-            unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
         let input = ss_plugin_field_extract_input {
-            owner: self.owner,
+            owner: self.owner.as_ptr(),
             get_owner_last_error: Some(owner::get_owner_last_error),
             num_fields: 1,
             fields: &raw mut field,
-            table_reader,
-            table_reader_ext: &raw mut table_reader_ext,
+            table_reader: tables::plain_reader(&tables::READER),
+            // Plugins only read it.
+            table_reader_ext: (&raw const tables::READER).cast_mut(),
             // Falco does not ask for offsets, and plugins disagree about how many of them to return.
             value_offsets: ptr::null_mut(),
         };
         // SAFETY: the caller ensures what state and event require. The input and all it points to are valid for the call.
         let code = unsafe { (self.function)(self.state, event, &raw const input) };
+        self.owner.end_call("extract_fields");
         match code {
             SUCCESS if field.res_len == UNSET_LENGTH => return Err(ValueFault::Unset("res_len")),
             SUCCESS if field.res_len > 0 => {}

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Library`] | a loaded library, and what it reports without being initialised |
 //! | [`Owner`] | the host's side of a plugin, which receives its log lines |
+//! | [`Registry`], [`Rows`] | the tables of a run, and the entries of one |
 //! | [`Plugin`] | an initialised plugin |
 //! | [`Metric`] | a metric of an initialised plugin |
 //! | [`Source`], [`Batch`] | an open event source, and the events of one call of `next_batch` |
@@ -57,6 +58,7 @@ mod plugin;
 mod query;
 mod source;
 mod strings;
+mod tables;
 mod types;
 mod value;
 mod values;
@@ -72,6 +74,7 @@ pub use owner::{Owner, Severity};
 pub use plugin::Plugin;
 pub use query::FieldQuery;
 pub use source::{Batch, Code, Source};
+pub use tables::{Cell, FillError, Registry, Row, Rows};
 pub use types::Type;
 pub use value::Value;
 pub use values::{ValueFault, Values};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use falco_plugin_api::{ss_plugin_log_severity, ss_plugin_owner_t};
 
 use crate::abi::async_events::{AsyncEvent, AsyncQueue, AsyncSender};
+use crate::abi::tables::{PluginTables, Registry};
 
 /// How important a log line is, as the plugin API numbers it: a smaller number is more severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,11 +35,12 @@ impl fmt::Display for Severity {
 
 type Sink = dyn Fn(Severity, String) + Send + Sync;
 
-/// The host's side of one plugin: receives the plugin's log lines and async events.
+/// The host's side of one plugin: receives the plugin's log lines and async events, and has the tables that it uses.
 pub struct Owner {
     sink: Box<Sink>,
     /// `None` while the plugin may not send async events.
     receiver: Mutex<Option<Receiver>>,
+    tables: PluginTables,
 }
 
 /// The destination of a plugin's async events.
@@ -53,10 +55,43 @@ impl Owner {
     /// Makes an owner that passes each log line to `sink`, which is called from any thread, also during a call of the
     /// plugin. The owner is never freed, because a thread that the plugin leaves behind may log after `destroy`.
     pub fn leak(sink: impl Fn(Severity, String) + Send + Sync + 'static) -> &'static Self {
+        Self::with_tables(Registry::new(), sink)
+    }
+
+    /// Makes an owner as [`Self::leak`] does, whose plugin shares the tables of a registry with other plugins.
+    pub fn with_tables(
+        registry: Arc<Registry>,
+        sink: impl Fn(Severity, String) + Send + Sync + 'static,
+    ) -> &'static Self {
         Box::leak(Box::new(Self {
             sink: Box::new(sink),
             receiver: Mutex::new(None),
+            tables: PluginTables::new(registry),
         }))
+    }
+
+    /// Returns the tables that the plugin uses.
+    pub(super) fn tables(&'static self) -> &'static PluginTables {
+        &self.tables
+    }
+
+    /// Ends a call of the plugin. Logs a warning if the plugin has not released entries of tables: Falco frees only those of
+    /// its own tables, so those of other plugins would stay locked or in memory.
+    pub(super) fn end_call(&'static self, function: &str) {
+        let kept = self.tables.end_call();
+        if kept > 0 {
+            let text = format!("{function} has not released all entries of tables that it has got ({kept} left)");
+            self.log(Severity::WARNING, &text);
+        }
+    }
+
+    /// Returns the owner of a pointer.
+    ///
+    /// # Safety
+    /// The pointer came from [`Self::as_ptr`].
+    pub(super) unsafe fn from_ptr(owner: *mut ss_plugin_owner_t) -> &'static Self {
+        // SAFETY: the caller's promise: it came from a `&'static Owner`, which may be shared between threads.
+        unsafe { &*owner.cast::<Self>().cast_const() }
     }
 
     /// Replaces the destination of async events. Returns the previous one.
@@ -94,16 +129,20 @@ pub(super) unsafe extern "C-unwind" fn log(
         return;
     }
     // SAFETY: not NULL, so it came from a `&'static Owner`, which may be shared between threads.
-    let owner: &'static Owner = unsafe { &*owner.cast::<Owner>().cast_const() };
+    let owner = unsafe { Owner::from_ptr(owner) };
     // SAFETY: not NULL, and NUL-terminated as the caller ensures. The string is copied within the call.
     let message = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
     (owner.sink)(Severity(severity), message);
 }
 
-/// Returns NULL: this owner does nothing that could fail (`get_owner_last_error` of the plugin API).
+/// Returns the last error of a function for tables; NULL if there is none (`get_owner_last_error` of the plugin API).
 ///
 /// # Safety
-/// Safe to call with any pointer. The signature is unsafe because the plugin API's is.
-pub(super) unsafe extern "C-unwind" fn get_owner_last_error(_owner: *mut ss_plugin_owner_t) -> *const c_char {
-    ptr::null()
+/// `owner` is NULL or came from [`Owner::as_ptr`].
+pub(super) unsafe extern "C-unwind" fn get_owner_last_error(owner: *mut ss_plugin_owner_t) -> *const c_char {
+    if owner.is_null() {
+        return ptr::null();
+    }
+    // SAFETY: not NULL, so by the caller's promise one of `as_ptr`.
+    unsafe { Owner::from_ptr(owner) }.tables.last_error()
 }

@@ -14,6 +14,7 @@ use crate::abi::extraction::Extract;
 use crate::abi::library::{Library, UNSET_NUMBER};
 use crate::abi::owner::{self, Owner};
 use crate::abi::strings::{bytes, c_string, cut, text};
+use crate::abi::tables;
 
 /// The return code before a call that must set it. It shows whether the plugin did.
 pub(super) const UNSET_CODE: ss_plugin_rc = 0x5EED;
@@ -31,16 +32,20 @@ impl<'l> Plugin<'l> {
     /// Initialises the plugin of a library. Fails if `init` does; the error has the plugin's message.
     pub fn init(library: &'l Library, config: &OsStr, owner: &'static Owner) -> Result<Self, Error> {
         let config = c_string(config)?;
+        // As in libs, a plugin gets tables only if it parses events or has fields.
+        let uses_tables = library.functions.parse_event.is_some() || library.functions.extract_fields.is_some();
+        let tables = tables::init_input();
         let input = ss_plugin_init_input {
             config: config.as_ptr(),
             owner: owner.as_ptr(),
             get_owner_last_error: Some(owner::get_owner_last_error),
-            tables: ptr::null(),
+            tables: if uses_tables { &raw const tables } else { ptr::null() },
             log_fn: Some(owner::log),
         };
         let mut code = UNSET_CODE;
         // SAFETY: the input and what it points to are valid for the whole call, and `code` is writable.
         let state = unsafe { (library.functions.init)(&raw const input, &raw mut code) };
+        owner.end_call("init");
         // From here on the state is destroyed, also after a failure.
         let plugin = Self { library, state, owner };
         match code {
@@ -95,7 +100,7 @@ impl<'l> Plugin<'l> {
         let functions = &self.library.functions;
         let extract = functions.extract_fields.map(|function| Extract {
             state: self.state,
-            owner: self.owner.as_ptr(),
+            owner: self.owner,
             function,
         });
         let Some(get) = functions.get_extract_event_types else {

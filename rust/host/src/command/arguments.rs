@@ -21,7 +21,8 @@ Usage:
   falco-plugin-host info LIB [--json]
       Show the metadata of the plugin, without initialising it.
   falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
-                        [--with LIB [--with-config TEXT]] [--set-config TEXT] [--metrics] [--dump-state]
+                        [--with LIB [--with-config TEXT]] [--set-config TEXT] [--tables LIST] [--metrics]
+                        [--dump-state]
                         [--pretty | --json]
       Initialise the plugin, open its event source, and write one event a line to standard output.
   falco-plugin-host bench LIB [options of run except --pretty, --set-config, --metrics and --dump-state] [--seconds S]
@@ -42,6 +43,9 @@ Options:
   --target PATH       The path that messages name instead of LIB
   --with-target PATH  The same for the preceding --with
   --dump-state        At the end, write the async events of the plugins' states, as for a capture file
+  --tables LIST       Write the entries of these state tables at the end: threads,plugin_table
+  --table-contents FILE
+                      Fill the host's table threads from FILE: {\"threads\": [{\"tid\": 1, \"comm\": \"bash\"}]}
   --pretty            Write times, durations, networks and lists in a readable form
   --seconds S         Measure for S seconds, and fields as long again (default: 2; with --limit: only fields)
   --live              Extract the fields from each event as it arrives, instead of from some events afterwards
@@ -68,6 +72,8 @@ const RUN_OPTIONS: &[&str] = &[
     "target",
     "with-target",
     "dump-state",
+    "tables",
+    "table-contents",
     "pretty",
     "set-config",
     "metrics",
@@ -83,6 +89,7 @@ const BENCH_OPTIONS: &[&str] = &[
     "with-config",
     "target",
     "with-target",
+    "table-contents",
     "json",
     "seconds",
     "live",
@@ -173,6 +180,11 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                     return Err("--with-config may be given once for each --with".into());
                 }
             }
+            Long("tables") => {
+                let names = parser.value()?.string()?;
+                options.setup.tables.extend(names.split(',').map(str::to_owned));
+            }
+            Long("table-contents") => options.setup.table_contents = Some(parser.value()?.into()),
             Long("limit") => {
                 let number: u64 = parser.value()?.parse()?;
                 if number == 0 {

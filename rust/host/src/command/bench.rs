@@ -152,7 +152,10 @@ fn measure_threads<'c>(
     number: usize,
     source_name: &CStr,
 ) -> Result<Option<Vec<Parallel<'c>>>, Error> {
-    let init = || Ok((plugins.init_own(log)?, plugins.init_others(log)?));
+    let init = || {
+        plugins.renew_tables()?;
+        Ok((plugins.init_own(log)?, plugins.init_others(log)?))
+    };
     let states = (1..number).map(|_| init()).collect::<Result<Vec<_>, Error>>();
     let mut states = states?;
     let mut running = Vec::new();

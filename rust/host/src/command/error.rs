@@ -45,6 +45,10 @@ pub enum Error {
         names: [String; 2],
         paths: [PathBuf; 2],
     },
+    #[error("there is no table {name} to show (tables: {})", existing.join(", "))]
+    NoTable { name: String, existing: Vec<String> },
+    #[error("cannot fill tables from {}: {reason}", path.display())]
+    TableContents { path: PathBuf, reason: String },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::abi::{AsyncQueue, Extractor, Source};
+use crate::abi::{AsyncQueue, Extractor, Registry, Source};
 use crate::command::capture::{Capture, Ending, Input, Totals, lock, write_log};
 use crate::command::error::Error;
 use crate::command::listeners;
@@ -70,6 +70,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
         if let Some(config) = plugins.set_config {
             plugin.set_config(config)?;
         }
+        let tables = plugins.tables();
+        check_tables(&tables, &options.setup.tables)?;
         let captured = {
             let mut input = match plugins.id {
                 0 => Input::Idle(&plugin),
@@ -102,6 +104,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
         let ended = listeners::end(&plugins.listeners(&plugin, &others));
         let (result, totals) = captured?;
         let captured = (result.and_then(|ending| Ok(ended.map(|()| ending)?)), totals);
+        // Before destroy, because the tables of plugins are theirs.
+        show_tables(&tables, &options.setup.tables, &mut lock(&output));
         // Read metrics after close, which drops events that still wait, and before destroy.
         let metrics = options.metrics.then(|| plugins.metrics(&plugin, &others)).transpose()?;
         Ok((captured, metrics))
@@ -128,6 +132,27 @@ pub fn run(options: &Options) -> Result<(), Error> {
         &findings,
         &queue,
     )
+}
+
+/// Fails if one of the named tables does not exist after all plugins were initialised.
+fn check_tables(tables: &Registry, names: &[String]) -> Result<(), Error> {
+    let existing = tables.names();
+    match names.iter().find(|name| !existing.contains(name)) {
+        Some(name) => Err(Error::NoTable {
+            name: name.clone(),
+            existing,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Writes the entries of the named tables.
+fn show_tables(tables: &Registry, names: &[String], output: &mut Output) {
+    for name in names {
+        if let Some(rows) = tables.rows(name) {
+            output.table(name, &rows);
+        }
+    }
 }
 
 /// The findings of the whole run about fields and payloads.

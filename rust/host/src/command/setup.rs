@@ -4,9 +4,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::abi::{self, Library, Metric, Plugin};
+use crate::abi::{self, Library, Metric, Plugin, Registry};
 use crate::command::error::Error;
 use crate::command::listeners::Listener;
 use crate::config;
@@ -37,6 +37,10 @@ pub struct Setup {
     pub set_config: Option<OsString>,
     pub with: Vec<With>,
     pub fields: Selection,
+    /// The names of the tables to show at the end.
+    pub tables: Vec<String>,
+    /// A file of JSON with the contents of tables of the host.
+    pub table_contents: Option<PathBuf>,
 }
 
 impl Setup {
@@ -88,6 +92,9 @@ pub struct Plugins<'s> {
     /// `None` if no fields are selected.
     pub columns: Option<Vec<Column>>,
     all_fields: bool,
+    /// The tables that the plugins share.
+    tables: Mutex<Arc<Registry>>,
+    table_contents: Option<&'s Path>,
 }
 
 impl<'s> Plugins<'s> {
@@ -128,6 +135,8 @@ impl<'s> Plugins<'s> {
             own,
             source,
             all_fields: setup.fields.all,
+            tables: Mutex::new(new_tables(setup.table_contents.as_deref())?),
+            table_contents: setup.table_contents.as_deref(),
         })
     }
 
@@ -138,6 +147,18 @@ impl<'s> Plugins<'s> {
             .zip(&self.others)
             .map(|(plugin, (loaded, _))| (plugin, loaded));
         std::iter::once((own, &self.own)).chain(others).collect()
+    }
+
+    /// Returns the tables that the plugins share which are initialised from now on.
+    pub fn tables(&self) -> Arc<Registry> {
+        Arc::clone(&self.tables.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes new tables for plugins that are initialised from now on: each state of a plugin adds its own.
+    pub fn renew_tables(&self) -> Result<(), Error> {
+        let tables = new_tables(self.table_contents)?;
+        *self.tables.lock().unwrap_or_else(PoisonError::into_inner) = tables;
+        Ok(())
     }
 
     /// Initialises the plugin whose source runs.
@@ -153,7 +174,7 @@ impl<'s> Plugins<'s> {
 
     /// Initialises a plugin. If there are several, log lines name the plugin.
     fn init<'p>(&self, plugin: &'p Loaded, config: &OsStr, log: &Arc<Log>) -> Result<Plugin<'p>, abi::Error> {
-        let owner = log.owner(&plugin.description.name, !self.others.is_empty());
+        let owner = log.owner(&plugin.description.name, !self.others.is_empty(), &self.tables());
         Plugin::init(&plugin.library, config, owner)
     }
 
@@ -185,6 +206,21 @@ impl<'s> Plugins<'s> {
             )
         })
     }
+}
+
+/// Returns the tables of the host, filled from a file.
+fn new_tables(contents: Option<&Path>) -> Result<Arc<Registry>, Error> {
+    let tables = Registry::new();
+    if let Some(path) = contents {
+        let fail = |reason: String| Error::TableContents {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+        let contents = serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
+        tables.fill(&contents).map_err(|error| fail(error.to_string()))?;
+    }
+    Ok(tables)
 }
 
 /// Fails if one Falco would not load all of these plugins, because two have the same name or the same id.

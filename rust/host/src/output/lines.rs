@@ -7,12 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::abi::{AsyncEvent, Event, Metric};
+use crate::abi::{AsyncEvent, Event, Metric, Rows};
 use crate::output::format::Format;
 use crate::output::log::Record;
 use crate::output::payload;
 use crate::output::row::Row;
 use crate::output::stdout::Stdout;
+use crate::output::tables::{table_json, table_text};
 use crate::select::Column;
 use crate::text::escape;
 use crate::text::timestamp;
@@ -177,6 +178,17 @@ impl Output {
                     self.attempt(|output| writeln!(output.writer, "{} {}", output.line, metric.value));
                 }
             }
+        }
+    }
+
+    /// Writes the entries of a state table.
+    pub fn table(&mut self, name: &str, rows: &Rows) {
+        match self.format {
+            Format::Text => {
+                let text = table_text(name, rows);
+                self.attempt(|output| output.writer.write_all(text.as_bytes()));
+            }
+            Format::Json => self.line(&table_json(name, rows)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::abi::Owner;
+use crate::abi::{Owner, Registry};
 use crate::output::console;
 
 /// The most lines that wait for standard output: if nobody reads the output, they must not fill the memory.
@@ -65,10 +65,12 @@ impl Log {
     }
 
     /// Makes the owner of a plugin, which logs here. If `is_named`, lines of text begin with the plugin's name; lines of
-    /// JSON always have it.
-    pub fn owner(self: &Arc<Self>, plugin: &str, is_named: bool) -> &'static Owner {
+    /// JSON always have it. The plugin shares `tables` with others.
+    pub fn owner(self: &Arc<Self>, plugin: &str, is_named: bool, tables: &Arc<Registry>) -> &'static Owner {
         let (log, plugin): (_, Arc<str>) = (Arc::clone(self), plugin.into());
-        Owner::leak(move |severity, text| log.add(&plugin, is_named, severity.name(), text))
+        Owner::with_tables(Arc::clone(tables), move |severity, text| {
+            log.add(&plugin, is_named, severity.name(), text)
+        })
     }
 
     fn add(&self, plugin: &Arc<str>, is_named: bool, severity: &'static str, text: String) {

@@ -8,6 +8,7 @@ mod log;
 pub mod payload;
 mod row;
 mod stdout;
+mod tables;
 pub mod value;
 
 pub use fields::Fields;
@@ -16,3 +17,4 @@ pub use lines::{End, Output, StateEvent};
 pub use log::{Log, Record};
 pub use row::{Row, Style};
 pub use stdout::{Stdout, print};
+pub use tables::{table_json, table_text};
