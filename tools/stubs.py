@@ -73,7 +73,9 @@ def _documented_nodes(
                     and not method.name.startswith("__")
                     and not any(isinstance(decorator, ast.Attribute) for decorator in method.decorator_list)
                 ):
-                    yield method, inspect.getattr_static(cls, method.name)
+                    found = inspect.getattr_static(cls, method.name)
+                    # PyO3 gives a static method no doc comment of its own.
+                    yield method, found.__func__ if isinstance(found, staticmethod) else found
 
 
 def _docstring(doc: str, indent: str) -> list[str]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from falco_plugin import source
 from falco_plugin._core import SDK_VERSION as __version__
-from falco_plugin._core import AsyncEvent, Context, Counter, Event, Gauge
+from falco_plugin._core import AsyncEvent, Context, Counter, Event, Gauge, Table
 from falco_plugin.errors import EOF, NoJsonError, PluginError, Timeout
 from falco_plugin.fields import JsonField, Located, field, json_field
 from falco_plugin.plugin import OpenParam, Plugin
@@ -12,6 +12,7 @@ from falco_plugin.plugin import OpenParam, Plugin
 if TYPE_CHECKING:
     from falco_plugin.listening import Capture
     from falco_plugin.sending import async_events
+    from falco_plugin.tables import Entry, added, table_field
 
 __all__ = [
     "EOF",
@@ -19,6 +20,7 @@ __all__ = [
     "Capture",
     "Context",
     "Counter",
+    "Entry",
     "Event",
     "Gauge",
     "JsonField",
@@ -27,15 +29,24 @@ __all__ = [
     "OpenParam",
     "Plugin",
     "PluginError",
+    "Table",
     "Timeout",
     "__version__",
+    "added",
     "async_events",
     "field",
     "json_field",
     "source",
+    "table_field",
 ]
 
-_MODULES = {"Capture": "listening", "async_events": "sending"}
+_MODULES = {
+    "Capture": "listening",
+    "Entry": "tables",
+    "added": "tables",
+    "async_events": "sending",
+    "table_field": "tables",
+}
 """The modules of the names that only some plugins use. They are imported with the first use, because each import delays
 the start of Falco."""
 

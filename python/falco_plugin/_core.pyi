@@ -7,6 +7,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import (
     Any,
     Final,
+    Generic,
     Literal,
     Never,
     Self,
@@ -26,6 +27,8 @@ __all__ = [
     "AsyncEvent",
     "AsyncSender",
     "AsyncSink",
+    "Attribute",
+    "BaseEntry",
     "Bundle",
     "Context",
     "Counter",
@@ -34,6 +37,7 @@ __all__ = [
     "EventWriter",
     "Gauge",
     "HostLog",
+    "HostTables",
     "IterInstance",
     "JsonReader",
     "LinesInstance",
@@ -42,6 +46,8 @@ __all__ = [
     "PushInstance",
     "Receiver",
     "Sender",
+    "Table",
+    "TableReader",
     "Watch",
     "after_fork_in_child",
     "before_fork",
@@ -51,6 +57,7 @@ __all__ = [
     "current_plugin",
     "end_child",
     "fail",
+    "make_table",
     "parse_timestamp",
     "position",
     "remove_at_exit",
@@ -263,24 +270,28 @@ class Gauge:
     def __new__(cls, name: str, *, desc: str = "") -> Self: ...
     @staticmethod
     def computed(name: str, *, desc: str = "", every: _Seconds = 10) -> Callable[[_GaugeMethod], _GaugeMethod]:
-        """staticmethod(function) -> method
+        """Declares a gauge whose value a method returns. The method itself is not changed.
 
-        Convert a function to be a static method.
+        The SDK calls the method at the end of init, and then every few seconds on its own thread. So the host never
+        waits for it, and reads a value that is at most ``every`` seconds old, plus the duration of the call. If the
+        method raises, or returns something else than a number, the last value stays. The first exception of each cause
+        is logged, and further ones are counted.
 
-        A static method does not receive an implicit first argument.
-        To declare a static method, use this idiom:
+        Args:
+            name: the name in Falco's metrics, as in :class:`Gauge`.
+            desc: the meaning.
+            every: seconds or a ``timedelta`` between two calls, more than 0.
 
-             class C:
-                 @staticmethod
-                 def f(arg1, arg2, argN):
-                     ...
+        Raises:
+            TypeError: the decorated object is not a function, or an argument has a wrong type.
+            ValueError: ``every`` is 0 or less.
 
-        It can be called either on the class (e.g. C.f()) or on an instance
-        (e.g. C().f()). Both the class and the instance are ignored, and
-        neither is passed implicitly as the first argument to the method.
-
-        Static methods in Python are similar to those found in Java or C++.
-        For a more advanced concept, see the classmethod builtin.
+        Example:
+            ```python
+            @Gauge.computed("cached_users", desc="Users in the cache", every=30)
+            def cached_users(self) -> int:
+                return len(self.users)
+            ```
         """
 
     def __set_name__(self, owner: type, name: str, /) -> None: ...
@@ -1229,3 +1240,202 @@ def blake3(data: bytes) -> bytes:
 
 def capability_symbols() -> dict[str, list[str]]:
     """Returns the symbols of each capability that a plugin library can export. Not public."""
+
+K = TypeVar("K", int, str, bool)
+E = TypeVar("E")
+D = TypeVar("D")
+
+@final
+class Attribute:
+    """An attribute of an ``Entry`` subclass. Not public.
+
+    Args:
+        index: the position among the attributes of the class.
+        name: the name.
+        default: the value in an entry that user code makes without one; ``None`` for the table's default.
+        required: whether user code must pass a value when it makes an entry.
+    """
+
+    def __new__(cls, index: int, name: str, default: object, required: bool) -> Self: ...
+    @property
+    def name(self) -> str:
+        """The name of the attribute."""
+
+    @overload
+    def __get__(self, entry: None, class_: type, /) -> Self: ...
+    @overload
+    def __get__(self, entry: BaseEntry, class_: type | None = None, /) -> Any: ...
+    def __set__(self, entry: BaseEntry, value: object, /) -> None: ...
+    def __delete__(self, entry: BaseEntry, /) -> None: ...
+
+@disjoint_base
+class BaseEntry:
+    """The base of ``falco_plugin.Entry``. Not public."""
+
+    def __new__(cls, **values: Any) -> Self: ...
+
+@final
+class Table(Generic[K, E]):
+    """A state table: a mapping of keys to entries, which other plugins can share.
+
+    A plugin class declares its tables with ``Table.of`` and ``Table.new``. The annotation gives the type of the
+    keys (``int``, ``str`` or ``bool``) and the class of the entries, a subclass of :class:`Entry`.
+
+    A table of the plugin itself (``Table.new``) works everywhere: from any thread, without a host, and from other
+    plugins without Python. A table of the host or of another plugin (``Table.of``) works only while the host
+    calls the plugin, on the thread of that call. In fields it can only be read.
+    """
+
+    @overload
+    @staticmethod
+    def of(name: str, *, optional: Literal[False] = False) -> Table[Any, Any]:
+        """Declares a table of the host or of another plugin, which is opened when the plugin is initialised.
+
+        If the table or one of its fields does not exist, init fails with a message that lists those that do. A
+        plugin that owns a table must be loaded before those that use it.
+
+        Args:
+            name: the name of the table, such as ``"threads"``.
+            optional: the plugin works without the table. The attribute is then ``None`` if there is no such table.
+        """
+
+    @overload
+    @staticmethod
+    def of(name: str, *, optional: bool) -> Table[Any, Any] | None:
+        """Declares a table of the host or of another plugin, which is opened when the plugin is initialised.
+
+        If the table or one of its fields does not exist, init fails with a message that lists those that do. A
+        plugin that owns a table must be loaded before those that use it.
+
+        Args:
+            name: the name of the table, such as ``"threads"``.
+            optional: the plugin works without the table. The attribute is then ``None`` if there is no such table.
+        """
+    @staticmethod
+    def new(name: str) -> Table[Any, Any]:
+        """Declares a table of this plugin, which other plugins and the host can read and change.
+
+        Args:
+            name: the name of the table. No other plugin may have a table with this name, so begin it with the plugin's.
+        """
+
+    @property
+    def name(self) -> str:
+        """The name of the table."""
+
+    @overload
+    def get(self, key: K, default: None = None, /) -> E | None:
+        """Returns the entry with a key, or ``default`` if there is none.
+
+        The entry of a host's table can be used until the host's call ends.
+
+        Raises:
+            TypeError: the key does not have the type of the table's keys.
+            ValueError: the key is an ``int`` that the type of the table's keys does not have.
+            PluginError: the table is not open here.
+        """
+
+    @overload
+    def get(self, key: K, default: D, /) -> E | D:
+        """Returns the entry with a key, or ``default`` if there is none.
+
+        The entry of a host's table can be used until the host's call ends.
+
+        Raises:
+            TypeError: the key does not have the type of the table's keys.
+            ValueError: the key is an ``int`` that the type of the table's keys does not have.
+            PluginError: the table is not open here.
+        """
+    def __getitem__(self, key: K, /) -> E: ...
+    def __setitem__(self, key: K, entry: E, /) -> None: ...
+    def __delitem__(self, key: K, /) -> None: ...
+    def __contains__(self, key: K, /) -> bool: ...
+    def __iter__(self) -> Iterator[K]: ...
+    def __len__(self) -> int: ...
+    def setdefault(self, key: K, entry: E, /) -> E:
+        """Returns the entry with a key. If there is none, adds ``entry`` and returns the one that the table then has.
+
+        In a table of the plugin itself, no other thread can add one in between.
+
+        Raises:
+            TypeError: the key or the entry does not have the type of the table's.
+            ValueError: an ``int`` is one that the type in the table does not have.
+            PluginError: the table is not open here, or cannot be changed here.
+        """
+
+    def clear(self) -> None:
+        """Removes all entries.
+
+        Raises:
+            PluginError: the table is not open here, or cannot be changed here.
+        """
+
+    def keys(self) -> list[K]:
+        """Returns all keys, in no particular order. Works only for tables of the plugin itself: the plugin API does
+        not pass the keys of others.
+
+        Raises:
+            TypeError: the table is one of the host or of another plugin.
+        """
+
+    def values(self) -> list[E]:
+        """Returns all entries, in no particular order.
+
+        For a table of the host or of another plugin, the entries are copies without sub-tables, which cannot be
+        changed.
+
+        Raises:
+            PluginError: the table is not open here.
+        """
+
+    def items(self) -> list[tuple[K, E]]:
+        """Returns all keys with their entries, in no particular order. Works only for tables of the plugin itself.
+
+        Raises:
+            TypeError: the table is one of the host or of another plugin.
+        """
+
+@final
+class HostTables:
+    """The tables of the host, while a plugin is initialised. Not public."""
+
+    def __new__(cls, made_by_init: Never, /) -> Self: ...
+    def open(self, spec: tuple[Any, ...]) -> Table[Any, Any] | None:
+        """Opens a table of the host or of another plugin. Returns ``None`` if there is none and it is optional.
+
+        Args:
+            spec: a ``TableSpec``.
+
+        Raises:
+            PluginError: there is no such table or field, or the host passes no tables.
+        """
+
+    def add(self, table: Table[Any, Any]) -> None:
+        """Offers a table of the plugin to the host and to other plugins.
+
+        Raises:
+            PluginError: there is a table with this name already, or the host passes no tables.
+        """
+
+@final
+class TableReader:
+    """Reads the value of a ``table_field`` from the entry of a table. Not public.
+
+    Args:
+        table: the table; ``None`` if it is optional and the host does not have it.
+        attribute: the index of the attribute in the class of the entries.
+        kind: the type of the field, as the plugin API names it.
+        key: the index of the plugin's field whose value is the key; ``None`` for the id of the event's thread.
+    """
+
+    def __new__(cls, table: Table[Any, Any] | None, attribute: int, kind: str, key: int | None) -> Self: ...
+
+def make_table(spec: tuple[Any, ...]) -> Table[Any, Any]:
+    """Makes a table of a plugin, empty and not known to a host. Not public.
+
+    Args:
+        spec: a ``TableSpec``.
+
+    Raises:
+        PluginError: the name or the fields cannot be those of a table.
+    """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from falco_plugin._declare.types import ValueType
 
-__all__ = ["JsonField", "Located", "field", "json_field"]
+__all__ = ["JsonField", "Located", "TableField", "field", "json_field"]
 
 V_co = TypeVar("V_co", covariant=True)
 
@@ -188,6 +188,16 @@ class JsonField(Generic[T]):
         except (TypeError, ValueError) as error:
             raise _base_of(error)(f"field {self.declaration.name}: {error}") from None
         return value
+
+
+class TableField:
+    """A field that :func:`falco_plugin.table_field` declared."""
+
+    def __init__(self, declaration: Declaration, table: Any, attribute: str, key: Any) -> None:
+        self.declaration = declaration
+        self.table = table
+        self.attribute = attribute
+        self.key = key
 
 
 def _base_of(error: Exception) -> type[Exception]:

@@ -23,6 +23,7 @@ from falco_plugin import (
     EOF,
     Context,
     Counter,
+    Entry,
     Event,
     Gauge,
     JsonField,
@@ -30,10 +31,13 @@ from falco_plugin import (
     OpenParam,
     Plugin,
     PluginError,
+    Table,
     Timeout,
+    added,
     field,
     json_field,
     source,
+    table_field,
 )
 from falco_plugin.testing import ExtractedEvent, Run, collect, run
 from falco_plugin.testing.fixtures import StartPlugin
@@ -594,3 +598,49 @@ def counted(run_: Run) -> None:
     number: float = run_.metrics["measured.requests"]
     print(number)
     run(Measured, set_config={"limit": 3})
+
+
+class Argument(Entry):
+    value: str
+
+
+class Thread(Entry):
+    comm: str
+    uid: int
+    args: Table[int, Argument]
+    container_id: str | None
+    owner: str = added()
+
+
+class Session(Entry):
+    user: str
+    requests: int = 0
+
+
+class Owners(Plugin):
+    name = "owners"
+    threads: Table[int, Thread] = Table.of("threads")
+    containers: Table[str, Session] | None = Table.of("containers", optional=True)
+    sessions: Table[str, Session] = Table.new("owners_sessions")
+    user = json_field("owners.user", "/user", desc="The user")
+    owner = table_field("owners.owner", threads, "owner", desc="The owner", add_output=True)
+    requests = table_field("owners.requests", sessions, "requests", desc="Requests", key=user)
+
+    @field("owners.first", desc="The first argument")
+    def first(self, event: Event) -> str | None:
+        thread = self.threads.get(1)
+        if thread is None or 0 not in thread.args:
+            return None
+        assert_type(thread.uid, int)
+        assert_type(thread.container_id, str | None)
+        return thread.args[0].value
+
+    def count(self, user: str) -> int:
+        session = self.sessions.setdefault(user, Session(user=user))
+        session.requests += 1
+        for key, other in self.sessions.items():
+            assert_type(key, str)
+            assert_type(other.requests, int)
+        if self.containers is not None:
+            del self.containers[user]
+        return sum(entry.requests for entry in self.sessions.values()) + len(self.sessions)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from falco_plugin import Context, Counter, Event, Gauge, OpenParam, Plugin, field, json_field, source
+from falco_plugin import (
+    Context,
+    Counter,
+    Entry,
+    Event,
+    Gauge,
+    OpenParam,
+    Plugin,
+    Table,
+    field,
+    json_field,
+    source,
+    table_field,
+)
 
 
 class OpenReturnsInt(Plugin):
@@ -274,3 +287,21 @@ class Metrics(Plugin):
 
 def replaced_metric(plugin: Metrics) -> None:
     plugin.requests = 1  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Session(Entry):
+    user: str
+
+
+class WrongTables(Plugin):
+    name = "wrong"
+    sessions: Table[str, Session] = Table.new("wrong_sessions")
+    other: Table[str, Session] | None = Table.of("other", optional=True)
+    without_desc = table_field("wrong.user", sessions, "user")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+    def use(self) -> None:
+        Session(usr="eve")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        self.sessions[1]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+        self.sessions["eve"] = "eve"  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+        self.other["eve"]  # type: ignore[index]  # pyright: ignore[reportOptionalSubscript]
+        self.sessions["eve"].user = 1  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]

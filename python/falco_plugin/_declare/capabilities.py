@@ -13,6 +13,7 @@ from falco_plugin.errors import PluginError
 
 if TYPE_CHECKING:
     from falco_plugin._declare.async_events import AsyncEvents
+    from falco_plugin._declare.tables import PluginTable
 
 
 class Capabilities(NamedTuple):
@@ -32,6 +33,8 @@ class Capabilities(NamedTuple):
     """The async events that the plugin sends; ``None`` if there are none."""
     listens: bool
     """Whether the plugin listens to captures."""
+    tables: Sequence[PluginTable]
+    """The tables that the plugin declares."""
 
 
 def check(plugin: Any) -> Capabilities:
@@ -53,6 +56,12 @@ def check(plugin: Any) -> Capabilities:
     is_used = is_source(plugin) or bool(declared) or async_events is not None
     for problem in _source_problems(plugin, declared, sources, is_used=is_used):
         raise PluginError(f"{name}{problem}")
+    tables = _tables_of(type(plugin))
+    if tables and not declared:
+        raise PluginError(
+            f"{name} declares the table {tables[0].declaration.name}, but hosts pass tables only to plugins that have "
+            "fields or parse events: declare a field"
+        )
     config = config_class(type(plugin))
     return Capabilities(
         is_source(plugin),
@@ -62,7 +71,17 @@ def check(plugin: Any) -> Capabilities:
         metrics.declared_by(plugin),
         async_events,
         _listens(plugin),
+        tables,
     )
+
+
+def _tables_of(cls: type) -> Sequence[PluginTable]:
+    # A plugin that declares a table has imported this module. Most plugins have none.
+    if "falco_plugin.tables" not in sys.modules:
+        return ()
+    from falco_plugin._declare.tables import declared_by
+
+    return declared_by(cls)
 
 
 def _has_async_events(plugin: object) -> bool:

@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from falco_plugin.errors import PluginError
-from falco_plugin.fields import DECLARATION, Declaration, JsonField
+from falco_plugin.fields import DECLARATION, Declaration, JsonField, TableField
 
 if TYPE_CHECKING:
     from falco_plugin import _core
@@ -21,6 +21,17 @@ ATTRIBUTE = "_falco_plugin_attribute"
 _PROPERTIES = ("hidden", "info", "conversation")
 
 
+class TableSource(NamedTuple):
+    """The attribute of a table's entry that a field is read from."""
+
+    table: str
+    """The name of the plugin's attribute that has the table."""
+    attribute: int
+    """The position of the attribute in the class of the entries."""
+    key: str | None
+    """The name of the field whose value is the key; ``None`` for the id of the event's thread."""
+
+
 class Field(NamedTuple):
     """One field of a plugin."""
 
@@ -30,10 +41,13 @@ class Field(NamedTuple):
     """Whether ``name[argument]`` can have a number as its argument: ``no``, ``optional`` or ``required``."""
     takes_key: str
     """Whether it can have a string as its argument: ``no``, ``optional`` or ``required``."""
-    reader: _core.JsonReader | Callable[..., Any]
-    """Makes the value. A method is called as ``reader(event[, index][, key])``."""
+    reader: _core.JsonReader | Callable[..., Any] | None
+    """Makes the value. A method is called as ``reader(event[, index][, key])``. ``None`` for the field of a table: its
+    reader is made when the table is open."""
     location: str = ""
     """Where the method is defined in user code, such as ``plugin.py:12 in verb``; empty without a method."""
+    table: TableSource | None = None
+    """Where the value is, if it is in a table."""
 
     @property
     def name(self) -> str:
@@ -76,6 +90,8 @@ def declared_by(plugin: object) -> list[Field]:
             if isinstance(value, JsonField):
                 reader = value.reader
                 field = Field(declaration, value.type, reader.index, reader.key, reader)
+            elif isinstance(value, TableField):
+                field = _field_of_table(type(plugin), value, fields)
             else:
                 # This imports inspect, which a plugin without methods for fields does not need.
                 from falco_plugin._declare.field_methods import read_signature
@@ -95,6 +111,48 @@ def declared_by(plugin: object) -> list[Field]:
             setattr(refused, ATTRIBUTE, attribute)
             raise refused from None
     return list(fields.values())
+
+
+def _field_of_table(cls: type, value: TableField, fields: dict[str, Field]) -> Field:
+    """Returns the field that `value` declares. `fields` has the fields that were declared before it."""
+    from falco_plugin._declare import tables
+    from falco_plugin._declare.types import value_type
+
+    table = next((table for table in tables.declared_by(cls) if table.declaration is value.table), None)
+    if table is None:
+        raise PluginError(f"{cls.__qualname__} does not declare its table {value.table.name}")
+    entries = table.spec.entry_class.__qualname__
+    index = table.index_of(value.attribute)
+    if index < 0:
+        names = ", ".join(spec.name for spec in table.spec.attributes)
+        raise PluginError(f"{entries} has no attribute {value.attribute!r} (attributes: {names})")
+    kind = table.spec.attributes[index].kind
+    if kind == "table":
+        raise PluginError(f"{entries}.{value.attribute} is a sub-table: choose an attribute that is str, int or bool")
+    key = None if value.key is None else _key_field(value.key, table.spec.key, fields)
+    if key is None and table.spec.key != "int":
+        raise PluginError(
+            f"the keys of the table {value.table.name} are {table.spec.key}: set key to the field that has the key"
+        )
+    source = TableSource(table.attribute, index, key)
+    return Field(
+        value.declaration, value_type({"str": str, "int": int, "bool": bool}[kind]), "no", "no", None, "", source
+    )
+
+
+def _key_field(key: object, kind: str, fields: dict[str, Field]) -> str:
+    """Returns the name of the field that is the key of a table with this kind of keys."""
+    declaration = declaration_of(key)
+    field = None if declaration is None else fields.get(declaration.name)
+    if field is None:
+        raise PluginError("key must be a field that the class declares before this one")
+    if field.type.is_list or "required" in (field.takes_index, field.takes_key):
+        raise PluginError(f"key is the field {field.name}, which must have one value, without an argument")
+    if {"string": "str", "uint64": "int", "bool": "bool"}.get(field.type.kind) != kind:
+        raise PluginError(
+            f"key is the field {field.name} of the type {field.type.name}, but the keys of the table are {kind}"
+        )
+    return field.name
 
 
 def _declarations(cls: type) -> Iterator[tuple[str, object, Declaration]]:
@@ -120,7 +178,7 @@ def declaration_of(value: object) -> Declaration | None:
     Finds the declaration also below or above other decorators, so that these can be refused with a message.
     """
     match value:
-        case JsonField():
+        case JsonField() | TableField():
             return value.declaration
         case FunctionType():
             functions: tuple[object, ...] = (value,)

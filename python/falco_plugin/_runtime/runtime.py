@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from falco_plugin import _core
@@ -20,6 +20,8 @@ from falco_plugin.errors import PluginError
 from falco_plugin.plugin import OpenParam, Plugin
 
 if TYPE_CHECKING:
+    from falco_plugin._declare.fields import Field
+    from falco_plugin._declare.tables import PluginTable
     from falco_plugin._runtime.async_events import PluginAsyncEvents
     from falco_plugin._runtime.captures import Captures
 
@@ -39,6 +41,9 @@ _TEXT = "event_to_string"
 class Runtime:
     """Loads the plugin's modules, makes the plugin object, and calls it."""
 
+    _tables: Sequence[PluginTable] = ()
+    """The tables of the plugin that were opened."""
+
     def __init__(
         self,
         archive: bytes,
@@ -49,6 +54,7 @@ class Runtime:
         host_log: _core.HostLog,
         core: str,
         owns_interpreter: bool,
+        tables: _core.HostTables,
         /,
     ) -> None:
         """Initialises the plugin.
@@ -64,6 +70,7 @@ class Runtime:
             core: path of the extension module of the SDK that built the library; empty if the library is
                 self-contained.
             owns_interpreter: whether the SDK started the interpreter.
+            tables: the tables of the host.
         """
         if core and not os.path.samefile(core, _core.__file__):
             raise PluginError(
@@ -90,6 +97,7 @@ class Runtime:
             with self._watched("init"):
                 self._config_class = found.config
                 self._plugin.config = read_config(config, found.config)
+                self._open_tables(found.tables, tables)
                 if callable(init := getattr(self._plugin, "init", None)):
                     init()
             self._open: Any = getattr(self._plugin, "open", None)
@@ -101,10 +109,21 @@ class Runtime:
                 "field %s was absent %d times",
                 {field.name: field.location for field in found.fields},
             )
-            method = failures.definition_of(getattr(self._plugin, _TEXT, None))
-            self._text_failures = RepeatedFailures("%s", "%s failed", "%s failed %d times", {_TEXT: method})
+            self._text_failures = RepeatedFailures(
+                "%s",
+                "%s failed",
+                "%s failed %d times",
+                {_TEXT: failures.definition_of(getattr(self._plugin, _TEXT, None))},
+            )
             self.fields = [
-                (field.name, field.type.kind, field.type.is_list, field.takes_index, field.takes_key, field.reader)
+                (
+                    field.name,
+                    field.type.kind,
+                    field.type.is_list,
+                    field.takes_index,
+                    field.takes_key,
+                    field.reader or self._table_reader(field, found.fields),
+                )
                 for field in found.fields
             ]
             """The fields in the form that the native side reads."""
@@ -127,6 +146,20 @@ class Runtime:
         gil.report_silent_switch()
         method_of_class = getattr(type(self._plugin), _TEXT, None)
         self.defines_event_to_string = method_of_class is not None and method_of_class is not Plugin.event_to_string
+
+    def _open_tables(self, tables: Sequence[PluginTable], host: _core.HostTables) -> None:
+        if not tables:
+            return
+        # Only here, because most plugins have no tables.
+        from falco_plugin._runtime.tables import open_all
+
+        open_all(self._plugin, tables, host)
+        self._tables = tables
+
+    def _table_reader(self, field: Field, fields: Sequence[Field]) -> _core.TableReader:
+        from falco_plugin._runtime.tables import reader_of
+
+        return reader_of(self._plugin, field, fields)
 
     def open(self, params: str, context: _core.Context) -> object:
         """Opens the event source, and returns its instance."""
@@ -236,6 +269,9 @@ class Runtime:
             if self._captures:
                 self._captures.log_failures()
             registry.remove_object(self._plugin)
+            for table in self._tables:
+                # A module may hold the object, whose tables would hold the classes of their entries and so the module.
+                vars(self._plugin).pop(table.attribute, None)
             self._modules.unload()
             self._plugin = self._open = self._async_events = self._captures = None
             self.fields = []

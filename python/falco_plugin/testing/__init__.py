@@ -4,7 +4,19 @@ For pytest there is also the fixture :func:`falco_plugin.testing.fixtures.start_
 """
 
 from falco_plugin.testing.extracted import ExtractedEvent
-from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError
+from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError, TableEntry
 from falco_plugin.testing.running import RunningPlugin, collect, run
+from falco_plugin.testing.tables import make_table
 
-__all__ = ["ExtractedEvent", "LogLine", "ReceivedAsyncEvent", "Run", "RunError", "RunningPlugin", "collect", "run"]
+__all__ = [
+    "ExtractedEvent",
+    "LogLine",
+    "ReceivedAsyncEvent",
+    "Run",
+    "RunError",
+    "RunningPlugin",
+    "TableEntry",
+    "collect",
+    "make_table",
+    "run",
+]

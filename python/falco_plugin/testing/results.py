@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from falco_plugin._core import AsyncEvent
 from falco_plugin.errors import PluginError
@@ -43,6 +43,16 @@ class ReceivedAsyncEvent(NamedTuple):
 
 
 @dataclass(frozen=True)
+class TableEntry:
+    """An entry of a state table at the end of a run."""
+
+    key: int | None
+    """The key; ``None`` if the table is one of a plugin, because the plugin API does not pass its keys."""
+    fields: Mapping[str, Any]
+    """The values of all fields. A sub-table is a list of entries, each a dictionary with ``key`` and ``fields``."""
+
+
+@dataclass(frozen=True)
 class Run:
     """The result of a run."""
 
@@ -63,6 +73,8 @@ class Run:
     """All async events in the order in which the host took them from its queue."""
     state: list[AsyncEvent] = field(default_factory=list, repr=False)
     """The events of ``dump_state`` at the end of the run, if ``dump_state`` was set."""
+    tables: Mapping[str, Sequence[TableEntry]] = field(default_factory=dict, repr=False)
+    """The entries of the tables that were named, at the end of the run."""
 
     def __str__(self) -> str:
         count = len(self.events)

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -21,7 +21,7 @@ from falco_plugin._build import embedded, temporary
 from falco_plugin._core import AsyncEvent
 from falco_plugin.testing.extracted import Column, ExtractedEvent, Values
 from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin, config_text, library_of, pairs_of, target_of
-from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError
+from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError, TableEntry
 
 _STOPS_WITHIN = 10.0
 """Seconds that the host has to close the source."""
@@ -82,6 +82,8 @@ def run(
     fields: Sequence[str] | None = None,
     extractors: Sequence[Extractor] = (),
     set_config: Config = None,
+    tables: Sequence[str] = (),
+    table_contents: Mapping[str, Any] | None = None,
     limit: int | None = None,
     timeout: float = 5,
     dump_state: bool = False,
@@ -99,13 +101,16 @@ def run(
         extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
             ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
+        tables: the names of state tables whose entries the result has, such as ``["threads"]``.
+        table_contents: entries of the host's table ``threads``: ``{"threads": [{"tid": 1, "comm": "bash"}]}``.
+            Sub-tables are lists of entries, too.
         limit: stop after this many events, async events included.
         timeout: seconds that the run may take. After that the source is stopped, and the result is ``timeout``.
         dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
 
     Raises:
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``extractors`` is not a list.
+        TypeError: ``fields``, ``extractors`` or ``tables`` is not a list.
         RunError: the source was not closed within ten seconds after the timeout.
     """
     with RunningPlugin(
@@ -115,6 +120,8 @@ def run(
         fields=fields,
         extractors=extractors,
         set_config=set_config,
+        tables=tables,
+        table_contents=table_contents,
         limit=limit,
         dump_state=dump_state,
     ) as running:
@@ -133,6 +140,9 @@ class RunningPlugin:
         extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
             ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
+        tables: the names of state tables whose entries the result has, such as ``["threads"]``.
+        table_contents: entries of the host's table ``threads``: ``{"threads": [{"tid": 1, "comm": "bash"}]}``.
+            Sub-tables are lists of entries, too.
         limit: stop after this many events, async events included.
         dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
 
@@ -150,17 +160,22 @@ class RunningPlugin:
         fields: Sequence[str] | None = None,
         extractors: Sequence[Extractor] = (),
         set_config: Config = None,
+        tables: Sequence[str] = (),
+        table_contents: Mapping[str, Any] | None = None,
         limit: int | None = None,
         dump_state: bool = False,
     ) -> None:
         if isinstance(fields, str):
             raise TypeError("fields must be a list of names, not str")
+        if isinstance(tables, str):
+            raise TypeError("tables must be a list of names, not str")
         pairs = pairs_of(extractors)
         self._columns: list[Column] = []
         self._events: list[ExtractedEvent] = []
         self._texts: list[str] = []
         self._async_events: list[ReceivedAsyncEvent] = []
         self._state: list[AsyncEvent] = []
+        self._tables: dict[str, list[TableEntry]] = {}
         self._log: list[LogLine] = []
         self._metrics: dict[str, float] = {}
         self._end: dict[str, Any] | None = None
@@ -181,6 +196,12 @@ class RunningPlugin:
             if dump_state:
                 options.append("--dump-state")
             options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
+            if tables:
+                options.append(f"--tables={','.join(tables)}")
+            if table_contents is not None:
+                contents = folder / "tables.json"
+                contents.write_text(json.dumps(table_contents))
+                options.append(f"--table-contents={contents}")
             options.append(f"--target={target_of(plugin)}")
             for extractor, extractor_config in pairs:
                 options += [f"--with={library_of(extractor, folder)}", f"--with-config={config_text(extractor_config)}"]
@@ -310,7 +331,7 @@ class RunningPlugin:
         return self._run(result, error)
 
     def _run(self, result: str, error: str | None) -> Run:
-        members = self._metrics, self._async_events, self._state
+        members = self._metrics, self._async_events, self._state, self._tables
         return Run(self._events, self._texts, self._log, result, error, *members)
 
     def _ending(self) -> tuple[str, str | None]:
@@ -389,6 +410,8 @@ class RunningPlugin:
             # JSON has no form for numbers that are not finite.
             pairs = ((metric["name"], metric["value"]) for metric in entry["metrics"])
             self._metrics = {name: math.nan if value is None else value for name, value in pairs}
+        elif entry["kind"] == "table":
+            self._tables[entry["name"]] = [TableEntry(row.get("key"), row["fields"]) for row in entry["entries"]]
         else:
             self._end = entry
 

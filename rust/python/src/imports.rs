@@ -16,6 +16,8 @@ pub(crate) static TIMEOUT: Import = Import::new("falco_plugin.errors", "Timeout"
 pub(crate) static COMPUTED_GAUGE: Import = Import::new("falco_plugin._declare.metrics", "computed");
 pub(crate) static LOCATED: Import = Import::new("falco_plugin.fields", "Located");
 
+pub(crate) static DECLARED_TABLE: Import = Import::new("falco_plugin.tables", "DeclaredTable");
+
 pub(crate) static ADD_LOCATION: Import = Import::new("falco_plugin._runtime.failures", "add_location");
 pub(crate) static ADD_PARAMETERS: Import = Import::new("falco_plugin._runtime.failures", "add_parameters");
 pub(crate) static REPORT_FAILURE: Import = Import::new("falco_plugin._runtime.failures", "report");
@@ -33,6 +35,7 @@ pub(crate) static IPV6_NETWORK: Import = Import::new("ipaddress", "IPv6Network")
 pub(crate) static COLLECT_GARBAGE: Import = Import::new("gc", "collect");
 pub(crate) static FSDECODE: Import = Import::new("os", "fsdecode");
 pub(crate) static FSENCODE: Import = Import::new("os", "fsencode");
+pub(crate) static GENERIC_ALIAS: Import = Import::new("types", "GenericAlias");
 pub(crate) static STRERROR: Import = Import::new("os", "strerror");
 
 /// An attribute of a module, imported at its first use.

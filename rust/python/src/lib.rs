@@ -1,6 +1,7 @@
 //! `falco_plugin._core`: the engine's types as Python classes, and Python objects as plugins.
 //!
-//! [`start`] is the entry point for the stub, and [`plugin`] is what it makes; [`source`] drives what `open` returns.
+//! [`start`] is the entry point for the stub, and [`plugin`] is what it makes; [`source`] drives what `open` returns, and
+//! [`table`] has the state tables.
 
 mod convert;
 mod errors;
@@ -13,6 +14,7 @@ mod plugin;
 mod sending;
 mod source;
 mod start;
+mod table;
 
 // The stub, the native host and the packer, which are built with this module and needed only outside of Falco. Their
 // sections are not loaded: the flags are empty. `falco_plugin._build.embedded` reads them from the file.
@@ -53,6 +55,8 @@ mod _core {
     #[pymodule_export]
     use crate::fields::json_reader::JsonReader;
     #[pymodule_export]
+    use crate::fields::table_reader::TableReader;
+    #[pymodule_export]
     use crate::interpreter::contents::Bundle;
     #[pymodule_export]
     use crate::interpreter::exit::remove_at_exit;
@@ -86,6 +90,14 @@ mod _core {
     use crate::source::push::PushInstance;
     #[pymodule_export]
     use crate::source::sender::Sender;
+    #[pymodule_export]
+    use crate::table::attribute::Attribute;
+    #[pymodule_export]
+    use crate::table::entry::Entry;
+    #[pymodule_export]
+    use crate::table::host::{HostTables, make_table};
+    #[pymodule_export]
+    use crate::table::table::Table;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -109,6 +121,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::interpreter::fast::install::<EventWriter>(module.py())?;
-        crate::interpreter::fast::install::<Sender>(module.py())
+        crate::interpreter::fast::install::<Sender>(module.py())?;
+        crate::interpreter::fast::install::<Table>(module.py())
     }
 }

@@ -8,6 +8,7 @@ use falco_plugin_engine::event as engine;
 use falco_plugin_engine::extract::{Argument, Cache, EventState, Extractor, Field, Values};
 use falco_plugin_engine::metrics::Metrics;
 use falco_plugin_engine::plugin::{AsyncEvents, Extract, Instance, Listen, OpenParam, Plugin, Source};
+use falco_plugin_engine::table::KeyValue;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -35,7 +36,8 @@ pub(crate) struct PythonPlugin {
     /// Whether the plugin defines `event_to_string`.
     defines_text: bool,
     extractor: Extractor,
-    /// The method of each field; `None` if the field is read from JSON, without Python.
+    /// The method of each field; `None` if the field is read from JSON or from a table, without
+    /// Python.
     methods: Vec<Option<Method>>,
     counts: Arc<PluginMetrics>,
     /// The counts of the SDK, then the metrics that the plugin declares.
@@ -245,6 +247,10 @@ impl Extract for PythonPlugin {
         field: usize,
         argument: &Argument<'_>,
     ) -> &'c Values {
+        if let Some(key_field) = self.extractor.key_field(field) {
+            let key = KeyValue::first_of(self.extract(cache, event, key_field, &Argument::default()));
+            return self.extractor.extract_by_key(cache, event, field, key.as_ref());
+        }
         self.extractor.extract(cache, event, field, argument, |state, values| {
             if let Some(method) = &self.methods[field] {
                 self.enter_for_event(|py| self.run_method(py, method, event, state, argument, values));

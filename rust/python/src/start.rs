@@ -1,6 +1,7 @@
 //! The entry point for the stub: makes a Python plugin when the host calls `plugin_init`.
 
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 
 use falco_plugin_abi::{Log, Request, Severity};
 use falco_plugin_engine::error::Error;
@@ -15,6 +16,7 @@ use crate::interpreter::log::{CurrentPlugin, HostLog};
 use crate::interpreter::{bundle, environment, others, start, threads};
 use crate::metrics::of_plugin::PluginMetrics;
 use crate::plugin::PythonPlugin;
+use crate::table::host::HostTables;
 
 falco_plugin_abi::export_start!(make);
 
@@ -107,6 +109,7 @@ fn make_plugin(
         host_log,
         request.core.as_str(),
         started,
+        HostTables::new(Arc::clone(&request.tables)),
     );
     let made = imports::RUNTIME
         .call(py, arguments)

@@ -4,4 +4,5 @@ pub(crate) mod declared;
 pub(crate) mod json_reader;
 pub(crate) mod method;
 pub(crate) mod names;
+pub(crate) mod table_reader;
 pub(crate) mod values;

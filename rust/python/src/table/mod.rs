@@ -1,0 +1,8 @@
+//! State tables as Python has them: mappings of keys to entries with typed attributes.
+
+pub(crate) mod attribute;
+pub(crate) mod convert;
+pub(crate) mod entry;
+pub(crate) mod host;
+pub(crate) mod shape;
+pub(crate) mod table;
