@@ -27,7 +27,7 @@ def main() -> None:
             peers = [*peers, libraries.OTHER_PYTHON]
         rows = select(rows, options.rows, peers)
         cases = [case for row in rows for case in row.cases()]
-        needed = dict.fromkeys(case.library for case in cases)
+        needed = dict.fromkeys(name for case in cases for name in (case.library, *case.others))
         _log(f"building {', '.join(needed)}")
         built = libraries.build(needed, options.other_python)
         host = Host.start(libraries.host(), built, libraries.BUILD / "workloads", options.other_python)

@@ -37,6 +37,9 @@ PEERS = {
     "golang": Peer("Go SDK", "go", ("go", "version")),
     "rust": Peer("Rust SDK", "cargo", ("rustc", "--version")),
 }
+READER = "reader"
+"""The name of the library, in C, that reads the table of another plugin."""
+
 SELF_CONTAINED = "self-contained"
 """The name of the library that has the same plugin as `ours`, and brings its own Python."""
 OTHER_PYTHON = "other-python"
@@ -46,6 +49,7 @@ OURS = {
     OTHER_PYTHON: _BENCH / "plugins" / "ours",
     SELF_CONTAINED: _BENCH / "plugins" / "ours",
     "smallest": _BENCH / "plugins" / "smallest.py",
+    "tables": _BENCH / "plugins" / "tables.py",
     f"smallest-{SELF_CONTAINED}": _BENCH / "plugins" / "smallest.py",
 }
 
@@ -90,9 +94,10 @@ def host() -> Path:
 
 
 def _build_c(name: str) -> Path:
-    library = BUILD / "libc.so"
+    library = BUILD / f"lib{name}.so"
+    source = "reader.c" if name == READER else "peer.c"
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
-    run(name, "cc", *flags, str(_BENCH / "peers" / "c" / "peer.c"), "-o", str(library))
+    run(name, "cc", *flags, str(_BENCH / "peers" / "c" / source), "-o", str(library))
     return library
 
 
@@ -118,7 +123,7 @@ def _build_ours(name: str, python: str) -> Path:
     return library
 
 
-_BUILDERS = {"c": _build_c, "golang": _build_golang, "rust": _build_rust}
+_BUILDERS = {"c": _build_c, READER: _build_c, "golang": _build_golang, "rust": _build_rust}
 
 
 def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:

@@ -68,6 +68,13 @@ class Host:
         command += ["--params", f"{case.mode} {workload}"]
         if case.config:
             command += ["--config", case.config]
+        for other in case.others:
+            command += ["--with", str(self.libraries[other])]
+        if case.contents:
+            contents = self.workloads / "tables.json"
+            contents.parent.mkdir(parents=True, exist_ok=True)
+            contents.write_text(case.contents)
+            command += ["--table-contents", str(contents)]
         # A checkout may belong to another user than root.
         env = {**os.environ, "FALCO_PLUGIN_ALLOW_WRITABLE": "1"}
         process = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_TIMEOUT, check=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from bench.libraries import OTHER_PYTHON, SELF_CONTAINED
+from bench.libraries import OTHER_PYTHON, READER, SELF_CONTAINED
 
 Raw: TypeAlias = dict[str, Any]
 """The host's JSON report of one measurement."""
@@ -46,6 +47,10 @@ class Case:
     """The number of threads of the host that extract fields at the same time, each with its own state of the plugin."""
     limit: int | None = None
     """Ends after this number of events instead of after a time."""
+    others: tuple[str, ...] = ()
+    """Further libraries that are loaded after this one."""
+    contents: str = ""
+    """JSON with the contents of the host's tables."""
     times: int = 1
     """The factor by which this case takes longer than others."""
 
@@ -154,6 +159,9 @@ def select(rows: Sequence[Row], names: Collection[str], peers: Collection[str]) 
     return [row for row in chosen if row.against or row.limits]
 
 
+_THREADS = json.dumps({"threads": [{"tid": number, "comm": "bash", "pid": 42} for number in range(-1, 999)]})
+"""A table of 1,000 threads. The events of plugins belong to the thread -1."""
+
 _MEMORY = "memory over a bare interpreter, `python -I -S`"
 
 _TWENTY = (
@@ -239,6 +247,17 @@ def table(scale: Scale) -> list[Row]:
             Comparison(on_threads(rust("batch", "log300"), "Rust")),
         )
         return Row(f"{name}-2-threads", title, on_threads(source, "ours"), against, THREADS)
+
+    def table_row(name: str, title: str, field: str, bound: float, **options: Any) -> Row:
+        """Returns a row of a field that is read from a table: by this SDK, or out of a table that it owns."""
+
+        def with_table(case: Case, title: str, field: str = field) -> Case:
+            return replace(reading(case, title, [field]), **options)
+
+        tables = Case("ours", "tables", "extend", "empty")
+        peer = with_table(rust("batch", "empty"), "Rust")
+        method = (with_table(tables, "a method in Python", "table.method"),) if field == "table.comm" else ()
+        return Row(name, title, with_table(tables, "ours"), (Comparison(peer, bound),), FIRST, unlimited=method)
 
     def rule_row(name: str, title: str, mode: str) -> Row:
         """Returns a row of events that the host takes while a rule reads a field of each."""
@@ -392,6 +411,18 @@ def table(scale: Scale) -> list[Row]:
                 Limit("p50", "us", lambda raw: raw["latency"]["age"]["p50_ns"] / 1e3, at_most=100),
                 Limit("p99", "us", lambda raw: raw["latency"]["age"]["p99_ns"] / 1e3, at_most=1000),
             ),
+        ),
+        table_row("table-string", "`table_field`: a string of the event's thread", "table.comm", 2, contents=_THREADS),
+        table_row("table-number", "`table_field`: a number of the event's thread", "table.pid", 2, contents=_THREADS),
+        table_row(
+            "table-read-string", "a string of an own table, read by a plugin in C", "reader.user", 1.5, others=(READER,)
+        ),
+        table_row(
+            "table-read-number",
+            "a number of an own table, read by a plugin in C",
+            "reader.requests",
+            1.5,
+            others=(READER,),
         ),
         Row(
             "latency-idle",

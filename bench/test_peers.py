@@ -113,6 +113,17 @@ def test_fields_have_equal_values_in_peers(peer, mode, workload, prefix):
     assert values(peer, mode) == ours
 
 
+@pytest.mark.extended
+def test_tables_have_entries_in_peers():
+    host = build_host("tables", "rust", "reader")
+    rows = [row for row in table(QUICK) if row.name.startswith("table-")]
+    assert len(rows) == 4
+    for row in rows:
+        for case in row.cases():
+            (column,) = host.measure(case, 0.02)["fields"]["columns"]
+            assert column["present"] == 128, f"{row.name}: {case.title}"
+
+
 def test_compare_names_library_with_different_bytes():
     class DifferingHost:
         def checksum(self, case):

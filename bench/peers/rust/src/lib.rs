@@ -7,6 +7,7 @@ mod workload;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use falco_plugin::anyhow::{Error, anyhow};
@@ -15,7 +16,8 @@ use falco_plugin::event::PluginEvent;
 use falco_plugin::event::events::{Event, RawEvent};
 use falco_plugin::extract::{ExtractFieldInfo, ExtractPlugin, ExtractRequest, field};
 use falco_plugin::source::{EventInput, SourcePlugin};
-use falco_plugin::tables::TablesInput;
+use falco_plugin::tables::import::{Entry, Field, Table, TableMetadata};
+use falco_plugin::tables::{TablesInput, export};
 use falco_plugin::{extract_plugin, plugin, source_plugin};
 use serde::Deserialize;
 
@@ -29,9 +31,41 @@ const METRICS: [&CStr; 16] = [
     c"thirteen", c"fourteen", c"fifteen", c"sixteen",
 ];
 
+/// An entry of the peer's own table, which another plugin reads.
+#[derive(export::Entry)]
+pub struct Session {
+    requests: export::Public<i64>,
+    user: export::Public<CString>,
+}
+
+/// The table of threads of the host.
+type Thread = Entry<Arc<ThreadMetadata>>;
+
+#[derive(TableMetadata)]
+#[entry_type(Thread)]
+pub struct ThreadMetadata {
+    comm: Field<CStr, Thread>,
+    pid: Field<i64, Thread>,
+}
+
 #[derive(Default)]
 pub struct Peer {
     metrics: [AtomicU64; METRICS.len()],
+    threads: Option<Table<i64, Thread>>,
+    /// Held for the host, which has its address.
+    _sessions: Option<Box<export::Table<i64, Session>>>,
+}
+
+/// Makes a table with 1000 entries.
+fn sessions() -> Result<export::Table<i64, Session>, Error> {
+    let mut sessions = export::Table::<i64, Session>::new(c"bench_sessions")?;
+    for number in 0..1000 {
+        let mut entry = sessions.create_entry()?;
+        *entry.requests = number * 6;
+        *entry.user = CString::new(format!("user-{number}"))?;
+        sessions.insert(&number, entry);
+    }
+    Ok(sessions)
 }
 
 impl Plugin for Peer {
@@ -41,8 +75,15 @@ impl Plugin for Peer {
     const CONTACT: &'static CStr = c"";
     type ConfigType = ();
 
-    fn new(_: Option<&TablesInput>, (): Self::ConfigType) -> Result<Self, Error> {
-        Ok(Self::default())
+    fn new(input: Option<&TablesInput>, (): Self::ConfigType) -> Result<Self, Error> {
+        let Some(input) = input else {
+            return Ok(Self::default());
+        };
+        Ok(Self {
+            threads: Some(input.get_table(c"threads")?),
+            _sessions: Some(input.add_table(sessions()?)?),
+            ..Self::default()
+        })
     }
 
     fn get_metrics(&mut self) -> impl IntoIterator<Item = Metric> {
@@ -102,6 +143,22 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Returns the entry of the event's thread.
+    fn thread(&self, request: &ExtractRequest<Self>) -> Result<Thread, Error> {
+        let threads = self.threads.as_ref().ok_or_else(|| anyhow!("the host passes no tables"))?;
+        threads.get_entry(request.table_reader, &request.event.event()?.metadata.tid)
+    }
+
+    fn comm(&mut self, request: ExtractRequest<Self>) -> Result<CString, Error> {
+        Ok(self.thread(&request)?.get_comm(request.table_reader)?.to_owned())
+    }
+
+    fn pid(&mut self, request: ExtractRequest<Self>) -> Result<u64, Error> {
+        Ok(self.thread(&request)?.get_pid(request.table_reader)?.try_into()?)
+    }
+}
+
 impl ExtractPlugin for Peer {
     type Event<'a> = Event<PluginEvent<&'a [u8]>>;
     type ExtractContext = ();
@@ -109,6 +166,8 @@ impl ExtractPlugin for Peer {
         field("bench.const", &Self::constant),
         field("bench.level", &Self::level),
         field("bench.last", &Self::last),
+        field("table.comm", &Self::comm),
+        field("table.pid", &Self::pid),
     ];
 }
 
