@@ -55,6 +55,11 @@ class Plugin:
     makes a :class:`falco_plugin.source.IterInstance`. The context is the parent of the instance's context, and is
     cancelled when the source is closed.
 
+    A subclass with methods of :func:`falco_plugin.async_events` sends async events. ``dump_state(self)`` yields each
+    :class:`falco_plugin.AsyncEvent` from which its state can be made again, when Falco begins to write a capture file.
+    ``capture_open(self, capture)`` and ``capture_close(self, capture)`` are called when a
+    :class:`falco_plugin.Capture` begins and ends.
+
     Example:
         ```python
         class Lines(Plugin):

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.hosts import native_lines, run_command
+from support.hosts import environment, native_lines, run_command
 from support.libraries import build_plugin
 
 from falco_plugin import AsyncEvent
@@ -380,3 +380,48 @@ def test_next_async_event_returns_one_after_the_other(tmp_path):
         second = running.next_async_event(30)
         assert (first.number, second.number) == (1, 2)
         assert str(running.stop()).startswith("interrupted after 0 events and ")
+
+
+FORKS = """
+    @async_events("only")
+    def changes(self):
+        yield b"parent"
+        child = os.fork()
+        if child == 0:
+            # The SDK ends the child here, so that no event is sent twice.
+            yield b"child"
+            os._exit(7)
+        _, status = os.waitpid(child, 0)
+        yield b"child ended with %d" % os.waitstatus_to_exitcode(status)
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_forked_child_of_a_method_sends_nothing(tmp_path):
+    ran = run(plugin(tmp_path, FORKS), limit=2, timeout=60)
+    payloads = [event.data for event in ran.async_events]
+    assert payloads[0] == b"parent"
+    assert payloads[1].startswith(b"child ended with ")
+    assert payloads[1] != b"child ended with 7"
+
+
+TRACED = """
+    @async_events("only")
+    def changes(self):
+        yield b"event"
+
+    def capture_close(self, capture):
+        pass
+"""
+
+
+def test_debug_log_has_the_calls_of_a_capture(tmp_path):
+    library = plugin(tmp_path, TRACED)
+    lines = native_lines(library, "--limit", "1", env=environment(FALCO_PLUGIN_DEBUG="1"))
+    calls = [
+        line["text"].split(" ")[0]
+        for line in lines
+        if line["kind"] == "log" and "SUCCESS" in line["text"] and "next_batch" not in line["text"]
+    ]
+    names = ("set_async_event_handler", "capture_open", "capture_close")
+    assert [call for call in calls if call in names] == [names[0], names[1], names[0], names[2]]
