@@ -40,6 +40,8 @@ PEERS = {
 READER = "reader"
 """The name of the library, in C, that reads the table of another plugin."""
 
+RUST_TABLES = "rust-tables"
+"""The name of the library of the Rust SDK that shares tables with a plugin of this SDK."""
 SELF_CONTAINED = "self-contained"
 """The name of the library that has the same plugin as `ours`, and brings its own Python."""
 OTHER_PYTHON = "other-python"
@@ -111,9 +113,20 @@ def _build_golang(name: str) -> Path:
 def _build_rust(name: str) -> Path:
     target = BUILD / "rust"
     manifest = _BENCH / "peers" / "rust" / "Cargo.toml"
-    command = ["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", str(manifest)]
+    package = "bench-peer" if name == "rust" else "bench-peer-tables"
+    command = [
+        "cargo",
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        package,
+        "--manifest-path",
+        str(manifest),
+    ]
     run(name, *command, env={"CARGO_TARGET_DIR": str(target)})
-    return target / "release" / "libbench_peer.so"
+    return target / "release" / f"lib{package.replace('-', '_')}.so"
 
 
 def _build_ours(name: str, python: str) -> Path:
@@ -123,7 +136,7 @@ def _build_ours(name: str, python: str) -> Path:
     return library
 
 
-_BUILDERS = {"c": _build_c, READER: _build_c, "golang": _build_golang, "rust": _build_rust}
+_BUILDERS = {"c": _build_c, READER: _build_c, "golang": _build_golang, "rust": _build_rust, RUST_TABLES: _build_rust}
 
 
 def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:

@@ -123,7 +123,9 @@ class Row:
     def beside_self_contained(self) -> Row:
         """Returns the row with a comparison with a self-contained library of the same plugin."""
         other = replace(self.ours, title="self-contained", library=SELF_CONTAINED)
-        return replace(self, against=(*self.against, Comparison(other))) if self.against else self
+        # The self-contained library has the plugin of `ours`.
+        is_compared = bool(self.against) and self.ours.library == "ours"
+        return replace(self, against=(*self.against, Comparison(other))) if is_compared else self
 
     def beside_other_python(self, version: str) -> Row:
         """Returns the row with a comparison of each case of `ours` with the same case in another Python."""

@@ -10,7 +10,7 @@ use falco_plugin_api::*;
 
 use crate::abi::tables::builtin::{BuiltIn, Entry, Field, Value, value_of};
 use crate::abi::tables::owner::Accessor;
-use crate::abi::tables::registry::{PluginTable, Table};
+use crate::abi::tables::registry::Table;
 
 const SUCCESS: ss_plugin_rc = ss_plugin_rc_SS_PLUGIN_SUCCESS;
 const FAILURE: ss_plugin_rc = ss_plugin_rc_SS_PLUGIN_FAILURE;
@@ -31,8 +31,8 @@ macro_rules! by_owner {
             Table::BuiltIn(table) => $built_in(accessor, table),
             // SAFETY: `add_table` has checked that there are all functions. The plugin is not destroyed, and the
             // arguments are the caller's.
-            Table::Plugin(PluginTable(input)) => unsafe {
-                ((*input.$vtable).$name.expect("checked"))(input.table, $($argument),*)
+            Table::Plugin(plugin) => unsafe {
+                (plugin.$vtable.$name.expect("checked"))(plugin.table, $($argument),*)
             },
         }
     }};
@@ -176,11 +176,15 @@ pub(super) unsafe extern "C-unwind" fn read_entry_field(
             unsafe {
                 let entry = entry(entry_);
                 let field = field(entry, field_);
-                *out = match entry.get(field) {
-                    Value::Table(subtable) => ss_plugin_state_data {
+                *out = if field.kind == ss_plugin_state_type_SS_PLUGIN_ST_TABLE {
+                    let Value::Table(subtable) = entry.get(field) else {
+                        return FAILURE;
+                    };
+                    ss_plugin_state_data {
                         table: accessor.owner.open_subtable(subtable),
-                    },
-                    _ => entry.read(field),
+                    }
+                } else {
+                    entry.read(field)
                 };
             }
             SUCCESS

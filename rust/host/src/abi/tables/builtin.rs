@@ -233,7 +233,9 @@ impl Entry {
 
     /// Returns whether the field is one of this entry's table.
     pub(super) fn has(&self, field: *const Field) -> bool {
-        self.schema.fields().iter().any(|known| Arc::as_ptr(known) == field)
+        lock(&self.schema.fields)
+            .iter()
+            .any(|known| Arc::as_ptr(known) == field)
     }
 }
 

@@ -192,7 +192,13 @@ unsafe extern "C-unwind" fn add_table(
             tables.registry.add(Registered {
                 name: CStr::from_ptr(input.name).to_owned(),
                 key_type: input.key_type,
-                table: Table::Plugin(PluginTable(*input)),
+                table: Table::Plugin(PluginTable {
+                    name: input.name,
+                    table: input.table,
+                    reader_ext: *input.reader_ext,
+                    writer_ext: *input.writer_ext,
+                    fields_ext: *input.fields_ext,
+                }),
             })
         });
         match added {

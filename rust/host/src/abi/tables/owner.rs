@@ -143,7 +143,7 @@ impl PluginTables {
     fn accessor(&'static self, found: Registered) -> Box<Accessor> {
         let name = match &found.table {
             Table::BuiltIn(table) => table.schema.name.as_ptr(),
-            Table::Plugin(PluginTable(input)) => input.name,
+            Table::Plugin(PluginTable { name, .. }) => *name,
         };
         let mut accessor = Box::new(Accessor {
             input: functions::table_input(name, found.key_type),

@@ -1,9 +1,12 @@
 //! The tables of one run.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char};
 use std::sync::{Arc, Mutex};
 
-use falco_plugin_api::{ss_plugin_state_type, ss_plugin_table_input};
+use falco_plugin_api::{
+    ss_plugin_state_type, ss_plugin_table_fields_vtable_ext, ss_plugin_table_reader_vtable_ext, ss_plugin_table_t,
+    ss_plugin_table_writer_vtable_ext,
+};
 
 use crate::abi::tables::builtin::{BuiltIn, lock};
 use crate::abi::tables::threads;
@@ -27,9 +30,16 @@ pub(super) enum Table {
     Plugin(PluginTable),
 }
 
-/// A table that a plugin has added. Its functions work until the plugin is destroyed.
+/// A table that a plugin has added. Its functions work until the plugin is destroyed. As libs, the host copies the
+/// functions, and keeps only the addresses of the name and of the table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PluginTable(pub(super) ss_plugin_table_input);
+pub(super) struct PluginTable {
+    pub(super) name: *const c_char,
+    pub(super) table: *mut ss_plugin_table_t,
+    pub(super) reader_ext: ss_plugin_table_reader_vtable_ext,
+    pub(super) writer_ext: ss_plugin_table_writer_vtable_ext,
+    pub(super) fields_ext: ss_plugin_table_fields_vtable_ext,
+}
 
 // SAFETY: the functions of a table may be called from any thread if the calls do not overlap, which the host ensures for
 // all calls of plugins.

@@ -96,12 +96,16 @@ struct Reading<'a> {
 }
 
 fn of_plugin(table: &PluginTable) -> Rows {
-    let PluginTable(input) = table;
     // SAFETY: `add_table` has checked that there are all functions. The plugin is initialised.
     unsafe {
-        let (reader, functions) = (*input.reader_ext, *input.fields_ext);
+        let PluginTable {
+            reader_ext: reader,
+            fields_ext: functions,
+            table: address,
+            ..
+        } = *table;
         let mut count = 0;
-        let infos = functions.list_table_fields.expect("checked")(input.table, &raw mut count);
+        let infos = functions.list_table_fields.expect("checked")(address, &raw mut count);
         let infos: &[ss_plugin_table_fieldinfo] = if infos.is_null() || count == 0 {
             &[]
         } else {
@@ -113,7 +117,7 @@ fn of_plugin(table: &PluginTable) -> Rows {
             .collect();
         let get = functions.get_table_field.expect("checked");
         let fields = infos.into_iter().map(|(name, kind)| {
-            let field = get(input.table, name.as_ptr(), kind);
+            let field = get(address, name.as_ptr(), kind);
             (name, kind, field)
         });
         let mut reading = Reading {
@@ -121,7 +125,7 @@ fn of_plugin(table: &PluginTable) -> Rows {
             fields: fields.collect(),
             rows: Vec::new(),
         };
-        reader.iterate_entries.expect("checked")(input.table, Some(next), (&raw mut reading).cast());
+        reader.iterate_entries.expect("checked")(address, Some(next), (&raw mut reading).cast());
         Rows {
             fields: reading
                 .fields
@@ -142,11 +146,11 @@ unsafe extern "C-unwind" fn next(
     // SAFETY: the caller's promise, and the table's functions as in `of_plugin`.
     unsafe {
         let reading = &mut *state.cast::<Reading<'_>>();
-        let PluginTable(input) = reading.table;
-        let read = (*input.reader_ext).read_entry_field.expect("checked");
+        let PluginTable { table, reader_ext, .. } = *reading.table;
+        let read = reader_ext.read_entry_field.expect("checked");
         let cells = reading.fields.iter().map(|(_, kind, field)| {
             let mut data = ss_plugin_state_data { u64_: 0 };
-            if field.is_null() || read(input.table, entry, *field, &raw mut data) != c::ss_plugin_rc_SS_PLUGIN_SUCCESS {
+            if field.is_null() || read(table, entry, *field, &raw mut data) != c::ss_plugin_rc_SS_PLUGIN_SUCCESS {
                 return Cell::Unreadable;
             }
             match *kind {
