@@ -1,8 +1,8 @@
 //! A plugin of the Rust SDK that shares state tables with a plugin of this SDK.
 //!
-//! It has the table `peer_sessions`, whose entry `events` counts the events that it has parsed. If the table
-//! `ours_sessions` exists when it is initialised, it adds 100 to the `requests` of the entry `eve` with each event, adds a
-//! field and an entry, and removes the entry `mallory`.
+//! It has the table `peer_sessions` with the entry `captures`, which counts captures. If the table `ours_sessions` exists
+//! when it is initialised, it changes that table at the beginning of a capture: it adds 100 to the `requests` of the entry
+//! `eve`, adds a field and an entry, and removes the entry `mallory`.
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use falco_plugin::base::Plugin;
 use falco_plugin::event::PluginEvent;
 use falco_plugin::event::events::Event;
 use falco_plugin::extract::{ExtractFieldInfo, ExtractPlugin, ExtractRequest, field};
-use falco_plugin::parse::{EventInput, ParseInput, ParsePlugin};
+use falco_plugin::listen::{CaptureListenInput, CaptureListenPlugin};
 use falco_plugin::tables::import::{Entry, Field, Table, TableMetadata};
 use falco_plugin::tables::{TablesInput, export};
-use falco_plugin::{extract_plugin, parse_plugin, plugin};
+use falco_plugin::{capture_listen_plugin, extract_plugin, plugin};
 
 /// An entry of the table that this plugin has.
 #[derive(export::Entry)]
@@ -53,7 +53,7 @@ impl Plugin for Peer {
         let mut own = export::Table::<CString, Session>::new(c"peer_sessions")?;
         let mut entry = own.create_entry()?;
         *entry.user = c"rust".to_owned();
-        own.insert(c"events", entry);
+        own.insert(c"captures", entry);
         Ok(Self {
             own: input.add_table(own)?,
             ours: input.get_table(c"ours_sessions").ok(),
@@ -61,12 +61,10 @@ impl Plugin for Peer {
     }
 }
 
-impl ParsePlugin for Peer {
-    type Event<'a> = Event<PluginEvent<&'a [u8]>>;
-
-    fn parse_event(&mut self, _: &EventInput<Self::Event<'_>>, input: &ParseInput) -> Result<(), Error> {
-        if let Some(mut events) = self.own.lookup(c"events") {
-            *events.requests += 1;
+impl CaptureListenPlugin for Peer {
+    fn capture_open(&mut self, input: &CaptureListenInput) -> Result<(), Error> {
+        if let Some(mut captures) = self.own.lookup(c"captures") {
+            *captures.requests += 1;
         }
         let Some(ours) = &self.ours else { return Ok(()) };
         let (reader, writer) = (&input.reader, &input.writer);
@@ -79,6 +77,10 @@ impl ParsePlugin for Peer {
             ours.insert(reader, writer, &c"peer".to_owned(), entry)?;
             ours.erase(writer, &c"mallory".to_owned())?;
         }
+        Ok(())
+    }
+
+    fn capture_close(&mut self, _: &CaptureListenInput) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -99,5 +101,5 @@ impl ExtractPlugin for Peer {
 }
 
 plugin!(Peer);
-parse_plugin!(Peer);
+capture_listen_plugin!(Peer);
 extract_plugin!(Peer);
