@@ -38,7 +38,7 @@ class Ours(Plugin):
     def capture_open(self, capture) -> None:
         if self.peer is not None:
             captures = self.peer["captures"]
-            # The entry is taken once, because the Rust SDK locks it until it is released.
+            # The entry is obtained once, because the Rust SDK locks it until it is released.
             assert self.peer["captures"].requests == captures.requests == 1
             captures.requests += 1000
             captures.user = f"{captures.user} and Python"

@@ -13,27 +13,27 @@ pub(super) struct Call {
     depth: usize,
     pub(super) reader: *const ss_plugin_table_reader_vtable_ext,
     pub(super) writer: *const ss_plugin_table_writer_vtable_ext,
-    /// The number of the call, which is different for each call of all threads. 0 until an entry is taken.
+    /// The number of the call, which is different for each call of all threads. 0 until an entry is obtained.
     serial: u64,
     entries: Vec<Taken>,
 }
 
 /// The number of entries that a thread keeps memory for between calls.
 const KEPT_ENTRIES: usize = 256;
-/// The number of entries among which [`Call::find`] searches for one that was taken already.
+/// The number of entries among which [`Call::find`] searches for one that was obtained already.
 const SEARCHED: usize = 16;
 
 // SAFETY: the pointers are those of a call, which are used only on its thread and while it runs. Between calls there are
 // none.
 unsafe impl Send for Call {}
 
-/// An entry that was taken from a table.
+/// An entry that was obtained from a table.
 #[derive(Debug)]
 struct Taken {
     handle: Handle,
     /// `None` if the key is not known, or if the table may have another entry with the key now.
     key: Option<OwnedData>,
-    /// How often the entry was taken and not released. An entry with 0 is no longer valid.
+    /// How often the entry was obtained and not released. An entry with 0 is no longer valid.
     uses: usize,
     /// Whether the host expects that the entry is released.
     is_owned: bool,
@@ -129,7 +129,7 @@ impl Call {
         }
     }
 
-    /// Takes the entry with a key again, if it is among those that were taken last. The Rust SDK locks an entry until it is
+    /// Takes the entry with a key again, if it is among those that were obtained last. The Rust SDK locks an entry until it is
     /// released, so taking it twice from the host would fail there.
     #[inline]
     pub(super) fn find(&mut self, table: *mut ss_plugin_table_t, key: Data<'_>) -> Option<EntryId> {
@@ -160,7 +160,7 @@ impl Call {
     /// Returns the addresses of an entry.
     ///
     /// # Errors
-    /// The entry was taken during another call, or was released.
+    /// The entry was obtained during another call, or was released.
     #[inline]
     pub(super) fn handle(&self, id: EntryId) -> Result<Handle, Error> {
         self.taken(id)

@@ -381,7 +381,7 @@ impl HostTable for Foreign {
         // SAFETY: NULL, or valid during the call that this thread is in.
         let release = unsafe { reader.as_ref() }.and_then(|reader| reader.release_table_entry);
         if let Some(release) = release {
-            // SAFETY: the entry was taken from the table during this call, and this was its last use.
+            // SAFETY: the entry was obtained from the table during this call, and this was its last use.
             unsafe { release(handle.table, handle.entry) };
         }
     }

@@ -45,7 +45,7 @@ pub(super) struct Init {
     pub(super) fields: ss_plugin_table_fields_vtable_ext,
 }
 
-// SAFETY: the host's owner may be used from any thread of a call, as the plugin API says. `Init` has only functions and
+// SAFETY: the host's owner may be used from any thread of a call by the plugin API. `Init` has only functions and
 // addresses of structs that are read during init, on its thread.
 unsafe impl Send for Host {}
 // SAFETY: as above. Everything that changes is in a lock, atomic, or of one thread.
@@ -127,7 +127,7 @@ impl Host {
         let release = unsafe { leftover.reader.as_ref() }.and_then(|reader| reader.release_table_entry);
         if let Some(release) = release {
             for Handle { table, entry } in leftover.handles() {
-                // SAFETY: the entry was taken from the table during this call, and was not released.
+                // SAFETY: the entry was obtained from the table during this call, and was not released.
                 unsafe { release(table, entry) };
             }
         }

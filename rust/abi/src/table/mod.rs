@@ -5,7 +5,7 @@
 //! | [`data`] | types and values in their C form |
 //! | [`exported`], [`handle`] | a table of this plugin, as the functions that other plugins and the host call |
 //! | [`host`] | the tables that the host passes to init, and the calls during which they are open |
-//! | [`call`] | the entries that were taken during a call |
+//! | [`call`] | the entries that were obtained during a call |
 //! | [`foreign`], [`schema`], [`visit`] | an opened table of the host or of another plugin |
 //! | [`open`] | finds a table and its fields during init |
 

@@ -134,7 +134,7 @@ unsafe fn fields(host: &Host, init: &Init, table: *mut ss_plugin_table_t, name: 
     }
 }
 
-/// Returns the accessor of one field, which is added if the request says so.
+/// Returns the accessor of one field, which is added if the request asks for that.
 ///
 /// # Safety
 /// `table` is a table of the host, and init runs on this thread.

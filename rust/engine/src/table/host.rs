@@ -85,11 +85,11 @@ pub struct BoundField {
     pub is_read_only: bool,
 }
 
-/// An entry that was taken during a call of the host. After the call, it is refused.
+/// An entry that was obtained during a call of the host. After the call, it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntryId {
     /// The number of the call.
     pub call: u64,
-    /// The position among the entries that were taken during the call.
+    /// The position among the entries that were obtained during the call.
     pub index: usize,
 }

@@ -20,7 +20,7 @@ pub(crate) struct Entry {
     state: State,
 }
 
-/// Where the values of an entry are.
+/// The location of an entry's values.
 pub(crate) enum State {
     /// In a table of this plugin.
     Own {

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-/// What the entries of a table are in Python. All tables of one declaration share it.
+/// The Python side of a table's entries. All tables of one declaration share it.
 #[derive(Debug)]
 pub(crate) struct Shape {
     /// The subclass of `Entry`.

@@ -9,7 +9,7 @@ use falco_plugin_api::{
     ss_plugin_state_type_SS_PLUGIN_ST_STRING as STRING, ss_plugin_state_type_SS_PLUGIN_ST_TABLE as TABLE,
 };
 
-/// What the entries of a table have. All sub-tables of one field share it.
+/// The fields of a table's entries. All sub-tables of one field share them.
 #[derive(Debug)]
 pub(super) struct Schema {
     pub(super) name: CString,

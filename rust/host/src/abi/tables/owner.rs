@@ -26,11 +26,11 @@ struct State {
     accessed: Vec<Box<Accessor>>,
     /// The sub-tables that were read during the call.
     subtables: Vec<Box<Accessor>>,
-    /// The entries of the host's tables that were taken during the call, one element for each time.
+    /// The entries of the host's tables that were obtained during the call, one element for each time.
     taken: Vec<Arc<Entry>>,
     /// The entries that were created and not added yet.
     created: Vec<Arc<Entry>>,
-    /// How many entries of other plugins' tables were taken and not released.
+    /// How many entries of other plugins' tables were obtained and not released.
     of_plugins: i64,
     last_error: CString,
     infos: Vec<ss_plugin_table_info>,
@@ -188,7 +188,7 @@ impl PluginTables {
         found.map(|index| state.created.swap_remove(index))
     }
 
-    /// Counts entries of other plugins' tables that were taken or released.
+    /// Counts entries of other plugins' tables that were obtained or released.
     pub(super) fn count_of_plugins(&self, change: i64) {
         lock(&self.state).of_plugins += change;
     }
