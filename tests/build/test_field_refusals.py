@@ -204,8 +204,8 @@ INVALID_DECLARATIONS = [
     ),
     (
         "",
-        "Broken has no capability: define open(self, params) to make it an event source, fields to extract from events, "
-        "or async events to send",
+        "Broken has no capability: define open(self, params) to make it an event source, fields to extract from "
+        "events, or async events to send",
     ),
 ]
 
