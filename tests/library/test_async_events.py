@@ -425,3 +425,14 @@ def test_debug_log_has_the_calls_of_a_capture(tmp_path):
     ]
     names = ("set_async_event_handler", "capture_open", "capture_close")
     assert [call for call in calls if call in names] == [names[0], names[1], names[0], names[2]]
+
+
+def test_events_of_another_plugin_come_beside_the_source(tmp_path):
+    (tmp_path / "other").mkdir()
+    other = build_plugin(
+        tmp_path / "other",
+        textwrap.dedent(PLUGIN.replace('"sample"', '"other"')) + textwrap.indent(textwrap.dedent(ONE_NAME), "    "),
+    )
+    ran = run(plugin(tmp_path, ""), extractors=[other], limit=4, timeout=60)
+    assert {event.data for event in ran.async_events} == {b"bytes", b"view", b"timed", b"event"}
+    assert {event.source for event in ran.async_events} == {"sampled"}
