@@ -459,7 +459,7 @@ def table(scale: Scale) -> list[Row]:
             "metrics",
             "metrics of a plugin, each",
             replace(ours("extend", "empty"), limit=FIELD_EVENTS),
-            (Comparison(replace(rust("batch", "empty"), limit=FIELD_EVENTS), 2),),
+            (Comparison(replace(rust("batch", "empty"), limit=FIELD_EVENTS)),),
             METRICS,
             (Limit("each metric", "ns", METRICS.read, at_most=200),),
         ),

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import msgspec
 
-from falco_plugin import Event, Located, Plugin, field, json_field
+from falco_plugin import Counter, Event, Gauge, Located, Plugin, field, json_field
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -25,6 +25,9 @@ class Fields(Plugin):
 
     name = "fuzz-fields"
     config: Config
+
+    requests = Counter("requests")
+    payload = Gauge("payload")
 
     text = json_field("fuzz.text", "/text", desc="A text")
     number = json_field("fuzz.number", "/number", type=int, desc="A number")
@@ -55,8 +58,16 @@ class Fields(Plugin):
     def times(self, event: Event) -> list[timedelta]:
         return [timedelta(seconds=len(event.data)), timedelta(microseconds=1)]
 
+    @Gauge.computed("configured", every=0.001)
+    def configured(self) -> int:
+        if self.config.number < 0:
+            raise ValueError("a gauge")
+        return self.config.number
+
     @field("fuzz.json", desc="Decoded JSON")
     def json(self, event: Event) -> str:
+        self.requests.add()
+        self.payload.set(len(event.data) / 2)
         return str(event.json)
 
     @field("fuzz.source", desc="The event's source")
@@ -66,6 +77,10 @@ class Fields(Plugin):
     def init(self) -> None:
         if self.config.init:
             raise ValueError(self.config.init)
+
+    def set_config(self, config: Config) -> None:
+        if config.number > 100:
+            raise ValueError("set_config")
 
     def destroy(self) -> None:
         if self.config.number:

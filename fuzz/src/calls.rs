@@ -121,6 +121,8 @@ fn run(slot: &mut Slot, call: &Call<'_>) {
             with_offsets,
             without_input,
         } => extract::extract(slot, event.as_ref(), fields.as_deref(), *with_offsets, *without_input),
+        Call::Metrics { without_output } => slot.metrics(*without_output),
+        Call::SetConfig(config) => slot.set_config(config),
     }
 }
 

@@ -124,7 +124,7 @@ def _faults(faults: list[str]) -> str:
 
 def _host(callback: str, cell: Cell) -> str:
     parts = []
-    calls = {"suggest": "list_open_params", "take": "next_batch"}
+    calls = {"suggest": "list_open_params", "configure": "set_config", "take": "next_batch"}
     if cell.fails:
         parts.append(f"{calls.get(cell.fails, cell.fails)} fails: {_quoted(cell.error or '')}")
     if tuple(cell.events) != EVENTS:

@@ -34,7 +34,7 @@ class Cell:
     """
 
     fails: str | None = None
-    """The call that fails: ``init``, ``suggest``, ``open`` or ``take``."""
+    """The call that fails: ``init``, ``suggest``, ``configure``, ``open`` or ``take``."""
     error: str | None = None
     """The error message. In all strings, "…" matches anything, and ``{cause}`` stands for the fault's exception."""
     events: Sequence[str] = EVENTS
@@ -55,6 +55,8 @@ class Cell:
     stderr: Sequence[str] = ()
     note: str = ""
     """A remark for the page."""
+    configures: bool = False
+    """Whether the host changes the configuration, before it opens a source."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,9 @@ def write_script(callback: str, fault: str) -> str:
     """Returns the calls of a cell: two sources in succession, destroy, and the same again without a fault."""
     kind = KINDS.get(callback, "pull")
     life = [f"open {kind}", "take", "take", "progress", "close", f"open {kind}", "take", "close", "destroy"]
-    configs = [json.dumps({"callback": callback, "fault": fault}), json.dumps({"callback": "", "fault": ""})]
-    return "\n".join(line for config in configs for line in (f"init {config}", "suggest", *life))
+    config, other = json.dumps({"callback": callback, "fault": fault}), json.dumps({"callback": "", "fault": ""})
+    configure = [f"configure {config}"] if callback == "set_config" else []
+    return "\n".join([f"init {config}", "suggest", *configure, *life, f"init {other}", "suggest", *life])
 
 
 def play(library: Path, callback: str, faults: Sequence[str]) -> list[Output]:
@@ -132,6 +135,8 @@ def _life(cell: Cell) -> list[Step]:
     if cell.fails == "init":
         return [step("init"), Step("destroy")]
     steps = [step("init"), step("suggest", cell.suggested)]
+    if cell.configures:
+        steps.append(step("configure"))
     second = replace(cell, fails=None, events=EVENTS, text=Cell.text, field=Cell.field)
     if cell.fails == "open":
         steps.append(step("open"))

@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from falco_plugin import EOF, Event, Plugin, field, source
+from falco_plugin import EOF, Event, Gauge, Plugin, field, source
 
 HUNDRED_MB = 100_000_000
 EVENTS = (b"one", b"two", b"three")
@@ -245,6 +245,14 @@ class Faulty(Plugin):
     def init(self):
         INJECTOR.plugin = self
         INJECTOR.at("init", lambda: None, plugin=self)
+
+    @Gauge.computed("size", every=3600)
+    def size(self):
+        return INJECTOR.at("gauge", lambda: 3, plugin=self)
+
+    def set_config(self, config):
+        INJECTOR.plugin = self
+        INJECTOR.at("set_config", lambda: None, plugin=self)
 
     def destroy(self):
         INJECTOR.at("destroy", lambda: None, plugin=self)

@@ -46,6 +46,8 @@ CALLBACKS = {
     "event_to_string": "`event_to_string`",
     "list_open_params": "`list_open_params`",
     "field": "a field's method",
+    "gauge": "the method of a computed gauge",
+    "set_config": "`set_config`",
 }
 
 CAUSES = {
@@ -83,6 +85,7 @@ NOT_WRITTEN = (
     "TypeError: the pull function returned {what}: write the event with writer.write(data) instead (faulty.py:… in …)"
 )
 GOT_STR = ', got str: give text.encode(), or write b"..."'
+NO_NUMBER = "gauge size failed: TypeError: value must be int or float, got {what} (faulty.py:… in size)"
 NO_TEXT = "<event_to_string of faulty failed: {kind}>"
 CALLED_AGAIN = "the source is called again in 0.01 s"
 DROPPED = "1 event(s) were still in the channel when the source faulty ended; they are dropped"
@@ -391,6 +394,23 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
         (["closes", "cancels"], Cell(events=["one", "two"])),
         ("holds", Cell(found=["held: event two"])),
     ),
+    "gauge": rows(
+        (RAISES, logs("gauge size failed: {cause}", note="the last value stays")),
+        ("wrong_type", logs(NO_NUMBER.replace("{what}", "Event"))),
+        ("none", logs(NO_NUMBER.replace("{what}", "NoneType"))),
+        (["nul", "surrogates", "huge"], logs(NO_NUMBER.replace("{what}", "str"))),
+        *WITHOUT_INSTANCE.items(),
+        ("holds", Cell(found=["held: plugin is faulty"])),
+    ),
+    "set_config": {
+        fault: replace(cell, configures=True)
+        for fault, cell in rows(
+            (RAISES, fails("configure", function="set_config", note="the plugin keeps the previous configuration")),
+            (RETURNS, Cell(note="the returned value is ignored")),
+            *WITHOUT_INSTANCE.items(),
+            ("holds", Cell(found=["held: plugin is faulty"])),
+        ).items()
+    },
 }
 
 

@@ -40,6 +40,10 @@ pub(super) enum Call<'a> {
         with_offsets: bool,
         without_input: bool,
     },
+    Metrics {
+        without_output: bool,
+    },
+    SetConfig(Config<'a>),
 }
 
 impl Call<'_> {

@@ -3,8 +3,16 @@
 use std::ffi::CString;
 use std::ptr;
 
-use falco_plugin_abi::api::types::{ss_instance_t, ss_plugin_event, ss_plugin_init_input, ss_plugin_t};
+use falco_plugin_abi::api::types::{
+    ss_instance_t, ss_plugin_event, ss_plugin_init_input, ss_plugin_set_config_input, ss_plugin_t,
+};
 use falco_plugin_abi::api::{EOF, FAILURE, Functions, SUCCESS, TIMEOUT};
+use falco_plugin_api::{
+    ss_plugin_metric_type_SS_PLUGIN_METRIC_TYPE_MONOTONIC as MONOTONIC,
+    ss_plugin_metric_value_type_SS_PLUGIN_METRIC_VALUE_TYPE_D as FLOAT,
+    ss_plugin_metric_value_type_SS_PLUGIN_METRIC_VALUE_TYPE_S64 as INT,
+    ss_plugin_metric_value_type_SS_PLUGIN_METRIC_VALUE_TYPE_U64 as UNSIGNED,
+};
 use falco_plugin_host::abi::{Event as Checked, UNSET as UNSET_EVENTS};
 
 use super::call::{Config, Params, Without};
@@ -19,6 +27,15 @@ const KINDS: [&str; 9] = [
 ];
 /// Steps of a source, as `fuzz/plugins/sources.py` reads them.
 const STEPS: &[u8; 16] = b"jjjbeltxrkcgniv.";
+
+/// Returns the string of a configuration; empty if there is none.
+fn string_of(config: &Config<'_>) -> CString {
+    match config {
+        Config::Any(bytes) => c_string(bytes),
+        Config::Good => c"{}".into(),
+        Config::NoInput | Config::Null => CString::default(),
+    }
+}
 
 /// A slot for a state. If it is empty, all calls are made with NULL as state.
 pub(super) struct Slot {
@@ -76,11 +93,7 @@ impl Slot {
             return;
         }
         self.library = library;
-        let string = match config {
-            Config::Any(bytes) => c_string(bytes),
-            Config::Good => c"{}".into(),
-            Config::NoInput | Config::Null => CString::default(),
-        };
+        let string = string_of(config);
         let owner = Owner::new();
         let input = ss_plugin_init_input {
             config: if let Config::Null = config {
@@ -257,6 +270,60 @@ impl Slot {
         let string = unsafe { read_string(progress(state, instance, output(&mut hundredths, without_outputs))) };
         assert!(string.is_some());
         assert!(without_outputs || hundredths <= 10_000);
+    }
+
+    /// Gets the metrics, and reads their memory.
+    pub(super) fn metrics(&self, without_output: bool) {
+        let get = self.functions().get_metrics.expect("every plugin has metrics");
+        let mut count = UNSET as u32;
+        // SAFETY: the state is NULL or one of init, the count NULL or writable.
+        let first = unsafe { get(self.state, output(&mut count, without_output)) };
+        if without_output {
+            return;
+        }
+        assert_eq!(first.is_null(), count == 0);
+        assert!(count == 0 || !self.state.is_null());
+        if first.is_null() {
+            return;
+        }
+        // SAFETY: the plugin reports that many metrics there, valid until this thread's next call.
+        let metrics = unsafe { std::slice::from_raw_parts(first, count as usize) };
+        for metric in metrics {
+            // SAFETY: a name is NULL or NUL-terminated, and valid as the metric is.
+            let name = unsafe { read_string(metric.name) }.expect("a metric has a name");
+            assert!(
+                name.bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')),
+                "{name}"
+            );
+            let is_counter = metric.type_ == MONOTONIC;
+            assert_eq!(is_counter, metric.value_type == UNSIGNED, "{name}");
+            assert!(is_counter || matches!(metric.value_type, INT | FLOAT), "{name}");
+        }
+    }
+
+    pub(super) fn set_config(&self, config: &Config<'_>) {
+        let Some(set) = self.functions().set_config else {
+            return;
+        };
+        let string = string_of(config);
+        let input = ss_plugin_set_config_input {
+            config: if let Config::Null = config {
+                ptr::null()
+            } else {
+                string.as_ptr()
+            },
+        };
+        let input = if let Config::NoInput = config {
+            ptr::null()
+        } else {
+            &raw const input
+        };
+        // SAFETY: the state is NULL or one of init, the input NULL or valid during the call.
+        let code = unsafe { set(self.state, input) };
+        assert!(matches!(code, SUCCESS | FAILURE), "set_config: {code}");
+        assert!(code == SUCCESS || !self.last_error().is_empty());
+        assert!(code == FAILURE || !self.state.is_null());
     }
 
     pub(super) fn list_open_params(&self, without_rc: bool) {

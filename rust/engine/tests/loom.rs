@@ -14,6 +14,7 @@ use falco_plugin_engine::event::{AsyncEventName, EventBatch};
 use falco_plugin_engine::source::channel::{Message, Refusal, Sender, channel};
 use falco_plugin_engine::source::clock::Clock;
 use falco_plugin_engine::source::context::Context;
+use falco_plugin_engine::source::metrics::{Backlog, SourceMetrics};
 use falco_plugin_engine::source::push::PushInstance;
 use falco_plugin_engine::table::{Data, DataType, OwnTable, Stored};
 use loom::sync::{Condvar, Mutex};
@@ -476,6 +477,31 @@ fn registered_task_wakes_for_space_and_acknowledgement() {
         });
         assert_eq!(all(&mut instance, 1).len(), 2);
         producer.join().unwrap();
+    });
+}
+
+#[test]
+fn metrics_never_count_more_than_was_sent() {
+    model(2, || {
+        let metrics = Arc::new(SourceMetrics::default());
+        let (sender, mut instance, _, _) = push(2, 100);
+        sender.count_in(&metrics);
+        let reader = thread::spawn({
+            let metrics = Arc::clone(&metrics);
+            move || {
+                let Backlog { events, bytes } = metrics.backlog();
+                assert!(events <= 2 && bytes <= 3, "{events} {bytes}");
+            }
+        });
+        let producer = thread::spawn(move || {
+            send(&sender, b"a").unwrap();
+            send(&sender, b"bc").unwrap();
+            sender.close();
+        });
+        assert_eq!(all(&mut instance, 1).len(), 2);
+        producer.join().unwrap();
+        reader.join().unwrap();
+        assert_eq!(metrics.backlog(), Backlog::default());
     });
 }
 

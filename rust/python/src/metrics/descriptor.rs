@@ -61,14 +61,14 @@ impl Declaration {
 
 /// Returns the metric of `object` for a declaration, and makes it at the first access. Returns the declaration itself if
 /// it is accessed through its class.
-pub(crate) fn of_object<'py, T: PyClass>(
+pub(crate) fn of_object<'py, T>(
     declared: &Bound<'py, T>,
     declaration: &Declaration,
     object: Option<&Bound<'py, PyAny>>,
     make: impl FnOnce() -> T,
 ) -> PyResult<Bound<'py, PyAny>>
 where
-    T: Into<PyClassInitializer<T>>,
+    T: PyClass + Into<PyClassInitializer<T>>,
 {
     let py = declared.py();
     let (Some(object), Some(attribute)) = (object, declaration.attribute.get()) else {
