@@ -52,6 +52,9 @@ _COUNTS = (
     ("raised_by_sources", "exceptions that ended a source"),
     ("retries", "exceptions after which a source was retried"),
     ("raised_by_fields", "exceptions raised by field methods"),
+    ("metrics", "readings of all metrics of a plugin"),
+    ("configurations", "changes of the configuration"),
+    ("raised_by_set_config", "exceptions raised by `set_config`"),
 )
 
 

@@ -1,15 +1,16 @@
 //! A thread of the soak, which loads, opens, reads, closes and unloads one plugin repeatedly.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::kind::Kind;
-use crate::loaded::{Host, install, load, unload};
+use crate::loaded::{Host, Initialised, install, load, unload};
 use crate::open_source::OpenSource;
 use crate::random::Dice;
 use crate::spec::{Limits, SourceSpec};
-use crate::totals;
+use crate::{totals, watcher};
 
 /// The largest number of sources of one plugin that are open at the same time.
 const MAX_OPEN_SOURCES: u64 = 3;
@@ -57,6 +58,21 @@ impl<'s> Lane<'s> {
             self.host.init_failing(&library);
         }
         let plugin = self.host.init(&library, version);
+        let stopped = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let own = Dice(dice.roll());
+            totals::THREADS.add(1);
+            scope.spawn(|| watcher::watch(&plugin, own, &stopped));
+            self.open_sources(&plugin, openings, dice, until);
+            stopped.store(true, Ordering::Relaxed);
+        });
+        watcher::check_closed(&plugin);
+        plugin.destroy();
+        unload(library, &self.path);
+    }
+
+    /// Opens some sources, and closes them, a number of times.
+    fn open_sources(&self, plugin: &Initialised<'_>, openings: u64, dice: &mut Dice, until: Instant) {
         for _ in 0..openings {
             if Instant::now() >= until {
                 break;
@@ -66,7 +82,7 @@ impl<'s> Lane<'s> {
                 for index in 0..1 + dice.below(MAX_OPEN_SOURCES) {
                     let (spec, limits) = self.choose(dice, index, until);
                     let own = Dice(dice.roll());
-                    opened.extend(OpenSource::open(scope, &plugin, spec, limits, own));
+                    opened.extend(OpenSource::open(scope, plugin, spec, limits, own));
                 }
                 if dice.one_in(4) {
                     let fails = dice.one_in(2);
@@ -77,8 +93,6 @@ impl<'s> Lane<'s> {
                 opened.into_iter().for_each(OpenSource::close);
             });
         }
-        plugin.destroy();
-        unload(library, &self.path);
     }
 
     /// Chooses a source and when it is closed.

@@ -9,6 +9,7 @@
 //! | [`soak`], [`lane`] | the soak, and one of its threads that reload the plugin |
 //! | [`loaded`], [`open_source`], [`spec`], [`kind`] | its plugins and sources |
 //! | [`reader`], [`expected`], [`plan`] | the check of all events that a source delivers |
+//! | [`watcher`] | the check of metrics, and changes of the configuration |
 //! | [`lines`] | the writer of the files and FIFOs that some sources read |
 //! | [`totals`] | counts of the soak's actions |
 //! | [`reloads`] | reloads several plugins together, as Falco does |
@@ -29,6 +30,7 @@ mod report;
 mod soak;
 mod spec;
 mod totals;
+mod watcher;
 
 use std::env;
 use std::process::ExitCode;

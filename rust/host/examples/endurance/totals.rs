@@ -76,4 +76,7 @@ totals! {
     RAISED_BY_SOURCES "raised_by_sources"
     RAISED_BY_FIELDS "raised_by_fields"
     RETRIES "retries"
+    METRICS "metrics"
+    CONFIGURATIONS "configurations"
+    RAISED_BY_SET_CONFIG "raised_by_set_config"
 }
