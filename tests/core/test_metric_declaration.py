@@ -121,7 +121,7 @@ def test_wrong_declaration_is_refused(cls: type, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "exported"),
     [
-        # What `prometheus_metrics_converter` of falcosecurity/libs makes of a name, after that of the plugin.
+        # The names that `prometheus_metrics_converter` of falcosecurity/libs makes, after that of the plugin.
         ("requests", "requests_total"),
         ("requests_total", "requests_total"),
         ("cache_bytes", "cache_total"),

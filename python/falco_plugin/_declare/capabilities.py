@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from falco_plugin._declare import attributes, fields, methods, metrics
+from falco_plugin import _core
+from falco_plugin._declare import attributes, fields, methods
 from falco_plugin._declare.config_class import config_class
 from falco_plugin._declare.registry import is_source
 from falco_plugin.errors import PluginError
 
 if TYPE_CHECKING:
     from falco_plugin._declare.async_events import AsyncEvents
+    from falco_plugin._declare.metrics import Metric
     from falco_plugin._declare.tables import PluginTable
+
+COMPUTED_GAUGE = "__falco_gauge__"
+"""The attribute of a method that holds the declaration of a computed gauge."""
 
 
 class Capabilities(NamedTuple):
@@ -27,7 +33,7 @@ class Capabilities(NamedTuple):
     """The event sources whose events have these fields. If empty: its own source, or every source if it has none."""
     config: type | None
     """The class of the plugin's configuration; ``None`` if the configuration is a ``str``."""
-    metrics: list[metrics.Metric]
+    metrics: list[Metric]
     """The metrics that the plugin declares."""
     async_events: AsyncEvents | None
     """The async events that the plugin sends; ``None`` if there are none."""
@@ -68,7 +74,7 @@ def check(plugin: Any) -> Capabilities:
         declared,
         tuple(sources),
         config,
-        metrics.declared_by(plugin),
+        _metrics_of(plugin),
         async_events,
         _listens(plugin),
         tables,
@@ -82,6 +88,21 @@ def _tables_of(cls: type) -> Sequence[PluginTable]:
     from falco_plugin._declare.tables import declared_by
 
     return declared_by(cls)
+
+
+def _metrics_of(plugin: object) -> list[Metric]:
+    """Returns the metrics that the plugin declares."""
+    values = (value for base in type(plugin).__mro__ for value in vars(base).values())
+    if not any(
+        isinstance(value, _core.Counter | _core.Gauge)
+        or (isinstance(value, FunctionType) and hasattr(value, COMPUTED_GAUGE))
+        for value in values
+    ):
+        return []
+    # Most plugins declare none, and do not need this module.
+    from falco_plugin._declare.metrics import declared_by
+
+    return declared_by(plugin)
 
 
 def _has_async_events(plugin: object) -> bool:

@@ -8,23 +8,21 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 from falco_plugin import _core
+from falco_plugin._declare.capabilities import COMPUTED_GAUGE
 from falco_plugin._declare.fields import ATTRIBUTE
 from falco_plugin.errors import PluginError
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-DECLARATION = "__falco_gauge__"
-"""The attribute of a method that holds the declaration of its gauge."""
 RESERVED = "sdk_"
 """The beginning of the names of the SDK's own metrics."""
 DEFAULT_EVERY = 10.0
 """Seconds between two calls of the method of a gauge."""
 
-# Patterns are compiled at their first use, because most plugins declare no metrics.
-_NAME = r"[a-z_][a-z0-9_]*"
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _MOST_CHARACTERS = 200
 """Longest name. Falco cuts the names of plugin and metric, with a dot between them, at 511 bytes."""
-_UNITS = r"_percentage|_ratio|_bytes|_total|_perc|_sec|_kb|_mb|_ns|_ts"
+_UNITS = re.compile(r"_percentage|_ratio|_bytes|_total|_perc|_sec|_kb|_mb|_ns|_ts")
 """What Falco removes from the names of metrics for Prometheus, wherever it occurs, before it appends ``_total``."""
 _RESERVED_ATTRIBUTES = frozenset({"config", "extract_event_sources", "log"})
 """Attributes of ``Plugin`` that a metric would hide, besides those that other checks report."""
@@ -74,7 +72,7 @@ def computed(name: str, desc: str | None = None, every: object = None) -> Callab
         function: object = method
         if not isinstance(function, FunctionType):
             raise TypeError(f"gauge {name}: @Gauge.computed is for methods, not for {type(function).__name__}")
-        setattr(function, DECLARATION, declaration)
+        setattr(function, COMPUTED_GAUGE, declaration)
         return method
 
     return declare
@@ -129,11 +127,11 @@ def _declarations(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 def _is_computed(value: object) -> bool:
-    return isinstance(value, FunctionType) and isinstance(getattr(value, DECLARATION, None), ComputedGauge)
+    return isinstance(value, FunctionType) and isinstance(getattr(value, COMPUTED_GAUGE, None), ComputedGauge)
 
 
 def _declaration_of(method: object) -> ComputedGauge:
-    declaration: ComputedGauge = getattr(method, DECLARATION)
+    declaration: ComputedGauge = getattr(method, COMPUTED_GAUGE)
     return declaration
 
 
@@ -156,7 +154,7 @@ def _metric_of(plugin: object, attribute: str, name: str, value: object) -> Metr
 
 
 def _check_name(name: str, others: list[str]) -> None:
-    if not re.fullmatch(_NAME, name) or len(name) > _MOST_CHARACTERS:
+    if not _NAME.fullmatch(name) or len(name) > _MOST_CHARACTERS:
         raise PluginError(
             f"Falco and Prometheus do not accept this name: use at most {_MOST_CHARACTERS} lower-case letters, digits "
             "and '_', beginning with a letter, such as lookups_failed"
@@ -179,5 +177,5 @@ def exported_name(name: str) -> str:
 
     Falco removes units from the name, and appends ``_total`` to every metric of a plugin.
     """
-    stripped = re.sub(_UNITS, "", f".{name}_")[1:] + "total"
+    stripped = _UNITS.sub("", f".{name}_")[1:] + "total"
     return re.sub("_+", "_", stripped).lstrip("_")
