@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.embedded import Library
 from support.events import EOF, SUCCESS, encode_event
+from support.hosts import c_host_lines
 from support.libraries import Build, build_plugin, simple_plugin
 
 LOG = ["sdk_log_lines", "sdk_log_warnings", "sdk_log_errors"]
@@ -294,6 +295,23 @@ def test_time_in_python_is_counted(load: Load) -> None:
     before = library.metrics()["sdk_python_nanoseconds"]
     library.list_open_params()
     assert library.metrics()["sdk_python_nanoseconds"] - before >= 20_000_000
+
+
+def test_metrics_need_no_gil(build: Build) -> None:
+    body = """
+        def list_open_params(self):
+            import ctypes
+
+            # Functions of a PyDLL keep the GIL.
+            libc = ctypes.PyDLL(None)
+            holds, release = map(int, self.config.split())
+            libc.write(holds, b"x", 1)
+            libc.read(release, ctypes.create_string_buffer(1), 1)
+            return []
+    """
+    assert c_host_lines("held", build(simple_plugin("held", body))) == [
+        {"held": 1000, "metrics": len(LOG + SOURCE + PYTHON)}
+    ]
 
 
 def test_threads_read_metrics_from_their_own_memory(load: Load) -> None:

@@ -152,5 +152,6 @@ void do_replay(char **a);
 void do_together(char **a);
 void do_twins(char **a);
 void do_script(char **a);
+void do_held(char **a);
 
 #endif

@@ -12,7 +12,7 @@ static const char usage[] =
 	" symbols LIB | idle LIB PARAMS SECONDS | parallel LIB PARAMS N | static LIB |"
 	" extract LIB CONFIG PARAMS FIELDS | replay LIB CONFIG FIELDS PAYLOADS |"
 	" together LIB CONFIG FIELDS PAYLOADS | twins LIB CONFIG FIELDS PAYLOADS ROUNDS STATES |"
-	" script LIB FIELDS CALLS"
+	" script LIB FIELDS CALLS | held LIB"
 	" (environment: HOST_CONFIG, HOST_TIMEOUTS, HOST_EVENTS, HOST_LATE_MS, HOST_LOG, HOST_PAUSE_US, HOST_TEXT)";
 
 static const struct {
@@ -30,6 +30,7 @@ static const struct {
 	{ "extract", 4, do_extract },   { "replay", 4, do_replay },
 	{ "together", 4, do_together }, { "twins", 6, do_twins },
 	{ "script", 3, do_script },     { "swap", 4, do_swap },
+	{ "held", 1, do_held },
 };
 
 int main(int argc, char **argv)
