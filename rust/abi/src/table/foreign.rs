@@ -93,7 +93,12 @@ impl Foreign {
     /// Returns the address of an entry of this table.
     #[inline]
     fn entry(&self, id: EntryId) -> Result<*mut ss_plugin_table_entry_t, Error> {
-        let handle = self.host.with_call(|call| call.handle(id))??;
+        self.checked(self.host.with_call(|call| call.handle(id))??)
+    }
+
+    /// Returns the address of an entry if it is one of this table.
+    #[inline]
+    fn checked(&self, handle: Handle) -> Result<*mut ss_plugin_table_entry_t, Error> {
         if handle.table != self.table {
             return Err(Error::text(format!(
                 "the entry is not one of the table {}",
@@ -217,12 +222,17 @@ impl HostTable for Foreign {
     }
 
     fn get(&self, key: Data<'_>) -> Result<Option<EntryId>, Error> {
-        let reader = self.reader()?;
         let data = self.key(key)?;
-        if let Some(taken) = self.host.with_call(|call| call.find(self.table, key))? {
-            return Ok(Some(taken));
+        let (reader, found) = self.host.with_call(|call| {
+            self.check_parent(call.serial())?;
+            Ok::<_, Error>((call.reader, call.find(self.table, key)))
+        })??;
+        if found.is_some() {
+            return Ok(found);
         }
-        let get = reader.get_table_entry.ok_or_else(|| unsupported("getting entries"))?;
+        // SAFETY: NULL, or valid during the call that this thread is in.
+        let get = unsafe { reader.as_ref() }.and_then(|reader| reader.get_table_entry);
+        let get = get.ok_or_else(|| unsupported("getting entries"))?;
         // SAFETY: during a call of the host, with its table and a key of the right type.
         let entry = unsafe { get(self.table, &raw const data) };
         if entry.is_null() {
@@ -312,9 +322,15 @@ impl HostTable for Foreign {
 
     #[inline]
     fn read(&self, entry: EntryId, field: usize, take: &mut dyn FnMut(Data<'_>)) -> Result<(), Error> {
-        let read = self.reader()?.read_entry_field;
+        // One look at the call, because this runs for each attribute.
+        let (reader, handle) = self.host.with_call(|call| {
+            self.check_parent(call.serial())?;
+            Ok::<_, Error>((call.reader, call.handle(entry)?))
+        })??;
+        let entry = self.checked(handle)?;
+        // SAFETY: NULL, or valid during the call that this thread is in.
+        let read = unsafe { reader.as_ref() }.and_then(|reader| reader.read_entry_field);
         let read = read.ok_or_else(|| unsupported("reading entries"))?;
-        let entry = self.entry(entry)?;
         let (accessor, kind) = self.field(field)?;
         let mut data = ss_plugin_state_data { u64_: 0 };
         // SAFETY: during a call of the host, with its table, an entry that is valid in this call, and an accessor of the
