@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CARGO_CRATES := --package falco-plugin-api-table --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-bundle --package falco-plugin-packer --package falco-plugin-host
+CARGO_CRATES := --package falco-plugin-schema --package falco-plugin-api-table --package falco-plugin-engine --package falco-plugin-abi --package falco-plugin-bundle --package falco-plugin-packer --package falco-plugin-host
 STAMPS := .make
 MINIMUM_RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 SECONDS := 60

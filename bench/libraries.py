@@ -52,6 +52,7 @@ OURS = {
     SELF_CONTAINED: _BENCH / "plugins" / "ours",
     "smallest": _BENCH / "plugins" / "smallest.py",
     "tables": _BENCH / "plugins" / "tables.py",
+    "parsing": _BENCH / "plugins" / "parsing.py",
     f"smallest-{SELF_CONTAINED}": _BENCH / "plugins" / "smallest.py",
 }
 

@@ -65,7 +65,9 @@ class Host:
     def _run(self, case: Case, *options: str, wrapper: Sequence[str] = ()) -> Raw:
         workload = workloads.prepare(case.workload, self.workloads) if case.workload else ""
         command = [*wrapper, str(self.program), "bench", str(self.libraries[case.library]), "--json", *options]
-        command += ["--params", f"{case.mode} {workload}"]
+        command += (
+            ["--scap", str(self.workloads / case.workload)] if case.is_scap else ["--params", f"{case.mode} {workload}"]
+        )
         if case.config:
             command += ["--config", case.config]
         for other in case.others:
@@ -119,7 +121,7 @@ def compare(host: Host, cases: Iterable[Case], log: Callable[[str], None]) -> No
     """
     seen: dict[str, tuple[str, Case]] = {}
     for library, mode, workload in dict.fromkeys(
-        (case.library, case.mode, case.workload) for case in cases if case.workload
+        (case.library, case.mode, case.workload) for case in cases if case.workload and not case.is_scap
     ):
         case = Case(library, library, mode, workload)
         log(f"comparing bytes of {workload}: {library} {mode}")

@@ -51,6 +51,8 @@ class Case:
     """Further libraries that are loaded after this one."""
     contents: str = ""
     """JSON with the contents of the host's tables."""
+    is_scap: bool = False
+    """Whether the workload is a capture file whose events the plugin parses."""
     times: int = 1
     """The factor by which this case takes longer than others."""
 
@@ -391,6 +393,18 @@ def table(scale: Scale) -> list[Row]:
         ),
         field_threads_row("field-const", "method that returns a constant, two host threads", "bench.const"),
         field_threads_row("field-json-front", "json_field near the front, two host threads", "bench.level"),
+        Row(
+            "parse",
+            "method that parses execve and reads one parameter",
+            Case("ours", "parsing", workload="execve", is_scap=True),
+            limits=(Limit("parse_event", "ns", _parse, at_most=600),),
+        ),
+        Row(
+            "parse-other",
+            "event of a source that no method asked for",
+            Case("ours", "parsing", workload="close", is_scap=True),
+            limits=(Limit("parse_event", "ns", _parse, at_most=20),),
+        ),
         rule_row("rule-generator", "generator, and a Python field of each event, 300 B", "generator"),
         rule_row("rule-send", "send one by one, and a Python field of each event, 300 B", "send"),
         Row(
@@ -478,6 +492,10 @@ def table(scale: Scale) -> list[Row]:
         ),
     ]
     return [row.beside_self_contained() for row in rows]
+
+
+def _parse(raw: Raw) -> float:
+    return float(raw["parse"]["median_ns"])
 
 
 def _cpu_percent(raw: Raw) -> float:

@@ -9,6 +9,7 @@ The workload is one of these:
 | `lines:FILE` | line n of the file without its newline, repeated endlessly; `open` reads the file |
 | `json:FILE` | the same lines, each of which is a JSON object; `open` decodes them, and each event is encoded again |
 | `random:FILE` | the first 1024 + x % (1024 * 1204 - 1024) bytes of the file |
+| `scap:FILE` | none: the file is a capture, whose events the plugin parses |
 | `file:FILE` | line n of the file, which is read while the source runs, then EOF |
 
 The modes with several threads need a file whose lines are equal: each thread makes its own payloads, and the order of
@@ -21,6 +22,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -255,6 +257,28 @@ def _repeated(size: int) -> Iterator[bytes]:
     return itertools.repeat(block, -(-size // len(block)))
 
 
+def _capture(code: int, *params: bytes) -> Iterator[bytes]:
+    """Yields a capture file with the ends of system calls."""
+    lengths = b"".join(struct.pack("<H", len(param)) for param in params)
+    body = lengths + b"".join(params)
+    header = struct.pack("<QqIHI", 1_773_000_000_000_000_000, 4711, 26 + len(body), code, len(params))
+    yield _block(0x0A0D0D0A, struct.pack("<IHHQ", 0x1A2B3C4D, 1, 2, 2**64 - 1))
+    yield _block(0x216, bytes(2) + header + body) * LINES
+
+
+def _block(kind: int, content: bytes) -> bytes:
+    content += bytes(-len(content) % 4)
+    length = struct.pack("<I", 12 + len(content))
+    return struct.pack("<I", kind) + length + content + length
+
+
+def _execve() -> Iterator[bytes]:
+    """Yields a capture file with calls of execve."""
+    number, text = bytes(8), b"/usr/bin/python3\0"
+    numbers = (number, number, number)
+    return _capture(293, number, text, b"-m\0http.server\0", *numbers, b"/srv\0", number, number, number)
+
+
 WORKLOADS = {
     "empty": Workload("empty", "empty"),
     "log300": Workload("300 B JSON", "lines", lambda: _lines(_logs(300))),
@@ -263,6 +287,8 @@ WORKLOADS = {
     "log1k": Workload("1 KiB JSON", "lines", lambda: _lines(_logs(1024))),
     "cloudtrail": Workload("CloudTrail, 1.2 KB", "lines", lambda: _lines(_cloudtrail())),
     "audit": Workload("audit event, 1.9 KB", "lines", lambda: _lines(_audits())),
+    "execve": Workload("execve", "scap", _execve),
+    "close": Workload("close", "scap", lambda: _capture(5, bytes(8), bytes(8))),
     "random": Workload("random, 1 KiB to 1.18 MiB", "random", lambda: [random.Random(4).randbytes(LARGEST)]),
     "file": Workload("256 MB of CloudTrail lines", "file", lambda: _repeated(256_000_000)),
     "file-small": Workload("64 MB of CloudTrail lines", "file", lambda: _repeated(64_000_000)),

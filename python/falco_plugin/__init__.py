@@ -11,6 +11,7 @@ from falco_plugin.plugin import OpenParam, Plugin
 
 if TYPE_CHECKING:
     from falco_plugin.listening import Capture
+    from falco_plugin.parsing import parse
     from falco_plugin.sending import async_events
     from falco_plugin.tables import Entry, added, table_field
 
@@ -36,6 +37,7 @@ __all__ = [
     "async_events",
     "field",
     "json_field",
+    "parse",
     "source",
     "table_field",
 ]
@@ -45,6 +47,7 @@ _MODULES = {
     "Entry": "tables",
     "added": "tables",
     "async_events": "sending",
+    "parse": "parsing",
     "table_field": "tables",
 }
 """The modules of the names that only some plugins use. They are imported with the first use, because each import delays

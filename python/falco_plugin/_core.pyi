@@ -1,6 +1,6 @@
 """The native core. Its public names are imported from ``falco_plugin`` and ``falco_plugin.source``."""
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import CodeType, ModuleType, TracebackType
@@ -41,6 +41,7 @@ __all__ = [
     "IterInstance",
     "JsonReader",
     "LinesInstance",
+    "Params",
     "PullInstance",
     "PushEvent",
     "PushInstance",
@@ -56,7 +57,10 @@ __all__ = [
     "channel",
     "current_plugin",
     "end_child",
+    "event_codes",
+    "event_names",
     "fail",
+    "is_meta_event",
     "make_table",
     "parse_timestamp",
     "position",
@@ -331,13 +335,26 @@ class Event:
     """An event that the host passes to the plugin (``sdk.EventReader`` of the Go SDK). The object may be kept.
 
     Args:
-        data: the payload, any buffer.
+        data: the payload of an event that a plugin makes, any buffer.
         number: the number of the event in the host's stream, from 1.
         timestamp: nanoseconds since the epoch.
         source: the name of the event source.
+        raw: instead of data and timestamp, a whole event as drivers encode it, any buffer.
+
+    Raises:
+        ValueError: ``raw`` is not a whole event.
     """
 
-    def __new__(cls, data: ReadableBuffer, /, *, number: int = 1, timestamp: int = 0, source: str = "") -> Self: ...
+    def __new__(
+        cls,
+        data: ReadableBuffer | None = None,
+        /,
+        *,
+        number: int = 1,
+        timestamp: int = 0,
+        source: str = "",
+        raw: ReadableBuffer | None = None,
+    ) -> Self: ...
     @property
     def number(self) -> int:
         """The number of the event in the host's stream, from 1 (``evt.num`` in rules)."""
@@ -352,7 +369,9 @@ class Event:
 
     @property
     def data(self) -> bytes:
-        """The payload."""
+        """The payload of a plugin event, or the data of an async event. Empty for all other events, which have
+        :attr:`params`.
+        """
 
     @property
     def text(self) -> str:
@@ -360,7 +379,28 @@ class Event:
 
     @property
     def type(self) -> int:
-        """The type of the event, which is always 322 (``PPME_PLUGINEVENT_E``)."""
+        """The code of the event's type, such as 293 for the end of ``execve``. That of a plugin event is 322
+        (``ppm_event_code``).
+        """
+
+    @property
+    def name(self) -> str:
+        """The name of the event as rules have it, such as ``"execve"`` (``evt.type`` in rules).
+
+        It is ``"pluginevent"`` for the events of plugins, and an async event has its own name. If the type is newer
+        than the SDK, the name is its code in digits.
+        """
+
+    @property
+    def thread_id(self) -> int | None:
+        """The id of the thread that made the event (``thread.tid`` in rules).
+
+        It is ``None`` if the event belongs to no thread, such as the events of plugins.
+        """
+
+    @property
+    def params(self) -> Params:
+        """The parameters of the event by name and by position, as ``evt.arg`` and ``evt.rawarg`` name them in rules."""
 
     @property
     def json(self) -> Any:
@@ -379,6 +419,48 @@ class Event:
             NoJsonError: the payload does not begin with a JSON value. If a field's method does not catch this error,
                 the field is absent, and the payload is counted and reported as one that is not JSON.
         """
+
+@final
+class Params(Mapping[str, Any]):
+    """The parameters of an event (``evt.arg`` in rules): a mapping of names to values. Positions are keys, too.
+
+    A value is decoded when it is read. It is ``None`` if the driver could not read it, or if it is NULL. A parameter
+    that the event does not have, because an older driver made it, is not in the mapping: use :meth:`get`. A parameter
+    that is newer than the SDK has its position as its name, such as ``"5"``, and is ``bytes``.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: str | int, /) -> Any: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def get(self, key: str | int, default: Any = None, /) -> Any:
+        """Returns the value of a parameter, or ``default`` if the event does not have it.
+
+        Args:
+            key: the name or the position.
+            default: the result for a parameter that the event does not have.
+        """
+
+    def raw(self, key: str | int, /) -> bytes:
+        """Returns the bytes of a parameter as the driver encoded them.
+
+        Args:
+            key: the name or the position.
+
+        Raises:
+            KeyError: the event does not have the parameter.
+        """
+
+    def keys(self) -> list[str]:  # type: ignore[override]
+        """Returns the names of the event's parameters in their order."""
+
+    def values(self) -> list[Any]:  # type: ignore[override]
+        """Returns the values in their order."""
+
+    def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]
+        """Returns pairs of name and value in their order."""
+
+    def __eq__(self, other: object, /) -> bool: ...
 
 @final
 class EventBatch:
@@ -1237,6 +1319,18 @@ def set_current_plugin(number: int) -> None:
 
 def blake3(data: bytes) -> bytes:
     """Returns the hash by which the stub recognises the manifest and the archive of a plugin library. Not public."""
+
+def event_codes(name: str) -> list[int]:
+    """Returns the codes of the events with a name, as a library declares them to the host. Not public.
+
+    The name is that of an event type or of a system call. Without such a one, the list is empty.
+    """
+
+def is_meta_event(name: str) -> bool:
+    """Returns whether Falco, or plugins by async events, make the events with a name. Not public."""
+
+def event_names() -> list[str]:
+    """Returns the names of all event types and system calls, sorted. Not public."""
 
 def capability_symbols() -> dict[str, list[str]]:
     """Returns the symbols of each capability that a plugin library can export. Not public."""

@@ -87,7 +87,12 @@ class Plugin:
         event_source = _DefaultEventSource()
     extract_event_sources: Sequence[str] = ()
     """The event sources whose events have the plugin's fields, in addition to its own source. If it is empty, a plugin
-    without a source extracts from the events of every plugin (``plugin_get_extract_event_sources``)."""
+    without a source extracts from the events of every plugin (``plugin_get_extract_event_sources``). ``"syscall"`` is
+    the source of system calls."""
+    extract_event_types: Sequence[str] = ()
+    """The names of the events that have the plugin's fields, such as ``("execve", "procexit")``, as :func:`parse` names
+    them. If it is empty, the fields are those of events of plugins, or of events of every type if
+    ``extract_event_sources`` contains ``"syscall"`` (``plugin_get_extract_event_types``)."""
     description: str = ""
     """A description in one line. Defaults to the first line of the docstring."""
     contact: str = ""

@@ -38,6 +38,7 @@ fn build_programs(rust: &Path, out: &Path) {
         "packer/Cargo.toml",
         "bundle",
         "api",
+        "schema",
         "../Cargo.lock",
     ] {
         println!("cargo::rerun-if-changed={}", rust.join(source).display());

@@ -5,10 +5,11 @@ use core::ffi::{CStr, c_char};
 use falco_plugin_api_table::types::{ss_plugin_schema_type, ss_plugin_t};
 use falco_plugin_api_table::write;
 
+use crate::event_types::EventTypes;
 use crate::image;
 
-/// The type of the events that plugins make.
-static EVENT_TYPES: [u16; 1] = [322];
+static EXTRACT_EVENT_TYPES: EventTypes = EventTypes::new();
+static PARSE_EVENT_TYPES: EventTypes = EventTypes::new();
 const SCHEMA_NONE: ss_plugin_schema_type = 0;
 const SCHEMA_JSON: ss_plugin_schema_type = 1;
 
@@ -60,16 +61,33 @@ pub extern "C" fn plugin_get_extract_event_sources() -> *const c_char {
     value_or(c"extract_event_sources", c"[]")
 }
 
-/// Always returns the type of plugin events. Without types a host may pass events of the system.
+/// Returns the type of plugin events, unless the plugin extracts fields from other events.
 ///
 /// # Safety
 /// The count is NULL or the host's to be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_get_extract_event_types(count: *mut u32, _state: *mut ss_plugin_t) -> *mut u16 {
-    // SAFETY: the caller's promise.
-    unsafe { write(count, EVENT_TYPES.len() as u32) };
-    // The host only reads them, although the API has a pointer to mutable values.
-    EVENT_TYPES.as_ptr().cast_mut()
+    // SAFETY: the list is a NUL-terminated string of the manifest. The rest is the caller's promise.
+    unsafe { EXTRACT_EVENT_TYPES.read(CStr::from_ptr(value_or(c"extract_event_types", c"322")), count) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_parse_event_sources() -> *const c_char {
+    value_or(c"parse_event_sources", c"[]")
+}
+
+/// # Safety
+/// The count is NULL or the host's to be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn plugin_get_parse_event_types(count: *mut u32, _state: *mut ss_plugin_t) -> *mut u16 {
+    // SAFETY: the list is a NUL-terminated string of the manifest. The rest is the caller's promise.
+    unsafe { PARSE_EVENT_TYPES.read(CStr::from_ptr(value_or(c"parse_event_types", c"322")), count) }
+}
+
+/// Libraries export this only if they read events whose parameters the schema defines: hosts without such events do not ask.
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_get_required_event_schema_version(_state: *mut ss_plugin_t) -> *const c_char {
+    c"4.0.0".as_ptr()
 }
 
 #[unsafe(no_mangle)]

@@ -11,7 +11,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`exports`] | the functions of the plugin API that need a state |
-//! | [`metadata`] | those that the manifest answers |
+//! | [`metadata`], [`event_types`] | those that the manifest answers |
 //! | [`image`], [`appended`] | the library's own file, and the format of what is appended to it |
 //! | [`python`] | where Python comes from, and loading it |
 //! | [`permissions`], [`path`] | who can change the code that is loaded |
@@ -21,6 +21,7 @@
 #![no_std]
 
 mod appended;
+mod event_types;
 mod exports;
 mod image;
 mod libc;

@@ -184,14 +184,14 @@ INVALID_DECLARATIONS = [
         "Broken: extract_event_sources must be a tuple of names, not str",
     ),
     (
-        f'extract_event_sources = ("syscall",)\n{method()}',
-        "Broken: extract_event_sources has 'syscall', which is not the name of a plugin's event source: use "
-        "its event_source",
+        f'extract_event_sources = ("internal",)\n{method()}',
+        "Broken: extract_event_sources has 'internal', which is not the name of an event source: use the event_source "
+        "of a plugin, or 'syscall'",
     ),
     (
         f'extract_event_sources = ("Upper",)\n{method()}',
-        "Broken: extract_event_sources has 'Upper', which is not the name of a plugin's event source: use "
-        "its event_source",
+        "Broken: extract_event_sources has 'Upper', which is not the name of an event source: use the event_source of "
+        "a plugin, or 'syscall'",
     ),
     (
         'extract_event_sources = ("one",)\ndef open(self, params): ...',
@@ -205,7 +205,7 @@ INVALID_DECLARATIONS = [
     (
         "",
         "Broken has no capability: define open(self, params) to make it an event source, fields to extract from "
-        "events, or async events to send",
+        "events, methods with @parse to parse events, or async events to send",
     ),
 ]
 

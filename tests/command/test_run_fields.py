@@ -173,7 +173,11 @@ def test_run_requires_plugin_with_source(tmp_path: Path, runs: Path) -> None:
     check_refused(rejected, "tally has no event source to run", by="falco-plugin-host")
     bare = build_plugin(tmp_path, simple_plugin("bare", "id = 2**30"), "bare")
     rejected = run_command("run", runs, "--with", bare)
-    check_refused(rejected, "the plugin bare has no fields to extract: leave it out", by="falco-plugin-host")
+    check_refused(
+        rejected,
+        "the plugin bare neither has fields to extract nor parses events: leave it out",
+        by="falco-plugin-host",
+    )
 
 
 # Configuration

@@ -77,24 +77,27 @@ def event_with_header(**changes: int) -> bytes:
     return header + struct.pack("<III", parts["id_length"], parts["data_length"], 0) + b"payload"
 
 
+MALFORMED = "the event is malformed"
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "error"),
     [
-        {"type": 0},
-        {"type": 402},
-        {"type": 323},
-        {"length": 0},
-        {"length": 25},
-        {"length": PAYLOAD_AT - 1},
-        {"length": PAYLOAD_AT + 6},
-        {"id_length": 8},
-        {"id_length": 0},
-        {"data_length": 8},
-        {"data_length": 2**32 - 1},
+        ({"type": 0}, "the event has type 0, and is not a plugin event"),
+        ({"type": 402}, "the event has type 402, and is not a plugin event"),
+        ({"type": 323}, "the event has type 323, and is not a plugin event"),
+        ({"length": 0}, MALFORMED),
+        ({"length": 25}, MALFORMED),
+        ({"length": PAYLOAD_AT - 1}, MALFORMED),
+        ({"length": PAYLOAD_AT + 6}, MALFORMED),
+        ({"id_length": 8}, MALFORMED),
+        ({"id_length": 0}, MALFORMED),
+        ({"data_length": 8}, MALFORMED),
+        ({"data_length": 2**32 - 1}, MALFORMED),
     ],
     ids=str,
 )
-def test_extract_rejects_other_event_types(build_fields, changes: dict[str, int]) -> None:
+def test_extract_rejects_other_event_types(build_fields, changes: dict[str, int], error: str) -> None:
     library = build_fields("""
         @field("event.text", desc="The whole payload")
         def all(self, event) -> str:
@@ -103,7 +106,7 @@ def test_extract_rejects_other_event_types(build_fields, changes: dict[str, int]
     with Library(library) as loaded:
         assert loaded.extract(event_with_header(), "event.text").values == ["payload"]
         extracted = loaded.extract(event_with_header(**changes), "event.text")
-        assert extracted == Extraction(None, None, FAILURE, "the event is not a plugin event")
+        assert extracted == Extraction(None, None, FAILURE, error)
 
 
 def test_extract_rejects_null_arguments(field_table: Path) -> None:

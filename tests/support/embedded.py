@@ -163,6 +163,7 @@ class Library:
             "extract_fields": (ctypes.c_int, [pointer, pointer, pointer]),
             "get_metrics": (pointer, [pointer, pointer]),
             "set_config": (ctypes.c_int, [pointer, pointer]),
+            "parse_event": (ctypes.c_int, [pointer, pointer, pointer]),
         }
         for name, (result, arguments) in types.items():
             function = getattr(self.api, f"plugin_{name}", None)
@@ -275,6 +276,14 @@ class Library:
     ) -> Extraction:
         """Like `ask`, but reads the values immediately."""
         return self.ask(event, field, number, source).read()
+
+    def parse(self, event: bytes | ctypes.Array[ctypes.c_char] | None, number: int = 1, source: str = "syscall") -> int:
+        """Passes an event to parse_event, and returns the result code."""
+        memory = event_buffer(event) if isinstance(event, bytes) else event
+        address = ctypes.addressof(memory) if memory is not None else None
+        given = _EventInput(address, number, source.encode())
+        result: int = self.api.plugin_parse_event(self.state, ctypes.byref(given), None)
+        return result
 
     def event_to_string(
         self, event: bytes | ctypes.Array[ctypes.c_char], number: int = 1, source: str = "test"

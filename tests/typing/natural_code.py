@@ -36,9 +36,11 @@ from falco_plugin import (
     added,
     field,
     json_field,
+    parse,
     source,
     table_field,
 )
+from falco_plugin.params import Params, SocketAddress
 from falco_plugin.testing import ExtractedEvent, Run, collect, run
 from falco_plugin.testing.fixtures import StartPlugin
 
@@ -435,6 +437,30 @@ def other_names() -> None:
     event = Event(bytearray(b"payload"), number=2, timestamp=1, source="lines")
     assert_type(Lines().event_to_string(event), str)
     assert_type(Lines().name, str)
+
+
+class Parses(Plugin):
+    """Methods that parse events."""
+
+    name = "parses"
+    extract_event_sources = ("syscall",)
+    extract_event_types = ("execve",)
+
+    @parse("execve", "procexit", async_events=["changed"], sources=["syscall"])
+    def executed(self, event: Event) -> None:
+        assert_type(event.name, str)
+        assert_type(event.type, int)
+        assert_type(event.thread_id, int | None)
+        assert_type(event.params, Params)
+        assert_type(event.params.raw("exe"), bytes)
+        assert_type(list(event.params), list[str])
+        address: SocketAddress = event.params["addr"]
+        assert_type(str(address), str)
+        assert_type(event.params.get(1), Any)
+
+    @parse("pluginevent")
+    def payload(self, event: Event) -> None:
+        assert_type(event.data, bytes)
 
 
 class Fields(Plugin):

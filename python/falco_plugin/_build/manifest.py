@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from falco_plugin import _core
 from falco_plugin._build import environment
 from falco_plugin._build.errors import TargetError
+from falco_plugin._declare import events, parsing
 from falco_plugin._declare.capabilities import Capabilities
 from falco_plugin.plugin import Plugin
 
@@ -37,7 +38,7 @@ def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str
         folder: the folder of its files, which tracebacks show; empty if they show the library.
     """
     fields = [field.describe() for field in capabilities.fields]
-    events = capabilities.async_events
+    async_events = capabilities.async_events
     return {
         "name": plugin.name,
         "version": plugin.version,
@@ -48,8 +49,10 @@ def manifest_of(plugin: Any, capabilities: Capabilities, schema: str, entry: str
         "event_source": plugin.event_source,
         "fields": json.dumps(fields, ensure_ascii=False, separators=(",", ":")) if fields else "",
         "extract_event_sources": json.dumps(capabilities.extract_event_sources),
-        "async_events": json.dumps(events.names) if events else "",
-        "async_event_sources": json.dumps(events.sources if events else []),
+        "async_events": json.dumps(async_events.names) if async_events else "",
+        "async_event_sources": json.dumps(async_events.sources if async_events else []),
+        "extract_event_types": _extract_event_types(capabilities),
+        **_parsing(capabilities),
         "schema": schema,
         "entry": entry,
         "folder": folder,
@@ -62,6 +65,27 @@ def _required_api_version(capabilities: Capabilities) -> str:
     if capabilities.fields:
         return _REQUIRED_API_VERSION_OF_FIELDS
     return _REQUIRED_API_VERSION_OF_LISTENING if capabilities.listens else _REQUIRED_API_VERSION
+
+
+def _extract_event_types(capabilities: Capabilities) -> str:
+    """Returns the codes of the events that have fields; empty for every type."""
+    names = capabilities.extract_event_types
+    return ",".join(map(str, events.codes([events.PLUGIN_EVENT] if names is None else names)))
+
+
+def _parsing(capabilities: Capabilities) -> dict[str, str]:
+    """Returns the types and the sources of the events that the plugin parses."""
+    if not capabilities.parse_methods:
+        return {}
+    codes, sources = parsing.event_codes(capabilities.parse_methods), parsing.event_sources(capabilities.parse_methods)
+    return {"parse_event_types": ",".join(map(str, codes)), "parse_event_sources": json.dumps(sources)}
+
+
+def _requires_schema(capabilities: Capabilities) -> bool:
+    """Returns whether the plugin reads events whose parameters the event schema defines: not only plugin events."""
+    extracts = bool(capabilities.fields) and capabilities.extract_event_types is not None
+    codes = parsing.event_codes(capabilities.parse_methods)
+    return extracts or codes not in ([], events.codes([events.PLUGIN_EVENT]))
 
 
 def environment_of_this_python() -> dict[str, str]:
@@ -114,6 +138,10 @@ def hidden_symbols(plugin: Any, capabilities: Capabilities, schema: str) -> froz
         hidden.add("plugin_dump_state")
     if not capabilities.listens:
         hidden.update(symbols["listening"])
+    if not capabilities.parse_methods:
+        hidden.update(symbols["parsing"])
+    if not _requires_schema(capabilities):
+        hidden.add("plugin_get_required_event_schema_version")
     if not schema:
         hidden.add("plugin_get_init_schema")
     return frozenset(hidden)

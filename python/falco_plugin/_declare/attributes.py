@@ -80,7 +80,7 @@ def problems(plugin: object) -> Iterator[str]:
 
 
 def _fields_that_hide(plugin: object) -> Iterator[str]:
-    for name in (*REQUIRED, *_METHODS, "config", "log", "extract_event_sources"):
+    for name in (*REQUIRED, *_METHODS, "config", "log", "extract_event_sources", "extract_event_types"):
         attribute = _unbound(type(plugin), name)
         field = fields.declaration_of(attribute)
         # The text of an event may be a field, too.

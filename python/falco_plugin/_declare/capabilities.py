@@ -16,10 +16,12 @@ from falco_plugin.errors import PluginError
 if TYPE_CHECKING:
     from falco_plugin._declare.async_events import AsyncEvents
     from falco_plugin._declare.metrics import Metric
+    from falco_plugin._declare.parsing import ParseMethod
     from falco_plugin._declare.tables import PluginTable
 
 COMPUTED_GAUGE = "__falco_gauge__"
 """The attribute of a method that holds the declaration of a computed gauge."""
+_SYSCALL = "syscall"
 
 
 class Capabilities(NamedTuple):
@@ -41,6 +43,10 @@ class Capabilities(NamedTuple):
     """Whether the plugin listens to captures."""
     tables: Sequence[PluginTable]
     """The tables that the plugin declares."""
+    extract_event_types: Sequence[str] | None
+    """The names of the events that have the fields; empty for events of every type, ``None`` for events of plugins."""
+    parse_methods: Sequence[ParseMethod]
+    """The methods that parse events, in the order in which they run."""
 
 
 def check(plugin: Any) -> Capabilities:
@@ -59,16 +65,18 @@ def check(plugin: Any) -> Capabilities:
     declared = fields.declared_by(plugin)
     sources = getattr(plugin, "extract_event_sources", ())
     async_events = _async_events(plugin)
-    is_used = is_source(plugin) or bool(declared) or async_events is not None
+    parse_methods = list(_parse_methods(plugin, name, async_events.names if async_events else ()))
+    is_used = is_source(plugin) or bool(declared or parse_methods) or async_events is not None
     for problem in _source_problems(plugin, declared, sources, is_used=is_used):
         raise PluginError(f"{name}{problem}")
     tables = _tables_of(type(plugin))
-    if tables and not declared:
+    if tables and not (declared or parse_methods):
         raise PluginError(
             f"{name} declares the table {tables[0].declaration.name}, but hosts pass tables only to plugins that have "
-            "fields or parse events: declare a field"
+            "fields or parse events: declare a field, or a method with @parse"
         )
     config = config_class(type(plugin))
+    event_types = _extract_event_types(plugin, name, declared, sources)
     return Capabilities(
         is_source(plugin),
         declared,
@@ -78,6 +86,8 @@ def check(plugin: Any) -> Capabilities:
         async_events,
         _listens(plugin),
         tables,
+        event_types,
+        parse_methods,
     )
 
 
@@ -129,6 +139,39 @@ def _listens(plugin: object) -> bool:
     return any(getattr(plugin, name, None) is not None for name in ("capture_open", "capture_close"))
 
 
+def _parse_methods(plugin: Any, name: str, async_events: Sequence[str]) -> Iterator[ParseMethod]:
+    if "falco_plugin.parsing" not in sys.modules:
+        return
+    from falco_plugin._declare.parsing import methods_of
+
+    for attribute, method in methods_of(plugin, async_events):
+        if isinstance(method, str):
+            error = PluginError(f"{name}.{attribute}: {method}")
+            setattr(error, fields.ATTRIBUTE, attribute)
+            raise error
+        yield method
+
+
+def _extract_event_types(
+    plugin: Any, name: str, declared: list[fields.Field], sources: Sequence[str]
+) -> Sequence[str] | None:
+    """Returns the names of the events that have the plugin's fields."""
+    names = getattr(plugin, "extract_event_types", ())
+    if isinstance(names, Sequence) and not names:
+        return () if _SYSCALL in sources else None
+    from falco_plugin._declare import events
+
+    try:
+        events.check_list("extract_event_types", names)
+        for event in names:
+            events.check(event)
+    except PluginError as error:
+        raise PluginError(f"{name}: {error}") from None
+    if not declared:
+        raise PluginError(f"{name} has extract_event_types but no fields to extract: remove it, or declare fields")
+    return tuple(names)
+
+
 def _source_problems(plugin: Any, declared: list[fields.Field], sources: object, *, is_used: bool) -> Iterator[str]:
     """Yields what is wrong with the plugin's event sources. Each continues a message that begins with its class."""
     if not is_used and _listens(plugin):
@@ -139,16 +182,16 @@ def _source_problems(plugin: Any, declared: list[fields.Field], sources: object,
     elif not is_used:
         yield (
             " has no capability: define open(self, params) to make it an event source, fields to extract from events, "
-            "or async events to send"
+            "methods with @parse to parse events, or async events to send"
         )
     if isinstance(sources, str) or not isinstance(sources, Sequence):
         yield f": extract_event_sources must be a tuple of names, not {type(sources).__name__}"
         return
     for name in sources:
-        if not attributes.is_event_source(name):
+        if not attributes.is_event_source(name) and name != _SYSCALL:
             yield (
-                f": extract_event_sources has {name!r}, which is not the name of a plugin's event source: "
-                "use its event_source"
+                f": extract_event_sources has {name!r}, which is not the name of an event source: "
+                "use the event_source of a plugin, or 'syscall'"
             )
     if sources and not declared:
         yield " has extract_event_sources but no fields to extract: declare fields, or remove extract_event_sources"

@@ -127,8 +127,6 @@ class Runtime:
                 for field in found.fields
             ]
             """The fields in the form that the native side reads."""
-            self.is_source = found.is_source
-            """Whether the plugin is an event source."""
             self.metrics = [(metric.name, metric.value) for metric in found.metrics]
             """The names and values of the metrics that the plugin declares."""
             self._gauges: Any = None
@@ -137,6 +135,7 @@ class Runtime:
 
                 with self._watched("init"):
                     self._gauges = ComputedGauges(computed, host_log.number)
+            self._prepare_events(found)
         except BaseException:
             # The log stays attached, because the native side still has to log the reason.
             self._modules.unload()
@@ -160,6 +159,22 @@ class Runtime:
         from falco_plugin._runtime.tables import reader_of
 
         return reader_of(self._plugin, field, fields)
+
+    def _prepare_events(self, found: Capabilities) -> None:
+        self.is_source = found.is_source
+        """Whether the plugin is an event source."""
+        self.extract_event_types = found.extract_event_types
+        """The names of the events that have the fields; empty for every type, ``None`` for events of plugins."""
+        self.parse_methods = [
+            (method.name, method.call, method.events, method.sources) for method in found.parse_methods
+        ]
+        """The methods that parse events, in the form that the native side reads."""
+        self._parsing_failures = RepeatedFailures(
+            "%s",
+            "%s failed to parse an event",
+            "%s failed to parse %d events",
+            {method.name: method.location for method in found.parse_methods},
+        )
 
     def open(self, params: str, context: _core.Context) -> object:
         """Opens the event source, and returns its instance."""
@@ -253,6 +268,10 @@ class Runtime:
             self._plugin.config = previous
             raise
 
+    def parsing_failed(self, method: str, error: BaseException) -> None:
+        """Counts a failure of a method that parses events."""
+        self._parsing_failures.add(method, error)
+
     def destroy(self) -> None:
         """Calls the plugin's ``destroy``, and unloads its modules. No other method may be called afterwards."""
         try:
@@ -266,6 +285,7 @@ class Runtime:
         finally:
             self._field_failures.log_rest()
             self._text_failures.log_rest()
+            self._parsing_failures.log_rest()
             if self._captures:
                 self._captures.log_failures()
             registry.remove_object(self._plugin)
@@ -274,7 +294,7 @@ class Runtime:
                 vars(self._plugin).pop(table.attribute, None)
             self._modules.unload()
             self._plugin = self._open = self._async_events = self._captures = None
-            self.fields = []
+            self.fields, self.parse_methods = [], []
             self.metrics = []
             self._gauges = None
             log.detach(self._log)

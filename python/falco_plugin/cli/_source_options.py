@@ -24,6 +24,11 @@ def source_options(*, fields: str) -> Callable[[Command], Command]:
         click.argument("target"),
         click.option("--config", default="", help="The plugin's init_config, as text."),
         click.option("--params", default="", help="The plugin's open_params, such as the path of a file."),
+        click.option(
+            "--scap",
+            metavar="FILE",
+            help="Read the events of this capture file, such as system calls, instead of the plugin's own source.",
+        ),
         click.option("--limit", type=click.IntRange(min=1), help="Stop after this many events."),
         click.option("--fields", multiple=True, metavar="LIST", help=fields),
         click.option("--all-fields", is_flag=True, help="Extract all fields that need no argument."),
@@ -32,7 +37,7 @@ def source_options(*, fields: str) -> Callable[[Command], Command]:
             "others",
             multiple=True,
             metavar="TARGET",
-            help="Also load this plugin, which extracts fields from the events.",
+            help="Also load this plugin, which parses the events or extracts fields from them.",
         ),
         click.option(
             "--with-config",
@@ -58,6 +63,7 @@ class SourceOptions:
     target: str
     config: str
     params: str
+    scap: str | None
     limit: int | None
     fields: tuple[str, ...]
     all_fields: bool
@@ -68,7 +74,11 @@ class SourceOptions:
         """Runs a subcommand of the native host with these options and further ones, and exits with its status."""
         if len(self.other_configs) > len(self.others):
             raise click.UsageError("more --with-config than --with: each --with-config belongs to one --with")
+        if self.scap is not None and self.params:
+            raise click.UsageError("--scap takes the place of a source: leave out --params")
         arguments = ["--config", self.config, "--params", self.params, *options]
+        if self.scap is not None:
+            arguments += ["--scap", self.scap]
         if self.limit is not None:
             arguments += ["--limit", str(self.limit)]
         for names in self.fields:

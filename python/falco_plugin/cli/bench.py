@@ -26,8 +26,8 @@ from falco_plugin.cli._targets import debug_option
 def bench(seconds: float | None, live: bool, as_json: bool, debug: bool, **source: Any) -> None:
     """Measure what a plugin costs its host.
 
-    The result is the time for an event, a batch and a field, and the memory. TARGET is path.py[:Name], a folder, or a
-    plugin library.
+    The result is the time for an event, a batch and a field, and the memory. With --scap it is the time in which the
+    plugin parses an event. TARGET is path.py[:Name], a folder, or a plugin library.
 
     --fields, --with and --with-config can be repeated.
     """

@@ -22,6 +22,8 @@ from falco_plugin.cli._targets import debug_option, reported_errors
 if TYPE_CHECKING:
     from falco_plugin._build.self_contained import Bundle
 
+_SHOWN_EVENTS = 5
+"""The most names of parsed events that are shown."""
 _SILENT = 3.0
 """Seconds of a build without output. Only the first build of an environment takes longer."""
 
@@ -124,6 +126,10 @@ def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> No
     if count := len(capabilities.fields):
         scope = f" for {', '.join(sources)}" if extracts else "" if sources else " for every source"
         abilities.append(f"{count} {'field' if count == 1 else 'fields'}{scope}")
+    if methods := capabilities.parse_methods:
+        names = list(dict.fromkeys(name for method in methods for name in method.events))
+        shown = ", ".join(names[:_SHOWN_EVENTS]) + (" …" if len(names) > _SHOWN_EVENTS else "")
+        abilities.append(f"parses {shown}")
     click.echo(f"{path}: plugin {plugin.name} {plugin.version}, {', '.join(abilities)}")
     if bundle is not None:
         contents = bundle.contents

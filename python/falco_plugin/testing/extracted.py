@@ -24,9 +24,17 @@ class ExtractedEvent(Event):
     """
 
     def __new__(
-        cls, data: bytes, /, *, fields: Mapping[str, Any], number: int = 1, timestamp: int = 0, source: str = ""
+        cls,
+        data: bytes | None = None,
+        /,
+        *,
+        fields: Mapping[str, Any],
+        number: int = 1,
+        timestamp: int = 0,
+        source: str = "",
+        raw: bytes | None = None,
     ) -> Self:
-        event = super().__new__(cls, data, number=number, timestamp=timestamp, source=source)
+        event = super().__new__(cls, data, number=number, timestamp=timestamp, source=source, raw=raw)
         event.fields = fields
         return event
 

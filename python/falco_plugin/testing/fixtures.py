@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
@@ -23,6 +24,7 @@ class StartPlugin(Protocol):
         fields: Sequence[str] | None = None,
         extractors: Sequence[Extractor] = (),
         set_config: Config = None,
+        scap: str | os.PathLike[str] | None = None,
     ) -> RunningPlugin:
         """Starts a plugin, and returns it."""
         ...
@@ -35,8 +37,8 @@ _started = pytest.StashKey[list[RunningPlugin]]()
 def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
     """Starts plugins that run while the test runs.
 
-    ``start_plugin(plugin, params="", *, config=None, fields=None, extractors=(), set_config=None)`` returns a
-    :class:`falco_plugin.testing.RunningPlugin`. Plugins that still run at the end of the test are killed.
+    ``start_plugin(plugin, params="", *, config=None, fields=None, extractors=(), set_config=None, scap=None)``
+    returns a :class:`falco_plugin.testing.RunningPlugin`. Plugins that still run at the end of the test are killed.
     """
     running: list[RunningPlugin] = request.node.stash.setdefault(_started, [])
 
@@ -48,9 +50,18 @@ def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
         fields: Sequence[str] | None = None,
         extractors: Sequence[Extractor] = (),
         set_config: Config = None,
+        scap: str | os.PathLike[str] | None = None,
     ) -> RunningPlugin:
         running.append(
-            RunningPlugin(plugin, params, config=config, fields=fields, extractors=extractors, set_config=set_config)
+            RunningPlugin(
+                plugin,
+                params,
+                config=config,
+                fields=fields,
+                extractors=extractors,
+                set_config=set_config,
+                scap=scap,
+            )
         )
         return running[-1]
 

@@ -34,6 +34,7 @@ def collect(
     config: Config = None,
     fields: Sequence[str] | None = None,
     extractors: Sequence[Extractor] = (),
+    scap: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     timeout: float = 5,
 ) -> list[ExtractedEvent]:
@@ -45,8 +46,9 @@ def collect(
         config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
         fields: the fields to extract from each event, written as in rules, such as
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
-            ``init_config``.
+        extractors: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
+            of a plugin and its ``init_config``.
+        scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
         limit: stop after this many events, async events included. Without a limit the source must end.
         timeout: seconds that the run may take.
 
@@ -66,7 +68,9 @@ def collect(
             assert [event.data for event in events] == [b"one", b"two"]
         ```
     """
-    ran = run(plugin, params, config=config, fields=fields, extractors=extractors, limit=limit, timeout=timeout)
+    ran = run(
+        plugin, params, config=config, fields=fields, extractors=extractors, scap=scap, limit=limit, timeout=timeout
+    )
     if ran.result not in ("eof", "limit"):
         raise RunError(str(ran))
     if limit is not None and len(ran.events) + len(ran.async_events) < limit:
@@ -84,6 +88,7 @@ def run(
     set_config: Config = None,
     tables: Sequence[str] = (),
     table_contents: Mapping[str, Any] | None = None,
+    scap: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     timeout: float = 5,
     dump_state: bool = False,
@@ -98,12 +103,13 @@ def run(
         config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
         fields: the fields to extract from each event, written as in rules, such as
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
-            ``init_config``.
+        extractors: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
+            of a plugin and its ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
         tables: the names of state tables whose entries the result has, such as ``["threads"]``.
         table_contents: entries of the host's table ``threads``: ``{"threads": [{"tid": 1, "comm": "bash"}]}``.
             Sub-tables are lists of entries, too.
+        scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
         limit: stop after this many events, async events included.
         timeout: seconds that the run may take. After that the source is stopped, and the result is ``timeout``.
         dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
@@ -122,6 +128,7 @@ def run(
         set_config=set_config,
         tables=tables,
         table_contents=table_contents,
+        scap=scap,
         limit=limit,
         dump_state=dump_state,
     ) as running:
@@ -137,12 +144,13 @@ class RunningPlugin:
         config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
         fields: the fields to extract from each event, written as in rules, such as
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        extractors: further plugins whose fields are extracted too. Each is a plugin, or a pair of a plugin and its
-            ``init_config``.
+        extractors: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
+            of a plugin and its ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
         tables: the names of state tables whose entries the result has, such as ``["threads"]``.
         table_contents: entries of the host's table ``threads``: ``{"threads": [{"tid": 1, "comm": "bash"}]}``.
             Sub-tables are lists of entries, too.
+        scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
         limit: stop after this many events, async events included.
         dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
 
@@ -162,6 +170,7 @@ class RunningPlugin:
         set_config: Config = None,
         tables: Sequence[str] = (),
         table_contents: Mapping[str, Any] | None = None,
+        scap: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         dump_state: bool = False,
     ) -> None:
@@ -191,6 +200,8 @@ class RunningPlugin:
             options = ["--config", config_text(config), "--params", params, "--metrics"]
             if set_config is not None:
                 options += ["--set-config", config_text(set_config)]
+            if scap is not None:
+                options += ["--scap", os.fspath(scap)]
             if limit is not None:
                 options += ["--limit", str(limit)]
             if dump_state:
@@ -388,14 +399,14 @@ class RunningPlugin:
 
     def _keep(self, entry: dict[str, Any]) -> None:
         if entry["kind"] == "event":
-            data = _data_of(entry)
             extracted = entry.get("fields", {})
             values = Values({column.name: column.value(extracted[column.name]) for column in self._columns})
-            self._events.append(
-                ExtractedEvent(
-                    data, fields=values, number=entry["number"], timestamp=entry["timestamp"], source=entry["source"]
-                )
-            )
+            common = {"fields": values, "number": entry["number"], "source": entry["source"]}
+            if "raw_base64" in entry:
+                event = ExtractedEvent(raw=base64.b64decode(entry["raw_base64"]), **common)
+            else:
+                event = ExtractedEvent(_data_of(entry), timestamp=entry["timestamp"], **common)
+            self._events.append(event)
             self._texts.append(entry["text"])
         elif entry["kind"] == "async_event":
             members = entry["number"], entry["timestamp"], entry["source"]

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_t};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::plugin::{AsyncEvents, Extract, Instance, Listen, Plugin, Source};
+use falco_plugin_engine::plugin::{AsyncEvents, Extract, Instance, Listen, Parse, Plugin, Source};
 
 use crate::capability::{CurrentSink, Snapshot};
 use crate::extraction::Extraction;
@@ -70,6 +70,13 @@ impl PluginState {
     pub(crate) fn listen(&self) -> Result<&dyn Listen, Error> {
         let listen = self.plugin()?.as_listen();
         listen.ok_or_else(|| Error::text("the plugin does not listen to captures"))
+    }
+
+    /// Returns the plugin as a parser of events.
+    #[inline]
+    pub(crate) fn parse(&self) -> Result<&dyn Parse, Error> {
+        let parse = self.plugin()?.as_parse();
+        parse.ok_or_else(|| Error::text("the plugin parses no events"))
     }
 
     #[inline]

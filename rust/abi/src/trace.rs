@@ -50,6 +50,9 @@ macro_rules! details {
     (event_to_string $event:ident) => {
         format_args!(", event {}", number($event))
     };
+    (parse_event $event:ident $input:ident) => {
+        format_args!(", event {}", number($event))
+    };
     (extract_fields $event:ident $input:ident) => {
         format_args!(", event {}, {}", number($event), fields($input))
     };

@@ -296,6 +296,8 @@ fn functions_of_missing_capabilities_fail_with_message() {
         assert_eq!(last_error(state), "the plugin has no fields");
         assert_eq!(set_config(state, Some(c"")), Err("the plugin has no set_config".into()));
         assert_eq!(metrics(state), log_metrics(0));
+        assert_eq!((TABLE.parse_event)(state, ptr::null(), ptr::null()), FAILURE);
+        assert_eq!(last_error(state), "the plugin parses no events");
         (TABLE.destroy)(state);
     });
 }

@@ -69,7 +69,7 @@ macro_rules! list {
             symbol: $symbol,
             capability: capability!($capability),
             is_required: matches!(stringify!($need).as_bytes(), b"required"),
-            is_implemented: matches!(stringify!($implemented).as_bytes(), b"implemented"),
+            is_implemented: !matches!(stringify!($implemented).as_bytes(), b"unimplemented"),
         },)*];
     };
 }

@@ -12,6 +12,7 @@
 /// - `lifecycle`: the stub implements it by hand (`rust/stub/exports.rs`).
 /// - `calls`: the stub passes the call on to the SDK through [`Table`](crate::Table). The block after `=>` is the
 ///   stub's answer if init failed before there was an SDK, or if the state is NULL.
+/// - `newer`: as `metadata`, for a function that the header of the crate `falco_plugin_api` does not have yet.
 /// - `unimplemented`: known to hosts, but not yet part of this SDK.
 ///
 /// A row begins with `required` if every plugin must have the function, or every plugin with the capability.
@@ -28,6 +29,10 @@ macro_rules! functions {
                     required "plugin_get_contact" get_contact() -> *const c_char;
                     optional "plugin_get_init_schema"
                         get_init_schema(schema_type: *mut ss_plugin_schema_type) -> *const c_char;
+                }
+                newer {
+                    optional "plugin_get_required_event_schema_version"
+                        get_required_event_schema_version(state: *mut ss_plugin_t) -> *const c_char;
                 }
                 lifecycle {
                     required "plugin_init"
@@ -98,16 +103,19 @@ macro_rules! functions {
                 }
             }
             Parsing {
-                unimplemented {
+                metadata {
+                    optional "plugin_get_parse_event_sources" get_parse_event_sources() -> *const c_char;
+                    optional "plugin_get_parse_event_types"
+                        get_parse_event_types(numtypes: *mut u32, state: *mut ss_plugin_t) -> *mut u16;
+                }
+                calls {
                     required "plugin_parse_event"
                         parse_event(
                             state: *mut ss_plugin_t,
                             event: *const ss_plugin_event_input,
                             input: *const ss_plugin_event_parse_input,
-                        ) -> ss_plugin_rc;
-                    optional "plugin_get_parse_event_sources" get_parse_event_sources() -> *const c_char;
-                    optional "plugin_get_parse_event_types"
-                        get_parse_event_types(numtypes: *mut u32, state: *mut ss_plugin_t) -> *mut u16;
+                        ) -> ss_plugin_rc
+                        => { $crate::FAILURE };
                 }
             }
             AsyncEvents {
@@ -162,6 +170,10 @@ macro_rules! select {
             $metadata_need:ident $metadata_symbol:literal
                 $metadata:ident($($metadata_param:ident: $metadata_type:ty),* $(,)?) -> $metadata_result:ty;
         )* })?
+        $(newer { $(
+            $newer_need:ident $newer_symbol:literal
+                $newer:ident($($newer_param:ident: $newer_type:ty),* $(,)?) -> $newer_result:ty;
+        )* })?
         $(lifecycle { $(
             $lifecycle_need:ident $lifecycle_symbol:literal
                 $lifecycle:ident($($lifecycle_param:ident: $lifecycle_type:ty),* $(,)?) -> $lifecycle_result:ty;
@@ -181,6 +193,10 @@ macro_rules! select {
                     $metadata($($metadata_param: $metadata_type),*) -> $metadata_result;
             )*)?
             $($(
+                newer $capability $newer_need $newer_symbol
+                    $newer($($newer_param: $newer_type),*) -> $newer_result;
+            )*)?
+            $($(
                 implemented $capability $lifecycle_need $lifecycle_symbol
                     $lifecycle($($lifecycle_param: $lifecycle_type),*) -> $lifecycle_result;
             )*)?
@@ -195,6 +211,7 @@ macro_rules! select {
     };
     (calls => $generate:ident $($capability:ident {
         $(metadata { $($metadata:tt)* })?
+        $(newer { $($newer:tt)* })?
         $(lifecycle { $($lifecycle:tt)* })?
         $(calls { $(
             $need:ident $symbol:literal

@@ -12,7 +12,7 @@ use crate::types::{ss_plugin_init_input, ss_plugin_rc, ss_plugin_t};
 #[macro_export]
 macro_rules! start_symbol {
     () => {
-        "falco_plugin_sdk_start_8"
+        "falco_plugin_sdk_start_9"
     };
 }
 

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use falco_plugin_engine::event::Event;
+use falco_plugin_engine::event::{Event, PLUGIN_EVENT_TYPE};
 use falco_plugin_engine::extract::{Argument, ArgumentMode, Cache, Extractor, Field, FieldType, JsonReader, Reader};
 
 /// Pointers into an audit event, from its beginning to its end.
@@ -62,6 +62,9 @@ fn first_time(criterion: &mut Criterion) {
                     thread_id: -1,
                     timestamp: 0,
                     source: b"bench",
+                    code: PLUGIN_EVENT_TYPE,
+                    thread_id: -1,
+                    raw: payload,
                     data: black_box(payload),
                 };
                 for field in 0..patterns.len() {

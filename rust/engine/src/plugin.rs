@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::async_events::AsyncSink;
 use crate::error::Error;
-use crate::event::Event;
-use crate::event::EventBatch;
+use crate::event::{Event, EventBatch};
 use crate::extract::{Argument, Cache, Field, Values};
 use crate::metrics::Metrics;
 use crate::routine::Routine;
@@ -44,6 +43,11 @@ pub trait Plugin: Send + Sync {
         Err(Error::text("the plugin has no set_config"))
     }
 
+    /// Returns the plugin as a parser of events, if it is one.
+    fn as_parse(&self) -> Option<&dyn Parse> {
+        None
+    }
+
     /// Ends the plugin. This is the last call on it (`plugin_destroy`).
     fn destroy(&self);
 }
@@ -67,6 +71,11 @@ pub trait Source: Plugin {
 pub trait Extract: Plugin {
     /// Returns the fields that the plugin declares. The id of a field is its index in them (`plugin_get_fields`).
     fn fields(&self) -> &[Field];
+
+    /// Returns whether the plugin also extracts fields from events that no source of a plugin made, such as system calls.
+    fn extracts_from_other_events(&self) -> bool {
+        false
+    }
 
     /// Returns the values of a field, none if it is absent. They stay in `cache`, the cache of the calling thread.
     ///
@@ -97,6 +106,18 @@ pub trait Listen: Plugin {
     /// Ends a capture. Its routines are stopped already. Failures are logged, because the host would end for them
     /// (`plugin_capture_close`).
     fn capture_close(&self);
+}
+
+/// The capability to parse events before fields are extracted from them.
+pub trait Parse: Plugin {
+    /// Returns whether the plugin parses an event. It is called for each event of the types and sources that the plugin
+    /// declares, so it must be fast.
+    fn parses(&self, event: &Event<'_>) -> bool;
+
+    /// Parses an event. `cache` is the cache of the calling thread, which also serves the extraction of fields.
+    ///
+    /// Failures are logged, because the host ignores them (`plugin_parse_event`).
+    fn parse(&self, cache: &mut Cache, event: &Event<'_>);
 }
 
 /// An open event source (`ss_instance_t`). The host calls it from one thread at a time.

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`text`], [`signals`] | escapes, timestamps, tables and numbers; SIGINT and SIGTERM |
 //! | [`abi`] | the C boundary: library, plugin, source, events, and values of fields |
+//! | [`scap`] | the events of capture files |
 //! | [`describe`] | the metadata of a plugin, checked |
 //! | [`config`] | the configuration, checked against the plugin's schema |
 //! | [`select`] | the fields that the user asks for, and the plugins that extract them |
@@ -24,6 +25,7 @@ pub mod command;
 pub mod config;
 pub mod describe;
 pub mod output;
+pub mod scap;
 pub mod select;
 pub mod signals;
 pub mod text;

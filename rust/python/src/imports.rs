@@ -17,6 +17,8 @@ pub(crate) static COMPUTED_GAUGE: Import = Import::new("falco_plugin._declare.me
 pub(crate) static LOCATED: Import = Import::new("falco_plugin.fields", "Located");
 
 pub(crate) static DECLARED_TABLE: Import = Import::new("falco_plugin.tables", "DeclaredTable");
+pub(crate) static SOCKET_ADDRESS: Import = Import::new("falco_plugin.params", "SocketAddress");
+pub(crate) static SOCKET_TUPLE: Import = Import::new("falco_plugin.params", "SocketTuple");
 
 pub(crate) static ADD_LOCATION: Import = Import::new("falco_plugin._runtime.failures", "add_location");
 pub(crate) static ADD_PARAMETERS: Import = Import::new("falco_plugin._runtime.failures", "add_parameters");

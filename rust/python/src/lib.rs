@@ -10,6 +10,7 @@ mod fields;
 mod imports;
 mod interpreter;
 mod metrics;
+mod parsing;
 mod plugin;
 mod sending;
 mod source;
@@ -37,6 +38,7 @@ mod _core {
     use std::collections::BTreeMap;
 
     use falco_plugin_abi::api::Capability;
+    use falco_plugin_engine::event::schema;
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
@@ -48,6 +50,8 @@ mod _core {
     use crate::event::batch::EventBatch;
     #[pymodule_export]
     use crate::event::item::PushEvent;
+    #[pymodule_export]
+    use crate::event::params::Params;
     #[pymodule_export]
     use crate::event::reader::Event;
     #[pymodule_export]
@@ -112,6 +116,30 @@ mod _core {
         Capability::ALL.into_iter().map(symbols).collect()
     }
 
+    /// Returns the codes of the events with a name, as a library declares them to the host. Not public.
+    ///
+    /// The name is that of an event type or of a system call. Without such a one, the list is empty.
+    #[pyfunction]
+    fn event_codes(name: &str) -> Vec<u16> {
+        match schema::select(name) {
+            Some(schema::Selection::Types(codes)) => codes,
+            Some(schema::Selection::Syscall(_)) => vec![schema::GENERIC_EVENT],
+            None => Vec::new(),
+        }
+    }
+
+    /// Returns whether Falco, or plugins by async events, make the events with a name. Not public.
+    #[pyfunction]
+    fn is_meta_event(name: &str) -> bool {
+        schema::is_meta(name)
+    }
+
+    /// Returns the names of all event types and system calls, sorted. Not public.
+    #[pyfunction]
+    fn event_names() -> Vec<&'static str> {
+        schema::selectable_names().into_iter().collect()
+    }
+
     /// Returns the hash by which the stub recognises the manifest and the archive of a plugin library. Not public.
     #[pyfunction]
     fn blake3<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
@@ -120,6 +148,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        Params::register(module.py())?;
         crate::interpreter::fast::install::<EventWriter>(module.py())?;
         crate::interpreter::fast::install::<Sender>(module.py())?;
         crate::interpreter::fast::install::<Table>(module.py())

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use falco_plugin_abi::{Log, Severity};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event as engine;
+use falco_plugin_engine::event::{self as engine, EventFilter};
 use falco_plugin_engine::extract::{Argument, Cache, EventState, Extractor, Field, Values};
 use falco_plugin_engine::metrics::Metrics;
-use falco_plugin_engine::plugin::{AsyncEvents, Extract, Instance, Listen, OpenParam, Plugin, Source};
+use falco_plugin_engine::plugin::{AsyncEvents, Extract, Instance, Listen, OpenParam, Parse, Plugin, Source};
 use falco_plugin_engine::table::KeyValue;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -21,6 +21,7 @@ use crate::interpreter::log::{CurrentPlugin, PluginNumber};
 use crate::interpreter::threads;
 use crate::metrics::declared as declared_metrics;
 use crate::metrics::of_plugin::PluginMetrics;
+use crate::parsing::{self, ParseMethod};
 use crate::source::context::Context;
 use crate::source::driver::PythonInstance;
 
@@ -31,7 +32,7 @@ const NO_TEXT: &str = "<event_to_string failed>";
 
 /// The `Runtime` of `falco_plugin._runtime.runtime`, which holds the plugin object of the user.
 pub(crate) struct PythonPlugin {
-    runtime: Py<PyAny>,
+    pub(crate) runtime: Py<PyAny>,
     pub(crate) number: PluginNumber,
     /// Whether the plugin defines `event_to_string`.
     defines_text: bool,
@@ -39,9 +40,13 @@ pub(crate) struct PythonPlugin {
     /// The method of each field; `None` if the field is read from JSON or from a table, without
     /// Python.
     methods: Vec<Option<Method>>,
-    counts: Arc<PluginMetrics>,
+    pub(crate) counts: Arc<PluginMetrics>,
     /// The counts of the SDK, then the metrics that the plugin declares.
     metrics: Metrics,
+    /// Whether the fields are also those of events that no source of a plugin made.
+    extracts_from_other_events: bool,
+    /// The methods that parse events, in the order in which they run.
+    pub(crate) parse_methods: Vec<ParseMethod>,
     _release: threads::ReferenceRelease,
     _collect: threads::GarbageCollection,
 }
@@ -55,7 +60,11 @@ impl PythonPlugin {
     ) -> PyResult<Self> {
         let (fields, methods) = declared::from_runtime(runtime)?;
         let warn = move |message: &str| log.log(Severity::Warning, message);
-        let extractor = Extractor::new(fields, Box::new(warn));
+        let mut extractor = Extractor::new(fields, Box::new(warn));
+        let event_types: Option<Vec<String>> = runtime.getattr("extract_event_types")?.extract()?;
+        if let Some(names) = event_types.as_ref().filter(|names| !names.is_empty()) {
+            extractor = extractor.with_filter(EventFilter::new(names, &[]));
+        }
         let mut metrics = Metrics::new();
         if runtime.getattr("is_source")?.extract()? {
             counts.sources.add_to(&mut metrics);
@@ -64,13 +73,16 @@ impl PythonPlugin {
         if has_fields {
             extractor.add_metrics(&mut metrics);
         }
-        counts.add_to(&mut metrics, has_fields);
+        let parse_methods = parsing::from_runtime(runtime)?;
+        counts.add_to(&mut metrics, has_fields, !parse_methods.is_empty());
         declared_metrics::add_from_runtime(runtime, &mut metrics)?;
         Ok(Self {
             extractor,
             methods,
             counts,
             metrics,
+            extracts_from_other_events: event_types.is_some(),
+            parse_methods,
             number,
             defines_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
@@ -127,7 +139,7 @@ impl PythonPlugin {
 
     /// As [`Self::enter`], for code that is called for single events. Adds an estimate of its duration.
     #[inline]
-    fn enter_for_event<R>(&self, code: impl FnOnce(Python<'_>) -> R) -> R {
+    pub(crate) fn enter_for_event<R>(&self, code: impl FnOnce(Python<'_>) -> R) -> R {
         let _current = CurrentPlugin::enter(self.number);
         self.counts.python_time.sample(|| threads::enter(code))
     }
@@ -171,6 +183,10 @@ impl Plugin for PythonPlugin {
         self.call("set_config", |runtime| {
             runtime.call_method1("set_config", (config,)).map(drop)
         })
+    }
+
+    fn as_parse(&self) -> Option<&dyn Parse> {
+        (!self.parse_methods.is_empty()).then_some(self)
     }
 
     fn destroy(&self) {
@@ -238,6 +254,10 @@ impl Source for PythonPlugin {
 impl Extract for PythonPlugin {
     fn fields(&self) -> &[Field] {
         self.extractor.fields()
+    }
+
+    fn extracts_from_other_events(&self) -> bool {
+        self.extracts_from_other_events
     }
 
     fn extract<'c>(

@@ -15,7 +15,7 @@ from falco_plugin._build.bundle.parts import Part, Source
 _NOT_IN_FALCO = frozenset({"__main__", "_build", "cli", "templates", "testing"})
 """Modules and packages that only the command and tests use."""
 CORE = "falco_plugin._core"
-CORE_IMPORTS = ("datetime", "gc", "ipaddress", "os", "sys")
+CORE_IMPORTS = ("collections", "datetime", "gc", "ipaddress", "os", "sys")
 """Modules of the standard library that the extension module imports."""
 
 

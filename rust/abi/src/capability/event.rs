@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use falco_plugin_api::ss_plugin_event_input;
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::{Event, decode};
+use falco_plugin_engine::event::{Event, PLUGIN_EVENT_TYPE};
 
 use crate::state::PluginState;
 
 /// # Errors
-/// The host passed no event, or one that no plugin made.
+/// The host passed no event, or a malformed one.
 ///
 /// # Safety
 /// The input's event is NULL or has the length of its length field, its source is NULL or a NUL-terminated string. Both
@@ -25,12 +25,10 @@ pub(super) unsafe fn read<'a>(
         return Err(Error::text("the function was called without an event"));
     };
     // SAFETY: the caller's promise.
-    let (bytes, thread_id, source) = unsafe {
+    let (bytes, source) = unsafe {
         let len = ptr::read_unaligned(&raw const (*input.evt).len) as usize;
         (
             std::slice::from_raw_parts(input.evt.cast::<u8>(), len),
-            // The host sets all bits if the event belongs to no thread.
-            ptr::read_unaligned(&raw const (*input.evt).tid) as i64,
             if input.evtsrc.is_null() {
                 b""
             } else {
@@ -38,21 +36,25 @@ pub(super) unsafe fn read<'a>(
             },
         )
     };
-    let (timestamp, data) = decode(bytes).ok_or_else(|| Error::text("the event is not a plugin event"))?;
-    Ok(Event {
-        // Read once for all fields of a call, because the host reads their values together after it.
-        generation: state.generation.load(Ordering::Relaxed),
-        number: input.evtnum,
-        thread_id,
-        timestamp,
-        source,
-        data,
-    })
+    // Read once for all fields of a call, because the host reads their values together after it.
+    let generation = state.generation.load(Ordering::Relaxed);
+    Event::decode(bytes, generation, input.evtnum, source).ok_or_else(|| Error::text("the event is malformed"))
 }
 
-/// The error of a call on an event by the code that is making a field or the text of one.
+/// Fails unless a source of a plugin made the event.
+#[inline(always)]
+pub(super) fn check_is_plugin_event(event: &Event<'_>) -> Result<(), Error> {
+    match event.code {
+        PLUGIN_EVENT_TYPE => Ok(()),
+        code => Err(Error::text(format!(
+            "the event has type {code}, and is not a plugin event"
+        ))),
+    }
+}
+
+/// The error of a call on an event by the code that is parsing one, or making a field or the text of one.
 pub(super) fn reentered<T>() -> Result<T, Error> {
     Err(Error::text(
-        "the function was called while the same thread is making a field",
+        "the function was called while the same thread is parsing an event or making a field",
     ))
 }

@@ -33,6 +33,9 @@ pub(crate) unsafe extern "C" fn extract_fields(
         let plugin = state.extract()?;
         // SAFETY: the host's event is valid during the call.
         let event = unsafe { event::read(state, event) }?;
+        if !plugin.extracts_from_other_events() {
+            event::check_is_plugin_event(&event)?;
+        }
         // SAFETY: the host's functions are NULL or valid during the call. Fields only read tables.
         let _open = unsafe { state.tables.begin(input.table_reader_ext, ptr::null()) };
         let filled = state

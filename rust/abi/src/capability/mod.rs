@@ -9,6 +9,7 @@ mod event;
 mod extract;
 mod listen;
 mod metrics;
+mod parse;
 mod source;
 
 pub(crate) use async_events::{CurrentSink, dump_state, set_async_event_handler, stop as stop_async_events};
@@ -16,4 +17,5 @@ pub(crate) use config::*;
 pub(crate) use extract::*;
 pub(crate) use listen::{capture_close, capture_open, report as report_routines};
 pub(crate) use metrics::*;
+pub(crate) use parse::*;
 pub(crate) use source::*;

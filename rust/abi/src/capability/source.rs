@@ -188,6 +188,7 @@ pub(crate) unsafe extern "C" fn event_to_string(
     let text = guard(|| {
         // SAFETY: the host's event is valid during the call.
         let event = unsafe { event::read(state, input) }?;
+        event::check_is_plugin_event(&event)?;
         let source = state.source()?;
         Ok(guard(|| {
             let text = state.extraction.with(|extraction| {

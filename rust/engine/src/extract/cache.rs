@@ -46,7 +46,7 @@ pub struct EventState<'c> {
 
 /// Distinguishes an event from the preceding one. Number and address alone may repeat after a source was opened again.
 ///
-/// The default belongs to no event, because no payload is at address 0.
+/// The default belongs to no event, because no event is at address 0.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Identity {
     generation: u64,
@@ -133,6 +133,12 @@ impl Cache {
         self.string.as_deref().unwrap_or_default()
     }
 
+    /// Returns the cached parts of an event for user code, those of an earlier event removed.
+    pub fn state_of(&mut self, event: &Event<'_>) -> EventState<'_> {
+        self.select(event);
+        self.event_state()
+    }
+
     pub(super) fn event_state(&mut self) -> EventState<'_> {
         EventState {
             serial: self.serial,
@@ -149,8 +155,8 @@ impl Cache {
             generation: event.generation,
             number: event.number,
             timestamp: event.timestamp,
-            address: event.data.as_ptr().addr(),
-            len: event.data.len(),
+            address: event.raw.as_ptr().addr(),
+            len: event.raw.len(),
         };
         if self.identity == identity {
             return;

@@ -10,7 +10,7 @@ use super::field::{Field, Reader};
 use super::metrics::FieldCounts;
 use super::problem::Problem;
 use super::values::Values;
-use crate::event::Event;
+use crate::event::{Event, EventFilter};
 use crate::metrics::{Metrics, Value};
 use crate::table::{KeyValue, TableKey};
 
@@ -18,6 +18,8 @@ use crate::table::{KeyValue, TableKey};
 #[derive(Debug)]
 pub struct Extractor {
     fields: Vec<Field>,
+    /// The events that have the fields; every event if it is `None`.
+    filter: Option<EventFilter>,
     counts: Arc<FieldCounts>,
     diagnosis: Arc<Diagnosis>,
 }
@@ -28,6 +30,7 @@ impl Extractor {
     pub fn new(fields: Vec<Field>, report: Report) -> Self {
         Self {
             fields,
+            filter: None,
             counts: Arc::default(),
             diagnosis: Arc::new(Diagnosis::new(report)),
         }
@@ -47,6 +50,12 @@ impl Extractor {
         metrics.add_read(c"sdk_fields_absent", count(FieldCounts::absent));
         metrics.add_read(c"sdk_fields_mistyped", problem(Diagnosis::mistyped_values));
         metrics.add_read(c"sdk_events_not_json", problem(Diagnosis::faulty_payloads));
+    }
+
+    /// Makes the fields absent in events that a filter does not select.
+    pub fn with_filter(mut self, filter: EventFilter) -> Self {
+        self.filter = Some(filter);
+        self
     }
 
     /// Reports the problems since the last report. Call it after the last extraction.
@@ -136,6 +145,7 @@ impl Extractor {
             slot
         } else {
             let values = kept.begin(serial, argument);
+            let has_fields = self.filter.as_ref().is_none_or(|filter| filter.selects(event));
             let state = EventState {
                 serial,
                 document: &mut cache.document,
@@ -143,7 +153,12 @@ impl Extractor {
                 is_exclusive: &mut cache.is_exclusive,
             };
             let reader = &self.fields[field].reader;
-            let mut problem = make(reader, state, values);
+            let mut problem = match reader {
+                _ if !has_fields => None,
+                // Only plugins make JSON.
+                Reader::Json(_) if !event.has_payload() => None,
+                _ => make(reader, state, values),
+            };
             if matches!(reader, Reader::Code) {
                 problem = cache.document.take_fault().map(Problem::Fault);
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::event::Event;
+use crate::event::{Event, PLUGIN_EVENT_TYPE};
 use crate::metrics::{Metrics, Value as MetricValue};
 
 const PAYLOAD: &[u8] = br#"{"name": "tea", "tags": ["a", "b"]}"#;
@@ -31,9 +31,11 @@ fn event(number: u64, data: &[u8]) -> Event<'_> {
     Event {
         generation: 0,
         number,
-        thread_id: -1,
         timestamp: 0,
         source: b"test",
+        code: PLUGIN_EVENT_TYPE,
+        thread_id: -1,
+        raw: data,
         data,
     }
 }

@@ -346,6 +346,8 @@ fn event(thread_id: i64, number: u64) -> Event<'static> {
         thread_id,
         timestamp: 0,
         source: b"syscall",
+        code: 1,
+        raw: b"",
         data: b"",
     }
 }

@@ -54,6 +54,8 @@ pub enum Error {
     MetricType { name: String, code: u32 },
     #[error("the plugin has no set_config: it lacks plugin_set_config")]
     NoSetConfig,
+    #[error("parse_event returned the unknown code {0}")]
+    UnknownParseCode(i32),
     #[error("event {number}: {fault}")]
     Event { number: u64, fault: EventFault },
 }

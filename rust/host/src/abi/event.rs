@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::mem::{offset_of, size_of};
 
 use falco_plugin_api::ss_plugin_event;
+use falco_plugin_schema::RawEvent;
 
 /// The type of all events of plugins.
 pub const PLUGIN_EVENT: u16 = 322;
@@ -34,11 +35,16 @@ pub enum EventFault {
     IdLength(u32),
     #[error("the event has plugin id {id}, but the plugin has id {own}")]
     Id { id: u32, own: u32 },
+    #[error("the event's header is wrong")]
+    Header,
 }
 
 /// A checked event in the plugin's memory, which stays valid for `'b`.
 pub struct Event<'b> {
     start: *const ss_plugin_event,
+    code: u16,
+    /// The length of the whole event.
+    length: usize,
     payload: *const u8,
     payload_length: usize,
     timestamp: u64,
@@ -119,6 +125,8 @@ impl<'b> Event<'b> {
         };
         Ok(Self {
             start,
+            code: PLUGIN_EVENT,
+            length: length as usize,
             // SAFETY: PAYLOAD_OFFSET is at most `length`, which includes the id.
             payload: unsafe { bytes.add(PAYLOAD_OFFSET) },
             payload_length: payload_length as usize,
@@ -127,15 +135,42 @@ impl<'b> Event<'b> {
         })
     }
 
+    /// Reads an event of any type, as capture files have it. `bytes` ends where the event ends.
+    pub fn from_bytes(bytes: &'b [u8]) -> Result<Self, EventFault> {
+        let event = RawEvent::new(bytes).ok_or(EventFault::Header)?;
+        let payload = event.data().unwrap_or_default();
+        Ok(Self {
+            start: bytes.as_ptr().cast(),
+            code: event.code(),
+            length: bytes.len(),
+            payload: payload.as_ptr(),
+            payload_length: payload.len(),
+            timestamp: event.timestamp(),
+            memory: PhantomData,
+        })
+    }
+
+    /// Returns the code of the event's type.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Returns the whole event.
+    pub fn bytes(&self) -> &'b [u8] {
+        // SAFETY: `check` or `from_bytes` saw that the event has this many bytes. It stays valid for `'b`, and nobody writes to
+        // it afterwards.
+        unsafe { std::slice::from_raw_parts(self.start.cast(), self.length) }
+    }
+
     /// Returns the event's time in nanoseconds since the epoch.
     pub fn timestamp(&self) -> u64 {
         self.timestamp
     }
 
-    /// Returns the payload.
+    /// Returns the payload of a plugin event, the data of an async event, or else nothing.
     pub fn payload(&self) -> &'b [u8] {
-        // SAFETY: `check` saw that this many bytes follow within the event. The event stays valid for `'b`, and nobody
-        // writes to it after `check`.
+        // SAFETY: `check` or `from_bytes` saw that this many bytes are within the event. The event stays valid for `'b`, and
+        // nobody writes to it afterwards.
         unsafe { std::slice::from_raw_parts(self.payload, self.payload_length) }
     }
 
@@ -145,20 +180,17 @@ impl<'b> Event<'b> {
     }
 }
 
-/// A copy of an event that outlives its batch.
+/// A copy of a plugin event that outlives its batch.
 pub struct OwnedEvent {
     bytes: Box<[u8]>,
     timestamp: u64,
 }
 
 impl OwnedEvent {
-    /// Copies an event.
+    /// Copies a plugin event.
     pub fn copy(event: &Event<'_>) -> Self {
-        let length = PAYLOAD_OFFSET + event.payload_length;
-        // SAFETY: `check` saw that the event has this many bytes. Nobody writes to them within the event's lifetime.
-        let bytes = unsafe { std::slice::from_raw_parts(event.start.cast::<u8>(), length) };
         Self {
-            bytes: bytes.into(),
+            bytes: event.bytes().into(),
             timestamp: event.timestamp,
         }
     }
@@ -173,6 +205,8 @@ impl OwnedEvent {
         let payload = &self.bytes[PAYLOAD_OFFSET..];
         Event {
             start: self.bytes.as_ptr().cast(),
+            code: PLUGIN_EVENT,
+            length: self.bytes.len(),
             payload: payload.as_ptr(),
             payload_length: payload.len(),
             timestamp: self.timestamp,

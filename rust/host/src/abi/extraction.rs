@@ -11,6 +11,7 @@ use falco_plugin_api::{
 use falco_plugin_api_table::signatures;
 
 use crate::abi::event::Event;
+use crate::abi::event_types::EventTypes;
 use crate::abi::owner::{self, Owner};
 use crate::abi::query::FieldQuery;
 use crate::abi::tables;
@@ -23,25 +24,33 @@ const ABSENT_INDEX: u64 = u64::MAX;
 /// The number of values before a call that must set it. It shows whether the plugin did.
 const UNSET_LENGTH: u64 = 0x5EED_5EED_5EED_5EED;
 
-/// The function that extracts, and its arguments that do not change.
-#[derive(Clone, Copy)]
+/// The function that extracts, its arguments that do not change, and the types of its events.
+#[derive(Clone)]
 pub(super) struct Extract {
     pub(super) state: *mut ss_plugin_t,
     pub(super) owner: &'static Owner,
     pub(super) function: signatures::extract_fields,
+    pub(super) types: EventTypes,
 }
 
 impl Extract {
-    /// Extracts one field from an event. Returns `None` if the event does not have the field.
+    /// Extracts one field from an event. Returns `None` if the event does not have the field, or if the plugin does not
+    /// extract from events of its type.
     ///
     /// # Safety
     /// The plugin is initialised, and no other call uses its state during this one, unless the plugin allows it. The
     /// event was checked. Within `'v`, neither `destroy` nor another extraction of this plugin on this thread happens.
     pub(super) unsafe fn call<'v>(
-        self,
-        event: &ss_plugin_event_input,
+        &self,
+        event: &Event<'_>,
+        number: u64,
+        source: &CStr,
         query: &FieldQuery,
     ) -> Result<Option<Values<'v>>, ValueFault> {
+        if !self.types.contain(event, source) {
+            return Ok(None);
+        }
+        let event = event_input(event, number, source);
         let mut field = ss_plugin_extract_field {
             // Falco leaves these two uninitialised.
             res: Pointer { u64_: unset() },
@@ -66,7 +75,7 @@ impl Extract {
             value_offsets: ptr::null_mut(),
         };
         // SAFETY: the caller ensures what state and event require. The input and all it points to are valid for the call.
-        let code = unsafe { (self.function)(self.state, event, &raw const input) };
+        let code = unsafe { (self.function)(self.state, &raw const event, &raw const input) };
         self.owner.end_call("extract_fields");
         match code {
             SUCCESS if field.res_len == UNSET_LENGTH => return Err(ValueFault::Unset("res_len")),

@@ -1,18 +1,20 @@
-//! An initialised plugin that extracts fields.
+//! An initialised plugin that parses events and extracts fields.
 
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
 use crate::abi::error::Error;
 use crate::abi::event::Event;
-use crate::abi::extraction::{Extract, event_input};
+use crate::abi::extraction::Extract;
+use crate::abi::parsing::Parse;
 use crate::abi::plugin::Plugin;
 use crate::abi::query::FieldQuery;
 use crate::abi::values::{ValueFault, Values};
 
-/// An initialised plugin that extracts fields from events.
+/// An initialised plugin that parses events, and extracts fields from them.
 pub struct Extractor<'p> {
     pub(super) extract: Option<Extract>,
+    pub(super) parse: Option<Parse>,
     pub(super) plugin: PhantomData<&'p Plugin<'p>>,
 }
 
@@ -25,8 +27,18 @@ impl<'p> Extractor<'p> {
     pub fn new(plugin: &'p mut Plugin<'_>) -> Result<Self, Error> {
         Ok(Self {
             extract: plugin.extract()?,
+            parse: plugin.parse()?,
             plugin: PhantomData,
         })
+    }
+
+    /// Passes an event to the plugin, if it parses events of its type. Returns whether the plugin succeeded.
+    pub fn parse(&mut self, event: &Event<'_>, number: u64, source: &CStr) -> Result<bool, Error> {
+        let Some(parse) = &self.parse else {
+            return Ok(true);
+        };
+        // SAFETY: the plugin is initialised for `'p` and no other call uses it. The event was checked.
+        unsafe { parse.call(event, number, source) }
     }
 
     /// Extracts a field from an event, which has the given number and comes from the given source. Returns `None` if the
@@ -38,12 +50,11 @@ impl<'p> Extractor<'p> {
         source: &CStr,
         query: &FieldQuery,
     ) -> Result<Option<Values<'_>>, ValueFault> {
-        let Some(extract) = self.extract else {
+        let Some(extract) = &self.extract else {
             return Ok(None);
         };
-        let input = event_input(event, number, source);
         // SAFETY: the plugin is initialised for `'p` and no other call uses it. The event was checked. `&mut self` prevents
         // the next call while the values are in use.
-        unsafe { extract.call(&input, query) }
+        unsafe { extract.call(event, number, source, query) }
     }
 }

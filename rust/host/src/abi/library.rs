@@ -105,6 +105,11 @@ impl Library {
         optional_text(self.functions.get_async_event_sources)
     }
 
+    /// Returns a JSON list of the event sources whose events the plugin parses, if it exports one.
+    pub fn parse_event_sources(&self) -> Option<String> {
+        optional_text(self.functions.get_parse_event_sources)
+    }
+
     /// Returns a JSON list of the plugin's fields, if it exports one.
     pub fn fields(&self) -> Option<String> {
         optional_text(self.functions.get_fields)

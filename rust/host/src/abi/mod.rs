@@ -10,7 +10,8 @@
 //! | [`Source`], [`Batch`] | an open event source, and the events of one call of `next_batch` |
 //! | [`AsyncQueue`], [`AsyncEvent`] | the async events of plugins, until they are shown |
 //! | [`Event`], [`OwnedEvent`] | a checked event, and a copy of it |
-//! | [`Extractor`], [`FieldQuery`], [`Values`], [`Value`] | the extraction of fields |
+//! | [`Extractor`] | an initialised plugin that parses events and extracts fields |
+//! | [`FieldQuery`], [`Values`], [`Value`] | a field, and its values |
 //!
 //! Library, plugin and source borrow each other in this order, so `close` comes before `destroy`, and `destroy` before
 //! `dlclose`. All answers of a plugin are checked: where Falco would read out of bounds or end silently, an [`Error`]
@@ -48,12 +49,14 @@ mod capturing;
 pub mod elf;
 mod error;
 mod event;
+mod event_types;
 mod extraction;
 mod extractor;
 mod handle;
 mod library;
 mod metrics;
 mod owner;
+mod parsing;
 mod plugin;
 mod query;
 mod source;

@@ -9,10 +9,11 @@ use falco_plugin_api::{
 };
 
 use crate::abi::error::Error;
-use crate::abi::event;
+use crate::abi::event_types::EventTypes;
 use crate::abi::extraction::Extract;
-use crate::abi::library::{Library, UNSET_NUMBER};
+use crate::abi::library::Library;
 use crate::abi::owner::{self, Owner};
+use crate::abi::parsing::Parse;
 use crate::abi::strings::{bytes, c_string, cut, text};
 use crate::abi::tables;
 
@@ -94,34 +95,34 @@ impl<'l> Plugin<'l> {
         }
     }
 
-    /// Returns how to extract fields from plugin events. Returns `None` if the plugin has no fields, or has fields only
-    /// for other events.
+    /// Returns how to extract fields; `None` if the plugin has none.
     pub(super) fn extract(&self) -> Result<Option<Extract>, Error> {
         let functions = &self.library.functions;
-        let extract = functions.extract_fields.map(|function| Extract {
+        let Some(function) = functions.extract_fields else {
+            return Ok(None);
+        };
+        let types = EventTypes::read(self, "get_extract_event_types", functions.get_extract_event_types)?;
+        Ok(Some(Extract {
             state: self.state,
             owner: self.owner,
             function,
-        });
-        let Some(get) = functions.get_extract_event_types else {
-            return Ok(extract);
+            types,
+        }))
+    }
+
+    /// Returns how to parse events; `None` if the plugin parses none.
+    pub(super) fn parse(&self) -> Result<Option<Parse>, Error> {
+        let functions = &self.library.functions;
+        let Some(function) = functions.parse_event else {
+            return Ok(None);
         };
-        let mut count = UNSET_NUMBER;
-        // SAFETY: the state is that of an initialised plugin, and no other call uses it. `count` is writable.
-        let types = unsafe { get(&raw mut count, self.state) };
-        match count {
-            UNSET_NUMBER => Err(Error::Unset {
-                function: "get_extract_event_types",
-                what: "numtypes",
-            }),
-            0 => Ok(extract),
-            _ if types.is_null() => Ok(extract),
-            count => {
-                // SAFETY: the plugin ensures that `types` has `count` elements, which stay valid until it is destroyed.
-                let types = unsafe { std::slice::from_raw_parts(types, count as usize) };
-                Ok(extract.filter(|_| types.contains(&event::PLUGIN_EVENT)))
-            }
-        }
+        let types = EventTypes::read(self, "get_parse_event_types", functions.get_parse_event_types)?;
+        Ok(Some(Parse {
+            state: self.state,
+            owner: self.owner,
+            function,
+            types,
+        }))
     }
 
     /// Returns the error of a function that failed, with the plugin's message cut to `most` bytes.

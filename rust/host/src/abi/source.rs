@@ -15,6 +15,7 @@ use crate::abi::event::{self, Event, EventFault};
 use crate::abi::extraction::{Extract, event_input};
 use crate::abi::extractor::Extractor;
 use crate::abi::library::UNSET_NUMBER;
+use crate::abi::parsing::Parse;
 use crate::abi::plugin::{Plugin, UNSET_CODE};
 use crate::abi::query::FieldQuery;
 use crate::abi::strings::{bytes, c_string, text};
@@ -42,6 +43,7 @@ pub struct Source<'p> {
     get_progress: Option<signatures::get_progress>,
     event_to_string: Option<signatures::event_to_string>,
     extract: Option<Extract>,
+    parse: Option<Parse>,
     id: u32,
     name: CString,
 }
@@ -70,7 +72,7 @@ impl<'p> Source<'p> {
         else {
             return Err(Error::NotASource);
         };
-        let extract = plugin.extract()?;
+        let (extract, parse) = (plugin.extract()?, plugin.parse()?);
         let params = c_string(params)?;
         let name = c_string(OsStr::new(name))?;
         let mut code = UNSET_CODE;
@@ -85,6 +87,7 @@ impl<'p> Source<'p> {
             get_progress: functions.get_progress,
             event_to_string: functions.event_to_string,
             extract,
+            parse,
             id,
             name,
         };
@@ -163,7 +166,8 @@ impl<'p> Source<'p> {
     /// Returns an extractor of the source's plugin, for events that are no longer in a batch.
     pub fn extractor(&mut self) -> Extractor<'_> {
         Extractor {
-            extract: self.extract,
+            extract: self.extract.clone(),
+            parse: self.parse.clone(),
             plugin: PhantomData,
         }
     }
@@ -253,6 +257,15 @@ impl<'b> Batch<'b> {
         unsafe { bytes(get(self.source.plugin.state, &raw const input)) }
     }
 
+    /// Passes an event to the source's plugin, if it parses events of its type. Returns whether the plugin succeeded.
+    pub fn parse(&mut self, event: &Event<'b>, number: u64) -> Result<bool, Error> {
+        let Some(parse) = &self.source.parse else {
+            return Ok(true);
+        };
+        // SAFETY: no other call uses the state, as `open` requires. The event was checked.
+        unsafe { parse.call(event, number, &self.source.name) }
+    }
+
     /// Extracts a field of the source's plugin from an event. Returns `None` if the event does not have the field. The
     /// values stay valid until the next call.
     pub fn extract(
@@ -261,12 +274,11 @@ impl<'b> Batch<'b> {
         number: u64,
         query: &FieldQuery,
     ) -> Result<Option<Values<'_>>, ValueFault> {
-        let Some(extract) = self.source.extract else {
+        let Some(extract) = &self.source.extract else {
             return Ok(None);
         };
-        let input = event_input(event, number, &self.source.name);
         // SAFETY: no other call uses the state, as `open` requires. The event was checked. `&mut self` prevents the next
         // call while the values are in use.
-        unsafe { extract.call(&input, query) }
+        unsafe { extract.call(event, number, &self.source.name, query) }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::clock::nanoseconds;
 use super::histogram::{Histogram, Latency};
 use crate::abi::{Batch, Event, Extractor};
-use crate::select::{Column, MalformedField};
+use crate::select::{Column, MalformedField, OfSource};
 
 /// Extracts columns from each event, and times each call.
 pub struct Live<'c> {
@@ -44,7 +44,13 @@ impl<'c> Live<'c> {
     ) -> Result<(), MalformedField> {
         let mut before = Instant::now();
         for (column, present, calls) in &mut self.columns {
-            let values = column.extract(batch, extractors, event, number);
+            let mut plugins = OfSource {
+                batch: &mut *batch,
+                extractors: &mut *extractors,
+                event,
+                number,
+            };
+            let values = column.extract(&mut plugins);
             let values = values.map_err(|fault| column.malformed(number, fault))?;
             *present += u64::from(values.is_some());
             let after = Instant::now();

@@ -5,6 +5,7 @@
 //! | [`events`] | the running source |
 //! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
 //! | [`metrics`] | the metrics of the plugin |
+//! | [`parsing`] | events of a capture file that the plugin parses |
 //! | [`threads`] | fields of events that were kept, on several threads at the same time |
 //! | [`checksum`] | a number that two libraries agree on if they produce the same events |
 //! | [`clock`] | which calls are timed |
@@ -20,6 +21,7 @@ pub mod extraction;
 pub mod histogram;
 pub mod live;
 pub mod metrics;
+pub mod parsing;
 pub mod process;
 pub mod report;
 pub mod slices;

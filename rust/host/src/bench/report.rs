@@ -211,7 +211,7 @@ fn percentiles(latency: Option<Latency>) -> [String; 3] {
     })
 }
 
-fn time(ns: f64) -> String {
+pub(super) fn time(ns: f64) -> String {
     scaled(ns, &["ns", "us", "ms", "s"])
 }
 

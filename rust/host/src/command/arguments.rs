@@ -20,23 +20,24 @@ Loads any Falco plugin library and drives it as Falco does.
 Usage:
   falco-plugin-host info LIB [--json]
       Show the metadata of the plugin, without initialising it.
-  falco-plugin-host run LIB [--config TEXT] [--params TEXT] [--limit N] [--fields LIST] [--all-fields]
+  falco-plugin-host run LIB [--config TEXT] [--params TEXT | --scap FILE] [--limit N] [--fields LIST] [--all-fields]
                         [--with LIB [--with-config TEXT]] [--set-config TEXT] [--tables LIST] [--metrics]
                         [--dump-state]
                         [--pretty | --json]
       Initialise the plugin, open its event source, and write one event a line to standard output.
   falco-plugin-host bench LIB [options of run except --pretty, --set-config, --metrics and --dump-state] [--seconds S]
                           [--live | --threads N] [--checksum] [--json]
-      Measure what the plugin costs its host: an event, a call, a field, and memory.
+      Measure what the plugin costs its host: an event, a call, a field, and memory. With --scap: parsing an event.
 
 Options:
   --config TEXT       The plugin's init configuration
   --params TEXT       The open parameters
+  --scap FILE         Read the events of a capture file, such as system calls, instead of the plugin's source
   --limit N           Stop after N events
   --fields LIST       Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f[\"an, argument\"].
                       They follow the event as name=value, with a tab before each, as Falco prints them
   --all-fields        Extract all fields that need no argument
-  --with LIB          A further plugin that extracts fields from the events
+  --with LIB          A further plugin, which parses the events or extracts fields from them
   --with-config TEXT  The init configuration of the preceding --with
   --set-config TEXT   Change the configuration of the plugin to this after its init
   --metrics           Write the metrics of all plugins at the end, as name and value
@@ -64,6 +65,7 @@ const INFO_OPTIONS: &[&str] = &["json"];
 const RUN_OPTIONS: &[&str] = &[
     "config",
     "params",
+    "scap",
     "limit",
     "fields",
     "all-fields",
@@ -82,6 +84,7 @@ const RUN_OPTIONS: &[&str] = &[
 const BENCH_OPTIONS: &[&str] = &[
     "config",
     "params",
+    "scap",
     "limit",
     "fields",
     "all-fields",
@@ -161,6 +164,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             }
             Long("config") => options.setup.config = parser.value()?,
             Long("params") => options.setup.params = parser.value()?,
+            Long("scap") => options.setup.scap = Some(parser.value()?.into()),
             Long("fields") => options.setup.fields.lists.push(parser.value()?.string()?),
             Long("all-fields") => options.setup.fields.all = true,
             Long("target") => options.setup.target = Some(parser.value()?.into()),
@@ -245,6 +249,9 @@ impl Options {
         }
         if self.live && self.threads.is_some() {
             return Err("--live extracts on one thread: leave out --live or --threads".into());
+        }
+        if setup.scap.is_some() && !setup.params.is_empty() {
+            return Err("--scap takes the place of a source: leave out --params".into());
         }
         if self.pretty && format == Format::Json {
             return Err("--pretty applies to text: leave out --json or --pretty".into());

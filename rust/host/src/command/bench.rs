@@ -4,23 +4,25 @@ use std::ffi::{CStr, CString};
 use std::io::{self, Write};
 use std::mem;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::abi::{Extractor, Source};
+use crate::abi::{self, Event, Extractor, Source};
 use crate::bench::checksum::Scope;
 use crate::bench::clock::nanoseconds;
 use crate::bench::events::{Events, Purpose};
 use crate::bench::extraction::{self, Kept};
 use crate::bench::live::Live;
 use crate::bench::metrics;
+use crate::bench::parsing::{self, Parsing};
 use crate::bench::process;
 use crate::bench::report::{Memory, Report};
 use crate::bench::threads::{self, Lane, Parallel};
 use crate::command::error::Error;
 use crate::command::setup::{Loaded, Plugins, Setup};
 use crate::output::{Format, Log, Stdout, console};
-use crate::signals;
+use crate::{scap, signals};
 
 /// The default length of a measurement.
 const DEFAULT_TIME: Duration = Duration::from_secs(2);
@@ -62,6 +64,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let load = start.elapsed();
     let load_kib = process::resident_kib();
     let plugins = Plugins::new(own, &options.setup)?;
+    if let Some(path) = &options.setup.scap {
+        return measure_parsing(options, &plugins, path, &mut stdout);
+    }
     if plugins.id == 0 {
         return Err(Error::NoSource(plugins.own.description.name.clone()));
     }
@@ -136,7 +141,44 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Format::Json => report.write_json(&mut text),
     }
     .map_err(Error::Output)?;
-    match stdout.write_all(&text) {
+    write(&mut stdout, &text)
+}
+
+/// Measures how long the plugin takes to parse the events of a capture file.
+fn measure_parsing(options: &Options, plugins: &Plugins<'_>, path: &Path, stdout: &mut Stdout) -> Result<(), Error> {
+    let mut capture = scap::Capture::open(path)?;
+    let mut kept = Vec::new();
+    let limit = options.limit.unwrap_or(u64::MAX);
+    while let Some(event) = capture.next_event()?.filter(|_| (kept.len() as u64) < limit) {
+        kept.push(event.to_vec());
+    }
+    let events = kept.iter().enumerate().map(|(index, bytes)| {
+        let number = index as u64 + 1;
+        Event::from_bytes(bytes).map_err(|fault| abi::Error::Event { number, fault })
+    });
+    let events = events.collect::<Result<Vec<_>, _>>()?;
+    let log = Arc::new(Log::to_stderr());
+    let mut plugin = plugins.init_own(&log)?;
+    let mut extractor = Extractor::new(&mut plugin)?;
+    let name = CString::new(plugins.source.as_str()).unwrap_or_default();
+    let report = Parsing {
+        name: &plugins.own.description.name,
+        version: &plugins.own.description.version,
+        events: events.len(),
+        parse: parsing::measure(&mut extractor, &events, &name, options.time.unwrap_or(DEFAULT_TIME))?,
+    };
+    let mut text = Vec::new();
+    match options.format {
+        Format::Text => report.write_text(&mut text),
+        Format::Json => report.write_json(&mut text),
+    }
+    .map_err(Error::Output)?;
+    write(stdout, &text)
+}
+
+/// Writes the result. It is no failure if the reader has closed its end.
+fn write(stdout: &mut Stdout, text: &[u8]) -> Result<(), Error> {
+    match stdout.write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
         _ => Ok(()),
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::abi::{self, AsyncQueue, Code, Extractor, Plugin, Source};
 use crate::command::error::Error;
 use crate::output::{Fields, Log, Output, console};
+use crate::select::OfSource;
 use crate::signals;
 use crate::text::count::format_count;
 use crate::text::timestamp;
@@ -91,6 +92,8 @@ pub struct Capture<'a> {
     pub limit: Option<u64>,
     /// The async events that wait.
     pub queue: &'a AsyncQueue,
+    /// For each plugin, whether it parses the events of the source. The first one is that of the source.
+    pub parses: Vec<bool>,
 }
 
 impl Capture<'_> {
@@ -162,9 +165,27 @@ impl Capture<'_> {
                 break;
             }
             let number = totals.number() + 1;
-            // As in Falco, extract before anything is written: rules come first.
+            // As in Falco, parse by all plugins before any extracts, and extract before anything is written: rules come first.
+            if self.parses[0] {
+                batch.parse(&event, number)?;
+            }
+            for (extractor, _) in extractors
+                .iter_mut()
+                .zip(&self.parses[1..])
+                .filter(|(_, parses)| **parses)
+            {
+                extractor.parse(&event, number, batch.source_name())?;
+            }
             let row = match &mut fields {
-                Some(fields) => Some(fields.extract(&mut batch, extractors, &event, number)?),
+                Some(fields) => {
+                    let mut plugins = OfSource {
+                        batch: &mut batch,
+                        extractors: &mut *extractors,
+                        event: &event,
+                        number,
+                    };
+                    Some(fields.extract(&mut plugins, &event, number)?)
+                }
                 None => None,
             };
             let text = batch.event_to_string(&event, number);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{abi, bench, config, describe, select};
+use crate::{abi, bench, config, describe, scap, select};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,8 +26,10 @@ pub enum Error {
     Bench(#[from] bench::Error),
     #[error("the plugin {0} has no event source to run: run a plugin that has one, and add this one by --with")]
     NoSource(String),
-    #[error("the plugin {0} has no fields to extract: leave it out")]
-    NoFields(String),
+    #[error("the plugin {0} neither has fields to extract nor parses events: leave it out")]
+    ReadsNothing(String),
+    #[error(transparent)]
+    Scap(#[from] scap::Error),
     #[error(
         "two plugins have the name {name}, and Falco does not load two plugins with one name: \
          leave one out, or rename one ({} and {})",

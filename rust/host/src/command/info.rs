@@ -56,6 +56,10 @@ fn write_text(out: &mut impl Write, description: &Description, contents: Option<
     let sources = description.extract_event_sources.join(", ");
     let async_events = description.async_events.join(", ");
     let async_sources = description.async_event_sources.join(", ");
+    let parsed = description
+        .parse_event_sources
+        .as_ref()
+        .map(|sources| sources.join(", "));
     let python = contents.map(|contents| python(&contents.python));
     let real_files = contents.map_or_else(String::new, |contents| contents.real_files.join(", "));
     let lines = [
@@ -70,6 +74,7 @@ fn write_text(out: &mut impl Write, description: &Description, contents: Option<
         ("extract event sources", Some(&sources)),
         ("async events", Some(&async_events)),
         ("async event sources", Some(&async_sources)),
+        ("parse event sources", parsed.as_deref()),
         ("Python", python.as_deref()),
         ("real files", Some(&real_files)),
     ];

@@ -5,7 +5,7 @@
 //! | [`arguments`] | the command line |
 //! | [`info`], [`run`], [`bench`] | the commands |
 //! | [`setup`] | the plugins of a command, loaded and checked before any of them is initialised |
-//! | [`capture`] | the loop of `run` over `next_batch` |
+//! | [`capture`], [`replay`] | the loops of `run`: over `next_batch`, and over a capture file |
 //! | [`listeners`] | the calls at the beginning and at the end of a capture |
 
 pub mod arguments;
@@ -14,6 +14,7 @@ pub mod capture;
 mod error;
 pub mod info;
 pub mod listeners;
+mod replay;
 pub mod run;
 pub mod setup;
 

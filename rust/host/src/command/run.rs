@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::abi::{AsyncQueue, Extractor, Registry, Source};
+use crate::abi::{AsyncQueue, Extractor, Metric, Plugin, Registry, Source};
 use crate::command::capture::{Capture, Ending, Input, Totals, lock, write_log};
 use crate::command::error::Error;
 use crate::command::listeners;
+use crate::command::replay::Replay;
 use crate::command::setup::{Loaded, Plugins, Setup};
 use crate::output::payload::Summary;
 use crate::output::{End, Fields, Format, Log, Output, Record, Style, console};
-use crate::signals;
 use crate::text::count::format_count;
+use crate::{scap, signals};
 
 /// How long the plugin may take to return after an interruption before the host reports that it does not.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,13 +45,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Format::Json => Log::queue(),
     });
     let queue = Arc::new(AsyncQueue::new(&plugins.source, plugins.id));
-    let capture = Capture {
-        queue: &queue,
-        output: &output,
-        log: &log,
-        source_name: &plugins.source,
-        limit: options.limit,
-    };
+    let file = options.setup.scap.as_deref().map(scap::Capture::open).transpose()?;
     let columns = plugins.columns.as_deref();
     let style = match options.format {
         Format::Json => Style::Json,
@@ -64,51 +59,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
     for text in plugins.warnings() {
         warn(&mut lock(&output), options.format, text);
     }
-    let captured = while_flushing(&output, &log, options.format, || {
-        let mut plugin = plugins.init_own(&log)?;
-        let mut others = plugins.init_others(&log)?;
-        if let Some(config) = plugins.set_config {
-            plugin.set_config(config)?;
-        }
-        let tables = plugins.tables();
-        check_tables(&tables, &options.setup.tables)?;
-        let captured = {
-            let mut input = match plugins.id {
-                0 => Input::Idle(&plugin),
-                id => Input::Source(Source::open(&mut plugin, options.setup.params(), id, &plugins.source)?),
-            };
-            let begun = listeners::begin(&plugins.listeners(input.plugin(), &others), &queue);
-            begun.map_err(Error::from).and_then(|()| {
-                let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
-                // As Falco with several sources: next_batch has its own thread, which ends before this one closes and
-                // destroys.
-                let source = match &mut input {
-                    Input::Source(source) => Some(source),
-                    Input::Idle(_) => None,
-                };
-                let captured = thread::scope(|scope| {
-                    let capture = &capture;
-                    let (extractors, fields) = (&mut extractors, &mut fields);
-                    let thread = scope.spawn(move || capture.run(source, extractors, fields.as_mut()));
-                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                });
-                drop(extractors);
-                if options.dump_state {
-                    let events = listeners::dump(&plugins.listeners(input.plugin(), &others))?;
-                    lock(&output).state(&events);
-                }
-                Ok(captured)
-            })
-        };
-        // As in libs, the source is closed first.
-        let ended = listeners::end(&plugins.listeners(&plugin, &others));
-        let (result, totals) = captured?;
-        let captured = (result.and_then(|ending| Ok(ended.map(|()| ending)?)), totals);
-        // Before destroy, because the tables of plugins are theirs.
-        show_tables(&tables, &options.setup.tables, &mut lock(&output));
-        // Read metrics after close, which drops events that still wait, and before destroy.
-        let metrics = options.metrics.then(|| plugins.metrics(&plugin, &others)).transpose()?;
-        Ok((captured, metrics))
+    let captured = while_flushing(&output, &log, options.format, || match file {
+        Some(file) => replay(&plugins, file, options, &output, &log, fields.as_mut(), &queue),
+        None => capture(&plugins, options, &output, &log, fields.as_mut(), &queue),
     });
     let (result, totals, metrics) = match captured {
         Ok(((result, totals), metrics)) => (result, Some(totals), metrics),
@@ -153,6 +106,130 @@ fn show_tables(tables: &Registry, names: &[String], output: &mut Output) {
             output.table(name, &rows);
         }
     }
+}
+
+/// The events of a run, and the metrics at its end if the user asked for them.
+type Captured = ((Result<Ending, Error>, Totals), Option<Vec<Metric>>);
+
+/// Runs the plugin's source.
+fn capture(
+    plugins: &Plugins<'_>,
+    options: &Options,
+    output: &Mutex<Output>,
+    log: &Arc<Log>,
+    fields: Option<&mut Fields<'_>>,
+    queue: &Arc<AsyncQueue>,
+) -> Result<Captured, Error> {
+    let capture = Capture {
+        queue,
+        output,
+        log,
+        source_name: &plugins.source,
+        limit: options.limit,
+        parses: plugins
+            .descriptions()
+            .map(|plugin| plugin.parses_from(&plugins.source))
+            .collect(),
+    };
+    let mut plugin = plugins.init_own(log)?;
+    let mut others = plugins.init_others(log)?;
+    if let Some(config) = plugins.set_config {
+        plugin.set_config(config)?;
+    }
+    let tables = plugins.tables();
+    check_tables(&tables, &options.setup.tables)?;
+    let captured = {
+        let mut input = match plugins.id {
+            0 => Input::Idle(&plugin),
+            id => Input::Source(Source::open(&mut plugin, options.setup.params(), id, &plugins.source)?),
+        };
+        let begun = listeners::begin(&plugins.listeners(input.plugin(), &others), queue);
+        begun.map_err(Error::from).and_then(|()| {
+            let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+            // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
+            let source = match &mut input {
+                Input::Source(source) => Some(source),
+                Input::Idle(_) => None,
+            };
+            let captured = on_thread(|| capture.run(source, &mut extractors, fields));
+            drop(extractors);
+            if options.dump_state {
+                let events = listeners::dump(&plugins.listeners(input.plugin(), &others))?;
+                lock(output).state(&events);
+            }
+            Ok(captured)
+        })
+    };
+    // As in libs, the source is closed first.
+    end(plugins, options, output, (&plugin, &others), captured)
+}
+
+/// Passes the events of a capture file to all plugins. As in Falco, no source is opened.
+fn replay(
+    plugins: &Plugins<'_>,
+    mut file: scap::Capture,
+    options: &Options,
+    output: &Mutex<Output>,
+    log: &Arc<Log>,
+    fields: Option<&mut Fields<'_>>,
+    queue: &Arc<AsyncQueue>,
+) -> Result<Captured, Error> {
+    let replay = Replay::new(output, log, options.limit, plugins);
+    let mut plugin = plugins.init_own(log)?;
+    let mut others = plugins.init_others(log)?;
+    if let Some(config) = plugins.set_config {
+        plugin.set_config(config)?;
+    }
+    let tables = plugins.tables();
+    check_tables(&tables, &options.setup.tables)?;
+    let begun = listeners::begin(&plugins.listeners(&plugin, &others), queue);
+    let captured = begun.map_err(Error::from).and_then(|()| {
+        let mut extractors = std::iter::once(&mut plugin)
+            .chain(&mut others)
+            .map(Extractor::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        let captured = on_thread(|| replay.run(&mut file, &mut extractors, fields));
+        drop(extractors);
+        if options.dump_state {
+            let events = listeners::dump(&plugins.listeners(&plugin, &others))?;
+            lock(output).state(&events);
+        }
+        Ok(captured)
+    });
+    if file.skipped() > 0 {
+        let text = format!(
+            "{} were left out: their types are newer than this host",
+            format_count(file.skipped(), "event")
+        );
+        warn(&mut lock(output), options.format, text);
+    }
+    end(plugins, options, output, (&plugin, &others), captured)
+}
+
+/// Tells the plugins that the capture ends, writes their tables, and reads their metrics: after close, which drops events
+/// that still wait, and before destroy.
+fn end(
+    plugins: &Plugins<'_>,
+    options: &Options,
+    output: &Mutex<Output>,
+    (plugin, others): (&Plugin<'_>, &[Plugin<'_>]),
+    captured: Result<(Result<Ending, Error>, Totals), Error>,
+) -> Result<Captured, Error> {
+    let ended = listeners::end(&plugins.listeners(plugin, others));
+    let (result, totals) = captured?;
+    let result = result.and_then(|ending| Ok(ended.map(|()| ending)?));
+    // Before destroy, because the tables of plugins are theirs.
+    show_tables(&plugins.tables(), &options.setup.tables, &mut lock(output));
+    let metrics = options.metrics.then(|| plugins.metrics(plugin, others)).transpose()?;
+    Ok(((result, totals), metrics))
+}
+
+/// Runs code on another thread, and waits for it.
+fn on_thread<T: Send>(code: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = scope.spawn(code);
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// The findings of the whole run about fields and payloads.

@@ -1,4 +1,4 @@
-//! The plugins of a command: the one whose source runs, and those that extract fields from its events. All are loaded and
+//! The plugins of a command: the one whose source runs, and those that parse its events or extract fields from them. All are loaded and
 //! checked before any of them is initialised.
 
 use std::ffi::{OsStr, OsString};
@@ -14,10 +14,11 @@ use crate::describe::Description;
 use crate::output::Log;
 use crate::select::{Column, Selection, select};
 
-/// The source of system calls. A plugin without a source is run beside it, without any system calls.
-const SYSCALL: &str = "syscall";
+/// The source of system calls: of the events of capture files. A plugin without a source is run beside it, without any
+/// system calls.
+pub const SYSCALL: &str = "syscall";
 
-/// A further library, whose fields are extracted from the source's events.
+/// A further library, which parses the source's events, extracts fields from them, or sends async events beside them.
 pub struct With {
     pub library: PathBuf,
     /// The path that messages name instead of the library's, if the library was built from there.
@@ -35,6 +36,8 @@ pub struct Setup {
     pub params: OsString,
     /// The configuration that the plugin gets after its init.
     pub set_config: Option<OsString>,
+    /// The capture file whose events are read instead of those of a source.
+    pub scap: Option<PathBuf>,
     pub with: Vec<With>,
     pub fields: Selection,
     /// The names of the tables to show at the end.
@@ -85,8 +88,9 @@ pub struct Plugins<'s> {
     pub own: Loaded,
     pub config: &'s OsStr,
     pub set_config: Option<&'s OsStr>,
-    /// 0 if the plugin has no source.
+    /// The id of the plugin; 0 if it has no source.
     pub id: u32,
+    /// The name of the source whose events are read.
     pub source: String,
     pub others: Vec<(Loaded, &'s OsStr)>,
     /// `None` if no fields are selected.
@@ -100,10 +104,11 @@ pub struct Plugins<'s> {
 impl<'s> Plugins<'s> {
     /// Loads and checks the other plugins of `setup`. `own` is the plugin of `setup.library`.
     pub fn new(own: Loaded, setup: &'s Setup) -> Result<Self, Error> {
-        let (id, source) = match (own.description.id, own.description.event_source.clone()) {
-            (Some(id), Some(source)) => (id, source),
-            _ if own.description.sends_beside(SYSCALL) => (0, SYSCALL.to_owned()),
-            _ => return Err(Error::NoSource(own.description.name)),
+        let (id, source) = match (&setup.scap, own.description.id, &own.description.event_source) {
+            (Some(_), id, _) => (id.unwrap_or(0), SYSCALL.to_owned()),
+            (None, Some(id), Some(source)) => (id, source.clone()),
+            (None, ..) if own.description.sends_beside(SYSCALL) => (0, SYSCALL.to_owned()),
+            (None, ..) => return Err(Error::NoSource(own.description.name)),
         };
         let others = setup.with.iter().map(|with| Loaded::load(&with.library));
         let others = others.collect::<Result<Vec<_>, _>>()?;
@@ -114,9 +119,10 @@ impl<'s> Plugins<'s> {
         let together: Vec<_> = setup.targets().zip(descriptions.iter().copied()).collect();
         check_together(&together)?;
         let is_unused =
-            |plugin: &&Loaded| plugin.description.fields.is_empty() && plugin.description.async_events.is_empty();
-        if let Some(plugin) = others.iter().find(is_unused) {
-            return Err(Error::NoFields(plugin.description.name.clone()));
+            |plugin: &&Loaded| !plugin.description.reads_events() && plugin.description.async_events.is_empty();
+        let own_is_read = setup.scap.as_ref().map(|_| &own);
+        if let Some(plugin) = own_is_read.into_iter().chain(&others).find(is_unused) {
+            return Err(Error::ReadsNothing(plugin.description.name.clone()));
         }
         let columns = select(&setup.fields, &descriptions, &source)?;
         let config = own.check_config(&setup.config)?;
@@ -161,6 +167,14 @@ impl<'s> Plugins<'s> {
         Ok(())
     }
 
+    /// Returns the metadata of all plugins in their order.
+    pub fn descriptions(&self) -> impl Iterator<Item = &Description> {
+        let others = self.others.iter().map(|(plugin, _)| plugin);
+        std::iter::once(&self.own)
+            .chain(others)
+            .map(|plugin| &plugin.description)
+    }
+
     /// Initialises the plugin whose source runs.
     pub fn init_own(&self, log: &Arc<Log>) -> Result<Plugin<'_>, abi::Error> {
         self.init(&self.own, self.config, log)
@@ -193,10 +207,7 @@ impl<'s> Plugins<'s> {
 
     /// Returns a warning for each plugin that has no fields for the source, if all fields are selected.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let others = self.others.iter().map(|(plugin, _)| plugin);
-        let plugins = std::iter::once(&self.own)
-            .chain(others)
-            .map(|plugin| &plugin.description);
+        let plugins = self.descriptions().filter(|plugin| !plugin.fields.is_empty());
         let unused = plugins.filter(|plugin| self.all_fields && !plugin.extracts_from(&self.source));
         unused.map(|plugin| {
             let named = plugin.sources().collect::<Vec<_>>().join(", ");

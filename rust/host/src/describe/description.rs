@@ -31,6 +31,9 @@ pub struct Description {
     /// The event sources beside whose events these are; empty for every source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub async_event_sources: Vec<String>,
+    /// `None` if the plugin parses no events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parse_event_sources: Option<Vec<String>>,
     #[serde(rename = "fields")]
     field_entries: Vec<Value>,
     #[serde(skip)]
@@ -69,13 +72,18 @@ impl Description {
             false => (None, None),
         };
         let (extract_event_sources, (field_entries, fields)) = match capabilities.contains(&Capability::Extraction) {
-            true => (extract_event_sources(library)?, fields(library)?),
+            true => (
+                event_sources("extract", library.extract_event_sources())?,
+                fields(library)?,
+            ),
             false => Default::default(),
         };
         let (async_events, async_event_sources) = match capabilities.contains(&Capability::AsyncEvents) {
             true => async_events(library)?,
             false => Default::default(),
         };
+        let parses = capabilities.contains(&Capability::Parsing);
+        let parse_event_sources = parses.then(|| event_sources("parse", library.parse_event_sources()));
         let schema = library
             .schema()?
             .map(|schema| parse("config schema", &schema))
@@ -92,6 +100,7 @@ impl Description {
             extract_event_sources,
             async_events,
             async_event_sources,
+            parse_event_sources: parse_event_sources.transpose()?,
             field_entries,
             fields,
             schema,
@@ -108,6 +117,20 @@ impl Description {
     pub fn sends_beside(&self, source: &str) -> bool {
         let sources = &self.async_event_sources;
         !self.async_events.is_empty() && (sources.is_empty() || sources.iter().any(|name| name == source))
+    }
+
+    /// Returns whether the plugin parses events or extracts fields from them.
+    pub fn reads_events(&self) -> bool {
+        !self.fields.is_empty() || self.parse_event_sources.is_some()
+    }
+
+    /// Returns whether Falco passes events of a source to the plugin to parse them. Those of its own source it always does.
+    pub fn parses_from(&self, source: &str) -> bool {
+        let Some(sources) = &self.parse_event_sources else {
+            return false;
+        };
+        let every = sources.is_empty() && self.event_source.is_none();
+        every || sources.iter().chain(&self.event_source).any(|name| name == source)
     }
 
     /// Returns the event sources to which the plugin's fields apply. If there is none, they apply to every source.
@@ -135,11 +158,11 @@ fn source(library: &Library) -> Result<(Option<u32>, Option<String>), Error> {
     }
 }
 
-/// Reads the event sources that the plugin extracts fields from.
-fn extract_event_sources(library: &Library) -> Result<Vec<String>, Error> {
-    let sources = library.extract_event_sources().filter(|sources| !sources.is_empty());
+/// Reads a list of event sources.
+fn event_sources(purpose: &str, sources: Option<String>) -> Result<Vec<String>, Error> {
+    let sources = sources.filter(|sources| !sources.is_empty());
     let sources: Vec<String> = sources.map_or(Ok(Vec::new()), |sources| {
-        parse("list of extract event sources", &sources)
+        parse(&format!("list of {purpose} event sources"), &sources)
     })?;
     Ok(sources.into_iter().filter(|source| !source.is_empty()).collect())
 }
@@ -150,10 +173,7 @@ fn async_events(library: &Library) -> Result<(Vec<String>, Vec<String>), Error> 
     if names.is_empty() {
         return refuse("the plugin sends async events, but its list of their names is empty".into());
     }
-    let sources = library.async_event_sources().filter(|sources| !sources.is_empty());
-    let sources: Vec<String> =
-        sources.map_or(Ok(Vec::new()), |sources| parse("list of async event sources", &sources))?;
-    Ok((names, sources.into_iter().filter(|source| !source.is_empty()).collect()))
+    Ok((names, event_sources("async", library.async_event_sources())?))
 }
 
 /// Reads the list of fields. Returns the entries as JSON, and as fields.

@@ -1,9 +1,9 @@
 //! The fields of each event, extracted and written.
 
-use crate::abi::{Batch, Event, Extractor};
+use crate::abi::{Event, PLUGIN_EVENT};
 use crate::output::payload::{Payloads, Summary};
 use crate::output::row::{Row, Style};
-use crate::select::{Column, MalformedField};
+use crate::select::{Column, EventPlugins, MalformedField};
 
 /// Extracts the columns from each event.
 pub struct Fields<'p> {
@@ -25,23 +25,35 @@ impl<'p> Fields<'p> {
         }
     }
 
-    /// Extracts all columns from one event: by the source's plugin, and by the `extractors` of the other plugins.
-    pub fn extract<'b>(
+    /// Extracts all columns from one event by the plugins.
+    pub fn extract(
         &mut self,
-        batch: &mut Batch<'b>,
-        extractors: &mut [Extractor<'_>],
-        event: &Event<'b>,
+        plugins: &mut impl EventPlugins,
+        event: &Event<'_>,
         number: u64,
     ) -> Result<&Row, MalformedField> {
         self.row.clear();
-        self.payloads.add(number, event.payload());
+        if event.code() == PLUGIN_EVENT {
+            self.payloads.add(number, event.payload());
+        }
         for (column, is_seen) in self.columns.iter().zip(&mut self.is_seen) {
-            let values = column.extract(batch, extractors, event, number);
+            let values = column.extract(plugins);
             let pushed = values.and_then(|values| {
                 *is_seen |= values.is_some();
                 self.row.push(column, values.as_ref())
             });
             pushed.map_err(|fault| column.malformed(number, fault))?;
+        }
+        Ok(&self.row)
+    }
+
+    /// Returns the columns of an event whose source has none of the plugins' fields.
+    pub fn absent(&mut self, number: u64) -> Result<&Row, MalformedField> {
+        self.row.clear();
+        for column in self.columns {
+            self.row
+                .push(column, None)
+                .map_err(|fault| column.malformed(number, fault))?;
         }
         Ok(&self.row)
     }

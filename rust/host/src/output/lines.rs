@@ -5,11 +5,13 @@ use std::io::{self, BufWriter, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use falco_plugin_schema::RawEvent;
 use serde::Serialize;
 
 use crate::abi::{AsyncEvent, Event, Metric, Rows};
 use crate::output::format::Format;
 use crate::output::log::Record;
+use crate::output::params;
 use crate::output::payload;
 use crate::output::row::Row;
 use crate::output::stdout::Stdout;
@@ -141,6 +143,26 @@ impl Output {
         }
     }
 
+    /// Writes one event of a capture file: its name and parameters in place of a payload.
+    pub fn raw_event(&mut self, number: u64, source: &str, event: &RawEvent<'_>, row: Option<&Row>) {
+        self.attempt(|output| {
+            output.line.clear();
+            params::write_text(event, &mut output.line);
+            match output.format {
+                Format::Text => {
+                    output.timestamps.write(&mut output.writer, event.timestamp())?;
+                    writeln!(
+                        output.writer,
+                        " {}{}",
+                        output.line,
+                        row.map_or(Cow::Borrowed(""), |row| String::from_utf8_lossy(row.bytes()))
+                    )
+                }
+                Format::Json => output.raw_event_json(number, source, event, row),
+            }
+        });
+    }
+
     /// Writes one log line.
     pub fn log(&mut self, record: &Record) {
         #[derive(Serialize)]
@@ -263,6 +285,52 @@ impl Output {
         self.writer.write_all(self.line.as_bytes())?;
         self.writer.write_all(row.map_or(b"", Row::bytes))?;
         self.writer.write_all(b"\n")?;
+        self.line.shrink_to(KEPT_CAPACITY);
+        Ok(())
+    }
+
+    fn raw_event_json(&mut self, number: u64, source: &str, event: &RawEvent<'_>, row: Option<&Row>) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct Head<'a> {
+            kind: &'static str,
+            number: u64,
+            timestamp: u64,
+            source: &'a str,
+            text: &'a str,
+            name: &'a str,
+            #[serde(rename = "type")]
+            code: u16,
+            thread_id: Option<i64>,
+            params: serde_json::Value,
+            raw_base64: &'a str,
+        }
+        self.base64.clear();
+        BASE64.encode_string(event.bytes(), &mut self.base64);
+        self.json.clear();
+        let head = Head {
+            kind: "event",
+            number,
+            timestamp: event.timestamp(),
+            source,
+            text: &self.line,
+            name: &event.name(),
+            code: event.code(),
+            thread_id: event.thread_id(),
+            params: params::to_json(event),
+            raw_base64: &self.base64,
+        };
+        serde_json::to_writer(&mut self.json, &head)?;
+        // The row consists of the members of an object.
+        if let Some(row) = row {
+            self.json.pop();
+            self.json.extend_from_slice(br#","fields":{"#);
+            self.json.extend_from_slice(row.bytes());
+            self.json.extend_from_slice(b"}}");
+        }
+        self.json.push(b'\n');
+        self.writer.write_all(&self.json)?;
+        self.json.shrink_to(KEPT_CAPACITY);
+        self.base64.shrink_to(KEPT_CAPACITY);
         self.line.shrink_to(KEPT_CAPACITY);
         Ok(())
     }

@@ -5,6 +5,7 @@ mod fields;
 mod format;
 mod lines;
 mod log;
+mod params;
 pub mod payload;
 mod row;
 mod stdout;

@@ -4,9 +4,10 @@ use std::ffi::CString;
 
 use serde::Serialize;
 
-use crate::abi::{Batch, Event, Extractor, FieldQuery, Type, ValueFault, Values};
+use crate::abi::{FieldQuery, Type, ValueFault, Values};
 use crate::describe::{Description, Field};
 use crate::select::error::{Error, MalformedField};
+use crate::select::plugins::EventPlugins;
 use crate::select::request::{self, Request};
 
 /// The similarity from which a name is suggested for one that does not exist, from 0 to 1.
@@ -35,7 +36,7 @@ pub struct Column {
     pub is_list: bool,
     /// The name of the plugin that has the field.
     plugin: String,
-    /// The index of the plugin that has the field. The plugin of the source has index 0.
+    /// The index of the plugin that has the field. The plugin that runs has index 0.
     #[serde(skip)]
     pub plugin_index: usize,
     #[serde(skip)]
@@ -43,19 +44,9 @@ pub struct Column {
 }
 
 impl Column {
-    /// Extracts the column from an event of a batch, by the plugin of the source or by one of the `extractors`, which
-    /// are those of the other plugins. Returns `None` if the event does not have the field.
-    pub fn extract<'v, 'b>(
-        &self,
-        batch: &'v mut Batch<'b>,
-        extractors: &'v mut [Extractor<'_>],
-        event: &Event<'b>,
-        number: u64,
-    ) -> Result<Option<Values<'v>>, ValueFault> {
-        match self.plugin_index.checked_sub(1) {
-            None => batch.extract(event, number, &self.query),
-            Some(index) => extractors[index].extract(event, number, batch.source_name(), &self.query),
-        }
+    /// Extracts the column from an event. Returns `None` if the event does not have the field.
+    pub fn extract<'v>(&self, plugins: &'v mut impl EventPlugins) -> Result<Option<Values<'v>>, ValueFault> {
+        plugins.extract(self.plugin_index, &self.query)
     }
 
     /// Returns the error for malformed values of this column.

@@ -2,8 +2,10 @@
 
 mod column;
 mod error;
+mod plugins;
 mod request;
 
 pub use column::{Column, Selection, select};
 pub use error::{Error, MalformedField};
+pub use plugins::{EventPlugins, OfCapture, OfSource};
 pub use request::{Request, parse_fields};

@@ -232,7 +232,7 @@ fn fields_of_other_plugins_apply_to_their_sources() {
     assert_ne!(*fields_of(&lines[1]), json!({"y.args": null}));
     let (_, error) = run(&plugin(&[r#"NAME="bare""#, "ID=7"]), "x.string");
     assert!(
-        error.contains("the plugin bare has no fields to extract: leave it out"),
+        error.contains("the plugin bare neither has fields to extract nor parses events: leave it out"),
         "{error}"
     );
     let schema = r#"SCHEMA="{\"required\":[\"b\"]}""#;

@@ -95,7 +95,7 @@ void* plugin_init(const input* in, int32_t* rc) {
 		in->log(in->owner, NULL, "first \"line\"\nsecond", 4);
 		in->log(in->owner, "component", "hello", 6);
 	}
-#ifdef FIELDS
+#if defined(FIELDS) || defined(PARSES)
 	if(in->tables == NULL) abort();
 #else
 	if(in->tables != NULL) abort();
@@ -282,6 +282,49 @@ int32_t plugin_extract_fields(plugin* p, const extract_event* event, extract_inp
 		SET(argument_list, 0, 1);
 	}
 	return 0;
+}
+#endif
+
+#ifdef PARSES
+// Writes each event to the file that TRACE names. PARSES is a list of event types, and may be empty.
+const uint16_t* plugin_get_parse_event_types(uint32_t* count, void* p) {
+	static const uint16_t types[] = {PARSES};
+	*count = sizeof(types) / sizeof(types[0]);
+	return types;
+}
+
+#ifdef PARSE_SOURCES
+const char* plugin_get_parse_event_sources() { return PARSE_SOURCES; }
+#endif
+
+typedef struct {
+	unsigned char* event;
+	uint64_t number;
+	const char* source;
+} parse_event;
+
+typedef struct {
+	void* owner;
+	const char* (*get_owner_last_error)(void*);
+	void* tables[10];
+	void* reader_ext;
+	void* writer_ext;
+} parse_input;
+
+int32_t plugin_parse_event(plugin* p, const parse_event* event, const parse_input* in) {
+	uint16_t type;
+	memcpy(&type, event->event + 20, 2);
+	char line[200];
+	snprintf(line, sizeof(line), NAME " parses %d of %s: %d", (int)event->number, event->source, type);
+	const char* path = getenv("TRACE");
+	if(path != NULL) {
+		FILE* file = fopen(path, "a");
+		fprintf(file, "%s\n", line);
+		fclose(file);
+	}
+	if(in->owner != p->in.owner || in->get_owner_last_error(in->owner) != NULL) abort();
+	if(in->reader_ext == NULL || in->writer_ext == NULL) abort();
+	return strcmp(p->in.config, "parse fails") == 0 ? 1 : strcmp(p->in.config, "parse strange") == 0 ? 9 : 0;
 }
 #endif
 

@@ -2,5 +2,6 @@
 
 pub(crate) mod batch;
 pub(crate) mod item;
+pub(crate) mod params;
 pub(crate) mod reader;
 pub(crate) mod writer;

@@ -1,17 +1,26 @@
 //! `Event`: an event as fields and `event_to_string` read it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::event as engine;
+use falco_plugin_engine::event::schema::RawEvent;
 use falco_plugin_engine::extract::{Document, EventState};
 use falco_plugin_engine::json::text;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::convert::buffers::{Payload, is_shared, to_bytes};
 use crate::convert::json;
 use crate::errors::no_json;
+use crate::event::params::Params;
+
+/// The thread id of an event that belongs to no thread.
+const NO_THREAD: i64 = -1;
+/// The position of the plugin's id in a plugin event.
+const PLUGIN_ID: std::ops::Range<usize> = 34..38;
 
 // The object is reused for the next event of its thread, unless something keeps a reference to it. Without this, an
 // extraction by a method takes 1.7 times as long (measured with a method that keeps the event): the object, its strings
@@ -19,17 +28,26 @@ use crate::errors::no_json;
 /// An event that the host passes to the plugin (``sdk.EventReader`` of the Go SDK). The object may be kept.
 ///
 /// Args:
-///     data: the payload, any buffer.
+///     data: the payload of an event that a plugin makes, any buffer.
 ///     number: the number of the event in the host's stream, from 1.
 ///     timestamp: nanoseconds since the epoch.
 ///     source: the name of the event source.
+///     raw: instead of data and timestamp, a whole event as drivers encode it, any buffer.
+///
+/// Raises:
+///     ValueError: ``raw`` is not a whole event.
 #[pyclass(frozen, subclass, module = "falco_plugin")]
 pub(crate) struct Event {
-    // `number`, `timestamp`, `has_json` and `serial` change only while nothing else has a reference to the object. So no
+    // The atomics change only while nothing else has a reference to the object. So no
     // thread sees parts of two events, and `Relaxed` is enough.
     number: AtomicU64,
     timestamp: AtomicU64,
+    code: AtomicU16,
+    thread_id: AtomicI64,
+    /// The id in a plugin event.
+    plugin_id: AtomicU32,
     source: String,
+    /// The payload of a plugin event. The whole event if it has another type.
     payload: Payload,
     json: Mutex<Option<Py<PyAny>>>,
     has_json: AtomicBool,
@@ -74,7 +92,7 @@ impl Event {
         this.serial.store(serial, Ordering::Relaxed);
         let result = this
             .payload
-            .while_borrowed(py, event.data, is_new_event, is_kept, || code(object));
+            .while_borrowed(py, kept_bytes(event), is_new_event, is_kept, || code(object));
         *state.is_exclusive = !is_kept();
         result
     }
@@ -83,6 +101,9 @@ impl Event {
         Self {
             number: event.number.into(),
             timestamp: event.timestamp.into(),
+            code: event.code.into(),
+            thread_id: event.thread_id.into(),
+            plugin_id: plugin_id(event).into(),
             source: String::from_utf8_lossy(event.source).into_owned(),
             payload: Payload::absent(),
             json: Mutex::default(),
@@ -107,6 +128,9 @@ impl Event {
         }
         self.number.store(event.number, Ordering::Relaxed);
         self.timestamp.store(event.timestamp, Ordering::Relaxed);
+        self.code.store(event.code, Ordering::Relaxed);
+        self.thread_id.store(event.thread_id, Ordering::Relaxed);
+        self.plugin_id.store(plugin_id(event), Ordering::Relaxed);
         if self.has_json.load(Ordering::Relaxed) {
             self.has_json.store(false, Ordering::Relaxed);
             let json = self.kept_json().take();
@@ -119,8 +143,28 @@ impl Event {
         &self.document
     }
 
-    pub(crate) fn payload(&self) -> &Payload {
-        &self.payload
+    /// Runs `read` on the payload of a plugin event, or the data of an async event; nothing for other events. `read` must
+    /// not run Python code or release the GIL.
+    pub(crate) fn with_data<R>(&self, py: Python<'_>, read: impl FnOnce(&[u8]) -> R) -> R {
+        self.payload.with(py, |bytes| match self.kind() {
+            engine::PLUGIN_EVENT_TYPE => read(bytes),
+            _ => read(RawEvent::new(bytes).and_then(|event| event.data()).unwrap_or_default()),
+        })
+    }
+
+    /// Runs `read` on the encoded event; `None` if it is malformed, which is impossible. `read` must not run Python code or
+    /// release the GIL.
+    pub(crate) fn with_raw<R>(&self, py: Python<'_>, read: impl FnOnce(RawEvent<'_>) -> R) -> Option<R> {
+        self.payload.with(py, |bytes| {
+            let mut raw = Cow::Borrowed(bytes);
+            if self.kind() == engine::PLUGIN_EVENT_TYPE {
+                let mut event = engine::encode_header(self.timestamp(), bytes.len() as u32).to_vec();
+                event[PLUGIN_ID].copy_from_slice(&self.plugin_id.load(Ordering::Relaxed).to_le_bytes());
+                event.extend_from_slice(bytes);
+                raw = event.into();
+            }
+            RawEvent::new(&raw).map(read)
+        })
     }
 
     /// Locks the decoded payload. The lock is never held while Python code runs.
@@ -129,16 +173,57 @@ impl Event {
     }
 }
 
+/// Returns the bytes that the object of an event holds.
+#[inline]
+fn kept_bytes<'a>(event: &engine::Event<'a>) -> &'a [u8] {
+    match event.code {
+        engine::PLUGIN_EVENT_TYPE => event.data,
+        _ => event.raw,
+    }
+}
+
+/// Returns the id in a plugin event. In other events the bytes have another meaning, and are not read.
+#[inline]
+fn plugin_id(event: &engine::Event<'_>) -> u32 {
+    let id = event.raw.get(PLUGIN_ID).and_then(|id| id.first_chunk());
+    id.map_or(0, |id| u32::from_le_bytes(*id))
+}
+
 #[pymethods]
 impl Event {
     #[new]
-    #[pyo3(signature = (data, /, *, number = 1, timestamp = 0, source = ""))]
-    fn new(data: &Bound<'_, PyAny>, number: u64, timestamp: u64, source: &str) -> PyResult<Self> {
+    #[pyo3(signature = (data = None, /, *, number = 1, timestamp = 0, source = "", raw = None))]
+    fn new(
+        data: Option<&Bound<'_, PyAny>>,
+        number: u64,
+        timestamp: u64,
+        source: &str,
+        raw: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let (mut code, mut timestamp, mut thread_id, mut plugin) = (engine::PLUGIN_EVENT_TYPE, timestamp, NO_THREAD, 0);
+        let bytes = match (data, raw) {
+            (Some(data), None) => to_bytes(data)?,
+            (None, Some(raw)) => {
+                let raw = to_bytes(raw)?;
+                let decoded = engine::Event::decode(raw.as_bytes(), 0, number, b"");
+                let event = decoded.ok_or_else(|| PyValueError::new_err("raw is not a whole encoded event"))?;
+                (code, timestamp, thread_id) = (event.code, event.timestamp, event.thread_id);
+                plugin = plugin_id(&event);
+                match code {
+                    engine::PLUGIN_EVENT_TYPE => PyBytes::new(raw.py(), event.data),
+                    _ => raw.clone(),
+                }
+            }
+            _ => return Err(PyTypeError::new_err("an event needs either data or raw=…")),
+        };
         Ok(Self {
             number: number.into(),
             timestamp: timestamp.into(),
+            code: code.into(),
+            thread_id: thread_id.into(),
+            plugin_id: plugin.into(),
             source: source.to_owned(),
-            payload: Payload::copied(to_bytes(data)?.unbind()),
+            payload: Payload::copied(bytes.unbind()),
             json: Mutex::default(),
             has_json: AtomicBool::new(false),
             document: Arc::default(),
@@ -164,23 +249,52 @@ impl Event {
         &self.source
     }
 
-    /// The payload.
+    /// The payload of a plugin event, or the data of an async event. Empty for all other events, which have
+    /// :attr:`params`.
     #[getter]
     fn data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        self.payload.get(py)
+        match self.kind() {
+            engine::PLUGIN_EVENT_TYPE => self.payload.get(py),
+            _ => self.with_data(py, |data| PyBytes::new(py, data)),
+        }
     }
 
     /// The payload as text. Each byte that is not UTF-8 is replaced by U+FFFD.
     #[getter]
     fn text(&self, py: Python<'_>) -> String {
-        self.payload
-            .with(py, |bytes| text::decode_lossy(bytes).text.into_owned())
+        self.with_data(py, |bytes| text::decode_lossy(bytes).text.into_owned())
     }
 
-    /// The type of the event, which is always 322 (``PPME_PLUGINEVENT_E``).
+    /// The code of the event's type, such as 293 for the end of ``execve``. That of a plugin event is 322
+    /// (``ppm_event_code``).
     #[getter(r#type)]
     fn kind(&self) -> u16 {
-        engine::PLUGIN_EVENT_TYPE
+        self.code.load(Ordering::Relaxed)
+    }
+
+    /// The name of the event as rules have it, such as ``"execve"`` (``evt.type`` in rules).
+    ///
+    /// It is ``"pluginevent"`` for the events of plugins, and an async event has its own name. If the type is newer
+    /// than the SDK, the name is its code in digits.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> String {
+        let name = self.with_raw(py, |event| event.name().into_owned());
+        name.unwrap_or_else(|| self.kind().to_string())
+    }
+
+    /// The id of the thread that made the event (``thread.tid`` in rules).
+    ///
+    /// It is ``None`` if the event belongs to no thread, such as the events of plugins.
+    #[getter]
+    fn thread_id(&self) -> Option<i64> {
+        let id = self.thread_id.load(Ordering::Relaxed);
+        (id != NO_THREAD).then_some(id)
+    }
+
+    /// The parameters of the event by name and by position, as ``evt.arg`` and ``evt.rawarg`` name them in rules.
+    #[getter]
+    fn params(event: &Bound<'_, Self>) -> Params {
+        Params::new(event)
     }
 
     /// The payload as JSON: a ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.
@@ -203,7 +317,7 @@ impl Event {
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        let made = match json::decode(py, self.payload.get(py).as_bytes())? {
+        let made = match json::decode(py, self.data(py).as_bytes())? {
             Ok(json::Decoded { value, fault }) => {
                 if let Some(fault) = fault {
                     self.document.record_fault(fault);
@@ -222,12 +336,13 @@ impl Event {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (number, timestamp, source) = (self.number(), self.timestamp(), &self.source);
+        let content = match self.kind() {
+            engine::PLUGIN_EVENT_TYPE => self.payload.get(py).repr()?.to_string(),
+            _ => format!("<{}>", self.name(py)),
+        };
         Ok(format!(
-            "Event({}, number={}, timestamp={}, source={:?})",
-            self.payload.get(py).repr()?,
-            self.number(),
-            self.timestamp(),
-            self.source
+            "Event({content}, number={number}, timestamp={timestamp}, source={source:?})"
         ))
     }
 }

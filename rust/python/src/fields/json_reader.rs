@@ -87,7 +87,7 @@ impl JsonReader {
             .transpose()?;
         let mut values = Values::default();
         let event = event.get();
-        event.payload().with(py, |payload| {
+        event.with_data(py, |payload| {
             let argument = Argument { index, key };
             let problem = self.reader.read(event.document(), payload, &argument, &mut values);
             if let Some(Problem::Fault(fault)) = problem {

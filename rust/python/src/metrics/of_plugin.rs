@@ -13,6 +13,9 @@ pub(crate) struct PluginMetrics {
     pub(crate) sources: Arc<SourceMetrics>,
     /// Exceptions of the methods of fields.
     pub(crate) failed_fields: Counter,
+    /// Events that methods with `@parse` got, and the exceptions of these methods.
+    pub(crate) parsed_events: Counter,
+    pub(crate) failed_parsing: Counter,
     /// The time that threads of the host spend in Python, waits for the GIL included.
     pub(crate) python_time: TimeCounter,
 }
@@ -31,10 +34,14 @@ impl PluginMetrics {
         metrics
     }
 
-    /// Adds the time in Python, and the failures of fields if the plugin has fields.
-    pub(crate) fn add_to(&self, metrics: &mut Metrics, has_fields: bool) {
+    /// Adds the time in Python, and the counts of fields and of parsing if the plugin has them.
+    pub(crate) fn add_to(&self, metrics: &mut Metrics, has_fields: bool, parses: bool) {
         if has_fields {
             metrics.add_counter(c"sdk_fields_failed", &self.failed_fields);
+        }
+        if parses {
+            metrics.add_counter(c"sdk_events_parsed", &self.parsed_events);
+            metrics.add_counter(c"sdk_parsing_failed", &self.failed_parsing);
         }
         metrics.add_counter(c"sdk_python_nanoseconds", self.python_time.nanoseconds());
     }

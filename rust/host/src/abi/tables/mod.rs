@@ -19,7 +19,7 @@ mod rows;
 mod threads;
 
 pub use fill::FillError;
-pub(super) use functions::{READER, WRITER, init_input, plain_reader};
+pub(super) use functions::{READER, WRITER, init_input, plain_reader, plain_writer};
 pub(super) use owner::PluginTables;
 pub use registry::Registry;
 pub use rows::{Cell, Row, Rows};

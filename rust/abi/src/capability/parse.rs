@@ -1,0 +1,44 @@
+//! Parsing events.
+
+use std::ptr;
+
+use falco_plugin_api::{ss_plugin_event_input, ss_plugin_event_parse_input, ss_plugin_rc, ss_plugin_t};
+use falco_plugin_api_table::{FAILURE, SUCCESS};
+
+use super::event;
+use crate::guard::guard;
+use crate::state::PluginState;
+
+pub(crate) unsafe extern "C" fn parse_event(
+    state: *mut ss_plugin_t,
+    event: *const ss_plugin_event_input,
+    input: *const ss_plugin_event_parse_input,
+) -> ss_plugin_rc {
+    // SAFETY: NULL, or a state of `init`, and the host's event and parse inputs.
+    let (state, event, input) = unsafe { (PluginState::from_handle(state), event.as_ref(), input.as_ref()) };
+    let Some(state) = state else { return FAILURE };
+    let parsed = guard(|| {
+        let plugin = state.parse()?;
+        // SAFETY: the host's event is valid during the call.
+        let event = unsafe { event::read(state, event) }?;
+        if !plugin.parses(&event) {
+            return Ok(());
+        }
+        let (reader, writer) = input.map_or((ptr::null(), ptr::null()), |input| {
+            (input.table_reader_ext.cast_const(), input.table_writer_ext.cast_const())
+        });
+        // SAFETY: the host's functions are NULL or valid during the call.
+        let _open = unsafe { state.tables.begin(reader, writer) };
+        let parsed = state
+            .extraction
+            .with(|extraction| plugin.parse(&mut extraction.cache, &event));
+        parsed.map_or_else(event::reentered, Ok)
+    });
+    match parsed {
+        Ok(()) => SUCCESS,
+        Err(error) => {
+            state.set_error(&error);
+            FAILURE
+        }
+    }
+}
