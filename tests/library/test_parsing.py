@@ -292,3 +292,28 @@ def test_metrics_count_parsed_events_and_failures(load) -> None:
     metrics = library.metrics()
     assert (metrics["sdk_events_parsed"], metrics["sdk_parsing_failed"]) == (3, 3)
     assert "sdk_fields_extracted" not in metrics
+
+
+def test_own_async_event_is_parsed_by_its_name(load) -> None:
+    library = load("""
+        from falco_plugin import AsyncEvent, Plugin, async_events, field, parse
+
+        class Own(Plugin):
+            name = "own"
+            extract_event_sources = ("syscall",)
+            seen = ""
+
+            @async_events("own_changed")
+            def changes(self):
+                yield AsyncEvent("own_changed")
+
+            @parse("own_changed")
+            def changed(self, event) -> None:
+                self.seen = event.text
+
+            @field("own.seen", desc="The data of the last change")
+            def last(self, event) -> str:
+                return self.seen
+    """)
+    assert library.parse(encode_async("own_changed", b"data"), 1, "syscall") == SUCCESS
+    assert library.extract(encode_raw(CLOSE), "own.seen", 2, "syscall").values == ["data"]
