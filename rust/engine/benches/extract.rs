@@ -59,7 +59,6 @@ fn first_time(criterion: &mut Criterion) {
                 let event = Event {
                     generation: 1,
                     number,
-                    thread_id: -1,
                     timestamp: 0,
                     source: b"bench",
                     code: PLUGIN_EVENT_TYPE,
