@@ -36,7 +36,7 @@ macro_rules! declare_table {
 functions!(calls => declare_table);
 
 /// Exports the function that the stub calls, [`START_SYMBOL`](crate::api::START_SYMBOL). `$make` makes the plugin: a
-/// function `fn(&Request, &str, Log) -> Result<Box<dyn Plugin>, Error>`.
+/// function `fn(&Request, &str, Log, Arc<dyn HostTables>) -> Result<Box<dyn Plugin>, Error>`.
 #[macro_export]
 macro_rules! export_start {
     ($make:path) => {
@@ -53,14 +53,14 @@ macro_rules! export_start {
     };
 }
 
-/// Makes a plugin from the stub's request, the host's configuration string and the host's log. If that fails, the state
-/// only holds the reason.
+/// Makes a plugin from the stub's request, and the host's configuration string, log and tables. If that fails, the state
+/// only holds the reason. Tables can be opened and added only while `make` runs.
 ///
 /// # Safety
 /// All of the request is valid during the call; the host's owner and log function until `destroy`.
 pub unsafe fn init(
     request: &StartRequest,
-    make: impl FnOnce(&Request, &str, Log) -> Result<Box<dyn Plugin>, Error>,
+    make: impl FnOnce(&Request, &str, Log, Arc<dyn HostTables>) -> Result<Box<dyn Plugin>, Error>,
 ) -> StartReply {
     // SAFETY: the caller's promise.
     let (log, last_error) = unsafe { (Log::new(request.input), LastError::new(request.input)) };
@@ -75,8 +75,8 @@ pub unsafe fn init(
         let _open = unsafe { tables.begin_init(request.input) };
         let tables: Arc<dyn HostTables> = Arc::new(table::Tables(Arc::clone(&tables)));
         // SAFETY: the request is valid, and the host's configuration NULL or a NUL-terminated string.
-        let (request, config) = unsafe { (Request::read(request, tables), from_host((*request.input).config)) };
-        make(&request, &config, log.clone())
+        let (request, config) = unsafe { (Request::read(request), from_host((*request.input).config)) };
+        make(&request, &config, log.clone(), tables)
     });
     let rc = if plugin.is_ok() { SUCCESS } else { FAILURE };
     let plugin = plugin.map_err(|error| errors.set(&error.to_string())).ok();

@@ -1,10 +1,8 @@
 //! The stub's request to make a plugin, as Rust values.
 
 use std::ffi::{CStr, CString, c_char};
-use std::sync::Arc;
 
 use falco_plugin_api_table::{StartRequest, StoredBundle};
-use falco_plugin_engine::table::HostTables;
 
 /// A copy of the stub's request. Only `check` requires that the library stays loaded.
 #[derive(Debug)]
@@ -15,8 +13,6 @@ pub struct Request {
     pub archive: Vec<u8>,
     /// The bundle of a self-contained library.
     pub bundle: Option<StoredBundle>,
-    /// The tables of the host. They can be opened and added until `plugin_init` returns.
-    pub tables: Arc<dyn HostTables>,
     manifest: Vec<(String, String)>,
     /// The folders of code whose permissions the stub has already checked.
     checked: Vec<String>,
@@ -26,7 +22,7 @@ pub struct Request {
 impl Request {
     /// # Safety
     /// All of the request is valid during the call. The library stays loaded as long as the returned value lives.
-    pub unsafe fn read(request: &StartRequest, tables: Arc<dyn HostTables>) -> Self {
+    pub unsafe fn read(request: &StartRequest) -> Self {
         // SAFETY: the caller's promise for the strings and the two blocks of bytes.
         unsafe {
             Self {
@@ -35,7 +31,6 @@ impl Request {
                 python: CStr::from_ptr(request.python).to_owned(),
                 archive: std::slice::from_raw_parts(request.archive, request.archive_len).to_vec(),
                 bundle: request.bundle.as_ref().copied(),
-                tables,
                 manifest: pairs(std::slice::from_raw_parts(request.manifest, request.manifest_len)),
                 checked: string(request.folders).lines().map(str::to_owned).collect(),
                 check: request.check_code,

@@ -230,7 +230,7 @@ fn with_state(host: &Host, plugin: &Arc<Sending>, code: impl FnOnce(*mut ss_plug
     let shared = Shared(Arc::clone(plugin));
     // SAFETY: request and input outlive the state, which is destroyed last.
     unsafe {
-        let reply = init(&request, |_, _, _| Ok(Box::new(shared)));
+        let reply = init(&request, |_, _, _, _| Ok(Box::new(shared)));
         assert_eq!(reply.rc, SUCCESS);
         code(reply.state);
         (TABLE.destroy)(reply.state);

@@ -152,7 +152,7 @@ fn with_made(
         check_code,
     };
     // SAFETY: request and input outlive the state.
-    let reply = unsafe { init(&request, |_, _, log| make(log)) };
+    let reply = unsafe { init(&request, |_, _, log, _| make(log)) };
     assert_eq!(reply.rc, rc);
     code(reply.state);
 }

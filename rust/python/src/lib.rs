@@ -101,7 +101,7 @@ mod _core {
     #[pymodule_export]
     use crate::table::host::{HostTables, make_table};
     #[pymodule_export]
-    use crate::table::table::Table;
+    use crate::table::mapping::Table;
 
     #[pymodule_export]
     const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use falco_plugin_abi::{Log, Request, Severity};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::Plugin;
+use falco_plugin_engine::table as engine;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -21,17 +22,22 @@ use crate::table::host::HostTables;
 falco_plugin_abi::export_start!(make);
 
 /// Makes the plugin that the stub requests. Starts Python if the process has none.
-fn make(request: &Request, config: &str, log: Log) -> Result<Box<dyn Plugin>, Error> {
+fn make(
+    request: &Request,
+    config: &str,
+    log: Log,
+    tables: Arc<dyn engine::HostTables>,
+) -> Result<Box<dyn Plugin>, Error> {
     let Some(stored) = request.bundle else {
         check_versions(request)?;
         let started = environment::ensure_interpreter(&request.python).map_err(Error::text)?;
-        return threads::enter(|py| make_linked(py, request, config, log, started));
+        return threads::enter(|py| make_linked(py, request, config, log, tables, started));
     };
     let _blocks = KeptBlocks::new();
     let started = bundle::ensure_interpreter(stored, &request.library).map_err(Error::text)?;
     report_other(request, &log);
     threads::enter(|py| {
-        let plugin = make_plugin(py, request, config, log, started)?;
+        let plugin = make_plugin(py, request, config, log, tables, started)?;
         // The plugin may have imported modules from folders that it has added to `sys.path`.
         checked(py, request, plugin)
     })
@@ -56,6 +62,7 @@ fn make_linked(
     request: &Request,
     config: &str,
     log: Log,
+    tables: Arc<dyn engine::HostTables>,
     started: bool,
 ) -> Result<Box<dyn Plugin>, Error> {
     let mut path = path(py).map_err(unreadable)?;
@@ -64,7 +71,7 @@ fn make_linked(
         path.retain(|folder| is_absolute(folder));
     }
     check(request, &path)?;
-    let plugin = make_plugin(py, request, config, log, started)?;
+    let plugin = make_plugin(py, request, config, log, tables, started)?;
     checked(py, request, plugin)
 }
 
@@ -92,6 +99,7 @@ fn make_plugin(
     request: &Request,
     config: &str,
     log: Log,
+    tables: Arc<dyn engine::HostTables>,
     started: bool,
 ) -> Result<PythonPlugin, Error> {
     let host_log = HostLog::new(log.clone());
@@ -109,7 +117,7 @@ fn make_plugin(
         host_log,
         request.core.as_str(),
         started,
-        HostTables::new(Arc::clone(&request.tables)),
+        HostTables::new(tables),
     );
     let made = imports::RUNTIME
         .call(py, arguments)

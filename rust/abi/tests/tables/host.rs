@@ -268,6 +268,6 @@ pub fn start(
         check_code,
     };
     // SAFETY: request and input outlive init; owner and functions outlive the state.
-    let reply = unsafe { init(&request, |request, _, _| make(&*request.tables)) };
+    let reply = unsafe { init(&request, |_, _, _, tables| make(&*tables)) };
     (reply.state, reply.rc)
 }

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::fields::names::field_type;
-use crate::table::table::Table;
+use crate::table::mapping::Table;
 
 /// Reads the value of a ``table_field`` from the entry of a table. Not public.
 ///

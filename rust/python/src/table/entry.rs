@@ -11,8 +11,8 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use crate::errors::to_python as engine_error;
 use crate::table::attribute::Attribute;
 use crate::table::convert::{from_python, to_python};
+use crate::table::mapping::Table;
 use crate::table::shape::Shape;
-use crate::table::table::Table;
 
 /// The base of ``falco_plugin.Entry``. Not public.
 #[pyclass(frozen, subclass, name = "BaseEntry", module = "falco_plugin._core")]

@@ -7,8 +7,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::errors::to_python as engine_error;
+use crate::table::mapping::Table;
 use crate::table::shape::Spec;
-use crate::table::table::Table;
 
 /// The tables of the host, while a plugin is initialised. Not public.
 #[pyclass(frozen, module = "falco_plugin._core")]

@@ -4,5 +4,5 @@ pub(crate) mod attribute;
 pub(crate) mod convert;
 pub(crate) mod entry;
 pub(crate) mod host;
+pub(crate) mod mapping;
 pub(crate) mod shape;
-pub(crate) mod table;

@@ -290,8 +290,8 @@ impl Table {
     /// Args:
     ///     name: the name of the table. No other plugin may have a table with this name, so begin it with the plugin's.
     #[staticmethod]
-    #[pyo3(signature = (name))]
-    fn new<'py>(py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(name = "new", signature = (name))]
+    fn declare<'py>(py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         imports::DECLARED_TABLE.call(py, (name, true, false))
     }
 
