@@ -64,12 +64,12 @@ class Correlate(Plugin):
     def succeeded(self, event: Event) -> bool:
         return self.config.success is not None and self._is(event, self.config.success)
 
-    @field("login.failures", desc="Failed logins of the user in a window, such as login.failures[5m]")
+    @field("login.failures", desc="Failed logins of this user in the window that ends with this event")
     def failures(self, event: Event, key: str) -> int | None:
         found = self._within(event, key)
         return None if found is None else len(found)
 
-    @field("login.addresses", desc="Different addresses of these failed logins, such as login.addresses[5m]")
+    @field("login.addresses", desc="Different addresses of these failed logins")
     def addresses(self, event: Event, key: str) -> int | None:
         found = self._within(event, key)
         return None if found is None else len({address for _, address in found if address})

@@ -88,14 +88,18 @@ def test_falco_yaml_loads_the_plugin_with_a_valid_configuration(plugin: Path) ->
 @pytest.mark.parametrize("plugin", WITH_TABLES, ids=lambda plugin: plugin.name)
 def test_readme_lists_all_fields_and_settings(plugin: Path) -> None:
     rows = re.findall(r"^\| `(\S+)` \|(.*?)\| (.*) \|$", (plugin / "README.md").read_text(), re.MULTILINE)
-    written = {name: (second.strip().replace("`", ""), text.replace("`", "")) for name, second, text in rows}
+    # The name in brackets describes the argument.
+    written = {
+        re.sub(r"\[\w+\]$", "[]", name): (second.strip().replace("`", ""), text.replace("`", ""))
+        for name, second, text in rows
+    }
     schema = metadata(plugin)["schema"]
     settings = {
         name: (default_of(name, setting, schema), setting["description"])
         for name, setting in schema["properties"].items()
     }
     fields = {
-        field["name"] + ("[pointer]" if "arg" in field else ""): (field["type"], field["desc"])
+        field["name"] + ("[]" if "arg" in field else ""): (field["type"], field["desc"])
         for field in metadata(plugin)["fields"]
     }
     assert written == settings | fields
