@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, GenericAlias, ModuleType, TracebackType
 from typing import (
     Any,
     Final,
@@ -451,13 +451,13 @@ class Params(Mapping[str, Any]):
             KeyError: the event does not have the parameter.
         """
 
-    def keys(self) -> list[str]:  # type: ignore[override]
+    def keys(self) -> list[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns the names of the event's parameters in their order."""
 
-    def values(self) -> list[Any]:  # type: ignore[override]
+    def values(self) -> list[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns the values in their order."""
 
-    def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]
+    def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns pairs of name and value in their order."""
 
     def __eq__(self, other: object, /) -> bool: ...
@@ -1335,9 +1335,9 @@ def event_names() -> list[str]:
 def capability_symbols() -> dict[str, list[str]]:
     """Returns the symbols of each capability that a plugin library can export. Not public."""
 
-K = TypeVar("K", int, str, bool)
-E = TypeVar("E")
-D = TypeVar("D")
+_K = TypeVar("_K", int, str, bool)
+_E = TypeVar("_E")
+_D = TypeVar("_D")
 
 @final
 class Attribute:
@@ -1369,7 +1369,7 @@ class BaseEntry:
     def __new__(cls, **values: Any) -> Self: ...
 
 @final
-class Table(Generic[K, E]):
+class Table(Generic[_K, _E]):
     """A state table: a mapping of keys to entries, which other plugins can share.
 
     A plugin class declares its tables with ``Table.of`` and ``Table.new``. The annotation gives the type of the
@@ -1418,7 +1418,7 @@ class Table(Generic[K, E]):
         """The name of the table."""
 
     @overload
-    def get(self, key: K, default: None = None, /) -> E | None:
+    def get(self, key: _K, default: None = None, /) -> _E | None:
         """Returns the entry with a key, or ``default`` if there is none.
 
         The entry of a host's table can be used until the host's call ends.
@@ -1430,7 +1430,7 @@ class Table(Generic[K, E]):
         """
 
     @overload
-    def get(self, key: K, default: D, /) -> E | D:
+    def get(self, key: _K, default: _D, /) -> _E | _D:
         """Returns the entry with a key, or ``default`` if there is none.
 
         The entry of a host's table can be used until the host's call ends.
@@ -1440,13 +1440,15 @@ class Table(Generic[K, E]):
             ValueError: the key is an ``int`` that the type of the table's keys does not have.
             PluginError: the table is not open here.
         """
-    def __getitem__(self, key: K, /) -> E: ...
-    def __setitem__(self, key: K, entry: E, /) -> None: ...
-    def __delitem__(self, key: K, /) -> None: ...
-    def __contains__(self, key: K, /) -> bool: ...
-    def __iter__(self) -> Iterator[K]: ...
+    @classmethod
+    def __class_getitem__(cls, types: object) -> GenericAlias: ...
+    def __getitem__(self, key: _K, /) -> _E: ...
+    def __setitem__(self, key: _K, entry: _E, /) -> None: ...
+    def __delitem__(self, key: _K, /) -> None: ...
+    def __contains__(self, key: _K, /) -> bool: ...
+    def __iter__(self) -> Iterator[_K]: ...
     def __len__(self) -> int: ...
-    def setdefault(self, key: K, entry: E, /) -> E:
+    def setdefault(self, key: _K, entry: _E, /) -> _E:
         """Returns the entry with a key. If there is none, adds ``entry`` and returns the one that the table then has.
 
         In a table of the plugin itself, no other thread can add one in between.
@@ -1464,7 +1466,7 @@ class Table(Generic[K, E]):
             PluginError: the table is not open here, or cannot be changed here.
         """
 
-    def keys(self) -> list[K]:
+    def keys(self) -> list[_K]:
         """Returns all keys, in no particular order. Works only for tables of the plugin itself: the plugin API does
         not pass the keys of others.
 
@@ -1472,7 +1474,7 @@ class Table(Generic[K, E]):
             TypeError: the table is one of the host or of another plugin.
         """
 
-    def values(self) -> list[E]:
+    def values(self) -> list[_E]:
         """Returns all entries, in no particular order.
 
         For a table of the host or of another plugin, the entries are copies without sub-tables, which cannot be
@@ -1482,7 +1484,7 @@ class Table(Generic[K, E]):
             PluginError: the table is not open here.
         """
 
-    def items(self) -> list[tuple[K, E]]:
+    def items(self) -> list[tuple[_K, _E]]:
         """Returns all keys with their entries, in no particular order. Works only for tables of the plugin itself.
 
         Raises:

@@ -106,7 +106,7 @@ class DeclaredTable:
         self.name = name
         self.is_own = is_own
         self.is_optional = is_optional
-        self.attribute = ""
+        self.attribute: str = ""
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute

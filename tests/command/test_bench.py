@@ -128,7 +128,7 @@ def test_bench_json_has_documented_members(counts: Path) -> None:
     assert (result["name"], result["version"]) == ("counts", "0.1.0")
     assert set(result) == {
         *("name", "version", "result", "load_ns", "first_event_ns"),
-        *("events", "latency", "memory", "fields", "live"),
+        *("events", "latency", "memory", "metrics", "fields", "live"),
     }
     span = {"count", "bytes", "batches", "timeouts", "wall_ns", "cpu_ns", "checksum", "per_event"}
     assert set(result["events"]) == span

@@ -181,10 +181,14 @@ def test_full_queue_is_seen_in_the_log_of_the_host_only(tmp_path):
 ENDS = """
     def init(self):
         self.reasons = []
+        self.begun = threading.Semaphore(0)
 
     @async_events("sync")
     def forever(self):
         try:
+            # The host stops all methods after some events: not before the other two have begun.
+            for _ in range(2):
+                assert self.begun.acquire(timeout=30)
             while True:
                 yield b"event"
         finally:
@@ -193,6 +197,7 @@ ENDS = """
     @async_events("async")
     async def loop(self):
         try:
+            self.begun.release()
             while True:
                 yield b"event"
                 await asyncio.sleep(0.001)
@@ -202,6 +207,7 @@ ENDS = """
 
     @async_events("waits")
     def waits(self, context):
+        self.begun.release()
         yield b"event"
         context.wait()
         self.reasons.append("context cancelled")

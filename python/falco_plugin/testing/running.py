@@ -401,7 +401,7 @@ class RunningPlugin:
         if entry["kind"] == "event":
             extracted = entry.get("fields", {})
             values = Values({column.name: column.value(extracted[column.name]) for column in self._columns})
-            common = {"fields": values, "number": entry["number"], "source": entry["source"]}
+            common: dict[str, Any] = {"fields": values, "number": entry["number"], "source": entry["source"]}
             if "raw_base64" in entry:
                 event = ExtractedEvent(raw=base64.b64decode(entry["raw_base64"]), **common)
             else:
