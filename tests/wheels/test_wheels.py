@@ -142,7 +142,7 @@ STEPS = {
     "new": "venv/bin/falco-plugin new demo",
     "run": f"venv/bin/falco-plugin run {RUN} demo",
     "build": "venv/bin/falco-plugin build demo",
-    "package": "venv/bin/falco-plugin package --allow development-id --rules demo/demo_rules.yaml -o package *.so",
+    "package": "venv/bin/falco-plugin package --allow development-id -o package *.so",
 }
 """The commands from an installation to a package, in a system that has only Python and pip."""
 
