@@ -74,7 +74,7 @@ def _documented_nodes(
                     and not any(isinstance(decorator, ast.Attribute) for decorator in method.decorator_list)
                 ):
                     found = inspect.getattr_static(cls, method.name)
-                    # PyO3 gives a static method no doc comment of its own.
+                    # PyO3 does not keep the doc comment of a static method.
                     yield method, found.__func__ if isinstance(found, staticmethod) else found
 
 

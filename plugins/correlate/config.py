@@ -17,7 +17,7 @@ Conditions: TypeAlias = Annotated[
 
 
 class Config(Struct, frozen=True):
-    """What a login is in the events of a source"""
+    """The conditions of a login in the events of a source"""
 
     user: Annotated[
         list[Pointer],

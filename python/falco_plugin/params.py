@@ -35,7 +35,7 @@ class SocketTuple(NamedTuple):
     """Both ends of a connection (``PT_SOCKTUPLE``)."""
 
     source: SocketAddress
-    """The end that opened the connection. Of a Unix socket the path is not known."""
+    """The end that opened the connection. The path of a Unix socket is not known."""
     destination: SocketAddress
     """The other end."""
 

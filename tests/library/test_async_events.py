@@ -163,7 +163,7 @@ FLOOD = """
             yield b"%d" % number
         for _ in range(2):
             yield b"late", time.time_ns() + 60 * 10**9
-        self.log.info("all were taken")
+        self.log.info("all were accepted")
         os.kill(os.getpid(), 2)
 """
 
@@ -171,7 +171,7 @@ FLOOD = """
 def test_full_queue_is_seen_in_the_log_of_the_host_only(tmp_path):
     lines = native_lines(plugin(tmp_path, FLOOD))
     logs = [line["text"] for line in lines if line["kind"] == "log"]
-    assert "all were taken" in logs
+    assert "all were accepted" in logs
     assert logs.count("an async event was dropped, because its time is more than 10 s in the future") == 1
     assert logs.count("an async event was dropped, because the queue is full: Falco takes 4096 events at most") == 1
     (end,) = [line for line in lines if line["kind"] == "end"]
@@ -254,7 +254,7 @@ FAILS = """
 
     @async_events("second")
     def ends(self):
-        raise RuntimeError("for ever")
+        raise RuntimeError("indefinitely")
         yield
 
     @async_events("third")
@@ -270,7 +270,7 @@ def test_failures_are_logged_and_retried(tmp_path):
     assert logs.count("changes with @async_events failed: OSError: no connection (plugin.py:") == 1
     assert logs.count("changes with @async_events failed again: OSError: no connection") == 2
     assert logs.count("changes with @async_events is called again in 0.01 s\n") == 1
-    assert logs.count("ends with @async_events failed: RuntimeError: for ever (plugin.py:") == 1
+    assert logs.count("ends with @async_events failed: RuntimeError: indefinitely (plugin.py:") == 1
     assert "forgets with @async_events failed: TypeError: " in logs
     assert "forgets returned NoneType: yield the events in it, or return an iterable of them" in logs
 

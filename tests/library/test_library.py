@@ -331,7 +331,7 @@ def test_dependencies_export_no_plugin_symbols() -> None:
 
 def test_stub_depends_only_on_libc(same: Path) -> None:
     listed = subprocess.run(["readelf", "-dW", str(same)], capture_output=True, text=True, check=True).stdout
-    # Before glibc 2.34, for which the stub of a wheel is built, dlopen was in a library of its own.
+    # Before glibc 2.34, for which the stub of a wheel is built, dlopen was in a separate library.
     assert set(re.findall(r"\(NEEDED\).*\[(.*)\]", listed)) - {"libdl.so.2"} == {"libc.so.6"}
 
 

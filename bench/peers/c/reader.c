@@ -1,4 +1,4 @@
-// A plugin that reads an entry of another plugin's table for each event, with the smallest cost of its own.
+// A plugin that reads an entry of another plugin's table for each event, at the smallest possible cost.
 //
 // The table is bench_sessions, whose keys are int64. The entry with the key 7 has the fields "requests" (int64) and "user"
 // (string), which are the values of the fields reader.requests and reader.user. It calls the functions that the host passes,

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _MOST_CHARACTERS = 200
 """Longest name. Falco cuts the names of plugin and metric, with a dot between them, at 511 bytes."""
 _UNITS = re.compile(r"_percentage|_ratio|_bytes|_total|_perc|_sec|_kb|_mb|_ns|_ts")
-"""What Falco removes from the names of metrics for Prometheus, wherever it occurs, before it appends ``_total``."""
+"""The units that Falco removes from the names of metrics for Prometheus before it appends ``_total``."""
 _RESERVED_ATTRIBUTES = frozenset({"config", "extract_event_sources", "log"})
 """Attributes of ``Plugin`` that a metric would hide, besides those that other checks report."""
 

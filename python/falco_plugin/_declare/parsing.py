@@ -38,7 +38,7 @@ def methods_of(plugin: object, async_events: Sequence[str] = ()) -> Iterator[tup
 
     Args:
         plugin: the plugin.
-        async_events: the names of its own async events, which are names of events too.
+        async_events: the names of the async events that it declares, which are names of events too.
     """
     for name, value, declaration in _declarations(type(plugin)):
         try:

@@ -75,7 +75,7 @@ class SourceOptions:
         if len(self.other_configs) > len(self.others):
             raise click.UsageError("more --with-config than --with: each --with-config belongs to one --with")
         if self.scap is not None and self.params:
-            raise click.UsageError("--scap takes the place of a source: leave out --params")
+            raise click.UsageError("--scap replaces a source: leave out --params")
         arguments = ["--config", self.config, "--params", self.params, *options]
         if self.scap is not None:
             arguments += ["--scap", self.scap]

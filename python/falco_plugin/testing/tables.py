@@ -9,7 +9,7 @@ from falco_plugin._core import make_table as _make_table
 
 
 def make_table(plugin: type, attribute: str) -> Table[Any, Any]:
-    """Returns an empty table that stands in for one of the host or of another plugin.
+    """Returns an empty table that replaces one of the host or of another plugin.
 
     It has the keys and entries that a plugin class declares for the table, but no sub-tables. Set it as the attribute
     of a plugin object that no host has initialised.

@@ -5,7 +5,7 @@ use crate::table::{EVENTS, NAME_ENDS, NAMES, PARAMS, SYSCALLS};
 const CATEGORY: u8 = 0x0f;
 const LARGE: u8 = 0x10;
 const OLD: u8 = 0x20;
-/// The code of the event of a system call that has no event type of its own (`PPME_GENERIC_X`).
+/// The code of the event of a system call that has no separate event type (`PPME_GENERIC_X`).
 const GENERIC_EVENTS: [u16; 2] = [0, 1];
 
 /// An event type (`ppm_event_info`).
@@ -14,7 +14,7 @@ pub struct EventType {
     code: u16,
 }
 
-/// What makes the events of a type.
+/// The origin of the events of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Category {
     /// A system call. Each has two types, for its beginning and its end.

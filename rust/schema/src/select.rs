@@ -13,7 +13,7 @@ pub enum Selection {
     Syscall(u16),
 }
 
-/// The code of the event of a system call that has no event type of its own (`PPME_GENERIC_X`).
+/// The code of the event of a system call that has no separate event type (`PPME_GENERIC_X`).
 pub const GENERIC_EVENT: u16 = 1;
 
 /// Returns the events that a name selects; `None` if neither an event type nor a system call has the name.

@@ -125,7 +125,7 @@ pub struct AsyncSender {
 }
 
 impl AsyncSender {
-    /// Checks an event as Falco does before it looks at the open source.
+    /// Checks an event as Falco does before it checks the open source.
     ///
     /// # Safety
     /// As for [`AsyncEvent::copy`].

@@ -75,8 +75,8 @@ impl Owner {
         &self.tables
     }
 
-    /// Ends a call of the plugin. Logs a warning if the plugin has not released entries of tables: Falco frees only those of
-    /// its own tables, so those of other plugins would stay locked or in memory.
+    /// Ends a call of the plugin. Logs a warning if the plugin has not released entries of tables: Falco frees only entries of
+    /// tables that belong to it, so those of other plugins would stay locked or in memory.
     pub(super) fn end_call(&'static self, function: &str) {
         let kept = self.tables.end_call();
         if kept > 0 {

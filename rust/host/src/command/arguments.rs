@@ -251,7 +251,7 @@ impl Options {
             return Err("--live extracts on one thread: leave out --live or --threads".into());
         }
         if setup.scap.is_some() && !setup.params.is_empty() {
-            return Err("--scap takes the place of a source: leave out --params".into());
+            return Err("--scap replaces a source: leave out --params".into());
         }
         if self.pretty && format == Format::Json {
             return Err("--pretty applies to text: leave out --json or --pretty".into());

@@ -176,7 +176,7 @@ fn measure_parsing(options: &Options, plugins: &Plugins<'_>, path: &Path, stdout
     write(stdout, &text)
 }
 
-/// Writes the result. It is no failure if the reader has closed its end.
+/// Writes the result. It does not fail if the reader has closed its end.
 fn write(stdout: &mut Stdout, text: &[u8]) -> Result<(), Error> {
     match stdout.write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),

@@ -67,7 +67,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// What events come from.
+/// The origin of events.
 pub enum Input<'p> {
     Source(Source<'p>),
     /// A plugin without a source: there are async events only, as in Falco's engine `nodriver`.

@@ -206,7 +206,7 @@ fn replay(
     end(plugins, options, output, (&plugin, &others), captured)
 }
 
-/// Tells the plugins that the capture ends, writes their tables, and reads their metrics: after close, which drops events
+/// Ends the capture of the plugins, writes their tables, and reads their metrics: after close, which drops events
 /// that still wait, and before destroy.
 fn end(
     plugins: &Plugins<'_>,

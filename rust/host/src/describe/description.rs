@@ -124,7 +124,7 @@ impl Description {
         !self.fields.is_empty() || self.parse_event_sources.is_some()
     }
 
-    /// Returns whether Falco passes events of a source to the plugin to parse them. Those of its own source it always does.
+    /// Returns whether Falco passes events of a source to the plugin to parse them. It always passes those of the plugin's source.
     pub fn parses_from(&self, source: &str) -> bool {
         let Some(sources) = &self.parse_event_sources else {
             return false;

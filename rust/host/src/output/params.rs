@@ -9,7 +9,7 @@ use crate::text::escape;
 
 /// The most bytes of a value that a line of text shows.
 const SHOWN_BYTES: usize = 80;
-/// What text shows for a value that is absent, as in Falco's output.
+/// The text for a value that is absent, as in Falco's output.
 const ABSENT: &str = "<NA>";
 
 /// Appends name, thread and parameters of an event in one line.

@@ -14,7 +14,7 @@ const TRAILER_LEN: u32 = 4;
 /// The capacity that is kept for the next block, in bytes.
 const KEPT_CAPACITY: usize = 1 << 20;
 
-/// What a block contains.
+/// The contents of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Event {

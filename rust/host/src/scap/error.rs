@@ -12,7 +12,7 @@ pub enum Error {
     Damaged { path: PathBuf, damage: Damage },
 }
 
-/// What is wrong in a file. Offsets count the bytes of the uncompressed file.
+/// A fault in a file. Offsets count the bytes of the uncompressed file.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     #[error("this is not a capture file: it must begin with a section header")]

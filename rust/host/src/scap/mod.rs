@@ -115,7 +115,7 @@ fn read_event(block: Block<'_>, event: &mut Vec<u8>) -> Result<Found, &'static s
     let raw = RawEvent::new(event).ok_or("the header is incomplete")?;
     let params = raw.params();
     if params.len() != raw.param_count() as usize {
-        return Err("it has fewer parameters than its header says");
+        return Err("it has fewer parameters than its header names");
     }
     if (0..params.len()).any(|position| params.bytes(position).is_none()) {
         return Err("a parameter is longer than the event");

@@ -209,7 +209,7 @@ fn damage_is_reported_with_its_offset() {
         ),
         (
             &[section(), changed(32, 9)],
-            "the event in the block at offset 28 is damaged: it has fewer parameters than its header says",
+            "the event in the block at offset 28 is damaged: it has fewer parameters than its header names",
         ),
         (
             &[section(), changed(36, 9)],
@@ -387,7 +387,7 @@ fn scap_refuses_open_parameters_and_plugins_that_read_nothing() {
         .args(["--params", "s1"])
         .output()
         .unwrap();
-    assert!(stderr(&output).contains("--scap takes the place of a source: leave out --params"));
+    assert!(stderr(&output).contains("--scap replaces a source: leave out --params"));
     let output = host("run", &plugin(&[])).arg("--scap").arg(&path).output().unwrap();
     assert!(stderr(&output).contains("the plugin sample neither has fields to extract nor parses events"));
 }

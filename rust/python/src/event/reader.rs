@@ -265,7 +265,7 @@ impl Event {
         self.with_data(py, |bytes| text::decode_lossy(bytes).text.into_owned())
     }
 
-    /// The code of the event's type, such as 293 for the end of ``execve``. That of a plugin event is 322
+    /// The code of the event's type, such as 293 for the end of ``execve``. The code of a plugin event is 322
     /// (``ppm_event_code``).
     #[getter(r#type)]
     fn kind(&self) -> u16 {

@@ -58,7 +58,7 @@ impl Table {
             .collect();
         let table = OwnTable::new(&request.name, key, &fields).map_err(|error| engine_error(py, error))?;
         let mut ids = table.fields().into_iter().map(|field| field.id);
-        // A table that stands in for one of the host has no sub-tables.
+        // A table that replaces one of the host has no sub-tables.
         let absent = FieldId {
             index: u32::MAX,
             kind: DataType::Table,
