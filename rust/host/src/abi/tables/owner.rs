@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use falco_plugin_api::{
     ss_plugin_state_type, ss_plugin_table_entry_t, ss_plugin_table_fieldinfo, ss_plugin_table_info,
@@ -17,6 +18,8 @@ use crate::abi::tables::registry::{PluginTable, Registered, Registry, Table};
 pub(in crate::abi) struct PluginTables {
     pub(super) registry: Arc<Registry>,
     state: Mutex<State>,
+    /// Whether the current call may have obtained sub-tables or entries. Most calls obtain none.
+    has_obtained: AtomicBool,
 }
 
 #[derive(Default)]
@@ -53,6 +56,7 @@ impl PluginTables {
         Self {
             registry,
             state: Mutex::default(),
+            has_obtained: AtomicBool::default(),
         }
     }
 
@@ -70,9 +74,26 @@ impl PluginTables {
         lock(&self.state).last_error = CString::new(message.replace('\0', "?")).unwrap_or_default();
     }
 
+    /// Locks the state to record what the plugin obtains.
+    fn obtain(&self) -> MutexGuard<'_, State> {
+        self.has_obtained.store(true, Ordering::Relaxed);
+        lock(&self.state)
+    }
+
     /// Ends a call of the plugin: sub-tables and entries that it has taken are no longer valid. Returns how many entries it
     /// has not released.
+    #[inline]
     pub(in crate::abi) fn end_call(&self) -> usize {
+        if self.has_obtained.load(Ordering::Relaxed) {
+            self.end_call_with_tables()
+        } else {
+            0
+        }
+    }
+
+    #[cold]
+    fn end_call_with_tables(&self) -> usize {
+        self.has_obtained.store(false, Ordering::Relaxed);
         let mut state = lock(&self.state);
         let kept = state.taken.len() + state.created.len() + usize::try_from(state.of_plugins).unwrap_or(0);
         state.of_plugins = 0;
@@ -136,7 +157,7 @@ impl PluginTables {
         };
         let mut accessor = self.accessor(registered);
         let address = &raw mut accessor.input;
-        lock(&self.state).subtables.push(accessor);
+        self.obtain().subtables.push(accessor);
         address.cast()
     }
 
@@ -157,7 +178,7 @@ impl PluginTables {
     /// Keeps an entry of a host's table until it is released. Returns its address.
     pub(super) fn take(&self, entry: Arc<Entry>) -> *mut ss_plugin_table_entry_t {
         let address = Arc::as_ptr(&entry).cast_mut().cast();
-        lock(&self.state).taken.push(entry);
+        self.obtain().taken.push(entry);
         address
     }
 
@@ -174,7 +195,7 @@ impl PluginTables {
 
     pub(super) fn create(&self, entry: Arc<Entry>) -> *mut ss_plugin_table_entry_t {
         let address = Arc::as_ptr(&entry).cast_mut().cast();
-        lock(&self.state).created.push(entry);
+        self.obtain().created.push(entry);
         address
     }
 
@@ -190,7 +211,7 @@ impl PluginTables {
 
     /// Counts entries of other plugins' tables that were obtained or released.
     pub(super) fn count_of_plugins(&self, change: i64) {
-        lock(&self.state).of_plugins += change;
+        self.obtain().of_plugins += change;
     }
 
     /// Returns the fields of a table. The array is valid until the next call.
