@@ -379,7 +379,7 @@ class Event:
 
     @property
     def type(self) -> int:
-        """The code of the event's type, such as 293 for the end of ``execve``. That of a plugin event is 322
+        """The code of the event's type, such as 293 for the end of ``execve``. The code of a plugin event is 322
         (``ppm_event_code``).
         """
 
