@@ -451,6 +451,7 @@ class Params(Mapping[str, Any]):
             KeyError: the event does not have the parameter.
         """
 
+    # Lists, because an event has few parameters and a list can be indexed. `Mapping` declares views.
     def keys(self) -> list[str]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Returns the names of the event's parameters in their order."""
 
