@@ -181,6 +181,13 @@ def test_build_explains_plugin_without_source(tmp_path: Path, sources: str, rule
     assert ran.stdout.endswith(rules)
 
 
+def test_build_explains_plugin_for_system_calls(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"tally.py": TALLY.replace('("shop", "other")', '("syscall",)')})
+    ran = run_command("build", "--linked", "tally.py", cwd=tmp_path)
+    assert "\nload_plugins: [tally]\n" in ran.stdout
+    assert ran.stdout.endswith("Rules on its fields need:\n\n  source: syscall  # the default\n")
+
+
 def test_build_output_is_file_or_folder(tmp_path: Path) -> None:
     write_sources(tmp_path, {"plugin.py": simple_plugin("placed")})
     (tmp_path / "folder").mkdir()

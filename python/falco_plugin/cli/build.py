@@ -15,6 +15,7 @@ import click
 
 from falco_plugin._build import target as targets
 from falco_plugin._declare import plugin_ids
+from falco_plugin._declare.events import SYSCALL
 from falco_plugin._runtime import gil
 from falco_plugin.cli._output import fail, warn
 from falco_plugin.cli._targets import debug_option, reported_errors
@@ -147,6 +148,7 @@ def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> No
         click.echo(f'      {key}: ""  # required')
     if capabilities.is_source:
         click.echo('    open_params: ""')
+    if capabilities.is_source or sources == [SYSCALL]:
         click.echo(f"load_plugins: [{plugin.name}]\n")
     else:
         click.echo(f"load_plugins: [SOURCE, {plugin.name}]  # SOURCE: the plugin that makes the events\n")
@@ -154,8 +156,8 @@ def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> No
         click.echo(f"Rules on its {'events' if capabilities.is_source else 'fields'} need:\n")
     else:
         click.echo("Rules on its fields need the source of the events, such as:\n")
-    listed = "\n  source: ".join(sources or ["k8s_audit"])
-    click.echo(f"  source: {listed}")
+    for source in sources or ["k8s_audit"]:
+        click.echo(f"  source: {source}" + ("  # the default" if source == SYSCALL else ""))
 
 
 def _warn_of_ids(built: targets.Target, path: Path) -> None:
