@@ -28,6 +28,9 @@ It requests the text and a field of each event, closes the source, and opens it 
 initialises it again. Code that is called for each event has its fault at the second event, all other code at its
 first call. **The second open and the second init always deliver all events.**
 
+For the callbacks of a capture, the host also sets its handler of async events, and opens a capture without a thread
+pool. The plugin sends the async events `one`, `two` and `three`, and returns the same as its state.
+
 ## At a glance
 
 | | |
@@ -91,7 +94,7 @@ def _summarize(callback: str, fault: str, cell: Cell) -> str:
     without_fault = Cell()
     if any(
         getattr(cell, name) != getattr(without_fault, name)
-        for name in ("events", "text", "field", "progress", "suggested")
+        for name in ("events", "text", "field", "progress", "suggested", "sent", "dumped")
     ):
         return "other"
     return "log" if cell.log else "·"
@@ -139,6 +142,9 @@ def _host(callback: str, cell: Cell) -> str:
         parts.append(f"{cell.progress[0] / 10_000:.0%}, {_value(cell.progress[1])}")
     if not cell.fails and cell.suggested != Cell.suggested:
         parts.append(_value(cell.suggested))
+    for kind, events in (("async events", cell.sent), ("events of the state", cell.dumped)):
+        if tuple(events) != EVENTS:
+            parts.append(f"as {kind} {', '.join(map(_value, events))}")
     return ";<br>".join(parts) or "the same as without the fault"
 
 
@@ -173,7 +179,9 @@ def _line(line: str, error: str | None) -> str:
 
 def _afterwards(cell: Cell) -> str:
     then = "all events follow"
-    if cell.fails == "init":
+    if len(cell.sent) < len(EVENTS):
+        then = "this method has ended, and everything else continues"
+    elif cell.fails == "init":
         then = "the state only contains the reason"
     elif cell.fails == "open":
         then = "there is no source"

@@ -25,6 +25,13 @@ KINDS = {"next_batch": "custom", "generator": "generator", "async generator": "a
 """The kind of source that a callback belongs to; all others use a pull function."""
 
 
+CAPTURES = ("async_events", "dump_state", "capture_open", "routine", "capture_close")
+"""The callbacks of captures."""
+BEGIN = ("set_async_event_handler", "capture_open")
+END = ("reset_async_event_handler", "capture_close", "dump_state")
+"""The calls of a host at the beginning and at the end of a capture."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """The expected result of one fault in one callback.
@@ -34,7 +41,7 @@ class Cell:
     """
 
     fails: str | None = None
-    """The call that fails: ``init``, ``suggest``, ``configure``, ``open`` or ``take``."""
+    """The call of the host that fails, such as ``init``, ``suggest`` or ``take``."""
     error: str | None = None
     """The error message. In all strings, "…" matches anything, and ``{cause}`` stands for the fault's exception."""
     events: Sequence[str] = EVENTS
@@ -57,6 +64,12 @@ class Cell:
     """A remark for the page."""
     configures: bool = False
     """Whether the host changes the configuration, before it opens a source."""
+    captures: bool = False
+    """Whether the source belongs to a capture, in which there are async events, and after which the state is dumped."""
+    sent: Sequence[Any] = EVENTS
+    """The async events of the capture."""
+    dumped: Sequence[Any] = EVENTS
+    """The events of ``dump_state``."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,8 @@ def write_script(callback: str, fault: str) -> str:
     life = [f"open {kind}", "take", "take", "progress", "close", f"open {kind}", "take", "close", "destroy"]
     config, other = json.dumps({"callback": callback, "fault": fault}), json.dumps({"callback": "", "fault": ""})
     configure = [f"configure {config}"] if callback == "set_config" else []
-    return "\n".join([f"init {config}", "suggest", *configure, *life, f"init {other}", "suggest", *life])
+    first = [*BEGIN, *life[:-1], *END, "destroy"] if callback in CAPTURES else life
+    return "\n".join([f"init {config}", "suggest", *configure, *first, f"init {other}", "suggest", *life])
 
 
 def play(library: Path, callback: str, faults: Sequence[str]) -> list[Output]:
@@ -110,6 +124,8 @@ def steps(ran: Output) -> list[Step]:
         elif "suggested" in line:
             text = line["suggested"]
             got.append(tuple(param["value"] for param in json.loads(text)) if isinstance(text, str) else text)
+        elif received := line.get("sent", line.get("dumped")):
+            got += received
         elif "progress" in line:
             got.append((line["progress"], line["text"]))
         elif "calls" in line:
@@ -137,6 +153,8 @@ def _life(cell: Cell) -> list[Step]:
     steps = [step("init"), step("suggest", cell.suggested)]
     if cell.configures:
         steps.append(step("configure"))
+    if cell.captures:
+        steps += [step(call) for call in BEGIN]
     second = replace(cell, fails=None, events=EVENTS, text=Cell.text, field=Cell.field)
     if cell.fails == "open":
         steps.append(step("open"))
@@ -144,8 +162,10 @@ def _life(cell: Cell) -> list[Step]:
         events = _events(cell)
         take = step("take", *events) if cell.fails == "take" else Step("take", None, [*events, "eof"])
         steps += [step("open"), take, Step("take", None, ["eof"]), step("progress", cell.progress), step("close")]
-    steps += [Step("open"), Step("take", None, [*_events(second), "eof"]), Step("close"), Step("destroy")]
-    return steps
+    steps += [Step("open"), Step("take", None, [*_events(second), "eof"]), Step("close")]
+    if cell.captures:
+        steps += [Step(END[0], None, list(cell.sent) or None), step(END[1]), step(END[2], *cell.dumped)]
+    return [*steps, Step("destroy")]
 
 
 def _events(cell: Cell) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from falco_plugin import EOF, Event, Gauge, Plugin, field, source
+from falco_plugin import EOF, Event, Gauge, Plugin, async_events, field, parse, source
 
 HUNDRED_MB = 100_000_000
 EVENTS = (b"one", b"two", b"three")
@@ -101,8 +101,8 @@ class FaultInjector:
         add = {"pull": lambda: borrowed["writer"].write, "next_batch": lambda: borrowed["batch"].append}
         if self.callback in add:
             return add[self.callback]()(bytes(HUNDRED_MB))
-        if "generator" in self.callback or self.callback == "retry":
-            return bytes(HUNDRED_MB)
+        if "generator" in self.callback or self.callback in ("retry", "async_events", "dump_state"):
+            return b"x" * HUNDRED_MB
         return self.wrap("x" * HUNDRED_MB)
 
     def wrap(self, text):
@@ -205,6 +205,7 @@ USES = {
     "context": lambda context: f"is cancelled: {context.cancelled}",
     "attempt": lambda context: f"is cancelled: {context.cancelled}",
     "plugin": lambda plugin: f"is {plugin.name}",
+    "capture": lambda capture: capture.every(1, print),
 }
 NORMAL = object()
 
@@ -243,6 +244,7 @@ class Faulty(Plugin):
     opened = threading.Event()
 
     def init(self):
+        self.sent, self.ran = threading.Event(), threading.Event()
         INJECTOR.plugin = self
         INJECTOR.at("init", lambda: None, plugin=self)
 
@@ -259,6 +261,7 @@ class Faulty(Plugin):
 
     def open(self, params, context):
         def normal():
+            self.wait_for_threads()
             self.opened.clear()
             self.instance = self.make(params, context)
             self.opened.set()
@@ -315,6 +318,43 @@ class Faulty(Plugin):
         for item in EVENTS:
             yield None
             yield INJECTOR.at("retry", lambda: item, second=True, attempt=context)
+
+    def wait_for_threads(self):
+        """Waits for the threads of a capture, so that their faults and events come before those of the source."""
+        if INJECTOR.callback in ("async_events", "dump_state", "capture_open", "routine", "capture_close"):
+            self.sent.wait()
+        if INJECTOR.callback == "routine":
+            self.ran.wait()
+
+    @parse("pluginevent")
+    def parsed(self, event):
+        return INJECTOR.at("parse", lambda: None, second=True, event=event)
+
+    @async_events("note")
+    def changes(self, context):
+        try:
+            for item in EVENTS:
+                yield INJECTOR.at("async_events", lambda: item, second=True, context=context)
+        finally:
+            self.sent.set()
+
+    @async_events("note")
+    def dump_state(self):
+        for item in EVENTS:
+            yield INJECTOR.at("dump_state", lambda: item, second=True, plugin=self)
+
+    def capture_open(self, capture):
+        capture.every(0.001, self.routine)
+        return INJECTOR.at("capture_open", lambda: None, capture=capture)
+
+    def routine(self):
+        try:
+            return INJECTOR.at("routine", lambda: None, plugin=self)
+        finally:
+            self.ran.set()
+
+    def capture_close(self, capture):
+        return INJECTOR.at("capture_close", lambda: None, capture=capture)
 
     def event_to_string(self, event):
         return INJECTOR.at("event_to_string", lambda: f"text of {event.data.decode()}", second=True, event=event)

@@ -48,6 +48,12 @@ CALLBACKS = {
     "field": "a field's method",
     "gauge": "the method of a computed gauge",
     "set_config": "`set_config`",
+    "parse": "a method with `@parse`",
+    "async_events": "a step of a method with `@async_events`",
+    "dump_state": "a step of `dump_state`",
+    "capture_open": "`capture_open`",
+    "routine": "a function of `Capture.every`",
+    "capture_close": "`capture_close`",
 }
 
 CAUSES = {
@@ -89,6 +95,15 @@ NO_NUMBER = "gauge size failed: TypeError: value must be int or float, got {what
 NO_TEXT = "<event_to_string of faulty failed: {kind}>"
 CALLED_AGAIN = "the source is called again in 0.01 s"
 DROPPED = "1 event(s) were still in the channel when the source faulty ended; they are dropped"
+
+NO_ASYNC_EVENT = (
+    "TypeError: expected an AsyncEvent, got NoneType: yield AsyncEvent(name, data) with one of the names note "
+    "(faulty.py:… in …)"
+)
+LATE_ROUTINE = (
+    "held: capture raises PluginError: Capture.every can be called in capture_open only: call it there for each "
+    "function"
+)
 
 NO_EFFECT = Cell()
 HARMLESS = {
@@ -153,6 +168,20 @@ def steps_of_an_iterable(stopped: Cell, too_large: Cell, wrong_type: Cell, text:
         (["closes", "cancels"], Cell(events=["one"], may_log=[DROPPED], note="as requested")),
         ("holds", held),
     )
+
+
+def in_capture(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    return {fault: replace(cell, captures=True) for fault, cell in cells.items()}
+
+
+def stops_sending(error: str = "{cause}", **more: object) -> Cell:
+    """Returns the cell of a method with ``@async_events`` that ends at its second step."""
+    return logs(f"changes with @async_events failed: {error}", sent=["one"], **more)
+
+
+def stops_dump(error: str = "{cause}", **more: object) -> Cell:
+    """Returns the cell of a ``dump_state`` that ends at its second step."""
+    return fails("dump_state", error, dumped=["one"], **more)
 
 
 TABLE: Mapping[str, Mapping[str, Cell]] = {
@@ -411,6 +440,62 @@ TABLE: Mapping[str, Mapping[str, Cell]] = {
             ("holds", Cell(found=["held: plugin is faulty"])),
         ).items()
     },
+    "parse": rows(
+        (RAISES, logs("parsed failed to parse an event: {cause}", note="other methods get the event")),
+        (RETURNS, Cell(note="the returned value is ignored")),
+        ("calls_itself", CALLS_INSTANCE),
+        (["closes", "cancels"], Cell(events=["one", "two"])),
+        ("holds", Cell(found=["held: event two"])),
+    ),
+    "async_events": in_capture(
+        rows(
+            (RAISES, stops_sending()),
+            ("wrong_type", stops_sending(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer"))),
+            ("none", stops_sending(NO_ASYNC_EVENT)),
+            (["nul", "surrogates"], stops_sending(NO_EVENT.replace("{what}", GOT_STR))),
+            ("huge", Cell(sent=["one", {"length": 100_000_000}, "three"])),
+            *WITHOUT_INSTANCE.items(),
+            ("cancels", Cell(note="the context that is the argument of the method, which does not end it")),
+            ("holds", Cell(found=["held: context is cancelled: False"])),
+        )
+    ),
+    "dump_state": in_capture(
+        rows(
+            (RAISES, stops_dump()),
+            ("wrong_type", stops_dump(NO_EVENT.replace("{what}", ", got Event: give bytes or another buffer"))),
+            ("none", stops_dump(NO_ASYNC_EVENT)),
+            (["nul", "surrogates"], stops_dump(NO_EVENT.replace("{what}", GOT_STR))),
+            ("huge", Cell(dumped=["one", {"length": 100_000_000}, "three"])),
+            ("calls_itself", CALLS_INSTANCE),
+            (["closes", "cancels"], Cell(note="the source is closed")),
+            ("holds", Cell(found=["held: plugin is faulty"])),
+        )
+    ),
+    "capture_open": in_capture(
+        rows(
+            (RAISES, fails("capture_open", note="Falco ends")),
+            (RETURNS, Cell(note="the returned value is ignored")),
+            *WITHOUT_INSTANCE.items(),
+            ("holds", Cell(found=[LATE_ROUTINE])),
+        )
+    ),
+    "routine": in_capture(
+        rows(
+            (RAISES, logs("Faulty.routine of Capture.every failed: {cause}", note="the next calls are made")),
+            (RETURNS, Cell(note="the returned value is ignored")),
+            *WITHOUT_INSTANCE.items(),
+            ("holds", Cell(found=["held: plugin is faulty"])),
+        )
+    ),
+    "capture_close": in_capture(
+        rows(
+            (RAISES, logs("capture_close failed: {cause}")),
+            (RETURNS, Cell(note="the returned value is ignored")),
+            ("calls_itself", CALLS_INSTANCE),
+            (["closes", "cancels"], Cell(note="the source is closed")),
+            ("holds", Cell(found=[LATE_ROUTINE])),
+        )
+    ),
 }
 
 

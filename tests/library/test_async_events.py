@@ -244,6 +244,24 @@ def test_method_that_does_not_stop_is_reported(tmp_path):
     ) in messages(ran)
 
 
+FAILS_AT_THE_END = """
+    @async_events("only")
+    def changes(self, context):
+        try:
+            yield b"event"
+            context.wait()
+        finally:
+            raise OSError("no connection")
+"""
+
+
+def test_failure_at_the_end_of_a_capture_names_the_method(tmp_path):
+    ran = run(plugin(tmp_path, FAILS_AT_THE_END), limit=1, timeout=30)
+    assert ran.result == "limit"
+    (failure,) = [text for text in messages(ran) if "no connection" in text]
+    assert failure.startswith("changes with @async_events failed: OSError: no connection (plugin.py:")
+
+
 FAILS = """
     @async_events("only", retry=0.01)
     def changes(self):

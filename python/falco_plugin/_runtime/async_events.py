@@ -77,7 +77,7 @@ class EventOutput:
     """Sends the items of a method to the host as async events."""
 
     def __init__(self, method: str, sink: _core.AsyncSink) -> None:
-        self.subject = f"{method} with @async_events" if method != "dump_state" else method
+        self.subject = self.closed_subject = f"{method} with @async_events" if method != "dump_state" else method
         self._sink = sink
 
     @property

@@ -76,6 +76,11 @@ class Output(Protocol):
         ...
 
     @property
+    def closed_subject(self) -> str:
+        """The subject of a failure after the output was closed."""
+        ...
+
+    @property
     def closed(self) -> bool:
         """Whether nothing can be sent any more."""
         ...
@@ -113,6 +118,7 @@ class _SourceOutput:
     """Sends items through the channel of an ``IterInstance``."""
 
     subject = "the source"
+    closed_subject = "a closed source"
 
     def __init__(self, sender: _core.Sender) -> None:
         self._sender = sender
@@ -233,7 +239,7 @@ class _Producer:
         if not self._is_closed:
             self._output.fail(_with_remedy(error))
         elif not failures.is_end_of_source(error) and not _is_cancellation(error):
-            failures.report("a closed source", error)
+            failures.report(self._output.closed_subject, error)
 
     def _send_attempts(self, make: Callable[[_core.Context], Any]) -> None:
         """Calls the function that makes the items, and sends them.

@@ -76,6 +76,7 @@ struct run {
 	int empty;          /* consecutive timeouts without an event */
 	bool keep;          /* keep the payloads */
 	bool print;         /* print every event */
+	bool parse;         /* let the plugin parse every event, if it does so */
 	const struct requests *requests; /* print these fields of every event, unless NULL */
 	struct text payloads;
 	const char *stage;  /* where it failed */
@@ -101,6 +102,11 @@ void *drain_thread(void *run);
 void *step_thread(void *run);
 pthread_t spawn(void *(*body)(void *), void *argument);
 void join(pthread_t thread);
+
+/* state.c */
+
+bool run_state_call(struct run *run, const char *call);
+void run_parse(struct run *run, const struct event *evt);
 
 /* fields.c */
 

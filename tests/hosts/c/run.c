@@ -150,6 +150,8 @@ static const char *check_event(struct run *run, const struct event *evt)
 			put_bytes(&run->payloads, ",", 1);
 		put_base64(&run->payloads, data, n);
 	}
+	if (run->parse && run->lib->api.parse_event)
+		run_parse(run, evt);
 	if (run->print)
 		print_event(run, evt, data, n);
 	if (run->requests)

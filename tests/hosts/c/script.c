@@ -102,6 +102,8 @@ static bool make_call(struct run *run, const char *call, char *argument)
 
 		if (run->lib->api.set_config(run->state, &input) != RC_SUCCESS)
 			run_plugin_failed(run, "set_config");
+	} else if (run_state_call(run, call)) {
+		/* A call of a capture. */
 	} else if (strcmp(call, "open") == 0) {
 		run->params = argument;
 		run_open(run);
@@ -140,6 +142,7 @@ void do_script(char **a)
 	atomic_store(&show_logs, true);
 	run_start(&run, &lib, "");
 	run.print = true;
+	run.parse = true;
 	run.requests = requests.count ? &requests : NULL;
 	for (char *call = strtok_r(a[2], "\n", &rest); call; call = strtok_r(NULL, "\n", &rest)) {
 		char *argument = strchr(call, ' ');
