@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 SDK = "falco-plugin-sdk"
-_COMMAND_ONLY = frozenset({"click", "packaging"})
+_COMMAND_ONLY = frozenset({"click", "packaging", "pyyaml"})
 """Requirements of the SDK that only its command needs."""
 
 

@@ -12,7 +12,7 @@ from falco_plugin._build.bundle import files
 from falco_plugin._build.bundle.distributions import SDK
 from falco_plugin._build.bundle.parts import Part, Source
 
-_NOT_IN_FALCO = frozenset({"__main__", "_build", "cli", "templates", "testing"})
+_NOT_IN_FALCO = frozenset({"__main__", "_build", "_falco", "_rules", "cli", "templates", "testing"})
 """Modules and packages that only the command and tests use."""
 CORE = "falco_plugin._core"
 CORE_IMPORTS = ("collections", "datetime", "gc", "ipaddress", "os", "sys")

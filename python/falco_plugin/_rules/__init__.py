@@ -1,0 +1,1 @@
+"""Falco's rule files and conditions, read and checked without a Falco."""
