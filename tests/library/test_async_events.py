@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -396,6 +397,14 @@ def test_dump_state_can_be_the_only_method(tmp_path):
         running.wait_for_log("initialised", 30)
         ran = running.stop()
     assert ran.state == [AsyncEvent("state", b"1", 7)]
+
+
+def test_state_event_without_timestamp_has_the_time_of_the_call(tmp_path):
+    before = time.time_ns()
+    ran = run(plugin(tmp_path, STATE.format('yield AsyncEvent("state", b"1")')), limit=1, timeout=30, dump_state=True)
+    (event,) = ran.state
+    assert event.timestamp is not None
+    assert before <= event.timestamp <= time.time_ns()
 
 
 def test_next_async_event_returns_one_after_the_other(tmp_path):

@@ -163,6 +163,8 @@ class Runtime:
     def _prepare_events(self, found: Capabilities) -> None:
         self.is_source = found.is_source
         """Whether the plugin is an event source."""
+        self.plugin_id: int = self._plugin.id if found.is_source else 0
+        """The plugin id; 0 without an event source."""
         self.extract_event_types = found.extract_event_types
         """The names of the events that have the fields; empty for every type, ``None`` for events of plugins."""
         self.parse_methods = [

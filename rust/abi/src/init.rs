@@ -1,7 +1,7 @@
 //! `plugin_init`, as the stub calls it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use falco_plugin_api_table::{FAILURE, SUCCESS, StartReply, StartRequest, Table, functions};
 use falco_plugin_engine::error::Error;
@@ -95,6 +95,7 @@ pub unsafe fn init(
         routines: Routines::default(),
         extraction: PerThread::default(),
         generation: AtomicU64::default(),
+        open_sources: AtomicUsize::default(),
     });
     StartReply {
         table,

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use falco_plugin_api::{ss_instance_t, ss_plugin_event, ss_plugin_t};
 use falco_plugin_engine::error::Error;
@@ -24,6 +24,8 @@ pub(crate) struct PluginState {
     pub(crate) extraction: PerThread<Extraction>,
     /// Increases whenever a source is opened or closed.
     pub(crate) generation: AtomicU64,
+    /// The number of sources that are open.
+    pub(crate) open_sources: AtomicUsize,
     /// `None` if init failed: the state then only holds the reason.
     pub(crate) plugin: Option<Box<dyn Plugin>>,
     pub(crate) log: Log,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use falco_plugin_abi::api::{FAILURE, SUCCESS, StartRequest};
 use falco_plugin_abi::init::{TABLE, init};
@@ -17,8 +17,9 @@ use falco_plugin_api::{
 };
 use falco_plugin_engine::async_events::{AsyncSink, SinkError};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::{AsyncEventName, NO_TIMESTAMP};
-use falco_plugin_engine::plugin::{AsyncEvents, Listen, Plugin};
+use falco_plugin_engine::event::{AsyncEventName, Event, EventBatch, NO_TIMESTAMP};
+use falco_plugin_engine::extract::Cache;
+use falco_plugin_engine::plugin::{AsyncEvents, Instance, Listen, OpenParam, Plugin, Source};
 use falco_plugin_engine::routine::Routine;
 
 const HANGS: Duration = Duration::from_secs(60);
@@ -138,7 +139,48 @@ impl Plugin for Sending {
         Some(self)
     }
 
+    fn as_source(&self) -> Option<&dyn Source> {
+        Some(self)
+    }
+
     fn destroy(&self) {}
+}
+
+impl Source for Sending {
+    fn id(&self) -> u32 {
+        900
+    }
+
+    fn open(&self, _: &str) -> Result<Box<dyn Instance>, Error> {
+        Ok(Box::new(Opened))
+    }
+
+    fn list_open_params(&self) -> Result<Vec<OpenParam>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn event_to_string<'c>(&self, _: &'c mut Cache, _: &Event<'_>) -> &'c str {
+        ""
+    }
+}
+
+/// A source that is open, and that nobody reads.
+struct Opened;
+
+impl Instance for Opened {
+    fn next_batch(&mut self) -> Result<(), Error> {
+        unreachable!()
+    }
+
+    fn events(&mut self) -> &mut EventBatch {
+        unreachable!()
+    }
+
+    fn progress(&mut self) -> (f64, String) {
+        unreachable!()
+    }
+
+    fn close(&mut self) {}
 }
 
 impl AsyncEvents for Sending {
@@ -163,7 +205,7 @@ impl AsyncEvents for Sending {
 
     fn dump_state(&self, sink: Arc<AsyncSink>) -> Result<(), Error> {
         self.sinks.lock().unwrap().push(Arc::clone(&sink));
-        match sink.send(&name(), 7, b"state") {
+        match sink.send(&name(), NO_TIMESTAMP, b"state") {
             Ok(()) => Ok(()),
             Err(SinkError::Closed) => unreachable!("the sink is open during the call"),
             Err(SinkError::Refused(error)) => Err(error),
@@ -201,6 +243,9 @@ fn with_state(host: &Host, plugin: &Arc<Sending>, code: impl FnOnce(*mut ss_plug
         }
         fn as_listen(&self) -> Option<&dyn Listen> {
             self.0.as_listen()
+        }
+        fn as_source(&self) -> Option<&dyn Source> {
+            self.0.as_source()
         }
         fn destroy(&self) {}
     }
@@ -250,7 +295,7 @@ fn set_handler(state: *mut ss_plugin_t, host: &Host, is_set: bool) -> ss_plugin_
 }
 
 fn wait_until(condition: impl Fn() -> bool) {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     while !condition() {
         assert!(started.elapsed() < HANGS);
         thread::yield_now();
@@ -327,9 +372,37 @@ fn refused_event_has_the_message_of_the_host_or_its_owner() {
         *host.refusal.lock().unwrap() = None;
         assert_eq!(dump(Some(handler)), SUCCESS);
         assert_eq!(host.data(), [b"state"]);
-        assert_eq!(host.events.lock().unwrap()[0][..8], 7_u64.to_le_bytes());
         let sinks = plugin.sinks.lock().unwrap();
         assert!(sinks.iter().all(|sink| sink.is_closed()));
+    });
+}
+
+#[test]
+fn dump_state_writes_time_and_plugin_id_of_the_open_source() {
+    let (host, plugin) = (Host::default(), Arc::new(Sending::default()));
+    with_state(&host, &plugin, |state| {
+        let before = SystemTime::now();
+        // SAFETY: the state is not destroyed, the host outlives it, and the instance is closed once.
+        unsafe {
+            let dump = || (TABLE.dump_state)(state, host.owner(), Some(handler));
+            assert_eq!(dump(), SUCCESS);
+            let mut rc = FAILURE;
+            let instance = (TABLE.open)(state, c"".as_ptr(), &raw mut rc);
+            assert_eq!((dump(), rc), (SUCCESS, SUCCESS));
+            (TABLE.close)(state, instance);
+            assert_eq!(dump(), SUCCESS);
+        }
+        let events = host.events.lock().unwrap();
+        let ids: Vec<u32> = events
+            .iter()
+            .map(|event| u32::from_le_bytes(event[38..42].try_into().unwrap()))
+            .collect();
+        assert_eq!(ids, [0, 900, 0]);
+        for event in &*events {
+            let time =
+                SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::from_le_bytes(event[..8].try_into().unwrap()));
+            assert!((before..=SystemTime::now()).contains(&time), "{time:?}");
+        }
     });
 }
 

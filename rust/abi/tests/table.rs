@@ -42,6 +42,10 @@ impl Plugin for Panics {
 }
 
 impl Source for Panics {
+    fn id(&self) -> u32 {
+        panic!("id")
+    }
+
     fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error> {
         assert_eq!(params, "good", "open panics");
         Ok(Box::new(Self))

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::calls::Calls;
 use crate::error::Error;
-use crate::event::AsyncEventName;
+use crate::event::{AsyncEventName, NO_PLUGIN_ID, NO_TIMESTAMP};
 
 /// The bytes of memory that a thread keeps for encoding its next event.
 const KEPT_BYTES: usize = 1 << 20;
@@ -31,13 +31,27 @@ pub enum SinkError {
 pub struct AsyncSink {
     handler: Box<dyn AsyncHandler>,
     calls: Calls,
+    /// The timestamp of events that have none.
+    timestamp: u64,
+    plugin_id: u32,
 }
 
 impl AsyncSink {
+    /// Makes a sink for a host that writes the plugin id and missing timestamps itself, as one does that captures.
     pub fn new(handler: Box<dyn AsyncHandler>) -> Self {
+        Self::for_file(handler, NO_TIMESTAMP, NO_PLUGIN_ID)
+    }
+
+    /// Makes a sink for a host that writes the events into a capture file as they are.
+    ///
+    /// `timestamp` is that of events without one. `plugin_id` is the id of the open source: without it, a host that
+    /// reads the file would pass the events only to plugins that parse system calls.
+    pub fn for_file(handler: Box<dyn AsyncHandler>, timestamp: u64, plugin_id: u32) -> Self {
         Self {
             handler,
             calls: Calls::new(),
+            timestamp,
+            plugin_id,
         }
     }
 
@@ -47,9 +61,14 @@ impl AsyncSink {
         let Some(_call) = self.calls.begin() else {
             return Err(SinkError::Closed);
         };
+        let timestamp = if timestamp == NO_TIMESTAMP {
+            self.timestamp
+        } else {
+            timestamp
+        };
         let send = |buffer: &mut Vec<u8>| {
             let sent = name
-                .encode(timestamp, data, buffer)
+                .encode(timestamp, self.plugin_id, data, buffer)
                 .and_then(|()| self.handler.send(buffer));
             if buffer.capacity() > KEPT_BYTES {
                 *buffer = Vec::new();
@@ -116,6 +135,18 @@ mod tests {
         let events = events.lock().unwrap();
         assert_eq!(events.len(), 2);
         assert!(events[0].ends_with(b"changed\0one") && events[1].ends_with(&[1; 2 << 20]));
+    }
+
+    #[test]
+    fn sink_for_file_completes_events() {
+        let handler = Kept::default();
+        let events = Arc::clone(&handler.0);
+        let sink = AsyncSink::for_file(Box::new(handler), 5, 900);
+        sink.send(&name(), NO_TIMESTAMP, b"one").unwrap();
+        sink.send(&name(), 7, b"two").unwrap();
+        let events = events.lock().unwrap();
+        let members = |event: &[u8]| (event[0], u32::from_le_bytes(event[38..42].try_into().unwrap()));
+        assert_eq!((members(&events[0]), members(&events[1])), ((5, 900), (7, 900)));
     }
 
     #[test]

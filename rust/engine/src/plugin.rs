@@ -54,6 +54,9 @@ pub trait Plugin: Send + Sync {
 
 /// The capability to make events.
 pub trait Source: Plugin {
+    /// Returns the id that the host writes into the events of this source (`plugin_get_id`).
+    fn id(&self) -> u32;
+
     /// Opens the event source (`plugin_open`).
     fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error>;
 

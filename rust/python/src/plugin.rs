@@ -34,6 +34,8 @@ const NO_TEXT: &str = "<event_to_string failed>";
 pub(crate) struct PythonPlugin {
     pub(crate) runtime: Py<PyAny>,
     pub(crate) number: PluginNumber,
+    /// The plugin id; 0 without an event source.
+    id: u32,
     /// Whether the plugin defines `event_to_string`.
     defines_text: bool,
     extractor: Extractor,
@@ -84,6 +86,7 @@ impl PythonPlugin {
             extracts_from_other_events: event_types.is_some(),
             parse_methods,
             number,
+            id: runtime.getattr("plugin_id")?.extract()?,
             defines_text: runtime.getattr("defines_event_to_string")?.extract()?,
             runtime: runtime.clone().unbind(),
             _release: threads::ReferenceRelease,
@@ -200,6 +203,10 @@ impl Plugin for PythonPlugin {
 }
 
 impl Source for PythonPlugin {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
     fn open(&self, params: &str) -> Result<Box<dyn Instance>, Error> {
         self.call("open", |runtime| {
             let context = Context::for_instance(runtime.py(), None)?;

@@ -2,12 +2,15 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use falco_plugin_api::{ss_plugin_async_event_handler_t, ss_plugin_owner_t, ss_plugin_rc, ss_plugin_t};
 use falco_plugin_api_table::{FAILURE, SUCCESS};
 use falco_plugin_engine::async_events::{AsyncHandler, AsyncSink};
 use falco_plugin_engine::error::Error;
+use falco_plugin_engine::event::NO_PLUGIN_ID;
 
 use crate::fork;
 use crate::guard::guard;
@@ -57,7 +60,8 @@ pub(crate) unsafe extern "C" fn set_async_event_handler(
     let started = guard(|| {
         let plugin = state.async_events()?;
         // SAFETY: owner and function are the host's, and may be used until it takes the handler away.
-        let sink = Arc::new(unsafe { sink(owner, function, state.last_error) });
+        let handler = unsafe { HostHandler::new(owner, function, state.last_error) };
+        let sink = Arc::new(AsyncSink::new(Box::new(handler)));
         state.sink.replace(Some(Arc::clone(&sink)));
         plugin.start(sink)
     });
@@ -108,7 +112,10 @@ pub(crate) unsafe extern "C" fn dump_state(
         let plugin = state.async_events()?;
         let function = handler.ok_or_else(|| Error::text("dump_state was called without a handler"))?;
         // SAFETY: owner and function are the host's, and may be used during the call. `Close` ends their use.
-        let sink = Arc::new(unsafe { sink(owner, function, state.last_error) });
+        let handler = unsafe { HostHandler::new(owner, function, state.last_error) };
+        // The host writes the events into the file as they are.
+        let sink = AsyncSink::for_file(Box::new(handler), now(), plugin_id_of_open_source(state));
+        let sink = Arc::new(sink);
         let _close = Close(&sink);
         plugin.dump_state(Arc::clone(&sink))
     });
@@ -121,14 +128,19 @@ pub(crate) unsafe extern "C" fn dump_state(
     }
 }
 
-/// # Safety
-/// Owner and function may be used, from any thread, until the sink is closed, and `last_error` as well.
-unsafe fn sink(owner: *mut ss_plugin_owner_t, function: Function, last_error: LastError) -> AsyncSink {
-    AsyncSink::new(Box::new(HostHandler {
-        owner: Owner(owner),
-        function,
-        last_error,
-    }))
+/// Returns the time, in nanoseconds since the epoch.
+fn now() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.map_or(0, |duration| duration.as_nanos() as u64)
+}
+
+/// Returns the id of the plugin if its source is open. Otherwise the host captures system calls, or the source of another
+/// plugin, whose id the plugin API does not pass.
+fn plugin_id_of_open_source(state: &PluginState) -> u32 {
+    if state.open_sources.load(Ordering::Relaxed) == 0 {
+        return NO_PLUGIN_ID;
+    }
+    state.source().map_or(NO_PLUGIN_ID, |source| source.id())
 }
 
 /// The host's handler. A sink does not use it any more once it is closed.
@@ -153,6 +165,16 @@ impl AsyncHandler for HostHandler {
 }
 
 impl HostHandler {
+    /// # Safety
+    /// Owner and function may be used, from any thread, until the sink is closed, and `last_error` as well.
+    unsafe fn new(owner: *mut ss_plugin_owner_t, function: Function, last_error: LastError) -> Self {
+        Self {
+            owner: Owner(owner),
+            function,
+            last_error,
+        }
+    }
+
     #[inline]
     fn call(&self, event: &[u8], message: &mut [c_char; MESSAGE_SIZE]) -> Result<(), Error> {
         message[0] = 0;

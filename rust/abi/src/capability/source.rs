@@ -37,6 +37,7 @@ pub(crate) unsafe extern "C" fn open(
         Ok(instance) => {
             // SAFETY: as above.
             unsafe { write(rc, SUCCESS) };
+            state.open_sources.fetch_add(1, Ordering::Relaxed);
             Box::into_raw(Box::new(InstanceState {
                 instance,
                 panicked: false,
@@ -67,6 +68,7 @@ pub(crate) unsafe extern "C" fn close(state: *mut ss_plugin_t, instance: *mut ss
     });
     let Some(state) = state else { return };
     state.generation.fetch_add(1, Ordering::Relaxed);
+    state.open_sources.fetch_sub(1, Ordering::Relaxed);
     if let Err(error) = closed {
         state.log.log(Severity::Error, &format!("close: {error}"));
     }

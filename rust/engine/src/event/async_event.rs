@@ -26,13 +26,13 @@ const PREFIX_LEN: usize = 42;
 const NO_THREAD_ID: u64 = u64::MAX;
 const PARAMETERS: u32 = 3;
 const PLUGIN_ID_LEN: u32 = 4;
-/// A placeholder: the host writes the id of the open source over it.
-const PLUGIN_ID: u32 = 0;
+/// The id of an event that is shown beside system calls (`plugin_id`).
+pub const NO_PLUGIN_ID: u32 = 0;
 
 /// A name of async events, with the part of their encoding that all events of this name have in common.
 #[derive(Debug, Clone)]
 pub struct AsyncEventName {
-    /// Everything before the data, without timestamp and lengths.
+    /// Everything before the data, without timestamp, plugin id and lengths.
     prefix: Box<[u8]>,
 }
 
@@ -51,7 +51,6 @@ impl AsyncEventName {
         prefix[22..26].copy_from_slice(&PARAMETERS.to_le_bytes());
         prefix[26..30].copy_from_slice(&PLUGIN_ID_LEN.to_le_bytes());
         prefix[30..34].copy_from_slice(&(name.len() as u32 + 1).to_le_bytes());
-        prefix[38..42].copy_from_slice(&PLUGIN_ID.to_le_bytes());
         prefix[PREFIX_LEN..PREFIX_LEN + name.len()].copy_from_slice(name.as_bytes());
         Ok(Self { prefix: prefix.into() })
     }
@@ -61,12 +60,12 @@ impl AsyncEventName {
         &self.prefix[PREFIX_LEN..self.prefix.len() - 1]
     }
 
-    /// Replaces the content of `buffer` by an encoded event.
+    /// Replaces the content of `buffer` by an encoded event. `plugin_id` is the id of the open source.
     ///
     /// # Errors
     /// [`Error::EventTooLarge`] if the length of the whole event would not fit into its field of 4 bytes.
     #[inline]
-    pub fn encode(&self, timestamp: u64, data: &[u8], buffer: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn encode(&self, timestamp: u64, plugin_id: u32, data: &[u8], buffer: &mut Vec<u8>) -> Result<(), Error> {
         let most = u32::MAX - self.prefix.len() as u32;
         let Some(data_len) = u32::try_from(data.len()).ok().filter(|len| *len <= most) else {
             return Err(Error::EventTooLarge {
@@ -80,6 +79,7 @@ impl AsyncEventName {
         buffer[0..8].copy_from_slice(&timestamp.to_le_bytes());
         buffer[16..20].copy_from_slice(&(self.prefix.len() as u32 + data_len).to_le_bytes());
         buffer[34..38].copy_from_slice(&data_len.to_le_bytes());
+        buffer[38..42].copy_from_slice(&plugin_id.to_le_bytes());
         buffer.extend_from_slice(data);
         Ok(())
     }
@@ -94,7 +94,8 @@ mod tests {
     fn encode_writes_each_member_at_its_offset() {
         let mut event = vec![1; 100];
         let name = AsyncEventName::new("abc").unwrap();
-        name.encode(0x0102030405060708, b"hello", &mut event).unwrap();
+        name.encode(0x0102030405060708, 0x090a0b0c, b"hello", &mut event)
+            .unwrap();
         let expected = [
             &[8, 7, 6, 5, 4, 3, 2, 1][..], // timestamp
             &[255; 8],                     // thread id
@@ -104,7 +105,7 @@ mod tests {
             &[4, 0, 0, 0],                 // length of the plugin id
             &[4, 0, 0, 0],                 // length of the name
             &[5, 0, 0, 0],                 // length of the data
-            &[0, 0, 0, 0],                 // plugin id
+            &[12, 11, 10, 9],              // plugin id
             b"abc\0",
             b"hello",
         ]
@@ -112,11 +113,11 @@ mod tests {
         assert_eq!(event, expected);
         assert_eq!(name.as_bytes(), b"abc");
 
-        name.encode(NO_TIMESTAMP, b"", &mut event).unwrap();
+        name.encode(NO_TIMESTAMP, NO_PLUGIN_ID, b"", &mut event).unwrap();
         assert_eq!(event.len(), 46);
         assert_eq!(
-            (&event[..8], &event[16..20], &event[34..38]),
-            (&[255; 8][..], &[46, 0, 0, 0][..], &[0; 4][..])
+            (&event[..8], &event[16..20], &event[34..42]),
+            (&[255; 8][..], &[46, 0, 0, 0][..], &[0; 8][..])
         );
     }
 

@@ -6,7 +6,7 @@ mod encoding;
 mod filter;
 mod writer;
 
-pub use async_event::{ASYNC_EVENT_TYPE, AsyncEventName, MAX_ASYNC_NAME_LEN};
+pub use async_event::{ASYNC_EVENT_TYPE, AsyncEventName, MAX_ASYNC_NAME_LEN, NO_PLUGIN_ID};
 pub(crate) use batch::{BatchId, check_event_size};
 pub use batch::{DEFAULT_BATCH_SIZE, EventBatch, SOFT_BYTES};
 pub use encoding::{
