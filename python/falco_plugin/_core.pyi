@@ -1419,9 +1419,10 @@ class Table(Generic[_K, _E]):
         """The name of the table."""
 
     @overload
-    def get(self, key: _K, default: None = None, /) -> _E | None:
+    def get(self, key: _K | None, default: None = None, /) -> _E | None:
         """Returns the entry with a key, or ``default`` if there is none.
 
+        No entry has the key ``None``, so ``event.thread_id`` is a key for events that belong to no thread, too.
         The entry of a host's table can be used until the host's call ends.
 
         Raises:
@@ -1431,9 +1432,10 @@ class Table(Generic[_K, _E]):
         """
 
     @overload
-    def get(self, key: _K, default: _D, /) -> _E | _D:
+    def get(self, key: _K | None, default: _D, /) -> _E | _D:
         """Returns the entry with a key, or ``default`` if there is none.
 
+        No entry has the key ``None``, so ``event.thread_id`` is a key for events that belong to no thread, too.
         The entry of a host's table can be used until the host's call ends.
 
         Raises:
@@ -1446,7 +1448,7 @@ class Table(Generic[_K, _E]):
     def __getitem__(self, key: _K, /) -> _E: ...
     def __setitem__(self, key: _K, entry: _E, /) -> None: ...
     def __delitem__(self, key: _K, /) -> None: ...
-    def __contains__(self, key: _K, /) -> bool: ...
+    def __contains__(self, key: _K | None, /) -> bool: ...
     def __iter__(self) -> Iterator[_K]: ...
     def __len__(self) -> int: ...
     def setdefault(self, key: _K, entry: _E, /) -> _E:

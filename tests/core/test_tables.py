@@ -64,6 +64,17 @@ def test_table_is_a_mapping(sessions):
     assert len(sessions) == 0
 
 
+def test_no_entry_has_the_key_none(sessions):
+    plugin = Owners()
+    for table in (sessions, plugin.numbers, plugin.flags, make_table(Owners, "threads")):
+        assert None not in table
+        assert table.get(None) is None
+        assert table.get(None, 5) == 5
+        for use in (table.__getitem__, table.__delitem__):
+            with pytest.raises(TypeError, match="must be (str|int|bool), got NoneType"):
+                use(None)
+
+
 def test_entry_writes_the_table(sessions):
     sessions["eve"] = Session(user="eve")
     entry = sessions["eve"]
@@ -124,7 +135,7 @@ def test_surrogates_become_replacement_characters(sessions):
     [
         (lambda t: t[1], TypeError, "a key of the table owners_sessions must be str, got int"),
         (lambda t: t.get(b"a"), TypeError, "a key of the table owners_sessions must be str, got bytes"),
-        (lambda t: t.__contains__(None), TypeError, "must be str, got NoneType"),
+        (lambda t: t.__contains__(1), TypeError, "must be str, got int"),
         (
             lambda t: t.__setitem__("a", "b"),
             TypeError,

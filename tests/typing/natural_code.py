@@ -661,6 +661,13 @@ class Owners(Plugin):
         assert_type(thread.container_id, str | None)
         return thread.args[0].value
 
+    @parse("execve", "execveat", sources=["syscall"])
+    def executed(self, event: Event) -> None:
+        if thread := self.threads.get(event.thread_id):
+            thread.owner = f"owner of {thread.comm}"
+        assert_type(event.thread_id in self.threads, bool)
+        assert_type(self.threads.get(event.thread_id, 0), Thread | int)
+
     def count(self, user: str) -> int:
         session = self.sessions.setdefault(user, Session(user=user))
         session.requests += 1

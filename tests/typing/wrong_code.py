@@ -206,10 +206,10 @@ def other_names(context: Context) -> None:
 
 
 def iterables() -> None:
-    source.IterInstance([b"one"], retry=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    source.IterInstance(["text"])  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    source.IterInstance(lambda: [b"one"])  # type: ignore[arg-type, misc]  # pyright: ignore[reportCallIssue, reportArgumentType]
-    source.IterInstance(1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    source.IterInstance([b"one"], retry=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    source.IterInstance(["text"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    source.IterInstance(lambda: [b"one"])  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType]
+    source.IterInstance(1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 class YieldsStr(Plugin):
@@ -301,6 +301,8 @@ class WrongTables(Plugin):
 
     def use(self) -> None:
         Session(usr="eve")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        self.sessions[None]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+        self.sessions.get(1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
         self.sessions[1]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
         self.sessions["eve"] = "eve"  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
         self.other["eve"]  # type: ignore[index]  # pyright: ignore[reportOptionalSubscript]

@@ -122,6 +122,12 @@ impl Table {
         })
     }
 
+    /// Returns the entry with a key, or nothing for the key `None`.
+    #[inline]
+    fn find_optional<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if key.is_none() { Ok(None) } else { self.find(key) }
+    }
+
     /// Returns the entry with a key.
     #[inline]
     fn find<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -257,7 +263,7 @@ impl OneArgument for Table {
 
     #[inline]
     fn call<'py>(this: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match this.get().find(key)? {
+        match this.get().find_optional(key)? {
             Some(entry) => Ok(entry),
             None => Ok(this.py().None().into_bound(this.py())),
         }
@@ -308,6 +314,7 @@ impl Table {
 
     /// Returns the entry with a key, or ``default`` if there is none.
     ///
+    /// No entry has the key ``None``, so ``event.thread_id`` is a key for events that belong to no thread, too.
     /// The entry of a host's table can be used until the host's call ends.
     ///
     /// Raises:
@@ -320,7 +327,7 @@ impl Table {
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(self.find(key)?.or(default))
+        Ok(self.find_optional(key)?.or(default))
     }
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -357,6 +364,9 @@ impl Table {
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = key.py();
+        if key.is_none() {
+            return Ok(false);
+        }
         let key = self.key(key)?;
         let found = match &self.target {
             Target::Own { table, .. } => table.get(key.data()).map(|entry| entry.is_some()),
