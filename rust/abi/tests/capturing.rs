@@ -1,5 +1,7 @@
 //! Async events and captures, called through the table of functions as a host calls them.
 
+mod support;
+
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char};
 use std::ptr;
@@ -9,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use falco_plugin_abi::api::{FAILURE, SUCCESS, StartRequest};
-use falco_plugin_abi::init::{TABLE, init};
+use falco_plugin_abi::api::{FAILURE, SUCCESS};
+use falco_plugin_abi::init::TABLE;
 use falco_plugin_api::{
     ss_plugin_capture_listen_input, ss_plugin_event, ss_plugin_init_input, ss_plugin_owner_t, ss_plugin_rc,
     ss_plugin_routine_fn_t, ss_plugin_routine_state_t, ss_plugin_routine_t, ss_plugin_routine_vtable, ss_plugin_t,
@@ -21,6 +23,7 @@ use falco_plugin_engine::event::{AsyncEventName, Event, EventBatch, NO_TIMESTAMP
 use falco_plugin_engine::extract::Cache;
 use falco_plugin_engine::plugin::{AsyncEvents, Instance, Listen, OpenParam, Plugin, Source};
 use falco_plugin_engine::routine::Routine;
+use support::start_with;
 
 const HANGS: Duration = Duration::from_secs(60);
 
@@ -249,9 +252,6 @@ fn with_state(host: &Host, plugin: &Arc<Sending>, code: impl FnOnce(*mut ss_plug
         }
         fn destroy(&self) {}
     }
-    extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
-        true
-    }
     let input = ss_plugin_init_input {
         config: ptr::null(),
         owner: host.owner(),
@@ -259,23 +259,10 @@ fn with_state(host: &Host, plugin: &Arc<Sending>, code: impl FnOnce(*mut ss_plug
         tables: ptr::null(),
         log_fn: None,
     };
-    let request = StartRequest {
-        library: c"".as_ptr(),
-        core: c"".as_ptr(),
-        python: c"".as_ptr(),
-        folders: c"".as_ptr(),
-        manifest: ptr::NonNull::dangling().as_ptr(),
-        manifest_len: 0,
-        archive: ptr::NonNull::dangling().as_ptr(),
-        archive_len: 0,
-        bundle: ptr::null(),
-        input: &raw const input,
-        check_code,
-    };
     let shared = Shared(Arc::clone(plugin));
-    // SAFETY: request and input outlive the state, which is destroyed last.
+    // SAFETY: the host outlives the state, which is destroyed last.
     unsafe {
-        let reply = init(&request, |_, _, _, _| Ok(Box::new(shared)));
+        let reply = start_with(&input, |_, _| Ok(Box::new(shared)));
         assert_eq!(reply.rc, SUCCESS);
         code(reply.state);
         (TABLE.destroy)(reply.state);

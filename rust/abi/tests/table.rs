@@ -1,11 +1,13 @@
 //! Plugins that panic or lack a capability, called through the table of functions: the host gets errors.
 
+mod support;
+
 use std::ffi::{CStr, c_char};
 use std::ptr;
 use std::thread;
 
-use falco_plugin_abi::api::{EOF, FAILURE, SUCCESS, StartRequest};
-use falco_plugin_abi::init::{TABLE, init};
+use falco_plugin_abi::api::{EOF, FAILURE, SUCCESS};
+use falco_plugin_abi::init::TABLE;
 use falco_plugin_abi::{Log, Severity};
 use falco_plugin_api::{
     ss_plugin_event_input, ss_plugin_field_extract_input, ss_plugin_init_input, ss_plugin_metric,
@@ -20,6 +22,7 @@ use falco_plugin_engine::event::{Event, EventBatch};
 use falco_plugin_engine::extract::Cache;
 use falco_plugin_engine::metrics::{Counter, Gauge, Metrics, Value};
 use falco_plugin_engine::plugin::{Instance, OpenParam, Plugin, Source};
+use support::start_with;
 
 struct Panics;
 
@@ -132,9 +135,6 @@ fn with_made(
     rc: ss_plugin_rc,
     code: impl FnOnce(*mut ss_plugin_t),
 ) {
-    extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
-        true
-    }
     let input = ss_plugin_init_input {
         config: ptr::null(),
         owner: ptr::null_mut(),
@@ -142,21 +142,8 @@ fn with_made(
         tables: ptr::null(),
         log_fn: None,
     };
-    let request = StartRequest {
-        library: c"".as_ptr(),
-        core: c"".as_ptr(),
-        python: c"".as_ptr(),
-        folders: c"".as_ptr(),
-        manifest: ptr::NonNull::dangling().as_ptr(),
-        manifest_len: 0,
-        archive: ptr::NonNull::dangling().as_ptr(),
-        archive_len: 0,
-        bundle: ptr::null(),
-        input: &raw const input,
-        check_code,
-    };
-    // SAFETY: request and input outlive the state.
-    let reply = unsafe { init(&request, |_, _, log, _| make(log)) };
+    // SAFETY: the input has no owner, and its functions are valid.
+    let reply = unsafe { start_with(&input, |log, _| make(log)) };
     assert_eq!(reply.rc, rc);
     code(reply.state);
 }

@@ -5,12 +5,14 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use falco_plugin_abi::api::{FAILURE, SUCCESS, StartRequest};
-use falco_plugin_abi::init::{TABLE, init};
+use falco_plugin_abi::api::{FAILURE, SUCCESS};
+use falco_plugin_abi::init::TABLE;
 use falco_plugin_api::*;
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::plugin::Plugin;
 use falco_plugin_engine::table::HostTables;
+
+use crate::support::start_with;
 
 pub type State = *mut ss_plugin_t;
 
@@ -224,9 +226,6 @@ pub fn start(
     passes: impl FnOnce(&mut ss_plugin_init_tables_input) -> bool,
     make: impl FnOnce(&dyn HostTables) -> Result<Box<dyn Plugin>, Error>,
 ) -> (State, i32) {
-    extern "C" fn check_code(_: *const c_char, _: *mut c_char, _: usize) -> bool {
-        true
-    }
     let (mut reader, mut writer) = (reader(), writer());
     let mut fields = ss_plugin_table_fields_vtable_ext {
         list_table_fields: Some(list_table_fields),
@@ -254,20 +253,7 @@ pub fn start(
         tables: if has_tables { &raw const tables } else { ptr::null() },
         log_fn: None,
     };
-    let request = StartRequest {
-        library: c"".as_ptr(),
-        core: c"".as_ptr(),
-        python: c"".as_ptr(),
-        folders: c"".as_ptr(),
-        manifest: ptr::NonNull::dangling().as_ptr(),
-        manifest_len: 0,
-        archive: ptr::NonNull::dangling().as_ptr(),
-        archive_len: 0,
-        bundle: ptr::null(),
-        input: &raw const input,
-        check_code,
-    };
-    // SAFETY: request and input outlive init; owner and functions outlive the state.
-    let reply = unsafe { init(&request, |_, _, _, tables| make(&*tables)) };
+    // SAFETY: the input outlives the call; owner and functions outlive the state.
+    let reply = unsafe { start_with(&input, |_, tables| make(&*tables)) };
     (reply.state, reply.rc)
 }

@@ -2,6 +2,8 @@
 
 mod exported;
 mod host;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;

@@ -83,6 +83,24 @@ pub(super) unsafe extern "C-unwind" fn list_table_fields(
     )
 }
 
+/// Returns the address of the field that `find` returns.
+///
+/// # Safety
+/// `name` is NUL-terminated.
+unsafe fn field_address(
+    accessor: &Accessor,
+    name: *const c_char,
+    find: impl FnOnce(&CStr) -> Result<Arc<Field>, String>,
+) -> *mut ss_plugin_table_field_t {
+    // SAFETY: the caller's promise.
+    let found = find(unsafe { CStr::from_ptr(name) });
+    or_fail(
+        accessor,
+        ptr::null_mut(),
+        found.map(|field| Arc::as_ptr(&field).cast_mut().cast()),
+    )
+}
+
 pub(super) unsafe extern "C-unwind" fn get_table_field(
     table: *mut ss_plugin_table_t,
     name: *const c_char,
@@ -91,15 +109,8 @@ pub(super) unsafe extern "C-unwind" fn get_table_field(
     by_owner!(
         table,
         fields_ext.get_table_field(name, kind),
-        |accessor: &Accessor, table: &BuiltIn| {
-            // SAFETY: see above; the name is NUL-terminated.
-            let found = table.schema.field(unsafe { CStr::from_ptr(name) }, kind);
-            or_fail(
-                accessor,
-                ptr::null_mut(),
-                found.map(|field| Arc::as_ptr(&field).cast_mut().cast()),
-            )
-        }
+        // SAFETY: see above.
+        |accessor, table: &BuiltIn| unsafe { field_address(accessor, name, |name| table.schema.field(name, kind)) }
     )
 }
 
@@ -111,15 +122,8 @@ pub(super) unsafe extern "C-unwind" fn add_table_field(
     by_owner!(
         table,
         fields_ext.add_table_field(name, kind),
-        |accessor: &Accessor, table: &BuiltIn| {
-            // SAFETY: see above; the name is NUL-terminated.
-            let added = table.schema.add_field(unsafe { CStr::from_ptr(name) }, kind);
-            or_fail(
-                accessor,
-                ptr::null_mut(),
-                added.map(|field| Arc::as_ptr(&field).cast_mut().cast()),
-            )
-        }
+        // SAFETY: see above.
+        |accessor, table: &BuiltIn| unsafe { field_address(accessor, name, |name| table.schema.add_field(name, kind)) }
     )
 }
 
