@@ -108,7 +108,18 @@ class Listening(msgspec.Struct, kw_only=True):
             {"allOf": [{"$ref": "#/definitions/Basic"}], "description": "Credentials"},
         ),
         (Annotated[str, Meta(pattern="^a(?:b|c)(?!d)[?][A-Z]+$")], {"pattern": "^a(?:b|c)(?!d)[?][A-Z]+$"}),
-        (dict[Annotated[str, Meta(pattern="^a")], int], {"propertyNames": {"pattern": "^a"}}),
+        (
+            dict[Annotated[str, Meta(pattern="^a", min_length=2, description="A key")], int],
+            {"patternProperties": {"^a": {"type": "integer"}}, "additionalProperties": False, "propertyNames": None},
+        ),
+        (
+            dict[Annotated[str, Meta(pattern="^a")], Any],
+            {"patternProperties": {"^a": {}}, "additionalProperties": False, "propertyNames": None},
+        ),
+        (
+            dict[Annotated[str, Meta(min_length=2)], int],
+            {"patternProperties": None, "additionalProperties": {"type": "integer"}, "propertyNames": None},
+        ),
     ],
 )
 def test_schema_uses_draft_7_for_msgspec_keywords(annotation, expected):

@@ -17,7 +17,7 @@ def schema(config: type) -> str:
 
     It has the descriptions (docstrings of classes, ``msgspec.Meta(description=…)``), defaults, required keys, ranges
     and patterns. It accepts all that ``parse`` accepts. It also accepts what draft 7 cannot express and only ``parse``
-    checks: that a string is a date, that a key is a number, and the conditions of a ``__post_init__``. Both are
+    checks: that a string is a date, that a key is a number or has a length, and the conditions of a ``__post_init__``. Both are
     stricter than msgspec in one point: an unknown key is an error, because most often it is misspelt.
 
     Raises:
@@ -56,6 +56,7 @@ plugin whose patterns it cannot compile."""
 def _draft_7(node: dict[str, Any], root: str) -> dict[str, Any]:
     """Converts a node of msgspec's schema, which is of draft 2020-12, to draft 7. Inlines the definition ``root``."""
     out: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     for word, value in node.items():
         match word:
             case "properties":
@@ -65,7 +66,9 @@ def _draft_7(node: dict[str, Any], root: str) -> dict[str, Any]:
             case "prefixItems":
                 out["items"] = [_draft_7(inner, root) for inner in value]
                 out["additionalItems"] = False
-            case "items" | "additionalProperties" | "propertyNames":
+            case "propertyNames":
+                names = _draft_7(value, root)
+            case "items" | "additionalProperties":
                 if isinstance(value, dict):
                     out[word] = _draft_7(value, root)
             case "description":
@@ -87,6 +90,9 @@ def _draft_7(node: dict[str, Any], root: str) -> dict[str, Any]:
                 out["allOf"] = [reference]
             case _:
                 out[word] = value
-    if "properties" in out:
+    if "pattern" in names:
+        # Not propertyNames: newer versions of Falco's validator, valijson, refuse every value below it.
+        out["patternProperties"] = {names["pattern"]: out.get("additionalProperties", {})}
+    if "properties" in out or "patternProperties" in out:
         out["additionalProperties"] = False
     return out
