@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.embedded import Library
 from support.events import encode_event
-from support.libraries import build_plugin
+from support.libraries import build_changed, build_plugin, simple_plugin
+
+from falco_plugin import _core
 
 EVENT = encode_event(b"event")
 
@@ -136,3 +139,12 @@ def test_failed_init_is_logged_for_its_plugin(loaded, built: dict[str, Path]) ->
     assert any("init failed: ValueError: no init" in text for text in first_lines(failed))
     assert not any("no init" in text for library in loaded.values() for text in first_lines(library))
     failed.destroy()
+
+
+@pytest.mark.linked("the path of its SDK is in its manifest")
+def test_plugin_of_other_sdk_is_refused_in_its_own_log(loaded, tmp_path: Path) -> None:
+    other = shutil.copy(_core.__file__, tmp_path)
+    refused = Library(build_changed(tmp_path, simple_plugin("refused"), core=str(other)))
+    assert any("init failed: this process already runs the SDK of " in text for text in first_lines(refused))
+    assert not any("already runs" in text for library in loaded.values() for text in first_lines(library))
+    refused.destroy()

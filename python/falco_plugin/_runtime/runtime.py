@@ -72,11 +72,6 @@ class Runtime:
             owns_interpreter: whether the SDK started the interpreter.
             tables: the tables of the host.
         """
-        if core and not os.path.samefile(core, _core.__file__):
-            raise PluginError(
-                f"this process already runs the SDK of {_core.__file__}, and {library} was built with that of {core}: "
-                "build all plugins of one Falco with one environment"
-            )
         if owns_interpreter:
             sys.setswitchinterval(SWITCH_INTERVAL)
             log.take_over()
@@ -87,6 +82,7 @@ class Runtime:
         self._modules = Modules(archive, library, folder)
         attached = log.attach(self._modules.package, host_log)
         try:
+            _check_core(core, library)
             with self._watched("init"):
                 self._plugin, found = make_plugin(self._modules, entry)
             source = self._plugin.event_source if found.is_source else ""
@@ -305,6 +301,15 @@ class Runtime:
                 # A host may have closed the descriptors.
                 with contextlib.suppress(AttributeError, OSError, ValueError):
                     stream.flush()
+
+
+def _check_core(core: str, library: str) -> None:
+    """Raises ``PluginError`` if another SDK built a library than the one that the process runs."""
+    if core and not os.path.samefile(core, _core.__file__):
+        raise PluginError(
+            f"this process already runs the SDK of {_core.__file__}, and {library} was built with that of {core}: "
+            "build all plugins of one Falco with one environment"
+        )
 
 
 def _capturing(plugin: Any, found: Capabilities) -> tuple[PluginAsyncEvents | None, Captures | None]:
