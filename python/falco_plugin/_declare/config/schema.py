@@ -17,8 +17,9 @@ def schema(config: type) -> str:
 
     It has the descriptions (docstrings of classes, ``msgspec.Meta(description=…)``), defaults, required keys, ranges
     and patterns. It accepts all that ``parse`` accepts. It also accepts what draft 7 cannot express and only ``parse``
-    checks: that a string is a date, that a key is a number or has a length, and the conditions of a ``__post_init__``. Both are
-    stricter than msgspec in one point: an unknown key is an error, because most often it is misspelt.
+    checks: that a string is a date, that a key is a number or has a length, and the conditions of a
+    ``__post_init__``. Both are stricter than msgspec in one point: an unknown key is an error, because most often it
+    is misspelt.
 
     Raises:
         PluginError: a field cannot be described, or a class cannot be instantiated. The message names it.
