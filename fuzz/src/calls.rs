@@ -1,19 +1,29 @@
 //! Calls the functions of the plugin API on built libraries in any order: on states whose init failed, on several states
 //! and threads, and with NULL as handles. It makes no calls that the API leaves undefined: handles are not used after they
 //! were destroyed, and no instance is used by two threads at one time.
+//!
+//! The host is a fake: its tables, its thread pool and its handler of async events fail as the input demands, and report
+//! each use of them that the API forbids.
 
+mod beside;
 mod call;
 mod extract;
 mod input;
 mod library;
+mod listening;
 mod memory;
+mod outside;
 mod owner;
+mod parse;
+mod sending;
 mod slot;
+mod tables;
 
 use std::thread;
 
 use arbitrary::{Arbitrary, Unstructured};
 
+use beside::Beside;
 use call::Call;
 use library::Library;
 use memory::read_string;
@@ -38,6 +48,8 @@ enum Step<'a> {
     Elsewhere(u8, Call<'a>),
     /// On two threads at the same time, with different states.
     Both([(u8, Call<'a>); 2]),
+    /// With other calls on the same state at the same time, which the API allows on any thread.
+    Beside(u8, Beside<'a>, Option<Call<'a>>),
     /// Unloads a library and loads it again, if there is no state of it.
     Reload(u8),
 }
@@ -78,6 +90,7 @@ pub fn check(input: &[u8]) {
                     run(other, second);
                 });
             }
+            Step::Beside(slot, beside, call) => beside::run(&mut slots[index(*slot)], beside, call.as_ref()),
             Step::Reload(number) => {
                 let library = Library::get(*number);
                 if slots.iter().all(|slot| !slot.uses(library)) {
@@ -85,7 +98,10 @@ pub fn check(input: &[u8]) {
                 }
             }
         }
+        owner::check_faults();
     }
+    drop(slots);
+    owner::check_faults();
 }
 
 fn run(slot: &mut Slot, call: &Call<'_>) {
@@ -95,7 +111,9 @@ fn run(slot: &mut Slot, call: &Call<'_>) {
             library,
             config,
             without_rc,
-        } => slot.init(Library::get(*library), config, *without_rc),
+            tables,
+            failures,
+        } => slot.init(Library::get(*library), config, *without_rc, *tables, *failures),
         Call::Destroy => slot.destroy(),
         Call::Open { params, without_rc } => slot.open(params, *without_rc),
         Call::Close {
@@ -119,9 +137,39 @@ fn run(slot: &mut Slot, call: &Call<'_>) {
             event,
             fields,
             with_offsets,
+            access,
             without_input,
-        } => extract::extract(slot, event.as_ref(), fields.as_deref(), *with_offsets, *without_input),
-        Call::Metrics { without_output } => slot.metrics(*without_output),
+        } => extract::extract(
+            slot,
+            event.as_ref(),
+            fields.as_deref(),
+            *with_offsets,
+            *access,
+            *without_input,
+        ),
+        Call::Parse {
+            event,
+            access,
+            without_input,
+        } => parse::parse(slot, event.as_ref(), *access, *without_input),
+        Call::SetHandler { is_set } => sending::set_handler(slot, *is_set),
+        Call::DumpState { without_handler } => sending::dump_state(slot, *without_handler),
+        Call::CaptureOpen {
+            pool,
+            access,
+            without_input,
+        } => listening::open(slot, *pool, *access, *without_input),
+        Call::CaptureClose {
+            pool,
+            access,
+            without_input,
+        } => listening::close(slot, *pool, *access, *without_input),
+        Call::Failures(failures) => {
+            if let Some(owner) = slot.owner {
+                owner.set_failures(*failures);
+            }
+        }
+        Call::Metrics { without_output } => slot::check_metrics(&slot.functions(), slot.state, *without_output),
         Call::SetConfig(config) => slot.set_config(config),
     }
 }

@@ -1,6 +1,9 @@
 //! The calls, as the fuzzer makes them up.
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
+
+use super::listening::HostPool;
+use super::tables::{Access, HostTables};
 
 #[derive(Debug, Arbitrary)]
 pub(super) enum Call<'a> {
@@ -11,6 +14,9 @@ pub(super) enum Call<'a> {
         library: u8,
         config: Config<'a>,
         without_rc: bool,
+        tables: HostTables,
+        /// As in [`Call::Failures`].
+        failures: u64,
     },
     Destroy,
     Open {
@@ -38,8 +44,32 @@ pub(super) enum Call<'a> {
         event: Option<Event<'a>>,
         fields: Option<Vec<FieldRequest<'a>>>,
         with_offsets: bool,
+        access: Access,
         without_input: bool,
     },
+    Parse {
+        event: Option<Event<'a>>,
+        access: Access,
+        without_input: bool,
+    },
+    SetHandler {
+        is_set: bool,
+    },
+    DumpState {
+        without_handler: bool,
+    },
+    CaptureOpen {
+        pool: HostPool,
+        access: Access,
+        without_input: bool,
+    },
+    CaptureClose {
+        pool: HostPool,
+        access: Access,
+        without_input: bool,
+    },
+    /// Lets the host's functions fail in later calls, one bit for each function call in turn.
+    Failures(u64),
     Metrics {
         without_output: bool,
     },
@@ -53,6 +83,8 @@ impl Call<'_> {
             library,
             config: Config::Good,
             without_rc: false,
+            tables: HostTables::Good,
+            failures: 0,
         }
     }
 }
@@ -71,6 +103,11 @@ pub(super) enum Config<'a> {
     NoInput,
     Null,
     Good,
+    /// A configuration of `fuzz/plugins/state.py`.
+    Actions {
+        action: u32,
+        sends: u8,
+    },
     Any(&'a [u8]),
 }
 
@@ -81,7 +118,7 @@ pub(super) enum Params<'a> {
     Source(u8, &'a [u8]),
 }
 
-/// An event that the host passes back for its text and its fields.
+/// An event that the host passes for its text, its fields and its parsing.
 #[derive(Debug, Arbitrary)]
 pub(super) struct Event<'a> {
     pub(super) number: u64,
@@ -101,6 +138,31 @@ pub(super) enum Memory<'a> {
     Payload(u64, &'a [u8]),
     /// Any bytes, with their length in the header.
     Any(&'a [u8]),
+    /// An event of another type with its parameters, damaged at some offsets.
+    WithParams {
+        kind: Kind,
+        thread_id: i8,
+        params: Vec<Bytes<'a>>,
+        damage: Vec<(u8, u8)>,
+    },
+}
+
+/// At most 255 bytes, after their number. So an input can be written by hand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
+
+impl<'a> Arbitrary<'a> for Bytes<'a> {
+    fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let len = usize::from(u8::arbitrary(input)?);
+        input.bytes(len.min(input.len())).map(Self)
+    }
+}
+
+#[derive(Debug, Clone, Copy, Arbitrary)]
+pub(super) enum Kind {
+    /// A type whose parameters `fuzz/plugins/state.py` reads.
+    Parsed(u8),
+    Any(u16),
 }
 
 #[derive(Debug, Arbitrary)]

@@ -15,13 +15,16 @@ use super::call::{Event, FieldRequest};
 use super::input::with_event;
 use super::library::Library;
 use super::memory::{c_string, read_all, read_string};
+use super::owner;
 use super::slot::Slot;
+use super::tables::{Access, functions};
 
 pub(super) fn extract(
     slot: &Slot,
     event: Option<&Event<'_>>,
     requests: Option<&[FieldRequest<'_>]>,
     with_offsets: bool,
+    access: Access,
     without_input: bool,
 ) {
     let Some(extract) = slot.functions().extract_fields else {
@@ -43,8 +46,8 @@ pub(super) fn extract(
         length: ptr::dangling_mut(),
     };
     let input = ss_plugin_field_extract_input {
-        owner: ptr::null_mut(),
-        get_owner_last_error: None,
+        owner: slot.owner_ptr(),
+        get_owner_last_error: Some(owner::last_error),
         num_fields: fields.len() as u32,
         fields: if requests.is_some() {
             fields.as_mut_ptr()
@@ -53,7 +56,7 @@ pub(super) fn extract(
         },
         // SAFETY: a struct of optional functions, for which all zeroes means that there are none.
         table_reader: unsafe { std::mem::zeroed() },
-        table_reader_ext: ptr::null_mut(),
+        table_reader_ext: functions(access).0.cast_mut(),
         value_offsets: if with_offsets {
             &raw mut offsets
         } else {
@@ -63,7 +66,7 @@ pub(super) fn extract(
     let length = with_event(slot, event, |event| {
         let input = if without_input { ptr::null() } else { &raw const input };
         // SAFETY: the state is NULL or one of init, event and input are NULL or valid during the call.
-        let code = unsafe { extract(slot.state, event, input) };
+        let code = slot.in_call(|| unsafe { extract(slot.state, event, input) });
         assert!(matches!(code, SUCCESS | FAILURE), "extract_fields: {code}");
         assert!(code == SUCCESS || !slot.last_error().is_empty());
         // SAFETY: NULL, or an event that is valid and has a header.

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::ptr;
 
 use falco_plugin_abi::api::types::{
-    ss_instance_t, ss_plugin_event, ss_plugin_init_input, ss_plugin_set_config_input, ss_plugin_t,
+    ss_instance_t, ss_plugin_event, ss_plugin_init_input, ss_plugin_owner_t, ss_plugin_set_config_input, ss_plugin_t,
 };
 use falco_plugin_abi::api::{EOF, FAILURE, Functions, SUCCESS, TIMEOUT};
 use falco_plugin_api::{
@@ -19,6 +19,7 @@ use super::call::{Config, Params, Without};
 use super::library::Library;
 use super::memory::{c_string, output, read_all, read_string};
 use super::owner::{self, Owner};
+use super::tables::{HostTables, Tables, with_init_input};
 
 const MOST_INSTANCES: usize = 3;
 const UNSET: i32 = 0x5EED;
@@ -33,7 +34,40 @@ fn string_of(config: &Config<'_>) -> CString {
     match config {
         Config::Any(bytes) => c_string(bytes),
         Config::Good => c"{}".into(),
+        Config::Actions { action, sends } => {
+            c_string(format!(r#"{{"action": {action}, "sends": {sends}}}"#).as_bytes())
+        }
         Config::NoInput | Config::Null => CString::default(),
+    }
+}
+
+/// Gets the metrics, and reads their memory.
+pub(super) fn check_metrics(functions: &Functions, state: *mut ss_plugin_t, without_output: bool) {
+    let get = functions.get_metrics.expect("every plugin has metrics");
+    let mut count = UNSET as u32;
+    // SAFETY: the state is NULL or one of init, the count NULL or writable.
+    let first = unsafe { get(state, output(&mut count, without_output)) };
+    if without_output {
+        return;
+    }
+    assert_eq!(first.is_null(), count == 0);
+    assert!(count == 0 || !state.is_null());
+    if first.is_null() {
+        return;
+    }
+    // SAFETY: the plugin reports that many metrics there, valid until this thread's next call.
+    let metrics = unsafe { std::slice::from_raw_parts(first, count as usize) };
+    for metric in metrics {
+        // SAFETY: a name is NULL or NUL-terminated, and valid as the metric is.
+        let name = unsafe { read_string(metric.name) }.expect("a metric has a name");
+        assert!(
+            name.bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')),
+            "{name}"
+        );
+        let is_counter = metric.type_ == MONOTONIC;
+        assert_eq!(is_counter, metric.value_type == UNSIGNED, "{name}");
+        assert!(is_counter || matches!(metric.value_type, INT | FLOAT), "{name}");
     }
 }
 
@@ -41,7 +75,7 @@ fn string_of(config: &Config<'_>) -> CString {
 pub(super) struct Slot {
     pub(super) library: &'static Library,
     pub(super) state: *mut ss_plugin_t,
-    owner: Option<&'static Owner>,
+    pub(super) owner: Option<&'static Owner>,
     instances: Vec<Opened>,
 }
 
@@ -86,7 +120,33 @@ impl Slot {
         self.library.functions()
     }
 
-    pub(super) fn init(&mut self, library: &'static Library, config: &Config<'_>, without_rc: bool) {
+    /// Returns the owner, or NULL if there is no state.
+    pub(super) fn owner_ptr(&self) -> *mut ss_plugin_owner_t {
+        self.owner.map_or(ptr::null_mut(), Owner::as_ptr)
+    }
+
+    /// Runs a call in which the plugin may use the host's tables.
+    pub(super) fn in_call<R>(&self, call: impl FnOnce() -> R) -> R {
+        self.with_tables(Tables::begin_call);
+        let result = call();
+        self.with_tables(Tables::end_call);
+        result
+    }
+
+    fn with_tables(&self, code: fn(&mut Tables)) {
+        if let Some(owner) = self.owner {
+            owner.with_tables(code);
+        }
+    }
+
+    pub(super) fn init(
+        &mut self,
+        library: &'static Library,
+        config: &Config<'_>,
+        without_rc: bool,
+        host: HostTables,
+        failures: u64,
+    ) {
         self.destroy();
         // Instances that are still open must be closed by their own library.
         if !self.instances.is_empty() {
@@ -95,26 +155,29 @@ impl Slot {
         self.library = library;
         let string = string_of(config);
         let owner = Owner::new();
-        let input = ss_plugin_init_input {
-            config: if let Config::Null = config {
+        self.owner = Some(owner);
+        owner.set_failures(failures);
+        let mut code = UNSET;
+        self.state = with_init_input(owner, host, |tables| {
+            let input = ss_plugin_init_input {
+                config: if let Config::Null = config {
+                    ptr::null()
+                } else {
+                    string.as_ptr()
+                },
+                owner: owner.as_ptr(),
+                get_owner_last_error: Some(owner::last_error),
+                tables,
+                log_fn: Some(owner::log),
+            };
+            let input = if let Config::NoInput = config {
                 ptr::null()
             } else {
-                string.as_ptr()
-            },
-            owner: owner.as_ptr(),
-            get_owner_last_error: Some(owner::last_error),
-            tables: ptr::null(),
-            log_fn: Some(owner::log),
-        };
-        let input = if let Config::NoInput = config {
-            ptr::null()
-        } else {
-            &raw const input
-        };
-        let mut code = UNSET;
-        // SAFETY: the input is valid during the call, its owner and log until destroy. The code is NULL or writable.
-        self.state = unsafe { (self.functions().init)(input, output(&mut code, without_rc)) };
-        self.owner = Some(owner);
+                &raw const input
+            };
+            // SAFETY: the input is valid during the call, its owner and log until destroy. The code is NULL or writable.
+            self.in_call(|| unsafe { (self.functions().init)(input, output(&mut code, without_rc)) })
+        });
         assert!(!self.state.is_null(), "a failed init has a state too");
         if !without_rc {
             assert!(matches!(code, SUCCESS | FAILURE), "init: {code}");
@@ -123,6 +186,10 @@ impl Slot {
     }
 
     pub(super) fn destroy(&mut self) {
+        // The host ends its thread pool first.
+        if let Some(owner) = self.owner {
+            owner.pool.purge();
+        }
         // SAFETY: the state is NULL or one of init, and is not used afterwards.
         unsafe { (self.functions().destroy)(std::mem::replace(&mut self.state, ptr::null_mut())) };
         if let Some(owner) = self.owner.take() {
@@ -270,36 +337,6 @@ impl Slot {
         let string = unsafe { read_string(progress(state, instance, output(&mut hundredths, without_outputs))) };
         assert!(string.is_some());
         assert!(without_outputs || hundredths <= 10_000);
-    }
-
-    /// Gets the metrics, and reads their memory.
-    pub(super) fn metrics(&self, without_output: bool) {
-        let get = self.functions().get_metrics.expect("every plugin has metrics");
-        let mut count = UNSET as u32;
-        // SAFETY: the state is NULL or one of init, the count NULL or writable.
-        let first = unsafe { get(self.state, output(&mut count, without_output)) };
-        if without_output {
-            return;
-        }
-        assert_eq!(first.is_null(), count == 0);
-        assert!(count == 0 || !self.state.is_null());
-        if first.is_null() {
-            return;
-        }
-        // SAFETY: the plugin reports that many metrics there, valid until this thread's next call.
-        let metrics = unsafe { std::slice::from_raw_parts(first, count as usize) };
-        for metric in metrics {
-            // SAFETY: a name is NULL or NUL-terminated, and valid as the metric is.
-            let name = unsafe { read_string(metric.name) }.expect("a metric has a name");
-            assert!(
-                name.bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')),
-                "{name}"
-            );
-            let is_counter = metric.type_ == MONOTONIC;
-            assert_eq!(is_counter, metric.value_type == UNSIGNED, "{name}");
-            assert!(is_counter || matches!(metric.value_type, INT | FLOAT), "{name}");
-        }
     }
 
     pub(super) fn set_config(&self, config: &Config<'_>) {

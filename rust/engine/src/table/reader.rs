@@ -7,6 +7,7 @@ use super::data::{Data, DataType};
 use super::host::{EntryId, HostTable};
 use super::own::{FieldId, OwnTable};
 use crate::extract::{FieldType, Location, Value, Values};
+use crate::json::text::decode_lossy;
 
 /// Reads the value of a field from an attribute of a table's entry.
 #[derive(Debug)]
@@ -161,7 +162,11 @@ impl TableReader {
             }
             (Data::Uint(number), FieldType::Uint64) => values.push_number(number, Location::default()),
             (Data::Bool(value), FieldType::Bool) => values.push_bool(value, Location::default()),
-            (Data::Text(text), FieldType::String) => values.push_plain(text.to_bytes(), Location::default()),
+            (Data::Text(text), FieldType::String) => match text.to_str() {
+                Ok(_) => values.push_plain(text.to_bytes(), Location::default()),
+                // As in all other fields, each byte that is not UTF-8 becomes U+FFFD.
+                Err(_) => values.push_text(&decode_lossy(text.to_bytes()).text, Location::default()),
+            },
             _ => {}
         }
     }

@@ -453,3 +453,34 @@ fn reader_reads_the_entry_of_the_value_of_a_field() {
         );
     }
 }
+
+#[test]
+fn reader_replaces_each_byte_that_is_not_utf_8() {
+    for (text, expected) in [
+        (c"caf\xc3\xa9", "caf\u{e9}"),
+        (c"caf\xe2\x82 \xff", "caf\u{fffd}\u{fffd} \u{fffd}"),
+        (c"\xf0\x9f\x92", "\u{fffd}\u{fffd}\u{fffd}"),
+        (c"\xed\xa0\x80", "\u{fffd}\u{fffd}\u{fffd}"),
+        (c"", ""),
+    ] {
+        let table = Arc::new(OwnTable::new("t", DataType::Int64, &[("name", DataType::String)]).unwrap());
+        let field = table.field(c"name").unwrap();
+        let entry = table.new_entry();
+        entry.set(field, Data::Text(text)).unwrap();
+        table.insert(Data::Int(7), entry).unwrap();
+        let reader = TableReader::own(table, field, TableKey::Thread, FieldType::String);
+        // The bytes themselves, because `read` replaces what is not UTF-8.
+        let extractor = Extractor::new(
+            vec![self::field(FieldType::String, Reader::Table(Arc::new(reader)))],
+            Box::new(|_| ()),
+        );
+        let mut cache = Cache::default();
+        let values = extractor.extract(&mut cache, &event(7, 1), 0, &Argument::default(), |_, _| {
+            panic!("no user code")
+        });
+        let &[Value::Text { start }] = values.as_slice() else {
+            panic!("one value")
+        };
+        assert_eq!(std::str::from_utf8(values.text(start)), Ok(expected));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use falco_plugin_engine::json::text::decode_lossy;
 use falco_plugin_engine::table::{Data, DataType};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -95,6 +96,9 @@ pub(crate) fn to_python<'py>(py: Python<'py>, data: Data<'_>) -> PyResult<Bound<
         Data::Int(number) => number.into_pyobject(py)?.into_any(),
         Data::Uint(number) => number.into_pyobject(py)?.into_any(),
         Data::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
-        Data::Text(text) => PyString::new(py, &text.to_string_lossy()).into_any(),
+        Data::Text(text) => match text.to_str() {
+            Ok(text) => PyString::new(py, text).into_any(),
+            Err(_) => PyString::new(py, &decode_lossy(text.to_bytes()).text).into_any(),
+        },
     })
 }
