@@ -7,6 +7,7 @@ from typing import Any
 
 from support.paths import REPOSITORY
 
+from faults.host_table import CALL_ROWS, INIT_ROWS
 from faults.playing import EVENTS, Cell
 from faults.table import CALLBACKS, CAUSES, FAULTS, TABLE
 
@@ -62,6 +63,16 @@ These faults have the same effect in every callback:
 """
 
 
+HOST_FAULTS = """\
+## Faults of the host
+
+The host, and other plugins whose tables it passes on, can fail too. Here the plugin has a method with `@parse` that
+uses the table `threads`, and the host fails in one function. An exception is raised where your code uses the table or
+yields the event, so your code can catch it. **After each of these faults the next call succeeds, and the plugin has
+released all entries that the host lets it release.**
+"""
+
+
 def text() -> str:
     """Returns the text of the whole page."""
     parts = [
@@ -69,8 +80,26 @@ def text() -> str:
         _grid(),
         EXPLANATION,
         *(_section(callback, TABLE[callback]) for callback in CALLBACKS),
+        HOST_FAULTS,
+        _host_faults(),
     ]
     return "\n".join(parts)
+
+
+def _host_faults() -> str:
+    during_init = [
+        [f"{host} to init" if "passes" in host else host, f"init fails: {_quoted(error)}", "the same"]
+        for host, _, _, error in INIT_ROWS
+    ]
+    calls = [
+        [
+            f"{row.host}; {row.note}" if row.note else row.host,
+            ";<br>".join(f"the call fails: {_quoted(error)}" for error in row.errors if error) or "success",
+            ";<br>".join(_quoted(line) for line in dict.fromkeys(row.log)) or "nothing",
+        ]
+        for row in CALL_ROWS
+    ]
+    return _table(["the host", "it gets", "your code finds, and the log has"], [*during_init, *calls])
 
 
 def _grid() -> str:
@@ -159,7 +188,8 @@ def _value(value: Any) -> str:
 
 
 def _code(text: str) -> str:
-    """Returns the text as a code span, also if it contains a backquote."""
+    """Returns the text as a code span of a table, also if it contains a backquote or a bar."""
+    text = text.replace("|", "\\|")
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 

@@ -146,7 +146,7 @@ class Library:
     CDLL releases the GIL during a call, because a native host does not hold it.
     """
 
-    def __init__(self, path: Path, config: str = "") -> None:
+    def __init__(self, path: Path, config: str = "", given: InitInput | None = None) -> None:
         self.api = ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
         pointer, text = ctypes.c_void_p, ctypes.c_char_p
         types = {
@@ -171,7 +171,8 @@ class Library:
                 function.restype, function.argtypes = result, arguments
         self.logs: list[tuple[int, str]] = []
         self._log = _LogFunction(lambda _owner, _component, text, severity: self.logs.append((severity, text.decode())))
-        given = InitInput(config=config.encode(), log=ctypes.cast(self._log, pointer))
+        given = given or InitInput(config=config.encode())
+        given.log = ctypes.cast(self._log, pointer)
         code = ctypes.c_int(0x5A5A)
         self.state = self.api.plugin_init(ctypes.byref(given), ctypes.byref(code))
         self.init_code = code.value
