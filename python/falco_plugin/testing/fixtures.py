@@ -1,15 +1,22 @@
-"""The plugin for pytest: the fixture ``start_plugin``, and the log of its plugins in the report of a failed test."""
+"""The plugin for pytest: the fixtures ``start_plugin`` and ``falco_alerts``, and the log of plugins in the report of a
+failed test.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin
 from falco_plugin.testing.running import RunningPlugin
+
+if TYPE_CHECKING:
+    from falco_plugin._falco.configuration import RuleMatching
+    from falco_plugin._falco.written_events import WrittenEvent
+    from falco_plugin.testing.alerting import Alerts, Rules
 
 
 class StartPlugin(Protocol):
@@ -28,6 +35,49 @@ class StartPlugin(Protocol):
     ) -> RunningPlugin:
         """Starts a plugin, and returns it."""
         ...
+
+
+class FalcoAlerts(Protocol):
+    """The type of the fixture ``falco_alerts``."""
+
+    def __call__(
+        self,
+        plugin: TestedPlugin,
+        rules: Rules,
+        *,
+        events: Iterable[WrittenEvent] | None = None,
+        params: str = "",
+        config: Config = None,
+        plugins: Sequence[Extractor] = (),
+        source: str | None = None,
+        rule_matching: RuleMatching = "first",
+        limit: int | None = None,
+        timeout: float = 30,
+    ) -> Alerts:
+        """Runs Falco, and returns its alerts."""
+        ...
+
+
+@pytest.fixture
+def falco_alerts() -> FalcoAlerts:
+    """Runs a real Falco on a plugin and rules. Skips the test if there is no Falco.
+
+    ``falco_alerts(plugin, rules, *, events=None, params="", config=None, plugins=(), source=None,
+    rule_matching="first", limit=None, timeout=30)`` is :func:`falco_plugin.testing.alerts`. With ``FALCO_REQUIRED=1``
+    in the environment, a missing Falco is an error instead, so that CI does not skip the tests of rules silently.
+    """
+    # Only here, because most tests run no Falco.
+    from falco_plugin._falco import find
+    from falco_plugin._falco.errors import NoFalcoError
+    from falco_plugin.testing.alerting import alerts
+
+    try:
+        find.find()
+    except NoFalcoError as error:
+        if os.environ.get("FALCO_REQUIRED") == "1":
+            raise
+        pytest.skip(f"{error.message} (FALCO_REQUIRED=1 makes this an error)")
+    return alerts
 
 
 _started = pytest.StashKey[list[RunningPlugin]]()

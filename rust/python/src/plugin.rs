@@ -1,5 +1,6 @@
 //! A plugin written in Python, as the engine's `Plugin`.
 
+use std::env;
 use std::sync::Arc;
 
 use falco_plugin_abi::{Log, Severity};
@@ -29,6 +30,10 @@ use crate::source::driver::PythonInstance;
 const DEFAULT_TEXT_BYTES: usize = 1024;
 /// The text of an event if `event_to_string` fails and the failure cannot be logged either.
 const NO_TEXT: &str = "<event_to_string failed>";
+/// The variable with which `falco-plugin alerts` asks for the counts of each field.
+const COUNT_FIELDS: &str = "FALCO_PLUGIN_COUNT_FIELDS";
+/// The beginning of the log line with these counts. `falco_plugin._falco.log` reads it.
+const FIELD_COUNTS: &str = "present and absent fields: ";
 
 /// The `Runtime` of `falco_plugin._runtime.runtime`, which holds the plugin object of the user.
 pub(crate) struct PythonPlugin {
@@ -38,6 +43,7 @@ pub(crate) struct PythonPlugin {
     id: u32,
     /// Whether the plugin defines `event_to_string`.
     defines_text: bool,
+    log: Log,
     extractor: Extractor,
     /// The method of each field; `None` if the field is read from JSON or from a table, without
     /// Python.
@@ -61,8 +67,12 @@ impl PythonPlugin {
         counts: Arc<PluginMetrics>,
     ) -> PyResult<Self> {
         let (fields, methods) = declared::from_runtime(runtime)?;
-        let warn = move |message: &str| log.log(Severity::Warning, message);
+        let field_log = log.clone();
+        let warn = move |message: &str| field_log.log(Severity::Warning, message);
         let mut extractor = Extractor::new(fields, Box::new(warn));
+        if env::var_os(COUNT_FIELDS).is_some_and(|value| value == "1") {
+            extractor = extractor.with_request_counts();
+        }
         let event_types: Option<Vec<String>> = runtime.getattr("extract_event_types")?.extract()?;
         if let Some(names) = event_types.as_ref().filter(|names| !names.is_empty()) {
             extractor = extractor.with_filter(EventFilter::new(names, &[]));
@@ -79,6 +89,7 @@ impl PythonPlugin {
         counts.add_to(&mut metrics, has_fields, !parse_methods.is_empty());
         declared_metrics::add_from_runtime(runtime, &mut metrics)?;
         Ok(Self {
+            log,
             extractor,
             methods,
             counts,
@@ -194,6 +205,9 @@ impl Plugin for PythonPlugin {
 
     fn destroy(&self) {
         self.extractor.finish();
+        if let Some(counts) = self.extractor.request_counts() {
+            self.log.log(Severity::Info, &format!("{FIELD_COUNTS}{counts}"));
+        }
         self.enter(|py| {
             if let Err(error) = self.runtime.bind(py).call_method0("destroy") {
                 report(py, "destroy", error);

@@ -9,6 +9,7 @@ use super::diagnosis::{Diagnosis, Report};
 use super::field::{Field, Reader};
 use super::metrics::FieldCounts;
 use super::problem::Problem;
+use super::requests::Requests;
 use super::values::Values;
 use crate::event::{Event, EventFilter};
 use crate::metrics::{Metrics, Value};
@@ -22,6 +23,8 @@ pub struct Extractor {
     filter: Option<EventFilter>,
     counts: Arc<FieldCounts>,
     diagnosis: Arc<Diagnosis>,
+    /// The counts of each field; `None` unless a test of rules needs them.
+    requests: Option<Box<Requests>>,
 }
 
 impl Extractor {
@@ -33,6 +36,7 @@ impl Extractor {
             filter: None,
             counts: Arc::default(),
             diagnosis: Arc::new(Diagnosis::new(report)),
+            requests: None,
         }
     }
 
@@ -56,6 +60,18 @@ impl Extractor {
     pub fn with_filter(mut self, filter: EventFilter) -> Self {
         self.filter = Some(filter);
         self
+    }
+
+    /// Counts for each field and argument how often it was present. This makes extraction slower.
+    pub fn with_request_counts(mut self) -> Self {
+        self.requests = Some(Box::default());
+        self
+    }
+
+    /// Returns the counts of [`Self::with_request_counts`] as JSON: for each field, written as in rules, a list of the
+    /// number of events in which it was present and in which it was absent. `None` if they are not counted.
+    pub fn request_counts(&self) -> Option<String> {
+        self.requests.as_ref().map(|requests| requests.to_json(&self.fields))
     }
 
     /// Reports the problems since the last report. Call it after the last extraction.
@@ -178,7 +194,11 @@ impl Extractor {
                 cache.large = Some(serial);
             }
             let counts = cache.counts.get_or_insert_with(|| self.counts.add_part());
-            counts.count(!values.as_slice().is_empty());
+            let is_present = !values.as_slice().is_empty();
+            counts.count(is_present);
+            if let Some(requests) = &self.requests {
+                requests.count(field, argument, is_present);
+            }
             kept.finish()
         };
         kept.values(slot)

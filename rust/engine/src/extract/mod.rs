@@ -8,6 +8,7 @@ mod field;
 mod json;
 mod metrics;
 mod problem;
+mod requests;
 mod values;
 
 pub use argument::Argument;

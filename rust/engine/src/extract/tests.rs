@@ -243,3 +243,18 @@ fn metrics_count_fields_and_causes_once_for_an_event() {
         ]
     );
 }
+
+#[test]
+fn request_counts_have_each_field_and_argument() {
+    let extractor = extractor().with_request_counts();
+    let mut thread = Thread::default();
+    for number in 0..2 {
+        let event = event(number, PAYLOAD);
+        for index in [None, Some(1), Some(1), Some(7)] {
+            thread.extract(&extractor, &event, 1, index);
+        }
+    }
+    let counts = extractor.request_counts().unwrap();
+    assert_eq!(counts, r#"{"a.field":[2,0],"a.field[1]":[2,0],"a.field[7]":[0,2]}"#);
+    assert_eq!(super::Extractor::new(vec![], Box::new(|_| ())).request_counts(), None);
+}

@@ -1,0 +1,169 @@
+"""``falco_plugin.testing.alerts`` and ``falco-plugin alerts`` with a real Falco."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support.falco import real_falco
+from support.hosts import environment, run_command
+from support.libraries import write_sources
+from support.paths import REPOSITORY
+
+from falco_plugin import Event
+from falco_plugin.errors import PluginError
+from falco_plugin.testing import RunError, alerts
+
+pytestmark = pytest.mark.slow
+
+PLUGIN = """
+    from falco_plugin import Plugin, field, json_field
+
+    class Shop(Plugin):
+        name = event_source = "shop"
+        order = json_field("shop.order", "/order", type=int, desc="Order")
+        item = json_field("shop.item", "/items/{index}", desc="Item")
+        never = json_field("shop.never", "/never", desc="Never")
+
+        @field("shop.text", desc="Text")
+        def text(self, event) -> str:
+            return event.text
+
+        def init(self):
+            self.log.info("the limit is %s", self.config)
+            if self.config == "fail":
+                raise ValueError("there is no limit")
+
+        def open(self, params):
+            if params == "fail":
+                raise ValueError("there is no shop")
+            if params == "forever":
+                import time
+                while True:
+                    yield b'{"order": 1}'
+                    time.sleep(0.05)
+            yield b'{"order": 1}'
+            yield b'{"order": 2, "items": ["tea"]}'
+"""
+RULES = """
+- rule: Order
+  desc: d
+  source: shop
+  condition: shop.order >= 1 and not shop.never exists and not shop.item[3] = "cup"
+  output: Order %shop.order of %shop.item[0] (text=%shop.text)
+  priority: WARNING
+  tags: [orders, b]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _falco(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALCO", real_falco())
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    write_sources(tmp_path, {"plugin.py": PLUGIN, "shop_rules.yaml": RULES})
+    return tmp_path / "plugin.py"
+
+
+def test_alerts_of_own_source_have_fields(shop: Path) -> None:
+    found = alerts(shop, shop.with_name("shop_rules.yaml"), config="7")
+    assert found.rules == ["Order", "Order"]
+    first, second = found
+    assert (first.rule, first.priority, first.source, first.tags) == ("Order", "Warning", "shop", ("b", "orders"))
+    assert first.output == 'Order 1 of <NA> (text={"order": 1})'
+    assert dict(second.fields) == {
+        "shop.order": 2,
+        "shop.item[0]": "tea",
+        "shop.text": '{"order": 2, "items": ["tea"]}',
+    }
+    assert found.by_rule("Order") == list(found)
+    assert repr(found).startswith("<2 alerts: Warning: Order: Order 1 of <NA>")
+    assert "shop: the limit is 7" in found.log
+
+
+EVENTS = [
+    {"order": 1, "items": ["ü"]},
+    '{"order": 2}',
+    b'{"order": 3, "bytes": "\xff"}',
+    ({"order": 4}, datetime(2026, 1, 5, 9, 0, 0, 500000, UTC)),
+    (b'{"order": 5}', 1_700_000_000_000_000_001),
+    Event(b'{"order": 6}', timestamp=1_600_000_000_000_000_000),
+]
+
+
+def test_written_events_replace_the_source(shop: Path) -> None:
+    found = alerts(shop, RULES, events=EVENTS)
+    assert [alert.fields["shop.order"] for alert in found] == [1, 2, 3, 4, 5, 6]
+    assert found[0].fields["shop.item[0]"] == "ü"
+    assert found[3].time == datetime(2026, 1, 5, 9, 0, 0, 500000, UTC)
+    assert found[4].entry["time"] == "2023-11-14T22:13:20.000000001Z"
+    assert found[5].time == datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)
+
+
+def test_no_event_makes_no_alert(shop: Path) -> None:
+    found = alerts(shop, RULES, events=[])
+    assert found == []
+    assert repr(found) == "<0 alerts: no rule fired>"
+
+
+def test_limit_stops_a_live_source(shop: Path) -> None:
+    assert len(alerts(shop, RULES, params="forever", limit=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"config": "fail"}, "there is no limit"),
+        ({"params": "fail"}, "there is no shop"),
+        ({"params": "forever", "timeout": 2}, "Falco did not end within 2 s: set a limit, or a longer timeout"),
+    ],
+)
+def test_failure_has_the_log(shop: Path, options: dict, message: str) -> None:
+    with pytest.raises(RunError, match=message) as caught:
+        alerts(shop, RULES, **options)
+    assert "the limit is" in str(caught.value)
+
+
+def test_wrong_rules_are_reported(shop: Path) -> None:
+    with pytest.raises(RunError, match=r"filter_check called with nonexistent field shop\.ordre"):
+        alerts(shop, RULES.replace("shop.order >=", "shop.ordre >="), events=[])
+    with pytest.raises(PluginError, match="rules: there is no file none.yaml"):
+        alerts(shop, "none.yaml")
+
+
+def test_wrong_parameters_are_reported(shop: Path) -> None:
+    with pytest.raises(TypeError, match="events replace the plugin's source: leave out params"):
+        alerts(shop, RULES, events=[], params="x")
+    with pytest.raises(TypeError, match="an event must be a mapping or list, which becomes JSON, .* not int"):
+        alerts(shop, RULES, events=[7])
+    with pytest.raises(TypeError, match="the time of an event must be nanoseconds or an aware datetime"):
+        alerts(shop, RULES, events=[(b"", datetime(2026, 1, 5))])
+
+
+def test_command_shows_absent_fields_with_arguments(shop: Path) -> None:
+    ran = run_command(
+        "alerts", shop, "--rules", shop.with_name("shop_rules.yaml"), "--json", env=environment(FALCO=real_falco())
+    )
+    assert ran.status == 0, ran
+    end = ran.lines[-1]
+    assert end["never_present"] == {"shop.item[3]": 2, "shop.never": 2}
+    assert (end["not_counted"], end["never_fired"]) == ([], [])
+    assert not [line for line in ran.lines if line["kind"] == "log" and "absent" in line["text"]]
+
+
+def test_further_plugins_extract_from_written_events() -> None:
+    plugins = REPOSITORY / "plugins"
+    rules = """
+- rule: Disk full
+  desc: d
+  source: jsonlog
+  condition: json.value[/error] contains "disk" and jsonlog.value[/host] = "a"
+  output: Disk full on %json.value[/host]
+  priority: ERROR
+"""
+    events = [{"error": "disk full", "host": host} for host in ("a", "b")]
+    (alert,) = alerts(plugins / "jsonlog", rules, events=events, plugins=[plugins / "json"])
+    assert (alert.output, alert.source) == ("Disk full on a", "jsonlog")
