@@ -225,6 +225,12 @@ def test_failure_of_falco_is_reported(run_alerts: Alerts, behaviour: str, messag
     check_failed(run_alerts(behaviour=behaviour), *messages)
 
 
+@pytest.mark.slow
+def test_falco_that_ignores_its_end_is_killed(run_alerts: Alerts) -> None:
+    ran = run_alerts("--seconds", "1.5", behaviour="deaf")
+    check_failed(ran, "falco-plugin: Falco did not end within 10 s after it was stopped, and was killed")
+
+
 def test_garbage_between_alerts_is_shown_as_log(run_alerts: Alerts) -> None:
     ran = run_alerts(behaviour="garbage")
     assert ran.status == 0, ran

@@ -167,3 +167,23 @@ def test_further_plugins_extract_from_written_events() -> None:
     events = [{"error": "disk full", "host": host} for host in ("a", "b")]
     (alert,) = alerts(plugins / "jsonlog", rules, events=events, plugins=[plugins / "json"])
     assert (alert.output, alert.source) == ("Disk full on a", "jsonlog")
+
+
+def test_correlate_counts_failed_logins_of_written_events() -> None:
+    plugins = REPOSITORY / "plugins"
+    login = {"action": "login", "outcome": "failure", "user": {"name": "ada"}, "client": "192.0.2.7"}
+    config = {
+        "user": ["/user/name"],
+        "address": ["/client"],
+        "failure": {"/action": "login", "/outcome": "failure"},
+        "success": {"/action": "login", "/outcome": "success"},
+    }
+    events = [(login, 1_767_603_600_000_000_000 + number * 1_000_000_000) for number in range(3)]
+    (alert,) = alerts(
+        plugins / "jsonlog",
+        plugins / "correlate" / "correlate_rules.yaml",
+        events=events,
+        plugins=[(plugins / "correlate", config)],
+    )
+    assert alert.rule == "Many failed logins of one user"
+    assert alert.fields["login.failures[5m]"] == 3

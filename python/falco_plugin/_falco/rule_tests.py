@@ -107,8 +107,10 @@ def _rules(path: Path, value: object) -> Iterator[Path]:
 
 
 def _rule_matching(path: Path, value: object) -> RuleMatching:
-    if value == "first" or value == "all":  # noqa: PLR1714 - type checkers understand only this
-        return value
+    if value == "first":
+        return "first"
+    if value == "all":
+        return "all"
     raise FalcoError(f"{path}: rule_matching must be first or all, got {value!r}")
 
 
@@ -150,6 +152,8 @@ def _absent_rules(value: Mapping[Any, Any], where: str) -> Sequence[str] | None:
             return [rules]
         case list() if all(isinstance(rule, str) for rule in rules):
             return rules
+        case _:
+            pass
     raise FalcoError(f"{where}: does_not_fire must be a list of rules, or any for all that fires does not name")
 
 

@@ -131,6 +131,8 @@ def nanoseconds_of(time: object) -> int:
             return time
         case datetime(tzinfo=zone) if zone is not None:
             return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+        case _:
+            pass
     raise TypeError(f"the time of an event must be nanoseconds or an aware datetime, not {time!r}")
 
 
