@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.environments import sdk_environment
+from support.falco import real_falco
 from support.hosts import Output, environment, run, run_command
 from support.paths import REPOSITORY
 
@@ -29,7 +30,8 @@ def run_new(folder: Path, name: str, *options: str) -> Output:
 
 
 def read_files(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
 
 
 def commands_of(readme: Path) -> list[list[str]]:
@@ -135,6 +137,21 @@ def test_new_plugin_uses_one_name_without_placeholders(new_plugin: tuple[Path, O
     rules = yaml.safe_load((folder / Path(rules_file).name).read_text())
     assert {rule["source"] for rule in rules} == {"access_log"}
     assert NAME in rules[0]["rule"], "two new plugins must not have a rule of the same name"
+
+
+@pytest.mark.slow
+def test_rule_tests_of_new_plugin_pass_in_a_real_falco(new_plugin: tuple[Path, Output]) -> None:
+    folder, _ = new_plugin
+    ran = run_command("test", env=environment(FALCO=real_falco()), cwd=folder)
+    assert ran.status == 0, ran
+    assert f"{NAME}_rules.test.yaml\n  PASS  " in ran.stdout
+
+
+def test_workflow_of_new_plugin_runs_all_tests(new_plugin: tuple[Path, Output]) -> None:
+    folder, _ = new_plugin
+    workflow = yaml.safe_load((folder / ".github" / "workflows" / "test.yml").read_text())
+    commands = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
+    assert commands == ["pip install '.[test]'", "pytest", "falco-plugin test"]
 
 
 def test_new_uses_generator_template_by_default(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def create(folder: Path, name: str, template: str) -> list[Path]:
         "event_source": event_source,
         "id": f"{plugin_ids.private_id(name):_}",
         "class_name": _class_name(name, sources["plugin.py"]),
+        # Some tools for packages leave out hidden folders.
+        "github": ".github",
         "distribution": f"falco-plugin-{name.rstrip('-_')}",
     }
     texts = {folder / _fill(file, values): _fill(text, values) for file, text in sources.items()}
@@ -60,6 +62,7 @@ def create(folder: Path, name: str, template: str) -> list[Path]:
         raise TemplateError(f"cannot make {folder}: {error.strerror}") from error
     try:
         for path, text in texts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except BaseException as error:
         shutil.rmtree(folder)
@@ -83,8 +86,9 @@ def _check_name(name: str, event_source: str) -> None:
 
 def _files(template: str) -> Iterator[tuple[str, str]]:
     for folder in ("shared", template):
-        for path in sorted((_FOLDER / folder).iterdir()):
-            yield path.name.removesuffix(_SUFFIX), path.read_text(encoding="utf-8")
+        for path in sorted((_FOLDER / folder).rglob(f"*{_SUFFIX}")):
+            name = path.relative_to(_FOLDER / folder).as_posix()
+            yield name.removesuffix(_SUFFIX), path.read_text(encoding="utf-8")
 
 
 def _class_name(name: str, code: str) -> str:

@@ -22,7 +22,7 @@ from falco_plugin.cli._output import fail
 def new(name: str, template: str) -> None:
     """Create a folder with a new plugin.
 
-    The folder NAME gets a plugin that works, its test, rules and a falco.yaml.
+    The folder NAME gets a plugin that works, its test, rules with their tests, a falco.yaml, and a workflow for CI.
     """
     try:
         files = templates.create(Path(name), name, template)
