@@ -108,7 +108,7 @@ $(STAMPS)/wheels-tools: tools/wheels/requirements.txt
 	target/wheels-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-loom: ## run models of context, channel and push loop in every order of threads (rust/engine/tests/loom.rs)
+loom: ## run models of context, channel, push loop, async events and tables in every order of threads (rust/engine/tests/loom)
 	CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom' cargo test --quiet --profile loom --package falco-plugin-engine --test loom
 
 test-minimum-rust: ## compile everything with the oldest supported Rust (rust-version in Cargo.toml)

@@ -1,6 +1,6 @@
 //! The primitives through which threads synchronize: those of std and crossbeam, or with `cfg(loom)` those of a model.
 //!
-//! `tests/loom.rs` is built with `cfg(loom)`. It runs its programs in every order of these operations.
+//! `tests/loom` is built with `cfg(loom)`. It runs its programs in every order of these operations.
 
 #[cfg(not(loom))]
 mod real {

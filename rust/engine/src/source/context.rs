@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::{Arc, PoisonError, Weak};
 use std::task::Waker;
 
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::sync::{Instant, Mutex, MutexGuard};
 
@@ -16,8 +16,16 @@ type Callback = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
+/// The states of a context, in this order. A cancel marks the context and everything below it before it changes any of them
+/// to `CANCELLED`, and a reader that sees a mark waits for that. So all of them are cancelled at one moment: a thread that
+/// sees one cancelled, or is woken by one, sees all of them cancelled.
+const LIVE: usize = 0;
+const MARKED: usize = 1;
+const CANCELLED: usize = 2;
+
 struct Inner {
-    cancelled: AtomicBool,
+    /// Marked while `live` is locked, so that no child is added to a marked context.
+    state: AtomicUsize,
     /// Never receives a message. `cancel` disconnects it, which wakes every waiter.
     done: Receiver<Infallible>,
     live: Mutex<Option<Live>>,
@@ -68,7 +76,7 @@ impl Context {
     pub fn new() -> Self {
         let (sender, done) = bounded(0);
         Self(Arc::new(Inner {
-            cancelled: AtomicBool::new(false),
+            state: AtomicUsize::new(LIVE),
             done,
             live: Mutex::new(Some(Live {
                 _keeps_done_connected: sender,
@@ -96,26 +104,46 @@ impl Context {
             Some(live) => live.parents.push(Arc::clone(&self.0)),
             None => return,
         }
-        if let Some(live) = &mut *self.0.lock() {
-            live.children.retain(|known| known.strong_count() > 0);
-            live.children.push(Arc::downgrade(&child.0));
-            return;
+        let is_added = match &mut *self.0.lock() {
+            Some(live) if self.0.state.load(Ordering::Acquire) == LIVE => {
+                live.children.retain(|known| known.strong_count() > 0);
+                live.children.push(Arc::downgrade(&child.0));
+                true
+            }
+            _ => false,
+        };
+        if !is_added {
+            child.cancel();
         }
-        child.cancel();
     }
 
-    /// Cancels this context and its children. Waiters and tasks wake first; then the callbacks run on this thread, with
-    /// no lock held. Further calls do nothing.
+    /// Cancels this context and its children, all at the same moment. Waiters and tasks wake first; then the callbacks run on
+    /// this thread, with no lock held. Further calls do nothing.
     pub fn cancel(&self) {
-        let mut wakers = Vec::new();
-        let mut callbacks = Vec::new();
+        let mut marked = Vec::new();
         let mut pending = vec![Arc::clone(&self.0)];
         while let Some(inner) = pending.pop() {
-            inner.cancelled.store(true, Ordering::Release);
-            if let Some(live) = inner.lock().take() {
+            if let Some(live) = &*inner.lock() {
+                // Another thread may have marked it, but not yet its children.
+                let _ = inner
+                    .state
+                    .compare_exchange(LIVE, MARKED, Ordering::AcqRel, Ordering::Acquire);
                 pending.extend(live.children.iter().filter_map(Weak::upgrade));
+            }
+            marked.push(inner);
+        }
+        for inner in &marked {
+            inner.state.store(CANCELLED, Ordering::Release);
+        }
+        let mut wakers = Vec::new();
+        let mut callbacks = Vec::new();
+        let mut parents = Vec::new();
+        for inner in &marked {
+            // Dropping the sender wakes the waiters. Drop the parents, whose callbacks may run code, without a lock.
+            if let Some(live) = inner.lock().take() {
                 wakers.extend(live.wakers);
                 callbacks.extend(live.callbacks);
+                parents.extend(live.parents);
             }
         }
         // Wake tasks before running callbacks: a callback may wait for a thread that a waker wakes.
@@ -127,9 +155,14 @@ impl Context {
         }
     }
 
+    /// Returns whether the context is cancelled. While another thread is cancelling it, blocks until it is.
     #[inline]
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.load(Ordering::Acquire)
+        match self.0.state.load(Ordering::Acquire) {
+            LIVE => false,
+            CANCELLED => true,
+            _ => self.wait(None),
+        }
     }
 
     /// Runs `callback` once, when the context is cancelled. If it already is, runs it immediately on this thread.

@@ -18,7 +18,7 @@ pub(crate) trait Measured: Send + Sync {
 }
 
 /// The metrics of all sources of one plugin.
-// They synchronize nothing, so they are not part of the models of `tests/loom.rs`, and use the types of std.
+// They synchronize nothing, so they are not part of the models of `tests/loom`, and use the types of std.
 #[derive(Default)]
 pub struct SourceMetrics {
     /// Events that `next_batch` returned to the host.

@@ -3,14 +3,16 @@
 
 #![cfg(loom)]
 
+mod context;
+mod sending;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use falco_plugin_engine::async_events::{AsyncHandler, AsyncSink};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::event::{AsyncEventName, EventBatch};
+use falco_plugin_engine::event::EventBatch;
 use falco_plugin_engine::source::channel::{Message, Refusal, Sender, channel};
 use falco_plugin_engine::source::clock::Clock;
 use falco_plugin_engine::source::context::Context;
@@ -85,40 +87,6 @@ fn all(instance: &mut Instance, batch_size: u32) -> Vec<Vec<u8>> {
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-#[test]
-fn cancel_wakes_a_child_waiter_and_runs_each_callback_once() {
-    model(3, || {
-        let parent = Context::new();
-        let child = parent.child();
-        let (count, called) = counter();
-        let waiter = thread::spawn({
-            let (child, count) = (child.clone(), Arc::clone(&count));
-            move || {
-                child.on_cancel(move || assert_eq!(count.fetch_add(1, Ordering::Relaxed), 0));
-                assert!(child.wait(None) && child.is_cancelled());
-            }
-        });
-        let other = thread::spawn(move || child.cancel());
-        parent.cancel();
-        waiter.join().unwrap();
-        other.join().unwrap();
-        assert_eq!(called(), 1);
-    });
-}
-
-#[test]
-fn child_made_during_a_cancel_is_cancelled() {
-    model(3, || {
-        let parent = Context::new();
-        let middle = parent.child();
-        let canceller = thread::spawn(move || parent.cancel());
-        let child = middle.child();
-        drop(middle);
-        assert!(child.wait(None) && child.is_cancelled());
-        canceller.join().unwrap();
-    });
 }
 
 #[test]
@@ -232,26 +200,6 @@ fn sender_dropped_during_close_is_not_an_error() {
         instance.close();
         assert!(instance.take_pending_error().is_none());
         producer.join().unwrap();
-    });
-}
-
-#[test]
-fn cancel_wakes_a_task_once_that_registers_concurrently() {
-    struct Counted(Arc<AtomicUsize>);
-    impl Wake for Counted {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    model(3, || {
-        let parent = Context::new();
-        let child = parent.child();
-        let (count, woken) = counter();
-        let canceller = thread::spawn(move || parent.cancel());
-        child.wake_on_cancel(Waker::from(Arc::new(Counted(count))));
-        assert!(child.wait(None));
-        canceller.join().unwrap();
-        assert_eq!(woken(), 1);
     });
 }
 
@@ -523,36 +471,6 @@ fn closer_waits_for_the_last_sender() {
         }
         producer.join().unwrap();
         assert!(closer.wait_for_senders(passed));
-    });
-}
-
-#[test]
-fn closed_sink_calls_the_host_no_more() {
-    /// Fails if the host's function is called after the close.
-    struct Host(Arc<AtomicUsize>);
-    impl AsyncHandler for Host {
-        fn send(&self, _: &[u8]) -> Result<(), Error> {
-            assert_eq!(self.0.load(Ordering::Relaxed), 0, "called after the close");
-            thread::yield_now();
-            assert_eq!(self.0.load(Ordering::Relaxed), 0, "still running after the close");
-            Ok(())
-        }
-    }
-    model(3, || {
-        let closed = Arc::new(AtomicUsize::new(0));
-        let sink = Arc::new(AsyncSink::new(Box::new(Host(Arc::clone(&closed)))));
-        let senders = [(); 2].map(|()| {
-            let sink = Arc::clone(&sink);
-            thread::spawn(move || {
-                let name = AsyncEventName::new("changed").unwrap();
-                sink.send(&name, 0, b"data").is_ok()
-            })
-        });
-        sink.close();
-        closed.store(1, Ordering::Relaxed);
-        for sender in senders {
-            sender.join().unwrap();
-        }
     });
 }
 
