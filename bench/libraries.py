@@ -42,6 +42,8 @@ READER = "reader"
 
 RUST_TABLES = "rust-tables"
 """The name of the library of the Rust SDK that shares tables with a plugin of this SDK."""
+RUST_SENDING = "rust-sending"
+"""The name of the library of the Rust SDK that sends async events."""
 SELF_CONTAINED = "self-contained"
 """The name of the library that has the same plugin as `ours`, and brings its own Python."""
 OTHER_PYTHON = "other-python"
@@ -52,6 +54,7 @@ OURS = {
     SELF_CONTAINED: _BENCH / "plugins" / "ours",
     "smallest": _BENCH / "plugins" / "smallest.py",
     "tables": _BENCH / "plugins" / "tables.py",
+    "sending": _BENCH / "plugins" / "sending.py",
     "parsing": _BENCH / "plugins" / "parsing.py",
     f"smallest-{SELF_CONTAINED}": _BENCH / "plugins" / "smallest.py",
 }
@@ -114,7 +117,7 @@ def _build_golang(name: str) -> Path:
 def _build_rust(name: str) -> Path:
     target = BUILD / "rust"
     manifest = _BENCH / "peers" / "rust" / "Cargo.toml"
-    package = "bench-peer" if name == "rust" else "bench-peer-tables"
+    package = name.replace("rust", "bench-peer")
     command = [
         "cargo",
         "build",
@@ -137,7 +140,14 @@ def _build_ours(name: str, python: str) -> Path:
     return library
 
 
-_BUILDERS = {"c": _build_c, READER: _build_c, "golang": _build_golang, "rust": _build_rust, RUST_TABLES: _build_rust}
+_BUILDERS = {
+    "c": _build_c,
+    READER: _build_c,
+    "golang": _build_golang,
+    "rust": _build_rust,
+    RUST_TABLES: _build_rust,
+    RUST_SENDING: _build_rust,
+}
 
 
 def run(name: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:

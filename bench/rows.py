@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from bench.libraries import OTHER_PYTHON, READER, SELF_CONTAINED
+from bench.libraries import OTHER_PYTHON, READER, RUST_SENDING, SELF_CONTAINED
 
 Raw: TypeAlias = dict[str, Any]
 """The host's JSON report of one measurement."""
@@ -404,6 +404,15 @@ def table(scale: Scale) -> list[Row]:
             "event of a source that no method asked for",
             Case("ours", "parsing", workload="close", is_scap=True),
             limits=(Limit("parse_event", "ns", _parse, at_most=20),),
+        ),
+        Row(
+            "async-event",
+            "async event of a generator, 300 B, to the handler of the host",
+            Case("ours", "sending"),
+            (
+                Comparison(Case("Rust", RUST_SENDING)),
+                Comparison(replace(ours("generator", "log300"), title="generator to the channel"), 1.5),
+            ),
         ),
         rule_row("rule-generator", "generator, and a Python field of each event, 300 B", "generator"),
         rule_row("rule-send", "send one by one, and a Python field of each event, 300 B", "send"),

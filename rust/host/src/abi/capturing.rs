@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use falco_plugin_api::{
     ss_plugin_capture_listen_input, ss_plugin_event, ss_plugin_owner_t, ss_plugin_rc,
@@ -20,7 +21,35 @@ use crate::text::timestamp;
 /// The size of a plugin's buffer for a message of the host, in bytes.
 const BUFFER_SIZE: usize = falco_plugin_api::PLUGIN_MAX_ERRLEN as usize;
 
+/// The async events of a plugin, which the host only counts. Call [`Self::end`], because the plugin sends until then.
+pub struct Counting<'p> {
+    plugin: &'p Plugin<'p>,
+}
+
+impl Counting<'_> {
+    /// Returns the number of events so far, and their bytes.
+    pub fn counts(&self) -> (u64, u64) {
+        let [events, bytes] = &self.plugin.owner.counted;
+        (events.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed))
+    }
+
+    /// Ends the plugin's async events.
+    pub fn end(self) -> Result<(), Error> {
+        self.plugin.reset_async_event_handler()
+    }
+}
+
 impl Plugin<'_> {
+    /// Lets the plugin send async events, which are only counted. Fails if the plugin sends none or refuses the handler.
+    pub fn count_async_events(&self) -> Result<Counting<'_>, Error> {
+        let set = self.library.functions.set_async_event_handler;
+        let set = set.ok_or(Error::NotASender)?;
+        // SAFETY: as in `set_async_event_handler`.
+        match unsafe { set(self.state, self.owner.as_ptr(), Some(count_async_event)) } {
+            SUCCESS => Ok(Counting { plugin: self }),
+            _ => Err(self.failure("set_async_event_handler", MESSAGE_LENGTH)),
+        }
+    }
     /// Lets the plugin send async events into a queue. Fails if the plugin refuses the handler.
     pub fn set_async_event_handler(&self, sender: AsyncSender, queue: &Arc<AsyncQueue>) -> Result<(), Error> {
         let Some(set) = self.library.functions.set_async_event_handler else {
@@ -113,6 +142,23 @@ fn with_listen_input<R>(owner: &'static Owner, call: impl FnOnce(*const ss_plugi
     let result = call(&raw const input);
     owner.end_call("capture_open or capture_close");
     result
+}
+
+/// Counts an async event of a plugin, on any thread.
+///
+/// # Safety
+/// `owner` came from [`Owner::as_ptr`], and `event` points to an event.
+unsafe extern "C-unwind" fn count_async_event(
+    owner: *mut ss_plugin_owner_t,
+    event: *const ss_plugin_event,
+    _message: *mut c_char,
+) -> ss_plugin_rc {
+    // SAFETY: the caller's promise. Owners are never freed, and may be shared between threads. The struct is packed.
+    let (owner, length) = unsafe { (Owner::from_ptr(owner), (*event).len) };
+    let [events, bytes] = &owner.counted;
+    events.fetch_add(1, Ordering::Relaxed);
+    bytes.fetch_add(length.into(), Ordering::Relaxed);
+    SUCCESS
 }
 
 /// Receives an async event of a plugin, on any thread.

@@ -24,6 +24,8 @@ pub enum Error {
     Load(String),
     #[error("{} is not a Falco plugin: it lacks {}", path.display(), missing.join(", "))]
     NotAPlugin { path: PathBuf, missing: Vec<&'static str> },
+    #[error("the plugin sends no async events")]
+    NotASender,
     #[error("the plugin has no event source: it lacks plugin_open, plugin_close or plugin_next_batch")]
     NotASource,
     #[error("{} contains a NUL", .0.display())]

@@ -68,6 +68,7 @@ mod values;
 mod version;
 
 pub use async_events::{AsyncEvent, AsyncQueue, AsyncSender};
+pub use capturing::Counting;
 pub use error::Error;
 pub use event::{Event, EventFault, OwnedEvent, PLUGIN_EVENT, UNSET};
 pub use extractor::Extractor;

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use falco_plugin_api::{ss_plugin_log_severity, ss_plugin_owner_t};
@@ -40,6 +41,8 @@ pub struct Owner {
     sink: Box<Sink>,
     /// `None` while the plugin may not send async events.
     receiver: Mutex<Option<Receiver>>,
+    /// The async events that were only counted, and their bytes.
+    pub(super) counted: [AtomicU64; 2],
     tables: PluginTables,
 }
 
@@ -66,6 +69,7 @@ impl Owner {
         Box::leak(Box::new(Self {
             sink: Box::new(sink),
             receiver: Mutex::new(None),
+            counted: Default::default(),
             tables: PluginTables::new(registry),
         }))
     }

@@ -6,6 +6,7 @@
 //! | [`live`], [`extraction`] | fields of each event as it arrives, and of events that were kept |
 //! | [`metrics`] | the metrics of the plugin |
 //! | [`parsing`] | events of a capture file that the plugin parses |
+//! | [`sending`] | async events |
 //! | [`threads`] | fields of events that were kept, on several threads at the same time |
 //! | [`checksum`] | a number that two libraries agree on if they produce the same events |
 //! | [`clock`] | which calls are timed |
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod parsing;
 pub mod process;
 pub mod report;
+pub mod sending;
 pub mod slices;
 pub mod threads;
 

@@ -18,6 +18,7 @@ use crate::bench::metrics;
 use crate::bench::parsing::{self, Parsing};
 use crate::bench::process;
 use crate::bench::report::{Memory, Report};
+use crate::bench::sending::{self, Sending};
 use crate::bench::threads::{self, Lane, Parallel};
 use crate::command::error::Error;
 use crate::command::setup::{Loaded, Plugins, Setup};
@@ -66,6 +67,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let plugins = Plugins::new(own, &options.setup)?;
     if let Some(path) = &options.setup.scap {
         return measure_parsing(options, &plugins, path, &mut stdout);
+    }
+    if plugins.id == 0 && !plugins.own.description.async_events.is_empty() {
+        return measure_sending(options, &plugins, &mut stdout);
     }
     if plugins.id == 0 {
         return Err(Error::NoSource(plugins.own.description.name.clone()));
@@ -166,6 +170,24 @@ fn measure_parsing(options: &Options, plugins: &Plugins<'_>, path: &Path, stdout
         version: &plugins.own.description.version,
         events: events.len(),
         parse: parsing::measure(&mut extractor, &events, &name, options.time.unwrap_or(DEFAULT_TIME))?,
+    };
+    let mut text = Vec::new();
+    match options.format {
+        Format::Text => report.write_text(&mut text),
+        Format::Json => report.write_json(&mut text),
+    }
+    .map_err(Error::Output)?;
+    write(stdout, &text)
+}
+
+/// Measures how long the plugin takes to send an async event.
+fn measure_sending(options: &Options, plugins: &Plugins<'_>, stdout: &mut Stdout) -> Result<(), Error> {
+    let log = Arc::new(Log::to_stderr());
+    let plugin = plugins.init_own(&log)?;
+    let report = Sending {
+        name: &plugins.own.description.name,
+        version: &plugins.own.description.version,
+        events: sending::measure(&plugin, options.time.unwrap_or(DEFAULT_TIME))?,
     };
     let mut text = Vec::new();
     match options.format {
