@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from falco_plugin import source
 from falco_plugin._core import SDK_VERSION as __version__
-from falco_plugin._core import AsyncEvent, Context, Counter, Event, Gauge, Table
+from falco_plugin._core import AsyncEvent, AsyncEventSender, Context, Counter, Event, Gauge, Table
 from falco_plugin.errors import EOF, NoJsonError, PluginError, Timeout
 from falco_plugin.fields import JsonField, Located, field, json_field
 from falco_plugin.plugin import OpenParam, Plugin
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EOF",
     "AsyncEvent",
+    "AsyncEventSender",
     "Capture",
     "Context",
     "Counter",

@@ -25,6 +25,7 @@ from typing_extensions import disjoint_base
 __all__ = [
     "SDK_VERSION",
     "AsyncEvent",
+    "AsyncEventSender",
     "AsyncSender",
     "AsyncSink",
     "Attribute",
@@ -1168,6 +1169,31 @@ class AsyncEvent:
     def __hash__(self) -> int: ...
 
 @final
+class AsyncEventSender:
+    """Sends the async events of a method with :func:`falco_plugin.async_events`, which gets it as its second argument.
+
+    Safe to use from any thread, such as that of a library that calls back, until the capture ends.
+    """
+
+    @property
+    def closed(self) -> bool:
+        """Whether the capture has ended: no event can be sent any more."""
+
+    def send(self, event: AsyncEvent | _Item) -> None:
+        """Sends one event. When this returns, Falco has taken the event into its queue. Does not wait.
+
+        Args:
+            event: an ``AsyncEvent`` with a name that the method declares. If it declares one name, the event may also
+                be the payload, any buffer, or a ``(payload, timestamp)`` tuple.
+
+        Raises:
+            ChannelClosedError: the capture has ended. The event was not sent.
+            PluginError: Falco refused the event. It does not report that its queue is full: it then drops the event.
+            TypeError: the object is not an event.
+            ValueError: the name is not declared, or the timestamp is out of range.
+        """
+
+@final
 class AsyncSink:
     """Passes async events to the host until the host stops it. Not public.
 
@@ -1177,6 +1203,9 @@ class AsyncSink:
 
     def with_names(self, names: Sequence[str]) -> AsyncSink:
         """Returns a sink for events with these names."""
+
+    def sender(self) -> AsyncEventSender:
+        """Returns a sender of the same events for user code."""
 
     @property
     def closed(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from falco_plugin._core import AsyncEvent
+from falco_plugin._core import AsyncEvent, AsyncEventSender
 from falco_plugin._declare import async_events as _declarations
 
 if TYPE_CHECKING:
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     _Event: TypeAlias = AsyncEvent | ReadableBuffer | tuple[ReadableBuffer, Any]
     _Events: TypeAlias = Iterable[_Event] | AsyncIterable[_Event]
 
-_Method = TypeVar("_Method", bound="Callable[[Any], _Events] | Callable[[Any, Context], _Events]")
+_Method = TypeVar(
+    "_Method",
+    bound="Callable[[Any], _Events] | Callable[[Any, Context], _Events] "
+    "| Callable[[Any, Context, AsyncEventSender], _Events | None]",
+)
 
-__all__ = ["AsyncEvent", "async_events"]
+__all__ = ["AsyncEvent", "AsyncEventSender", "async_events"]
 
 
 def async_events(
@@ -31,6 +35,10 @@ def async_events(
     :class:`falco_plugin.Context`, which is cancelled when the capture ends. It runs on its own thread, which the SDK
     starts and stops. Each item is an :class:`AsyncEvent` with a declared name. If one name is declared, an item may
     also be the payload, or a ``(payload, timestamp)`` tuple.
+
+    A method that takes ``self``, a context and a sender may also send from other threads, such as those on which a
+    library calls back: :meth:`AsyncEventSender.send` works until the capture ends, also after the method has returned.
+    Such a method need not make events itself, so it may return ``None``.
 
     When a ``yield`` continues, Falco has taken the event into its queue. If Falco refuses the event, the ``yield``
     raises :class:`falco_plugin.PluginError` with the reason. Falco does not report that its queue is full: it then

@@ -49,9 +49,9 @@ def changes(self):
             "Sample.changes is async without a yield, so it makes no events: yield them in it",
         ),
         (
-            '@async_events("a")\ndef changes(self, context, more): yield',
-            "Sample.changes(self, context, more) cannot be called: define it as def changes(self) or "
-            "def changes(self, context)",
+            '@async_events("a")\ndef changes(self, context, sender, more): yield',
+            "Sample.changes(self, context, sender, more) cannot be called: define it as def changes(self), "
+            "def changes(self, context) or def changes(self, context, sender)",
         ),
         (
             '@async_events("a")\ndef changes(): yield',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,10 +34,48 @@ def test_async_event_has_defaults():
     assert AsyncEvent("changed", timestamp=moment).timestamp == int(moment.timestamp()) * 10**9
 
 
+class Text(str):
+    """A string that is not exactly one."""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AsyncEvent("changed", b"data", 7),
+        lambda: AsyncEvent("changed", b"data", timestamp=7),
+        lambda: AsyncEvent("changed", data=b"data", timestamp=7),
+        lambda: AsyncEvent(timestamp=7, data=b"data", name="changed"),
+        lambda: AsyncEvent(*("changed",), **{"data": bytearray(b"data"), "timestamp": 7}),
+        lambda: AsyncEvent(Text("changed"), memoryview(b"data"), 7),
+        lambda: AsyncEvent.__new__(AsyncEvent, "changed", b"data", 7),
+    ],
+)
+def test_async_event_is_the_same_in_each_form_of_the_call(make):
+    event = make()
+    assert type(event) is AsyncEvent
+    assert event == AsyncEvent("changed", b"data", 7)
+
+
+def test_async_event_cannot_have_subclasses():
+    with pytest.raises(TypeError, match="not an acceptable base type"):
+        type("Sub", (AsyncEvent,), {})
+
+
+def test_async_events_free_what_they_hold():
+    data = b"0123456789" * 7
+    before = sys.getrefcount(data)
+    events = [AsyncEvent("changed", data) for _ in range(100)]
+    assert sys.getrefcount(data) == before + 100
+    del events
+    assert sys.getrefcount(data) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        ((), TypeError, "missing 1 required positional argument: 'name'"),
         ((b"changed",), TypeError, "name"),
+        (("changed", b"", 1, 2), TypeError, "takes from 1 to 3 positional arguments but 4 were given"),
         (("changed", "text"), TypeError, "an event's data must be bytes, got str: give text.encode()"),
         (("changed", b"", 1.5), TypeError, "a timestamp must be an int of nanoseconds"),
         (("changed", b"", -1), ValueError, "a timestamp must be 0 to 2\\*\\*64 - 2"),

@@ -21,6 +21,8 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
 OF_PLUGINS = frozenset(_PARAMETERS)
 """The methods that the SDK calls by name."""
 _CONTEXT = ("context", "ctx")
+_PRODUCER_ARGUMENTS = 2
+"""The most arguments of a method that makes events on its own thread: the context and the sender."""
 # The flags of code objects, copied from inspect, because inspect takes long to import.
 _CO_VARARGS = 0x04
 _CO_GENERATOR = 0x20
@@ -85,7 +87,7 @@ def _problem_of_signature(name: str, parameters: tuple[str, ...], function: Func
 def problem_of_producer(method: object) -> str:
     """Returns what is wrong with a method that makes events on its own thread; empty if it can be called.
 
-    It is called without arguments, or with a context.
+    It is called without arguments, with a context, or with a context and a sender.
     """
     if not isinstance(method, MethodType) or not isinstance(method.__func__, FunctionType):
         return ""
@@ -99,9 +101,12 @@ def problem_of_producer(method: object) -> str:
     required = code.co_argcount - len(function.__defaults__ or ())
     keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     has_keywords = any(keyword not in (function.__kwdefaults__ or {}) for keyword in keywords)
-    if required > 2 or has_keywords or not (names or code.co_flags & _CO_VARARGS):
+    if required > 3 or has_keywords or not (names or code.co_flags & _CO_VARARGS):
         name = function.__name__
-        return f"({', '.join(names)}) cannot be called: define it as def {name}(self) or def {name}(self, context)"
+        return (
+            f"({', '.join(names)}) cannot be called: define it as def {name}(self), def {name}(self, context) or "
+            f"def {name}(self, context, sender)"
+        )
     return ""
 
 
@@ -120,3 +125,18 @@ def takes_context(function: Any, *, parameters: int) -> bool:
     kinds = [parameter.kind for parameter in signature.parameters.values()]
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(kind in positional for kind in kinds) > parameters or inspect.Parameter.VAR_POSITIONAL in kinds
+
+
+def takes_sender(function: Any) -> bool:
+    """Returns whether a method that makes events requires a sender after the context."""
+    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType) and not vars(function.__func__):
+        return function.__func__.__code__.co_argcount - len(function.__func__.__defaults__ or ()) > _PRODUCER_ARGUMENTS
+    import inspect
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [each for each in signature.parameters.values() if each.default is inspect.Parameter.empty]
+    return sum(each.kind in positional for each in required) == _PRODUCER_ARGUMENTS

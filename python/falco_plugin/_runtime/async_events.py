@@ -32,8 +32,13 @@ class PluginAsyncEvents:
         self._context = _core.Context()
         for name, declaration in self._declared.methods:
             method = getattr(self._plugin, name)
-            output = EventOutput(name, sink.with_names(declaration.names))
-            make = method if signatures.takes_context(method, parameters=0) else _without_context(method)
+            named = sink.with_names(declaration.names)
+            output = EventOutput(name, named)
+            make: Callable[[_core.Context], Any] = method
+            if signatures.takes_sender(method):
+                make = _with_sender(method, named.sender())
+            elif not signatures.takes_context(method, parameters=0):
+                make = _without_context(method)
             thread = producer.start_thread(make, declaration.retry, output, self._context, f"falco-{name}")
             self._threads.append((name, thread))
 
@@ -71,6 +76,23 @@ def _without_context(method: Callable[[], Any]) -> Callable[[_core.Context], Any
 
     make.__qualname__ = getattr(method, "__qualname__", type(method).__name__)
     return make
+
+
+def _with_sender(
+    method: Callable[[_core.Context, _core.AsyncEventSender], Any], sender: _core.AsyncEventSender
+) -> Callable[[_core.Context], Any]:
+    def make(context: _core.Context) -> Any:
+        items = method(context, sender)
+        return _until_cancelled(context) if items is None else items
+
+    make.__qualname__ = getattr(method, "__qualname__", type(method).__name__)
+    return make
+
+
+def _until_cancelled(context: _core.Context) -> Iterator[Any]:
+    """Makes no events. Keeps the context of a method alive that leaves all events to its sender."""
+    context.wait()
+    yield from ()
 
 
 class EventOutput:

@@ -22,11 +22,12 @@ class Captures:
             "%s", "%s of Capture.every failed", "%s of Capture.every failed %d times", self._locations
         )
 
-    def open(self) -> list[tuple[float, Callable[[], None]]]:
+    def open(self) -> list[tuple[float, Callable[[], bool]]]:
         """Begins a capture.
 
         Returns:
             The intervals in seconds, each with a function to call until the capture ends. The functions do not raise.
+            They return whether the call succeeded.
         """
         capture = Capture()
         if opened := getattr(self._plugin, "capture_open", None):
@@ -45,10 +46,12 @@ class Captures:
         """Logs the counts of failures that were not logged yet."""
         self._failures.log_rest()
 
-    def _call(self, function: Callable[[], object]) -> None:
+    def _call(self, function: Callable[[], object]) -> bool:
         try:
             function()
+            return True
         except BaseException as error:
             name = getattr(function, "__qualname__", type(function).__name__)
             self._locations.setdefault(name, definition_of(function))
             self._failures.add(name, error)
+            return False

@@ -161,6 +161,10 @@ class Runtime:
         """Whether the plugin is an event source."""
         self.plugin_id: int = self._plugin.id if found.is_source else 0
         """The plugin id; 0 without an event source."""
+        self.sends_async_events = found.async_events is not None
+        """Whether the plugin sends async events."""
+        self.listens = found.listens
+        """Whether the plugin listens to captures."""
         self.extract_event_types = found.extract_event_types
         """The names of the events that have the fields; empty for every type, ``None`` for events of plugins."""
         self.parse_methods = [
@@ -243,7 +247,7 @@ class Runtime:
         if self._async_events:
             self._async_events.dump_state(sink)
 
-    def capture_open(self) -> list[tuple[float, Callable[[], None]]]:
+    def capture_open(self) -> list[tuple[float, Callable[[], bool]]]:
         """Begins a capture. Returns the intervals and the functions to call until it ends."""
         return self._captures.open() if self._captures else []
 

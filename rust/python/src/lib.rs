@@ -77,6 +77,8 @@ mod _core {
     #[pymodule_export]
     use crate::sending::event::AsyncEvent;
     #[pymodule_export]
+    use crate::sending::sender::AsyncEventSender;
+    #[pymodule_export]
     use crate::sending::sink::AsyncSink;
     #[pymodule_export]
     use crate::source::channel::{Receiver, channel};
@@ -151,6 +153,8 @@ mod _core {
         Params::register(module.py())?;
         crate::interpreter::fast::install::<EventWriter>(module.py())?;
         crate::interpreter::fast::install::<Sender>(module.py())?;
+        crate::interpreter::fast::install::<AsyncEventSender>(module.py())?;
+        crate::interpreter::fast::install_constructor::<AsyncEvent>(module.py());
         crate::interpreter::fast::install::<Table>(module.py())
     }
 }

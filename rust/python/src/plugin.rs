@@ -21,7 +21,7 @@ use crate::fields::method::Method;
 use crate::interpreter::log::{CurrentPlugin, PluginNumber};
 use crate::interpreter::threads;
 use crate::metrics::declared as declared_metrics;
-use crate::metrics::of_plugin::PluginMetrics;
+use crate::metrics::of_plugin::{Parts, PluginMetrics};
 use crate::parsing::{self, ParseMethod};
 use crate::source::context::Context;
 use crate::source::driver::PythonInstance;
@@ -86,7 +86,15 @@ impl PythonPlugin {
             extractor.add_metrics(&mut metrics);
         }
         let parse_methods = parsing::from_runtime(runtime)?;
-        counts.add_to(&mut metrics, has_fields, !parse_methods.is_empty());
+        counts.add_to(
+            &mut metrics,
+            &Parts {
+                fields: has_fields,
+                parsing: !parse_methods.is_empty(),
+                async_events: runtime.getattr("sends_async_events")?.extract()?,
+                listening: runtime.getattr("listens")?.extract()?,
+            },
+        );
         declared_metrics::add_from_runtime(runtime, &mut metrics)?;
         Ok(Self {
             log,

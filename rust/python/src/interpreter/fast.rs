@@ -1,6 +1,6 @@
-//! A fast path for methods that are called for every event: with one argument, no arguments are parsed.
+//! Fast paths for methods and constructors that are called for every event: their arguments are not parsed.
 //!
-//! Every other call goes to the method that PyO3 makes.
+//! Every other call goes to what PyO3 makes.
 
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,8 @@ use std::ptr;
 use pyo3::exceptions::PySystemError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::{PyTypeInfo, ffi};
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{PyClass, PyTypeInfo, ffi};
 
 /// A class with a method that is mostly called with one positional argument.
 pub(crate) trait OneArgument: PyTypeInfo + Sized {
@@ -82,6 +83,75 @@ unsafe extern "C" fn entry<T: OneArgument>(
             Bound::from_owned_ptr_or_err(py, result)
         }
     }));
+    returned(py, called)
+}
+
+/// A class whose objects are mostly made of a few positional arguments.
+pub(crate) trait Constructor: PyClass {
+    /// The most arguments of [`Self::make`].
+    const MOST: usize;
+
+    /// Makes the value of an object. Returns `None` if the constructor that PyO3 makes has to read the arguments.
+    fn make<'py>(arguments: &[Borrowed<'_, 'py, PyAny>]) -> Option<PyClassInitializer<Self>>;
+}
+
+/// Adds the fast constructor to the class, which must not have an `__init__`.
+pub(crate) fn install_constructor<T: Constructor>(py: Python<'_>) {
+    let class = T::type_object(py).as_type_ptr();
+    // SAFETY: the class is a live type that no other thread uses yet, because its module is being made. `construct` makes
+    // objects of this class only: Python does not pass it on to subclasses.
+    unsafe { (*class).tp_vectorcall = Some(construct::<T>) };
+}
+
+/// # Safety
+/// Python calls it as the constructor of `T`, with the GIL. `arguments` has the positional arguments, then one for each
+/// name in `names`, which may be NULL.
+unsafe extern "C" fn construct<T: Constructor>(
+    class: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    flags: usize,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: Python calls with the GIL.
+    let py = unsafe { Python::assume_attached() };
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: all objects live during the call, and there are as many as Python states. A reference is a pointer.
+        unsafe {
+            let positional = ffi::PyVectorcall_NARGS(flags as _) as usize;
+            let named = if names.is_null() {
+                0
+            } else {
+                ffi::PyTuple_Size(names) as usize
+            };
+            // Without arguments the pointer may be NULL.
+            let all: &[Borrowed<'_, '_, PyAny>] = match positional + named {
+                0 => &[],
+                count => std::slice::from_raw_parts(arguments.cast(), count),
+            };
+            if named == 0
+                && positional <= T::MOST
+                && let Some(value) = T::make(all)
+            {
+                return Ok(Bound::new(py, value)?.into_any());
+            }
+            let Some(new) = (*class.cast::<ffi::PyTypeObject>()).tp_new else {
+                return Err(PySystemError::new_err("the class has no constructor"));
+            };
+            let keywords = PyDict::new(py);
+            for (index, value) in all[positional..].iter().enumerate() {
+                let name = Borrowed::from_ptr(py, ffi::PyTuple_GetItem(names, index as ffi::Py_ssize_t));
+                keywords.set_item(name, value)?;
+            }
+            let positional = PyTuple::new(py, &all[..positional])?;
+            let made = new(class.cast(), positional.as_ptr(), keywords.as_ptr());
+            Bound::from_owned_ptr_or_err(py, made)
+        }
+    }));
+    returned(py, called)
+}
+
+/// Returns the result of a call to Python.
+fn returned(py: Python<'_>, called: std::thread::Result<PyResult<Bound<'_, PyAny>>>) -> *mut ffi::PyObject {
     match called.unwrap_or_else(|_| Err(PySystemError::new_err("panic in the plugin SDK: please report it"))) {
         Ok(value) => value.into_ptr(),
         Err(error) => {

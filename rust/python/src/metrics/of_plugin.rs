@@ -16,8 +16,33 @@ pub(crate) struct PluginMetrics {
     /// Events that methods with `@parse` got, and the exceptions of these methods.
     pub(crate) parsed_events: Counter,
     pub(crate) failed_parsing: Counter,
+    pub(crate) async_events: AsyncEventMetrics,
+    /// Calls of the functions of `Capture.every`, and their exceptions.
+    pub(crate) called_routines: Counter,
+    pub(crate) failed_routines: Counter,
     /// The time that threads of the host spend in Python, waits for the GIL included.
     pub(crate) python_time: TimeCounter,
+}
+
+/// What became of the async events of a plugin.
+#[derive(Default)]
+pub(crate) struct AsyncEventMetrics {
+    /// Events that the host has taken.
+    pub(crate) sent: Counter,
+    /// Events that the host has refused.
+    pub(crate) refused: Counter,
+    /// Items that are not events with a declared name.
+    pub(crate) invalid: Counter,
+    /// Events that were made after the end of the capture.
+    pub(crate) dropped: Counter,
+}
+
+/// The parts of a plugin that have metrics.
+pub(crate) struct Parts {
+    pub(crate) fields: bool,
+    pub(crate) parsing: bool,
+    pub(crate) async_events: bool,
+    pub(crate) listening: bool,
 }
 
 /// All initialised plugins of this interpreter, and some that were destroyed. Locked for a moment only, and never while
@@ -34,14 +59,24 @@ impl PluginMetrics {
         metrics
     }
 
-    /// Adds the time in Python, and the counts of fields and of parsing if the plugin has them.
-    pub(crate) fn add_to(&self, metrics: &mut Metrics, has_fields: bool, parses: bool) {
-        if has_fields {
+    /// Adds the time in Python, and the counts of the parts that the plugin has.
+    pub(crate) fn add_to(&self, metrics: &mut Metrics, parts: &Parts) {
+        if parts.fields {
             metrics.add_counter(c"sdk_fields_failed", &self.failed_fields);
         }
-        if parses {
+        if parts.parsing {
             metrics.add_counter(c"sdk_events_parsed", &self.parsed_events);
             metrics.add_counter(c"sdk_parsing_failed", &self.failed_parsing);
+        }
+        if parts.async_events {
+            metrics.add_counter(c"sdk_async_events_sent", &self.async_events.sent);
+            metrics.add_counter(c"sdk_async_events_refused", &self.async_events.refused);
+            metrics.add_counter(c"sdk_async_events_invalid", &self.async_events.invalid);
+            metrics.add_counter(c"sdk_async_events_dropped", &self.async_events.dropped);
+        }
+        if parts.listening {
+            metrics.add_counter(c"sdk_routines_called", &self.called_routines);
+            metrics.add_counter(c"sdk_routines_failed", &self.failed_routines);
         }
         metrics.add_counter(c"sdk_python_nanoseconds", self.python_time.nanoseconds());
     }

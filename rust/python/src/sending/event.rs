@@ -5,6 +5,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::convert::buffers::to_bytes;
 use crate::convert::options;
+use crate::interpreter::fast::Constructor;
 
 /// An async event, which a method of :func:`falco_plugin.async_events` or ``dump_state`` yields. Immutable.
 ///
@@ -24,6 +25,24 @@ pub(crate) struct AsyncEvent {
     /// `None` for an empty payload.
     pub(crate) data: Option<Py<PyBytes>>,
     pub(crate) timestamp: Option<u64>,
+}
+
+impl Constructor for AsyncEvent {
+    const MOST: usize = 3;
+
+    #[inline]
+    fn make<'py>(arguments: &[Borrowed<'_, 'py, PyAny>]) -> Option<PyClassInitializer<Self>> {
+        let (name, rest) = arguments.split_first()?;
+        let data = match rest.first() {
+            Some(data) => Some(data.cast_exact::<PyBytes>().ok()?.to_owned().unbind()),
+            None => None,
+        };
+        Some(PyClassInitializer::from(Self {
+            name: name.cast_exact::<PyString>().ok()?.to_owned().unbind(),
+            data,
+            timestamp: options::timestamp(rest.get(1).map(|timestamp| &**timestamp)).ok()?,
+        }))
+    }
 }
 
 #[pymethods]

@@ -2,4 +2,6 @@
 
 pub(crate) mod event;
 pub(crate) mod plugin;
+pub(crate) mod sender;
 pub(crate) mod sink;
+mod target;

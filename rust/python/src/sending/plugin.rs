@@ -18,7 +18,7 @@ use crate::sending::sink::AsyncSink;
 impl AsyncEvents for PythonPlugin {
     fn start(&self, sink: Arc<EngineSink>) -> Result<(), Error> {
         self.call("async_events", |runtime| {
-            runtime.call_method1("start_async_events", (AsyncSink::new(sink),))?;
+            runtime.call_method1("start_async_events", (AsyncSink::new(sink, Arc::clone(&self.counts)),))?;
             Ok(())
         })
     }
@@ -33,7 +33,7 @@ impl AsyncEvents for PythonPlugin {
 
     fn dump_state(&self, sink: Arc<EngineSink>) -> Result<(), Error> {
         self.call("dump_state", |runtime| {
-            runtime.call_method1("dump_state", (AsyncSink::new(sink),))?;
+            runtime.call_method1("dump_state", (AsyncSink::new(sink, Arc::clone(&self.counts)),))?;
             Ok(())
         })
     }
@@ -58,17 +58,21 @@ impl Listen for PythonPlugin {
 }
 
 impl PythonPlugin {
-    /// Makes a routine that calls a callable of `falco_plugin._runtime.captures`, which logs exceptions itself.
+    /// Makes a routine that calls a callable of `falco_plugin._runtime.captures`, which logs exceptions itself, and returns
+    /// whether the function succeeded.
     fn routine(&self, seconds: f64, run: Py<PyAny>) -> Routine {
-        let number = self.number;
+        let (number, counts) = (self.number, Arc::clone(&self.counts));
         let interval = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         Routine::new(interval, move || {
             let _current = CurrentPlugin::enter(number);
             Python::attach(|py| {
                 let called = run.call0(py);
                 fork::end_child();
-                if let Err(error) = called {
-                    report(py, "a function of Capture.every", error);
+                counts.called_routines.add(1);
+                match called.and_then(|succeeded| succeeded.extract::<bool>(py)) {
+                    Ok(true) => {}
+                    Ok(false) => counts.failed_routines.add(1),
+                    Err(error) => drop(report(py, "a function of Capture.every", error)),
                 }
             });
         })
