@@ -68,7 +68,7 @@ def share(folder: Path, *, ours_first: bool) -> Run:
     others = [ours, peer] if ours_first else [peer, ours]
     ran = run(
         source,
-        extractors=others,
+        plugins=others,
         fields=["ours.peer", "peer.requests"],
         tables=["ours_sessions", "peer_sessions"],
         timeout=60,

@@ -25,7 +25,7 @@ FIELDS = ("login.user", "login.failed", "login.succeeded", "login.failures[5m]",
 
 def counted(log: Path, *fields: str, **changes: Any) -> Run:
     config = {**CONFIG, **changes}
-    return run(JSONLOG, str(log), config={"follow": False}, extractors=[(CORRELATE, config)], fields=fields)
+    return run(JSONLOG, str(log), config={"follow": False}, plugins=[(CORRELATE, config)], fields=fields)
 
 
 def write(path: Path, *events: dict[str, Any]) -> Path:
@@ -54,7 +54,7 @@ def test_rules_and_configuration_of_falco_yaml_fit_plugin() -> None:
     settings = yaml.safe_load((CORRELATE / "falco.yaml").read_text())
     (config,) = (plugin["init_config"] for plugin in settings["plugins"] if plugin["name"] == "correlate")
     rules = (CORRELATE / "correlate_rules.yaml").read_text()
-    events = collect(JSONLOG, str(SAMPLE), config={"follow": False}, extractors=[(CORRELATE, config)], fields=FIELDS)
+    events = collect(JSONLOG, str(SAMPLE), config={"follow": False}, plugins=[(CORRELATE, config)], fields=FIELDS)
     assert len(events) == 6
     assert all(name in rules for name in FIELDS)
 
@@ -106,4 +106,4 @@ def test_wrong_window_is_reported_and_has_no_count(tmp_path: Path, argument: str
 def test_invalid_configuration_names_setting(changes: dict[str, Any], problem: str) -> None:
     extractor = (CORRELATE, {**CONFIG, **changes})
     with pytest.raises(RunError, match=problem):
-        collect(JSONLOG, str(SAMPLE), config={"follow": False}, extractors=[extractor])
+        collect(JSONLOG, str(SAMPLE), config={"follow": False}, plugins=[extractor])

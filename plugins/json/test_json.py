@@ -17,7 +17,7 @@ FIELDS = [f"{name}.{field}" for name in NAMES for field in ("value", "obj", "raw
 
 
 def fields_of(log: Path, *fields: str) -> list[dict[str, Any]]:
-    events = collect(TAIL, str(log), config={"follow": False}, extractors=[JSON], fields=fields)
+    events = collect(TAIL, str(log), config={"follow": False}, plugins=[JSON], fields=fields)
     return [{field: event.fields[field] for field in fields} for event in events]
 
 
@@ -94,5 +94,5 @@ def test_obj_is_present_at_any_depth(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rawtime_is_the_timestamp_in_nanoseconds(name: str) -> None:
-    events = collect(TAIL, str(SAMPLE), config={"follow": False}, extractors=[JSON], fields=[f"{name}.rawtime"])
+    events = collect(TAIL, str(SAMPLE), config={"follow": False}, plugins=[JSON], fields=[f"{name}.rawtime"])
     assert [event.fields[f"{name}.rawtime"] for event in events] == [str(event.timestamp) for event in events]

@@ -97,7 +97,7 @@ def test_refused_configuration_ends_the_run(files: tuple[Path, Path], config: st
 
 
 def test_run_has_metrics_of_all_plugins(files: tuple[Path, Path]) -> None:
-    ran = run(files[0], config={"number": 3}, extractors=[files[1]], set_config={"number": 8})
+    ran = run(files[0], config={"number": 3}, plugins=[files[1]], set_config={"number": 8})
     assert ran.metrics["counting.sdk_events_delivered"] == len(ran.events) == 8
     assert (ran.metrics["counting.made"], ran.metrics["counting.ratio"]) == (8, 2.0)
     assert ran.metrics["counting.sdk_fields_extracted"] == ran.metrics["extracts.calls"] == 8

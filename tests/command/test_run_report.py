@@ -172,5 +172,5 @@ def test_log_lines_name_plugin_of_several(types: Path, tmp_path: Path) -> None:
 
 def test_testing_log_lines_name_plugin(types: Path, tmp_path: Path) -> None:
     write_sources(tmp_path, {"other.py": OTHER})
-    ran = run(types, extractors=[tmp_path / "other.py"])
+    ran = run(types, plugins=[tmp_path / "other.py"])
     assert {(line.plugin, line.text) for line in ran.log} == {("other", "ready\n  to extract"), ("types", "opened")}

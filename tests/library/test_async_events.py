@@ -466,6 +466,6 @@ def test_events_of_another_plugin_come_beside_the_source(tmp_path):
         tmp_path / "other",
         textwrap.dedent(PLUGIN.replace('"sample"', '"other"')) + textwrap.indent(textwrap.dedent(ONE_NAME), "    "),
     )
-    ran = run(plugin(tmp_path, ""), extractors=[other], limit=4, timeout=60)
+    ran = run(plugin(tmp_path, ""), plugins=[other], limit=4, timeout=60)
     assert {event.data for event in ran.async_events} == {b"bytes", b"view", b"timed", b"event"}
     assert {event.source for event in ran.async_events} == {"sampled"}

@@ -86,7 +86,7 @@ def test_plugins_parse_and_extract_in_load_order(
         encode_raw(CLOSE, [bytes(8)], thread_id=3),
     ]
     capture = write_capture(tmp_path / "small.scap", events, is_compressed=is_compressed)
-    found = collect(programs, scap=capture, extractors=[counts])
+    found = collect(programs, scap=capture, plugins=[counts])
     assert [event.name for event in found] == ["execve", "execve", "close", "close"]
     assert [event.thread_id for event in found] == [1, 2, 1, 3]
     assert found[1].params["args"] == ["-n"]
@@ -122,7 +122,7 @@ def test_damaged_capture_is_the_error_with_its_offset(programs: Path, tmp_path: 
 @pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of Falco's regression tests are not there")
 @pytest.mark.parametrize("capture", sorted(CAPTURES.glob("*.scap")), ids=lambda path: path.stem)
 def test_real_captures_are_read(programs: Path, counts: Path, capture: Path) -> None:
-    found = collect(programs, scap=capture, extractors=[counts], timeout=60)
+    found = collect(programs, scap=capture, plugins=[counts], timeout=60)
     assert len(found) > 300
     assert {event.thread_id for event in found} > {None} or len({event.thread_id for event in found}) > 1
     for event in found:

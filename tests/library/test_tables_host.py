@@ -75,7 +75,7 @@ def play(tmp_path: Path):
         first, second = tmp_path / "owner.py", tmp_path / "reader.py"
         first.write_text(textwrap.dedent(HEADER) + textwrap.dedent(owner))
         second.write_text(textwrap.dedent(HEADER) + textwrap.dedent(body))
-        return run(first, extractors=[second], table_contents=CONTENTS, **options)
+        return run(first, plugins=[second], table_contents=CONTENTS, **options)
 
     return play
 

@@ -72,7 +72,7 @@ def test_parse_method_changes_tables_before_fields_are_extracted(tmp_path: Path)
     first.write_text(OWNER)
     second.write_text(textwrap.dedent(PARSER))
     contents = {"threads": [{"tid": 1, "comm": "bash"}]}
-    ran = run(first, extractors=[second], tables=["threads", "owner_sessions"], table_contents=contents)
+    ran = run(first, plugins=[second], tables=["threads", "owner_sessions"], table_contents=contents)
     assert ran.result == "eof", str(ran)
     assert [event.fields["parser.requests"] for event in ran.events] == [1, 2, 3]
     assert [event.fields["parser.owner"] for event in ran.events] == ["owner 1", "owner 2", "owner 3"]

@@ -151,9 +151,9 @@ class TestFields:
             event.fields["order.ip"] = None
 
     def test_include_other_plugins(self):
-        events = collect(Numbers, "2", extractors=[Sizes])
+        events = collect(Numbers, "2", plugins=[Sizes])
         assert [dict(event.fields) for event in events] == [{"size.bytes": 1}] * 2
-        both = collect(Orders, extractors=[Sizes], fields=["size.bytes", "order.text"])
+        both = collect(Orders, plugins=[Sizes], fields=["size.bytes", "order.text"])
         assert both[1].fields == {"size.bytes": 2, "order.text": None}
 
     def test_of_plugins_with_equal_names_are_rejected(self):
@@ -161,7 +161,7 @@ class TestFields:
             r"two plugins have the name orders, .* \(\S*/tested_plugins.py:Orders and \S*/tested_plugins.py:Orders\)"
         )
         with pytest.raises(RunError, match=expected):
-            collect(Orders, extractors=[Orders])
+            collect(Orders, plugins=[Orders])
 
     def test_unknown_fail_the_run(self):
         ran = run(Orders, fields=["order.txt"])
@@ -177,7 +177,7 @@ class TestFields:
         assert "ValueError: no field today" in "".join(line.text for line in ran.log)
 
     def test_work_with_running_plugin(self, start_plugin):
-        running = start_plugin(Numbers, "1", extractors=[Sizes], fields=["size.bytes"])
+        running = start_plugin(Numbers, "1", plugins=[Sizes], fields=["size.bytes"])
         event = running.next_event()
         assert isinstance(event, ExtractedEvent)
         assert isinstance(event, Event)
@@ -187,11 +187,11 @@ class TestFields:
         ("arguments", "expected"),
         [
             ({"fields": "order.text"}, "fields must be a list of names, not str"),
-            ({"extractors": Sizes}, "extractors must be a list of plugins, not Sizes"),
-            ({"extractors": "sizes.py"}, "extractors must be a list of plugins, not str"),
-            ({"extractors": Path("sizes.py")}, "extractors must be a list of plugins, not "),
-            ({"extractors": tested_plugins.make}, "extractors must be a list of plugins, not function"),
-            ({"extractors": (Sizes, {"a": "SECRET"})}, "plugins or pairs of plugin and config, not dict"),
+            ({"plugins": Sizes}, "plugins must be a list of plugins, not Sizes"),
+            ({"plugins": "sizes.py"}, "plugins must be a list of plugins, not str"),
+            ({"plugins": Path("sizes.py")}, "plugins must be a list of plugins, not "),
+            ({"plugins": tested_plugins.make}, "plugins must be a list of plugins, not function"),
+            ({"plugins": (Sizes, {"a": "SECRET"})}, "plugins or pairs of plugin and config, not dict"),
         ],
     )
     def test_are_requested_as_list(self, arguments, expected):
@@ -199,20 +199,20 @@ class TestFields:
             collect(Orders, **arguments)
 
     def test_of_other_plugins_use_their_configuration(self):
-        extractors = [Sizes, (Tuned, {"word": "here"})]
-        (event,) = collect(Numbers, "1", extractors=extractors, fields=["tuned.word", "size.bytes"])
+        further = [Sizes, (Tuned, {"word": "here"})]
+        (event,) = collect(Numbers, "1", plugins=further, fields=["tuned.word", "size.bytes"])
         assert event.fields == {"tuned.word": "here", "size.bytes": 1}
         expected = r"the configuration of the plugin tuned does not match its schema: word: expected string, got number"
         with pytest.raises(RunError, match=f"^failure after 0 events: {expected}$"):
-            collect(Numbers, "1", extractors=[(Tuned, {"word": 5})])
+            collect(Numbers, "1", plugins=[(Tuned, {"word": 5})])
 
     def test_of_plugin_for_other_source_are_reported(self):
         expected = "the plugin elsewhere has no fields for the source numbers: it names nmbers"
-        assert LogLine("warning", expected) in run(Numbers, "1", extractors=[Elsewhere]).log
+        assert LogLine("warning", expected) in run(Numbers, "1", plugins=[Elsewhere]).log
 
     def test_require_source(self):
         expected = (
-            "the plugin sizes has no event source to run: run a plugin that has one, and add this one by extractors=[…]"
+            "the plugin sizes has no event source to run: run a plugin that has one, and add this one by plugins=[…]"
         )
         assert run(Sizes).error == expected
 

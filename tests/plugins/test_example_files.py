@@ -82,7 +82,7 @@ def test_request_fields_reads_events_of_another_plugin(tmp_path: Path) -> None:
         REPOSITORY / "plugins/tail",
         str(log),
         config={"follow": False},
-        extractors=[EXAMPLES / "request_fields.py"],
+        plugins=[EXAMPLES / "request_fields.py"],
         fields=[f"request.{name}" for name in names],
     )
     assert [[str(value) for value in event.fields.values()] for event in events] == [

@@ -407,7 +407,7 @@ def iterables() -> None:
 def tests(start_plugin: StartPlugin) -> None:
     events = collect(Generated, "params", config={"a": 1}, limit=2, timeout=0.5)
     assert_type(events, list[ExtractedEvent])
-    event: Event = collect(Beats, fields=["shop.verb", "jevt.value[/a]"], extractors=[Fields, "json.so"])[0]
+    event: Event = collect(Beats, fields=["shop.verb", "jevt.value[/a]"], plugins=[Fields, "json.so"])[0]
     assert_type(event.data, bytes)
     assert_type(events[0].fields["shop.verb"], Any)
     result = run(Path("plugin.py"), config="text")

@@ -88,7 +88,7 @@ class SourceOptions:
         with ExitStack() as stack:
             targets = (self.target, *self.others)
             library, *others = (stack.enter_context(library_of(target, debug)) for target in targets)
-            extractors: list[str | Path] = []
+            further: list[str | Path] = []
             for other, target, config in zip_longest(others, self.others, self.other_configs, fillvalue=""):
-                extractors += ["--with", other, "--with-target", target, "--with-config", config]
-            exit_as_host(host.run([subcommand, library, "--target", self.target, *arguments, *extractors]))
+                further += ["--with", other, "--with-target", target, "--with-config", config]
+            exit_as_host(host.run([subcommand, library, "--target", self.target, *arguments, *further]))

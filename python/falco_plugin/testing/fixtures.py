@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin
+from falco_plugin.testing.plugins import Config, FurtherPlugin, TestedPlugin
 from falco_plugin.testing.running import RunningPlugin
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class StartPlugin(Protocol):
         *,
         config: Config = None,
         fields: Sequence[str] | None = None,
-        extractors: Sequence[Extractor] = (),
+        plugins: Sequence[FurtherPlugin] = (),
         set_config: Config = None,
         scap: str | os.PathLike[str] | None = None,
     ) -> RunningPlugin:
@@ -87,7 +87,7 @@ _started = pytest.StashKey[list[RunningPlugin]]()
 def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
     """Starts plugins that run while the test runs.
 
-    ``start_plugin(plugin, params="", *, config=None, fields=None, extractors=(), set_config=None, scap=None)``
+    ``start_plugin(plugin, params="", *, config=None, fields=None, plugins=(), set_config=None, scap=None)``
     returns a :class:`falco_plugin.testing.RunningPlugin`. Plugins that still run at the end of the test are killed.
     """
     running: list[RunningPlugin] = request.node.stash.setdefault(_started, [])
@@ -98,7 +98,7 @@ def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
         *,
         config: Config = None,
         fields: Sequence[str] | None = None,
-        extractors: Sequence[Extractor] = (),
+        plugins: Sequence[FurtherPlugin] = (),
         set_config: Config = None,
         scap: str | os.PathLike[str] | None = None,
     ) -> RunningPlugin:
@@ -108,7 +108,7 @@ def start_plugin(request: pytest.FixtureRequest) -> Iterator[StartPlugin]:
                 params,
                 config=config,
                 fields=fields,
-                extractors=extractors,
+                plugins=plugins,
                 set_config=set_config,
                 scap=scap,
             )

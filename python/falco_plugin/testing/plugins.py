@@ -21,7 +21,7 @@ TestedPlugin: TypeAlias = str | os.PathLike[str] | type[Plugin] | Callable[[], o
 Config: TypeAlias = str | Mapping[str, Any] | None
 """The ``init_config``: a string, or a mapping, which is passed as JSON as Falco passes a mapping of ``falco.yaml``."""
 
-Extractor: TypeAlias = TestedPlugin | tuple[TestedPlugin, Config]
+FurtherPlugin: TypeAlias = TestedPlugin | tuple[TestedPlugin, Config]
 """A further plugin, or a pair of a further plugin and its ``init_config``."""
 
 
@@ -32,20 +32,20 @@ def config_text(config: Config) -> str:
     return json.dumps(dict(config))
 
 
-def pairs_of(extractors: Sequence[Extractor]) -> list[tuple[TestedPlugin, Config]]:
-    """Returns each extractor with its ``init_config``.
+def pairs_of(plugins: Sequence[FurtherPlugin]) -> list[tuple[TestedPlugin, Config]]:
+    """Returns each further plugin with its ``init_config``.
 
     Raises:
-        TypeError: ``extractors`` is not a list of plugins.
+        TypeError: ``plugins`` is not a list of plugins.
     """
-    if isinstance(extractors, type) or not isinstance(extractors, Iterable) or isinstance(extractors, str):
-        name = extractors.__name__ if isinstance(extractors, type) else type(extractors).__name__
-        raise TypeError(f"extractors must be a list of plugins, not {name}")
+    if isinstance(plugins, type) or not isinstance(plugins, Iterable) or isinstance(plugins, str):
+        name = plugins.__name__ if isinstance(plugins, type) else type(plugins).__name__
+        raise TypeError(f"plugins must be a list of plugins, not {name}")
     pairs: list[tuple[TestedPlugin, Config]] = []
-    for extractor in extractors:
-        plugin, config = extractor if isinstance(extractor, tuple) else (extractor, None)
+    for further in plugins:
+        plugin, config = further if isinstance(further, tuple) else (further, None)
         if not (isinstance(plugin, str | os.PathLike) or callable(plugin)):
-            raise TypeError(f"extractors must be plugins or pairs of plugin and config, not {type(plugin).__name__}")
+            raise TypeError(f"plugins must be plugins or pairs of plugin and config, not {type(plugin).__name__}")
         pairs.append((plugin, config))
     return pairs
 

@@ -40,6 +40,9 @@ class ReceivedAsyncEvent(NamedTuple):
     """The time in nanoseconds since the epoch."""
     source: str
     """The event source that was open."""
+    fields: Mapping[str, Any]
+    """The values of the extracted fields, as :attr:`ExtractedEvent.fields` has them. A field is absent unless its
+    plugin lists ``asyncevent`` in ``extract_event_types``, or the open source is ``syscall``."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Run:
     error: str | None
     """The error of the source, or the reason why it did not run; ``None`` if there was none."""
     metrics: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
-    """The metrics of the plugin and of the extractors after the close, under the names that Falco gives them:
+    """The metrics of all plugins after the close, under the names that Falco gives them:
     ``<plugin>.<metric>``. Empty if the source was not open, or if the host was killed."""
     async_events: list[ReceivedAsyncEvent] = field(default_factory=list, repr=False)
     """All async events in the order in which the host took them from its queue."""

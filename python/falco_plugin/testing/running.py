@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import os
 import signal
 import subprocess
@@ -18,10 +16,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from falco_plugin._build import embedded, temporary
-from falco_plugin._core import AsyncEvent
-from falco_plugin.testing.extracted import Column, ExtractedEvent, Values
-from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin, config_text, library_of, pairs_of, target_of
-from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError, TableEntry
+from falco_plugin.errors import PluginError
+from falco_plugin.testing.extracted import ExtractedEvent
+from falco_plugin.testing.plugins import (
+    Config,
+    FurtherPlugin,
+    TestedPlugin,
+    config_text,
+    library_of,
+    pairs_of,
+    target_of,
+)
+from falco_plugin.testing.received import Received, metrics_of
+from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError
 
 _STOPS_WITHIN = 10.0
 """Seconds that the host has to close the source."""
@@ -33,7 +40,7 @@ def collect(
     *,
     config: Config = None,
     fields: Sequence[str] | None = None,
-    extractors: Sequence[Extractor] = (),
+    plugins: Sequence[FurtherPlugin] = (),
     scap: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     timeout: float = 5,
@@ -46,7 +53,7 @@ def collect(
         config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
         fields: the fields to extract from each event, written as in rules, such as
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        extractors: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
+        plugins: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
             of a plugin and its ``init_config``.
         scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
         limit: stop after this many events, async events included. Without a limit the source must end.
@@ -58,7 +65,7 @@ def collect(
     Raises:
         RunError: the source failed, or the timeout expired. The message contains the plugin's log with the traceback.
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``extractors`` is not a list.
+        TypeError: ``fields`` or ``plugins`` is not a list.
 
     Example:
         ```python
@@ -68,9 +75,7 @@ def collect(
             assert [event.data for event in events] == [b"one", b"two"]
         ```
     """
-    ran = run(
-        plugin, params, config=config, fields=fields, extractors=extractors, scap=scap, limit=limit, timeout=timeout
-    )
+    ran = run(plugin, params, config=config, fields=fields, plugins=plugins, scap=scap, limit=limit, timeout=timeout)
     if ran.result not in ("eof", "limit"):
         raise RunError(str(ran))
     if limit is not None and len(ran.events) + len(ran.async_events) < limit:
@@ -84,7 +89,7 @@ def run(
     *,
     config: Config = None,
     fields: Sequence[str] | None = None,
-    extractors: Sequence[Extractor] = (),
+    plugins: Sequence[FurtherPlugin] = (),
     set_config: Config = None,
     tables: Sequence[str] = (),
     table_contents: Mapping[str, Any] | None = None,
@@ -103,7 +108,7 @@ def run(
         config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
         fields: the fields to extract from each event, written as in rules, such as
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        extractors: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
+        plugins: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
             of a plugin and its ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
         tables: the names of state tables whose entries the result has, such as ``["threads"]``.
@@ -116,7 +121,7 @@ def run(
 
     Raises:
         PluginError: a plugin cannot be built.
-        TypeError: ``fields``, ``extractors`` or ``tables`` is not a list.
+        TypeError: ``fields``, ``plugins`` or ``tables`` is not a list.
         RunError: the source was not closed within ten seconds after the timeout.
     """
     with RunningPlugin(
@@ -124,7 +129,7 @@ def run(
         params,
         config=config,
         fields=fields,
-        extractors=extractors,
+        plugins=plugins,
         set_config=set_config,
         tables=tables,
         table_contents=table_contents,
@@ -144,7 +149,7 @@ class RunningPlugin:
         config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
         fields: the fields to extract from each event, written as in rules, such as
             ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        extractors: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
+        plugins: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
             of a plugin and its ``init_config``.
         set_config: the configuration that ``set_config`` of the plugin gets after init.
         tables: the names of state tables whose entries the result has, such as ``["threads"]``.
@@ -156,7 +161,7 @@ class RunningPlugin:
 
     Raises:
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``extractors`` is not a list.
+        TypeError: ``fields`` or ``plugins`` is not a list.
     """
 
     def __init__(
@@ -166,7 +171,7 @@ class RunningPlugin:
         *,
         config: Config = None,
         fields: Sequence[str] | None = None,
-        extractors: Sequence[Extractor] = (),
+        plugins: Sequence[FurtherPlugin] = (),
         set_config: Config = None,
         tables: Sequence[str] = (),
         table_contents: Mapping[str, Any] | None = None,
@@ -178,16 +183,9 @@ class RunningPlugin:
             raise TypeError("fields must be a list of names, not str")
         if isinstance(tables, str):
             raise TypeError("tables must be a list of names, not str")
-        pairs = pairs_of(extractors)
-        self._columns: list[Column] = []
-        self._events: list[ExtractedEvent] = []
-        self._texts: list[str] = []
-        self._async_events: list[ReceivedAsyncEvent] = []
-        self._state: list[AsyncEvent] = []
-        self._tables: dict[str, list[TableEntry]] = {}
-        self._log: list[LogLine] = []
-        self._metrics: dict[str, float] = {}
-        self._end: dict[str, Any] | None = None
+        pairs = pairs_of(plugins)
+        self._received = Received()
+        self._commands = 0
         self._killed = False
         self._errors = ""
         self._read = 0
@@ -214,9 +212,14 @@ class RunningPlugin:
                 contents.write_text(json.dumps(table_contents))
                 options.append(f"--table-contents={contents}")
             options.append(f"--target={target_of(plugin)}")
-            for extractor, extractor_config in pairs:
-                options += [f"--with={library_of(extractor, folder)}", f"--with-config={config_text(extractor_config)}"]
-                options.append(f"--with-target={target_of(extractor)}")
+            for further, further_config in pairs:
+                options += [f"--with={library_of(further, folder)}", f"--with-config={config_text(further_config)}"]
+                options.append(f"--with-target={target_of(further)}")
+            pipe = folder / "control"
+            os.mkfifo(pipe)
+            # Opened for reading, too: so this does not wait for the host, and a write after its end does not fail.
+            self._control = stack.enter_context(open(os.open(pipe, os.O_RDWR), "w", encoding="utf-8"))
+            options.append(f"--control={pipe}")
             self._stderr = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
                 [host, "run", library_of(plugin, folder), "--json", *options],
@@ -247,7 +250,7 @@ class RunningPlugin:
     def log(self) -> list[LogLine]:
         """The log lines of the plugin so far."""
         with self._changed:
-            return list(self._log)
+            return list(self._received.log)
 
     def next_event(self, timeout: float = 5) -> ExtractedEvent:
         """Waits for the next event, and returns it.
@@ -258,9 +261,9 @@ class RunningPlugin:
         Raises:
             RunError: no event came in time, or the source ended.
         """
-        self._wait_until(lambda: len(self._events) > self._read, timeout, f"event {self._read + 1}")
+        self._wait_until(lambda: len(self._received.events) > self._read, timeout, f"event {self._read + 1}")
         self._read += 1
-        return self._events[self._read - 1]
+        return self._received.events[self._read - 1]
 
     def next_async_event(self, timeout: float = 5) -> ReceivedAsyncEvent:
         """Waits for the next async event, and returns it.
@@ -272,9 +275,9 @@ class RunningPlugin:
             RunError: no async event came in time, or the source ended.
         """
         awaited = f"async event {self._async_read + 1}"
-        self._wait_until(lambda: len(self._async_events) > self._async_read, timeout, awaited)
+        self._wait_until(lambda: len(self._received.async_events) > self._async_read, timeout, awaited)
         self._async_read += 1
-        return self._async_events[self._async_read - 1]
+        return self._received.async_events[self._async_read - 1]
 
     def wait_for_log(self, text: str, timeout: float = 5) -> LogLine:
         """Waits for a log line, and returns it. A line that was logged before the call counts, too.
@@ -288,12 +291,57 @@ class RunningPlugin:
         """
 
         def found() -> LogLine | None:
-            return next((line for line in self._log if text in line.text), None)
+            return next((line for line in self._received.log if text in line.text), None)
 
         self._wait_until(found, timeout, f"a log line with {text!r}")
         line = found()
         assert line is not None
         return line
+
+    def metrics(self, timeout: float = 5) -> Mapping[str, float]:
+        """Returns the metrics of all plugins now, as :attr:`Run.metrics` has those at the end.
+
+        The host reads them between two calls of the source, so a source that blocks delays them.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            RunError: the source ended, or blocked until the timeout.
+        """
+        return metrics_of(self._command({"command": "metrics"}, timeout, "the metrics"))
+
+    def set_config(self, config: Config, timeout: float = 5) -> None:
+        """Gives the plugin a new configuration, and waits until its ``set_config`` has returned.
+
+        The host calls it between two calls of the source, so a source that blocks delays it.
+
+        Args:
+            config: the configuration, as a string or as a mapping, which is passed as JSON.
+            timeout: seconds to wait.
+
+        Raises:
+            PluginError: the configuration does not match the plugin's class of it, or ``set_config`` raised. The plugin
+                keeps the previous one.
+            RunError: the source ended, or blocked until the timeout.
+        """
+        command = {"command": "set_config", "config": config_text(config)}
+        self._command(command, timeout, "the end of set_config")
+
+    def _command(self, command: dict[str, Any], timeout: float, awaited: str) -> dict[str, Any]:
+        """Sends a command to the host, and returns the reply. Raises ``PluginError`` if the command failed."""
+        with self._changed:
+            self._commands += 1
+            number = self._commands
+        # It is closed once the result of the run was read.
+        if not self._control.closed:
+            self._control.write(json.dumps({"id": number, **command}) + "\n")
+            self._control.flush()
+        self._wait_until(lambda: number in self._received.replies, timeout, awaited)
+        reply = self._received.replies.pop(number)
+        if reply["error"] is not None:
+            raise PluginError(reply["error"])
+        return reply
 
     def wait(self, timeout: float = 5) -> Run:
         """Waits until the source ends. If it does not end in time, stops it; the result is then ``timeout``.
@@ -339,16 +387,12 @@ class RunningPlugin:
         self._reader.join(_STOPS_WITHIN)
         self._resources.close()
         result, error = self._ending()
-        return self._run(result, error)
-
-    def _run(self, result: str, error: str | None) -> Run:
-        members = self._metrics, self._async_events, self._state, self._tables
-        return Run(self._events, self._texts, self._log, result, error, *members)
+        return self._received.as_run(result, error)
 
     def _ending(self) -> tuple[str, str | None]:
         """Returns how a host has ended that no longer runs: the result and the error."""
-        if self._end is not None:
-            return self._end["result"], self._end["error"]
+        if self._received.end is not None:
+            return self._received.end["result"], self._received.end["error"]
         if self._killed:
             return "killed", None
         status = self._process.returncode
@@ -360,7 +404,7 @@ class RunningPlugin:
         _, prefix, reason = self._errors.rpartition("falco-plugin-host: ")
         if not prefix:
             return "failure", f"the host ended with status {status}: {self._errors}"
-        return "failure", reason.replace("--with", "extractors=[…]")
+        return "failure", reason.replace("--with", "plugins=[…]")
 
     def _wait_until(self, ready: Callable[[], object], timeout: float, awaited: str) -> None:
         """Waits until `ready` is true. `awaited` names in the error what did not come."""
@@ -373,7 +417,7 @@ class RunningPlugin:
                     self._changed.wait(min(remaining, 0.1))
                 elif not ready():
                     result, error = ("running", f"after {timeout:g} s") if remaining <= 0 else self._wait_for_ending()
-                    raise RunError(f"{awaited} did not come: {self._run(result, error)}")
+                    raise RunError(f"{awaited} did not come: {self._received.as_run(result, error)}")
 
     def _wait_for_ending(self) -> tuple[str, str | None]:
         self._process.wait()
@@ -389,44 +433,10 @@ class RunningPlugin:
                 # The host was killed while it wrote the line.
                 break
             with self._changed:
-                self._keep(entry)
+                self._received.keep(entry)
                 self._changed.notify_all()
         self._process.stdout.close()
         # The host may write to stderr after its last line on stdout.
         self._process.wait()
         self._stderr.seek(0)
         self._errors = self._stderr.read().decode(errors="replace").strip()
-
-    def _keep(self, entry: dict[str, Any]) -> None:
-        if entry["kind"] == "event":
-            extracted = entry.get("fields", {})
-            values = Values({column.name: column.value(extracted[column.name]) for column in self._columns})
-            common: dict[str, Any] = {"fields": values, "number": entry["number"], "source": entry["source"]}
-            if "raw_base64" in entry:
-                event = ExtractedEvent(raw=base64.b64decode(entry["raw_base64"]), **common)
-            else:
-                event = ExtractedEvent(_data_of(entry), timestamp=entry["timestamp"], **common)
-            self._events.append(event)
-            self._texts.append(entry["text"])
-        elif entry["kind"] == "async_event":
-            members = entry["number"], entry["timestamp"], entry["source"]
-            self._async_events.append(ReceivedAsyncEvent(entry["name"], _data_of(entry), *members))
-        elif entry["kind"] == "state_event":
-            self._state.append(AsyncEvent(entry["name"], _data_of(entry), entry["timestamp"]))
-        elif entry["kind"] == "fields":
-            self._columns = [Column.from_json(column) for column in entry["fields"]]
-        elif entry["kind"] == "log":
-            self._log.append(LogLine(entry["severity"], entry["text"], entry.get("plugin", "")))
-        elif entry["kind"] == "metrics":
-            # JSON has no form for numbers that are not finite.
-            pairs = ((metric["name"], metric["value"]) for metric in entry["metrics"])
-            self._metrics = {name: math.nan if value is None else value for name, value in pairs}
-        elif entry["kind"] == "table":
-            self._tables[entry["name"]] = [TableEntry(row.get("key"), row["fields"]) for row in entry["entries"]]
-        else:
-            self._end = entry
-
-
-def _data_of(entry: dict[str, Any]) -> bytes:
-    """Returns the payload of an event in the host's JSON."""
-    return entry["data"].encode() if "data" in entry else base64.b64decode(entry["data_base64"])

@@ -88,9 +88,9 @@ impl AsyncEvent {
         &self.bytes[NAME_OFFSET + self.name_length + 1..]
     }
 
-    /// Returns the event as the plugin API passes it.
-    pub fn as_ptr(&self) -> *const ss_plugin_event {
-        self.bytes.as_ptr().cast()
+    /// Returns the whole event.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     fn number_at(&self, offset: usize) -> u64 {

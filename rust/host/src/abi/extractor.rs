@@ -1,7 +1,6 @@
 //! An initialised plugin that parses events and extracts fields.
 
 use std::ffi::CStr;
-use std::marker::PhantomData;
 
 use crate::abi::error::Error;
 use crate::abi::event::Event;
@@ -15,7 +14,7 @@ use crate::abi::values::{ValueFault, Values};
 pub struct Extractor<'p> {
     pub(super) extract: Option<Extract>,
     pub(super) parse: Option<Parse>,
-    pub(super) plugin: PhantomData<&'p Plugin<'p>>,
+    pub(super) plugin: &'p Plugin<'p>,
 }
 
 // SAFETY: the plugin API allows calls from any thread if they do not overlap. An extractor borrows its plugin mutably,
@@ -28,8 +27,13 @@ impl<'p> Extractor<'p> {
         Ok(Self {
             extract: plugin.extract()?,
             parse: plugin.parse()?,
-            plugin: PhantomData,
+            plugin,
         })
+    }
+
+    /// Returns the plugin, for the calls at the beginning and at the end of a capture.
+    pub fn plugin(&mut self) -> &Plugin<'p> {
+        self.plugin
     }
 
     /// Passes an event to the plugin, if it parses events of its type. Returns whether the plugin succeeded.

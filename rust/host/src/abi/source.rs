@@ -168,7 +168,7 @@ impl<'p> Source<'p> {
         Extractor {
             extract: self.extract.clone(),
             parse: self.parse.clone(),
-            plugin: PhantomData,
+            plugin: self.plugin,
         }
     }
 
@@ -221,7 +221,7 @@ impl<'b> Batch<'b> {
     }
 
     /// Returns the name of the event source.
-    pub fn source_name(&self) -> &CStr {
+    pub fn source_name(&self) -> &'b CStr {
         &self.source.name
     }
 
@@ -258,7 +258,7 @@ impl<'b> Batch<'b> {
     }
 
     /// Passes an event to the source's plugin, if it parses events of its type. Returns whether the plugin succeeded.
-    pub fn parse(&mut self, event: &Event<'b>, number: u64) -> Result<bool, Error> {
+    pub fn parse(&mut self, event: &Event<'_>, number: u64) -> Result<bool, Error> {
         let Some(parse) = &self.source.parse else {
             return Ok(true);
         };
@@ -270,7 +270,7 @@ impl<'b> Batch<'b> {
     /// values stay valid until the next call.
     pub fn extract(
         &mut self,
-        event: &Event<'b>,
+        event: &Event<'_>,
         number: u64,
         query: &FieldQuery,
     ) -> Result<Option<Values<'_>>, ValueFault> {

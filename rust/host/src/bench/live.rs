@@ -42,13 +42,15 @@ impl<'c> Live<'c> {
         event: &Event<'b>,
         number: u64,
     ) -> Result<(), MalformedField> {
+        let source = batch.source_name();
         let mut before = Instant::now();
         for (column, present, calls) in &mut self.columns {
             let mut plugins = OfSource {
-                batch: &mut *batch,
+                own: &mut *batch,
                 extractors: &mut *extractors,
                 event,
                 number,
+                source,
             };
             let values = column.extract(&mut plugins);
             let values = values.map_err(|fault| column.malformed(number, fault))?;

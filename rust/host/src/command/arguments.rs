@@ -22,10 +22,10 @@ Usage:
       Show the metadata of the plugin, without initialising it.
   falco-plugin-host run LIB [--config TEXT] [--params TEXT | --scap FILE] [--limit N] [--fields LIST] [--all-fields]
                         [--with LIB [--with-config TEXT]] [--set-config TEXT] [--tables LIST] [--metrics]
-                        [--dump-state]
+                        [--dump-state] [--control FILE]
                         [--pretty | --json]
       Initialise the plugin, open its event source, and write one event a line to standard output.
-  falco-plugin-host bench LIB [options of run except --pretty, --set-config, --metrics and --dump-state] [--seconds S]
+  falco-plugin-host bench LIB [options of run except --pretty, --set-config, --metrics, --control and --dump-state] [--seconds S]
                           [--live | --threads N] [--checksum] [--json]
       Measure what the plugin costs its host: an event, a call, a field, and memory. With --scap: parsing an event.
 
@@ -40,6 +40,10 @@ Options:
   --with LIB          A further plugin, which parses the events or extracts fields from them
   --with-config TEXT  The init configuration of the preceding --with
   --set-config TEXT   Change the configuration of the plugin to this after its init
+  --control FILE      With --json: read commands from FILE, such as a named pipe, while the plugins run, one a line:
+                      {\"id\": 1, \"command\": \"metrics\"}
+                      {\"id\": 2, \"command\": \"set_config\", \"config\": \"TEXT\"}
+                      A line of kind reply answers each
   --metrics           Write the metrics of all plugins at the end, as name and value
   --target PATH       The path that messages name instead of LIB
   --with-target PATH  The same for the preceding --with
@@ -79,6 +83,7 @@ const RUN_OPTIONS: &[&str] = &[
     "pretty",
     "set-config",
     "metrics",
+    "control",
     "json",
 ];
 const BENCH_OPTIONS: &[&str] = &[
@@ -128,6 +133,7 @@ struct Options {
     format: Format,
     pretty: bool,
     metrics: bool,
+    control: Option<PathBuf>,
     dump_state: bool,
     time: Option<Duration>,
     live: bool,
@@ -144,6 +150,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         format: Format::Text,
         pretty: false,
         metrics: false,
+        control: None,
         dump_state: false,
         time: None,
         live: false,
@@ -204,6 +211,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Long("json") => options.format = Format::Json,
             Long("dump-state") => options.dump_state = true,
             Long("pretty") => options.pretty = true,
+            Long("control") => options.control = Some(parser.value()?.into()),
             Long("metrics") => options.metrics = true,
             Long("set-config") => options.setup.set_config = Some(parser.value()?),
             Long("live") => options.live = true,
@@ -256,6 +264,9 @@ impl Options {
         if self.pretty && format == Format::Json {
             return Err("--pretty applies to text: leave out --json or --pretty".into());
         }
+        if self.control.is_some() && format == Format::Text {
+            return Err("--control writes its replies as JSON: add --json".into());
+        }
         setup.library = words.next().map(PathBuf::from).ok_or("no library")?;
         Ok(match command {
             "info" => Command::Info {
@@ -268,6 +279,7 @@ impl Options {
                 format,
                 pretty: self.pretty,
                 metrics: self.metrics,
+                control: self.control,
                 dump_state: self.dump_state,
             }),
             _ => Command::Bench(bench::Options {

@@ -1,14 +1,16 @@
 //! The loop of `run` over `next_batch`, by the rules of libscap.
 
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::abi::{self, AsyncQueue, Code, Extractor, Plugin, Source};
+use crate::abi::{self, AsyncQueue, Code, Event, Extractor, Plugin, Source};
+use crate::command::control::Control;
 use crate::command::error::Error;
-use crate::output::{Fields, Log, Output, console};
-use crate::select::OfSource;
+use crate::output::{Fields, Log, Output, Row, console};
+use crate::select::{EventPlugins, OfSource, OwnPlugin};
 use crate::signals;
 use crate::text::count::format_count;
 use crate::text::timestamp;
@@ -71,7 +73,7 @@ impl fmt::Display for Totals {
 pub enum Input<'p> {
     Source(Source<'p>),
     /// A plugin without a source: there are async events only, as in Falco's engine `nodriver`.
-    Idle(&'p Plugin<'p>),
+    Idle(Extractor<'p>),
 }
 
 impl<'p> Input<'p> {
@@ -79,7 +81,7 @@ impl<'p> Input<'p> {
     pub fn plugin(&mut self) -> &Plugin<'p> {
         match self {
             Self::Source(source) => source.plugin(),
-            Self::Idle(plugin) => plugin,
+            Self::Idle(extractor) => extractor.plugin(),
         }
     }
 }
@@ -88,7 +90,9 @@ impl<'p> Input<'p> {
 pub struct Capture<'a> {
     pub output: &'a Mutex<Output>,
     pub log: &'a Log,
-    pub source_name: &'a str,
+    pub control: &'a Control<'a>,
+    /// The name of the source.
+    pub source: CString,
     pub limit: Option<u64>,
     /// The async events that wait.
     pub queue: &'a AsyncQueue,
@@ -100,30 +104,37 @@ impl Capture<'_> {
     /// Runs until the source ends, fails, or is interrupted. Extracts `fields` from each event, if there are any.
     pub fn run(
         &self,
-        mut source: Option<&mut Source<'_>>,
+        input: &mut Input<'_>,
         extractors: &mut [Extractor<'_>],
-        mut fields: Option<&mut Fields<'_>>,
+        fields: Option<&mut Fields<'_>>,
     ) -> (Result<Ending, Error>, Totals) {
         let start = Instant::now();
-        let mut totals = Totals::default();
+        let mut progress = Progress {
+            totals: Totals::default(),
+            fields,
+        };
         let mut live = console::is_terminal().then(|| Live::new(start));
         let result = loop {
             if signals::is_interrupted() {
                 break Ok(Ending::Interrupted);
             }
-            let batch = match &mut source {
-                Some(source) => self.batch(source, extractors, fields.as_deref_mut(), &mut totals),
-                None => self.idle(&mut totals),
+            if let Err(error) = self.control.run(input.plugin(), extractors, self.output) {
+                break Err(error);
+            }
+            let batch = match input {
+                Input::Source(source) => self.batch(source, extractors, &mut progress),
+                Input::Idle(own) => self.idle(own, extractors, &mut progress),
             };
             match batch {
                 Ok(None) => {}
                 Ok(Some(ending)) => break Ok(ending),
                 Err(error) => break Err(error),
             }
-            if let (Some(live), Some(source)) = (&mut live, &mut source) {
-                live.update(source, &totals);
+            if let (Some(live), Input::Source(source)) = (&mut live, &mut *input) {
+                live.update(source, &progress.totals);
             }
         };
+        let mut totals = progress.totals;
         totals.time = start.elapsed();
         if live.is_some() {
             console::clear();
@@ -136,62 +147,54 @@ impl Capture<'_> {
         &self,
         source: &mut Source<'_>,
         extractors: &mut [Extractor<'_>],
-        mut fields: Option<&mut Fields<'_>>,
-        totals: &mut Totals,
+        progress: &mut Progress<'_, '_>,
     ) -> Result<Option<Ending>, Error> {
         let mut batch = source.next_batch()?;
+        let name = batch.source_name();
         let mut output = lock(self.output);
         write_log(&mut output, self.log);
-        totals.batches += u64::from(!batch.is_empty());
-        totals.timeouts += u64::from(batch.is_timeout());
+        progress.totals.batches += u64::from(!batch.is_empty());
+        progress.totals.timeouts += u64::from(batch.is_timeout());
         // Read the clock once for all events of a batch that have no timestamp: they came together, and reading is not free.
         let mut now = None;
         let mut limit_reached = false;
         // As in libs, a call without events is followed by one async event, and each event by those before it in time.
         if batch.is_timeout() && batch.is_empty() {
-            limit_reached = self.next_async_event(&mut output, totals, timestamp::now());
+            limit_reached = self.next_async_event(&mut batch, extractors, progress, &mut output, timestamp::now())?;
         }
         for index in 0..batch.len() {
             let event = batch
                 .event(index, || *now.get_or_insert_with(timestamp::now))
                 .map_err(|fault| abi::Error::Event {
-                    number: totals.number() + 1,
+                    number: progress.totals.number() + 1,
                     fault,
                 })?;
             while !limit_reached && self.has_async_event(event.timestamp()) {
-                limit_reached = self.next_async_event(&mut output, totals, event.timestamp());
+                limit_reached =
+                    self.next_async_event(&mut batch, extractors, progress, &mut output, event.timestamp())?;
             }
             if limit_reached {
                 break;
             }
-            let number = totals.number() + 1;
-            // As in Falco, parse by all plugins before any extracts, and extract before anything is written: rules come first.
-            if self.parses[0] {
-                batch.parse(&event, number)?;
-            }
-            for (extractor, _) in extractors
-                .iter_mut()
-                .zip(&self.parses[1..])
-                .filter(|(_, parses)| **parses)
-            {
-                extractor.parse(&event, number, batch.source_name())?;
-            }
-            let row = match &mut fields {
-                Some(fields) => {
-                    let mut plugins = OfSource {
-                        batch: &mut batch,
-                        extractors: &mut *extractors,
-                        event: &event,
-                        number,
-                    };
-                    Some(fields.extract(&mut plugins, &event, number)?)
-                }
-                None => None,
+            let number = progress.totals.number() + 1;
+            let mut plugins = OfSource {
+                own: &mut batch,
+                extractors: &mut *extractors,
+                event: &event,
+                number,
+                source: name,
             };
+            let row = pass(
+                &mut plugins,
+                &self.parses,
+                &event,
+                number,
+                progress.fields.as_deref_mut(),
+            )?;
             let text = batch.event_to_string(&event, number);
-            output.event(number, self.source_name, &event, text, row);
-            totals.events += 1;
-            totals.bytes += event.payload().len() as u64;
+            output.event(number, source_text(name), &event, text, row);
+            progress.totals.events += 1;
+            progress.totals.bytes += event.payload().len() as u64;
             if Some(number) == self.limit {
                 limit_reached = true;
                 break;
@@ -210,16 +213,21 @@ impl Capture<'_> {
         }
     }
 
-    /// Waits, and writes the next async event if there is one. Returns why the run ends, if it does.
-    fn idle(&self, totals: &mut Totals) -> Result<Option<Ending>, Error> {
+    /// Waits, and delivers the next async event if there is one. Returns why the run ends, if it does.
+    fn idle(
+        &self,
+        own: &mut Extractor<'_>,
+        extractors: &mut [Extractor<'_>],
+        progress: &mut Progress<'_, '_>,
+    ) -> Result<Option<Ending>, Error> {
         let now = timestamp::now();
         if !self.has_async_event(now) {
             std::thread::sleep(IDLE);
-            totals.timeouts += 1;
+            progress.totals.timeouts += 1;
         }
         let mut output = lock(self.output);
         write_log(&mut output, self.log);
-        let limit_reached = self.next_async_event(&mut output, totals, timestamp::now());
+        let limit_reached = self.next_async_event(own, extractors, progress, &mut output, timestamp::now())?;
         let ending = written(&mut output)?;
         Ok(ending.or(limit_reached.then_some(Ending::Limit)))
     }
@@ -228,16 +236,69 @@ impl Capture<'_> {
         self.queue.is_due(time)
     }
 
-    /// Writes the next async event, if there is one whose time is not after `time`. Returns whether the limit is
-    /// reached.
-    fn next_async_event(&self, output: &mut Output, totals: &mut Totals, time: u64) -> bool {
-        let Some(event) = self.queue.pop(time, timestamp::now) else {
-            return false;
+    /// Passes the next async event to the plugins and writes it, if there is one whose time is not after `time`. Returns
+    /// whether the limit is reached.
+    fn next_async_event(
+        &self,
+        own: &mut impl OwnPlugin,
+        extractors: &mut [Extractor<'_>],
+        progress: &mut Progress<'_, '_>,
+        output: &mut Output,
+        time: u64,
+    ) -> Result<bool, Error> {
+        let Some(sent) = self.queue.pop(time, timestamp::now) else {
+            return Ok(false);
         };
-        totals.async_events += 1;
-        output.async_event(totals.number(), self.source_name, &event);
-        Some(totals.number()) == self.limit
+        progress.totals.async_events += 1;
+        let number = progress.totals.number();
+        let event = Event::from_bytes(sent.bytes()).map_err(|fault| abi::Error::Event { number, fault })?;
+        let mut plugins = OfSource {
+            own,
+            extractors,
+            event: &event,
+            number,
+            source: &self.source,
+        };
+        let row = pass(
+            &mut plugins,
+            &self.parses,
+            &event,
+            number,
+            progress.fields.as_deref_mut(),
+        )?;
+        output.async_event(number, source_text(&self.source), &sent, row);
+        Ok(Some(number) == self.limit)
     }
+}
+
+/// The results of a run so far.
+struct Progress<'f, 'p> {
+    totals: Totals,
+    /// `None` if no fields are selected.
+    fields: Option<&'f mut Fields<'p>>,
+}
+
+/// Passes an event to the plugins, in load order: those that parse events of its source parse it before any extracts.
+/// Returns the event's fields, if some are selected.
+pub fn pass<'f>(
+    plugins: &mut impl EventPlugins,
+    parses: &[bool],
+    event: &Event<'_>,
+    number: u64,
+    fields: Option<&'f mut Fields<'_>>,
+) -> Result<Option<&'f Row>, Error> {
+    for (plugin, _) in parses.iter().enumerate().filter(|(_, parses)| **parses) {
+        plugins.parse(plugin)?;
+    }
+    match fields {
+        Some(fields) => Ok(Some(fields.extract(plugins, event, number)?)),
+        None => Ok(None),
+    }
+}
+
+/// Returns the name of a source, which is checked and is UTF-8, as a string.
+pub fn source_text(name: &CStr) -> &str {
+    name.to_str().unwrap_or_default()
 }
 
 /// Writes what is buffered. Returns the end of the run if nobody reads the output any more.

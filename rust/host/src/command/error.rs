@@ -51,6 +51,10 @@ pub enum Error {
     NoTable { name: String, existing: Vec<String> },
     #[error("cannot fill tables from {}: {reason}", path.display())]
     TableContents { path: PathBuf, reason: String },
+    #[error("cannot read commands from {}: {error}", path.display())]
+    Control { path: PathBuf, error: io::Error },
+    #[error("a line of --control is not a command: {0}")]
+    Command(String),
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }

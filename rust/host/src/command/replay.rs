@@ -1,6 +1,6 @@
 //! The loop of `run --scap` over the events of a capture file.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -8,7 +8,8 @@ use std::time::Instant;
 use falco_plugin_schema::{ASYNC_EVENT, PLUGIN_EVENT, RawEvent, Value};
 
 use crate::abi::{self, Event, Extractor};
-use crate::command::capture::{Ending, Totals, lock, write_log};
+use crate::command::capture::{Ending, Totals, lock, pass, source_text, write_log};
+use crate::command::control::Control;
 use crate::command::error::Error;
 use crate::command::setup::{Plugins, SYSCALL};
 use crate::output::{Fields, Log, Output};
@@ -27,6 +28,7 @@ pub struct Replay<'a> {
     pub output: &'a Mutex<Output>,
     pub log: &'a Log,
     pub limit: Option<u64>,
+    control: &'a Control<'a>,
     sources: Vec<Source>,
 }
 
@@ -40,7 +42,13 @@ struct Source {
 }
 
 impl<'a> Replay<'a> {
-    pub fn new(output: &'a Mutex<Output>, log: &'a Log, limit: Option<u64>, plugins: &Plugins<'_>) -> Self {
+    pub fn new(
+        output: &'a Mutex<Output>,
+        log: &'a Log,
+        limit: Option<u64>,
+        control: &'a Control<'a>,
+        plugins: &Plugins<'_>,
+    ) -> Self {
         let named = plugins
             .descriptions()
             .filter_map(|plugin| Some((plugin.id?, plugin.event_source.as_deref()?)));
@@ -54,6 +62,7 @@ impl<'a> Replay<'a> {
             output,
             log,
             limit,
+            control,
             sources: sources.collect(),
         }
     }
@@ -70,6 +79,11 @@ impl<'a> Replay<'a> {
         let result = loop {
             if signals::is_interrupted() {
                 break Ok(Ending::Interrupted);
+            }
+            if let Some((own, others)) = extractors.split_first_mut()
+                && let Err(error) = self.control.run(own.plugin(), others, self.output)
+            {
+                break Err(error);
             }
             match self.events(capture, extractors, fields.as_deref_mut(), &mut totals) {
                 Ok(None) => {}
@@ -103,28 +117,21 @@ impl<'a> Replay<'a> {
             let raw = RawEvent::new(bytes).ok_or(malformed(abi::EventFault::Header))?;
             totals.events = number;
             totals.bytes += bytes.len() as u64;
-            let name = match self.source_of(&raw) {
+            let (name, row) = match self.source_of(&raw) {
                 Some(source) => {
-                    let parsing = extractors.iter_mut().zip(&source.parses);
-                    for (extractor, _) in parsing.filter(|(_, parses)| **parses) {
-                        extractor.parse(&event, number, &source.name)?;
-                    }
-                    text(&source.name)
-                }
-                None => UNKNOWN,
-            };
-            let row = match (&mut fields, self.source_of(&raw)) {
-                (Some(fields), Some(source)) => {
                     let mut plugins = OfCapture {
                         extractors: &mut *extractors,
                         event: &event,
                         number,
                         source: &source.name,
                     };
-                    Some(fields.extract(&mut plugins, &event, number)?)
+                    let row = pass(&mut plugins, &source.parses, &event, number, fields.as_deref_mut())?;
+                    (source_text(&source.name), row)
                 }
-                (Some(fields), None) => Some(fields.absent(number)?),
-                (None, _) => None,
+                None => {
+                    let fields = fields.as_deref_mut();
+                    (UNKNOWN, fields.map(|fields| fields.absent(number)).transpose()?)
+                }
             };
             output.raw_event(number, name, &raw, row);
             if Some(number) == self.limit {
@@ -155,8 +162,4 @@ impl<'a> Replay<'a> {
         };
         self.sources.iter().find(|source| source.id == id)
     }
-}
-
-fn text(name: &CStr) -> &str {
-    name.to_str().unwrap_or_default()
 }

@@ -1,6 +1,8 @@
 //! `run`: loads the plugins, captures events, and tears everything down in Falco's order.
 
+use std::ffi::CString;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
@@ -8,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::abi::{AsyncQueue, Extractor, Metric, Plugin, Registry, Source};
 use crate::command::capture::{Capture, Ending, Input, Totals, lock, write_log};
+use crate::command::control::Control;
 use crate::command::error::Error;
 use crate::command::listeners;
 use crate::command::replay::Replay;
-use crate::command::setup::{Loaded, Plugins, Setup};
+use crate::command::setup::{Loaded, Plugins, Setup, metrics};
 use crate::output::payload::Summary;
 use crate::output::{End, Fields, Format, Log, Output, Record, Style, console};
 use crate::text::count::format_count;
@@ -31,6 +34,8 @@ pub struct Options {
     pub pretty: bool,
     /// Whether to write the metrics of all plugins at the end.
     pub metrics: bool,
+    /// The file with commands for the plugins while they run.
+    pub control: Option<PathBuf>,
     /// Whether to write the events of the plugins' states at the end.
     pub dump_state: bool,
 }
@@ -59,9 +64,17 @@ pub fn run(options: &Options) -> Result<(), Error> {
     for text in plugins.warnings() {
         warn(&mut lock(&output), options.format, text);
     }
+    let run = Run {
+        plugins: &plugins,
+        options,
+        output: &output,
+        log: &log,
+        queue: &queue,
+        control: Control::open(plugins.descriptions().collect(), options.control.as_deref())?,
+    };
     let captured = while_flushing(&output, &log, options.format, || match file {
-        Some(file) => replay(&plugins, file, options, &output, &log, fields.as_mut(), &queue),
-        None => capture(&plugins, options, &output, &log, fields.as_mut(), &queue),
+        Some(file) => run.replay(file, fields.as_mut()),
+        None => run.capture(fields.as_mut()),
     });
     let (result, totals, metrics) = match captured {
         Ok(((result, totals), metrics)) => (result, Some(totals), metrics),
@@ -111,117 +124,119 @@ fn show_tables(tables: &Registry, names: &[String], output: &mut Output) {
 /// The events of a run, and the metrics at its end if the user asked for them.
 type Captured = ((Result<Ending, Error>, Totals), Option<Vec<Metric>>);
 
-/// Runs the plugin's source.
-fn capture(
-    plugins: &Plugins<'_>,
-    options: &Options,
-    output: &Mutex<Output>,
-    log: &Arc<Log>,
-    fields: Option<&mut Fields<'_>>,
-    queue: &Arc<AsyncQueue>,
-) -> Result<Captured, Error> {
-    let capture = Capture {
-        queue,
-        output,
-        log,
-        source_name: &plugins.source,
-        limit: options.limit,
-        parses: plugins
-            .descriptions()
-            .map(|plugin| plugin.parses_from(&plugins.source))
-            .collect(),
-    };
-    let mut plugin = plugins.init_own(log)?;
-    let mut others = plugins.init_others(log)?;
-    if let Some(config) = plugins.set_config {
-        plugin.set_config(config)?;
-    }
-    let tables = plugins.tables();
-    check_tables(&tables, &options.setup.tables)?;
-    let captured = {
-        let mut input = match plugins.id {
-            0 => Input::Idle(&plugin),
-            id => Input::Source(Source::open(&mut plugin, options.setup.params(), id, &plugins.source)?),
+/// The parts of a run.
+struct Run<'r> {
+    plugins: &'r Plugins<'r>,
+    options: &'r Options,
+    output: &'r Mutex<Output>,
+    log: &'r Arc<Log>,
+    queue: &'r Arc<AsyncQueue>,
+    control: Control<'r>,
+}
+
+impl Run<'_> {
+    /// Runs the plugin's source.
+    fn capture(&self, fields: Option<&mut Fields<'_>>) -> Result<Captured, Error> {
+        let plugins = self.plugins;
+        let capture = Capture {
+            queue: self.queue,
+            output: self.output,
+            log: self.log,
+            control: &self.control,
+            // Names of sources are checked, and have no NUL.
+            source: CString::new(plugins.source.as_str()).unwrap_or_default(),
+            limit: self.options.limit,
+            parses: plugins
+                .descriptions()
+                .map(|plugin| plugin.parses_from(&plugins.source))
+                .collect(),
         };
-        let begun = listeners::begin(&plugins.listeners(input.plugin(), &others), queue);
-        begun.map_err(Error::from).and_then(|()| {
-            let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
-            // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
-            let source = match &mut input {
-                Input::Source(source) => Some(source),
-                Input::Idle(_) => None,
+        let (mut plugin, mut others) = self.init()?;
+        let captured = {
+            let mut input = match plugins.id {
+                0 => Input::Idle(Extractor::new(&mut plugin)?),
+                id => {
+                    let params = self.options.setup.params();
+                    Input::Source(Source::open(&mut plugin, params, id, &plugins.source)?)
+                }
             };
-            let captured = on_thread(|| capture.run(source, &mut extractors, fields));
+            let begun = listeners::begin(&plugins.listeners(input.plugin(), &others), self.queue);
+            begun.map_err(Error::from).and_then(|()| {
+                let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+                // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
+                let captured = on_thread(|| capture.run(&mut input, &mut extractors, fields));
+                drop(extractors);
+                self.dump_state(input.plugin(), &others)?;
+                Ok(captured)
+            })
+        };
+        // As in libs, the source is closed first.
+        self.end(&plugin, &others, captured)
+    }
+
+    /// Passes the events of a capture file to all plugins. As in Falco, no source is opened.
+    fn replay(&self, mut file: scap::Capture, fields: Option<&mut Fields<'_>>) -> Result<Captured, Error> {
+        let replay = Replay::new(self.output, self.log, self.options.limit, &self.control, self.plugins);
+        let (mut plugin, mut others) = self.init()?;
+        let begun = listeners::begin(&self.plugins.listeners(&plugin, &others), self.queue);
+        let captured = begun.map_err(Error::from).and_then(|()| {
+            let mut extractors = std::iter::once(&mut plugin)
+                .chain(&mut others)
+                .map(Extractor::new)
+                .collect::<Result<Vec<_>, _>>()?;
+            let captured = on_thread(|| replay.run(&mut file, &mut extractors, fields));
             drop(extractors);
-            if options.dump_state {
-                let events = listeners::dump(&plugins.listeners(input.plugin(), &others))?;
-                lock(output).state(&events);
-            }
+            self.dump_state(&plugin, &others)?;
             Ok(captured)
-        })
-    };
-    // As in libs, the source is closed first.
-    end(plugins, options, output, (&plugin, &others), captured)
-}
-
-/// Passes the events of a capture file to all plugins. As in Falco, no source is opened.
-fn replay(
-    plugins: &Plugins<'_>,
-    mut file: scap::Capture,
-    options: &Options,
-    output: &Mutex<Output>,
-    log: &Arc<Log>,
-    fields: Option<&mut Fields<'_>>,
-    queue: &Arc<AsyncQueue>,
-) -> Result<Captured, Error> {
-    let replay = Replay::new(output, log, options.limit, plugins);
-    let mut plugin = plugins.init_own(log)?;
-    let mut others = plugins.init_others(log)?;
-    if let Some(config) = plugins.set_config {
-        plugin.set_config(config)?;
-    }
-    let tables = plugins.tables();
-    check_tables(&tables, &options.setup.tables)?;
-    let begun = listeners::begin(&plugins.listeners(&plugin, &others), queue);
-    let captured = begun.map_err(Error::from).and_then(|()| {
-        let mut extractors = std::iter::once(&mut plugin)
-            .chain(&mut others)
-            .map(Extractor::new)
-            .collect::<Result<Vec<_>, _>>()?;
-        let captured = on_thread(|| replay.run(&mut file, &mut extractors, fields));
-        drop(extractors);
-        if options.dump_state {
-            let events = listeners::dump(&plugins.listeners(&plugin, &others))?;
-            lock(output).state(&events);
+        });
+        if file.skipped() > 0 {
+            let text = format!(
+                "{} were left out: their types are newer than this host",
+                format_count(file.skipped(), "event")
+            );
+            warn(&mut lock(self.output), self.options.format, text);
         }
-        Ok(captured)
-    });
-    if file.skipped() > 0 {
-        let text = format!(
-            "{} were left out: their types are newer than this host",
-            format_count(file.skipped(), "event")
-        );
-        warn(&mut lock(output), options.format, text);
+        self.end(&plugin, &others, captured)
     }
-    end(plugins, options, output, (&plugin, &others), captured)
-}
 
-/// Ends the capture of the plugins, writes their tables, and reads their metrics: after close, which drops events
-/// that still wait, and before destroy.
-fn end(
-    plugins: &Plugins<'_>,
-    options: &Options,
-    output: &Mutex<Output>,
-    (plugin, others): (&Plugin<'_>, &[Plugin<'_>]),
-    captured: Result<(Result<Ending, Error>, Totals), Error>,
-) -> Result<Captured, Error> {
-    let ended = listeners::end(&plugins.listeners(plugin, others));
-    let (result, totals) = captured?;
-    let result = result.and_then(|ending| Ok(ended.map(|()| ending)?));
-    // Before destroy, because the tables of plugins are theirs.
-    show_tables(&plugins.tables(), &options.setup.tables, &mut lock(output));
-    let metrics = options.metrics.then(|| plugins.metrics(plugin, others)).transpose()?;
-    Ok(((result, totals), metrics))
+    /// Initialises all plugins, and configures the one that runs again if the user asked for it.
+    fn init(&self) -> Result<(Plugin<'_>, Vec<Plugin<'_>>), Error> {
+        let plugin = self.plugins.init_own(self.log)?;
+        let others = self.plugins.init_others(self.log)?;
+        if let Some(config) = self.plugins.set_config {
+            plugin.set_config(config)?;
+        }
+        check_tables(&self.plugins.tables(), &self.options.setup.tables)?;
+        Ok((plugin, others))
+    }
+
+    /// Writes the events of the plugins' states, if the user asked for them.
+    fn dump_state(&self, plugin: &Plugin<'_>, others: &[Plugin<'_>]) -> Result<(), Error> {
+        if self.options.dump_state {
+            let events = listeners::dump(&self.plugins.listeners(plugin, others))?;
+            lock(self.output).state(&events);
+        }
+        Ok(())
+    }
+
+    /// Ends the capture of the plugins, writes their tables, and reads their metrics: after close, which drops events
+    /// that still wait, and before destroy.
+    fn end(
+        &self,
+        plugin: &Plugin<'_>,
+        others: &[Plugin<'_>],
+        captured: Result<(Result<Ending, Error>, Totals), Error>,
+    ) -> Result<Captured, Error> {
+        let (plugins, options) = (self.plugins, self.options);
+        let ended = listeners::end(&plugins.listeners(plugin, others));
+        let (result, totals) = captured?;
+        let result = result.and_then(|ending| Ok(ended.map(|()| ending)?));
+        // Before destroy, because the tables of plugins are theirs.
+        show_tables(&plugins.tables(), &options.setup.tables, &mut lock(self.output));
+        let all = plugins.descriptions().zip(std::iter::once(plugin).chain(others));
+        let metrics = options.metrics.then(|| metrics(all)).transpose()?;
+        Ok(((result, totals), metrics))
+    }
 }
 
 /// Runs code on another thread, and waits for it.

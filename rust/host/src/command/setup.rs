@@ -79,7 +79,7 @@ impl Loaded {
 
     /// Returns a configuration as Falco passes it, if it matches the plugin's schema.
     fn check_config<'c>(&self, config: &'c OsStr) -> Result<&'c OsStr, config::Error> {
-        config::check(config, &self.description.name, self.description.schema.as_ref())
+        check_config(&self.description, config)
     }
 }
 
@@ -192,19 +192,6 @@ impl<'s> Plugins<'s> {
         Plugin::init(&plugin.library, config, owner)
     }
 
-    /// Returns the metrics of all plugins, each under the name that Falco gives it: that of the plugin, a dot, and its own.
-    pub fn metrics(&self, own: &Plugin<'_>, others: &[Plugin<'_>]) -> Result<Vec<Metric>, abi::Error> {
-        let others = self.others.iter().map(|(loaded, _)| loaded).zip(others);
-        let mut metrics = Vec::new();
-        for (loaded, plugin) in std::iter::once((&self.own, own)).chain(others) {
-            metrics.extend(plugin.metrics()?.into_iter().map(|metric| Metric {
-                name: format!("{}.{}", loaded.description.name, metric.name),
-                ..metric
-            }));
-        }
-        Ok(metrics)
-    }
-
     /// Returns a warning for each plugin that has no fields for the source, if all fields are selected.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let plugins = self.descriptions().filter(|plugin| !plugin.fields.is_empty());
@@ -217,6 +204,25 @@ impl<'s> Plugins<'s> {
             )
         })
     }
+}
+
+/// Returns a configuration as Falco passes it, if it matches the schema of a plugin.
+pub fn check_config<'c>(plugin: &Description, config: &'c OsStr) -> Result<&'c OsStr, config::Error> {
+    config::check(config, &plugin.name, plugin.schema.as_ref())
+}
+
+/// Returns the metrics of plugins, each under the name that Falco gives it: that of the plugin, a dot, and its own.
+pub fn metrics<'a, 'l: 'a>(
+    plugins: impl Iterator<Item = (&'a Description, &'a Plugin<'l>)>,
+) -> Result<Vec<Metric>, abi::Error> {
+    let mut metrics = Vec::new();
+    for (description, plugin) in plugins {
+        metrics.extend(plugin.metrics()?.into_iter().map(|metric| Metric {
+            name: format!("{}.{}", description.name, metric.name),
+            ..metric
+        }));
+    }
+    Ok(metrics)
 }
 
 /// Returns the tables of the host, filled from a file.

@@ -75,6 +75,15 @@ struct AsyncLine<'a> {
     data_base64: Option<String>,
 }
 
+/// What the line of an async event has beside the event.
+struct AsyncMembers<'a> {
+    kind: &'static str,
+    number: Option<u64>,
+    source: Option<&'a str>,
+    plugin: Option<&'a str>,
+    row: Option<&'a Row>,
+}
+
 /// Writes the lines of a run.
 pub struct Output {
     writer: BufWriter<Stdout>,
@@ -131,15 +140,29 @@ impl Output {
         });
     }
 
-    /// Writes one async event. `source` is the name of the open source.
-    pub fn async_event(&mut self, number: u64, source: &str, event: &AsyncEvent) {
-        self.attempt(|output| output.write_async(("async_event", Some(number), Some(source), None), event));
+    /// Writes one async event. `source` is the name of the open source, and `row` the event's fields if some are selected.
+    pub fn async_event(&mut self, number: u64, source: &str, event: &AsyncEvent, row: Option<&Row>) {
+        let members = AsyncMembers {
+            kind: "async_event",
+            number: Some(number),
+            source: Some(source),
+            plugin: None,
+            row,
+        };
+        self.attempt(|output| output.write_async(&members, event));
     }
 
     /// Writes the events of the plugins' states.
     pub fn state(&mut self, events: &[StateEvent]) {
         for StateEvent { plugin, event } in events {
-            self.attempt(|output| output.write_async(("state_event", None, None, Some(plugin)), event));
+            let members = AsyncMembers {
+                kind: "state_event",
+                number: None,
+                source: None,
+                plugin: Some(plugin),
+                row: None,
+            };
+            self.attempt(|output| output.write_async(&members, event));
         }
     }
 
@@ -203,6 +226,24 @@ impl Output {
         }
     }
 
+    /// Writes the reply to a command: its error, or the metrics if it asked for them.
+    pub fn reply(&mut self, id: u64, error: Option<&str>, metrics: Option<&[Metric]>) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            kind: &'static str,
+            id: u64,
+            error: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            metrics: Option<&'a [Metric]>,
+        }
+        self.line(&Line {
+            kind: "reply",
+            id,
+            error,
+            metrics,
+        });
+    }
+
     /// Writes the entries of a state table.
     pub fn table(&mut self, name: &str, rows: &Rows) {
         match self.format {
@@ -237,12 +278,14 @@ impl Output {
         });
     }
 
-    /// Writes an async event, with its kind, number, source and plugin.
-    fn write_async(
-        &mut self,
-        (kind, number, source, plugin): (&'static str, Option<u64>, Option<&str>, Option<&str>),
-        event: &AsyncEvent,
-    ) -> io::Result<()> {
+    fn write_async(&mut self, members: &AsyncMembers<'_>, event: &AsyncEvent) -> io::Result<()> {
+        let &AsyncMembers {
+            kind,
+            number,
+            source,
+            plugin,
+            row,
+        } = members;
         let name = String::from_utf8_lossy(event.name());
         if self.format == Format::Json {
             let data = std::str::from_utf8(event.data()).ok();
@@ -256,8 +299,13 @@ impl Output {
                 data,
                 data_base64: data.is_none().then(|| BASE64.encode(event.data())),
             };
-            serde_json::to_writer(&mut self.writer, &line)?;
-            return self.writer.write_all(b"\n");
+            self.json.clear();
+            serde_json::to_writer(&mut self.json, &line)?;
+            append_fields(&mut self.json, row);
+            self.json.push(b'\n');
+            self.writer.write_all(&self.json)?;
+            self.json.shrink_to(KEPT_CAPACITY);
+            return Ok(());
         }
         self.line.clear();
         if let Some(plugin) = plugin {
@@ -269,7 +317,9 @@ impl Output {
         self.line.push_str("] ");
         escape::line(&mut self.line, &String::from_utf8_lossy(event.data()));
         self.timestamps.write(&mut self.writer, event.timestamp())?;
-        writeln!(self.writer, " {}", self.line)?;
+        write!(self.writer, " {}", self.line)?;
+        self.writer.write_all(row.map_or(b"", Row::bytes))?;
+        self.writer.write_all(b"\n")?;
         self.line.shrink_to(KEPT_CAPACITY);
         Ok(())
     }
@@ -320,13 +370,7 @@ impl Output {
             raw_base64: &self.base64,
         };
         serde_json::to_writer(&mut self.json, &head)?;
-        // The row consists of the members of an object.
-        if let Some(row) = row {
-            self.json.pop();
-            self.json.extend_from_slice(br#","fields":{"#);
-            self.json.extend_from_slice(row.bytes());
-            self.json.extend_from_slice(b"}}");
-        }
+        append_fields(&mut self.json, row);
         self.json.push(b'\n');
         self.writer.write_all(&self.json)?;
         self.json.shrink_to(KEPT_CAPACITY);
@@ -381,5 +425,16 @@ impl Output {
         self.json.shrink_to(KEPT_CAPACITY);
         self.base64.shrink_to(KEPT_CAPACITY);
         Ok(())
+    }
+}
+
+/// Adds the fields of an event to the JSON object of its line.
+fn append_fields(json: &mut Vec<u8>, row: Option<&Row>) {
+    // The row consists of the members of an object.
+    if let Some(row) = row {
+        json.pop();
+        json.extend_from_slice(br#","fields":{"#);
+        json.extend_from_slice(row.bytes());
+        json.extend_from_slice(b"}}");
     }
 }

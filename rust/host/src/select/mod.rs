@@ -7,5 +7,5 @@ mod request;
 
 pub use column::{Column, Selection, select};
 pub use error::{Error, MalformedField};
-pub use plugins::{EventPlugins, OfCapture, OfSource};
+pub use plugins::{EventPlugins, OfCapture, OfSource, OwnPlugin};
 pub use request::{Request, parse_fields};
