@@ -12,7 +12,7 @@ from falco_plugin._build import temporary
 from falco_plugin._build.errors import TargetError
 from falco_plugin._falco.alert import Alert
 from falco_plugin.errors import PluginError
-from falco_plugin.testing.plugins import Config, Extractor, TestedPlugin, config_text, pairs_of, target_of
+from falco_plugin.testing.plugins import Config, FurtherPlugin, TestedPlugin, config_text, pairs_of, target_of
 from falco_plugin.testing.results import RunError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def alerts(
     events: Iterable[WrittenEvent] | None = None,
     params: str = "",
     config: Config = None,
-    plugins: Sequence[Extractor] = (),
+    plugins: Sequence[FurtherPlugin] = (),
     source: str | None = None,
     rule_matching: RuleMatching = "first",
     limit: int | None = None,

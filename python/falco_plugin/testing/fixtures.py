@@ -48,7 +48,7 @@ class FalcoAlerts(Protocol):
         events: Iterable[WrittenEvent] | None = None,
         params: str = "",
         config: Config = None,
-        plugins: Sequence[Extractor] = (),
+        plugins: Sequence[FurtherPlugin] = (),
         source: str | None = None,
         rule_matching: RuleMatching = "first",
         limit: int | None = None,
