@@ -261,22 +261,27 @@ def test_falco_that_cannot_run_is_reported(run_alerts: Alerts, folder: Path) -> 
     check_failed(run_alerts("--falco", "some/image:1", PATH="/nonexistent"), "needs docker or podman")
 
 
+def copy_to(plain: Path, folder: Path) -> Path:
+    """Copies the files to a folder whose name a container accepts."""
+    plain.mkdir()
+    for name in ("plugin.py", "a_rules.yaml", "events"):
+        (plain / name).write_bytes((folder / name).read_bytes())
+    return plain
+
+
 @pytest.mark.slow
 def test_container_gets_folders_and_self_contained_library(run_alerts: Alerts, folder: Path, tmp_path: Path) -> None:
     # A program that runs the command of the container here.
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir()
     docker.write_text(
-        f'#!/bin/sh\necho "$@" >>{tmp_path}/commands\nwhile [ "$1" != /usr/bin/falco ]; do shift; done\n'
-        f'shift; exec {FAKE} "$@"\n'
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/commands\n[ "$1" = info ] && exit 0\n'
+        f'while [ "$1" != /usr/bin/falco ]; do shift; done\nshift; exec {FAKE} "$@"\n'
     )
     docker.chmod(0o755)
     # A real Falco on PATH would be used instead.
     docker.with_name("python3").symlink_to(sys.executable)
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    for name in ("plugin.py", "a_rules.yaml", "events"):
-        (plain / name).write_bytes((folder / name).read_bytes())
+    plain = copy_to(tmp_path / "plain", folder)
     ran = run_command(
         "alerts", "plugin.py", "--rules", "a_rules.yaml", "--params", plain / "events",
         env=environment(FALCO=None, PATH=str(docker.parent)), cwd=plain,
@@ -287,6 +292,22 @@ def test_container_gets_folders_and_self_contained_library(run_alerts: Alerts, f
     assert f"--mount=type=bind,readonly,source={plain},target={plain}" in command
     assert "--env=FALCO_PLUGIN_COUNT_FIELDS=1" in command
     assert "falcosecurity/falco:latest /usr/bin/falco -c /" in command
+
+
+@pytest.mark.slow
+def test_docker_without_daemon_is_not_used(run_alerts: Alerts, folder: Path, tmp_path: Path) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 125\n")
+    docker.chmod(0o755)
+    ran = run_alerts(FALCO=None, PATH=str(tmp_path))
+    check_failed(ran, "there is no Falco: install it", f"({docker} is there, but cannot run containers)")
+    ran = run_alerts(FALCO="example.com/falco:1", PATH=str(tmp_path))
+    check_failed(ran, "cannot be mounted into a container: use a path without")
+    ran = run_command(
+        "alerts", "plugin.py", "--rules", "a_rules.yaml",
+        env=environment(FALCO="example.com/falco:1", PATH=str(tmp_path)), cwd=copy_to(tmp_path / "plain", folder),
+    )  # fmt: skip
+    check_failed(ran, "docker cannot run example.com/falco:1 (exit status 125)")
 
 
 def test_container_rejects_linked_library(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,11 +67,13 @@ def find(name: str | None = None) -> Falco:
         return _named(chosen, "--falco" if name else VARIABLE)
     if path := shutil.which("falco"):
         return Falco([path])
-    if program := _container_command():
+    program = _container_command()
+    if program is not None and _runs_containers(program):
         return Falco([program, IMAGE], is_container=True)
+    unable = f" ({program} is there, but cannot run containers)" if program else ""
     raise NoFalcoError(
         f"there is no Falco: install it (https://falco.org/docs/setup/packages), or name an executable or an image "
-        f"with --falco or {VARIABLE}. Docker or podman would run {IMAGE}"
+        f"with --falco or {VARIABLE}. Docker or podman would run {IMAGE}{unable}"
     )
 
 
@@ -95,6 +98,15 @@ def _named(name: str, option: str) -> Falco:
 
 def _container_command() -> str | None:
     return next(filter(None, map(shutil.which, _CONTAINER_COMMANDS)), None)
+
+
+def _runs_containers(program: str) -> bool:
+    """Returns whether docker reaches its daemon, and podman has what it needs."""
+    try:
+        done = subprocess.run([program, "info"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def _quoted(path: Path) -> str:

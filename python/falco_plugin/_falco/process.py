@@ -86,6 +86,8 @@ class FalcoProcess:
             FalcoError: Falco cannot be started.
         """
         self.log = Log()
+        self.falco = setup.falco
+        """The Falco that runs."""
         self.is_stopped = False
         """Whether Falco was stopped."""
         self.is_killed = False
@@ -208,11 +210,14 @@ def describe_end(status: int, process: FalcoProcess) -> str | None:
     # Falco has no handler of the signal while it starts.
     if status == 0 or (process.is_stopped and status == -signal.SIGINT):
         return None
-    return describe_status(status)
+    return describe_status(status, process.falco)
 
 
-def describe_status(status: int) -> str:
+def describe_status(status: int, falco: Falco) -> str:
     """Returns the message for an exit status of Falco that is not 0."""
+    if falco.is_container and status in (125, 126, 127):
+        program, image = falco.command
+        return f"{Path(program).name} cannot run {image} (exit status {status})"
     if status < 0:
         number = -status
         names = {member.value: member.name for member in signal.Signals}

@@ -66,7 +66,7 @@ def load(setup: Setup, interruption: Interruption | None = None) -> RuleSet:
         log = Log()
         for line in errors.decode(errors="replace").splitlines():
             log.add(line)
-        raise FalcoError(describe_status(process.returncode), "\n".join(log.lines))
+        raise FalcoError(describe_status(process.returncode, setup.falco), "\n".join(log.lines))
     try:
         # A plugin may print before.
         described = json.loads(output.decode(errors="replace").strip().rpartition("\n")[2])
