@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/internals as SVG: ``make pages`` writes them.
+"""Draws the pictures of docs/explanation/internals as SVG: ``make pages`` writes them.
 
 A picture shows one way of an event as steps from top to bottom. Each column is a thread, and the colour of a step shows
 what runs there.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[1] / "internals"
+FOLDER = Path(__file__).resolve().parents[1] / "explanation" / "internals"
 
 COLUMN, BOX, HEIGHT, ROW, TOP = 340, 300, 50, 76, 56
 COLOURS = {"Falco": "#dbe7f5", "Rust": "#f6e0d3", "Python": "#dcefd9", "memory": "#ececec"}

@@ -14,7 +14,7 @@ from support.hosts import run_command
 from support.pages import blocks_of
 from support.paths import REPOSITORY
 
-BLOCKS = {block.title: block.text for block in blocks_of(REPOSITORY / "docs/guide/deployment.md") if block.title}
+BLOCKS = {block.title: block.text for block in blocks_of(REPOSITORY / "docs/how-to/deploy.md") if block.title}
 
 
 @pytest.fixture(scope="module")

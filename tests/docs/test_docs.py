@@ -183,14 +183,14 @@ def test_reference_describes_each_public_name_once() -> None:
 
 
 def test_command_page_shows_the_help_of_each_command() -> None:
-    blocks = [block for block in blocks_of(DOCS / "api/command.md") if block.language == "console"]
+    blocks = [block for block in blocks_of(DOCS / "reference/command.md") if block.language == "console"]
     commands = [command for block in blocks for command, _ in commands_of(block)]
     names = main.list_commands(click.Context(main))
     assert commands == ["falco-plugin --help", *(f"falco-plugin {name} --help" for name in names)]
 
 
 def test_examples_page_describes_each_plugin() -> None:
-    page = (DOCS / "guide/examples.md").read_text()
+    page = (DOCS / "reference/examples.md").read_text()
     examples = sorted(path.parent.name for path in REPOSITORY.glob("plugins/*/plugin.py"))
     assert sorted(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == examples
 
@@ -221,6 +221,6 @@ def test_site_has_each_page_and_needs_no_network(site: dict[Path, str]) -> None:
 
 def test_reference_has_no_private_name(site: dict[Path, str]) -> None:
     for page, text in site.items():
-        if page.parent == Path("api"):
+        if page.parent == Path("reference"):
             private = re.findall(r"(?<!os\.)(?<!\*)\b_[a-zA-Z]\w*", re.sub("<[^>]+>", "", text))
             assert not private, f"{page}: {private}"

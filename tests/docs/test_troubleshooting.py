@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from support.paths import REPOSITORY
 
-PAGE = REPOSITORY / "docs" / "guide" / "troubleshooting.md"
+PAGE = REPOSITORY / "docs" / "how-to" / "troubleshoot.md"
 MESSAGES = re.findall(r"^### `(.+)`$", PAGE.read_text(), re.MULTILINE)
 MESSAGE_OF_FALCO = "found another plugin with ID …"
 RUST_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)

@@ -1,4 +1,4 @@
-"""Writes docs/guide/faults.md from the table: ``python -m faults.page``."""
+"""Writes docs/explanation/faults.md from the table: ``python -m faults.page``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faults.host_table import CALL_ROWS, INIT_ROWS
 from faults.playing import EVENTS, Cell
 from faults.table import CALLBACKS, CAUSES, FAULTS, TABLE
 
-PATH = REPOSITORY / "docs" / "guide" / "faults.md"
+PATH = REPOSITORY / "docs" / "explanation" / "faults.md"
 
 SAME_EVERYWHERE = ("blocks", "starts_threads", "forks")
 LONGEST = 150
@@ -51,8 +51,8 @@ EXPLANATION = """\
 *The exception* is its class, its message and the line of your code, such as
 `ValueError: broken (faulty.py:62 in read)`. It is cut at 3,000 characters. NULs and lone surrogates are shown as
 `\ufffd`. If its `__str__` raises, the message reports that. The traceback goes to the log. Falco treats an error of
-`open` or `next_batch` as fatal, and does not start after an error of `init`: see [Errors and retry](errors.md). Only
-this page cuts long messages further.
+`open` or `next_batch` as fatal, and does not start after an error of `init`: see
+[Errors and retry](errors-and-retry.md). Only this page cuts long messages further.
 
 These faults have the same effect in every callback:
 

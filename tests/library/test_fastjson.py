@@ -204,7 +204,9 @@ def test_listed_difference_exists(fastjson: Fastjson, difference: Difference) ->
     ]
 
 
-@pytest.mark.parametrize("page", ["plugins/json/README.md", "plugins/k8saudit/README.md", "docs/guide/fields.md"])
+@pytest.mark.parametrize(
+    "page", ["plugins/json/README.md", "plugins/k8saudit/README.md", "docs/how-to/extract-fields.md"]
+)
 def test_differences_are_documented(page: str) -> None:
     _, _, rest = (REPOSITORY / page).read_text().partition("Damaged and unusual JSON")
     section, _, _ = rest.partition("\n#")

@@ -124,7 +124,7 @@ def test_one_falco_can_load_all_plugins() -> None:
 
 
 def test_ids_are_official_or_private_and_listed_in_the_guide() -> None:
-    guide = (REPOSITORY / "docs/guide/examples.md").read_text()
+    guide = (REPOSITORY / "docs/reference/examples.md").read_text()
     listed = {
         name: int(number)
         for name, number in re.findall(r"^\| \[(\w+)\]\(#\1\) \| .* \| (\d+) \|$", guide, re.MULTILINE)

@@ -96,4 +96,4 @@ def test_example_is_short_documented_and_shows_how_to_run_it(example: Path) -> N
     text = example.read_text()
     assert 20 <= len(text.splitlines()) <= 60
     assert re.search(rf"^\$ falco-plugin run .*examples/{example.name} ", text, re.MULTILINE)
-    assert f"| `{example.name}` |" in (REPOSITORY / "docs/guide/examples.md").read_text()
+    assert f"| `{example.name}` |" in (REPOSITORY / "docs/reference/examples.md").read_text()

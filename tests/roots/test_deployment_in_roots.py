@@ -16,7 +16,7 @@ from support.roots import FILES, SUITES, run_in_root
 
 pytestmark = [pytest.mark.roots, pytest.mark.slow]
 
-PAGE = REPOSITORY / "docs" / "guide" / "deployment.md"
+PAGE = REPOSITORY / "docs" / "how-to" / "deploy.md"
 BLOCKS = {block.title: block.text for block in blocks_of(PAGE) if block.title}
 LOG = b"".join(b'{"user": "user-%d", "action": "delete"}\n' % number for number in range(3))
 SUDO = b'#!/bin/sh\nexec "$@"\n'

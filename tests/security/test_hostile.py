@@ -1,4 +1,4 @@
-"""Attacks on the host, the SDK and other plugins. The page docs/guide/hostile.md describes them."""
+"""Attacks on the host, the SDK and other plugins. The page docs/explanation/hostile.md describes them."""
 
 from __future__ import annotations
 
@@ -402,7 +402,7 @@ def test_followed_log_ignores_special_files(tmp_path: Path, make: Callable[[Path
 
 
 def test_documented_tests_exist() -> None:
-    for page in ("docs/guide/hostile.md", "SECURITY.md"):
+    for page in ("docs/explanation/hostile.md", "SECURITY.md"):
         named = re.findall(r"`((?:tests|plugins)[\w/]*/(test_\w+)\.py)::(test_\w+)`", (REPOSITORY / page).read_text())
         assert named
         for file, _, test in named:
@@ -410,5 +410,5 @@ def test_documented_tests_exist() -> None:
 
 
 def test_page_lists_ten_attacks() -> None:
-    page = (REPOSITORY / "docs/guide/hostile.md").read_text()
+    page = (REPOSITORY / "docs/explanation/hostile.md").read_text()
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(range(1, 11))

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.wheels, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SYSTEM = System("bookworm", "3.11", NATIVE)
 DOCKERFILE = next(
-    block.text for block in blocks_of(REPOSITORY / "docs/guide/deployment.md") if block.title == "build.Dockerfile"
+    block.text for block in blocks_of(REPOSITORY / "docs/how-to/deploy.md") if block.title == "build.Dockerfile"
 )
 APT_GET = b"""\
 #!/bin/sh
