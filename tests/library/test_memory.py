@@ -205,3 +205,73 @@ def test_reloaded_library_delivers_same_events(library: Path, kind: str) -> None
     assert [line["events"] for line in lines] == [
         EVENTS_PER_PRODUCER * (PRODUCERS if kind.startswith("push") else 1)
     ] * 4
+
+
+CAPTURED = """
+    import threading
+
+    from falco_plugin import AsyncEvent, Counter, Event, Plugin, async_events, field, parse
+
+    class Captured(Plugin):
+        name = event_source = "captured"
+        parsed = Counter("parsed")
+
+        def init(self):
+            self.kept = []
+            self.sent = threading.Event()
+
+        @parse("pluginevent")
+        def count(self, event: Event):
+            self.parsed.add()
+            self.kept.append((event, event.params))
+            if len(self.kept) % 3 == 0:
+                raise ValueError(event.text)
+
+        @field("captured.kept", desc="The last kept event")
+        def last(self, event: Event) -> str:
+            return self.kept[-1][0].text + repr(self.kept[0][1].values())
+
+        @async_events("one", "state")
+        def changes(self, context):
+            for number in range(100):
+                yield AsyncEvent("one", b"x" * number)
+            self.sent.set()
+            raise ValueError("intended")
+
+        @async_events("two", retry=0.001)
+        async def more(self):
+            yield b"event"
+            raise ValueError("intended")
+
+        @async_events("state")
+        def dump_state(self):
+            return [AsyncEvent("state", event.data) for event, _ in self.kept]
+
+        def capture_open(self, capture):
+            capture.every(0.001, self.kept.clear)
+            capture.every(0.001, self.fail)
+
+        def fail(self):
+            raise ValueError("intended")
+
+        def capture_close(self, capture):
+            self.kept.clear()
+
+        def open(self, params):
+            self.sent.wait()
+            for number in range(40):
+                yield b"%d" % number
+"""
+
+
+def test_captures_are_freed(tmp_path: Path) -> None:
+    library = build_plugin(tmp_path, CAPTURED, "captured")
+    fields = request_lines(library, ["captured.kept"])
+    begin = "set_async_event_handler\ncapture_open\nopen\ntake\nclose"
+    end = "metrics\nreset_async_event_handler\ndump_state\ncapture_close"
+    life = f"init\n{begin}\n{end}\n{begin}\ncapture_open\n{end}\n{begin}\ndestroy"
+    lines = c_host_lines("script", library, fields, f"{life}\n{life}", env=environment(HOST_TIMEOUTS="1000"))
+    calls = [line for line in lines if "call" in line]
+    assert [call["error"] for call in calls] == [None] * len(calls)
+    assert [call["end"] for call in calls if call["call"] == "take"] == ["eof"] * 6
+    assert any("x" * 99 in line["sent"] for line in lines if "sent" in line)
