@@ -21,7 +21,7 @@ NOT_SPELLED := ^fuzz/corpus/|(^|/)requirements[^/]*\.txt$$|\.lock$$|go\.sum$$|\.
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-freethreaded test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-freethreaded test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak captures reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -229,6 +229,9 @@ gigabyte: setup ## run 1 GB of lines through `falco-plugin run`: completeness an
 
 soak: setup ## open, read, close and reload plugins for MINUTES=10, and check every event (SEED=1 repeats a plan)
 	$(BIN)/python -m tests.soak.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+captures: setup ## parse, use tables, send async events and reload plugins for MINUTES=10 (SEED=1 repeats a plan)
+	$(BIN)/python -m tests.soak.captures --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 reloads: setup ## reload six plugins 300 times (RELOADS=300, OTHER_PYTHON=python3.13): no event is lost, nothing is left behind
 	other=$$(cd tests && $(abspath $(BIN))/python -m support.environments $(OTHER_PYTHON)) && \

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.soak import load
+from tests.soak.captures import capture
 from tests.soak.reloads import reload
 from tests.soak.series import Limit, Series
 from tests.soak.soak import ROOT, soak
@@ -79,6 +80,16 @@ def test_short_reloads_of_variants_find_no_fault() -> None:
     assert all(reloaded.total["events"])
     for name in ("descriptors", "threads", "python_threads", "modules"):
         assert len({sample[name] for sample in reloaded.samples[5:]}) == 1
+
+
+@pytest.mark.extended
+def test_short_captures_find_no_fault() -> None:
+    captured = capture(12, seed=7)
+    # The run is too short to check growth of memory.
+    assert captured.problems == []
+    assert all(captured.total.values())
+    for name in ("descriptors", "modules"):
+        assert len({sample[name] for sample in captured.samples[2:]}) == 1
 
 
 @pytest.mark.extended

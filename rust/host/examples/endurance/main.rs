@@ -13,8 +13,10 @@
 //! | [`lines`] | the writer of the files and FIFOs that some sources read |
 //! | [`totals`] | counts of the soak's actions |
 //! | [`reloads`] | reloads several plugins together, as Falco does |
+//! | [`captures`] | captures with plugins that parse, share tables, send async events and have routines |
 //! | [`report`], [`process`], [`random`] | output, memory and threads, pseudo-random numbers |
 
+mod captures;
 mod expected;
 mod kind;
 mod lane;
@@ -37,7 +39,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: endurance soak SEED SECONDS FOLDER LIBRARY…
-       endurance reloads COUNT MILLISECONDS INTERPRETERS LIBRARY[,VARIANT…] PARAMS [LIBRARY[,VARIANT…] PARAMS …]";
+       endurance reloads COUNT MILLISECONDS INTERPRETERS LIBRARY[,VARIANT…] PARAMS [LIBRARY[,VARIANT…] PARAMS …]
+       endurance captures SEED SECONDS LIBRARY…";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
             if !plugins.is_empty() && plugins.len() % 2 == 0 =>
         {
             reloads::run(number(count), number(milliseconds), number(interpreters), plugins);
+        }
+        ["captures", seed, seconds, libraries @ ..] if !libraries.is_empty() => {
+            captures::run(number(seed), number(seconds), libraries);
         }
         _ => report::abort(USAGE),
     }

@@ -24,6 +24,15 @@ unsafe impl Send for Extractor<'_> {}
 impl<'p> Extractor<'p> {
     /// Makes an extractor of a plugin.
     pub fn new(plugin: &'p mut Plugin<'_>) -> Result<Self, Error> {
+        // SAFETY: the plugin is borrowed mutably, so no other call uses it.
+        unsafe { Self::new_shared(plugin) }
+    }
+
+    /// Makes an extractor of a plugin that other code uses at the same time, as Falco does with metrics.
+    ///
+    /// # Safety
+    /// While the extractor exists, other calls on the plugin are those that the plugin API allows at any time.
+    pub unsafe fn new_shared(plugin: &'p Plugin<'_>) -> Result<Self, Error> {
         Ok(Self {
             extract: plugin.extract()?,
             parse: plugin.parse()?,
