@@ -28,8 +28,8 @@ const SOURCE: &str = "syscall";
 const TABLE: &str = "captures_sessions";
 const EXECVE: u16 = 293;
 const CLOSE: u16 = 5;
-/// Part of the log lines for exceptions that the plugins raise on purpose.
-const REQUESTED: &str = "RequestedError";
+/// Parts of the log lines for exceptions that the plugins raise on purpose, and for events that the host cannot take.
+const EXPECTED: [&str; 3] = ["RequestedError", "is called again in", "the queue is full"];
 
 #[derive(Default)]
 struct Totals {
@@ -172,7 +172,7 @@ fn describe(library: &Library) -> Description {
 
 fn init<'l>(library: &'l Library, registry: &Arc<Registry>) -> Plugin<'l> {
     let owner = Owner::with_tables(Arc::clone(registry), |severity, message| {
-        let is_expected = message.contains(REQUESTED) || message.contains("the queue is full");
+        let is_expected = EXPECTED.iter().any(|part| message.contains(part));
         if severity <= Severity::WARNING && !is_expected {
             report::fault(format!("logged with severity {severity}: {message}"));
         }
