@@ -229,7 +229,9 @@ CAPTURED = """
 
         @field("captured.kept", desc="The last kept event")
         def last(self, event: Event) -> str:
-            return self.kept[-1][0].text + repr(self.kept[0][1].values())
+            # Not values(): the compiler tests the payload of a boolean before it knows that the value is one, and
+            # memcheck reports this.
+            return self.kept[-1][0].text + repr(self.kept[0][1].raw(1))
 
         @async_events("one", "state")
         def changes(self, context):

@@ -5,6 +5,7 @@
 
 mod context;
 mod sending;
+mod state;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
