@@ -12,7 +12,7 @@ from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, Table
 
 
 class Received:
-    """What the host has written so far."""
+    """The output of the host so far."""
 
     def __init__(self) -> None:
         self.events: list[ExtractedEvent] = []

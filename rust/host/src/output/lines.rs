@@ -9,6 +9,7 @@ use falco_plugin_schema::RawEvent;
 use serde::Serialize;
 
 use crate::abi::{AsyncEvent, Event, Metric, Rows};
+use crate::output::async_line::AsyncMembers;
 use crate::output::format::Format;
 use crate::output::log::Record;
 use crate::output::params;
@@ -55,33 +56,6 @@ pub struct StateEvent {
     /// The name of the plugin.
     pub plugin: String,
     pub event: AsyncEvent,
-}
-
-/// The line of an async event.
-#[derive(Serialize)]
-struct AsyncLine<'a> {
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    number: Option<u64>,
-    timestamp: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plugin: Option<&'a str>,
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_base64: Option<String>,
-}
-
-/// What the line of an async event has beside the event.
-struct AsyncMembers<'a> {
-    kind: &'static str,
-    number: Option<u64>,
-    source: Option<&'a str>,
-    plugin: Option<&'a str>,
-    row: Option<&'a Row>,
 }
 
 /// Writes the lines of a run.
@@ -279,48 +253,25 @@ impl Output {
     }
 
     fn write_async(&mut self, members: &AsyncMembers<'_>, event: &AsyncEvent) -> io::Result<()> {
-        let &AsyncMembers {
-            kind,
-            number,
-            source,
-            plugin,
-            row,
-        } = members;
-        let name = String::from_utf8_lossy(event.name());
-        if self.format == Format::Json {
-            let data = std::str::from_utf8(event.data()).ok();
-            let line = AsyncLine {
-                kind,
-                number,
-                timestamp: event.timestamp(),
-                source,
-                plugin,
-                name: &name,
-                data,
-                data_base64: data.is_none().then(|| BASE64.encode(event.data())),
-            };
-            self.json.clear();
-            serde_json::to_writer(&mut self.json, &line)?;
-            append_fields(&mut self.json, row);
-            self.json.push(b'\n');
-            self.writer.write_all(&self.json)?;
-            self.json.shrink_to(KEPT_CAPACITY);
-            return Ok(());
+        match self.format {
+            Format::Json => {
+                self.json.clear();
+                members.write_json(event, &mut self.json)?;
+                append_fields(&mut self.json, members.row);
+                self.json.push(b'\n');
+                self.writer.write_all(&self.json)?;
+                self.json.shrink_to(KEPT_CAPACITY);
+            }
+            Format::Text => {
+                self.line.clear();
+                members.write_text(event, &mut self.line);
+                self.timestamps.write(&mut self.writer, event.timestamp())?;
+                write!(self.writer, " {}", self.line)?;
+                self.writer.write_all(members.row.map_or(b"", Row::bytes))?;
+                self.writer.write_all(b"\n")?;
+                self.line.shrink_to(KEPT_CAPACITY);
+            }
         }
-        self.line.clear();
-        if let Some(plugin) = plugin {
-            escape::line(&mut self.line, plugin);
-            self.line.push_str(": ");
-        }
-        self.line.push('[');
-        escape::line(&mut self.line, &name);
-        self.line.push_str("] ");
-        escape::line(&mut self.line, &String::from_utf8_lossy(event.data()));
-        self.timestamps.write(&mut self.writer, event.timestamp())?;
-        write!(self.writer, " {}", self.line)?;
-        self.writer.write_all(row.map_or(b"", Row::bytes))?;
-        self.writer.write_all(b"\n")?;
-        self.line.shrink_to(KEPT_CAPACITY);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Everything that the host writes: lines on standard output, messages on standard error.
 
+mod async_line;
 pub mod console;
 mod fields;
 mod format;

@@ -24,7 +24,7 @@ pub(crate) struct PluginMetrics {
     pub(crate) python_time: TimeCounter,
 }
 
-/// What became of the async events of a plugin.
+/// The counts of the async events of a plugin.
 #[derive(Default)]
 pub(crate) struct AsyncEventMetrics {
     /// Events that the host has taken.
