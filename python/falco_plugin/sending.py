@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     _Event: TypeAlias = AsyncEvent | ReadableBuffer | tuple[ReadableBuffer, Any]
     _Events: TypeAlias = Iterable[_Event] | AsyncIterable[_Event]
+    _Sending: TypeAlias = (
+        Callable[[Any], _Events]
+        | Callable[[Any, Context], _Events]
+        | Callable[[Any, Context, AsyncEventSender], _Events | None]
+    )
 
-_Method = TypeVar(
-    "_Method",
-    bound="Callable[[Any], _Events] | Callable[[Any, Context], _Events] "
-    "| Callable[[Any, Context, AsyncEventSender], _Events | None]",
-)
+_Method = TypeVar("_Method", bound="_Sending")
 
 __all__ = ["AsyncEvent", "AsyncEventSender", "async_events"]
 
