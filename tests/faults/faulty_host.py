@@ -105,7 +105,7 @@ LastError = ctypes.CFUNCTYPE(pointer, pointer)
 
 
 class Result(NamedTuple):
-    """What a call returned to the host."""
+    """The result code of a call, and the error after a failure."""
 
     code: int
     error: str | None

@@ -16,7 +16,7 @@ class Row:
     """A fault of the host, and its result."""
 
     host: str
-    """What the host does."""
+    """The action of the host."""
     act: Callable[[FaultyHost], Sequence[Result]]
     """Makes the calls, and returns their results."""
     errors: Sequence[str | None] = (None,)
@@ -141,7 +141,7 @@ INIT_ROWS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         "opening the sub-table threads.args failed: refused",
     ),
 )
-"""Faults during init: what the host does, its arguments, the function that fails, and the error."""
+"""Faults during init: the action of the host, its arguments, the function that fails, and the error."""
 
 CALL_ROWS = (
     Row(

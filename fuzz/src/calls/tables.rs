@@ -52,7 +52,7 @@ pub(super) enum HostTables {
     WithoutFunctions,
 }
 
-/// What the fields of all tables of one kind are.
+/// The fields of all tables of one kind.
 struct Schema {
     fields: Mutex<Vec<Arc<Field>>>,
 }
@@ -67,7 +67,7 @@ struct Field {
 /// A table. The plugin has its address.
 #[repr(C)]
 struct Table {
-    /// What a plugin reads of a sub-table.
+    /// The members that a plugin reads of a sub-table.
     input: ss_plugin_table_input,
     owner: &'static Owner,
     schema: Arc<Schema>,
@@ -366,8 +366,8 @@ static NO_WRITER: ss_plugin_table_writer_vtable_ext = ss_plugin_table_writer_vta
     write_entry_field: None,
 };
 
-// The plugin passes the owner, tables, entries and accessors that it got, and values of the right type. What a function
-// can check of that, it reports.
+// The plugin passes the owner, tables, entries and accessors that it got, and values of the right type. A function reports
+// each mistake that it can see.
 
 /// Returns a table of the host, after a check that the plugin may use it now.
 fn table<'a>(table: *mut ss_plugin_table_t) -> &'a Table {

@@ -1,6 +1,6 @@
 //! Captures system calls with several plugins, again and again. In each capture the plugins parse events, use tables of the
-//! host and of each other, send async events and run routines. Meanwhile, another thread reads metrics and a table. After
-//! each capture, the plugins are destroyed and unloaded.
+//! host and of each other, send async events and run routines. Another thread reads metrics and a table at the same
+//! time. After each capture, the plugins are destroyed and unloaded.
 
 use std::ffi::OsStr;
 use std::path::Path;
