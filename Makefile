@@ -298,7 +298,8 @@ release-check: ## check that a tag, the version and the changelog agree (TAG=v0.
 	$(PYTHON) tools/release.py check $(TAG)
 
 docs: setup ## build the documentation into build/site, strictly
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	REPOSITORY_URL=$$(git remote get-url origin 2>/dev/null | sed -E 's#^git@([^:]+):#https://\1/#; s#\.git$$##') \
+		$(BIN)/zensical build --clean --strict
 
 clean: ## remove everything that the commands made
 	rm -rf $(VENV) $(STAMPS) build target

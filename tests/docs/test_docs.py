@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sysconfig
 import tomllib
@@ -199,17 +200,43 @@ def test_examples_page_describes_each_plugin() -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
     """Builds the pages without a warning and returns them."""
     folder = tmp_path_factory.mktemp("site")
+    shutil.copy(REPOSITORY / "mkdocs.yml", folder)
+    shutil.copytree(DOCS, folder / "docs")  # Zensical rejects a link
+    (folder / "python").symlink_to(REPOSITORY / "python")
     built = subprocess.run(
-        [Path(sysconfig.get_path("scripts"), "mkdocs"), "build", "--strict", "--site-dir", folder],
-        cwd=REPOSITORY,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
+        [Path(sysconfig.get_path("scripts"), "zensical"), "build", "--strict", "--config-file", folder / "mkdocs.yml"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
-    assert built.returncode == 0, built.stderr
-    return {path.relative_to(folder).with_suffix(".md"): path.read_text() for path in folder.rglob("*.html")}
+    assert built.returncode == 0, built.stdout
+    pages = folder / "build/site"
+    return {path.relative_to(pages).with_suffix(".md"): path.read_text() for path in pages.rglob("*.html")}
+
+
+def pages_of(entry: object) -> Iterator[str]:
+    """Yields the pages of a part of the navigation."""
+    if isinstance(entry, str):
+        yield entry
+    else:
+        assert isinstance(entry, dict | list)
+        for part in entry.values() if isinstance(entry, dict) else entry:
+            yield from pages_of(part)
+
+
+def test_navigation_has_each_page_once() -> None:
+    text = (REPOSITORY / "mkdocs.yml").read_text()
+    navigation = yaml.safe_load(text[text.index("nav:") :])
+    assert sorted(pages_of(navigation["nav"])) == [str(page.relative_to(DOCS)) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_pictures_of_page_exist(page: Path) -> None:
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+        assert (page.parent / picture).is_file(), picture
 
 
 def test_site_has_each_page_and_needs_no_network(site: dict[Path, str]) -> None:
