@@ -245,6 +245,7 @@ fuzz: setup ## search for inputs that break something, SECONDS=60 a target (TARG
 
 pages: setup ## write the generated parts of the documentation: pictures, and the page of faults
 	$(BIN)/python docs/extensions/pictures.py
+	$(BIN)/python docs/extensions/terminal.py
 	cd tests && $(abspath $(BIN)/python) -m faults.page
 
 package: setup ## build the complete plugins, and package them into build/packages/<plugin> (LIBRARIES='FOLDER …' has built ones)

@@ -1,4 +1,4 @@
-"""Checks the configuration on the page Deployment against the plugin that it deploys."""
+"""Checks the configuration on the pages of deployment against the plugin that it deploys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from support.hosts import run_command
 from support.pages import blocks_of
 from support.paths import REPOSITORY
 
-BLOCKS = {block.title: block.text for block in blocks_of(REPOSITORY / "docs/how-to/deploy.md") if block.title}
+PAGES = [REPOSITORY / "docs/how-to" / name for name in ("deploy.md", "deploy-to-kubernetes.md")]
+BLOCKS = {block.title: block.text for page in PAGES for block in blocks_of(page) if block.title}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def configurations() -> Iterator[dict[str, Any]]:
 
 def test_entries_fit_plugin(plugin: dict[str, Any]) -> None:
     found = list(configurations())
-    assert len(found) == 2
+    assert len(found) == 3
     for configuration in found:
         (entry,) = configuration["plugins"]
         assert entry.keys() == {"name", "library_path", "init_config", "open_params"}

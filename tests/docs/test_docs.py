@@ -40,7 +40,7 @@ MODULES = (falco_plugin, params, source, testing)
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 DIRECTIVE = re.compile(r"^::: (falco_plugin[\w.]*)$", re.MULTILINE)
-NEEDS_FALCO = re.compile(r"falco-plugin (alerts|test) (?!--help)|pytest .*alerts")
+NEEDS_FALCO = re.compile(r"falco-plugin (alerts|test) (?!--help)|pytest .*alerts|^falco ")
 DOCKERFILE = frozenset(["ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "USER", "WORKDIR"])
 
 
