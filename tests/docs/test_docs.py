@@ -7,7 +7,7 @@ A page is a scenario in an empty folder, from top to bottom:
   lines. ``cd`` lasts until the end of the page. Commands that run a Falco are left out if there is none.
 - ``python`` runs, with one namespace for all blocks of a page.
 - ``sh`` is for another machine, such as a cluster. Only its syntax is checked, as that of all other languages.
-- ``text`` is not checked.
+- ``go`` and ``text`` are not checked.
 """
 
 from __future__ import annotations
@@ -121,6 +121,8 @@ class Scenario:
 
     def play_text(self, block: Block) -> None:
         """Accepts any text."""
+
+    play_go = play_text
 
 
 def commands_of(block: Block) -> Iterator[tuple[str, str]]:
