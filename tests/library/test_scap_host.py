@@ -114,7 +114,7 @@ def test_damaged_capture_is_the_error_with_its_offset(programs: Path, tmp_path: 
     capture = write_capture(tmp_path / "cut.scap", [encode_execve("/bin/ls")])
     capture.write_bytes(capture.read_bytes()[:-3])
     ran = run(programs, scap=capture)
-    assert (ran.result, ran.error) == ("failure", f"{capture}: the file ends within the block at offset 28")
+    assert (ran.result, ran.error) == ("failure", f"{capture}: the file ends within the block at offset 40")
     with pytest.raises(RunError, match="cannot open"):
         collect(programs, scap=tmp_path / "missing.scap")
 
@@ -129,3 +129,18 @@ def test_real_captures_are_read(programs: Path, counts: Path, capture: Path) -> 
         assert len(event.params.items()) == len(event.params)
         if event.name == "execve" and "exe" in event.params:
             assert event.fields["programs.current"] == event.params["exe"]
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of Falco's regression tests are not there")
+@pytest.mark.parametrize("capture", sorted(CAPTURES.glob("*.scap")), ids=lambda path: path.stem)
+def test_real_captures_fill_the_table_of_threads(programs: Path, capture: Path) -> None:
+    ran = run(programs, scap=capture, tables=["threads"], timeout=60)
+    assert ran.result == "eof", str(ran)
+    threads = {entry.key: entry.fields for entry in ran.tables["threads"]}
+    assert len(threads) > 50
+    assert threads[1]["comm"] in ("systemd", "init")
+    for tid, thread in threads.items():
+        assert thread["tid"] == tid
+        assert thread["comm"]
+    files = [file["fields"]["name"] for file in threads[1]["file_descriptors"]]
+    assert "/dev/null" in files

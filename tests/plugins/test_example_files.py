@@ -8,9 +8,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from support.events import CLOSE, EXECVE, encode_raw
 from support.paths import REPOSITORY
+from support.scap import encode_thread, write_capture
 
-from falco_plugin.testing import RunningPlugin, collect
+from falco_plugin.testing import RunningPlugin, collect, run
 from falco_plugin.testing.fixtures import StartPlugin
 
 EXAMPLES = REPOSITORY / "examples"
@@ -89,6 +91,39 @@ def test_request_fields_reads_events_of_another_plugin(tmp_path: Path) -> None:
         ["403", "192.0.2.7", "curl", "True", "['a', 'b']"],
         ["None", "None", "None", "False", "None"],
     ]
+
+
+def test_process_owner_finds_the_team_of_each_program(tmp_path: Path) -> None:
+    threads = [encode_thread(1, "init", "/sbin/init"), encode_thread(2, "till", "/opt/shop/till")]
+    path = b"/opt/shop/db/store\0"
+    execve = [bytes(8), b"store\0", b"", *[bytes(8)] * 3, b"", *[bytes(8)] * 3, *[bytes(4)] * 3, b"store\0"]
+    execve += [b""] * 13 + [path]
+    events = [
+        encode_raw(CLOSE, [bytes(8)], thread_id=1),
+        encode_raw(CLOSE, [bytes(8)], thread_id=2),
+        encode_raw(EXECVE, execve, thread_id=2),
+        encode_raw(EXECVE, execve, thread_id=3),
+        encode_raw(CLOSE, [bytes(8)], thread_id=9),
+    ]
+    ran = run(
+        EXAMPLES / "process_owner.py",
+        scap=write_capture(tmp_path / "small.scap", events, threads=threads),
+        config={"owners": {"/opt/shop/": "shop", "/opt/shop/db/": "storage"}},
+        extractors=[EXAMPLES / "team_activity.py"],
+        tables=["process_owner_teams"],
+    )
+    assert ran.result == "eof", str(ran)
+    names = ("proc.owner", "team.name", "team.programs")
+    assert [tuple(event.fields[name] or None for name in names) for event in ran.events] == [
+        (None, None, None),
+        ("shop", "shop", None),
+        ("storage", "storage", 1),
+        ("storage", "storage", 2),
+        (None, None, None),
+    ]
+    assert [entry.fields for entry in ran.tables["process_owner_teams"]] == [{"programs": 2}]
+    assert ran.metrics["process_owner.started"] == 2
+    assert not ran.log
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)

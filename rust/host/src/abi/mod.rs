@@ -78,7 +78,7 @@ pub use owner::{Owner, Severity};
 pub use plugin::Plugin;
 pub use query::FieldQuery;
 pub use source::{Batch, Code, Source};
-pub use tables::{Cell, FillError, Registry, Row, Rows};
+pub use tables::{Cell, FillError, Registry, Row, Rows, ThreadTable};
 pub use types::Type;
 pub use value::Value;
 pub use values::{ValueFault, Values};

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use falco_plugin_schema::{ASYNC_EVENT, PLUGIN_EVENT, RawEvent, Value};
 
-use crate::abi::{self, Event, Extractor};
+use crate::abi::{self, Event, Extractor, ThreadTable};
 use crate::command::capture::{Ending, Totals, lock, pass, source_text, write_log};
 use crate::command::control::Control;
 use crate::command::error::Error;
@@ -71,6 +71,7 @@ impl<'a> Replay<'a> {
     pub fn run(
         &self,
         capture: &mut Capture,
+        threads: &mut ThreadTable,
         extractors: &mut [Extractor<'_>],
         mut fields: Option<&mut Fields<'_>>,
     ) -> (Result<Ending, Error>, Totals) {
@@ -85,7 +86,7 @@ impl<'a> Replay<'a> {
             {
                 break Err(error);
             }
-            match self.events(capture, extractors, fields.as_deref_mut(), &mut totals) {
+            match self.events(capture, threads, extractors, fields.as_deref_mut(), &mut totals) {
                 Ok(None) => {}
                 Ok(Some(ending)) => break Ok(ending),
                 Err(error) => break Err(error),
@@ -99,6 +100,7 @@ impl<'a> Replay<'a> {
     fn events(
         &self,
         capture: &mut Capture,
+        threads: &mut ThreadTable,
         extractors: &mut [Extractor<'_>],
         mut fields: Option<&mut Fields<'_>>,
         totals: &mut Totals,
@@ -117,6 +119,8 @@ impl<'a> Replay<'a> {
             let raw = RawEvent::new(bytes).ok_or(malformed(abi::EventFault::Header))?;
             totals.events = number;
             totals.bytes += bytes.len() as u64;
+            // As in Falco, plugins find the table as it is after the event.
+            threads.update(&raw);
             let (name, row) = match self.source_of(&raw) {
                 Some(source) => {
                     let mut plugins = OfCapture {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::abi::{AsyncQueue, Extractor, Metric, Plugin, Registry, Source};
+use crate::abi::{AsyncQueue, Extractor, Metric, Plugin, Registry, Source, ThreadTable};
 use crate::command::capture::{Capture, Ending, Input, Totals, lock, write_log};
 use crate::command::control::Control;
 use crate::command::error::Error;
@@ -178,13 +178,15 @@ impl Run<'_> {
     fn replay(&self, mut file: scap::Capture, fields: Option<&mut Fields<'_>>) -> Result<Captured, Error> {
         let replay = Replay::new(self.output, self.log, self.options.limit, &self.control, self.plugins);
         let (mut plugin, mut others) = self.init()?;
+        let mut threads = ThreadTable::new(&self.plugins.tables());
+        file.read_lists(&mut |listed| threads.list(listed))?;
         let begun = listeners::begin(&self.plugins.listeners(&plugin, &others), self.queue);
         let captured = begun.map_err(Error::from).and_then(|()| {
             let mut extractors = std::iter::once(&mut plugin)
                 .chain(&mut others)
                 .map(Extractor::new)
                 .collect::<Result<Vec<_>, _>>()?;
-            let captured = on_thread(|| replay.run(&mut file, &mut extractors, fields));
+            let captured = on_thread(|| replay.run(&mut file, &mut threads, &mut extractors, fields));
             drop(extractors);
             self.dump_state(&plugin, &others)?;
             Ok(captured)

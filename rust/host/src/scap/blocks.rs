@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::error::Damage;
+use super::lists::ListKind;
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const MAGIC: u32 = 0x1a2b_3c4d;
@@ -23,7 +24,9 @@ pub(super) enum Kind {
         /// Whether the header of the event has the number of parameters. It lacks them in files of versions before 1.2.
         has_count: bool,
     },
-    /// Something else than an event.
+    /// A list of threads or of file descriptors.
+    List(ListKind),
+    /// Something else.
     Other,
 }
 
@@ -34,7 +37,7 @@ impl Kind {
             0x208 => (true, false),
             0x216 | 0x221 => (false, true),
             0x217 | 0x222 => (true, true),
-            _ => return Self::Other,
+            _ => return ListKind::from_type(number).map_or(Self::Other, Self::List),
         };
         Self::Event { has_flags, has_count }
     }

@@ -29,6 +29,8 @@ pub enum Damage {
     Length { offset: u64, length: u32 },
     #[error("the block at offset {offset} has the length {length} in front and {trailer} behind")]
     Trailer { offset: u64, length: u32, trailer: u32 },
+    #[error("the list of threads or files in the block at offset {offset} is damaged: {fault}")]
+    List { offset: u64, fault: &'static str },
     #[error("the event in the block at offset {offset} is damaged: {fault}")]
     Event { offset: u64, fault: &'static str },
 }

@@ -1,12 +1,13 @@
 //! Reads the events of a capture file of Falco or of the Sysdig tools, also if it is compressed with gzip.
 //!
-//! The file is a sequence of blocks, as in pcapng: type, length, content, and the length again. Besides the events it has
-//! lists of processes and of their files, which this host does not read. Events are passed on as the file has them, while
-//! Falco converts those of earlier drivers to their current form.
+//! The file is a sequence of blocks, as in pcapng: type, length, content, and the length again. Lists of threads
+//! and of their files precede the events. Events are passed on as the file has them, while Falco converts those of earlier
+//! drivers to their current form.
 
 mod blocks;
 mod convert;
 mod error;
+mod lists;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -17,6 +18,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use blocks::{Block, Blocks, Kind};
 pub use error::{Damage, Error};
+pub use lists::{Content, Listed, Values};
 
 /// The first bytes of a file that is compressed with gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -31,6 +33,8 @@ pub struct Capture {
     blocks: Blocks<Box<dyn Read + Send>>,
     /// The current event, as plugins get it.
     event: Vec<u8>,
+    /// Whether the current event was read with the lists, and is the next one.
+    is_ahead: bool,
     /// Events of types that are newer than this host, and whose parameters cannot be found.
     skipped: u64,
 }
@@ -52,6 +56,7 @@ impl Capture {
             path: path.to_owned(),
             blocks: Blocks::new(reader),
             event: Vec::new(),
+            is_ahead: false,
             skipped: 0,
         };
         let begun = capture.blocks.begin();
@@ -59,17 +64,36 @@ impl Capture {
         Ok(capture)
     }
 
+    /// Passes on the lists of threads and of their files, which precede the events.
+    pub fn read_lists(&mut self, list: &mut dyn FnMut(Listed<'_>)) -> Result<(), Error> {
+        if !self.is_ahead {
+            self.is_ahead = self.read_event(Some(list))?;
+        }
+        Ok(())
+    }
+
     /// Returns the next event; `None` at the end of the file.
     pub fn next_event(&mut self) -> Result<Option<&[u8]>, Error> {
+        let is_read = std::mem::take(&mut self.is_ahead) || self.read_event(None)?;
+        Ok(is_read.then_some(&self.event))
+    }
+
+    /// Reads blocks up to the next event. Skips lists if `list` is `None`. Returns whether there is an event.
+    fn read_event(&mut self, mut list: Option<&mut dyn FnMut(Listed<'_>)>) -> Result<bool, Error> {
         loop {
             let block = match self.blocks.next_block() {
                 Ok(Some(block)) => block,
-                Ok(None) => return Ok(None),
+                Ok(None) => return Ok(false),
                 Err(damage) => return Err(self.error(damage)),
             };
             let offset = block.offset;
+            if let (Kind::List(kind), Some(list)) = (block.kind, &mut list) {
+                let read = lists::read(kind, block.content, list);
+                read.map_err(|fault| self.error(Damage::List { offset, fault }))?;
+                continue;
+            }
             match read_event(block, &mut self.event) {
-                Ok(Found::Event) => return Ok(Some(&self.event)),
+                Ok(Found::Event) => return Ok(true),
                 Ok(Found::Nothing) => {}
                 Ok(Found::NewerType) => self.skipped += 1,
                 Err(fault) => return Err(self.error(Damage::Event { offset, fault })),

@@ -3,6 +3,7 @@
 mod arguments;
 mod async_events;
 mod bench;
+mod captures;
 mod ending;
 mod events;
 mod fields;
@@ -21,3 +22,4 @@ mod set_config;
 mod several_plugins;
 mod suite;
 mod support;
+mod threads;

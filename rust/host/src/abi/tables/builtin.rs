@@ -26,7 +26,7 @@ pub(super) struct Field {
     pub(super) kind: ss_plugin_state_type,
     pub(super) is_read_only: bool,
     index: usize,
-    subtable: Option<Arc<Schema>>,
+    pub(super) subtable: Option<Arc<Schema>>,
 }
 
 /// A table of the host.
@@ -216,13 +216,21 @@ impl Entry {
         out
     }
 
-    /// Makes the values of fields up to `index` that have none yet.
+    /// Returns a copy of an entry that has no sub-tables.
+    pub(super) fn copy(&self) -> Arc<Self> {
+        Arc::new(Self {
+            schema: self.schema.clone(),
+            values: Mutex::new(lock(&self.values).clone()),
+        })
+    }
+
+    /// Makes the values of all fields that have none yet, if that of `index` is one of them.
     fn fill(&self, values: &mut Vec<Value>, index: usize) {
         if values.len() > index {
             return;
         }
         let fields = self.schema.fields();
-        for field in &fields[values.len()..=index] {
+        for field in &fields[values.len()..] {
             values.push(match (&field.subtable, field.kind) {
                 (Some(schema), _) => Value::Table(Arc::new(BuiltIn::new(schema.clone()))),
                 (None, STRING) => Value::Text(CString::default()),

@@ -7,6 +7,7 @@
 //! | `owner` | the tables and entries that one plugin uses |
 //! | `functions`, `accessor` | the functions that plugins call |
 //! | [`Row`] | the entries of a table, to show them |
+//! | [`ThreadTable`] | keeps `threads` by the events of a capture file |
 //! | `fill` | fills tables of the host from JSON |
 
 mod accessor;
@@ -16,6 +17,8 @@ mod functions;
 mod owner;
 mod registry;
 mod rows;
+mod thread_fields;
+mod thread_table;
 mod threads;
 
 pub use fill::FillError;
@@ -23,3 +26,4 @@ pub(super) use functions::{READER, WRITER, init_input, plain_reader, plain_write
 pub(super) use owner::PluginTables;
 pub use registry::Registry;
 pub use rows::{Cell, Row, Rows};
+pub use thread_table::ThreadTable;

@@ -14,6 +14,7 @@ use crate::abi::tables::threads;
 /// The tables of one run: those of the host, and those that plugins add.
 #[derive(Debug)]
 pub struct Registry {
+    pub(super) threads: Arc<BuiltIn>,
     tables: Mutex<Vec<Registered>>,
 }
 
@@ -50,14 +51,15 @@ unsafe impl Sync for PluginTable {}
 impl Registry {
     /// Makes a registry with the table `threads`, which is empty.
     pub fn new() -> Arc<Self> {
-        let schema = Arc::new(threads::schema());
-        let threads = Registered {
-            name: schema.name.clone(),
-            key_type: schema.key_type,
-            table: Table::BuiltIn(Arc::new(BuiltIn::new(schema))),
+        let threads = Arc::new(BuiltIn::new(Arc::new(threads::schema())));
+        let registered = Registered {
+            name: threads.schema.name.clone(),
+            key_type: threads.schema.key_type,
+            table: Table::BuiltIn(Arc::clone(&threads)),
         };
         Arc::new(Self {
-            tables: Mutex::new(vec![threads]),
+            threads,
+            tables: Mutex::new(vec![registered]),
         })
     }
 
