@@ -1436,11 +1436,12 @@ class Table(Generic[_K, _E]):
             optional: the plugin works without the table. The attribute is then ``None`` if there is no such table.
         """
     @staticmethod
-    def new(name: str) -> Table[Any, Any]:
+    def new(name: str, *, record_changes: bool = False) -> Table[Any, Any]:
         """Declares a table of this plugin, which other plugins and the host can read and change.
 
         Args:
             name: the name of the table. No other plugin may have a table with this name, so begin it with the plugin's.
+            record_changes: keep what other plugins and the host change, for ``changes``.
         """
 
     @property
@@ -1496,6 +1497,18 @@ class Table(Generic[_K, _E]):
 
         Raises:
             PluginError: the table is not open here, or cannot be changed here.
+        """
+
+    def changes(self) -> tuple[list[tuple[Literal["added", "changed", "removed"], _K]], int]:
+        """Returns the changes that other plugins and the host have made since the last call, and how many further ones
+        were dropped.
+
+        A change is ``"added"``, ``"changed"`` or ``"removed"``, with the key of the entry. Several writes of one entry,
+        one after the other, are one change. At most 4096 changes wait; further ones are dropped and counted. Changes
+        of the plugin itself are not recorded.
+
+        Raises:
+            TypeError: the table does not record changes, because it was declared without ``record_changes=True``.
         """
 
     def keys(self) -> list[_K]:

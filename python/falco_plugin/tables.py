@@ -100,12 +100,13 @@ class Entry(BaseEntry, metaclass=_EntryMeta):
 class DeclaredTable:
     """A table that a plugin class declares, until it is opened. Not public: see :class:`Table`."""
 
-    def __init__(self, name: str, is_own: bool, is_optional: bool) -> None:
+    def __init__(self, name: str, is_own: bool, is_optional: bool, records_changes: bool) -> None:
         if not isinstance(name, str) or not name or "\0" in name:
             raise TypeError(f"the name of a table must be a string that is not empty, not {name!r:.100}")
         self.name = name
         self.is_own = is_own
         self.is_optional = is_optional
+        self.records_changes = records_changes
         self.attribute: str = ""
 
     def __set_name__(self, owner: type, attribute: str) -> None:

@@ -29,6 +29,7 @@ class Thread(Entry):
 
 class Owners(Plugin):
     name = "owners"
+    changed: Table[str, Session] = Table.new("owners_changed", record_changes=True)
     threads: Table[int, Thread] = Table.of("threads")
     sessions: Table[str, Session] = Table.new("owners_sessions")
     numbers: Table[int, Session] = Table.new("owners_numbers")
@@ -73,6 +74,17 @@ def test_no_entry_has_the_key_none(sessions):
         for use in (table.__getitem__, table.__delitem__):
             with pytest.raises(TypeError, match="must be (str|int|bool), got NoneType"):
                 use(None)
+
+
+def test_changes_of_the_plugin_itself_are_not_recorded(sessions):
+    changed = Owners().changed
+    changed["eve"] = Session(user="eve")
+    changed["eve"].requests += 1
+    changed.clear()
+    assert changed.changes() == ([], 0)
+    for table in (sessions, make_table(Owners, "threads")):
+        with pytest.raises(TypeError, match="does not record changes: declare it as Table.new"):
+            table.changes()
 
 
 def test_entry_writes_the_table(sessions):

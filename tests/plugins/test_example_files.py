@@ -109,7 +109,7 @@ def test_process_owner_finds_the_team_of_each_program(tmp_path: Path) -> None:
         EXAMPLES / "process_owner.py",
         scap=write_capture(tmp_path / "small.scap", events, threads=threads),
         config={"owners": {"/opt/shop/": "shop", "/opt/shop/db/": "storage"}},
-        extractors=[EXAMPLES / "team_activity.py"],
+        plugins=[EXAMPLES / "team_activity.py"],
         tables=["process_owner_teams"],
     )
     assert ran.result == "eof", str(ran)

@@ -647,7 +647,7 @@ class Owners(Plugin):
     name = "owners"
     threads: Table[int, Thread] = Table.of("threads")
     containers: Table[str, Session] | None = Table.of("containers", optional=True)
-    sessions: Table[str, Session] = Table.new("owners_sessions")
+    sessions: Table[str, Session] = Table.new("owners_sessions", record_changes=True)
     user = json_field("owners.user", "/user", desc="The user")
     owner = table_field("owners.owner", threads, "owner", desc="The owner", add_output=True)
     requests = table_field("owners.requests", sessions, "requests", desc="Requests", key=user)
@@ -674,6 +674,11 @@ class Owners(Plugin):
         for key, other in self.sessions.items():
             assert_type(key, str)
             assert_type(other.requests, int)
+        changes, dropped = self.sessions.changes()
+        assert_type(dropped, int)
+        for kind, key in changes:
+            assert_type(key, str)
+            print(kind == "added", self.sessions.get(key))
         if self.containers is not None:
             del self.containers[user]
         return sum(entry.requests for entry in self.sessions.values()) + len(self.sessions)

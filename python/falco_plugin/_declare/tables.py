@@ -38,6 +38,8 @@ class TableSpec(NamedTuple):
     attributes: tuple[AttributeSpec, ...]
     is_optional: bool
     """Whether the plugin works without the table."""
+    records_changes: bool
+    """Whether a table of the plugin itself records the changes of others."""
 
 
 class PluginTable(NamedTuple):
@@ -123,9 +125,10 @@ def _spec_of(base: type, attribute: str, declaration: Any, where: str) -> TableS
     annotation, is_optional = _without_none(_evaluated(annotations[attribute], base, where))
     if is_optional and not declaration.is_optional:
         raise PluginError(f"{where} may be None by its annotation: declare it with optional=True, or remove | None")
-    return _table_spec(
+    spec = _table_spec(
         annotation, declaration.name, where, is_own=declaration.is_own, is_optional=declaration.is_optional
     )
+    return spec._replace(records_changes=declaration.records_changes)
 
 
 def _table_spec(annotation: Any, name: str, where: str, *, is_own: bool, is_optional: bool) -> TableSpec:
@@ -141,7 +144,7 @@ def _table_spec(annotation: Any, name: str, where: str, *, is_own: bool, is_opti
     if not (isinstance(entry_class, type) and issubclass(entry_class, _core.BaseEntry)):
         raise PluginError(f"{where}: the entries of a table are a subclass of Entry, not {source_of(entry_class)}")
     attributes = tuple(_attributes_of(entry_class, name, where, is_own=is_own))
-    return TableSpec(name, _KINDS[key], entry_class, attributes, is_optional)
+    return TableSpec(name, _KINDS[key], entry_class, attributes, is_optional, records_changes=False)
 
 
 def _attributes_of(entry_class: Any, table: str, where: str, *, is_own: bool) -> Iterator[AttributeSpec]:

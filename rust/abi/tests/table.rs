@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::ffi::{CStr, c_char};
+use std::ffi::CStr;
 use std::ptr;
 use std::thread;
 

@@ -165,8 +165,11 @@ unsafe extern "C-unwind" fn get_table_entry(
     // SAFETY: see above.
     unsafe {
         run(table, ptr::null_mut(), |exported| {
-            match exported.table.get(exported.key(key)?)? {
-                Some(entry) => Ok(into_handle(entry, HandleState::Taken)),
+            let key = exported.key(key)?;
+            match exported.table.get(key)? {
+                Some(entry) => Ok(into_handle(
+                    Handle::new(entry, HandleState::Taken).with_key(&exported.table, key),
+                )),
                 None => Err(Error::text("the table has no entry with this key")),
             }
         })
@@ -215,8 +218,8 @@ unsafe extern "C-unwind" fn iterate_entries(
     unsafe {
         run(table, 0, |exported| {
             let visit = visit.ok_or_else(|| Error::text("there is no function to call with each entry"))?;
-            for (_, entry) in exported.table.entries() {
-                let mut handle = Handle::new(entry, HandleState::Visited);
+            for (key, entry) in exported.table.entries() {
+                let mut handle = Handle::new(entry, HandleState::Visited).with_key(&exported.table, key.borrowed());
                 if visit(state, (&raw mut handle).cast()) == 0 {
                     return Ok(0);
                 }
@@ -230,7 +233,7 @@ unsafe extern "C-unwind" fn clear_table(table: *mut ss_plugin_table_t) -> ss_plu
     // SAFETY: see above.
     unsafe {
         run(table, FAILURE, |exported| {
-            exported.table.clear();
+            exported.table.outside().clear();
             Ok(SUCCESS)
         })
     }
@@ -243,7 +246,7 @@ unsafe extern "C-unwind" fn erase_table_entry(
     // SAFETY: see above.
     unsafe {
         run(table, FAILURE, |exported| {
-            if exported.table.remove(exported.key(key)?)? {
+            if exported.table.outside().remove(exported.key(key)?)? {
                 Ok(SUCCESS)
             } else {
                 Err(Error::text("the table has no entry with this key"))
@@ -256,7 +259,10 @@ unsafe extern "C-unwind" fn create_table_entry(table: *mut ss_plugin_table_t) ->
     // SAFETY: see above.
     unsafe {
         run(table, ptr::null_mut(), |exported| {
-            Ok(into_handle(exported.table.new_entry(), HandleState::Created))
+            Ok(into_handle(Handle::new(
+                exported.table.new_entry(),
+                HandleState::Created,
+            )))
         })
     }
 }
@@ -278,8 +284,13 @@ unsafe extern "C-unwind" fn add_table_entry(
             if handle.state != HandleState::Created {
                 return Err(Error::text("the entry is in a table already: create a new one"));
             }
-            exported.table.insert(exported.key(key)?, handle.entry.clone())?;
+            let key = exported.key(key)?;
+            let outside = exported.table.outside();
+            outside.insert(key, handle.entry.clone())?;
             handle.state = HandleState::Taken;
+            if outside.is_recorded() {
+                handle.key = Some(Box::new(key.to_owned()));
+            }
             Ok(entry)
         })
     }
@@ -293,12 +304,15 @@ unsafe extern "C-unwind" fn write_entry_field(
 ) -> ss_plugin_rc {
     // SAFETY: see above.
     unsafe {
-        run(table, FAILURE, |_| {
+        run(table, FAILURE, |exported| {
             let (handle, field) = (handle(entry)?, from_accessor(field)?);
             let value = value.as_ref().and_then(|value| from_c_data(field.kind, value));
             handle
                 .entry
                 .set(field, value.ok_or_else(|| Error::text("the value is NULL"))?)?;
+            if let Some(key) = &handle.key {
+                exported.table.outside().record_write(key.borrowed(), &handle.entry);
+            }
             Ok(SUCCESS)
         })
     }

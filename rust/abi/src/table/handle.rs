@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use falco_plugin_api::{ss_plugin_state_type, ss_plugin_table_entry_t, ss_plugin_table_field_t};
 use falco_plugin_engine::error::Error;
-use falco_plugin_engine::table::{Entry, FieldId};
+use falco_plugin_engine::table::{Data, Entry, FieldId, OwnTable, OwnedData};
 
 use super::data::{from_c_type, to_c_type};
 
@@ -17,6 +17,8 @@ pub(super) struct Handle {
     /// reads the same field again, or releases the handle.
     kept: Vec<(u32, Arc<CStr>)>,
     pub(super) state: HandleState,
+    /// The key of the entry, if the table records changes and has the entry.
+    pub(super) key: Option<Box<OwnedData>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,17 @@ impl Handle {
             entry,
             kept: Vec::new(),
             state,
+            key: None,
         }
+    }
+
+    /// Keeps the key if the table records changes.
+    #[inline]
+    pub(super) fn with_key(mut self, table: &OwnTable, key: Data<'_>) -> Self {
+        if table.outside().is_recorded() {
+            self.key = Some(Box::new(key.to_owned()));
+        }
+        self
     }
 
     /// Keeps a string until the field is read again, or the handle released.
@@ -57,8 +69,8 @@ pub(super) unsafe fn handle<'a>(entry: *mut ss_plugin_table_entry_t) -> Result<&
     unsafe { entry.cast::<Handle>().as_mut() }.ok_or_else(|| Error::text("the entry is NULL"))
 }
 
-pub(super) fn into_handle(entry: Arc<Entry>, state: HandleState) -> *mut ss_plugin_table_entry_t {
-    Box::into_raw(Box::new(Handle::new(entry, state))).cast()
+pub(super) fn into_handle(handle: Handle) -> *mut ss_plugin_table_entry_t {
+    Box::into_raw(Box::new(handle)).cast()
 }
 
 /// # Safety

@@ -4,8 +4,10 @@ use std::ffi::CStr;
 use std::ptr;
 
 use falco_plugin_abi::api::{FAILURE, SUCCESS};
-use falco_plugin_api::ss_plugin_state_data;
-use falco_plugin_engine::table::Data;
+use falco_plugin_api::{
+    ss_plugin_bool, ss_plugin_state_data, ss_plugin_table_entry_t, ss_plugin_table_iterator_state_t,
+};
+use falco_plugin_engine::table::{ChangeKind, Data};
 
 use crate::host::Host;
 use crate::{destroy, last_error, owner};
@@ -91,6 +93,68 @@ fn exported_table_refuses_null_and_wrong_arguments() {
         assert_eq!((number_of, CStr::from_ptr((*infos).name)), (2, c"user"));
         assert!(!fields.list_table_fields.unwrap()(input.table, ptr::null_mut()).is_null());
         assert_eq!(number.u64_, 1);
+    }
+    destroy(owner);
+}
+
+#[test]
+fn changes_through_the_functions_are_recorded() {
+    let host = Host::default();
+    let (owner, table) = owner(&host);
+    let input = host.tables.lock().unwrap()[0].1;
+    let key = ss_plugin_state_data { str_: c"eve".as_ptr() };
+    let number = ss_plugin_state_data { s64: 7 };
+    let taken = || {
+        let changes = table.take_changes().unwrap();
+        assert_eq!(changes.dropped, 0);
+        let kinds = changes.recorded.into_iter().map(|change| {
+            assert_eq!(change.key.borrowed(), Data::Text(c"eve"));
+            change.kind
+        });
+        kinds.collect::<Vec<_>>()
+    };
+    unsafe extern "C-unwind" fn write_all(
+        state: *mut ss_plugin_table_iterator_state_t,
+        entry: *mut ss_plugin_table_entry_t,
+    ) -> ss_plugin_bool {
+        // SAFETY: the test passes a function that is valid during the iteration.
+        unsafe { (*state.cast::<&dyn Fn(*mut ss_plugin_table_entry_t)>())(entry) };
+        1
+    }
+    // SAFETY: the functions of the table, with valid arguments.
+    unsafe {
+        let (reader, writer, fields) = (*input.reader_ext, *input.writer_ext, *input.fields_ext);
+        let (get, release) = (reader.get_table_entry.unwrap(), reader.release_table_entry.unwrap());
+        let (create, add) = (writer.create_table_entry.unwrap(), writer.add_table_entry.unwrap());
+        let (write, erase) = (writer.write_entry_field.unwrap(), writer.erase_table_entry.unwrap());
+        let requests = fields.get_table_field.unwrap()(input.table, c"requests".as_ptr(), 4);
+        let set = |entry| assert_eq!(write(input.table, entry, requests, &raw const number), SUCCESS);
+
+        let created = create(input.table);
+        set(created);
+        assert!(taken().is_empty(), "the entry is not in the table yet");
+        let added = add(input.table, &raw const key, created);
+        set(added);
+        assert_eq!(taken(), [ChangeKind::Added], "with the values that follow");
+        set(added);
+        set(added);
+        release(input.table, added);
+        assert_eq!(taken(), [ChangeKind::Changed]);
+        let entry = get(input.table, &raw const key);
+        set(entry);
+        assert_eq!(erase(input.table, &raw const key), SUCCESS);
+        set(entry);
+        release(input.table, entry);
+        assert_eq!(taken(), [ChangeKind::Changed, ChangeKind::Removed]);
+        table.insert(Data::Text(c"eve"), table.new_entry()).unwrap();
+        let mut visit: &dyn Fn(*mut ss_plugin_table_entry_t) = &set;
+        assert_eq!(
+            reader.iterate_entries.unwrap()(input.table, Some(write_all), (&raw mut visit).cast()),
+            1
+        );
+        assert_eq!(writer.clear_table.unwrap()(input.table), SUCCESS);
+        assert_eq!(erase(input.table, &raw const key), FAILURE);
+        assert_eq!(taken(), [ChangeKind::Changed, ChangeKind::Removed]);
     }
     destroy(owner);
 }

@@ -127,7 +127,11 @@ fn sessions() -> TableRequest {
 /// Makes a plugin that owns the table `sessions`, and returns it with the table.
 fn owner(host: &Host) -> (State, Arc<OwnTable>) {
     let fields = [("user", DataType::String), ("requests", DataType::Int64)];
-    let table = Arc::new(OwnTable::new("sessions", DataType::String, &fields).unwrap());
+    let table = Arc::new(
+        OwnTable::new("sessions", DataType::String, &fields)
+            .unwrap()
+            .recording(),
+    );
     let added = table.clone();
     let (state, rc) = start(
         host,

@@ -4,6 +4,7 @@
 //! C plugin API implements [`HostTables`] and [`HostTable`]; tests can pass a double. [`request`] decides which table
 //! and which fields a declaration means.
 
+mod changes;
 mod data;
 mod host;
 mod own;
@@ -11,6 +12,7 @@ mod reader;
 pub mod request;
 mod shard;
 
+pub use changes::{CAPACITY, Change, ChangeKind, Changes, Outside};
 pub use data::{Data, DataType, OwnedData};
 pub use host::{BoundField, EntryId, HostTable, HostTables};
 pub use own::{Entry, Field, FieldId, OwnTable, Stored};

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, PoisonError};
 
+use super::changes::{Changes, Outside};
 use super::data::{Data, DataType, OwnedData};
 use super::shard::{Key, NumberState, Shard};
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub struct OwnTable {
     fields: Mutex<Vec<Arc<Field>>>,
     shards: Box<[Mutex<Shard>]>,
     numbers: NumberState,
+    /// The changes that others have made. `None` if they are not recorded.
+    changes: Option<Mutex<Changes>>,
 }
 
 /// A field of a table. It exists as long as its table.
@@ -96,6 +99,7 @@ impl OwnTable {
             fields: Mutex::new(Vec::new()),
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(key_type, numbers))).collect(),
             numbers,
+            changes: None,
         };
         for (field, kind) in fields {
             let field = c_string("the name of a field", field)?;
@@ -108,6 +112,24 @@ impl OwnTable {
             table.add_field(&field, *kind)?;
         }
         Ok(table)
+    }
+
+    /// Makes the table record the changes that others make.
+    #[must_use]
+    pub fn recording(mut self) -> Self {
+        self.changes = Some(Mutex::new(Changes::default()));
+        self
+    }
+
+    /// Returns the table as others change it.
+    #[inline]
+    pub fn outside(&self) -> Outside<'_> {
+        Outside::new(self, self.changes.as_ref())
+    }
+
+    /// Removes and returns the recorded changes; `None` if the table does not record them.
+    pub fn take_changes(&self) -> Option<Changes> {
+        self.changes.as_ref().map(|changes| std::mem::take(&mut *lock(changes)))
     }
 
     pub fn name(&self) -> &CStr {
@@ -233,7 +255,7 @@ impl OwnTable {
     /// Removes all entries.
     pub fn clear(&self) {
         for shard in &self.shards {
-            let empty = Shard::new(self.key_type, self.numbers);
+            let empty = self.new_shard();
             let removed = std::mem::replace(&mut *lock(shard), empty);
             drop(removed);
         }
@@ -243,21 +265,37 @@ impl OwnTable {
     pub fn entries(&self) -> Vec<(OwnedData, Arc<Entry>)> {
         let mut entries = Vec::new();
         for shard in &self.shards {
-            match &*lock(shard) {
-                Shard::Numbers(map) => {
-                    entries.extend(map.iter().map(|(key, entry)| (self.number(*key), entry.clone())));
-                }
-                Shard::Texts(map) => {
-                    let texts = map.iter();
-                    entries.extend(texts.map(|(key, entry)| (OwnedData::Text(key.clone().into()), entry.clone())));
-                }
-            }
+            entries.extend(self.entries_of(&lock(shard)));
         }
         entries
     }
 
+    /// Returns the keys and entries of a part.
+    pub(super) fn entries_of(&self, shard: &Shard) -> Vec<(OwnedData, Arc<Entry>)> {
+        match shard {
+            Shard::Numbers(map) => {
+                let numbers = map.iter();
+                numbers.map(|(key, entry)| (self.number(*key), entry.clone())).collect()
+            }
+            Shard::Texts(map) => {
+                let texts = map.iter();
+                texts
+                    .map(|(key, entry)| (OwnedData::Text(key.clone().into()), entry.clone()))
+                    .collect()
+            }
+        }
+    }
+
+    pub(super) fn shards(&self) -> &[Mutex<Shard>] {
+        &self.shards
+    }
+
+    pub(super) fn new_shard(&self) -> Shard {
+        Shard::new(self.key_type, self.numbers)
+    }
+
     #[inline]
-    fn key<'a>(&self, key: Data<'a>) -> Result<Key<'a>, Error> {
+    pub(super) fn key<'a>(&self, key: Data<'a>) -> Result<Key<'a>, Error> {
         if !self.key_type.accepts(key) {
             return Err(Error::text(format!(
                 "a key of the table {} must be of the type {}, got {key:?}",
@@ -282,7 +320,7 @@ impl OwnTable {
     }
 
     #[inline]
-    fn shard(&self, key: Key<'_>) -> &Mutex<Shard> {
+    pub(super) fn shard(&self, key: Key<'_>) -> &Mutex<Shard> {
         let hash = match key {
             Key::Number(number) => self.numbers.mix(number),
             // It only spreads the keys over the locks: the map of a shard has its own hash of the whole key.
@@ -370,7 +408,7 @@ fn foreign_field() -> Error {
 
 /// Locks a part of a table. A panic cannot leave half a change behind, because no code of callers runs under a lock.
 #[inline]
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

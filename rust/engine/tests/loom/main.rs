@@ -6,6 +6,7 @@
 mod context;
 mod sending;
 mod state;
+mod tables;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,6 @@ use falco_plugin_engine::source::clock::Clock;
 use falco_plugin_engine::source::context::Context;
 use falco_plugin_engine::source::metrics::{Backlog, SourceMetrics};
 use falco_plugin_engine::source::push::PushInstance;
-use falco_plugin_engine::table::{Data, DataType, OwnTable, Stored};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
@@ -472,49 +472,5 @@ fn closer_waits_for_the_last_sender() {
         }
         producer.join().unwrap();
         assert!(closer.wait_for_senders(passed));
-    });
-}
-
-#[test]
-fn own_table_has_one_entry_for_a_key() {
-    model(3, || {
-        let table = Arc::new(OwnTable::new("sessions", DataType::Int64, &[("requests", DataType::Int64)]).unwrap());
-        let add = |table: &OwnTable| {
-            let requests = table.field(c"requests").unwrap();
-            let entry = table.get_or_insert(Data::Int(1), table.new_entry()).unwrap();
-            entry.set(requests, Data::Int(7)).unwrap();
-            entry
-        };
-        let other = thread::spawn({
-            let table = table.clone();
-            move || add(&table)
-        });
-        let own = add(&table);
-        let other = other.join().unwrap();
-        assert!(
-            Arc::ptr_eq(&own, &other),
-            "both threads have the entry that one of them made"
-        );
-        let requests = table.field(c"requests").unwrap();
-        assert_eq!((own.get(requests).unwrap(), table.len()), (Stored::Int(7), 1));
-    });
-}
-
-#[test]
-fn own_table_is_removed_from_once() {
-    model(3, || {
-        let table = Arc::new(OwnTable::new("sessions", DataType::Int64, &[]).unwrap());
-        table.insert(Data::Int(1), table.new_entry()).unwrap();
-        let other = thread::spawn({
-            let table = table.clone();
-            move || {
-                table.clear();
-                table.add_field(c"added", DataType::Bool).unwrap()
-            }
-        });
-        let removed = table.remove(Data::Int(1)).unwrap();
-        let own = table.add_field(c"added", DataType::Bool).unwrap();
-        assert_eq!(other.join().unwrap(), own, "both threads have the same field");
-        assert!(table.is_empty() && (removed || table.entries().is_empty()));
     });
 }

@@ -32,7 +32,7 @@ impl HostTables {
     /// Raises:
     ///     PluginError: there is no such table or field, or the host passes no tables.
     fn open(&self, py: Python<'_>, spec: &Bound<'_, PyAny>) -> PyResult<Option<Table>> {
-        let Spec { shape, request } = Spec::read(spec)?;
+        let Spec { shape, request, .. } = Spec::read(spec)?;
         let opened = self.tables.open(&request).map_err(|error| engine_error(py, error))?;
         Ok(opened.map(|table| Table::host(table, shape)))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use falco_plugin_engine::table::{Data, DataType, FieldId, HostTable, OwnTable};
+use falco_plugin_engine::table::{ChangeKind, Data, DataType, FieldId, HostTable, OwnTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -49,14 +49,21 @@ impl Table {
 
     /// Makes an empty table of this plugin.
     pub(crate) fn own(py: Python<'_>, spec: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let Spec { shape, request } = Spec::read(spec)?;
+        let Spec {
+            shape,
+            request,
+            records_changes,
+        } = Spec::read(spec)?;
         let key = request.key.own_type().unwrap_or(DataType::Int64);
         let fields: Vec<_> = request
             .fields
             .iter()
             .filter_map(|field| Some((field.name.as_str(), field.kind.own_type()?)))
             .collect();
-        let table = OwnTable::new(&request.name, key, &fields).map_err(|error| engine_error(py, error))?;
+        let mut table = OwnTable::new(&request.name, key, &fields).map_err(|error| engine_error(py, error))?;
+        if records_changes {
+            table = table.recording();
+        }
         let mut ids = table.fields().into_iter().map(|field| field.id);
         // A table that replaces one of the host has no sub-tables.
         let absent = FieldId {
@@ -288,17 +295,18 @@ impl Table {
     #[staticmethod]
     #[pyo3(signature = (name, *, optional = false))]
     fn of<'py>(py: Python<'py>, name: &Bound<'py, PyAny>, optional: bool) -> PyResult<Bound<'py, PyAny>> {
-        imports::DECLARED_TABLE.call(py, (name, false, optional))
+        imports::DECLARED_TABLE.call(py, (name, false, optional, false))
     }
 
     /// Declares a table of this plugin, which other plugins and the host can read and change.
     ///
     /// Args:
     ///     name: the name of the table. No other plugin may have a table with this name, so begin it with the plugin's.
+    ///     record_changes: keep what other plugins and the host change, for ``changes``.
     #[staticmethod]
-    #[pyo3(name = "new", signature = (name))]
-    fn declare<'py>(py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        imports::DECLARED_TABLE.call(py, (name, true, false))
+    #[pyo3(name = "new", signature = (name, *, record_changes = false))]
+    fn declare<'py>(py: Python<'py>, name: &Bound<'py, PyAny>, record_changes: bool) -> PyResult<Bound<'py, PyAny>> {
+        imports::DECLARED_TABLE.call(py, (name, true, false, record_changes))
     }
 
     #[classmethod]
@@ -430,6 +438,34 @@ impl Table {
             Target::Host(table) => table.clear().map_err(|error| engine_error(py, error))?,
         }
         Ok(())
+    }
+
+    /// Returns the changes that other plugins and the host have made since the last call, and how many further ones
+    /// were dropped.
+    ///
+    /// A change is ``"added"``, ``"changed"`` or ``"removed"``, with the key of the entry. Several writes of one entry,
+    /// one after the other, are one change. At most 4096 changes wait; further ones are dropped and counted. Changes
+    /// of the plugin itself are not recorded.
+    ///
+    /// Raises:
+    ///     TypeError: the table does not record changes, because it was declared without ``record_changes=True``.
+    fn changes<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyList>, u64)> {
+        let Some(changes) = self.engine_own().and_then(|table| table.take_changes()) else {
+            return Err(PyTypeError::new_err(format!(
+                "the table {} does not record changes: declare it as Table.new(name, record_changes=True)",
+                self.table_name()
+            )));
+        };
+        let recorded = changes.recorded.into_iter().map(|change| {
+            let kind = match change.kind {
+                ChangeKind::Added => "added",
+                ChangeKind::Changed => "changed",
+                ChangeKind::Removed => "removed",
+            };
+            Ok((kind, to_python(py, change.key.borrowed())?))
+        });
+        let recorded = PyList::new(py, recorded.collect::<PyResult<Vec<_>>>()?)?;
+        Ok((recorded, changes.dropped))
     }
 
     /// Returns all keys, in no particular order. Works only for tables of the plugin itself: the plugin API does

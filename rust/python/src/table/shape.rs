@@ -30,15 +30,18 @@ pub(crate) struct ShapeAttribute {
 pub(crate) struct Spec {
     pub(crate) shape: Arc<Shape>,
     pub(crate) request: TableRequest,
+    /// Whether a table of the plugin itself records the changes of others.
+    pub(crate) records_changes: bool,
 }
 
 impl Spec {
     pub(crate) fn read(spec: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (name, key, class, attributes, is_optional): (
+        let (name, key, class, attributes, is_optional, records_changes): (
             String,
             String,
             Bound<'_, PyType>,
             Vec<Bound<'_, PyAny>>,
+            bool,
             bool,
         ) = spec.extract()?;
         let mut fields = Vec::with_capacity(attributes.len());
@@ -79,6 +82,7 @@ impl Spec {
                 fields,
                 is_optional,
             },
+            records_changes,
         })
     }
 }
