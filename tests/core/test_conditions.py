@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from falco_plugin._rules.conditions import (
+from falco_plugin._rules.conditions import ConditionError, parse, parse_operand
+from falco_plugin._rules.tree import (
     And,
     Call,
     Check,
-    ConditionError,
     Expression,
     Field,
     Macro,
@@ -19,8 +19,6 @@ from falco_plugin._rules.conditions import (
     Values,
     fields_of,
     macros_of,
-    parse,
-    parse_operand,
 )
 
 A, B = Check(Field("a.b"), "=", Value("1")), Check(Field("c.d"), "exists")

@@ -82,7 +82,7 @@ def declared_by(plugin: object) -> list[Field]:
         PluginError: the declaration of a field is wrong. The message names the field.
     """
     fields: dict[str, Field] = {}
-    for attribute, value, declaration in _declarations(type(plugin)):
+    for attribute, value, declaration in declarations(type(plugin)):
         try:
             _check_declaration(declaration)
             if declaration.name in fields:
@@ -155,7 +155,7 @@ def _key_field(key: object, kind: str, fields: dict[str, Field]) -> str:
     return field.name
 
 
-def _declarations(cls: type) -> Iterator[tuple[str, object, Declaration]]:
+def declarations(cls: type) -> Iterator[tuple[str, object, Declaration]]:
     """Yields the attributes that are fields.
 
     A subclass that overrides the method of a field keeps the field; with ``None`` in its place it removes the field.

@@ -15,6 +15,11 @@ from falco_plugin._rules.yaml_nodes import Mapping, Node, Scalar, Sequence
 SEMANTIC_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?")
 """A version as falcoctl accepts it: semantic, without build metadata."""
 Kind = Literal["required_engine_version", "required_plugin_versions", "list", "macro", "rule", "unknown"]
+_THREE_NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+"""The beginning of a version as Falco accepts it."""
+_ENGINE_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9}")
+NEWEST_ENGINE = (0, 62, 0)
+"""The version of the rule engine of Falco 0.44, which these checks follow."""
 _KINDS: tuple[Kind, ...] = ("required_engine_version", "required_plugin_versions", "list", "macro", "rule")
 """The keys that make an entry what it is, in the order in which Falco looks for them."""
 
@@ -112,20 +117,26 @@ class _Reader:
                 )
 
     def _read_entry(self, body: Mapping) -> None:
-        self._check_duplicates(body)
+        self._check_keys(body)
         keys = {key.text for key in body.keys()}  # noqa: SIM118 - a method of its own, not one of a dict
         kind: Kind = next((kind for kind in _KINDS if kind in keys), "unknown")
         name = body.get(kind)
-        text = name.text if isinstance(name, Scalar) and kind in {"rule", "macro", "list"} else ""
+        text = name.text if isinstance(name, Scalar) and not name.is_null and kind in {"rule", "macro", "list"} else ""
         self._file.entries.append(Entry(kind, text, body, self._file.path, body.line))
         if kind == "required_engine_version":
             self._read_engine_version(body)
         elif kind == "required_plugin_versions":
             self._file.requirements.extend(self._read_requirements(body))
 
-    def _check_duplicates(self, body: Mapping) -> None:
+    def _check_keys(self, body: Mapping) -> None:
+        for key, _ in body.pairs:
+            if not isinstance(key, Scalar):
+                self._report(key.line, f"a key is {describe(key)}: write a text before ':', in quotes if necessary")
         seen: dict[str, int] = {}
         for key in body.keys():  # noqa: SIM118
+            if key.text == "<<":
+                message = "Falco does not merge mappings, and ignores '<<': write the keys in each entry"
+                self._report(key.line, message, "warning")
             if key.text in seen:
                 self._report(
                     key.line,
@@ -137,9 +148,10 @@ class _Reader:
 
     def _read_engine_version(self, body: Mapping) -> None:
         value = body.get("required_engine_version")
-        if isinstance(value, Scalar) and value.text.isascii() and value.text.isdigit():
+        if isinstance(value, Scalar) and _ENGINE_NUMBER.fullmatch(value.text):
             # Falco writes its former numbers as minor versions.
-            self._file.engine_versions.append((f"0.{int(value.text[:9])}.0", value.line))
+            number = int(value.text, 16 if "x" in value.text.lower() else 10)
+            self._file.engine_versions.append((f"0.{number}.0", value.line))
         elif isinstance(value, Scalar) and SEMANTIC_VERSION.fullmatch(value.text):
             self._file.engine_versions.append((value.text, value.line))
         elif value is not None:
@@ -160,11 +172,14 @@ class _Reader:
             others = item.get("alternatives")
             if isinstance(others, Sequence):
                 found.alternatives.extend(filter(None, map(self._read_requirement, others.items)))
-            elif others is not None and not (isinstance(others, Scalar) and others.is_null):
+            elif others is not None:
                 self._report(
                     others.line,
                     f"alternatives of the plugin {found.name} must be a list of plugins with name and version",
                 )
+            names = [found.name, *(other.name for other in found.alternatives)]
+            if len({*names}) < len(names):
+                self._report(found.line, f"{found.name} and its alternatives name a plugin twice: leave one out")
             yield found
 
     def _read_requirement(self, item: Node) -> Requirement | None:
@@ -176,13 +191,16 @@ class _Reader:
                 "'- name: …' and 'version: …'",
             )
             return None
-        if not isinstance(version, Scalar) or not SEMANTIC_VERSION.fullmatch(version.text):
+        if not isinstance(version, Scalar) or not _THREE_NUMBERS.match(version.text):
             found = "no version" if version is None else f"the version {describe(version)}"
             self._report(
                 item.line,
                 f"required_plugin_versions has {name.text} with {found}: use a semantic version, such as 1.2.3",
             )
             return None
+        if not SEMANTIC_VERSION.fullmatch(version.text):
+            message = f"the version {version.text!r} of {name.text} is not semantic, which falcoctl needs: write 1.2.3"
+            self._report(version.line, message, "warning")
         return Requirement(name.text, version.text, name.line)
 
 

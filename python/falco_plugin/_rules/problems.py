@@ -20,7 +20,9 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
+        # An error needs no word before it.
+        severity = "" if self.severity == "error" else f"{self.severity}: "
+        return f"{self.where}: {severity}{' '.join(self.message.split())}"
 
     @property
     def where(self) -> str:
@@ -34,3 +36,19 @@ class RulesError(Exception):
     def __init__(self, path: str, line: int, message: str) -> None:
         self.problem = Problem(path, line, "error", message)
         super().__init__(str(self.problem))
+
+
+class Report:
+    """Collects problems, each once, in the order in which they are found."""
+
+    def __init__(self) -> None:
+        self._found: dict[Problem, None] = {}
+
+    def add(self, path: str, line: int, message: str, severity: Severity = "error") -> None:
+        """Adds a problem."""
+        self._found.setdefault(Problem(path, line, severity, message))
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The problems so far."""
+        return list(self._found)

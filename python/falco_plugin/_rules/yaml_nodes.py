@@ -18,6 +18,7 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _NOT_ALLOWED = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HINTS = (
+    ("tab character", "", "indent with spaces"),
     ("character that cannot start any token", "%", "quote the text: it begins with '%'"),
     ("character that cannot start any token", "\t", "indent with spaces: YAML does not allow tabs"),
     ("character that cannot start any token", "@`", "quote the text: YAML reserves this character"),

@@ -9,8 +9,9 @@ from typing import Any
 from falco_plugin._build.errors import TargetError
 from falco_plugin._build.package.plugin_library import Metadata
 from falco_plugin._rules import files
-from falco_plugin._rules.files import Entry, Requirement
+from falco_plugin._rules.files import SEMANTIC_VERSION, Entry, Requirement
 from falco_plugin._rules.problems import Problem, RulesError
+from falco_plugin._rules.versions import is_accepted
 from falco_plugin._rules.yaml_nodes import Scalar
 
 Pair = dict[str, Any]
@@ -44,6 +45,10 @@ def read(path: str, plugin: Metadata) -> RulesFile:
             raise TargetError(str(problem))
     if not file.entries:
         raise TargetError(f"{path}: the file has no rules: leave out --rules, or name a file with rules")
+    for required in _all(file.requirements):
+        if not SEMANTIC_VERSION.fullmatch(required.version):
+            message = f"the version {required.version!r} of {required.name} is not semantic: write 1.2.3"
+            raise TargetError(str(Problem(path, required.line, "error", message)))
     _check_version(path, file.requirements, plugin)
     dependencies = [_dependency(requirement) for requirement in file.requirements]
     if not any(plugin.name == required.name for required in _all(file.requirements)):
@@ -54,7 +59,7 @@ def read(path: str, plugin: Metadata) -> RulesFile:
         engine_version=next((version for version, _ in file.engine_versions), None),
         dependencies=sorted(dependencies, key=lambda dependency: str(dependency["name"])),
         warnings=[
-            *map(str, file.problems),
+            *(f"{problem.where}: {problem.message}" for problem in file.problems),
             *_warn_of_sources(path, file.entries, plugin, file.requirements),
         ],
     )
@@ -83,16 +88,6 @@ def _check_version(path: str, requirements: list[Requirement], plugin: Metadata)
             raise TargetError(str(Problem(path, required.line, "error", message)))
 
 
-def is_accepted(version: str, required: str) -> bool:
-    """Returns whether Falco accepts a version of a plugin: the same major version, and not an older one."""
-    found, wanted = _numbers(version), _numbers(required)
-    return found[0] == wanted[0] and found >= wanted
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in version.partition("-")[0].split(".")]
-
-
 def _warn_of_sources(
     path: str, entries: list[Entry], plugin: Metadata, requirements: list[Requirement]
 ) -> Iterator[str]:
@@ -115,4 +110,4 @@ def _warn_of_sources(
                 f"the rule {rule!r} is for the event source {name}, but {plugin.name} has {', '.join(own)}: set its "
                 f"source, or name the plugin of {name} in required_plugin_versions"
             )
-            yield str(Problem(path, line, "warning", message))
+            yield f"{path}:{line}: {message}"
