@@ -239,6 +239,8 @@ class _Collector:
             message = f"{reader.title} has no {' and no '.join(missing)}: add {'it' if len(missing) == 1 else 'them'}"
             raise reader.fail(entry.line, f"{message}{hint}")
         condition, output = reader.text("condition"), reader.text("output")
+        if not output.text.strip():
+            raise reader.fail(output.line, f"output of {reader.title} is blank: write it")
         reader.text("desc")
         self._check_priority(reader)
         source = reader.optional_text("source")
