@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from falco_plugin._rules.fields import FALCO_FIELDS, NETWORK, NUMBER, STRING, FieldType, KnownField, Sources
 from falco_plugin._rules.names import did_you_mean, listed
+from falco_plugin._rules.outputs import State
 from falco_plugin._rules.problems import Severity
 from falco_plugin._rules.tree import (
     And,
@@ -53,12 +54,14 @@ class FieldChecker:
         self._unknown_severity: Severity = unknown_severity
         self._reported_source = False
 
-    def has_no_error(self, operand: Field | Call) -> bool:
-        """Returns whether Falco accepts a field or a function, as far as it is known."""
+    def state(self, operand: Field | Call) -> State:
+        """Returns whether Falco accepts a field or a function in an output."""
         checker = FieldChecker(self._sources, self._source, has_source=True, unknown_severity="error")
         problems: list[Found] = []
         checker.type_of(operand, problems)
-        return not problems
+        if problems:
+            return "wrong"
+        return "unknown" if checker.only_falco_knows else "right"
 
     @property
     def names(self) -> list[str]:

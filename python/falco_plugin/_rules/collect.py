@@ -127,7 +127,7 @@ class _Collector:
 
     def _warn_of_unknown(self, reader: Reader) -> None:
         kinds = ("rule", "macro", "list", "required_engine_version", "required_plugin_versions")
-        names = [key.text for key in reader.entry.body.keys()]  # noqa: SIM118 - a method of its own, not one of a dict
+        names = [key.text for key in reader.entry.body.names()]
         hint = next(
             filter(None, (did_you_mean(name, kinds) for name in names)), f"begin it with one of {listed(kinds)}"
         )

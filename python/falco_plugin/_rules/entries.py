@@ -80,7 +80,7 @@ class Reader:
         return found
 
     def texts(self, key: str) -> list[Scalar]:
-        """Returns the texts of a key that is a list."""
+        """Returns the items of a key that is a list."""
         value = self.entry.body.get(key)
         if value is None:
             raise self.fail(self.entry.line, f"{self.title} has no {key}: add '{key}: […]'")
@@ -95,7 +95,7 @@ class Reader:
 
     def warn_of_unknown_keys(self, known: Collection[str], body: Mapping | None = None, title: str = "") -> None:
         """Reports keys that Falco ignores."""
-        for key in (body or self.entry.body).keys():  # noqa: SIM118 - a method of its own, not one of a dict
+        for key in (body or self.entry.body).names():
             if key.text not in known:
                 hint = did_you_mean(key.text, known) or f"use one of {listed(sorted(known))}"
                 message = f"{title or self.title} has the unknown key {key.text!r}, which Falco ignores: {hint}"

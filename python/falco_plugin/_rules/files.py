@@ -118,8 +118,9 @@ class _Reader:
 
     def _read_entry(self, body: Mapping) -> None:
         self._check_keys(body)
-        keys = {key.text for key in body.keys()}  # noqa: SIM118 - a method of its own, not one of a dict
-        kind: Kind = next((kind for kind in _KINDS if kind in keys), "unknown")
+        keys = {key.text for key in body.names()}
+        kinds: list[Kind] = [kind for kind in _KINDS if kind in keys]
+        kind = kinds[0] if kinds else "unknown"
         name = body.get(kind)
         text = name.text if isinstance(name, Scalar) and not name.is_null and kind in {"rule", "macro", "list"} else ""
         self._file.entries.append(Entry(kind, text, body, self._file.path, body.line))
@@ -133,7 +134,7 @@ class _Reader:
             if not isinstance(key, Scalar):
                 self._report(key.line, f"a key is {describe(key)}: write a text before ':', in quotes if necessary")
         seen: dict[str, int] = {}
-        for key in body.keys():  # noqa: SIM118
+        for key in body.names():
             if key.text == "<<":
                 message = "Falco does not merge mappings, and ignores '<<': write the keys in each entry"
                 self._report(key.line, message, "warning")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from falco_plugin._rules.conditions import ConditionError, parse_operand
 from falco_plugin._rules.tree import Call, Field
 
+State = Literal["right", "wrong", "unknown"]
+"""Whether Falco accepts a field or a function; ``unknown`` if only Falco can decide."""
 _WIDTH = re.compile(r"[0-9]+")
 _LONGEST = 300
 """The most characters of a field or function that are shortened until they are one."""
@@ -24,12 +27,12 @@ class Token:
     """The offset after it."""
 
 
-def parse(text: str, exists: Callable[[Field | Call], bool]) -> Iterator[tuple[Token, Token]]:
+def parse(text: str, state: Callable[[Field | Call], State]) -> Iterator[tuple[Token, Token]]:
     """Yields the fields of an output: as they are written, and as Falco reads them.
 
     Args:
         text: the output.
-        exists: whether a field or function has no error. Falco shortens the text after a ``%`` until it has none.
+        state: whether Falco accepts a field or function. Falco shortens the text after a ``%`` until it does.
 
     Raises:
         ConditionError: a ``%`` has no field after it.
@@ -41,19 +44,21 @@ def parse(text: str, exists: Callable[[Field | Call], bool]) -> Iterator[tuple[T
             start = width.end()
         if start >= len(text):
             raise ConditionError(index, "the output ends with '%', which begins a field: write a field after it")
-        read = next((token for token in _shortened(text, index, start) if exists(token.operand)), None)
+        known = (token for token in _shortened(text, index, start) if state(token.operand) == "right")
         try:
             operand, end = parse_operand(text, start)
+            whole = Token(operand, index, end)
+            read = whole if state(operand) == "unknown" else next(known, None)
         except ConditionError as error:
+            read = next(known, None)
             if read is None and error.offset > start:
                 raise
             if read is None:
                 message = "'%' has no field after it, and outputs cannot have this character: write 'percent'"
                 raise ConditionError(index, message) from None
-            operand, end = read.operand, min(error.offset + 1, len(text))
-        written = Token(operand, index, end)
-        yield written, read or written
-        index = text.find("%", (read or written).end)
+            whole = Token(read.operand, index, min(error.offset + 1, len(text)))
+        yield whole, read or whole
+        index = text.find("%", (read or whole).end)
 
 
 def _shortened(text: str, index: int, start: int) -> Iterator[Token]:

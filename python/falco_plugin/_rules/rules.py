@@ -41,14 +41,14 @@ def check(files: Sequence[RulesFile], sources: Sources) -> list[Problem]:
 def used_fields(rules: RuleSet) -> dict[str, list[str]]:
     """Returns, for each rule, the fields that its condition, its macros, its exceptions and its output name.
 
-    A field with an argument is written as in the rule. What cannot be parsed has no fields.
+    A field with an argument is written as in the rule. A condition that cannot be parsed has no fields.
     """
     compiled = Compiled(rules, Report())
     found: dict[str, list[str]] = {}
     for name, rule in rules.rules.items():
         in_output: list[str] = []
         try:
-            for _, token in outputs.parse(str(rule.output), lambda _: True):
+            for _, token in outputs.parse(str(rule.output), lambda _: "right"):
                 in_output += map(str, fields_of(token.operand))
         except ConditionError:
             pass
@@ -142,7 +142,7 @@ class _Checker:
         text = str(rule.output)
         problems: list[Found] = []
         try:
-            for written, read in outputs.parse(text, checker.has_no_error):
+            for written, read in outputs.parse(text, checker.state):
                 if written.end > read.end:
                     whole, part = text[written.offset : written.end], text[read.offset : read.end]
                     hint = did_you_mean(str(written.operand), checker.names) or "write a blank after the field"
@@ -150,7 +150,7 @@ class _Checker:
                     problems.append((written.offset, message, "warning"))
                 found: list[Found] = []
                 checker.type_of(read.operand, found)
-                problems += [(read.offset, message, severity) for _, message, severity in found]
+                problems.extend((read.offset, message, severity) for _, message, severity in found)
         except ConditionError as error:
             problems.append((error.offset, str(error), "error"))
         for problem in problems:

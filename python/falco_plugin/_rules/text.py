@@ -41,6 +41,7 @@ class Text:
 
     def where(self, offset: int) -> tuple[str, int]:
         """Returns the path and the line of a character."""
+        part = self.parts[-1]
         for part in self.parts:
             if offset < len(part.text):
                 break

@@ -116,6 +116,8 @@ def fields_of(tree: Expression | Operand | Values | None) -> Iterator[Field]:
         case Operands(items):
             for item in items:
                 yield from fields_of(item)
+        case _:
+            pass
 
 
 def macros_of(tree: Expression) -> Iterator[Macro]:
@@ -128,3 +130,5 @@ def macros_of(tree: Expression) -> Iterator[Macro]:
                 yield from macros_of(child)
         case Not(child):
             yield from macros_of(child)
+        case Check():
+            pass

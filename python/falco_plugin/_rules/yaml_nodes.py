@@ -91,7 +91,7 @@ class Mapping:
         """Returns the value of a key."""
         return next((value for name, value in self.pairs if isinstance(name, Scalar) and name.text == key), None)
 
-    def keys(self) -> Iterator[Scalar]:
+    def names(self) -> Iterator[Scalar]:
         """Yields the keys that are strings."""
         return (name for name, _ in self.pairs if isinstance(name, Scalar))
 

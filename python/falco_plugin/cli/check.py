@@ -76,7 +76,7 @@ def check(target: str, rules: tuple[str, ...], others: tuple[str, ...], form: st
     for _, one in checked:
         if debug and one.error is not None and one.error.__cause__ is not None:
             click.echo(format_trace(one.error.__cause__), err=True)
-    counts = Counter(problem.severity for problem in problems)
+    counts: Counter[Severity] = Counter(problem.severity for problem in problems)
     if form == "text":
         click.echo(_summary(counts, len(read)), err=True)
     sys.exit(1 if counts["error"] or (strict and counts["warning"]) else 0)
