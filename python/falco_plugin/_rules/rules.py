@@ -13,7 +13,7 @@ from falco_plugin._rules.fields import FALCO_FIELDS, Plugin, Sources
 from falco_plugin._rules.files import NEWEST_ENGINE, Requirement, RulesFile
 from falco_plugin._rules.names import did_you_mean, listed
 from falco_plugin._rules.problems import Problem, Report, Severity
-from falco_plugin._rules.tree import And, Check, Expression, Not, Or, Value, Values, fields_of
+from falco_plugin._rules.tree import And, Check, Expression, Not, Or, Value, Values
 from falco_plugin._rules.versions import is_accepted, numbers
 
 _MOST_ITEMS = 1000
@@ -36,24 +36,6 @@ def check(files: Sequence[RulesFile], sources: Sources) -> list[Problem]:
     found |= dict.fromkeys(problem for file in files for problem in _requirements(file, sources))
     order = {file.path: number for number, file in enumerate(files)}
     return sorted(found, key=lambda problem: (order.get(problem.path, -1), problem.line))
-
-
-def used_fields(rules: RuleSet) -> dict[str, list[str]]:
-    """Returns, for each rule, the fields that its condition, its macros, its exceptions and its output name.
-
-    A field with an argument is written as in the rule. A condition that cannot be parsed has no fields.
-    """
-    compiled = Compiled(rules, Report())
-    found: dict[str, list[str]] = {}
-    for name, rule in rules.rules.items():
-        in_output: list[str] = []
-        try:
-            for _, token in outputs.parse(str(rule.output), lambda _: "right"):
-                in_output += map(str, fields_of(token.operand))
-        except ConditionError:
-            pass
-        found[name] = list(dict.fromkeys((*compiled.fields_of(rule), *in_output)))
-    return found
 
 
 class _Checker:
