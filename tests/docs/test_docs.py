@@ -41,6 +41,7 @@ DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 DIRECTIVE = re.compile(r"^::: (falco_plugin[\w.]*)$", re.MULTILINE)
 NEEDS_FALCO = re.compile(r"falco-plugin (alerts|test) (?!--help)|pytest .*alerts|^falco ")
+REPOSITORY_URL = "https://github.com/example/falco-plugin-sdk"
 DOCKERFILE = frozenset(["ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "USER", "WORKDIR"])
 
 
@@ -161,6 +162,14 @@ def test_page_code_works_from_top_to_bottom(page: Path, tmp_path: Path, monkeypa
         scenario.play(block)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_lines_of_code_fit_their_column(page: Path) -> None:
+    for block in blocks_of(page):
+        if block.language not in {"console", "sh", "text"}:  # the style sheet wraps these
+            long = [line for line in block.text.splitlines() if len(line) > 108]
+            assert not long, f"{block.origin}: {long}"
+
+
 def test_readme_code_runs(tmp_path: Path) -> None:
     scenario = Scenario(tmp_path)
     for block in blocks_of(REPOSITORY / "README.md"):
@@ -208,6 +217,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
     built = subprocess.run(
         [Path(sysconfig.get_path("scripts"), "zensical"), "build", "--strict", "--config-file", folder / "mkdocs.yml"],
         cwd=folder,
+        env={**os.environ, "REPOSITORY_URL": REPOSITORY_URL},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -246,6 +256,12 @@ def test_site_has_each_page_and_needs_no_network(site: dict[Path, str]) -> None:
     for page, text in site.items():
         loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?((?:https?:)?//[^\s\">]+)", text)
         assert not loaded, f"{page}: {loaded}"
+
+
+def test_link_to_repository_asks_for_no_number_of_stars(site: dict[Path, str]) -> None:
+    for page, text in site.items():
+        assert f'href="{REPOSITORY_URL}"' in text or f"href={REPOSITORY_URL}" in text, page
+        assert not re.search(r"data-md-component=\"?source\b", text), page
 
 
 def test_reference_has_no_private_name(site: dict[Path, str]) -> None:
