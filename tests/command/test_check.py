@@ -46,8 +46,8 @@ WRONG_PLUGINS = {
     ),
     "id that is registered": (
         ("id = 1_100_000_000", "id = 7"),
-        "plugin.py:14: note: the id 7 must be registered with Falco, which cannot be checked here: or use id = "
-        f"1818905762, {PRIVATE}",
+        "plugin.py:14: note: the id 7 is not for private use, and only Falco's registry has the ids of others: "
+        "register it there, or use id = 1818905762",
     ),
     "id that is not possible": (
         ("id = 1_100_000_000", "id = 0"),

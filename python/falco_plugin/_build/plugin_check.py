@@ -118,7 +118,11 @@ def _check_id(info: Mapping[str, Any], where: Where, report: Report) -> None:
         message = f"the id is still {plugin_ids.DEVELOPMENT}, with which Falco loads only one plugin: {remedy}"
         report.add(*where("id"), message, "warning")
     elif info["id"] < plugin_ids.PRIVATE[0]:
-        message = f"the id {info['id']} must be registered with Falco, which cannot be checked here: or {remedy}"
+        private = plugin_ids.private_id(info["name"])
+        message = (
+            f"the id {info['id']} is not for private use, and only Falco's registry has the ids of others: register it "
+            f"there, or use id = {private}"
+        )
         report.add(*where("id"), message, "note")
     if info["event_source"] == "test":
         message = "the event source is still 'test', which is for development: name it after the events"
