@@ -113,9 +113,9 @@ pub trait Listen: Plugin {
 
 /// The capability to parse events before fields are extracted from them.
 pub trait Parse: Plugin {
-    /// Returns whether the plugin parses an event. It is called for each event of the types and sources that the plugin
-    /// declares, so it must be fast.
-    fn parses(&self, event: &Event<'_>) -> bool;
+    /// Returns whether the plugin parses an encoded event of a source. It is called for each event of the types and sources
+    /// that the plugin declares, before the event is checked, so it must be fast.
+    fn parses(&self, raw: &[u8], source: &[u8]) -> bool;
 
     /// Parses an event. `cache` is the cache of the calling thread, which also serves the extraction of fields.
     ///

@@ -44,14 +44,16 @@ impl PythonPlugin {
 
 impl Parse for PythonPlugin {
     #[inline]
-    fn parses(&self, event: &engine::Event<'_>) -> bool {
-        self.parse_methods.iter().any(|method| method.filter.selects(event))
+    fn parses(&self, raw: &[u8], source: &[u8]) -> bool {
+        let mut filters = self.parse_methods.iter().map(|method| &method.filter);
+        filters.any(|filter| filter.selects_encoded(raw, source))
     }
 
     fn parse(&self, cache: &mut Cache, event: &engine::Event<'_>) {
         self.counts.parsed_events.add(1);
-        self.enter_for_event(|py| {
-            let parsed = Event::while_current(py, event, cache.state_of(event), |object| {
+        let state = cache.state_of(event);
+        self.enter_for_event(state.serial, |py| {
+            let parsed = Event::while_current(py, event, state, |object| {
                 let methods = self.parse_methods.iter().filter(|method| method.filter.selects(event));
                 for method in methods {
                     // A method that fails does not keep the others from the event.

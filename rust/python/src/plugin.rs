@@ -159,11 +159,11 @@ impl PythonPlugin {
         self.counts.python_time.measure(|| threads::enter(code))
     }
 
-    /// As [`Self::enter`], for code that is called for single events. Adds an estimate of its duration.
+    /// As [`Self::enter`], for code that is called for the event with a number. Adds an estimate of its duration.
     #[inline]
-    pub(crate) fn enter_for_event<R>(&self, code: impl FnOnce(Python<'_>) -> R) -> R {
+    pub(crate) fn enter_for_event<R>(&self, number: u64, code: impl FnOnce(Python<'_>) -> R) -> R {
         let _current = CurrentPlugin::enter(self.number);
-        self.counts.python_time.sample(|| threads::enter(code))
+        self.counts.python_time.sample(number, || threads::enter(code))
     }
 
     /// Makes the text of an event with the plugin's method. If that fails, logs the reason and returns a placeholder.
@@ -270,7 +270,7 @@ impl Source for PythonPlugin {
             if !self.defines_text {
                 return default_text(event.data);
             }
-            self.enter_for_event(|py| {
+            self.enter_for_event(state.serial, |py| {
                 self.event_text(py, event, state).unwrap_or_else(|error| {
                     report(py, "event_to_string", error);
                     NO_TEXT.to_owned()
@@ -302,7 +302,9 @@ impl Extract for PythonPlugin {
         }
         self.extractor.extract(cache, event, field, argument, |state, values| {
             if let Some(method) = &self.methods[field] {
-                self.enter_for_event(|py| self.run_method(py, method, event, state, argument, values));
+                self.enter_for_event(state.serial, |py| {
+                    self.run_method(py, method, event, state, argument, values);
+                });
             }
         })
     }

@@ -20,10 +20,11 @@ pub(crate) unsafe extern "C" fn parse_event(
     let parsed = guard(|| {
         let plugin = state.parse()?;
         // SAFETY: the host's event is valid during the call.
-        let event = unsafe { event::read(state, event) }?;
-        if !plugin.parses(&event) {
+        let encoded = unsafe { event::encoded(event) }?;
+        if !plugin.parses(encoded.raw, encoded.source) {
             return Ok(());
         }
+        let event = encoded.decode(state)?;
         let (reader, writer) = input.map_or((ptr::null(), ptr::null()), |input| {
             (input.table_reader_ext.cast_const(), input.table_writer_ext.cast_const())
         });

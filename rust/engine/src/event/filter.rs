@@ -65,33 +65,46 @@ impl EventFilter {
     /// Returns whether the filter selects an event.
     #[inline]
     pub fn selects(&self, event: &Event<'_>) -> bool {
-        self.selects_type(event) && (self.sources.is_empty() || self.sources.iter().any(|name| name == event.source))
+        self.selects_encoded(event.raw, event.source)
+    }
+
+    /// Returns whether the filter selects an encoded event of a source. It does not select an event that has no type.
+    #[inline]
+    pub fn selects_encoded(&self, raw: &[u8], source: &[u8]) -> bool {
+        code(raw).is_some_and(|code| self.selects_type(code, raw))
+            && (self.sources.is_empty() || self.sources.iter().any(|name| name == source))
     }
 
     #[inline]
-    fn selects_type(&self, event: &Event<'_>) -> bool {
-        let code = usize::from(event.code);
+    fn selects_type(&self, code: u16, raw: &[u8]) -> bool {
+        let position = usize::from(code);
         let is_selected = self
             .codes
-            .get(code / BITS)
-            .is_some_and(|bits| bits >> (code % BITS) & 1 == 1);
-        self.is_every_type || is_selected || self.selects_name(event)
+            .get(position / BITS)
+            .is_some_and(|bits| bits >> (position % BITS) & 1 == 1);
+        self.is_every_type || is_selected || self.selects_name(code, raw)
     }
 
     /// Returns whether the filter selects an event by a name in the event.
-    fn selects_name(&self, event: &Event<'_>) -> bool {
-        match event.code {
+    fn selects_name(&self, code: u16, raw: &[u8]) -> bool {
+        match code {
             ASYNC_EVENT if !self.async_names.is_empty() => {
-                let name = RawEvent::new(event.raw).and_then(|event| event.async_name_bytes());
+                let name = RawEvent::new(raw).and_then(|event| event.async_name_bytes());
                 name.is_some_and(|name| self.async_names.iter().any(|selected| selected == name))
             }
             GENERIC_EVENT if !self.syscalls.is_empty() => {
-                let id = RawEvent::new(event.raw).and_then(|event| event.syscall_id());
+                let id = RawEvent::new(raw).and_then(|event| event.syscall_id());
                 id.is_some_and(|id| self.syscalls.contains(&id))
             }
             _ => false,
         }
     }
+}
+
+/// Returns the code of an encoded event's type; `None` if the event is too short.
+#[inline]
+fn code(raw: &[u8]) -> Option<u16> {
+    Some(u16::from_le_bytes(*raw.get(20..)?.first_chunk()?))
 }
 
 #[cfg(test)]

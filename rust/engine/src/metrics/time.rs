@@ -1,6 +1,5 @@
 //! A counter of time.
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::Counter;
@@ -9,9 +8,9 @@ use super::Counter;
 #[derive(Debug, Default)]
 pub struct TimeCounter(Counter);
 
-/// One in this many calls for single events is measured, on average. Reading the clock would cost a noticeable part of
-/// the time of a short call.
-const CALLS_PER_SAMPLE: u32 = 16;
+/// The calls for one in this many events are measured, on average. Reading the clock would cost a noticeable part of the
+/// time of a short call.
+const EVENTS_PER_SAMPLE: u64 = 16;
 
 impl TimeCounter {
     /// Returns the counter of nanoseconds.
@@ -22,65 +21,40 @@ impl TimeCounter {
     /// Runs code and adds its duration.
     #[inline]
     pub fn measure<R>(&self, code: impl FnOnce() -> R) -> R {
-        self.measure_for(1, code)
-    }
-
-    /// Runs code that is called for single events, and adds an estimate of its duration.
-    #[inline]
-    pub fn sample<R>(&self, code: impl FnOnce() -> R) -> R {
-        if Sampler::is_due() {
-            self.measure_for(CALLS_PER_SAMPLE, code)
-        } else {
-            code()
-        }
-    }
-
-    fn measure_for<R>(&self, calls: u32, code: impl FnOnce() -> R) -> R {
         let start = Instant::now();
         let result = code();
-        self.0.add(nanoseconds(start.elapsed() * calls));
+        self.add(start.elapsed());
         result
     }
-}
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Chooses the calls of a thread that are measured.
-///
-/// The distances between them are random: with a fixed distance, a plugin with as many fields would have the same field
-/// measured for each event.
-#[derive(Clone, Copy)]
-struct Sampler {
-    /// Calls before the next one that is measured.
-    left: u32,
-    random: u32,
-}
-
-impl Sampler {
+    /// Runs code that is called for single events, and adds an estimate of its duration. `number` is that of the event among
+    /// those of its thread.
     #[inline]
-    fn is_due() -> bool {
-        thread_local!(static SAMPLER: Cell<Sampler> = const { Cell::new(Sampler { left: 0, random: 1 }) });
-        let mut sampler = SAMPLER.get();
-        let is_due = sampler.left == 0;
-        if is_due {
-            sampler.draw();
-        } else {
-            sampler.left -= 1;
+    pub fn sample<R>(&self, number: u64, code: impl FnOnce() -> R) -> R {
+        let start = is_due(number).then(Instant::now);
+        // The only call of the code, so that it is inlined here.
+        let result = code();
+        if let Some(start) = start {
+            self.add(start.elapsed() * EVENTS_PER_SAMPLE as u32);
         }
-        SAMPLER.set(sampler);
-        is_due
+        result
     }
 
-    /// Draws the distance to the next measured call, [`CALLS_PER_SAMPLE`] on average.
-    fn draw(&mut self) {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
-        // From 0 to twice the average less 2, because the measured call itself is one of the calls.
-        self.left = self.random % (2 * CALLS_PER_SAMPLE - 1);
+    #[cold]
+    fn add(&self, duration: Duration) {
+        self.0.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
+}
+
+/// Returns whether the calls for an event are measured, by its number among those of a thread.
+///
+/// The multiples of an irrational number are spread evenly between 0 and 1, and so are those of each second or each third
+/// event. So the choice favours no kind of event, however a plugin's events take turns. It needs no state.
+#[inline]
+fn is_due(number: u64) -> bool {
+    /// 2^64 times the golden ratio without its whole part.
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    number.wrapping_mul(GOLDEN) < u64::MAX / EVENTS_PER_SAMPLE
 }
 
 #[cfg(test)]
@@ -93,24 +67,20 @@ mod tests {
         assert_eq!(time.measure(|| 7), 7);
         let measured = time.nanoseconds().value();
         assert!(measured > 0);
-        // More calls than the longest distance between two that are measured.
-        for _ in 0..2 * CALLS_PER_SAMPLE {
-            assert_eq!(time.sample(|| 7), 7);
+        for number in 0..100 {
+            assert_eq!(time.sample(number, || 7), 7);
         }
         assert!(time.nanoseconds().value() > measured);
     }
 
     #[test]
-    fn one_in_sixteen_calls_is_due_on_average() {
-        let mut sampler = Sampler { left: 0, random: 1 };
-        let draws: Vec<u32> = (0..10_000)
-            .map(|_| {
-                sampler.draw();
-                sampler.left + 1
-            })
-            .collect();
-        let average = f64::from(draws.iter().sum::<u32>()) / draws.len() as f64;
-        assert!((average - f64::from(CALLS_PER_SAMPLE)).abs() < 0.5, "{average}");
-        assert_eq!((draws.iter().min(), draws.iter().max()), (Some(&1), Some(&31)));
+    fn one_in_sixteen_events_is_due_however_kinds_take_turns() {
+        for kinds in [1, 2, 3, 5, 8, 16, 128] {
+            for kind in 0..kinds {
+                let numbers = (0..16_000).map(|index| index * kinds + kind);
+                let due = numbers.filter(|number| is_due(*number)).count();
+                assert!((980..=1020).contains(&due), "{due} of kind {kind} of {kinds}");
+            }
+        }
     }
 }

@@ -18,13 +18,38 @@ use crate::abi::tables;
 /// The function that parses, its arguments that do not change, and the types of its events.
 #[derive(Clone)]
 pub(super) struct Parse {
-    pub(super) state: *mut ss_plugin_t,
-    pub(super) owner: &'static Owner,
-    pub(super) function: signatures::parse_event,
-    pub(super) types: EventTypes,
+    state: *mut ss_plugin_t,
+    owner: &'static Owner,
+    function: signatures::parse_event,
+    types: EventTypes,
+    input: ss_plugin_event_parse_input,
 }
 
 impl Parse {
+    pub(super) fn new(
+        state: *mut ss_plugin_t,
+        owner: &'static Owner,
+        function: signatures::parse_event,
+        types: EventTypes,
+    ) -> Self {
+        let input = ss_plugin_event_parse_input {
+            owner: owner.as_ptr(),
+            get_owner_last_error: Some(owner::get_owner_last_error),
+            table_reader: tables::plain_reader(&tables::READER),
+            table_writer: tables::plain_writer(&tables::WRITER),
+            // Plugins only read both.
+            table_reader_ext: (&raw const tables::READER).cast_mut(),
+            table_writer_ext: (&raw const tables::WRITER).cast_mut(),
+        };
+        Self {
+            state,
+            owner,
+            function,
+            types,
+            input,
+        }
+    }
+
     /// Passes an event to the plugin, if it parses events of this type. Returns whether the plugin succeeded.
     ///
     /// Falco ignores a failure, and does not read its message.
@@ -37,17 +62,8 @@ impl Parse {
             return Ok(true);
         }
         let event = event_input(event, number, source);
-        let input = ss_plugin_event_parse_input {
-            owner: self.owner.as_ptr(),
-            get_owner_last_error: Some(owner::get_owner_last_error),
-            table_reader: tables::plain_reader(&tables::READER),
-            table_writer: tables::plain_writer(&tables::WRITER),
-            // Plugins only read both.
-            table_reader_ext: (&raw const tables::READER).cast_mut(),
-            table_writer_ext: (&raw const tables::WRITER).cast_mut(),
-        };
         // SAFETY: the caller ensures what state and event require. The inputs and all they point to are valid for the call.
-        let code = unsafe { (self.function)(self.state, &raw const event, &raw const input) };
+        let code = unsafe { (self.function)(self.state, &raw const event, &raw const self.input) };
         self.owner.end_call("parse_event");
         match code {
             SUCCESS => Ok(true),

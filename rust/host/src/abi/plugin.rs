@@ -117,12 +117,7 @@ impl<'l> Plugin<'l> {
             return Ok(None);
         };
         let types = EventTypes::read(self, "get_parse_event_types", functions.get_parse_event_types)?;
-        Ok(Some(Parse {
-            state: self.state,
-            owner: self.owner,
-            function,
-            types,
-        }))
+        Ok(Some(Parse::new(self.state, self.owner, function, types)))
     }
 
     /// Returns the error of a function that failed, with the plugin's message cut to `most` bytes.
