@@ -1,5 +1,7 @@
 //! The table of event types.
 
+use std::ops::Range;
+
 use crate::table::{EVENTS, NAME_ENDS, NAMES, PARAMS, SYSCALLS};
 
 const CATEGORY: u8 = 0x0f;
@@ -96,9 +98,7 @@ impl EventType {
     /// Returns the parameters in their order.
     #[inline]
     pub fn params(self) -> impl ExactSizeIterator<Item = Param> {
-        let (_, _, first, count) = self.row();
-        let rows = &PARAMS[usize::from(first)..][..usize::from(count)];
-        rows.iter().map(|&(index, kind)| Param {
+        self.param_rows().iter().map(|&(index, kind)| Param {
             name: name(index),
             kind: ParamType(kind),
         })
@@ -108,6 +108,27 @@ impl EventType {
     #[inline]
     pub fn param(self, position: usize) -> Option<Param> {
         self.params().nth(position)
+    }
+
+    /// Returns the position of the parameter with a name; `None` if the type has none.
+    #[inline]
+    pub fn position(self, name: &str) -> Option<usize> {
+        // Comparing bytes leaves out the checks of a string's ends, which would take most of the time.
+        let is_it = |&(index, _): &(u16, u8)| NAMES.as_bytes()[range(index)] == *name.as_bytes();
+        self.param_rows().iter().position(is_it)
+    }
+
+    /// Returns the type of the parameter at a position; `None` if the type has fewer.
+    #[inline]
+    pub(crate) fn param_kind(self, position: usize) -> Option<ParamType> {
+        let (_, kind) = *self.param_rows().get(position)?;
+        Some(ParamType(kind))
+    }
+
+    #[inline]
+    fn param_rows(self) -> &'static [(u16, u8)] {
+        let (_, _, first, count) = self.row();
+        &PARAMS[usize::from(first)..][..usize::from(count)]
     }
 
     #[inline]
@@ -140,9 +161,15 @@ pub fn syscall_names() -> impl Iterator<Item = &'static str> {
 /// Returns a name by its index.
 #[inline]
 fn name(index: u16) -> &'static str {
+    &NAMES[range(index)]
+}
+
+/// Returns where a name is in [`NAMES`].
+#[inline]
+fn range(index: u16) -> Range<usize> {
     let index = usize::from(index);
     let start = index.checked_sub(1).map_or(0, |before| NAME_ENDS[before]);
-    &NAMES[usize::from(start)..usize::from(NAME_ENDS[index])]
+    usize::from(start)..usize::from(NAME_ENDS[index])
 }
 
 #[cfg(test)]
@@ -169,6 +196,7 @@ mod tests {
         let names: Vec<_> = execve.params().take(4).map(|param| param.name).collect();
         assert_eq!(names, ["res", "exe", "args", "tid"]);
         assert_eq!(execve.param(1).unwrap().name, "exe");
+        assert_eq!((execve.position("exe"), execve.position("fd")), (Some(1), None));
         assert_eq!(execve.param(31), None);
 
         let plugin = EventType::from_code(322).unwrap();

@@ -210,9 +210,7 @@ impl<'a> Params<'a> {
     /// Returns the position of a parameter of the event by its name.
     #[inline]
     pub fn find(&self, name: &str) -> Option<usize> {
-        let known = self
-            .event
-            .and_then(|event| event.params().position(|param| param.name == name));
+        let known = self.event.and_then(|event| event.position(name));
         let position = known.or_else(|| self.find_unnamed(name))?;
         (position < self.len()).then_some(position)
     }
@@ -240,7 +238,8 @@ impl<'a> Params<'a> {
     /// Returns the type of a parameter. One that the table does not contain is bytes.
     #[inline]
     pub fn kind(&self, position: usize) -> ParamType {
-        self.param(position).map_or(ParamType::BYTES, |param| param.kind)
+        let known = self.event.and_then(|event| event.param_kind(position));
+        known.unwrap_or(ParamType::BYTES)
     }
 
     /// Returns the value of a parameter; `None` if the event does not have it.

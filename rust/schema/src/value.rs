@@ -1,5 +1,6 @@
 //! The values of parameters.
 
+use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::{SocketAddress, SocketTuple};
@@ -141,7 +142,7 @@ fn dynamic(table: usize, bytes: &[u8]) -> Option<Value<'_>> {
 }
 
 fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|&byte| byte == 0).next().unwrap_or(bytes)
+    CStr::from_bytes_until_nul(bytes).map_or(bytes, CStr::to_bytes)
 }
 
 /// Strings one after the other, each with a NUL at its end. The last one may lack it, because drivers cut long values.

@@ -68,13 +68,16 @@ impl Foreign {
         let (writer, serial) = self.host.with_call(|call| (call.writer, call.serial()))?;
         self.check_parent(serial)?;
         // SAFETY: as for the reader.
-        unsafe { writer.as_ref() }.ok_or_else(|| {
-            Error::text(format!(
-                "the table {} can be changed in init, in parse methods, and in capture_open and capture_close, but not in \
-                 fields: hosts let fields only read tables",
-                self.schema.name
-            ))
-        })
+        unsafe { writer.as_ref() }.ok_or_else(|| self.unchangeable())
+    }
+
+    #[cold]
+    fn unchangeable(&self) -> Error {
+        Error::text(format!(
+            "the table {} can be changed in init, in parse methods, and in capture_open and capture_close, but not in \
+             fields: hosts let fields only read tables",
+            self.schema.name
+        ))
     }
 
     /// Fails if this is a sub-table of an entry of an earlier call.
@@ -353,9 +356,15 @@ impl HostTable for Foreign {
     }
 
     fn write(&self, entry: EntryId, field: usize, value: Data<'_>) -> Result<(), Error> {
-        let writer = self.writer()?;
-        let entry = self.entry(entry)?;
-        // SAFETY: `entry` checks that it is one of this table.
+        // One look at the call, as in `read`.
+        let (writer, handle) = self.host.with_call(|call| {
+            self.check_parent(call.serial())?;
+            Ok::<_, Error>((call.writer, call.handle(entry)?))
+        })??;
+        let entry = self.checked(handle)?;
+        // SAFETY: NULL, or valid during the call that this thread is in.
+        let writer = unsafe { writer.as_ref() }.ok_or_else(|| self.unchangeable())?;
+        // SAFETY: `checked` checks that the entry is one of this table.
         unsafe { self.write_entry(writer, entry, field, value) }
     }
 

@@ -1,5 +1,6 @@
 //! The bytes and the descriptors of Python objects.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -122,6 +123,23 @@ pub(crate) fn with_reserved<R>(
 ) -> PyResult<R> {
     // While the view exists, no thread can resize the bytearray.
     Ok(Contiguous::get(memory)?.with_first(len, copy))
+}
+
+/// Returns a string as Python keeps it for C; `None` if it contains a NUL or half of a surrogate pair.
+#[inline]
+pub(crate) fn c_string<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a CStr> {
+    let mut len = 0;
+    // SAFETY: the object is a live str, and the GIL is held. If the result is not NULL, it is `len` bytes of UTF-8 and a
+    // NUL, which the object keeps as long as it lives, and never changes.
+    let bytes = unsafe {
+        let start = ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &raw mut len);
+        if start.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        std::slice::from_raw_parts(start.cast::<u8>(), len as usize + 1)
+    };
+    CStr::from_bytes_with_nul(bytes).ok()
 }
 
 /// Returns whether there may be another reference to an object whose only known one the caller has. If not, no thread
@@ -253,7 +271,9 @@ impl Payload {
     /// Locks the payload. The lock is never held while Python code runs.
     #[inline]
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Bytes> {
-        self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+        // The lock is nearly always free, and this attempt is inlined.
+        let free = self.0.try_lock();
+        free.unwrap_or_else(|_| self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::imports;
 /// A value is decoded when it is read. It is ``None`` if the driver could not read it, or if it is NULL. A parameter
 /// that the event does not have, because an older driver made it, is not in the mapping: use :meth:`get`. A parameter
 /// that is newer than the SDK has its position as its name, such as ``"5"``, and is ``bytes``.
-#[pyclass(frozen, mapping, module = "falco_plugin")]
+#[pyclass(frozen, mapping, freelist = 8, module = "falco_plugin")]
 pub(crate) struct Params {
     event: Py<Event>,
 }
@@ -47,10 +47,32 @@ impl Params {
         self.event.get().with_raw(py, |event| read(event.params()))
     }
 
-    /// Returns the value at a position; `None` if the event does not have it.
+    /// Returns the value of a key; `None` if the event has no such parameter.
     #[inline]
+    fn look_up<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        if let Ok(name) = key.cast_exact::<PyString>()
+            && let Ok(name) = name.to_str()
+        {
+            return self.value_at(py, |params| params.find(name));
+        }
+        let value = self.find(key)?.map(|position| self.value(py, position)).transpose()?;
+        Ok(value.flatten())
+    }
+
+    /// Returns the value at a position; `None` if the event does not have it.
     fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.value_at(py, |_| Some(position))
+    }
+
+    #[inline]
+    fn value_at<'py>(
+        &self,
+        py: Python<'py>,
+        find: impl FnOnce(&schema::Params<'_>) -> Option<usize>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let found = self.with(py, |params| {
+            let position = find(&params)?;
             let value = params.value(position)?;
             Some(scalar(py, &value).map(|value| match value {
                 Some(value) => Found::Value(value),
@@ -112,9 +134,8 @@ impl Params {
         self.len(py)
     }
 
-    fn __getitem__<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let value = self.find(key)?.map(|position| self.value(py, position)).transpose()?;
-        value.flatten().map_or_else(|| Err(self.missing(key)?), Ok)
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.look_up(key)?.map_or_else(|| Err(self.missing(key)?), Ok)
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -133,12 +154,10 @@ impl Params {
     #[pyo3(signature = (key, default = None, /))]
     fn get<'py>(
         &self,
-        py: Python<'py>,
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let value = self.find(key)?.map(|position| self.value(py, position)).transpose()?;
-        Ok(value.flatten().or(default))
+        Ok(self.look_up(key)?.or(default))
     }
 
     /// Returns the bytes of a parameter as the driver encoded them.
@@ -237,10 +256,8 @@ fn container<'py>(py: Python<'py>, value: &Value<'_>) -> PyResult<Bound<'py, PyA
 /// Converts text. Each byte that is not UTF-8 becomes U+FFFD.
 #[inline]
 fn string<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => PyString::new(py, text),
-        Err(_) => PyString::new(py, &text::decode_lossy(bytes).text),
-    }
+    // Python checks the bytes anyway.
+    PyString::from_bytes(py, bytes).unwrap_or_else(|_| PyString::new(py, &text::decode_lossy(bytes).text))
 }
 
 fn ip_address(py: Python<'_>, address: IpAddr) -> PyResult<Bound<'_, PyAny>> {

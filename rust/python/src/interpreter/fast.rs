@@ -1,4 +1,5 @@
-//! Fast paths for methods and constructors that are called for every event: their arguments are not parsed.
+//! Fast paths for methods and constructors that are called for every event: their arguments are not parsed. And objects
+//! that are made without arguments.
 //!
 //! Every other call goes to what PyO3 makes.
 
@@ -9,7 +10,7 @@ use std::ptr;
 use pyo3::exceptions::PySystemError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo, ffi};
 
 /// A class with a method that is mostly called with one positional argument.
@@ -48,6 +49,22 @@ pub(crate) fn install<T: OneArgument>(py: Python<'_>) -> PyResult<()> {
         Bound::from_owned_ptr_or_err(py, method)?
     };
     class.setattr(T::NAME, method)
+}
+
+/// Makes an object of a class by its `__new__`, without arguments. The class must not have an `__init__`, which is not
+/// called.
+#[inline]
+pub(crate) fn new_object<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let arguments = PyTuple::empty(py);
+    // SAFETY: the class is a live type, and its function for `__new__` takes the class, a tuple and NULL for no named
+    // arguments. The result is a new reference, or NULL with an exception set.
+    unsafe {
+        let Some(new) = (*class.as_type_ptr()).tp_new else {
+            return class.call0();
+        };
+        Bound::from_owned_ptr_or_err(py, new(class.as_type_ptr(), arguments.as_ptr(), ptr::null_mut()))
+    }
 }
 
 /// # Safety

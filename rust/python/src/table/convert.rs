@@ -1,6 +1,7 @@
 //! Conversion of keys and values of fields between Python and the engine.
 
-use std::ffi::CString;
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
 
 use falco_plugin_engine::json::text::decode_lossy;
 use falco_plugin_engine::table::{Data, DataType};
@@ -8,15 +9,24 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 
+use crate::convert::buffers::c_string;
 use crate::convert::text::replacing;
 
-/// A converted value. A string is in its own memory.
-pub(crate) enum Converted {
+/// A converted value. A string is that of the Python object, or a copy.
+pub(crate) enum Converted<'a> {
     Number(Data<'static>),
-    Text(CString),
+    Text(Cow<'a, CStr>),
 }
 
-impl Converted {
+impl Converted<'_> {
+    /// Returns the value with its own memory.
+    pub(crate) fn into_owned(self) -> Converted<'static> {
+        match self {
+            Self::Number(data) => Converted::Number(data),
+            Self::Text(text) => Converted::Text(text.into_owned().into()),
+        }
+    }
+
     #[inline]
     pub(crate) fn data(&self) -> Data<'_> {
         match self {
@@ -34,18 +44,17 @@ impl Converted {
 /// # Errors
 /// `TypeError` for a value of another type, `ValueError` for an int that the type does not have.
 #[inline]
-pub(crate) fn from_python(
+pub(crate) fn from_python<'a>(
     kind: DataType,
-    value: &Bound<'_, PyAny>,
+    value: &'a Bound<'_, PyAny>,
     subject: impl Fn() -> String,
-) -> PyResult<Converted> {
+) -> PyResult<Converted<'a>> {
     match kind {
         DataType::String => {
             if let Ok(text) = value.cast::<PyString>() {
-                let text = replacing(text)?;
-                let text = match CString::new(&*text) {
-                    Ok(text) => text,
-                    Err(_) => CString::new(text.replace('\0', "\u{fffd}"))?,
+                let text = match c_string(text) {
+                    Some(text) => text.into(),
+                    None => CString::new(replacing(text)?.replace('\0', "\u{fffd}"))?.into(),
                 };
                 return Ok(Converted::Text(text));
             }

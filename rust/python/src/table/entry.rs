@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::errors::to_python as engine_error;
+use crate::interpreter::fast::new_object;
 use crate::table::attribute::Attribute;
 use crate::table::convert::{from_python, to_python};
 use crate::table::mapping::Table;
@@ -61,7 +62,7 @@ impl Entry {
     pub(crate) fn make<'py>(py: Python<'py>, shape: &Shape, state: State) -> PyResult<Bound<'py, PyAny>> {
         let replaced = PENDING.replace(Some(state));
         debug_assert!(replaced.is_none());
-        let made = shape.entry_class.bind(py).call0();
+        let made = new_object(shape.entry_class.bind(py));
         // Taken already, unless the constructor was not reached.
         drop(PENDING.take());
         made

@@ -123,7 +123,7 @@ impl Table {
     }
 
     #[inline]
-    fn key(&self, key: &Bound<'_, PyAny>) -> PyResult<Converted> {
+    fn key<'a>(&self, key: &'a Bound<'_, PyAny>) -> PyResult<Converted<'a>> {
         from_python(self.key_type(), key, || {
             format!("a key of the table {}", self.table_name())
         })
@@ -167,7 +167,7 @@ impl Table {
 
     /// Returns the values of an entry, converted to the types of the table's fields, with the indices of the
     /// fields.
-    fn values_of(&self, entry: &Bound<'_, PyAny>) -> PyResult<Vec<(usize, Converted)>> {
+    fn values_of(&self, entry: &Bound<'_, PyAny>) -> PyResult<Vec<(usize, Converted<'static>)>> {
         let py = entry.py();
         let class = self.shape.entry_class.bind(py);
         if !entry.is_instance(class)? {
@@ -190,7 +190,8 @@ impl Table {
             };
             // The entry may be one of a table in which the field is optional and missing.
             if !value.is_none() {
-                converted.push((index, from_python(kind, &value, || subject(&self.shape, index))?));
+                let value = from_python(kind, &value, || subject(&self.shape, index))?;
+                converted.push((index, value.into_owned()));
             }
         }
         Ok(converted)
@@ -201,7 +202,7 @@ impl Table {
         py: Python<'_>,
         table: &OwnTable,
         fields: &[FieldId],
-        values: &[(usize, Converted)],
+        values: &[(usize, Converted<'_>)],
     ) -> PyResult<Arc<falco_plugin_engine::table::Entry>> {
         let entry = table.new_entry();
         for (index, value) in values {

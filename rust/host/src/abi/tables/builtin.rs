@@ -241,8 +241,10 @@ impl Entry {
 
     /// Returns whether the field is one of this entry's table.
     pub(super) fn has(&self, field: *const Field) -> bool {
+        // Plugins mostly write the fields that they have added, which are the last ones.
         lock(&self.schema.fields)
             .iter()
+            .rev()
             .any(|known| Arc::as_ptr(known) == field)
     }
 }
