@@ -21,7 +21,7 @@ NOT_SPELLED := ^fuzz/corpus/|(^|/)requirements[^/]*\.txt$$|\.lock$$|go\.sum$$|\.
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-freethreaded test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained profile criterion latency gigabyte soak captures reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-freethreaded test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained footprint profile criterion latency gigabyte soak captures reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -214,6 +214,9 @@ bench-self-contained: setup ## compare self-contained libraries with linked ones
 	python=$$(cd tests && $(abspath $(BIN))/python -m support.environments $(abspath $(BIN))/python numpy)/bin/python && \
 		$(BIN)/python -m bench.self_contained --numpy-python $$python
 	$(BIN)/python -m bench.isolation
+
+footprint: setup ## measure size and start of the smallest plugin (OTHER_SDK=/path/to/python compares with another version)
+	$(BIN)/python -m bench.footprint $(if $(OTHER_SDK),--other $(OTHER_SDK))
 
 profile: setup ## show where the time of each row of the table goes (perf; ROWS=pull,push chooses)
 	$(BIN)/python -m bench.profile --rows '$(ROWS)'

@@ -119,7 +119,7 @@ def _costs(results: Iterable[Measured]) -> str:
             _pair(result.costs(case)),
             _throughput(result.runs(case), result.costs(case)) if result.row.metric.per_event else "",
             _processor(result.row.metric, result.runs(case)),
-            f"{max(raw['memory']['peak_kib'] for raw in result.runs(case)) * 1024 / 1e6:.0f}",
+            _memory(result.runs(case)),
         ]
         for result in results
         if result.row.against
@@ -159,6 +159,11 @@ def _bound(limit: Limit) -> str:
 def _throughput(runs: Iterable[Raw], costs: Iterable[float]) -> str:
     fastest = max(raw["events"]["bytes"] / raw["events"]["count"] / ns for raw, ns in zip(runs, costs, strict=True))
     return f"{fastest:.2f}" if fastest > 0 else ""
+
+
+def _memory(runs: Iterable[Raw]) -> str:
+    peaks = [raw["memory"]["peak_kib"] for raw in runs if "memory" in raw]
+    return f"{max(peaks) * 1024 / 1e6:.0f}" if peaks else ""
 
 
 def _processor(metric: Metric, runs: Iterable[Raw]) -> str:

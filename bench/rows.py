@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from bench.libraries import OTHER_PYTHON, READER, RUST_SENDING, SELF_CONTAINED
+from bench.workloads import THREAD
 
 Raw: TypeAlias = dict[str, Any]
 """The host's JSON report of one measurement."""
@@ -88,6 +89,7 @@ FIRST = Metric(lambda raw: raw["fields"]["columns"][0]["first"]["median_ns"], pe
 AGAIN = Metric(lambda raw: raw["fields"]["columns"][0]["again"]["median_ns"], per_event=False)
 TOGETHER = Metric(lambda raw: raw["fields"]["together"]["median_ns"], per_event=False)
 METRICS = Metric(lambda raw: raw["metrics"]["each"]["median_ns"], per_event=False)
+PARSE = Metric(lambda raw: raw["parse"]["median_ns"], per_event=False)
 THREADS = Metric(_of_threads("wall_ns"), per_event=False, cpu=_of_threads("cpu_ns"))
 
 
@@ -165,6 +167,9 @@ def select(rows: Sequence[Row], names: Collection[str], peers: Collection[str]) 
 
 _THREADS = json.dumps({"threads": [{"tid": number, "comm": "bash", "pid": 42} for number in range(-1, 999)]})
 """A table of 1,000 threads. The events of plugins belong to the thread -1."""
+
+_CALLER = json.dumps({"threads": [{"tid": THREAD, "comm": "python3"}]})
+"""A table of the one thread that makes the system calls."""
 
 _MEMORY = "memory over a bare interpreter, `python -I -S`"
 
@@ -262,6 +267,9 @@ def table(scale: Scale) -> list[Row]:
         peer = with_table(rust("batch", "empty"), "Rust")
         method = (with_table(tables, "a method in Python", "table.method"),) if field == "table.comm" else ()
         return Row(name, title, with_table(tables, "ours"), (Comparison(peer, bound),), FIRST, unlimited=method)
+
+    def parsing(title: str, library: str, workload: str) -> Case:
+        return Case(title, library, workload=workload, is_scap=True, contents=_CALLER)
 
     def rule_row(name: str, title: str, mode: str) -> Row:
         """Returns a row of events that the host takes while a rule reads a field of each."""
@@ -395,15 +403,18 @@ def table(scale: Scale) -> list[Row]:
         field_threads_row("field-json-front", "json_field near the front, two host threads", "bench.level"),
         Row(
             "parse",
-            "method that parses execve and reads one parameter",
-            Case("ours", "parsing", workload="execve", is_scap=True),
-            limits=(Limit("parse_event", "ns", _parse, at_most=600),),
+            "method that parses execve: reads one parameter, writes one field of a table",
+            parsing("ours", "parsing", "execve"),
+            (Comparison(parsing("Rust", "rust", "execve")),),
+            PARSE,
+            (Limit("parse_event", "ns", PARSE.read, at_most=600),),
         ),
         Row(
             "parse-other",
             "event of a source that no method asked for",
-            Case("ours", "parsing", workload="close", is_scap=True),
-            limits=(Limit("parse_event", "ns", _parse, at_most=20),),
+            parsing("ours", "parsing", "close"),
+            metric=PARSE,
+            limits=(Limit("parse_event", "ns", PARSE.read, at_most=20),),
         ),
         Row(
             "async-event",
@@ -501,10 +512,6 @@ def table(scale: Scale) -> list[Row]:
         ),
     ]
     return [row.beside_self_contained() for row in rows]
-
-
-def _parse(raw: Raw) -> float:
-    return float(raw["parse"]["median_ns"])
 
 
 def _cpu_percent(raw: Raw) -> float:

@@ -31,6 +31,8 @@ from typing import Any
 LINES = 128
 """Lines of each file: the batch size, so that a plugin can send the file as one list."""
 LARGEST = 1204 << 10
+THREAD = 4711
+"""The id of the thread that makes the system calls."""
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ def _capture(code: int, *params: bytes) -> Iterator[bytes]:
     """Yields a capture file with the ends of system calls."""
     lengths = b"".join(struct.pack("<H", len(param)) for param in params)
     body = lengths + b"".join(params)
-    header = struct.pack("<QqIHI", 1_773_000_000_000_000_000, 4711, 26 + len(body), code, len(params))
+    header = struct.pack("<QqIHI", 1_773_000_000_000_000_000, THREAD, 26 + len(body), code, len(params))
     yield _block(0x0A0D0D0A, struct.pack("<IHHQ", 0x1A2B3C4D, 1, 2, 2**64 - 1))
     yield _block(0x216, bytes(2) + header + body) * LINES
 

@@ -15,10 +15,12 @@ use falco_plugin::base::{Metric, MetricLabel, MetricType, MetricValue, Plugin};
 use falco_plugin::event::PluginEvent;
 use falco_plugin::event::events::{Event, RawEvent};
 use falco_plugin::extract::{ExtractFieldInfo, ExtractPlugin, ExtractRequest, field};
+use falco_plugin::parse::{EventInput as ParsedEvent, ParseInput, ParsePlugin};
 use falco_plugin::source::{EventInput, SourcePlugin};
 use falco_plugin::tables::import::{Entry, Field, Table, TableMetadata};
 use falco_plugin::tables::{TablesInput, export};
-use falco_plugin::{extract_plugin, plugin, source_plugin};
+use falco_plugin::{extract_plugin, parse_plugin, plugin, source_plugin};
+use falco_event_schema::events::PPME_SYSCALL_EXECVE_19_X;
 use serde::Deserialize;
 
 use instance::{Instance, channel};
@@ -46,6 +48,8 @@ type Thread = Entry<Arc<ThreadMetadata>>;
 pub struct ThreadMetadata {
     comm: Field<CStr, Thread>,
     pid: Field<i64, Thread>,
+    #[custom]
+    program: Field<CStr, Thread>,
 }
 
 #[derive(Default)]
@@ -171,6 +175,19 @@ impl ExtractPlugin for Peer {
     ];
 }
 
+impl ParsePlugin for Peer {
+    type Event<'a> = Event<PPME_SYSCALL_EXECVE_19_X<'a>>;
+
+    /// Writes the program of the call into the entry of its thread.
+    fn parse_event(&mut self, event: &ParsedEvent<Self::Event<'_>>, input: &ParseInput) -> Result<(), Error> {
+        let threads = self.threads.as_ref().ok_or_else(|| anyhow!("the host passes no tables"))?;
+        let event = event.event()?;
+        let thread = threads.get_entry(&input.reader, &event.metadata.tid)?;
+        thread.set_program(&input.writer, event.params.exe.unwrap_or_default())
+    }
+}
+
 plugin!(Peer);
 source_plugin!(Peer);
 extract_plugin!(Peer);
+parse_plugin!(Peer);
