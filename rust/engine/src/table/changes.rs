@@ -27,7 +27,7 @@ pub enum ChangeKind {
     Removed,
 }
 
-/// The changes since they were taken the last time.
+/// The changes since the last call of [`OwnTable::take_changes`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// In their order. Several writes of one entry, one after the other, are one change.
@@ -57,7 +57,7 @@ impl Changes {
 /// A table as others change it. Each change is recorded if the table records changes.
 ///
 /// A change is recorded before the lock of its part of the table is released. So changes of one key are recorded in the
-/// order in which they happen, and the table has them when they are taken.
+/// order in which they happen, and the table has them when [`OwnTable::take_changes`] returns them.
 #[derive(Clone, Copy)]
 pub struct Outside<'t> {
     table: &'t OwnTable,

@@ -51,7 +51,7 @@ fn own_table_is_removed_from_once() {
     });
 }
 
-/// Each change of others is taken once or counted, and the table has it when it is taken.
+/// Each change of others is returned once or counted, and the table has it by then.
 #[test]
 fn changes_of_others_are_taken_once() {
     model(3, || {
@@ -80,7 +80,7 @@ fn changes_of_others_are_taken_once() {
     });
 }
 
-/// The changes of one key are taken in the order in which the table had them.
+/// The changes of one key are returned in the order in which the table had them.
 #[test]
 fn last_change_of_a_key_is_that_of_the_table() {
     model(3, || {

@@ -1,4 +1,4 @@
-//! Capture files of our own making.
+//! Makes capture files.
 
 use std::fs;
 use std::path::PathBuf;
