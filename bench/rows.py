@@ -157,9 +157,10 @@ def select(rows: Sequence[Row], names: Collection[str], peers: Collection[str]) 
         if not any(row.name.startswith(name) for row in rows):
             raise UnknownRowError(f"no row starts with {name!r}: choose from {', '.join(r.name for r in rows)}")
     chosen = [row for row in rows if not names or row.name.startswith(tuple(names))]
-    own = {row.ours.library for row in rows}
+    # The Rust SDK has two libraries, because one that sends async events only can have no source.
+    kept = {*(row.ours.library for row in rows), *peers, *([RUST_SENDING] if "rust" in peers else ())}
     chosen = [
-        replace(row, against=tuple(one for one in row.against if one.case.library in own.union(peers)))
+        replace(row, against=tuple(one for one in row.against if one.case.library in kept))
         for row in chosen
     ]
     return [row for row in chosen if row.against or row.limits]

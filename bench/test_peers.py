@@ -152,7 +152,7 @@ def test_select_drops_excluded_peers_and_empty_rows():
     rows = select(table(QUICK), [], ["c"])
     cases = [case for row in rows for case in row.cases()]
     assert {case.library for case in cases} == {
-        *("c", "ours", "parsing", "smallest"),
+        *("c", "ours", "parsing", "sending", "smallest"),
         f"smallest-{libraries.SELF_CONTAINED}",
     }
     assert "field-again" not in [row.name for row in rows]
