@@ -159,10 +159,7 @@ def select(rows: Sequence[Row], names: Collection[str], peers: Collection[str]) 
     chosen = [row for row in rows if not names or row.name.startswith(tuple(names))]
     # The Rust SDK has two libraries, because one that sends async events only can have no source.
     kept = {*(row.ours.library for row in rows), *peers, *([RUST_SENDING] if "rust" in peers else ())}
-    chosen = [
-        replace(row, against=tuple(one for one in row.against if one.case.library in kept))
-        for row in chosen
-    ]
+    chosen = [replace(row, against=tuple(one for one in row.against if one.case.library in kept)) for row in chosen]
     return [row for row in chosen if row.against or row.limits]
 
 

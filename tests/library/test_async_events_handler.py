@@ -1,4 +1,4 @@
-"""Handlers of async events that the native host does not have: they fail, block, or are taken away at any moment."""
+"""Handlers of async events that the native host does not have: they fail, block, or are removed at any moment."""
 
 from __future__ import annotations
 

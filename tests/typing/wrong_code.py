@@ -206,10 +206,10 @@ def other_names(context: Context) -> None:
 
 
 def iterables() -> None:
-    source.IterInstance([b"one"], retry=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    source.IterInstance(["text"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    source.IterInstance(lambda: [b"one"])  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType]
-    source.IterInstance(1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    source.IterInstance([b"one"], retry=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    source.IterInstance(["text"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    source.IterInstance(lambda: [b"one"])  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    source.IterInstance(1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 class YieldsStr(Plugin):

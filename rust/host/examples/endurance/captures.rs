@@ -79,7 +79,7 @@ fn capture(paths: &[&str], mut dice: Dice, totals: &mut Totals) {
         {"tid": 1, "comm": "bash", "args": ["-c", "ls"]}, {"tid": 2, "comm": "sshd"}, {"tid": 3, "comm": "cat"},
     ]});
     registry.fill(&threads).unwrap_or_else(|error| report::abort(error));
-    let libraries: Vec<_> = paths.iter().map(|path| load(path)).collect();
+    let libraries: Vec<_> = paths.iter().map(load).collect();
     let described: Vec<_> = libraries.iter().map(describe).collect();
     let plugins: Vec<_> = libraries.iter().map(|library| init(library, &registry)).collect();
     sample(&plugins[0], totals.captures);

@@ -14,7 +14,7 @@ use crate::abi::{self, Plugin};
 use crate::signals;
 use crate::text::count::format_count;
 
-/// The time between two looks at the count of events.
+/// The time between two reads of the count of events.
 const SLICE: Duration = Duration::from_millis(10);
 
 /// The async events that a plugin sends as fast as it can, into a handler that only counts them.

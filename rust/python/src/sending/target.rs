@@ -131,7 +131,7 @@ impl Target {
         }
     }
 
-    /// Returns the name that is equal to a string which Python has made anew.
+    /// Returns the name that is equal to a string which Python has made again.
     #[cold]
     fn find_equal(&self, name: &Bound<'_, PyString>) -> PyResult<&AsyncEventName> {
         let bytes = name.to_str()?.as_bytes();
