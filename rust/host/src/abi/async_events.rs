@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_api::ss_plugin_event;
+use falco_plugin_schema::RawEvent;
 
 /// The type of async events.
 pub const ASYNC_EVENT: u16 = 402;
@@ -42,6 +43,12 @@ impl AsyncEvent {
         // SAFETY: the caller ensures that the event has this size.
         let bytes = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), header.len as usize) };
         Self::check(bytes, header.type_, header.nparams)
+    }
+
+    /// Copies the event that `bytes` is.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let event = RawEvent::new(bytes)?;
+        Self::check(bytes, event.code(), event.param_count()).ok()
     }
 
     fn check(bytes: &[u8], type_: u16, parameters: u32) -> Result<Self, &'static str> {

@@ -4,10 +4,11 @@ use std::ffi::CStr;
 
 use crate::abi::error::Error;
 use crate::abi::event::Event;
-use crate::abi::extraction::Extract;
+use crate::abi::extraction::{Extract, event_input};
 use crate::abi::parsing::Parse;
 use crate::abi::plugin::Plugin;
 use crate::abi::query::FieldQuery;
+use crate::abi::strings::bytes;
 use crate::abi::values::{ValueFault, Values};
 
 /// An initialised plugin that parses events, and extracts fields from them.
@@ -52,6 +53,15 @@ impl<'p> Extractor<'p> {
         };
         // SAFETY: the plugin is initialised for `'p` and no other call uses it. The event was checked.
         unsafe { parse.call(event, number, source) }
+    }
+
+    /// Returns the plugin's text for an event of its source, if it has one. It stays valid until the next call.
+    pub fn event_to_string(&mut self, event: &Event<'_>, number: u64, source: &CStr) -> Option<&[u8]> {
+        let get = self.plugin.library.functions.event_to_string?;
+        let input = event_input(event, number, source);
+        // SAFETY: the plugin is initialised for `'p` and no other call uses it, and the input is valid for the whole call.
+        // The string is NULL or NUL-terminated and stays valid until the next call, which `&mut self` prevents.
+        unsafe { bytes(get(self.plugin.state, &raw const input)) }
     }
 
     /// Extracts a field from an event, which has the given number and comes from the given source. Returns `None` if the

@@ -9,6 +9,7 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::bench::checksum::Scope;
 use crate::command::error::Error;
+use crate::command::recorded::Content;
 use crate::command::setup::{Setup, With};
 use crate::command::{bench, run};
 use crate::output::Format;
@@ -20,12 +21,13 @@ Loads any Falco plugin library and drives it as Falco does.
 Usage:
   falco-plugin-host info LIB [--json]
       Show the metadata of the plugin, without initialising it.
-  falco-plugin-host run LIB [--config TEXT] [--params TEXT | --scap FILE] [--limit N] [--fields LIST] [--all-fields]
+  falco-plugin-host run LIB [--config TEXT] [--params TEXT | --scap FILE | --replay FILE | --events FILE]
+                        [--limit N] [--seconds S] [--record FILE] [--fields LIST] [--all-fields]
                         [--with LIB [--with-config TEXT]] [--set-config TEXT] [--tables LIST] [--metrics]
-                        [--dump-state] [--control FILE]
+                        [--dump-state] [--control FILE] [--ready FILE]
                         [--pretty | --json]
       Initialise the plugin, open its event source, and write one event a line to standard output.
-  falco-plugin-host bench LIB [options of run except --pretty, --set-config, --metrics, --control and --dump-state] [--seconds S]
+  falco-plugin-host bench LIB [options of run that choose plugins, --scap, --limit and fields] [--seconds S]
                           [--live | --threads N] [--checksum] [--json]
       Measure what the plugin costs its host: an event, a call, a field, and memory. With --scap: parsing an event.
 
@@ -33,6 +35,10 @@ Options:
   --config TEXT       The plugin's init configuration
   --params TEXT       The open parameters
   --scap FILE         Read the events of a capture file, such as system calls, instead of the plugin's source
+  --replay FILE       Read events with their times from FILE, which --record or --json has written, instead of the
+                      plugin's source
+  --events FILE       Read events from a plain file, one a line, instead of the plugin's source
+  --record FILE       Also write each event to FILE, one JSON object a line, for --replay
   --limit N           Stop after N events
   --fields LIST       Extract these fields from each event, written as in rules: a.b,c.d[argument],e.f[\"an, argument\"].
                       They follow the event as name=value, with a tab before each, as Falco prints them
@@ -44,6 +50,7 @@ Options:
                       {\"id\": 1, \"command\": \"metrics\"}
                       {\"id\": 2, \"command\": \"set_config\", \"config\": \"TEXT\"}
                       A line of kind reply answers each
+  --ready FILE        Make FILE when all plugins are initialised and the source is open
   --metrics           Write the metrics of all plugins at the end, as name and value
   --target PATH       The path that messages name instead of LIB
   --with-target PATH  The same for the preceding --with
@@ -51,8 +58,10 @@ Options:
   --tables LIST       Write the entries of these state tables at the end: threads,plugin_table
   --table-contents FILE
                       Fill the host's table threads from FILE: {\"threads\": [{\"tid\": 1, \"comm\": \"bash\"}]}
-  --pretty            Write times, durations, networks and lists in a readable form
-  --seconds S         Measure for S seconds, and fields as long again (default: 2; with --limit: only fields)
+  --pretty            Write each field on a line below its event, with readable values; with colours on a terminal,
+                      unless NO_COLOR is set
+  --seconds S         run: stop after S seconds. bench: measure for S seconds, and fields as long again (default: 2; with
+                      --limit: only fields)
   --live              Extract the fields from each event as it arrives, instead of from some events afterwards
   --threads N         Extract the fields on N threads at the same time, each with its own state of the plugin
   --checksum          Make the checksum of all bytes of each event, instead of its first and last ones
@@ -60,8 +69,8 @@ Options:
   -h, --help          Show this help
   -V, --version       Show the version
 
---fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached, or
-SIGINT or SIGTERM closed it, and 1 otherwise. A second signal ends the process immediately, with status 130 or 143.
+--fields and --with may be given several times. The exit status is 0 if the source ended, the limit was reached, the
+time was up, or SIGINT or SIGTERM closed it, and 1 otherwise. A second signal ends the process immediately, with status 130 or 143.
 ";
 
 /// The options of each command.
@@ -85,6 +94,11 @@ const RUN_OPTIONS: &[&str] = &[
     "metrics",
     "control",
     "json",
+    "replay",
+    "events",
+    "record",
+    "seconds",
+    "ready",
 ];
 const BENCH_OPTIONS: &[&str] = &[
     "config",
@@ -134,6 +148,8 @@ struct Options {
     pretty: bool,
     metrics: bool,
     control: Option<PathBuf>,
+    ready: Option<PathBuf>,
+    record: Option<PathBuf>,
     dump_state: bool,
     time: Option<Duration>,
     live: bool,
@@ -151,6 +167,8 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         pretty: false,
         metrics: false,
         control: None,
+        ready: None,
+        record: None,
         dump_state: false,
         time: None,
         live: false,
@@ -172,6 +190,10 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Long("config") => options.setup.config = parser.value()?,
             Long("params") => options.setup.params = parser.value()?,
             Long("scap") => options.setup.scap = Some(parser.value()?.into()),
+            Long("replay") => options.setup.recorded = Some((parser.value()?.into(), Content::Records)),
+            Long("events") => options.setup.recorded = Some((parser.value()?.into(), Content::Lines)),
+            Long("record") => options.record = Some(parser.value()?.into()),
+            Long("ready") => options.ready = Some(parser.value()?.into()),
             Long("fields") => options.setup.fields.lists.push(parser.value()?.string()?),
             Long("all-fields") => options.setup.fields.all = true,
             Long("target") => options.setup.target = Some(parser.value()?.into()),
@@ -258,8 +280,16 @@ impl Options {
         if self.live && self.threads.is_some() {
             return Err("--live extracts on one thread: leave out --live or --threads".into());
         }
-        if setup.scap.is_some() && !setup.params.is_empty() {
-            return Err("--scap replaces a source: leave out --params".into());
+        let replacements: Vec<_> = ["scap", "replay", "events"]
+            .into_iter()
+            .filter(|option| self.names.iter().any(|name| name == option))
+            .collect();
+        match replacements[..] {
+            [first, second, ..] => return Err(format!("--{first} and --{second}: give one of them").into()),
+            [option] if !setup.params.is_empty() => {
+                return Err(format!("--{option} replaces a source: leave out --params").into());
+            }
+            _ => {}
         }
         if self.pretty && format == Format::Json {
             return Err("--pretty applies to text: leave out --json or --pretty".into());
@@ -280,6 +310,9 @@ impl Options {
                 pretty: self.pretty,
                 metrics: self.metrics,
                 control: self.control,
+                ready: self.ready,
+                record: self.record,
+                time: self.time,
                 dump_state: self.dump_state,
             }),
             _ => Command::Bench(bench::Options {

@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 use crate::abi::{self, AsyncQueue, Code, Event, Extractor, Plugin, Source};
 use crate::command::control::Control;
 use crate::command::error::Error;
-use crate::output::{Fields, Log, Output, Row, console};
+use crate::command::live::Live;
+use crate::output::{Fields, Log, Output, Row};
 use crate::select::{EventPlugins, OfSource, OwnPlugin};
 use crate::signals;
 use crate::text::count::format_count;
 use crate::text::timestamp;
 
-/// The time between two updates of the live line.
-const LIVE_INTERVAL: Duration = Duration::from_millis(200);
 /// The shortest run that has a rate: a shorter one does not show how fast a source is.
 const RATED_FROM: Duration = Duration::from_millis(100);
 /// How long a capture without a source waits before it looks for async events again.
@@ -27,6 +26,8 @@ const IDLE: Duration = Duration::from_millis(30);
 pub enum Ending {
     Eof,
     Limit,
+    /// The time was up.
+    Seconds,
     Interrupted,
     /// The reader of standard output closed it.
     Unread,
@@ -94,6 +95,8 @@ pub struct Capture<'a> {
     /// The name of the source.
     pub source: CString,
     pub limit: Option<u64>,
+    /// How long the run lasts at most.
+    pub time: Option<Duration>,
     /// The async events that wait.
     pub queue: &'a AsyncQueue,
     /// For each plugin, whether it parses the events of the source. The first one is that of the source.
@@ -113,10 +116,10 @@ impl Capture<'_> {
             totals: Totals::default(),
             fields,
         };
-        let mut live = console::is_terminal().then(|| Live::new(start));
+        let mut live = Live::begin(start);
         let result = loop {
-            if signals::is_interrupted() {
-                break Ok(Ending::Interrupted);
+            if let Some(ending) = is_over(start, self.time) {
+                break Ok(ending);
             }
             if let Err(error) = self.control.run(input.plugin(), extractors, self.output) {
                 break Err(error);
@@ -131,14 +134,11 @@ impl Capture<'_> {
                 Err(error) => break Err(error),
             }
             if let (Some(live), Input::Source(source)) = (&mut live, &mut *input) {
-                live.update(source, &progress.totals);
+                live.update(&progress.totals, || source.progress());
             }
         };
         let mut totals = progress.totals;
         totals.time = start.elapsed();
-        if live.is_some() {
-            console::clear();
-        }
         (result, totals)
     }
 
@@ -296,13 +296,21 @@ pub fn pass<'f>(
     }
 }
 
+/// Returns why a run ends between two batches: it was interrupted, or has lasted as long as it may.
+pub fn is_over(start: Instant, time: Option<Duration>) -> Option<Ending> {
+    if signals::is_interrupted() {
+        return Some(Ending::Interrupted);
+    }
+    time.filter(|time| start.elapsed() >= *time).map(|_| Ending::Seconds)
+}
+
 /// Returns the name of a source, which is checked and is UTF-8, as a string.
 pub fn source_text(name: &CStr) -> &str {
     name.to_str().unwrap_or_default()
 }
 
 /// Writes what is buffered. Returns the end of the run if nobody reads the output any more.
-fn written(output: &mut Output) -> Result<Option<Ending>, Error> {
+pub fn written(output: &mut Output) -> Result<Option<Ending>, Error> {
     output.flush();
     if output
         .error()
@@ -322,43 +330,6 @@ pub fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
 pub fn write_log(output: &mut Output, log: &Log) {
     for record in log.drain() {
         output.log(&record);
-    }
-}
-
-/// The live line on a terminal.
-struct Live {
-    start: Instant,
-    next: Instant,
-    shown_events: u64,
-    shown_at: Instant,
-}
-
-impl Live {
-    fn new(start: Instant) -> Self {
-        Self {
-            start,
-            next: start + LIVE_INTERVAL,
-            shown_events: 0,
-            shown_at: start,
-        }
-    }
-
-    /// Shows the line, if its time has come.
-    fn update(&mut self, source: &mut Source<'_>, totals: &Totals) {
-        let now = Instant::now();
-        if now < self.next {
-            return;
-        }
-        let rate = (totals.events - self.shown_events) as f64 / (now - self.shown_at).as_secs_f64();
-        let seconds = (now - self.start).as_secs_f64();
-        let mut line = format!("{}, {rate:.0}/s, {seconds:.0} s", format_count(totals.events, "event"));
-        match source.progress() {
-            (_, Some(description)) => line += &format!(", {description}"),
-            (Some(fraction), None) => line += &format!(", {:.1} %", fraction * 100.0),
-            (None, None) => {}
-        }
-        console::live(&line);
-        (self.shown_events, self.shown_at, self.next) = (totals.events, now, now + LIVE_INTERVAL);
     }
 }
 

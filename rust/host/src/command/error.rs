@@ -24,7 +24,9 @@ pub enum Error {
     Field(#[from] select::MalformedField),
     #[error(transparent)]
     Bench(#[from] bench::Error),
-    #[error("the plugin {0} has no event source to run: run a plugin that has one, and add this one by --with")]
+    #[error(
+        "the plugin {0} has no event source to run: run a plugin that has one and add this one by --with, or give its events by --events or --replay"
+    )]
     NoSource(String),
     #[error("the plugin {0} neither has fields to extract nor parses events: leave it out")]
     ReadsNothing(String),
@@ -55,6 +57,12 @@ pub enum Error {
     Control { path: PathBuf, error: io::Error },
     #[error("a line of --control is not a command: {0}")]
     Command(String),
+    #[error("{}:{line}: {reason}", path.display())]
+    Recorded { path: PathBuf, line: u64, reason: String },
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("cannot write {}: {error}", path.display())]
+    Unwritable { path: PathBuf, error: io::Error },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
 }

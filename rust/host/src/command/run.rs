@@ -1,7 +1,6 @@
 //! `run`: loads the plugins, captures events, and tears everything down in Falco's order.
 
 use std::ffi::CString;
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,11 +11,12 @@ use crate::abi::{AsyncQueue, Extractor, Metric, Plugin, Registry, Source, Thread
 use crate::command::capture::{Capture, Ending, Input, Totals, lock, write_log};
 use crate::command::control::Control;
 use crate::command::error::Error;
+use crate::command::finish::{Findings, finish, unwritable};
 use crate::command::listeners;
-use crate::command::replay::Replay;
+use crate::command::recorded::EventFile;
+use crate::command::replay::{File, Replay};
 use crate::command::setup::{Loaded, Plugins, Setup, metrics};
-use crate::output::payload::Summary;
-use crate::output::{End, Fields, Format, Log, Output, Record, Style, console};
+use crate::output::{Fields, Format, Log, Output, Record, Style, console};
 use crate::text::count::format_count;
 use crate::{scap, signals};
 
@@ -36,6 +36,12 @@ pub struct Options {
     pub metrics: bool,
     /// The file with commands for the plugins while they run.
     pub control: Option<PathBuf>,
+    /// The file that is made when the source is open.
+    pub ready: Option<PathBuf>,
+    /// The file to which events are also written.
+    pub record: Option<PathBuf>,
+    /// How long the run lasts at most.
+    pub time: Option<Duration>,
     /// Whether to write the events of the plugins' states at the end.
     pub dump_state: bool,
 }
@@ -43,6 +49,8 @@ pub struct Options {
 /// Runs the plugin's source and writes its events.
 pub fn run(options: &Options) -> Result<(), Error> {
     signals::install().map_err(Error::Signals)?;
+    // Before the output takes over standard output.
+    let colour = console::has_colour();
     let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
     let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup)?;
     let log = Arc::new(match options.format {
@@ -50,16 +58,36 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Format::Json => Log::queue(),
     });
     let queue = Arc::new(AsyncQueue::new(&plugins.source, plugins.id));
-    let file = options.setup.scap.as_deref().map(scap::Capture::open).transpose()?;
+    let setup = &options.setup;
+    let file = open_file(&plugins, setup)?;
+    if let Some(path) = &options.record {
+        let is_read = [
+            setup.scap.as_deref(),
+            setup.recorded.as_ref().map(|(path, _)| path.as_path()),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|read| matches!((read.canonicalize(), path.canonicalize()), (Ok(read), Ok(path)) if read == path));
+        if is_read {
+            return Err(Error::Usage(format!(
+                "--record would overwrite {}, which is read: give another file",
+                path.display()
+            )));
+        }
+        lock(&output).record(path).map_err(|error| unwritable(path, error))?;
+    }
     let columns = plugins.columns.as_deref();
     let style = match options.format {
         Format::Json => Style::Json,
-        Format::Text if options.pretty => Style::Pretty,
+        Format::Text if options.pretty => Style::Pretty { colour },
         Format::Text => Style::Falco,
     };
     let mut fields = columns.map(|columns| Fields::new(columns, style));
     if let Some(columns) = columns {
         lock(&output).fields(columns);
+    }
+    if options.pretty {
+        lock(&output).make_pretty(colour);
     }
     for text in plugins.warnings() {
         warn(&mut lock(&output), options.format, text);
@@ -89,15 +117,25 @@ pub fn run(options: &Options) -> Result<(), Error> {
         never_present: fields.as_ref().map(Fields::never_present),
         invalid_json: fields.as_ref().and_then(Fields::invalid_json),
     };
-    finish(
-        &mut lock(&output),
-        &log,
-        options.format,
-        result,
-        totals,
-        &findings,
-        &queue,
-    )
+    let format = options.format;
+    let mut output = lock(&output);
+    finish(&mut output, &log, format, result, totals, &findings, queue.dropped())?;
+    match (&options.record, output.take_record_error()) {
+        (Some(path), Some(error)) => Err(unwritable(path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Opens the file whose events are read instead of those of the source, if there is one.
+fn open_file(plugins: &Plugins<'_>, setup: &Setup) -> Result<Option<File>, Error> {
+    Ok(match (&setup.scap, &setup.recorded) {
+        (Some(path), _) => Some(File::Capture(scap::Capture::open(path)?)),
+        (None, Some((path, content))) => {
+            let ids = plugins.own_sources().map(|(id, name)| (name.to_owned(), id));
+            Some(File::Events(EventFile::open(path, *content, &plugins.source, ids)?))
+        }
+        (None, None) => None,
+    })
 }
 
 /// Fails if one of the named tables does not exist after all plugins were initialised.
@@ -146,6 +184,7 @@ impl Run<'_> {
             // Names of sources are checked, and have no NUL.
             source: CString::new(plugins.source.as_str()).unwrap_or_default(),
             limit: self.options.limit,
+            time: self.options.time,
             parses: plugins
                 .descriptions()
                 .map(|plugin| plugin.parses_from(&plugins.source))
@@ -161,36 +200,54 @@ impl Run<'_> {
                 }
             };
             let begun = listeners::begin(&plugins.listeners(input.plugin(), &others), self.queue);
-            begun.map_err(Error::from).and_then(|()| {
-                let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
-                // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
-                let captured = on_thread(|| capture.run(&mut input, &mut extractors, fields));
-                drop(extractors);
-                self.dump_state(input.plugin(), &others)?;
-                Ok(captured)
-            })
+            begun
+                .map_err(Error::from)
+                .and_then(|()| self.report_ready())
+                .and_then(|()| {
+                    let mut extractors = others.iter_mut().map(Extractor::new).collect::<Result<Vec<_>, _>>()?;
+                    // As Falco with several sources: next_batch has its own thread, which ends before this one closes and destroys.
+                    let captured = on_thread(|| capture.run(&mut input, &mut extractors, fields));
+                    drop(extractors);
+                    self.dump_state(input.plugin(), &others)?;
+                    Ok(captured)
+                })
         };
         // As in libs, the source is closed first.
         self.end(&plugin, &others, captured)
     }
 
-    /// Passes the events of a capture file to all plugins. As in Falco, no source is opened.
-    fn replay(&self, mut file: scap::Capture, fields: Option<&mut Fields<'_>>) -> Result<Captured, Error> {
-        let replay = Replay::new(self.output, self.log, self.options.limit, &self.control, self.plugins);
+    /// Makes the file that shows that the source is open, if the user asked for it.
+    fn report_ready(&self) -> Result<(), Error> {
+        let Some(path) = &self.options.ready else { return Ok(()) };
+        std::fs::write(path, "").map_err(|error| unwritable(path, error))
+    }
+
+    /// Passes the events of a file to all plugins. As in Falco, no source is opened.
+    fn replay(&self, mut file: File, fields: Option<&mut Fields<'_>>) -> Result<Captured, Error> {
+        let replay = Replay::new(
+            self.output,
+            self.log,
+            (self.options.limit, self.options.time),
+            &self.control,
+            self.plugins,
+        );
         let (mut plugin, mut others) = self.init()?;
         let mut threads = ThreadTable::new(&self.plugins.tables());
-        file.read_lists(&mut |listed| threads.list(listed))?;
+        file.read_lists(&mut threads)?;
         let begun = listeners::begin(&self.plugins.listeners(&plugin, &others), self.queue);
-        let captured = begun.map_err(Error::from).and_then(|()| {
-            let mut extractors = std::iter::once(&mut plugin)
-                .chain(&mut others)
-                .map(Extractor::new)
-                .collect::<Result<Vec<_>, _>>()?;
-            let captured = on_thread(|| replay.run(&mut file, &mut threads, &mut extractors, fields));
-            drop(extractors);
-            self.dump_state(&plugin, &others)?;
-            Ok(captured)
-        });
+        let captured = begun
+            .map_err(Error::from)
+            .and_then(|()| self.report_ready())
+            .and_then(|()| {
+                let mut extractors = std::iter::once(&mut plugin)
+                    .chain(&mut others)
+                    .map(Extractor::new)
+                    .collect::<Result<Vec<_>, _>>()?;
+                let captured = on_thread(|| replay.run(&mut file, &mut threads, &mut extractors, fields));
+                drop(extractors);
+                self.dump_state(&plugin, &others)?;
+                Ok(captured)
+            });
         if file.skipped() > 0 {
             let text = format!(
                 "{} were left out: their types are newer than this host",
@@ -249,13 +306,6 @@ fn on_thread<T: Send>(code: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// The findings of the whole run about fields and payloads.
-struct Findings<'p> {
-    /// `None` if no fields are selected.
-    never_present: Option<Vec<&'p str>>,
-    invalid_json: Option<Summary>,
-}
-
 /// Writes a warning.
 fn warn(output: &mut Output, format: Format, text: String) {
     match format {
@@ -302,63 +352,4 @@ fn while_flushing<T>(output: &Mutex<Output>, log: &Log, format: Format, action: 
         let _stop = Stop(&stopped, flusher.thread().clone());
         action()
     })
-}
-
-/// Writes how the run ended. `totals` is `None` if the source was not open.
-fn finish(
-    output: &mut Output,
-    log: &Log,
-    format: Format,
-    result: Result<Ending, Error>,
-    totals: Option<Totals>,
-    findings: &Findings<'_>,
-    queue: &AsyncQueue,
-) -> Result<(), Error> {
-    if matches!(result, Ok(Ending::Unread)) {
-        return Ok(());
-    }
-    let (result_name, description) = match &result {
-        Ok(Ending::Eof) => ("eof", "the source ended"),
-        Ok(Ending::Limit) => ("limit", "the limit was reached"),
-        Ok(Ending::Interrupted) => ("interrupted", "interrupted"),
-        Ok(Ending::Unread) | Err(_) => ("failure", "failed"),
-    };
-    if format == Format::Json {
-        let error = result.as_ref().err().map(ToString::to_string);
-        let totals = totals.unwrap_or_default();
-        write_log(output, log);
-        output.end(&End {
-            kind: "end",
-            result: result_name,
-            error: error.as_deref(),
-            events: totals.events,
-            async_events: Some(totals.async_events).filter(|count| *count > 0),
-            dropped_async_events: Some(queue.dropped()).filter(|count| *count > 0),
-            bytes: totals.bytes,
-            batches: totals.batches,
-            timeouts: totals.timeouts,
-            seconds: totals.time.as_secs_f64(),
-            never_present: findings.never_present.as_deref(),
-            invalid_json: findings.invalid_json.as_ref(),
-        });
-    }
-    output.flush();
-    if let (Format::Text, Some(totals)) = (format, totals) {
-        console::message(&format!("{totals}: {description}"));
-        if queue.dropped() > 0 {
-            console::message(&format!("{} dropped", format_count(queue.dropped(), "async event")));
-        }
-        let never_present = findings.never_present.as_deref().unwrap_or_default();
-        if totals.events > 0 && !never_present.is_empty() {
-            console::message(&format!("never present: {}", never_present.join(", ")));
-        }
-        if let Some(summary) = &findings.invalid_json {
-            console::message(&summary.to_string());
-        }
-    }
-    result?;
-    match output.take_error() {
-        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
-        _ => Ok(()),
-    }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::abi::{self, Library, Metric, Plugin, Registry};
 use crate::command::error::Error;
 use crate::command::listeners::Listener;
+use crate::command::recorded::Content;
 use crate::config;
 use crate::describe::Description;
 use crate::output::Log;
@@ -17,6 +18,9 @@ use crate::select::{Column, Selection, select};
 /// The source of system calls: of the events of capture files. A plugin without a source is run beside it, without any
 /// system calls.
 pub const SYSCALL: &str = "syscall";
+
+/// The id in recorded events of a source whose plugin is not loaded: the one that Falco keeps for development.
+pub const UNREGISTERED: u32 = 999;
 
 /// A further library, which parses the source's events, extracts fields from them, or sends async events beside them.
 pub struct With {
@@ -38,6 +42,8 @@ pub struct Setup {
     pub set_config: Option<OsString>,
     /// The capture file whose events are read instead of those of a source.
     pub scap: Option<PathBuf>,
+    /// The file of events that are read instead of those of a source.
+    pub recorded: Option<(PathBuf, Content)>,
     pub with: Vec<With>,
     pub fields: Selection,
     /// The names of the tables to show at the end.
@@ -107,6 +113,7 @@ impl<'s> Plugins<'s> {
         let (id, source) = match (&setup.scap, own.description.id, &own.description.event_source) {
             (Some(_), id, _) => (id.unwrap_or(0), SYSCALL.to_owned()),
             (None, Some(id), Some(source)) => (id, source.clone()),
+            (None, ..) if setup.recorded.is_some() => (UNREGISTERED, own.description.read_source().to_owned()),
             (None, ..) if own.description.sends_beside(SYSCALL) => (0, SYSCALL.to_owned()),
             (None, ..) => return Err(Error::NoSource(own.description.name)),
         };
@@ -120,7 +127,8 @@ impl<'s> Plugins<'s> {
         check_together(&together)?;
         let is_unused =
             |plugin: &&Loaded| !plugin.description.reads_events() && plugin.description.async_events.is_empty();
-        let own_is_read = setup.scap.as_ref().map(|_| &own);
+        let has_source = own.description.event_source.is_some();
+        let own_is_read = (setup.scap.is_some() || (setup.recorded.is_some() && !has_source)).then_some(&own);
         if let Some(plugin) = own_is_read.into_iter().chain(&others).find(is_unused) {
             return Err(Error::ReadsNothing(plugin.description.name.clone()));
         }
@@ -173,6 +181,12 @@ impl<'s> Plugins<'s> {
         std::iter::once(&self.own)
             .chain(others)
             .map(|plugin| &plugin.description)
+    }
+
+    /// Returns the id of each plugin that has a source, with the name of the source.
+    pub fn own_sources(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.descriptions()
+            .filter_map(|plugin| Some((plugin.id?, plugin.event_source.as_deref()?)))
     }
 
     /// Initialises the plugin whose source runs.

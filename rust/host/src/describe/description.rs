@@ -133,6 +133,16 @@ impl Description {
         every || sources.iter().chain(&self.event_source).any(|name| name == source)
     }
 
+    /// Returns an event source whose events the plugin reads: its own, or the first that it names. A plugin that names none
+    /// reads those of every source.
+    pub fn read_source(&self) -> &str {
+        let parsed = self.parse_event_sources.iter().flatten().map(String::as_str);
+        self.event_source
+            .as_deref()
+            .or_else(|| self.sources().chain(parsed).next())
+            .unwrap_or("events")
+    }
+
     /// Returns the event sources to which the plugin's fields apply. If there is none, they apply to every source.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.extract_event_sources

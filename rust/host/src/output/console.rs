@@ -13,9 +13,20 @@ const LIVE_WIDTH: usize = 79;
 /// Whether the last write was a live line. It also makes threads write one after another.
 static LIVE_SHOWN: Mutex<bool> = Mutex::new(false);
 
-/// Returns whether standard error is a terminal.
+/// Returns whether standard error is a terminal that can clear a line.
 pub fn is_terminal() -> bool {
-    io::stderr().is_terminal()
+    io::stderr().is_terminal() && !is_dumb()
+}
+
+/// Returns whether standard output is a terminal on which the user wants colours.
+pub fn has_colour() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !is_dumb() && !is_refused
+}
+
+/// Returns whether the terminal has no escape sequences.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// Writes `text` as one line: control characters are escaped.

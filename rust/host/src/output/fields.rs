@@ -20,7 +20,7 @@ impl<'p> Fields<'p> {
         Self {
             columns,
             is_seen: vec![false; columns.len()],
-            row: Row::new(style),
+            row: Row::new(style, columns),
             payloads: Payloads::default(),
         }
     }

@@ -1,19 +1,20 @@
 //! The lines of a run on standard output: fields, events, log lines and, at the end, metrics and totals.
 
-use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use falco_plugin_schema::RawEvent;
 use serde::Serialize;
 
 use crate::abi::{AsyncEvent, Event, Metric, Rows};
 use crate::output::async_line::AsyncMembers;
+use crate::output::event_json::{EventJson, EventLine};
 use crate::output::format::Format;
 use crate::output::log::Record;
 use crate::output::params;
 use crate::output::payload;
+use crate::output::pretty::Pretty;
+use crate::output::recorder::Recorder;
 use crate::output::row::Row;
 use crate::output::stdout::Stdout;
 use crate::output::tables::{table_json, table_text};
@@ -63,10 +64,12 @@ pub struct Output {
     writer: BufWriter<Stdout>,
     format: Format,
     timestamps: timestamp::Formatter,
-    json: Vec<u8>,
-    base64: String,
+    /// How to write times of text in a readable form; `None` if the user did not ask for it.
+    pretty: Option<Pretty>,
+    json: EventJson,
     line: String,
     error: Option<io::Error>,
+    recorder: Option<Recorder>,
 }
 
 impl Output {
@@ -76,11 +79,28 @@ impl Output {
             writer: BufWriter::with_capacity(BUFFER_SIZE, Stdout::new()?),
             format,
             timestamps: timestamp::Formatter::default(),
-            json: Vec::new(),
-            base64: String::new(),
+            pretty: None,
+            json: EventJson::default(),
             line: String::new(),
             error: None,
+            recorder: None,
         })
+    }
+
+    /// Writes times of text in a readable form from now on.
+    pub fn make_pretty(&mut self, colour: bool) {
+        self.pretty = Some(Pretty { colour });
+    }
+
+    /// Also writes each event to a file from now on.
+    pub fn record(&mut self, path: &Path) -> io::Result<()> {
+        self.recorder = Some(Recorder::create(path)?);
+        Ok(())
+    }
+
+    /// Removes and returns the first error of the file to which events are also written.
+    pub fn take_record_error(&mut self) -> Option<io::Error> {
+        self.recorder.as_mut()?.take_error()
     }
 
     /// Returns the first error. Nothing is written after it.
@@ -108,9 +128,18 @@ impl Output {
     /// Writes one event. `source` is a name that needs no escaping, `text` the plugin's text for the event if it has one,
     /// and `row` the event's fields if some are selected.
     pub fn event(&mut self, number: u64, source: &str, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) {
+        let line = EventLine {
+            number,
+            source,
+            text,
+            row,
+        };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(&line, event);
+        }
         self.attempt(|output| match output.format {
             Format::Text => output.event_text(event, text, row),
-            Format::Json => output.event_json(number, source, event, text, row),
+            Format::Json => output.json.event(&mut output.writer, &line, event),
         });
     }
 
@@ -123,6 +152,9 @@ impl Output {
             plugin: None,
             row,
         };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.async_event(&members, event);
+        }
         self.attempt(|output| output.write_async(&members, event));
     }
 
@@ -142,20 +174,22 @@ impl Output {
 
     /// Writes one event of a capture file: its name and parameters in place of a payload.
     pub fn raw_event(&mut self, number: u64, source: &str, event: &RawEvent<'_>, row: Option<&Row>) {
-        self.attempt(|output| {
-            output.line.clear();
-            params::write_text(event, &mut output.line);
-            match output.format {
-                Format::Text => {
-                    output.timestamps.write(&mut output.writer, event.timestamp())?;
-                    writeln!(
-                        output.writer,
-                        " {}{}",
-                        output.line,
-                        row.map_or(Cow::Borrowed(""), |row| String::from_utf8_lossy(row.bytes()))
-                    )
-                }
-                Format::Json => output.raw_event_json(number, source, event, row),
+        self.line.clear();
+        params::write_text(event, &mut self.line);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.raw_event(number, source, event, &self.line);
+        }
+        self.attempt(|output| match output.format {
+            Format::Text => output.text_line(event.timestamp(), row),
+            Format::Json => {
+                let text = Some(output.line.as_bytes());
+                let line = EventLine {
+                    number,
+                    source,
+                    text,
+                    row,
+                };
+                output.json.raw_event(&mut output.writer, &line, event)
             }
         });
     }
@@ -237,6 +271,9 @@ impl Output {
     /// Writes what is buffered.
     pub fn flush(&mut self) {
         self.attempt(|output| output.writer.flush());
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+        }
     }
 
     fn attempt(&mut self, action: impl FnOnce(&mut Self) -> io::Result<()>) {
@@ -254,25 +291,13 @@ impl Output {
 
     fn write_async(&mut self, members: &AsyncMembers<'_>, event: &AsyncEvent) -> io::Result<()> {
         match self.format {
-            Format::Json => {
-                self.json.clear();
-                members.write_json(event, &mut self.json)?;
-                append_fields(&mut self.json, members.row);
-                self.json.push(b'\n');
-                self.writer.write_all(&self.json)?;
-                self.json.shrink_to(KEPT_CAPACITY);
-            }
+            Format::Json => self.json.async_event(&mut self.writer, members, event),
             Format::Text => {
                 self.line.clear();
                 members.write_text(event, &mut self.line);
-                self.timestamps.write(&mut self.writer, event.timestamp())?;
-                write!(self.writer, " {}", self.line)?;
-                self.writer.write_all(members.row.map_or(b"", Row::bytes))?;
-                self.writer.write_all(b"\n")?;
-                self.line.shrink_to(KEPT_CAPACITY);
+                self.text_line(event.timestamp(), members.row)
             }
         }
-        Ok(())
     }
 
     fn event_text(&mut self, event: &Event<'_>, text: Option<&[u8]>, row: Option<&Row>) -> io::Result<()> {
@@ -281,111 +306,20 @@ impl Output {
             &mut self.line,
             &String::from_utf8_lossy(text.unwrap_or(event.payload())),
         );
-        self.timestamps.write(&mut self.writer, event.timestamp())?;
+        self.text_line(event.timestamp(), row)
+    }
+
+    /// Writes an event as text: its time, the text in `line`, and its fields.
+    fn text_line(&mut self, timestamp: u64, row: Option<&Row>) -> io::Result<()> {
+        match &self.pretty {
+            Some(pretty) => pretty.write_time(&mut self.writer, timestamp)?,
+            None => self.timestamps.write(&mut self.writer, timestamp)?,
+        }
         self.writer.write_all(b" ")?;
         self.writer.write_all(self.line.as_bytes())?;
         self.writer.write_all(row.map_or(b"", Row::bytes))?;
         self.writer.write_all(b"\n")?;
         self.line.shrink_to(KEPT_CAPACITY);
         Ok(())
-    }
-
-    fn raw_event_json(&mut self, number: u64, source: &str, event: &RawEvent<'_>, row: Option<&Row>) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Head<'a> {
-            kind: &'static str,
-            number: u64,
-            timestamp: u64,
-            source: &'a str,
-            text: &'a str,
-            name: &'a str,
-            #[serde(rename = "type")]
-            code: u16,
-            thread_id: Option<i64>,
-            params: serde_json::Value,
-            raw_base64: &'a str,
-        }
-        self.base64.clear();
-        BASE64.encode_string(event.bytes(), &mut self.base64);
-        self.json.clear();
-        let head = Head {
-            kind: "event",
-            number,
-            timestamp: event.timestamp(),
-            source,
-            text: &self.line,
-            name: &event.name(),
-            code: event.code(),
-            thread_id: event.thread_id(),
-            params: params::to_json(event),
-            raw_base64: &self.base64,
-        };
-        serde_json::to_writer(&mut self.json, &head)?;
-        append_fields(&mut self.json, row);
-        self.json.push(b'\n');
-        self.writer.write_all(&self.json)?;
-        self.json.shrink_to(KEPT_CAPACITY);
-        self.base64.shrink_to(KEPT_CAPACITY);
-        self.line.shrink_to(KEPT_CAPACITY);
-        Ok(())
-    }
-
-    fn event_json(
-        &mut self,
-        number: u64,
-        source: &str,
-        event: &Event<'_>,
-        text: Option<&[u8]>,
-        row: Option<&Row>,
-    ) -> io::Result<()> {
-        write!(
-            self.writer,
-            r#"{{"kind":"event","number":{number},"timestamp":{},"source":"{source}","text":""#,
-            event.timestamp()
-        )?;
-        let data = String::from_utf8_lossy(event.payload());
-        let escaped = |buffer: &mut Vec<u8>, text: &str| {
-            buffer.clear();
-            escape::json(buffer, text);
-        };
-        escaped(
-            &mut self.json,
-            &text.map_or(Cow::Borrowed(&*data), String::from_utf8_lossy),
-        );
-        self.writer.write_all(&self.json)?;
-        if let Cow::Borrowed(data) = data {
-            self.writer.write_all(br#"","data":""#)?;
-            // Without a text of the plugin, the text is the data, which is escaped already.
-            if text.is_some() {
-                escaped(&mut self.json, data);
-            }
-            self.writer.write_all(&self.json)?;
-        } else {
-            self.writer.write_all(br#"","data_base64":""#)?;
-            self.base64.clear();
-            BASE64.encode_string(event.payload(), &mut self.base64);
-            self.writer.write_all(self.base64.as_bytes())?;
-        }
-        self.writer.write_all(b"\"")?;
-        if let Some(row) = row {
-            self.writer.write_all(br#","fields":{"#)?;
-            self.writer.write_all(row.bytes())?;
-            self.writer.write_all(b"}")?;
-        }
-        self.writer.write_all(b"}\n")?;
-        self.json.shrink_to(KEPT_CAPACITY);
-        self.base64.shrink_to(KEPT_CAPACITY);
-        Ok(())
-    }
-}
-
-/// Adds the fields of an event to the JSON object of its line.
-fn append_fields(json: &mut Vec<u8>, row: Option<&Row>) {
-    // The row consists of the members of an object.
-    if let Some(row) = row {
-        json.pop();
-        json.extend_from_slice(br#","fields":{"#);
-        json.extend_from_slice(row.bytes());
-        json.extend_from_slice(b"}}");
     }
 }

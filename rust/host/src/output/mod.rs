@@ -2,12 +2,15 @@
 
 mod async_line;
 pub mod console;
+mod event_json;
 mod fields;
 mod format;
 mod lines;
 mod log;
 mod params;
 pub mod payload;
+mod pretty;
+mod recorder;
 mod row;
 mod stdout;
 mod tables;

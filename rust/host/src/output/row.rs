@@ -1,6 +1,7 @@
 //! The fields of one event, as the event's line shows them.
 
 use crate::abi::{Value, ValueFault, Values};
+use crate::output::pretty::Pretty;
 use crate::output::value::{write_falco, write_json, write_pretty};
 use crate::select::Column;
 use crate::text::escape;
@@ -13,8 +14,8 @@ const KEPT_CAPACITY: usize = 1024 * 1024;
 pub enum Style {
     /// Columns `name=value` with a tab before each. Values are written as Falco prints them in a rule's output.
     Falco,
-    /// The same columns with readable values.
-    Pretty,
+    /// Lines below the event, with readable values.
+    Pretty { colour: bool },
     /// Members of a JSON object.
     Json,
 }
@@ -22,14 +23,20 @@ pub enum Style {
 /// The fields of one event, in one of the styles.
 pub struct Row {
     style: Style,
+    /// The width of the longest name, in characters.
+    width: usize,
     bytes: Vec<u8>,
 }
 
 impl Row {
-    /// Makes an empty row.
-    pub fn new(style: Style) -> Self {
+    /// Makes an empty row for some columns.
+    pub fn new(style: Style, columns: &[Column]) -> Self {
+        let widths = columns
+            .iter()
+            .map(|column| escape::column(&column.asked).chars().count());
         Self {
             style,
+            width: widths.max().unwrap_or(0),
             bytes: Vec::new(),
         }
     }
@@ -49,11 +56,15 @@ impl Row {
     pub fn push(&mut self, column: &Column, values: Option<&Values<'_>>) -> Result<(), ValueFault> {
         let [open, separator, close, absent] = match self.style {
             Style::Falco => ["(", ",", ")", "<NA>"],
-            Style::Pretty => ["[", ", ", "]", "-"],
+            Style::Pretty { .. } => ["[", ", ", "]", ""],
             Style::Json => ["[", ",", "]", "null"],
         };
         match self.style {
-            Style::Falco | Style::Pretty => {
+            Style::Pretty { colour } => {
+                let name = escape::column(&column.asked);
+                Pretty { colour }.write_name(&mut self.bytes, &name, self.width);
+            }
+            Style::Falco => {
                 self.bytes.push(b'\t');
                 self.bytes.extend_from_slice(escape::column(&column.asked).as_bytes());
                 self.bytes.push(b'=');
@@ -67,6 +78,9 @@ impl Row {
             }
         }
         let Some(values) = values else {
+            if let Style::Pretty { colour } = self.style {
+                Pretty { colour }.write_absent(&mut self.bytes);
+            }
             self.bytes.extend_from_slice(absent.as_bytes());
             return Ok(());
         };
@@ -79,7 +93,7 @@ impl Row {
             }
             match self.style {
                 Style::Falco => write_falco(value?, &mut self.bytes),
-                Style::Pretty => write_pretty(value?, &mut self.bytes),
+                Style::Pretty { .. } => write_pretty(value?, &mut self.bytes),
                 Style::Json => write_json(value?, &mut self.bytes),
             }
         }

@@ -23,7 +23,7 @@ pub fn write_pretty(value: Value<'_>, out: &mut Vec<u8>) {
         Value::String(text) => write!(out, "{}", escape::column(text)),
         Value::Number(number) => write!(out, "{number}"),
         Value::Bool(value) => write!(out, "{value}"),
-        Value::Time(time) => write!(out, "{}", timestamp::text(time)),
+        Value::Time(time) => write!(out, "{}", timestamp::readable(time)),
         Value::Duration(time) => write!(out, "{:?}", Duration::from_nanos(time)),
         Value::Address(address) | Value::Network(address) => write!(out, "{address}"),
     };
@@ -67,7 +67,7 @@ mod tests {
             (
                 Value::Time(1_000_000_001),
                 "1000000001",
-                "1970-01-01T00:00:01.000000001Z",
+                "1970-01-01 00:00:01.000000001Z",
                 "1000000001",
             ),
             (Value::Duration(1_500_000_000), "1500000000", "1.5s", "1500000000"),

@@ -35,9 +35,16 @@ impl Formatter {
     }
 }
 
-/// Returns one timestamp as text.
-pub fn text(timestamp: u64) -> String {
-    format!("{}.{:09}Z", date(timestamp / NANOSECONDS), timestamp % NANOSECONDS)
+/// Returns one timestamp in a form for people: a space instead of `T`, and only the groups of three digits that are needed.
+pub fn readable(timestamp: u64) -> String {
+    let date = date(timestamp / NANOSECONDS).replace('T', " ");
+    let nanoseconds = timestamp % NANOSECONDS;
+    match nanoseconds {
+        0 => format!("{date}Z"),
+        _ if nanoseconds.is_multiple_of(1_000_000) => format!("{date}.{:03}Z", nanoseconds / 1_000_000),
+        _ if nanoseconds.is_multiple_of(1_000) => format!("{date}.{:06}Z", nanoseconds / 1_000),
+        _ => format!("{date}.{nanoseconds:09}Z"),
+    }
 }
 
 fn date(second: u64) -> String {
@@ -76,8 +83,7 @@ mod tests {
     fn format(timestamp: u64) -> String {
         let mut out = Vec::new();
         Formatter::default().write(&mut out, timestamp).unwrap();
-        assert_eq!(text(timestamp).as_bytes(), out);
-        text(timestamp)
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
@@ -86,6 +92,14 @@ mod tests {
         assert_eq!(format(951_782_400_000_000_001), "2000-02-29T00:00:00.000000001Z");
         assert_eq!(format(1_735_689_599_999_999_999), "2024-12-31T23:59:59.999999999Z");
         assert_eq!(format(4_107_542_400_000_000_000), "2100-03-01T00:00:00.000000000Z");
+        for (time, expected) in [
+            (0, "1970-01-01 00:00:00Z"),
+            (1_500_000_000, "1970-01-01 00:00:01.500Z"),
+            (1_000_010_000, "1970-01-01 00:00:01.000010Z"),
+            (1_000_000_001, "1970-01-01 00:00:01.000000001Z"),
+        ] {
+            assert_eq!(readable(time), expected);
+        }
         assert_eq!(format(u64::MAX), "2554-07-21T23:34:33.709551615Z");
     }
 }
