@@ -96,6 +96,19 @@ def write(path: Path, events: Iterable[WrittenEvent]) -> None:
             file.write(b"%s %s\n" % (b"" if time is None else b"%d" % time, base64.b64encode(data)))
 
 
+def write_records(path: Path, events: Iterable[WrittenEvent]) -> None:
+    """Writes a recording of events, which ``falco-plugin run --replay`` reads.
+
+    Raises:
+        TypeError: an event is something else.
+    """
+    with path.open("w", encoding="ascii") as file:
+        for event in events:
+            data, time = _payload_and_time(event)
+            record = {"timestamp": time, "data_base64": base64.b64encode(data).decode()}
+            file.write(f"{json.dumps(record)}\n")
+
+
 def payload_of(event: object) -> bytes:
     """Returns the payload of an event.
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from falco_plugin.cli import _help
 from falco_plugin.cli._alert_text import format_alert, has_colour, printable
 from falco_plugin.cli._output import fail
+from falco_plugin.cli._source_options import ConfigText
 from falco_plugin.cli._targets import debug_option, reported_errors
 
 if TYPE_CHECKING:
@@ -26,12 +28,23 @@ if TYPE_CHECKING:
 RULES = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+_EXAMPLES = """
+falco-plugin alerts plugin.py --rules rules.yaml --params events.log
+falco-plugin alerts plugin.py --rules rules.yaml --seconds 10 --expect alerts.yaml
+"""
+
+
+@click.command(cls=_help.Command, examples=_EXAMPLES)
 @click.argument("target")
 @click.option(
     "--rules", type=RULES, multiple=True, required=True, metavar="FILE", help="A file of rules. Can be repeated."
 )
-@click.option("--config", default="", help="The plugin's init_config, as text.")
+@click.option(
+    "--config",
+    type=ConfigText(),
+    default="",
+    help="The plugin's init_config, as text, or @ and the path of a YAML or JSON file that has it.",
+)
 @click.option("--params", default="", help="The open_params of the source, such as the path of a file.")
 @click.option(
     "--scap",
@@ -48,8 +61,8 @@ RULES = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--with-config",
     "other_configs",
+    type=ConfigText(),
     multiple=True,
-    metavar="TEXT",
     help="The init_config of a plugin of --with: the first is for the first --with, and so on.",
 )
 @click.option(

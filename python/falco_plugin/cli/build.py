@@ -17,6 +17,7 @@ from falco_plugin._build import target as targets
 from falco_plugin._declare import plugin_ids
 from falco_plugin._declare.events import SYSCALL
 from falco_plugin._runtime import gil
+from falco_plugin.cli import _help
 from falco_plugin.cli._output import fail, warn
 from falco_plugin.cli._targets import debug_option, reported_errors
 
@@ -29,7 +30,13 @@ _SILENT = 3.0
 """Seconds of a build without output. Only the first build of an environment takes longer."""
 
 
-@click.command()
+_EXAMPLES = """
+falco-plugin build plugin.py -o libplugin.so
+falco-plugin build . --linked
+"""
+
+
+@click.command(cls=_help.Command, examples=_EXAMPLES)
 @click.argument("target")
 @click.option(
     "-o",

@@ -10,11 +10,17 @@ import click
 from falco_plugin._build import host, library
 from falco_plugin._build import target as targets
 from falco_plugin._build.errors import TargetError
+from falco_plugin.cli import _help
 from falco_plugin.cli._output import exit_as_host
 from falco_plugin.cli._targets import debug_option, library_of, reported_errors
 
+_EXAMPLES = """
+falco-plugin info plugin.py
+falco-plugin info libplugin.so --json
+"""
 
-@click.command()
+
+@click.command(cls=_help.Command, examples=_EXAMPLES)
 @click.argument("target")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--sbom", is_flag=True, help="Print what a self-contained library brings, as CycloneDX JSON.")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import pkgutil
 import signal
 import sys
@@ -31,6 +32,12 @@ class _Group(click.Group):
         command: click.Command = getattr(importlib.import_module(f"{cli.__name__}.{cmd_name}"), cmd_name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes each command with its whole summary, which Click would cut to one line."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(command)) for name, command in commands if command is not None])
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a command. If it is interrupted, the exit status is the one that a shell expects."""
         received: list[int] = []
@@ -41,6 +48,12 @@ class _Group(click.Group):
             if received or isinstance(error, KeyboardInterrupt):
                 sys.exit(128 + next(iter(received), signal.SIGINT))
             raise
+
+
+def _summary(command: click.Command) -> str:
+    """Returns the first paragraph of a command's help."""
+    paragraph, _, _ = inspect.cleandoc(command.help or "").partition("\n\n")
+    return " ".join(paragraph.split())
 
 
 class Terminated(BaseException):
@@ -74,5 +87,8 @@ def _removing_files(received: list[int]) -> Generator[None]:
 @click.option("--debug", is_flag=True, help="Show the traceback of an error in the plugin.")
 @click.pass_context
 def main(context: click.Context, debug: bool) -> None:
-    """Build, inspect and run Falco plugins written in Python."""
+    """Build, inspect and run Falco plugins written in Python.
+
+    falco-plugin COMMAND --help shows the options of a command, with examples.
+    """
     context.obj = debug

@@ -7,10 +7,16 @@ from pathlib import Path
 import click
 
 from falco_plugin._build import template as templates
+from falco_plugin.cli import _help
 from falco_plugin.cli._output import fail
 
+_EXAMPLES = """
+falco-plugin new my_plugin
+falco-plugin new my_plugin --template push
+"""
 
-@click.command()
+
+@click.command(cls=_help.Command, examples=_EXAMPLES)
 @click.argument("name")
 @click.option(
     "--template",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from falco_plugin._build.errors import TargetError
+from falco_plugin.cli import _help
 from falco_plugin.cli._output import warn
 from falco_plugin.cli._targets import reported_errors
 
@@ -20,7 +21,12 @@ _REGISTRY, _OWNER = "REGISTRY", "OWNER"
 """The registry, and the beginning of the repository's name, in the commands that the output suggests."""
 
 
-@click.command()
+_EXAMPLES = """
+falco-plugin package libplugin.so -o oci --rules rules.yaml
+"""
+
+
+@click.command(cls=_help.Command, examples=_EXAMPLES)
 @click.argument("libraries", metavar="LIB...", nargs=-1, required=True)
 @click.option(
     "-o",

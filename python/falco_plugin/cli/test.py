@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from falco_plugin.cli import _help
 from falco_plugin.cli._alert_text import has_colour, printable
 from falco_plugin.cli._output import fail
 from falco_plugin.cli._targets import debug_option, reported_errors
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from falco_plugin._falco.rule_tests import TestFile
 
 
-@click.command()
+_EXAMPLES = """
+falco-plugin test
+falco-plugin test plugin.py my_rules.test.yaml --falco /usr/bin/falco
+"""
+
+
+@click.command(cls=_help.Command, examples=_EXAMPLES)
 @click.argument("targets", nargs=-1, metavar="[TARGET] [FILE]...")
 @click.option("--falco", metavar="PATH|IMAGE", help="The Falco to run, as for falco-plugin alerts.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Also write the results as JUnit XML.")

@@ -9,13 +9,15 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from falco_plugin._build import embedded, temporary
+from falco_plugin._falco.written_events import WrittenEvent, write_records
 from falco_plugin.errors import PluginError
 from falco_plugin.testing.extracted import ExtractedEvent
 from falco_plugin.testing.plugins import (
@@ -42,6 +44,8 @@ def collect(
     fields: Sequence[str] | None = None,
     plugins: Sequence[FurtherPlugin] = (),
     scap: str | os.PathLike[str] | None = None,
+    replay: str | os.PathLike[str] | None = None,
+    events: Iterable[WrittenEvent] | None = None,
     limit: int | None = None,
     timeout: float = 5,
 ) -> list[ExtractedEvent]:
@@ -56,6 +60,11 @@ def collect(
         plugins: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
             of a plugin and its ``init_config``.
         scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
+        replay: a file of events that ``falco-plugin run --record`` or ``--json`` has written. The plugins get them with
+            their times, and the plugin's source is not opened.
+        events: events that the plugins get instead of those of the plugin's source. Each is a mapping or list, which
+            becomes JSON, a ``str``, ``bytes``, an :class:`Event`, or a pair of one and its time in nanoseconds or as a
+            ``datetime``.
         limit: stop after this many events, async events included. Without a limit the source must end.
         timeout: seconds that the run may take.
 
@@ -65,7 +74,7 @@ def collect(
     Raises:
         RunError: the source failed, or the timeout expired. The message contains the plugin's log with the traceback.
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``plugins`` is not a list.
+        TypeError: ``fields`` or ``plugins`` is not a list, or ``events`` has something that is not an event.
 
     Example:
         ```python
@@ -75,7 +84,18 @@ def collect(
             assert [event.data for event in events] == [b"one", b"two"]
         ```
     """
-    ran = run(plugin, params, config=config, fields=fields, plugins=plugins, scap=scap, limit=limit, timeout=timeout)
+    ran = run(
+        plugin,
+        params,
+        config=config,
+        fields=fields,
+        plugins=plugins,
+        scap=scap,
+        replay=replay,
+        events=events,
+        limit=limit,
+        timeout=timeout,
+    )
     if ran.result not in ("eof", "limit"):
         raise RunError(str(ran))
     if limit is not None and len(ran.events) + len(ran.async_events) < limit:
@@ -94,6 +114,8 @@ def run(
     tables: Sequence[str] = (),
     table_contents: Mapping[str, Any] | None = None,
     scap: str | os.PathLike[str] | None = None,
+    replay: str | os.PathLike[str] | None = None,
+    events: Iterable[WrittenEvent] | None = None,
     limit: int | None = None,
     timeout: float = 5,
     dump_state: bool = False,
@@ -115,13 +137,19 @@ def run(
         table_contents: entries of the host's table ``threads``: ``{"threads": [{"tid": 1, "comm": "bash"}]}``.
             Sub-tables are lists of entries, too.
         scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
+        replay: a file of events that ``falco-plugin run --record`` or ``--json`` has written. The plugins get them with
+            their times, and the plugin's source is not opened.
+        events: events that the plugins get instead of those of the plugin's source. Each is a mapping or list, which
+            becomes JSON, a ``str``, ``bytes``, an :class:`Event`, or a pair of one and its time in nanoseconds or as a
+            ``datetime``.
         limit: stop after this many events, async events included.
         timeout: seconds that the run may take. After that the source is stopped, and the result is ``timeout``.
         dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
 
     Raises:
         PluginError: a plugin cannot be built.
-        TypeError: ``fields``, ``plugins`` or ``tables`` is not a list.
+        TypeError: ``fields``, ``plugins`` or ``tables`` is not a list, or ``events`` has something that is not an
+            event.
         RunError: the source was not closed within ten seconds after the timeout.
     """
     with RunningPlugin(
@@ -134,6 +162,8 @@ def run(
         tables=tables,
         table_contents=table_contents,
         scap=scap,
+        replay=replay,
+        events=events,
         limit=limit,
         dump_state=dump_state,
     ) as running:
@@ -156,12 +186,17 @@ class RunningPlugin:
         table_contents: entries of the host's table ``threads``: ``{"threads": [{"tid": 1, "comm": "bash"}]}``.
             Sub-tables are lists of entries, too.
         scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
+        replay: a file of events that ``falco-plugin run --record`` or ``--json`` has written. The plugins get them with
+            their times, and the plugin's source is not opened.
+        events: events that the plugins get instead of those of the plugin's source. Each is a mapping or list, which
+            becomes JSON, a ``str``, ``bytes``, an :class:`Event`, or a pair of one and its time in nanoseconds or as a
+            ``datetime``.
         limit: stop after this many events, async events included.
         dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
 
     Raises:
         PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``plugins`` is not a list.
+        TypeError: ``fields`` or ``plugins`` is not a list, or ``events`` has something that is not an event.
     """
 
     def __init__(
@@ -176,6 +211,8 @@ class RunningPlugin:
         tables: Sequence[str] = (),
         table_contents: Mapping[str, Any] | None = None,
         scap: str | os.PathLike[str] | None = None,
+        replay: str | os.PathLike[str] | None = None,
+        events: Iterable[WrittenEvent] | None = None,
         limit: int | None = None,
         dump_state: bool = False,
     ) -> None:
@@ -198,8 +235,7 @@ class RunningPlugin:
             options = ["--config", config_text(config), "--params", params, "--metrics"]
             if set_config is not None:
                 options += ["--set-config", config_text(set_config)]
-            if scap is not None:
-                options += ["--scap", os.fspath(scap)]
+            options += _replaced_source(folder, scap, replay, events)
             if limit is not None:
                 options += ["--limit", str(limit)]
             if dump_state:
@@ -440,3 +476,22 @@ class RunningPlugin:
         self._process.wait()
         self._stderr.seek(0)
         self._errors = self._stderr.read().decode(errors="replace").strip()
+
+
+def _replaced_source(
+    folder: Path,
+    scap: str | os.PathLike[str] | None,
+    replay: str | os.PathLike[str] | None,
+    events: Iterable[WrittenEvent] | None,
+) -> list[str]:
+    """Returns the options of the host for the file whose events replace those of the source. Writes `events` to one."""
+    given = {"scap": scap, "replay": replay, "events": events}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise TypeError(f"{names[0]} and {names[1]} both replace the source: give one of them")
+    if events is not None:
+        replay = folder / "events.jsonl"
+        write_records(replay, events)
+    if scap is not None:
+        return ["--scap", os.fspath(scap)]
+    return [] if replay is None else ["--replay", os.fspath(replay)]
