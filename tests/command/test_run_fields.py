@@ -166,7 +166,7 @@ def test_run_requires_plugin_with_source(tmp_path: Path, runs: Path) -> None:
     rejected = run_command("run", library)
     check_refused(
         rejected,
-        "tally has no event source to run: run a plugin that has one, and add this one by --with",
+        "tally has no event source to run: give it events by --events, or run a plugin that has a source",
         by="falco-plugin-host",
     )
     rejected = run_command("run", library, "--with", runs)

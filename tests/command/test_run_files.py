@@ -192,7 +192,7 @@ def test_written_recording_needs_only_data(orders: Path, tmp_path: Path) -> None
 
 
 def test_async_events_are_replayed(orders: Path, tmp_path: Path) -> None:
-    record = {"kind": "async_event", "timestamp": 7, "source": "orders", "name": "told", "data": "text"}
+    record = {"kind": "async_event", "timestamp": 7, "source": "orders", "name": "sent", "data": "text"}
     (tmp_path / "records").write_text(json.dumps(record))
     (event,) = (
         line for line in native_lines(orders, "--replay", str(tmp_path / "records")) if line["kind"] == "async_event"

@@ -212,7 +212,8 @@ class TestFields:
 
     def test_require_source(self):
         expected = (
-            "the plugin sizes has no event source to run: run a plugin that has one, and add this one by plugins=[…]"
+            "the plugin sizes has no event source to run: give it events by events=[…], or run a plugin that has a "
+            "source, and add this one by plugins=[…]"
         )
         assert run(Sizes).error == expected
 
@@ -299,3 +300,21 @@ def test_fixture_shows_log_of_failed_test(pytester):
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*log of the plugin*", "*warning*look here*"])
     assert Path(pytester.path, "plugin.py").exists()
+
+
+def test_written_events_replace_the_source():
+    time = datetime(2026, 1, 2, tzinfo=UTC)
+    events = collect(Orders, events=[{"id": 1}, "text", b"\xff", ("timed", 5), (["a"], time)])
+    assert [event.data for event in events] == [b'{"id": 1}', b"text", b"\xff", b"timed", b'["a"]']
+    assert [event.timestamp for event in events[3:]] == [5, int(time.timestamp()) * 10**9]
+    with pytest.raises(TypeError, match="an event must be a mapping or list"):
+        collect(Orders, events=[5])
+
+
+def test_recorded_events_replace_the_source(tmp_path):
+    recording = tmp_path / "recording"
+    recording.write_text('{"kind": "event", "timestamp": 9, "data": "recorded"}\n')
+    ran = run(Orders, replay=recording)
+    assert [(event.data, event.timestamp) for event in ran.events] == [(b"recorded", 9)]
+    with pytest.raises(TypeError, match="replay and events both replace the source: give one of them"):
+        run(Orders, replay=recording, events=[])

@@ -22,7 +22,7 @@ from falco_plugin.cli._targets import reported_errors
 
 @dataclass(frozen=True)
 class _Metadata:
-    """What decides the part of a plugin in a run."""
+    """The metadata on which the part of a plugin in a run depends."""
 
     name: str
     event_source: str | None

@@ -23,7 +23,7 @@ from falco_plugin._build.errors import TargetError
 from falco_plugin._build.interruption import Interruption
 
 _INTERVAL = 0.2
-"""Seconds between two looks at the files. A change must have lasted for one before it counts."""
+"""Seconds between two checks of the files. A change must have lasted for one before it counts."""
 _CLOSES_WITHIN = 5.0
 """Seconds that a source may take to close before its host is killed."""
 

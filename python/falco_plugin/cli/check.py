@@ -12,6 +12,7 @@ import click
 
 from falco_plugin._rules.problems import Problem, RulesError, Severity
 from falco_plugin._runtime.failures import format_trace
+from falco_plugin.cli import _help
 from falco_plugin.cli._targets import debug_option
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 _GITHUB: dict[Severity, str] = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-@click.command()
+_EXAMPLES = """
+falco-plugin check plugin.py --rules my_rules.yaml
+falco-plugin check . --rules my_rules.yaml --with libjson.so --format github
+"""
+
+
+@click.command(cls=_help.Command, examples=_EXAMPLES)
 @click.argument("target")
 @click.option(
     "--rules",

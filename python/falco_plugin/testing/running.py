@@ -440,7 +440,7 @@ class RunningPlugin:
         _, prefix, reason = self._errors.rpartition("falco-plugin-host: ")
         if not prefix:
             return "failure", f"the host ended with status {status}: {self._errors}"
-        return "failure", reason.replace("--with", "plugins=[…]")
+        return "failure", reason.replace("--with", "plugins=[…]").replace("--events", "events=[…]")
 
     def _wait_until(self, ready: Callable[[], object], timeout: float, awaited: str) -> None:
         """Waits until `ready` is true. `awaited` names in the error what did not come."""

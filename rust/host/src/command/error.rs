@@ -24,10 +24,13 @@ pub enum Error {
     Field(#[from] select::MalformedField),
     #[error(transparent)]
     Bench(#[from] bench::Error),
-    #[error(
-        "the plugin {0} has no event source to run: run a plugin that has one and add this one by --with, or give its events by --events or --replay"
-    )]
+    #[error("the plugin {0} has no event source to run: run a plugin that has one, and add this one by --with")]
     NoSource(String),
+    #[error(
+        "the plugin {0} has no event source to run: give it events by --events, or run a plugin that has a source, and \
+         add this one by --with"
+    )]
+    NoEvents(String),
     #[error("the plugin {0} neither has fields to extract nor parses events: leave it out")]
     ReadsNothing(String),
     #[error(transparent)]

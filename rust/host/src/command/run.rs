@@ -52,7 +52,11 @@ pub fn run(options: &Options) -> Result<(), Error> {
     // Before the output takes over standard output.
     let colour = console::has_colour();
     let output = Mutex::new(Output::new(options.format).map_err(Error::Output)?);
-    let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup)?;
+    let plugins = Plugins::new(Loaded::load(&options.setup.library)?, &options.setup);
+    let plugins = plugins.map_err(|error| match error {
+        Error::NoSource(plugin) => Error::NoEvents(plugin),
+        other => other,
+    })?;
     let log = Arc::new(match options.format {
         Format::Text => Log::to_stderr(),
         Format::Json => Log::queue(),

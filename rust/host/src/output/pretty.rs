@@ -1,4 +1,4 @@
-//! Text for people: readable times, and fields on lines below their event.
+//! Text in a readable form: times, and fields on lines below their event.
 
 use std::io::{self, Write};
 

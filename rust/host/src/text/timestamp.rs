@@ -35,7 +35,7 @@ impl Formatter {
     }
 }
 
-/// Returns one timestamp in a form for people: a space instead of `T`, and only the groups of three digits that are needed.
+/// Returns one timestamp in a readable form: a space instead of `T`, and only the groups of three digits that are needed.
 pub fn readable(timestamp: u64) -> String {
     let date = date(timestamp / NANOSECONDS).replace('T', " ");
     let nanoseconds = timestamp % NANOSECONDS;
