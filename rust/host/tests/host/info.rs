@@ -90,8 +90,8 @@ fn plugin_without_source_has_no_id() {
     let output = host("run", &library).output().unwrap();
     assert_eq!(
         stderr(&output),
-        "falco-plugin-host: the plugin sample has no event source to run: run a plugin that has one, and add this one \
-         by --with\n"
+        "falco-plugin-host: the plugin sample has no event source to run: give it events by --events, or run a plugin \
+         that has a source, and add this one by --with\n"
     );
     assert_eq!(output.status.code(), Some(1));
 }

@@ -14,10 +14,9 @@ const FIELDS: &[&str] = &[
     "x.fails string",
 ];
 
-fn columns(style: &[&str]) -> Vec<String> {
+fn columns() -> Vec<String> {
     let output = host("run", &plugin(&[&flag(FIELDS)]))
         .args(["--params", "s1", "--all-fields"])
-        .args(style)
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -32,7 +31,7 @@ fn columns(style: &[&str]) -> Vec<String> {
 #[test]
 fn values_are_written_as_falco_prints_them() {
     assert_eq!(
-        columns(&[]),
+        columns(),
         [
             "x.strings=(one,t\\two,\"three\")",
             "x.abstime=1700000000123456789",
@@ -46,17 +45,23 @@ fn values_are_written_as_falco_prints_them() {
 }
 
 #[test]
-fn values_are_readable_with_pretty() {
+fn values_are_readable_below_events_with_pretty() {
+    let output = host("run", &plugin(&[&flag(FIELDS)]))
+        .args(["--params", "s1", "--all-fields", "--pretty"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = stdout(&output);
     assert_eq!(
-        columns(&["--pretty"]),
+        shown.lines().skip(1).collect::<Vec<_>>(),
         [
-            "x.strings=[one, t\\two, \"three\"]",
-            "x.abstime=2023-11-14T22:13:20.123456789Z",
-            "x.reltimes=[1700000000.123456789s, 7ns]",
-            "x.bools=[true, false]",
-            "x.ipaddr=10.0.0.1",
-            "x.ipnets=[10.0.0.1, 2001:db8::1]",
-            "x.fails=-",
+            "    x.strings   [one, t\\two, \"three\"]",
+            "    x.abstime   2023-11-14 22:13:20.123456789Z",
+            "    x.reltimes  [1700000000.123456789s, 7ns]",
+            "    x.bools     [true, false]",
+            "    x.ipaddr    10.0.0.1",
+            "    x.ipnets    [10.0.0.1, 2001:db8::1]",
+            "    x.fails     -",
         ]
     );
 }
