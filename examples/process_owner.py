@@ -24,6 +24,7 @@ class Config:
 
 class Thread(Entry):
     tid: int
+    exe: str
     exe_path: str
     owner: str = added()
 
@@ -45,16 +46,18 @@ class ProcessOwner(Plugin):
 
     def capture_open(self, capture: Capture) -> None:
         for thread in self.threads.values():
-            self.threads[thread.tid].owner = self.find(thread.exe_path)
+            self.threads[thread.tid].owner = self.find(thread)
 
     @parse("clone", "clone3", "fork", "vfork", "execve", "execveat", sources=["syscall"])
     def run(self, event: Event) -> None:
         if thread := self.threads.get(event.thread_id):
-            thread.owner = team = self.find(thread.exe_path)
+            thread.owner = team = self.find(thread)
             if team and event.name.startswith("exec"):
                 self.started.add(1)
                 self.teams.setdefault(team, Team()).programs += 1
 
-    def find(self, path: str) -> str:
+    def find(self, thread: Thread) -> str:
+        # Captures of older Falcos have no path, but the name with which the program was started.
+        path = thread.exe_path or thread.exe
         owned = [prefix for prefix in self.config.owners if path.startswith(prefix)]
         return self.config.owners[max(owned, key=len)] if owned else ""
