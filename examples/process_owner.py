@@ -1,11 +1,9 @@
 """Adds the team that owns a program to system calls: a field that the plugin adds to Falco's table of threads.
 
-$ falco-plugin run examples/process_owner.py --scap capture.scap --config owners.json --fields proc.owner
+$ falco-plugin run examples/process_owner.py --scap capture.scap --config @owners.json --fields proc.owner
 
-owners.json has {"owners": {"/opt/shop/": "shop", "/opt/shop/db/": "storage"}}. A rule:
-
-- rule: Shell of the shop
-  condition: evt.type = execve and proc.name in (bash, sh) and proc.owner = shop
+owners.json has {"owners": {"/opt/shop/": "shop", "/opt/shop/db/": "storage"}}. The condition of a rule:
+evt.type = execve and proc.name in (bash, sh) and proc.owner = shop
 """
 
 from __future__ import annotations
@@ -57,7 +55,6 @@ class ProcessOwner(Plugin):
                 self.teams.setdefault(team, Team()).programs += 1
 
     def find(self, thread: Thread) -> str:
-        # Captures of older Falcos have no path, but the name with which the program was started.
-        path = thread.exe_path or thread.exe
+        path = thread.exe_path or thread.exe  # Captures of an old Falco have no path.
         owned = [prefix for prefix in self.config.owners if path.startswith(prefix)]
         return self.config.owners[max(owned, key=len)] if owned else ""

@@ -1,7 +1,7 @@
 """Reads the table of another plugin: how many programs the team of a process has started. No Python runs for an event.
 
 $ falco-plugin run examples/process_owner.py --with examples/team_activity.py --scap capture.scap \
-    --config owners.json --fields team.name,team.programs
+    --config @owners.json --fields team.name,team.programs
 
 Falco must load process_owner first, because it has the table. A rule:
 
