@@ -22,8 +22,8 @@ FOLDERS = sorted(plugin.parent for plugin in (REPOSITORY / "plugins").glob("*/pl
 PLUGINS = [folder for folder in FOLDERS if folder.name not in MISSING]
 WITH_RULES = [plugin for plugin in PLUGINS if (plugin / "falco.yaml").exists()]
 # These READMEs compare fields and settings with those of the official plugin instead of listing them.
-WITH_TABLES = [plugin for plugin in WITH_RULES if plugin.name not in ("json", "k8saudit")]
-OFFICIAL_IDS = {"k8saudit": 1}
+WITH_TABLES = [plugin for plugin in WITH_RULES if plugin.name not in ("cloudtrail", "json", "k8saudit")]
+OFFICIAL_IDS = {"k8saudit": 1, "cloudtrail": 2}
 PRIVATE_IDS = range(2**30, 2**31)
 
 each_with_rules = pytest.mark.parametrize("plugin", WITH_RULES, ids=lambda plugin: plugin.name)

@@ -1,0 +1,43 @@
+"""The plugin: records of AWS CloudTrail from files, S3 or SQS, and their fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from falco_plugin import Context, OpenParam, Plugin, source
+
+from .config import Config
+from .files import find, read_file, read_folder
+
+
+class CloudTrail(Plugin):
+    """Records of AWS CloudTrail, from files, from S3 or from a queue of SQS"""
+
+    name = "cloudtrail"
+    # The version of the official plugin with the same fields, because rules require a version.
+    version = "0.17.1"
+    id = 2
+    event_source = "aws_cloudtrail"
+    config: Config
+
+    def open(self, params: str, context: Context) -> source.Instance:
+        """Reads ``params``: ``s3://bucket/prefix``, ``sqs://queue``, a file or a folder."""
+        if not params:
+            raise ValueError("open_params is empty: set it to a file, a folder, s3://bucket/prefix or sqs://queue")
+        scheme = params.partition("://")[0] if "://" in params else ""
+        if scheme in ("s3", "sqs"):
+            raise ValueError(f"open_params: {scheme}:// is not supported yet: use a file or a folder")
+        return self._read(Path(params), context)
+
+    def _read(self, path: Path, context: Context) -> source.Instance:
+        files = find(path)
+        size = self.config.max_event_size
+        records = read_folder(files, size, self.log) if path.is_dir() else read_file(path, size)
+        return source.IterInstance(records, context=context, event_size=size)
+
+    def list_open_params(self) -> list[OpenParam]:
+        return [
+            OpenParam("s3://bucket/AWSLogs/123456789012/", "objects of a bucket, in the interval of s3Interval"),
+            OpenParam("sqs://queue", "a queue with notifications of new log files"),
+            OpenParam("/var/log/cloudtrail", "a log file, or a folder of log files"),
+        ]

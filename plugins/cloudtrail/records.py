@@ -1,0 +1,137 @@
+"""Splits a file of CloudTrail into its records."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from falco_plugin import Event, json_field
+from falco_plugin.source import parse_timestamp, split_json
+
+from .inflate import inflate
+
+_log = logging.getLogger("cloudtrail.records")
+
+_DIGEST_FOLDER = "CloudTrail-Digest"
+_INSIGHT = "AwsCloudTrailInsight"
+
+
+class RecordsError(ValueError):
+    """A file cannot be read, or not to its end. The message has its name, the cause and a remedy."""
+
+
+class _File(msgspec.Struct):
+    records: list[msgspec.Raw] | None = msgspec.field(default=None, name="Records")
+    digest_start: Any = msgspec.field(default=None, name="digestStartTime")
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    event_time: Any = None
+    event_type: Any = None
+
+
+class _Heads(msgspec.Struct):
+    records: list[_Head] = msgspec.field(name="Records")
+
+
+_file = msgspec.json.Decoder(_File)
+_heads = msgspec.json.Decoder(_Heads)
+
+# These read damaged records. They are not attributes of the plugin's class, so they are not fields of the plugin.
+_TIME = json_field("ct.time", "/eventTime", desc="Time of the record")
+_TYPE = json_field("ct.eventtype", "/eventType", desc="Type of the record")
+
+
+def read_records(data: bytes, name: str, event_size: int) -> Iterator[tuple[bytes, int]]:
+    """Yields the records of a file, each with its bytes unchanged and its time in nanoseconds since the epoch.
+
+    Digest files, which ``name`` or the content reveals, have no records. Insight events are left out, as the official
+    plugin does. Records that are larger than ``event_size`` or are not objects are skipped, and logged with their
+    number. A record without a readable ``eventTime`` has the time at which it is read. A fault in the JSON costs at
+    most the record that contains it.
+
+    Args:
+        data: the content, gzip or not.
+        name: the path or the key, for messages.
+        event_size: bytes of the largest record.
+
+    Raises:
+        RecordsError: the content is not a file of CloudTrail, or is damaged. The records before the fault are yielded
+            first.
+    """
+    if _DIGEST_FOLDER in name:
+        return
+    content, fault = inflate(data)
+    clock = _Clock()
+    large = others = 0
+    for record, event_time, event_type in _split(content, name, fault):
+        if event_type == _INSIGHT:
+            continue
+        if len(record) > event_size:
+            large += 1
+        elif record.startswith(b"{"):
+            yield record, clock.nanoseconds(event_time)
+        else:
+            others += 1
+    if large:
+        _log.warning("%s: records larger than %d bytes were skipped: %d: raise maxEventSize", name, event_size, large)
+    if others:
+        _log.warning("%s: elements of Records that are not objects were skipped: %d", name, others)
+    if clock.unreadable:
+        _log.warning("%s: records without a readable eventTime have the current time: %d", name, clock.unreadable)
+    if fault:
+        raise RecordsError(f"{name}: {fault}")
+
+
+def _split(content: bytes, name: str, fault: str | None) -> Iterator[tuple[bytes, Any, Any]]:
+    """Yields each record with the values of ``eventTime`` and ``eventType``."""
+    try:
+        file = _file.decode(content)
+        if file.records is None:
+            if file.digest_start is None:
+                raise RecordsError(f"{name}: has no Records: only log files of CloudTrail can be read")
+            return
+        heads = _heads.decode(content).records
+    except RecordsError:
+        raise
+    except (ValueError, RecursionError) as error:
+        yield from _split_damaged(content, name, fault or str(error))
+        return
+    for raw, head in zip(file.records, heads, strict=True):
+        yield bytes(raw), head.event_time, head.event_type
+
+
+def _split_damaged(content: bytes, name: str, fault: str) -> Iterator[tuple[bytes, Any, Any]]:
+    """Yields the records of a document that is not valid JSON, which are split by its structure alone."""
+    records = split_json(content, items="Records")
+    if b'"Records"' not in content or records in ([], [content.strip()]):
+        raise RecordsError(f"{name}: has no readable Records: {fault}")
+    for record in records:
+        event = Event(record)
+        yield record, _TIME(event), _TYPE(event)
+
+
+class _Clock:
+    """Reads the times of records. A file has few different times, so each is parsed once."""
+
+    def __init__(self) -> None:
+        self.unreadable = 0
+        self._known: dict[str, int] = {}
+
+    def nanoseconds(self, event_time: Any) -> int:
+        """Returns the time of a record, or the current time if it is not readable."""
+        try:
+            return self._known[event_time]
+        except (KeyError, TypeError):
+            pass
+        try:
+            parsed = parse_timestamp(event_time).nanoseconds
+        except (ValueError, TypeError):
+            self.unreadable += 1
+            return time.time_ns()
+        self._known[event_time] = parsed
+        return parsed
