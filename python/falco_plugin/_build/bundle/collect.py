@@ -18,13 +18,14 @@ from falco_plugin._build.bundle import (
     reachable,
     requirements,
     sdk,
+    settings,
     standard_library,
 )
+from falco_plugin._build.bundle.choice import Choice
 from falco_plugin._build.bundle.distributions import SDK, Installed, Needed
 from falco_plugin._build.bundle.parts import Part
 from falco_plugin._build.bundle.reachable import Compiled
 from falco_plugin._build.bundle.requirements import Owners
-from falco_plugin._build.bundle.standard_library import StandardLibrary
 from falco_plugin._build.errors import TargetError
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def collect(
     Args:
         path: the file or folder of the plugin.
         sources: its own files by their names in the archive.
-        include: names of modules, packages or distributions to pack beside what is found.
-        exclude: names of modules, packages or distributions to leave out.
+        include: names of modules, packages or distributions to pack beside what is found, or patterns of data files
+            to keep.
+        exclude: names of modules, packages or distributions to leave out, or patterns of data files.
         cache: the cache folder; ``None`` for no cache.
 
     Raises:
@@ -75,7 +77,7 @@ def collect(
     installed = Installed()
     owners = Owners(installed)
     own = _own_imports(sources)
-    choice = _Choice(include, exclude, library, installed, owners)
+    choice = Choice(settings.join(path, include, exclude), library, installed, owners)
     warnings: list[str] = []
     roots = _roots(path, sources, own, installed, owners, choice.excluded, warnings)
     needed = distributions.resolve(installed, [*roots, *choice.requirements], str(path), choice.excluded)
@@ -95,11 +97,11 @@ def collect(
         dependencies.append(Compiled(files.part_of(_TIME_ZONES, zones), cache))
     standard = Compiled(Part(STANDARD_LIBRARY), cache)
     base = reachable.imports([own_sdk]) | reachable.references(of_sdk) | {*sdk.CORE_IMPORTS, *library.roots()}
-    reachable.reach(library, standard, base, [*exclude, *standard_library.ARCHIVES])
+    reachable.reach(library, standard, base, [*choice.excluded_modules, *standard_library.ARCHIVES])
     in_every_bundle = frozenset(standard.modules)
     used |= choice.modules
     hidden = () if standard_library.needs_archives(used) else standard_library.ARCHIVES
-    reachable.reach(library, standard, used, [*exclude, *hidden])
+    reachable.reach(library, standard, used, [*choice.excluded_modules, *hidden])
     choice.check()
     for part in (standard, own_sdk, *dependencies):
         part.save()
@@ -167,59 +169,3 @@ def _roots(
 
 def _part_of(name: str, needed: Needed) -> Part:
     return sdk.part(needed.metadata) if name == SDK else files.part_of(name, needed.metadata)
-
-
-class _Choice:
-    """The modules, packages and distributions that ``--include`` and ``--exclude`` name."""
-
-    def __init__(
-        self,
-        include: Sequence[str],
-        exclude: Sequence[str],
-        library: StandardLibrary,
-        installed: Installed,
-        owners: Owners,
-    ) -> None:
-        self.requirements: list[Requirement] = []
-        """Distributions that are packed beside those that the plugin requires."""
-        self.modules: set[str] = set()
-        """Modules of the standard library that are packed beside those that are reachable."""
-        self.excluded = frozenset(distributions.normalise(name) for name in exclude)
-        """Normalised names of distributions that are not packed."""
-        self._include = include
-        self._exclude = exclude
-        self._unused = {name for name in exclude if not self._is_installed(name, installed) and not library.has(name)}
-        for name in exclude:
-            if distributions.normalise(name) == SDK or name.partition(".")[0] == "falco_plugin":
-                raise TargetError(f"--exclude {name}: the SDK is always packed")
-        for name in include:
-            in_library = {module for module in library.names() if module == name or module.startswith(f"{name}.")}
-            self.modules |= in_library
-            if self._is_installed(name, installed):
-                self.requirements.append(distributions.parse(name, "--include"))
-            elif not in_library:
-                found = owners.of([name], f"--include {name}")
-                if not found:
-                    raise TargetError(
-                        f"--include {name}: no module, package or distribution of this environment has this name"
-                    )
-                self.requirements += [distributions.parse(owner, "--include") for owner in found]
-
-    @staticmethod
-    def _is_installed(name: str, installed: Installed) -> bool:
-        return installed.find(distributions.normalise(name)) is not None
-
-    def apply(self, parts: list[Part]) -> None:
-        """Adds modules that were left out, and removes excluded ones."""
-        for part in parts:
-            for name in self._include:
-                for module in [module for module in part.left_out if f"{module}.".startswith(f"{name}.")]:
-                    part.modules[module] = part.left_out.pop(module)
-            for name in self._exclude:
-                if part.remove(name):
-                    self._unused.discard(name)
-
-    def check(self) -> None:
-        """Raises ``TargetError`` if an excluded name means nothing, because it may be misspelt."""
-        for name in sorted(self._unused):
-            raise TargetError(f"--exclude {name}: no module, package or distribution that is packed has this name")

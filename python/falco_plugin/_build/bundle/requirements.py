@@ -40,10 +40,10 @@ def declared(path: Path, installed: Installed) -> Declared | None:
     Raises:
         TargetError: the metadata are not valid.
     """
-    texts = _in_folder(path, installed) if path.is_dir() else script.dependencies(path)
+    origin, metadata = metadata_of(path)
+    texts = _in_folder(metadata, installed) if path.is_dir() else metadata.get("dependencies")
     if texts is None:
         return None
-    origin = str(path / "pyproject.toml" if path.is_dir() else path)
     member = "project.dependencies" if path.is_dir() else script.DEPENDENCIES
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise TargetError(f"{origin}: {member} must be a list of strings")
@@ -52,15 +52,32 @@ def declared(path: Path, installed: Installed) -> Declared | None:
     return Declared(origin, member, met)
 
 
-def _in_folder(path: Path, installed: Installed) -> Any:
-    """Returns the value of ``project.dependencies`` in the pyproject.toml of a folder; ``None`` if there is none."""
+def metadata_of(path: Path) -> tuple[str, dict[str, Any]]:
+    """Returns the metadata of a plugin: its pyproject.toml, or the block of a single file. They are empty without one.
+
+    Args:
+        path: the file or folder of the plugin.
+
+    Returns:
+        The path of the file that has the metadata, and the metadata.
+
+    Raises:
+        TargetError: they cannot be read, or are not valid.
+    """
+    if not path.is_dir():
+        return str(path), script.metadata(path)
     file = path / "pyproject.toml"
     if not file.is_file():
-        return None
+        return str(file), {}
     try:
-        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project")
+        return str(file), tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TargetError(f"cannot read {file}: {error}") from None
+
+
+def _in_folder(metadata: dict[str, Any], installed: Installed) -> Any:
+    """Returns the value of ``project.dependencies`` of a pyproject.toml; ``None`` if there is none."""
+    project = metadata.get("project")
     if not isinstance(project, dict):
         return None
     if "dependencies" in project.get("dynamic", ()):

@@ -20,21 +20,21 @@ DEPENDENCIES = f"dependencies in its '{_BEGIN}' block"
 """The name of the dependencies for messages."""
 
 
-def dependencies(path: Path) -> Any:
-    """Returns the value of ``dependencies``; ``None`` if the file has none.
+def metadata(path: Path) -> dict[str, Any]:
+    """Returns the metadata, which are empty if the file has none.
 
     Raises:
         TargetError: the metadata are not valid, or require another Python.
     """
     block = _block(path)
     if block is None:
-        return None
+        return {}
     try:
-        metadata = tomllib.loads(block)
+        found = tomllib.loads(block)
     except ValueError as error:
         raise TargetError(f"{path}: the '{_BEGIN}' block is not TOML: {error}: correct it, or remove it") from None
-    _check_python(path, metadata.get("requires-python", ""))
-    return metadata.get("dependencies")
+    _check_python(path, found.get("requires-python", ""))
+    return found
 
 
 def _check_python(path: Path, required: object) -> None:
