@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from falco_plugin import Context, OpenParam, Plugin, source
+from falco_plugin import Context, Event, OpenParam, Plugin, source
 
 from .config import Config
+from .fields import RecordFields
 from .files import find, read_file, read_folder
+from .services import ServiceFields
+from .summary import describe
 
 
-class CloudTrail(Plugin):
+class CloudTrail(RecordFields, ServiceFields, Plugin):
     """Records of AWS CloudTrail, from files, from S3 or from a queue of SQS"""
 
     name = "cloudtrail"
@@ -34,6 +37,10 @@ class CloudTrail(Plugin):
         size = self.config.max_event_size
         records = read_folder(files, size, self.log) if path.is_dir() else read_file(path, size)
         return source.IterInstance(records, context=context, event_size=size)
+
+    def event_to_string(self, event: Event) -> str:
+        """Returns the event in one line, in the form of the official plugin. The whole record is ``event.data``."""
+        return describe(event, self.user(event))
 
     def list_open_params(self) -> list[OpenParam]:
         return [
