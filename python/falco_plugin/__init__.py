@@ -10,6 +10,7 @@ from falco_plugin.fields import JsonField, Located, field, json_field
 from falco_plugin.plugin import OpenParam, Plugin
 
 if TYPE_CHECKING:
+    from falco_plugin.cursor import Cursor
     from falco_plugin.listening import Capture
     from falco_plugin.parsing import parse
     from falco_plugin.sending import async_events
@@ -22,6 +23,7 @@ __all__ = [
     "Capture",
     "Context",
     "Counter",
+    "Cursor",
     "Entry",
     "Event",
     "Gauge",
@@ -45,6 +47,7 @@ __all__ = [
 
 _MODULES = {
     "Capture": "listening",
+    "Cursor": "cursor",
     "Entry": "tables",
     "added": "tables",
     "async_events": "sending",

@@ -23,6 +23,7 @@ from falco_plugin import (
     EOF,
     Context,
     Counter,
+    Cursor,
     Entry,
     Event,
     Gauge,
@@ -682,3 +683,25 @@ class Owners(Plugin):
         if self.containers is not None:
             del self.containers[user]
         return sum(entry.requests for entry in self.sessions.values()) + len(self.sessions)
+
+
+@dataclass(frozen=True)
+class Page:
+    url: str
+    seen: frozenset[str] = frozenset()
+
+
+class Pages(Plugin):
+    """Cursors of several types."""
+
+    name = "pages"
+
+    def open(self, params: str) -> Iterator[bytes | None]:
+        page = Cursor(self, params, path=Path("page"), start=Page(params))
+        assert_type(page.value.seen, frozenset[str])
+        offset = Cursor(self, "", path=None, start=0, version=2, migrate={1: int})
+        assert_type(offset.value, int)
+        yield page.value.url.encode()
+        yield None
+        assert_type(offset.save(offset.value + 1), bool)
+        page.save(Page("next"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from falco_plugin import (
     Context,
     Counter,
+    Cursor,
     Entry,
     Event,
     Gauge,
@@ -307,3 +308,13 @@ class WrongTables(Plugin):
         self.sessions["eve"] = "eve"  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
         self.other["eve"]  # type: ignore[index]  # pyright: ignore[reportOptionalSubscript]
         self.sessions["eve"].user = 1  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class SavesAnotherType(Plugin):
+    name = "wrong"
+
+    def open(self, params: str) -> Sequence[bytes]:
+        cursor = Cursor(self, params, path=None, start=0)
+        cursor.save("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Cursor(params, params, path=None, start=0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        return []
