@@ -71,7 +71,7 @@ class Config(Struct, frozen=True, rename=_NAMES):
         int,
         Meta(ge=1, le=_LARGEST_EVENT, description="Bytes of the largest record, up to 4 GiB; larger ones are skipped"),
     ] = 1 << 20
-    aws: AwsConfig = AwsConfig()
+    aws: Annotated[AwsConfig, Meta(description="Overrides of the AWS configuration")] = AwsConfig()
 
     @property
     def accounts(self) -> list[str]:

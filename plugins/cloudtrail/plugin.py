@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from falco_plugin import Context, Event, OpenParam, Plugin, source
 
 from .config import Config
 from .fields import RecordFields
-from .files import find, read_file, read_folder
+from .files import Files
 from .services import ServiceFields
 from .summary import describe
 
@@ -30,13 +28,7 @@ class CloudTrail(RecordFields, ServiceFields, Plugin):
         scheme = params.partition("://")[0] if "://" in params else ""
         if scheme in ("s3", "sqs"):
             raise ValueError(f"open_params: {scheme}:// is not supported yet: use a file or a folder")
-        return self._read(Path(params), context)
-
-    def _read(self, path: Path, context: Context) -> source.Instance:
-        files = find(path)
-        size = self.config.max_event_size
-        records = read_folder(files, size, self.log) if path.is_dir() else read_file(path, size)
-        return source.IterInstance(records, context=context, event_size=size)
+        return Files(params, self.config.max_event_size, context, self.log)
 
     def event_to_string(self, event: Event) -> str:
         """Returns the event in one line, in the form of the official plugin. The whole record is ``event.data``."""

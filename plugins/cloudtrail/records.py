@@ -30,8 +30,8 @@ class _File(msgspec.Struct):
 
 
 class _Head(msgspec.Struct, rename="camel"):
-    event_time: Any = None
-    event_type: Any = None
+    event_time: str | None = None
+    event_type: str | None = None
 
 
 class _Heads(msgspec.Struct):
@@ -66,7 +66,7 @@ def read_records(data: bytes, name: str, event_size: int) -> Iterator[tuple[byte
     if _DIGEST_FOLDER in name:
         return
     content, fault = inflate(data)
-    clock = _Clock()
+    times = _Times()
     large = others = 0
     for record, event_time, event_type in _split(content, name, fault):
         if event_type == _INSIGHT:
@@ -74,20 +74,20 @@ def read_records(data: bytes, name: str, event_size: int) -> Iterator[tuple[byte
         if len(record) > event_size:
             large += 1
         elif record.startswith(b"{"):
-            yield record, clock.nanoseconds(event_time)
+            yield record, times[event_time]
         else:
             others += 1
     if large:
         _log.warning("%s: records larger than %d bytes were skipped: %d: raise maxEventSize", name, event_size, large)
     if others:
         _log.warning("%s: elements of Records that are not objects were skipped: %d", name, others)
-    if clock.unreadable:
-        _log.warning("%s: records without a readable eventTime have the current time: %d", name, clock.unreadable)
+    if times.unreadable:
+        _log.warning("%s: records without a readable eventTime have the current time: %d", name, times.unreadable)
     if fault:
         raise RecordsError(f"{name}: {fault}")
 
 
-def _split(content: bytes, name: str, fault: str | None) -> Iterator[tuple[bytes, Any, Any]]:
+def _split(content: bytes, name: str, fault: str | None) -> Iterator[tuple[bytes, str | None, str | None]]:
     """Yields each record with the values of ``eventTime`` and ``eventType``."""
     try:
         file = _file.decode(content)
@@ -105,7 +105,7 @@ def _split(content: bytes, name: str, fault: str | None) -> Iterator[tuple[bytes
         yield bytes(raw), head.event_time, head.event_type
 
 
-def _split_damaged(content: bytes, name: str, fault: str) -> Iterator[tuple[bytes, Any, Any]]:
+def _split_damaged(content: bytes, name: str, fault: str) -> Iterator[tuple[bytes, str | None, str | None]]:
     """Yields the records of a document that is not valid JSON, which are split by its structure alone."""
     records = split_json(content, items="Records")
     if b'"Records"' not in content or records in ([], [content.strip()]):
@@ -115,23 +115,17 @@ def _split_damaged(content: bytes, name: str, fault: str) -> Iterator[tuple[byte
         yield record, _TIME(event), _TYPE(event)
 
 
-class _Clock:
-    """Reads the times of records. A file has few different times, so each is parsed once."""
+class _Times(dict[str | None, int]):
+    """The times of records in nanoseconds since the epoch. A file has few different ones, so each is parsed once."""
 
-    def __init__(self) -> None:
-        self.unreadable = 0
-        self._known: dict[str, int] = {}
+    unreadable = 0
 
-    def nanoseconds(self, event_time: Any) -> int:
-        """Returns the time of a record, or the current time if it is not readable."""
+    def __missing__(self, event_time: str | None) -> int:
+        """Returns the time, or the current one if it is not readable."""
         try:
-            return self._known[event_time]
-        except (KeyError, TypeError):
-            pass
-        try:
-            parsed = parse_timestamp(event_time).nanoseconds
-        except (ValueError, TypeError):
+            parsed = parse_timestamp(event_time or "").nanoseconds
+        except ValueError:
             self.unreadable += 1
             return time.time_ns()
-        self._known[event_time] = parsed
+        self[event_time] = parsed
         return parsed

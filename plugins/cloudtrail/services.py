@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from falco_plugin import Event, field, json_field
@@ -90,25 +88,17 @@ class ServiceFields:
     policy = json_field("iam.policy", "/requestParameters/policyName", desc="Policy in the request")
 
 
-class _Tag(msgspec.Struct):
-    key: Any = None
-    value: Any = None
-
-
-class _TagSet(msgspec.Struct, rename={"resource_type": "resourceType"}):
-    resource_type: Any = None
-    tags: list[_Tag] = []
-
-
-_tag_set = msgspec.json.Decoder(_TagSet)
-
-
 def _name_of(text: str) -> str | None:
-    """Returns the tag ``Name`` of a set of tags for instances."""
+    """Returns the tag ``Name`` of a set of tags, if the set is for instances."""
     try:
-        tags = _tag_set.decode(text)
+        tag_set = msgspec.json.decode(text)
     except (ValueError, RecursionError):
         return None
-    if tags.resource_type != "instance":
+    if not isinstance(tag_set, dict) or tag_set.get("resourceType") != "instance":
         return None
-    return next((tag.value for tag in tags.tags if tag.key == "Name" and isinstance(tag.value, str)), None)
+    tags = tag_set.get("tags")
+    for tag in tags if isinstance(tags, list) else ():
+        if isinstance(tag, dict) and tag.get("key") == "Name":
+            name = tag.get("value")
+            return name if isinstance(name, str) else None
+    return None
