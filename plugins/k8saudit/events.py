@@ -14,9 +14,8 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 
 from falco_plugin import Event, json_field
+from falco_plugin.receiving import RejectionLog
 from falco_plugin.source import split_json
-
-from .rejections import RejectionLog
 
 Item: TypeAlias = tuple[bytes, datetime | None]
 """An event with its bytes unchanged, and its time."""

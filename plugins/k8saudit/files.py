@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from falco_plugin.receiving import RejectionLog
+
 from .events import Events, Item
-from .rejections import RejectionLog
 
 
 def find(path: Path) -> list[Path]:
@@ -43,7 +44,7 @@ class Reader:
                     yield from self._events_of(line)
             except OSError as error:
                 self._log.error("cannot read %s to its end: %s", file, error.strerror or error)
-        self._rejections.close()
+        self._rejections.flush()
 
     def _lines(self, path: Path) -> Iterator[bytes]:
         with path.open("rb") as file:

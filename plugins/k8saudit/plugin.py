@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import ssl
+from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 
-from falco_plugin import Context, Event, OpenParam, Plugin, source
+from falco_plugin import Context, Event, OpenParam, source
+from falco_plugin.receiving import HttpReceiver, ReceiverConfig, Rejection, Request, tls_context
 
-from .address import Address, tls_context
 from .config import Config
 from .containers import ContainerFields
-from .endpoint import Endpoint
-from .events import Events
+from .events import Events, Item
 from .fields import AuditFields
 from .files import Reader, find
-from .rejections import RejectionLog
-from .server import Server
 
-_TIMEOUT = 0.01
-"""Seconds that Falco waits for more events of a batch. It delays the answer of each request by as much."""
+# Also types such as application/problem+json.
+_JSON = re.compile(r"(application|text)/(.*[+.-])?(nd|ld)?json.*")
 
 
-class K8sAudit(AuditFields, ContainerFields, Plugin):
+class K8sAudit(AuditFields, ContainerFields, HttpReceiver):
     """Kubernetes audit events, from files or from API servers over HTTP and HTTPS"""
 
     name = "k8saudit"
@@ -30,33 +31,55 @@ class K8sAudit(AuditFields, ContainerFields, Plugin):
     event_source = "k8s_audit"
     config: Config
 
+    def init(self) -> None:
+        self._events = Events(self.config.event_size, self.rejections)
+
     def open(self, params: str, context: Context) -> source.Instance:
         """Reads ``params``, a file or a folder, or listens on it if it is a URL."""
         if not params:
             raise ValueError(
                 "open_params is empty: set it to a file, a folder, or a URL such as http://:9765/k8s-audit"
             )
-        if "://" in params:
-            return self._listen(Address.parse(params), context)
-        return self._read(Path(params), context)
-
-    def _listen(self, address: Address, context: Context) -> source.Instance:
-        tls = tls_context(self.config.ssl_certificate) if address.scheme == "https" else None
-        sender, receiver = source.channel(event_size=self.config.event_size)
-        rejections = RejectionLog(self.log)
-        events = Events(self.config.event_size, rejections)
-        endpoint = Endpoint(address.path, self.config.webhook_max_batch_size, events, sender, rejections)
-        server = Server(address, tls, endpoint)
-        server.start()
-        self.log.info("listening on %s", address._replace(port=server.port))
-        return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
-
-    def _read(self, path: Path, context: Context) -> source.Instance:
-        files = find(path)
-        rejections = RejectionLog(self.log)
-        events = Events(self.config.event_size, rejections)
-        reader = Reader(events, self.config.webhook_max_batch_size, rejections, self.log)
+        scheme, separator, _ = params.partition("://")
+        if separator:
+            if scheme not in {"http", "https"}:
+                raise ValueError(
+                    f"open_params has the scheme {scheme!r}: expected a file, a folder, or a URL with http or https"
+                )
+            return super().open(params, context)
+        files = find(Path(params))
+        reader = Reader(self._events, self.config.webhook_max_batch_size, self.rejections, self.log)
         return source.IterInstance(reader.read(files), context=context, event_size=self.config.event_size)
+
+    def receiver_config(self) -> ReceiverConfig:
+        """Returns the limits of the webhook. Clients are not verified, as by the official plugin."""
+        return ReceiverConfig(
+            allow_unsigned=True,
+            event_size=self.config.event_size,
+            max_body=self.config.webhook_max_batch_size,
+            max_connections=64,
+            request_timeout=30,
+        )
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Returns the TLS context with the certificate and the key in one file, as the official plugin reads them."""
+        try:
+            return tls_context(self.config.ssl_certificate)
+        except ValueError as error:
+            raise ValueError(f"sslCertificate {self.config.ssl_certificate} cannot be used: {error}") from None
+
+    def check(self, request: Request) -> None:
+        """Rejects all types but JSON."""
+        super().check(request)
+        if not _JSON.fullmatch(request.media_type):
+            raise Rejection(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type is not JSON: send application/json")
+
+    def events(self, request: Request) -> Sequence[Item]:
+        """Returns the audit events of a body without the invalid ones, because sending them again would not help."""
+        try:
+            return self._events.split(request.body, lines=request.has_lines)
+        except ValueError as problem:
+            raise Rejection(HTTPStatus.BAD_REQUEST, f"the body {problem}") from None
 
     def list_open_params(self) -> list[OpenParam]:
         return [

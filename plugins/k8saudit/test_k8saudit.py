@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from plugins.k8saudit.conftest import NANOSECONDS, TIME, event, event_list, large_event
 from plugins.k8saudit.events import Events
 from plugins.k8saudit.files import Reader
-from plugins.k8saudit.rejections import RejectionLog
 
+from falco_plugin.receiving import RejectionLog
 from falco_plugin.testing import collect, run
 
 K8SAUDIT = Path(__file__).parent

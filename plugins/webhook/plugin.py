@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from falco_plugin import Context, Event, OpenParam, Plugin, field, json_field, source
+from typing import Annotated
 
-from .address import Address
-from .config import Config
-from .endpoint import Endpoint
-from .rejections import RejectionLog
-from .server import Server
+from msgspec import Meta
 
-_TIMEOUT = 0.01
-"""Seconds that Falco waits for more events of a batch. It delays the answer of each request by as much."""
+from falco_plugin import Event, field, json_field
+from falco_plugin.receiving import HmacSignature, HttpReceiver, ReceiverConfig
 
 
-class Webhook(Plugin):
+class Config(ReceiverConfig, frozen=True):
+    """Who may send requests, and their limits"""
+
+    signature_header: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9-]+$",
+            description="Header with the HMAC-SHA256 of the body in hex, with or without the prefix sha256=",
+        ),
+    ] = "X-Hub-Signature-256"
+
+
+class Webhook(HttpReceiver):
     """Requests of webhooks, received over HTTP or HTTPS"""
 
     name = "webhook"
@@ -40,21 +48,4 @@ class Webhook(Plugin):
         return event.text
 
     def init(self) -> None:
-        self._secrets = self.config.secrets()
-        self._tls = self.config.tls()
-
-    def open(self, params: str, context: Context) -> source.PushInstance:
-        """Listens on the URL ``params``."""
-        address = Address.parse(params, with_tls=self._tls is not None)
-        sender, receiver = source.channel(self.config.capacity, event_size=self.config.event_size)
-        rejections = RejectionLog(self.log)
-        endpoint = Endpoint(address.path, self.config, self._secrets, sender, rejections)
-        server = Server(address, endpoint, self.config, self._tls, sender, rejections)
-        self.log.info("listening on %s", server.open())
-        return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
-
-    def list_open_params(self) -> list[OpenParam]:
-        return [
-            OpenParam("https://0.0.0.0:8443/hook", "the URL to listen on, with TLS"),
-            OpenParam("http://127.0.0.1:8080/hook", "without TLS, such as behind a proxy on the same machine"),
-        ]
+        self.verification = HmacSignature(self.config.signature_header, prefix="sha256=")

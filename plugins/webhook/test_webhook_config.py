@@ -7,8 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
-from plugins.webhook.config import Config
-from plugins.webhook.plugin import Webhook
+from plugins.webhook.plugin import Config, Webhook
 
 from falco_plugin import Context
 from falco_plugin.testing import run
@@ -33,9 +32,9 @@ def failure(params: str = HTTP, **config: object) -> str:
 @pytest.mark.parametrize(
     ("params", "error"),
     [
-        ("", "open_params must be a URL with scheme, host and port, such as"),
-        ("127.0.0.1:8080", "open_params must be a URL with scheme, host and port"),
-        ("http://127.0.0.1/hook", "open_params must be a URL with scheme, host and port"),
+        ("", "open_params must be a URL with http or https and a port, such as"),
+        ("127.0.0.1:8080", "open_params must be a URL with http or https and a port"),
+        ("http://127.0.0.1/hook", "open_params must be a URL with http or https and a port"),
         ("http://127.0.0.1:99999/hook", "open_params is not a valid URL"),
         (f"http://user:{HIDDEN}@127.0.0.1:8080/hook", "use only scheme, host, port and path"),
         ("https://127.0.0.1:8080/hook", "open_params has the scheme https: set certificate and key"),
@@ -61,7 +60,7 @@ def test_open_rejects_invalid_url_with_remedy(params: str, error: str) -> None:
     ],
 )
 def test_init_rejects_unusable_configuration(config: dict[str, object], error: str) -> None:
-    assert error in failure(**config)
+    assert error in failure(HTTPS if "certificate" in config else HTTP, **config)
 
 
 INVALID = {
@@ -73,8 +72,7 @@ INVALID = {
     "event_size": [0, (64 << 20) + 1, HIDDEN],
     "max_body": [0, (256 << 20) + 1, HIDDEN],
     "capacity": [0, HIDDEN],
-    "threads": [0, 257, HIDDEN],
-    "max_connections": [0, HIDDEN],
+    "max_connections": [0, 4097, HIDDEN],
     "request_timeout": [0, HIDDEN],
     "delivery_timeout": [0, HIDDEN],
 }

@@ -280,7 +280,7 @@ def report(rows: Sequence[LoadResult], seconds: float) -> str:
         "- **lost**: events that were answered with 200 but not received by the host. Must be 0.",
         "- **twice**: events that the host received more than once. Must be 0.",
         "- **rejected, yet received**: events that the host received although the answer 503 reported that no event",
-        "  was delivered. Only webhook gives this answer. Must be 0.",
+        "  was delivered. Must be 0.",
         "- **received, other 503**: events that the host received, and whose answer 503 reported that this is",
         "  possible.",
         "- **received, no answer**: events that the host received, and whose connection ended before an answer. Must",

@@ -1,4 +1,4 @@
-"""The configuration in ``init_config``, and the contents of the files that it names."""
+"""The configuration of a receiver, and the contents of the files that it names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 _Path = Annotated[str, Meta(min_length=1)]
 
 
-class Config(Struct, frozen=True):
-    """Who may send requests, and their limits"""
+class ReceiverConfig(Struct, frozen=True, kw_only=True):
+    """Who may send requests, and their limits. A subclass may add settings, and change defaults."""
 
     secrets_file: Annotated[
         _Path | None,
@@ -25,13 +25,6 @@ class Config(Struct, frozen=True):
         bool,
         Meta(description="Whether to accept requests without a signature; cannot be combined with secrets_file"),
     ] = False
-    signature_header: Annotated[
-        str,
-        Meta(
-            pattern="^[A-Za-z0-9-]+$",
-            description="Header with the HMAC-SHA256 of the body in hex, with or without the prefix sha256=",
-        ),
-    ] = "X-Hub-Signature-256"
     certificate: Annotated[
         _Path | None, Meta(description="Path of a PEM file with the certificate and its chain; required for https")
     ] = None
@@ -43,18 +36,19 @@ class Config(Struct, frozen=True):
     )
     max_body: Annotated[int, Meta(ge=1, le=256 << 20, description="Bytes of the largest body, up to 256 MiB")] = 1 << 20
     capacity: Annotated[int, Meta(ge=1, description="Number of events that may wait for Falco")] = 1024
-    threads: Annotated[
-        int, Meta(ge=1, le=256, description="Number of requests that are processed at the same time, up to 256")
-    ] = 8
     max_connections: Annotated[
-        int, Meta(ge=1, description="Number of open connections; further ones are closed immediately")
+        int,
+        Meta(
+            ge=1,
+            le=4096,
+            description="Number of open connections, up to 4096; further ones are closed immediately",
+        ),
     ] = 128
     request_timeout: Annotated[
         float,
         Meta(
             gt=0,
-            description="Seconds until a request must be complete, including its TLS handshake; also closes idle "
-            "connections",
+            description="Seconds until a request must be complete, including its TLS handshake",
         ),
     ] = 10
     delivery_timeout: Annotated[float, Meta(gt=0, description="Seconds that a request waits for Falco")] = 5
@@ -68,7 +62,7 @@ class Config(Struct, frozen=True):
             raise ValueError("only one of certificate and key is set: set both or neither")
 
     def secrets(self) -> list[bytes]:
-        """Reads the secrets. Returns an empty list if requests need no signature.
+        """Reads the secrets. Returns an empty list if requests are not verified.
 
         Raises:
             ValueError: the file cannot be read, or is empty. The message does not contain its path, because users
@@ -85,25 +79,28 @@ class Config(Struct, frozen=True):
             raise ValueError("secrets_file is empty: write one secret per line into it")
         return secrets
 
-    def tls(self) -> ssl.SSLContext | None:
-        """Returns the TLS context for ``https``, or ``None`` without a certificate.
 
-        Raises:
-            ValueError: certificate and key cannot be used.
-        """
-        if self.certificate is None:
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            # Without a password function, OpenSSL would prompt for the password on Falco's terminal.
-            context.load_cert_chain(self.certificate, self.key, password=_no_password)
-        except OSError as error:
-            # From Python 3.15 on, str(error) contains the path.
-            raise ValueError(f"certificate and key cannot be used: {error.strerror}") from None
-        except ValueError as error:
-            raise ValueError(f"certificate and key cannot be used: {error}") from None
-        return context
+def tls_context(certificate: str, key: str | None = None) -> ssl.SSLContext:
+    """Returns a TLS context of a server, for version 1.2 and newer.
+
+    Args:
+        certificate: path of a PEM file with the certificate and its chain.
+        key: path of a PEM file with the key, without a password. By default it is in the file of the certificate.
+
+    Raises:
+        ValueError: the files cannot be used. The message is a reason without the paths.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # Without a password function, OpenSSL would prompt for the password on Falco's terminal.
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except OSError as error:
+        # From Python 3.15 on, str(error) contains the path.
+        raise ValueError(error.strerror or "the files cannot be read") from None
+    except ValueError as error:
+        raise ValueError(str(error)) from None
+    return context
 
 
 def _no_password() -> NoReturn:

@@ -1,0 +1,207 @@
+"""Serves one connection: reads its requests, each with one time limit, and writes the answers."""
+
+from __future__ import annotations
+
+import errno
+import io
+import math
+import socket
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from falco_plugin.receiving.body import read_body
+from falco_plugin.receiving.delivery import closing
+from falco_plugin.receiving.head import Head, Incomplete, read_head
+from falco_plugin.receiving.request import Rejection
+
+if TYPE_CHECKING:
+    from falco_plugin.receiving.endpoint import Endpoint
+    from falco_plugin.receiving.receiver import HttpReceiver
+    from falco_plugin.source import Sender
+
+_WRITE_TIMEOUT = 5.0
+_IDLE_TIMEOUT = 120.0
+"""Seconds that a connection may pause after an accepted request. API servers of Kubernetes wait less for a batch."""
+_LINGER = 1.0
+"""Seconds in which the rest of a rejected request is read."""
+_BUFFER = 64 << 10
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Connection:
+    """One connection of a client. :meth:`serve` runs in the connection's thread.
+
+    Args:
+        connected: the socket. With TLS, its handshake was not made yet.
+        client: the IP address of the client.
+        plugin: counts the answers.
+        endpoint: handles the requests.
+        request_timeout: seconds until a request must be complete.
+    """
+
+    def __init__(
+        self, connected: socket.socket, client: str, plugin: HttpReceiver, endpoint: Endpoint, request_timeout: float
+    ) -> None:
+        self._socket = connected
+        self._client = client
+        self._plugin = plugin
+        self._endpoint = endpoint
+        self._request_timeout = request_timeout
+        self._incoming = _Incoming(connected)
+        self._stream = io.BufferedReader(self._incoming, _BUFFER)
+        self._sender: Sender | None = None
+
+    def serve(self) -> None:
+        """Answers requests until the connection ends, and closes it."""
+        try:
+            with self._socket:
+                if self._is_open():
+                    idle = self._request_timeout
+                    while self._has_next(idle) and self._answer_next():
+                        idle = max(_IDLE_TIMEOUT, self._request_timeout)
+        except OSError:
+            pass  # The client has closed the connection.
+        finally:
+            if self._sender is not None:
+                self._sender.close()
+
+    def cut(self) -> None:
+        """Ends reading, in any thread. An answer can still be sent."""
+        self._incoming.is_cut = True
+        with suppress(OSError):
+            # SSLSocket.shutdown would end TLS, and an answer would be sent unencrypted.
+            socket.socket.shutdown(self._socket, socket.SHUT_RD)
+
+    def _is_open(self) -> bool:
+        """Waits for the first byte, and makes the handshake of TLS."""
+        self._socket.settimeout(self._request_timeout)
+        # Probes of load balancers send nothing. They are not reported as failed handshakes.
+        if not socket.socket.recv(self._socket, 1, socket.MSG_PEEK):
+            return False
+        if (handshake := getattr(self._socket, "do_handshake", None)) is None:
+            return True
+        try:
+            handshake()
+        except OSError as error:
+            if not self._incoming.is_cut:
+                self._plugin.report(
+                    f"TLS handshake: {getattr(error, 'reason', None) or type(error).__name__}", self._client
+                )
+            # OpenSSL has sent an alert.
+            self._linger()
+            return False
+        return True
+
+    def _has_next(self, idle: float) -> bool:
+        self._incoming.set_timeout(idle)
+        return bool(self._stream.peek(1))
+
+    def _answer_next(self) -> bool:
+        """Answers one request. Returns whether the connection stays open."""
+        self._incoming.set_timeout(self._request_timeout)
+        method = ""
+        try:
+            head = read_head(self._stream)
+            method = head.method
+            text = self._endpoint.handle(head, self._client, lambda: self._read_body(head), self._get_sender)
+        except Incomplete:
+            return False
+        except TimeoutError:
+            reason = f"the request took longer than {self._request_timeout:g} s"
+            self._reject(method, Rejection(HTTPStatus.REQUEST_TIMEOUT, reason))
+        except Rejection as rejection:
+            self._reject(method, rejection)
+        else:
+            self._write(HTTPStatus.OK, text, method, {} if head.keeps_alive else {"Connection": "close"})
+            return head.keeps_alive
+        # The next bytes may be the rest of the body, not another request.
+        self._linger()
+        return False
+
+    def _read_body(self, head: Head) -> bytes:
+        if head.expects_continue:
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            return read_body(self._stream, head.length, self._endpoint.max_body)
+        except ConnectionAbortedError:
+            raise closing() from None
+
+    def _get_sender(self) -> Sender:
+        if self._sender is None:
+            self._sender = self._endpoint.clone_sender()
+        return self._sender
+
+    def _reject(self, method: str, rejection: Rejection) -> None:
+        self._plugin.report(rejection.reason, self._client, rejection.status)
+        self._write(rejection.status, f"{rejection.reason}\n", method, {"Connection": "close", **rejection.headers})
+
+    def _write(self, status: HTTPStatus, text: str, method: str, headers: dict[str, str]) -> None:
+        body = text.encode()
+        head = [
+            f"HTTP/1.1 {status.value} {status.phrase}",
+            f"Date: {_http_date()}",
+            "Content-Type: text/plain; charset=utf-8",
+            f"Content-Length: {len(body)}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+            "\r\n",
+        ]
+        self._send("\r\n".join(head).encode("latin-1", "replace") + (b"" if method == "HEAD" else body))
+
+    def _send(self, data: bytes) -> None:
+        self._socket.settimeout(_WRITE_TIMEOUT)
+        self._socket.sendall(data)
+
+    def _linger(self) -> None:
+        """Reads for a while after the last answer.
+
+        Otherwise a client that is still sending would get a connection reset instead of the answer.
+        """
+        socket.socket.shutdown(self._socket, socket.SHUT_WR)
+        end = time.monotonic() + _LINGER
+        while not self._incoming.is_cut and (left := end - time.monotonic()) > 0:
+            self._socket.settimeout(left)
+            if not socket.socket.recv(self._socket, _BUFFER):
+                break
+
+
+class _Incoming(io.RawIOBase):
+    """The input of a connection, with one deadline for all reads."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = math.inf
+        self.is_cut = False
+        """Whether the source is closing, so that reading fails."""
+
+    def set_timeout(self, seconds: float) -> None:
+        """Lets all further reads fail after so many seconds."""
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._check_cut()
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        count = self._connection.recv_into(buffer)
+        self._check_cut()
+        return count
+
+    def _check_cut(self) -> None:
+        if self.is_cut:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the source is closing")
+
+
+def _http_date() -> str:
+    """Returns the time as HTTP writes it, whatever the locale."""
+    now = time.gmtime()
+    return (
+        f"{_DAYS[now.tm_wday]}, {now.tm_mday:02} {_MONTHS[now.tm_mon - 1]} {now.tm_year} "
+        f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} GMT"
+    )

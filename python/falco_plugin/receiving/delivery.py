@@ -1,0 +1,70 @@
+"""Delivers the events of a request to Falco."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from falco_plugin.errors import ChannelClosedError, ChannelFullError
+from falco_plugin.receiving.request import Rejection
+
+if TYPE_CHECKING:
+    from falco_plugin.receiving.receiver import Item
+    from falco_plugin.source import Sender
+
+_RETRY_AFTER = "5"
+
+
+class Delivery:
+    """The channel to Falco, and whether Falco is behind. The threads of all connections use it.
+
+    Args:
+        sender: sends the events. It is closed by its owner.
+        timeout: seconds that a request waits for Falco.
+    """
+
+    def __init__(self, sender: Sender, timeout: float) -> None:
+        self.sender = sender
+        self._timeout = timeout
+        self._is_behind = False
+
+    def deliver(self, sender: Sender, events: Sequence[Item]) -> None:
+        """Sends events, and returns when Falco has processed them and asks for more.
+
+        Args:
+            sender: the connection's clone. It can still flush after the server has closed its own sender.
+            events: the events of one request.
+
+        Raises:
+            Rejection: Falco did not process all events in time, or the source is closing.
+        """
+        end = time.monotonic() + self._timeout
+        try:
+            # Do not queue while Falco is behind: each attempt of a client would add the same events again.
+            if self._is_behind and not sender.flush(_seconds_until(end)):
+                raise _try_again("Falco is behind: no event was delivered")
+            sender.send_many(events, timeout=_seconds_until(end))
+            self._is_behind = not sender.flush(_seconds_until(end))
+        except ChannelFullError as error:
+            self._is_behind = True
+            if error.taken:
+                raise _try_again("Falco is behind: some of the events may still be delivered") from None
+            raise _try_again("Falco is behind: no event was delivered") from None
+        except ChannelClosedError:
+            raise closing() from None
+        if self._is_behind:
+            raise _try_again("Falco is behind: all of the events may still be delivered")
+
+
+def closing() -> Rejection:
+    return _try_again("the source is closing")
+
+
+def _seconds_until(end: float) -> float:
+    return max(0.0, end - time.monotonic())
+
+
+def _try_again(reason: str) -> Rejection:
+    return Rejection(HTTPStatus.SERVICE_UNAVAILABLE, reason, Retry_After=_RETRY_AFTER)

@@ -1,0 +1,129 @@
+"""Handles a request: checks it, reads its body, verifies it, and delivers its events."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeVar
+
+from falco_plugin.errors import ChannelClosedError
+from falco_plugin.receiving.address import HEALTH_PATH, decode_path
+from falco_plugin.receiving.body import too_large
+from falco_plugin.receiving.delivery import Delivery, closing
+from falco_plugin.receiving.head import Head
+from falco_plugin.receiving.request import Rejection, Request
+
+if TYPE_CHECKING:
+    from falco_plugin.receiving.config import ReceiverConfig
+    from falco_plugin.receiving.receiver import HttpReceiver, Item
+    from falco_plugin.source import Sender
+
+_Result = TypeVar("_Result")
+
+
+class Endpoint:
+    """The paths of the receiver and of its health check. The threads of all connections call its methods.
+
+    Args:
+        plugin: checks requests, and makes events of them.
+        path: the path of the receiver.
+        config: the limits.
+        secrets: those of the senders. If there are none, requests are not verified.
+        delivery: passes the events to Falco.
+    """
+
+    def __init__(
+        self, plugin: HttpReceiver, path: str, config: ReceiverConfig, secrets: Sequence[bytes], delivery: Delivery
+    ) -> None:
+        self._plugin = plugin
+        self._path = path
+        self._event_size = config.event_size
+        self.max_body = config.max_body
+        self._secrets = secrets
+        self._delivery = delivery
+        self._reported: set[str] = set()
+
+    def handle(self, head: Head, client: str, read_body: Callable[[], bytes], sender: Callable[[], Sender]) -> str:
+        """Handles a request, and returns the text of the answer 200.
+
+        Args:
+            head: the request up to its body.
+            client: the IP address of the client.
+            read_body: reads the body, once.
+            sender: returns the sender of the connection. It raises ``ChannelClosedError`` if the source has ended.
+
+        Raises:
+            Rejection: the request is rejected.
+            Incomplete: the client closed the connection.
+        """
+        path = decode_path(head.path)
+        if path == HEALTH_PATH:
+            _allow(head.method, "GET", "HEAD")
+            if self._delivery.sender.closed:
+                raise closing()
+            return "ok\n"
+        if path != self._path:
+            raise Rejection(HTTPStatus.NOT_FOUND, "unknown path")
+        _allow(head.method, "POST")
+        if not head.declares_body:
+            raise Rejection(HTTPStatus.LENGTH_REQUIRED, "Content-Length is missing")
+        request = Request(head.method, path, head.query, head.headers, client)
+        self._call("check", lambda: self._plugin.check(request))
+        if head.length is not None and head.length > self.max_body:
+            raise too_large(self.max_body)
+        request = replace(request, body=read_body())
+        if self._secrets:
+            self._call("verify", lambda: self._plugin.verification.verify(request, self._secrets))
+        events = self._call("events", lambda: self._events_of(request))
+        if events:
+            try:
+                self._delivery.deliver(sender(), events)
+            except ChannelClosedError:
+                raise closing() from None
+        self._plugin.accepted_requests.add()
+        return ""
+
+    def clone_sender(self) -> Sender:
+        """Returns a sender for one connection.
+
+        Raises:
+            ChannelClosedError: the source was closed.
+        """
+        return self._delivery.sender.clone()
+
+    def _events_of(self, request: Request) -> list[Item]:
+        events = list(self._plugin.events(request))
+        # Check all of them before the first is sent: a rejected request delivers no event.
+        for event in events:
+            data = event[0] if isinstance(event, tuple) else event
+            if not isinstance(data, bytes | bytearray | memoryview):
+                raise TypeError(f"events must yield bytes or (bytes, timestamp), got {type(data).__name__}")
+            if len(data) > self._event_size:
+                raise Rejection(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an event is larger than {self._event_size} bytes"
+                )
+        return events
+
+    def _call(self, method: str, call: Callable[[], _Result]) -> _Result:
+        """Calls user code. An exception other than a rejection is answered with 500, and logged once for each cause.
+
+        Otherwise any client that can cause it could fill Falco's log.
+        """
+        try:
+            return call()
+        except Rejection:
+            raise
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            cause = f"{type(error).__name__} at {frame.filename}:{frame.lineno}"
+            if cause not in self._reported:
+                self._reported.add(cause)
+                self._plugin.log.exception("%s failed, so a request was answered with 500", method)
+            raise Rejection(HTTPStatus.INTERNAL_SERVER_ERROR, f"{method} of the plugin failed") from None
+
+
+def _allow(method: str, *methods: str) -> None:
+    if method not in methods:
+        raise Rejection(HTTPStatus.METHOD_NOT_ALLOWED, "method not allowed", Allow=", ".join(methods))
