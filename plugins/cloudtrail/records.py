@@ -14,7 +14,7 @@ from falco_plugin.source import parse_timestamp, split_json
 
 from .inflate import inflate
 
-_log = logging.getLogger("cloudtrail.records")
+_log = logging.getLogger("cloudtrail")
 
 _DIGEST_FOLDER = "CloudTrail-Digest"
 _INSIGHT = "AwsCloudTrailInsight"
@@ -99,20 +99,22 @@ def _split(content: bytes, name: str, fault: str | None) -> Iterator[tuple[bytes
     except RecordsError:
         raise
     except (ValueError, RecursionError) as error:
-        yield from _split_damaged(content, name, fault or str(error))
+        records = _split_damaged(content, name, fault or str(error))
+        if fault is None:
+            _log.warning("%s: is damaged, and its records are read as far as possible: %s", name, error)
+        yield from records
         return
     for raw, head in zip(file.records, heads, strict=True):
         yield bytes(raw), head.event_time, head.event_type
 
 
 def _split_damaged(content: bytes, name: str, fault: str) -> Iterator[tuple[bytes, str | None, str | None]]:
-    """Yields the records of a document that is not valid JSON, which are split by its structure alone."""
+    """Returns the records of a document that is not valid JSON, which are split by its structure alone."""
     records = split_json(content, items="Records")
     if b'"Records"' not in content or records in ([], [content.strip()]):
         raise RecordsError(f"{name}: has no readable Records: {fault}")
-    for record in records:
-        event = Event(record)
-        yield record, _TIME(event), _TYPE(event)
+    events = map(Event, records)
+    return ((event.data, _TIME(event), _TYPE(event)) for event in events)
 
 
 class _Times(dict[str | None, int]):

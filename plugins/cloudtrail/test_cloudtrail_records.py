@@ -171,9 +171,11 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("damaged", DAMAGED, ids=lambda damaged: repr(damaged[30:60]))
-def test_damaged_record_is_delivered_and_hides_no_other(damaged: bytes) -> None:
+def test_damaged_record_is_delivered_and_hides_no_other(damaged: bytes, caplog: pytest.LogCaptureFixture) -> None:
     file = log_file(A, damaged, record("i", eventType="AwsCloudTrailInsight"), B)
     assert [item for item, _ in read_records(file, "log.json", 1 << 20)] == [A, damaged, B]
+    # Whether all bytes are UTF-8 is not checked.
+    assert ("log.json: is damaged, and its records are read" in caplog.text) == (b"\xff" not in damaged)
 
 
 def test_oversized_records_and_other_elements_are_skipped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
