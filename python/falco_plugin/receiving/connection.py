@@ -27,6 +27,8 @@ _IDLE_TIMEOUT = 120.0
 _LINGER = 1.0
 """Seconds in which the rest of a rejected request is read."""
 _BUFFER = 64 << 10
+_TLS_HANDSHAKE = b"\x16"
+"""The first byte of a client that uses TLS. It would wait for an answer without ending its request line."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -104,6 +106,8 @@ class Connection:
         self._incoming.set_timeout(self._request_timeout)
         method = ""
         try:
+            if self._stream.peek(1).startswith(_TLS_HANDSHAKE):
+                raise Rejection(HTTPStatus.BAD_REQUEST, "the client uses TLS: use http, or set open_params to https")
             head = read_head(self._stream)
             method = head.method
             text = self._endpoint.handle(head, self._client, lambda: self._read_body(head), self._get_sender)

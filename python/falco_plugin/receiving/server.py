@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CLOSE_TIMEOUT = 8.0
 """Seconds that closing waits for the connections. Only user code can take longer."""
+_BACKLOG = 1024
+"""Connections that wait to be accepted. A client beyond them waits a second before it tries again."""
 _PAUSE = 0.1
 """Seconds until connections are accepted again after an error, such as that no file descriptor is left."""
 
@@ -73,7 +75,7 @@ class Server:
             self._listener = socket.create_server(
                 (host, port),
                 family=family,
-                backlog=self._config.max_connections,
+                backlog=_BACKLOG,
                 dualstack_ipv6=is_ipv6 and host in {"", "::"},
             )
         except OSError as error:

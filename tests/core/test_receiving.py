@@ -1,0 +1,302 @@
+"""Tests `HttpReceiver` over sockets, with a thread that reads its events as a host does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from support.http import Client, port_in, read_all, signature, wait_until
+
+from falco_plugin import Context, PluginError, Timeout, source
+from falco_plugin.receiving import HmacSignature, HttpReceiver, Item, ReceiverConfig, Rejection, Request, server
+
+UNSIGNED = ReceiverConfig(allow_unsigned=True)
+HIDDEN = "a value that no client may see"
+NANOSECONDS = 1_800_000_000_000_000_001
+
+
+class Sample(HttpReceiver):
+    name = event_source = "sample"
+    config: ReceiverConfig = UNSIGNED
+    is_released = threading.Event()
+
+    def check(self, request: Request) -> None:
+        assert request.body == b""
+        if request.headers.get("x-check") == "raises":
+            raise KeyError(HIDDEN)
+        super().check(request)
+
+    def events(self, request: Request) -> Iterable[Item]:
+        match request.headers.get("x-events"):
+            case "timed":
+                return [(request.body, NANOSECONDS), request.body]
+            case "none":
+                return []
+            case "request":
+                parts = [request.method, request.path, request.query, request.client, request.media_type]
+                return [json.dumps([*parts, request.headers["x-twice"]]).encode()]
+            case "too many":
+                raise Rejection(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", Retry_After="60")
+            case "raises":
+                return raises_after_first()
+            case "wrong":
+                return [b"right", "wrong"]  # type: ignore[list-item]
+            case "waits":
+                self.is_released.wait(20)
+        return super().events(request)
+
+
+def raises_after_first() -> Iterator[bytes]:
+    yield b"first"
+    raise ValueError(HIDDEN)
+
+
+class Listening(Client):
+    """A plugin that listens, and the events that its host has read."""
+
+    def __init__(self, plugin: HttpReceiver, port: int) -> None:
+        super().__init__(port)
+        self.plugin = plugin
+        self.events: list[tuple[bytes, int | None]] = []
+
+    def post(self, body: bytes, **headers: str) -> Any:
+        return self.request("POST", "/hook", body, **headers)
+
+
+@contextmanager
+def listening(plugin: HttpReceiver, caplog: pytest.LogCaptureFixture) -> Iterator[Listening]:
+    """Opens the source of a plugin, and reads its events until the end."""
+    caplog.set_level(logging.INFO)
+    instance = plugin.open("http://127.0.0.1:0/hook", Context())
+    assert isinstance(instance, source.PushInstance)
+    opened = Listening(plugin, port_in(caplog.messages[-1]))
+    is_closing = threading.Event()
+
+    def read() -> None:
+        while not is_closing.is_set():
+            instance.events.clear()
+            with suppress(Timeout):
+                instance.next_batch(instance.events)
+            opened.events += [(bytes(event.data), event.timestamp) for event in instance.events]
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield opened
+    finally:
+        is_closing.set()
+        reader.join()
+        instance.close()
+
+
+@pytest.fixture
+def hook(caplog: pytest.LogCaptureFixture) -> Iterator[Listening]:
+    with listening(Sample(), caplog) as opened:
+        yield opened
+
+
+# Events and answers
+
+
+def test_default_events_are_the_documents_of_the_body(hook: Listening) -> None:
+    assert hook.post(b'{"a": 1}\n{"b": 2}').status == 200
+    assert [data for data, _ in hook.events] == [b'{"a": 1}', b'{"b": 2}']
+
+
+def test_events_may_have_times(hook: Listening) -> None:
+    assert hook.post(b"event", X_Events="timed").status == 200
+    (_, first), (_, second) = hook.events
+    assert first == NANOSECONDS
+    assert second != NANOSECONDS
+
+
+def test_request_without_events_is_accepted(hook: Listening) -> None:
+    answer = hook.post(b"skipped", X_Events="none")
+    assert (answer.status, answer.text, hook.events) == (200, "", [])
+    assert answer.headers["Date"].endswith(" GMT")
+
+
+def test_request_has_its_parts(hook: Listening) -> None:
+    headers = {"X-Events": "request", "Content-Type": "Text/JSON ; charset=utf-8", "X-Twice": "caf\xe9"}
+    assert hook.request("POST", "/h%6fok?a=%20&b", b"{}", headers).status == 200
+    assert json.loads(hook.events[0][0]) == ["POST", "/hook", "a=%20&b", "127.0.0.1", "text/json", "caf\xe9"]
+
+
+def test_rejection_reaches_client_and_log(hook: Listening, caplog: pytest.LogCaptureFixture) -> None:
+    answer = hook.post(b"event", X_Events="too many")
+    assert (answer.status, answer.text, answer.headers["Retry-After"]) == (429, "too many requests\n", "60")
+    assert "rejected input: too many requests (1); last client: 127.0.0.1" in caplog.messages
+
+
+def test_failure_of_plugin_is_answered_with_500_and_logged_once(
+    hook: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
+    for headers in ({"X_Events": "raises"}, {"X_Events": "raises"}, {"X_Events": "wrong"}, {"X_Check": "raises"}):
+        answer = hook.post(b"event", **headers)
+        assert answer.status == 500
+        assert answer.text == f"{'check' if 'X_Check' in headers else 'events'} of the plugin failed\n"
+    failures = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert failures == [HIDDEN, "events must yield bytes or (bytes, timestamp), got str", repr(HIDDEN)]
+    assert hook.post(b"event").status == 200
+    assert [data for data, _ in hook.events] == [b"event"]
+
+
+def test_metrics_count_answers(hook: Listening) -> None:
+    for status, path in ((200, "/hook"), (404, "/other"), (200, "/hook")):
+        assert hook.request("POST", path, b"event").status == status
+    assert hook.request("GET", "/healthz").status == 200
+    plugin = hook.plugin
+    assert (plugin.accepted_requests.value, plugin.rejected_requests.value) == (2, 1)
+    assert plugin.postponed_requests.value == 0
+
+
+# Verification
+
+
+def test_recorded_request_is_rejected_after_the_tolerance(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "пароль 🔑".encode()
+    (tmp_path / "secret").write_bytes(secret)
+    plugin = Sample()
+    plugin.config = ReceiverConfig(secrets_file=str(tmp_path / "secret"))
+    plugin.verification = HmacSignature("X-Sig", message="{timestamp}:{body}", timestamp="X-Time")
+    now = int(time.time())
+    digest = signature(b"%d:event" % now, secret).removeprefix("sha256=")
+    headers = {"X_Sig": digest, "X_Time": str(now)}
+    with listening(plugin, caplog) as hook:
+        assert hook.post(b"event", **headers).status == 200
+        assert hook.post(b"other", **headers).status == 401
+        monkeypatch.setattr(time, "time", lambda: now + 302)
+        assert hook.post(b"event", **headers).status == 401
+        assert [data for data, _ in hook.events] == [b"event"]
+    assert not any("пароль" in message or digest in message for message in caplog.messages)
+
+
+def test_unverified_receiver_needs_a_decision() -> None:
+    with pytest.raises(ValueError, match="secrets_file is missing: set it, or set allow_unsigned: true"):
+        ReceiverConfig()
+
+
+def test_other_configuration_is_rejected_with_remedy() -> None:
+    plugin = Sample()
+    plugin.config = "text"
+    with pytest.raises(TypeError, match="config must be a ReceiverConfig, got str: derive its class"):
+        plugin.open("http://127.0.0.1:0/hook", Context())
+
+
+# Hostile clients
+
+POST = b"POST /hook HTTP/1.1\r\nContent-Length: 5\r\n\r\n"
+
+
+def test_pipelined_requests_are_answered_in_order(hook: Listening) -> None:
+    requests = [b"POST /hook HTTP/1.1\r\nContent-Length: 2\r\n\r\n%02d" % number for number in range(50)]
+    answers = hook.exchange(b"".join(requests) + b"GET /other HTTP/1.1\r\n\r\n" + POST + b"never")
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 50
+    assert answers.endswith(b"\r\n\r\nunknown path\n")
+    assert [data for data, _ in hook.events] == [b"%02d" % number for number in range(50)]
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b"POST /hook HTTP/1.1\r\nContent-Le",
+        POST + b"even",
+        b"POST /hook HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nevent\r\n",
+        b"POST /hook HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nevent",
+    ],
+)
+def test_request_that_ends_early_is_not_delivered(hook: Listening, cut: bytes) -> None:
+    with hook.raw() as connection:
+        connection.sendall(cut)
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection) == b""
+    assert hook.post(b"event").status == 200
+    assert [data for data, _ in hook.events] == [b"event"]
+
+
+def test_tls_client_of_a_plain_port_is_rejected_immediately(hook: Listening, caplog: pytest.LogCaptureFixture) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with hook.raw() as connection, pytest.raises(ssl.SSLError):
+        context.wrap_socket(connection)
+    assert any("the client uses TLS: use http, or set open_params to https (1)" in line for line in caplog.messages)
+    assert hook.post(b"event").status == 200
+
+
+@pytest.mark.slow
+def test_connections_beyond_the_limit_are_closed_immediately(caplog: pytest.LogCaptureFixture) -> None:
+    plugin = Sample()
+    plugin.config = ReceiverConfig(allow_unsigned=True, max_connections=50, request_timeout=5)
+    with listening(plugin, caplog) as hook:
+        connections = [hook.raw() for _ in range(1000)]
+        assert threading.active_count() < 70
+        for connection in connections[-900:]:
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+        for connection in connections:
+            connection.close()
+
+        def is_served() -> bool:
+            with suppress(OSError, http.client.HTTPException):
+                return hook.post(b"event").status == 200
+            return False
+
+        wait_until(is_served)
+    assert "more than 50 connections" in caplog.text
+
+
+def test_close_does_not_wait_for_a_plugin_that_hangs(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_CLOSE_TIMEOUT", 0.1)
+    plugin = Sample()
+    plugin.is_released = threading.Event()
+    with listening(plugin, caplog) as hook:
+        connection = hook.raw()
+        connection.sendall(POST.replace(b"HTTP/1.1", b"HTTP/1.1\r\nX-Events: waits") + b"event")
+        wait_until(lambda: threading.active_count() > 3)
+    assert (
+        "1 requests still run 0 s after closing: let check, verify and events of the plugin return in time"
+        in caplog.text
+    )
+    plugin.is_released.set()
+    with connection:
+        assert read_all(connection).startswith(b"HTTP/1.1 503 ")
+
+
+def test_source_ends_if_accepting_fails(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: server.Server, connected: socket.socket, client: str) -> None:
+        connected.close()
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(server.Server, "_admit", fail)
+    plugin = Sample()
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    instance = plugin.open("http://127.0.0.1:0/hook", Context())
+    assert isinstance(instance, source.PushInstance)
+    Client(port_in(caplog.messages[-1])).raw().close()
+
+    def ended() -> bool:
+        instance.events.clear()
+        try:
+            instance.next_batch(instance.events)
+        except Timeout:
+            return False
+        return True
+
+    with pytest.raises((MemoryError, PluginError), match="no memory"):
+        wait_until(ended)
+    instance.close()
