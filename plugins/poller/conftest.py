@@ -1,48 +1,34 @@
-"""An HTTP server that behaves like Okta or GitHub, a simulated API, and the plugin in the native host."""
+"""An HTTP server that behaves like Okta or GitHub, and the plugin in the native host."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-import logging
-import math
-import os
 import ssl
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, aclosing, suppress
-from email.utils import formatdate
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import msgspec
 import pytest
-from plugins.poller.api import Api
 from plugins.poller.config import Config
-from plugins.poller.cursor import CursorFile, first_url
-from plugins.poller.feed import Feed
-from plugins.poller.paging import Pages
 from plugins.poller.plugin import Poller
 from support.hosts import run_command
 from support.libraries import KIND
+from support.polled_api import PAGE, TOKEN, URL, record
 
+from falco_plugin.errors import PluginError
 from falco_plugin.testing import Run, RunningPlugin, run
 
 POLLER = Path(__file__).parent
 
-TOKEN = "a-secret-of-the-operator"
-PAGE = 5
-SIMULATED_URL = f"https://api.example/logs?limit={PAGE}"
 
 Answer: TypeAlias = "Callable[[Handler], None]"
-SimulatedAnswer: TypeAlias = Callable[[int, str], tuple[int, dict[str, str], bytes]]
-"""Returns status, headers and body."""
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -119,10 +105,6 @@ class AuditApi:
         handler.reply(200, b"[" + b",".join(page) + b"]", *links)
 
 
-def record(number: int) -> bytes:
-    return b'{"uuid":"id-%d","published":"2026-11-20T08:00:%02d.250Z","eventType":"test"}' % (number, number % 60)
-
-
 def status(code: int, *headers: tuple[str, str], body: bytes = b"") -> Answer:
     return lambda handler: handler.reply(code, body, *headers)
 
@@ -189,15 +171,15 @@ def config(tmp_path: Path) -> dict[str, Any]:
         "token_file": str(tmp_path / "token"),
         "id_field": "uuid",
         "timestamp_field": "published",
-        "state_file": str(tmp_path / "state.json"),
+        "cursor_file": str(tmp_path / "cursor.json"),
         "interval": 0.02,
         "retry_wait": 0.02,
     }
 
 
 @pytest.fixture
-def state_file(config: dict[str, Any]) -> Path:
-    return Path(config["state_file"])
+def cursor_file(config: dict[str, Any]) -> Path:
+    return Path(config["cursor_file"])
 
 
 @pytest.fixture
@@ -230,8 +212,8 @@ Reject: TypeAlias = Callable[..., str]
 def reject(config: dict[str, Any]) -> Reject:
     """Returns the error of init or open, which must not show the token."""
 
-    def reject(url: str = SIMULATED_URL, **changes: Any) -> str:
-        with pytest.raises((ValueError, OSError)) as raised:  # noqa: PT012 - the tests check the message
+    def reject(url: str = URL, **changes: Any) -> str:
+        with pytest.raises((ValueError, PluginError)) as raised:  # noqa: PT012 - the tests check the message
             plugin = Poller()
             plugin.config = msgspec.convert({**config, **changes}, Config)
             plugin.init()
@@ -251,143 +233,11 @@ def payloads(ran: Run) -> list[bytes]:
     return [event.data for event in ran.events]
 
 
-def position(state_file: Path) -> dict[str, Any]:
-    return json.loads(state_file.read_bytes())["cursor"]
+def position(cursor_file: Path) -> dict[str, Any]:
+    return json.loads(cursor_file.read_bytes())["cursor"]
 
 
 def wait_until_idle(api: AuditApi) -> None:
     """Waits until the API got another request and returned no new record."""
     seen = len(api.requests)
     wait_until(lambda: len(api.requests) >= seen + 2)
-
-
-class _SimulationEnded(BaseException):
-    pass
-
-
-class Simulation:
-    """Polls an API in simulated time, without sockets and without the host.
-
-    Args:
-        folder: for the state file and the token.
-        answer: gets the number of the request, from 1, and its URL, and returns the API's answer.
-        url: the open params.
-        config: changes of the configuration.
-    """
-
-    LATENCY = 0.1
-    """Simulated seconds from a request to its answer."""
-
-    def __init__(self, folder: Path, answer: SimulatedAnswer, url: str = SIMULATED_URL, **config: Any) -> None:
-        self.now = 1_800_000_000.0
-        self.times: list[float] = []
-        self.urls: list[str] = []
-        self.events: list[bytes] = []
-        self.failures: list[str] = []
-        self.error: str | None = None
-        self.log: list[str] = []
-        self._answer = answer
-        self._end = self.now
-        self._state_file = folder / "state.json"
-        token = folder / "token"
-        token.write_text(TOKEN)
-        self._config = Config(str(token), "uuid", "published", state_file=str(self._state_file), **config)
-        self._feed = self._new_feed(url)
-
-    def run(self, seconds: float, most_requests: float = math.inf) -> None:
-        """Polls for so many simulated seconds, or until the source ends with an error."""
-        self._end += seconds
-        self._most_requests = most_requests
-        with suppress(_SimulationEnded):
-            asyncio.run(self._run())
-
-    @property
-    def gaps(self) -> list[float]:
-        """Seconds between two requests, rounded."""
-        return [round(later - earlier, 1) for earlier, later in itertools.pairwise(self.times)]
-
-    @property
-    def saved_url(self) -> str:
-        return position(self._state_file)["url"]
-
-    def requests_per(self, seconds: float) -> list[int]:
-        """How many requests were sent in each such window, from the start of the simulation."""
-        windows = Counter(int((time - self.times[0]) // seconds) for time in self.times)
-        return [windows[number] for number in range(max(windows) + 1)]
-
-    def _new_feed(self, url: str) -> Feed:
-        log = logging.Logger("simulation")
-        log.addHandler(ListHandler(self.log))
-        cursors = CursorFile(str(self._state_file), url, log)
-        api = SimulatedApi(url, self._config, self._respond)
-        cursor = cursors.load(first_url(url, None))
-        return Feed(api, cursors, cursor, Pages(url), self._config, log, lambda: self.now, self._sleep)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                async with aclosing(self._feed.poll(cast("Any", None))) as items:
-                    async for item in items:
-                        if isinstance(item, tuple):
-                            self.events.append(item[0])
-                        elif item is not None:
-                            self.error = str(item.error)
-                            return
-            except Exception as failure:
-                self.failures.append(str(failure))
-                await self._sleep(self._config.retry_wait)
-
-    async def _sleep(self, seconds: float) -> None:
-        assert 0 <= seconds <= 24 * 3600
-        self.now += seconds
-        if self.now > self._end or len(self.times) >= self._most_requests:
-            raise _SimulationEnded
-
-    def _respond(self, request: httpx.Request) -> httpx.Response:
-        self.times.append(self.now)
-        self.urls.append(str(request.url))
-        assert request.headers["Authorization"] == f"Bearer {TOKEN}"
-        code, headers, body = self._answer(len(self.times), str(request.url))
-        headers = {"Date": formatdate(self.now, usegmt=True), **headers}
-        self.now += self.LATENCY
-        return httpx.Response(code, headers=headers, content=body)
-
-
-class SimulatedApi(Api):
-    def __init__(self, url: str, config: Config, respond: Callable[[httpx.Request], httpx.Response]) -> None:
-        super().__init__(url, config)
-        self._respond = respond
-
-    def connect(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(self._respond))
-
-
-class ListHandler(logging.Handler):
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def emit(self, line: logging.LogRecord) -> None:
-        self._lines.append(line.getMessage())
-
-
-def page(first: int, count: int) -> bytes:
-    """The body of a page with so many records."""
-    return b"[" + b",".join(map(record, range(first, first + count))) + b"]"
-
-
-def next_link(url: str) -> dict[str, str]:
-    return {"Link": f"<{url}>; rel=next"}
-
-
-@pytest.fixture
-def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Simulation]:
-    """Returns a simulation that did not start yet."""
-    # A simulation has no connections: do not load the certificates of all authorities.
-    monkeypatch.setattr("plugins.poller.api._tls_context", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    # A simulation has no power failures: do not wait for the disk.
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    return lambda answer, *arguments, **config: Simulation(tmp_path, answer, *arguments, **config)
-
-
-Simulate: TypeAlias = Callable[..., Simulation]

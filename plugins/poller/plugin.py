@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from falco_plugin import Event, OpenParam, Plugin, field, json_field, source
+from falco_plugin import Event, OpenParam, field, json_field
+from falco_plugin.polling import HttpPoller
 
-from .api import Api
 from .config import Config
-from .cursor import CursorFile, first_url
-from .feed import Feed
-from .paging import Pages
 
 
-class Poller(Plugin):
+class Poller(HttpPoller):
     """Records of a REST audit API, such as Okta's and GitHub's"""
 
     name = "poller"
@@ -45,17 +42,9 @@ class Poller(Plugin):
         return event.text
 
     def init(self) -> None:
-        self.config.authorization()  # an error here ends Falco at its start; after later errors it is tried again
-
-    def open(self, params: str) -> source.IterInstance:
-        """Polls the URL ``params`` for records, oldest first. ``{start}`` in it is replaced by the time to begin at."""
-        api = Api(params, self.config)
-        cursors = CursorFile(self.config.state_file, params, self.log)
-        cursor = cursors.load(first_url(params, self.config.start))
-        feed = Feed(api, cursors, cursor, Pages(params), self.config, self.log)
-        return source.IterInstance(
-            feed.poll, retry=self.config.retry_wait, close=feed.close, event_size=self.config.event_size
-        )
+        self.id_field = self.config.id_field
+        self.timestamp_field = self.config.timestamp_field
+        self.auth_scheme = self.config.auth_scheme
 
     def list_open_params(self) -> list[OpenParam]:
         return [

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from plugins.poller.config import Config
-from plugins.poller.conftest import TOKEN, AuditApi, Reject
+from plugins.poller.conftest import POLLER, TOKEN, AuditApi, Reject
 
+from falco_plugin.polling.paging import SIZE_PARAMETERS
 from falco_plugin.testing import run
 
 
@@ -32,7 +33,7 @@ INVALID = {
     "id_field": ["", [1]],
     "timestamp_field": ["", [1]],
     "auth_scheme": ["", "Bearer token", [1]],
-    "state_file": ["", [1]],
+    "cursor_file": ["", [1]],
     "start": ["yesterday", "2026-11-01T00:00:00", [1]],
     "interval": SECONDS,
     "rate_share": [0, 1.01, [1]],
@@ -65,7 +66,7 @@ def test_host_reports_each_wrong_setting_without_its_value(okta: AuditApi, fail:
 def test_configuration_is_required(library: Path, okta: AuditApi) -> None:
     ran = run(library, okta.url)
     assert ran.result == "failure"
-    for name in ("token_file", "id_field", "timestamp_field"):
+    for name in ("id_field", "timestamp_field"):
         assert name in str(ran.error)
 
 
@@ -81,10 +82,15 @@ def test_token_is_rejected_when_it_cannot_be_sent(content: str, reject: Reject, 
         ("", "must be the URL"),
         ("ftp://127.0.0.1/", "must be the URL"),
         ("https://", "must be the URL"),
-        (f"https://user:{TOKEN}@127.0.0.1/", "has a user or a fragment"),
-        ("https://127.0.0.1/#x", "has a user or a fragment"),
+        (f"https://user:{TOKEN}@127.0.0.1/", "the URL has a user or a fragment"),
+        ("https://127.0.0.1/#x", "the URL has a user or a fragment"),
         ("http://192.0.2.1/logs", "use https"),
     ],
 )
 def test_url_is_rejected_when_unusable(url: str, reason: str, reject: Reject) -> None:
     assert reason in reject(url)
+
+
+def test_readme_lists_the_parameters_that_set_the_page_size() -> None:
+    text = (POLLER / "README.md").read_text()
+    assert [name for name in SIZE_PARAMETERS if f"`{name}`" not in text] == []

@@ -66,7 +66,7 @@ def test_repeated_failure_is_logged_in_one_line(okta: AuditApi, start: Callable[
     assert take(plugin, 1) == added
     lines = [line.text for line in plugin.stop().log if "the source failed" in line.text]
     assert ["Traceback" in line for line in lines] == [True, False, False, False]
-    expected = f"the source failed again: Unavailable: {okta.origin} answers 500 Internal Server Error (api.py:"
+    expected = f"the source failed again: Unavailable: {okta.origin} answers 500 Internal Server Error; it is called "
     for line in lines[1:]:
         assert expected in line
         assert "\n" not in line
@@ -81,10 +81,10 @@ def test_poller_waits_for_an_api_that_is_away_at_the_start(okta: AuditApi, start
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (status(401), "answers 401 Unauthorized: write a valid token into token_file"),
+        (status(401), "answers 401 Unauthorized: set a valid token"),
         (status(403), "answers 403 Forbidden: give the token the permission"),
-        (status(404), "answers 404 Not Found: correct open_params"),
-        (status(400), "answers 400 Bad Request: correct open_params"),
+        (status(404), "answers 404 Not Found: correct the URL"),
+        (status(400), "answers 400 Bad Request: correct the URL"),
         (status(301, ("Location", "/elsewhere")), "redirects are not followed"),
         (status(200, body=b"<html>"), "is not a JSON array of objects"),
         (status(200, body=b'{"records":[]}'), "is not a JSON array of objects (Expected `array`, got `object`)"),
@@ -122,7 +122,7 @@ def test_token_can_be_replaced_while_falco_runs(
     assert take(plugin, 1) == added
     assert set(okta.authorizations) == {f"SSWS {TOKEN}"}
     okta.answers.extend([authorize] * 1000)
-    plugin.wait_for_log("answers 401 Unauthorized: write a valid token into ")
+    plugin.wait_for_log("answers 401 Unauthorized: set a valid token")
     Path(config["token_file"]).write_text("the-new-one")
     added = okta.add(1)
     assert take(plugin, 1) == added

@@ -1,102 +1,76 @@
-"""Tests that the next page is requested immediately after a full page, else after the interval."""
+"""Tests pages and rate limits of an API on a real connection."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
-from plugins.poller.conftest import POLLER, SIMULATED_URL, Simulate, SimulatedAnswer, next_link, page
-from plugins.poller.paging import SIZE_PARAMETERS, page_size
+from plugins.poller.conftest import AuditApi, payloads, position, status, take, wait_until
+from support.polled_api import record
 
-URL = SIMULATED_URL.partition("?")[0]
-
-
-def pages_of(*counts: int, has_link: bool = True, query: str = "") -> SimulatedAnswer:
-    """Answers with so many new records each, and then with none."""
-
-    def answer(number: int, url: str) -> tuple[int, dict[str, str], bytes]:
-        count = counts[number - 1] if number <= len(counts) else 0
-        # An empty page has a link to itself, as Okta's.
-        target = f"{URL}?after={number}{query}" if count else url
-        return 200, next_link(target) if has_link else {}, page(100 * number, count)
-
-    return answer
+from falco_plugin.testing import RunningPlugin
 
 
-@pytest.mark.parametrize("per_answer", [1, 3, 12, 50, 999])
-def test_poller_keeps_the_interval_when_each_page_brings_some_records(per_answer: int, simulate: Simulate) -> None:
-    trickle = simulate(pages_of(*[per_answer] * 1000), f"{URL}?limit=1000")
-    trickle.run(95)
-    assert trickle.gaps == [10.1] * 9
-
-
-def test_poller_asks_immediately_after_a_full_page_only(simulate: Simulate) -> None:
-    backlog = simulate(pages_of(5, 5, 5, 4, 5, 0, 0))
-    backlog.run(40)
-    assert backlog.gaps == [0.1, 0.1, 0.1, 10.1, 0.1, 10.1, 10.1]
-    assert len(backlog.events) == 24
-
-
-def test_poller_keeps_the_interval_when_a_full_page_has_no_link(simulate: Simulate) -> None:
-    growing = simulate(pages_of(5, 5, has_link=False))
-    growing.run(25)
-    assert growing.gaps == [10.1, 10.1]
-
-
-@pytest.mark.parametrize(
-    ("counts", "gaps"),
-    [
-        ([30, 30, 30, 7, 9, 29, 31], [0.1, 0.1, 0.1, 10.1, 10.1, 10.1, 0.1]),
-        ([1, 1, 2, 2, 9], [10.1] * 5),
-        ([10, 10, 9], [0.1, 0.1, 10.1]),
-    ],
-)
-def test_poller_infers_the_page_size_when_the_url_has_none(
-    counts: list[int], gaps: list[float], simulate: Simulate
+@pytest.mark.parametrize("where", ["http://{other}/", "//{other}/", "https://{own}/", "http://{own}@{other}/"])
+def test_token_is_not_sent_to_another_origin(
+    where: str,
+    okta: AuditApi,
+    github: AuditApi,
+    start: Callable[..., RunningPlugin],
+    fail: Callable[..., str],
+    cursor_file: Path,
 ) -> None:
-    simulation = simulate(pages_of(*counts), URL)
-    simulation.run(100)
-    assert simulation.gaps[: len(gaps)] == gaps
+    link = where.format(own=urlsplit(okta.url).netloc, other=urlsplit(github.url).netloc)
+    okta.answers.extend(
+        [
+            status(200, ("Link", "</second>; rel=next"), body=b"[]"),
+            # As often as it is asked before it is killed.
+            *[status(200, ("Link", f"<{link}>; rel=next"), body=b"[]")] * 100,
+        ]
+    )
+    plugin = start(okta.url)
+    plugin.wait_for_log("Unusable: the link to the next page ")
+    plugin.kill()
+    assert position(cursor_file)["request"]["url"] == f"{okta.origin}/second"
+    # A cursor file with such a URL is refused too.
+    saved = cursor_file.read_text()
+    requests = len(okta.requests)
+    cursor_file.write_text(saved.replace(f"{okta.origin}/second", f"{github.origin}/"))
+    assert f"the page in cursor_file is not at {okta.origin}, but the token is sent only there" in fail(okta.url)
+    assert github.requests == []
+    assert len(okta.requests) == requests
 
 
-def test_page_size_of_a_link_replaces_that_of_open_params(simulate: Simulate) -> None:
-    simulation = simulate(pages_of(5, 3, 2, query="&limit=3"))
-    simulation.run(20)
-    assert simulation.gaps[:3] == [0.1, 0.1, 10.1]
+def test_next_link_may_be_relative_and_have_several_relations(
+    okta: AuditApi, start: Callable[..., RunningPlugin]
+) -> None:
+    okta.answers.append(status(200, ("Link", '</y>; rel="prev", <x?a=1,2>; rel="last NEXT"'), body=b"[]"))
+    start(okta.url)
+    wait_until(lambda: len(okta.requests) == 2)
+    assert okta.requests[1] == "/x?a=1,2"
 
 
-@pytest.mark.parametrize(
-    ("query", "size"),
-    [
-        ("limit=1000", 1000),
-        ("a=b&per_page=100&c", 100),
-        ("pageSize=7", 7),
-        ("page-size=8", 8),
-        ("page%5Bsize%5D=9", 9),
-        ("%24top=10", 10),
-        ("LIMIT=11#limit=12", 11),
-        ("max_results=5&limit=6", 5),
-        ("limit=0", None),
-        ("limit=-1", None),
-        ("limit=many&size=3", 3),
-        ("limit=", None),
-        ("limit=99999999999999999999", None),
-        ("limit=²", None),
-        ("unlimited=5", None),
-        ("", None),
-    ],
-)
-def test_page_size_is_read_from_the_url(query: str, size: int | None) -> None:
-    assert page_size(f"https://api.example/limit=1?{query}") == size
+def test_next_link_to_the_same_page_asks_for_it_again(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    body = b"[" + record(1) + b"]"
+    okta.answers.extend([status(200, ("Link", f"<{okta.url}>; rel=next"), body=body)] * 3)
+    plugin = start(okta.url)
+    wait_until(lambda: not okta.answers)
+    assert payloads(plugin.stop()) == [record(1)]
 
 
-def test_poller_logs_a_hint_when_the_api_caps_its_pages(simulate: Simulate) -> None:
-    capped = simulate(pages_of(*[100] * 20), f"{URL}?limit=1000")
-    capped.run(100)
-    assert capped.log == [
-        "3 pages in a row have 100 records, but the URL requests 1000: if 100 is the API's limit, write it into "
-        "open_params, because after a page that is not full the plugin waits for interval"
-    ]
+def test_poller_continues_after_a_rate_limit(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    okta.answers.append(status(429, ("Retry-After", "1")))
+    added = okta.add(2)
+    plugin = start(okta.url)
+    plugin.wait_for_log("the rate limit is reached: waiting for 1 s")
+    assert take(plugin, 2) == added
 
 
-def test_readme_lists_the_parameters_that_set_the_page_size() -> None:
-    text = (POLLER / "README.md").read_text()
-    assert [name for name in SIZE_PARAMETERS if f"`{name}`" not in text] == []
+def test_close_ends_the_wait_for_a_rate_limit(okta: AuditApi, start: Callable[..., RunningPlugin]) -> None:
+    okta.answers.append(status(429, ("Retry-After", "3000")))
+    plugin = start(okta.url)
+    plugin.wait_for_log("waiting for 3000 s,")
+    assert plugin.stop().result == "interrupted"
+    assert len(okta.requests) == 1

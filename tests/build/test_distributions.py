@@ -328,6 +328,25 @@ def test_sdk_cannot_be_excluded(collected: Collect, name: str) -> None:
         collected("", exclude=[name])
 
 
+@pytest.mark.parametrize(
+    ("code", "packed"),
+    [
+        ("import falco_plugin", set()),
+        ("from falco_plugin import Plugin", set()),
+        ("from falco_plugin.polling import HttpPoller", {"polling"}),
+        ("import falco_plugin.polling.request", {"polling"}),
+        ("from falco_plugin.receiving import HttpReceiver", {"receiving"}),
+    ],
+)
+def test_optional_packages_of_the_sdk_are_packed_with_their_requirements(
+    collected: Collect, code: str, packed: set[str]
+) -> None:
+    found = collected(code)
+    names = {name.split(".")[1] for name in found.sdk.modules if name.count(".")}
+    assert {"polling", "receiving"} & names == packed
+    assert ("httpx" in found.needed) == ("polling" in packed)
+
+
 def test_excluded_distribution_is_left_out_with_its_requirements(site: Path, collected: Collect) -> None:
     install(site, "top", files=package("top"), requires=["middle", "kept"])
     install(site, "middle", files=package("middle"), requires=["absent"])

@@ -22,7 +22,10 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
         the first signal, as in a shell.
     """
     with embedded.executable("host") as host, Interruption() as interruption:
-        return interruption.status(interruption.start([host, *arguments]).wait())
+        with interruption.blocked():
+            process = subprocess.Popen([host, *arguments], preexec_fn=interruption.reset)  # noqa: PLW1509 - one thread
+            interruption.process = process
+        return interruption.status(process.wait())
 
 
 def output(arguments: Sequence[str | os.PathLike[str]]) -> tuple[int, str, str]:

@@ -21,4 +21,3 @@ mod sync;
 pub mod table;
 mod throttle;
 pub mod time;
-pub mod words;

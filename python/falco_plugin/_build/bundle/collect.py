@@ -164,7 +164,8 @@ def _roots(
                         f"{file} imports {module}, but {declared.origin} does not depend on {owner}, so it is "
                         f"not packed: add {owner} to {declared.member}, or build with --include {owner}"
                     )
-    return [distributions.parse(SDK, str(path)), *required]
+    of_sdk = f"{SDK}[{','.join(extras)}]" if (extras := sdk.extras(own)) else SDK
+    return [distributions.parse(of_sdk, str(path)), *required]
 
 
 def _part_of(name: str, needed: Needed) -> Part:

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::data::{Data, OwnedData};
-use super::entry::{Entry, lock};
-use super::own::OwnTable;
+use super::own::{Entry, OwnTable, lock};
 use super::shard::Shard;
 use crate::error::Error;
 use crate::sync::Mutex;

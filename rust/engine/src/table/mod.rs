@@ -6,7 +6,6 @@
 
 mod changes;
 mod data;
-mod entry;
 mod host;
 mod own;
 mod reader;
@@ -15,9 +14,8 @@ mod shard;
 
 pub use changes::{CAPACITY, Change, ChangeKind, Changes, Outside};
 pub use data::{Data, DataType, OwnedData};
-pub use entry::{Entry, FieldId, Stored};
 pub use host::{BoundField, EntryId, HostTable, HostTables};
-pub use own::{Field, OwnTable};
+pub use own::{Entry, Field, FieldId, OwnTable, Stored};
 pub use reader::{KeyValue, TableKey, TableReader};
 pub use request::{FieldRequest, Kind, TableRequest};
 

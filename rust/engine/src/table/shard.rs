@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use super::data::DataType;
-use super::entry::Entry;
+use super::own::Entry;
 
 #[derive(Debug)]
 pub(super) enum Shard {
