@@ -27,6 +27,7 @@ class Tables(Plugin):
 
     name = "bench-tables"
     event_source = "bench"
+    extract_event_sources = ("bench", "syscall")
     sessions: Table[int, Session] = Table.new("bench_sessions")
     threads: Table[int, Thread] = Table.of("threads")
 

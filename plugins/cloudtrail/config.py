@@ -30,11 +30,18 @@ class AwsConfig(Struct, frozen=True):
         ),
     ] = ""
 
+    role: Annotated[str, Meta(description="ARN of a role to assume with the credentials")] = ""
+    endpoint: Annotated[
+        str, Meta(description="URL of S3, SQS and STS instead of AWS's, such as of an interface endpoint of a VPC")
+    ] = ""
+
 
 _NAMES = {
     "s3_download_concurrency": "s3DownloadConcurrency",
     "s3_interval": "s3Interval",
     "s3_account_list": "s3AccountList",
+    "s3_poll_seconds": "s3PollSeconds",
+    "cursor_file": "cursorFile",
     "sqs_delete": "sqsDelete",
     "sqs_owner_account": "sqsOwnerAccount",
     "use_s3_sns": "useS3SNS",
@@ -54,6 +61,17 @@ class Config(Struct, frozen=True, rename=_NAMES):
     ] = ""
     s3_account_list: Annotated[
         _Accounts, Meta(description="Account ids of an organisation trail, separated by commas; all if empty")
+    ] = ""
+    s3_poll_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=24 * 3600,
+            description="Seconds until S3 is searched for new log files, up to a day; 0 ends after the first search",
+        ),
+    ] = 0
+    cursor_file: Annotated[
+        str, Meta(description="Path of the file that keeps the position in S3 across restarts; its folder must exist")
     ] = ""
     sqs_delete: Annotated[
         bool, Meta(description="Whether to delete a message from the queue once Falco has its events")

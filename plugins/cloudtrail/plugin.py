@@ -7,11 +7,12 @@ from falco_plugin import Context, Event, OpenParam, Plugin, source
 from .config import Config
 from .fields import RecordFields
 from .files import Files
+from .metrics import DeliveryMetrics
 from .services import ServiceFields
 from .summary import describe
 
 
-class CloudTrail(RecordFields, ServiceFields, Plugin):
+class CloudTrail(RecordFields, ServiceFields, DeliveryMetrics, Plugin):
     """Records of AWS CloudTrail, from files, from S3 or from a queue of SQS"""
 
     name = "cloudtrail"
@@ -25,9 +26,11 @@ class CloudTrail(RecordFields, ServiceFields, Plugin):
         """Reads ``params``: ``s3://bucket/prefix``, ``sqs://queue``, a file or a folder."""
         if not params:
             raise ValueError("open_params is empty: set it to a file, a folder, s3://bucket/prefix or sqs://queue")
-        scheme = params.partition("://")[0] if "://" in params else ""
-        if scheme in ("s3", "sqs"):
-            raise ValueError(f"open_params: {scheme}:// is not supported yet: use a file or a folder")
+        if params.startswith(("s3://", "sqs://")):
+            # The client of AWS takes long to import, so files do without it.
+            from .remote import open_remote
+
+            return open_remote(self, params, context)
         return Files(params, self.config.max_event_size, context, self.log)
 
     def event_to_string(self, event: Event) -> str:

@@ -15,6 +15,7 @@ class Correlate(Plugin):
     """Failed logins of each user over a window, for any source of JSON events"""
 
     name = "correlate"
+    contact = "the maintainers of falco-plugin-sdk"
     config: Config
 
     counted = Counter("failures", desc="Failed logins")

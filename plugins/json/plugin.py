@@ -15,6 +15,7 @@ class Json(Plugin):
     name = "json"
     # The version of the official plugin with the same fields, because rules require a version.
     version = "0.7.0"
+    contact = "the maintainers of falco-plugin-sdk"
 
     value = json_field("json.value", "{pointer}", desc="The value at this JSON pointer")
     value_of_event = json_field("jevt.value", "{pointer}", desc="The same as json.value")

@@ -38,6 +38,7 @@ class JsonLog(Plugin):
 
     name = "jsonlog"
     id = 1_734_560_002
+    contact = "the maintainers of falco-plugin-sdk"
     event_source = "jsonlog"
     config: Config
 

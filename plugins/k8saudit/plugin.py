@@ -28,6 +28,7 @@ class K8sAudit(AuditFields, ContainerFields, HttpReceiver):
     # The version of the official plugin with the same fields, because rules require a version.
     version = "0.18.0"
     id = 1
+    contact = "the maintainers of falco-plugin-sdk"
     event_source = "k8s_audit"
     config: Config
 

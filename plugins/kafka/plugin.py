@@ -17,6 +17,7 @@ class Kafka(Plugin):
 
     name = "kafka"
     id = 1_734_560_005
+    contact = "the maintainers of falco-plugin-sdk"
     event_source = "kafka"
     config: Config
 

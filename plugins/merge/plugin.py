@@ -14,6 +14,7 @@ class Merge(Plugin):
 
     name = "merge"
     id = 1_734_560_006
+    contact = "the maintainers of falco-plugin-sdk"
     event_source = "merge"
 
     def open(self, params: str) -> MergedFiles:

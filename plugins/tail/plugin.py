@@ -17,6 +17,7 @@ class Tail(Plugin):
 
     name = "tail"
     id = 1_734_560_001
+    contact = "the maintainers of falco-plugin-sdk"
     event_source = "tail"
     config: Config
 

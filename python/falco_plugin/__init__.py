@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from falco_plugin import source
 from falco_plugin._core import SDK_VERSION as __version__
 from falco_plugin._core import AsyncEvent, AsyncEventSender, Context, Counter, Event, Gauge, Table
-from falco_plugin.errors import EOF, NoJsonError, PluginError, Timeout
+from falco_plugin.errors import EOF, Fatal, NoJsonError, PluginError, RetryLater, Timeout
 from falco_plugin.fields import JsonField, Located, field, json_field
 from falco_plugin.plugin import OpenParam, Plugin
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from falco_plugin.cursor import Cursor
     from falco_plugin.listening import Capture
     from falco_plugin.parsing import parse
+    from falco_plugin.secret import Secret
     from falco_plugin.sending import async_events
     from falco_plugin.tables import Entry, added, table_field
 
@@ -26,6 +27,7 @@ __all__ = [
     "Cursor",
     "Entry",
     "Event",
+    "Fatal",
     "Gauge",
     "JsonField",
     "Located",
@@ -33,6 +35,8 @@ __all__ = [
     "OpenParam",
     "Plugin",
     "PluginError",
+    "RetryLater",
+    "Secret",
     "Table",
     "Timeout",
     "__version__",
@@ -49,6 +53,7 @@ _MODULES = {
     "Capture": "listening",
     "Cursor": "cursor",
     "Entry": "tables",
+    "Secret": "secret",
     "added": "tables",
     "async_events": "sending",
     "parse": "parsing",

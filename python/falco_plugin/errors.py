@@ -5,14 +5,21 @@ All of them can also be imported from ``falco_plugin.source``, except :class:`No
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
 __all__ = [
     "EOF",
     "BatchFullError",
     "ChannelClosedError",
     "ChannelFullError",
     "EventTooLargeError",
+    "Fatal",
     "NoJsonError",
     "PluginError",
+    "RetryLater",
     "Timeout",
 ]
 
@@ -33,6 +40,60 @@ class EOF(PluginError, EOFError):
 class Timeout(PluginError, TimeoutError):
     """Signals that there is no event now and that the source continues. Raise it from a pull function or
     ``next_batch`` (``sdk.ErrTimeout`` of the Go SDK).
+    """
+
+
+class RetryLater(PluginError):
+    """Signals that the source continues after a time, such as the one that an API asks for in ``Retry-After``.
+
+    In a generator with ``retry`` this time replaces the wait before the next attempt. The waits after other exceptions
+    do not change. A pull function or ``next_batch`` that raises it is called again after this time. It cannot be raised
+    elsewhere, because nothing would be called again. It is logged in one line.
+
+    Args:
+        seconds: a number of seconds, or a ``timedelta``. From 0.1 seconds to an hour; the nearest of the two replaces
+            any other time. After an hour it is right to try, whatever a server asks for.
+        reason: why to wait, for the log.
+
+    Raises:
+        TypeError: the time is neither a number nor a ``timedelta``.
+        ValueError: the time is not a number (NaN).
+
+    Attributes:
+        seconds: the time as a ``float``, within these bounds.
+
+    Example:
+        ```python
+        if response.status == 429:
+            raise RetryLater(int(response.headers["Retry-After"]), "the rate limit is reached")
+        ```
+    """
+
+    SHORTEST, LONGEST = 0.1, 3600.0
+
+    def __init__(self, seconds: float | timedelta, reason: str = "") -> None:
+        # Not by their class: most plugins do not import datetime.
+        total_seconds = getattr(seconds, "total_seconds", None)
+        number = total_seconds() if total_seconds else seconds
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            raise TypeError(f"seconds must be a number of seconds or a timedelta, got {type(seconds).__name__}")
+        if number != number:  # noqa: PLR0124 - only NaN is not equal to itself
+            raise ValueError("seconds must be a number, got NaN")
+        super().__init__(*(reason,) if reason else ())
+        self.seconds = float(min(max(number, self.SHORTEST), self.LONGEST))
+
+
+class Fatal(PluginError):
+    """Ends the source with this error, although it has ``retry``.
+
+    Raise it for what another attempt cannot repair, such as a token that the API rejects. Falco ends, so that its
+    operator notices. Without ``retry``, any exception has this effect.
+
+    Example:
+        ```python
+        if response.status == 401:
+            raise Fatal("the API rejects the token: write a valid one into token_file")
+        ```
     """
 
 

@@ -32,7 +32,9 @@ from falco_plugin.errors import (
     ChannelClosedError,
     ChannelFullError,
     EventTooLargeError,
+    Fatal,
     PluginError,
+    RetryLater,
     Timeout,
 )
 
@@ -49,6 +51,7 @@ __all__ = [
     "EventBatch",
     "EventTooLargeError",
     "EventWriter",
+    "Fatal",
     "Instance",
     "IterInstance",
     "LinesInstance",
@@ -61,6 +64,7 @@ __all__ = [
     "PushEvent",
     "PushInstance",
     "Receiver",
+    "RetryLater",
     "Sender",
     "Timeout",
     "channel",
@@ -90,6 +94,7 @@ class Instance(Protocol):
 
         Raises:
             Timeout: there is no event now.
+            RetryLater: there is no event now, and the next call is to be made after a time.
             EOF: the source has ended.
             Exception: any other exception ends the source with an error.
         """

@@ -83,7 +83,8 @@ class Entry(BaseEntry, metaclass=_EntryMeta):
     plugin works without the field: the attribute is ``None`` if the table does not have it.
 
     An entry that a table returns reads and writes the table. An entry that you make holds values, which an assignment
-    to the table copies; attributes with a default may be left out.
+    to the table copies; attributes with a default may be left out. It cannot have sub-tables and fields that the table
+    lets plugins only read: declare those with ``| None = None`` in a class of which you make entries.
 
     The entry of a table of the host or of another plugin works only during the call of the host in which you got it.
     After that, each use raises ``PluginError``. So keep values, or keys, but not entries.
@@ -146,7 +147,8 @@ def table_field(
         attribute: the name of the attribute of its entries.
         desc: the meaning of the field.
         key: a field of the same class without an argument, whose value is the key of the entry. The default is the id
-            of the event's thread (``thread.tid`` in rules), which only system calls have.
+            of the event's thread (``thread.tid`` in rules), which only system calls have: the plugin's
+            ``extract_event_sources`` must have ``"syscall"``.
         display: a name for user interfaces.
         add_output: add the field to the output of all rules.
         hidden: leave the field out of lists of fields.
@@ -160,6 +162,7 @@ def table_field(
         ```python
         class Owners(Plugin):
             name = "owners"
+            extract_event_sources = ("syscall",)
             threads: Table[int, Thread] = Table.of("threads")
             owner = table_field("proc.owner", threads, "owner", desc="Who owns the process")
         ```

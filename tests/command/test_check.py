@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from falco_plugin import Event, Plugin, field
+from falco_plugin import Entry, Event, Plugin, Table, field, table_field
 
 class Config(msgspec.Struct):
     path: Annotated[str, msgspec.Meta(description="The file with orders")]
@@ -38,6 +38,12 @@ class Shop(Plugin):
     def amount(self, event: Event) -> int: ...
 """
 PRIVATE = "which is for private use, or register one with Falco"
+TABLE_FIELD = """    class Thread(Entry):
+        comm: str
+
+    threads: Table[int, Thread] = Table.of("threads")
+    comm = table_field("shop.comm", threads, "comm", desc="The program")
+"""
 WRONG_PLUGINS = {
     "id for development": (
         ("id = 1_100_000_000", "id = 999"),
@@ -103,6 +109,11 @@ WRONG_PLUGINS = {
     "type of a field": (
         ("-> int", "-> float"),
         "plugin.py:25: field shop.amount: ",
+    ),
+    "field of a thread without system calls": (
+        ("    config: Config\n", TABLE_FIELD),
+        "plugin.py:21: field shop.comm: its key is the id of the event's thread, which only system calls have, but "
+        "Shop has no fields of system calls: add extract_event_sources = ('shop', 'syscall'), or set key to",
     ),
     "option without a description": (
         ('Annotated[str, msgspec.Meta(description="The file with orders")]', "str"),

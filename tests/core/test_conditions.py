@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from falco_plugin._rules.conditions import ConditionError, parse, parse_operand
+from falco_plugin._rules.conditions import parse, parse_operand
+from falco_plugin._rules.tokens import ConditionError
 from falco_plugin._rules.tree import (
     And,
     Call,

@@ -11,7 +11,10 @@ from support.iterables import Broken, drain, kinds, no_thread_left, wait_until
 
 from falco_plugin.source import (
     EOF,
+    Fatal,
     IterInstance,
+    PluginError,
+    RetryLater,
 )
 
 
@@ -153,3 +156,121 @@ def test_raising_callable_is_retried():
         return result
 
     assert drain(make, retry=0.001).data == [b"up"]
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Replaces the clock between attempts, and returns the waits in seconds."""
+    asked = []
+
+    def wait(context, seconds):
+        asked.append(seconds)
+        return context.cancelled
+
+    monkeypatch.setattr("falco_plugin._runtime.producer.wait_for_attempt", wait)
+    return asked
+
+
+def fails_with(*errors):
+    """Returns a function whose attempts raise these errors, then make an event."""
+    remaining = list(errors)
+
+    def items(context):
+        if remaining:
+            raise remaining.pop(0)
+        yield b"an event"
+
+    return items
+
+
+@kinds
+def test_retry_later_replaces_one_wait_and_leaves_the_others(kind, waits, caplog):
+    errors = [Broken("a"), Broken("b"), RetryLater(900, "the rate limit is reached"), Broken("c"), RetryLater(60)]
+    assert drain(kind(fails_with(*errors)), retry=5).data == [b"an event"]
+    assert waits == [5, 10, 900, 20, 60]
+    [message] = [text for record in caplog.records if "900" in (text := record.getMessage())]
+    assert message.startswith("the source is called again in 900 s: RetryLater: the rate limit is reached (")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.1, 0.1),
+        (3600, 3600),
+        (timedelta(minutes=2), 120),
+        (0, 0.1),
+        (-5, 0.1),
+        (86_400, 3600),
+        (float("inf"), 3600),
+        (timedelta.max, 3600),
+    ],
+)
+def test_retry_later_is_bounded(seconds, expected, waits):
+    drain(fails_with(RetryLater(seconds)), retry=5)
+    assert waits == [expected]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"), [("5", TypeError), (None, TypeError), (True, TypeError), (float("nan"), ValueError)]
+)
+def test_retry_later_refuses_what_is_not_a_time(seconds, error):
+    with pytest.raises(error, match="seconds must be a number"):
+        RetryLater(seconds)
+
+
+@kinds
+def test_fatal_ends_the_source_despite_retry(kind, waits):
+    host = drain(kind(fails_with(Broken("a"), Fatal("the token is rejected"))), retry=5)
+    assert (type(host.end), str(host.end), host.data) == (Fatal, "the token is rejected", [])
+    assert waits == [5]
+
+
+def test_fatal_follows_the_events_before_it(waits):
+    def items(context):
+        yield b"an event"
+        raise Fatal("the end")
+
+    host = drain(items, retry=5)
+    assert (host.data, str(host.end), waits) == ([b"an event"], "the end", [])
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([RetryLater(60), RetryLater(90)], [90]),
+        ([RetryLater(60), Broken("a")], [5]),
+        ([ExceptionGroup("inner", [RetryLater(60)]), RetryLater(30)], [60]),
+    ],
+)
+def test_group_of_signals_waits_for_all(kind, errors, expected, waits):
+    drain(kind(fails_with(ExceptionGroup("tasks", errors))), retry=5)
+    assert waits == expected
+
+
+def test_group_with_fatal_ends_the_source(waits):
+    group = ExceptionGroup("tasks", [RetryLater(60), ExceptionGroup("inner", [Fatal("the end")])])
+    assert drain(fails_with(group), retry=5).end is group
+    assert waits == []
+
+
+@kinds
+def test_retry_later_without_retry_has_a_remedy(kind):
+    host = drain(kind(fails_with(RetryLater(60, "the rate limit is reached"))))
+    assert type(host.end) is PluginError
+    assert str(host.end).startswith("RetryLater (the rate limit is reached) requires the option retry")
+
+
+def test_retry_later_ends_with_the_source():
+    with no_thread_left():
+        attempts = []
+
+        def items(context):
+            attempts.append(1)
+            raise RetryLater(3600)
+
+        instance = IterInstance(items, retry=5)
+        wait_until(lambda: attempts)
+        instance.close()
+    assert attempts == [1]

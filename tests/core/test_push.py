@@ -431,7 +431,7 @@ class TestClose:
                 instance.next_batch(instance.events)
         assert len(instance.events) == 0
         warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        assert [warning.partition(" were")[0] for warning in warnings] == ["3 event(s)"]
+        assert [warning.partition(" still")[0] for warning in warnings] == ["dropped 3 events"]
         # A queued error is not counted as an event, but it is logged.
         assert "ValueError: undelivered" in caplog.text
         assert sender.closed

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.checked import RULE, rule
 from support.checks import check_rules
 
-from falco_plugin._rules import conditions, files, lists
+from falco_plugin._rules import conditions, files, lists, tokens
 from falco_plugin._rules.problems import RulesError
 from falco_plugin._rules.tree import And, Call, Check, Expression, Field, Macro, Not, Or, Value, Values
 
@@ -108,7 +108,7 @@ PIECES = st.sampled_from(
 def test_any_text_is_a_condition_or_has_an_error_in_it(text: str) -> None:
     try:
         conditions.parse(text)
-    except conditions.ConditionError as error:
+    except tokens.ConditionError as error:
         assert 0 <= error.offset <= len(text)
         assert str(error)
 

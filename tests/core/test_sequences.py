@@ -87,7 +87,7 @@ def check_cleanup():
     class Handler(logging.Handler):
         def emit(self, record):
             if "still in the channel" in record.getMessage():
-                dropped.append(int(record.getMessage().split()[0]))
+                dropped.append(int(record.getMessage().split()[1]))
 
     handler = Handler(logging.WARNING)
     log = logging.getLogger("falco_plugin")

@@ -183,6 +183,8 @@ def test_entry_refuses_unknown_and_missing_attributes():
         Session(usr="eve")
     with pytest.raises(TypeError, match=r"Session\(\) lacks user: pass each attribute that has no default by its name"):
         Session()
+    with pytest.raises(TypeError, match=r"Nested.inner is a sub-table, .*: Table\[int, Session\] . None = None"):
+        Nested()
     entry = Session(user="eve")
     with pytest.raises(AttributeError):
         entry.usr = "bob"
@@ -237,6 +239,20 @@ def test_plugin_object_is_collected_with_its_tables():
 def test_table_of_a_host_is_not_open_without_one():
     with pytest.raises(PluginError, match="Owners.threads: the table threads is open only in a plugin that a host has"):
         Owners().threads.get(1)
+
+
+def test_made_table_has_no_subtables():
+    class Tree(Entry):
+        inner: Table[int, Session] | None = None
+
+    class Trees(Owners):
+        trees: Table[int, Tree] = Table.of("trees")
+
+    globals()["Tree"] = Tree
+    table = make_table(Trees, "trees")
+    table[1] = Tree()
+    with pytest.raises(AttributeError, match=r"Tree.inner cannot be read: the tables that make_table returns have no"):
+        _ = table[1].inner
 
 
 def test_table_of_a_host_can_be_made_for_a_test():
@@ -345,10 +361,17 @@ def test_entry_class_has_one_base():
 # table_field
 
 
-def check_field(table: str, attribute: str, **options: Any) -> Any:
+def check_field(
+    table: str, attribute: str, sources: tuple[str, ...] = ("syscall",), types: tuple[str, ...] = (), **options: Any
+) -> Any:
     declared = vars(Owners)[table]
-    made = table_field("a.field", declared, attribute, desc="x", **options)
-    return capabilities.check(type("Reader", (Owners,), {"made": made, "__module__": __name__})()).fields[-1]
+    members = {
+        "made": table_field("a.field", declared, attribute, desc="x", **options),
+        "extract_event_sources": sources,
+        "extract_event_types": types,
+        "__module__": __name__,
+    }
+    return capabilities.check(type("Reader", (Owners,), members)()).fields[-1]
 
 
 @pytest.mark.parametrize(
@@ -360,8 +383,13 @@ def test_table_field_has_the_type_of_the_attribute(table, attribute, kind):
     assert (found.describe()["type"], found.table.table, found.table.key) == (kind, table, None)
 
 
+@pytest.mark.parametrize("options", [{"sources": ("shop", "syscall")}, {"sources": (), "types": ("execve",)}])
+def test_table_field_by_thread_needs_events_of_system_calls(options):
+    assert check_field("threads", "owner", **options).table.key is None
+
+
 def test_table_field_can_have_a_key():
-    assert check_field("numbers", "user", key=Owners.count).table.key == "owners.count"
+    assert check_field("numbers", "user", sources=(), key=Owners.count).table.key == "owners.count"
 
 
 @pytest.mark.parametrize(
@@ -381,6 +409,14 @@ def test_table_field_can_have_a_key():
             "key is the field owners.count of the type int, but the keys of the",
         ),
         ("sessions", "user", {"key": "owners.count"}, "key must be a field that the class declares before this one"),
+        (
+            "threads",
+            "owner",
+            {"sources": ()},
+            "its key is the id of the event's thread, which only system calls have, but Reader has no fields of system "
+            r"calls: add extract_event_sources = \('syscall',\), or set key to the field that has the key",
+        ),
+        ("numbers", "user", {"sources": ("shop",)}, r".*: add extract_event_sources = \('shop', 'syscall'\), or set"),
     ],
 )
 def test_wrong_table_field_is_refused(table, attribute, options, message):

@@ -34,6 +34,7 @@ class Row:
     """The number of entries that are not released."""
 
 
+DESTROYED = "the entry is destroyed"
 REFUSED = {"message": b"refused"}
 
 
@@ -72,6 +73,14 @@ def destroy_while_open(host: FaultyHost) -> Sequence[Result]:
     results = [host.set_handler(is_set=True), host.capture("open")]
     host.library.destroy()
     return results
+
+
+def refused(
+    function: str, act: Callable[[FaultyHost], Sequence[Result]], doing: str, *, condition: str = "", **options: Any
+) -> Row:
+    """Returns the row of a function of tables that fails. `doing` is what the plugin did with the table `threads`."""
+    host = f"`{function}` fails {condition}".strip()
+    return Row(host, act, log=[f"PluginError: {doing} the table threads failed: refused"], failing=function, **options)
 
 
 OUTSIDE_CALL = (
@@ -154,69 +163,24 @@ CALL_ROWS = (
     Row(
         "`get_table_entry` returns NULL for `threads[1]`", parse("read"), log=["KeyError: 1"], failing="get_table_entry"
     ),
-    Row(
-        "`read_entry_field` fails",
-        parse("read"),
-        log=["PluginError: reading the field comm of the table threads failed: refused"],
-        failing="read_entry_field",
+    refused("read_entry_field", parse("read"), "reading the field comm of"),
+    refused("read_entry_field", parse("subtable"), "reading the field args of", condition="for a sub-table"),
+    refused("write_entry_field", parse("change"), "changing the field comm of"),
+    refused("get_table_size", parse("size"), "reading the size of"),
+    refused("iterate_entries", parse("values"), "iterating over"),
+    refused("create_table_entry", parse("add"), "making an entry of"),
+    refused(
+        "add_table_entry", parse("add"), "adding an entry to", leaks=1, note="the entry is the host's since the call"
     ),
-    Row(
-        "`read_entry_field` fails for a sub-table",
-        parse("subtable"),
-        log=["PluginError: reading the field args of the table threads failed: refused"],
-        failing="read_entry_field",
-    ),
-    Row(
-        "`write_entry_field` fails",
-        parse("change"),
-        log=["PluginError: changing the field comm of the table threads failed: refused"],
-        failing="write_entry_field",
-    ),
-    Row(
-        "`get_table_size` fails",
-        parse("size"),
-        log=["PluginError: reading the size of the table threads failed: refused"],
-        failing="get_table_size",
-    ),
-    Row(
-        "`iterate_entries` fails",
-        parse("values"),
-        log=["PluginError: iterating over the table threads failed: refused"],
-        failing="iterate_entries",
-    ),
-    Row(
-        "`create_table_entry` fails",
+    refused(
+        "write_entry_field",
         parse("add"),
-        log=["PluginError: making an entry of the table threads failed: refused"],
-        failing="create_table_entry",
-    ),
-    Row(
-        "`add_table_entry` fails",
-        parse("add"),
-        log=["PluginError: adding an entry to the table threads failed: refused"],
-        failing="add_table_entry",
-        leaks=1,
-        note="the entry is the host's since the call",
-    ),
-    Row(
-        "`write_entry_field` fails for a new entry",
-        parse("add"),
-        log=["PluginError: changing the field comm of the table threads failed: refused"],
-        failing="write_entry_field",
+        "changing the field comm of",
+        condition="for a new entry",
         note="the entry is destroyed",
     ),
-    Row(
-        "`erase_table_entry` fails",
-        parse("remove"),
-        log=["PluginError: removing an entry of the table threads failed: refused"],
-        failing="erase_table_entry",
-    ),
-    Row(
-        "`clear_table` fails",
-        parse("clear"),
-        log=["PluginError: clearing the table threads failed: refused"],
-        failing="clear_table",
-    ),
+    refused("erase_table_entry", parse("remove"), "removing an entry of"),
+    refused("clear_table", parse("clear"), "clearing"),
     Row(
         "passes no function to read entries",
         parse("get"),

@@ -94,7 +94,7 @@ GOT_STR = ', got str: give text.encode(), or write b"..."'
 NO_NUMBER = "gauge size failed: TypeError: value must be int or float, got {what} (faulty.py:… in size)"
 NO_TEXT = "<event_to_string of faulty failed: {kind}>"
 CALLED_AGAIN = "the source is called again in 0.01 s"
-DROPPED = "1 event(s) were still in the channel when the source faulty ended; they are dropped"
+DROPPED = "dropped 1 event still in the channel when the source faulty ended"
 
 NO_ASYNC_EVENT = (
     "TypeError: expected an AsyncEvent, got NoneType: yield AsyncEvent(name, data) with one of the names note "

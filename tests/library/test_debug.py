@@ -62,12 +62,12 @@ def test_debug_logs_begin_and_result_of_calls(library: Path) -> None:
     assert logged[1::2] == [
         ("init", "SUCCESS"),
         ("open", "SUCCESS"),
-        ("next_batch", "SUCCESS, 2 event(s)"),
+        ("next_batch", "SUCCESS, 2 events"),
         ("extract_fields", "SUCCESS, event 1, talk.size 1"),
         ("event_to_string", "SUCCESS, event 1"),
         ("extract_fields", "SUCCESS, event 2, talk.size 1"),
         ("event_to_string", "SUCCESS, event 2"),
-        ("next_batch", "EOF, 0 event(s)"),
+        ("next_batch", "EOF, 0 events"),
         ("close", "done"),
         ("destroy", "done"),
     ]

@@ -10,6 +10,7 @@ from support.falco import real_falco
 from support.hosts import environment, run_command
 from support.libraries import write_sources
 from support.paths import REPOSITORY
+from support.scap import CAPTURES
 
 from falco_plugin import Event
 from falco_plugin.errors import PluginError
@@ -152,6 +153,23 @@ def test_command_shows_absent_fields_with_arguments(shop: Path) -> None:
     assert end["never_present"] == {"shop.item[3]": 2, "shop.never": 2}
     assert (end["not_counted"], end["never_fired"]) == ([], [])
     assert not [line for line in ran.lines if line["kind"] == "log" and "absent" in line["text"]]
+
+
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures of Falco's regression tests are not there")
+def test_command_shows_alerts_of_a_capture_file(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "- rule: Program of a team\n  desc: d\n  source: syscall\n  condition: evt.type = execve and proc.owner = web\n"
+        "  output: started by %proc.owner\n  priority: NOTICE\n"
+    )
+    (tmp_path / "owners.json").write_text('{"owners": {"/usr/bin/curl": "web", "curl": "web"}}')
+    options = ["--rules", rules, "--scap", CAPTURES / "curl_google.scap", "--config", f"@{tmp_path / 'owners.json'}"]
+    plugin = REPOSITORY / "examples" / "process_owner.py"
+    ran = run_command("alerts", plugin, *options, "--json", env=environment(FALCO=real_falco()))
+    assert ran.status == 0, ran
+    shown = [line for line in ran.lines if line["kind"] == "alert"]
+    assert shown
+    assert {(line["rule"], line["output"]) for line in shown} == {("Program of a team", "started by web")}
 
 
 def test_further_plugins_extract_from_written_events() -> None:

@@ -164,6 +164,5 @@ def test_routine_that_does_not_return_is_reported(tmp_path):
     ran = run(plugin(tmp_path, STUCK), timeout=30)
     assert ran.result == "eof"
     assert (
-        "1 function(s) of Capture.every are still running after the end of the capture, and are left running: let them "
-        "return earlier"
+        "left 1 function of Capture.every running after the end of the capture: return earlier, such as by waiting less"
     ) in messages(ran)

@@ -90,7 +90,7 @@ OPENED = {
     "python_warning": "UserWarning: from a warning",
     "plugin_logger": "by the plugin's logger",
     "generator_error": "ValueError: an error of the generator",
-    "dropped_events": "1 event(s) were still in the channel when the source {name}_events ended; they are dropped",
+    "dropped_events": "dropped 1 event still in the channel when the source {name}_events ended",
 }
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from support.events import CLOSE, encode_async, encode_event, encode_execve, encode_raw
-from support.paths import REPOSITORY
-from support.scap import write_capture
+from support.scap import CAPTURES, write_capture
 
 from falco_plugin.testing import RunError, collect, run
 
@@ -58,7 +56,6 @@ class Counts(Plugin):
     def number(self, event: Event) -> int:
         return self.closed
 '''
-CAPTURES = Path(os.environ.get("FALCO_CAPTURES", REPOSITORY.parent / "shared/data/scap"))
 
 
 @pytest.fixture

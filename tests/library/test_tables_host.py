@@ -136,6 +136,7 @@ def test_init_changes_tables_of_others(play):
                     (lambda: self.threads.__delitem__(9), "9"),
                     (lambda: self.sessions[1], "must be str, got int"),
                     (lambda: setattr(self.threads[1], "uid", -1), "must be 0 to 4294967295"),
+                    (lambda: setattr(self.threads[1], "args", self.threads[1].args), "Thread.args is a sub-table"),
                 ]:
                     try:
                         action()
@@ -161,6 +162,42 @@ def test_init_changes_tables_of_others(play):
     sessions = {entry.fields["user"]: entry.fields["requests"] for entry in ran.tables["owner_sessions"]}
     assert sessions == {"eve": 7, "bob": 1, "m": 6}
     assert not ran.log, ran.log
+
+
+def test_new_entries_have_no_subtables_and_no_read_only_fields(play):
+    ran = play(
+        """
+        class New(Entry):
+            comm: str
+            args: Table[int, Argument] | None = None
+            cwd: str | None = None
+
+        class Reader(Plugin):
+            name = "reader"
+            threads: Table[int, New] = Table.of("threads")
+
+            def init(self) -> None:
+                old = self.threads[1]
+                for wrong, message in [
+                    (New(comm="x", cwd="/"), "New.cwd is read-only in the table threads, so new entries"),
+                    (New(comm="x", args=old.args), "New.args is a sub-table, which cannot be set: change the entries"),
+                ]:
+                    try:
+                        self.threads[3] = wrong
+                    except TypeError as error:
+                        assert message in str(error), error
+                    else:
+                        raise AssertionError(message)
+                self.threads[3] = New(comm="made")
+                self.threads[4] = old
+
+            @field("reader.thread", desc="The values of a new entry")
+            def thread(self, event: Event) -> str:
+                made, copied = self.threads[3], self.threads[4]
+                return f"{made.comm}{made.cwd} {len(made.args)}, {copied.comm}{copied.cwd} {len(copied.args)}"
+        """
+    )
+    assert values(ran, "reader.thread") == ["made 0, bash 0"] * 3
 
 
 def test_listening_plugin_changes_tables_of_others(play):
@@ -192,6 +229,7 @@ def test_table_field_needs_no_method(play):
         """
         class Reader(Plugin):
             name = "reader"
+            extract_event_sources = ("owner", "syscall")
             sessions: Table[str, Session] = Table.of("owner_sessions")
             own: Table[int, Session] = Table.new("reader_own")
             absent: Table[int, Session] | None = Table.of("no_table", optional=True)
@@ -287,6 +325,14 @@ def test_fields_cannot_change_tables_of_others(play):
             'fds: Table[int, Nested] = Table.of("threads")',
             "the table threads.args has no field no_such_field (existing fields: value",
         ),
+        (
+            'threads: Table[int, Thread] = Table.of("thread")',
+            "threads (int64)): did you mean threads? load the plugin",
+        ),
+        (
+            'threads: Table[int, Misspelt] = Table.of("threads")',
+            "did you mean file_descriptors? declare it as a sub-table | None",
+        ),
     ],
 )
 def test_init_names_what_is_missing(play, declaration, message):
@@ -300,6 +346,9 @@ def test_init_names_what_is_missing(play, declaration, message):
 
         class Nested(Entry):
             args: Table[int, Wrong]
+
+        class Misspelt(Entry):
+            file_descriptor: Table[int, Descriptor]
 
         class Reader(Plugin):
             name = "reader"

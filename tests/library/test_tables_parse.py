@@ -41,6 +41,7 @@ class Session(Entry):
 
 class Parser(Plugin):
     name = "parser"
+    extract_event_sources = ("owner", "syscall")
     threads: Table[int, Thread] = Table.of("threads")
     sessions: Table[str, Session] = Table.of("owner_sessions")
     user = json_field("parser.user", "/user", desc="x")

@@ -13,16 +13,16 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.soak.host import ROOT, BuildError, run_command, run_host
 from tests.soak.http_server import serve
-from tests.soak.series import FIFTHS, Limit, Series, describe_growth
+from tests.soak.result import Quantities, Quantity, Result
+from tests.soak.series import Limit
 
 _HERE = ROOT / "tests" / "soak"
 _REPORT = _HERE / "results" / "reloads.md"
@@ -37,7 +37,7 @@ Each reload interns and drops some strings. The table never uses the slot of a d
 used up, CPython copies the strings to a table for three times as many: once twice as large, then of the same size.
 """
 
-_SERIES: Sequence[tuple[str, str, str, Limit]] = (
+_QUANTITIES: Quantities = (
     ("rss_kib", "resident memory", "KiB", Limit(0, 1024)),
     ("heap_kib", "resident memory in use by malloc", "KiB", Limit(0, 512)),
     ("descriptors", "open descriptors", "", Limit(0, 0)),
@@ -51,40 +51,6 @@ _SERIES: Sequence[tuple[str, str, str, Limit]] = (
 """The quantities that are sampled at the start of each round, and the growth allowed for each."""
 _PER_INTERPRETER = {"rss_kib": _INTERNED, "heap_kib": _INTERNED, "maps": 1}
 """The growth that is allowed in addition for each interpreter."""
-
-
-@dataclass(frozen=True)
-class ReloadResult:
-    """The report of the host."""
-
-    faults: Sequence[str]
-    samples: Sequence[Mapping[str, float]]
-    total: Mapping[str, Any]
-    status: int
-    interpreters: int
-    """The number of interpreters in the process."""
-
-    @property
-    def series(self) -> list[Series]:
-        return [
-            Series(title, unit, [sample[name] for sample in self.samples], self._limit(name, limit))
-            for name, title, unit, limit in _SERIES
-        ]
-
-    def _limit(self, name: str, limit: Limit) -> Limit:
-        return Limit(limit.fraction, limit.absolute + _PER_INTERPRETER.get(name, 0) * self.interpreters)
-
-    @property
-    def problems(self) -> list[str]:
-        problems = [*self.faults]
-        if self.status != bool(self.faults):
-            problems.append(f"the host ended with status {self.status}")
-        return problems
-
-    @property
-    def grown(self) -> list[str]:
-        """Describes the quantities that have grown by more than their limit."""
-        return describe_growth(self.series) if self.total else []
 
 
 @dataclass(frozen=True)
@@ -109,7 +75,7 @@ def reload(
     *,
     linked: bool = False,
     other_python: str | None = None,
-) -> ReloadResult:
+) -> Result:
     """Builds the host and the plugins, and reloads the plugins `count` times, at least `milliseconds` apart.
 
     Args:
@@ -147,7 +113,13 @@ def reload(
             interpreters += len({(variant.dependency, variant.python) for variant in variants})
         arguments = ["reloads", str(count), str(milliseconds), str(interpreters), *arguments]
         reported = run_host(arguments, log)
-        return ReloadResult(reported.faults, reported.samples, reported.total, reported.status, interpreters)
+        return Result(reported, [_with_interpreters(quantity, interpreters) for quantity in _QUANTITIES])
+
+
+def _with_interpreters(quantity: Quantity, interpreters: int) -> Quantity:
+    name, title, unit, limit = quantity
+    growth = _PER_INTERPRETER.get(name, 0) * interpreters
+    return name, title, unit, Limit(limit.fraction, limit.absolute + growth)
 
 
 def _build(source: Path, folder: Path, kind: Sequence[str], python: str = sys.executable) -> Path:
@@ -227,11 +199,9 @@ def _free_port() -> int:
 # The report
 
 
-def report(reloaded: ReloadResult) -> str:
+def report(reloaded: Result) -> str:
     """Returns a Markdown report with tables of the delivered events and of the sampled quantities."""
     total = reloaded.total
-    problems = [*reloaded.problems, *reloaded.grown]
-    failed = ["**The run failed:**", "", *(f"- {problem}" for problem in problems), ""] if problems else []
     lines = [
         "# Reloads",
         "",
@@ -248,7 +218,7 @@ def report(reloaded: ReloadResult) -> str:
         f"{total['repeated']:,} events were repeated: each source has a cursor, and repeats events that were",
         "not acknowledged.",
         "",
-        *failed,
+        *reloaded.failure(),
         "| source | events |",
         "|---|--:|",
         *(f"| {name} | {count:,} |" for name, count in zip([*PLUGINS, "changed"], total["events"], strict=False)),
@@ -259,18 +229,9 @@ def report(reloaded: ReloadResult) -> str:
         "medians of a fifth of the samples. A quantity is flat if the last column exceeds the second by at most the",
         "allowed growth. For memory it includes the one growth of each interpreter's table of interned strings.",
         "",
-        "| | 1st | 2nd | 3rd | 4th | 5th | allowed | |",
-        "|---|--:|--:|--:|--:|--:|--:|---|",
-        *(_row(series) for series in reloaded.series),
+        *reloaded.table(),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _row(series: Series) -> str:
-    title = f"{series.title}, {series.unit}" if series.unit else series.title
-    fifths = [f"{series.fifth(index):,.0f}" for index in range(FIFTHS)]
-    verdict = "flat" if series.is_flat else "**grows**"
-    return f"| {title} | {' | '.join(fifths)} | +{series.allowed:,.0f} | {verdict} |"
 
 
 def main() -> None:
@@ -291,13 +252,7 @@ def main() -> None:
         )
     except BuildError as problem:
         sys.exit(f"reloads: {problem}")
-    problems = [*reloaded.problems, *reloaded.grown]
-    if reloaded.total:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(report(reloaded))
-        print(report(reloaded))
-    if problems:
-        sys.exit("\n".join(f"reloads: {problem}" for problem in problems))
+    reloaded.finish("reloads", options.report, lambda: report(reloaded))
 
 
 if __name__ == "__main__":

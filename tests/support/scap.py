@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from support.paths import REPOSITORY
+
+CAPTURES = Path(os.environ.get("FALCO_CAPTURES", REPOSITORY.parent / "shared/data/scap"))
+"""The folder of the captures of Falco's regression tests. It may not exist."""
 _SECTION = 0x0A0D0D0A
 _EVENT = 0x216
 _THREADS = 0x215

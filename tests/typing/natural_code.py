@@ -26,12 +26,15 @@ from falco_plugin import (
     Cursor,
     Entry,
     Event,
+    Fatal,
     Gauge,
     JsonField,
     Located,
     OpenParam,
     Plugin,
     PluginError,
+    RetryLater,
+    Secret,
     Table,
     Timeout,
     added,
@@ -705,3 +708,32 @@ class Pages(Plugin):
         yield None
         assert_type(offset.save(offset.value + 1), bool)
         page.save(Page("next"))
+
+
+@dataclass
+class Access:
+    """Secrets of several kinds."""
+
+    token: Secret
+    password: Annotated[Secret | None, msgspec.Meta(description="The password")] = None
+
+
+class Authorized(Plugin):
+    """Secrets, and errors that steer retries."""
+
+    name = "authorized"
+    config: Access
+
+    def open(self, params: str) -> source.IterInstance:
+        return source.IterInstance(self.records, retry=5)
+
+    def records(self, context: Context) -> Iterator[bytes]:
+        assert_type(self.config.token.reveal(), str)
+        if self.config.token == self.config.password or self.config.token == params_of(self):
+            raise Fatal("both are equal")
+        yield b"event"
+        raise RetryLater(timedelta(minutes=1), "the rate limit is reached")
+
+
+def params_of(plugin: Plugin) -> str:
+    return plugin.name

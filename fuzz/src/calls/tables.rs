@@ -497,17 +497,25 @@ unsafe extern "C-unwind" fn list_table_fields(
     address
 }
 
+/// Returns the table and the name of a field that the plugin requests; `None` if the request fails.
+///
+/// # Safety
+/// The name is NUL-terminated.
+unsafe fn requested_field<'a>(of: *mut ss_plugin_table_t, name: *const c_char) -> Option<(&'a Table, &'a CStr)> {
+    let table = table(of);
+    // SAFETY: the caller's promise.
+    (!table.owner.fails()).then(|| (table, unsafe { CStr::from_ptr(name) }))
+}
+
 unsafe extern "C-unwind" fn get_table_field(
     of: *mut ss_plugin_table_t,
     name: *const c_char,
     kind: ss_plugin_state_type,
 ) -> *mut ss_plugin_table_field_t {
-    let table = table(of);
-    if table.owner.fails() {
+    // SAFETY: see above.
+    let Some((table, name)) = (unsafe { requested_field(of, name) }) else {
         return ptr::null_mut();
-    }
-    // SAFETY: the name is NUL-terminated.
-    let name = unsafe { CStr::from_ptr(name) };
+    };
     let fields = lock(&table.schema.fields);
     let found = fields
         .iter()
@@ -520,12 +528,10 @@ unsafe extern "C-unwind" fn add_table_field(
     name: *const c_char,
     kind: ss_plugin_state_type,
 ) -> *mut ss_plugin_table_field_t {
-    let table = table(of);
-    if table.owner.fails() {
+    // SAFETY: see above.
+    let Some((table, name)) = (unsafe { requested_field(of, name) }) else {
         return ptr::null_mut();
-    }
-    // SAFETY: the name is NUL-terminated.
-    let name = unsafe { CStr::from_ptr(name) };
+    };
     let mut fields = lock(&table.schema.fields);
     let field = Arc::new(Field {
         name: name.to_owned(),

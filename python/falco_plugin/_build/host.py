@@ -22,10 +22,7 @@ def run(arguments: Sequence[str | os.PathLike[str]]) -> int:
         the first signal, as in a shell.
     """
     with embedded.executable("host") as host, Interruption() as interruption:
-        with interruption.blocked():
-            process = subprocess.Popen([host, *arguments], preexec_fn=interruption.reset)  # noqa: PLW1509 - one thread
-            interruption.process = process
-        return interruption.status(process.wait())
+        return interruption.status(interruption.start([host, *arguments]).wait())
 
 
 def output(arguments: Sequence[str | os.PathLike[str]]) -> tuple[int, str, str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from collections.abc import Sequence
+from typing import Any, Self
 
 _KILLED_AFTER = 1.0
 """Seconds after a second signal before the program is killed."""
@@ -49,16 +47,32 @@ class Interruption:
         """The number of the first signal that was received."""
         return self._received[0]
 
-    @contextmanager
-    def blocked(self) -> Generator[None]:
-        """Keeps signals pending until the program exists, so that each is passed on once."""
+    def start(
+        self,
+        arguments: Sequence[str | os.PathLike[str]],
+        *,
+        receiver: subprocess.Popen[bytes] | None = None,
+        **options: Any,
+    ) -> subprocess.Popen[bytes]:
+        """Starts a program, and passes signals on to it from its start on, each once.
+
+        Args:
+            arguments: the program and its arguments.
+            receiver: the program that gets the signals instead of the one that is started.
+            options: further arguments of ``subprocess.Popen``.
+        """
+        # Keep signals pending until the program exists.
         signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
         try:
-            yield
+            # The check warns of locks that other threads hold, because no thread of the child releases them. A command
+            # has one thread while it starts a program.
+            process = subprocess.Popen(arguments, preexec_fn=self._reset, **options)  # noqa: PLW1509
+            self.process = receiver or process
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+        return process
 
-    def reset(self) -> None:
+    def _reset(self) -> None:
         """Restores the default handlers. Called in the child process before it executes the program."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)

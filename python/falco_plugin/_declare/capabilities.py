@@ -12,6 +12,7 @@ from falco_plugin._declare import attributes, fields, methods
 from falco_plugin._declare.config_class import config_class
 from falco_plugin._declare.registry import is_source
 from falco_plugin.errors import PluginError
+from falco_plugin.fields import TableField
 
 if TYPE_CHECKING:
     from falco_plugin._declare.async_events import AsyncEvents
@@ -77,6 +78,7 @@ def check(plugin: Any) -> Capabilities:
         )
     config = config_class(type(plugin))
     event_types = _extract_event_types(plugin, name, declared, sources)
+    _check_fields_of_threads(plugin, name, sources, event_types)
     return Capabilities(
         is_source(plugin),
         declared,
@@ -170,6 +172,24 @@ def _extract_event_types(
     if not declared:
         raise PluginError(f"{name} has extract_event_types but no fields to extract: remove it, or declare fields")
     return tuple(names)
+
+
+def _check_fields_of_threads(plugin: Any, name: str, sources: Sequence[str], event_types: Sequence[str] | None) -> None:
+    """Refuses a field whose key is the id of the event's thread, if no event of the plugin's fields has a thread."""
+    if _SYSCALL in sources or (not sources and event_types is not None):
+        return
+    for attribute, value, declaration in fields.declarations(type(plugin)):
+        if not isinstance(value, TableField) or value.key is not None:
+            continue
+        others = sources or ([plugin.event_source] if is_source(plugin) else [])
+        wanted = ", ".join(repr(source) for source in (*others, _SYSCALL))
+        error = PluginError(
+            f"field {declaration.name}: its key is the id of the event's thread, which only system calls have, but "
+            f"{name} has no fields of system calls: add extract_event_sources = ({wanted}{'' if others else ','}), "
+            "or set key to the field that has the key"
+        )
+        setattr(error, fields.ATTRIBUTE, attribute)
+        raise error
 
 
 def _source_problems(plugin: Any, declared: list[fields.Field], sources: object, *, is_used: bool) -> Iterator[str]:

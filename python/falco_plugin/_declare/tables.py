@@ -115,6 +115,21 @@ def spec_named(cls: type, attribute: str) -> TableSpec:
     raise PluginError(f"{cls.__qualname__} declares no table with the name {attribute!r}")
 
 
+def missing_attributes(entry_class: Any, names: list[str]) -> str:
+    """Returns why an entry cannot be made without these attributes, and what to do."""
+    class_name = entry_class.__qualname__
+    for name in names:
+        base = _base_of(entry_class, name)
+        path = f"{class_name}.{name}"
+        annotation = _evaluated(own_annotations(base)[name], base, path)
+        if get_origin(annotation) is _core.Table:
+            return (
+                f"{path} is a sub-table, which only the owner of a table makes: to make entries without it, declare it "
+                f"as {name}: {source_of(annotation)} | None = None"
+            )
+    return f"{class_name}() lacks {', '.join(names)}: pass each attribute that has no default by its name"
+
+
 def _spec_of(base: type, attribute: str, declaration: Any, where: str) -> TableSpec:
     annotations = own_annotations(base)
     if attribute not in annotations:
@@ -150,7 +165,7 @@ def _table_spec(annotation: Any, name: str, where: str, *, is_own: bool, is_opti
 def _attributes_of(entry_class: Any, table: str, where: str, *, is_own: bool) -> Iterator[AttributeSpec]:
     for declared in entry_class.__falco_attributes__:
         name = declared.name
-        base = next(cls for cls in entry_class.__mro__ if name in own_annotations(cls))
+        base = _base_of(entry_class, name)
         path = f"{entry_class.__qualname__}.{name}"
         annotation, is_optional = _without_none(_evaluated(own_annotations(base)[name], base, path))
         is_added = entry_class.__falco_added__.get(name, False)
@@ -170,6 +185,11 @@ def _attributes_of(entry_class: Any, table: str, where: str, *, is_own: bool) ->
             raise PluginError(f"{path}: hosts do not allow plugins to add sub-tables: remove added()")
         subtable = _table_spec(annotation, f"{table}.{name}", path, is_own=False, is_optional=False)
         yield AttributeSpec(name, "table", False, is_optional, subtable)
+
+
+def _base_of(entry_class: type, attribute: str) -> type:
+    """Returns the class that declares an attribute: the class of the entries, or a base class."""
+    return next(cls for cls in entry_class.__mro__ if attribute in own_annotations(cls))
 
 
 def _evaluated(annotation: Any, base: type, where: str) -> Any:

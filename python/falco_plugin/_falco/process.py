@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -183,24 +182,19 @@ def start(setup: Setup, arguments: Sequence[str], interruption: Interruption | N
     Raises:
         FalcoError: it cannot be started.
     """
+    run: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen if interruption is None else interruption.start
     try:
-        with interruption.blocked() if interruption is not None else nullcontext():
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, **setup.variables},
-                # Ctrl-C reaches Falco only from here, and once: a second signal would end it without its totals.
-                process_group=0,
-                # Only the command has an interruption, and no other thread while it starts Falco.
-                preexec_fn=interruption.reset if interruption is not None else None,  # noqa: PLW1509
-            )
-            if interruption is not None:
-                interruption.process = process
+        return run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **setup.variables},
+            # Ctrl-C reaches Falco only from here, and once: a second signal would end it without its totals.
+            process_group=0,
+        )
     except OSError as error:
         raise FalcoError(f"cannot run {arguments[0]}: {error.strerror}: name a Falco for this machine") from None
-    return process
 
 
 def describe_end(status: int, process: FalcoProcess) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from falco_plugin._build import host
 from falco_plugin._build.interruption import Interruption
+from falco_plugin._declare.words import counted
 from falco_plugin._falco import rules, scenario, written_events
 from falco_plugin._falco.alert import Alert, field_text
 from falco_plugin._falco.configuration import PluginConfig
@@ -117,7 +118,7 @@ def _differences(test: RuleTest, alerts: Sequence[Alert], explain: _Explanation)
         if entry.count in (None, len(matching)) and (matching or entry.count == 0):
             continue
         is_missing = True
-        wanted = "" if entry.count is None else f" {entry.count} {'time' if entry.count == 1 else 'times'}"
+        wanted = "" if entry.count is None else f" {counted(entry.count, 'time')}"
         found = f"{len(matching)} did" if matching else "it did not"
         yield f"must fire{wanted}: {entry}: {found}"
         if fired and not matching:

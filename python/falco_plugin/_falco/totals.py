@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from falco_plugin._declare.words import counted
 from falco_plugin._falco.log import FieldCounts
 from falco_plugin._falco.rules import RuleSet
 
@@ -50,8 +51,7 @@ class Totals:
 
     def lines(self) -> Iterator[str]:
         """Yields the totals as lines of text."""
-        count = self.alerts.total()
-        yield f"{count:,} {'alert' if count == 1 else 'alerts'} in {self.seconds:.1f} s, {_ENDINGS[self.result]}"
+        yield f"{counted(self.alerts.total(), 'alert')} in {self.seconds:.1f} s, {_ENDINGS[self.result]}"
         if self.alerts:
             yield "\nAlerts by rule:"
             width = max(len(f"{number:,}") for number in self.alerts.values())
@@ -65,7 +65,7 @@ class Totals:
         if never_present := self.never_present():
             yield "\nFields that never had a value, though rules asked for them:"
             for name, events in never_present.items():
-                yield f"  {name}  in {events:,} {'event' if events == 1 else 'events'}{self._named_by(name)}"
+                yield f"  {name}  in {counted(events, 'event')}{self._named_by(name)}"
         for plugin in self.not_counted():
             yield f"\nThe fields of {plugin} are not counted: its library was not built by this version of the SDK."
 

@@ -1,4 +1,8 @@
-"""Reads YAML files that users write for tests: expected alerts, and tests of rules."""
+"""Reads YAML files that users write for tests: expected alerts, and tests of rules.
+
+They contain values of events and alerts, so numbers, booleans and nothing must keep their types.
+``_rules/yaml_nodes.py`` reads rule files as Falco does, which has strings only, so it cannot read these files.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ def read(path: Path) -> Any:
     except UnicodeDecodeError:
         raise FalcoError(f"{path} is not UTF-8: save it as UTF-8") from None
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506 - the check does not see that this is a subclass of SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise FalcoError(f"{path}{line}: not YAML: {error.problem or error.context}") from None

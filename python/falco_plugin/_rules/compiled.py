@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from falco_plugin._rules import lists
 from falco_plugin._rules.collect import Macro, Rule, RuleSet
-from falco_plugin._rules.conditions import ConditionError, parse
+from falco_plugin._rules.conditions import parse
 from falco_plugin._rules.exceptions import excluded
 from falco_plugin._rules.names import did_you_mean
 from falco_plugin._rules.problems import Report
 from falco_plugin._rules.text import Text
+from falco_plugin._rules.tokens import ConditionError
 from falco_plugin._rules.tree import Expression, fields_of, macros_of
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from falco_plugin._rules.conditions import ConditionError, parse_operand
+from falco_plugin._rules.conditions import parse_operand
+from falco_plugin._rules.tokens import ConditionError
 from falco_plugin._rules.tree import Call, Field
 
 State = Literal["right", "wrong", "unknown"]

@@ -8,11 +8,12 @@ from falco_plugin._rules import outputs
 from falco_plugin._rules.checks import FieldChecker, Found
 from falco_plugin._rules.collect import SYSCALL, Rule, RuleSet, collect
 from falco_plugin._rules.compiled import Compiled, Condition
-from falco_plugin._rules.conditions import LIST, ConditionError, parse_operand
+from falco_plugin._rules.conditions import LIST, parse_operand
 from falco_plugin._rules.fields import FALCO_FIELDS, Plugin, Sources
 from falco_plugin._rules.files import NEWEST_ENGINE, Requirement, RulesFile
 from falco_plugin._rules.names import did_you_mean, listed
 from falco_plugin._rules.problems import Problem, Report, Severity
+from falco_plugin._rules.tokens import ConditionError
 from falco_plugin._rules.tree import And, Check, Expression, Not, Or, Value, Values
 from falco_plugin._rules.versions import is_accepted, numbers
 

@@ -11,7 +11,7 @@ from types import FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
 from falco_plugin._runtime import attached, code_files, loader
-from falco_plugin.errors import EOF, ChannelClosedError, PluginError, Timeout
+from falco_plugin.errors import EOF, ChannelClosedError, PluginError, RetryLater, Timeout
 
 _MAX_LENGTH = 3000
 """Longest message of an exception, or line of a traceback, in characters. Longer ones are cut."""
@@ -52,6 +52,11 @@ def report(doing: str, error: BaseException, *, traced: bool = True) -> str:
     return _shorten(message, location, _MAX_SHORTENED if doing in _SHORTENED else _MAX_MESSAGE)
 
 
+def report_retry_later(subject: str, error: BaseException, seconds: float) -> None:
+    """Logs that a function is called again when the time of a ``RetryLater`` has passed."""
+    _log.warning("%s is called again in %g s: %s", subject, seconds, describe(error))
+
+
 def describe(error: BaseException, doing: str = "") -> str:
     """Returns the cause with its line in user code."""
     return _with_location(_explain(error, doing), location_of(error))
@@ -62,6 +67,12 @@ def _explain(error: BaseException, doing: str = "") -> str:
     kind = type(error).__name__
     if isinstance(error, EOF | Timeout) and doing:
         return f"{kind} cannot be raised from {doing}, only from next_batch"
+    if isinstance(error, RetryLater) and doing:
+        reason = f" ({text})" if (text := _message_of(error)) else ""
+        return (
+            f"RetryLater{reason} cannot be raised here, because nothing is called again: raise it in a generator with "
+            "retry, in a pull function, or in next_batch"
+        )
     if isinstance(error, SyntaxError):
         return _sanitize(f"{kind}: {error.msg}")
     text = _message_of(error)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from falco_plugin import _core
 from falco_plugin._runtime import failures
-from falco_plugin.errors import EOF, PluginError, Timeout
+from falco_plugin.errors import EOF, Fatal, PluginError, RetryLater, Timeout
 
 MAX_WAIT = 300.0
 """Longest wait between two attempts, in seconds. An attempt that lasts at least as long resets the wait."""
@@ -244,7 +244,8 @@ class _Producer:
     def _send_attempts(self, make: Callable[[_core.Context], Any]) -> None:
         """Calls the function that makes the items, and sends them.
 
-        If retry is set, repeats this after an exception. The wait before each attempt is twice the wait before.
+        If retry is set, repeats this after an exception. The wait before each attempt is twice the wait before, unless
+        ``RetryLater`` gives another one.
         """
         wait = self._retry
         while True:
@@ -264,15 +265,18 @@ class _Producer:
                 # Reset the wait after an attempt that made events, or that lasted long without any.
                 if self._output.position() > before or time.monotonic() - started >= MAX_WAIT:
                     wait = self._retry
-                self._report_before_retry(error, wait)
+                if (pause := _requested_wait(error)) is not None:
+                    failures.report_retry_later(self._output.subject, error, pause)
+                else:
+                    pause, wait = wait, max(wait, min(2 * wait, MAX_WAIT))
+                    self._report_before_retry(error, pause)
             else:
                 check_items(items, getattr(make, "__qualname__", type(make).__name__))
                 return
             finally:
                 attempt.cancel()
-            if self._context.wait(wait):
+            if wait_for_attempt(self._context, pause):
                 return
-            wait = max(wait, min(2 * wait, MAX_WAIT))
 
     def _report_before_retry(self, error: BaseException, wait: float) -> None:
         """Logs a failure before a retry: with the traceback the first time, in one line if it occurred before.
@@ -319,9 +323,31 @@ def send_items(items: Iterable[Any], output: Output, context: _core.Context) -> 
     return barriers
 
 
+def wait_for_attempt(context: _core.Context, seconds: float) -> bool:
+    """Waits before another attempt. Returns whether the source has ended instead."""
+    return context.wait(seconds)
+
+
 def _can_retry(error: BaseException) -> bool:
     """Returns whether another attempt may succeed after this exception. ``Timeout`` is a mistake in user code."""
+    if any(isinstance(each, Fatal) for each in _each(error)):
+        return False
     return (isinstance(error, Exception) and not isinstance(error, Timeout)) or _is_cancellation(error)
+
+
+def _requested_wait(error: BaseException) -> float | None:
+    """Returns the seconds of ``RetryLater``; ``None`` if the exception is another one, or a group with another one."""
+    waits = [each.seconds if isinstance(each, RetryLater) else None for each in _each(error)]
+    return None if None in waits else max(wait for wait in waits if wait is not None)
+
+
+def _each(error: BaseException) -> Iterator[BaseException]:
+    """Yields the exceptions of a group, such as one of ``asyncio.TaskGroup``, or else the exception itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _each(each)
+    else:
+        yield error
 
 
 def _is_cancellation(error: BaseException) -> bool:
@@ -346,12 +372,19 @@ def _throw(items: Iterator[Any], error: Exception) -> Iterator[Any] | None:
 
 
 def _with_remedy(error: BaseException) -> BaseException:
-    if not isinstance(error, Timeout):
+    if isinstance(error, Timeout):
+        explained = PluginError(
+            "Timeout cannot be raised in a generator: if there is no event now, wait, such as with "
+            "context.wait(seconds); to wait until the host has consumed all events, yield None"
+        )
+    elif isinstance(error, RetryLater):
+        reason = f" ({error})" if str(error) else ""
+        explained = PluginError(
+            f"RetryLater{reason} requires the option retry, with which the function is called again: give it, such as "
+            "in return source.IterInstance(self.records, retry=5)"
+        )
+    else:
         return error
-    explained = PluginError(
-        "Timeout cannot be raised in a generator: if there is no event now, wait, such as with context.wait(seconds); "
-        "to wait until the host has consumed all events, yield None"
-    )
     explained.__cause__ = error
     return explained.with_traceback(error.__traceback__)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from falco_plugin._declare.words import counted
 from falco_plugin._runtime import code_owner, failures
 
 INTERVAL = 60.0
@@ -62,10 +63,10 @@ class SkippedItems:
 
     def _line(self, cause: _Cause) -> str:
         more, cause.logged = cause.count - cause.logged, cause.count
-        items = "item" if more == 1 else "items"
         if more == cause.count:
-            return f'skipped {more} {items} (on_error="log"): {cause.latest}'
-        return f'skipped {more} more {items}, {cause.count} in total (on_error="log"), the latest: {cause.latest}'
+            return f'skipped {counted(more, "item")} (on_error="log"): {cause.latest}'
+        skipped = f"skipped {counted(more, 'more item')}, {cause.count:,} in total"
+        return f'{skipped} (on_error="log"), the latest: {cause.latest}'
 
     def _log(self, line: str) -> None:
         # A channel may be made in `init`, before the name of the plugin is known.

@@ -150,16 +150,14 @@ class Watch:
                 "--",
                 name,
             ]
-            with self._interruption.blocked():
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    preexec_fn=self._interruption.reset,  # noqa: PLW1509 - one thread
-                )
-                # A signal is passed on to the plugins that run, if there are any.
-                self._interruption.process = self._process or process
+            process = self._interruption.start(
+                command,
+                # The plugins that run, if there are any.
+                receiver=self._process,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
             _, errors = process.communicate()
             self._interruption.process = self._process
             if process.returncode != 0:
@@ -175,12 +173,7 @@ class Watch:
     def _start(self, arguments: Sequence[str | Path]) -> bool:
         """Runs the plugins. Returns whether its source was opened, or the run has ended without an error."""
         ready = Path(tempfile.mkdtemp(dir=self._folder)) / "ready"
-        with self._interruption.blocked():
-            self._process = subprocess.Popen(
-                [self._host, *arguments, "--ready", ready],
-                preexec_fn=self._interruption.reset,  # noqa: PLW1509 - one thread
-            )
-            self._interruption.process = self._process
+        self._process = self._interruption.start([self._host, *arguments, "--ready", ready])
         while not ready.exists():
             try:
                 self._process.wait(0.02)

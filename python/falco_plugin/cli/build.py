@@ -16,6 +16,7 @@ import click
 from falco_plugin._build import target as targets
 from falco_plugin._declare import plugin_ids
 from falco_plugin._declare.events import SYSCALL
+from falco_plugin._declare.words import counted
 from falco_plugin._runtime import gil
 from falco_plugin.cli import _help
 from falco_plugin.cli._output import fail, warn
@@ -133,7 +134,7 @@ def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> No
     abilities = [f"event source {plugin.event_source}"] if capabilities.is_source else []
     if count := len(capabilities.fields):
         scope = f" for {', '.join(sources)}" if extracts else "" if sources else " for every source"
-        abilities.append(f"{count} {'field' if count == 1 else 'fields'}{scope}")
+        abilities.append(f"{counted(count, 'field')}{scope}")
     if methods := capabilities.parse_methods:
         names = list(dict.fromkeys(name for method in methods for name in method.events))
         shown = ", ".join(names[:_SHOWN_EVENTS]) + (" …" if len(names) > _SHOWN_EVENTS else "")
@@ -141,10 +142,9 @@ def _print_usage(built: targets.Target, path: Path, bundle: Bundle | None) -> No
     click.echo(f"{path}: plugin {plugin.name} {plugin.version}, {', '.join(abilities)}")
     if bundle is not None:
         contents = bundle.contents
-        count = len(contents["packages"])
         version = contents["python"]["version"] + ("t" if contents["python"]["free_threaded"] else "")
         click.echo(
-            f"Python {version}, {count} {'package' if count == 1 else 'packages'}, "
+            f"Python {version}, {counted(len(contents['packages']), 'package')}, "
             f"{path.stat().st_size / 1e6:.1f} MB, needs glibc {contents['glibc']}"
         )
     click.echo("\nIn falco.yaml:\n")

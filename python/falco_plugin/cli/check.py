@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from falco_plugin._declare.words import counted
 from falco_plugin._rules.problems import Problem, RulesError, Severity
 from falco_plugin._runtime.failures import format_trace
 from falco_plugin.cli import _help
@@ -111,9 +112,6 @@ def _escaped(text: str) -> str:
 
 
 def _summary(counts: Counter[Severity], files: int) -> str:
-    def counted(count: int, name: str) -> str:
-        return f"{count} {name}{'' if count == 1 else 's'}"
-
     checked = f"the plugin and {counted(files, 'rules file')}" if files else "the plugin"
     found: Iterable[str] = (counted(counts[name], name) for name in ("error", "warning"))
     return f"falco-plugin: checked {checked}: {', '.join(found)}"

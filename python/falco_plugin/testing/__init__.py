@@ -8,7 +8,8 @@ from falco_plugin._falco.alert import Alert
 from falco_plugin.testing.alerting import Alerts, alerts
 from falco_plugin.testing.extracted import ExtractedEvent
 from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError, TableEntry
-from falco_plugin.testing.running import RunningPlugin, collect, run
+from falco_plugin.testing.running import RunningPlugin
+from falco_plugin.testing.runs import collect, run
 from falco_plugin.testing.tables import make_table
 
 __all__ = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from falco_plugin._build import temporary
 from falco_plugin._build.errors import TargetError
+from falco_plugin._declare.words import counted
 from falco_plugin._falco.alert import Alert
 from falco_plugin.errors import PluginError
 from falco_plugin.testing.plugins import Config, FurtherPlugin, TestedPlugin, config_text, pairs_of, target_of
@@ -40,9 +41,7 @@ class Alerts(list[Alert]):
         return [alert.rule for alert in self]
 
     def __repr__(self) -> str:
-        return (
-            f"<{len(self)} {'alert' if len(self) == 1 else 'alerts'}: {'; '.join(map(str, self)) or 'no rule fired'}>"
-        )
+        return f"<{counted(len(self), 'alert')}: {'; '.join(map(str, self)) or 'no rule fired'}>"
 
 
 def alerts(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from falco_plugin._core import AsyncEvent
+from falco_plugin._declare.words import counted
 from falco_plugin.errors import PluginError
 from falco_plugin.testing.extracted import ExtractedEvent
 
@@ -80,10 +81,9 @@ class Run:
     """The entries of the tables that were named, at the end of the run."""
 
     def __str__(self) -> str:
-        count = len(self.events)
-        text = f"{self.result} after {count} {'event' if count == 1 else 'events'}"
-        if count := len(self.async_events):
-            text += f" and {count} async {'event' if count == 1 else 'events'}"
+        text = f"{self.result} after {counted(len(self.events), 'event')}"
+        if self.async_events:
+            text += f" and {counted(len(self.async_events), 'async event')}"
         if self.error is not None:
             text += f": {self.error}"
         if self.log:

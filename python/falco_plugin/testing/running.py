@@ -12,162 +12,26 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from falco_plugin._build import embedded, temporary
-from falco_plugin._falco.written_events import WrittenEvent, write_records
+from falco_plugin._falco.written_events import WrittenEvent
 from falco_plugin.errors import PluginError
 from falco_plugin.testing.extracted import ExtractedEvent
+from falco_plugin.testing.host_options import host_options, plugin_options
 from falco_plugin.testing.plugins import (
     Config,
     FurtherPlugin,
     TestedPlugin,
     config_text,
     library_of,
-    pairs_of,
-    target_of,
 )
 from falco_plugin.testing.received import Received, metrics_of
 from falco_plugin.testing.results import LogLine, ReceivedAsyncEvent, Run, RunError
 
 _STOPS_WITHIN = 10.0
 """Seconds that the host has to close the source."""
-
-
-def collect(
-    plugin: TestedPlugin,
-    params: str = "",
-    *,
-    config: Config = None,
-    fields: Sequence[str] | None = None,
-    plugins: Sequence[FurtherPlugin] = (),
-    scap: str | os.PathLike[str] | None = None,
-    replay: str | os.PathLike[str] | None = None,
-    events: Iterable[WrittenEvent] | None = None,
-    limit: int | None = None,
-    timeout: float = 5,
-) -> list[ExtractedEvent]:
-    r"""Runs a plugin's event source until it ends or has made a number of events, and returns the events.
-
-    Args:
-        plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
-        params: the open params.
-        config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
-        fields: the fields to extract from each event, written as in rules, such as
-            ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        plugins: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
-            of a plugin and its ``init_config``.
-        scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
-        replay: a file of events that ``falco-plugin run --record`` or ``--json`` has written. The plugins get them with
-            their times, and the plugin's source is not opened.
-        events: events that the plugins get instead of those of the plugin's source. Each is a mapping or list, which
-            becomes JSON, a ``str``, ``bytes``, an :class:`Event`, or a pair of one and its time in nanoseconds or as a
-            ``datetime``.
-        limit: stop after this many events, async events included. Without a limit the source must end.
-        timeout: seconds that the run may take.
-
-    Returns:
-        The events.
-
-    Raises:
-        RunError: the source failed, or the timeout expired. The message contains the plugin's log with the traceback.
-        PluginError: a plugin cannot be built.
-        TypeError: ``fields`` or ``plugins`` is not a list, or ``events`` has something that is not an event.
-
-    Example:
-        ```python
-        def test_each_line_is_an_event(tmp_path):
-            (tmp_path / "log").write_bytes(b"one\ntwo\n")
-            events = collect("lines.py", str(tmp_path / "log"))
-            assert [event.data for event in events] == [b"one", b"two"]
-        ```
-    """
-    ran = run(
-        plugin,
-        params,
-        config=config,
-        fields=fields,
-        plugins=plugins,
-        scap=scap,
-        replay=replay,
-        events=events,
-        limit=limit,
-        timeout=timeout,
-    )
-    if ran.result not in ("eof", "limit"):
-        raise RunError(str(ran))
-    if limit is not None and len(ran.events) + len(ran.async_events) < limit:
-        raise RunError(f"the source ended before {limit} events: {ran}")
-    return ran.events
-
-
-def run(
-    plugin: TestedPlugin,
-    params: str = "",
-    *,
-    config: Config = None,
-    fields: Sequence[str] | None = None,
-    plugins: Sequence[FurtherPlugin] = (),
-    set_config: Config = None,
-    tables: Sequence[str] = (),
-    table_contents: Mapping[str, Any] | None = None,
-    scap: str | os.PathLike[str] | None = None,
-    replay: str | os.PathLike[str] | None = None,
-    events: Iterable[WrittenEvent] | None = None,
-    limit: int | None = None,
-    timeout: float = 5,
-    dump_state: bool = False,
-) -> Run:
-    """Runs a plugin's event source as :func:`collect` does, and returns events, log and result.
-
-    If the source fails, this is the result and not an exception.
-
-    Args:
-        plugin: ``path.py[:Name]``, a folder, a library, a plugin class, or a factory function.
-        params: the open params.
-        config: the ``init_config``, as a string or as a mapping, which is passed as JSON.
-        fields: the fields to extract from each event, written as in rules, such as
-            ``["ka.verb", "jevt.value[/a]"]``. The default is all fields that need no argument.
-        plugins: further plugins, which parse the events or whose fields are extracted. Each is a plugin, or a pair
-            of a plugin and its ``init_config``.
-        set_config: the configuration that ``set_config`` of the plugin gets after init.
-        tables: the names of state tables whose entries the result has, such as ``["threads"]``.
-        table_contents: entries of the host's table ``threads``: ``{"threads": [{"tid": 1, "comm": "bash"}]}``.
-            Sub-tables are lists of entries, too.
-        scap: a capture file whose events, such as system calls, the plugins get. The plugin's source is not opened.
-        replay: a file of events that ``falco-plugin run --record`` or ``--json`` has written. The plugins get them with
-            their times, and the plugin's source is not opened.
-        events: events that the plugins get instead of those of the plugin's source. Each is a mapping or list, which
-            becomes JSON, a ``str``, ``bytes``, an :class:`Event`, or a pair of one and its time in nanoseconds or as a
-            ``datetime``.
-        limit: stop after this many events, async events included.
-        timeout: seconds that the run may take. After that the source is stopped, and the result is ``timeout``.
-        dump_state: at the end, ask the plugin for its state, as Falco does for a capture file. ``Run.state`` has it.
-
-    Raises:
-        PluginError: a plugin cannot be built.
-        TypeError: ``fields``, ``plugins`` or ``tables`` is not a list, or ``events`` has something that is not an
-            event.
-        RunError: the source was not closed within ten seconds after the timeout.
-    """
-    with RunningPlugin(
-        plugin,
-        params,
-        config=config,
-        fields=fields,
-        plugins=plugins,
-        set_config=set_config,
-        tables=tables,
-        table_contents=table_contents,
-        scap=scap,
-        replay=replay,
-        events=events,
-        limit=limit,
-        dump_state=dump_state,
-    ) as running:
-        return running.wait(timeout)
 
 
 class RunningPlugin:
@@ -216,11 +80,6 @@ class RunningPlugin:
         limit: int | None = None,
         dump_state: bool = False,
     ) -> None:
-        if isinstance(fields, str):
-            raise TypeError("fields must be a list of names, not str")
-        if isinstance(tables, str):
-            raise TypeError("tables must be a list of names, not str")
-        pairs = pairs_of(plugins)
         self._received = Received()
         self._commands = 0
         self._killed = False
@@ -232,25 +91,21 @@ class RunningPlugin:
         with ExitStack() as stack:
             folder = stack.enter_context(temporary.folder())
             host = stack.enter_context(embedded.executable("host"))
-            options = ["--config", config_text(config), "--params", params, "--metrics"]
-            if set_config is not None:
-                options += ["--set-config", config_text(set_config)]
-            options += _replaced_source(folder, scap, replay, events)
-            if limit is not None:
-                options += ["--limit", str(limit)]
-            if dump_state:
-                options.append("--dump-state")
-            options += ["--all-fields"] if fields is None else [f"--fields={name}" for name in fields]
-            if tables:
-                options.append(f"--tables={','.join(tables)}")
-            if table_contents is not None:
-                contents = folder / "tables.json"
-                contents.write_text(json.dumps(table_contents))
-                options.append(f"--table-contents={contents}")
-            options.append(f"--target={target_of(plugin)}")
-            for further, further_config in pairs:
-                options += [f"--with={library_of(further, folder)}", f"--with-config={config_text(further_config)}"]
-                options.append(f"--with-target={target_of(further)}")
+            options = host_options(
+                folder,
+                params,
+                config=config,
+                fields=fields,
+                set_config=set_config,
+                tables=tables,
+                table_contents=table_contents,
+                scap=scap,
+                replay=replay,
+                events=events,
+                limit=limit,
+                dump_state=dump_state,
+            )
+            options += plugin_options(plugin, plugins, folder)
             pipe = folder / "control"
             os.mkfifo(pipe)
             # Opened for reading, too: so this does not wait for the host, and a write after its end does not fail.
@@ -476,22 +331,3 @@ class RunningPlugin:
         self._process.wait()
         self._stderr.seek(0)
         self._errors = self._stderr.read().decode(errors="replace").strip()
-
-
-def _replaced_source(
-    folder: Path,
-    scap: str | os.PathLike[str] | None,
-    replay: str | os.PathLike[str] | None,
-    events: Iterable[WrittenEvent] | None,
-) -> list[str]:
-    """Returns the options of the host for the file whose events replace those of the source. Writes `events` to one."""
-    given = {"scap": scap, "replay": replay, "events": events}
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise TypeError(f"{names[0]} and {names[1]} both replace the source: give one of them")
-    if events is not None:
-        replay = folder / "events.jsonl"
-        write_records(replay, events)
-    if scap is not None:
-        return ["--scap", os.fspath(scap)]
-    return [] if replay is None else ["--replay", os.fspath(replay)]

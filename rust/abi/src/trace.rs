@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use falco_plugin_api_table::types::*;
 use falco_plugin_api_table::{EOF, SUCCESS, TIMEOUT, Table, functions};
+use falco_plugin_engine::words::counted;
 
 use crate::capability;
 use crate::lifecycle;
@@ -42,7 +43,7 @@ macro_rules! declare_table {
 /// Returns what the last line of a call shows after the outcome. Most calls need nothing.
 macro_rules! details {
     (next_batch $instance:ident $nevts:ident $evts:ident) => {
-        format_args!(", {} event(s)", $nevts.as_ref().unwrap_or(&0))
+        format_args!(", {}", counted_out($nevts.as_ref(), "event"))
     };
     (get_progress $instance:ident $progress_pct:ident) => {
         format_args!(", {} of 10000", $progress_pct.as_ref().unwrap_or(&0))
@@ -57,7 +58,7 @@ macro_rules! details {
         format_args!(", event {}, {}", number($event), fields($input))
     };
     (get_metrics $num_metrics:ident) => {
-        format_args!(", {} metric(s)", $num_metrics.as_ref().unwrap_or(&0))
+        format_args!(", {}", counted_out($num_metrics.as_ref(), "metric"))
     };
     ($($other:tt)*) => {
         ""
@@ -65,6 +66,10 @@ macro_rules! details {
 }
 
 functions!(calls => declare_table);
+
+fn counted_out(number: Option<&u32>, noun: &str) -> String {
+    counted(number.map_or(0, |number| *number as usize), noun)
+}
 
 unsafe extern "C" fn destroy(state: *mut ss_plugin_t) {
     // SAFETY: the state is passed on. Its log is cloned, and still open when the call's last line is written.

@@ -21,3 +21,4 @@ mod sync;
 pub mod table;
 mod throttle;
 pub mod time;
+pub mod words;

@@ -14,6 +14,7 @@ pub(crate) static PLUGIN_ERROR: Import = Import::new("falco_plugin.errors", "Plu
 pub(crate) static TIMEOUT: Import = Import::new("falco_plugin.errors", "Timeout");
 
 pub(crate) static COMPUTED_GAUGE: Import = Import::new("falco_plugin._declare.metrics", "computed");
+pub(crate) static MISSING_ATTRIBUTES: Import = Import::new("falco_plugin._declare.tables", "missing_attributes");
 pub(crate) static LOCATED: Import = Import::new("falco_plugin.fields", "Located");
 
 pub(crate) static DECLARED_TABLE: Import = Import::new("falco_plugin.tables", "DeclaredTable");

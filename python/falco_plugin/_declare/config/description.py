@@ -14,6 +14,7 @@ from msgspec import inspect as mi
 from falco_plugin._declare.config.kinds import KINDS
 from falco_plugin._declare.config_class import annotation_of, is_config_class
 from falco_plugin.errors import PluginError
+from falco_plugin.secret import Secret
 
 WithFields: TypeAlias = mi.StructType | mi.DataclassType | mi.TypedDictType | mi.NamedTupleType
 
@@ -87,7 +88,7 @@ def _problems(described: mi.Type, path: str, seen: set[object]) -> Iterator[str]
             return
         seen.add(described.cls)
         yield from _problems_of_class(described, typing.get_origin(described.cls) or described.cls, path)
-    elif not isinstance(described, (*KINDS, mi.Metadata, mi.UnionType, mi.LiteralType, mi.EnumType)):
+    elif not _can_be_read(described):
         cls = getattr(described, "cls", type(described))
         name = getattr(cls, "__name__", cls)
         yield f"{path}: {name} cannot be read from JSON: annotate it with str, and convert the value in your code"
@@ -97,6 +98,12 @@ def _problems(described: mi.Type, path: str, seen: set[object]) -> Iterator[str]
                 yield from _problems(part, path, seen)
             elif isinstance(part, mi.Field):
                 yield from _problems(part.type, f"{path}.{part.name}", seen)
+
+
+def _can_be_read(described: mi.Type) -> bool:
+    if isinstance(described, mi.CustomType):
+        return described.cls is Secret
+    return isinstance(described, (*KINDS, mi.Metadata, mi.UnionType, mi.LiteralType, mi.EnumType))
 
 
 def _problems_of_class(described: WithFields, cls: Any, path: str) -> Iterator[str]:
@@ -109,6 +116,9 @@ def _problems_of_class(described: WithFields, cls: Any, path: str) -> Iterator[s
         if not field.init:
             yield f"{path}.{field.name}: init_config would set it despite init=False: make it a property"
     for described_field in described.fields:
+        if isinstance(described_field.default, Secret):
+            yield f"{path}.{described_field.name}: a secret must not have a default, which all could read: remove it"
+            continue
         try:
             msgspec.json.encode(None if described_field.default is msgspec.NODEFAULT else described_field.default)
         except Exception as error:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import inspect as mi
 
+from falco_plugin.secret import Secret
+
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
 
 
@@ -53,8 +55,9 @@ KINDS: dict[type[mi.Type], Kind] = {
     mi.TypedDictType: _MAP,
     mi.DataclassType: _MAP,
     mi.StructType: _MAP,
+    mi.CustomType: Kind("secret", (str,), Secret),
 }
-"""The types that a configuration can have, besides unions, literals and enums."""
+"""The types that a configuration can have, besides unions, literals and enums. The only custom type is ``Secret``."""
 
 
 def options_of(expected: mi.Type) -> Iterator[mi.Type]:

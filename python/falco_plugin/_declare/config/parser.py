@@ -24,6 +24,7 @@ from falco_plugin._declare.config.kinds import (
     python_type,
 )
 from falco_plugin.errors import PluginError
+from falco_plugin.secret import from_config
 
 _NAMES = {type(None): "null", bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "map"}
 _MSGSPEC_NAMES = {"array": "list", "object": "map"}
@@ -116,6 +117,8 @@ class _Reader:
             case mi.DictType():
                 self._check_constraints(option, value, path)
                 return self._read_dict(option, value, path)
+            case mi.CustomType():
+                return self._read_secret(value, path)
             case _:
                 self._check_constraints(option, value, path)
                 return value
@@ -163,6 +166,13 @@ class _Reader:
         tag = mi.Field(key, key, mi.LiteralType(tuple(struct.tag for struct in structs)))
         only_tag = {key: value[key]} if key in value else {}
         return self._read_fields(mi.TypedDictType(dict, (tag,)), only_tag, path)
+
+    def _read_secret(self, text: str, path: str) -> Any:
+        try:
+            return from_config(text, path)
+        except ValueError as error:
+            self._add_problem(path, str(error))
+            return text
 
     def _read_dict(self, option: mi.DictType, value: dict[str, Any], path: str) -> dict[str, Any]:
         made: dict[str, Any] = {}

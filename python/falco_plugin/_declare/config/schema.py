@@ -26,7 +26,7 @@ def schema(config: type) -> str:
     """
     inner_classes = data_classes(describe(config))
     (reference, *references), written = msgspec.json.schema_components(
-        (config, *(inner.cls for inner in inner_classes)), ref_template="{name}"
+        (config, *(inner.cls for inner in inner_classes)), ref_template="{name}", schema_hook=_schema_of_secret
     )
     root = reference["$ref"]
     for inner_class, inner_reference in zip(inner_classes, references, strict=True):
@@ -36,6 +36,11 @@ def schema(config: type) -> str:
     if definitions:
         out["definitions"] = definitions
     return msgspec.json.encode(out).decode()
+
+
+def _schema_of_secret(_: type) -> dict[str, Any]:
+    """Returns the schema of the only custom type, :class:`falco_plugin.Secret`."""
+    return {"type": "string", "minLength": 1, "writeOnly": True}
 
 
 def _add_empty_defaults(node: dict[str, Any], described: mi.DataclassType) -> None:

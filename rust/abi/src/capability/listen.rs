@@ -5,6 +5,7 @@ use std::ptr;
 use falco_plugin_api::{ss_plugin_capture_listen_input, ss_plugin_rc, ss_plugin_t};
 use falco_plugin_api_table::{FAILURE, SUCCESS};
 use falco_plugin_engine::error::Error;
+use falco_plugin_engine::words::counted;
 
 use crate::guard::guard;
 use crate::log::Severity;
@@ -74,8 +75,8 @@ pub(crate) unsafe extern "C" fn capture_close(
 pub(crate) fn report(state: &PluginState, running: usize) {
     if running > 0 {
         let message = format!(
-            "{running} function(s) of Capture.every are still running after the end of the capture, and are left \
-             running: let them return earlier"
+            "left {} of Capture.every running after the end of the capture: return earlier, such as by waiting less",
+            counted(running, "function")
         );
         state.log.log(Severity::Warning, &message);
     }

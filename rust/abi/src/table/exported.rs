@@ -188,7 +188,7 @@ unsafe extern "C-unwind" fn read_entry_field(
             let (handle, field) = (handle(entry)?, from_accessor(field)?);
             let out = out
                 .as_mut()
-                .ok_or_else(|| Error::text("there is no memory for the value"))?;
+                .ok_or_else(|| Error::text("the pointer for the value is NULL"))?;
             let stored = handle.entry.get(field)?;
             *out = to_c_data(field.kind, stored.data());
             if let Stored::Text(Some(text)) = stored {
@@ -217,7 +217,7 @@ unsafe extern "C-unwind" fn iterate_entries(
     // SAFETY: see above. The caller's function must not unwind, because that would be undefined in C.
     unsafe {
         run(table, 0, |exported| {
-            let visit = visit.ok_or_else(|| Error::text("there is no function to call with each entry"))?;
+            let visit = visit.ok_or_else(|| Error::text("the function to call with each entry is NULL"))?;
             for (key, entry) in exported.table.entries() {
                 let mut handle = Handle::new(entry, HandleState::Visited).with_key(&exported.table, key.borrowed());
                 if visit(state, (&raw mut handle).cast()) == 0 {

@@ -175,7 +175,10 @@ impl Foreign {
         let bound = &self.schema.fields[field];
         let describe = || format!("the field {} of the table {}", bound.name, self.schema.name);
         if bound.is_read_only || kind == DataType::Table {
-            return Err(Error::text(format!("{} is read-only", describe())));
+            return Err(Error::text(format!(
+                "{} is read-only: plugins cannot change it",
+                describe()
+            )));
         }
         if !kind.accepts(value) {
             return Err(Error::text(format!(

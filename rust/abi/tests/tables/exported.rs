@@ -45,7 +45,7 @@ fn exported_table_refuses_null_and_wrong_arguments() {
         assert_eq!(read(input.table, entry, ptr::null_mut(), &raw mut out), FAILURE);
         failed("the field is NULL, or not one of this table");
         assert_eq!(read(input.table, entry, user, ptr::null_mut()), FAILURE);
-        failed("there is no memory for the value");
+        failed("the pointer for the value is NULL");
         assert_eq!(read(input.table, entry, user, &raw mut out), SUCCESS);
         assert_eq!(CStr::from_ptr(out.str_), c"");
         assert_eq!(write(input.table, entry, user, ptr::null()), FAILURE);

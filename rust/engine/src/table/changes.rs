@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::data::{Data, OwnedData};
-use super::own::{Entry, OwnTable, lock};
+use super::entry::{Entry, lock};
+use super::own::OwnTable;
 use super::shard::Shard;
 use crate::error::Error;
 use crate::sync::Mutex;

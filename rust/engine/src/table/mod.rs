@@ -6,6 +6,7 @@
 
 mod changes;
 mod data;
+mod entry;
 mod host;
 mod own;
 mod reader;
@@ -14,8 +15,9 @@ mod shard;
 
 pub use changes::{CAPACITY, Change, ChangeKind, Changes, Outside};
 pub use data::{Data, DataType, OwnedData};
+pub use entry::{Entry, FieldId, Stored};
 pub use host::{BoundField, EntryId, HostTable, HostTables};
-pub use own::{Entry, Field, FieldId, OwnTable, Stored};
+pub use own::{Field, OwnTable};
 pub use reader::{KeyValue, TableKey, TableReader};
 pub use request::{FieldRequest, Kind, TableRequest};
 

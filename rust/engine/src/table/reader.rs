@@ -4,8 +4,9 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use super::data::{Data, DataType};
+use super::entry::FieldId;
 use super::host::{EntryId, HostTable};
-use super::own::{FieldId, OwnTable};
+use super::own::OwnTable;
 use crate::extract::{FieldType, Location, Value, Values};
 use crate::json::text::decode_lossy;
 

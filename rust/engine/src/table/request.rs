@@ -3,6 +3,7 @@
 use crate::error::Error;
 
 use super::data::DataType;
+use crate::words::did_you_mean;
 
 /// A kind of values, which may have several types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,9 +116,10 @@ pub fn choose_table(request: &TableRequest, existing: &[TableInfo]) -> Result<Op
             return Ok(None);
         }
         return Err(Error::text(format!(
-            "there is no table {name} (existing tables: {}): load the plugin that has it before this one, or declare it \
+            "there is no table {name} (existing tables: {}):{} load the plugin that has it before this one, or declare it \
              with optional=True",
-            list(existing.iter().map(|info| (info.name.as_str(), info.key)))
+            list(existing.iter().map(|info| (info.name.as_str(), info.key))),
+            did_you_mean(name, existing.iter().map(|info| info.name.as_str()))
         )));
     };
     check_key(name, request.key, info.key).map(Some)
@@ -164,9 +166,10 @@ pub fn choose_field(table: &str, request: &FieldRequest, existing: &[FieldInfo])
         },
         None if request.is_optional => Ok(Choice::Absent),
         None => Err(Error::text(format!(
-            "the table {table} has no field {name} (existing fields: {}): declare it as {} | None if the plugin works \
+            "the table {table} has no field {name} (existing fields: {}):{} declare it as {} | None if the plugin works \
              without it, or set it to added() to add it",
             list(existing.iter().map(|info| (info.name.as_str(), info.kind))),
+            did_you_mean(name, existing.iter().map(|info| info.name.as_str())),
             request.kind.name()
         ))),
     }
@@ -244,6 +247,11 @@ mod tests {
             choose("threads", Kind::String, true).unwrap_err(),
             "the keys of the table threads have the type int64, but they are declared as str"
         );
+        assert!(
+            choose("thraeds", Kind::Int, false)
+                .unwrap_err()
+                .contains("threads (int64)): did you mean threads? load the plugin")
+        );
         let none = choose_table(&request("other", Kind::Int, false), &[]).unwrap_err();
         assert!(none.to_string().contains("(existing tables: none)"));
     }
@@ -280,6 +288,11 @@ mod tests {
             choose("other", Kind::Bool, false, false).unwrap_err(),
             "the table threads has no field other (existing fields: comm (string), future (unknown), uid (uint32)): \
              declare it as bool | None if the plugin works without it, or set it to added() to add it"
+        );
+        assert!(
+            choose("com", Kind::String, false, false)
+                .unwrap_err()
+                .contains("uid (uint32)): did you mean comm? declare it as str | None")
         );
         assert_eq!(
             choose("uid", Kind::String, true, true).unwrap_err(),

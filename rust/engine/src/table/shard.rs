@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use super::data::DataType;
-use super::own::Entry;
+use super::entry::Entry;
 
 #[derive(Debug)]
 pub(super) enum Shard {

@@ -8,6 +8,7 @@ use falco_plugin_engine::event::{DEFAULT_BATCH_SIZE, EventBatch as EngineBatch};
 use falco_plugin_engine::source::channel::{Closer, Receiver as EngineReceiver};
 use falco_plugin_engine::source::metrics::SourceMetrics;
 use falco_plugin_engine::source::push as engine;
+use falco_plugin_engine::words::counted;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -97,9 +98,10 @@ impl PushInstance {
                 log::warn(
                     py,
                     &format!(
-                        "{senders} sender(s) of the closed source{} are still open, because a producer did not stop in \
-                         time and is left running: let it check its context, and close its sender",
-                        log::source_name(py)
+                        "a producer of the closed source{} did not stop in time and is left running, with {} still open: \
+                         let it check its context, and close its sender",
+                        log::source_name(py),
+                        counted(senders, "sender")
                     ),
                 );
             });
@@ -112,8 +114,8 @@ fn log_dropped(events: usize, errors: Vec<Error>) {
     Python::attach(|py| {
         if events > 0 {
             let source = log::source_name(py);
-            let message =
-                format!("{events} event(s) were still in the channel when the source{source} ended; they are dropped");
+            let events = counted(events, "event");
+            let message = format!("dropped {events} still in the channel when the source{source} ended");
             log::warn(py, &message);
         }
         for error in errors {

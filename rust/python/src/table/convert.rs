@@ -64,7 +64,12 @@ pub(crate) fn from_python<'a>(
                 return Ok(Converted::Number(Data::Bool(value.is_true())));
             }
         }
-        DataType::Table => {}
+        DataType::Table => {
+            return Err(PyTypeError::new_err(format!(
+                "{} is a sub-table, which cannot be set: change the entries of the sub-table",
+                subject()
+            )));
+        }
         _ => {
             if value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() {
                 let data = if kind.is_signed() {
@@ -82,7 +87,6 @@ pub(crate) fn from_python<'a>(
     let expected = match kind {
         DataType::String => "str",
         DataType::Bool => "bool",
-        DataType::Table => "a sub-table",
         _ => "int",
     };
     Err(PyTypeError::new_err(format!(

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use falco_plugin_engine::table::{self as engine, EntryId, FieldId, HostTable};
+use falco_plugin_engine::table::{self as engine, DataType, EntryId, FieldId, HostTable};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::errors::to_python as engine_error;
+use crate::imports;
 use crate::interpreter::fast::new_object;
 use crate::table::attribute::Attribute;
 use crate::table::convert::{from_python, to_python};
@@ -72,9 +73,12 @@ impl Entry {
     #[inline]
     pub(crate) fn read<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
         match &self.state {
-            State::Own { entry, fields, .. } => {
+            State::Own { entry, fields, shape } => {
                 let field = fields.get(index).ok_or_else(no_field)?;
-                let stored = entry.get(*field).map_err(|error| engine_error(py, error))?;
+                let stored = entry.get(*field).map_err(|error| match field.kind {
+                    DataType::Table => no_subtable(shape, index),
+                    _ => engine_error(py, error),
+                })?;
                 to_python(py, stored.data())
             }
             State::Host { table, entry, shape } => read_host(py, table, *entry, shape, index),
@@ -132,6 +136,11 @@ impl Entry {
         }
     }
 
+    /// Returns whether user code has made the entry, so that it has only values that user code chose.
+    pub(crate) fn is_made_by_user(&self) -> bool {
+        matches!(self.state, State::Detached { is_copy: false, .. })
+    }
+
     /// Returns the values of an entry that user code has made, by the index of their attributes. The value of an
     /// entry in a table is read from it.
     pub(crate) fn values<'py>(&self, py: Python<'py>, count: usize) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
@@ -182,6 +191,14 @@ pub(crate) fn subject(shape: &Shape, index: usize) -> String {
 #[cold]
 fn no_field() -> PyErr {
     PyAttributeError::new_err("the entry has no such field")
+}
+
+#[cold]
+fn no_subtable(shape: &Shape, index: usize) -> PyErr {
+    PyAttributeError::new_err(format!(
+        "{} cannot be read: the tables that make_table returns have no sub-tables: test it with run(…, table_contents=…)",
+        subject(shape, index)
+    ))
 }
 
 /// Locks the values of an entry. The lock is never held while Python code runs.
@@ -248,10 +265,8 @@ impl Entry {
             )));
         }
         if !missing.is_empty() {
-            return Err(PyTypeError::new_err(format!(
-                "{name}() lacks {}: pass each attribute that has no default by its name",
-                missing.join(", ")
-            )));
+            let message = imports::MISSING_ATTRIBUTES.call(py, (class, missing))?;
+            return Err(PyTypeError::new_err(message.unbind()));
         }
         Ok(Self {
             state: State::Detached {

@@ -1,8 +1,9 @@
 //! `Table`: a mapping of keys to entries.
 
-use std::sync::{Arc, Mutex};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-use falco_plugin_engine::table::{ChangeKind, Data, DataType, FieldId, HostTable, OwnTable};
+use falco_plugin_engine::table::{ChangeKind, Data, Entry as EngineEntry, FieldId, HostTable, OwnTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -12,8 +13,9 @@ use crate::errors::to_python as engine_error;
 use crate::imports;
 use crate::interpreter::fast::OneArgument;
 use crate::table::convert::{Converted, from_python, to_python};
-use crate::table::entry::{Entry, State, read_host, subject};
+use crate::table::entry::{Entry, State};
 use crate::table::shape::{Shape, Spec};
+use crate::table::target::Target;
 
 /// A state table: a mapping of keys to entries, which other plugins can share.
 ///
@@ -25,18 +27,8 @@ use crate::table::shape::{Shape, Spec};
 /// calls the plugin, on the thread of that call. In fields it can only be read.
 #[pyclass(frozen, module = "falco_plugin")]
 pub(crate) struct Table {
-    target: Target,
-    shape: Arc<Shape>,
-}
-
-#[derive(Debug, Clone)]
-enum Target {
-    Own {
-        table: Arc<OwnTable>,
-        /// The fields by the index of their attributes.
-        fields: Arc<[FieldId]>,
-    },
-    Host(Arc<dyn HostTable>),
+    pub(super) target: Target,
+    pub(super) shape: Arc<Shape>,
 }
 
 impl Table {
@@ -54,34 +46,8 @@ impl Table {
             request,
             records_changes,
         } = Spec::read(spec)?;
-        let key = request.key.own_type().unwrap_or(DataType::Int64);
-        let fields: Vec<_> = request
-            .fields
-            .iter()
-            .filter_map(|field| Some((field.name.as_str(), field.kind.own_type()?)))
-            .collect();
-        let mut table = OwnTable::new(&request.name, key, &fields).map_err(|error| engine_error(py, error))?;
-        if records_changes {
-            table = table.recording();
-        }
-        let mut ids = table.fields().into_iter().map(|field| field.id);
-        // A table that replaces one of the host has no sub-tables.
-        let absent = FieldId {
-            index: u32::MAX,
-            kind: DataType::Table,
-        };
-        let fields = request.fields.iter().map(|field| match field.kind.own_type() {
-            Some(_) => ids.next().unwrap_or(absent),
-            None => absent,
-        });
-        let fields = fields.collect();
-        Ok(Self {
-            target: Target::Own {
-                table: Arc::new(table),
-                fields,
-            },
-            shape,
-        })
+        let target = Target::new(&request, records_changes).map_err(|error| engine_error(py, error))?;
+        Ok(Self { target, shape })
     }
 
     /// Returns the engine's table, if it is one of this plugin.
@@ -108,24 +74,10 @@ impl Table {
         }
     }
 
-    fn key_type(&self) -> DataType {
-        match &self.target {
-            Target::Own { table, .. } => table.key_type(),
-            Target::Host(table) => table.key_type(),
-        }
-    }
-
-    fn table_name(&self) -> String {
-        match &self.target {
-            Target::Own { table, .. } => table.name().to_string_lossy().into_owned(),
-            Target::Host(table) => table.name().to_owned(),
-        }
-    }
-
     #[inline]
     fn key<'a>(&self, key: &'a Bound<'_, PyAny>) -> PyResult<Converted<'a>> {
-        from_python(self.key_type(), key, || {
-            format!("a key of the table {}", self.table_name())
+        from_python(self.target.key_type(), key, || {
+            format!("a key of the table {}", self.target.name())
         })
     }
 
@@ -157,111 +109,11 @@ impl Table {
         state.map(|state| Entry::make(py, &self.shape, state)).transpose()
     }
 
-    fn own_state(&self, entry: Arc<falco_plugin_engine::table::Entry>, fields: &Arc<[FieldId]>) -> State {
+    pub(super) fn own_state(&self, entry: Arc<EngineEntry>, fields: &Arc<[FieldId]>) -> State {
         State::Own {
             entry,
             fields: Arc::clone(fields),
             shape: Arc::clone(&self.shape),
-        }
-    }
-
-    /// Returns the values of an entry, converted to the types of the table's fields, with the indices of the
-    /// fields.
-    fn values_of(&self, entry: &Bound<'_, PyAny>) -> PyResult<Vec<(usize, Converted<'static>)>> {
-        let py = entry.py();
-        let class = self.shape.entry_class.bind(py);
-        if !entry.is_instance(class)? {
-            return Err(PyTypeError::new_err(format!(
-                "an entry of the table {} must be {}, got {}",
-                self.table_name(),
-                self.shape.class_name,
-                entry.get_type().name()?
-            )));
-        }
-        let values = entry.cast::<Entry>()?.get().values(py, self.shape.attributes.len())?;
-        let mut converted = Vec::with_capacity(values.len());
-        for (index, value) in values.into_iter().enumerate() {
-            let kind = match &self.target {
-                Target::Own { fields, .. } => fields.get(index).map(|field| field.kind),
-                Target::Host(table) => table.fields().get(index).and_then(|field| field.kind),
-            };
-            let (Some(value), Some(kind)) = (value, kind) else {
-                continue;
-            };
-            // The entry may be one of a table in which the field is optional and missing.
-            if !value.is_none() {
-                let value = from_python(kind, &value, || subject(&self.shape, index))?;
-                converted.push((index, value.into_owned()));
-            }
-        }
-        Ok(converted)
-    }
-
-    /// Makes an entry of the engine with values.
-    fn new_entry(
-        py: Python<'_>,
-        table: &OwnTable,
-        fields: &[FieldId],
-        values: &[(usize, Converted<'_>)],
-    ) -> PyResult<Arc<falco_plugin_engine::table::Entry>> {
-        let entry = table.new_entry();
-        for (index, value) in values {
-            entry
-                .set(fields[*index], value.data())
-                .map_err(|error| engine_error(py, error))?;
-        }
-        Ok(entry)
-    }
-
-    /// Copies the values of all entries of a host's table, because each is valid only while the host visits it.
-    fn copies<'py>(&self, py: Python<'py>, table: &Arc<dyn HostTable>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let mut rows = Vec::new();
-        let mut failed = None;
-        let visited = table.for_each(&mut |entry| {
-            let attributes = self.shape.attributes.iter().enumerate();
-            let row: PyResult<Vec<_>> = attributes
-                .map(|(index, attribute)| {
-                    if attribute.subtable.is_some() {
-                        return Ok(None);
-                    }
-                    let value = read_host(py, table, entry, &self.shape, index)?;
-                    Ok(Some(value.unbind()))
-                })
-                .collect();
-            match row {
-                Ok(row) => rows.push(row),
-                Err(error) => failed = Some(error),
-            }
-            failed.is_none()
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        visited.map_err(|error| engine_error(py, error))?;
-        rows.into_iter()
-            .map(|row| {
-                let state = State::Detached {
-                    values: Mutex::new(row),
-                    is_copy: true,
-                };
-                Entry::make(py, &self.shape, state)
-            })
-            .collect()
-    }
-
-    /// Returns the keys and entries of a table of this plugin.
-    fn own_items<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyAny>, State)>> {
-        match &self.target {
-            Target::Own { table, fields } => table
-                .entries()
-                .into_iter()
-                .map(|(key, entry)| Ok((to_python(py, key.borrowed())?, self.own_state(entry, fields))))
-                .collect(),
-            Target::Host(table) => Err(PyTypeError::new_err(format!(
-                "the keys of the table {} cannot be listed, because the plugin API passes only entries: use values(), and a \
-                 field that has the key",
-                table.name()
-            ))),
         }
     }
 }
@@ -317,8 +169,8 @@ impl Table {
 
     /// The name of the table.
     #[getter]
-    fn name(&self) -> String {
-        self.table_name()
+    fn name(&self) -> Cow<'_, str> {
+        self.target.name()
     }
 
     /// Returns the entry with a key, or ``default`` if there is none.
@@ -361,10 +213,7 @@ impl Table {
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = key.py();
         let converted = self.key(key)?;
-        let removed = match &self.target {
-            Target::Own { table, .. } => table.remove(converted.data()),
-            Target::Host(table) => table.remove(converted.data()),
-        };
+        let removed = self.target.remove(converted.data());
         if removed.map_err(|error| engine_error(py, error))? {
             return Ok(());
         }
@@ -377,26 +226,13 @@ impl Table {
             return Ok(false);
         }
         let key = self.key(key)?;
-        let found = match &self.target {
-            Target::Own { table, .. } => table.get(key.data()).map(|entry| entry.is_some()),
-            Target::Host(table) => table.get(key.data()).map(|entry| {
-                if let Some(entry) = entry {
-                    table.release(entry);
-                }
-                entry.is_some()
-            }),
-        };
+        let found = self.target.contains(key.data());
         found.map_err(|error| engine_error(py, error))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        match &self.target {
-            Target::Own { table, .. } => Ok(table.len()),
-            Target::Host(table) => {
-                let len = table.len().map_err(|error| engine_error(py, error))?;
-                Ok(usize::try_from(len)?)
-            }
-        }
+        let len = self.target.len().map_err(|error| engine_error(py, error))?;
+        Ok(usize::try_from(len)?)
     }
 
     /// Returns the entry with a key. If there is none, adds ``entry`` and returns the one that the table then has.
@@ -434,11 +270,7 @@ impl Table {
     /// Raises:
     ///     PluginError: the table is not open here, or cannot be changed here.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        match &self.target {
-            Target::Own { table, .. } => table.clear(),
-            Target::Host(table) => table.clear().map_err(|error| engine_error(py, error))?,
-        }
-        Ok(())
+        self.target.clear().map_err(|error| engine_error(py, error))
     }
 
     /// Returns the changes that other plugins and the host have made since the last call, and how many further ones
@@ -454,7 +286,7 @@ impl Table {
         let Some(changes) = self.engine_own().and_then(|table| table.take_changes()) else {
             return Err(PyTypeError::new_err(format!(
                 "the table {} does not record changes: declare it as Table.new(name, record_changes=True)",
-                self.table_name()
+                self.target.name()
             )));
         };
         let recorded = changes.recorded.into_iter().map(|change| {
@@ -513,6 +345,6 @@ impl Table {
     }
 
     fn __repr__(&self) -> String {
-        format!("<Table {} of {}>", self.table_name(), self.shape.class_name)
+        format!("<Table {} of {}>", self.target.name(), self.shape.class_name)
     }
 }

@@ -1,0 +1,436 @@
+"""A server that behaves like S3, SQS and STS, a proxy that injects faults, and the plugin in the native host."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import http.client
+import json
+import logging
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from plugins.cloudtrail.config import Config
+from plugins.cloudtrail.plugin import CloudTrail
+from support.hosts import run_command
+from support.libraries import KIND
+
+from falco_plugin import Context
+from falco_plugin.testing import Run, RunningPlugin
+
+CLOUDTRAIL = Path(__file__).parent
+
+
+@functools.cache
+def _loader() -> object:
+    """Returns a loader that keeps the data of S3 and SQS, because parsing it takes long."""
+    from botocore.loaders import Loader
+
+    return Loader()
+
+
+REGION = "us-east-1"
+ACCOUNT, OTHER_ACCOUNT = "123456789012", "210987654321"
+KEY_ID, SECRET = "AKIAEXAMPLE", "a-secret-of-the-operator"
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 60) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "the condition did not become true"
+        time.sleep(0.01)
+
+
+class Request(NamedTuple):
+    """A request that the proxy gets."""
+
+    operation: str
+    """Such as ``GetObject``."""
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """An answer of the proxy instead of the server's."""
+
+    status: int
+    code: str
+    message: str = "injected"
+    headers: tuple[tuple[str, str], ...] = ()
+    cut: int = 0
+    """If set, the server's answer loses so many bytes of its end."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    aws: AwsServer
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self._handle
+        raise AttributeError(name)
+
+    def _handle(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = Request(self._operation(body), self.path, dict(self.headers), body)
+        self.aws.requests.append(request)
+        answer = self.aws.fault(request)
+        if answer is not None and not answer.cut:
+            self._reply_error(request, answer)
+            return
+        upstream = self.aws.connect()
+        upstream.request(self.command, self.path, body, dict(self.headers))
+        reply = upstream.getresponse()
+        content = reply.read()
+        upstream.close()
+        self.send_response_only(reply.status)
+        for name, value in reply.getheaders():
+            if name.lower() not in {"connection", "transfer-encoding", "content-length"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", reply.headers.get("Content-Length") or str(len(content)))
+        self.end_headers()
+        if answer is not None:
+            content = content[: -answer.cut]
+            self.close_connection = True
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _operation(self, body: bytes) -> str:
+        if target := self.headers.get("X-Amz-Target"):
+            return target.rpartition(".")[2]
+        if self.command == "POST" and b"Action=" in body:
+            return body.partition(b"Action=")[2].partition(b"&")[0].decode()
+        if self.command == "GET":
+            return "ListObjectsV2" if "list-type=2" in self.path else "GetObject"
+        return self.command
+
+    def _reply_error(self, request: Request, answer: Answer) -> None:
+        if "X-Amz-Target" in request.headers:
+            body = json.dumps({"__type": f"com.amazonaws.sqs#{answer.code}", "message": answer.message}).encode()
+        elif self.command == "POST":
+            error = f"<Error><Type>Sender</Type><Code>{answer.code}</Code><Message>{answer.message}</Message></Error>"
+            body = f"<ErrorResponse>{error}</ErrorResponse>".encode()
+        else:
+            body = f"<Error><Code>{answer.code}</Code><Message>{answer.message}</Message></Error>".encode()
+        self.send_response_only(answer.status)
+        for name, value in (*answer.headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class AwsServer:
+    """The server of moto, and a proxy before it. Each fault is asked for an answer to each request."""
+
+    def __init__(self, port: int) -> None:
+        import botocore.session
+        from botocore.config import Config
+
+        self._port = port
+        self.faults: list[Callable[[Request], Answer | None]] = []
+        self.requests: list[Request] = []
+        self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("OwnHandler", (_Handler,), {"aws": self}))
+        self._proxy.daemon_threads = True
+        self._proxy.block_on_close = False
+        # A host that is killed is not an error of the server.
+        self._proxy.handle_error = lambda *_: None
+        threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True).start()
+        self.endpoint = f"http://127.0.0.1:{self._proxy.server_port}"
+        session = botocore.session.Session()
+        session.set_credentials(KEY_ID, SECRET)
+        options = {"region_name": REGION, "endpoint_url": f"http://127.0.0.1:{port}"}
+        self.s3 = session.create_client("s3", config=Config(max_pool_connections=50), **options)
+        self.sqs = session.create_client("sqs", **options)
+
+    def close(self) -> None:
+        self._proxy.shutdown()
+        self._proxy.server_close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+
+    def fault(self, request: Request) -> Answer | None:
+        return next((answer for fault in self.faults if (answer := fault(request)) is not None), None)
+
+    def fail(self, operation: str, *answers: Answer) -> None:
+        """Answers the next requests of an operation with these answers."""
+        left = list(answers)
+        self.faults.append(lambda request: left.pop(0) if left and request.operation == operation else None)
+
+    def count(self, operation: str) -> int:
+        return sum(request.operation == operation for request in self.requests)
+
+    def new_bucket(self) -> str:
+        bucket = f"bucket-{uuid.uuid4()}"
+        self.s3.create_bucket(Bucket=bucket)
+        return bucket
+
+    def put(self, bucket: str, key: str, *ids: object) -> None:
+        """Stores a log file with these records."""
+        self.put_bytes(bucket, key, gzip.compress(log_file(*ids), 1) if key.endswith(".gz") else log_file(*ids))
+
+    def put_bytes(self, bucket: str, key: str, content: bytes) -> None:
+        self.s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+    def new_queue(self, visibility: int = 30, *, receives: int = 0) -> Queue:
+        return Queue(self, f"queue-{uuid.uuid4()}", visibility, receives)
+
+
+class Queue:
+    """A queue, with a dead-letter queue if messages may be received only so many times."""
+
+    def __init__(self, aws: AwsServer, name: str, visibility: int, receives: int) -> None:
+        self._aws = aws
+        self.name = name
+        self.params = f"sqs://{name}"
+        attributes = {"VisibilityTimeout": str(visibility)}
+        if receives:
+            self.dead = aws.sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+            arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}-dead"
+            attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": receives})
+        self.url = aws.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+    def send(self, message: object) -> None:
+        body = message if isinstance(message, str) else json.dumps(message)
+        self._aws.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+
+    def announce(self, bucket: str, *keys: str) -> None:
+        """Sends the notification of CloudTrail in the envelope of SNS."""
+        message = {"s3Bucket": bucket, "s3ObjectKey": list(keys)}
+        self.send({"Type": "Notification", "MessageId": "1", "Message": json.dumps(message)})
+
+    def count(self, url: str = "") -> int:
+        """Returns the number of messages that are not deleted."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._aws.sqs.get_queue_attributes(QueueUrl=url or self.url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+
+def record(id: object, **more: object) -> dict[str, Any]:
+    return {"eventTime": "2026-01-31T18:00:00Z", "eventType": "AwsApiCall", "eventID": str(id), **more}
+
+
+def log_file(*ids: object) -> bytes:
+    return json.dumps({"Records": [record(id) for id in ids]}, separators=(",", ":")).encode()
+
+
+def trail_key(
+    minute: str, id: str = "a", *, account: str = ACCOUNT, region: str = REGION, before: str = "AWSLogs/"
+) -> str:
+    """Returns the key of a log file, such as of the minute ``20260131T1805``."""
+    day = f"{minute[:4]}/{minute[4:6]}/{minute[6:8]}"
+    return f"{before}{account}/CloudTrail/{region}/{day}/{account}_CloudTrail_{region}_{minute}Z_{id}.json.gz"
+
+
+def ids_of(ran: Run) -> list[str]:
+    return [json.loads(event.data)["eventID"] for event in ran.events]
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Returns the port of a server of moto."""
+    pytest.importorskip("flask_cors", reason="moto's server is missing: it is a requirement of development")
+    pytest.importorskip("moto")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("moto") / "log"
+    program = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            wait_until(lambda: server.poll() is not None or _listens(port))
+            assert server.poll() is None, log.read_text()
+            yield port
+        finally:
+            server.kill()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def aws(moto: int) -> Iterator[AwsServer]:
+    server = AwsServer(moto)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library of the plugin."""
+    path = tmp_path_factory.mktemp("cloudtrail") / "libcloudtrail.so"
+    built = run_command("build", *KIND, CLOUDTRAIL, "-o", path)
+    assert built.status == 0, built.stderr
+    return path
+
+
+@pytest.fixture
+def aws_config(aws: AwsServer, tmp_path: Path) -> dict[str, Any]:
+    """The settings below ``aws`` that lead to the server."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text(f"[default]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n")
+    return {"endpoint": aws.endpoint, "region": REGION, "credentials": str(credentials)}
+
+
+class Reading(NamedTuple):
+    """The items of a source that was read in this process."""
+
+    ids: list[str]
+    barriers: int
+    log: list[str]
+    plugin: CloudTrail
+
+
+@pytest.fixture
+def read(
+    aws_config: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Reading]:
+    """Opens the source, and reads it to its end, in this process."""
+    monkeypatch.setattr("botocore.loaders.create_loader", lambda *_: _loader())
+
+    def read(params: str, most: int | None = None, aws: dict[str, Any] | None = None, **config: Any) -> Reading:
+        caplog.clear()
+        plugin = CloudTrail()
+        plugin.config = msgspec.convert({"aws": {**aws_config, **(aws or {})}, **config}, Config)
+        context = Context()
+        from plugins.cloudtrail.remote import open_reader
+
+        items = open_reader(plugin, params).read(context)
+        ids: list[str] = []
+        barriers = 0
+        try:
+            for item in items:
+                if item is None:
+                    barriers += 1
+                else:
+                    ids.append(json.loads(item[0])["eventID"])
+                if len(ids) == most:
+                    break
+        finally:
+            context.cancel()
+            items.close()
+        assert SECRET not in caplog.text
+        lines = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
+        return Reading(ids, barriers, lines, plugin)
+
+    return read
+
+
+@pytest.fixture
+def start(library: Path, aws_config: dict[str, Any]) -> Iterator[Callable[..., RunningPlugin]]:
+    """Starts the plugin in the native host."""
+    with ExitStack() as stack:
+
+        def start(params: str, **config: Any) -> RunningPlugin:
+            return stack.enter_context(RunningPlugin(library, params, config={"aws": aws_config, **config}, fields=[]))
+
+        yield start
+
+
+def take(plugin: RunningPlugin, count: int) -> list[str]:
+    return [json.loads(plugin.next_event(timeout=30).data)["eventID"] for _ in range(count)]
+
+
+class Consumer:
+    """Reads a queue in this process, on a thread, as Falco does.
+
+    Barriers return immediately, unless ``hold`` was called: then Falco does not ask for more events.
+    """
+
+    def __init__(self, plugin: CloudTrail, params: str) -> None:
+        self.plugin = plugin
+        self.barriers = 0
+        self.error: BaseException | None = None
+        self._context = Context()
+        self._ids: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._may_continue = threading.Event()
+        self._may_continue.set()
+        from plugins.cloudtrail.remote import open_reader
+
+        self._reader = open_reader(plugin, params)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> Consumer:
+        self._thread.start()
+        return self
+
+    def hold(self) -> Consumer:
+        self._may_continue.clear()
+        return self
+
+    def proceed(self) -> None:
+        self._may_continue.set()
+
+    def take(self, count: int) -> list[str]:
+        return [self._ids.get(timeout=30) for _ in range(count)]
+
+    @property
+    def rest(self) -> list[str]:
+        return [self._ids.get() for _ in range(self._ids.qsize())]
+
+    def close(self) -> None:
+        self._context.cancel()
+        self._may_continue.set()
+        if self._thread.ident is not None:
+            self._thread.join(10)
+            assert not self._thread.is_alive()
+
+    def wait_for_error(self) -> str:
+        self._thread.join(30)
+        assert self.error is not None
+        return str(self.error)
+
+    def _run(self) -> None:
+        try:
+            for item in self._reader.read(self._context):
+                if item is None:
+                    self.barriers += 1
+                    self._may_continue.wait()
+                else:
+                    self._ids.put(json.loads(item[0])["eventID"])
+        except BaseException as error:
+            self.error = error
+
+
+@pytest.fixture
+def consume(
+    aws_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[Callable[..., Consumer]]:
+    """Opens a queue in this process. The test starts it."""
+    monkeypatch.setattr("botocore.loaders.create_loader", lambda *_: _loader())
+    # The server of moto waits in its own thread for so long.
+    monkeypatch.setattr("plugins.cloudtrail.message_queue.LONG_POLL", 1)
+    with ExitStack() as stack:
+
+        def consume(params: str, aws: dict[str, Any] | None = None, **config: Any) -> Consumer:
+            plugin = CloudTrail()
+            plugin.config = msgspec.convert({"aws": {**aws_config, **(aws or {})}, **config}, Config)
+            consumer = Consumer(plugin, params)
+            stack.callback(consumer.close)
+            return consumer
+
+        yield consume
+    assert SECRET not in caplog.text
