@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import re
 import socket
 import ssl
 import threading
@@ -16,8 +17,10 @@ from typing import Any
 
 import pytest
 from support.http import Client, port_in, read_all, signature, wait_until
+from support.paths import REPOSITORY
 
 from falco_plugin import Context, PluginError, Timeout, source
+from falco_plugin._declare.config.schema import schema
 from falco_plugin.receiving import HmacSignature, HttpReceiver, Item, ReceiverConfig, Rejection, Request, server
 
 UNSIGNED = ReceiverConfig(allow_unsigned=True)
@@ -186,6 +189,17 @@ def test_recorded_request_is_rejected_after_the_tolerance(
 def test_unverified_receiver_needs_a_decision() -> None:
     with pytest.raises(ValueError, match="secrets_file is missing: set it, or set allow_unsigned: true"):
         ReceiverConfig()
+
+
+def test_reference_lists_each_setting() -> None:
+    page = (REPOSITORY / "docs/reference/receiving.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|(.*?)\| (.*) \|$", page, re.MULTILINE)
+    settings = json.loads(schema(ReceiverConfig))["properties"]
+    assert [(name, text.replace("`", "")) for name, _, text in rows] == [
+        (name, setting["description"]) for name, setting in settings.items()
+    ]
+    for name, default, _ in rows:
+        assert json.loads(default.strip(" `") or "null") == settings[name]["default"], name
 
 
 def test_other_configuration_is_rejected_with_remedy() -> None:

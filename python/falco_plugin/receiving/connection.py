@@ -89,7 +89,7 @@ class Connection:
             handshake()
         except OSError as error:
             if not self._incoming.is_cut:
-                self._plugin.report(
+                self._plugin._report(
                     f"TLS handshake: {getattr(error, 'reason', None) or type(error).__name__}", self._client
                 )
             # OpenSSL has sent an alert.
@@ -139,7 +139,7 @@ class Connection:
         return self._sender
 
     def _reject(self, method: str, rejection: Rejection) -> None:
-        self._plugin.report(rejection.reason, self._client, rejection.status)
+        self._plugin._report(rejection.reason, self._client, rejection.status)
         self._write(rejection.status, f"{rejection.reason}\n", method, {"Connection": "close", **rejection.headers})
 
     def _write(self, status: HTTPStatus, text: str, method: str, headers: dict[str, str]) -> None:

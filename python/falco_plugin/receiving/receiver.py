@@ -49,7 +49,10 @@ class HttpReceiver(Plugin):
 
     description = ""
     if TYPE_CHECKING:
-        config: Any  # a subclass may annotate another class, which type checkers refuse for a narrower type
+        # Type checkers would refuse a subclass that annotates it with its own class.
+        config: Any
+        """The ``init_config`` of falco.yaml: a :class:`ReceiverConfig`, or an object of the class that a subclass
+        annotates, as in ``config: Config``."""
     else:
         config: ReceiverConfig
 
@@ -147,7 +150,7 @@ class HttpReceiver(Plugin):
             OpenParam("http://127.0.0.1:8080/hook", "without TLS, such as behind a proxy on the same machine"),
         ]
 
-    def report(self, reason: str, client: str = "", status: HTTPStatus | None = None) -> None:
+    def _report(self, reason: str, client: str = "", status: HTTPStatus | None = None) -> None:
         """Counts a rejected request or connection, in the log and in the metrics. Called by the receiver.
 
         Args:

@@ -114,7 +114,7 @@ class Server:
                     connected, address = self._listener.accept()
                 except OSError as error:
                     if error.errno != errno.ECONNABORTED and not self._is_closing.is_set():
-                        self._plugin.report(f"a connection failed: {error.strerror}")
+                        self._plugin._report(f"a connection failed: {error.strerror}")
                         self._is_closing.wait(_PAUSE)
                     continue
                 # An IPv4 address on a socket for both versions.
@@ -123,7 +123,7 @@ class Server:
     def _admit(self, connected: socket.socket, client: str) -> None:
         """Starts the thread of a connection, or closes it if there are too many."""
         if len(self._connections) >= self._config.max_connections:
-            self._plugin.report(f"more than {self._config.max_connections} connections", client)
+            self._plugin._report(f"more than {self._config.max_connections} connections", client)
             connected.close()
             return
         try:
@@ -134,7 +134,7 @@ class Server:
             self._start(connection)
         except (OSError, RuntimeError) as error:
             # The client has gone already, or the system starts no more threads.
-            self._plugin.report(f"a connection failed: {type(error).__name__}", client)
+            self._plugin._report(f"a connection failed: {type(error).__name__}", client)
             connected.close()
 
     def _start(self, connection: Connection) -> None:
