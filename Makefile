@@ -79,7 +79,7 @@ target/fuzz/plugins/%.so: fuzz/plugins/%.py $(STAMPS)/installed
 
 test-roots: setup ## run self-contained libraries in minimal Debian systems without Python (root, debootstrap; the first time a few minutes)
 	@command -v debootstrap >/dev/null || { echo "debootstrap is missing: apt-get install debootstrap"; exit 1; }
-	$(BIN)/python -m pytest -m roots tests/roots
+	$(BIN)/python -m pytest -m roots tests/roots plugins/cloudtrail
 
 test-package: setup target/tools/bin/crane target/tools/bin/oras ## push and pull packages with the clients crane and oras
 	$(BIN)/python -m pytest -m package tests/command

@@ -135,13 +135,21 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+@functools.cache
+def _clients(port: int) -> tuple[Any, Any]:
+    """Returns clients of S3 and SQS that do not use the proxy."""
+    import botocore.session
+
+    session = botocore.session.Session()
+    session.set_credentials(KEY_ID, SECRET)
+    options = {"region_name": REGION, "endpoint_url": f"http://127.0.0.1:{port}"}
+    return session.create_client("s3", **options), session.create_client("sqs", **options)
+
+
 class AwsServer:
     """The server of moto, and a proxy before it. Each fault is asked for an answer to each request."""
 
     def __init__(self, port: int) -> None:
-        import botocore.session
-        from botocore.config import Config
-
         self._port = port
         self.faults: list[Callable[[Request], Answer | None]] = []
         self.requests: list[Request] = []
@@ -152,11 +160,7 @@ class AwsServer:
         self._proxy.handle_error = lambda *_: None
         threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True).start()
         self.endpoint = f"http://127.0.0.1:{self._proxy.server_port}"
-        session = botocore.session.Session()
-        session.set_credentials(KEY_ID, SECRET)
-        options = {"region_name": REGION, "endpoint_url": f"http://127.0.0.1:{port}"}
-        self.s3 = session.create_client("s3", config=Config(max_pool_connections=50), **options)
-        self.sqs = session.create_client("sqs", **options)
+        self.s3, self.sqs = _clients(port)
 
     def close(self) -> None:
         self._proxy.shutdown()
@@ -309,7 +313,7 @@ def read(
     aws_config: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Reading]:
     """Opens the source, and reads it to its end, in this process."""
-    monkeypatch.setattr("botocore.loaders.create_loader", lambda *_: _loader())
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: _loader())
 
     def read(params: str, most: int | None = None, aws: dict[str, Any] | None = None, **config: Any) -> Reading:
         caplog.clear()
@@ -420,7 +424,7 @@ def consume(
     aws_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Callable[..., Consumer]]:
     """Opens a queue in this process. The test starts it."""
-    monkeypatch.setattr("botocore.loaders.create_loader", lambda *_: _loader())
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: _loader())
     # The server of moto waits in its own thread for so long.
     monkeypatch.setattr("plugins.cloudtrail.message_queue.LONG_POLL", 1)
     with ExitStack() as stack:

@@ -169,6 +169,7 @@ _EXCEPTIONS: tuple[tuple[tuple[type[Exception], ...], Kind, str], ...] = (
     ),
     (
         (
+            failures.ConnectionError,
             failures.HTTPClientError,
             failures.IncompleteReadError,
             ResponseParserError,

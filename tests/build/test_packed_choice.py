@@ -127,3 +127,8 @@ def test_other_tools_do_not_matter(collected: Collect) -> None:
     for tool in ("tool = 3", "[tool.other]\nexclude = 3"):
         code = f"# /// script\n# {tool.replace(chr(10), chr(10) + '# ')}\n# ///\nimport cloud\n"
         assert len(data_files(collected, code)) == 5
+
+
+def test_part_of_the_standard_library_may_be_missing(collected: Collect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falco_plugin._build.bundle.standard_library.StandardLibrary.has", lambda *_: False)
+    assert "tkinter" not in collected(PLUGIN, exclude=["tkinter"]).standard.modules

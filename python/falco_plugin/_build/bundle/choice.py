@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,10 @@ class Choice:
         self._unused = {
             setting
             for setting in self._exclude
-            if not _is_installed(setting.name, installed) and not library.has(setting.name)
+            if not _is_installed(setting.name, installed)
+            and not library.has(setting.name)
+            # Some systems leave out parts of the standard library, such as tkinter.
+            and setting.name.partition(".")[0] not in sys.stdlib_module_names
         }
         for setting in self._exclude:
             if distributions.normalise(setting.name) == SDK or setting.name.partition(".")[0] == "falco_plugin":
