@@ -21,7 +21,7 @@ NOT_SPELLED := ^fuzz/corpus/|(^|/)requirements[^/]*\.txt$$|\.lock$$|go\.sum$$|\.
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
 	-not -path '*/target/*' -not -path '*/tests/*' -not -path '*/benches/*')
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-freethreaded test-installed test-minimum-rust coverage test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained footprint profile criterion latency gigabyte soak captures reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
+.PHONY: help setup demo test test-rust test-python test-extended test-roots test-isolation test-self-contained test-newest test-freethreaded test-installed test-minimum-rust coverage test-cloudtrail test-kafka test-package package wheels test-wheels loom lint lint-rust lint-python stubs lint-words lint-dependencies fmt bench bench-quick bench-self-contained footprint profile criterion latency gigabyte soak captures reloads load asan valgrind miri fuzz audit lock pages changelog version release-check docs clean
 .SHELLFLAGS := -eu -c
 
 help: ## list the commands
@@ -118,6 +118,9 @@ test-minimum-rust: ## compile everything with the oldest supported Rust (rust-ve
 
 coverage: setup ## measure the line coverage of all tests, Rust and Python (rustup component llvm-tools)
 	tools/coverage
+
+test-cloudtrail: setup ## read 10,000 log files from S3 and SQS of a server on this machine, with consumers that are killed (some minutes)
+	$(BIN)/python -m pytest -s -m extended plugins/cloudtrail
 
 test-kafka: setup target/kafka ## test the kafka plugin with a real broker (Java 17 or newer, and Maven)
 	$(BIN)/python -m pytest -m kafka plugins/kafka
