@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
+from msgspec.structs import force_setattr
 
 _LARGEST_EVENT = 2**32 - 39
 """Bytes of the largest payload. The plugin API stores the size of an event and its header in 32 bits."""
@@ -48,6 +49,11 @@ _NAMES = {
     "use_async": "useAsync",
     "max_event_size": "maxEventSize",
 }
+_OTHER_SPELLINGS = {
+    "s3_interval": "other_interval",
+    "s3_account_list": "other_account_list",
+    "sqs_owner_account": "other_owner_account",
+}
 
 
 class Config(Struct, frozen=True, rename=_NAMES):
@@ -90,6 +96,22 @@ class Config(Struct, frozen=True, rename=_NAMES):
         Meta(ge=1, le=_LARGEST_EVENT, description="Bytes of the largest record, up to 4 GiB; larger ones are skipped"),
     ] = 1 << 20
     aws: Annotated[AwsConfig, Meta(description="Overrides of the AWS configuration")] = AwsConfig()
+
+    # The official README also has these spellings, and the official plugin ignores the case of keys.
+    other_interval: Annotated[str, Meta(description="The same as s3Interval")] = field(default="", name="S3Interval")
+    other_account_list: Annotated[_Accounts, Meta(description="The same as s3AccountList")] = field(
+        default="", name="S3AccountList"
+    )
+    other_owner_account: Annotated[_Accounts, Meta(description="The same as sqsOwnerAccount")] = field(
+        default="", name="SQSOwnerAccount"
+    )
+
+    def __post_init__(self) -> None:
+        for name, other in _OTHER_SPELLINGS.items():
+            if value := getattr(self, other):
+                if getattr(self, name):
+                    raise ValueError(f"{_NAMES[name]} is set twice, in two spellings: remove one of them")
+                force_setattr(self, name, value)
 
     @property
     def accounts(self) -> list[str]:

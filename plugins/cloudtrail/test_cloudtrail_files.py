@@ -8,6 +8,7 @@ import logging
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from plugins.cloudtrail.config import Config
 from plugins.cloudtrail.files import Files
@@ -184,3 +185,11 @@ def test_account_ids_may_be_numbers(accounts: str | int, expected: list[str]) ->
     assert config.accounts == expected
     if len(expected) < 2:
         assert config.queue_owner == "".join(expected)
+
+
+def test_other_spellings_of_the_official_readme_are_accepted() -> None:
+    text = b'{"S3Interval": "5d", "S3AccountList": 12345678912, "SQSOwnerAccount": "123456789012"}'
+    config = msgspec.json.decode(text, type=Config)
+    assert (config.s3_interval, config.accounts, config.queue_owner) == ("5d", ["012345678912"], "123456789012")
+    with pytest.raises(msgspec.ValidationError, match="s3Interval is set twice, in two spellings: remove one of them"):
+        msgspec.json.decode(b'{"S3Interval": "5d", "s3Interval": "1d"}', type=Config)
