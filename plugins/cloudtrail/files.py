@@ -21,8 +21,13 @@ def find(path: str) -> list[str]:
         ValueError: there are no log files.
     """
     if not os.path.isdir(path):
-        # Fail when the source is opened, not later.
-        open(path, "rb").close()
+        try:
+            # Fail when the source is opened, not later.
+            open(path, "rb").close()
+        except OSError as error:
+            raise OSError(
+                f"open_params: {path} cannot be read: {error.strerror}: set it to a log file or a folder"
+            ) from None
         return [path]
     files = list(_walk(path))
     if not files:

@@ -1,4 +1,4 @@
-"""The summary of a record in one line, for people."""
+"""The summary of a record in one line."""
 
 from __future__ import annotations
 

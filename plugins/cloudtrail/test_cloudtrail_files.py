@@ -137,7 +137,10 @@ def test_damaged_file_is_an_error(content: bytes, delivered: list[str], error: s
     ("params", "error"),
     [
         ("", "open_params is empty: set it to a file, a folder, s3://bucket/prefix or sqs://queue"),
-        ("{}/missing", "No such file or directory: '{}/missing'"),
+        (
+            "{}/missing",
+            "open_params: {}/missing cannot be read: No such file or directory: set it to a log file or a folder",
+        ),
         ("{}", "open_params: {} has no files .json or .json.gz: set it to a folder of log files"),
     ],
 )
