@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from falco_plugin import EOF, Context, source
 
+from .metrics import DeliveryMetrics
 from .records import RecordsError, read_records
 
 _SUFFIXES = (".json", ".json.gz")
@@ -54,17 +55,21 @@ class Files(source.BaseInstance):
         path: a file, or a folder. In a folder, a file that cannot be read is logged, and does not end the source.
         event_size: bytes of the largest record.
         context: the parent of the instance's context.
-        log: receives the reports.
+        metrics: the plugin.
+        log: of the plugin.
 
     Raises:
         OSError: the path or a folder below it cannot be read.
         ValueError: the folder has no log files.
     """
 
-    def __init__(self, path: str, event_size: int, context: Context, log: logging.Logger) -> None:
+    def __init__(
+        self, path: str, event_size: int, context: Context, metrics: DeliveryMetrics, log: logging.Logger
+    ) -> None:
         super().__init__(context=context, event_size=event_size)
         self._paths = find(path)
         self._is_folder = os.path.isdir(path)
+        self._metrics = metrics
         self._log = log
         self._begun = 0
         self._records = self._read_all()
@@ -79,6 +84,7 @@ class Files(source.BaseInstance):
         """
         if not (appended := batch.extend(self._records)):
             raise EOF
+        self._metrics.records.add(appended)
         return appended
 
     def progress(self) -> tuple[float, str]:
@@ -92,8 +98,12 @@ class Files(source.BaseInstance):
             try:
                 with open(path, "rb", buffering=0) as file:
                     content = file.read()
+                self._metrics.bytes_read.add(len(content))
                 yield from read_records(content, path, self.events.event_size)
             except (OSError, RecordsError) as error:
+                self._metrics.unreadable_files.add()
                 if not self._is_folder:
                     raise
                 self._log.error("%s", error if isinstance(error, RecordsError) else f"{path}: {error.strerror}")
+            else:
+                self._metrics.files.add()

@@ -1,4 +1,4 @@
-"""The metrics of S3 and SQS."""
+"""The metrics of files, S3 and SQS."""
 
 from __future__ import annotations
 

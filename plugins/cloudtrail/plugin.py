@@ -31,7 +31,7 @@ class CloudTrail(RecordFields, ServiceFields, DeliveryMetrics, Plugin):
             from .remote import open_remote
 
             return open_remote(self, params, context)
-        return Files(params, self.config.max_event_size, context, self.log)
+        return Files(params, self.config.max_event_size, context, self, self.log)
 
     def event_to_string(self, event: Event) -> str:
         """Returns the event in one line, in the form of the official plugin. The whole record is ``event.data``."""

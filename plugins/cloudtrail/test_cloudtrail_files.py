@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
 import re
 from pathlib import Path
 
@@ -106,12 +105,15 @@ def test_faults_of_a_folder_are_logged_and_hide_no_other_file(tmp_path: Path) ->
 
 def test_file_that_vanishes_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_folder(tmp_path, {f"{name}.json": log_file(number) for name, number in zip("abc", "123", strict=True)})
-    files = Files(str(tmp_path), 1000, Context(), logging.getLogger("test"))
+    plugin = CloudTrail()
+    files = Files(str(tmp_path), 1000, Context(), plugin, plugin.log)
     (tmp_path / "b.json").unlink()
     assert files.next_batch(files.events) == 2
     assert [event.data for event in files.events] == [record("1"), record("3")]
     assert caplog.messages == [f"{tmp_path}/b.json: No such file or directory"]
     assert files.progress() == (1.0, "3 of 3 files")
+    assert (plugin.files.value, plugin.unreadable_files.value, plugin.records.value) == (2, 1, 2)
+    assert plugin.bytes_read.value == 2 * len(log_file("1"))
 
 
 @pytest.mark.parametrize(
