@@ -62,15 +62,12 @@ class RecordFields:
         conversation=True,
     )
     def user(self, event: Event) -> str | None:
-        match self.identity_type(event):
-            case "AssumedRole":
-                return _ROLE(event) or "AssumedRole"
-            case "AWSService":
-                return _INVOKED_BY(event)
-            case "AWSAccount" | "FederatedUser" as kind:
-                return kind
-            case _:
-                return _USER_NAME(event)
+        kind = self.identity_type(event)
+        if kind == "AssumedRole":
+            return _ROLE(event) or kind
+        if kind == "AWSService":
+            return _INVOKED_BY(event)
+        return kind if kind in ("AWSAccount", "FederatedUser") else _USER_NAME(event)
 
     @field("ct.originaluser", desc="Name of the user; the session of an assumed role")
     def original_user(self, event: Event) -> str | None:

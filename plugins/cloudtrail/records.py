@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -67,53 +67,46 @@ def read_records(data: bytes, name: str, event_size: int) -> Iterator[tuple[byte
         return
     content, fault = inflate(data)
     times = _Times()
-    large = others = 0
+    large = 0
     for record, event_time, event_type in _split(content, name, fault):
-        if event_type == _INSIGHT:
-            continue
         if len(record) > event_size:
             large += 1
-        elif record.startswith(b"{"):
+        elif event_type != _INSIGHT:
             yield record, times[event_time]
-        else:
-            others += 1
     if large:
         _log.warning("%s: records larger than %d bytes were skipped: %d: raise maxEventSize", name, event_size, large)
-    if others:
-        _log.warning("%s: elements of Records that are not objects were skipped: %d", name, others)
     if times.unreadable:
         _log.warning("%s: records without a readable eventTime have the current time: %d", name, times.unreadable)
     if fault:
         raise RecordsError(f"{name}: {fault}")
 
 
-def _split(content: bytes, name: str, fault: str | None) -> Iterator[tuple[bytes, str | None, str | None]]:
-    """Yields each record with the values of ``eventTime`` and ``eventType``."""
+def _split(content: bytes, name: str, fault: str | None) -> Iterable[tuple[bytes, str | None, str | None]]:
+    """Returns each record with the values of ``eventTime`` and ``eventType``."""
     try:
         file = _file.decode(content)
-        if file.records is None:
-            if file.digest_start is None:
-                raise RecordsError(f"{name}: has no Records: only log files of CloudTrail can be read")
-            return
-        heads = _heads.decode(content).records
-    except RecordsError:
-        raise
+        heads = [] if file.records is None else _heads.decode(content).records
     except (ValueError, RecursionError) as error:
-        records = _split_damaged(content, name, fault or str(error))
-        if fault is None:
-            _log.warning("%s: is damaged, and its records are read as far as possible: %s", name, error)
-        yield from records
-        return
-    for raw, head in zip(file.records, heads, strict=True):
-        yield bytes(raw), head.event_time, head.event_type
+        return _split_damaged(content, name, fault, str(error))
+    if file.records is not None:
+        return ((bytes(raw), head.event_time, head.event_type) for raw, head in zip(file.records, heads, strict=True))
+    if file.digest_start is None:
+        raise RecordsError(f"{name}: has no Records: only log files of CloudTrail can be read")
+    return ()
 
 
-def _split_damaged(content: bytes, name: str, fault: str) -> Iterator[tuple[bytes, str | None, str | None]]:
+def _split_damaged(
+    content: bytes, name: str, fault: str | None, problem: str
+) -> Iterable[tuple[bytes, str | None, str | None]]:
     """Returns the records of a document that is not valid JSON, which are split by its structure alone."""
     records = split_json(content, items="Records")
     if b'"Records"' not in content or records in ([], [content.strip()]):
-        raise RecordsError(f"{name}: has no readable Records: {fault}")
-    events = map(Event, records)
+        raise RecordsError(f"{name}: has no readable Records: {fault or problem}")
+    if fault is None:
+        _log.warning("%s: is damaged, and its records are read as far as possible: %s", name, problem)
+    events = [Event(record) for record in records if record.startswith(b"{")]
+    if others := len(records) - len(events):
+        _log.warning("%s: elements of Records that are not objects were skipped: %d", name, others)
     return ((event.data, _TIME(event), _TYPE(event)) for event in events)
 
 
