@@ -28,7 +28,7 @@ from support.hosts import run_command
 from support.libraries import KIND
 
 from falco_plugin import Context
-from falco_plugin.testing import Run, RunningPlugin
+from falco_plugin.testing import RunningPlugin
 
 CLOUDTRAIL = Path(__file__).parent
 
@@ -242,10 +242,6 @@ def trail_key(
     return f"{before}{account}/CloudTrail/{region}/{day}/{account}_CloudTrail_{region}_{minute}Z_{id}.json.gz"
 
 
-def ids_of(ran: Run) -> list[str]:
-    return [json.loads(event.data)["eventID"] for event in ran.events]
-
-
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Returns the port of a server of moto."""
@@ -348,8 +344,9 @@ def start(library: Path, aws_config: dict[str, Any]) -> Iterator[Callable[..., R
     """Starts the plugin in the native host."""
     with ExitStack() as stack:
 
-        def start(params: str, **config: Any) -> RunningPlugin:
-            return stack.enter_context(RunningPlugin(library, params, config={"aws": aws_config, **config}, fields=[]))
+        def start(params: str, fields: list[str] | None = [], **config: Any) -> RunningPlugin:  # noqa: B006
+            settings = {"aws": aws_config, **config}
+            return stack.enter_context(RunningPlugin(library, params, config=settings, fields=fields))
 
         yield start
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from plugins.cloudtrail.conftest import ACCOUNT, OTHER_ACCOUNT, AwsServer, Reading, take, trail_key
+from plugins.cloudtrail.conftest import ACCOUNT, CLOUDTRAIL, OTHER_ACCOUNT, AwsServer, Reading, take, trail_key
 
-from falco_plugin.testing import RunningPlugin
+from falco_plugin.testing import RunningPlugin, run
 
 Read = Callable[..., Reading]
 
@@ -121,7 +122,7 @@ def test_position_survives_a_kill(aws: AwsServer, start: Callable[..., RunningPl
     seen += take(plugin, 25)
     plugin.kill()
     plugin = start(f"s3://{bucket}/AWSLogs/", **settings)
-    seen += [json.loads(event.data)["eventID"] for event in plugin.wait().events]
+    seen += [json.loads(event.data)["eventID"] for event in plugin.wait(timeout=60).events]
     assert sorted(set(seen)) == minutes
 
 
@@ -167,3 +168,18 @@ def test_bucket_is_searched_for_new_log_files(aws: AwsServer, start: Callable[..
         aws.put(bucket, trail_key("20260131T1800", region=f"eu-west-{number}"), f"region {number}")
         assert sorted(take(plugin, 2)) == [str(number), f"region {number}"]
     assert plugin.stop().result == "interrupted"
+
+
+@pytest.mark.slow
+def test_events_and_fields_are_those_of_the_file(
+    aws: AwsServer, library: Path, start: Callable[..., RunningPlugin]
+) -> None:
+    bucket = aws.new_bucket()
+    sample = (CLOUDTRAIL / "sample.json").read_bytes()
+    aws.put_bytes(bucket, trail_key("20260131T1800"), gzip.compress(sample))
+    from_file = run(library, str(CLOUDTRAIL / "sample.json")).events
+    ran = start(f"s3://{bucket}/AWSLogs/", fields=None).wait(timeout=60)
+    assert ran.result == "eof", str(ran)
+    assert [(event.data, event.timestamp, event.fields) for event in ran.events] == [
+        (event.data, event.timestamp, event.fields) for event in from_file
+    ]
