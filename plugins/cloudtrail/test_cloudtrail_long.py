@@ -70,7 +70,7 @@ class Host:
 
 
 class Gate:
-    """Holds requests of some operations at the proxy, and refuses them when it is closed for ever."""
+    """Holds requests of some operations at the proxy."""
 
     def __init__(self, aws: AwsServer, *operations: str) -> None:
         self._operations = operations
