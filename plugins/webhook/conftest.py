@@ -17,10 +17,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def secrets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("secrets") / "webhook.secrets"
+def secret(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A configured secret: a file with two secrets."""
+    path = tmp_path_factory.mktemp("secrets") / "webhook.secret"
     path.write_bytes(SECRET + b"\n" + NEXT_SECRET + b"\n")
-    return path
+    path.chmod(0o400)
+    return f"file:{path}"
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +37,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def start(
-    start_plugin: Callable[..., RunningPlugin], library: Path, secrets_file: Path, certificate: tuple[Path, Path]
+    start_plugin: Callable[..., RunningPlugin], library: Path, secret: str, certificate: tuple[Path, Path]
 ) -> Callable[..., tuple[RunningPlugin, Hook]]:
     """Starts the endpoint in a host: the host, and the endpoint to its clients."""
 
     def start(params: str = "http://127.0.0.1:0/hook", **config: object) -> tuple[RunningPlugin, Hook]:
-        config = {"secrets_file": str(secrets_file), **config}
+        config = {"secret": secret, **config}
         tls = None
         if params.startswith("https"):
             config |= {"certificate": str(certificate[0]), "key": str(certificate[1])}

@@ -49,7 +49,7 @@ def test_signature_header_is_configurable(start: Start) -> None:
 
 
 def test_endpoint_accepts_unsigned_requests_if_allowed(start: Start) -> None:
-    host, hook = start(secrets_file=None, allow_unsigned=True)
+    host, hook = start(secret=None, allow_unsigned=True)
     assert hook.request("POST", "/hook?from=somebody", b"event").status == 200
     assert host.next_event().data == b"event"
 

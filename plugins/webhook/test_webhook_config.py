@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from plugins.webhook.plugin import Config, Webhook
 
-from falco_plugin import Context
+from falco_plugin import Context, PluginError
+from falco_plugin._declare.config.parser import parse
 from falco_plugin.testing import run
 
 HIDDEN = "a value that no error may show"
@@ -19,9 +20,9 @@ HTTPS = "https://127.0.0.1:0/hook"
 
 def failure(params: str = HTTP, **config: object) -> str:
     """Returns the error of init or open, which must not show hidden values."""
-    with pytest.raises(ValueError) as raised:  # noqa: PT011, PT012 - the tests check the message
+    with pytest.raises((PluginError, ValueError)) as raised:  # noqa: PT012 - the tests check the message
         plugin = Webhook()
-        plugin.config = msgspec.convert(config, Config)
+        plugin.config = parse(json.dumps(config), Config)
         plugin.init()
         plugin.open(params, Context())
     message = str(raised.value)
@@ -48,11 +49,11 @@ def test_open_rejects_invalid_url_with_remedy(params: str, error: str) -> None:
 @pytest.mark.parametrize(
     ("config", "error"),
     [
-        ({}, "secrets_file is missing: set it, or set allow_unsigned: true"),
-        ({"secrets_file": HIDDEN}, "secrets_file cannot be read: No such file or directory"),
-        ({"secrets_file": "/"}, "secrets_file cannot be read: Is a directory"),
-        ({"secrets_file": "/dev/null"}, "secrets_file is empty: write one secret per line into it"),
-        ({"secrets_file": HIDDEN, "allow_unsigned": True}, "secrets_file and allow_unsigned are both set"),
+        ({}, "secret is missing: set it, or set allow_unsigned: true"),
+        ({"secret": f"file:/{HIDDEN}"}, "secret: the file of this secret cannot be read: No such file or directory"),
+        ({"secret": f"env:{HIDDEN}"}, "secret: the environment variable of this secret is not set"),
+        ({"secret": " \n "}, "secret has only white space: write one secret on each line"),
+        ({"secret": HIDDEN, "allow_unsigned": True}, "secret and allow_unsigned are both set"),
         ({"allow_unsigned": True, "certificate": HIDDEN}, "only one of certificate and key is set"),
         ({"allow_unsigned": True, "key": HIDDEN}, "only one of certificate and key is set"),
         ({"allow_unsigned": True, "certificate": HIDDEN, "key": HIDDEN}, "certificate and key cannot be used: "),
@@ -64,7 +65,7 @@ def test_init_rejects_unusable_configuration(config: dict[str, object], error: s
 
 
 INVALID = {
-    "secrets_file": ["", [HIDDEN]],
+    "secret": ["", [HIDDEN]],
     "allow_unsigned": [HIDDEN],
     "certificate": ["", [HIDDEN]],
     "key": ["", [HIDDEN]],
@@ -88,9 +89,9 @@ def test_all_settings_are_covered() -> None:
 
 
 def test_host_reports_each_wrong_setting_without_its_value(library: Path) -> None:
-    ran = run(library, HTTP, config={"secret_file": HIDDEN, **{name: [HIDDEN] for name in INVALID}})
+    ran = run(library, HTTP, config={"secrets": HIDDEN, **{name: [HIDDEN] for name in INVALID}})
     assert ran.result == "failure"
-    for name in ("secret_file", *INVALID):
+    for name in ("secrets", *INVALID):
         assert name in str(ran.error)
     assert HIDDEN not in str(ran)
 

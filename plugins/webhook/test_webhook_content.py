@@ -128,7 +128,7 @@ def test_blank_body_is_rejected(start: Start) -> None:
 
 def test_json_without_content_type_is_accepted(start: Start) -> None:
     # urllib and `curl -d` declare each body as a form.
-    host, hook = start(secrets_file=None, allow_unsigned=True)
+    host, hook = start(secret=None, allow_unsigned=True)
     urllib.request.urlopen(f"http://127.0.0.1:{hook.port}/hook", A, timeout=20).close()
     assert host.next_event().data == A
 

@@ -84,8 +84,8 @@ class SlowHost(BlockedHost):
 
 
 @pytest.mark.slow
-def test_endpoint_answers_503_while_falco_is_behind(library: Path, secrets_file: Path) -> None:
-    config = {"secrets_file": str(secrets_file), "delivery_timeout": 0.3}
+def test_endpoint_answers_503_while_falco_is_behind(library: Path, secret: str) -> None:
+    config = {"secret": secret, "delivery_timeout": 0.3}
     with closing(SlowHost(library, config)) as host:
         sent, rejected = host.fill()
         assert (rejected.status, rejected.headers["Retry-After"]) == (503, "5")
@@ -101,8 +101,8 @@ def test_endpoint_answers_503_while_falco_is_behind(library: Path, secrets_file:
 
 
 @pytest.mark.slow
-def test_large_batch_waits_at_most_delivery_timeout(library: Path, secrets_file: Path) -> None:
-    config = {"secrets_file": str(secrets_file), "delivery_timeout": 0.3, "capacity": 2, "max_body": 32 << 20}
+def test_large_batch_waits_at_most_delivery_timeout(library: Path, secret: str) -> None:
+    config = {"secret": secret, "delivery_timeout": 0.3, "capacity": 2, "max_body": 32 << 20}
     with closing(SlowHost(library, config)) as host:
         lines = [large_event(number) for number in range(100)]
         rejected = host.hook.post(b"\n".join(lines), Content_Type="application/x-ndjson")
@@ -167,9 +167,9 @@ def test_stop_does_not_wait_for_slow_clients(start: Start) -> None:
         assert read_all(silent) == b""
 
 
-def test_close_releases_threads_descriptors_and_port(secrets_file: Path) -> None:
+def test_close_releases_threads_descriptors_and_port() -> None:
     plugin = Webhook()
-    plugin.config = Config(secrets_file=str(secrets_file))
+    plugin.config = Config(allow_unsigned=True)
     plugin.init()
 
     url = free_url()
@@ -190,10 +190,10 @@ def count_threads_and_descriptors() -> tuple[int, int]:
     return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
 
-def test_open_fails_if_the_port_is_in_use(library: Path, secrets_file: Path) -> None:
+def test_open_fails_if_the_port_is_in_use(library: Path, secret: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         url = f"http://127.0.0.1:{other.getsockname()[1]}/hook"
-        ran = run(library, url, config={"secrets_file": str(secrets_file)})
+        ran = run(library, url, config={"secret": secret})
     assert ran.result == "failure"
     assert f"cannot listen on {url.removesuffix('/hook')}: " in str(ran.error)
     assert "Address already in use" in str(ran.error)

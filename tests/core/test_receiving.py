@@ -13,13 +13,15 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.http import Client, port_in, read_all, signature, wait_until
 from support.paths import REPOSITORY
 
-from falco_plugin import Context, PluginError, Timeout, source
+from falco_plugin import Context, PluginError, Secret, Timeout, source
+from falco_plugin._declare.config.parser import parse
 from falco_plugin._declare.config.schema import schema
 from falco_plugin.receiving import HmacSignature, HttpReceiver, Item, ReceiverConfig, Rejection, Request, server
 
@@ -167,12 +169,11 @@ def test_metrics_count_answers(hook: Listening) -> None:
 
 
 def test_recorded_request_is_rejected_after_the_tolerance(
-    tmp_path: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = "пароль 🔑".encode()
-    (tmp_path / "secret").write_bytes(secret)
     plugin = Sample()
-    plugin.config = ReceiverConfig(secrets_file=str(tmp_path / "secret"))
+    plugin.config = ReceiverConfig(secret=Secret(secret.decode()))
     plugin.verification = HmacSignature("X-Sig", message="{timestamp}:{body}", timestamp="X-Time")
     now = int(time.time())
     digest = signature(b"%d:event" % now, secret).removeprefix("sha256=")
@@ -186,8 +187,30 @@ def test_recorded_request_is_rejected_after_the_tolerance(
     assert not any("пароль" in message or digest in message for message in caplog.messages)
 
 
+def test_secret_in_a_file_can_be_replaced_while_falco_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "secret"
+    file.write_text("old\n\n new \r\n")
+    plugin = Sample()
+    config = parse(json.dumps({"secret": f"file:{file}"}), ReceiverConfig)
+    plugin.config = config
+
+    def status(secret: bytes) -> int:
+        return hook.post(b"event", X_Hub_Signature_256=signature(b"event", secret)).status
+
+    with listening(plugin, caplog) as hook:
+        assert [status(secret) for secret in (b"old", b"new", b"")] == [200, 200, 401]
+        file.write_text("new")
+        assert [status(secret) for secret in (b"old", b"new")] == [401, 200]
+        file.unlink()
+        assert [status(b"new") for _ in range(2)] == [503, 503]
+        file.write_text("new")
+        assert status(b"new") == 200
+    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ["secret: the file of this secret cannot be read: No such file or directory"]
+
+
 def test_unverified_receiver_needs_a_decision() -> None:
-    with pytest.raises(ValueError, match="secrets_file is missing: set it, or set allow_unsigned: true"):
+    with pytest.raises(ValueError, match="secret is missing: set it, or set allow_unsigned: true"):
         ReceiverConfig()
 
 

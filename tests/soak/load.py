@@ -133,7 +133,7 @@ def load(example: str, library: Path, clients: int, host: str, seconds: float) -
         secrets.write_bytes(SECRET)
         config: dict[str, object] = {}
         if example == "webhook":
-            config = {"secrets_file": str(secrets), "delivery_timeout": 0.2 if host == "slow" else 5}
+            config = {"secret": f"file:{secrets}", "delivery_timeout": 0.2 if host == "slow" else 5}
         with subprocess.Popen(
             [program, "run", library, "--params", EXAMPLES[example], "--config", json.dumps(config)],
             # Allow a checkout that does not belong to root.

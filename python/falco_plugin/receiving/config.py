@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 from msgspec import Meta, Struct
+
+from falco_plugin.secret import Secret
 
 _Path = Annotated[str, Meta(min_length=1)]
 
@@ -14,16 +15,16 @@ _Path = Annotated[str, Meta(min_length=1)]
 class ReceiverConfig(Struct, frozen=True, kw_only=True):
     """Who may send requests, and their limits. A subclass may add settings, and change defaults."""
 
-    secrets_file: Annotated[
-        _Path | None,
+    secret: Annotated[
+        Secret | None,
         Meta(
-            description="Path of a file with secrets, one per line, all of which are accepted; "
-            "required unless allow_unsigned is set"
+            description="Secret of the sender, such as file:/etc/falco/hook.secret; each line is one, and all are "
+            "accepted; required unless allow_unsigned is set"
         ),
     ] = None
     allow_unsigned: Annotated[
         bool,
-        Meta(description="Whether to accept requests without a signature; cannot be combined with secrets_file"),
+        Meta(description="Whether to accept requests without a signature; cannot be combined with secret"),
     ] = False
     certificate: Annotated[
         _Path | None, Meta(description="Path of a PEM file with the certificate and its chain; required for https")
@@ -54,29 +55,27 @@ class ReceiverConfig(Struct, frozen=True, kw_only=True):
     delivery_timeout: Annotated[float, Meta(gt=0, description="Seconds that a request waits for Falco")] = 5
 
     def __post_init__(self) -> None:
-        if self.secrets_file is None and not self.allow_unsigned:
-            raise ValueError("secrets_file is missing: set it, or set allow_unsigned: true")
-        if self.secrets_file is not None and self.allow_unsigned:
-            raise ValueError("secrets_file and allow_unsigned are both set: remove one of them")
+        if self.secret is None and not self.allow_unsigned:
+            raise ValueError("secret is missing: set it, or set allow_unsigned: true")
+        if self.secret is not None and self.allow_unsigned:
+            raise ValueError("secret and allow_unsigned are both set: remove one of them")
         if (self.certificate is None) != (self.key is None):
             raise ValueError("only one of certificate and key is set: set both or neither")
 
     def secrets(self) -> list[bytes]:
-        """Reads the secrets. Returns an empty list if requests are not verified.
+        """Returns the secrets, which are the lines of ``secret``. An empty list means that requests are not verified.
+
+        A secret in a file is read again by each call, so that it can be replaced while Falco runs.
 
         Raises:
-            ValueError: the file cannot be read, or is empty. The message does not contain its path, because users
-                write the secret itself there by mistake.
+            ValueError: the secret cannot be read. The message has neither the secret nor the path.
         """
-        if self.secrets_file is None:
+        if self.secret is None:
             return []
-        try:
-            lines = Path(self.secrets_file).read_bytes().splitlines()
-        except OSError as error:
-            raise ValueError(f"secrets_file cannot be read: {error.strerror}") from None
+        lines = self.secret.reveal().encode().splitlines()
         secrets = [line.strip() for line in lines if line.strip()]
         if not secrets:
-            raise ValueError("secrets_file is empty: write one secret per line into it")
+            raise ValueError("secret has only white space: write one secret on each line")
         return secrets
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
@@ -29,21 +29,18 @@ class Endpoint:
     Args:
         plugin: checks requests, and makes events of them.
         path: the path of the receiver.
-        config: the limits.
-        secrets: those of the senders. If there are none, requests are not verified.
+        config: the limits, and the secrets of the senders.
         delivery: passes the events to Falco.
     """
 
-    def __init__(
-        self, plugin: HttpReceiver, path: str, config: ReceiverConfig, secrets: Sequence[bytes], delivery: Delivery
-    ) -> None:
+    def __init__(self, plugin: HttpReceiver, path: str, config: ReceiverConfig, delivery: Delivery) -> None:
         self._plugin = plugin
         self._path = path
         self._event_size = config.event_size
         self.max_body = config.max_body
-        self._secrets = secrets
+        self._config = config
         self._delivery = delivery
-        self._reported: set[str] = set()
+        self._logged: set[str] = set()
 
     def handle(self, head: Head, client: str, read_body: Callable[[], bytes], sender: Callable[[], Sender]) -> str:
         """Handles a request, and returns the text of the answer 200.
@@ -74,8 +71,8 @@ class Endpoint:
         if head.length is not None and head.length > self.max_body:
             raise too_large(self.max_body)
         request = replace(request, body=read_body())
-        if self._secrets:
-            self._call("verify", lambda: self._plugin.verification.verify(request, self._secrets))
+        if secrets := self._read_secrets():
+            self._call("verify", lambda: self._plugin.verification.verify(request, secrets))
         events = self._call("events", lambda: self._events_of(request))
         if events:
             try:
@@ -92,6 +89,14 @@ class Endpoint:
             ChannelClosedError: the source was closed.
         """
         return self._delivery.sender.clone()
+
+    def _read_secrets(self) -> list[bytes]:
+        try:
+            return self._config.secrets()
+        except ValueError as error:
+            # The file was removed while Falco runs. The client may try again when it is back.
+            self._log_once(str(error), str(error))
+            raise Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the secret cannot be read", Retry_After="60") from None
 
     def _events_of(self, request: Request) -> list[Item]:
         events = list(self._plugin.events(request))
@@ -118,10 +123,13 @@ class Endpoint:
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             cause = f"{type(error).__name__} at {frame.filename}:{frame.lineno}"
-            if cause not in self._reported:
-                self._reported.add(cause)
-                self._plugin.log.exception("%s failed, so a request was answered with 500", method)
+            self._log_once(cause, f"{method} failed, so a request was answered with 500", error)
             raise Rejection(HTTPStatus.INTERNAL_SERVER_ERROR, f"{method} of the plugin failed") from None
+
+    def _log_once(self, cause: str, message: str, error: Exception | None = None) -> None:
+        if cause not in self._logged:
+            self._logged.add(cause)
+            self._plugin.log.error(message, exc_info=error)
 
 
 def _allow(method: str, *methods: str) -> None:

@@ -137,9 +137,9 @@ class HttpReceiver(Plugin):
         if address.scheme == "http" and config.certificate is not None:
             raise ValueError("open_params has the scheme http, but certificate is set: use https, or remove it")
         tls = self.tls_context() if address.scheme == "https" else None
-        secrets = config.secrets()
+        config.secrets()  # a wrong secret is an error now, not an answer later
         sender, receiver = source.channel(config.capacity, event_size=config.event_size)
-        endpoint = Endpoint(self, address.path, config, secrets, Delivery(sender, config.delivery_timeout))
+        endpoint = Endpoint(self, address.path, config, Delivery(sender, config.delivery_timeout))
         server = Server(address, tls, config, self, endpoint, sender)
         self.log.info("listening on %s", server.open())
         return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
