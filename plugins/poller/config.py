@@ -11,7 +11,7 @@ from falco_plugin.polling import PollerConfig
 _Text = Annotated[str, Meta(min_length=1)]
 
 
-class Config(PollerConfig, kw_only=True):
+class Config(PollerConfig, frozen=True, kw_only=True):
     """How to request records, and how to read them"""
 
     id_field: Annotated[

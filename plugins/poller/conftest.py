@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
 import pytest
 from plugins.poller.config import Config
 from plugins.poller.plugin import Poller
@@ -22,6 +21,7 @@ from support.hosts import run_command
 from support.libraries import KIND
 from support.polled_api import PAGE, TOKEN, URL, record
 
+from falco_plugin._declare.config.parser import parse
 from falco_plugin.errors import PluginError
 from falco_plugin.testing import Run, RunningPlugin, run
 
@@ -168,7 +168,7 @@ def api(request: pytest.FixtureRequest) -> AuditApi:
 def config(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     return {
-        "token_file": str(tmp_path / "token"),
+        "token": f"file:{tmp_path / 'token'}",
         "id_field": "uuid",
         "timestamp_field": "published",
         "cursor_file": str(tmp_path / "cursor.json"),
@@ -215,7 +215,7 @@ def reject(config: dict[str, Any]) -> Reject:
     def reject(url: str = URL, **changes: Any) -> str:
         with pytest.raises((ValueError, PluginError)) as raised:  # noqa: PT012 - the tests check the message
             plugin = Poller()
-            plugin.config = msgspec.convert({**config, **changes}, Config)
+            plugin.config = parse(json.dumps({**config, **changes}), Config)
             plugin.init()
             plugin.open(url)
         message = str(raised.value)

@@ -18,7 +18,7 @@ from falco_plugin.testing import run
     ("changes", "reason"),
     [
         ({"start": "2026-11-01T00:00:00Z"}, "start is set, but open_params does not contain {start}"),
-        ({"token_file": TOKEN}, "token_file cannot be read: No such file or directory"),
+        ({"token": f"file:{TOKEN}"}, "token: the file of this secret cannot be read: No such file or directory"),
         ({"ca_file": TOKEN}, "ca_file cannot be used: "),
         ({"ca_file": "/dev/null"}, "ca_file cannot be used: "),
     ],
@@ -29,7 +29,7 @@ def test_configuration_is_rejected_when_unusable(changes: dict[str, Any], reason
 
 SECONDS = [0, 24 * 3600 + 1, [1]]
 INVALID = {
-    "token_file": ["", [1]],
+    "token": ["", [1], "file:", "env:NOT_SET"],
     "id_field": ["", [1]],
     "timestamp_field": ["", [1]],
     "auth_scheme": ["", "Bearer token", [1]],
@@ -70,9 +70,9 @@ def test_configuration_is_required(library: Path, okta: AuditApi) -> None:
         assert name in str(ran.error)
 
 
-@pytest.mark.parametrize("content", ["\n", f"{TOKEN}\n{TOKEN}", f"{TOKEN}é"])
+@pytest.mark.parametrize("content", [" \n", f"{TOKEN}\n{TOKEN}", f"{TOKEN}é"])
 def test_token_is_rejected_when_it_cannot_be_sent(content: str, reject: Reject, config: dict[str, Any]) -> None:
-    Path(config["token_file"]).write_text(content)
+    Path(config["token"].removeprefix("file:")).write_text(content)
     assert "must contain only the token" in reject()
 
 

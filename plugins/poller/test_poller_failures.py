@@ -123,7 +123,7 @@ def test_token_can_be_replaced_while_falco_runs(
     assert set(okta.authorizations) == {f"SSWS {TOKEN}"}
     okta.answers.extend([authorize] * 1000)
     plugin.wait_for_log("answers 401 Unauthorized: set a valid token")
-    Path(config["token_file"]).write_text("the-new-one")
+    Path(config["token"].removeprefix("file:")).write_text("the-new-one")
     added = okta.add(1)
     assert take(plugin, 1) == added
 

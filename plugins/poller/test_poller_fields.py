@@ -38,8 +38,7 @@ SEEN = {
 
 def test_fields_give_record_and_values_of_both_apis(tmp_path: Path) -> None:
     (tmp_path / "records.json").write_text(f"[{','.join(SEEN)}]")
-    (tmp_path / "token").write_text("any")
-    config = {"token_file": str(tmp_path / "token"), "id_field": "uuid", "timestamp_field": "published"}
+    config = {"token": "any", "id_field": "uuid", "timestamp_field": "published"}
     fields = sorted(set(SEEN[OKTA]) | set(SEEN[GITHUB]))
     with serving(tmp_path) as origin:
         ran = run(POLLER, f"{origin}/records.json", config=config, fields=fields, limit=len(SEEN), timeout=30)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.polled_api import Answer, Simulate, Simulation
 from support.polled_pollers import Offsets, OnePassword, Slack
 
+from falco_plugin import Fatal, RetryLater
 from falco_plugin.errors import PluginError
 from falco_plugin.polling import HttpPoller, Request, Response
 
@@ -135,6 +139,18 @@ def test_round_does_not_skip_records_when_one_has_a_time_in_the_future(simulate:
     assert max(api.oldest) <= NOW + 40
 
 
+def test_round_without_records_forgets_none(simulate: Simulate) -> None:
+    api = SlackApi([NOW - 10])
+
+    def answer(number: int, request: httpx.Request) -> tuple[int, dict[str, str], bytes]:
+        return reply({"entries": [], "response_metadata": {"next_cursor": ""}}) if number == 2 else api(number, request)
+
+    simulation = slack(simulate, answer)
+    simulation.run(45)
+    assert ids(simulation, "id") == ["e0"]
+    assert len(simulation.requests) == 5
+
+
 @pytest.mark.parametrize("count", [1, 4, 5, 6, 11])
 def test_round_is_not_confused_when_the_same_records_come_again(count: int, simulate: Simulate) -> None:
     api = SlackApi([NOW - 5 + number // 3 for number in range(count)])
@@ -142,6 +158,33 @@ def test_round_is_not_confused_when_the_same_records_come_again(count: int, simu
     simulation.run(100)
     assert sorted(ids(simulation, "id")) == sorted(f"e{number}" for number in range(count))
     assert (simulation.error, simulation.failures, simulation.log) == (None, [], [])
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 60), max_size=14), min_size=1, max_size=6),
+    st.lists(st.integers(1, 6), max_size=3),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rounds_deliver_each_record_in_spite_of_late_records_and_restarts(
+    simulate: Simulate, tmp_path: Path, delays: list[list[int]], restarts: list[int]
+) -> None:
+    """Records appear up to a minute late, which is the overlap of this poller."""
+    (tmp_path / "cursor.json").unlink(missing_ok=True)
+    api = SlackApi([])
+    now, delivered, count = float(NOW), [], 0
+    for number, step in enumerate([*delays, [], []]):
+        for delay in step:
+            api.add(count, int(now) - delay)
+            count += 1
+        # A simulation that ends after some requests is a Falco that was stopped there.
+        simulation = slack(simulate, api, now=now)
+        simulation.run(45, most_requests=restarts[number] if number < len(restarts) else 100)
+        now += 45
+        delivered += ids(simulation, "id")
+        assert (simulation.error, simulation.failures) == (None, [])
+    assert set(delivered) == {f"e{number}" for number in range(count)}
+    if not restarts:
+        assert len(delivered) == count
 
 
 def test_poller_follows_offsets_and_the_growing_last_page(simulate: Simulate) -> None:
@@ -204,6 +247,32 @@ class FixedStart(HttpPoller):
     name = "fixed"
     timestamp_field = "time"
     overlap = 5
+
+
+class Impatient(OnePassword):
+    """A poller that reads errors of answers with the status 200"""
+
+    def records(self, response: Response) -> list[bytes]:
+        match response.json.get("error"):
+            case "slow down":
+                raise RetryLater(100, "the API asks to wait")
+            case "closed":
+                raise Fatal("the account is closed")
+        return response.records("items")
+
+
+def test_methods_steer_the_source_by_exceptions(simulate: Simulate) -> None:
+    answers = [
+        {"cursor": "c1", "has_more": False, "items": [{"uuid": "u1"}]},
+        {"error": "slow down"},
+        {"cursor": "c2", "has_more": False, "items": [{"uuid": "u2"}]},
+        {"error": "closed"},
+    ]
+    simulation = simulate(lambda number, _: reply(answers[number - 1]), ORIGIN, Impatient)
+    simulation.run(1000)
+    assert ids(simulation, "uuid") == ["u1", "u2"]
+    assert simulation.gaps == [10.1, 100.1, 10.1]
+    assert (simulation.error, simulation.failures) == ("the account is closed", [])
 
 
 def test_rounds_need_a_request_that_uses_their_start(simulate: Simulate) -> None:

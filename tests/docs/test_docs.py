@@ -33,10 +33,10 @@ from support.pages import Block, blocks_of
 from support.paths import REPOSITORY
 
 import falco_plugin
-from falco_plugin import params, receiving, source, testing
+from falco_plugin import params, polling, receiving, source, testing
 from falco_plugin.cli.main import main
 
-MODULES = (falco_plugin, params, receiving, source, testing)
+MODULES = (falco_plugin, params, polling, receiving, source, testing)
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 DIRECTIVE = re.compile(r"^::: (falco_plugin[\w.]*)$", re.MULTILINE)

@@ -138,7 +138,7 @@ def test_https_rejects_unknown_certificate(suite: str, build: Build, https: tupl
 def test_poller_polls_by_https(suite: str, build: Build, https: tuple[AuditApi, bytes]) -> None:
     # Without a file, httpx trusts only the certificates of certifi.
     api, certificate = https
-    config = {"token_file": f"{FILES}/token", "id_field": "uuid", "timestamp_field": "published", "interval": 0.02}
+    config = {"token": f"file:{FILES}/token", "id_field": "uuid", "timestamp_field": "published", "interval": 0.02}
     files = {"token": b"secret", "ca.pem": certificate}
     ran = run_case(suite, Case("poller", api.url, {**config, "ca_file": f"{FILES}/ca.pem"}, files), build)
     assert payloads(ran) == [record.decode() for record in api.records[:5]]

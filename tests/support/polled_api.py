@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import httpx
-import msgspec
 
+from falco_plugin import Fatal, RetryLater
+from falco_plugin._declare.config.parser import parse
 from falco_plugin.polling import HttpPoller, PollerConfig
 from falco_plugin.polling.poller import open_feed
 
@@ -48,6 +49,7 @@ class Simulation:
         answer: the API.
         url: the open params.
         poller: the class of the plugin.
+        now: the time at which the simulation begins, in seconds since the epoch.
         config: the configuration.
     """
 
@@ -60,9 +62,10 @@ class Simulation:
         answer: Answer,
         url: str = URL,
         poller: type[HttpPoller] = Records,
+        now: float = 1_800_000_000.0,
         **config: Any,
     ) -> None:
-        self.now = 1_800_000_000.0
+        self.now = now
         self.times: list[float] = []
         self.urls: list[str] = []
         self.requests: list[httpx.Request] = []
@@ -73,13 +76,9 @@ class Simulation:
         self._answer = answer
         self._end = self.now
         self._cursor_file = folder / "cursor.json"
-        token = folder / "token"
-        token.write_text(TOKEN)
         self._poller = poller()
-        self._poller.config = msgspec.convert(
-            {"token_file": str(token), "cursor_file": str(self._cursor_file), **config},
-            poller.__annotations__.get("config", PollerConfig),
-        )
+        settings = {"token": TOKEN, "cursor_file": str(self._cursor_file), **config}
+        self._poller.config = parse(json.dumps(settings), PollerConfig)
         log = logging.getLogger(poller.name)
         log.handlers = [ListHandler(self.log)]
         log.setLevel(logging.INFO)
@@ -121,9 +120,11 @@ class Simulation:
                     async for item in items:
                         if isinstance(item, tuple):
                             self.events.append(item[0])
-                        elif item is not None:
-                            self.error = str(item.error)
-                            return
+            except Fatal as error:
+                self.error = str(error)
+                return
+            except RetryLater as error:
+                await self._sleep(error.seconds)
             except Exception as failure:
                 self.failures.append(str(failure))
                 await self._sleep(self._poller.config.retry_wait)

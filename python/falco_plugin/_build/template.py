@@ -15,9 +15,9 @@ from falco_plugin._declare.capabilities import check
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import Plugin
 
-TEMPLATES = ("generator", "push")
-
 _FOLDER = Path(__file__).parents[1] / "templates"
+_SHARED = "shared"
+TEMPLATES = tuple(sorted(path.name for path in _FOLDER.iterdir() if path.name != _SHARED))
 _SUFFIX = ".txt"
 """The suffix of all files of a template, so that no tool takes them for files of this project."""
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
@@ -85,7 +85,7 @@ def _check_name(name: str, event_source: str) -> None:
 
 
 def _files(template: str) -> Iterator[tuple[str, str]]:
-    for folder in ("shared", template):
+    for folder in (_SHARED, template):
         for path in sorted((_FOLDER / folder).rglob(f"*{_SUFFIX}")):
             name = path.relative_to(_FOLDER / folder).as_posix()
             yield name.removesuffix(_SUFFIX), path.read_text(encoding="utf-8")

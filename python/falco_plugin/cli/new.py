@@ -23,7 +23,7 @@ falco-plugin new my_plugin --template push
     type=click.Choice(templates.TEMPLATES),
     default="generator",
     show_default=True,
-    help="How the plugin makes events: a generator yields them, or a thread pushes them.",
+    help="How the plugin makes events: a generator yields them, it polls an HTTP API, or a thread pushes them.",
 )
 def new(name: str, template: str) -> None:
     """Create a folder with a new plugin.

@@ -186,7 +186,7 @@ def normalize(request: Request) -> Request:
 
 def _remedy(status: int) -> str:
     if status == HTTPStatus.UNAUTHORIZED:
-        return "set a valid token, and the scheme of the API before it"
+        return "set a valid token, and the auth_scheme of the API"
     if status == HTTPStatus.FORBIDDEN:
         return "give the token the permission to read this log"
     if status == HTTPStatus.NOT_FOUND:

@@ -1,19 +1,19 @@
-"""The configuration in ``init_config``, and the token."""
+"""The configuration in ``init_config``."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+from falco_plugin import Secret
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Seconds = Annotated[float, Meta(gt=0, le=24 * 3600)]
 
 
-class PollerConfig(Struct, kw_only=True):
+class PollerConfig(Struct, frozen=True, kw_only=True):
     """How to request records
 
     A subclass adds the settings of its API. An annotation with ``msgspec.Meta`` gives a setting its description and
@@ -21,13 +21,14 @@ class PollerConfig(Struct, kw_only=True):
 
     Example:
         ```python
-        class Config(PollerConfig):
+        class Config(PollerConfig, frozen=True):
             organisation: str
         ```
     """
 
-    token_file: Annotated[
-        _Text | None, Meta(description="Path of a file that contains only the token; read for each request")
+    token: Annotated[
+        Secret | None,
+        Meta(description="The token of the API: file:PATH, env:NAME or the text; a file is read for each request"),
     ] = None
     cursor_file: Annotated[
         _Text | None, Meta(description="Path of the file that stores the cursor; its folder must exist")
@@ -65,23 +66,3 @@ class PollerConfig(Struct, kw_only=True):
         Annotated[str, Meta(pattern=r"^https?://[^@/?#\s]+/?$")] | None,
         Meta(description="URL of an HTTP proxy, without a password; environment variables are ignored"),
     ] = None
-
-    def token(self) -> str | None:
-        """Returns the token; ``None`` if ``token_file`` is not set.
-
-        The file of the token is read in each call, so that users can replace the token while Falco runs.
-
-        Raises:
-            ValueError: the file cannot be read, or does not contain a token. The message does not contain its path,
-                because users write the token itself there by mistake.
-        """
-        if self.token_file is None:
-            return None
-        try:
-            token = Path(self.token_file).read_bytes().strip()
-        except OSError as error:
-            raise ValueError(f"token_file cannot be read: {error.strerror}") from None
-        # Any other character would be an error of the HTTP library, which quotes the header.
-        if not re.fullmatch(rb"[!-~]+", token):
-            raise ValueError("token_file must contain only the token, in printable ASCII without blanks")
-        return token.decode()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeAlias, TypeVar
 import httpx
 import msgspec
 
-from falco_plugin import Context, Cursor, source
+from falco_plugin import Context, Cursor, Fatal, RetryLater, source
 from falco_plugin.polling import records
 from falco_plugin.polling.client import Client, RateLimited, Unusable, normalize
 from falco_plugin.polling.paging import Pages
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from falco_plugin.polling.config import PollerConfig
     from falco_plugin.polling.poller import HttpPoller
 
-_Item: TypeAlias = "tuple[bytes, int | None] | source.PushEvent | None"
+_Item: TypeAlias = "tuple[bytes, int | None] | None"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,8 +113,7 @@ class Feed:
                     if self._has_worked:
                         raise
                     # The configuration is probably wrong: end Falco while its operator is watching.
-                    yield source.PushEvent(error=error)
-                    return
+                    raise Fatal(str(error)) from error.__cause__
                 if page is None:
                     continue
                 self._has_worked = True
@@ -144,7 +143,7 @@ class Feed:
         Raises:
             Unavailable: the API does not answer at the moment.
             Unusable: its answer cannot be used, or is the first one and has a link that cannot be followed.
-            Exception: any exception of the plugin's method ``headers``.
+            Exception: any exception of the plugin's method ``headers``, or ``Fatal`` or ``RetryLater`` of another one.
         """
         request = self._position.request
         try:
@@ -196,6 +195,8 @@ class Feed:
         """
         try:
             return method(*arguments, **named)
+        except (Fatal, RetryLater):
+            raise
         except ValueError as error:
             raise Unusable(f"an answer of {self._client.origin} cannot be used: {error}") from None
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
-from falco_plugin import Cursor, Plugin, source
+from falco_plugin import Cursor, Plugin, Secret, source
 from falco_plugin.errors import PluginError
 from falco_plugin.polling.client import Client, normalize
 from falco_plugin.polling.config import PollerConfig
@@ -23,6 +24,7 @@ from falco_plugin.polling.response import Response
 START = "{start}"
 """The part of the URL that is replaced by the time to begin at."""
 
+_TOKEN = re.compile("[!-~]+")
 _EPOCH, _LATER = datetime(1970, 1, 1, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -88,14 +90,21 @@ class HttpPoller(Plugin):
         The default is ``Authorization`` with the scheme and the token, if the configuration has a token. It is called
         for each request, and once when the source opens.
         """
-        token = self.config.token()
-        return {} if token is None else {"Authorization": f"{self.auth_scheme} {token}"}
+        token: Secret | None = self.config.token
+        if token is None:
+            return {}
+        text = token.reveal().strip()
+        # Any other character would be an error of the HTTP library, which quotes the header.
+        if not _TOKEN.fullmatch(text):
+            raise ValueError("token must contain only the token, in printable ASCII without blanks")
+        return {"Authorization": f"{self.auth_scheme} {text}"}
 
     def records(self, response: Response) -> Sequence[bytes]:
         """Returns the records of an answer, each as its JSON. The default reads the array at ``records_field``.
 
         If this method, :meth:`next_request` or :meth:`has_more` raises, the answer cannot be used: at the start this
-        ends Falco, later the page is requested again after ``retry_wait``.
+        ends Falco, later the page is requested again after ``retry_wait``. :class:`falco_plugin.Fatal` always ends
+        Falco, and :class:`falco_plugin.RetryLater` sets the wait, for APIs that report a limit with the status 200.
         """
         return response.records(self.records_field)
 
