@@ -29,7 +29,7 @@ class _File(msgspec.Struct):
     digest_start: Any = msgspec.field(default=None, name="digestStartTime")
 
 
-class _Head(msgspec.Struct, rename="camel"):
+class _Head(msgspec.Struct, rename="camel", gc=False):
     event_time: str | None = None
     event_type: str | None = None
 
