@@ -73,6 +73,17 @@ def test_poller_continues_with_the_saved_post(simulate: Simulate) -> None:
     assert restarted.events == []
 
 
+def test_poller_waits_when_an_empty_page_claims_to_have_more(simulate: Simulate) -> None:
+    def answer(number: int, _: httpx.Request) -> tuple[int, dict[str, str], bytes]:
+        items = [{"uuid": "u1"}] if number == 1 else []
+        return reply({"cursor": "same", "has_more": True, "items": items})
+
+    simulation = simulate(answer, ORIGIN, OnePassword)
+    simulation.run(35)
+    assert simulation.gaps == [0.1, 10.1, 10.1, 10.1]
+    assert (ids(simulation, "uuid"), simulation.failures) == (["u1"], [])
+
+
 class SlackApi:
     """Returns records newest first, in pages of five. The cursor is an offset from the newest record."""
 

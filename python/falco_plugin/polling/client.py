@@ -74,7 +74,7 @@ class Client:
         headers: Callable[[], Mapping[str, str]],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.origin = _check_origin(request.url)
+        self.origin: str = _check_origin(request.url)
         self._config = config
         self._headers = headers
         self._transport = transport

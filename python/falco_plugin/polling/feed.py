@@ -178,8 +178,9 @@ class Feed:
         try:
             if (following := self._call(self._poller.next_request, response)) is not None:
                 following = self._client.check_next(following)
-                # Each page of a round must be read before the next round begins.
-                is_full = is_full or self._poller.overlap is not None
+                # Each page of a round must be read before the next round begins. Elsewhere a page without records may
+                # have itself as the next one until there are records, whatever the API states.
+                is_full = self._poller.overlap is not None or (is_full and bool(found))
                 if problem := self._pages.problem_of_next(request, following, is_full=is_full):
                     raise Unusable(problem)
         except Unusable as error:
