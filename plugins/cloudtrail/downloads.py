@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
@@ -17,6 +18,8 @@ _T = TypeVar("_T")
 
 LARGEST_OBJECT = 256 << 20
 """Bytes of the largest object. Files of CloudTrail have some megabytes at most."""
+_SLOT_SECONDS = 0.5
+"""Seconds between two checks whether the source is closed, while the memory is full."""
 _CHUNK = 256 << 10
 """Bytes that are read between two checks whether the source is closed."""
 
@@ -35,13 +38,15 @@ class Downloads:
     Args:
         aws: makes the requests.
         context: of the source. Its cancellation ends all requests and waits.
-        concurrency: number of requests at the same time.
+        concurrency: number of requests at the same time. Twice as many objects are in memory at most.
     """
 
     def __init__(self, aws: Aws, context: Context, concurrency: int) -> None:
         self._aws = aws
         self._context = context
         self._pool = ThreadPoolExecutor(concurrency, "cloudtrail-download")
+        # The caller takes the contents in the order in which the downloads began, so the next one always has a slot.
+        self._slots = threading.Semaphore(2 * concurrency)
         self._closed: Future[None] = Future()
         context.on_cancel(lambda: self._closed.set_result(None))
 
@@ -54,8 +59,20 @@ class Downloads:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def start(self, bucket: str, key: str) -> Future[Downloaded]:
-        """Begins to download an object. Its future has an `AwsError` if the object cannot be read."""
+        """Begins to download an object. Call `content` for each one, in the same order."""
         return self._pool.submit(self._download, bucket, key)
+
+    def content(self, future: Future[Downloaded]) -> Downloaded:
+        """Waits for a download, and returns its result.
+
+        Raises:
+            AwsError: the object cannot be read.
+            ClosedError: the source was closed.
+        """
+        try:
+            return self.result(future)
+        finally:
+            self._slots.release()
 
     def submit(self, function: Callable[[], _T]) -> Future[_T]:
         """Calls a function on a thread of the pool."""
@@ -76,6 +93,9 @@ class Downloads:
 
     def _download(self, bucket: str, key: str) -> Downloaded:
         action = f"read s3://{bucket}/{key}"
+        while not self._slots.acquire(timeout=_SLOT_SECONDS):
+            if self._context.cancelled:
+                raise ClosedError
 
         def read(client: Any) -> Downloaded:
             answer = client.get_object(Bucket=bucket, Key=key)

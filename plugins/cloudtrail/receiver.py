@@ -20,6 +20,9 @@ from .metrics import DeliveryMetrics
 from .notifications import NotificationError, ObjectName, parse_notification
 from .trails import is_log_file
 
+_MOST_UNREADABLE = 10_000
+"""Messages that are remembered because they cannot be read."""
+
 
 class Received(NamedTuple):
     """A message, and the downloads of the log files that it announces."""
@@ -64,6 +67,7 @@ class Receiver:
         self._changed = threading.Condition()
         self._held: dict[str, tuple[Message, float]] = {}
         """The messages that are not settled, and when they become visible, by their receipts."""
+        self._unreadable: dict[str, None] = {}
 
     def __enter__(self) -> Self:
         self._context.on_cancel(self._wake)
@@ -106,6 +110,12 @@ class Receiver:
             self._metrics.messages_in_flight.set(len(self._held))
             self._changed.notify_all()
 
+    def forget(self, message: Message) -> None:
+        """Leaves a message that cannot be read to the queue: when it returns, it is not read again."""
+        self._unreadable[message.id] = None
+        if len(self._unreadable) > _MOST_UNREADABLE:
+            del self._unreadable[next(iter(self._unreadable))]
+
     def _receive(self) -> None:
         """Receives messages until the source is closed. This is the function of a thread."""
         try:
@@ -114,8 +124,7 @@ class Receiver:
                 if self._context.cancelled:
                     self._release(found)
                     return
-                self._hold(found)
-                for message in found:
+                for message in self._readable(found):
                     self._received.put(self._begin(message))
                 if not found:
                     self._received.put(None)
@@ -124,6 +133,12 @@ class Receiver:
         except BaseException as error:
             # The source ends with it.
             self._received.put(error)
+
+    def _readable(self, messages: list[Message]) -> list[Message]:
+        """Returns the messages that are not known to be unreadable, and holds them."""
+        readable = [message for message in messages if message.id not in self._unreadable]
+        self._hold(readable)
+        return readable
 
     def _begin(self, message: Message) -> Received:
         """Begins to download the log files of a message."""
@@ -161,8 +176,8 @@ class Receiver:
         """Returns how many messages may be received now; 0 if the source is closed."""
         with self._changed:
             while not self._context.cancelled:
-                if capacity := self._most - len(self._held):
-                    return max(capacity, 0)
+                if (capacity := self._most - len(self._held)) > 0:
+                    return capacity
                 self._changed.wait()
             return 0
 

@@ -101,7 +101,7 @@ class S3Source:
         is_saved = True
         for file, future in self._download(files, downloads):
             try:
-                downloaded = downloads.result(future)
+                downloaded = downloads.content(future)
             except AwsError as error:
                 if error.kind is not Kind.OBJECT:
                     raise

@@ -17,9 +17,6 @@ from .problems import AwsError
 from .receiver import Received, Receiver
 from .reports import Reports
 
-_MOST_UNREADABLE = 10_000
-"""Messages that are remembered because their log files cannot be read."""
-
 _Event: TypeAlias = tuple[bytes, int]
 
 
@@ -44,7 +41,6 @@ class SqsSource:
         self._reports = Reports(log)
         self._aws = Aws(config.aws, config.s3_download_concurrency, self._reports)
         self._queue = Queue(self._aws, params, config.queue_owner, log)
-        self._unreadable: dict[str, None] = {}
         try:
             self._queue.check()
         except AwsError as error:
@@ -68,8 +64,7 @@ class SqsSource:
                     received = receiver.next()
                     if received is None:
                         self._delivery.metrics.lag.set(0)
-                        continue
-                    if (yield from self._records(received, downloads)):
+                    elif (yield from self._records(received, downloads, receiver)):
                         delivered.append(received.message)
                     else:
                         receiver.settle([received.message])
@@ -82,24 +77,22 @@ class SqsSource:
             except ClosedError:
                 return
 
-    def _records(self, received: Received, downloads: Downloads) -> Generator[_Event, None, bool]:
+    def _records(self, received: Received, downloads: Downloads, receiver: Receiver) -> Generator[_Event, None, bool]:
         """Yields the records of a message.
 
         Returns:
             Whether all were read. Otherwise the message is left to the queue, which moves it to the dead-letter queue.
         """
-        if received.message.id in self._unreadable:
-            return False
         if received.fault:
             self._delivery.report_unreadable(
                 f"the message {received.message.id} is left in the queue: {received.fault}"
             )
-            self._remember(received.message)
+            receiver.forget(received.message)
             return False
         is_whole = True
         for name, future in received.files:
             try:
-                file = downloads.result(future)
+                file = downloads.content(future)
             except AwsError as error:
                 is_whole = False
                 self._delivery.metrics.unreadable_files.add()
@@ -109,10 +102,5 @@ class SqsSource:
             if not (yield from self._delivery.records(file, f"s3://{name.bucket}/{name.key}")):
                 is_whole = False
                 # A log file does not change, so its message need not be read again when it returns.
-                self._remember(received.message)
+                receiver.forget(received.message)
         return is_whole
-
-    def _remember(self, message: Message) -> None:
-        self._unreadable[message.id] = None
-        if len(self._unreadable) > _MOST_UNREADABLE:
-            del self._unreadable[next(iter(self._unreadable))]

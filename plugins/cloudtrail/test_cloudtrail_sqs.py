@@ -14,6 +14,7 @@ from plugins.cloudtrail.conftest import (
     AwsServer,
     Consumer,
     Queue,
+    Request,
     log_file,
     take,
     wait_until,
@@ -211,3 +212,38 @@ def test_queue_without_a_dead_letter_queue_is_reported(
     assert "dead-letter" not in caplog.text
     consume(aws.new_queue().params)
     assert "has no dead-letter queue" in caplog.text
+
+
+def test_log_files_in_memory_are_limited(aws: AwsServer, bucket: str, queue: Queue, consume: Consume) -> None:
+    keys = [f"{number}.json" for number in range(20)]
+    for key in keys:
+        aws.put(bucket, key, key)
+    queue.announce(bucket, keys[0])
+    consumer = consume(queue.params, s3DownloadConcurrency=2).hold().start()
+    assert consumer.take(1) == keys[:1]
+    wait_until(lambda: consumer.barriers == 1)
+    queue.announce(bucket, *keys[1:])
+    wait_until(lambda: aws.count("GetObject") == 5)
+    # Nothing consumes them, so the server gets no other request.
+    with pytest.raises(AssertionError, match="the condition did not become true"):
+        wait_until(lambda: aws.count("GetObject") > 5, timeout=0.3)
+    consumer.proceed()
+    assert consumer.take(19) == keys[1:]
+    wait_until(lambda: not queue.count())
+
+
+def test_message_is_deleted_if_the_queue_was_empty_meanwhile(
+    aws: AwsServer, bucket: str, queue: Queue, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.put(bucket, "a.json", "a")
+    queue.announce(bucket, "a.json")
+    consumer = consume(queue.params)
+    monkeypatch.setattr("plugins.cloudtrail.message_queue.LONG_POLL", 0)
+
+    def wait_for_empty_answers(request: Request) -> None:
+        if request.operation == "GetObject":
+            wait_until(lambda: aws.count("ReceiveMessage") > 4)
+
+    aws.faults.append(wait_for_empty_answers)
+    assert consumer.start().take(1) == ["a"]
+    wait_until(lambda: not queue.count())
