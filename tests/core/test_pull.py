@@ -21,6 +21,7 @@ from falco_plugin.source import (
     PluginError,
     PullInstance,
     PushEvent,
+    RetryLater,
     Timeout,
 )
 
@@ -57,6 +58,19 @@ class Script:
 
 class TestResults:
     """Tests each result of `next_batch` of a pull instance."""
+
+    def test_retry_later_follows_its_events_and_does_not_end_the_source(self):
+        later = RetryLater(60, "the rate limit is reached")
+        instance = PullInstance(Script(b"one", later, b"two", EOF))
+        assert (instance.next_batch(instance.events), data(instance.events)) == (1, [b"one"])
+        instance.events.clear()
+        with pytest.raises(RetryLater) as raised:
+            instance.next_batch(instance.events)
+        assert raised.value is later
+        assert (instance.next_batch(instance.events), data(instance.events)) == (1, [b"two"])
+        instance.events.clear()
+        with pytest.raises(EOF):
+            instance.next_batch(instance.events)
 
     def test_full_batch_returns_immediately(self):
         function = Script(b"a", b"b", b"c")

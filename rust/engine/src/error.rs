@@ -1,6 +1,7 @@
-//! The errors of sources and batches, with two that steer a source.
+//! The errors of sources and batches, with three that steer a source.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 /// The error of a `next_batch`, a write or a send.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,10 @@ pub enum Error {
     /// No event within the timeout. The source continues (`sdk.ErrTimeout` of the Go SDK).
     #[error("no event within the timeout")]
     Timeout,
+    /// No event now. The source continues, and is to be called again after this time. The error of user code has the
+    /// reason.
+    #[error("no event now: {1}")]
+    RetryLater(Duration, #[source] Box<dyn StdError + Send + Sync>),
     /// The payload of an event is longer than the event size. The event is dropped.
     #[error(
         "an event of {size} bytes is larger than the event size of {event_size} bytes: raise event_size, or cut the event"

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::json::Fault;
@@ -87,6 +88,10 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
     match error {
         Error::Eof => raise(py, &imports::EOF, message),
         Error::Timeout => raise(py, &imports::TIMEOUT, message),
+        Error::RetryLater(_, cause) => match cause.downcast::<Raised>() {
+            Ok(raised) => raised.error,
+            Err(_) => plugin_error(py, message),
+        },
         Error::EventTooLarge { size, event_size } => raise(py, &imports::EVENT_TOO_LARGE_ERROR, (size, event_size)),
         Error::BatchFull { .. } => raise(py, &imports::BATCH_FULL_ERROR, message),
         Error::SenderDropped => plugin_error(py, message),
@@ -135,6 +140,25 @@ pub(crate) fn from_python(py: Python<'_>, error: PyErr) -> Error {
         Ok(signal) => signal,
         Err(error) => Error::Source(Box::new(Raised { error, opening: false })),
     }
+}
+
+/// As [`from_python`], for an exception of a function that is called again for further events. `RetryLater` is a signal,
+/// too.
+pub(crate) fn from_repeated_call(py: Python<'_>, error: PyErr) -> Error {
+    match requested_pause(py, &error) {
+        Ok(Some(pause)) => Error::RetryLater(pause, Box::new(Raised { error, opening: false })),
+        _ => from_python(py, error),
+    }
+}
+
+/// Returns the time of a `RetryLater`, or `None` for any other exception.
+fn requested_pause(py: Python<'_>, error: &PyErr) -> PyResult<Option<Duration>> {
+    let value = error.value(py);
+    if !imports::RETRY_LATER.is_class_of(value)? {
+        return Ok(None);
+    }
+    let seconds = value.getattr("seconds")?.extract()?;
+    Ok(Duration::try_from_secs_f64(seconds).ok())
 }
 
 /// Returns `EOF` or `Timeout` as the engine knows them, or else the exception.

@@ -11,6 +11,7 @@ pub(crate) static EOF: Import = Import::new("falco_plugin.errors", "EOF");
 pub(crate) static EVENT_TOO_LARGE_ERROR: Import = Import::new("falco_plugin.errors", "EventTooLargeError");
 pub(crate) static NO_JSON_ERROR: Import = Import::new("falco_plugin.errors", "NoJsonError");
 pub(crate) static PLUGIN_ERROR: Import = Import::new("falco_plugin.errors", "PluginError");
+pub(crate) static RETRY_LATER: Import = Import::new("falco_plugin.errors", "RetryLater");
 pub(crate) static TIMEOUT: Import = Import::new("falco_plugin.errors", "Timeout");
 
 pub(crate) static COMPUTED_GAUGE: Import = Import::new("falco_plugin._declare.metrics", "computed");
@@ -23,6 +24,7 @@ pub(crate) static SOCKET_TUPLE: Import = Import::new("falco_plugin.params", "Soc
 
 pub(crate) static ADD_LOCATION: Import = Import::new("falco_plugin._runtime.failures", "add_location");
 pub(crate) static ADD_PARAMETERS: Import = Import::new("falco_plugin._runtime.failures", "add_parameters");
+pub(crate) static REPORT_RETRY_LATER: Import = Import::new("falco_plugin._runtime.failures", "report_retry_later");
 pub(crate) static REPORT_FAILURE: Import = Import::new("falco_plugin._runtime.failures", "report");
 pub(crate) static WARN: Import = Import::new("falco_plugin._runtime.failures", "warn");
 pub(crate) static SOURCE_NAME: Import = Import::new("falco_plugin._runtime.log", "source_name");

@@ -14,7 +14,8 @@ const EMPTY_EVENTS_BEFORE_WARNING: u32 = 1000;
 
 /// The function that a pull instance calls for each event.
 pub trait PullFunction {
-    /// Writes one event, and returns the writer. [`Error::Timeout`] ends the batch; any other error ends the source.
+    /// Writes one event, and returns the writer. [`Error::Timeout`] and [`Error::RetryLater`] end the
+    /// batch; any other error ends the source.
     fn pull(&mut self, context: &Context, writer: Box<EventWriter>) -> (Box<EventWriter>, Result<(), Error>);
 
     /// Warns that the function returned `count` consecutive times without writing anything.
@@ -59,8 +60,8 @@ impl PullInstance {
     /// number.
     ///
     /// # Errors
-    /// If no event was appended: [`Error::Timeout`], [`Error::Eof`] or the error of the source. An error that follows
-    /// some events is returned by the next call.
+    /// If no event was appended: [`Error::Timeout`], [`Error::RetryLater`], [`Error::Eof`] or the error of the source. An
+    /// error that follows some events, except a timeout, is returned by the next call.
     pub fn next_batch(&mut self, function: &mut impl PullFunction, batch: &mut EventBatch) -> Result<usize, Error> {
         self.ending.check()?;
         if batch.is_full() {

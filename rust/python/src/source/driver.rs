@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use falco_plugin_engine::error::Error;
 use falco_plugin_engine::event::EventBatch as EngineBatch;
 use falco_plugin_engine::plugin::Instance;
-use falco_plugin_engine::source::ending::Ending;
+use falco_plugin_engine::source::clock::DEFAULT_TIMEOUT;
+use falco_plugin_engine::source::ending::{Ending, Pause};
 use pyo3::prelude::*;
 
-use crate::errors::{for_host, from_python, report, to_python, with_parameters};
+use crate::errors::{for_host, from_python, from_repeated_call, report, to_python, with_parameters};
 use crate::event::batch::EventBatch;
+use crate::imports;
 use crate::interpreter::log::{self, CurrentPlugin, PluginNumber};
 use crate::interpreter::threads;
 use crate::metrics::of_plugin::PluginMetrics;
@@ -34,6 +36,9 @@ pub(crate) struct PythonInstance {
     events: Py<EventBatch>,
     /// The context that was made for `open`.
     context: Py<Context>,
+    /// The context of the instance, a child of the one of `open`. A custom instance may lack one.
+    own_context: Option<Py<Context>>,
+    pause: Pause,
     memory: EngineBatch,
     plugin: PluginNumber,
     metrics: Arc<PluginMetrics>,
@@ -80,7 +85,6 @@ impl PythonInstance {
             None => {
                 let events = object.getattr("events")?.cast_into::<EventBatch>()?.unbind();
                 let source = CustomSource {
-                    context: own_context.as_ref().map(|own| own.clone().unbind()),
                     ending: Ending::default(),
                     warned: false,
                 };
@@ -97,6 +101,8 @@ impl PythonInstance {
             source,
             events,
             context,
+            own_context: own_context.map(Bound::unbind),
+            pause: Pause::default(),
             memory,
             plugin,
             metrics,
@@ -105,10 +111,28 @@ impl PythonInstance {
     }
 }
 
+impl PythonInstance {
+    /// Returns whether the source has asked for a pause that still lasts. Waits for its end as long as a batch may take,
+    /// so that the host does not call again immediately.
+    fn is_paused(&mut self) -> bool {
+        let Some(remaining) = self.pause.remaining(Instant::now()) else {
+            return false;
+        };
+        let context = self.own_context.as_ref().unwrap_or(&self.context);
+        let deadline = Instant::now() + remaining.min(DEFAULT_TIMEOUT);
+        // The end of the source also ends the pause.
+        !context.get().engine.wait(Some(deadline)) && self.pause.remaining(Instant::now()).is_some()
+    }
+}
+
 impl Instance for PythonInstance {
     fn next_batch(&mut self) -> Result<(), Error> {
         let _current = CurrentPlugin::enter(self.plugin);
         self.memory.clear();
+        if self.is_paused() {
+            return Err(Error::Timeout);
+        }
+        let own_context = self.own_context.as_ref();
         let python_time = &self.metrics.python_time;
         let result = match &mut self.source {
             Source::ReadyMade(instance) if instance.runs_python() => {
@@ -116,7 +140,14 @@ impl Instance for PythonInstance {
             }
             Source::ReadyMade(instance) => instance.fill_for_host(&mut self.memory),
             Source::Custom(source) => python_time.measure(|| {
-                threads::enter(|py| source.next_batch(self.object.bind(py), self.events.bind(py), &mut self.memory))
+                threads::enter(|py| {
+                    source.next_batch(
+                        self.object.bind(py),
+                        own_context,
+                        self.events.bind(py),
+                        &mut self.memory,
+                    )
+                })
             }),
         };
         match result {
@@ -125,6 +156,12 @@ impl Instance for PythonInstance {
                 Ok(())
             }
             Err(error @ (Error::Eof | Error::Timeout)) => Err(error),
+            Err(Error::RetryLater(duration, cause)) => {
+                self.pause.begin(Instant::now(), duration);
+                let error = Error::RetryLater(duration, cause);
+                threads::enter(|py| log_pause(py, duration, to_python(py, error)));
+                Err(Error::Timeout)
+            }
             Err(error) => threads::enter(|py| Err(for_host(py, "next_batch", error))),
         }
     }
@@ -152,11 +189,8 @@ impl Instance for PythonInstance {
         let _current = CurrentPlugin::enter(self.plugin);
         threads::enter(|py| {
             py.detach(|| self.context.get().engine.cancel());
-            if let Source::Custom(CustomSource {
-                context: Some(context), ..
-            }) = &self.source
-            {
-                py.detach(|| context.get().engine.cancel());
+            if let (Source::Custom(_), Some(own)) = (&self.source, &self.own_context) {
+                py.detach(|| own.get().engine.cancel());
             }
             let object = self.object.bind(py);
             if let Err(error) = close_object(object) {
@@ -178,6 +212,17 @@ impl Instance for PythonInstance {
                 py.detach(|| push.wait_for_senders(Instant::now() + TIME_TO_STOP));
             }
         });
+    }
+}
+
+/// Logs that the source is called again after a time.
+fn log_pause(py: Python<'_>, duration: Duration, error: PyErr) {
+    let arguments = ("the source", error.into_value(py), duration.as_secs_f64());
+    if let Err(error) = imports::REPORT_RETRY_LATER.call(py, arguments) {
+        log::warn(
+            py,
+            &format!("the source is called again in {} s ({error})", duration.as_secs_f64()),
+        );
     }
 }
 
@@ -206,7 +251,6 @@ fn close_object(object: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// The state of a custom instance, which defines `next_batch` itself.
 struct CustomSource {
-    context: Option<Py<Context>>,
     ending: Ending,
     /// Whether the log has the warning about a `next_batch` that returned without an event.
     warned: bool,
@@ -216,14 +260,12 @@ impl CustomSource {
     fn next_batch(
         &mut self,
         object: &Bound<'_, PyAny>,
+        context: Option<&Py<Context>>,
         events: &Bound<'_, EventBatch>,
         memory: &mut EngineBatch,
     ) -> Result<usize, Error> {
         self.ending.check()?;
-        let is_cancelled = self
-            .context
-            .as_ref()
-            .is_some_and(|context| context.get().engine.is_cancelled());
+        let is_cancelled = context.is_some_and(|context| context.get().engine.is_cancelled());
         let (added, stop) = if is_cancelled {
             (0, Some(Error::Eof))
         } else {
@@ -264,7 +306,7 @@ impl CustomSource {
                 }
                 (0, Some(Error::Timeout))
             }
-            Err(error) => (added, Some(from_python(py, error))),
+            Err(error) => (added, Some(from_repeated_call(py, error))),
         }
     }
 }

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyInt, PyMemoryView, PyString};
 
 use crate::convert::options;
-use crate::errors::{from_python, with_location, with_parameters};
+use crate::errors::{from_python, from_repeated_call, with_location, with_parameters};
 use crate::event::batch::EventBatch;
 use crate::event::writer::EventWriter;
 use crate::interpreter::log;
@@ -25,7 +25,7 @@ use crate::source::skipped_items::{self, SkippedItems};
 ///
 /// Args:
 ///     function: is called with the instance's context and a writer, and writes one event. It raises ``Timeout`` if
-///         there is no event for now, and ``EOF`` at the end. Any other exception ends the source with that error.
+///         there is no event for now, ``RetryLater`` to be called again after a time, and ``EOF`` at the end. Any other exception ends the source with that error.
 ///     context: the parent of the instance's context (``WithInstanceContext``). Cancelling it ends the source.
 ///     timeout: seconds or a ``timedelta`` after which a batch is delivered even if it is not full
 ///         (``WithInstanceTimeout``). With 0 the function is called once per batch.
@@ -105,11 +105,11 @@ impl Function<'_, '_> {
     fn fail(&self, error: PyErr, writer: &mut EngineWriter, is_refusal: bool) -> Result<(), Error> {
         let py = self.context.py();
         let Some(skipped_items) = self.skipped_items else {
-            return Err(from_python(py, error));
+            return Err(from_repeated_call(py, error));
         };
         let refusal = self.writer.get().take_refusal();
         if !is_refusal && !refusal.is_some_and(|refusal| refusal.is(error.value(py))) {
-            return Err(from_python(py, error));
+            return Err(from_repeated_call(py, error));
         }
         writer.refuse();
         skipped_items.count_refused();
