@@ -7,9 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from falco_plugin import Context, Event, OpenParam, Plugin, json_field, source
-
-from .cursor import CursorFile
+from falco_plugin import Context, Cursor, Event, OpenParam, Plugin, json_field, source
 
 _SAVE_INTERVAL = 1.0
 """Seconds between two writes of the cursor file."""
@@ -51,22 +49,25 @@ class JsonLog(Plugin):
 
     def open(self, params: str, context: Context) -> source.LinesInstance:
         """Follows ``params``, a file that need not exist yet, or a FIFO. A compressed file is read once."""
-        cursor_file = CursorFile(self.config.cursor_file, self.log)
+        cursor = Cursor(self, params, path=self.config.cursor_file, start="")
 
-        def save_cursor() -> None:
+        def save() -> None:
+            cursor.save(lines.cursor or cursor.value)
+
+        def save_regularly() -> None:
             while not context.wait(_SAVE_INTERVAL):
-                cursor_file.save(lines.cursor)
+                save()
 
         lines = source.LinesInstance(
             params,
             timestamp=self.config.timestamp,
             follow=self.config.follow,
-            start=cursor_file.load(),
+            start=cursor.value or 0,
             context=context,
-            close=lambda: cursor_file.save(lines.cursor),
+            close=save,
             event_size=self.config.event_size,
         )
-        threading.Thread(target=save_cursor, name="cursor", daemon=True).start()
+        threading.Thread(target=save_regularly, name="cursor", daemon=True).start()
         return lines
 
     def event_to_string(self, event: Event) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
+
+from falco_plugin import Secret
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Setting: TypeAlias = str | int | float | bool
@@ -34,8 +35,8 @@ class Config(Struct, frozen=True):
     settings: Annotated[
         dict[str, _Setting], Meta(description="Settings of librdkafka, such as security.protocol or session.timeout.ms")
     ] = {}
-    secret_files: Annotated[
-        dict[str, _Text], Meta(description="Paths of the files that hold secret settings, such as sasl.password")
+    secrets: Annotated[
+        dict[str, Secret], Meta(description="Secret settings, such as sasl.password: file:PATH, env:NAME or the text")
     ] = {}
     framing: Annotated[
         Literal["none", "confluent"],
@@ -60,22 +61,21 @@ class Config(Struct, frozen=True):
             if name in _RESERVED_SETTINGS:
                 yield f"settings: {name} is set by the plugin: {_RESERVED_SETTINGS[name]}"
             elif _is_secret(name):
-                yield f"settings: {name} is a secret: write it into a file, and the path of the file into secret_files"
-        for name in self.secret_files:
+                yield f"settings: {name} is a secret: write it into a file, and file:PATH into secrets"
+        for name in self.secrets:
             if not _is_secret(name):
-                yield f"secret_files: {name} is not a secret: write it into settings"
+                yield f"secrets: {name} is not a secret: write it into settings"
 
     def client_settings(self) -> dict[str, str]:
         """Returns the settings of librdkafka. Secrets are read from their files in each call, because they may change.
 
         Raises:
-            ValueError: the file of a secret cannot be read, or is empty. The message does not contain its path, because
-                users write the secret itself there by mistake.
+            ValueError: the file of a secret cannot be read, or is empty.
         """
         settings = {
             "client.id": "falco",
             **{name: _text(value) for name, value in self.settings.items()},
-            **{name: _secret(name, path) for name, path in self.secret_files.items()},
+            **{name: secret.reveal() for name, secret in self.secrets.items()},
             "bootstrap.servers": self.bootstrap_servers,
             "group.id": self.group,
             "auto.offset.reset": self.offset_reset,
@@ -94,15 +94,3 @@ def _is_secret(name: str) -> bool:
 
 def _text(value: _Setting) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _secret(name: str, path: str) -> str:
-    try:
-        secret = Path(path).read_bytes().decode().rstrip("\r\n")
-    except OSError as error:
-        raise ValueError(f"secret_files: the file of {name} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"secret_files: the file of {name} is not UTF-8 text") from None
-    if not secret:
-        raise ValueError(f"secret_files: the file of {name} is empty: write the secret into it")
-    return secret

@@ -328,7 +328,7 @@ def test_wrong_password_is_read_again(
         topic,
         bootstrap_servers=broker.password_address,
         settings={"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": broker.user},
-        secret_files={"sasl.password": str(password_file)},
+        secrets={"sasl.password": f"file:{password_file}"},
     )
     falco.wait_for_log("SASL authentication error")
     password_file.write_text(f"{broker.password}\n")

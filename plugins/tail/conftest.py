@@ -43,7 +43,7 @@ def count_descriptors_below(folder: Path) -> int:
 
 
 def saved_positions(position_file: Path) -> list[dict[str, Any]]:
-    return json.loads(position_file.read_bytes())["files"] if position_file.exists() else []
+    return (json.loads(position_file.read_bytes())["cursor"]["files"] or []) if position_file.exists() else []
 
 
 def saved_offsets(position_file: Path) -> dict[str, int]:

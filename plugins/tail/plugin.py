@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from falco_plugin import Event, OpenParam, Plugin, field, json_field, source
+from falco_plugin import Cursor, Event, OpenParam, Plugin, field, json_field, source
 
 from .config import Config
 from .files import Files
 from .paths import SEPARATOR, Paths
-from .positions import Positions
+from .positions import Positions, Saved
 from .reader import Reader
 from .reports import Reports
 
@@ -36,7 +36,8 @@ class Tail(Plugin):
     def open(self, params: str) -> source.IterInstance:
         """Follows ``params``: files, folders and globs, separated by ``;``."""
         reports = Reports(self.log, follow=self.config.follow)
-        positions = Positions(self.config.position_file, self.log)
+        # A position stays valid if the params change.
+        positions = Positions(Cursor(self, "", path=self.config.position_file, start=Saved()))
         paths = Paths(params, reports, excluded=positions.path)
         files = Files(paths, positions, reports, self.config)
         reader = Reader(files, positions, self.config)

@@ -1,14 +1,14 @@
-"""The positions up to which files were read, and the file that stores them."""
+"""The positions up to which files were read."""
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
+
+from falco_plugin import Cursor
 
 FORGET_AFTER = 7 * 24 * 3600
 """Seconds that the position of a missing file is kept. A mounted folder, for example, may be missing temporarily."""
@@ -37,36 +37,31 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether all of a compressed file was read."""
 
 
-class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    files: list[Position]
-    version: Literal[1] = 1
+class Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of the position file."""
 
-
-_decoder = msgspec.json.Decoder(_Saved)
+    files: list[Position] | None = None
+    """``None`` before the first run."""
 
 
 class Positions:
     """The positions of files that are not being read: those of the last run, and of missing files.
 
-    They are stored in the position file, or only in memory if its path is ``None``.
+    Args:
+        cursor: stores them.
     """
 
-    def __init__(self, path: str | None, log: logging.Logger) -> None:
-        """Reads the position file.
-
-        Raises:
-            OSError: the position file cannot be read.
-            ValueError: the position file is damaged.
-        """
-        self.path = None if path is None else os.path.realpath(path)
-        self._log = log
+    def __init__(self, cursor: Cursor[Saved]) -> None:
+        self._cursor = cursor
         self._by_inode: dict[int, list[Position]] = {}
-        self._has_written = False
-        self._has_failed = False
-        positions = _load(self.path) if self.path else None
-        self.is_first_run = positions is None
-        for position in positions or ():
+        self.is_first_run = cursor.value.files is None
+        for position in cursor.value.files or ():
             self.add(position)
+
+    @property
+    def path(self) -> str | None:
+        """The path of the position file, or ``None`` if positions are only in memory."""
+        return self._cursor.path
 
     def add(self, position: Position) -> None:
         """Stores the position of a file that is not being read."""
@@ -87,64 +82,13 @@ class Positions:
         return sorted(self._by_inode.get(inode, ()), key=lambda position: (position.device != device, -position.seen))
 
     def save(self, being_read: Iterable[Position]) -> bool:
-        """Replaces the position file atomically, also in case of a power failure.
+        """Stores the positions, and forgets those of files that have been missing for a week.
 
         Returns:
-            Whether the file was written. If not, the failure is logged and reading continues: a restart then repeats
-            the lines since the last successful write.
-
-        Raises:
-            OSError: the first write failed.
+            Whether they were stored. If not, a restart repeats the lines since the last time.
         """
         oldest = int(time.time()) - FORGET_AFTER
         for position in self.all():
             if position.seen < oldest:
                 self.remove(position)
-        if self.path is None:
-            return True
-        try:
-            _write(self.path, msgspec.json.encode(_Saved([*being_read, *self.all()])))
-        except OSError as error:
-            if not self._has_written:
-                raise OSError(error.errno, f"position_file cannot be written: {error.strerror}", self.path) from None
-            if not self._has_failed:
-                self._log.error("position_file %s cannot be written: %s; trying again", self.path, error.strerror)
-            self._has_failed = True
-        else:
-            if self._has_failed:
-                self._log.info("position_file %s is written again", self.path)
-            self._has_written, self._has_failed = True, False
-        return not self._has_failed
-
-
-def _load(path: str) -> list[Position] | None:
-    try:
-        with open(path, "rb") as file:
-            saved = _decoder.decode(file.read())
-    except FileNotFoundError:
-        if os.path.isdir(os.path.dirname(path)):
-            return None
-        raise FileNotFoundError(f"position_file {path}: its folder does not exist: create it") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"position_file {path} is damaged ({error}): restore a good copy, or remove it to begin as start defines"
-        ) from None
-    return saved.files
-
-
-def _write(path: str, content: bytes) -> None:
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    os.replace(temporary, path)
-    # Make the new name as durable as the content.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return self._cursor.save(Saved([*being_read, *self.all()]))

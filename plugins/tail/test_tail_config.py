@@ -10,12 +10,13 @@ from plugins.tail.config import Config
 from plugins.tail.conftest import HIDDEN, TAIL
 from plugins.tail.plugin import Tail
 
+from falco_plugin import PluginError
 from falco_plugin.testing import run
 
 
 def failure(params: str = "log", **config: object) -> str:
     """Returns the error of init or open, which must not show hidden values."""
-    with pytest.raises((ValueError, OSError)) as raised:  # noqa: PT012 - the tests check the message
+    with pytest.raises((ValueError, OSError, PluginError)) as raised:  # noqa: PT012 - the tests check the message
         plugin = Tail()
         plugin.config = msgspec.convert(config, Config)
         plugin.open(params)
@@ -26,14 +27,21 @@ def failure(params: str = "log", **config: object) -> str:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff", b"[]", b'{"version": 1, "files": [{"path": "/log"}]}', b'{"version": 2, "files": []}'],
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b'{"plugin":"tail","open_params":"","version":1,"cursor":{"files":[{"path":"/log"}]}}',
+        b'{"plugin":"tail","open_params":"","version":2,"cursor":{"files":[]}}',
+    ],
 )
 def test_open_rejects_damaged_position_file(content: bytes, tmp_path: Path) -> None:
     positions = tmp_path / "positions"
     positions.write_bytes(content)
     error = failure(position_file=str(positions))
     assert str(positions) in error
-    assert "remove it" in error
+    assert "remove it" in error or "remove the file" in error
     assert positions.read_bytes() == content
 
 
@@ -44,7 +52,7 @@ def test_source_fails_if_the_position_file_is_unwritable(tmp_path: Path) -> None
     ran = run(TAIL, str(log), config={"position_file": str(tmp_path / "positions")})
     assert (ran.result, ran.events) == ("failure", [])
     assert ran.error is not None
-    assert "position_file cannot be written" in ran.error
+    assert "positions cannot be written: Is a directory" in ran.error
 
 
 @pytest.mark.parametrize(

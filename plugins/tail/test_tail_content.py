@@ -259,7 +259,7 @@ def test_lost_file_is_reported_with_missing_bytes(is_replaced: bool, tmp_path: P
     log.write_bytes(b"one\n")
     follower = stop_after_first_line(log, positions, follow)
     saved = json.loads(positions.read_bytes())
-    saved["files"][0]["size"] = 20
+    saved["cursor"]["files"][0]["size"] = 20
     positions.write_text(json.dumps(saved))
     log.rename(tmp_path.parent / f"{tmp_path.name}.log")
     if is_replaced:

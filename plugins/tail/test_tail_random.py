@@ -21,11 +21,12 @@ from plugins.tail.config import Config
 from plugins.tail.conftest import append, saved_positions, wait_until
 from plugins.tail.files import Files
 from plugins.tail.paths import Paths
-from plugins.tail.positions import Positions
+from plugins.tail.plugin import Tail
+from plugins.tail.positions import Positions, Saved
 from plugins.tail.reader import Reader
 from plugins.tail.reports import Reports
 
-from falco_plugin import Context
+from falco_plugin import Context, Cursor
 
 BATCH = 50
 
@@ -46,7 +47,7 @@ class ReaderThread:
     def start(self) -> None:
         log = logging.Logger("tail", logging.CRITICAL)
         reports = Reports(log, follow=True)
-        positions = Positions(self._config.position_file, log)
+        positions = Positions(Cursor(Tail(), "", path=self._config.position_file, start=Saved()))
         files = Files(Paths(self._params, reports, excluded=positions.path), positions, reports, self._config)
         self._reader = Reader(files, positions, self._config)
         self._context = Context()

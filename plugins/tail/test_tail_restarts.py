@@ -96,7 +96,7 @@ def test_positions_survive_new_device_numbers(tmp_path: Path, follow: Follow) ->
     wait_until(lambda: saved_offsets(positions) == {"log": 4})
     follower.stop()
     saved = json.loads(positions.read_bytes())
-    saved["files"][0]["device"] += 1
+    saved["cursor"]["files"][0]["device"] += 1
     positions.write_text(json.dumps(saved))
     append(log, b"two\n")
     follower.start()
