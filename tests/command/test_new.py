@@ -16,8 +16,9 @@ from support.falco import real_falco
 from support.hosts import Output, environment, run, run_command
 from support.paths import REPOSITORY
 
-from falco_plugin._build.template import TEMPLATES
+from falco_plugin._build import template as templates
 
+TEMPLATES = templates.names()
 # A name with a dash differs from its event source.
 NAME = "access-log"
 # Each worker needs a separate cache, because mypy does not lock it.
@@ -38,6 +39,11 @@ def commands_of(readme: Path) -> list[list[str]]:
     """Returns the commands of each console block."""
     blocks = CONSOLE.findall(readme.read_text())
     return [[line.removeprefix("$ ") for line in block.splitlines()] for block in blocks]
+
+
+def is_source(folder: Path) -> bool:
+    """Returns whether the plugin makes events, and does not only extract fields."""
+    return "def open(" in (folder / "plugin.py").read_text()
 
 
 # In a new environment
@@ -85,7 +91,8 @@ def test_new_plugin_runs_commands_of_its_readme(template: str, terminal: Termina
         shown += terminal.run([command.replace("5140", port) for command in block], folder)
     assert re.search(r"= \d passed in ", shown)
     assert re.search(r"^3 events, ", shown, re.MULTILINE)
-    assert f"lib{NAME}.so: plugin {NAME} 0.1.0, event source access_log" in shown
+    source = ", event source access_log" if is_source(folder) else ", "
+    assert f"lib{NAME}.so: plugin {NAME} 0.1.0{source}" in shown
     assert re.search(rf"^name: +{NAME}$", shown, re.MULTILINE)
 
 
@@ -130,12 +137,13 @@ def test_new_plugin_uses_one_name_without_placeholders(new_plugin: tuple[Path, O
     folder, _ = new_plugin
     for name, text in read_files(folder).items():
         assert not re.search(r"\{\{|\}\}", name + text), name
-    (plugin,) = (config := yaml.safe_load((folder / "falco.yaml").read_text()))["plugins"]
+    *others, plugin = (config := yaml.safe_load((folder / "falco.yaml").read_text()))["plugins"]
     assert (plugin["name"], plugin["library_path"].rpartition("/")[2]) == (NAME, f"lib{NAME}.so")
-    assert config["load_plugins"] == [NAME]
+    assert bool(others) != is_source(folder)
+    assert config["load_plugins"] == [*(other["name"] for other in others), NAME]
     (rules_file,) = config["rules_files"]
     rules = yaml.safe_load((folder / Path(rules_file).name).read_text())
-    assert {rule["source"] for rule in rules} == {"access_log"}
+    assert {rule["source"] for rule in rules} == {"access_log" if is_source(folder) else "k8s_audit"}
     assert NAME in rules[0]["rule"], "two new plugins must not have a rule of the same name"
 
 
@@ -154,6 +162,26 @@ def test_workflow_of_new_plugin_runs_all_tests(new_plugin: tuple[Path, Output]) 
     assert commands == ["pip install '.[test]'", "pytest", "falco-plugin test"]
 
 
+def test_new_plugin_has_no_problem(new_plugin: tuple[Path, Output]) -> None:
+    folder, _ = new_plugin
+    checked = run_command("check", ".", "--rules", f"{NAME}_rules.yaml", cwd=folder)
+    assert checked.status == 0, checked
+
+
+def test_new_plugin_runs_without_params_or_names_them(new_plugin: tuple[Path, Output]) -> None:
+    folder, _ = new_plugin
+    ran = run_command("run", ".", cwd=folder)
+    assert ran.status == 1, ran
+    advice = "open_params" if is_source(folder) else "--events"
+    assert advice in ran.stderr.splitlines()[-1], ran.stderr
+
+
+def test_help_describes_each_template() -> None:
+    shown = run_command("new", "--help").stdout
+    for template in TEMPLATES:
+        assert re.search(rf"^  {template}  +(makes|extracts|polls|receives) ", shown, re.MULTILINE), shown
+
+
 def test_new_uses_generator_template_by_default(tmp_path: Path) -> None:
     folders = {}
     for template in TEMPLATES:
@@ -162,7 +190,7 @@ def test_new_uses_generator_template_by_default(tmp_path: Path) -> None:
         folders[template] = read_files(tmp_path / template / NAME)
     assert run_new(tmp_path, NAME).status == 0
     assert read_files(tmp_path / NAME) == folders["generator"]
-    assert folders["push"]["plugin.py"] != folders["generator"]["plugin.py"]
+    assert len({files["plugin.py"] for files in folders.values()}) == len(TEMPLATES)
 
 
 # The class must not get a name that the module uses for something else.

@@ -15,12 +15,27 @@ from falco_plugin._declare.capabilities import check
 from falco_plugin.errors import PluginError
 from falco_plugin.plugin import Plugin
 
+DEFAULT = "generator"
+
 _FOLDER = Path(__file__).parents[1] / "templates"
 _SHARED = "shared"
-TEMPLATES = tuple(sorted(path.name for path in _FOLDER.iterdir() if path.name != _SHARED))
+"""The folder with the files that all templates have. A template may replace them."""
 _SUFFIX = ".txt"
 """The suffix of all files of a template, so that no tool takes them for files of this project."""
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+
+def names() -> list[str]:
+    """Returns the names of the templates, the default first."""
+    found = {folder.name for folder in _FOLDER.iterdir() if (folder / f"plugin.py{_SUFFIX}").exists()}
+    return [DEFAULT, *sorted(found - {DEFAULT})]
+
+
+def summary(template: str) -> str:
+    """Returns what the plugin of a template does: the first line of its docstring, without the verb's capital."""
+    code = (_FOLDER / template / f"plugin.py{_SUFFIX}").read_text(encoding="utf-8")
+    line = code.removeprefix('"""').partition("\n")[0].rstrip('".')
+    return line[0].lower() + line[1:]
 
 
 class TemplateError(Exception):
@@ -33,7 +48,7 @@ def create(folder: Path, name: str, template: str) -> list[Path]:
     Args:
         folder: the folder, which must not exist.
         name: the plugin's name.
-        template: one of ``TEMPLATES``.
+        template: one of :func:`names`.
 
     Returns:
         The paths of the files, sorted.

@@ -12,18 +12,28 @@ from falco_plugin.cli._output import fail
 
 _EXAMPLES = """
 falco-plugin new my_plugin
-falco-plugin new my_plugin --template push
+falco-plugin new my_plugin --template extract
 """
 
 
-@click.command(cls=_help.Command, examples=_EXAMPLES)
+class _Command(_help.Command):
+    """Also shows what the plugin of each template does."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options, and then the templates."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Templates"):
+            formatter.write_dl([(name, templates.summary(name)) for name in templates.names()])
+
+
+@click.command(cls=_Command, examples=_EXAMPLES)
 @click.argument("name")
 @click.option(
     "--template",
-    type=click.Choice(templates.TEMPLATES),
-    default="generator",
+    type=click.Choice(templates.names()),
+    default=templates.DEFAULT,
     show_default=True,
-    help="How the plugin makes events: a generator yields them, it polls an HTTP API, or a thread pushes them.",
+    help="What the plugin does; see Templates.",
 )
 def new(name: str, template: str) -> None:
     """Create a folder with a new plugin.
