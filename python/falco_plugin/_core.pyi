@@ -421,6 +421,10 @@ class Event:
                 the field is absent, and the payload is counted and reported as one that is not JSON.
         """
 
+    @property
+    def cache(self) -> dict[Any, Any]:
+        """x"""
+
 @final
 class Params(Mapping[str, Any]):
     """The parameters of an event (``evt.arg`` in rules): a mapping of names to values. Positions are keys, too.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
+import threading
+import weakref
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
@@ -384,3 +386,44 @@ def test_json_can_be_read_by_finalizer_while_decoding() -> None:
     assert len(decoded) == 5000
     assert all(json is decoded for json in seen), "each read returns the same object"
     assert seen
+
+
+# The cache of an event
+
+
+def test_cache_is_one_dict_for_an_event() -> None:
+    event = Event(b"{}")
+    assert event.cache == {}
+    event.cache["record"] = 1
+    assert event.cache is event.cache
+    assert (event.cache, Event(b"{}").cache, event.json) == ({"record": 1}, {}, {})
+
+
+def test_event_in_its_own_cache_is_collected() -> None:
+    class Value:
+        pass
+
+    event = Event(b"")
+    value = Value()
+    event.cache["cycle"] = event, value
+    alive = weakref.ref(value)
+    del event, value
+    gc.collect()
+    assert alive() is None
+
+
+def test_threads_get_one_cache() -> None:
+    for _ in range(50):
+        event, barrier = Event(b""), threading.Barrier(4)
+        caches: list[dict[Any, Any]] = []
+
+        def read(event: Event = event, barrier: threading.Barrier = barrier, caches: Any = caches) -> None:
+            barrier.wait()
+            caches.append(event.cache)
+
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(cache is event.cache for cache in caches)

@@ -1,6 +1,7 @@
 //! `Event`: an event as fields and `event_to_string` read it.
 
 use std::borrow::Cow;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,8 +10,9 @@ use falco_plugin_engine::event::schema::RawEvent;
 use falco_plugin_engine::extract::{Document, EventState};
 use falco_plugin_engine::json::text;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::convert::buffers::{Payload, is_shared, to_bytes};
 use crate::convert::json;
@@ -49,12 +51,20 @@ pub(crate) struct Event {
     source: String,
     /// The payload of a plugin event. The whole event if it has another type.
     payload: Payload,
-    json: Mutex<Option<Py<PyAny>>>,
-    has_json: AtomicBool,
+    kept: Mutex<Kept>,
+    /// Whether anything is kept, so that an event for which nothing was made costs no lock.
+    has_kept: AtomicBool,
     /// The values that fields have read from the payload so far.
     document: Arc<Document>,
     /// The number of the event among those of its thread (`EventState::serial`).
     serial: AtomicU64,
+}
+
+/// The Python objects that were made of one event.
+#[derive(Default)]
+struct Kept {
+    json: Option<Py<PyAny>>,
+    cache: Option<Py<PyDict>>,
 }
 
 impl Event {
@@ -106,8 +116,8 @@ impl Event {
             plugin_id: plugin_id(event).into(),
             source: String::from_utf8_lossy(event.source).into_owned(),
             payload: Payload::absent(),
-            json: Mutex::default(),
-            has_json: AtomicBool::new(false),
+            kept: Mutex::default(),
+            has_kept: AtomicBool::new(false),
             document: state.document.clone(),
             serial: 0.into(),
         }
@@ -131,10 +141,8 @@ impl Event {
         self.code.store(event.code, Ordering::Relaxed);
         self.thread_id.store(event.thread_id, Ordering::Relaxed);
         self.plugin_id.store(plugin_id(event), Ordering::Relaxed);
-        if self.has_json.load(Ordering::Relaxed) {
-            self.has_json.store(false, Ordering::Relaxed);
-            let json = self.kept_json().take();
-            drop(json);
+        if self.has_kept.load(Ordering::Relaxed) {
+            self.forget();
         }
         true
     }
@@ -167,9 +175,16 @@ impl Event {
         })
     }
 
-    /// Locks the decoded payload. The lock is never held while Python code runs.
-    fn kept_json(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
-        self.json.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks what is kept of the event. The lock is never held while Python code runs.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops what is kept of the event. This may run finalizers.
+    fn forget(&self) {
+        self.has_kept.store(false, Ordering::Relaxed);
+        let kept = mem::take(&mut *self.kept());
+        drop(kept);
     }
 }
 
@@ -224,8 +239,8 @@ impl Event {
             plugin_id: plugin.into(),
             source: source.to_owned(),
             payload: Payload::copied(bytes.unbind()),
-            json: Mutex::default(),
-            has_json: AtomicBool::new(false),
+            kept: Mutex::default(),
+            has_kept: AtomicBool::new(false),
             document: Arc::default(),
             serial: 0.into(),
         })
@@ -313,7 +328,7 @@ impl Event {
     ///         the field is absent, and the payload is counted and reported as one that is not JSON.
     #[getter]
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let kept = self.kept_json().as_ref().map(|json| json.bind(py).clone());
+        let kept = self.kept().json.as_ref().map(|json| json.bind(py).clone());
         if let Some(kept) = kept {
             return Ok(kept);
         }
@@ -330,9 +345,47 @@ impl Event {
             }
         };
         // If another thread has decoded the payload in the meantime, return its object.
-        let mut kept = self.kept_json();
-        self.has_json.store(true, Ordering::Relaxed);
-        Ok(kept.get_or_insert_with(|| made.clone().unbind()).bind(py).clone())
+        let mut kept = self.kept();
+        self.has_kept.store(true, Ordering::Relaxed);
+        Ok(kept.json.get_or_insert_with(|| made.clone().unbind()).bind(py).clone())
+    }
+
+    /// A ``dict`` for values that several methods of the plugin make of this event, such as a decoded payload.
+    ///
+    /// It is empty when the first method is called for an event. All fields, methods with ``@parse`` and
+    /// ``event_to_string`` that are called for this event on the same thread share it, because they get the same event.
+    /// An event that is kept also keeps its ``dict``. An event whose ``cache`` is not used costs nothing.
+    ///
+    /// Example:
+    ///     ```python
+    ///     def message(self, event):
+    ///         if "message" not in event.cache:
+    ///             event.cache["message"] = Message.FromString(event.data)
+    ///         return event.cache["message"]
+    ///     ```
+    #[getter]
+    fn cache<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
+        let kept = self.kept().cache.as_ref().map(|cache| cache.bind(py).clone());
+        if let Some(kept) = kept {
+            return kept;
+        }
+        let made = PyDict::new(py);
+        // If another thread has made one in the meantime, return that one.
+        let mut kept = self.kept();
+        self.has_kept.store(true, Ordering::Relaxed);
+        kept.cache.get_or_insert_with(|| made.clone().unbind()).bind(py).clone()
+    }
+
+    // User code may store the event itself in its cache.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.kept.try_lock() {
+            Ok(kept) => visit.call(&kept.cache),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        self.forget();
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
