@@ -408,6 +408,8 @@ class WithoutDescriptor:
     ("file", "options", "error", "message"),
     [
         ("missing", {}, FileNotFoundError, "No such file or directory: '.*missing'"),
+        ("", {}, FileNotFoundError, "No such file or directory: ''$"),
+        ("", {"follow": True}, FileNotFoundError, "No such file or directory: ''$"),
         (".", {}, IsADirectoryError, "Is a directory"),
         (".", {"follow": True}, IsADirectoryError, "Is a directory"),
         ("missing/app.log", {}, FileNotFoundError, "No such file"),

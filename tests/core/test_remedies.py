@@ -66,3 +66,9 @@ def test_path_below_library_has_remedy(tmp_path: Path) -> None:
         "(<string>:1 in <module>)"
     )
     assert "it is in the library" not in failures.describe(raised("open('/dev/null/absent')"))
+
+
+@pytest.mark.parametrize("action", ["open('')", "open(b'')", "import os; os.listdir('')"])
+def test_empty_path_has_remedy(action: str) -> None:
+    described = failures.describe(raised(action))
+    assert "the path is empty: set open_params in falco.yaml, or give --params to falco-plugin run" in described

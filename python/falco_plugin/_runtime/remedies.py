@@ -24,6 +24,8 @@ def for_error(error: BaseException) -> str:
         return _for_attribute(error)
     if isinstance(error, NotADirectoryError):
         return _for_file(error.filename)
+    if isinstance(error, FileNotFoundError) and error.filename in {"", b""}:
+        return "the path is empty: set open_params in falco.yaml, or give --params to falco-plugin run"
     if type(error).__name__ == "ZoneInfoNotFoundError":
         return _for_time_zone()
     return ""

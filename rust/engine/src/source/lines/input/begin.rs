@@ -55,6 +55,10 @@ impl Input {
         };
         let opened = match source {
             Source::Path(path) => {
+                if path.as_os_str().is_empty() {
+                    // As the system reports it, also if the file need not exist yet.
+                    return Err(input.error(rustix::io::Errno::NOENT.into()));
+                }
                 // Make the path absolute: the host may change its directory.
                 let path = std::path::absolute(path).map_err(|error| input.error(error))?;
                 let opened = OpenInput::open(&path);
