@@ -423,7 +423,20 @@ class Event:
 
     @property
     def cache(self) -> dict[Any, Any]:
-        """x"""
+        """A ``dict`` for values that several methods of the plugin make of this event, such as a decoded payload.
+
+        It is empty when the first method is called for an event. All fields, methods with ``@parse`` and
+        ``event_to_string`` that are called for this event on the same thread share it, because they get the same event.
+        An event that is kept also keeps its ``dict``. An event whose ``cache`` is not used costs nothing.
+
+        Example:
+            ```python
+            def message(self, event):
+                if "message" not in event.cache:
+                    event.cache["message"] = Message.FromString(event.data)
+                return event.cache["message"]
+            ```
+        """
 
 @final
 class Params(Mapping[str, Any]):
@@ -798,7 +811,8 @@ class PullInstance:
 
     Args:
         function: is called with the instance's context and a writer, and writes one event. It raises ``Timeout`` if
-            there is no event for now, and ``EOF`` at the end. Any other exception ends the source with that error.
+            there is no event for now, ``RetryLater`` if there is none for some time, and ``EOF`` at the end. Any other
+            exception ends the source with that error.
         context: the parent of the instance's context (``WithInstanceContext``). Cancelling it ends the source.
         timeout: seconds or a ``timedelta`` after which a batch is delivered even if it is not full
             (``WithInstanceTimeout``). With 0 the function is called once per batch.
