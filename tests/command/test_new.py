@@ -43,7 +43,7 @@ def commands_of(readme: Path) -> list[list[str]]:
 
 def is_source(folder: Path) -> bool:
     """Returns whether the plugin makes events, and does not only extract fields."""
-    return "def open(" in (folder / "plugin.py").read_text()
+    return "event_source = " in (folder / "plugin.py").read_text()
 
 
 # In a new environment
