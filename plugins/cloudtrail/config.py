@@ -85,9 +85,9 @@ class Config(Struct, frozen=True, rename=_NAMES):
     sqs_owner_account: Annotated[
         _Accounts, Meta(description="Account id of the queue's owner, if it is another account")
     ] = ""
-    use_s3_sns: Annotated[bool, Meta(description="Whether messages are notifications of S3 instead of CloudTrail")] = (
-        False
-    )
+    use_s3_sns: Annotated[
+        bool, Meta(description="Accepted for compatibility with the official plugin; has no effect")
+    ] = False
     use_async: Annotated[
         bool, Meta(description="Accepted for compatibility with the official plugin; has no effect")
     ] = True
