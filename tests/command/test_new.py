@@ -173,6 +173,9 @@ def test_new_plugin_runs_without_params_or_names_them(new_plugin: tuple[Path, Ou
     ran = run_command("run", ".", cwd=folder)
     assert ran.status == 1, ran
     advice = "open_params" if is_source(folder) else "--events"
+    if "HttpReceiver" in (folder / "plugin.py").read_text():
+        # The configuration is read first, and it decides who may send requests.
+        advice = "secret is missing: set it, or set allow_unsigned: true"
     assert advice in ran.stderr.splitlines()[-1], ran.stderr
 
 
