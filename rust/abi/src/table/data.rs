@@ -6,7 +6,7 @@ use falco_plugin_api::{self as c, ss_plugin_state_data, ss_plugin_state_type};
 use falco_plugin_engine::table::{Data, DataType};
 
 /// Returns the number of a type in the plugin API.
-pub(super) fn to_c_type(kind: DataType) -> ss_plugin_state_type {
+pub(super) const fn to_c_type(kind: DataType) -> ss_plugin_state_type {
     match kind {
         DataType::Int8 => c::ss_plugin_state_type_SS_PLUGIN_ST_INT8,
         DataType::Int16 => c::ss_plugin_state_type_SS_PLUGIN_ST_INT16,
@@ -23,8 +23,20 @@ pub(super) fn to_c_type(kind: DataType) -> ss_plugin_state_type {
 }
 
 /// Returns the type with a number of the plugin API; `None` for a number that this SDK does not know.
+#[inline]
 pub(super) fn from_c_type(number: ss_plugin_state_type) -> Option<DataType> {
-    DataType::ALL.into_iter().find(|kind| to_c_type(*kind) == number)
+    /// The types by their numbers: accesses look them up, so they do not search.
+    const TYPES: [Option<DataType>; 32] = {
+        let mut types = [None; 32];
+        let mut index = 0;
+        while index < DataType::ALL.len() {
+            let kind = DataType::ALL[index];
+            types[to_c_type(kind) as usize] = Some(kind);
+            index += 1;
+        }
+        types
+    };
+    TYPES.get(number as usize).copied().flatten()
 }
 
 /// Returns a value in its C form. A string is borrowed, so it is valid as long as `data`. All other bytes are 0, because

@@ -13,9 +13,11 @@ use super::data::{from_c_type, to_c_type};
 /// An entry that a caller has taken or created.
 pub(super) struct Handle {
     pub(super) entry: Arc<Entry>,
-    /// The strings that were read through this handle, by the index of their fields. The caller may use each until it
-    /// reads the same field again, or releases the handle.
-    kept: Vec<(u32, Arc<CStr>)>,
+    /// The first string that was read through this handle, with the index of its field. The caller may use it until it
+    /// reads the same field again, or releases the handle. Most callers read one, which needs no further memory.
+    first: Option<(u32, Arc<CStr>)>,
+    /// The strings of other fields.
+    others: Vec<(u32, Arc<CStr>)>,
     pub(super) state: HandleState,
     /// The key of the entry, if the table records changes and has the entry.
     pub(super) key: Option<Box<OwnedData>>,
@@ -36,7 +38,8 @@ impl Handle {
     pub(super) fn new(entry: Arc<Entry>, state: HandleState) -> Self {
         Self {
             entry,
-            kept: Vec::new(),
+            first: None,
+            others: Vec::new(),
             state,
             key: None,
         }
@@ -54,9 +57,17 @@ impl Handle {
     /// Keeps a string until the field is read again, or the handle released.
     #[inline]
     pub(super) fn keep(&mut self, field: u32, text: Arc<CStr>) {
-        match self.kept.iter_mut().find(|(index, _)| *index == field) {
+        match &mut self.first {
+            Some((index, kept)) if *index == field => *kept = text,
+            Some(_) => self.keep_other(field, text),
+            None => self.first = Some((field, text)),
+        }
+    }
+
+    fn keep_other(&mut self, field: u32, text: Arc<CStr>) {
+        match self.others.iter_mut().find(|(index, _)| *index == field) {
             Some((_, kept)) => *kept = text,
-            None => self.kept.push((field, text)),
+            None => self.others.push((field, text)),
         }
     }
 }

@@ -82,7 +82,8 @@ impl EventFilter {
             .codes
             .get(position / BITS)
             .is_some_and(|bits| bits >> (position % BITS) & 1 == 1);
-        self.is_every_type || is_selected || self.selects_name(code, raw)
+        let has_name = matches!(code, ASYNC_EVENT | GENERIC_EVENT);
+        self.is_every_type || is_selected || (has_name && self.selects_name(code, raw))
     }
 
     /// Returns whether the filter selects an event by a name in the event.

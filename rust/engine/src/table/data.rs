@@ -72,12 +72,15 @@ impl DataType {
     }
 
     /// Returns whether `data` is a value of this type. The range of integers is checked too.
+    #[inline]
     pub fn accepts(self, data: Data<'_>) -> bool {
-        match data {
-            Data::Int(number) => self.is_signed() && self.is_in_range(number.into()),
-            Data::Uint(number) => !self.is_signed() && self.is_in_range(number.into()),
-            Data::Bool(_) => self == Self::Bool,
-            Data::Text(_) => self == Self::String,
+        match (self, data) {
+            // These types have each value that `Data` has.
+            (Self::Int64, Data::Int(_)) | (Self::Uint64, Data::Uint(_)) => true,
+            (Self::Bool, Data::Bool(_)) | (Self::String, Data::Text(_)) => true,
+            (_, Data::Int(number)) => self.is_signed() && self.is_in_range(number.into()),
+            (_, Data::Uint(number)) => !self.is_signed() && self.is_in_range(number.into()),
+            (_, Data::Bool(_) | Data::Text(_)) => false,
         }
     }
 
