@@ -16,8 +16,14 @@ impl<T: Default + Send> PerThread<T> {
     /// no value any more.
     #[inline]
     pub(crate) fn with<R>(&self, code: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let value = self.0.get().or_else(|| self.create())?;
-        Some(code(&mut *value.try_borrow_mut().ok()?))
+        Some(code(&mut *self.cell()?.try_borrow_mut().ok()?))
+    }
+
+    /// Returns the calling thread's value, for code that uses it more than once. Returns `None` if the thread is ending and
+    /// has no value any more.
+    #[inline]
+    pub(crate) fn cell(&self) -> Option<&RefCell<T>> {
+        self.0.get().or_else(|| self.create())
     }
 
     /// Creates the calling thread's value. Returns `None` if the thread is ending and its thread-local values are destroyed:

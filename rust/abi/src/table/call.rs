@@ -89,9 +89,12 @@ impl Call {
     }
 
     /// Takes back the memory of the entries of a call that has ended.
+    #[inline]
     pub(super) fn reuse(&mut self, mut leftover: Leftover) {
         leftover.entries.clear();
-        leftover.entries.shrink_to(KEPT_ENTRIES);
+        if leftover.entries.capacity() > KEPT_ENTRIES {
+            leftover.entries.shrink_to(KEPT_ENTRIES);
+        }
         if self.entries.is_empty() {
             self.entries = leftover.entries;
         }

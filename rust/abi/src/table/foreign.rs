@@ -14,7 +14,7 @@ use falco_plugin_engine::table::{BoundField, Data, DataType, EntryId, HostTable}
 
 use super::call::Handle;
 use super::data::{from_c_data, to_c_data};
-use super::host::Host;
+use super::host::{Host, ThreadCall};
 use super::schema::{Accessor, Schema};
 use super::visit::Visit;
 
@@ -149,12 +149,22 @@ impl Foreign {
         key: Option<Data<'_>>,
         is_owned: bool,
     ) -> Result<EntryId, Error> {
+        self.take_in(self.host.call(), entry, key, is_owned)
+    }
+
+    #[inline]
+    fn take_in(
+        &self,
+        this_call: ThreadCall<'_>,
+        entry: *mut ss_plugin_table_entry_t,
+        key: Option<Data<'_>>,
+        is_owned: bool,
+    ) -> Result<EntryId, Error> {
         let handle = Handle {
             table: self.table,
             entry,
         };
-        self.host
-            .with_call(|call| call.take(handle, key.map(Data::to_owned), is_owned, || self.host.next_serial()))
+        this_call.with(|call| call.take(handle, key.map(Data::to_owned), is_owned, || self.host.next_serial()))
     }
 
     /// Ends the use of an entry that the host need not be asked to release.
@@ -229,7 +239,8 @@ impl HostTable for Foreign {
 
     fn get(&self, key: Data<'_>) -> Result<Option<EntryId>, Error> {
         let data = self.key(key)?;
-        let (reader, found) = self.host.with_call(|call| {
+        let this_call = self.host.call();
+        let (reader, found) = this_call.with(|call| {
             self.check_parent(call.serial())?;
             Ok::<_, Error>((call.reader, call.find(self.table, key)))
         })??;
@@ -245,7 +256,7 @@ impl HostTable for Foreign {
             // Hosts do not distinguish a missing entry from an error.
             return Ok(None);
         }
-        self.take(entry, Some(key), true).map(Some)
+        self.take_in(this_call, entry, Some(key), true).map(Some)
     }
 
     fn insert(&self, key: Data<'_>, values: &[(usize, Data<'_>)]) -> Result<EntryId, Error> {

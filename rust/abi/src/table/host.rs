@@ -1,5 +1,6 @@
 //! The tables that the host passes to `plugin_init`, and the calls during which they are open.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -110,16 +111,22 @@ impl Host {
         if !self.is_used.load(Ordering::Relaxed) {
             return OpenCall(None);
         }
-        let begun = self.calls.with(|call| call.begin(reader, writer));
-        OpenCall(begun.map(|()| self))
+        let begun = self.calls.cell().filter(|call| {
+            let begun = call.try_borrow_mut().map(|mut call| call.begin(reader, writer));
+            begun.is_ok()
+        });
+        OpenCall(begun.map(|call| (self, call)))
     }
 
-    fn end(&self) {
-        let Some(leftover) = self.calls.with(Call::end).flatten() else {
-            return;
-        };
-        self.release_all(&leftover);
-        self.calls.with(|call| call.reuse(leftover));
+    #[inline]
+    fn end(&self, call: &RefCell<Call>) {
+        let leftover = call.try_borrow_mut().ok().and_then(|mut call| call.end());
+        if let Some(leftover) = leftover {
+            self.release_all(&leftover);
+            if let Ok(mut call) = call.try_borrow_mut() {
+                call.reuse(leftover);
+            }
+        }
     }
 
     fn release_all(&self, leftover: &Leftover) {
@@ -157,8 +164,13 @@ impl Host {
     /// It is in none.
     #[inline]
     pub(super) fn with_call<R>(&self, code: impl FnOnce(&mut Call) -> R) -> Result<R, Error> {
-        let result = self.calls.with(|call| call.is_open().then(|| code(call)));
-        result.flatten().ok_or_else(outside)
+        self.call().with(code)
+    }
+
+    /// Returns the call that this thread is in, for code that uses it more than once.
+    #[inline]
+    pub(super) fn call(&self) -> ThreadCall<'_> {
+        ThreadCall(self.calls.cell())
     }
 
     /// Returns a new number for a call.
@@ -233,20 +245,41 @@ pub(crate) struct InitCall<'a>(&'a Host);
 
 impl Drop for InitCall<'_> {
     fn drop(&mut self) {
-        if self.0.init().take().is_some() {
-            self.0.end();
+        if self.0.init().take().is_some()
+            && let Some(call) = self.0.calls.cell()
+        {
+            self.0.end(call);
+        }
+    }
+}
+
+/// The call that a thread is in, if it is in one.
+#[derive(Clone, Copy)]
+pub(super) struct ThreadCall<'a>(Option<&'a RefCell<Call>>);
+
+impl ThreadCall<'_> {
+    /// Runs code on the call.
+    ///
+    /// # Errors
+    /// The thread is in none.
+    #[inline]
+    pub(super) fn with<R>(self, code: impl FnOnce(&mut Call) -> R) -> Result<R, Error> {
+        let call = self.0.and_then(|call| call.try_borrow_mut().ok());
+        match call {
+            Some(mut call) if call.is_open() => Ok(code(&mut call)),
+            _ => Err(outside()),
         }
     }
 }
 
 /// Ends a call of the host when it is dropped, and releases its entries.
-pub(crate) struct OpenCall<'a>(Option<&'a Host>);
+pub(crate) struct OpenCall<'a>(Option<(&'a Host, &'a RefCell<Call>)>);
 
 impl Drop for OpenCall<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(host) = self.0 {
-            host.end();
+        if let Some((host, call)) = self.0 {
+            host.end(call);
         }
     }
 }
