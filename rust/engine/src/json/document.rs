@@ -1,5 +1,6 @@
 //! The JSON of one event, shared by all readers of the event.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::fault::Fault;
@@ -7,23 +8,35 @@ use super::tree::Tree;
 
 /// The JSON of one event, as far as it was read. All readers of the event share it.
 #[derive(Debug, Default)]
-pub struct Document(Mutex<Tree>);
+pub struct Document {
+    tree: Mutex<Tree>,
+    /// Whether the tree may have content: nothing reads system calls as JSON, so their tree needs neither a lock nor to be
+    /// emptied. `Relaxed` is enough, because an event is replaced only after all accesses to it.
+    is_used: AtomicBool,
+}
 
 impl Document {
     /// Locks the tree for a look-up. The holder of the lock must not wait for anything.
     pub(crate) fn tree(&self) -> MutexGuard<'_, Tree> {
+        self.is_used.store(true, Ordering::Relaxed);
         // A poisoned tree is whole after each step.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Empties the document for the next event, and keeps its memory.
     pub fn clear(&mut self) {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        if std::mem::take(self.is_used.get_mut()) {
+            self.tree.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     /// Does the same while others hold the document. They must not read it.
+    #[inline]
     pub(crate) fn clear_shared(&self) {
-        self.tree().clear();
+        if self.is_used.load(Ordering::Relaxed) {
+            self.tree().clear();
+            self.is_used.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Records a fault that user code found in the text. Only the first fault of the text is kept.
@@ -32,8 +45,10 @@ impl Document {
     }
 
     /// Takes the recorded fault.
+    #[inline]
     pub(crate) fn take_fault(&self) -> Option<Fault> {
-        self.tree().take_fault()
+        let is_used = self.is_used.load(Ordering::Relaxed);
+        is_used.then(|| self.tree().take_fault()).flatten()
     }
 }
 
