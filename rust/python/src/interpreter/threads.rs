@@ -16,7 +16,9 @@ use crate::interpreter::start;
 
 /// Whether the interpreter has a GIL, for which threads of the host wait.
 static HAS_GIL: AtomicBool = AtomicBool::new(true);
-/// The number of threads of the host that wait for the GIL. Without a GIL it stays 0.
+/// Whether a producer has sent an event, so that producers let threads of the host go first.
+static HAS_PRODUCERS: AtomicBool = AtomicBool::new(false);
+/// The number of threads of the host that wait for the GIL. Without a GIL or a producer it stays 0.
 static HOST_WAITS: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// Whether this is a thread of the host that has called a plugin.
@@ -170,8 +172,10 @@ pub(crate) fn enter<R>(code: impl FnOnce(Python<'_>) -> R) -> R {
     if start::is_ours() {
         KeptState::keep();
     }
-    // Without a GIL, a counter that threads on several processors change would be the only thing that they share.
-    let waiting = HAS_GIL.load(Ordering::Relaxed).then(Waiting::new);
+    // Without a GIL, a counter that threads on several processors change would be the only thing that they share. And
+    // changing it takes as long as the lock itself, so it is not done for nothing.
+    let is_counted = HAS_PRODUCERS.load(Ordering::Relaxed) && HAS_GIL.load(Ordering::Relaxed);
+    let waiting = is_counted.then(Waiting::new);
     Python::attach(|py| {
         drop(waiting);
         let result = code(py);
@@ -200,6 +204,8 @@ pub(crate) fn find_gil(py: Python<'_>) {
 pub(crate) fn step_aside(py: Python<'_>, wait_until_drained: impl FnOnce(Instant) + Send) {
     if HOST_WAITS.load(Ordering::Relaxed) > 0 {
         stay_aside(py, wait_until_drained);
+    } else if !HAS_PRODUCERS.load(Ordering::Relaxed) {
+        HAS_PRODUCERS.store(true, Ordering::Relaxed);
     }
 }
 
