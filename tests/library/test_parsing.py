@@ -157,6 +157,39 @@ def test_event_can_be_kept_after_the_call(load) -> None:
     ]
 
 
+def test_kept_parameters_are_those_of_their_event(load) -> None:
+    library = load("""
+        from falco_plugin import Event, Plugin, field, parse
+
+        class Keeps(Plugin):
+            name = "keeps"
+            extract_event_sources = ("syscall",)
+
+            def init(self):
+                self.kept = []
+                self.shared = []
+
+            @parse("execve")
+            def keep(self, event: Event) -> None:
+                self.shared.append(str(event.params is event.params))
+                if event.number % 3 == 0:
+                    self.kept.append(event.params)
+                if event.number % 3 == 1:
+                    self.last = event
+
+            @field("keeps.all", desc="What was kept")
+            def all(self, event: Event) -> list[str]:
+                kept = [params["exe"] for params in [*self.kept, self.last.params, self.last.params]]
+                return [*kept, *sorted(set(self.shared))]
+    """)
+    from support.embedded import event_buffer
+
+    for number in range(1, 9):
+        assert library.parse(event_buffer(encode_execve(f"/bin/{number}")), number) == SUCCESS
+    found = library.extract(encode_raw(CLOSE), "keeps.all", 9, "syscall").values
+    assert found == ["/bin/3", "/bin/6", "/bin/7", "/bin/7", "True"]
+
+
 def test_method_that_fails_is_logged_once_and_counted(load, caplog) -> None:
     library = load("""
         from falco_plugin import Event, Plugin, field, parse

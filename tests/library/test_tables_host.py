@@ -283,6 +283,49 @@ def test_entry_does_not_outlive_its_call(play):
     assert "was read during an earlier call" in second
 
 
+def test_entries_stay_apart_if_they_are_held(play):
+    ran = play(
+        """
+        class Reader(Plugin):
+            name = "reader"
+            threads: Table[int, Thread] = Table.of("threads")
+
+            @field("reader.names", desc="Names of threads")
+            def names(self, event: Event) -> str:
+                first, second = self.threads[1], self.threads[2]
+                names = [second.comm, first.comm]
+                del first, second
+                names += [self.threads[number].comm for number in (1, 2, 2, 1)]
+                held = [self.threads[number] for number in (2, 1, 2)]
+                self.threads.values()
+                return " ".join(names + [thread.comm for thread in held])
+        """
+    )
+    assert values(ran, "reader.names") == ["sshd bash bash sshd sshd bash sshd bash sshd"] * 3
+    assert not ran.log, "each entry was released"
+
+
+@pytest.mark.parametrize("slots", ["'note',", "'note', '__weakref__'", "'__dict__',"])
+def test_entry_does_not_have_the_attributes_of_another(play, slots):
+    ran = play(
+        f"""
+        class Noted(Entry):
+            __slots__ = ({slots})
+            comm: str
+
+        class Reader(Plugin):
+            name = "reader"
+            threads: Table[int, Noted] = Table.of("threads")
+
+            @field("reader.notes", desc="Whether an entry has the note of another")
+            def notes(self, event: Event) -> bool:
+                self.threads[1].note = "a note"
+                return hasattr(self.threads[2], "note")
+        """
+    )
+    assert values(ran, "reader.notes") == [False] * 3
+
+
 def test_fields_cannot_change_tables_of_others(play):
     ran = play(
         """

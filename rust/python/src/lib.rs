@@ -42,6 +42,8 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3::types::PyBytes;
 
+    use crate::interpreter::{fast, slots};
+
     #[pymodule_export]
     use crate::convert::documents::split_json;
     #[pymodule_export]
@@ -150,11 +152,16 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        Params::register(module.py())?;
-        crate::interpreter::fast::install::<EventWriter>(module.py())?;
-        crate::interpreter::fast::install::<Sender>(module.py())?;
-        crate::interpreter::fast::install::<AsyncEventSender>(module.py())?;
-        crate::interpreter::fast::install_constructor::<AsyncEvent>(module.py());
-        crate::interpreter::fast::install::<Table>(module.py())
+        let py = module.py();
+        Params::register(py)?;
+        fast::install::<EventWriter>(py)?;
+        fast::install::<Sender>(py)?;
+        fast::install::<AsyncEventSender>(py)?;
+        fast::install::<Table>(py)?;
+        fast::install_constructor::<AsyncEvent>(py);
+        slots::install_attributes::<Event>(py);
+        slots::install_subscript::<Params>(py);
+        slots::install_descriptor::<Attribute>(py);
+        Ok(())
     }
 }

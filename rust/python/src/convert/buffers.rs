@@ -7,14 +7,14 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 #[cfg(Py_GIL_DISABLED)]
 use std::sync::atomic::{Ordering, fence};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::source::channel;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString};
+
+use crate::interpreter::gil_cell::GilCell;
 
 /// Runs `copy` on the bytes of any buffer. Fails if `data` is not a buffer. `copy` must not run Python code or release
 /// the GIL.
@@ -147,11 +147,17 @@ pub(crate) fn c_string<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a CStr> {
 #[cfg(not(Py_GIL_DISABLED))]
 #[inline]
 pub(crate) fn is_shared(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: the object is live, and this only reads its reference count.
-    unsafe { ffi::Py_REFCNT(object.as_ptr()) > 1 }
+    reference_count(object) > 1
 }
 
-/// The same without the GIL. Also returns true for an object that another thread has made, because the reference count of
+/// Returns the number of references to an object.
+#[inline]
+pub(crate) fn reference_count<T>(object: &Bound<'_, T>) -> usize {
+    // SAFETY: the object is live, and this only reads its reference count.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) as usize }
+}
+
+/// The same as [`is_shared`] without the GIL. Also returns true for an object that another thread has made, because the reference count of
 /// such an object is in two parts, which cannot be read in one step.
 #[cfg(Py_GIL_DISABLED)]
 #[inline]
@@ -178,7 +184,7 @@ pub(crate) fn duplicate(descriptor: RawFd) -> io::Result<OwnedFd> {
 /// The payload of an event: the host's memory during a call of the host, and a copy afterwards.
 ///
 /// The copy is made only if something asks for it, or can still do so when the call ends.
-pub(crate) struct Payload(Mutex<Bytes>);
+pub(crate) struct Payload(GilCell<Bytes>);
 
 enum Bytes {
     /// There is no payload: nothing asked for it during the call, and nothing could ask for it afterwards.
@@ -188,16 +194,16 @@ enum Bytes {
     Copied(Py<PyBytes>),
 }
 
-// SAFETY: the pointer is dereferenced only while the mutex is locked, and the memory is only read.
+// SAFETY: the pointer is dereferenced only in the cell, and the memory is only read.
 unsafe impl Send for Bytes {}
 
 impl Payload {
     pub(crate) fn copied(bytes: Py<PyBytes>) -> Self {
-        Self(Mutex::new(Bytes::Copied(bytes)))
+        Self(GilCell::new(Bytes::Copied(bytes)))
     }
 
     pub(crate) fn absent() -> Self {
-        Self(Mutex::new(Bytes::Absent))
+        Self(GilCell::new(Bytes::Absent))
     }
 
     /// Runs `code` while the payload can be read from the host's memory. Afterwards makes a copy if `is_needed_later`
@@ -214,66 +220,59 @@ impl Payload {
         /// Ends the borrow, even if `code` panics.
         struct End<'a, F: FnOnce() -> bool>(&'a Payload, Python<'a>, Option<F>);
         impl<F: FnOnce() -> bool> Drop for End<'_, F> {
+            #[inline]
             fn drop(&mut self) {
                 let is_needed = self.2.take().is_none_or(|is_needed_later| is_needed_later());
                 self.0.end_borrow(self.1, is_needed);
             }
         }
-        let mut held = self.lock(py);
-        if is_new_event || matches!(*held, Bytes::Absent) {
-            let old = mem::replace(&mut *held, Bytes::Borrowed(ptr::from_ref(bytes)));
-            drop(held);
-            drop(old);
-        } else {
-            drop(held);
-        }
+        let old = self.0.with(py, |held| {
+            let is_replaced = is_new_event || matches!(held, Bytes::Absent);
+            is_replaced.then(|| mem::replace(held, Bytes::Borrowed(ptr::from_ref(bytes))))
+        });
+        drop(old);
         let _end = End(self, py, Some(is_needed_later));
         code()
     }
 
     #[inline]
     fn end_borrow(&self, py: Python<'_>, is_needed: bool) {
-        let mut held = self.lock(py);
-        if let Bytes::Borrowed(bytes) = *held {
-            // Remove the pointer first, because making the copy may panic if memory is exhausted.
-            *held = Bytes::Absent;
-            if is_needed {
-                // SAFETY: `while_borrowed` calls this before the host's call ends, so the memory is still valid.
-                *held = Bytes::Copied(PyBytes::new(py, unsafe { &*bytes }).unbind());
+        self.0.with(py, |held| {
+            if let Bytes::Borrowed(bytes) = *held {
+                // Remove the pointer first, because making the copy may panic if memory is exhausted.
+                *held = Bytes::Absent;
+                if is_needed {
+                    // SAFETY: `while_borrowed` calls this before the host's call ends, so the memory is still valid.
+                    *held = Bytes::Copied(PyBytes::new(py, unsafe { &*bytes }).unbind());
+                }
             }
-        }
+        });
     }
 
     /// Returns the payload as an object that may be kept.
     pub(crate) fn get<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let mut held = self.lock(py);
-        let copy = match &*held {
-            Bytes::Copied(bytes) => return bytes.bind(py).clone(),
-            // SAFETY: the mutex is locked, and `while_borrowed` removes the pointer under this lock before the host's
-            // call ends, so the memory is still valid.
-            Bytes::Borrowed(bytes) => PyBytes::new(py, unsafe { &**bytes }),
-            Bytes::Absent => PyBytes::new(py, b""),
-        };
-        *held = Bytes::Copied(copy.clone().unbind());
-        copy
+        self.0.with(py, |held| {
+            let copy = match held {
+                Bytes::Copied(bytes) => return bytes.bind(py).clone(),
+                // SAFETY: `while_borrowed` removes the pointer in the cell before the host's call ends, so the memory is
+                // still valid.
+                Bytes::Borrowed(bytes) => PyBytes::new(py, unsafe { &**bytes }),
+                Bytes::Absent => PyBytes::new(py, b""),
+            };
+            *held = Bytes::Copied(copy.clone().unbind());
+            copy
+        })
     }
 
     /// Runs `read` on the payload. `read` must not run Python code or release the GIL.
+    #[inline]
     pub(crate) fn with<R>(&self, py: Python<'_>, read: impl FnOnce(&[u8]) -> R) -> R {
-        match &*self.lock(py) {
+        self.0.with(py, |held| match held {
             Bytes::Copied(bytes) => read(bytes.bind(py).as_bytes()),
             // SAFETY: as in `get`.
             Bytes::Borrowed(bytes) => read(unsafe { &**bytes }),
             Bytes::Absent => read(b""),
-        }
-    }
-
-    /// Locks the payload. The lock is never held while Python code runs.
-    #[inline]
-    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Bytes> {
-        // The lock is nearly always free, and this attempt is inlined.
-        let free = self.0.try_lock();
-        free.unwrap_or_else(|_| self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
+        })
     }
 }
 

@@ -11,15 +11,51 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyIterator, PyList, PyMapping,
 
 use crate::event::reader::Event;
 use crate::imports;
+use crate::interpreter::gil_cell::GilCell;
+use crate::interpreter::slots::Subscript;
 
 /// The parameters of an event (``evt.arg`` in rules): a mapping of names to values. Positions are keys, too.
 ///
 /// A value is decoded when it is read. It is ``None`` if the driver could not read it, or if it is NULL. A parameter
 /// that the event does not have, because an older driver made it, is not in the mapping: use :meth:`get`. A parameter
 /// that is newer than the SDK has its position as its name, such as ``"5"``, and is ``bytes``.
-#[pyclass(frozen, mapping, freelist = 8, module = "falco_plugin")]
+#[pyclass(frozen, mapping, module = "falco_plugin")]
 pub(crate) struct Params {
     event: Py<Event>,
+    /// The positions of names that were looked up. The object is reused for other events, of which most have the same
+    /// type, and the code of a plugin has the same name in the same object.
+    known: GilCell<KnownPositions>,
+}
+
+/// The positions of the names that were looked up last.
+#[derive(Default)]
+struct KnownPositions {
+    names: [Option<KnownPosition>; 4],
+    /// The next of them to replace.
+    next: usize,
+}
+
+struct KnownPosition {
+    name: Py<PyString>,
+    /// The code of the event type.
+    code: u16,
+    position: usize,
+}
+
+impl KnownPositions {
+    #[inline]
+    fn find(&self, name: &Bound<'_, PyString>, code: u16) -> Option<usize> {
+        let mut known = self.names.iter().flatten();
+        let found = known.find(|known| known.name.as_ptr() == name.as_ptr() && known.code == code);
+        found.map(|known| known.position)
+    }
+
+    /// Keeps a position. Returns the one that it replaces.
+    fn keep(&mut self, known: KnownPosition) -> Option<KnownPosition> {
+        let next = self.next;
+        self.next = (next + 1) % self.names.len();
+        self.names[next].replace(known)
+    }
 }
 
 /// A value that is decoded, or the bytes of one that must be decoded without the lock of the payload: containers can start a
@@ -33,6 +69,7 @@ impl Params {
     pub(crate) fn new(event: &Bound<'_, Event>) -> Self {
         Self {
             event: event.clone().unbind(),
+            known: GilCell::new(KnownPositions::default()),
         }
     }
 
@@ -51,28 +88,37 @@ impl Params {
     #[inline]
     fn look_up<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
-        if let Ok(name) = key.cast_exact::<PyString>()
-            && let Ok(name) = name.to_str()
-        {
-            return self.value_at(py, |params| params.find(name));
+        if let Ok(name) = key.cast_exact::<PyString>() {
+            let code = self.event.get().kind();
+            let known = self.known.with(py, |known| known.find(name, code));
+            let Some(position) = known.or_else(|| self.find_name(name, code)) else {
+                return Ok(None);
+            };
+            return self.value(py, position);
         }
         let value = self.find(key)?.map(|position| self.value(py, position)).transpose()?;
         Ok(value.flatten())
     }
 
-    /// Returns the value at a position; `None` if the event does not have it.
-    fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.value_at(py, |_| Some(position))
+    /// Returns the position of a name, and keeps it for the next look-up. Returns `None` if the event has no such parameter.
+    fn find_name(&self, name: &Bound<'_, PyString>, code: u16) -> Option<usize> {
+        let py = name.py();
+        let text = name.to_str().ok()?;
+        let position = self.with(py, |params| params.find(text)).flatten()?;
+        let known = KnownPosition {
+            name: name.clone().unbind(),
+            code,
+            position,
+        };
+        let replaced = self.known.with(py, |positions| positions.keep(known));
+        drop(replaced);
+        Some(position)
     }
 
+    /// Returns the value at a position; `None` if the event does not have it.
     #[inline]
-    fn value_at<'py>(
-        &self,
-        py: Python<'py>,
-        find: impl FnOnce(&schema::Params<'_>) -> Option<usize>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
         let found = self.with(py, |params| {
-            let position = find(&params)?;
             let value = params.value(position)?;
             Some(scalar(py, &value).map(|value| match value {
                 Some(value) => Found::Value(value),
@@ -125,6 +171,13 @@ impl Params {
             "this {name} event has no parameter {}: it has {names}",
             key.repr()?
         )))
+    }
+}
+
+impl Subscript for Params {
+    #[inline]
+    fn item<'py>(this: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        this.get().__getitem__(key)
     }
 }
 

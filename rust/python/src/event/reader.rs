@@ -1,6 +1,7 @@
 //! `Event`: an event as fields and `event_to_string` read it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +10,19 @@ use falco_plugin_engine::event as engine;
 use falco_plugin_engine::event::schema::RawEvent;
 use falco_plugin_engine::extract::{Document, EventState};
 use falco_plugin_engine::json::text;
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyString};
 
-use crate::convert::buffers::{Payload, is_shared, to_bytes};
+use crate::convert::buffers::{Payload, is_shared, reference_count, to_bytes};
 use crate::convert::json;
 use crate::errors::no_json;
 use crate::event::params::Params;
+use crate::interpreter::gil_cell::GilCell;
+use crate::interpreter::slots::Attributes;
 
 /// The thread id of an event that belongs to no thread.
 const NO_THREAD: i64 = -1;
@@ -58,6 +63,30 @@ pub(crate) struct Event {
     document: Arc<Document>,
     /// The number of the event among those of its thread (`EventState::serial`).
     serial: AtomicU64,
+    /// The parameters, which all accesses during a call of the host share; `None` outside of calls.
+    params: GilCell<Option<Option<Py<Params>>>>,
+}
+
+/// The object of the last event of a thread, and that of its parameters. Both are reused for the next event. The parameters
+/// refer to the event, so the event does not refer to them outside of calls.
+struct LastEvent {
+    event: Py<Event>,
+    params: Cell<Option<Py<Params>>>,
+}
+
+impl LastEvent {
+    /// Returns whether anything else refers to one of the objects. Must not be called during a call of the host.
+    #[inline]
+    fn is_kept(&self, py: Python<'_>) -> bool {
+        let params = self.params.take();
+        let is_kept = match &params {
+            None => is_shared(self.event.bind(py)),
+            // The parameters have one of the references to the event.
+            Some(params) => reference_count(params.bind(py)) > 1 || reference_count(self.event.bind(py)) > 2,
+        };
+        self.params.set(params);
+        is_kept
+    }
 }
 
 /// The Python objects that were made of one event.
@@ -80,30 +109,42 @@ impl Event {
         let reused = state
             .user_state
             .as_ref()
-            .and_then(|object| object.downcast_ref::<Py<Self>>())
-            .filter(|object| object.get().change_to(object.bind(py), event, &state));
-        let object = match reused {
-            Some(object) => object.bind(py),
+            .and_then(|last| last.downcast_ref::<LastEvent>())
+            .filter(|last| last.event.get().change_to(event, &state, || last.is_kept(py)));
+        let last = match reused {
+            Some(last) => last,
             None => {
-                let object = Py::new(py, Self::from_host(event, &state))?;
-                let old = state.user_state.replace(Box::new(object));
+                let last = LastEvent {
+                    event: Py::new(py, Self::from_host(event, &state))?,
+                    params: Cell::default(),
+                };
+                let old = state.user_state.replace(Box::new(last));
                 drop(old);
-                let object = state
-                    .user_state
-                    .as_ref()
-                    .and_then(|object| object.downcast_ref::<Py<Self>>());
-                object.expect("the object was stored above").bind(py)
+                let last = state.user_state.as_ref().and_then(|last| last.downcast_ref());
+                last.expect("the object was stored above")
             }
         };
         *state.is_exclusive = false;
-        let is_kept = || is_shared(object);
+        let object = last.event.bind(py);
         let this = object.get();
+        // Without the GIL, the references to the two objects cannot be counted.
+        let is_shareable = cfg!(not(Py_GIL_DISABLED));
+        this.params.replace(py, is_shareable.then(|| last.params.take()));
+        let is_kept = Cell::new(true);
+        let end = || {
+            last.params.set(this.params.replace(py, None).flatten());
+            is_kept.set(last.is_kept(py));
+            if is_kept.get() {
+                drop(last.params.take());
+            }
+            is_kept.get()
+        };
         let is_new_event = this.serial.load(Ordering::Relaxed) != serial;
         this.serial.store(serial, Ordering::Relaxed);
         let result = this
             .payload
-            .while_borrowed(py, kept_bytes(event), is_new_event, is_kept, || code(object));
-        *state.is_exclusive = !is_kept();
+            .while_borrowed(py, kept_bytes(event), is_new_event, end, || code(object));
+        *state.is_exclusive = !is_kept.get();
         result
     }
 
@@ -120,20 +161,41 @@ impl Event {
             has_kept: AtomicBool::new(false),
             document: state.document.clone(),
             serial: 0.into(),
+            params: GilCell::new(None),
         }
+    }
+
+    /// Returns the object of the parameters. All accesses during a call of the host get the same one.
+    #[inline]
+    fn params_of<'py>(event: &Bound<'py, Self>) -> PyResult<Bound<'py, Params>> {
+        let py = event.py();
+        let kept = event.get().params.with(py, |params| {
+            let params = params.as_ref()?.as_ref()?;
+            Some(params.bind(py).clone())
+        });
+        if let Some(params) = kept {
+            return Ok(params);
+        }
+        let made = Bound::new(py, Params::new(event))?;
+        event.get().params.with(py, |params| {
+            if let Some(params) = params {
+                *params = Some(made.clone().unbind());
+            }
+        });
+        Ok(made)
     }
 
     /// Makes this the object of `event`. Returns false if that is impossible, because something keeps the object as a
     /// preceding event, or because `event` has another source.
     #[inline]
-    fn change_to(&self, object: &Bound<'_, Self>, event: &engine::Event<'_>, state: &EventState<'_>) -> bool {
+    fn change_to(&self, event: &engine::Event<'_>, state: &EventState<'_>, is_kept: impl FnOnce() -> bool) -> bool {
         if !Arc::ptr_eq(&self.document, state.document) {
             return false;
         }
         if self.serial.load(Ordering::Relaxed) == state.serial {
             return true;
         }
-        if is_shared(object) || self.source.as_bytes() != event.source {
+        if is_kept() || self.source.as_bytes() != event.source {
             return false;
         }
         self.number.store(event.number, Ordering::Relaxed);
@@ -204,6 +266,26 @@ fn plugin_id(event: &engine::Event<'_>) -> u32 {
     id.map_or(0, |id| u32::from_le_bytes(*id))
 }
 
+impl Attributes for Event {
+    const NAMES: &[&str] = &["params", "thread_id", "json", "data"];
+
+    fn interned() -> &'static PyOnceLock<Vec<Py<PyString>>> {
+        static INTERNED: PyOnceLock<Vec<Py<PyString>>> = PyOnceLock::new();
+        &INTERNED
+    }
+
+    #[inline]
+    fn attribute<'py>(this: &Bound<'py, Self>, index: usize) -> PyResult<Bound<'py, PyAny>> {
+        let (event, py) = (this.get(), this.py());
+        Ok(match index {
+            0 => Self::params(this)?.into_any(),
+            1 => event.thread_id().into_bound_py_any(py)?,
+            2 => event.json(py)?,
+            _ => event.data(py).into_any(),
+        })
+    }
+}
+
 #[pymethods]
 impl Event {
     #[new]
@@ -243,6 +325,7 @@ impl Event {
             has_kept: AtomicBool::new(false),
             document: Arc::default(),
             serial: 0.into(),
+            params: GilCell::new(None),
         })
     }
 
@@ -283,7 +366,7 @@ impl Event {
     /// The code of the event's type, such as 293 for the end of ``execve``. The code of a plugin event is 322
     /// (``ppm_event_code``).
     #[getter(r#type)]
-    fn kind(&self) -> u16 {
+    pub(crate) fn kind(&self) -> u16 {
         self.code.load(Ordering::Relaxed)
     }
 
@@ -308,8 +391,8 @@ impl Event {
 
     /// The parameters of the event by name and by position, as ``evt.arg`` and ``evt.rawarg`` name them in rules.
     #[getter]
-    fn params(event: &Bound<'_, Self>) -> Params {
-        Params::new(event)
+    fn params<'py>(event: &Bound<'py, Self>) -> PyResult<Bound<'py, Params>> {
+        Self::params_of(event)
     }
 
     /// The payload as JSON: a ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` or ``None``.

@@ -3,6 +3,7 @@
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 
+use crate::interpreter::slots::Descriptor;
 use crate::table::entry::Entry;
 
 /// An attribute of an ``Entry`` subclass. Not public.
@@ -30,6 +31,27 @@ impl Attribute {
     }
 }
 
+impl Descriptor for Attribute {
+    #[inline]
+    fn get<'py>(this: &Bound<'py, Self>, object: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        match object {
+            Some(entry) => entry.cast::<Entry>()?.get().read(this.py(), this.get().index),
+            None => Ok(this.clone().into_any()),
+        }
+    }
+
+    #[inline]
+    fn set(this: &Bound<'_, Self>, object: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        match value {
+            Some(value) => object.cast::<Entry>()?.get().write(this.get().index, value),
+            None => Err(PyAttributeError::new_err(format!(
+                "the field {} of an entry cannot be deleted: set another value",
+                this.get().name
+            ))),
+        }
+    }
+}
+
 #[pymethods]
 impl Attribute {
     #[new]
@@ -54,20 +76,14 @@ impl Attribute {
         entry: &Bound<'py, PyAny>,
         _class: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if entry.is_none() {
-            return Ok(slf.clone().into_any());
-        }
-        entry.cast::<Entry>()?.get().read(slf.py(), slf.get().index)
+        Self::get(slf, (!entry.is_none()).then_some(entry))
     }
 
     fn __set__(slf: &Bound<'_, Self>, entry: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        entry.cast::<Entry>()?.get().write(slf.get().index, value)
+        Self::set(slf, entry, Some(value))
     }
 
-    fn __delete__(&self, _entry: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyAttributeError::new_err(format!(
-            "the field {} of an entry cannot be deleted: set another value",
-            self.name
-        )))
+    fn __delete__(slf: &Bound<'_, Self>, entry: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::set(slf, entry, None)
     }
 }

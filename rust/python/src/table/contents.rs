@@ -78,6 +78,7 @@ impl Table {
 
     /// Copies the values of all entries of a host's table, because each is valid only while the host visits it.
     pub(super) fn copies<'py>(&self, py: Python<'py>, table: &Arc<dyn HostTable>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.release_last(py);
         let mut rows = Vec::new();
         let mut failed = None;
         let visited = table.for_each(&mut |entry| {

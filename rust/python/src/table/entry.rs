@@ -1,6 +1,7 @@
 //! `Entry`: the base of the classes whose attributes are the fields of a table.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use falco_plugin_engine::table::{self as engine, DataType, EntryId, FieldId, HostTable};
@@ -33,7 +34,7 @@ pub(crate) enum State {
     /// In a table of the host or of another plugin, for the duration of a call.
     Host {
         table: Arc<dyn HostTable>,
-        entry: EntryId,
+        entry: HostEntry,
         shape: Arc<Shape>,
     },
     /// Here, because user code has made the entry, and no table has it.
@@ -44,6 +45,37 @@ pub(crate) enum State {
     },
 }
 
+/// The entry of a host's table that an object has. The object is reused for another entry.
+pub(crate) struct HostEntry {
+    // Both change only while nothing but the table refers to the object, so no thread sees parts of two entries, and
+    // `Relaxed` is enough.
+    call: AtomicU64,
+    index: AtomicUsize,
+}
+
+impl HostEntry {
+    pub(crate) fn new(entry: EntryId) -> Self {
+        Self {
+            call: entry.call.into(),
+            index: entry.index.into(),
+        }
+    }
+
+    #[inline]
+    fn get(&self) -> EntryId {
+        EntryId {
+            call: self.call.load(Ordering::Relaxed),
+            index: self.index.load(Ordering::Relaxed),
+        }
+    }
+
+    #[inline]
+    fn set(&self, entry: EntryId) {
+        self.call.store(entry.call, Ordering::Relaxed);
+        self.index.store(entry.index, Ordering::Relaxed);
+    }
+}
+
 thread_local! {
     /// The state of the entry that this thread is making of a class in Python, whose constructor takes it.
     static PENDING: RefCell<Option<State>> = const { RefCell::new(None) };
@@ -52,7 +84,7 @@ thread_local! {
 impl Drop for Entry {
     fn drop(&mut self) {
         if let State::Host { table, entry, .. } = &self.state {
-            table.release(*entry);
+            table.release(entry.get());
         }
     }
 }
@@ -69,6 +101,20 @@ impl Entry {
         made
     }
 
+    /// Makes the object that of another entry of the same table of the host, and releases the entry that it had. Only the
+    /// table may refer to the object.
+    #[inline]
+    pub(crate) fn change_to(&self, new: EntryId) {
+        if let State::Host { table, entry, .. } = &self.state {
+            let old = entry.get();
+            entry.set(new);
+            // Those of an earlier call have been released.
+            if old.call == new.call {
+                table.release(old);
+            }
+        }
+    }
+
     /// Returns the value of an attribute by its index.
     #[inline]
     pub(crate) fn read<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -81,7 +127,7 @@ impl Entry {
                 })?;
                 to_python(py, stored.data())
             }
-            State::Host { table, entry, shape } => read_host(py, table, *entry, shape, index),
+            State::Host { table, entry, shape } => read_host(py, table, entry.get(), shape, index),
             State::Detached { values, is_copy } => {
                 let value = lock(values).get(index).and_then(|value| {
                     let value = value.as_ref()?;
@@ -99,6 +145,7 @@ impl Entry {
     }
 
     /// Changes the value of an attribute by its index.
+    #[inline]
     pub(crate) fn write(&self, index: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = value.py();
         match &self.state {
@@ -118,7 +165,7 @@ impl Entry {
                 };
                 let value = from_python(kind, value, || subject(shape, index))?;
                 table
-                    .write(*entry, index, value.data())
+                    .write(entry.get(), index, value.data())
                     .map_err(|error| engine_error(py, error))
             }
             State::Detached { is_copy: true, .. } => Err(PyAttributeError::new_err(

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use falco_plugin_engine::table::{ChangeKind, Data, Entry as EngineEntry, FieldId, HostTable, OwnTable};
+use falco_plugin_engine::table::{ChangeKind, Data, Entry as EngineEntry, EntryId, FieldId, HostTable, OwnTable};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyIterator, PyList, PyType};
 
+use crate::convert::buffers::is_shared;
 use crate::errors::to_python as engine_error;
 use crate::imports;
 use crate::interpreter::fast::OneArgument;
+use crate::interpreter::gil_cell::GilCell;
 use crate::table::convert::{Converted, from_python, to_python};
-use crate::table::entry::{Entry, State};
+use crate::table::entry::{Entry, HostEntry, State};
 use crate::table::shape::{Shape, Spec};
 use crate::table::target::Target;
 
@@ -29,6 +31,9 @@ use crate::table::target::Target;
 pub(crate) struct Table {
     pub(super) target: Target,
     pub(super) shape: Arc<Shape>,
+    /// The object of the last entry of a host's table. It is reused for the next one, unless something else refers to it:
+    /// making an object takes longer than getting the entry.
+    last: GilCell<Option<Py<Entry>>>,
 }
 
 impl Table {
@@ -36,6 +41,7 @@ impl Table {
         Self {
             target: Target::Host(table),
             shape,
+            last: GilCell::new(None),
         }
     }
 
@@ -47,7 +53,11 @@ impl Table {
             records_changes,
         } = Spec::read(spec)?;
         let target = Target::new(&request, records_changes).map_err(|error| engine_error(py, error))?;
-        Ok(Self { target, shape })
+        Ok(Self {
+            target,
+            shape,
+            last: GilCell::new(None),
+        })
     }
 
     /// Returns the engine's table, if it is one of this plugin.
@@ -92,21 +102,54 @@ impl Table {
     fn find<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
         let key = self.key(key)?;
-        let state = match &self.target {
+        match &self.target {
             Target::Own { table, fields } => {
                 let entry = table.get(key.data()).map_err(|error| engine_error(py, error))?;
-                entry.map(|entry| self.own_state(entry, fields))
+                let state = entry.map(|entry| self.own_state(entry, fields));
+                state.map(|state| Entry::make(py, &self.shape, state)).transpose()
             }
             Target::Host(table) => {
                 let entry = table.get(key.data()).map_err(|error| engine_error(py, error))?;
-                entry.map(|entry| State::Host {
-                    table: Arc::clone(table),
-                    entry,
-                    shape: Arc::clone(&self.shape),
-                })
+                entry.map(|entry| self.host_entry(py, table, entry)).transpose()
             }
+        }
+    }
+
+    /// Returns the object of an entry of a host's table.
+    #[inline]
+    fn host_entry<'py>(
+        &self,
+        py: Python<'py>,
+        table: &Arc<dyn HostTable>,
+        entry: EntryId,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let unshared = self.last.with(py, |last| {
+            let last = last.as_ref().map(|last| last.bind(py));
+            last.filter(|last| !is_shared(last)).cloned()
+        });
+        if let Some(last) = unshared {
+            last.get().change_to(entry);
+            return Ok(last.into_any());
+        }
+        let state = State::Host {
+            table: Arc::clone(table),
+            entry: HostEntry::new(entry),
+            shape: Arc::clone(&self.shape),
         };
-        state.map(|state| Entry::make(py, &self.shape, state)).transpose()
+        let made = Entry::make(py, &self.shape, state)?;
+        if self.shape.is_reusable {
+            let kept = made.cast::<Entry>()?.clone().unbind();
+            let old = self.last.replace(py, Some(kept));
+            drop(old);
+        }
+        Ok(made)
+    }
+
+    /// Releases the last entry, unless something else refers to its object. Called before the table is changed or
+    /// iterated over, for which the owner of the table may need an entry that is held.
+    pub(super) fn release_last(&self, py: Python<'_>) {
+        let last = self.last.replace(py, None);
+        drop(last);
     }
 
     pub(super) fn own_state(&self, entry: Arc<EngineEntry>, fields: &Arc<[FieldId]>) -> State {
@@ -197,6 +240,7 @@ impl Table {
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, entry: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = key.py();
+        self.release_last(py);
         let key = self.key(key)?;
         let values = self.values_of(entry)?;
         let added = match &self.target {
@@ -212,6 +256,7 @@ impl Table {
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = key.py();
+        self.release_last(py);
         let converted = self.key(key)?;
         let removed = self.target.remove(converted.data());
         if removed.map_err(|error| engine_error(py, error))? {
@@ -270,6 +315,7 @@ impl Table {
     /// Raises:
     ///     PluginError: the table is not open here, or cannot be changed here.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.release_last(py);
         self.target.clear().map_err(|error| engine_error(py, error))
     }
 

@@ -8,6 +8,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use crate::table::entry::Entry;
+
 /// The Python side of a table's entries. All tables of one declaration share it.
 #[derive(Debug)]
 pub(crate) struct Shape {
@@ -15,6 +17,8 @@ pub(crate) struct Shape {
     pub(crate) entry_class: Py<PyType>,
     /// The name of the class, for messages.
     pub(crate) class_name: String,
+    /// Whether the objects have nothing but their entry, so that an object can be reused for another entry.
+    pub(crate) is_reusable: bool,
     /// The attributes, by their index in the class.
     pub(crate) attributes: Vec<ShapeAttribute>,
 }
@@ -73,6 +77,7 @@ impl Spec {
         Ok(Self {
             shape: Arc::new(Shape {
                 class_name: class.name()?.to_string(),
+                is_reusable: is_reusable(&class)?,
                 entry_class: class.unbind(),
                 attributes: shapes,
             }),
@@ -85,6 +90,20 @@ impl Spec {
             records_changes,
         })
     }
+}
+
+/// Returns whether the objects of a class of entries have no attributes, weak references or finalizers that a subclass has
+/// added.
+fn is_reusable(class: &Bound<'_, PyType>) -> PyResult<bool> {
+    let number = |class: &Bound<'_, PyType>, name: &str| class.getattr(name)?.extract::<isize>();
+    let base = class.py().get_type::<Entry>();
+    // Dictionaries and weak references are not part of the size in newer Pythons.
+    for name in ["__basicsize__", "__dictoffset__", "__weakrefoffset__"] {
+        if number(class, name)? != number(&base, name)? {
+            return Ok(false);
+        }
+    }
+    Ok(!class.hasattr("__del__")?)
 }
 
 fn kind(name: &str) -> PyResult<Kind> {
