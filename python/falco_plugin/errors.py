@@ -80,7 +80,7 @@ class RetryLater(PluginError):
         if number != number:  # noqa: PLR0124 - only NaN is not equal to itself
             raise ValueError("seconds must be a number, got NaN")
         super().__init__(*(reason,) if reason else ())
-        self.seconds = float(min(max(number, self.SHORTEST), self.LONGEST))
+        self.seconds: float = float(min(max(number, self.SHORTEST), self.LONGEST))
 
 
 class Fatal(PluginError):

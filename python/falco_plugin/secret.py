@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 __all__ = ["Secret"]
 
@@ -80,7 +80,7 @@ class Secret:
             return NotImplemented
         return hmac.compare_digest(self.reveal().encode("utf-8", "surrogatepass"), other)
 
-    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __copy__(self) -> Secret:
         return self

@@ -49,7 +49,8 @@ def used_fields(plugin: Path) -> Iterator[tuple[str, bool]]:
     prefixes = "|".join({field["name"].partition(".")[0] for field in metadata(plugin)["fields"]})
     for part in rules_of(plugin):
         for key in ("condition", "output"):
-            for name, argument in re.findall(rf"\b((?:{prefixes})(?:\.[A-Za-z_]\w*)+)(\[)?", part.get(key, "")):
+            text = re.sub(r'"[^"]*"', '""', part.get(key, ""))  # a value such as "s3.amazonaws.com" is not a field
+            for name, argument in re.findall(rf"\b((?:{prefixes})(?:\.[A-Za-z_]\w*)+)(\[)?", text):
                 yield name, bool(argument)
 
 

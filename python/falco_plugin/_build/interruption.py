@@ -59,14 +59,14 @@ class Interruption:
         Args:
             arguments: the program and its arguments.
             receiver: the program that gets the signals instead of the one that is started.
-            options: further arguments of ``subprocess.Popen``.
+            options: further arguments of ``subprocess.Popen``, except those for text.
         """
         # Keep signals pending until the program exists.
         signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
         try:
             # The check warns of locks that other threads hold, because no thread of the child releases them. A command
             # has one thread while it starts a program.
-            process = subprocess.Popen(arguments, preexec_fn=self._reset, **options)  # noqa: PLW1509
+            process: subprocess.Popen[bytes] = subprocess.Popen(arguments, preexec_fn=self._reset, **options)  # noqa: PLW1509
             self.process = receiver or process
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)

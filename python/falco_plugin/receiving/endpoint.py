@@ -37,7 +37,7 @@ class Endpoint:
         self._plugin = plugin
         self._path = path
         self._event_size = config.event_size
-        self.max_body = config.max_body
+        self.max_body: int = config.max_body
         self._config = config
         self._delivery = delivery
         self._logged: set[str] = set()

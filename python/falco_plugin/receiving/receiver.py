@@ -60,9 +60,9 @@ class HttpReceiver(Plugin):
     """How a request is verified with the secrets of the configuration. By default it has the signature of GitHub,
     which many other services use."""
 
-    accepted_requests = Counter("accepted_requests", desc="Requests that were answered with 200")
-    rejected_requests = Counter("rejected_requests", desc="Requests and connections that were rejected")
-    postponed_requests = Counter("postponed_requests", desc="Requests that were answered with 503")
+    accepted_requests: Counter = Counter("accepted_requests", desc="Requests that were answered with 200")
+    rejected_requests: Counter = Counter("rejected_requests", desc="Requests and connections that were rejected")
+    postponed_requests: Counter = Counter("postponed_requests", desc="Requests that were answered with 503")
 
     @cached_property
     def rejections(self) -> RejectionLog:

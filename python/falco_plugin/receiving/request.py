@@ -27,9 +27,9 @@ class Rejection(Exception):
 
     def __init__(self, status: HTTPStatus, reason: str, **headers: str) -> None:
         super().__init__(reason)
-        self.status = HTTPStatus(status)
+        self.status: HTTPStatus = HTTPStatus(status)
         self.reason = reason
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.headers: dict[str, str] = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 @dataclass(frozen=True, slots=True)
