@@ -66,7 +66,7 @@ class Interruption:
         try:
             # The check warns of locks that other threads hold, because no thread of the child releases them. A command
             # has one thread while it starts a program.
-            process: subprocess.Popen[bytes] = subprocess.Popen(arguments, preexec_fn=self._reset, **options)  # noqa: PLW1509
+            process = subprocess.Popen[bytes](arguments, preexec_fn=self._reset, **options)
             self.process = receiver or process
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
