@@ -119,6 +119,7 @@ def test_messages_stay_if_they_must_not_be_deleted(aws: AwsServer, bucket: str, 
         (b"not JSON", 0, "has no readable Records"),
         (b'{"other": 1}', 0, "has no Records"),
     ],
+    ids=["cut off", "not JSON", "no Records"],
 )
 def test_unreadable_log_file_is_reported_and_left_to_the_dead_letter_queue(
     aws: AwsServer,
