@@ -42,6 +42,10 @@ mod time {
             (time < ENDLESS).then(|| *self + time)
         }
 
+        pub fn checked_duration_since(&self, earlier: Self) -> Option<Duration> {
+            self.0.checked_sub(earlier.0)
+        }
+
         pub fn elapsed(&self) -> Duration {
             Self::now() - *self
         }
