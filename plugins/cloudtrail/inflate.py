@@ -1,11 +1,18 @@
-"""Decompresses the content of a file, also if it is damaged."""
+"""Decompresses the content of a file, also if it is damaged.
+
+The package isal needs about half the time of ``zlib``.
+"""
 
 from __future__ import annotations
 
-import zlib
+from typing import cast
+
+from isal import isal_zlib
 
 _MAGIC = b"\x1f\x8b"
-_FORMAT = 16 + zlib.MAX_WBITS
+_FORMAT = 16 + isal_zlib.MAX_WBITS
+# The type stubs of isal declare an exception instead of a class.
+_FAULT = cast("type[Exception]", isal_zlib.error)
 _STEP = 256
 """Bytes of a damaged stream that are decompressed in one step. The output of the step with the fault is lost."""
 _LARGEST = 1 << 30
@@ -23,10 +30,10 @@ def inflate(data: bytes) -> tuple[bytes, str | None]:
     rest = data
     left = _LARGEST
     while rest.startswith(_MAGIC):
-        stream = zlib.decompressobj(_FORMAT)
+        stream = isal_zlib.decompressobj(_FORMAT)
         try:
             parts.append(stream.decompress(rest, left))
-        except zlib.error:
+        except _FAULT:
             return b"".join([*parts, *_readable(rest, left)]), "the gzip data is damaged: copy the file again"
         left -= len(parts[-1])
         if stream.unconsumed_tail or left <= 0:
@@ -39,12 +46,12 @@ def inflate(data: bytes) -> tuple[bytes, str | None]:
 
 def _readable(data: bytes, left: int) -> list[bytes]:
     """Returns the content before the fault of a damaged stream."""
-    stream = zlib.decompressobj(_FORMAT)
+    stream = isal_zlib.decompressobj(_FORMAT)
     parts: list[bytes] = []
     try:
         for start in range(0, len(data), _STEP):
             parts.append(stream.decompress(data[start : start + _STEP], max(left, 1)))
             left -= len(parts[-1])
-    except zlib.error:
+    except _FAULT:
         pass
     return parts

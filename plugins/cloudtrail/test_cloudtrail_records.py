@@ -117,7 +117,7 @@ def test_digest_file_has_no_records(name: str, content: bytes) -> None:
         (A + b"\n" + B, "has no readable Records"),
         (b"[" * 100_000, "has no readable Records"),
         (compress(log_file(A))[:10], "has no readable Records: the gzip data is truncated"),
-        (b"\x1f\x8btext", "has no readable Records: the gzip data is damaged"),
+        (b"\x1f\x8btext of a file", "has no readable Records: the gzip data is damaged"),
     ],
     ids=lambda value: repr(value[:30]),
 )
