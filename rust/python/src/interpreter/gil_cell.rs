@@ -3,7 +3,7 @@
 #[cfg(not(Py_GIL_DISABLED))]
 use std::cell::{Cell, UnsafeCell};
 #[cfg(Py_GIL_DISABLED)]
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use pyo3::prelude::*;
 #[cfg(Py_GIL_DISABLED)]
@@ -66,8 +66,11 @@ impl<T> GilCell<T> {
     #[inline]
     pub(crate) fn with<R>(&self, py: Python<'_>, code: impl FnOnce(&mut T) -> R) -> R {
         // The lock is nearly always free, and this attempt is inlined.
-        let free = self.0.try_lock();
-        let mut held = free.unwrap_or_else(|_| self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner));
+        let mut held = match self.0.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner),
+        };
         code(&mut held)
     }
 }
