@@ -73,10 +73,12 @@ class Scenario:
                 assert matches(expected, output), f"{block.origin}: {command}\nprints\n{output}\nnot\n{expected}"
 
     def run(self, command: str, origin: str) -> str:
-        path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+        folders = [sysconfig.get_path("scripts"), os.environ["PATH"]]
+        if os.path.isabs(falco := os.environ.get("FALCO", "")):
+            folders.insert(1, os.path.dirname(falco))  # the tutorial also calls falco itself
         done = subprocess.run(
             ["bash", "-c", command],
-            env=environment(PATH=path, COLUMNS="80", PYTEST_ADDOPTS=None),
+            env=environment(PATH=":".join(folders), COLUMNS="80", PYTEST_ADDOPTS=None),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
