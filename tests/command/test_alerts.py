@@ -294,27 +294,32 @@ def test_container_gets_folders_and_self_contained_library(run_alerts: Alerts, f
     assert "falcosecurity/falco:latest /usr/bin/falco -c /" in command
 
 
+def write_program(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
 @pytest.mark.slow
 def test_docker_without_daemon_is_not_used(run_alerts: Alerts, folder: Path, tmp_path: Path) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\nexit 125\n")
-    docker.chmod(0o755)
-    ran = run_alerts(FALCO=None, PATH=str(tmp_path))
-    check_failed(ran, "there is no Falco: install it", f"({docker} is there, but cannot run containers)")
-    ran = run_alerts(FALCO="example.com/falco:1", PATH=str(tmp_path))
-    check_failed(ran, "cannot be mounted into a container: use a path without")
+    docker = write_program(tmp_path / "docker", "exit 1")
+    unable = f"{docker} cannot run containers: see {docker} info"
+    path = str(tmp_path)
+    check_failed(run_alerts(FALCO=None, PATH=path), "there is no Falco: install it", unable)
+    check_failed(run_alerts(FALCO="example.com/falco:1", PATH=path), "needs docker or podman, but", unable)
+    # Podman can: it is used instead.
+    write_program(tmp_path / "podman", '[ "$1" = info ] || exit 125')
+    check_failed(run_alerts(FALCO="example.com/falco:1", PATH=path), "cannot be mounted into a container: use a path without")
     ran = run_command(
         "alerts", "plugin.py", "--rules", "a_rules.yaml",
-        env=environment(FALCO="example.com/falco:1", PATH=str(tmp_path)), cwd=copy_to(tmp_path / "plain", folder),
+        env=environment(FALCO="example.com/falco:1", PATH=path), cwd=copy_to(tmp_path / "plain", folder),
     )  # fmt: skip
-    check_failed(ran, "docker cannot run example.com/falco:1 (exit status 125)")
+    check_failed(ran, "podman cannot run example.com/falco:1 (exit status 125)")
 
 
 def test_container_rejects_linked_library(folder: Path, tmp_path: Path) -> None:
     assert run_command("build", "--linked", "plugin.py", "-o", "fake.so", cwd=folder).status == 0
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\n")
-    docker.chmod(0o755)
+    write_program(tmp_path / "docker", "exit 0")
     ran = run_command(
         "alerts", "fake.so", "--rules", "a_rules.yaml", env=environment(FALCO=None, PATH=str(tmp_path)), cwd=folder
     )

@@ -16,7 +16,7 @@ IMAGE = "falcosecurity/falco:latest"
 """The official image, which is used if there is no executable."""
 VARIABLE = "FALCO"
 """The variable that names the Falco to use."""
-_CONTAINER_COMMANDS = ("docker", "podman")
+_CONTAINER_PROGRAMS = ("docker", "podman")
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,11 @@ def find(name: str | None = None) -> Falco:
         return _named(chosen, "--falco" if name else VARIABLE)
     if path := shutil.which("falco"):
         return Falco([path])
-    program = _container_command()
-    if program is not None and _runs_containers(program):
+    if program := _container_program():
         return Falco([program, IMAGE], is_container=True)
-    unable = f" ({program} is there, but cannot run containers)" if program else ""
     raise NoFalcoError(
         f"there is no Falco: install it (https://falco.org/docs/setup/packages), or name an executable or an image "
-        f"with --falco or {VARIABLE}. Docker or podman would run {IMAGE}{unable}"
+        f"with --falco or {VARIABLE}. Docker or podman would run {IMAGE}, but {_describe_missing_program()}"
     )
 
 
@@ -90,23 +88,33 @@ def _named(name: str, option: str) -> Falco:
     is_image = (":" in name or "/" in name) and not name.startswith(("/", ".", "~"))
     if not is_image:
         raise FalcoError(f"{option}: there is no Falco at {name}: name an executable, or an image such as {IMAGE}")
-    program = _container_command()
+    program = _container_program()
     if program is None:
-        raise FalcoError(f"{option}: the image {name} needs docker or podman, and neither is on PATH: install one")
+        raise FalcoError(f"{option}: the image {name} needs docker or podman, but {_describe_missing_program()}")
     return Falco([program, name], is_container=True)
 
 
-def _container_command() -> str | None:
-    return next(filter(None, map(shutil.which, _CONTAINER_COMMANDS)), None)
+def _container_program() -> str | None:
+    """Returns the first program that can run containers: docker reaches its daemon, podman has what it needs."""
+    return next(filter(_runs_containers, _installed_programs()), None)
+
+
+def _installed_programs() -> list[str]:
+    return [path for path in map(shutil.which, _CONTAINER_PROGRAMS) if path is not None]
 
 
 def _runs_containers(program: str) -> bool:
-    """Returns whether docker reaches its daemon, and podman has what it needs."""
     try:
         done = subprocess.run([program, "info"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def _describe_missing_program() -> str:
+    if unable := _installed_programs():
+        return f"{' and '.join(unable)} cannot run containers: see {unable[0]} info"
+    return "neither is on PATH"
 
 
 def _quoted(path: Path) -> str:
