@@ -309,7 +309,8 @@ def test_docker_without_daemon_is_not_used(run_alerts: Alerts, folder: Path, tmp
     check_failed(run_alerts(FALCO="example.com/falco:1", PATH=path), "needs docker or podman, but", unable)
     # Podman can: it is used instead.
     write_program(tmp_path / "podman", '[ "$1" = info ] || exit 125')
-    check_failed(run_alerts(FALCO="example.com/falco:1", PATH=path), "cannot be mounted into a container: use a path without")
+    ran = run_alerts(FALCO="example.com/falco:1", PATH=path)
+    check_failed(ran, "cannot be mounted into a container: use a path without")
     ran = run_command(
         "alerts", "plugin.py", "--rules", "a_rules.yaml",
         env=environment(FALCO="example.com/falco:1", PATH=path), cwd=copy_to(tmp_path / "plain", folder),
