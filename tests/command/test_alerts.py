@@ -291,7 +291,7 @@ def test_container_gets_folders_and_self_contained_library(run_alerts: Alerts, f
     assert command.startswith("run --rm --network=host --name=falco-plugin-")
     assert f"--mount=type=bind,readonly,source={plain},target={plain}" in command
     assert "--env=FALCO_PLUGIN_COUNT_FIELDS=1" in command
-    assert "falcosecurity/falco:latest /usr/bin/falco -c /" in command
+    assert "docker.io/falcosecurity/falco:latest /usr/bin/falco -c /" in command
 
 
 def write_program(path: Path, script: str) -> Path:

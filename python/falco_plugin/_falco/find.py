@@ -12,8 +12,8 @@ from pathlib import Path
 
 from falco_plugin._falco.errors import FalcoError, NoFalcoError
 
-IMAGE = "falcosecurity/falco:latest"
-"""The official image, which is used if there is no executable."""
+IMAGE = "docker.io/falcosecurity/falco:latest"
+"""The official image, which is used if there is no executable. Podman needs its registry."""
 VARIABLE = "FALCO"
 """The variable that names the Falco to use."""
 _CONTAINER_PROGRAMS = ("docker", "podman")
