@@ -65,6 +65,8 @@ SPLIT: list[tuple[str, bytes, list[bytes]]] = [
     # Text is one event.
     ("", b"first\nsecond", [b"first\nsecond"]),
     ("text/plain", b"ERROR in {module} [1]", [b"ERROR in {module} [1]"]),
+    # Blanks in a header cost no time.
+    ("text/plain; charset=" + " " * 15_000 + "x", A, [A]),
     ("text/plain; charset=iso-8859-1", b"caf\xe9", [b"caf\xe9"]),
     ("application/xml", b"<a>{}</a>", [b"<a>{}</a>"]),
 ]
@@ -100,6 +102,8 @@ UNREADABLE: list[tuple[dict[str, str], bytes, str]] = [
     ({"Content-Type": JSON}, b"\x1f\x8b\x08\x00", IS_COMPRESSED),
     ({"Content-Type": 'application/json; charset="UTF-16"'}, A, IS_WIDE),
     ({"Content-Type": "text/plain;charset=utf-32le"}, A, IS_WIDE),
+    ({"Content-Type": 'text/plain; format=flowed ;\tCharset = " UCS-2"'}, A, IS_WIDE),
+    ({"Content-Type": "text/plain; charset=" + " " * 15_000 + "utf-16"}, A, IS_WIDE),
     ({"Content-Type": JSON}, A.decode().encode("utf-16"), IS_WIDE),
     ({"Content-Type": JSON}, A.decode().encode("utf-16-be"), IS_WIDE),
     ({"Content-Type": JSON}, b"\n\0" + A.decode().encode("utf-16-le"), IS_WIDE),

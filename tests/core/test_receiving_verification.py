@@ -106,6 +106,19 @@ def test_signature_is_accepted_within_its_tolerance_only(monkeypatch: pytest.Mon
     STRIPE.verify(stripe("1800000000", f"v1={'0' * 64}", "v1=", "v1"), SECRETS)
 
 
+def test_body_is_hashed_once_for_each_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+
+    def record(secret: bytes, message: bytes, algorithm: str) -> bytes:
+        hashed.append(secret)
+        return bytes(32)
+
+    monkeypatch.setattr(hmac, "digest", record)
+    many = request(Stripe_Signature="t=1," + "v1=," * 4000)
+    assert reason(STRIPE, many) == "the signature matches no secret"
+    assert hashed == SECRETS
+
+
 def test_time_is_signed() -> None:
     recorded = slack(str(int(time.time()) - 3600)).headers["x-slack-signature"]
     replayed = request(X_Slack_Signature=recorded, X_Slack_Request_Timestamp=str(int(time.time())))

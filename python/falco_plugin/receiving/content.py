@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 
 from falco_plugin.receiving.request import Rejection, Request
@@ -19,7 +20,7 @@ _SPACE = rb"(?:[\x00-\x20]|\xef\xbb\xbf)*+"
 _JSON = re.compile(
     _SPACE + rb"(?:\{" + _SPACE + rb'["}]|\[' + _SPACE + rb'[\[{\]"\-0-9tfn])',
 )
-_WIDE_CHARSET = re.compile(r';\s*charset\s*=\s*"?\s*(utf[-_]?(7|16|32)|(iso-10646-)?ucs)', re.IGNORECASE)
+_WIDE_CHARSET = re.compile(r"utf[-_]?(7|16|32)|(iso-10646-)?ucs", re.IGNORECASE)
 # Byte order marks, or the NULs that UTF-16 and UTF-32 have in every ASCII character.
 _WIDE = re.compile(rb"\xff\xfe|\xfe\xff|\x00\x00\xfe\xff|[\x00-\x20]*+[\x21-\x7e]\x00")
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
@@ -36,7 +37,7 @@ def check_type(request: Request) -> None:
     media = request.media_type
     if media not in _UNDECIDED and not _TEXT.fullmatch(media):
         raise _unreadable(media)
-    if _WIDE_CHARSET.search(request.headers.get("content-type", "")):
+    if any(map(_WIDE_CHARSET.match, _charsets(request.headers.get("content-type", "")))):
         raise _wide()
 
 
@@ -58,6 +59,15 @@ def events_of(request: Request) -> list[bytes]:
     if not events:
         raise Rejection(HTTPStatus.BAD_REQUEST, "the body is empty: send a JSON document")
     return events
+
+
+def _charsets(content_type: str) -> Iterator[str]:
+    """Yields the values of the parameter ``charset``."""
+    # Not with a regular expression: its backtracking could take seconds for many blanks.
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            yield value.strip().removeprefix('"').lstrip()
 
 
 def _unreadable(media: str) -> Rejection:
