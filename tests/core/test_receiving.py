@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,14 @@ class Sample(HttpReceiver):
                 return raises_after_first()
             case "wrong":
                 return [b"right", "wrong"]  # type: ignore[list-item]
+            case "naive time":
+                return [b"right", (b"wrong", datetime(2026, 1, 1))]  # noqa: DTZ001
+            case "negative time":
+                return [(b"right", 1), (b"wrong", -1)]
+            case "no pair":
+                return [b"right", (b"wrong", 1, 2)]  # type: ignore[list-item]
+            case "wide view":
+                return [b"right", memoryview(bytes(400_000)).cast("Q")]  # type: ignore[list-item]
             case "waits":
                 self.is_released.wait(20)
         return super().events(request)
@@ -156,6 +165,16 @@ def test_failure_of_plugin_is_answered_with_500_and_logged_once(
     assert [data for data, _ in hook.events] == [b"event"]
 
 
+@pytest.mark.parametrize(
+    ("events", "status"), [("naive time", 500), ("negative time", 500), ("no pair", 500), ("wide view", 413)]
+)
+def test_request_with_an_event_that_falco_cannot_get_delivers_none(hook: Listening, events: str, status: int) -> None:
+    assert hook.post(b"event", X_Events=events).status == status
+    assert hook.post(b"after").status == 200
+    assert [data for data, _ in hook.events] == [b"after"]
+    assert hook.plugin.rejected_requests.value == 1
+
+
 def test_metrics_count_answers(hook: Listening) -> None:
     for status, path in ((200, "/hook"), (404, "/other"), (200, "/hook")):
         assert hook.request("POST", path, b"event").status == status
@@ -243,6 +262,32 @@ def test_pipelined_requests_are_answered_in_order(hook: Listening) -> None:
     assert answers.count(b"HTTP/1.1 200 OK\r\n") == 50
     assert answers.endswith(b"\r\n\r\nunknown path\n")
     assert [data for data, _ in hook.events] == [b"%02d" % number for number in range(50)]
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"Content-Length: %d\r\n\r\n%s", b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"],
+)
+def test_body_of_a_health_check_is_not_another_request(hook: Listening, framing: bytes) -> None:
+    inner = POST + b"event"
+    answers = hook.exchange(b"GET /healthz HTTP/1.1\r\n" + framing % (len(inner), inner))
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in answers
+    assert hook.post(b"after").status == 200
+    assert [data for data, _ in hook.events] == [b"after"]
+
+
+def test_health_check_does_not_occupy_its_connection(caplog: pytest.LogCaptureFixture) -> None:
+    plugin = Sample()
+    plugin.config = ReceiverConfig(allow_unsigned=True, request_timeout=0.2)
+    with listening(plugin, caplog) as hook:
+        # Returns when the receiver closes the connection.
+        assert hook.exchange(b"GET /healthz HTTP/1.1\r\n\r\n").endswith(b"ok\n")
+
+
+def test_request_is_shown_without_what_may_be_secret() -> None:
+    request = Request("POST", "/secret", "secret", {"authorization": "secret"}, "127.0.0.1", b"secret")
+    assert repr(request) == "Request(method='POST', client='127.0.0.1')"
 
 
 @pytest.mark.parametrize(

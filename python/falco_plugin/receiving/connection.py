@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _WRITE_TIMEOUT = 5.0
 _IDLE_TIMEOUT = 120.0
-"""Seconds that a connection may pause after an accepted request. API servers of Kubernetes wait less for a batch."""
+"""Seconds that a connection may pause after an accepted POST. API servers of Kubernetes wait less for a batch."""
 _LINGER = 1.0
 """Seconds in which the rest of a rejected request is read."""
 _BUFFER = 64 << 10
@@ -55,6 +55,7 @@ class Connection:
         self._incoming = _Incoming(connected)
         self._stream = io.BufferedReader(self._incoming, _BUFFER)
         self._sender: Sender | None = None
+        self._is_body_unread = False
 
     def serve(self) -> None:
         """Answers requests until the connection ends, and closes it."""
@@ -62,8 +63,8 @@ class Connection:
             with self._socket:
                 if self._is_open():
                     idle = self._request_timeout
-                    while self._has_next(idle) and self._answer_next():
-                        idle = max(_IDLE_TIMEOUT, self._request_timeout)
+                    while idle and self._has_next(idle):
+                        idle = self._answer_next()
         except OSError:
             pass  # The client has closed the connection.
         finally:
@@ -101,35 +102,44 @@ class Connection:
         self._incoming.set_timeout(idle)
         return bool(self._stream.peek(1))
 
-    def _answer_next(self) -> bool:
-        """Answers one request. Returns whether the connection stays open."""
+    def _answer_next(self) -> float:
+        """Answers one request. Returns the seconds until the next one must begin; 0 if the connection ends."""
         self._incoming.set_timeout(self._request_timeout)
+        self._is_body_unread = False
         method = ""
         try:
             if self._stream.peek(1).startswith(_TLS_HANDSHAKE):
                 raise Rejection(HTTPStatus.BAD_REQUEST, "the client uses TLS: use http, or set open_params to https")
             head = read_head(self._stream)
             method = head.method
-            text = self._endpoint.handle(head, self._client, lambda: self._read_body(head), self._get_sender)
+            self._is_body_unread = head.length != 0
+            accepted = self._endpoint.handle(head, self._client, lambda: self._read_body(head), self._get_sender)
         except Incomplete:
-            return False
+            return 0
         except TimeoutError:
             reason = f"the request took longer than {self._request_timeout:g} s"
             self._reject(method, Rejection(HTTPStatus.REQUEST_TIMEOUT, reason))
         except Rejection as rejection:
             self._reject(method, rejection)
         else:
-            self._write(HTTPStatus.OK, text, method, {} if head.keeps_alive else {"Connection": "close"})
-            return head.keeps_alive
+            keeps_alive = head.keeps_alive and not self._is_body_unread
+            self._write(HTTPStatus.OK, accepted.text, method, {} if keeps_alive else {"Connection": "close"})
+            if keeps_alive:
+                # A client without the secret must not occupy a connection for long.
+                return max(_IDLE_TIMEOUT if accepted.is_from_sender else 0, self._request_timeout)
+            if not self._is_body_unread:
+                return 0
         # The next bytes may be the rest of the body, not another request.
         self._linger()
-        return False
+        return 0
 
     def _read_body(self, head: Head) -> bytes:
         if head.expects_continue:
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
-            return read_body(self._stream, head.length, self._endpoint.max_body)
+            body = read_body(self._stream, head.length, self._endpoint.max_body)
+            self._is_body_unread = False
+            return body
         except ConnectionAbortedError:
             raise closing() from None
 

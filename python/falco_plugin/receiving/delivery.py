@@ -11,8 +11,7 @@ from falco_plugin.errors import ChannelClosedError, ChannelFullError
 from falco_plugin.receiving.request import Rejection
 
 if TYPE_CHECKING:
-    from falco_plugin.receiving.receiver import Item
-    from falco_plugin.source import Sender
+    from falco_plugin.source import PushEvent, Sender
 
 _RETRY_AFTER = "5"
 
@@ -30,7 +29,7 @@ class Delivery:
         self._timeout = timeout
         self._is_behind = False
 
-    def deliver(self, sender: Sender, events: Sequence[Item]) -> None:
+    def deliver(self, sender: Sender, events: Sequence[PushEvent]) -> None:
         """Sends events, and returns when Falco has processed them and asks for more.
 
         Args:

@@ -6,8 +6,9 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from falco_plugin import source
 from falco_plugin.errors import ChannelClosedError
 from falco_plugin.receiving.address import HEALTH_PATH, decode_path
 from falco_plugin.receiving.body import too_large
@@ -17,10 +18,18 @@ from falco_plugin.receiving.request import Rejection, Request
 
 if TYPE_CHECKING:
     from falco_plugin.receiving.config import ReceiverConfig
-    from falco_plugin.receiving.receiver import HttpReceiver, Item
+    from falco_plugin.receiving.receiver import HttpReceiver
     from falco_plugin.source import Sender
 
 _Result = TypeVar("_Result")
+
+
+class Accepted(NamedTuple):
+    """The answer 200."""
+
+    text: str
+    is_from_sender: bool
+    """Whether the request was verified, if the receiver verifies requests. A health check is not."""
 
 
 class Endpoint:
@@ -42,8 +51,8 @@ class Endpoint:
         self._delivery = delivery
         self._logged: set[str] = set()
 
-    def handle(self, head: Head, client: str, read_body: Callable[[], bytes], sender: Callable[[], Sender]) -> str:
-        """Handles a request, and returns the text of the answer 200.
+    def handle(self, head: Head, client: str, read_body: Callable[[], bytes], sender: Callable[[], Sender]) -> Accepted:
+        """Handles a request, and returns the answer 200.
 
         Args:
             head: the request up to its body.
@@ -60,7 +69,7 @@ class Endpoint:
             _allow(head.method, "GET", "HEAD")
             if self._delivery.sender.closed:
                 raise closing()
-            return "ok\n"
+            return Accepted("ok\n", is_from_sender=False)
         if path != self._path:
             raise Rejection(HTTPStatus.NOT_FOUND, "unknown path")
         _allow(head.method, "POST")
@@ -80,7 +89,7 @@ class Endpoint:
             except ChannelClosedError:
                 raise closing() from None
         self._plugin.accepted_requests.add()
-        return ""
+        return Accepted("", is_from_sender=True)
 
     def clone_sender(self) -> Sender:
         """Returns a sender for one connection.
@@ -98,17 +107,20 @@ class Endpoint:
             self._log_once(str(error), str(error))
             raise Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the secret cannot be read", Retry_After="60") from None
 
-    def _events_of(self, request: Request) -> list[Item]:
-        events = list(self._plugin.events(request))
+    def _events_of(self, request: Request) -> list[source.PushEvent]:
+        events: list[source.PushEvent] = []
         # Check all of them before the first is sent: a rejected request delivers no event.
-        for event in events:
-            data = event[0] if isinstance(event, tuple) else event
+        for item in self._plugin.events(request):
+            data, timestamp = item if isinstance(item, tuple) else (item, None)
             if not isinstance(data, bytes | bytearray | memoryview):
                 raise TypeError(f"events must yield bytes or (bytes, timestamp), got {type(data).__name__}")
-            if len(data) > self._event_size:
+            size = data.nbytes if isinstance(data, memoryview) else len(data)
+            if size > self._event_size:
                 raise Rejection(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an event is larger than {self._event_size} bytes"
                 )
+            # Checks the timestamp too.
+            events.append(source.PushEvent(data, timestamp))
         return events
 
     def _call(self, method: str, call: Callable[[], _Result]) -> _Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 _LINES = re.compile(r"application/(x-)?(ndjson|ldjson|jsonl|jsonlines|json-stream|stream\+json)")
@@ -34,20 +34,21 @@ class Rejection(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of a client."""
+    """One request of a client. Its ``repr`` shows only the method and the client, because other parts may be secret."""
 
     method: str
     """The method, such as ``POST``."""
-    path: str
+    # Do not show in repr values that may be secret.
+    path: str = field(repr=False)
     """The path without the query, percent-decoded. A byte that is not UTF-8 is a surrogate."""
-    query: str
+    query: str = field(repr=False)
     """The query as it was sent, without the ``?``; empty if there is none."""
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     """The headers. Names are in lower case. Each byte of a value is one character (Latin-1). The values of a header
     that was sent several times are joined by a comma."""
     client: str
     """The IP address of the client, or of the last proxy."""
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     """The whole body, without the sizes of chunks. Empty in ``check``, because the body is read after it."""
 
     @property
