@@ -1,4 +1,4 @@
-"""Runs the code blocks of the documentation, and checks that the reference describes each public name once.
+"""Runs the code blocks of the documentation. Checks that the reference has each public name once, with an example.
 
 A page is a scenario in an empty folder, from top to bottom:
 
@@ -12,6 +12,7 @@ A page is a scenario in an empty folder, from top to bottom:
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -194,6 +195,24 @@ def test_reference_describes_each_public_name_once() -> None:
     for name, value in objects_named(f"{module.__name__}.{name}" for module in MODULES for name in module.__all__):
         entries = [entry for entry, other in described if other is value]
         assert len(entries) == 1, f"{name} is described {len(entries)} times"
+
+
+def names_used_in(code: str) -> Iterator[str]:
+    """Yields the names that code uses, but not those that it only imports."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if DIRECTIVE.search(page.read_text())], ids=lambda page: page.stem
+)
+def test_reference_has_an_example_of_each_public_name(page: Path) -> None:
+    used = {name for block in blocks_of(page) if block.language == "python" for name in names_used_in(block.text)}
+    public = {f"{module.__name__}.{name}" for module in MODULES for name in module.__all__}
+    described = [name for name in DIRECTIVE.findall(page.read_text()) if name in public]
+    assert [name for name in described if name.rpartition(".")[2] not in used] == []
 
 
 def test_command_page_shows_the_help_of_each_command() -> None:
