@@ -143,7 +143,7 @@ class Simulation:
         code, headers, body = self._answer(len(self.times), request)
         headers = {"Date": formatdate(self.now, usegmt=True), **headers}
         self.now += self.LATENCY
-        return httpx.Response(code, headers=headers, content=body)
+        return httpx.Response(code, headers=headers, stream=httpx.ByteStream(body))
 
 
 class ListHandler(logging.Handler):

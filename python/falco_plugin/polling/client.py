@@ -6,13 +6,14 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from http import HTTPStatus
 from typing import NamedTuple
 
 import httpx
 
 from falco_plugin.polling.config import PollerConfig
+from falco_plugin.polling.content import ACCEPTED, UnreadableBody, read_content
 from falco_plugin.polling.rate_limit import RateLimit
 from falco_plugin.polling.request import Request, body_of
 from falco_plugin.polling.response import Response
@@ -109,7 +110,7 @@ class Client:
                 "file to begin again"
             )
         body = body_of(request)
-        method, headers = "GET", {"Accept": "application/json", **self._headers()}
+        method, headers = "GET", {"Accept": "application/json", "Accept-Encoding": ACCEPTED, **self._headers()}
         if body is not None:
             method, headers = "POST", {"Content-Type": "application/json", **headers}
         # The client's own timeout starts again with each byte that arrives.
@@ -129,25 +130,24 @@ class Client:
         status = response.status_code
         if status != HTTPStatus.OK:
             raise await self._error_of(response, status)
-        body = bytearray()
-        async for part in response.aiter_bytes():
-            body += part
-            if len(body) > self._config.max_body:
-                raise Unusable(
-                    f"an answer of {self.origin} is larger than {self._config.max_body} bytes: request fewer records "
-                    "per page, or increase max_body"
-                )
-        return Answer(Response(request, response.headers, bytes(body)), self._limit.after_success(response.headers))
+        try:
+            body = await read_content(response, self._config.max_body)
+        except UnreadableBody as error:
+            raise Unavailable(f"no complete answer from {self.origin}: its body {error}") from None
+        if len(body) > self._config.max_body:
+            raise Unusable(
+                f"an answer of {self.origin} is larger than {self._config.max_body} bytes: request fewer records "
+                "per page, or increase max_body"
+            )
+        return Answer(Response(request, response.headers, body), self._limit.after_success(response.headers))
 
     async def _error_of(self, response: httpx.Response, status: int) -> Exception:
         """Returns the error of an answer that does not have a page."""
-        body = bytearray()
+        body = b""
         if status == HTTPStatus.FORBIDDEN:
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) >= _MOST_OF_A_REFUSAL:
-                    break
-        wait = self._limit.after_refusal(status, response.headers, bytes(body[:_MOST_OF_A_REFUSAL]))
+            with suppress(UnreadableBody):
+                body = await read_content(response, _MOST_OF_A_REFUSAL)
+        wait = self._limit.after_refusal(status, response.headers, body)
         if wait is not None:
             cause = "the API asks to wait" if status >= 500 else "the rate limit is reached"
             remedy = f"; if this does not end, {_remedy(status)}" if status == HTTPStatus.FORBIDDEN else ""
