@@ -270,9 +270,9 @@ asan: $(STAMPS)/asan ## run the tests with hosts and libraries under AddressSani
 		ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allocator_may_return_null=1:log_path=$(abspath target/asan/reports)/asan \
 		tests/hosts/without_reports target/asan/reports target/asan/venv/bin/python -m pytest tests $(ASAN_LEFT_OUT)
 
-# Tests that need tools, hosts or a Python without AddressSanitizer.
-ASAN_LEFT_OUT := -m 'not no_asan and not extended' \
-	$(addprefix --ignore=tests/,command/test_bench.py docs soak plugins core/test_go_package.py command/test_new.py)
+# Tests that need tools, hosts or a Python without AddressSanitizer, beside those with the mark no_asan.
+ASAN_LEFT_OUT := $(addprefix --ignore=tests/,\
+	command/test_bench.py docs soak plugins release core/test_go_package.py command/test_new.py)
 
 $(STAMPS)/asan: $(STAMPS)/installed $(wildcard tests/hosts/asan/* tests/hosts/c/*)
 	tests/hosts/asan/setup

@@ -20,8 +20,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips tests of linked libraries if all libraries are self-contained."""
+    """Skips tests of linked libraries if all libraries are self-contained, and some under AddressSanitizer."""
     for item in items:
+        if "ASAN_OPTIONS" in os.environ and item.get_closest_marker("no_asan"):
+            item.add_marker(pytest.mark.skip(reason="not with AddressSanitizer"))
         if ARE_SELF_CONTAINED and (marker := item.get_closest_marker("linked")):
             item.add_marker(pytest.mark.skip(reason=f"only for linked libraries: {marker.args[0]}"))
 

@@ -50,7 +50,7 @@ def run_bundled(
         "folders": [
             (paths if is_other else sysconfig.get_path("stdlib"), [""]),
             (str(Path(falco_plugin.__file__).parent.parent), ["falco_plugin"]),
-            (sysconfig.get_path("purelib"), list(packages)),
+            *((folder_of(package), [package]) for package in packages),
         ],
         "files": {
             name: content.decode("latin-1") if isinstance(content, bytes) else textwrap.dedent(content)
@@ -59,6 +59,11 @@ def run_bundled(
     }
     program = (PYTHON, "-I", "-S", "-X", "frozen_modules=on", bundle_double.__file__)
     return run(*program, marshal.dumps(request, 4).hex(), env=environment(**(env or {})))
+
+
+def folder_of(package: str) -> str:
+    """Returns the folder of ``sys.path`` that has a package or a distribution folder."""
+    return next(folder for folder in sys.path if (Path(folder) / package).exists())
 
 
 def printed(code: str, files: Mapping[str, str | bytes] | None = None, **options: object) -> list[str]:

@@ -38,6 +38,8 @@ __attribute__((visibility("default"))) void *dlopen(const char *path, int flags)
 	if (!next)
 		next = (__typeof__(next))dlsym(RTLD_NEXT, "dlopen");
 	library = next(path, flags);
-	set_allocators();
+	/* After a failure, dlerror must still return its message. */
+	if (library)
+		set_allocators();
 	return library;
 }
