@@ -16,6 +16,7 @@ PLUGINS := $(notdir $(patsubst %/plugin.py,%,$(wildcard plugins/*/plugin.py)))
 WORKSPACES := Cargo.toml rust/stub/Cargo.toml fuzz/Cargo.toml bench/peers/rust/Cargo.toml
 DENY := $(or $(shell command -v cargo-deny),target/tools/bin/cargo-deny)
 VALE := $(or $(shell command -v vale),target/tools/bin/vale)
+CARGO_FUZZ := $(or $(shell command -v cargo-fuzz),target/tools/bin/cargo-fuzz)
 ACTIONLINT := $(or $(shell command -v actionlint),target/tools/bin/actionlint)
 NOT_SPELLED := ^fuzz/corpus/|(^|/)requirements[^/]*\.txt$$|\.lock$$|go\.sum$$|\.svg$$
 SOURCES := $(shell find rust Cargo.toml Cargo.lock pyproject.toml -type f \
@@ -173,6 +174,9 @@ audit: setup $(DENY) ## search for vulnerabilities of all locked dependencies (c
 target/tools/bin/cargo-deny:
 	cargo install --debug --quiet --locked --root target/tools cargo-deny@0.20.2
 
+target/tools/bin/cargo-fuzz:
+	cargo install --debug --quiet --locked --root target/tools cargo-fuzz@0.13.2
+
 target/tools/bin/vale:
 	GOBIN=$(abspath target/tools/bin) go install github.com/vale-cli/vale/v3/cmd/vale@v3.22.0
 
@@ -247,8 +251,8 @@ reloads: setup ## reload six plugins 300 times (RELOADS=300, OTHER_PYTHON=python
 load: setup ## compare the answers of webhook and k8saudit with the consumed events, for 1, 2, 4 and 8 clients
 	$(BIN)/python -m tests.soak.load
 
-fuzz: setup ## search for inputs that break something, SECONDS=60 a target (TARGETS='host lines', JOBS=2; nightly Rust, cargo-fuzz)
-	$(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
+fuzz: setup $(CARGO_FUZZ) ## search for inputs that break something, SECONDS=60 a target (TARGETS='host lines', JOBS=2; nightly Rust)
+	PATH="$(abspath $(dir $(CARGO_FUZZ))):$$PATH" $(BIN)/python fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(TARGETS)
 
 pages: setup ## write the generated parts of the documentation: pictures, and the page of faults
 	$(BIN)/python docs/extensions/pictures.py
