@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 import stat
@@ -48,7 +50,8 @@ class Cursor(Generic[T]):
     as after ``yield None``. Any thread may call the methods.
 
     The constructor also writes the file, so that a file that cannot be written is an error at the start, and so that
-    a source that begins now still begins at that time after a restart.
+    a source that begins now still begins at that time after a restart. Until the cursor is garbage, its process holds a
+    lock on the file: two processes with one cursor would skip events after a restart.
 
     Args:
         plugin: the plugin, ``self``. A file of another plugin is an error.
@@ -61,8 +64,9 @@ class Cursor(Generic[T]):
 
     Raises:
         PluginError: the file cannot be read or written, is not a regular file of Falco's user, is larger than 16 MiB,
-            is damaged, belongs to another plugin or to other params, or has a version that cannot be migrated.
-        TypeError: ``start`` cannot be written as JSON.
+            is damaged, belongs to another plugin or to other params, or has a version that cannot be migrated; another
+            process uses it; or other users could replace it, because its folder or a symbolic link belongs to them.
+        TypeError: ``start`` cannot be written as JSON, or could not be read again.
         ValueError: ``version`` is less than 1, or ``migrate`` has a version that is not an older one.
 
     Example:
@@ -97,20 +101,23 @@ class Cursor(Generic[T]):
         self._plugin = plugin.name
         self._params = params
         # A symbolic link stays one, because its target is replaced.
-        self._path = None if path is None else os.path.realpath(path)
+        self._path = None if path is None else _resolve(path)
+        self._locked: _Locked | None = None
         self._version = version
         self._type = type(start)
         self._log = logging.getLogger(plugin.name)
         self._lock = threading.Lock()
         self._has_failed = False
         self._value = start
-        if self._path is not None and (saved := _read(self._path)) is not None:
+        if self._path is not None and (found := _read(self._path)) is not None:
+            self._locked, saved = found
             self._value = self._checked(self._path, saved, steps)
         self._saved = b""
         content = self._encode(self._value)
+        self._check_readable(content)
         if self._path is not None:
             try:
-                _write(self._path, content)
+                self._locked = _write(self._path, content)
             except OSError as error:
                 raise PluginError(_unwritable(self._path, error)) from None
         self._saved = content
@@ -138,15 +145,17 @@ class Cursor(Generic[T]):
             Whether the position is in the file. Always true without a file.
 
         Raises:
-            TypeError: the value is not of the type of ``start``, or cannot be written as JSON.
+            TypeError: the value is not of the type of ``start``, cannot be written as JSON, or could not be read again,
+                such as a NaN.
             ValueError: the position would need a file of more than 16 MiB.
         """
         content = self._encode(value)
         with self._lock:
             if content != self._saved:
+                self._check_readable(content)
                 try:
                     if self._path is not None:
-                        _write(self._path, content)
+                        self._locked = _write(self._path, content)
                 except OSError as error:
                     if not self._has_failed:
                         self._log.error("%s; trying again", _unwritable(self._path, error))
@@ -167,6 +176,16 @@ class Cursor(Generic[T]):
         if len(content) > MAX_SIZE:
             raise ValueError(f"the cursor has {len(content)} bytes, and {MAX_SIZE} are allowed: save less")
         return content
+
+    def _check_readable(self, content: bytes) -> None:
+        """Raises a TypeError for a file that the next start would refuse."""
+        try:
+            msgspec.convert(msgspec.json.decode(_decoder.decode(content).cursor), self._type)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise TypeError(
+                f"the cursor could not be read again ({error}): save only finite numbers, and values of the types that "
+                f"{self._type.__name__} has"
+            ) from None
 
     def _checked(self, path: str, content: bytes, steps: Mapping[int, Callable[[Any], Any]]) -> T:
         """Returns the position of a file.
@@ -212,19 +231,81 @@ def _unwritable(path: str | None, error: OSError) -> str:
     return f"cursor file {path} cannot be written: {error.strerror}"
 
 
-def _read(path: str) -> bytes | None:
-    """Returns the content of a file; ``None`` if there is no file.
+class _Locked:
+    """An open file, on which this process has a lock.
+
+    The lock is one of the process (POSIX), so a source that is opened again in the same process is not refused, and the
+    end of the process releases it. Each write replaces the file, so the lock moves to the new one.
+
+    Args:
+        descriptor: of the file. It is closed with this object.
+        kind: ``LOCK_SH`` if the file is open for reading only, else ``LOCK_EX``.
+
+    Raises:
+        BlockingIOError: another process has the lock.
+    """
+
+    def __init__(self, descriptor: int, kind: int) -> None:
+        self._descriptor = descriptor
+        try:
+            fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EAGAIN}:
+                raise BlockingIOError(error.errno, error.strerror) from None
+            # This file system has no locks.
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+
+def _resolve(path: str | os.PathLike[str]) -> str:
+    """Returns the path without symbolic links.
+
+    Raises:
+        PluginError: other users could choose or remove the file.
+    """
+    resolved = os.path.realpath(path)
+    with suppress(FileNotFoundError):
+        # The kernel's protection of links in folders such as /tmp does not apply to a path that was resolved.
+        link = os.lstat(path)
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.geteuid()}:
+            raise PluginError(
+                f"cursor file {os.fspath(path)} is a symbolic link of user {link.st_uid}, who could let Falco write "
+                "elsewhere: use another path"
+            )
+    with suppress(FileNotFoundError):
+        mode = os.stat(os.path.dirname(resolved)).st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise PluginError(
+                f"cursor file {resolved}: all users can write to its folder, so they could remove it to hide events: "
+                "use another folder, or remove this permission"
+            )
+    return resolved
+
+
+def _read(path: str) -> tuple[_Locked, bytes] | None:
+    """Locks a file, and returns its lock and its content; ``None`` if there is no file.
 
     Raises:
         PluginError: it cannot be read, or must not be used.
     """
     try:
-        # Do not wait for the writer of a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            if problem := _problem(os.fstat(descriptor)):
+        while True:
+            # Do not wait for the writer of a pipe.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            locked = _Locked(descriptor, fcntl.LOCK_SH)
+            # Another process may have replaced the file before it was locked.
+            if not os.path.samestat(status := os.fstat(descriptor), os.stat(path)):
+                continue
+            if problem := _problem(status):
                 raise PluginError(f"cursor file {path} {problem}")
-            return file.read(MAX_SIZE + 1)
+            with open(descriptor, "rb", closefd=False) as file:
+                return locked, file.read(MAX_SIZE + 1)
+    except BlockingIOError:
+        raise PluginError(
+            f"cursor file {path} is in use by another process: stop it, or use another file, because after a restart "
+            "each would skip events that only the other has delivered"
+        ) from None
     except FileNotFoundError:
         if os.path.isdir(os.path.dirname(path)):
             return None
@@ -249,15 +330,16 @@ def _problem(status: os.stat_result) -> str:
     return ""
 
 
-def _write(path: str, content: bytes) -> None:
-    """Replaces a file in one step, also if the power fails."""
+def _write(path: str, content: bytes) -> _Locked:
+    """Replaces a file in one step, also if the power fails. Returns the lock of the new file."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.tmp")
     # A file of a crashed run, or of another user, must not become the cursor.
     with suppress(FileNotFoundError):
         os.unlink(temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
+    locked = _Locked(descriptor, fcntl.LOCK_EX)
+    with open(descriptor, "wb", closefd=False) as file:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
@@ -268,3 +350,4 @@ def _write(path: str, content: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    return locked

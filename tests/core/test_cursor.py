@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -179,9 +182,10 @@ def make_writable_by_all(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "error"),
     [
-        (Path.mkdir, "cannot be read: Is a directory"),
+        (Path.mkdir, "is not a regular file: use another path"),
         (os.mkfifo, "is not a regular file: use another path"),
         (make_writable_by_all, "can be written by all users, who could hide events: remove this permission"),
+        (lambda path: path.parent.chmod(0o777), "all users can write to its folder, so they could remove it to hide"),
         (lambda path: path.symlink_to("none/cursor"), "its folder does not exist: create it"),
         (lambda path: (path.parent / ".cursor.tmp").mkdir(), "cannot be written: Is a directory"),
     ],
@@ -201,6 +205,67 @@ def test_file_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(path, 12345, -1)
     with pytest.raises(PluginError, match="belongs to user 12345, but Falco runs as user 0: give it to that user"):
         Cursor(LOG, "p", path=path, start=0)
+
+
+@as_root
+def test_symbolic_link_of_another_user_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+    link, target = tmp_path / "cursor", tmp_path / "target"
+    link.symlink_to(target)
+    os.lchown(link, 12345, -1)
+    with pytest.raises(PluginError, match="is a symbolic link of user 12345, who could let Falco write elsewhere"):
+        Cursor(LOG, "p", path=link, start=0)
+    assert not target.exists()
+
+
+OTHER_PROCESS = """
+import sys
+from falco_plugin import Cursor, Plugin
+class Log(Plugin):
+    name = "log"
+    def open(self, params):
+        return ()
+kept = Cursor(Log(), "", path=sys.argv[1], start=0)
+for line in sys.stdin:
+    print(kept.save(int(line)), flush=True)
+"""
+
+
+def test_file_is_refused_while_another_process_uses_it(tmp_path: Path) -> None:
+    path = tmp_path / "cursor"
+    command = [sys.executable, "-c", OTHER_PROCESS, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        try:
+            for value in (1, 2):
+                print(value, file=other.stdin, flush=True)
+                assert other.stdout.readline() == "True\n"
+                with pytest.raises(PluginError, match="is in use by another process: stop it, or use another file"):
+                    reopen(path, 0)
+        finally:
+            other.kill()
+    assert reopen(path, 0) == 2
+
+
+def test_source_can_be_opened_again_in_the_same_process(tmp_path: Path) -> None:
+    path = tmp_path / "cursor"
+    first: Cursor[int] = Cursor(LOG, "", path=path, start=0)
+    second: Cursor[int] = Cursor(LOG, "", path=path, start=0)
+    assert first.save(1)
+    assert second.save(2)
+    del first
+    assert second.save(3)
+    assert reopen(path, 0) == 3
+
+
+def test_cursor_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    kept: Cursor[int] = Cursor(LOG, "", path=tmp_path / "cursor", start=0)
+    assert all(kept.save(number) for number in range(5))
+    assert len(os.listdir("/proc/self/fd")) == len(before) + 1
+    del kept
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_older_version_is_migrated_step_by_step(tmp_path: Path) -> None:
@@ -247,6 +312,20 @@ def test_value_of_another_type_is_refused(tmp_path: Path) -> None:
     large = Cursor(LOG, "", path=None, start="")
     with pytest.raises(ValueError, match=f"and {cursor.MAX_SIZE} are allowed: save less"):
         large.save("a" * cursor.MAX_SIZE)
+
+
+@pytest.mark.parametrize(
+    ("start", "value"),
+    [(0.0, math.nan), (0.0, -math.inf), (0, True), (Pair("", 0), Pair("", "1")), (Place({}), Place({"a": 1.5}))],  # type: ignore[dict-item]
+)
+def test_value_that_could_not_be_read_again_is_refused(tmp_path: Path, start: Any, value: Any) -> None:
+    path = tmp_path / "cursor"
+    kept: Cursor[Any] = Cursor(LOG, "", path=path, start=start)
+    with pytest.raises(TypeError, match="the cursor could not be read again"):
+        kept.save(value)
+    assert kept.value == reopen(path, start) == start
+    with pytest.raises(TypeError, match="the cursor could not be read again"):
+        Cursor(LOG, "", path=None, start=math.nan)
 
 
 @pytest.mark.parametrize("function", ["open", "fsync", "replace"])
