@@ -18,9 +18,9 @@ class Secret:
     In ``init_config`` a secret is written as ``file:PATH`` or ``env:NAME``, or as the text itself. :meth:`reveal`
     returns it. Messages, ``repr``, ``str``, ``format`` and the JSON schema do not show it.
 
-    - ``file:PATH`` is the content of a UTF-8 file, without the line breaks at its end. It is read when the
-      configuration is read, so that a mistake is an error at the start, and by each :meth:`reveal`, so that it can be
-      replaced while Falco runs. If all users can read the file, a warning is logged.
+    - ``file:PATH`` is the content of a UTF-8 file, without a byte order mark and the line breaks at its end. It is read
+      when the configuration is read, so that a mistake is an error at the start, and by each :meth:`reveal`, so that
+      it can be replaced while Falco runs. If all users can read the file, a warning is logged.
     - ``env:NAME`` is the value of an environment variable of Falco.
     - A text that begins with ``file:`` or ``env:`` itself must be in a file.
 
@@ -122,6 +122,9 @@ def from_config(text: str, name: str) -> Secret:
             raise ValueError(f"the environment variable of this secret {state}: set it for Falco")
     if not text:
         raise ValueError("the secret is empty: write file:PATH, env:NAME or the text")
+    # Python reads bytes of variables that are not UTF-8 as surrogates. A later error of encoding would quote one of them.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the secret is not UTF-8 text: write it as UTF-8")
     return Secret(text)
 
 
@@ -143,7 +146,7 @@ def _read(path: str) -> tuple[str, str]:
     if len(content) > _MAX_SIZE:
         return "", f"the file of this secret is larger than {_MAX_SIZE} bytes: check the path"
     try:
-        text = content.decode().rstrip("\r\n")
+        text = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         return "", "the file of this secret is not UTF-8 text: check the path"
     return text, "" if text else "the file of this secret is empty: write the secret into it"

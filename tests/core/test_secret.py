@@ -59,6 +59,8 @@ def test_secret_is_the_text_a_file_or_a_variable(tmp_path: Path, monkeypatch: py
     assert config.token.reveal() == HIDDEN
     assert [token.reveal() for token in config.tokens] == [f"{HIDDEN} ", "file:of-variable", ":", "filed:x"]
     assert config.passwords["sasl.password"].reveal() == "p:w"
+    (tmp_path / "token").unlink()
+    assert read(token=stored(tmp_path, f"\ufeff{HIDDEN}\n".encode())).token.reveal() == HIDDEN
     assert read().token is None
     assert parse('{"token": "a"}', Frozen) == Frozen(Secret("a"))
 
@@ -106,6 +108,7 @@ def test_file_that_cannot_be_used_is_an_error(tmp_path: Path, make: Callable[[Pa
         ({"token": ""}, "token: the secret is empty: write file:PATH, env:NAME or the text"),
         ({"token": "env:FALCO_TEST_EMPTY"}, "token: the environment variable of this secret is empty: set it"),
         ({"token": "env:FALCO_TEST_NONE"}, "token: the environment variable of this secret is not set: set it"),
+        ({"token": "env:FALCO_TEST_LATIN"}, "token: the secret is not UTF-8 text: write it as UTF-8"),
         ({"token": "file:a\0b"}, "token: the file of this secret cannot be read: the path has a NUL character"),
         ({"token": 12345}, "token: expected secret or null, got int"),
         ({"passwords": {"a": {HIDDEN: HIDDEN}}}, "passwords.a: expected secret, got map"),
@@ -115,6 +118,7 @@ def test_configuration_that_does_not_fit_is_reported_without_values(
     config: dict[str, Any], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FALCO_TEST_EMPTY", "")
+    monkeypatch.setenv("FALCO_TEST_LATIN", os.fsdecode(b"\xe4" + HIDDEN.encode()))
     with pytest.raises(PluginError) as raised:
         read(**config)
     assert problem in str(raised.value)
