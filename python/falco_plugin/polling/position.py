@@ -14,8 +14,9 @@ Found: TypeAlias = "Sequence[tuple[str, int | None]]"
 
 _SECOND = 1_000_000_000
 
-MOST_SEEN = 100_000
-"""Records of a round that are remembered, at most."""
+MOST_SEEN = 50_000
+"""Records of a round that are remembered, at most. A position has those of two rounds, and must fit into a cursor file
+even if each is identified by its hash."""
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
