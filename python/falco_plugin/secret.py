@@ -122,7 +122,7 @@ def from_config(text: str, name: str) -> Secret:
             raise ValueError(f"the environment variable of this secret {state}: set it for Falco")
     if not text:
         raise ValueError("the secret is empty: write file:PATH, env:NAME or the text")
-    # Python reads bytes of variables that are not UTF-8 as surrogates. A later error of encoding would quote one of them.
+    # Python reads bytes of variables that are not UTF-8 as surrogates. A later error would quote one of them.
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("the secret is not UTF-8 text: write it as UTF-8")
     return Secret(text)
