@@ -25,6 +25,8 @@ from falco_plugin import Context, PluginError, Secret, Timeout, source
 from falco_plugin._declare.config.parser import parse
 from falco_plugin._declare.config.schema import schema
 from falco_plugin.receiving import HmacSignature, HttpReceiver, Item, ReceiverConfig, Rejection, Request, server
+from falco_plugin.receiving.connection import Connection
+from falco_plugin.receiving.delivery import Delivery
 
 UNSIGNED = ReceiverConfig(allow_unsigned=True)
 HIDDEN = "a value that no client may see"
@@ -35,6 +37,7 @@ class Sample(HttpReceiver):
     name = event_source = "sample"
     config: ReceiverConfig = UNSIGNED
     is_released = threading.Event()
+    entered = most_entered = 0
 
     def check(self, request: Request) -> None:
         assert request.body == b""
@@ -66,7 +69,10 @@ class Sample(HttpReceiver):
             case "wide view":
                 return [b"right", memoryview(bytes(400_000)).cast("Q")]  # type: ignore[list-item]
             case "waits":
+                self.most_entered = max(self.most_entered, self.entered + 1)
+                self.entered += 1
                 self.is_released.wait(20)
+                self.entered -= 1
         return super().events(request)
 
 
@@ -253,6 +259,44 @@ def test_other_configuration_is_rejected_with_remedy() -> None:
 
 # Hostile clients
 
+
+@pytest.mark.parametrize(("first", "second", "is_admitted"), [(40, 60, True), (40, 61, False), (1000, 1, False)])
+def test_events_of_a_few_large_bodies_are_in_memory_together(first: int, second: int, is_admitted: bool) -> None:
+    sender, _ = source.channel()
+    delivery = Delivery(sender, timeout=0.01, most_bytes=100)
+    with suppress(KeyError), delivery.admit(1000):
+        raise KeyError
+    with delivery.admit(first):
+        if is_admitted:
+            with delivery.admit(second):
+                pass
+        else:
+            with pytest.raises(Rejection, match="Falco is behind: no event was delivered"), delivery.admit(second):
+                pytest.fail("the body was admitted")
+    with delivery.admit(second):
+        pass
+
+
+def test_bodies_beyond_the_limit_wait_for_the_first(caplog: pytest.LogCaptureFixture) -> None:
+    plugin = Sample()
+    plugin.config = ReceiverConfig(allow_unsigned=True, max_body=5)
+    plugin.is_released = threading.Event()
+    statuses: list[int] = []
+    with listening(plugin, caplog) as hook:
+        posts = [
+            threading.Thread(target=lambda: statuses.append(hook.post(b"event", X_Events="waits").status))
+            for _ in range(12)
+        ]
+        for post in posts:
+            post.start()
+        wait_until(lambda: plugin.entered >= 4)
+        plugin.is_released.set()
+        for post in posts:
+            post.join()
+    assert statuses == [200] * 12
+    assert plugin.most_entered <= 4
+
+
 POST = b"POST /hook HTTP/1.1\r\nContent-Length: 5\r\n\r\n"
 
 
@@ -315,6 +359,34 @@ def test_tls_client_of_a_plain_port_is_rejected_immediately(hook: Listening, cap
         context.wrap_socket(connection)
     assert any("the client uses TLS: use http, or set open_params to https (1)" in line for line in caplog.messages)
     assert hook.post(b"event").status == 200
+
+
+class SlowHandshake(socket.socket):
+    """A socket with TLS whose handshake takes 6 s."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(fileno=connected.detach())
+        self.now = 0.0
+        self.timeouts: list[float | None] = []
+
+    def settimeout(self, value: float | None, /) -> None:
+        self.timeouts.append(value)
+        super().settimeout(value)
+
+    def do_handshake(self) -> None:
+        self.now += 6
+
+
+def test_handshake_and_first_request_have_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted, client = socket.socketpair()
+    slow = SlowHandshake(accepted)
+    monkeypatch.setattr(time, "monotonic", lambda: slow.now)
+    with client:
+        client.sendall(b"POST")
+        client.shutdown(socket.SHUT_WR)
+        unused: Any = None
+        Connection(slow, "127.0.0.1", unused, unused, request_timeout=10).serve()
+    assert slow.timeouts == [10, 4, 4]
 
 
 @pytest.mark.slow

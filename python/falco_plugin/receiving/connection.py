@@ -62,9 +62,11 @@ class Connection:
         try:
             with self._socket:
                 if self._is_open():
-                    idle = self._request_timeout
-                    while idle and self._has_next(idle):
-                        idle = self._answer_next()
+                    # The first request has the same deadline as the handshake.
+                    pause = self._answer_next() if self._stream.peek(1) else 0
+                    while pause and self._has_next(pause):
+                        self._incoming.set_timeout(self._request_timeout)
+                        pause = self._answer_next()
         except OSError:
             pass  # The client has closed the connection.
         finally:
@@ -79,11 +81,12 @@ class Connection:
             socket.socket.shutdown(self._socket, socket.SHUT_RD)
 
     def _is_open(self) -> bool:
-        """Waits for the first byte, and makes the handshake of TLS."""
+        """Waits for the first byte, and makes the handshake of TLS. The deadline begins with that byte."""
         self._socket.settimeout(self._request_timeout)
         # Probes of load balancers send nothing. They are not reported as failed handshakes.
         if not socket.socket.recv(self._socket, 1, socket.MSG_PEEK):
             return False
+        self._incoming.set_timeout(self._request_timeout)
         if (handshake := getattr(self._socket, "do_handshake", None)) is None:
             return True
         try:
@@ -98,13 +101,12 @@ class Connection:
             return False
         return True
 
-    def _has_next(self, idle: float) -> bool:
-        self._incoming.set_timeout(idle)
+    def _has_next(self, pause: float) -> bool:
+        self._incoming.set_timeout(pause)
         return bool(self._stream.peek(1))
 
     def _answer_next(self) -> float:
         """Answers one request. Returns the seconds until the next one must begin; 0 if the connection ends."""
-        self._incoming.set_timeout(self._request_timeout)
         self._is_body_unread = False
         method = ""
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -22,14 +24,45 @@ class Delivery:
     Args:
         sender: sends the events. It is closed by its owner.
         timeout: seconds that a request waits for Falco.
+        most_bytes: bytes of the bodies whose events are in memory together.
     """
 
-    def __init__(self, sender: Sender, timeout: float) -> None:
+    def __init__(self, sender: Sender, timeout: float, most_bytes: int) -> None:
         self.sender = sender
         self._timeout = timeout
         self._is_behind = False
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._changed = threading.Condition()
 
-    def deliver(self, sender: Sender, events: Sequence[PushEvent]) -> None:
+    @contextmanager
+    def admit(self, size: int) -> Iterator[None]:
+        """Waits until the events of a body may be in memory, which they are until the end of the ``with`` block.
+
+        The events of a body may need many times its memory: a body of 1 MiB can have half a million of them.
+
+        Args:
+            size: bytes of the body. One that is larger than the limit is admitted alone.
+
+        Raises:
+            Rejection: the other bodies were not delivered in time.
+        """
+
+        def is_admitted() -> bool:
+            return not self._bytes or self._bytes + size <= self._most_bytes
+
+        with self._changed:
+            if not self._changed.wait_for(is_admitted, self._timeout):
+                raise _try_again("Falco is behind: no event was delivered")
+            self._bytes += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._bytes -= size
+                self._changed.notify_all()
+
+    def deliver(self, sender: Sender, events: Sequence[bytes | PushEvent]) -> None:
         """Sends events, and returns when Falco has processed them and asks for more.
 
         Args:

@@ -23,6 +23,9 @@ from falco_plugin.receiving.verification import HmacSignature, Verification
 Item: TypeAlias = "bytes | tuple[bytes, int | datetime | None]"
 """An event: its bytes, or its bytes and its time in nanoseconds since the epoch or as an aware ``datetime``."""
 
+_BODIES = 4
+"""Bodies of the largest size whose events are in memory together."""
+
 _TIMEOUT = 0.01
 """Seconds that Falco waits for more events of a batch. It delays the answer of each request by as much."""
 
@@ -139,7 +142,8 @@ class HttpReceiver(Plugin):
         tls = self.tls_context() if address.scheme == "https" else None
         config.secrets()  # a wrong secret is an error now, not an answer later
         sender, receiver = source.channel(config.capacity, event_size=config.event_size)
-        endpoint = Endpoint(self, address.path, config, Delivery(sender, config.delivery_timeout))
+        delivery = Delivery(sender, config.delivery_timeout, _BODIES * config.max_body)
+        endpoint = Endpoint(self, address.path, config, delivery)
         server = Server(address, tls, config, self, endpoint, sender)
         self.log.info("listening on %s", server.open())
         return source.PushInstance(receiver, context=context, timeout=_TIMEOUT, close=server.close)
