@@ -162,6 +162,21 @@ def test_round_without_records_forgets_none(simulate: Simulate) -> None:
     assert len(simulation.requests) == 5
 
 
+@pytest.mark.parametrize(("empty", "lines"), [(19, 0), (400, 4)])
+def test_round_with_many_empty_pages_waits_and_is_reported(empty: int, lines: int, simulate: Simulate) -> None:
+    def answer(number: int, _: httpx.Request) -> tuple[int, dict[str, str], bytes]:
+        entries = [{"id": "e0", "date_create": NOW}] if number > empty else []
+        return reply({"entries": entries, "response_metadata": {"next_cursor": "" if entries else str(number)}})
+
+    simulation = slack(simulate, answer)
+    simulation.run(200)
+    assert ids(simulation, "id") == ["e0"] * (lines == 0)
+    assert simulation.gaps[:19] == [0.1] * 19
+    assert set(simulation.gaps[19:]) == {10.1}
+    assert len(simulation.log) == lines
+    assert all("have no records, but each has a next page: waiting for interval" in line for line in simulation.log)
+
+
 @pytest.mark.parametrize("count", [1, 4, 5, 6, 11])
 def test_round_is_not_confused_when_the_same_records_come_again(count: int, simulate: Simulate) -> None:
     api = SlackApi([NOW - 5 + number // 3 for number in range(count)])

@@ -13,7 +13,7 @@ import msgspec
 from falco_plugin import Context, Cursor, Fatal, RetryLater, source
 from falco_plugin.polling import records
 from falco_plugin.polling.client import Client, RateLimited, Unusable, normalize
-from falco_plugin.polling.paging import Pages
+from falco_plugin.polling.paging import MOST_EMPTY, Pages
 from falco_plugin.polling.position import Found, Position
 from falco_plugin.polling.rate_limit import describe
 from falco_plugin.polling.records import Record
@@ -220,7 +220,15 @@ class Feed:
                 f"(rate_share is {self._config.rate_share:g}, the rest is left to other clients)"
             )
             self._reports.report(logging.INFO, "few requests are left", text, always=page.pause >= _LONG)
-        self._postpone(max(page.pause, 0 if page.has_more else self._config.interval))
+        is_endless = self._poller.overlap is not None and self._pages.empty_in_a_row >= MOST_EMPTY
+        if is_endless:
+            text = (
+                f"{self._pages.empty_in_a_row} pages in a row have no records, but each has a next page: waiting for "
+                "interval after each; new records are not requested until the last page: if this does not end, correct "
+                "next_request"
+            )
+            self._reports.report(logging.WARNING, "no records", text)
+        self._postpone(max(page.pause, 0 if page.has_more and not is_endless else self._config.interval))
 
     def _following(self, page: Page, found: Found) -> Position:
         """Returns the position behind a page."""

@@ -21,6 +21,9 @@ _CAPPED_PAGES = 3
 _MOST_VISITED = 1000
 """Pages that are remembered."""
 
+MOST_EMPTY = 20
+"""Pages of a round in a row without records that are requested without waiting for ``interval``."""
+
 
 def _normalize_name(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
@@ -67,6 +70,8 @@ class Pages:
         self._equal_sizes = 0
         self._last_size = 0
         self._has_hinted = False
+        self.empty_in_a_row = 0
+        """The last delivered pages that have no records, but a next page."""
 
     def is_full(self, request: Request, count: int) -> bool:
         """Returns whether a page has as many records as fit, so that the next page probably has records too.
@@ -111,6 +116,7 @@ class Pages:
         self._largest = max(self._largest, count)
         if records:
             self._last_page = request, _digest(records)
+        self.empty_in_a_row = 0 if records or is_last else self.empty_in_a_row + 1
         if not is_last:
             self._visited[identity_of(request)] = None
             if len(self._visited) > _MOST_VISITED:
