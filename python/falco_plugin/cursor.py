@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 MAX_SIZE = 16 << 20
 """Bytes of the largest file, 16 MiB. A larger one is not read into the memory of Falco."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +51,8 @@ class Cursor(Generic[T]):
     as after ``yield None``. Any thread may call the methods.
 
     The constructor also writes the file, so that a file that cannot be written is an error at the start, and so that
-    a source that begins now still begins at that time after a restart. Until the cursor is garbage, its process holds a
+    a source that begins now still begins at that time after a restart. If only the disk is full, and the file has a
+    position, this is logged, and the source continues. Until the cursor is garbage, its process holds a
     lock on the file: two processes with one cursor would skip events after a restart.
 
     Args:
@@ -109,7 +111,8 @@ class Cursor(Generic[T]):
         self._lock = threading.Lock()
         self._has_failed = False
         self._value = start
-        if self._path is not None and (found := _read(self._path)) is not None:
+        found = None if self._path is None else _read(self._path)
+        if self._path is not None and found is not None:
             self._locked, saved = found
             self._value = self._checked(self._path, saved, steps)
         self._saved = b""
@@ -119,7 +122,11 @@ class Cursor(Generic[T]):
             try:
                 self._locked = _write(self._path, content)
             except OSError as error:
-                raise PluginError(_unwritable(self._path, error)) from None
+                if found is None or error.errno not in _FULL:
+                    raise PluginError(_unwritable(self._path, error)) from None
+                # Anyone who can fill the disk could otherwise keep Falco from starting.
+                self._log_failure(error)
+                return
         self._saved = content
 
     @property
@@ -157,9 +164,7 @@ class Cursor(Generic[T]):
                     if self._path is not None:
                         self._locked = _write(self._path, content)
                 except OSError as error:
-                    if not self._has_failed:
-                        self._log.error("%s; trying again", _unwritable(self._path, error))
-                    self._has_failed = True
+                    self._log_failure(error)
                     return False
                 if self._has_failed:
                     self._log.info("cursor file %s is written again", self._path)
@@ -167,6 +172,11 @@ class Cursor(Generic[T]):
                 self._saved = content
             self._value = value
         return True
+
+    def _log_failure(self, error: OSError) -> None:
+        if not self._has_failed:
+            self._log.error("%s; trying again", _unwritable(self._path, error))
+        self._has_failed = True
 
     def _encode(self, value: T) -> bytes:
         if not isinstance(value, self._type):

@@ -354,6 +354,31 @@ def test_write_that_fails_is_logged_once_and_tried_again(
     assert {record.name for record in caplog.records} == {"log"}
 
 
+@pytest.mark.parametrize(("number", "is_opened"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)])
+def test_full_disk_does_not_keep_a_source_from_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_opened: bool
+) -> None:
+    path = tmp_path / "cursor"
+    assert reopen(path, 7) == 7
+
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail)
+        with pytest.raises(PluginError, match="cannot be written"):
+            reopen(tmp_path / "new", 0)
+        if not is_opened:
+            with pytest.raises(PluginError, match="cannot be written: Read-only file system"):
+                reopen(path, 0)
+            return
+        kept = Cursor(LOG, "", path=path, start=0)
+        assert kept.value == 7
+        assert not kept.save(8)
+    assert kept.save(8)
+    assert reopen(path, 0) == 8
+
+
 def test_threads_save_whole_values(tmp_path: Path) -> None:
     path = tmp_path / "cursor"
     kept = Cursor(LOG, "", path=path, start=Pair("", 0))
