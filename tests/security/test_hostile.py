@@ -409,6 +409,6 @@ def test_documented_tests_exist() -> None:
             assert f"def {test}(" in (REPOSITORY / file).read_text(), f"{page}: {file}::{test}"
 
 
-def test_page_lists_ten_attacks() -> None:
+def test_page_lists_twelve_attacks() -> None:
     page = (REPOSITORY / "docs/explanation/hostile.md").read_text()
-    assert [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(range(1, 11))
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(range(1, 13))
