@@ -668,7 +668,10 @@ def channel(
         ValueError: a size is out of range, or ``on_error`` is neither ``"raise"`` nor ``"log"``.
     """
 
-def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None) -> list[bytes]:
+@overload
+def split_json(
+    payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None, timestamp: None = None
+) -> list[bytes]:
     """Splits a payload that may hold several JSON documents, so that each of them can become an event.
 
     Fields are read from the first document of an event, so rules would not see a second one. Documents may follow each
@@ -684,13 +687,51 @@ def split_json(payload: ReadableBuffer, /, *, lines: bool = False, items: str | 
             are split too.
         items: the name of a top-level member. The elements of its array are records instead of the document, as in
             ``{"kind": "EventList", "items": [...]}``.
+        timestamp: a JSON pointer to the time of a record, such as ``"/time"``. The time has one of the forms that
+            ``parse_timestamp`` reads.
 
     Returns:
         The records, in their order and without white space around them. A payload that does not hold several documents,
-        such as text, is one record with all its bytes. A blank payload has no records.
+        such as text, is one record with all its bytes. A blank payload has no records. With ``timestamp``, each record
+        is a tuple with its time in nanoseconds since the epoch, or with ``None`` if it has no such time. These tuples
+        can be sent or appended as events.
 
     Raises:
         TypeError: the payload is not a buffer.
+        ValueError: the pointer is not valid, or leads to several values.
+    """
+
+@overload
+def split_json(
+    payload: ReadableBuffer, /, *, lines: bool = False, items: str | None = None, timestamp: str
+) -> list[tuple[bytes, int | None]]:
+    """Splits a payload that may hold several JSON documents, so that each of them can become an event.
+
+    Fields are read from the first document of an event, so rules would not see a second one. Documents may follow each
+    other directly, or with white space, commas or byte order marks between them. An array whose elements are all
+    objects is split into its elements. Text after a document belongs to that document, up to the end of the line.
+
+    The payload may be damaged. Only matching brackets outside of strings decide where a document ends, and only
+    separators are left out. A damaged line does not hide the lines after it, if one of them is a document by itself.
+
+    Args:
+        payload: any buffer.
+        lines: whether each line is a record, which is so if the sender declares JSON lines. Several documents in a line
+            are split too.
+        items: the name of a top-level member. The elements of its array are records instead of the document, as in
+            ``{"kind": "EventList", "items": [...]}``.
+        timestamp: a JSON pointer to the time of a record, such as ``"/time"``. The time has one of the forms that
+            ``parse_timestamp`` reads.
+
+    Returns:
+        The records, in their order and without white space around them. A payload that does not hold several documents,
+        such as text, is one record with all its bytes. A blank payload has no records. With ``timestamp``, each record
+        is a tuple with its time in nanoseconds since the epoch, or with ``None`` if it has no such time. These tuples
+        can be sent or appended as events.
+
+    Raises:
+        TypeError: the payload is not a buffer.
+        ValueError: the pointer is not valid, or leads to several values.
     """
 
 @final

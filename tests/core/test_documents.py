@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falco_plugin.source import split_json
+from falco_plugin.source import EventBatch, split_json
 
 PAYLOAD = b'{"a": 1}\n{"b": "\xff"}\n'
 RECORDS = [b'{"a": 1}', b'{"b": "\xff"}']
@@ -49,6 +49,42 @@ def test_split_json_accepts_lines_and_items():
     assert split_json('{"ítems": [1]}'.encode(), items="ítems") == [b"1"]
 
 
+def test_split_json_returns_records_with_their_times():
+    second = 1_795_593_600_000_000_000
+    payload = b'{"items": [{"at": {"time": "2026-11-25T09:00:00+01:00"}}, {"at": {"time": 1795593601}}, {"at": {}}, 5]}'
+    expected = [
+        (b'{"at": {"time": "2026-11-25T09:00:00+01:00"}}', second),
+        (b'{"at": {"time": 1795593601}}', second + 10**9),
+        (b'{"at": {}}', None),
+        (b"5", None),
+    ]
+    records = split_json(payload, items="items", timestamp="/at/time")
+    assert records == expected
+    batch = EventBatch()
+    batch.extend(records)
+    assert [(event.data, event.timestamp) for event in batch] == expected
+    for damaged in (payload[:-2], payload.replace(b", 5", b": 5"), b"\n" + payload.replace(b"5]", b"\n5]")):
+        assert split_json(damaged, items="items", timestamp="/at/time") == expected
+    assert split_json(b'{"t": "2026-11-25T08:00:00Z"} ', timestamp="/t") == [
+        (b'{"t": "2026-11-25T08:00:00Z"} ', second)
+    ]
+    assert split_json(b"text", timestamp="/t") == [(b"text", None)]
+    assert split_json(b" ", timestamp="/t") == []
+
+
+def test_split_json_reads_the_times_of_large_payloads():
+    records = [json.dumps({"number": number, "time": number}).encode() for number in range(5000)]
+    times = [number * 10**9 for number in range(5000)]
+    payload = b'{"items": [%s]}' % b",".join(records)
+    assert split_json(payload, items="items", timestamp="/time") == list(zip(records, times, strict=True))
+
+
+@pytest.mark.parametrize("wrong", ["time", "/*/time", "/{key}", "/{index}", "{pointer}"])
+def test_split_json_rejects_a_timestamp_that_is_not_one_value(wrong):
+    with pytest.raises(ValueError, match="timestamp: the pointer "):
+        split_json(b"{}", timestamp=wrong)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -59,8 +95,9 @@ def test_split_json_accepts_lines_and_items():
         ((b"", b""), {}),
         ((b"",), {"lines": 1}),
         ((b"",), {"items": b""}),
+        ((b"",), {"timestamp": b""}),
     ],
-    ids=["no payload", "str", "None", "int", "two payloads", "int as lines", "bytes as items"],
+    ids=["no payload", "str", "None", "int", "two payloads", "int as lines", "bytes as items", "bytes as timestamp"],
 )
 def test_split_json_rejects_other_arguments(arguments, options):
     with pytest.raises(TypeError):

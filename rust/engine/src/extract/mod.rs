@@ -9,6 +9,7 @@ mod json;
 mod metrics;
 mod problem;
 mod requests;
+mod timestamp;
 mod values;
 
 pub use argument::Argument;
@@ -18,6 +19,7 @@ pub use extractor::Extractor;
 pub use field::{Field, Reader};
 pub use json::{Family, JsonReader};
 pub use problem::{ActualType, Problem};
+pub use timestamp::TimestampReader;
 pub use values::{FieldType, Location, Value, Values};
 
 pub use crate::json::{ArgumentMode, Document, Pattern, PatternError, parse_index};

@@ -5,6 +5,7 @@
 //! and brackets in strings do not count. The splitter visits each byte a bounded number of times.
 
 mod container;
+mod one_line;
 
 use std::ops::Range;
 
@@ -32,6 +33,14 @@ pub struct Options<'a> {
 /// - Lines are split even if one of them is damaged: a missing bracket or quote must not hide the lines after it.
 /// - A payload without several documents is one unchanged record. A blank payload has no records.
 pub fn split(payload: &[u8], options: Options<'_>) -> Vec<Range<usize>> {
+    let items = options.items.filter(|_| !options.lines);
+    items
+        .and_then(|name| one_line::split_items(payload, name))
+        .unwrap_or_else(|| split_any(payload, options))
+}
+
+/// Does the same for any payload.
+fn split_any(payload: &[u8], options: Options<'_>) -> Vec<Range<usize>> {
     let mut splitter = Splitter {
         payload,
         options,

@@ -277,8 +277,53 @@ proptest! {
         }
         left.extend_from_slice(&payload[end..]);
         prop_assert!(left.iter().all(|byte| b"\0 \n,:[]}\xef\xbb\xbf".contains(byte)), "{left:?}");
-        split(&payload, ITEMS);
     }
+
+    #[test]
+    fn split_in_one_line_agrees_with_the_general_splitter(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", "\"", "\\", ",", ":", " ", "1", "{}", "{\"b\":[{}]}", "\"items\":[", "\"items\"", "\"a\":1,",
+        ]), 0..12),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut payload = br#" {"a":{"items":[]},"items":[{"b":[1]},{"c":"]"} , {}],"d":2} "#.to_vec();
+        let at = at.index(payload.len());
+        payload.splice(at..at, pieces.concat().into_bytes());
+        for payload in [pieces.concat().into_bytes(), payload] {
+            prop_assert_eq!(split(&payload, ITEMS), split_any(&payload, ITEMS), "{}", String::from_utf8_lossy(&payload));
+        }
+    }
+}
+
+#[test]
+fn split_in_one_line_reads_intact_documents() {
+    let cases: [(&str, Option<&[&str]>); 9] = [
+        (r#"{"items":[{"a":1},{}]}"#, Some(&[r#"{"a":1}"#, "{}"])),
+        (" {\"n\": {\"items\": 1}, \"items\" : [ ] }\n", Some(&[])),
+        (r#"{"items":[{}],"items":[]}"#, Some(&["{}"])),
+        (r#"{"items":[{},5]}"#, None),
+        (r#"{"items":[{}:{}]}"#, None),
+        (r#"{"items":[{}]} text"#, None),
+        (r#"{"items":[{}]"#, None),
+        ("{\"items\":\n[{}]}", None),
+        ("[{\"items\":[{}]}]", None),
+    ];
+    for (payload, expected) in cases {
+        let found = one_line::split_items(payload.as_bytes(), b"items");
+        let found = found.map(|records| records.into_iter().map(|record| &payload[record]).collect::<Vec<_>>());
+        assert_eq!(found.as_deref(), expected, "{payload}");
+    }
+    // This name is the text between two quotes, but not a key.
+    assert_eq!(one_line::split_items(br#"{"a":"b","c":[{}]}"#, br#"a":"b","c"#), None);
+}
+
+#[test]
+fn split_finds_items_beyond_the_recorded_spans() {
+    let items = vec![r#"{"a":[[],[]]}"#; 10_000].join(",");
+    let payload = format!(r#"{{"items":[{items}]}}"#);
+    let records = one_line::split_items(payload.as_bytes(), b"items").unwrap();
+    assert_eq!(records, split_any(payload.as_bytes(), ITEMS));
+    assert_eq!(records.len(), 10_000);
 }
 
 #[test]

@@ -4,17 +4,14 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::event::NO_TIMESTAMP;
-use crate::extract::{Argument, ArgumentMode, Document, FieldType, JsonReader, Value, Values};
+use crate::extract::TimestampReader;
 use crate::throttle::Throttle;
-use crate::time::{self, Time, TimeError};
+use crate::time::TimeError;
 
 /// Reads the time at a JSON pointer, and reports times that it cannot read.
 #[derive(Debug)]
 pub(super) struct Timestamp {
-    reader: JsonReader,
-    // Memory that is reused for each line.
-    document: Document,
-    values: Values,
+    reader: TimestampReader,
     reports: Reports,
 }
 
@@ -24,19 +21,8 @@ impl Timestamp {
     /// # Errors
     /// [`Error::InvalidOption`] if the pointer is not valid, or names several values.
     pub(super) fn new(source: &str, pointer: &str) -> Result<Self, Error> {
-        let refuse = |problem: String| Err(Error::InvalidOption(format!("timestamp: the pointer {problem}")));
-        let reader = match JsonReader::new(pointer, FieldType::String) {
-            Ok(reader) => reader,
-            Err(problem) => return refuse(problem.to_string()),
-        };
-        let pattern = reader.pattern();
-        if pattern.is_list() || pattern.index() != ArgumentMode::None || pattern.key() != ArgumentMode::None {
-            return refuse(format!("{pointer:?} must lead to one value, without * and {{…}}"));
-        }
         Ok(Self {
-            reader,
-            document: Document::default(),
-            values: Values::default(),
+            reader: TimestampReader::new(pointer).map_err(Error::InvalidOption)?,
             reports: Reports::new(source, pointer),
         })
     }
@@ -44,10 +30,12 @@ impl Timestamp {
     /// Returns the time of a line in nanoseconds since the epoch, or [`NO_TIMESTAMP`]. If it cannot be read, calls
     /// `position` for the line's position, and `warn` if a report is due.
     pub(super) fn read(&mut self, line: &[u8], position: impl FnOnce() -> u64, warn: impl Fn(&str)) -> u64 {
-        let (nanoseconds, problem) = match self.parse(line) {
+        let (nanoseconds, problem) = match self.reader.read(line) {
             Ok(time) if time.has_zone => return time.nanoseconds,
             Ok(time) => (time.nanoseconds, Problem::NoZone),
-            Err(problem) => (NO_TIMESTAMP, problem),
+            Err(None) => (NO_TIMESTAMP, Problem::NoValue),
+            Err(Some(TimeError::NotATime)) => (NO_TIMESTAMP, Problem::NotATime),
+            Err(Some(TimeError::OutOfRange)) => (NO_TIMESTAMP, Problem::OutOfRange),
         };
         if let Some(report) = self.reports.count(problem, position(), Instant::now()) {
             warn(&report);
@@ -60,21 +48,6 @@ impl Timestamp {
         for report in self.reports.take_remaining(Instant::now()) {
             warn(&report);
         }
-    }
-
-    fn parse(&mut self, line: &[u8]) -> Result<Time, Problem> {
-        self.document.clear();
-        self.values.clear();
-        self.reader
-            .read(&self.document, line, &Argument::default(), &mut self.values);
-        let [Value::Text { start }] = *self.values.as_slice() else {
-            return Err(Problem::NoValue);
-        };
-        let text = str::from_utf8(self.values.text(start)).map_err(|_| Problem::NotATime)?;
-        time::parse(text).map_err(|error| match error {
-            TimeError::NotATime => Problem::NotATime,
-            TimeError::OutOfRange => Problem::OutOfRange,
-        })
     }
 }
 
