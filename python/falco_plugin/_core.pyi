@@ -1351,13 +1351,14 @@ class HostLog:
     def log(self, level: int, text: str) -> None:
         """Logs a message with a level of Python's ``logging``."""
 
-@final
+@disjoint_base
 class JsonReader:
-    """Reads the values of a ``json_field``. Not public.
+    """The base class of ``JsonField``. Not public.
 
-    The host's own requests are answered in Rust. Python code calls :meth:`read` to get the field of an event.
+    The host's own requests are answered in Rust. Python code calls the object to get the field of an event.
 
     Args:
+        name: the name of the field, for messages.
         pointer: a JSON pointer, whose tokens may be ``*``, ``{index}``, ``{key}``, ``{index|*}`` or ``{key|*}``.
         kind: the type of the values, as the plugin API names it.
         is_list: whether the field is a list.
@@ -1367,7 +1368,7 @@ class JsonReader:
         ValueError: the pointer is malformed, or does not fit ``is_list``.
     """
 
-    def __new__(cls, pointer: str, kind: str, is_list: bool, family: int | None = None) -> Self: ...
+    def __new__(cls, name: str, pointer: str, kind: str, is_list: bool, family: int | None = None) -> Self: ...
     @property
     def index(self) -> str:
         """Whether the field has an index as its argument: ``no``, ``optional`` or ``required``."""
@@ -1376,8 +1377,7 @@ class JsonReader:
     def key(self) -> str:
         """Whether the field has a key as its argument: ``no``, ``optional`` or ``required``."""
 
-    def read(self, event: Event, index: int | None, key: str | None) -> Any:
-        """Returns the value of an event, or the list of values; ``None`` if the field is absent."""
+    def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> Any: ...
 
 def parse_timestamp(value: str | float, /) -> tuple[int, bool]:
     """Returns nanoseconds since the epoch, and whether the value has a time zone. Not public.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar, overload
 
 from falco_plugin._core import Event, JsonReader
 from falco_plugin._declare.annotations import source_of
@@ -151,43 +151,43 @@ def field(
     return declare
 
 
-class JsonField(Generic[T]):
+class JsonField(JsonReader, Generic[T]):
     """A field that :func:`json_field` declared. Call it with an event to get the field's value."""
 
     declaration: Declaration
     type: ValueType
-    reader: JsonReader
 
-    def __init__(self, declaration: Declaration, pointer: str, type: Any) -> None:
+    def __new__(cls, declaration: Declaration, pointer: str, type: Any) -> Self:
         # This imports the classes of times and addresses, which a plugin without fields does not need.
         from falco_plugin._declare.types import value_type
 
-        self.declaration = declaration
         try:
             if not isinstance(pointer, str):
                 raise TypeError(f"pointer must be str, not {source_of(pointer.__class__)}")
-            self.type = value_type(type)
-            self.reader = JsonReader(pointer, self.type.kind, self.type.is_list, self.type.family)
+            found = value_type(type)
+            name = str(declaration.name)
+            field = super().__new__(cls, name, pointer, found.kind, found.is_list, found.family)
         except (TypeError, ValueError) as error:
-            raise _base_of(error)(f"field {declaration.name}: {error}") from None
+            base = TypeError if isinstance(error, TypeError) else ValueError
+            raise base(f"field {declaration.name}: {error}") from None
+        field.declaration = declaration
+        field.type = found
+        return field
 
-    def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> T | None:
-        """Returns the value of the field for an event; ``None`` if it is absent.
+    if TYPE_CHECKING:
 
-        Args:
-            event: the event.
-            index: the argument, if the pointer has ``{index}``.
-            key: the argument, if the pointer has ``{key}`` or is ``{pointer}``.
+        def __call__(self, event: Event, index: int | None = None, key: str | None = None) -> T | None:
+            """Returns the value of the field for an event; ``None`` if it is absent.
 
-        Raises:
-            TypeError: an argument is missing, unexpected or of the wrong type.
-            ValueError: the index is out of range.
-        """
-        try:
-            value: T | None = self.reader.read(event, index, key)
-        except (TypeError, ValueError) as error:
-            raise _base_of(error)(f"field {self.declaration.name}: {error}") from None
-        return value
+            Args:
+                event: the event.
+                index: the argument, if the pointer has ``{index}``.
+                key: the argument, if the pointer has ``{key}`` or is ``{pointer}``.
+
+            Raises:
+                TypeError: an argument is missing, unexpected or of the wrong type.
+                ValueError: the index is out of range.
+            """
 
 
 class TableField:
@@ -198,11 +198,6 @@ class TableField:
         self.table = table
         self.attribute = attribute
         self.key = key
-
-
-def _base_of(error: Exception) -> type[Exception]:
-    """Returns ``TypeError`` or ``ValueError``, whichever is a base of the error."""
-    return TypeError if isinstance(error, TypeError) else ValueError
 
 
 @overload

@@ -12,7 +12,6 @@ from falco_plugin.errors import PluginError
 from falco_plugin.fields import DECLARATION, Declaration, JsonField, TableField
 
 if TYPE_CHECKING:
-    from falco_plugin import _core
     from falco_plugin._declare.types import ValueType
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
@@ -41,7 +40,7 @@ class Field(NamedTuple):
     """Whether ``name[argument]`` can have a number as its argument: ``no``, ``optional`` or ``required``."""
     takes_key: str
     """Whether it can have a string as its argument: ``no``, ``optional`` or ``required``."""
-    reader: _core.JsonReader | Callable[..., Any] | None
+    reader: JsonField[Any] | Callable[..., Any] | None
     """Makes the value. A method is called as ``reader(event[, index][, key])``. ``None`` for the field of a table: its
     reader is made when the table is open."""
     location: str = ""
@@ -88,8 +87,7 @@ def declared_by(plugin: object) -> list[Field]:
             if declaration.name in fields:
                 raise PluginError("the field is declared twice: give one of the two another name")
             if isinstance(value, JsonField):
-                reader = value.reader
-                field = Field(declaration, value.type, reader.index, reader.key, reader)
+                field = Field(declaration, value.type, value.index, value.key, value)
             elif isinstance(value, TableField):
                 field = _field_of_table(type(plugin), value, fields)
             else:
