@@ -150,7 +150,7 @@ impl EventBatch {
     ///     ValueError: the timestamp is out of range, or a naive ``datetime``.
     #[pyo3(signature = (item, timestamp = None))]
     fn append(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>, timestamp: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        append(slf, item, timestamp)
+        append(slf, item, timestamp).map(drop)
     }
 
     /// Appends events until the batch is full. Items that are not appended are not consumed from an iterator.
@@ -180,9 +180,9 @@ impl EventBatch {
                 }
             }
             let mut items = items.try_iter()?;
-            while !is_full()? {
-                let Some(item) = items.next() else { break };
-                append(slf, &item?, None)?;
+            let mut has_capacity = !is_full()?;
+            while has_capacity && let Some(item) = items.next() {
+                has_capacity = !append(slf, &item?, None)?;
                 taken += 1;
             }
             Ok(())
@@ -270,17 +270,20 @@ fn append_run(batch: &Bound<'_, EventBatch>, list: &Bound<'_, PyList>, taken: &m
     result?.map_err(|error| to_python(py, error))
 }
 
+/// Appends an item. Returns whether the batch is full afterwards.
 #[inline]
 fn append(
     batch: &Bound<'_, EventBatch>,
     item: &Bound<'_, PyAny>,
     timestamp: Option<&Bound<'_, PyAny>>,
-) -> PyResult<()> {
+) -> PyResult<bool> {
     let py = batch.py();
     let item = Item::new(item, timestamp)?;
     let timestamp = item.timestamp.unwrap_or(NO_TIMESTAMP);
     let appended = with_bytes(&item.data, |data| {
-        batch.get().with_memory(py, |memory| memory.append(data, timestamp))
+        batch
+            .get()
+            .with_memory(py, |memory| memory.append(data, timestamp).map(|()| memory.is_full()))
     });
     appended??.map_err(|error| to_python(py, error))
 }
