@@ -15,7 +15,7 @@ _FORMAT = 16 + isal_zlib.MAX_WBITS
 _FAULT = cast("type[Exception]", isal_zlib.error)
 _STEP = 256
 """Bytes of a damaged stream that are decompressed in one step. The output of the step with the fault is lost."""
-_LARGEST = 1 << 30
+_LARGEST = 512 << 20
 """Bytes of the largest content. Files of CloudTrail have some megabytes; a crafted one must not use up the memory."""
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import msgspec
 
 from falco_plugin import Event, json_field
-from falco_plugin.source import parse_timestamp, split_json
+from falco_plugin.source import split_json
 
 from .inflate import inflate
 
@@ -18,6 +18,14 @@ _log = logging.getLogger("cloudtrail")
 
 _DIGEST_FOLDER = "CloudTrail-Digest"
 _INSIGHT = "AwsCloudTrailInsight"
+_USUAL_END = b"]}"
+"""The end of each log file that AWS writes."""
+
+_Records: TypeAlias = list[tuple[bytes, int | None]]
+"""Records with their times in nanoseconds since the epoch; ``None`` if ``eventTime`` is not readable."""
+
+# This is not an attribute of the plugin's class, so it is not a field of the plugin.
+_TYPE = json_field("ct.eventtype", "/eventType", desc="Type of the record")
 
 
 class RecordsError(ValueError):
@@ -29,21 +37,7 @@ class _File(msgspec.Struct):
     digest_start: Any = msgspec.field(default=None, name="digestStartTime")
 
 
-class _Head(msgspec.Struct, rename="camel", gc=False):
-    event_time: str | None = None
-    event_type: str | None = None
-
-
-class _Heads(msgspec.Struct):
-    records: list[_Head] = msgspec.field(name="Records")
-
-
 _file = msgspec.json.Decoder(_File)
-_heads = msgspec.json.Decoder(_Heads)
-
-# These read damaged records. They are not attributes of the plugin's class, so they are not fields of the plugin.
-_TIME = json_field("ct.time", "/eventTime", desc="Time of the record")
-_TYPE = json_field("ct.eventtype", "/eventType", desc="Type of the record")
 
 
 def read_records(data: bytes, name: str, event_size: int) -> Iterator[tuple[bytes, int]]:
@@ -65,62 +59,58 @@ def read_records(data: bytes, name: str, event_size: int) -> Iterator[tuple[byte
     """
     if _DIGEST_FOLDER in name:
         return
-    content, fault = inflate(data)
-    times = _Times()
-    large = 0
-    for record, event_time, event_type in _split(content, name, fault):
-        if len(record) > event_size:
+    records, fault = _read_file(data, name)
+    others = large = untimed = 0
+    for record, event_time in records:
+        if event_time is None and not record.startswith(b"{"):
+            others += 1
+        elif len(record) > event_size:
             large += 1
-        elif event_type != _INSIGHT:
-            yield record, times[event_time]
+        elif event_time is None:
+            untimed += 1
+            yield record, time.time_ns()
+        else:
+            yield record, event_time
+    if others:
+        _log.warning("%s: elements of Records that are not objects were skipped: %d", name, others)
     if large:
         _log.warning("%s: records larger than %d bytes were skipped: %d: raise maxEventSize", name, event_size, large)
-    if times.unreadable:
-        _log.warning("%s: records without a readable eventTime have the current time: %d", name, times.unreadable)
+    if untimed:
+        _log.warning("%s: records without a readable eventTime have the current time: %d", name, untimed)
     if fault:
         raise RecordsError(f"{name}: {fault}")
 
 
-def _split(content: bytes, name: str, fault: str | None) -> Iterable[tuple[bytes, str | None, str | None]]:
-    """Returns each record with the values of ``eventTime`` and ``eventType``."""
+def _read_file(data: bytes, name: str) -> tuple[_Records, str | None]:
+    """Returns the records without Insights events, and the fault of damaged gzip data."""
+    content, fault = inflate(data)
+    records = split_json(content, items="Records", timestamp="/eventTime")
+    # A document without an array of records is not split.
+    if not records or records[0][0] == content or b'"Records"' not in content:
+        _check_empty(content, name, fault)
+        return [], fault
+    if fault is None and not content.rstrip().endswith(_USUAL_END):
+        try:
+            _file.decode(content)
+        except (ValueError, RecursionError) as error:
+            _log.warning("%s: is damaged, and its records are read as far as possible: %s", name, error)
+    # CloudTrail writes Insights events into separate files, so the first record shows whether there are any.
+    if _is_insight(records[0][0]):
+        records = [(record, event_time) for record, event_time in records if not _is_insight(record)]
+    return records, fault
+
+
+def _is_insight(record: bytes) -> bool:
+    return _TYPE(Event(record)) == _INSIGHT
+
+
+def _check_empty(content: bytes, name: str, fault: str | None) -> None:
+    """Raises `RecordsError` for content in which no records were found, unless it is right that it has none."""
     try:
         file = _file.decode(content)
-        heads = [] if file.records is None else _heads.decode(content).records
     except (ValueError, RecursionError) as error:
-        return _split_damaged(content, name, fault, str(error))
-    if file.records is not None:
-        return ((bytes(raw), head.event_time, head.event_type) for raw, head in zip(file.records, heads, strict=True))
-    if file.digest_start is None:
+        raise RecordsError(f"{name}: has no readable Records: {fault or error}") from None
+    if file.records:
+        raise RecordsError(f"{name}: has no readable Records: the name is written twice, or with escapes")
+    if file.records is None and file.digest_start is None:
         raise RecordsError(f"{name}: has no Records: only log files of CloudTrail can be read")
-    return ()
-
-
-def _split_damaged(
-    content: bytes, name: str, fault: str | None, problem: str
-) -> Iterable[tuple[bytes, str | None, str | None]]:
-    """Returns the records of a document that is not valid JSON, which are split by its structure alone."""
-    records = split_json(content, items="Records")
-    if b'"Records"' not in content or records in ([], [content.strip()]):
-        raise RecordsError(f"{name}: has no readable Records: {fault or problem}")
-    if fault is None:
-        _log.warning("%s: is damaged, and its records are read as far as possible: %s", name, problem)
-    events = [Event(record) for record in records if record.startswith(b"{")]
-    if others := len(records) - len(events):
-        _log.warning("%s: elements of Records that are not objects were skipped: %d", name, others)
-    return ((event.data, _TIME(event), _TYPE(event)) for event in events)
-
-
-class _Times(dict[str | None, int]):
-    """The times of records in nanoseconds since the epoch. A file has few different ones, so each is parsed once."""
-
-    unreadable = 0
-
-    def __missing__(self, event_time: str | None) -> int:
-        """Returns the time, or the current one if it is not readable."""
-        try:
-            parsed = parse_timestamp(event_time or "").nanoseconds
-        except ValueError:
-            self.unreadable += 1
-            return time.time_ns()
-        self[event_time] = parsed
-        return parsed

@@ -55,7 +55,10 @@ def read(content: bytes, size: int = 1 << 20, name: str = "log.json") -> tuple[l
         (log_file(), []),
         (b' {"more": [{}], "Records" : [ %s\n,\t%s ] , "n": 1}\n' % (A, B), [A, B]),
         (log_file(b'{"n":1.0e3,"n":12345678901234567890,"t":"\\u0041"}'),) * 2,
-        (log_file(record("a", eventType="AwsCloudTrailInsight"), B), [B]),
+        (
+            log_file(record("a", eventType="AwsCloudTrailInsight"), B, record("c", eventType="AwsCloudTrailInsight")),
+            [B],
+        ),
         (log_file(record("a", requestParameters={"eventType": "AwsCloudTrailInsight"})),) * 2,
     ],
 )
@@ -115,6 +118,8 @@ def test_digest_file_has_no_records(name: str, content: bytes) -> None:
         (b'[{"Records": []}]', "has no readable Records: Expected `object`, got `array`"),
         (A, "has no Records"),
         (A + b"\n" + B, "has no readable Records"),
+        (b'{"Records": null, "Records": [{}]}', "has no readable Records: the name is written twice, or with escapes"),
+        (b'{"R\\u0065cords": [{}]}', "has no readable Records: the name is written twice, or with escapes"),
         (b"[" * 100_000, "has no readable Records"),
         (compress(log_file(A))[:10], "has no readable Records: the gzip data is truncated"),
         (b"\x1f\x8btext of a file", "has no readable Records: the gzip data is damaged"),
@@ -171,11 +176,25 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("damaged", DAMAGED, ids=lambda damaged: repr(damaged[30:60]))
-def test_damaged_record_is_delivered_and_hides_no_other(damaged: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    file = log_file(A, damaged, record("i", eventType="AwsCloudTrailInsight"), B)
-    assert [item for item, _ in read_records(file, "log.json", 1 << 20)] == [A, damaged, B]
-    # Whether all bytes are UTF-8 is not checked.
-    assert ("log.json: is damaged, and its records are read" in caplog.text) == (b"\xff" not in damaged)
+def test_damaged_record_is_delivered_and_hides_no_other(damaged: bytes) -> None:
+    assert read(log_file(A, damaged, B)) == ([A, damaged, B], "")
+
+
+@pytest.mark.parametrize(
+    ("content", "is_damaged"),
+    [
+        (log_file(A, B)[:-1], True),
+        (log_file(A, B)[:-2], True),
+        (log_file(A, B)[:-3], True),
+        (log_file(A, B) + b"}", True),
+        (log_file(A, B) + b"\n", False),
+        (b'{"Records":[%s,%s],"n":1}' % (A, B), False),
+        (log_file(A) + log_file(B), False),
+    ],
+)
+def test_file_without_its_end_is_reported(content: bytes, is_damaged: bool, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(read(content)[0]) == 2
+    assert ("log.json: is damaged, and its records are read as far as possible: " in caplog.text) == is_damaged
 
 
 def test_oversized_records_and_other_elements_are_skipped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
