@@ -77,9 +77,11 @@ def test_each_ndjson_line_is_an_event(start: Start) -> None:
     assert [host.next_event().data for _ in range(3)] == [b'{"a": 1}', b'{"b": 2}', b'{"c": 3}']
 
 
-def test_rejected_batch_delivers_no_event(start: Start) -> None:
+def test_event_that_is_too_large_does_not_hide_its_batch(start: Start) -> None:
     host, hook = start(event_size=10)
-    assert hook.post(b"small\n" + b"l" * 11, Content_Type="application/x-ndjson").status == 413
+    body = b"before\n" + b"l" * 11 + b"\nbehind"
+    assert hook.post(body, Content_Type="application/x-ndjson").status == 413
+    assert [host.next_event().data for _ in range(2)] == [b"before", b"behind"]
     assert hook.post(b"after").status == 200
     assert host.next_event().data == b"after"
 

@@ -171,11 +171,18 @@ def test_failure_of_plugin_is_answered_with_500_and_logged_once(
     assert [data for data, _ in hook.events] == [b"event"]
 
 
-@pytest.mark.parametrize(
-    ("events", "status"), [("naive time", 500), ("negative time", 500), ("no pair", 500), ("wide view", 413)]
-)
-def test_request_with_an_event_that_falco_cannot_get_delivers_none(hook: Listening, events: str, status: int) -> None:
-    assert hook.post(b"event", X_Events=events).status == status
+def test_event_that_is_too_large_does_not_hide_the_others(hook: Listening) -> None:
+    large = hook.post(b"event", X_Events="wide view")
+    assert (large.status, large.text) == (413, "an event is larger than 262144 bytes; the others were delivered\n")
+    alone = hook.post(b"x" * 262_145)
+    assert (alone.status, alone.text) == (413, "an event is larger than 262144 bytes\n")
+    assert [data for data, _ in hook.events] == [b"right"]
+    assert (hook.plugin.accepted_requests.value, hook.plugin.rejected_requests.value) == (0, 2)
+
+
+@pytest.mark.parametrize("events", ["naive time", "negative time", "no pair"])
+def test_request_with_an_event_that_falco_cannot_get_delivers_none(hook: Listening, events: str) -> None:
+    assert hook.post(b"event", X_Events=events).status == 500
     assert hook.post(b"after").status == 200
     assert [data for data, _ in hook.events] == [b"after"]
     assert hook.plugin.rejected_requests.value == 1

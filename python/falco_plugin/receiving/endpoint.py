@@ -83,12 +83,17 @@ class Endpoint:
         if secrets := self._read_secrets():
             self._call("verify", lambda: self._plugin.verification.verify(request, secrets))
         with self._delivery.admit(len(request.body)):
-            events = self._call("events", lambda: self._events_of(request))
+            events, is_complete = self._call("events", lambda: self._events_of(request))
             if events:
                 try:
                     self._delivery.deliver(sender(), events)
                 except ChannelClosedError:
                     raise closing() from None
+        if not is_complete:
+            others = "; the others were delivered" if events else ""
+            raise Rejection(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an event is larger than {self._event_size} bytes{others}"
+            )
         self._plugin.accepted_requests.add()
         return Accepted("", is_from_sender=True)
 
@@ -108,8 +113,13 @@ class Endpoint:
             self._log_once(str(error), str(error))
             raise Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the secret cannot be read", Retry_After="60") from None
 
-    def _events_of(self, request: Request) -> list[bytes | source.PushEvent]:
+    def _events_of(self, request: Request) -> tuple[list[bytes | source.PushEvent], bool]:
+        """Returns the events that are not too large, and whether these are all.
+
+        Most senders do not repeat a request that was answered with 413. A large event must not hide those beside it.
+        """
         events: list[bytes | source.PushEvent] = []
+        is_complete = True
         # Check all of them before the first is sent: a rejected request delivers no event.
         for item in self._plugin.events(request):
             data, timestamp = item if isinstance(item, tuple) else (item, None)
@@ -117,12 +127,11 @@ class Endpoint:
                 raise TypeError(f"events must yield bytes or (bytes, timestamp), got {type(data).__name__}")
             size = data.nbytes if isinstance(data, memoryview) else len(data)
             if size > self._event_size:
-                raise Rejection(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an event is larger than {self._event_size} bytes"
-                )
+                is_complete = False
+                continue
             # PushEvent checks the timestamp. Do without one where possible: there may be many small events.
             events.append(data if type(data) is bytes and timestamp is None else source.PushEvent(data, timestamp))
-        return events
+        return events, is_complete
 
     def _call(self, method: str, call: Callable[[], _Result]) -> _Result:
         """Calls user code. An exception other than a rejection is answered with 500, and logged once for each cause.
