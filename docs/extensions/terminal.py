@@ -138,7 +138,7 @@ PICTURES = [
         write_k8saudit,
         [
             Command("falco-plugin check k8saudit --with json \\\n    --rules k8s_audit_rules.yaml"),
-            Command("sed -i 's/ka.user.name start/ka.user.names start/' \\\n    k8s_audit_rules.yaml"),
+            Command("sed -i 's/user.name start/user.names start/' \\\n    k8s_audit_rules.yaml"),
             Command("falco-plugin check k8saudit --with json \\\n    --rules k8s_audit_rules.yaml", status=1),
         ],
     ),

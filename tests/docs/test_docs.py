@@ -169,7 +169,7 @@ def test_page_code_works_from_top_to_bottom(page: Path, tmp_path: Path, monkeypa
 def test_lines_of_code_fit_their_column(page: Path) -> None:
     for block in blocks_of(page):
         if block.language not in {"console", "sh", "text"}:  # the style sheet wraps these
-            long = [line for line in block.text.splitlines() if len(line) > 108]
+            long = [line for line in block.text.splitlines() if len(line) > 96]
             assert not long, f"{block.origin}: {long}"
 
 
