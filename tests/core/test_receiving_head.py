@@ -108,6 +108,10 @@ REJECTED = [
             (b"FFFFFFFF\r\n", 413),
             (b"3E8\r\n" + b"x" * 1000 + b"\r\n1\r\nx\r\n", 413),
             (b"0\r\n" + b"X: y\r\n" * 40, 400),
+            (b"0\r\nX: y\r\r\nGET / HTTP/1.1\r\n\r\n", 400),
+            (b"0\r\nGET / HTTP/1.1\r\n\r\n", 400),
+            (b"0\r\nX: y\r\n folded\r\n\r\n", 400),
+            (b"0\r\nX: a\0b\r\n\r\n", 400),
         ]
     ),
 ]

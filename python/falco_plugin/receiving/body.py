@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from falco_plugin.receiving.head import Incomplete, Stream
+from falco_plugin.receiving.head import HEADER, Incomplete, Stream
 from falco_plugin.receiving.request import Rejection
 
 _MAX_LINE = 1024
@@ -54,8 +54,11 @@ def _read_chunked(stream: Stream, limit: int) -> bytes:
             raise _malformed()
         body += memoryview(chunk)[:size]
     for _ in range(_MAX_TRAILERS):
-        if _line(stream) == _CRLF:
+        if (line := _line(stream)) == _CRLF:
             return bytes(body)
+        # A proxy may see the end of the request elsewhere in a malformed trailer, such as after a bare carriage return.
+        if not HEADER.fullmatch(line):
+            raise _malformed()
     raise _malformed()
 
 

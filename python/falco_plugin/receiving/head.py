@@ -18,7 +18,7 @@ _MAX_HEADERS = 100
 _CRLF = b"\r\n"
 _TOKEN = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)"
 _REQUEST_LINE = re.compile(_TOKEN + rb" ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])\r\n")
-_HEADER = re.compile(_TOKEN + rb":([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
+HEADER = re.compile(_TOKEN + rb":([^\x00-\x08\x0a-\x1f\x7f]*)\r\n")
 _NAME = re.compile(_TOKEN + rb":")
 _FORM = re.compile(r"(?:https?://[^/?#]*)?(/[^?#]*)?(?:\?([^#]*))?", re.IGNORECASE)
 # If one of these is sent twice, a proxy may have used the other value.
@@ -101,7 +101,7 @@ def _read_headers(stream: Stream) -> dict[str, str]:
         if line == _CRLF:
             return headers
         left -= len(line)
-        matched = _HEADER.fullmatch(line)
+        matched = HEADER.fullmatch(line)
         if matched is None:
             raise _malformed_header(line)
         name = matched[1].decode("ascii").lower()
