@@ -37,17 +37,17 @@ def read(body: bytes, coding: str | None, size: int = 1 << 16, limit: int = LIMI
     return asyncio.run(read_content(httpx.Response(200, headers=headers, stream=Parts(body, size)), limit))
 
 
+READABLE = {
+    "no coding": (PLAIN, None),
+    "identity": (PLAIN, "identity"),
+    "gzip": (PACKED, "gzip"),
+    "old name of gzip": (PACKED, " X-GZIP "),
+    "several members": (gzip.compress(PLAIN[:4]) + gzip.compress(b"") + gzip.compress(PLAIN[4:]), "gzip"),
+}
+
+
 @pytest.mark.parametrize("size", [1, 7, 1 << 16])
-@pytest.mark.parametrize(
-    ("body", "coding"),
-    [
-        (PLAIN, None),
-        (PLAIN, "identity"),
-        (PACKED, "gzip"),
-        (PACKED, " X-GZIP "),
-        (gzip.compress(PLAIN[:4]) + gzip.compress(b"") + gzip.compress(PLAIN[4:]), "gzip"),
-    ],
-)
+@pytest.mark.parametrize(("body", "coding"), READABLE.values(), ids=READABLE)
 def test_body_is_decompressed_in_any_parts(body: bytes, coding: str | None, size: int) -> None:
     assert read(body, coding, size) == PLAIN
 
