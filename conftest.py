@@ -16,3 +16,8 @@ _HANDLERS = {
 for _number, _handler in _HANDLERS.items():
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names the case of gzip data by its argument: the data has the time, and all workers need the same names."""
+    return argname if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
