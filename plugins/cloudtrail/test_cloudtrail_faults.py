@@ -12,18 +12,10 @@ import botocore.exceptions as failures
 import pytest
 from plugins.cloudtrail.client import Aws, ClosedError
 from plugins.cloudtrail.config import AwsConfig
-from plugins.cloudtrail.conftest import (
-    KEY_ID,
-    SECRET,
-    Answer,
-    AwsServer,
-    Consumer,
-    Reading,
-    log_file,
-    wait_until,
-)
+from plugins.cloudtrail.conftest import Consumer, Reading
 from plugins.cloudtrail.problems import AwsError, Kind, explain
 from plugins.cloudtrail.reports import Reports
+from support.aws_server import KEY_ID, SECRET, Answer, AwsServer, log_file, wait_until
 from urllib3.exceptions import ProtocolError
 
 from falco_plugin import Context

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from plugins.cloudtrail.conftest import Answer, AwsServer, Request, log_file, trail_key, wait_until
+from support.aws_server import Answer, AwsServer, Request, log_file, trail_key, wait_until
 from support.hosts import native_path
 
 pytestmark = [pytest.mark.extended, pytest.mark.timeout(3000)]

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugins.cloudtrail.conftest import ACCOUNT, REGION, trail_key
 from plugins.cloudtrail.intervals import Interval, minutes_before
 from plugins.cloudtrail.positions import LATE_MINUTES, Position
 from plugins.cloudtrail.trails import Trail, find_trails, is_log_file, parse_name
+from support.aws_server import ACCOUNT, REGION, trail_key
 
 TRAIL = Trail(f"AWSLogs/{ACCOUNT}/CloudTrail/{REGION}/", ACCOUNT, REGION)
 LAST = "20260101T0100"

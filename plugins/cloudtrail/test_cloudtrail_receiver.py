@@ -14,10 +14,10 @@ from typing import Any, cast
 import pytest
 from plugins.cloudtrail.client import ClosedError
 from plugins.cloudtrail.config import Config
-from plugins.cloudtrail.conftest import wait_until
 from plugins.cloudtrail.message_queue import Message
 from plugins.cloudtrail.plugin import CloudTrail
 from plugins.cloudtrail.receiver import Receiver
+from support.aws_server import wait_until
 
 from falco_plugin import Context
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plugins.cloudtrail.conftest import ACCOUNT, CLOUDTRAIL, KEY_ID, REGION, SECRET, AwsServer, trail_key, wait_until
+from plugins.cloudtrail.conftest import CLOUDTRAIL
+from support.aws_server import ACCOUNT, KEY_ID, REGION, SECRET, AwsServer, trail_key, wait_until
 from support.hosts import native_path, run
 from support.paths import REPOSITORY
 from support.roots import FILES, SUITES, Limits, run_in_root

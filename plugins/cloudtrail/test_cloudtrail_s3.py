@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from plugins.cloudtrail.conftest import ACCOUNT, CLOUDTRAIL, OTHER_ACCOUNT, AwsServer, Reading, take, trail_key
+from plugins.cloudtrail.conftest import CLOUDTRAIL, Reading, take
+from support.aws_server import ACCOUNT, OTHER_ACCOUNT, AwsServer, trail_key
 
 from falco_plugin.testing import RunningPlugin, run
 

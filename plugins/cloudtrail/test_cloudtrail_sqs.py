@@ -7,18 +7,8 @@ import json
 from collections.abc import Callable
 
 import pytest
-from plugins.cloudtrail.conftest import (
-    ACCOUNT,
-    REGION,
-    Answer,
-    AwsServer,
-    Consumer,
-    Queue,
-    Request,
-    log_file,
-    take,
-    wait_until,
-)
+from plugins.cloudtrail.conftest import Consumer, take
+from support.aws_server import ACCOUNT, REGION, Answer, AwsServer, Queue, Request, log_file, wait_until
 
 from falco_plugin.testing import RunningPlugin
 
