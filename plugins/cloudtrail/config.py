@@ -57,7 +57,7 @@ _OTHER_SPELLINGS = {
 
 
 class Config(Struct, frozen=True, rename=_NAMES):
-    """The settings of the official plugin"""
+    """The settings of the official plugin, and a few more"""
 
     s3_download_concurrency: Annotated[
         int, Meta(ge=1, le=1024, description="Number of objects of S3 that are downloaded at the same time")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from falco_plugin import Event, field, json_field
 
-from .summary import summarize
-
 _SERVICE_SUFFIX = ".amazonaws.com"
 
 # These are not attributes of the class, so they are not fields of the plugin.
@@ -45,10 +43,6 @@ class RecordFields:
     @field("ct.resources", desc="Resources that the request accessed, as JSON objects separated by commas")
     def resources(self, event: Event) -> str | None:
         return ",".join(_RESOURCES(event) or ()) or None
-
-    @field("ct.info", desc="Summary of the event: who, from where, what, and details of some events", info=True)
-    def info(self, event: Event) -> str:
-        return summarize(event, self.user(event))
 
     # The user
 

@@ -14,7 +14,7 @@ from .records import RecordsError, read_records
 _SUFFIXES = (".json", ".json.gz")
 
 
-def find(path: str) -> list[str]:
+def find_log_files(path: str) -> list[str]:
     """Returns the file, or the log files in the folder and below it: a folder's entries in the order of their names.
 
     Raises:
@@ -67,7 +67,7 @@ class Files(source.BaseInstance):
         self, path: str, event_size: int, context: Context, metrics: DeliveryMetrics, log: logging.Logger
     ) -> None:
         super().__init__(context=context, event_size=event_size)
-        self._paths = find(path)
+        self._paths = find_log_files(path)
         self._is_folder = os.path.isdir(path)
         self._metrics = metrics
         self._log = log

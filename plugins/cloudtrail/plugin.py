@@ -5,14 +5,12 @@ from __future__ import annotations
 from falco_plugin import Context, Event, OpenParam, Plugin, source
 
 from .config import Config
-from .fields import RecordFields
 from .files import Files
 from .metrics import DeliveryMetrics
-from .services import ServiceFields
-from .summary import describe
+from .summary import SummaryFields
 
 
-class CloudTrail(RecordFields, ServiceFields, DeliveryMetrics, Plugin):
+class CloudTrail(SummaryFields, DeliveryMetrics, Plugin):
     """Records of AWS CloudTrail, from files, from S3 or from a queue of SQS"""
 
     name = "cloudtrail"
@@ -35,7 +33,7 @@ class CloudTrail(RecordFields, ServiceFields, DeliveryMetrics, Plugin):
 
     def event_to_string(self, event: Event) -> str:
         """Returns the event in one line, in the form of the official plugin. The whole record is ``event.data``."""
-        return describe(event, self.user(event))
+        return self.describe(event)
 
     def list_open_params(self) -> list[OpenParam]:
         return [

@@ -17,7 +17,8 @@ class TrailPosition(Struct):
     minute: str = ""
     """The latest minute of the log files that were delivered."""
     names: set[str] = field(default_factory=set)
-    """Those of the last `LATE_MINUTES`: minute and id, separated by ``_``. Others from this time may still appear."""
+    """The log files of the last `LATE_MINUTES` that were delivered, as minute and id with ``_`` between them. Others of
+    this time may still appear."""
     key: str = ""
     """The last key, in a trail without an order of times."""
 

@@ -50,7 +50,7 @@ def explain(failure: Exception, action: str) -> AwsError:
         action: the failed action, such as ``read s3://bucket/key``.
     """
     if isinstance(failure, ClientError):
-        return _of_service(failure, action)
+        return _explain_answer(failure, action)
     for types, kind, remedy in _EXCEPTIONS:
         if isinstance(failure, types):
             return _error(action, str(failure).rstrip("."), kind, type(failure).__name__, remedy)
@@ -58,7 +58,7 @@ def explain(failure: Exception, action: str) -> AwsError:
     return _error(action, str(failure).rstrip("."), Kind.FINAL, type(failure).__name__, "correct the configuration")
 
 
-def _of_service(failure: ClientError, action: str) -> AwsError:
+def _explain_answer(failure: ClientError, action: str) -> AwsError:
     error = failure.response.get("Error", {})
     status = failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = str(error.get("Code", status)).rpartition("#")[2]

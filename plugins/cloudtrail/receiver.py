@@ -62,7 +62,7 @@ class Receiver:
         self._context = context
         self._metrics = metrics
         self._now = now
-        self._most = config.s3_download_concurrency + MOST_MESSAGES
+        self._capacity = config.s3_download_concurrency + MOST_MESSAGES
         self._received: queue.SimpleQueue[Received | BaseException | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._held: dict[str, tuple[Message, float]] = {}
@@ -78,7 +78,8 @@ class Receiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        held = self._hold([])
+        with self._changed:
+            held = [message for message, _ in self._held.values()]
         self.settle(held)
         # The source must end now, and the answers of the queue do not matter.
         threading.Thread(target=self._release, args=(held,), name="cloudtrail-release", daemon=True).start()
@@ -103,15 +104,15 @@ class Receiver:
         return received
 
     def settle(self, messages: Iterable[Message]) -> None:
-        """Ends the care for messages that were deleted, or that are left to the queue."""
+        """Stops extending the visibility of messages, which were deleted or are left to the queue."""
         with self._changed:
             for message in messages:
                 self._held.pop(message.receipt, None)
             self._metrics.messages_in_flight.set(len(self._held))
             self._changed.notify_all()
 
-    def forget(self, message: Message) -> None:
-        """Leaves a message that cannot be read to the queue: when it returns, it is not read again."""
+    def mark_unreadable(self, message: Message) -> None:
+        """Remembers a message that cannot be read, so that it is not read again when it returns."""
         self._unreadable[message.id] = None
         if len(self._unreadable) > _MOST_UNREADABLE:
             del self._unreadable[next(iter(self._unreadable))]
@@ -162,21 +163,20 @@ class Receiver:
                     return
                 self._hold(due, only_known=True)
 
-    def _hold(self, messages: list[Message], *, only_known: bool = False) -> list[Message]:
-        """Remembers when messages become visible, and returns all that are not settled."""
+    def _hold(self, messages: list[Message], *, only_known: bool = False) -> None:
+        """Remembers when messages become visible. With ``only_known``, those that are settled are left out."""
         end = self._now() + self._queue.visibility
         with self._changed:
             for message in messages:
                 if not only_known or message.receipt in self._held:
                     self._held[message.receipt] = message, end
             self._metrics.messages_in_flight.set(len(self._held))
-            return [message for message, _ in self._held.values()]
 
     def _wait_for_capacity(self) -> int:
         """Returns how many messages may be received now; 0 if the source is closed."""
         with self._changed:
             while not self._context.cancelled:
-                if (capacity := self._most - len(self._held)) > 0:
+                if (capacity := self._capacity - len(self._held)) > 0:
                     return capacity
                 self._changed.wait()
             return 0

@@ -87,7 +87,7 @@ class SqsSource:
             self._delivery.report_unreadable(
                 f"the message {received.message.id} is left in the queue: {received.fault}"
             )
-            receiver.forget(received.message)
+            receiver.mark_unreadable(received.message)
             return False
         is_whole = True
         for name, future in received.files:
@@ -102,5 +102,5 @@ class SqsSource:
             if not (yield from self._delivery.records(file, f"s3://{name.bucket}/{name.key}")):
                 is_whole = False
                 # A log file does not change, so its message need not be read again when it returns.
-                receiver.forget(received.message)
+                receiver.mark_unreadable(received.message)
         return is_whole

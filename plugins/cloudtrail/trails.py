@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-_ACCOUNTS = re.compile(r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?")
-_ACCOUNT = re.compile(r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?\d{12}/")
-_ORGANISATION = re.compile(r"(?:.*/)?AWSLogs/o-[a-z0-9]{10,32}/")
-_REGIONS = re.compile(r"(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?\d{12}/CloudTrail/")
-_REGION = re.compile(
-    r"(?P<folder>(?:.*/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?(?P<account>\d{12})/CloudTrail/(?P<region>[^/]+)/).*"
-)
+_TOP = r"(?:.*/)?AWSLogs/"
+_ORGANISATION_ID = r"o-[a-z0-9]{10,32}/"
+_ACCOUNTS_PATH = f"{_TOP}(?:{_ORGANISATION_ID})?"
+_ORGANISATION = re.compile(_TOP + _ORGANISATION_ID)
+_ACCOUNTS = re.compile(_ACCOUNTS_PATH)
+_ACCOUNT = re.compile(rf"{_ACCOUNTS_PATH}\d{{12}}/")
+_REGIONS = re.compile(rf"{_ACCOUNTS_PATH}\d{{12}}/CloudTrail/")
+_REGION = re.compile(rf"(?P<folder>{_ACCOUNTS_PATH}(?P<account>\d{{12}})/CloudTrail/(?P<region>[^/]+)/).*")
 _NAME = re.compile(r".*_CloudTrail_[^_/]+_(?P<minute>\d{8}T\d{4})Z_(?P<id>[^/]*)")
 _LOG_FILES = (".json", ".json.gz")
 _DIGEST = "/CloudTrail-Digest/"
