@@ -32,6 +32,11 @@ class Docstrings(Extension):
     """Replaces roles by links, ``__new__`` by constructors, and names that are not exported by their types."""
 
     def on_package(self, *, pkg: Module, **_: Any) -> None:
+        for module in [obj for obj in _objects(pkg) if isinstance(obj, Module)]:
+            # Overloads in a stub have no member.
+            for name, overloads in module.overloads.items():
+                if overloads:
+                    module.set_member(name, _joined(overloads))
         objects = list(_objects(pkg))
         exported = {str(name) for obj in objects if isinstance(obj, Module) for name in obj.exports or ()}
         aliases = {
@@ -54,7 +59,6 @@ class Docstrings(Extension):
                 for function in (obj, *(obj.overloads or ()), *inner):
                     _expand(function, aliases)
             elif isinstance(obj, Class):
-                # Overloads in a stub have no member.
                 for function in (overload for overloads in obj.overloads.values() for overload in overloads):
                     _expand(function, aliases)
             elif isinstance(obj, Attribute):
@@ -133,6 +137,10 @@ def _joined(overloads: list[Function]) -> Function:
     joined.parameters = Parameters(*map(copy.copy, joined.parameters))
     for parameter in joined.parameters:
         parameter.annotation = _union([overload.parameters[parameter.name] for overload in overloads])
+    if joined.docstring is not None:
+        # The page shows the types of the docstring's function.
+        joined.docstring = copy.copy(joined.docstring)
+        joined.docstring.parent = joined
     return joined
 
 
