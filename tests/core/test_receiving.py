@@ -397,7 +397,10 @@ def test_handshake_and_first_request_have_one_deadline(monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-def test_connections_beyond_the_limit_are_closed_immediately(caplog: pytest.LogCaptureFixture) -> None:
+def test_connections_beyond_the_limit_are_closed_immediately(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_GRACE", 3600)
     plugin = Sample()
     plugin.config = ReceiverConfig(allow_unsigned=True, max_connections=50, request_timeout=5)
     with listening(plugin, caplog) as hook:
@@ -416,6 +419,43 @@ def test_connections_beyond_the_limit_are_closed_immediately(caplog: pytest.LogC
 
         wait_until(is_served)
     assert "more than 50 connections" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (b"POST /ho", b""),
+        (POST.replace(b"Content", b"Expect: 100-continue\r\nContent"), b"HTTP/1.1 100 "),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 "),
+    ],
+    ids=["nothing", "part of a head", "a head", "health check"],
+)
+def test_client_without_a_complete_body_does_not_keep_others_away(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, sent: bytes, answer: bytes
+) -> None:
+    monkeypatch.setattr(server, "_GRACE", 0)
+    plugin = Sample()
+    plugin.is_released = threading.Event()
+    plugin.config = ReceiverConfig(allow_unsigned=True, max_connections=3, request_timeout=3600)
+    with listening(plugin, caplog) as hook, hook.raw() as kept, hook.raw() as waiting, hook.raw() as idle:
+        kept.sendall(POST + b"first")
+        assert kept.recv(1024).startswith(b"HTTP/1.1 200 ")
+        waiting.sendall(POST.replace(b"HTTP/1.1", b"HTTP/1.1\r\nX-Events: waits") + b"event")
+        wait_until(lambda: plugin.entered)
+        idle.sendall(sent)
+        assert not answer or idle.recv(1024).startswith(answer)
+        assert hook.post(b"other").status == 200
+        # Bytes that the server has not read reset the connection.
+        with suppress(ConnectionResetError):
+            assert (b"more than 3 connections" in read_all(idle)) == (b"100" in answer)
+        # These two clients have sent a complete body.
+        kept.sendall(POST + b"again")
+        assert kept.recv(1024).startswith(b"HTTP/1.1 200 ")
+        plugin.is_released.set()
+        assert waiting.recv(1024).startswith(b"HTTP/1.1 200 ")
+    assert sorted(data for data, _ in hook.events) == [b"again", b"event", b"first", b"other"]
+    assert "more than 3 connections" in caplog.text
 
 
 def test_close_does_not_wait_for_a_plugin_that_hangs(

@@ -42,7 +42,7 @@ class ReceiverConfig(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=4096,
-            description="Number of open connections, up to 4096; further ones are closed immediately",
+            description="Number of open connections, up to 4096; a further one replaces the oldest idle one",
         ),
     ] = 128
     request_timeout: Annotated[

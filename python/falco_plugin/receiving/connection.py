@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from falco_plugin.receiving.body import read_body
-from falco_plugin.receiving.delivery import closing
+from falco_plugin.receiving.delivery import try_again
 from falco_plugin.receiving.head import Head, Incomplete, read_head
 from falco_plugin.receiving.request import Rejection
 
@@ -48,7 +48,8 @@ class Connection:
         self, connected: socket.socket, client: str, plugin: HttpReceiver, endpoint: Endpoint, request_timeout: float
     ) -> None:
         self._socket = connected
-        self._client = client
+        self.client = client
+        """The IP address of the client."""
         self._plugin = plugin
         self._endpoint = endpoint
         self._request_timeout = request_timeout
@@ -56,6 +57,10 @@ class Connection:
         self._stream = io.BufferedReader(self._incoming, _BUFFER)
         self._sender: Sender | None = None
         self._is_body_unread = False
+        self._cut_reason = ""
+        self._has_body = False
+        self.started = time.monotonic()
+        """When the client has connected, as a value of ``time.monotonic``."""
 
     def serve(self) -> None:
         """Answers requests until the connection ends, and closes it."""
@@ -73,8 +78,21 @@ class Connection:
             if self._sender is not None:
                 self._sender.close()
 
-    def cut(self) -> None:
-        """Ends reading, in any thread. An answer can still be sent."""
+    @property
+    def is_idle(self) -> bool:
+        """Whether the client has not sent a complete body, and the connection was not cut.
+
+        A connection ends if its body is not accepted.
+        """
+        return not self._has_body and not self._incoming.is_cut
+
+    def cut(self, reason: str) -> None:
+        """Ends reading, in any thread. An answer can still be sent.
+
+        Args:
+            reason: of the answer to a request whose body is not complete.
+        """
+        self._cut_reason = reason
         self._incoming.is_cut = True
         with suppress(OSError):
             # SSLSocket.shutdown would end TLS, and an answer would be sent unencrypted.
@@ -94,7 +112,7 @@ class Connection:
         except OSError as error:
             if not self._incoming.is_cut:
                 self._plugin._report(
-                    f"TLS handshake: {getattr(error, 'reason', None) or type(error).__name__}", self._client
+                    f"TLS handshake: {getattr(error, 'reason', None) or type(error).__name__}", self.client
                 )
             # OpenSSL has sent an alert.
             self._linger()
@@ -115,7 +133,7 @@ class Connection:
             head = read_head(self._stream)
             method = head.method
             self._is_body_unread = head.length != 0
-            accepted = self._endpoint.handle(head, self._client, lambda: self._read_body(head), self._get_sender)
+            accepted = self._endpoint.handle(head, self.client, lambda: self._read_body(head), self._get_sender)
         except Incomplete:
             return 0
         except TimeoutError:
@@ -140,10 +158,11 @@ class Connection:
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             body = read_body(self._stream, head.length, self._endpoint.max_body)
-            self._is_body_unread = False
-            return body
         except ConnectionAbortedError:
-            raise closing() from None
+            raise try_again(self._cut_reason) from None
+        self._is_body_unread = False
+        self._has_body = True
+        return body
 
     def _get_sender(self) -> Sender:
         if self._sender is None:
@@ -151,7 +170,7 @@ class Connection:
         return self._sender
 
     def _reject(self, method: str, rejection: Rejection) -> None:
-        self._plugin._report(rejection.reason, self._client, rejection.status)
+        self._plugin._report(rejection.reason, self.client, rejection.status)
         self._write(rejection.status, f"{rejection.reason}\n", method, {"Connection": "close", **rejection.headers})
 
     def _write(self, status: HTTPStatus, text: str, method: str, headers: dict[str, str]) -> None:
@@ -190,7 +209,7 @@ class _Incoming(io.RawIOBase):
         self._connection = connection
         self._deadline = math.inf
         self.is_cut = False
-        """Whether the source is closing, so that reading fails."""
+        """Whether the connection was cut, so that reading fails."""
 
     def set_timeout(self, seconds: float) -> None:
         """Lets all further reads fail after so many seconds."""
@@ -211,7 +230,7 @@ class _Incoming(io.RawIOBase):
 
     def _check_cut(self) -> None:
         if self.is_cut:
-            raise ConnectionAbortedError(errno.ECONNABORTED, "the source is closing")
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was cut")
 
 
 def _http_date() -> str:

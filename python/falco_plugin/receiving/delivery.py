@@ -15,6 +15,8 @@ from falco_plugin.receiving.request import Rejection
 if TYPE_CHECKING:
     from falco_plugin.source import PushEvent, Sender
 
+CLOSING = "the source is closing"
+"""The reason to send a request again after the source was closed."""
 _RETRY_AFTER = "5"
 
 
@@ -53,7 +55,7 @@ class Delivery:
 
         with self._changed:
             if not self._changed.wait_for(is_admitted, self._timeout):
-                raise _try_again("Falco is behind: no event was delivered")
+                raise try_again("Falco is behind: no event was delivered")
             self._bytes += size
         try:
             yield
@@ -76,27 +78,28 @@ class Delivery:
         try:
             # Do not queue while Falco is behind: each attempt of a client would add the same events again.
             if self._is_behind and not sender.flush(_seconds_until(end)):
-                raise _try_again("Falco is behind: no event was delivered")
+                raise try_again("Falco is behind: no event was delivered")
             sender.send_many(events, timeout=_seconds_until(end))
             self._is_behind = not sender.flush(_seconds_until(end))
         except ChannelFullError as error:
             self._is_behind = True
             if error.taken:
-                raise _try_again("Falco is behind: some of the events may still be delivered") from None
-            raise _try_again("Falco is behind: no event was delivered") from None
+                raise try_again("Falco is behind: some of the events may still be delivered") from None
+            raise try_again("Falco is behind: no event was delivered") from None
         except ChannelClosedError:
             raise closing() from None
         if self._is_behind:
-            raise _try_again("Falco is behind: all of the events may still be delivered")
+            raise try_again("Falco is behind: all of the events may still be delivered")
 
 
 def closing() -> Rejection:
-    return _try_again("the source is closing")
+    return try_again(CLOSING)
+
+
+def try_again(reason: str) -> Rejection:
+    """Returns the answer to a request that the client should send again."""
+    return Rejection(HTTPStatus.SERVICE_UNAVAILABLE, reason, Retry_After=_RETRY_AFTER)
 
 
 def _seconds_until(end: float) -> float:
     return max(0.0, end - time.monotonic())
-
-
-def _try_again(reason: str) -> Rejection:
-    return Rejection(HTTPStatus.SERVICE_UNAVAILABLE, reason, Retry_After=_RETRY_AFTER)

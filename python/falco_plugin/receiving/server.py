@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from falco_plugin.receiving.address import Address
 from falco_plugin.receiving.connection import Connection
+from falco_plugin.receiving.delivery import CLOSING
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +25,8 @@ _CLOSE_TIMEOUT = 8.0
 """Seconds that closing waits for the connections. Only user code can take longer."""
 _BACKLOG = 1024
 """Connections that wait to be accepted. A client beyond them waits a second before it tries again."""
+_GRACE = 1.0
+"""Seconds that a client has to send a complete request, if others need its connection."""
 _PAUSE = 0.1
 """Seconds until connections are accepted again after an error, such as that no file descriptor is left."""
 
@@ -96,7 +99,7 @@ class Server:
         with self._lock:
             connections = dict(self._connections)
         for connection in connections:
-            connection.cut()
+            connection.cut(CLOSING)
         for thread in connections.values():
             thread.join(max(0.0, end - time.monotonic()))
         if left := sum(thread.is_alive() for thread in connections.values()):
@@ -121,11 +124,15 @@ class Server:
                 self._admit(connected, address[0].removeprefix("::ffff:"))
 
     def _admit(self, connected: socket.socket, client: str) -> None:
-        """Starts the thread of a connection, or closes it if there are too many."""
+        """Starts the thread of a connection, or closes it if there are too many and none of them can be replaced."""
         if len(self._connections) >= self._config.max_connections:
-            self._plugin._report(f"more than {self._config.max_connections} connections", client)
-            connected.close()
-            return
+            reason = f"more than {self._config.max_connections} connections"
+            if (idle := self._oldest_idle()) is None:
+                self._plugin._report(reason, client)
+                connected.close()
+                return
+            self._plugin._report(reason, idle.client)
+            idle.cut(reason)
         try:
             if self._tls is not None:
                 # The thread of the connection makes the handshake, which may take long.
@@ -136,6 +143,15 @@ class Server:
             # The client has gone already, or the system starts no more threads.
             self._plugin._report(f"a connection failed: {type(error).__name__}", client)
             connected.close()
+
+    def _oldest_idle(self) -> Connection | None:
+        """Returns the connection to close in favour of a new one.
+
+        Otherwise clients that send nothing could keep all others away.
+        """
+        newest = time.monotonic() - _GRACE
+        with self._lock:
+            return next((each for each in self._connections if each.is_idle and each.started <= newest), None)
 
     def _start(self, connection: Connection) -> None:
         thread = threading.Thread(target=self._serve, args=[connection], name=self._plugin.name, daemon=True)
