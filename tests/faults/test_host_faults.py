@@ -21,27 +21,24 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_plugin(tmp_path_factory.mktemp("stateful"), source, "stateful")
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    texts = [record.getMessage().partition("\n")[0] for record in caplog.records]
-    return [text.removeprefix(SDK_PREFIX) for text in texts]
+def lines(host: FaultyHost) -> list[str]:
+    return [text.partition("\n")[0].removeprefix(SDK_PREFIX) for _, text in host.library.logs]
 
 
 @pytest.mark.parametrize(("host", "options", "failing", "error"), INIT_ROWS, ids=[row[0] for row in INIT_ROWS])
 def test_fault_during_init_fails_it(
-    library: Path, caplog: pytest.LogCaptureFixture, host: str, options: dict[str, Any], failing: str, error: str
+    library: Path, host: str, options: dict[str, Any], failing: str, error: str
 ) -> None:
     faulty = FaultyHost(**options)
     faulty.failing.add(failing)
     assert faulty.init(library) == Result(FAILURE, error)
-    assert lines(caplog) == [f"init failed: {error}"]
+    assert lines(faulty) == [f"init failed: {error}"]
     assert faulty.taken == 0
     faulty.library.destroy()
 
 
 @pytest.mark.parametrize("row", CALL_ROWS, ids=[row.host for row in CALL_ROWS])
-def test_fault_of_a_call_is_reported_and_later_calls_succeed(
-    library: Path, caplog: pytest.LogCaptureFixture, row: Row
-) -> None:
+def test_fault_of_a_call_is_reported_and_later_calls_succeed(library: Path, row: Row) -> None:
     faulty = FaultyHost(message=b"refused", comm=row.comm)
     assert faulty.init(library).code == SUCCESS
     faulty.failing.add(row.failing)
@@ -50,7 +47,7 @@ def test_fault_of_a_call_is_reported_and_later_calls_succeed(
     for result, error in zip(results, row.errors, strict=True):
         assert result.code == (SUCCESS if error is None else FAILURE)
         assert matches(error, result.error), result
-    found = lines(caplog)
+    found = lines(faulty)
     assert len(found) == len(row.log), found
     assert all(map(matches, row.log, found)), found
     assert faulty.taken == row.leaks
@@ -58,7 +55,7 @@ def test_fault_of_a_call_is_reported_and_later_calls_succeed(
         faulty.failing.clear()
         faulty.missing.clear()
         assert faulty.parse(encode_execve("read")).code == SUCCESS
-        assert lines(caplog)[len(found) :] == [
+        assert lines(faulty)[len(found) :] == [
             row.comm.decode(errors="replace") if row.comm == b"bash" else row.log[-1]
         ]
     faulty.library.destroy()

@@ -75,11 +75,6 @@ def accept(data: bytes, message: ctypes.Array[ctypes.c_char]) -> int:
     return SUCCESS
 
 
-def texts(caplog: pytest.LogCaptureFixture, start: str) -> list[str]:
-    lines = (record.getMessage().partition("\n")[0] for record in caplog.records)
-    return [line for line in lines if line.startswith(start)]
-
-
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
@@ -90,19 +85,18 @@ def texts(caplog: pytest.LogCaptureFixture, start: str) -> list[str]:
     ],
     ids=["untouched", "empty", "not UTF-8", "longest"],
 )
-def test_error_without_a_message_is_an_exception(load: Load, caplog, written: bytes | None, reason: str) -> None:
-    caplog.set_level("INFO")
-
+def test_error_without_a_message_is_an_exception(load: Load, written: bytes | None, reason: str) -> None:
     def refuse(data: bytes, message: ctypes.Array[ctypes.c_char]) -> int:
         if written is not None:
             ctypes.memmove(message, written + b"\0", len(written) + 1)
         return FAILURE
 
-    host = Host(load(SENDS.format(body=ENDLESS.strip())), refuse)
+    library = load(SENDS.format(body=ENDLESS.strip()))
+    host = Host(library, refuse)
     assert host.begin() == SUCCESS
     host.wait_for_calls(5)
     assert host.end() == SUCCESS
-    refused = texts(caplog, "refused: ")
+    refused = [text for _, text in library.logs if text.startswith("refused: ")]
     assert len(refused) >= 4
     assert set(refused) == {f"refused: {reason}"}
 

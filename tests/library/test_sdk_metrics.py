@@ -379,6 +379,7 @@ COMPUTED = """
 """
 
 
+@pytest.mark.linked("a method of the plugin meets a thread of the test")
 @pytest.mark.parametrize(
     ("config", "error"),
     [
@@ -401,6 +402,7 @@ def test_failed_gauge_keeps_its_value_and_is_logged_once(load: Load, config: str
     assert sum(error in line for line in lines) == 1
 
 
+@pytest.mark.linked("a method of the plugin meets a thread of the test")
 def test_gauge_is_computed_again(load: Load) -> None:
     from support.embedded import MEETING
 
