@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ class Delivery:
         self._changed = threading.Condition()
 
     @contextmanager
-    def admit(self, size: int) -> Iterator[None]:
+    def admit(self, size: int) -> Generator[None]:
         """Waits until the events of a body may be in memory, which they are until the end of the ``with`` block.
 
         The events of a body may need many times its memory: a body of 1 MiB can have half a million of them.
