@@ -70,7 +70,7 @@ class Pages:
         self._equal_sizes = 0
         self._last_size = 0
         self._has_hinted = False
-        self.empty_in_a_row = 0
+        self.empty_in_a_row: int = 0
         """The last delivered pages that have no records, but a next page."""
 
     def is_full(self, request: Request, count: int) -> bool:

@@ -59,7 +59,7 @@ class Connection:
         self._is_body_unread = False
         self._cut_reason = ""
         self._has_body = False
-        self.started = time.monotonic()
+        self.started: float = time.monotonic()
         """When the client has connected, as a value of ``time.monotonic``."""
 
     def serve(self) -> None:
