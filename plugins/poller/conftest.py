@@ -213,7 +213,7 @@ def reject(config: dict[str, Any]) -> Reject:
     """Returns the error of init or open, which must not show the token."""
 
     def reject(url: str = URL, **changes: Any) -> str:
-        with pytest.raises((ValueError, PluginError)) as raised:  # noqa: PT012 - the tests check the message
+        with pytest.raises((ValueError, PluginError)) as raised:
             plugin = Poller()
             plugin.config = parse(json.dumps({**config, **changes}), Config)
             plugin.init()

@@ -20,7 +20,7 @@ HTTPS = "https://127.0.0.1:0/hook"
 
 def failure(params: str = HTTP, **config: object) -> str:
     """Returns the error of init or open, which must not show hidden values."""
-    with pytest.raises((PluginError, ValueError)) as raised:  # noqa: PT012 - the tests check the message
+    with pytest.raises((PluginError, ValueError)) as raised:
         plugin = Webhook()
         plugin.config = parse(json.dumps(config), Config)
         plugin.init()

@@ -294,7 +294,7 @@ def _resolve(path: str | os.PathLike[str]) -> str:
 
 
 def _read(path: str) -> tuple[_Locked, bytes] | None:
-    """Locks a file, and returns its lock and its content; ``None`` if there is no file.
+    """Locks a file, and returns its lock and its content. Returns ``None`` if the file does not exist.
 
     Raises:
         PluginError: it cannot be read, or must not be used.

@@ -80,6 +80,7 @@ class Secret:
             return NotImplemented
         return hmac.compare_digest(self.reveal().encode("utf-8", "surrogatepass"), other)
 
+    # It equals text and bytes, whose hashes differ. Type checkers do not know this idiom for a class without a hash.
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __copy__(self) -> Secret:

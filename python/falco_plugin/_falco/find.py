@@ -13,7 +13,7 @@ from pathlib import Path
 from falco_plugin._falco.errors import FalcoError, NoFalcoError
 
 IMAGE = "docker.io/falcosecurity/falco:latest"
-"""The official image, which is used if there is no executable. Podman needs its registry."""
+"""The official image, which is used if there is no executable. Podman has no default registry, so it is named."""
 VARIABLE = "FALCO"
 """The variable that names the Falco to use."""
 _CONTAINER_PROGRAMS = ("docker", "podman")

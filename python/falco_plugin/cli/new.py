@@ -33,7 +33,7 @@ class _Command(_help.Command):
     type=click.Choice(templates.names()),
     default=templates.DEFAULT,
     show_default=True,
-    help="What the plugin does; see Templates.",
+    help="The kind of plugin. See Templates below.",
 )
 def new(name: str, template: str) -> None:
     """Create a folder with a new plugin.

@@ -39,7 +39,7 @@ impl TimestampReader {
     /// Reads the time of a document.
     ///
     /// # Errors
-    /// Why the value is not a time; `None` if there is no value.
+    /// The reason why the value is not a time. It is `None` if the document has no string there.
     pub fn read(&mut self, json: &[u8]) -> Result<Time, Option<TimeError>> {
         self.document.clear();
         self.values.clear();

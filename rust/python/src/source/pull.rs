@@ -25,8 +25,8 @@ use crate::source::skipped_items::{self, SkippedItems};
 ///
 /// Args:
 ///     function: is called with the instance's context and a writer, and writes one event. It raises ``Timeout`` if
-///         there is no event for now, ``RetryLater`` if there is none for some time, and ``EOF`` at the end. Any other
-///         exception ends the source with that error.
+///         there is no event for now, ``RetryLater`` so that it is called again after a pause, and ``EOF`` at the end.
+///         Any other exception ends the source with that error.
 ///     context: the parent of the instance's context (``WithInstanceContext``). Cancelling it ends the source.
 ///     timeout: seconds or a ``timedelta`` after which a batch is delivered even if it is not full
 ///         (``WithInstanceTimeout``). With 0 the function is called once per batch.
