@@ -52,8 +52,8 @@ class Cursor(Generic[T]):
 
     The constructor also writes the file, so that a file that cannot be written is an error at the start, and so that
     a source that begins now still begins at that time after a restart. If only the disk is full, and the file has a
-    position, this is logged, and the source continues. Until the cursor is garbage, its process holds a
-    lock on the file: two processes with one cursor would skip events after a restart.
+    position, this is logged, and the source continues. As long as the cursor exists, its process holds a lock on the
+    file, because two processes with one cursor would skip events after a restart.
 
     Args:
         plugin: the plugin, ``self``. A file of another plugin is an error.

@@ -80,9 +80,9 @@ class Connection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the client has not sent a complete body, and the connection was not cut.
+        """Whether the client has not sent a complete body yet, and the connection was not cut.
 
-        A connection ends if its body is not accepted.
+        Only accepted bodies keep a connection open, so a client without the secret cannot stay by sending one.
         """
         return not self._has_body and not self._incoming.is_cut
 
@@ -90,7 +90,7 @@ class Connection:
         """Ends reading, in any thread. An answer can still be sent.
 
         Args:
-            reason: of the answer to a request whose body is not complete.
+            reason: the reason in the answer to a request whose body is not complete.
         """
         self._cut_reason = reason
         self._incoming.is_cut = True
